@@ -1,0 +1,154 @@
+"""The values that flow through the program: what an experiment asks for, in one set of units.
+
+Rates are bit/s, times microseconds, memory bytes, loss a probability in 0..1. Everything here is frozen: a stage
+returns a new value and never changes the one it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Role = Literal["server", "client"]
+Engine = Literal["light", "federatedscope"]
+LinkBackend = Literal["auto", "netem", "userspace"]
+
+
+@dataclass(frozen=True)
+class Link:
+    """One direction of a device's link. ``rate_bps`` None: not limited. Delay is one way."""
+
+    rate_bps: int | None = None
+    delay_us: int = 0
+    jitter_us: int = 0
+    loss: float = 0.0
+
+
+@dataclass(frozen=True)
+class NetworkProfile:
+    """A named link: ``up`` is the device's egress, ``down`` its ingress."""
+
+    name: str
+    up: Link
+    down: Link
+
+
+@dataclass(frozen=True)
+class DeviceType:
+    """A hardware class. ``dockerfile`` is the folder under dockerfiles/ its image is built from."""
+
+    name: str
+    cpus: float
+    memory_bytes: int
+    arch: str  # Docker's names: amd64, arm64
+    gpus: int
+    pids: int
+    network: str
+    dockerfile: str
+    read_bps: int | None = None  # block I/O, bytes per second
+    write_bps: int | None = None
+
+
+@dataclass(frozen=True)
+class Device:
+    """One simulated machine of the experiment (counts are already expanded)."""
+
+    name: str
+    type: DeviceType
+    role: Role
+    engine: Engine
+    network: NetworkProfile
+
+
+@dataclass(frozen=True)
+class CourseLimits:
+    """Seconds after which a course is given up: in all, and without any participant's news."""
+
+    timeout_s: float
+    silence_timeout_s: float
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Which data set is split how. ``alpha`` is Dirichlet's concentration; ``path`` for the user's own files."""
+
+    dataset: str
+    split: Literal["iid", "dirichlet"]
+    alpha: float
+    test_fraction: float
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A checked experiment file. ``config`` is the user's FederatedScope tree without what the testbed owns."""
+
+    name: str
+    seed: int
+    devices: tuple[Device, ...]
+    course: CourseLimits
+    data: DataSource
+    config: Mapping[str, Any]
+    link_backend: LinkBackend = "auto"
+    allow_unshaped: bool = False
+    cpu_factor: float | None = None
+    federatedscope_source: str | None = None
+    path: Path | None = None
+    source: str = field(default="", repr=False)  # the file's text, for the run folder
+
+    @property
+    def server(self) -> Device:
+        return next(device for device in self.devices if device.role == "server")
+
+    @property
+    def clients(self) -> tuple[Device, ...]:
+        return tuple(device for device in self.devices if device.role == "client")
+
+    @property
+    def total_rounds(self) -> int:
+        """``federate.total_round_num`` of the FederatedScope tree."""
+        return int(self.config["federate"]["total_round_num"])
+
+
+@dataclass(frozen=True)
+class LabHost:
+    """What placement needs to know of a lab host. ``networks`` are IPv4 networks in use there, as text."""
+
+    name: str
+    cpus: float
+    memory_bytes: int
+    arch: str
+    networks: tuple[str, ...] = ()
+    gpus: int = 0
+    connection: Literal["local", "ssh"] = "local"
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class PlacedDevice:
+    """A device on its lab host: its address and the limits it really gets."""
+
+    device: Device
+    lab_host: str
+    address: str
+    port: int
+    cpus: float  # after the common factor
+    threads: int
+    gpus: int
+    index: int  # 0 for the server, 1..n for clients; also FederatedScope's data_idx
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything the inventory is written from."""
+
+    experiment: Experiment
+    run: str
+    lab_hosts: tuple[LabHost, ...]
+    placed: tuple[PlacedDevice, ...]
+    cpu_factor: float
+    network_name: str
+    subnet: str
+    gateway: str
+    notes: tuple[str, ...] = ()  # what the user should know: over-commit, missing GPU, arch not emulated
