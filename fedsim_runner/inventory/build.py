@@ -1,0 +1,137 @@
+"""Building the inventory: data only, nothing is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..model import LabHost, PlacedDevice, Plan
+from ..placement.display import link_as_dict
+from .course import common_config, device_config
+
+DEVICE_FILE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """``hosts`` in Ansible's YAML inventory form; ``device_files`` by lab host name, read by the batch modules."""
+
+    hosts: Mapping[str, Any]
+    device_files: Mapping[str, Mapping[str, Any]]
+
+
+def build_inventory(plan: Plan) -> Inventory:
+    """Devices as inventory hosts with the few variables people look up; everything else in the device files."""
+    return Inventory(
+        hosts=_hosts(plan),
+        device_files={host.name: _device_file(plan, host) for host in plan.lab_hosts},
+    )
+
+
+def _hosts(plan: Plan) -> dict[str, Any]:
+    by_type: dict[str, dict[str, Any]] = {}
+    by_role: dict[str, dict[str, Any]] = {"role_client": {}, "role_server": {}}
+    by_host: dict[str, dict[str, Any]] = {f"lab_host_{_group(host.name)}": {} for host in plan.lab_hosts}
+    for item in plan.placed:
+        device = item.device
+        by_type.setdefault(f"type_{_group(device.type.name)}", {})[device.name] = {
+            "fedsim_address": item.address,
+            "fedsim_type": device.type.name,
+            "fedsim_lab_host": item.lab_host,
+        }
+        by_role[f"role_{device.role}"][device.name] = {}
+        by_host[f"lab_host_{_group(item.lab_host)}"][device.name] = {}
+    groups = {**by_host, **by_role, **dict(sorted(by_type.items()))}
+    return {
+        "all": {
+            "vars": {"fedsim_experiment": plan.experiment.name, "fedsim_run": plan.run},
+            "children": {
+                "lab_hosts": {"hosts": {host.name: _lab_host_vars(host) for host in plan.lab_hosts}},
+                "devices": {"children": {name: {"hosts": members} for name, members in groups.items()}},
+            },
+        }
+    }
+
+
+def _lab_host_vars(host: LabHost) -> dict[str, Any]:
+    variables: dict[str, Any] = {
+        "fedsim_device_file": f"{{{{ inventory_dir }}}}/device_files/{host.name}.json",
+    }
+    if host.connection == "local":
+        variables["ansible_connection"] = "local"
+        # Interpreter discovery may pick a Python without the Docker SDK, or a broken one.
+        variables["ansible_python_interpreter"] = "{{ ansible_playbook_python }}"
+    else:
+        variables["ansible_host"] = host.address
+    return variables
+
+
+def _group(name: str) -> str:
+    """A name as an Ansible group name, which has no dashes or dots."""
+    return name.replace("-", "_").replace(".", "_")
+
+
+def _device_file(plan: Plan, host: LabHost) -> dict[str, Any]:
+    experiment = plan.experiment
+    here = [item for item in plan.placed if item.lab_host == host.name]
+    elsewhere = [item for item in plan.placed if item.lab_host != host.name]
+    return {
+        "version": DEVICE_FILE_VERSION,
+        "run": plan.run,
+        "experiment": experiment.name,
+        "seed": experiment.seed,
+        "lab_host": host.name,
+        "network": {"name": plan.network_name, "subnet": plan.subnet, "gateway": plan.gateway},
+        "link_backend": experiment.link_backend,
+        "allow_unshaped": experiment.allow_unshaped,
+        "cpu_factor": plan.cpu_factor,
+        "course": {
+            "timeout_s": experiment.course.timeout_s,
+            "silence_timeout_s": experiment.course.silence_timeout_s,
+            "total_rounds": experiment.total_rounds,
+            "server": experiment.server.name,
+            "client_num": len(experiment.clients),
+            "config": common_config(experiment),
+        },
+        "data": {
+            "dataset": experiment.data.dataset,
+            "split": experiment.data.split,
+            "alpha": experiment.data.alpha,
+            "test_fraction": experiment.data.test_fraction,
+            "seed": experiment.seed,
+        },
+        "clients": [device.name for device in experiment.clients],
+        "devices": [_device(plan, host, item) for item in here],
+        "peers": {item.address: {"device": item.device.name, "link": _link(item)} for item in elsewhere},
+    }
+
+
+def _device(plan: Plan, host: LabHost, item: PlacedDevice) -> dict[str, Any]:
+    device = item.device
+    return {
+        "name": device.name,
+        "type": device.type.name,
+        "role": device.role,
+        "engine": device.engine,
+        "index": item.index,
+        "address": item.address,
+        "port": item.port,
+        "image": f"{device.type.dockerfile}-{device.engine}",
+        "cpus": item.cpus,
+        "threads": item.threads,
+        "memory_bytes": device.type.memory_bytes,
+        "pids": device.type.pids,
+        "read_bps": device.type.read_bps,
+        "write_bps": device.type.write_bps,
+        "gpus": item.gpus,
+        "arch": host.arch,
+        "network": device.network.name,
+        "link": _link(item),
+        "config": device_config(plan, item),
+    }
+
+
+def _link(item: PlacedDevice) -> dict[str, Any]:
+    network = item.device.network
+    return {"up": link_as_dict(network.up), "down": link_as_dict(network.down)}

@@ -1,0 +1,37 @@
+"""The run's subnet, chosen around the networks that the lab already uses."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from .errors import PlacementError
+
+# Set aside for testing network devices, so nobody's real network is in it (RFC 2544, appendix C.2.2).
+TESTBED_RANGE = ipaddress.IPv4Network("198.18.0.0/15")
+# Network and broadcast address, and the gateway that Docker wants named.
+UNUSABLE = 3
+LARGEST_PREFIX = 24
+
+
+def free_subnet(devices: int, in_use: Iterable[str]) -> ipaddress.IPv4Network:
+    """First free subnet of the testbed range that holds ``devices`` addresses, a /24 or larger.
+
+    Raises:
+        PlacementError: no such subnet is free.
+    """
+    prefix = min(LARGEST_PREFIX, 32 - (devices + UNUSABLE - 1).bit_length())
+    if prefix < TESTBED_RANGE.prefixlen:
+        raise PlacementError(f"{devices} devices do not fit into {TESTBED_RANGE}: ask for fewer devices")
+    taken = [
+        network
+        for network in (ipaddress.IPv4Network(text, strict=False) for text in in_use)
+        if network.overlaps(TESTBED_RANGE) and network.prefixlen > 0
+    ]
+    for candidate in TESTBED_RANGE.subnets(new_prefix=prefix):
+        if not any(candidate.overlaps(network) for network in taken):
+            return candidate
+    raise PlacementError(
+        f"no free /{prefix} is left in {TESTBED_RANGE}: {len(taken)} networks of the lab are in it; "
+        "remove finished runs (fedsim-provision down --all) or unused Docker networks"
+    )
