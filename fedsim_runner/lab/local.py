@@ -63,7 +63,7 @@ def _routed_networks() -> list[str]:
     """IPv4 networks this machine has a route to. Empty where iproute2 is not installed yet."""
     try:
         answer = subprocess.run(
-            ["ip", "-json", "-4", "route", "show", "table", "all"],
+            ["ip", "-json", "-4", "route", "show"],
             capture_output=True,
             check=True,
             text=True,

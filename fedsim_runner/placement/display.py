@@ -19,9 +19,7 @@ def render_plan(plan: Plan) -> RenderableType:
     head = Text.assemble(
         ("Experiment ", "bold"),
         f"{experiment.name}, seed {experiment.seed}: {len(plan.placed)} devices on ",
-        ", ".join(
-            f"{host.name} ({host.cpus:g} cpus, {host.memory_bytes / 2**30:.1f} GB)" for host in plan.lab_hosts
-        ),
+        ", ".join(f"{host.name} ({host.cpus:g} cpus, {host.memory_bytes / 2**30:.1f} GB)" for host in plan.lab_hosts),
         f", network {plan.subnet}, cpu factor {plan.cpu_factor:g}",
     )
     table = Table(box=None, pad_edge=False, header_style="bold")

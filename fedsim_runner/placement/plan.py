@@ -45,6 +45,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
         host = by_name[assigned[device.name]]
         cpus = round(device.type.cpus * factor, 4)
         gpus = min(device.type.gpus, gpus_left[host.name])
+        gpus_left[host.name] -= gpus
         placed.append(
             PlacedDevice(
                 device=device,
@@ -96,11 +97,7 @@ def _cpu_factor(experiment: Experiment, hosts: Sequence[LabHost], assigned: dict
     factor = experiment.cpu_factor
     if factor is None:
         fits = min(
-            (
-                host.cpus * (1 - RESERVED_CPU_SHARE) / nominal[host.name]
-                for host in hosts
-                if nominal[host.name]
-            ),
+            (host.cpus * (1 - RESERVED_CPU_SHARE) / nominal[host.name] for host in hosts if nominal[host.name]),
             default=1.0,
         )
         factor = min(1.0, math.floor(fits * 10_000) / 10_000)
@@ -138,9 +135,7 @@ def _notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], factor: flo
         here = [item for item in placed if item.lab_host == host.name]
         cpus = sum(item.cpus for item in here)
         if cpus > host.cpus:
-            notes.append(
-                f"lab host {host.name}: {cpus:.2f} cpus promised, {host.cpus:g} there: devices will compete"
-            )
+            notes.append(f"lab host {host.name}: {cpus:.2f} cpus promised, {host.cpus:g} there: devices will compete")
         memory = sum(item.device.type.memory_bytes for item in here)
         if memory > host.memory_bytes:
             notes.append(
@@ -149,9 +144,7 @@ def _notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], factor: flo
             )
         without_gpu = [item.device.name for item in here if item.gpus < item.device.type.gpus]
         if without_gpu:
-            notes.append(
-                f"lab host {host.name} has no GPU for {_names(without_gpu)}: they compute on the CPU"
-            )
+            notes.append(f"lab host {host.name} has no GPU for {_names(without_gpu)}: they compute on the CPU")
         foreign = [item for item in here if item.device.type.arch != host.arch]
         if foreign:
             names = _names([item.device.name for item in foreign])

@@ -1,0 +1,95 @@
+"""The inventory: what Ansible and the batch modules read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from fedsim_runner.inventory import build_inventory, read_device_files, write_inventory
+from fedsim_runner.placement import make_plan
+from tests.builders import device_type, experiment, lab_host
+
+
+def written(folder: Path, clients: int = 3, hosts: int = 1) -> Path:
+    labs = [lab_host(f"lab{n}", cpus=64) for n in range(1, hosts + 1)]
+    return write_inventory(build_inventory(make_plan(experiment(clients), labs, "study")), folder)
+
+
+def test_same_plan_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        written(tmp_path / name)
+    for path in sorted((tmp_path / "one").rglob("*.*")):
+        twin = tmp_path / "two" / path.relative_to(tmp_path / "one")
+        assert path.read_bytes() == twin.read_bytes()
+
+
+def test_ansible_loads_it_with_groups_by_type_role_and_lab_host(tmp_path: Path) -> None:
+    hosts = written(tmp_path, hosts=2)
+    graph = subprocess.run(
+        ["ansible-inventory", "-i", str(hosts), "--graph"], check=True, capture_output=True, text=True
+    ).stdout
+    for group in (
+        "@lab_hosts:",
+        "@role_server:",
+        "@role_client:",
+        "@type_phone:",
+        "@lab_host_lab1:",
+        "@lab_host_lab2:",
+    ):
+        assert group in graph
+    listing = json.loads(
+        subprocess.run(
+            ["ansible-inventory", "-i", str(hosts), "--host", "phone-1"], check=True, capture_output=True, text=True
+        ).stdout
+    )
+    assert listing["fedsim_address"] == "198.18.0.3"
+
+
+def test_a_large_inventory_is_json_and_a_smaller_one_replaces_it(tmp_path: Path) -> None:
+    client = device_type("sensor", cpus=0.1)
+    plan = make_plan(experiment(250, client=client), [lab_host(cpus=64)], "study")
+    assert write_inventory(build_inventory(plan), tmp_path).name == "hosts.json"
+    assert written(tmp_path).name == "hosts.yml"
+    assert not (tmp_path / "hosts.json").exists()
+
+
+def test_the_device_file_has_limits_links_and_configuration(tmp_path: Path) -> None:
+    written(tmp_path)
+    content = read_device_files(tmp_path)["lab1"]
+    server, phone = content["devices"][:2]
+    assert content["course"]["client_num"] == 3
+    assert content["course"]["config"]["federate"] == {
+        "total_round_num": 10,
+        "mode": "distributed",
+        "client_num": 3,
+    }
+    assert server["config"]["distribute"]["server_host"] == "0.0.0.0"
+    assert phone["config"]["distribute"] == {
+        "role": "client",
+        "server_port": server["port"],
+        "data_idx": -1,
+        "server_host": "server",
+        "client_host": "phone-1",
+        "client_port": phone["port"],
+    }
+    assert phone["image"] == "phone-light"
+    assert phone["link"]["down"]["rate_bps"] == 20_000_000
+    assert content["peers"] == {}
+
+
+def test_devices_on_other_lab_hosts_are_peers_with_their_links(tmp_path: Path) -> None:
+    written(tmp_path, hosts=2)
+    files = read_device_files(tmp_path)
+    here = {device["address"] for device in files["lab1"]["devices"]}
+    assert here.isdisjoint(files["lab1"]["peers"])
+    assert len(here) + len(files["lab1"]["peers"]) == 4
+
+
+def test_a_lab_host_on_this_machine_uses_ansibles_own_python(tmp_path: Path) -> None:
+    hosts = yaml.safe_load(written(tmp_path).read_text(encoding="utf-8"))
+    variables = hosts["all"]["children"]["lab_hosts"]["hosts"]["lab1"]
+    assert variables["ansible_connection"] == "local"
+    assert variables["ansible_python_interpreter"] == "{{ ansible_playbook_python }}"
