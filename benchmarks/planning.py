@@ -1,0 +1,60 @@
+"""2,000 devices: spec to inventory on disk, and a no-op play over it.
+
+python -m benchmarks.planning [N]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from fedsim_runner.inventory import build_inventory, write_inventory
+from fedsim_runner.model import LabHost
+from fedsim_runner.placement import make_plan
+from fedsim_runner.spec import load_experiment
+
+from .common import light_mix, show
+
+NO_OP = """\
+- name: No-op
+  hosts: lab_hosts
+  gather_facts: false
+  tasks:
+    - name: Nothing
+      ansible.builtin.meta: noop
+"""
+LAB_HOSTS = 4
+
+
+def main() -> None:
+    """Print the seconds of each step."""
+    devices = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    with tempfile.TemporaryDirectory(prefix="fedsim-bench-") as name:
+        folder = Path(name)
+        spec = light_mix(folder, devices)
+        hosts = [LabHost(f"lab{n}", 64, 256 * 2**30, "amd64") for n in range(1, LAB_HOSTS + 1)]
+        marks = [time.monotonic()]
+        experiment = load_experiment(spec)
+        marks.append(time.monotonic())
+        plan = make_plan(experiment, hosts, "bench")
+        marks.append(time.monotonic())
+        hosts_file = write_inventory(build_inventory(plan), folder / "inventory")
+        marks.append(time.monotonic())
+        playbook = folder / "noop.yml"
+        playbook.write_text(NO_OP, encoding="utf-8")
+        # The lab hosts of this benchmark do not exist: the play runs on this machine in their names.
+        subprocess.run(
+            ["ansible-playbook", "-i", str(hosts_file), "-c", "local", str(playbook)], check=True, capture_output=True
+        )
+        marks.append(time.monotonic())
+    steps = ("spec", "plan", "inventory", "no-op play")
+    rows: list[tuple[object, ...]] = [(step, marks[n + 1] - marks[n]) for n, step in enumerate(steps)]
+    rows.append(("spec to inventory", marks[3] - marks[0]))
+    show(f"{devices} devices on {LAB_HOSTS} lab hosts, seconds", ("step", "seconds"), rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Create + start + shape N devices, against the same containers created and started by a bare Docker SDK loop.
+
+    python -m benchmarks.provisioning [N ...]
+
+The baseline takes the create calls of our own containers as the Engine reports them (image, limits, mounts, network)
+and repeats them with the same number of threads, on the same machine in the same run. Images are built beforehand.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from .common import fedsim, light_mix, show
+
+THREADS = 4
+RUN_LABEL = "org.fedsim.run"
+KIND_LABEL = "org.fedsim.kind"
+LABEL = "org.fedsim.benchmark"
+
+
+def create_calls(client: docker.DockerClient, run: str) -> list[dict[str, Any]]:
+    """The create call of every device container of ``run``, as the Engine would take it again."""
+    api = client.api
+    calls = []
+    filters = {"label": [f"{RUN_LABEL}={run}", f"{KIND_LABEL}=device"]}
+    for summary in api.containers(all=True, filters=filters):
+        seen = api.inspect_container(summary["Id"])
+        endpoints = {
+            name: {"IPAMConfig": endpoint["IPAMConfig"], "Aliases": endpoint["Aliases"]}
+            for name, endpoint in seen["NetworkSettings"]["Networks"].items()
+        }
+        body = {
+            **{
+                key: seen["Config"][key]
+                for key in ("Hostname", "User", "Env", "Cmd", "Entrypoint", "Image", "WorkingDir")
+            },
+            "Labels": {LABEL: run},
+            "HostConfig": seen["HostConfig"],
+            "NetworkingConfig": {"EndpointsConfig": endpoints},
+        }
+        calls.append({"name": seen["Name"].lstrip("/"), "config": body})
+    return calls
+
+
+def bare(client: docker.DockerClient, network: dict[str, Any], calls: list[dict[str, Any]]) -> tuple[float, float]:
+    """Seconds to create and start, and seconds to remove, by a bare loop over the SDK."""
+    api = client.api
+    identifiers: list[str] = []
+
+    def create_and_start(call: dict[str, Any]) -> None:
+        identifiers.append(api.create_container_from_config(call["config"], call["name"])["Id"])
+        api.start(identifiers[-1])
+
+    started = time.monotonic()
+    created = api.create_network(
+        network["Name"],
+        driver=network["Driver"],
+        options=network["Options"],
+        ipam=network["IPAM"],
+        internal=network["Internal"],
+        labels={LABEL: "1"},
+    )
+    try:
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(create_and_start, calls))
+        up = time.monotonic() - started
+    finally:
+        started = time.monotonic()
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(lambda identifier: api.remove_container(identifier, force=True, v=True), identifiers))
+        api.remove_network(created["Id"])
+        down = time.monotonic() - started
+    return up, down
+
+
+def measure(client: docker.DockerClient, folder: Path, devices: int) -> dict[str, float]:
+    """One N: our ``up``, a second unchanged ``up``, the bare loop with the same containers, our ``down``."""
+    spec = light_mix(folder, devices)
+    run = f"bench-{devices}"
+    first = fedsim(["up", str(spec), "--run", run], folder)
+    try:
+        again = fedsim(["up", str(spec), "--run", run], folder)
+        calls = create_calls(client, run)
+        network = client.api.networks(filters={"label": f"{RUN_LABEL}={run}"})[0]
+    finally:
+        down = fedsim(["down", run], folder)
+    # The mounted folders are gone with the run; the Engine refuses a bind of a folder that is not there.
+    for call in calls:
+        for bind in call["config"]["HostConfig"].get("Binds") or []:
+            Path(bind.split(":")[0]).mkdir(parents=True, exist_ok=True)
+        for mount in call["config"]["HostConfig"].get("Mounts") or []:
+            if mount["Type"] == "bind":
+                Path(mount["Source"]).mkdir(parents=True, exist_ok=True)
+    bare_up, bare_down = bare(client, network, calls)
+    return {"up": first, "again": again, "down": down, "bare_up": bare_up, "bare_down": bare_down}
+
+
+def main() -> None:
+    """Print one row per N."""
+    sizes = [int(argument) for argument in sys.argv[1:]] or [10, 50, 100]
+    client = docker.from_env(timeout=120)
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="fedsim-bench-") as name:
+        folder = Path(name)
+        fedsim(["images"], folder)
+        for devices in sizes:
+            seen = measure(client, folder, devices)
+            rows.append(
+                (
+                    devices,
+                    seen["bare_up"],
+                    seen["up"],
+                    seen["up"] / seen["bare_up"],
+                    (seen["up"] - 10) / seen["bare_up"],
+                    seen["again"],
+                    seen["bare_down"],
+                    seen["down"],
+                    seen["down"] / seen["bare_down"],
+                )
+            )
+    show(
+        "Provisioning, seconds of wall time (ours is the whole command, Python and Ansible start included)",
+        ("N", "bare up", "up", "up/bare", "(up-10)/bare", "up again", "bare down", "down", "down/bare"),
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    main()
