@@ -1,0 +1,186 @@
+"""Whole courses on this machine: the quickstart, plain Ansible, failures, two at once, without Docker."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from tests.e2e.conftest import Command, left_over, small_spec
+
+
+def report_of(folder: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_quickstart(engine: docker.DockerClient, repository: Path, tmp_path: Path) -> None:
+    before = left_over(engine)
+    command = Command([str(repository / "examples/quickstart.yaml")], tmp_path)
+    assert command.finish() == 0, command.output
+    assert left_over(engine) == before
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert left_over(engine, folder.name) == []
+
+    report = report_of(folder)
+    assert report["status"] == "finished"
+    assert len(report["rounds"]) == 10
+    assert report["final"]["test_acc"] > 0.85
+    assert [row["round"] for row in rows(folder / "rounds.csv")] == [str(n) for n in range(1, 11)]
+
+    devices = {row["device"]: row for row in rows(folder / "devices.csv")}
+    assert len(devices) == 5
+    for name, row in devices.items():
+        assert int(row["bytes_up"]) > 10_000, name
+        assert int(row["bytes_down"]) > 10_000, name
+        assert 0 < int(row["memory_peak_bytes"]) <= int(row["memory_limit_bytes"]), name
+        assert row["exit_code"] == "0", name
+        assert (folder / "collected" / name / "course" / "exp_print.log").stat().st_size > 0
+
+    names = [event["event"] for event in events(folder)]
+    assert names.count("link_shaped") == 5
+    assert max(n for n, name in enumerate(names) if name == "link_shaped") < names.index("gate_opened")
+    assert names.index("gate_opened") < names.index("round_started")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["link_backend"] in {"netem", "userspace"}
+    for name in ("experiment.yaml", "plan.json", "inventory/hosts.yml", "metrics.csv", "ansible.log"):
+        assert (folder / name).stat().st_size > 0
+    for text in ("plan", "round 10", "accuracy", str(folder.name)):
+        assert text in command.output.lower()
+
+
+def test_plain_ansible_runs_the_sample_inventory(engine: docker.DockerClient, repository: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(repository / "ansible.cfg")}
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "ansible-playbook"),
+            "playbooks/run_experiment.yml",
+            "-e",
+            f"fedsim_run_dir={tmp_path / 'run'}",
+            "-e",
+            "fedsim_run=sample-e2e",
+        ],
+        cwd=repository,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert report_of(tmp_path / "run")["final"]["test_acc"] > 0.85
+    assert left_over(engine, "quickstart") == []
+
+
+def test_up_twice_then_course_state_and_down(engine: docker.DockerClient, tmp_path: Path) -> None:
+    spec = str(small_spec(tmp_path, "small"))
+    try:
+        first = Command(["up", spec, "--run", "up-twice"], tmp_path)
+        assert first.finish() == 0, first.output
+        second = Command(["up", spec, "--run", "up-twice"], tmp_path)
+        assert second.finish() == 0, second.output
+        assert "changed=0" in second.output
+        status = Command(["status", "up-twice", "--json"], tmp_path)
+        assert status.finish() == 0, status.output
+        states = json.loads(status.output)["devices"]
+        assert {state["state"] for state in states.values()} == {"waiting"}
+        inside = Command(["exec", "up-twice", "mote-1", "--", "id", "-u"], tmp_path)
+        assert inside.finish() == 0, inside.output
+        assert inside.lines[-1] == "10001"
+    finally:
+        down = Command(["down", "up-twice"], tmp_path)
+        assert down.finish() == 0, down.output
+    assert left_over(engine, "up-twice") == []
+
+
+@pytest.mark.parametrize("victim", ["mote-2", "server"])
+def test_a_killed_participant_ends_the_course_with_its_name(
+    victim: str, engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    run = f"killed-{victim}"
+    command = Command([str(small_spec(tmp_path, "small", rounds=200)), "--run", run], tmp_path)
+    command.wait_for("round 2")
+    engine.containers.get(f"fedsim-{run}-{victim}").kill("SIGKILL")
+    killed = time.monotonic()
+    assert command.finish() == 5, command.output
+    assert time.monotonic() - killed < 60
+    assert victim in command.output
+    report = report_of(tmp_path / "runs" / run)
+    assert report["status"] == "failed"
+    assert victim in report["reason"]
+    assert (tmp_path / "runs" / run / "collected" / "mote-1" / "course" / "exp_print.log").exists()
+    assert left_over(engine, run) == []
+
+
+def test_a_frozen_client_ends_the_course_with_its_name(engine: docker.DockerClient, tmp_path: Path) -> None:
+    run = "frozen"
+    spec = small_spec(tmp_path, "small", rounds=200, silence=10)
+    command = Command([str(spec), "--run", run], tmp_path)
+    command.wait_for("round 2")
+    engine.containers.get(f"fedsim-{run}-mote-1").pause()
+    assert command.finish() == 5, command.output
+    assert "mote-1" in report_of(tmp_path / "runs" / run)["reason"]
+    assert left_over(engine, run) == []
+
+
+def test_a_dead_agent_ends_the_run_with_its_name(engine: docker.DockerClient, tmp_path: Path) -> None:
+    run = "agentless"
+    command = Command([str(small_spec(tmp_path, "small", rounds=200)), "--run", run], tmp_path)
+    command.wait_for("round 2")
+    engine.containers.get(f"fedsim-{run}--agent").kill("SIGKILL")
+    killed = time.monotonic()
+    assert command.finish() == 5, command.output
+    assert time.monotonic() - killed < 60
+    assert "agent" in report_of(tmp_path / "runs" / run)["reason"]
+    assert left_over(engine, run) == []
+
+
+def test_two_runs_side_by_side_do_not_meet(engine: docker.DockerClient, tmp_path: Path) -> None:
+    commands = [
+        Command([str(small_spec(tmp_path, f"side-{name}")), "--run", f"side-{name}"], tmp_path) for name in ("a", "b")
+    ]
+    for command in commands:
+        assert command.finish() == 0, command.output
+    subnets = [
+        json.loads((tmp_path / "runs" / f"side-{name}" / "plan.json").read_text(encoding="utf-8"))["network"]["subnet"]
+        for name in ("a", "b")
+    ]
+    assert len(set(subnets)) == 2
+    assert left_over(engine, "side-a") == left_over(engine, "side-b") == []
+
+
+def test_keep_leaves_the_testbed_up_and_down_removes_it(engine: docker.DockerClient, tmp_path: Path) -> None:
+    command = Command([str(small_spec(tmp_path, "small")), "--run", "kept", "--keep"], tmp_path)
+    try:
+        assert command.finish() == 0, command.output
+        assert left_over(engine, "kept") != []
+        logs = Command(["logs", "kept", "server"], tmp_path)
+        assert logs.finish() == 0, logs.output
+        assert "Starting a new training round" in logs.output
+    finally:
+        down = Command(["down", "kept"], tmp_path)
+        assert down.finish() == 0, down.output
+    assert left_over(engine, "kept") == []
+
+
+def test_without_docker(repository: Path, tmp_path: Path) -> None:
+    command = Command([str(repository / "examples/quickstart.yaml"), "--no-docker", "--run", "plain"], tmp_path)
+    assert command.finish() == 0, command.output
+    assert "no limits" in command.output.lower()
+    assert report_of(tmp_path / "runs" / "plain")["final"]["test_acc"] > 0.85
