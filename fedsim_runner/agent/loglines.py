@@ -1,0 +1,123 @@
+"""FederatedScope's log lines as values. Pure: text in, one small value out.
+
+The regular expressions are FederatedScope 0.3.0's wording; both engines write these lines.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+LineKind = Literal[
+    "ready", "assigned", "round", "evaluating", "training_finished", "done", "finish", "result", "training_failed"
+]
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_PREFIX = re.compile(r"^(\d{4}-\d\d-\d\d [\d:]{8},\d{3}) \((\w+):(\d+)\) ?([A-Z]+): ?(.*)$")
+_READY = re.compile(r"(?:Server|Client): Listen to (\S+):(\d+)\.\.\.")
+_ASSIGNED = re.compile(r"Client \(address (\S+):(\d+)\) is assigned with #(\d+)")
+_STARTED = re.compile(r"Starting training \(Round #(\d+)\)")
+_ROUND = re.compile(r"Starting a new training round \(Round #(\d+)\)")
+_EVALUATING = re.compile(r"Server: Starting evaluation at the end of round (\d+)")
+_FINISH = re.compile(r"client (-?\d+) received finish message")
+_FAILED = re.compile(r"Training fails at round #(\d+)")
+_RESULT = re.compile(r"(\{'Role': '(Server|Client) #-?\d*'.*\})")
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line that matters: ``number`` is the round or client id it names, ``results`` the metrics it carries."""
+
+    kind: LineKind
+    number: int | None = None
+    role: Literal["server", "client"] | None = None
+    results: dict[str, dict[str, float]] | None = None  # by FederatedScope's form: weighted_avg, avg, raw, ...
+    client_id: int | None = None
+
+
+def clean(line: str) -> str:
+    """The line without colours and line end."""
+    return _ANSI.sub("", line).rstrip("\r\n")
+
+
+def message(line: str) -> str | None:
+    """A log line's text behind FederatedScope's prefix; None if it is no log line (a traceback, a print)."""
+    match = _PREFIX.match(clean(line))
+    return match.group(5) if match else None
+
+
+def parse(line: str) -> LogLine | None:
+    """What the line says about the course; None when it says nothing that is watched."""
+    text = message(line)
+    if text is None:
+        text = clean(line)
+    if "{'Role'" in text:
+        return _result(text)
+    if match := _READY.search(text):
+        return LogLine("ready", int(match.group(2)), "server" if text.startswith("Server") else "client")
+    if match := _ASSIGNED.search(text):
+        return LogLine("assigned", int(match.group(3)))
+    if match := _STARTED.search(text) or _ROUND.search(text):
+        return LogLine("round", int(match.group(1)))
+    if match := _EVALUATING.search(text):
+        return LogLine("evaluating", int(match.group(1)))
+    if "Server: Training is finished! Starting evaluation" in text:
+        return LogLine("training_finished")
+    if "Server: Final evaluation is finished!" in text:
+        return LogLine("done")
+    if match := _FINISH.search(text):
+        return LogLine("finish", int(match.group(1)))
+    if match := _FAILED.search(text):
+        return LogLine("training_failed", int(match.group(1)))
+    return None
+
+
+def _result(text: str) -> LogLine | None:
+    match = _RESULT.search(text)
+    if match is None:
+        return None
+    try:
+        tree = _literal(ast.parse(match.group(1), mode="eval").body)
+    except (SyntaxError, ValueError, RecursionError):
+        return None  # a dict broken over lines, or with arrays inside: not a result we report
+    if not isinstance(tree, dict):
+        return None
+    number = tree.get("Round")
+    identity = re.search(r"#(-?\d+)", str(tree.get("Role", "")))
+    client_id = int(identity.group(1)) if identity else None
+    results: dict[str, dict[str, float]] = {}
+    for key, value in tree.items():
+        if isinstance(key, str) and key.startswith("Results_") and isinstance(value, dict):
+            results[key.removeprefix("Results_")] = {
+                str(name): float(metric)
+                for name, metric in value.items()
+                if isinstance(metric, int | float) and not isinstance(metric, bool)
+            }
+    role: Literal["server", "client"] = "server" if str(tree.get("Role", "")).startswith("Server") else "client"
+    if not isinstance(number, int):
+        # 'Final' repeats the best results of all rounds: nothing that happened in a round.
+        return LogLine("result", None, role, {}) if number == "Final" else None
+    return LogLine("result", number, role, results, client_id)
+
+
+def _literal(node: ast.AST) -> Any:
+    """``ast.literal_eval`` that also takes nan, inf and numpy's ``np.float64(1.0)``, which FederatedScope prints."""
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.Dict(keys=keys, values=values):
+            return {_literal(key): _literal(value) for key, value in zip(keys, values, strict=True) if key is not None}
+        case ast.List(elts=elements) | ast.Tuple(elts=elements):
+            return [_literal(element) for element in elements]
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_literal(operand)
+        case ast.Name(id="nan"):
+            return math.nan
+        case ast.Name(id="inf"):
+            return math.inf
+        case ast.Call(args=[argument]):
+            return _literal(argument)
+    raise ValueError("not a literal")

@@ -1,0 +1,225 @@
+"""The supervisor over FederatedScope's own lines: who finished, who failed, who is waited for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fedsim_runner.agent.supervision import Supervisor
+
+PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
+
+
+class Course:
+    """A course with a server ``hub`` and clients ``a``, ``b``; collects events."""
+
+    def __init__(self, rounds: int = 2, timeout_s: float = 1000.0, silence_s: float = 60.0) -> None:
+        self.now = 0.0
+        self.events: list[dict[str, Any]] = []
+        self.supervisor = Supervisor({"hub": "server", "a": "client", "b": "client"}, rounds, timeout_s, silence_s, 0.0)
+
+    def say(self, device: str, text: str, after: float = 1.0) -> None:
+        self.now += after
+        self.events += self.supervisor.feed_line(device, f"\x1b[1;32m{PREFIX}{text}\x1b[0m\n", self.now)
+
+    def exit(self, device: str, code: int, oom: bool = False, lines: tuple[str, ...] = ()) -> None:
+        self.now += 1
+        self.events += self.supervisor.feed_exit(device, code, oom, self.now, lines)
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.events += self.supervisor.tick(self.now)
+
+    def join(self) -> None:
+        self.say("hub", "Server: Listen to 0.0.0.0:50051...")
+        for number, name in enumerate("ab", 1):
+            self.say(name, f"Client: Listen to {name}:50052...")
+            self.say(name, f"Client (address {name}:50052) is assigned with #{number}.")
+        self.say("hub", "----------- Starting training (Round #0) -------------")
+
+    def train(self, name: str, number: int) -> None:
+        result = f"{{'train_loss': 1.5, 'train_acc': nan, 'train_total': {number}}}"
+        self.say(name, f"{{'Role': 'Client #{1 + 'ab'.index(name)}', 'Round': {number}, 'Results_raw': {result}}}")
+
+    def evaluate(self, name: str, number: int) -> None:
+        client = 1 + "ab".index(name)
+        self.say(name, f"{{'Role': 'Client #{client}', 'Round': {number}, 'Results_raw': {{'test_acc': 0.5}}}}")
+
+    def merge(self, number: int, accuracy: float) -> None:
+        forms = f"'Results_weighted_avg': {{'test_acc': {accuracy}}}, 'Results_avg': {{'test_acc': 0.1}}"
+        self.say("hub", f"{{'Role': 'Server #', 'Round': {number}, {forms}}}")
+
+    def whole(self) -> None:
+        self.join()
+        for name in "ab":
+            self.train(name, 0)
+        self.say("hub", "Server: Starting evaluation at the end of round 0.")
+        self.say("hub", "----------- Starting a new training round (Round #1) -------------")
+        for name in "ab":
+            self.evaluate(name, 0)
+        self.merge(0, 0.4)
+        for name in "ab":
+            self.train(name, 1)
+        self.say("hub", "Server: Training is finished! Starting evaluation.")
+        for name in "ab":
+            self.evaluate(name, 1)
+        self.merge(1, 0.9)
+        self.say("hub", "Server: Final evaluation is finished! Starting merging results.")
+        self.say("hub", "{'Role': 'Server #', 'Round': 'Final', 'Results_raw': {'test_acc': 0.9}}")
+        self.say("hub", "{'Role': 'Client #2', 'Round': 2, 'Results_raw': {'test_acc': 0.8}}")
+        for name in "ab":
+            self.say(name, "================= client 1 received finish message =================")
+
+    def named(self, event: str) -> list[dict[str, Any]]:
+        return [item for item in self.events if item["event"] == event]
+
+
+def test_success_counts_rounds_from_one_and_takes_the_weighted_average() -> None:
+    course = Course()
+    course.whole()
+    assert course.supervisor.outcome is None, "participants get a grace to end by themselves"
+    for name in ("hub", "a", "b"):
+        course.exit(name, 0)
+    course.wait(0)
+    assert course.supervisor.outcome is not None and course.supervisor.outcome.status == "finished"
+    assert [item["round"] for item in course.named("round_started")] == [1, 2]
+    assert [(item["round"], item["results"]["test_acc"]) for item in course.named("evaluated")] == [(1, 0.4), (2, 0.9)]
+    assert course.named("course_finished") == [{"event": "course_finished", "rounds": 2, "results": {"test_acc": 0.9}}]
+    assert course.named("device_joined")[1] == {"event": "device_joined", "device": "b", "client_id": 2}
+    last = course.named("client_result")[-1]
+    assert (last["device"], last["round"], last["results"]) == ("b", 2, {"test_acc": 0.8})
+
+
+def test_the_evaluation_of_a_late_round_keeps_its_number() -> None:
+    """FederatedScope sends ``evaluate`` and starts the next round at once: results come in after that."""
+    course = Course()
+    course.whole()
+    assert [item["round"] for item in course.named("evaluated")] == [1, 2]
+
+
+def test_a_second_finish_and_a_bad_exit_after_it_do_not_spoil_the_course() -> None:
+    course = Course()
+    course.whole()
+    course.say("a", "================= client 1 received finish message =================")
+    course.exit("a", 1)
+    course.wait(10)
+    assert course.supervisor.outcome is not None and course.supervisor.outcome.status == "finished"
+    assert len([item for item in course.named("device_finished") if item["device"] == "a"]) == 1
+
+
+def test_out_of_memory_names_the_device_and_its_last_lines() -> None:
+    course = Course()
+    course.join()
+    course.exit("b", 137, oom=True)
+    outcome = course.supervisor.outcome
+    assert outcome is not None and (outcome.status, outcome.device) == ("failed", "b")
+    assert "memory" in str(outcome.reason) and "assigned with #2" in outcome.last_lines[-1]
+    assert course.supervisor.states["b"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(1, "exit code 1: ValueError: bad shard"), (143, "SIGTERM"), (0, "before the course was over"), (137, "SIGKILL")],
+)
+def test_an_exit_before_the_end_fails_with_its_reason(code: int, words: str) -> None:
+    course = Course()
+    course.join()
+    course.exit("a", code, lines=("Traceback (most recent call last):", "ValueError: bad shard"))
+    outcome = course.supervisor.outcome
+    assert outcome is not None and outcome.device == "a" and words in str(outcome.reason)
+
+
+def test_silence_blames_the_client_whose_training_is_missing() -> None:
+    course = Course()
+    course.join()
+    course.train("a", 0)
+    course.wait(59)
+    assert course.supervisor.outcome is None
+    course.wait(2)
+    outcome = course.supervisor.outcome
+    assert outcome is not None and outcome.device == "b" and "no training results in round 1" in str(outcome.reason)
+
+
+def test_silence_blames_the_first_in_broadcast_order_or_the_paused_one() -> None:
+    course = Course()
+    course.join()
+    course.supervisor.feed_paused("b", True)
+    course.wait(61)
+    assert course.supervisor.outcome is not None and course.supervisor.outcome.device == "b"
+    course = Course()
+    course.join()
+    course.wait(61)
+    assert course.supervisor.outcome is not None and course.supervisor.outcome.device == "a"
+
+
+def test_silence_before_training_names_who_is_missing() -> None:
+    course = Course()
+    course.wait(61)
+    assert course.supervisor.outcome is not None and course.supervisor.outcome.device == "hub"
+    course = Course()
+    course.say("hub", "Server: Listen to 0.0.0.0:50051...")
+    course.say("a", "Client: Listen to a:50052...")
+    course.say("a", "Client (address a:50052) is assigned with #1.")
+    course.say("b", "Client: Listen to b:50052...")
+    course.wait(61)
+    outcome = course.supervisor.outcome
+    assert outcome is not None and outcome.device == "b" and "has not joined" in str(outcome.reason)
+
+
+def test_silence_in_the_last_evaluation_and_at_the_end() -> None:
+    course = Course(rounds=1)
+    course.join()
+    course.train("a", 0)
+    course.train("b", 0)
+    course.say("hub", "Server: Training is finished! Starting evaluation.")
+    course.evaluate("b", 0)
+    course.wait(61)
+    assert course.supervisor.outcome is not None and course.supervisor.outcome.device == "a"
+    course = Course(rounds=1)
+    course.join()
+    course.say("hub", "Server: Final evaluation is finished! Starting merging results.")
+    course.say("a", "================= client 1 received finish message =================")
+    course.wait(61)
+    assert course.supervisor.outcome is not None and course.supervisor.outcome.device == "b"
+
+
+def test_a_silent_server_is_named_when_all_clients_have_answered() -> None:
+    course = Course()
+    course.join()
+    course.train("a", 0)
+    course.train("b", 0)
+    course.wait(61)
+    assert course.supervisor.outcome is not None and course.supervisor.outcome.device == "hub"
+
+
+def test_timeout_fails_even_when_lines_keep_coming() -> None:
+    course = Course(timeout_s=100)
+    course.join()
+    for _ in range(10):
+        course.say("a", "still here", after=10)
+    course.wait(1)
+    outcome = course.supervisor.outcome
+    assert outcome is not None and outcome.status == "failed" and "longer than 100 s" in str(outcome.reason)
+
+
+def test_a_crash_that_does_not_end_its_process_is_found() -> None:
+    course = Course(silence_s=1000)
+    course.join()
+    for line in ("Traceback (most recent call last):", "KeyError: 'x'"):
+        course.events += course.supervisor.feed_line("hub", line, course.now)
+    course.wait(16)
+    outcome = course.supervisor.outcome
+    assert outcome is not None and outcome.device == "hub" and "KeyError: 'x'" in str(outcome.reason)
+
+
+def test_early_stop_ends_well_with_fewer_rounds() -> None:
+    course = Course(rounds=10)
+    course.join()
+    course.say("hub", "Server: Starting evaluation at the end of round 0.")
+    course.merge(0, 0.7)
+    course.say("hub", "Server: Final evaluation is finished! Starting merging results.")
+    for name in "ab":
+        course.say(name, "================= client 1 received finish message =================")
+    course.wait(10)
+    assert course.named("course_finished")[0]["rounds"] == 1
