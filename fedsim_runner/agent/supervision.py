@@ -81,7 +81,9 @@ class Supervisor:
         self._started = now
         self._last_news = now
         self._round = -1  # FederatedScope's number of the round in training
-        self._evaluating: int | None = None  # rounds aggregated, while their evaluation is out
+        self._evaluating: int | None = None  # rounds aggregated, while only their evaluation is out
+        # The next round starts before the clients' evaluation of the last one is in: announced, not yet merged.
+        self._announced: deque[int] = deque()
         self._training_finished = False
         self._server_done = self._server is None
         self._succeeded_at: float | None = None
@@ -218,8 +220,10 @@ class Supervisor:
                 return [{"event": "round_started", "round": line.number + 1}]
             case "evaluating" if participant.role == "server" and line.number is not None:
                 self._evaluating, participant.state = line.number + 1, "evaluating"
+                self._announced.append(line.number + 1)
             case "training_finished" if not self._training_finished:
                 self._training_finished, self._evaluating = True, self._total_rounds
+                self._announced.append(self._total_rounds)
                 participant.state = "evaluating"
                 return [{"event": "training_finished"}]
             case "done" if participant.role == "server" and not self._server_done:
@@ -245,9 +249,8 @@ class Supervisor:
             if results is None:
                 return []
             # Clients number an evaluation r, a global one r + 1: the line that announced it is the same for both.
-            self._rounds_done = (
-                self._evaluating if self._evaluating is not None else min(line.number, self._total_rounds)
-            )
+            done = self._announced.popleft() if self._announced else line.number
+            self._rounds_done = max(self._rounds_done, min(done, self._total_rounds))
             self._results = results
             return [{"event": "evaluated", "round": self._rounds_done, "results": results}]
         results = {name: value for values in line.results.values() for name, value in values.items()}
@@ -291,7 +294,7 @@ class Supervisor:
         people = self._participants
         if server and people[server[0]].state == "starting":
             return server, "the server is not listening yet"
-        if self._server_done and server or self._server is None:
+        if self._server_done:  # also where the server is on another lab host
             unfinished = [name for name in clients if not people[name].done]
             if self._server is not None:
                 return unfinished, "the course is over but a client has not received its end"
