@@ -1,0 +1,115 @@
+"""How device types and network profiles are written, in the catalogue and in an experiment file alike.
+
+Units are in the keys: kbit/s (1 kbit = 1000 bit), milliseconds, MB of 2**20 bytes for memory, MB of 10**6 bytes per
+second for block I/O. Validation is strict: the text "2" is no number.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NAME_MAX = 40
+
+Kbps = Annotated[float, Field(ge=1, le=100_000_000)]
+Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
+Probability = Annotated[float, Field(ge=0, lt=1)]
+Cpus = Annotated[float, Field(ge=0.01, le=1024)]
+MemoryMb = Annotated[int, Field(ge=32, le=4_194_304)]
+Gpus = Annotated[int, Field(ge=0, le=64)]
+Pids = Annotated[int, Field(ge=16, le=4_194_304)]
+MbPerSecond = Annotated[float, Field(ge=0.001, le=100_000)]
+
+
+class Entry(BaseModel):
+    """Base of everything a user writes: unknown keys and coerced types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class DirectionEntry(Entry):
+    """One direction of a link: what differs from the profile's common values."""
+
+    bandwidth_kbps: Kbps | None = Field(
+        default=None, description="Rate of this direction in kbit/s (1 kbit = 1000 bit)."
+    )
+    latency_ms: Milliseconds | None = Field(
+        default=None, description="One-way delay of this direction in milliseconds."
+    )
+    jitter_ms: Milliseconds | None = Field(
+        default=None, description="Variation of the delay in milliseconds; at most the delay."
+    )
+    packet_loss_rate: Probability | None = Field(
+        default=None, description="Probability that a packet is dropped in this direction."
+    )
+
+
+class ProfileEntry(Entry):
+    """A network profile. Values without a direction hold in both; `up` is what the device sends, `down` what it gets."""
+
+    description: str | None = Field(default=None, description="What the profile stands for, for readers.")
+    source: str | None = Field(default=None, description="Where the figures come from, for readers.")
+    based_on: str | None = Field(
+        default=None,
+        description="Profile whose values hold where this one says nothing. Without it the profile stands alone.",
+    )
+    bandwidth_up_kbps: Kbps | None = Field(
+        default=None, description="Uplink rate in kbit/s (1 kbit = 1000 bit). Not given: not limited."
+    )
+    bandwidth_down_kbps: Kbps | None = Field(
+        default=None, description="Downlink rate in kbit/s (1 kbit = 1000 bit). Not given: not limited."
+    )
+    latency_ms: Milliseconds | None = Field(
+        default=None,
+        description="One-way delay in milliseconds, added in each direction. Not given: 0. "
+        "A round trip between two devices has up and down of both.",
+    )
+    jitter_ms: Milliseconds | None = Field(
+        default=None, description="Variation of the delay in milliseconds; at most the delay. Not given: 0."
+    )
+    packet_loss_rate: Probability | None = Field(
+        default=None, description="Probability that a packet is dropped, in each direction. Not given: 0."
+    )
+    up: DirectionEntry | None = Field(
+        default=None, description="Values of the uplink that differ from the common ones."
+    )
+    down: DirectionEntry | None = Field(
+        default=None, description="Values of the downlink that differ from the common ones."
+    )
+
+
+class LimitsEntry(Entry):
+    """Limits of a device's container. As `overrides` of a device they replace its type's."""
+
+    cpus: Cpus | None = Field(default=None, description="CPU cores, fractions allowed.")
+    memory_mb: MemoryMb | None = Field(default=None, description="Memory limit in MB (2^20 bytes); there is no swap.")
+    gpus: Gpus | None = Field(default=None, description="GPUs, where the lab host has them.")
+    pids: Pids | None = Field(default=None, description="Processes and threads at most.")
+    read_mb_per_s: MbPerSecond | None = Field(
+        default=None, description="Block I/O read limit in MB/s (10^6 bytes per second). Not given: not limited."
+    )
+    write_mb_per_s: MbPerSecond | None = Field(
+        default=None, description="Block I/O write limit in MB/s (10^6 bytes per second). Not given: not limited."
+    )
+
+
+class DeviceTypeEntry(LimitsEntry):
+    """A hardware class. Without `based_on` it must give `cpus`, `memory_mb` and `network`."""
+
+    description: str | None = Field(default=None, description="What the type stands for, for readers.")
+    source: str | None = Field(default=None, description="Where the figures come from, for readers.")
+    based_on: str | None = Field(
+        default=None,
+        description="Device type whose values, image included, hold where this one says nothing. "
+        "A type that is based on its own name changes the catalogue's.",
+    )
+    arch: Literal["amd64", "arm64"] | None = Field(
+        default=None, description="Architecture of the image, in Docker's names. Not given: `amd64`."
+    )
+    network: str | None = Field(default=None, description="Network profile of devices of this type that name none.")
+    dockerfile: str | None = Field(
+        default=None,
+        description="Directory of the type's Dockerfile: a bare name is one under `dockerfiles/`, anything with a slash "
+        "a path relative to the experiment file. Not given: the type's own name under `dockerfiles/`.",
+    )

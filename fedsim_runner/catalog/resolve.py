@@ -1,0 +1,233 @@
+"""From entries to the program's values: units converted, bases applied, contradictions named.
+
+Problems are returned, not raised: the reader of an experiment file shows all of them together, with their lines.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from ..model import DeviceType, Link, NetworkProfile
+from .entries import DeviceTypeEntry, DirectionEntry, LimitsEntry, ProfileEntry
+
+KILO = 1_000
+MEMORY_MB = 2**20
+IO_MB = 10**6
+DEFAULT_PIDS = 256
+BASE_CHAIN_MAX = 32
+
+EntryT = TypeVar("EntryT", ProfileEntry, DeviceTypeEntry)
+ValueT = TypeVar("ValueT", NetworkProfile, DeviceType)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong at ``path`` below the entry, and how to mend it."""
+
+    path: tuple[str, ...]
+    message: str
+    mend: str | None = None
+
+
+def resolve_profile(
+    name: str, entry: ProfileEntry, base: NetworkProfile | None = None
+) -> tuple[NetworkProfile, list[Problem]]:
+    """The profile that an entry means on top of its base; ``name`` is the result's name."""
+    problems: list[Problem] = []
+    said = entry.model_dump(exclude_none=True, exclude={"description", "source"})
+    if not said:
+        problems.append(Problem((), "says nothing about the link", "give at least one rate, latency or loss"))
+    up = _link("up", entry, base.up if base else Link(), problems)
+    down = _link("down", entry, base.down if base else Link(), problems)
+    # A contradiction among the common values shows in both directions but is one mistake.
+    return NetworkProfile(name, up, down), list(dict.fromkeys(problems))
+
+
+def _link(direction: Literal["up", "down"], entry: ProfileEntry, base: Link, problems: list[Problem]) -> Link:
+    own = (entry.up if direction == "up" else entry.down) or DirectionEntry()
+    common_rate = entry.bandwidth_up_kbps if direction == "up" else entry.bandwidth_down_kbps
+    if common_rate is not None and own.bandwidth_kbps is not None:
+        problems.append(
+            Problem(
+                (direction, "bandwidth_kbps"),
+                f"the rate of this direction is given twice, here and as bandwidth_{direction}_kbps",
+                "remove one of them",
+            )
+        )
+    rate_kbps = own.bandwidth_kbps if own.bandwidth_kbps is not None else common_rate
+    delay_ms = own.latency_ms if own.latency_ms is not None else entry.latency_ms
+    jitter_ms = own.jitter_ms if own.jitter_ms is not None else entry.jitter_ms
+    loss = own.packet_loss_rate if own.packet_loss_rate is not None else entry.packet_loss_rate
+    link = Link(
+        rate_bps=base.rate_bps if rate_kbps is None else round(rate_kbps * KILO),
+        delay_us=base.delay_us if delay_ms is None else round(delay_ms * KILO),
+        jitter_us=base.jitter_us if jitter_ms is None else round(jitter_ms * KILO),
+        loss=base.loss if loss is None else float(loss),
+    )
+    if link.jitter_us > link.delay_us:
+        stated = "jitter_ms" if jitter_ms is not None else "latency_ms"
+        path = (direction, stated) if getattr(own, stated) is not None else (stated,)
+        if link.delay_us == 0:
+            problems.append(
+                Problem(path, "jitter without latency: there is no delay that could vary", "add latency_ms")
+            )
+        else:
+            problems.append(
+                Problem(
+                    path,
+                    f"jitter of {link.jitter_us / KILO:g} ms is larger than the latency of {link.delay_us / KILO:g} ms",
+                    "packets cannot arrive before they are sent",
+                )
+            )
+    return link
+
+
+def resolve_device_type(
+    name: str,
+    entry: DeviceTypeEntry,
+    base: DeviceType | None = None,
+    *,
+    folder: Path | None = None,
+    dockerfiles: Path | None = None,
+) -> tuple[DeviceType | None, list[Problem]]:
+    """The device type that an entry means on top of its base, or None where a needed value is missing.
+
+    ``folder`` is where a relative ``dockerfile`` starts; ``dockerfiles`` the folder that bare names are looked up in (not
+    given: not looked up).
+    """
+    problems: list[Problem] = []
+    dockerfile = base.dockerfile if base and entry.dockerfile is None else (entry.dockerfile or name)
+    if entry.dockerfile is not None or base is None:
+        dockerfile = _dockerfile(dockerfile, entry, folder, dockerfiles, problems)
+    network = entry.network
+    if base is None:
+        missing = [key for key in ("cpus", "memory_mb", "network") if getattr(entry, key) is None]
+        problems += [Problem((), f'missing key "{key}"', "or based_on: a device type that has it") for key in missing]
+        if missing or entry.cpus is None or network is None:
+            return None, problems
+        base = DeviceType(
+            name=name,
+            cpus=entry.cpus,
+            memory_bytes=0,  # given: missing otherwise
+            arch="amd64",
+            gpus=0,
+            pids=DEFAULT_PIDS,
+            network=network,
+            dockerfile=dockerfile,
+        )
+    resolved = replace(
+        with_limits(base, entry),
+        name=name,
+        arch=entry.arch or base.arch,
+        network=network or base.network,
+        dockerfile=dockerfile,
+    )
+    return resolved, problems
+
+
+def with_limits(device_type: DeviceType, limits: LimitsEntry) -> DeviceType:
+    """The device type with those limits replaced that are given."""
+    return replace(
+        device_type,
+        cpus=device_type.cpus if limits.cpus is None else float(limits.cpus),
+        memory_bytes=device_type.memory_bytes if limits.memory_mb is None else limits.memory_mb * MEMORY_MB,
+        gpus=device_type.gpus if limits.gpus is None else limits.gpus,
+        pids=device_type.pids if limits.pids is None else limits.pids,
+        read_bps=device_type.read_bps if limits.read_mb_per_s is None else round(limits.read_mb_per_s * IO_MB),
+        write_bps=device_type.write_bps if limits.write_mb_per_s is None else round(limits.write_mb_per_s * IO_MB),
+    )
+
+
+def _dockerfile(
+    value: str, entry: DeviceTypeEntry, folder: Path | None, dockerfiles: Path | None, problems: list[Problem]
+) -> str:
+    """A bare name as it is, a path made absolute; a problem where there is no Dockerfile."""
+    path = ("dockerfile",) if entry.dockerfile is not None else ()
+    if "/" in value or value in (".", ".."):
+        directory = ((folder or Path.cwd()) / Path(value).expanduser()).resolve()
+        if not (directory / "Dockerfile").is_file():
+            problems.append(
+                Problem(path, f'there is no file "Dockerfile" in {value}', "paths start at this file's folder")
+            )
+        return str(directory)
+    if dockerfiles is not None and not (dockerfiles / value / "Dockerfile").is_file():
+        problems.append(
+            Problem(
+                path,
+                f"there is no dockerfiles/{value}/Dockerfile",
+                'name another in "dockerfile", or a path such as ./' + value,
+            )
+        )
+    return value
+
+
+class Resolver:
+    """Resolves named entries over the catalogue's values, each once and after what it is based on."""
+
+    def __init__(self, kind: str, report: Callable[[str, Problem], None]) -> None:
+        self.kind = kind
+        self.report = report
+
+    def resolve(
+        self,
+        entries: Mapping[str, EntryT],
+        known: Mapping[str, ValueT | None],
+        build: Callable[[str, EntryT, ValueT | None], tuple[ValueT | None, list[Problem]]],
+    ) -> dict[str, ValueT | None]:
+        """``known`` with the entries added or replaced; None stands for a wrong entry, reported already."""
+        done: dict[str, ValueT | None] = {}
+
+        def value_of(name: str, chain: tuple[str, ...]) -> ValueT | None:
+            # An entry that is based on its own name means the catalogue's.
+            if name not in entries or (chain and chain[-1] == name and name in known):
+                return known.get(name)
+            if name in done:
+                return done[name]
+            entry = entries[name]
+            base = None
+            if entry.based_on is not None:
+                base = base_of(name, entry.based_on, chain)
+                if base is None:
+                    done[name] = None
+                    return None
+            done[name], problems = build(name, entry, base)
+            for problem in problems:
+                self.report(name, problem)
+            return done[name]
+
+        def base_of(name: str, base: str, chain: tuple[str, ...]) -> ValueT | None:
+            if base not in entries and base not in known:
+                self.report(name, unknown_name(("based_on",), self.kind, base, [*entries, *known]))
+                return None
+            circle = base in chain or (base == name and name not in known)
+            if circle or len(chain) >= BASE_CHAIN_MAX:
+                way = " -> ".join((*chain, name, base))
+                wrong = f"is based on itself: {way}" if circle else f"more than {BASE_CHAIN_MAX} bases"
+                self.report(name, Problem(("based_on",), wrong))
+                return None
+            return value_of(base, (*chain, name))
+
+        for name in entries:
+            value_of(name, ())
+        return {**known, **done}
+
+
+def unknown_name(path: tuple[str, ...], kind: str, name: str, candidates: list[str]) -> Problem:
+    """The problem of a name that nothing has, with the nearest name or all names as mend."""
+    return Problem(path, f'there is no {kind} "{name}"', suggestion(name, candidates))
+
+
+def suggestion(word: str, candidates: list[str], *, or_all: bool = True) -> str | None:
+    """``did you mean "x"?``, else the candidates where they are few enough to read."""
+    lowered = {candidate.lower(): candidate for candidate in candidates}
+    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    if near:
+        return f'did you mean "{lowered[near[0]]}"?'
+    unique = sorted(set(candidates))
+    if or_all and 0 < len(unique) <= 20:
+        return "known: " + ", ".join(unique)
+    return None

@@ -1,0 +1,133 @@
+"""The user's FederatedScope tree: what must be in it, and what the testbed sets itself."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..catalog.resolve import suggestion
+from .document import Document, Doubtful
+from .errors import PathPart
+from .explain import describe
+
+ROUNDS_MAX = 1_000_000
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A key that the testbed sets. A value that equals ``set_to`` says the same and may stay."""
+
+    path: tuple[str, ...]
+    set_to: tuple[Any, ...]
+    why: str
+
+
+def owned_keys(seed: int, clients: int | None) -> tuple[Owned, ...]:
+    """All keys the testbed sets, for an experiment's seed and number of clients (None: not known)."""
+    containers = "every participant is a container of its own"
+    folders = "the testbed collects what a participant writes into its own folder"
+    data = "the testbed splits `data.dataset` and gives each participant its share"
+    client_count = () if clients is None else (clients,)
+    said = "the number of client devices" if clients is None else f"the experiment has {clients} client devices"
+    return (
+        Owned(("federate", "mode"), ("distributed",), containers),
+        Owned(("federate", "client_num"), client_count, said),
+        Owned(("distribute", "use"), (True,), containers),
+        Owned(("data", "type"), ("file",), data),
+        Owned(("data", "file_path"), (), data),
+        Owned(("outdir",), (), folders),
+        Owned(("expname",), (), folders),
+        Owned(("expname_tag",), (), folders),
+        Owned(("seed",), (seed,), "`seed` at the top of the experiment file is the one seed"),
+        Owned(("use_gpu",), (), "it follows from the device's `gpus`"),
+        Owned(("device",), (), "it follows from the device's `gpus`"),
+        Owned(("wandb", "use"), (False,), "devices reach nothing but each other"),
+    )
+
+
+def check_config(config: Mapping[str, Any], document: Document, seed: int, clients: int | None) -> dict[str, Any]:
+    """Report what is wrong with the tree and return it without what the testbed owns."""
+    _check_values(config, (), document)
+    result: dict[str, Any] = copy.deepcopy(dict(config))
+    for section in ("federate", "distribute", "data", "wandb"):
+        if section in config and not isinstance(config[section], dict):
+            document.report((section,), f"must be a mapping, not {describe(config[section])}")
+            result.pop(section)
+    _check_federate(result, document, clients)
+    for owned in owned_keys(seed, clients):
+        _take_owned(owned, result, document, unsure=owned.path[-1] == "client_num" and clients is None)
+    for key in list(result.get("distribute", ())):
+        if not key.startswith("grpc_"):
+            why = "the testbed sets it: roles, addresses and ports come from the devices"
+            document.report(("distribute", key), why, "remove it; only distribute.grpc_* may be set")
+    if type(result.get("verbose", 1)) is not int or result.get("verbose", 1) < 1:
+        document.report(("verbose",), "must be at least 1: the course is followed by its log lines", "remove it")
+    # A section that only held what the testbed sets is none of the user's.
+    return {key: value for key, value in result.items() if value != {} or config.get(key) == {}}
+
+
+def _take_owned(owned: Owned, tree: dict[str, Any], document: Document, unsure: bool) -> None:
+    holder: Any = tree
+    for part in owned.path[:-1]:
+        holder = holder.get(part)
+        if not isinstance(holder, dict):
+            return
+    if owned.path[-1] not in holder:
+        return
+    given = holder.pop(owned.path[-1])
+    same = any(type(given) is type(value) and given == value for value in owned.set_to)
+    if same or unsure:
+        return
+    mend = f"remove it, or write {_written(owned.set_to[0])}" if owned.set_to else "remove it"
+    document.report(owned.path, f"the testbed sets it: {owned.why}", mend)
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check_federate(tree: Mapping[str, Any], document: Document, clients: int | None) -> None:
+    federate = tree.get("federate", {})
+    if "total_round_num" not in federate:
+        near = suggestion("total_round_num", list(federate), or_all=False) if federate else None
+        if near is None and "federate" not in tree:
+            near = suggestion("federate", list(tree), or_all=False)
+        mend = (
+            near.replace("did you mean", "is it").replace("?", " that you wrote?") if near else "the number of rounds"
+        )
+        document.report(("federate", "total_round_num"), "missing key", mend)
+    else:
+        _whole_number(("federate", "total_round_num"), federate["total_round_num"], 1, ROUNDS_MAX, document)
+    sampled = federate.get("sample_client_num", -1)
+    path = ("federate", "sample_client_num")
+    if sampled != -1 and _whole_number(path, sampled, 1, None, document) and clients is not None and sampled > clients:
+        document.report(path, f"{sampled} clients cannot be sampled from {clients}")
+
+
+def _whole_number(path: tuple[PathPart, ...], value: Any, low: int, high: int | None, document: Document) -> bool:
+    if type(value) is not int:
+        document.report(path, f"must be a whole number, not {describe(value)}")
+    elif value < low:
+        document.report(path, f"must be at least {low}, not {value}")
+    elif high is not None and value > high:
+        document.report(path, f"must be at most {high}, not {value}")
+    else:
+        return True
+    return False
+
+
+def _check_values(value: Any, path: tuple[PathPart, ...], document: Document) -> None:
+    """What two YAML readers would read differently, and numbers that are none, must not reach a participant."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            _check_values(below, (*path, key), document)
+    elif isinstance(value, list):
+        for number, below in enumerate(value):
+            _check_values(below, (*path, number), document)
+    elif isinstance(value, Doubtful):
+        document.report(path, f'is the text "{value}" here, but not everywhere', value.why)
+    elif isinstance(value, float) and not math.isfinite(value):
+        document.report(path, f"must be a finite number, not {value}")

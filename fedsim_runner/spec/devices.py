@@ -1,0 +1,195 @@
+"""Devices of an experiment: types and profiles looked up, counts expanded, the course's roles checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..catalog import Catalog
+from ..catalog.entries import DeviceTypeEntry, ProfileEntry
+from ..catalog.resolve import (
+    Problem,
+    Resolver,
+    resolve_device_type,
+    resolve_profile,
+    suggestion,
+    unknown_name,
+    with_limits,
+)
+from ..content import content_root
+from ..model import Device, DeviceType, NetworkProfile
+from .document import Document
+from .errors import PathPart
+from .names import RESERVED, wrong_name
+from .schema import DEVICES_MAX, DeviceEntry
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What devices may name. None: defined, but wrongly (reported already)."""
+
+    types: Mapping[str, DeviceType | None]
+    profiles: Mapping[str, NetworkProfile | None]
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """An experiment's own types and profiles. None: an entry that did not validate, so nothing more is said of it."""
+
+    types: Mapping[str, DeviceTypeEntry | None]
+    profiles: Mapping[str, ProfileEntry | None]
+
+
+def stock(catalog: Catalog, own: Definitions, document: Document, folder: Path) -> Shelf:
+    """The catalogue with the experiment's own types and profiles; everything wrong with them is reported.
+
+    Relative ``dockerfile`` paths start at ``folder``.
+    """
+    at_profile: tuple[PathPart, ...] = ("network", "profiles")
+    at_type: tuple[PathPart, ...] = ("device_types",)
+    for at, names in ((at_profile, own.profiles), (at_type, own.types)):
+        for name in names:
+            _check_name(name, (*at, name), document)
+
+    def report(at: tuple[PathPart, ...], name: str, problem: Problem) -> None:
+        document.report((*at, name, *problem.path), problem.message, problem.mend)
+
+    profiles = Resolver("network profile", lambda name, problem: report(at_profile, name, problem)).resolve(
+        {name: entry for name, entry in own.profiles.items() if entry is not None},
+        {**catalog.profiles, **{name: None for name, entry in own.profiles.items() if entry is None}},
+        resolve_profile,
+    )
+    dockerfiles = content_root() / "dockerfiles"
+
+    def build_type(
+        name: str, entry: DeviceTypeEntry, base: DeviceType | None
+    ) -> tuple[DeviceType | None, list[Problem]]:
+        resolved, problems = resolve_device_type(name, entry, base, folder=folder, dockerfiles=dockerfiles)
+        if entry.network is not None and entry.network not in profiles:
+            problems.append(unknown_name(("network",), "network profile", entry.network, list(profiles)))
+            resolved = None
+        return resolved, problems
+
+    types = Resolver("device type", lambda name, problem: report(at_type, name, problem)).resolve(
+        {name: entry for name, entry in own.types.items() if entry is not None},
+        {**catalog.device_types, **{name: None for name, entry in own.types.items() if entry is None}},
+        build_type,
+    )
+    return Shelf(types, profiles)
+
+
+def build_devices(entries: Sequence[DeviceEntry | None], shelf: Shelf, document: Document) -> tuple[Device, ...]:
+    """The devices in the order of the file, counts expanded; everything wrong with them is reported.
+
+    An entry that is None did not validate.
+    """
+    total = sum(entry.count for entry in entries if entry is not None)
+    if total > DEVICES_MAX:
+        document.report(("devices",), f"{total} devices are more than {DEVICES_MAX}")
+        return ()
+    devices: list[Device] = []
+    owners: dict[str, int] = {}
+    for number, entry in enumerate(entries):
+        if entry is None:
+            continue
+        at: tuple[PathPart, ...] = ("devices", number)
+        device_type = _type_of(entry, at, shelf, document)
+        network = _network_of(entry, device_type, at, shelf, document)
+        names = _names(entry, at, document)
+        _check_duplicates(names, number, entry, owners, document)
+        if device_type is None or network is None:
+            continue
+        if entry.overrides is not None:
+            device_type = with_limits(device_type, entry.overrides)
+        devices += [Device(name, device_type, entry.role, entry.engine, network) for name in names]
+    return tuple(devices)
+
+
+def _type_of(entry: DeviceEntry, at: tuple[PathPart, ...], shelf: Shelf, document: Document) -> DeviceType | None:
+    if entry.type not in shelf.types:
+        problem = unknown_name(("type",), "device type", entry.type, list(shelf.types))
+        document.report((*at, *problem.path), problem.message, problem.mend)
+        return None
+    return shelf.types[entry.type]
+
+
+def _network_of(
+    entry: DeviceEntry, device_type: DeviceType | None, at: tuple[PathPart, ...], shelf: Shelf, document: Document
+) -> NetworkProfile | None:
+    here = (*at, "network")
+    if isinstance(entry.network, ProfileEntry):
+        base = None
+        if entry.network.based_on is not None:
+            if entry.network.based_on not in shelf.profiles:
+                mend = suggestion(entry.network.based_on, list(shelf.profiles))
+                document.report((*here, "based_on"), f'there is no network profile "{entry.network.based_on}"', mend)
+                return None
+            base = shelf.profiles[entry.network.based_on]
+            if base is None:
+                return None
+        profile, problems = resolve_profile(f"{entry.name or entry.type}-link", entry.network, base)
+        for problem in problems:
+            document.report((*here, *problem.path), problem.message, problem.mend)
+        return profile
+    name = entry.network
+    if name is None:
+        return shelf.profiles.get(device_type.network) if device_type is not None else None
+    if name not in shelf.profiles:
+        document.report(here, f'there is no network profile "{name}"', suggestion(name, list(shelf.profiles)))
+        return None
+    return shelf.profiles[name]
+
+
+def _names(entry: DeviceEntry, at: tuple[PathPart, ...], document: Document) -> list[str]:
+    stem = entry.name or entry.type
+    names = [stem] if entry.count == 1 else [f"{stem}-{number}" for number in range(1, entry.count + 1)]
+    if entry.name is not None and not _check_name(entry.name, (*at, "name"), document):
+        return names
+    if names[-1] != stem and (wrong := wrong_name(names[-1])):
+        document.report((*at, "count"), f"the last device's name: {wrong[0]}", "give a shorter name")
+    if names[0] in RESERVED:
+        document.report((*at, "name"), f'"{names[0]}" is reserved', f'for example "{names[0]}-1"')
+    return names
+
+
+def _check_name(name: str, path: tuple[PathPart, ...], document: Document) -> bool:
+    wrong = wrong_name(name)
+    if wrong:
+        document.report(path, *wrong)
+    return wrong is None
+
+
+def _check_duplicates(
+    names: Sequence[str], number: int, entry: DeviceEntry, owners: dict[str, int], document: Document
+) -> None:
+    clash = next((name for name in names if name in owners), None)
+    if clash is not None:
+        where = ("devices", number, "name") if entry.name is not None else ("devices", number)
+        mend = "choose another" if entry.name is not None else "give one of them a name, or use count"
+        document.report(where, f'duplicate device name "{clash}", already that of devices[{owners[clash]}]', mend)
+    for name in names:
+        owners.setdefault(name, number)
+
+
+def check_roles(entries: Sequence[DeviceEntry], document: Document) -> None:
+    """One server and at least one client, or it is no course."""
+    servers = [number for number, entry in enumerate(entries) if entry.role == "server"]
+    if not entries:
+        document.report(("devices",), "no devices", "list one server and at least one client")
+        return
+    if not servers:
+        document.report(("devices",), "no server", "give one device role: server")
+    for number in servers:
+        if entries[number].count > 1:
+            document.report(
+                ("devices", number, "count"), f"{entries[number].count} servers: a course has exactly one", "count: 1"
+            )
+    for number in servers[1:]:
+        document.report(
+            ("devices", number, "role"),
+            f"a second server: a course has exactly one, already devices[{servers[0]}]",
+            "role: client",
+        )
+    if len(servers) == len(entries):
+        document.report(("devices",), "no client", "add a device without role: server")

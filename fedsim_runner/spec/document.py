@@ -1,0 +1,361 @@
+"""YAML text -> plain values that remember where they stood.
+
+Safe and strict: text, numbers, booleans, lists and mappings with text keys, nothing else. Tags, duplicate keys,
+merge keys, further documents and anything that grows without bound are refused. Scalars on which YAML 1.1 and 1.2
+disagree (``yes``, ``010``, ``1_000``, ``1:30``, dates) become `Doubtful` text: fine where a text is wanted, an error
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from .errors import PathPart, SpecError, SpecErrors, format_path
+
+SIZE_MAX = 4 * 2**20
+DEPTH_MAX = 32
+# 10,000 devices written out one by one with ten keys each, keys not counted, fit.
+NODES_MAX = 200_000
+NUMBER_LENGTH_MAX = 40
+# libyaml is ten times faster; without it the same language is read in Python.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_TRUE = frozenset({"true", "True", "TRUE"})
+_FALSE = frozenset({"false", "False", "FALSE"})
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+$")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$")
+_OLD_BOOLEAN = re.compile(r"(yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)$")
+_OCTAL = re.compile(r"[-+]?0o?[0-7_]+$")
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+$")
+_UNDERSCORES = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?$")
+_SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?$")
+
+
+class Doubtful(str):
+    """Plain text that another YAML reader takes for something else. ``why`` says for what, and what to write."""
+
+    why: str
+
+    def __new__(cls, text: str, why: str) -> Doubtful:
+        value = super().__new__(cls, text)
+        value.why = why
+        return value
+
+
+@dataclass
+class Node:
+    """A value and where it starts (from 1); mappings also know where each key stands."""
+
+    line: int
+    column: int
+    value: Any = None  # a scalar; a list of nodes; a dict of (key's line, key's column, node)
+    size: int = 1
+    height: int = 1
+    closed: bool = True
+
+    def children(self) -> Iterator[Node]:
+        if isinstance(self.value, dict):
+            yield from (node for _, _, node in self.value.values())
+        elif isinstance(self.value, list):
+            yield from self.value
+
+    def plain(self) -> Any:
+        """The value without positions; every call makes new lists and dicts."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, (_, _, node) in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+
+@dataclass
+class Document:
+    """One file's content. ``prefix`` stands before every path in its errors."""
+
+    file: str
+    root: Node
+    errors: list[SpecError] = field(default_factory=list)
+    prefix: tuple[PathPart, ...] = ()
+
+    def value(self) -> dict[str, Any]:
+        """The root mapping as plain values."""
+        plain = self.root.plain()
+        return plain if isinstance(plain, dict) else {}
+
+    def position(self, path: Sequence[PathPart]) -> tuple[int, int]:
+        """Line and column of the deepest part of the path that the file has."""
+        node, where = self.root, (self.root.line, self.root.column)
+        for part in path:
+            if isinstance(node.value, dict) and part in node.value:
+                line, column, node = node.value[part]
+                where = (line, column)
+            elif isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):
+                node = node.value[part]
+                where = (node.line, node.column)
+            else:
+                break
+        return where
+
+    def report(self, path: Sequence[PathPart], message: str, mend: str | None = None) -> None:
+        """Add an error at a path."""
+        line, column = self.position(path)
+        self.errors.append(SpecError(self.file, line, column, format_path((*self.prefix, *path)), message, mend))
+
+    def errors_at(self, path: Sequence[PathPart]) -> bool:
+        """Whether an error is reported already at exactly this path."""
+        shown = format_path((*self.prefix, *path))
+        return any(error.path == shown for error in self.errors)
+
+
+def read_text(path: Path) -> str:
+    """The file's text.
+
+    Raises:
+        SpecErrors: it does not exist, cannot be read, is too large or is not UTF-8.
+    """
+    shown = str(path)
+    if path.is_dir():
+        _fail(shown, "is a directory", "name the experiment file in it")
+    if path.exists() and not path.is_file():
+        _fail(shown, "is not an ordinary file")
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(SIZE_MAX + 1)
+    except FileNotFoundError:
+        _fail(shown, "there is no such file")
+    except OSError as error:
+        _fail(shown, f"cannot be read: {error.strerror}")
+    if len(data) > SIZE_MAX:
+        _fail(shown, f"is larger than {SIZE_MAX // 2**20} MB")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        _fail(shown, f"is not UTF-8: byte 0x{data[error.start]:02x}", "save the file as UTF-8", line)
+
+
+def parse(text: str, file: str, prefix: tuple[PathPart, ...] = ()) -> Document:
+    """Read one YAML document whose root is a mapping.
+
+    Errors that leave the rest readable (a duplicate key, a tag) are kept in the document's ``errors``.
+
+    Raises:
+        SpecErrors: the text is not YAML, is empty, is no mapping or grows beyond the limits.
+    """
+    document = Document(file, Node(1, 1), prefix=prefix)
+    builder = _Builder(document)
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            builder.take(event)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = (error.problem or "cannot be read").strip()
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        broken = SpecError(file, line, column, "", f"not YAML: {problem}", _syntax_mend(text, line))
+        raise SpecErrors([*document.errors, broken]) from None
+    except yaml.YAMLError as error:
+        reason = getattr(error, "reason", None) or str(error)
+        line = text.count("\n", 0, getattr(error, "position", 0) or 0) + 1
+        raise SpecErrors([SpecError(file, line, 1, "", f"not YAML: {reason}")]) from None
+    root = builder.root
+    if root is None or (root.value is None and not document.errors):
+        _fail(file, "is empty", "see examples/quickstart.yaml")
+    if not isinstance(root.value, dict):
+        wrong = SpecError(file, root.line, root.column, "", "must be a mapping of keys, such as name: my-study")
+        raise SpecErrors([*document.errors, wrong])
+    document.root = root
+    return document
+
+
+def _fail(file: str, message: str, mend: str | None = None, line: int = 0) -> NoReturn:
+    raise SpecErrors([SpecError(file, line, 1 if line else 0, "", message, mend)])
+
+
+def _syntax_mend(text: str, line: int) -> str | None:
+    lines = text.splitlines()
+    around = lines[max(0, line - 2) : line]
+    if any("\t" in part[: len(part) - len(part.lstrip())] for part in around):
+        return "indent with spaces, not tabs"
+    if around and re.search(r":\s+[*&!%@`]", around[-1]):
+        return "put a text that starts with a special character in quotes"
+    return None
+
+
+class _Builder:
+    """Builds nodes from the parser's events, without recursion."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.root: Node | None = None
+        self.stack: list[Node] = []
+        self.keys: list[tuple[str, int, int] | None] = []  # of each open mapping: the key that waits for its value
+        self.anchors: dict[str, Node] = {}
+        self.nodes = 0
+        self.documents = 0
+
+    def take(self, event: yaml.Event) -> None:
+        if isinstance(event, yaml.DocumentStartEvent):
+            self.documents += 1
+            if self.documents > 1:
+                self._fail(event, "a second document starts here", "one file holds one experiment: remove the ---")
+        elif isinstance(event, yaml.AliasEvent):
+            self._alias(event)
+        elif isinstance(event, yaml.ScalarEvent):
+            self._tag(event)
+            node = self._node(event)
+            quoted = not event.implicit[0] if event.tag is None else True
+            node.value = event.value if quoted else self._scalar(event)
+            self._anchor(event, node)
+            self._add(node, event)
+        elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            self._tag(event)
+            node = self._node(event)
+            node.value = {} if isinstance(event, yaml.MappingStartEvent) else []
+            node.closed = False
+            self._anchor(event, node)
+            if len(self.stack) >= DEPTH_MAX:
+                self._fail(event, f"nested deeper than {DEPTH_MAX} levels")
+            if self.stack and isinstance(self.stack[-1].value, dict) and self.keys[-1] is None:
+                self._fail(event, "a list or mapping cannot be a key")
+            self.stack.append(node)
+            self.keys.append(None)
+        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            node = self.stack.pop()
+            self.keys.pop()
+            children = list(node.children())
+            node.size = 1 + sum(child.size for child in children)
+            node.height = 1 + max((child.height for child in children), default=0)
+            node.closed = True
+            self._add(node, event)
+
+    def _node(self, event: yaml.Event) -> Node:
+        self.nodes += 1
+        self._bound(event)
+        return Node(*_place(event))
+
+    def _bound(self, event: yaml.Event) -> None:
+        if self.nodes > 2 * NODES_MAX:  # keys are nodes here
+            self._fail(event, f"holds more than {NODES_MAX} values", "aliases count as what they stand for")
+
+    def _add(self, node: Node, event: yaml.Event) -> None:
+        if not self.stack:
+            self.root = node
+            return
+        parent = self.stack[-1]
+        if isinstance(parent.value, list):
+            parent.value.append(node)
+        elif self.keys[-1] is None:
+            self.keys[-1] = (self._key(node), node.line, node.column)
+        else:
+            key, line, column = self.keys[-1]
+            self.keys[-1] = None
+            if key in parent.value:
+                first = parent.value[key][0]
+                self._report(line, column, key, f"duplicate key, first given in line {first}", "keep one of them")
+            elif key == "<<":
+                self._report(line, column, key, "merge keys are not supported", "write the values out, or use based_on")
+            else:
+                parent.value[key] = (line, column, node)
+
+    def _key(self, node: Node) -> str:
+        if isinstance(node.value, str):
+            return node.value
+        shown = "nothing" if node.value is None else str(node.value)
+        self._report(node.line, node.column, None, f"a key must be text, not {shown}", f'quote it: "{shown}"')
+        return shown
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        target = self.anchors.get(event.anchor or "")
+        if target is None:
+            self._fail(event, f"no anchor &{event.anchor} stands before this alias")
+        if not target.closed:
+            self._fail(event, f"the alias *{event.anchor} holds itself")
+        self.nodes += target.size
+        self._bound(event)
+        if len(self.stack) + target.height > DEPTH_MAX:
+            self._fail(event, f"nested deeper than {DEPTH_MAX} levels")
+        self._add(target, event)
+
+    def _anchor(self, event: yaml.NodeEvent, node: Node) -> None:
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+
+    def _tag(self, event: yaml.NodeEvent) -> None:
+        tag = getattr(event, "tag", None)
+        if tag is None or (tag == "!" and isinstance(event, yaml.ScalarEvent)):
+            return
+        shown = tag.replace("tag:yaml.org,2002:", "!!")
+        mend = "write plain values; text that looks like a number goes in quotes"
+        self._report(*_place(event), None, f"the tag {shown} is refused: tags may build any object", mend)
+
+    def _scalar(self, event: yaml.ScalarEvent) -> Any:
+        text = event.value
+        if text in _NULL:
+            return None
+        if text in _TRUE or text in _FALSE:
+            return text in _TRUE
+        if _INTEGER.match(text) or _HEXADECIMAL.match(text) or _FLOAT.match(text):
+            if len(text) > NUMBER_LENGTH_MAX:
+                return Doubtful(text, f"a number of more than {NUMBER_LENGTH_MAX} characters")
+            if _INTEGER.match(text):
+                return int(text)
+            if _HEXADECIMAL.match(text):
+                return int(text, 16)
+            if not _LEADING_ZERO.match(text):
+                return float(text)
+        return _doubtful(text)
+
+    def _report(self, line: int, column: int, key: str | None, message: str, mend: str | None = None) -> None:
+        path = self._path() if key is None else (*self._path(of_key=False), key)
+        shown = format_path((*self.document.prefix, *path))
+        self.document.errors.append(SpecError(self.document.file, line, column, shown, message, mend))
+
+    def _path(self, of_key: bool = True) -> tuple[PathPart, ...]:
+        path: list[PathPart] = []
+        for depth, (node, key) in enumerate(zip(self.stack, self.keys, strict=True)):
+            if isinstance(node.value, list):
+                path.append(len(node.value))
+            elif key is not None and (of_key or depth < len(self.stack) - 1):
+                path.append(key[0])
+        return tuple(path)
+
+    def _fail(self, event: yaml.Event, message: str, mend: str | None = None) -> NoReturn:
+        self._report(*_place(event), None, message, mend)
+        raise SpecErrors(self.document.errors)
+
+
+def _place(event: yaml.Event) -> tuple[int, int]:
+    """Line and column of an event, from 1."""
+    mark = event.start_mark
+    return (mark.line + 1, mark.column + 1) if mark else (0, 0)
+
+
+def _doubtful(text: str) -> Any:
+    """Text, marked where YAML 1.1 (so FederatedScope's own reader) takes it for something else; a float if infinite."""
+    if _NOT_FINITE.match(text):
+        return float(text.replace(".", "", 1))
+    if _OLD_BOOLEAN.match(text):
+        truth = "true" if text.lower() in ("yes", "on") else "false"
+        return Doubtful(text, f'YAML 1.1 reads {text} as {truth}, YAML 1.2 as text: write {truth} or "{text}"')
+    if _OCTAL.match(text) or _LEADING_ZERO.match(text):
+        decimal = text.lstrip("+-0").lstrip("o") or "0"
+        return Doubtful(text, f'YAML versions disagree on leading zeros: write {decimal}, or "{text}" for text')
+    if "_" in text and _UNDERSCORES.match(text):
+        return Doubtful(text, f"only YAML 1.1 reads {text} as a number: write {text.replace('_', '')}")
+    if _SEXAGESIMAL.match(text):
+        return Doubtful(
+            text, f'YAML 1.1 reads {text} as a number to base 60: write it in one unit, or "{text}" for text'
+        )
+    if _DATE.match(text):
+        return Doubtful(text, f'YAML 1.1 reads {text} as a date: write "{text}" for text')
+    return text

@@ -1,0 +1,51 @@
+"""What is wrong with an experiment file, said so that it can be mended without the manual."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+PathPart = str | int
+
+
+@dataclass(frozen=True, order=True)
+class SpecError:
+    """One mistake. ``line`` and ``column`` count from 1; 0: the file as a whole."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    mend: str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        what = f"{self.path}: {self.message}" if self.path else self.message
+        return f"{where}: {what} ({self.mend})" if self.mend else f"{where}: {what}"
+
+
+class SpecErrors(Exception):
+    """All mistakes of an experiment file together, in the order of the file."""
+
+    def __init__(self, errors: Iterable[SpecError]) -> None:
+        self.errors: tuple[SpecError, ...] = tuple(sorted(set(errors), key=_order))
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.errors))
+
+
+def _order(error: SpecError) -> tuple[str, int, int, str, str]:
+    return (error.file, error.line, error.column, error.path, error.message)
+
+
+def format_path(path: Sequence[PathPart]) -> str:
+    """``devices[2].network``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text

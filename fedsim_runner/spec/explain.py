@@ -1,0 +1,159 @@
+"""From pydantic's findings to ours: the file's own words, places and mends."""
+
+from __future__ import annotations
+
+import math
+import re
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ..catalog.resolve import suggestion
+from .document import Document, Doubtful
+from .errors import PathPart
+
+_WANTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "must be more than"),
+    "greater_than_equal": ("ge", "must be at least"),
+    "less_than": ("lt", "must be less than"),
+    "less_than_equal": ("le", "must be at most"),
+}
+
+
+def explain(error: ValidationError, model: type[BaseModel], document: Document) -> None:
+    """Report every finding of a failed validation at its place in the document."""
+    value = document.value()
+    for details in error.errors(include_url=False):
+        path = path_in(value, details["loc"])
+        message, mend = _words(details, path, model, value)
+        document.report(path, message, mend)
+
+
+def path_in(value: Any, loc: Sequence[PathPart]) -> tuple[PathPart, ...]:
+    """A pydantic location without the parts that are not in the file, such as the tags of unions."""
+    path: list[PathPart] = []
+    for number, part in enumerate(loc):
+        if (isinstance(value, dict) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        ):
+            value = _at(value, (part,))
+            path.append(part)
+        elif number == len(loc) - 1 and isinstance(value, dict):
+            path.append(part)  # a missing key
+    return tuple(path)
+
+
+def _words(
+    details: ErrorDetails, path: tuple[PathPart, ...], model: type[BaseModel], root: Any
+) -> tuple[str, str | None]:
+    kind, given, context = details["type"], details["input"], details.get("ctx", {})
+    if kind == "missing":
+        key = str(path[-1])
+        present = list(_at(root, path[:-1]) or ())
+        near = suggestion(key, [name for name in present if name not in _keys_at(model, path[:-1])], or_all=False)
+        return "missing key", near.replace("did you mean", "is it").replace("?", " that you wrote?") if near else None
+    if kind == "extra_forbidden":
+        return "unknown key", suggestion(str(path[-1]), _keys_at(model, path[:-1]))
+    if kind in _WANTED:
+        return _wrong_type(_WANTED[kind], given, path)
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        return f"{words} {context[name]:.12g}, not {describe(given)}", None
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", str(context["expected"]))
+        shown = choices[0] if len(choices) == 1 else ", ".join(choices[:-1]) + " or " + choices[-1]
+        mend = suggestion(given, choices, or_all=False) if isinstance(given, str) else None
+        return f"must be {shown}, not {describe(given)}", mend
+    if kind == "finite_number":
+        return f"must be a finite number, not {describe(given)}", None
+    return details["msg"], None
+
+
+def _wrong_type(wanted: str, given: Any, path: tuple[PathPart, ...]) -> tuple[str, str | None]:
+    message = f"must be {wanted}, not {describe(given)}"
+    mend = None
+    if wanted == "text" and path and path[-1] == "network":
+        message = f"must be the name of a network profile or a mapping, not {describe(given)}"
+    elif isinstance(given, Doubtful):
+        mend = given.why
+    elif isinstance(given, str) and wanted.endswith("number"):
+        number = re.match(r"\s*([-+]?[0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%/]*)\s*$", given)
+        if number and number[2]:
+            mend = "the key's name says the unit" if "_" in str(path[-1]) else "write the bare number"
+        elif number:
+            mend = f"write {number[1]} without quotes"
+    elif wanted == "text" and isinstance(given, int | float):
+        mend = f'write "{str(given).lower() if isinstance(given, bool) else given}" in quotes if you mean text'
+    elif wanted == "a list" and isinstance(given, dict):
+        mend = "start each entry with a hyphen"
+    return message, mend
+
+
+def describe(value: Any) -> str:
+    """A value as a reader of the file would name it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'the text "{value}"' if len(value) <= 60 else f'the text "{value[:57]}..."'
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, int | float):
+        return f"{value:.12g}" if isinstance(value, float) else str(value)
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def _at(value: Any, path: Sequence[PathPart]) -> Any:
+    for part in path:
+        value = value[part]
+    return value
+
+
+def _keys_at(model: type[BaseModel], path: Sequence[PathPart]) -> list[str]:
+    """The keys that the model knows at a path."""
+    annotation: Any = model
+    for part in path:
+        annotation = _step(annotation, part)
+    found = _model(annotation)
+    return list(found.model_fields) if found else []
+
+
+def _step(annotation: Any, part: PathPart) -> Any:
+    for option in _options(annotation):
+        if isinstance(option, type) and issubclass(option, BaseModel) and part in option.model_fields:
+            return option.model_fields[str(part)].annotation
+        if typing.get_origin(option) in (dict, list):
+            return typing.get_args(option)[-1]
+    return None
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    return next(
+        (option for option in _options(annotation) if isinstance(option, type) and issubclass(option, BaseModel)), None
+    )
+
+
+def _options(annotation: Any) -> list[Any]:
+    """The members of a (nested, annotated) union; the annotation itself where it is none."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _options(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return [option for member in typing.get_args(annotation) for option in _options(member)]
+    return [annotation]

@@ -1,0 +1,261 @@
+"""Experiment file -> `Experiment`, or everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ..catalog import load_catalog
+from ..catalog.entries import DeviceTypeEntry, ProfileEntry
+from ..model import CourseLimits, DataSource, Experiment
+from .course_config import check_config
+from .devices import Definitions, build_devices, check_roles, stock
+from .document import Document, parse, read_text
+from .errors import PathPart, SpecErrors
+from .explain import explain, path_in
+from .names import wrong_name
+from .schema import DeviceEntry, ExperimentFile, FederatedScopeSection
+
+DEFAULT_ALPHA = 0.5
+_AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def load_experiment(path: Path) -> Experiment:
+    """Read and check an experiment file.
+
+    Raises:
+        SpecErrors: the file cannot be read or is wrong; it holds all mistakes together.
+    """
+    return parse_experiment(read_text(path), path)
+
+
+def parse_experiment(text: str, path: Path) -> Experiment:
+    """Check an experiment's text. ``path`` names the file in errors; relative paths in the text start at its folder.
+
+    Raises:
+        SpecErrors: the text is wrong; it holds all mistakes together.
+    """
+    document = parse(text, str(path))
+    raw = document.value()
+    _refuse_nothing(raw, (), document)
+    try:
+        checked = Checked(ExperimentFile.model_validate(raw))
+    except ValidationError as error:
+        explain(error, ExperimentFile, document)
+        checked = _salvage_file(raw)
+    # What validated is checked further even when something else did not, so that all mistakes are told at once.
+    experiment, errors = _build(checked, document, text, path)
+    errors = [*document.errors, *errors]
+    if errors or experiment is None:
+        raise SpecErrors(errors)
+    return experiment
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A file's content as far as it validated. ``lost`` are paths of what did not."""
+
+    file: ExperimentFile
+    devices: tuple[DeviceEntry | None, ...] | None = None
+    lost: frozenset[tuple[PathPart, ...]] = field(default=frozenset())
+
+    @property
+    def entries(self) -> Sequence[DeviceEntry | None]:
+        return self.file.devices if self.devices is None else self.devices
+
+    def has_lost(self, *keys: str) -> bool:
+        """Whether a device, or one of these keys of a device, did not validate."""
+        if None in self.entries or ("devices",) in self.lost:
+            return True
+        return any(path[0] == "devices" and path[-1] in keys for path in self.lost if path)
+
+    def definitions(self) -> Definitions:
+        """The file's own device types and profiles; None for each of which a part did not validate."""
+        types: dict[str, DeviceTypeEntry | None] = dict(self.file.device_types)
+        profiles: dict[str, ProfileEntry | None] = dict(self.file.network.profiles)
+        for path in self.lost:
+            if path[:1] == ("device_types",) and len(path) > 1:
+                types[str(path[1])] = None
+            elif path[:2] == ("network", "profiles") and len(path) > 2:
+                profiles[str(path[2])] = None
+        return Definitions(types, profiles)
+
+
+def _build(checked: Checked, document: Document, text: str, path: Path) -> tuple[Experiment | None, list[Any]]:
+    """The experiment, and errors of files that the experiment file names (its own are in the document)."""
+    file = checked.file
+    catalog = load_catalog()
+    wrong = wrong_name(file.name)
+    if wrong:
+        document.report(("name",), *wrong)
+    shelf = stock(catalog, checked.definitions(), document, path.parent)
+    devices = build_devices(checked.entries, shelf, document)
+    clients = None
+    if not checked.has_lost("role", "count"):
+        entries = [entry for entry in checked.entries if entry is not None]
+        check_roles(entries, document)
+        clients = sum(entry.count for entry in entries if entry.role == "client")
+    alpha = _alpha(file, document)
+    config_document = _config_document(file.federatedscope, checked, document, path.parent)
+    config: dict[str, Any] = {}
+    if config_document is not None:
+        seed_known = ("seed",) not in checked.lost
+        tree = config_document.value() if config_document is not document else file.federatedscope.config or {}
+        view = config_document if config_document is not document else _Below(document)
+        config = check_config(tree, view, file.seed if seed_known else tree.get("seed", 0), clients)
+    source = _source(file.federatedscope.source, document, path.parent)
+    others = config_document.errors if config_document is not None and config_document is not document else []
+    if document.errors or others:
+        return None, others
+    return (
+        Experiment(
+            name=str(file.name),
+            seed=file.seed,
+            devices=devices,
+            course=CourseLimits(float(file.course.timeout), float(file.course.silence_timeout)),
+            data=DataSource(file.data.dataset, file.data.split, alpha, float(file.data.test_fraction)),
+            config=config,
+            link_backend=file.network.backend,
+            allow_unshaped=file.network.allow_unshaped,
+            cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
+            federatedscope_source=source,
+            path=path,
+            source=text,
+        ),
+        [],
+    )
+
+
+class _Below(Document):
+    """The experiment file seen from ``federatedscope.config``."""
+
+    def __init__(self, document: Document) -> None:
+        super().__init__(document.file, document.root, document.errors)
+
+    def report(self, path: Sequence[PathPart], message: str, mend: str | None = None) -> None:
+        super().report((*_AT_CONFIG, *path), message, mend)
+
+
+def _alpha(file: ExperimentFile, document: Document) -> float:
+    if file.data.alpha is not None and file.data.split == "iid" and not document.errors_at(("data", "split")):
+        document.report(("data", "alpha"), "means nothing with split: iid", "write split: dirichlet, or remove it")
+    return DEFAULT_ALPHA if file.data.alpha is None else float(file.data.alpha)
+
+
+def _config_document(
+    section: FederatedScopeSection, checked: Checked, document: Document, folder: Path
+) -> Document | None:
+    """Where the FederatedScope tree stands: in the experiment file or in its own; None where it is nowhere."""
+    at: tuple[PathPart, ...] = ("federatedscope",)
+    if section.config is not None and section.config_file is not None:
+        document.report(
+            (*at, "config_file"), "given beside config: the tree comes from one place", "remove one of them"
+        )
+        return document
+    if section.config is not None:
+        return document
+    if section.config_file is None:
+        if not any(path[:1] == at for path in checked.lost):
+            document.report(at, "no configuration", "give config, with federate.total_round_num, or config_file")
+        return None
+    try:
+        other = folder / Path(section.config_file).expanduser()
+        return parse(read_text(other), str(other))
+    except SpecErrors as errors:
+        for error in errors.errors:
+            if error.line:
+                document.errors.append(error)
+            else:
+                document.report((*at, "config_file"), f"{section.config_file} {error.message}", error.mend)
+        return None
+
+
+def _source(source: str | None, document: Document, folder: Path) -> str | None:
+    """A local checkout as an absolute path; requirements and URLs as they are."""
+    if source is None or not source.startswith((".", "/", "~")):
+        return source
+    directory = (folder / Path(source).expanduser()).resolve()
+    if not directory.is_dir():
+        document.report(
+            ("federatedscope", "source"), f"there is no folder {source}", "paths start at this file's folder"
+        )
+    return str(directory)
+
+
+def _refuse_nothing(value: Any, path: tuple[PathPart, ...], document: Document) -> None:
+    """A key without a value is a line that somebody forgot to finish; FederatedScope's own tree may hold nulls."""
+    if path == _AT_CONFIG:
+        return
+    if isinstance(value, dict):
+        for key in list(value):
+            if value[key] is None:
+                document.report((*path, key), "has no value", "give one, or remove the key")
+                del value[key]
+            else:
+                _refuse_nothing(value[key], (*path, key), document)
+    elif isinstance(value, list):
+        for number, below in enumerate(value):
+            _refuse_nothing(below, (*path, number), document)
+
+
+def _salvage_file(raw: dict[str, Any]) -> Checked:
+    """What is right in a file that did not validate; its mistakes are reported already."""
+    listed = raw.get("devices")
+    lost: set[tuple[PathPart, ...]] = set()
+    devices: list[DeviceEntry | None] = []
+    if not isinstance(listed, list):
+        lost.add(("devices",))
+    for number, item in enumerate(listed if isinstance(listed, list) else []):
+        # By whole keys: half of a written-out network would only lead to mistakes that are none.
+        entry, missed = _salvage(DeviceEntry, item, {}, depth=1)
+        devices.append(entry)
+        lost |= {("devices", number, *path) for path in missed}
+    needed = {"name": "unnamed", "devices": [], "federatedscope": {}}
+    file, missed = _salvage(ExperimentFile, {**raw, "devices": []}, needed)
+    if "federatedscope" not in raw:
+        missed.add(("federatedscope",))
+    return Checked(file or ExperimentFile.model_validate(needed), tuple(devices), frozenset(lost | missed))
+
+
+def _salvage(model: type[ModelT], raw: Any, needed: dict[str, Any]) -> tuple[ModelT | None, set[tuple[PathPart, ...]]]:
+    """Validate without what does not validate; ``needed`` stands in for keys that must be there.
+
+    What is removed is cut off at ``depth`` keys (None: exactly what is wrong).
+    """
+    lost: set[tuple[PathPart, ...]] = set()
+    value = raw
+    # Each pass removes at least one level of what is wrong.
+    for _ in range(8):
+        if not isinstance(value, dict):
+            return None, lost
+        value = {**needed, **value}
+        try:
+            return model.model_validate(value), lost
+        except ValidationError as error:
+            wrong = {path_in(value, details["loc"]) for details in error.errors(include_url=False)}
+        lost |= wrong
+        if any(not _has(value, path) and len(path) == 1 for path in wrong):
+            return None, lost  # a needed key is missing and nothing can stand in for it
+        gone = {(path if _has(value, path) else path[:-1])[:depth] for path in wrong}
+        value = _without(value, gone, ())
+    return None, lost
+
+
+def _has(value: Any, path: Sequence[PathPart]) -> bool:
+    for part in path:
+        if not isinstance(value, dict) or part not in value:
+            return False
+        value = value[part]
+    return True
+
+
+def _without(value: Any, gone: set[tuple[PathPart, ...]], path: tuple[PathPart, ...]) -> Any:
+    if isinstance(value, dict):
+        return {key: _without(below, gone, (*path, key)) for key, below in value.items() if (*path, key) not in gone}
+    return value

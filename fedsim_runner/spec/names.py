@@ -1,0 +1,27 @@
+"""What may be a name: of experiments, devices, device types and network profiles."""
+
+from __future__ import annotations
+
+import re
+
+from ..catalog.entries import NAME_MAX
+from .schema import NAME_PATTERN
+
+# Ansible's own groups and ours; a host of the same name would be taken for the group.
+RESERVED = frozenset({"all", "ungrouped", "devices", "localhost"})
+
+_NAME = re.compile(NAME_PATTERN)
+
+
+def wrong_name(name: str) -> tuple[str, str | None] | None:
+    """Why a text is no name and what would be one; None where it is one.
+
+    Device names are host names, so the rule is that of a DNS label (RFC 1123) of at most 40 characters.
+    """
+    if _NAME.match(name) and "\n" not in name:
+        return None
+    if len(name) > NAME_MAX:
+        return f'"{name[:20]}..." is no name: {len(name)} characters are more than {NAME_MAX}', None
+    nearest = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    message = f'"{name}" is no name: lower-case letters, digits and hyphens, no hyphen at the ends'
+    return message, f'for example "{nearest}"' if nearest else None

@@ -1,0 +1,142 @@
+"""The experiment file's keys: types, limits, meaning. The JSON Schema and the reference page come from here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from ..catalog.entries import NAME_MAX, DeviceTypeEntry, Entry, LimitsEntry, ProfileEntry
+
+NAME_PATTERN = rf"^[a-z0-9]([a-z0-9-]{{0,{NAME_MAX - 2}}}[a-z0-9])?$"
+DEVICES_MAX = 10_000
+SECONDS_MAX = 7 * 24 * 3600
+# What fedsim_runner.datasets can load; a test holds the two equal.
+DATASETS = ("digits",)
+
+Name = Annotated[str, Field(json_schema_extra={"pattern": NAME_PATTERN})]
+Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX)]
+
+
+def _kind_of_network(value: Any) -> str:
+    return "profile" if isinstance(value, dict) else "name"
+
+
+class DeviceEntry(Entry):
+    """One device, or `count` equal ones."""
+
+    type: str = Field(description="Device type, from the catalogue or `device_types`.")
+    name: Name | None = Field(
+        default=None,
+        description="The device's name, also its host name. With `count` above 1 the devices are `name-1` to `name-n`. "
+        "Not given: the type's name.",
+    )
+    count: Annotated[int, Field(ge=1, le=DEVICES_MAX)] = Field(default=1, description="How many of these.")
+    role: Literal["server", "client"] = Field(
+        default="client", description="Part in the course. An experiment has exactly one server."
+    )
+    network: (
+        Annotated[
+            Annotated[str, Tag("name")] | Annotated[ProfileEntry, Tag("profile")], Discriminator(_kind_of_network)
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Network profile by name, or written out here. Not given: the device type's.",
+    )
+    engine: Literal["light", "federatedscope"] = Field(
+        default="light",
+        description="What runs the participant: our small engine without torch, or FederatedScope itself.",
+    )
+    overrides: LimitsEntry | None = Field(default=None, description="Limits that differ from the device type's.")
+
+
+class NetworkSection(Entry):
+    """Links: named profiles, and how they are applied."""
+
+    profiles: dict[Name, ProfileEntry] = Field(
+        default_factory=dict,
+        description="Network profiles by name; one of the catalogue's names replaces that profile.",
+    )
+    backend: Literal["auto", "netem", "userspace"] = Field(
+        default="auto", description="How links are shaped. `auto` tries the kernel's netem, else userspace."
+    )
+    allow_unshaped: bool = Field(
+        default=False, description="Go on, and say so, where the lab host cannot shape a link as asked."
+    )
+
+
+class CourseSection(Entry):
+    """When a course is given up."""
+
+    timeout: Seconds = Field(default=1800, description="Seconds for the whole course.")
+    silence_timeout: Seconds = Field(
+        default=120, description="Seconds without any news from a participant after which the course has failed."
+    )
+
+
+class DataSection(Entry):
+    """Which data the clients train on, and how it is split among them. The split follows from `seed`."""
+
+    dataset: Literal["digits"] = Field(
+        default="digits", description="Data set: `digits` are the UCI handwritten digits that scikit-learn bundles."
+    )
+    split: Literal["iid", "dirichlet"] = Field(
+        default="iid",
+        description="`iid`: equal random shares; `dirichlet`: each class is spread unevenly over the clients.",
+    )
+    alpha: Annotated[float, Field(ge=0.001, le=1_000_000)] | None = Field(
+        default=None,
+        description="Concentration of the Dirichlet distribution, smaller is more uneven; only with "
+        "`split: dirichlet`, where it is 0.5 if not given.",
+    )
+    test_fraction: Annotated[float, Field(ge=0.01, le=0.9)] = Field(
+        default=0.2, description="Share of the data set kept for the server's evaluation."
+    )
+
+
+class FederatedScopeSection(Entry):
+    """FederatedScope's own configuration, as a subtree or as a file; one of the two."""
+
+    config: dict[str, Any] | None = Field(
+        default=None,
+        description="FederatedScope's configuration tree. `federate.total_round_num` is needed; what the testbed sets "
+        "itself (`distribute`, `outdir`, `expname`, `data.file_path`, ...) is refused.",
+    )
+    config_file: str | None = Field(
+        default=None, description="The same in a YAML file; a relative path starts at the experiment file."
+    )
+    source: str | None = Field(
+        default=None,
+        description="Where FederatedScope comes from, for devices with `engine: federatedscope`: a pip requirement, "
+        "a git URL, or a local checkout (a path with a slash; a relative one starts at the experiment file).",
+    )
+
+
+class ExperimentFile(Entry):
+    """One experiment: the devices, their links, the data and the course."""
+
+    name: Name = Field(
+        description=f"Name of the experiment: lower-case letters, digits and hyphens, at most {NAME_MAX}; starts every "
+        "run's name."
+    )
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
+        default=0, description="Seed of everything random: the data split, initial models, client sampling."
+    )
+    devices: list[DeviceEntry] = Field(
+        description=f"The devices: one server, at least one client, at most {DEVICES_MAX} in all."
+    )
+    device_types: dict[Name, DeviceTypeEntry] = Field(
+        default_factory=dict, description="Device types by name; one of the catalogue's names replaces that type."
+    )
+    network: NetworkSection = Field(
+        default_factory=NetworkSection, description="Network profiles and how links are shaped."
+    )
+    course: CourseSection = Field(default_factory=CourseSection, description="Limits of the course.")
+    cpu_factor: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="Factor on the cpus of every device, so that a run can be repeated on another lab. "
+        "Not given: the largest up to 1 that fits the lab.",
+    )
+    data: DataSection = Field(default_factory=DataSection, description="Data set and split.")
+    federatedscope: FederatedScopeSection = Field(description="FederatedScope's configuration and source.")
