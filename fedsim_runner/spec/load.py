@@ -223,7 +223,9 @@ def _salvage_file(raw: dict[str, Any]) -> Checked:
     return Checked(file or ExperimentFile.model_validate(needed), tuple(devices), frozenset(lost | missed))
 
 
-def _salvage(model: type[ModelT], raw: Any, needed: dict[str, Any]) -> tuple[ModelT | None, set[tuple[PathPart, ...]]]:
+def _salvage(
+    model: type[ModelT], raw: Any, needed: dict[str, Any], depth: int | None = None
+) -> tuple[ModelT | None, set[tuple[PathPart, ...]]]:
     """Validate without what does not validate; ``needed`` stands in for keys that must be there.
 
     What is removed is cut off at ``depth`` keys (None: exactly what is wrong).
