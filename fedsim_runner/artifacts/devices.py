@@ -1,0 +1,142 @@
+"""Every device of the run: what became of it and what it used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .files import METRICS, number, read_json, read_metrics, whole
+
+# Columns of devices.csv and keys of a device in report.json, in this order.
+FIELDS = (
+    "type",
+    "role",
+    "engine",
+    "network",
+    "lab_host",
+    "address",
+    "state",
+    "exit_code",
+    "oom_killed",
+    "error",
+    "bytes_up",
+    "bytes_down",
+    "memory_peak_bytes",
+    "memory_limit_bytes",
+    "cpus",
+    "cpu_seconds",
+    "throttled_seconds",
+    "course_seconds",
+)
+STATES = {
+    "device_started": "started",
+    "device_ready": "ready",
+    "device_joined": "joined",
+    "device_finished": "finished",
+}
+
+
+def devices_of(
+    run_dir: Path, placed: dict[str, dict[str, Any]], events: Sequence[dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """One entry per device with the keys of :data:`FIELDS`; what is not known is None.
+
+    ``placed`` are the devices as the device files have them; devices that only the journal or ``collected/`` know are
+    added.
+    """
+    names = list(placed)
+    collected = run_dir / "collected"
+    if collected.is_dir():
+        names += sorted(path.name for path in collected.iterdir() if path.is_dir() and path.name not in placed)
+    states = _states(events)
+    names += [name for name in states if name not in names]
+    measured = _measured(run_dir)
+    return {
+        name: _device(placed.get(name, {}), states.get(name, {}), measured.get(name, {}), collected / name)
+        for name in names
+    }
+
+
+def _device(
+    placed: dict[str, Any], state: dict[str, Any], measured: dict[str, float | None], folder: Path
+) -> dict[str, Any]:
+    end = read_json(folder / "exit.json")
+    started, ended = number(end.get("gate_opened")), number(end.get("ended"))
+    entry: dict[str, Any] = dict.fromkeys(FIELDS)
+    entry.update({key: placed.get(key) for key in ("type", "role", "engine", "network", "lab_host", "address", "cpus")})
+    entry.update(
+        state=state.get("state"),
+        exit_code=_first(whole(state.get("exit_code")), whole(end.get("exit_code"))),
+        oom_killed=state.get("oom_killed"),
+        error=end.get("error") or state.get("error"),
+        bytes_up=_whole_or(end.get("tx_bytes"), measured.get("tx_bytes")),
+        bytes_down=_whole_or(end.get("rx_bytes"), measured.get("rx_bytes")),
+        memory_peak_bytes=_largest(end.get("memory_peak_bytes"), measured.get("memory_peak_bytes")),
+        memory_limit_bytes=whole(placed.get("memory_bytes")),
+        cpu_seconds=_first(number(end.get("cpu_seconds")), measured.get("cpu_seconds")),
+        throttled_seconds=measured.get("throttled_seconds"),
+        course_seconds=None if started is None or ended is None else round(ended - started, 3),
+    )
+    if entry["state"] is None and end:
+        entry["state"] = "finished" if entry["exit_code"] == 0 else "failed"
+    return entry
+
+
+def _states(events: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for event in events:
+        name, kind = event.get("device"), event["event"]
+        if not isinstance(name, str):
+            continue
+        entry = found.setdefault(name, {})
+        if kind in STATES:
+            entry["state"] = STATES[kind]
+        elif kind == "device_exited":
+            entry["exit_code"], entry["oom_killed"] = event.get("exit_code"), event.get("oom_killed")
+            if entry.get("state") not in ("finished", "failed"):
+                entry["state"] = "exited"
+        elif kind == "course_failed":
+            entry["state"], entry["error"] = "failed", event.get("reason")
+    return found
+
+
+def _measured(run_dir: Path) -> dict[str, dict[str, float | None]]:
+    """Largest value of each counter of metrics.csv by device: counters only grow, and memory's peak is wanted."""
+    found: dict[str, dict[str, float | None]] = {}
+    for row in read_metrics(run_dir / METRICS):
+        name = row.get("device")
+        if not name:
+            continue
+        entry = found.setdefault(name, {})
+        for column, source in COLUMNS.items():
+            value = _largest(entry.get(column), *(row.get(key) for key in source))
+            if value is not None:
+                entry[column] = value
+    return found
+
+
+# Our name of a figure and the columns of metrics.csv that hold it.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "tx_bytes": ("tx_bytes",),
+    "rx_bytes": ("rx_bytes",),
+    "memory_peak_bytes": ("memory_peak_bytes", "memory_bytes"),
+    "cpu_seconds": ("cpu_seconds",),
+    "throttled_seconds": ("throttled_seconds",),
+}
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
+def _whole_or(value: object, otherwise: float | None) -> int | None:
+    return _first(whole(value), whole(otherwise))  # type: ignore[no-any-return]
+
+
+def _largest(*values: object) -> Any:
+    found = [value for value in map(number, values) if value is not None]
+    if not found:
+        return None
+    largest = max(found)
+    return int(largest) if largest == int(largest) else largest

@@ -1,0 +1,108 @@
+"""The report for people, at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+BARS = "▁▂▃▄▅▆▇█"
+SHOWN_ROUNDS = 12
+SHOWN_DEVICES = 30
+STYLES = {"finished": "bold green", "failed": "bold red", "interrupted": "bold yellow"}
+
+
+def render_summary(report: Mapping[str, Any], run_dir: Path) -> RenderableType:
+    """Accuracy by round, time, bytes and memory per device, and where everything is."""
+    status = str(report.get("status"))
+    head = Text.assemble(
+        (f"{report.get('run')}: {status}", STYLES.get(status, "bold")),
+        f" after {_seconds(report.get('duration_s'))}",
+        f", links by {report['link_backend']}" if report.get("link_backend") else "",
+    )
+    parts: list[RenderableType] = [Text(""), head]
+    if report.get("reason"):
+        parts.append(Text(str(report["reason"]), style="red"))
+    rounds = list(report.get("rounds") or [])
+    if rounds:
+        parts += [Text(""), _rounds(rounds)]
+    accuracy = (report.get("final") or {}).get("test_acc")
+    if accuracy is not None:
+        parts.append(Text.assemble("final test accuracy ", (f"{accuracy:.4f}", "bold")))
+    devices = dict(report.get("devices") or {})
+    if devices:
+        parts += [Text(""), _devices(devices)]
+    parts += [Text.assemble(("note: ", "yellow"), str(note)) for note in report.get("notes") or []]
+    parts.append(Text.assemble("run folder: ", (str(run_dir), "bold"), overflow="fold", no_wrap=False))
+    return Group(*parts)
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """Values in 0..1 as a row of bars; a gap where there is none."""
+    return "".join(
+        " " if value is None else BARS[min(len(BARS) - 1, max(0, int(value * len(BARS))))] for value in values
+    )
+
+
+def _rounds(rounds: Sequence[Mapping[str, Any]]) -> RenderableType:
+    accuracies = [entry.get("test_acc") for entry in rounds]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("round", "accuracy", "loss", "time"):
+        table.add_column(column, justify="right", no_wrap=True)
+    step = max(1, -(-len(rounds) // SHOWN_ROUNDS))
+    shown = [entry for index, entry in enumerate(rounds) if (len(rounds) - 1 - index) % step == 0]
+    for entry in shown:
+        table.add_row(
+            str(entry["round"]),
+            _plain(entry.get("test_acc"), ".4f"),
+            _plain(entry.get("test_loss"), ".4f"),
+            _seconds(entry.get("seconds")),
+        )
+    line = Text.assemble("accuracy by round  ", (sparkline(accuracies), "green"))
+    return Group(table, line) if step == 1 else Group(table, Text(f"(every {step} rounds; all in rounds.csv)"), line)
+
+
+def _devices(devices: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("device", "type", "network", "state"):
+        table.add_column(column, no_wrap=True)
+    for column in ("bytes up", "bytes down", "peak memory", "limit", "cpu"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, entry in list(devices.items())[:SHOWN_DEVICES]:
+        table.add_row(
+            name,
+            str(entry.get("type") or "-"),
+            str(entry.get("network") or "-"),
+            str(entry.get("state") or "-"),
+            size(entry.get("bytes_up")),
+            size(entry.get("bytes_down")),
+            size(entry.get("memory_peak_bytes")),
+            size(entry.get("memory_limit_bytes")),
+            _seconds(entry.get("cpu_seconds")),
+        )
+    hidden = len(devices) - SHOWN_DEVICES
+    return Group(table, Text(f"... and {hidden} more in devices.csv")) if hidden > 0 else table
+
+
+def size(value: object) -> str:
+    """Bytes for people, in powers of 1024."""
+    if not isinstance(value, int | float):
+        return "-"
+    amount = float(value)
+    for unit in ("B", "kB", "MB"):
+        if abs(amount) < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GB"
+
+
+def _seconds(value: object) -> str:
+    return f"{value:.1f} s" if isinstance(value, int | float) else "-"
+
+
+def _plain(value: object, form: str) -> str:
+    return format(value, form) if isinstance(value, int | float) else "-"
