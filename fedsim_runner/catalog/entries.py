@@ -10,8 +10,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-NAME_MAX = 40
-
 Kbps = Annotated[float, Field(ge=1, le=100_000_000)]
 Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
@@ -46,7 +44,7 @@ class DirectionEntry(Entry):
 
 
 class ProfileEntry(Entry):
-    """A network profile. Values without a direction hold in both; `up` is what the device sends, `down` what it gets."""
+    """A link. Values without a direction hold in both; `up` is what the device sends, `down` what it gets."""
 
     description: str | None = Field(default=None, description="What the profile stands for, for readers.")
     source: str | None = Field(default=None, description="Where the figures come from, for readers.")
@@ -110,6 +108,6 @@ class DeviceTypeEntry(LimitsEntry):
     network: str | None = Field(default=None, description="Network profile of devices of this type that name none.")
     dockerfile: str | None = Field(
         default=None,
-        description="Directory of the type's Dockerfile: a bare name is one under `dockerfiles/`, anything with a slash "
-        "a path relative to the experiment file. Not given: the type's own name under `dockerfiles/`.",
+        description="Directory of the type's Dockerfile: a bare name is one under `dockerfiles/`, anything with a "
+        "slash a path relative to the experiment file. Not given: the type's own name under `dockerfiles/`.",
     )

@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 
 from ..model import DeviceType, Link, NetworkProfile
 from .entries import DeviceTypeEntry, DirectionEntry, LimitsEntry, ProfileEntry
+from .names import wrong_name
 
 KILO = 1_000
 MEMORY_MB = 2**20
@@ -96,8 +97,8 @@ def resolve_device_type(
 ) -> tuple[DeviceType | None, list[Problem]]:
     """The device type that an entry means on top of its base, or None where a needed value is missing.
 
-    ``folder`` is where a relative ``dockerfile`` starts; ``dockerfiles`` the folder that bare names are looked up in (not
-    given: not looked up).
+    ``folder`` is where a relative ``dockerfile`` starts; ``dockerfiles`` the folder that bare names are looked up in
+    (not given: not looked up).
     """
     problems: list[Problem] = []
     dockerfile = base.dockerfile if base and entry.dockerfile is None else (entry.dockerfile or name)
@@ -147,22 +148,22 @@ def _dockerfile(
 ) -> str:
     """A bare name as it is, a path made absolute; a problem where there is no Dockerfile."""
     path = ("dockerfile",) if entry.dockerfile is not None else ()
-    if "/" in value or value in (".", ".."):
-        directory = ((folder or Path.cwd()) / Path(value).expanduser()).resolve()
-        if not (directory / "Dockerfile").is_file():
-            problems.append(
-                Problem(path, f'there is no file "Dockerfile" in {value}', "paths start at this file's folder")
-            )
-        return str(directory)
-    if dockerfiles is not None and not (dockerfiles / value / "Dockerfile").is_file():
-        problems.append(
-            Problem(
-                path,
-                f"there is no dockerfiles/{value}/Dockerfile",
-                'name another in "dockerfile", or a path such as ./' + value,
-            )
-        )
-    return value
+    if "/" not in value and value not in (".", ".."):
+        if dockerfiles is not None and not (dockerfiles / value / "Dockerfile").is_file():
+            mend = f'"dockerfile" may name another, or a path such as ./{value}'
+            problems.append(Problem(path, f"there is no dockerfiles/{value}/Dockerfile", mend))
+        return value
+    directory = ((folder or Path.cwd()) / Path(value).expanduser()).resolve()
+    if not (directory / "Dockerfile").is_file():
+        problems.append(Problem(path, f'there is no file "Dockerfile" in {value}', "paths start at this file's folder"))
+    # The directory's name is the image's.
+    wrong = wrong_name(directory.name)
+    if wrong:
+        problems.append(Problem(path, *wrong))
+    elif dockerfiles is not None and (dockerfiles / directory.name).is_dir() and directory.parent != dockerfiles:
+        mend = "rename the directory"
+        problems.append(Problem(path, f"dockerfiles/ has a {directory.name} already, and images go by that name", mend))
+    return str(directory)
 
 
 class Resolver:
@@ -228,6 +229,9 @@ def suggestion(word: str, candidates: list[str], *, or_all: bool = True) -> str 
     if near:
         return f'did you mean "{lowered[near[0]]}"?'
     unique = sorted(set(candidates))
+    containing = [candidate for candidate in unique if len(word) > 2 and word.lower() in candidate.lower()]
+    if len(containing) == 1:
+        return f'did you mean "{containing[0]}"?'
     if or_all and 0 < len(unique) <= 20:
         return "known: " + ", ".join(unique)
     return None

@@ -79,7 +79,7 @@ def _take_owned(owned: Owned, tree: dict[str, Any], document: Document, unsure: 
         return
     given = holder.pop(owned.path[-1])
     same = any(type(given) is type(value) and given == value for value in owned.set_to)
-    if same or unsure:
+    if same or unsure or isinstance(given, Doubtful):  # a doubtful value is reported as such
         return
     mend = f"remove it, or write {_written(owned.set_to[0])}" if owned.set_to else "remove it"
     document.report(owned.path, f"the testbed sets it: {owned.why}", mend)

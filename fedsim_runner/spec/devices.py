@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..catalog import Catalog
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
+from ..catalog.names import RESERVED, wrong_name
 from ..catalog.resolve import (
     Problem,
     Resolver,
@@ -21,7 +22,6 @@ from ..content import content_root
 from ..model import Device, DeviceType, NetworkProfile
 from .document import Document
 from .errors import PathPart
-from .names import RESERVED, wrong_name
 from .schema import DEVICES_MAX, DeviceEntry
 
 
@@ -76,7 +76,24 @@ def stock(catalog: Catalog, own: Definitions, document: Document, folder: Path) 
         {**catalog.device_types, **{name: None for name, entry in own.types.items() if entry is None}},
         build_type,
     )
+    _check_images(own, types, document)
     return Shelf(types, profiles)
+
+
+def _check_images(own: Definitions, types: Mapping[str, DeviceType | None], document: Document) -> None:
+    """Images go by their directory's name, so two directories of one name cannot both be built."""
+    seen: dict[str, str] = {}
+    for name in own.types:
+        device_type = types[name]
+        if device_type is None or "/" not in device_type.dockerfile:
+            continue
+        first = seen.setdefault(Path(device_type.dockerfile).name, device_type.dockerfile)
+        if first != device_type.dockerfile:
+            document.report(
+                ("device_types", name, "dockerfile"),
+                f"a second directory of this name, and images go by it: {first}",
+                "rename one of them",
+            )
 
 
 def build_devices(entries: Sequence[DeviceEntry | None], shelf: Shelf, document: Document) -> tuple[Device, ...]:
@@ -142,7 +159,7 @@ def _network_of(
 
 
 def _names(entry: DeviceEntry, at: tuple[PathPart, ...], document: Document) -> list[str]:
-    stem = entry.name or entry.type
+    stem = str(entry.name or entry.type)
     names = [stem] if entry.count == 1 else [f"{stem}-{number}" for number in range(1, entry.count + 1)]
     if entry.name is not None and not _check_name(entry.name, (*at, "name"), document):
         return names

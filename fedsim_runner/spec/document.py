@@ -51,6 +51,9 @@ class Doubtful(str):
         value.why = why
         return value
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Doubtful:
+        return self
+
 
 @dataclass
 class Node:
@@ -269,7 +272,7 @@ class _Builder:
 
     def _key(self, node: Node) -> str:
         if isinstance(node.value, str):
-            return node.value
+            return str(node.value)
         shown = "nothing" if node.value is None else str(node.value)
         self._report(node.line, node.column, None, f"a key must be text, not {shown}", f'quote it: "{shown}"')
         return shown

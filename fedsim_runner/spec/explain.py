@@ -76,7 +76,8 @@ def _words(
         return f"{words} {context[name]:.12g}, not {describe(given)}", None
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", str(context["expected"]))
-        shown = choices[0] if len(choices) == 1 else ", ".join(choices[:-1]) + " or " + choices[-1]
+        quoted = [f'"{choice}"' for choice in choices]
+        shown = " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
         mend = suggestion(given, choices, or_all=False) if isinstance(given, str) else None
         return f"must be {shown}, not {describe(given)}", mend
     if kind == "finite_number":

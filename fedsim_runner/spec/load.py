@@ -11,13 +11,13 @@ from pydantic import BaseModel, ValidationError
 
 from ..catalog import load_catalog
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
+from ..catalog.names import wrong_name
 from ..model import CourseLimits, DataSource, Experiment
 from .course_config import check_config
 from .devices import Definitions, build_devices, check_roles, stock
 from .document import Document, parse, read_text
 from .errors import PathPart, SpecErrors
 from .explain import explain, path_in
-from .names import wrong_name
 from .schema import DeviceEntry, ExperimentFile, FederatedScopeSection
 
 DEFAULT_ALPHA = 0.5

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag
 
-from ..catalog.entries import NAME_MAX, DeviceTypeEntry, Entry, LimitsEntry, ProfileEntry
+from ..catalog.entries import DeviceTypeEntry, Entry, LimitsEntry, ProfileEntry
+from ..catalog.names import NAME_MAX, NAME_PATTERN
 
-NAME_PATTERN = rf"^[a-z0-9]([a-z0-9-]{{0,{NAME_MAX - 2}}}[a-z0-9])?$"
 DEVICES_MAX = 10_000
 SECONDS_MAX = 7 * 24 * 3600
-# What fedsim_runner.datasets can load; a test holds the two equal.
-DATASETS = ("digits",)
+# What the participants' data sets can be; fedsim_runner.datasets has the loaders, a test holds the two equal.
+Dataset = Literal["digits"]
+DATASETS: tuple[str, ...] = get_args(Dataset)
 
 Name = Annotated[str, Field(json_schema_extra={"pattern": NAME_PATTERN})]
 Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX)]
@@ -78,7 +79,7 @@ class CourseSection(Entry):
 class DataSection(Entry):
     """Which data the clients train on, and how it is split among them. The split follows from `seed`."""
 
-    dataset: Literal["digits"] = Field(
+    dataset: Dataset = Field(
         default="digits", description="Data set: `digits` are the UCI handwritten digits that scikit-learn bundles."
     )
     split: Literal["iid", "dirichlet"] = Field(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ..catalog.entries import NAME_MAX
-from .schema import NAME_PATTERN
-
+NAME_MAX = 40
+NAME_PATTERN = rf"^[a-z0-9]([a-z0-9-]{{0,{NAME_MAX - 2}}}[a-z0-9])?$"
 # Ansible's own groups and ours; a host of the same name would be taken for the group.
 RESERVED = frozenset({"all", "ungrouped", "devices", "localhost"})
 

@@ -1,0 +1,47 @@
+"""``python -m fedsim_runner.spec``: print what docs/ holds, or check experiment files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from .errors import SpecErrors
+from .json_schema import json_schema
+from .load import load_experiment
+from .reference import reference
+
+USAGE = "usage: python -m fedsim_runner.spec schema | reference | check FILE..."
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code: 0, or 2 for a wrong experiment file or a wrong command line."""
+    match arguments:
+        case ["schema"]:
+            sys.stdout.write(schema_text())
+        case ["reference"]:
+            sys.stdout.write(reference())
+        case ["check", *files] if files:
+            return max(_check(Path(file)) for file in files)
+        case _:
+            print(USAGE, file=sys.stderr)
+            return 2
+    return 0
+
+
+def schema_text() -> str:
+    """The JSON Schema as docs/experiment.schema.json holds it."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _check(file: Path) -> int:
+    try:
+        load_experiment(file)
+    except SpecErrors as errors:
+        print(errors, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,64 @@
+"""The experiment file as JSON Schema, so that editors complete and check it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..catalog import load_catalog
+from .schema import ExperimentFile
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of an experiment file.
+
+    It knows keys, types and limits; what needs the whole file or the catalogue is checked by `load_experiment` alone.
+    """
+    schema = _without_null(ExperimentFile.model_json_schema())
+    for holder, key in ((schema, "device_types"), (schema["$defs"]["NetworkSection"], "profiles")):
+        holder["properties"][key]["additionalProperties"] = False
+    entries = schema["$defs"]
+    catalog = load_catalog()
+    for entry, key, known in (
+        ("DeviceEntry", "type", catalog.device_types),
+        ("DeviceTypeEntry", "based_on", catalog.device_types),
+        ("DeviceTypeEntry", "network", catalog.profiles),
+        ("ProfileEntry", "based_on", catalog.profiles),
+        ("DeviceEntry", "network", catalog.profiles),
+    ):
+        entries[entry]["properties"][key]["examples"] = list(known)
+    section = entries["FederatedScopeSection"]
+    section["oneOf"] = [{"required": ["config"]}, {"required": ["config_file"]}]
+    section["properties"]["config"] |= {
+        "properties": {
+            "federate": {
+                "type": "object",
+                "properties": {"total_round_num": {"type": "integer", "minimum": 1}},
+                "required": ["total_round_num"],
+            }
+        },
+        "required": ["federate"],
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "fedsim-runner experiment",
+    }
+
+
+def _without_null(value: Any) -> Any:
+    """Optional keys may be left out; a key that is there needs a value."""
+    if isinstance(value, list):
+        return [_without_null(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    result = {key: _without_null(below) for key, below in value.items()}
+    if isinstance(value.get("title"), str) and ("type" in value or "anyOf" in value or "enum" in value):
+        result.pop("title")  # pydantic's titles only repeat the keys
+    options = result.get("anyOf")
+    if isinstance(options, list) and {"type": "null"} in options:
+        left = [option for option in options if option != {"type": "null"}]
+        del result["anyOf"]
+        if result.get("default", 0) is None:
+            del result["default"]
+        result = {**left[0], **result} if len(left) == 1 else {"anyOf": left, **result}
+    return result

@@ -1,0 +1,161 @@
+"""The reference page of the experiment file, written from the models and the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..catalog import load_catalog
+from ..catalog.names import NAME_PATTERN
+from ..catalog.resolve import DEFAULT_PIDS, KILO, MEMORY_MB
+from ..model import Link
+from .json_schema import json_schema
+
+# Where each part of the file stands, in the order of the page.
+_SECTIONS = (
+    ("ExperimentFile", "Top level", None),
+    ("DeviceEntry", "`devices[]`", "devices"),
+    ("LimitsEntry", "`devices[].overrides`", "limits"),
+    ("DeviceTypeEntry", "`device_types.<name>`", "device-types"),
+    ("NetworkSection", "`network`", "network"),
+    ("ProfileEntry", "`network.profiles.<name>` and `devices[].network`", "profiles"),
+    ("DirectionEntry", "`up` and `down` of a profile", "directions"),
+    ("CourseSection", "`course`", "course"),
+    ("DataSection", "`data`", "data"),
+    ("FederatedScopeSection", "`federatedscope`", "federatedscope"),
+)
+_LINKS = {name: anchor for name, _, anchor in _SECTIONS if anchor}
+
+_INTRODUCTION = """\
+<!-- Written by `python -m fedsim_runner.spec reference`, from the models in fedsim_runner/spec and the catalogue. -->
+
+# The experiment file
+
+One YAML file describes one experiment: devices, links, data and course. `examples/quickstart.yaml` is a complete one.
+For completion and checks in an editor, let its first line be
+
+    # yaml-language-server: $schema=<path to docs/experiment.schema.json>
+
+Rules that hold everywhere:
+
+- Units are in the keys. `kbps` is kbit/s with 1 kbit = 1000 bit, `mb` of memory is 2^20 bytes, `ms` are milliseconds.
+- Types are strict: `count: "3"` is a mistake, and so is an unknown key or a key without a value.
+- Names (of the experiment, devices, device types, profiles) are DNS labels of at most 40 characters: lower-case
+  letters, digits and hyphens. Device names are host names, and none may occur twice.
+- A type or profile that the file defines stands alone, also where it has a name of the catalogue's; with `based_on` it
+  takes over what it does not say itself.
+- Paths in the file start at the file's own folder.
+- YAML: one document, UTF-8, no tags, no merge keys. Anchors and aliases work. Text that YAML 1.1 and 1.2 read
+  differently (`yes`, `010`, `1_000`, `1:30`, dates) is refused wherever no text is wanted.
+
+All mistakes are told together, one per line, and the exit code is 2:
+
+    exp.yaml:7: devices[2].nework: unknown key (did you mean "network"?)
+"""
+
+_OWNED = """\
+The testbed sets these keys itself. A value that says the same may stay, any other is a mistake:
+`federate.mode` (distributed), `federate.client_num` (the number of client devices), `distribute.*` except
+`distribute.grpc_*`, `data.type` (file), `data.file_path`, `outdir`, `expname`, `expname_tag`, `seed` (the file's own),
+`use_gpu`, `device`, `wandb.use` (false). `verbose` must be at least 1, because the course is followed by its log lines.
+"""
+
+
+def reference() -> str:
+    """The page as Markdown."""
+    schema = json_schema()
+    entries: dict[str, Any] = {"ExperimentFile": schema, **schema["$defs"]}
+    parts = [_INTRODUCTION]
+    for name, title, anchor in _SECTIONS:
+        entry = entries[name]
+        heading = f"## {title}\n" if anchor is None else f'<a id="{anchor}"></a>\n\n## {title}\n'
+        parts.append(f"{heading}\n{entry['description']}\n")
+        parts.append(_table(("key", "value", "default", "meaning"), _rows(entry)))
+        if name == "FederatedScopeSection":
+            parts.append(_OWNED)
+        if name == "DeviceTypeEntry":
+            parts.append(f"Without `pids` and `based_on` a type has {DEFAULT_PIDS} pids, without `gpus` none.\n")
+    parts += _catalogue()
+    return "\n".join(parts)
+
+
+def _rows(entry: Mapping[str, Any]) -> Iterable[Sequence[str]]:
+    required = entry.get("required", ())
+    for key, value in entry["properties"].items():
+        default = "needed" if key in required else _default(value)
+        yield f"`{key}`", _value(value), default, value.get("description", "")
+
+
+def _default(value: Mapping[str, Any]) -> str:
+    if "default" not in value or isinstance(value["default"], dict | list):
+        return ""
+    shown = value["default"]
+    return f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
+
+
+def _value(value: Mapping[str, Any]) -> str:
+    if "$ref" in value:
+        name = value["$ref"].rsplit("/", 1)[-1]
+        return f"[mapping](#{_LINKS[name]})"
+    if "oneOf" in value:
+        return " or ".join(_value(option) for option in value["oneOf"])
+    if "const" in value:
+        return f"`{value['const']}`"
+    if "enum" in value:
+        return ", ".join(f"`{choice}`" for choice in value["enum"])
+    if value.get("pattern"):
+        return "name"
+    kind = value.get("type")
+    if kind == "array":
+        return f"list of {_value(value['items'])}"
+    if kind == "object":
+        below = value.get("additionalProperties") or value.get("patternProperties", {}).get(NAME_PATTERN)
+        return f"names, each with a {_value(below)}" if isinstance(below, dict) else "mapping"
+    words = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true`, `false`"}[str(kind)]
+    limits = [
+        f"{sign} {value[key]:,}".replace(",", " ")
+        for key, sign in (("exclusiveMinimum", ">"), ("minimum", ">="), ("exclusiveMaximum", "<"), ("maximum", "<="))
+        if key in value
+    ]
+    return f"{words} {', '.join(limits)}".strip()
+
+
+def _catalogue() -> list[str]:
+    catalog = load_catalog()
+    types = [
+        (
+            f"`{name}`",
+            f"{value.cpus:g}",
+            f"{value.memory_bytes // MEMORY_MB}",
+            value.arch,
+            str(value.gpus),
+            str(value.pids),
+            f"`{value.network}`",
+            catalog.device_type_entries[name].source or "",
+        )
+        for name, value in catalog.device_types.items()
+    ]
+    profiles = [
+        (
+            f"`{name}`",
+            *(_direction(link) for link in (value.up, value.down)),
+            catalog.profile_entries[name].source or "",
+        )
+        for name, value in catalog.profiles.items()
+    ]
+    return [
+        "## Catalogue: device types\n",
+        _table(("type", "cpus", "memory_mb", "arch", "gpus", "pids", "network", "source"), types),
+        "## Catalogue: network profiles\n\nRate, one-way delay and jitter, loss; in each direction.\n",
+        _table(("profile", "up", "down", "source"), profiles),
+    ]
+
+
+def _direction(link: Link) -> str:
+    rate = "not limited" if link.rate_bps is None else f"{link.rate_bps // KILO} kbit/s"
+    return f"{rate}, {link.delay_us / KILO:g} ms ± {link.jitter_us / KILO:g} ms, {link.loss:g}"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
