@@ -1,0 +1,31 @@
+"""Command line of the agent: ``serve``, ``ctl``, ``probe``, and the internal ``packets``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; each imports only what it needs, so that ``ctl`` starts quickly."""
+    match list(arguments):
+        case ["packets"]:
+            from . import packets
+
+            return packets.main()
+        case ["probe"]:
+            from . import probe
+
+            print(json.dumps(probe.probe()))
+            return 0
+        case ["ctl", *rest]:
+            from . import control
+
+            return control.main(rest)
+        case ["serve", *rest]:
+            from . import serve
+
+            return serve.main(rest)
+    print("usage: python -m agent serve --state DIR --run RUN | ctl COMMAND [JSON] | probe", file=sys.stderr)
+    return 2
