@@ -162,7 +162,7 @@ def _dockerfile(
         problems.append(Problem(path, *wrong))
     elif dockerfiles is not None and (dockerfiles / directory.name).is_dir() and directory.parent != dockerfiles:
         mend = "rename the directory"
-        problems.append(Problem(path, f"dockerfiles/ has a {directory.name} already, and images go by that name", mend))
+        problems.append(Problem(path, f"dockerfiles/ has {directory.name} already, and images go by that name", mend))
     return str(directory)
 
 

@@ -56,7 +56,8 @@ def check_config(config: Mapping[str, Any], document: Document, seed: int, clien
         if section in config and not isinstance(config[section], dict):
             document.report((section,), f"must be a mapping, not {describe(config[section])}")
             result.pop(section)
-    _check_federate(result, document, clients)
+    if not document.errors_at(("federate",)):
+        _check_federate(result, document, clients)
     for owned in owned_keys(seed, clients):
         _take_owned(owned, result, document, unsure=owned.path[-1] == "client_num" and clients is None)
     for key in list(result.get("distribute", ())):
@@ -108,6 +109,8 @@ def _check_federate(tree: Mapping[str, Any], document: Document, clients: int | 
 
 
 def _whole_number(path: tuple[PathPart, ...], value: Any, low: int, high: int | None, document: Document) -> bool:
+    if isinstance(value, Doubtful):
+        return False  # reported as such
     if type(value) is not int:
         document.report(path, f"must be a whole number, not {describe(value)}")
     elif value < low:

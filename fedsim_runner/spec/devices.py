@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,10 +96,12 @@ def _check_images(own: Definitions, types: Mapping[str, DeviceType | None], docu
             )
 
 
-def build_devices(entries: Sequence[DeviceEntry | None], shelf: Shelf, document: Document) -> tuple[Device, ...]:
+def build_devices(
+    entries: Sequence[DeviceEntry | None], shelf: Shelf, document: Document, nameless: Set[int] = frozenset()
+) -> tuple[Device, ...]:
     """The devices in the order of the file, counts expanded; everything wrong with them is reported.
 
-    An entry that is None did not validate.
+    An entry that is None did not validate; of those in ``nameless`` the name or the count did not.
     """
     total = sum(entry.count for entry in entries if entry is not None)
     if total > DEVICES_MAX:
@@ -114,7 +116,8 @@ def build_devices(entries: Sequence[DeviceEntry | None], shelf: Shelf, document:
         device_type = _type_of(entry, at, shelf, document)
         network = _network_of(entry, device_type, at, shelf, document)
         names = _names(entry, at, document)
-        _check_duplicates(names, number, entry, owners, document)
+        if number not in nameless:
+            _check_duplicates(names, number, entry, owners, document)
         if device_type is None or network is None:
             continue
         if entry.overrides is not None:

@@ -83,22 +83,24 @@ class Node:
 
 @dataclass
 class Document:
-    """One file's content. ``prefix`` stands before every path in its errors."""
+    """One file's content, or the part of it below ``base``, where paths then start."""
 
     file: str
     root: Node
     errors: list[SpecError] = field(default_factory=list)
-    prefix: tuple[PathPart, ...] = ()
+    base: tuple[PathPart, ...] = ()
 
     def value(self) -> dict[str, Any]:
-        """The root mapping as plain values."""
+        """The mapping at ``base`` as plain values."""
         plain = self.root.plain()
+        for part in self.base:
+            plain = plain[part]
         return plain if isinstance(plain, dict) else {}
 
     def position(self, path: Sequence[PathPart]) -> tuple[int, int]:
         """Line and column of the deepest part of the path that the file has."""
         node, where = self.root, (self.root.line, self.root.column)
-        for part in path:
+        for part in (*self.base, *path):
             if isinstance(node.value, dict) and part in node.value:
                 line, column, node = node.value[part]
                 where = (line, column)
@@ -112,11 +114,15 @@ class Document:
     def report(self, path: Sequence[PathPart], message: str, mend: str | None = None) -> None:
         """Add an error at a path."""
         line, column = self.position(path)
-        self.errors.append(SpecError(self.file, line, column, format_path((*self.prefix, *path)), message, mend))
+        self.errors.append(SpecError(self.file, line, column, format_path((*self.base, *path)), message, mend))
+
+    def below(self, base: tuple[PathPart, ...]) -> Document:
+        """The same file, and the same list of errors, seen from ``base``."""
+        return Document(self.file, self.root, self.errors, base)
 
     def errors_at(self, path: Sequence[PathPart]) -> bool:
         """Whether an error is reported already at exactly this path."""
-        shown = format_path((*self.prefix, *path))
+        shown = format_path((*self.base, *path))
         return any(error.path == shown for error in self.errors)
 
 
@@ -147,7 +153,7 @@ def read_text(path: Path) -> str:
         _fail(shown, f"is not UTF-8: byte 0x{data[error.start]:02x}", "save the file as UTF-8", line)
 
 
-def parse(text: str, file: str, prefix: tuple[PathPart, ...] = ()) -> Document:
+def parse(text: str, file: str) -> Document:
     """Read one YAML document whose root is a mapping.
 
     Errors that leave the rest readable (a duplicate key, a tag) are kept in the document's ``errors``.
@@ -155,7 +161,7 @@ def parse(text: str, file: str, prefix: tuple[PathPart, ...] = ()) -> Document:
     Raises:
         SpecErrors: the text is not YAML, is empty, is no mapping or grows beyond the limits.
     """
-    document = Document(file, Node(1, 1), prefix=prefix)
+    document = Document(file, Node(1, 1))
     builder = _Builder(document)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
@@ -273,7 +279,7 @@ class _Builder:
     def _key(self, node: Node) -> str:
         if isinstance(node.value, str):
             return str(node.value)
-        shown = "nothing" if node.value is None else str(node.value)
+        shown = "nothing" if node.value is None else str(node.value).lower()
         self._report(node.line, node.column, None, f"a key must be text, not {shown}", f'quote it: "{shown}"')
         return shown
 
@@ -320,7 +326,7 @@ class _Builder:
 
     def _report(self, line: int, column: int, key: str | None, message: str, mend: str | None = None) -> None:
         path = self._path() if key is None else (*self._path(of_key=False), key)
-        shown = format_path((*self.document.prefix, *path))
+        shown = format_path(path)
         self.document.errors.append(SpecError(self.document.file, line, column, shown, message, mend))
 
     def _path(self, of_key: bool = True) -> tuple[PathPart, ...]:
@@ -351,8 +357,7 @@ def _doubtful(text: str) -> Any:
         truth = "true" if text.lower() in ("yes", "on") else "false"
         return Doubtful(text, f'YAML 1.1 reads {text} as {truth}, YAML 1.2 as text: write {truth} or "{text}"')
     if _OCTAL.match(text) or _LEADING_ZERO.match(text):
-        decimal = text.lstrip("+-0").lstrip("o") or "0"
-        return Doubtful(text, f'YAML versions disagree on leading zeros: write {decimal}, or "{text}" for text')
+        return Doubtful(text, f'YAML versions disagree on leading zeros: write a decimal number, or "{text}" for text')
     if "_" in text and _UNDERSCORES.match(text):
         return Doubtful(text, f"only YAML 1.1 reads {text} as a number: write {text.replace('_', '')}")
     if _SEXAGESIMAL.match(text):

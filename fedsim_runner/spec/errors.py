@@ -22,7 +22,9 @@ class SpecError:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
         what = f"{self.path}: {self.message}" if self.path else self.message
-        return f"{where}: {what} ({self.mend})" if self.mend else f"{where}: {what}"
+        text = f"{where}: {what} ({self.mend})" if self.mend else f"{where}: {what}"
+        # What a file holds may be shown, but not act on the terminal or look like a second error.
+        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 class SpecErrors(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import types
 import typing
@@ -40,6 +39,8 @@ def explain(error: ValidationError, model: type[BaseModel], document: Document) 
     value = document.value()
     for details in error.errors(include_url=False):
         path = path_in(value, details["loc"])
+        if details["type"] == "missing" and document.errors_at(path):
+            continue  # it is there, without a value
         message, mend = _words(details, path, model, value)
         document.report(path, message, mend)
 
@@ -113,10 +114,8 @@ def describe(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return f'the text "{value}"' if len(value) <= 60 else f'the text "{value[:57]}..."'
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
     if isinstance(value, int | float):
-        return f"{value:.12g}" if isinstance(value, float) else str(value)
+        return str(value)
     return "a list" if isinstance(value, list) else "a mapping"
 
 

@@ -50,10 +50,9 @@ def parse_experiment(text: str, path: Path) -> Experiment:
         explain(error, ExperimentFile, document)
         checked = _salvage_file(raw)
     # What validated is checked further even when something else did not, so that all mistakes are told at once.
-    experiment, errors = _build(checked, document, text, path)
-    errors = [*document.errors, *errors]
-    if errors or experiment is None:
-        raise SpecErrors(errors)
+    experiment = _build(checked, document, text, path)
+    if document.errors:
+        raise SpecErrors(document.errors)
     return experiment
 
 
@@ -75,6 +74,10 @@ class Checked:
             return True
         return any(path[0] == "devices" and path[-1] in keys for path in self.lost if path)
 
+    def has_lost_at(self, number: int, *keys: str) -> bool:
+        """Whether one of these keys of one device did not validate."""
+        return any(("devices", number, key) in self.lost for key in keys)
+
     def definitions(self) -> Definitions:
         """The file's own device types and profiles; None for each of which a part did not validate."""
         types: dict[str, DeviceTypeEntry | None] = dict(self.file.device_types)
@@ -87,59 +90,44 @@ class Checked:
         return Definitions(types, profiles)
 
 
-def _build(checked: Checked, document: Document, text: str, path: Path) -> tuple[Experiment | None, list[Any]]:
-    """The experiment, and errors of files that the experiment file names (its own are in the document)."""
+def _build(checked: Checked, document: Document, text: str, path: Path) -> Experiment:
+    """The experiment as far as it can be built; what is wrong is reported in the document."""
     file = checked.file
     catalog = load_catalog()
     wrong = wrong_name(file.name)
     if wrong:
         document.report(("name",), *wrong)
     shelf = stock(catalog, checked.definitions(), document, path.parent)
-    devices = build_devices(checked.entries, shelf, document)
+    nameless = {number for number in range(len(checked.entries)) if checked.has_lost_at(number, "name", "count")}
+    devices = build_devices(checked.entries, shelf, document, nameless)
     clients = None
     if not checked.has_lost("role", "count"):
         entries = [entry for entry in checked.entries if entry is not None]
         check_roles(entries, document)
         clients = sum(entry.count for entry in entries if entry.role == "client")
     alpha = _alpha(file, document)
-    config_document = _config_document(file.federatedscope, checked, document, path.parent)
     config: dict[str, Any] = {}
-    if config_document is not None:
-        seed_known = ("seed",) not in checked.lost
-        tree = config_document.value() if config_document is not document else file.federatedscope.config or {}
-        view = config_document if config_document is not document else _Below(document)
-        config = check_config(tree, view, file.seed if seed_known else tree.get("seed", 0), clients)
+    tree = _config_tree(file.federatedscope, checked, document, path.parent)
+    if tree is not None:
+        values = tree.value()
+        # The seed that is not known contradicts no other.
+        seed = file.seed if ("seed",) not in checked.lost else values.get("seed", 0)
+        config = check_config(values, tree, seed, clients)
     source = _source(file.federatedscope.source, document, path.parent)
-    others = config_document.errors if config_document is not None and config_document is not document else []
-    if document.errors or others:
-        return None, others
-    return (
-        Experiment(
-            name=str(file.name),
-            seed=file.seed,
-            devices=devices,
-            course=CourseLimits(float(file.course.timeout), float(file.course.silence_timeout)),
-            data=DataSource(file.data.dataset, file.data.split, alpha, float(file.data.test_fraction)),
-            config=config,
-            link_backend=file.network.backend,
-            allow_unshaped=file.network.allow_unshaped,
-            cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
-            federatedscope_source=source,
-            path=path,
-            source=text,
-        ),
-        [],
+    return Experiment(
+        name=str(file.name),
+        seed=file.seed,
+        devices=devices,
+        course=CourseLimits(float(file.course.timeout), float(file.course.silence_timeout)),
+        data=DataSource(file.data.dataset, file.data.split, alpha, float(file.data.test_fraction)),
+        config=config,
+        link_backend=file.network.backend,
+        allow_unshaped=file.network.allow_unshaped,
+        cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
+        federatedscope_source=source,
+        path=path,
+        source=text,
     )
-
-
-class _Below(Document):
-    """The experiment file seen from ``federatedscope.config``."""
-
-    def __init__(self, document: Document) -> None:
-        super().__init__(document.file, document.root, document.errors)
-
-    def report(self, path: Sequence[PathPart], message: str, mend: str | None = None) -> None:
-        super().report((*_AT_CONFIG, *path), message, mend)
 
 
 def _alpha(file: ExperimentFile, document: Document) -> float:
@@ -148,32 +136,31 @@ def _alpha(file: ExperimentFile, document: Document) -> float:
     return DEFAULT_ALPHA if file.data.alpha is None else float(file.data.alpha)
 
 
-def _config_document(
-    section: FederatedScopeSection, checked: Checked, document: Document, folder: Path
-) -> Document | None:
-    """Where the FederatedScope tree stands: in the experiment file or in its own; None where it is nowhere."""
+def _config_tree(section: FederatedScopeSection, checked: Checked, document: Document, folder: Path) -> Document | None:
+    """FederatedScope's tree, in the experiment file or in its own; None where it is nowhere. Errors go to one list."""
     at: tuple[PathPart, ...] = ("federatedscope",)
-    if section.config is not None and section.config_file is not None:
-        document.report(
-            (*at, "config_file"), "given beside config: the tree comes from one place", "remove one of them"
-        )
-        return document
     if section.config is not None:
-        return document
+        if section.config_file is not None:
+            message = "given beside config: the tree comes from one place"
+            document.report((*at, "config_file"), message, "remove one of them")
+        return document.below(_AT_CONFIG)
     if section.config_file is None:
         if not any(path[:1] == at for path in checked.lost):
             document.report(at, "no configuration", "give config, with federate.total_round_num, or config_file")
         return None
     try:
         other = folder / Path(section.config_file).expanduser()
-        return parse(read_text(other), str(other))
+        tree = parse(read_text(other), str(other))
     except SpecErrors as errors:
         for error in errors.errors:
             if error.line:
                 document.errors.append(error)
             else:
-                document.report((*at, "config_file"), f"{section.config_file} {error.message}", error.mend)
+                document.report((*at, "config_file"), f"{section.config_file}: {error.message}", error.mend)
         return None
+    document.errors.extend(tree.errors)
+    tree.errors = document.errors
+    return tree
 
 
 def _source(source: str | None, document: Document, folder: Path) -> str | None:

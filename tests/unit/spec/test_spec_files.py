@@ -1,0 +1,144 @@
+"""What can be wrong with a file before its content is looked at, and how long a large one takes."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.spec import SpecErrors, load_experiment, parse_experiment
+from fedsim_runner.spec.document import SIZE_MAX
+
+HEAD = "name: x\nfederatedscope: {config: {federate: {total_round_num: 3}}}\ndevices:\n"
+SERVER = "  - {name: server, type: edge-server, role: server}\n"
+
+
+def errors_of(path: Path) -> list[str]:
+    with pytest.raises(SpecErrors) as caught:
+        load_experiment(path)
+    return [str(error).removeprefix(f"{path.parent}/") for error in caught.value.errors]
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    assert errors_of(tmp_path / "none.yaml") == ["none.yaml: there is no such file"]
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert errors_of(tmp_path / "file" / "x.yaml") == ["x.yaml: cannot be read: Not a directory"]
+
+
+def test_directory(tmp_path: Path) -> None:
+    (tmp_path / "exp").mkdir()
+    assert errors_of(tmp_path / "exp") == ["exp: is a directory (name the experiment file in it)"]
+
+
+def test_no_ordinary_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert errors_of(tmp_path / "pipe") == ["pipe: is not an ordinary file"]
+
+
+def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "secret.yaml"
+    path.write_text("name: x\n", encoding="utf-8")
+
+    def refuse(self: Path, *arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert errors_of(path) == ["secret.yaml: cannot be read: Permission denied"]
+
+
+def test_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    path.write_bytes(b"#" * (SIZE_MAX + 1))
+    assert errors_of(path) == ["large.yaml: is larger than 4 MB"]
+
+
+def test_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "latin.yaml"
+    path.write_bytes("# eins\n# zwei\nname: größe\n".encode("latin-1"))
+    assert errors_of(path) == ["latin.yaml:3: is not UTF-8: byte 0xf6 (save the file as UTF-8)"]
+
+
+def test_control_characters(tmp_path: Path) -> None:
+    path = tmp_path / "control.yaml"
+    path.write_bytes(b"name: x\nseed: \x07\n")
+    assert errors_of(path) == ["control.yaml:2: not YAML: control characters are not allowed"]
+
+
+def test_byte_order_mark_and_crlf(tmp_path: Path) -> None:
+    path = tmp_path / "windows.yaml"
+    text = HEAD + SERVER + "  - {type: iot-minimal}\n"
+    path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert load_experiment(path).name == "x"
+
+
+def test_text_of_the_file_cannot_forge_an_error_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(HEAD + SERVER + '  - {type: "a\\nb\\e[31m"}\n', encoding="utf-8")
+    (line,) = errors_of(path)
+    assert line.startswith('x.yaml:5: devices[1].type: there is no device type "a\\nb\\x1b[31m"')
+
+
+def test_errors_know_line_and_column() -> None:
+    with pytest.raises(SpecErrors) as caught:
+        parse_experiment(HEAD + SERVER + "  - {type: iot-minimal, nework: 5g}\n", Path("x.yaml"))
+    (error,) = caught.value.errors
+    assert (error.file, error.line, error.column, error.path) == ("x.yaml", 5, 25, "devices[1].nework")
+    assert error.mend == 'did you mean "network"?'
+
+
+def test_relative_paths_start_at_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "study" / "checkout").mkdir(parents=True)
+    (tmp_path / "study" / "fs.yaml").write_text("federate: {total_round_num: 6}\n", encoding="utf-8")
+    path = tmp_path / "study" / "x.yaml"
+    tree = "federatedscope: {config_file: fs.yaml, source: ./checkout}\n"
+    path.write_text(f"name: x\n{tree}devices:\n{SERVER}  - type: iot-minimal\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    experiment = load_experiment(Path("study/x.yaml"))
+    assert experiment.total_rounds == 6
+    assert experiment.federatedscope_source == str(tmp_path / "study" / "checkout")
+
+
+@pytest.mark.parametrize("source", ["federatedscope==0.3.0", "git+https://example.org/fs.git@v0.3.0"])
+def test_requirements_and_urls_stay_as_they_are(source: str) -> None:
+    text = HEAD.replace("{config:", f"{{source: '{source}', config:") + SERVER + "  - type: iot-minimal\n"
+    assert parse_experiment(text, Path("x.yaml")).federatedscope_source == source
+
+
+def test_counts_are_expanded_in_order() -> None:
+    text = HEAD + "  - {type: iot-minimal, count: 2}\n" + SERVER + "  - {name: pi, type: raspberry-pi, count: 1}\n"
+    experiment = parse_experiment(text, Path("x.yaml"))
+    assert [device.name for device in experiment.devices] == ["iot-minimal-1", "iot-minimal-2", "server", "pi"]
+    assert experiment.server.name == "server"
+    assert len(experiment.clients) == 3
+
+
+def seconds_to_load(text: str) -> float:
+    best = float("inf")
+    for _ in range(3):
+        started = time.process_time()
+        parse_experiment(text, Path("x.yaml"))
+        best = min(best, time.process_time() - started)
+    return best
+
+
+def test_two_thousand_devices_are_quick() -> None:
+    assert seconds_to_load(HEAD + SERVER + "  - {type: iot-minimal, count: 1999}\n") < 0.1
+
+
+def test_devices_written_out_one_by_one_are_quick_enough() -> None:
+    lines = "".join(f"  - {{name: d-{n}, type: iot-minimal, network: 3g}}\n" for n in range(1999))
+    assert seconds_to_load(HEAD + SERVER + lines) < 1.0
+
+
+def test_a_bomb_of_brackets_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("devices: " + "[" * 100_000, encoding="utf-8")
+    started = time.process_time()
+    (line,) = errors_of(path)
+    assert "nested deeper than 32 levels" in line
+    assert time.process_time() - started < 1
