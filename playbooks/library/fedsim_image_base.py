@@ -1,0 +1,120 @@
+#!/usr/bin/python
+"""Try to pull the Debian image that the base is built on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, APIError, RequestException, connect_or_fail, explain
+
+DOCUMENTATION = r"""
+module: fedsim_image_base
+short_description: The Debian image that the base is built on, from a registry
+description:
+  - Pulls the image if a registry answers, and says so if none does.
+author: fedsim-runner (@fedsim-runner)
+requirements: ["Docker SDK for Python", "Docker Engine 20.10 or newer"]
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is pulled; the answer is whether the image is there already.
+  diff_mode:
+    support: none
+    description: An image has no lines to compare.
+options:
+  image:
+    description: Reference of the image.
+    type: str
+    required: true
+  platform:
+    description: Architecture of the image.
+    type: str
+    required: true
+  timeout:
+    description: Seconds of silence after which the registry counts as not answering.
+    type: int
+    default: 20
+  docker_host:
+    description: Where the Engine listens.
+    type: str
+    default: unix:///var/run/docker.sock
+"""
+
+EXAMPLES = r"""
+- name: A registry's Debian, if one answers
+  fedsim_image_base:
+    image: debian:bookworm-slim
+    platform: amd64
+  register: base
+"""
+
+RETURN = r"""
+present:
+  description: Whether the Engine has the image now.
+  returned: always
+  type: bool
+  sample: false
+reason:
+  description: Why it was not pulled.
+  returned: when it was not
+  type: str
+  sample: "lookup failed: no such host"
+digest:
+  description: The registry's digest of the image.
+  returned: when it is there and came from a registry
+  type: str
+  sample: debian@sha256:0123...
+"""
+
+ARGUMENTS: dict[str, Any] = {
+    "image": {"type": "str", "required": True},
+    "platform": {"type": "str", "required": True},
+    "timeout": {"type": "int", "default": 20},
+    **DOCKER_ARGUMENTS,
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    client = connect_or_fail(module)
+    name, arch = module.params["image"], module.params["platform"]
+    found = _matching(client, name, arch)
+    if found is not None or module.check_mode:
+        module.exit_json(changed=False, present=found is not None, digest=_digest(found), reason=None)
+    client.timeout = module.params["timeout"]
+    repository, tag = _split(name)
+    reason = None
+    try:
+        for message in client.pull(repository, tag=tag, platform=f"linux/{arch}", stream=True, decode=True):
+            reason = message.get("error", reason)
+    except (APIError, RequestException, OSError) as error:
+        reason = explain(error)
+    found = _matching(client, name, arch)
+    module.exit_json(changed=found is not None, present=found is not None, digest=_digest(found), reason=reason)
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    """Repository and tag; a colon before the last slash is a port, and a digest stays part of the repository."""
+    head, slash, last = name.rpartition("/")
+    if "@" in last:
+        return name, None
+    repository, colon, tag = last.partition(":")
+    return head + slash + repository, tag if colon else "latest"
+
+
+def _matching(client: Any, name: str, arch: str) -> dict[str, Any] | None:
+    try:
+        image = dict(client.inspect_image(name))
+    except APIError:
+        return None
+    return image if image.get("Architecture") == arch else None
+
+
+def _digest(image: dict[str, Any] | None) -> str | None:
+    digests = (image or {}).get("RepoDigests") or []
+    return digests[0] if digests else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+#!/usr/bin/python
+"""Build images on a lab host, layer after layer."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, APIError, RequestException, connect_or_fail, explain
+from ansible.module_utils.fedsim_image_build import (
+    ARCHITECTURES,
+    BuildFailedError,
+    build,
+    import_rootfs,
+    one_builder,
+    own_images,
+    sweep,
+)
+
+DOCUMENTATION = r"""
+module: fedsim_images
+short_description: Images of the devices and the agent, built on a lab host
+description:
+  - Builds the layers that the Engine lacks, in the order given, from context archives that M(fedsim_build_context) made.
+  - A layer whose reference exists is left alone, since the reference's tag is a hash of everything the image is built from.
+  - Builds have no network, except for a base out of a registry, which fetches Debian packages.
+  - A build that fails or is interrupted leaves no container and no unnamed image.
+author: fedsim-runner (@fedsim-runner)
+requirements: ["Docker SDK for Python", "Docker Engine 20.10 or newer"]
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is built, the answer says what would be.
+  diff_mode:
+    support: full
+    description: References before and after.
+options:
+  layers:
+    description: Layers as M(fedsim_build_context) returns them, parents first.
+    type: list
+    elements: dict
+    required: true
+  folder:
+    description: Where the context archives were copied to; not set, they are where the layers say.
+    type: path
+  base_image:
+    description: A Debian image that the Engine has, to build the base on. Not set, the base layer names a bootstrap.
+    type: str
+  docker_host:
+    description: Where the Engine listens.
+    type: str
+    default: unix:///var/run/docker.sock
+"""
+
+EXAMPLES = r"""
+- name: Build the layers that are missing
+  fedsim_images:
+    layers: "{{ contexts.layers }}"
+"""
+
+RETURN = r"""
+built:
+  description: References of the images that were built (in check mode, that would be), with the seconds each took.
+  returned: always
+  type: dict
+  sample: {"fedsim/base:0123456789abcdef": 4.1}
+images:
+  description: Id and sizes in bytes of the images of all layers; own is what the parent does not have.
+  returned: when not in check mode
+  type: dict
+  sample: {"fedsim/base:0123456789abcdef": {"id": "sha256:...", "size": 160000000, "own": 160000000, "parent": null}}
+"""
+
+ARGUMENTS: dict[str, Any] = {
+    "layers": {"type": "list", "elements": "dict", "required": True},
+    "folder": {"type": "path"},
+    "base_image": {"type": "str"},
+    **DOCKER_ARGUMENTS,
+}
+
+
+class Builder:
+    """The layers of one call on one Engine."""
+
+    def __init__(self, client: Any, params: dict[str, Any]) -> None:
+        self.client = client
+        self.layers: list[dict[str, Any]] = params["layers"]
+        self.folder = Path(params["folder"]) if params["folder"] else None
+        self.base_image: str | None = params["base_image"]
+        engine = client.info()["Architecture"]
+        self.arch = ARCHITECTURES.get(engine, engine)
+
+    def missing(self) -> list[dict[str, Any]]:
+        there = own_images(self.client)
+        return [layer for layer in self.layers if layer["ref"] not in there]
+
+    def build_missing(self) -> dict[str, float]:
+        """Build what is missing now. Returns the seconds each reference took."""
+        built: dict[str, float] = {}
+        with one_builder():
+            missing = self.missing()
+            if missing:
+                sweep(self.client)
+            for layer in missing:
+                started = time.monotonic()
+                self._build(layer)
+                built[layer["ref"]] = round(time.monotonic() - started, 1)
+        return built
+
+    def _build(self, layer: dict[str, Any]) -> None:
+        platform = None if layer["arch"] == self.arch else f"linux/{layer['arch']}"
+        archive = self._archive(layer["context"])
+        if layer["parent"] is not None:
+            build(self.client, layer, archive, layer["parent"], "none", platform)
+        elif self.base_image is not None:
+            build(self.client, layer, archive, self.base_image, "default", platform)
+        elif layer.get("rootfs"):
+            try:
+                rootfs = import_rootfs(self.client, self._archive(layer["rootfs"]))
+                build(self.client, layer, archive, rootfs, "none", platform)
+            except BaseException:
+                sweep(self.client)  # the imported bootstrap has no name: nobody would find it again
+                raise
+        else:
+            raise BuildFailedError(f"image {layer['name']}: neither a base image nor a Debian bootstrap was given")
+
+    def _archive(self, path: str) -> Path:
+        archive = self.folder / Path(path).name if self.folder else Path(path)
+        if not archive.is_file():
+            raise BuildFailedError(f"the build context {archive} is not on this lab host: run the images role again")
+        return archive
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    client = connect_or_fail(module)
+    client.timeout = None  # a step may be silent for long; the Engine closes the connection when it is done
+    try:
+        builder = Builder(client, module.params)
+        if module.check_mode:
+            missing = [layer["ref"] for layer in builder.missing()]
+            module.exit_json(changed=bool(missing), built=dict.fromkeys(missing, 0.0), diff=_diff(builder, missing))
+        built = builder.build_missing()
+        there = own_images(client)
+    except BuildFailedError as error:
+        module.fail_json(msg=str(error))
+    except (APIError, RequestException, OSError) as error:
+        module.fail_json(msg=f"the images were not built: {explain(error)}")
+    refs = [layer["ref"] for layer in builder.layers]
+    module.exit_json(
+        changed=bool(built),
+        built=built,
+        images={ref: there[ref] for ref in refs if ref in there},
+        diff=_diff(builder, list(built)),
+    )
+
+
+def _diff(builder: Builder, built: list[str]) -> dict[str, str]:
+    after = [layer["ref"] for layer in builder.layers]
+    before = [ref for ref in after if ref not in built]
+    return {"before": "".join(f"{ref}\n" for ref in before), "after": "".join(f"{ref}\n" for ref in after)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+#!/usr/bin/python
+"""The images of fedsim-runner that a lab host has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, connect_or_fail
+from ansible.module_utils.fedsim_image_build import ARCHITECTURES, own_images
+
+DOCUMENTATION = r"""
+module: fedsim_images_info
+short_description: The images of fedsim-runner that a lab host has
+description:
+  - Lists the images that M(fedsim_images) built or loaded, with their sizes, and the Engine's architecture.
+author: fedsim-runner (@fedsim-runner)
+requirements: ["Docker SDK for Python", "Docker Engine 20.10 or newer"]
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is ever changed.
+  diff_mode:
+    support: none
+    description: Nothing is ever changed.
+options:
+  docker_host:
+    description: Where the Engine listens.
+    type: str
+    default: unix:///var/run/docker.sock
+"""
+
+EXAMPLES = r"""
+- name: Images that the lab host has
+  fedsim_images_info:
+  register: found
+"""
+
+RETURN = r"""
+arch:
+  description: The Engine's architecture, in the words of images.
+  returned: always
+  type: str
+  sample: amd64
+images:
+  description:
+    - For each reference the image's id, its size in bytes, the part of it that its parent does not have (own), and
+      its parent's reference.
+  returned: always
+  type: dict
+  sample: {"fedsim/base:0123456789abcdef": {"id": "sha256:...", "size": 160000000, "own": 160000000, "parent": null}}
+disk:
+  description: Bytes that all these images take on the disk, shared layers counted once.
+  returned: always
+  type: int
+  sample: 260000000
+"""
+
+ARGUMENTS: dict[str, Any] = {**DOCKER_ARGUMENTS}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    client = connect_or_fail(module)
+    images = own_images(client)
+    engine = client.info()["Architecture"]
+    module.exit_json(
+        changed=False,
+        arch=ARCHITECTURES.get(engine, engine),
+        images=images,
+        disk=sum(image["own"] for image in images.values()),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+#!/usr/bin/python
+"""What a lab host is and has, found by trial."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.fedsim_device_file import DeviceFileError, read_device_file
+from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, EngineError, connect
+
+DOCUMENTATION = r"""
+module: fedsim_lab_host
+short_description: Probe a lab host
+description:
+  - Reads what the lab host's kernel and Docker Engine really offer, and lists what is missing with its mend.
+  - With O(device_file) it also compares with what the devices of this lab host ask for.
+  - Changes nothing.
+author: fedsim-runner (@fedsim-runner)
+requirements: ["Docker SDK for Python"]
+attributes:
+  check_mode:
+    support: full
+    description: The module changes nothing.
+  diff_mode:
+    support: none
+    description: There is nothing to differ.
+options:
+  device_file:
+    description: Device file whose demands the lab host shall meet. May be missing.
+    type: path
+  state_root:
+    description: Folder that will hold the state folders of runs; its disk is measured.
+    type: path
+    default: /var/lib/fedsim
+  docker_host:
+    description: Where the Engine listens.
+    type: str
+    default: unix:///var/run/docker.sock
+"""
+
+EXAMPLES = r"""
+- name: What has this lab host
+  fedsim_lab_host:
+    device_file: "{{ fedsim_device_file }}"
+  register: probe
+"""
+
+RETURN = r"""
+engine_answers:
+  description: Whether a Docker Engine answers.
+  returned: always
+  type: bool
+lab_host:
+  description: Kernel, arch, cpus, memory, Engine, limits, disk, networks in use, virtual machine kind, GPUs.
+  returned: always
+  type: dict
+  sample: {"kernel": "6.1.0", "arch": "amd64", "cpus": 8, "memory_bytes": 16000000000, "engine": "20.10.24"}
+problems:
+  description: What is missing, its mend, and whether a run is impossible without.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"what": "no Docker Engine answers", "fix": "apt-get install docker.io", "fatal": true}]
+"""
+
+ARGUMENTS: dict[str, Any] = {
+    "device_file": {"type": "path"},
+    "state_root": {"type": "path", "default": "/var/lib/fedsim"},
+    **DOCKER_ARGUMENTS,
+}
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+#: Free space below which a run is likely to end in a full disk.
+ENOUGH_DISK_BYTES = 3 * 1024**3
+#: Above this the kernel's default neighbour table (1024 entries, shared by all namespaces) overflows.
+NEIGHBOURS_PER_DEVICE = 2
+
+
+class Problems:
+    def __init__(self) -> None:
+        self.found: list[dict[str, Any]] = []
+
+    def add(self, what: str, fix: str, fatal: bool = True) -> None:
+        self.found.append({"what": what, "fix": fix, "fatal": fatal})
+
+
+def virtual_machine() -> str | None:
+    """WSL, if this is one: its kernels lack what others have."""
+    release = platform.release().lower()
+    if "microsoft" in release:
+        return "wsl2"
+    return None
+
+
+def routed_networks() -> list[str]:
+    try:
+        answer = subprocess.run(
+            ["ip", "-j", "-4", "route", "show", "table", "all"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+        routes = json.loads(answer.stdout or "[]")
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return []
+    found = set()
+    for route in routes:
+        destination = str(route.get("dst", "default"))
+        if destination == "default" or route.get("type") in ("local", "broadcast", "multicast"):
+            continue
+        try:
+            found.add(str(ipaddress.IPv4Network(destination, strict=False)))
+        except ValueError:
+            continue
+    return sorted(found)
+
+
+def docker_networks(client: Any) -> list[str]:
+    found = set()
+    for network in client.networks():
+        for config in (network.get("IPAM") or {}).get("Config") or []:
+            subnet = config.get("Subnet", "")
+            if ":" not in subnet and subnet:
+                found.add(subnet)
+    return sorted(found)
+
+
+def gib(amount: int) -> str:
+    return f"{amount / 2**30:.1f} GiB"
+
+
+def disk_free_bytes(folder: str) -> int:
+    path = Path(folder)
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def read_engine(client: Any, facts: dict[str, Any], problems: Problems) -> None:
+    info = client.info()
+    facts.update(
+        engine=info["ServerVersion"],
+        api=client.api_version,
+        cpus=info["NCPU"],
+        memory_bytes=info["MemTotal"],
+        arch=ARCHITECTURES.get(info["Architecture"], info["Architecture"]),
+        kernel=info["KernelVersion"],
+        cgroup_version=str(info.get("CgroupVersion", "1")),
+        cgroup_driver=info["CgroupDriver"],
+        memory_limit=bool(info["MemoryLimit"]),
+        swap_limit=bool(info["SwapLimit"]),
+        cpu_limit=bool(info.get("CpuCfsQuota")),
+        pids_limit=bool(info.get("PidsLimit")),
+        docker_root=info["DockerRootDir"],
+        docker_desktop="Docker Desktop" in info["OperatingSystem"],
+        gpu_runtime="nvidia" in (info.get("Runtimes") or {}),
+        security=[option.split(",")[0].replace("name=", "") for option in info.get("SecurityOptions") or []],
+    )
+    facts["networks"] = sorted(set(facts["networks"]) | set(docker_networks(client)))
+    if not facts["memory_limit"]:
+        problems.add(
+            "the kernel does not limit a container's memory",
+            "boot with `cgroup_enable=memory` (Raspberry Pi OS and some Debian kernels switch it off)",
+        )
+    if not facts["cpu_limit"]:
+        problems.add(
+            "the kernel does not limit a container's CPU time",
+            "use a kernel with CONFIG_CFS_BANDWIDTH and the cpu cgroup controller",
+        )
+    if not facts["swap_limit"] and Path("/proc/swaps").read_text().count("\n") > 1:
+        problems.add(
+            "swap is on and the kernel does not limit it: a device may use more than its memory",
+            "`swapoff -a`, or boot with `swapaccount=1`",
+            fatal=False,
+        )
+    if not facts["pids_limit"]:
+        problems.add(
+            "the kernel does not limit a container's processes",
+            "use a kernel with the pids cgroup controller",
+            False,
+        )
+    for mode in ("rootless", "userns"):
+        if mode in facts["security"]:
+            problems.add(
+                f"the Docker Engine runs in {mode} mode, where the agent cannot shape links",
+                "use an Engine that runs as root without user namespaces",
+            )
+
+
+def demands(content: dict[str, Any], facts: dict[str, Any], problems: Problems) -> None:
+    """Compare the lab host with what its devices ask for."""
+    devices = content["devices"]
+    foreign = sorted({device["arch"] for device in devices} - {facts["arch"]})
+    if foreign:
+        problems.add(
+            "devices want {}, the lab host is {}".format(", ".join(foreign), facts["arch"]),
+            "plan again on this lab host (`fedsim-provision plan`)",
+        )
+    gpus = sum(device["gpus"] for device in devices)
+    if gpus and not facts.get("gpu_runtime"):
+        problems.add(
+            f"{gpus} GPUs are asked for and the Engine has no nvidia runtime",
+            "install the NVIDIA Container Toolkit, or set `gpus: 0` in the device's overrides",
+        )
+    wanted = sum(device["memory_bytes"] for device in devices)
+    if wanted > facts["memory_bytes"]:
+        problems.add(
+            "the devices' memory limits add up to {:.1f} GiB, the lab host has {:.1f} GiB".format(
+                wanted / 2**30, facts["memory_bytes"] / 2**30
+            ),
+            "fine as long as not all are used up; else place fewer devices here",
+            fatal=False,
+        )
+    threshold = facts.get("neighbour_table")
+    if threshold is not None and len(devices) * NEIGHBOURS_PER_DEVICE > threshold:
+        problems.add(
+            f"{len(devices)} devices overflow the neighbour table of {threshold} entries",
+            f"`sysctl -w net.ipv4.neigh.default.gc_thresh3={len(devices) * NEIGHBOURS_PER_DEVICE * 2}`",
+        )
+
+
+def neighbour_table() -> int | None:
+    try:
+        return int(Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    problems = Problems()
+    facts: dict[str, Any] = {
+        "kernel": platform.release(),
+        "arch": ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "cpus": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "networks": routed_networks(),
+        "virtual_machine": virtual_machine(),
+        "neighbour_table": neighbour_table(),
+        "disk_free_bytes": disk_free_bytes(module.params["state_root"]),
+        "engine": None,
+        "docker_desktop": False,
+    }
+    try:
+        client = connect(module.params["docker_host"])
+        try:
+            read_engine(client, facts, problems)
+        finally:
+            client.close()
+    except EngineError as error:
+        problems.add(str(error), "let role lab_host install and start docker.io, or do so by hand")
+    if facts["disk_free_bytes"] < ENOUGH_DISK_BYTES:
+        problems.add(
+            f"{gib(facts['disk_free_bytes'])} of disk are free",
+            f"free {gib(ENOUGH_DISK_BYTES)} (`docker image prune`, old runs)",
+            fatal=False,
+        )
+    path = module.params["device_file"]
+    if path and Path(path).exists():
+        try:
+            demands(read_device_file(path), facts, problems)
+        except DeviceFileError as error:
+            module.fail_json(msg=str(error))
+    module.exit_json(changed=False, engine_answers=facts["engine"] is not None, lab_host=facts, problems=problems.found)
+
+
+if __name__ == "__main__":
+    main()

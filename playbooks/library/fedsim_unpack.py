@@ -1,0 +1,86 @@
+#!/usr/bin/python
+"""Unpacking artifacts into the run folder."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.fedsim_state_dir import UnsafeArchiveError, safe_members, write_if_different
+
+DOCUMENTATION = r"""
+module: fedsim_unpack
+short_description: Unpack the artifacts of a run into its run folder
+description:
+  - Runs on the control node as the user who called Ansible, to whom the files belong. A file is written only if its
+    content differs. Nothing is written outside the folder, and nothing but plain files.
+author: fedsim-runner (@fedsim-runner)
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is written, the answer says what would be.
+  diff_mode:
+    support: none
+    description: The content is not shown.
+options:
+  src:
+    description: Tar file that M(fedsim_collect) made.
+    type: path
+    required: true
+  dest:
+    description: The run folder.
+    type: path
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Unpack
+  fedsim_unpack:
+    src: runs/quickstart/.collected-local.tar
+    dest: runs/quickstart
+"""
+
+RETURN = r"""
+written:
+  description: Files written, relative to the folder.
+  returned: always
+  type: list
+  elements: str
+"""
+
+ARGUMENTS: dict[str, Any] = {
+    "src": {"type": "path", "required": True},
+    "dest": {"type": "path", "required": True},
+}
+
+
+def unpack(src: str, dest: Path, check: bool) -> list[str]:
+    written = []
+    with tarfile.open(src) as archive:
+        for name, member in safe_members(archive):
+            target = dest / name
+            if dest.resolve() not in target.resolve().parents:
+                raise UnsafeArchiveError(f"{name} leads outside {dest} through a link")
+            stream = archive.extractfile(member)
+            if stream is not None and write_if_different(target, stream.read(), 0o644, check):
+                written.append(str(name))
+    return written
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    source, dest = module.params["src"], Path(module.params["dest"])
+    if module.check_mode and not Path(source).exists():
+        # It was not fetched in check mode either.
+        module.exit_json(changed=True, written=[])
+    try:
+        written = unpack(source, dest, module.check_mode)
+    except (UnsafeArchiveError, tarfile.TarError, OSError) as error:
+        module.fail_json(msg=f"{source} is not unpacked: {error}")
+    module.exit_json(changed=bool(written), written=written)
+
+
+if __name__ == "__main__":
+    main()

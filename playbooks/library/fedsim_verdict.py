@@ -1,0 +1,63 @@
+#!/usr/bin/python
+"""The verdict on a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: fedsim_verdict
+short_description: Fail if the course failed
+description:
+  - The last thing a run does. Fails with the course's reason, the device's name and its last lines.
+author: fedsim-runner (@fedsim-runner)
+attributes:
+  check_mode:
+    support: full
+    description: The module changes nothing; without an outcome, check mode succeeds.
+  diff_mode:
+    support: none
+    description: There is nothing to differ.
+options:
+  outcome:
+    description: How the course ended, as M(fedsim_course) returns it. Empty if it was never followed to its end.
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+- name: Verdict
+  fedsim_verdict:
+    outcome: "{{ course_outcome }}"
+"""
+
+RETURN = r"""
+fedsim_exit_code:
+  description: Exit code that fedsim-provision gives for this failure.
+  returned: failure
+  type: int
+  sample: 5
+"""
+
+ARGUMENTS: dict[str, Any] = {"outcome": {"type": "dict", "default": {}}}
+COURSE_FAILED = 5
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    outcome = module.params["outcome"]
+    if outcome.get("status") == "finished":
+        module.exit_json(changed=False, msg="the course finished")
+    if not outcome and module.check_mode:
+        module.exit_json(changed=False, msg="no course was run in check mode")
+    if not outcome:
+        module.fail_json(msg="the course was not followed to its end", fedsim_exit_code=COURSE_FAILED)
+    device = f"device {outcome['device']}: " if outcome.get("device") else ""
+    said = "".join(f"\n  {line}" for line in outcome.get("last_lines") or [])
+    module.fail_json(msg=f"the course failed: {device}{outcome.get('reason')}{said}", fedsim_exit_code=COURSE_FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Building one image with the Engine's builder: a clear message when it fails, and nothing half-made left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.fedsim_docker import APIError, NotFound, explain
+
+LABEL_IMAGE = "org.fedsim.image"
+LABEL_KIND = "org.fedsim.kind"
+LABEL_NAME = "org.fedsim.image_name"
+LABEL_PARENT = "org.fedsim.image_parent"
+#: What every stage of our Dockerfiles carries, so that leftovers of a killed build can be told from other people's.
+KIND_IMAGE = f"{LABEL_KIND}=image"
+
+#: The Engine's names for processors, as `docker info` gives them, in the words of images.
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+#: Handed to the builder where the lab host has them: the base of a registry fetches Debian packages.
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+#: Lines of output that a message about a failed step repeats.
+SHOWN_LINES = 8
+
+_STEP = re.compile(r"^Step \d+/\d+ : ")
+_MADE = re.compile(r"^ ---> ([0-9a-f]{12,64})\s*$")
+
+
+class BuildFailedError(Exception):
+    """An image could not be built; the text names the image, the Dockerfile's step and what it said."""
+
+
+def own_images(client: Any) -> dict[str, dict[str, Any]]:
+    """Our images on this Engine by ref, in one call: id, size in bytes, and the size beyond the parent's."""
+    listed = client.images(filters={"label": [KIND_IMAGE]})
+    found: dict[str, dict[str, Any]] = {}
+    for image in listed:
+        labels = image.get("Labels") or {}
+        for ref in image.get("RepoTags") or ():
+            if LABEL_IMAGE in labels and ref.endswith(":" + labels[LABEL_IMAGE]):
+                found[ref] = {"id": image["Id"], "size": image["Size"], "parent": labels.get(LABEL_PARENT) or None}
+    for entry in found.values():
+        entry["own"] = entry["size"] - found.get(entry["parent"], {"size": 0})["size"]
+    return found
+
+
+@contextlib.contextmanager
+def one_builder() -> Iterator[None]:
+    """Wait until no other run builds here; it may well be building the same images."""
+    folder = Path("/run/lock") if os.access("/run/lock", os.W_OK) else Path(tempfile.gettempdir())
+    # The folder is everybody's: never follow a link that somebody else put there.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(folder / f"fedsim-images-{os.geteuid()}.lock", flags, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def sweep(client: Any) -> list[str]:
+    """Remove what a killed build left: untagged images and stopped build containers of ours. Call under the lock."""
+    removed = []
+    for container in client.containers(all=True, filters={"label": [KIND_IMAGE], "status": ["exited", "created"]}):
+        with contextlib.suppress(APIError):  # the builder itself may be removing it right now
+            client.remove_container(container["Id"])
+    for image in client.images(filters={"label": [KIND_IMAGE], "dangling": True}):
+        if _remove(client, image["Id"]):
+            removed.append(image["Id"])
+    return removed
+
+
+def build(client: Any, layer: dict[str, Any], archive: Path, parent: str, network: str, platform: str | None) -> str:
+    """Build ``layer`` from its context archive and tag it. Returns the image's id.
+
+    Raises:
+        BuildFailedError: a step failed, or the Engine refused.
+    """
+    log = _Log()
+    try:
+        with archive.open("rb") as context:
+            stream = client.build(
+                fileobj=context, custom_context=True, tag=layer["ref"], rm=True, forcerm=True, nocache=True,
+                network_mode=network, buildargs={layer["parent_argument"]: parent, **_proxies(network)},
+                labels={
+                    LABEL_KIND: "image", LABEL_IMAGE: layer["key"], LABEL_NAME: layer["name"],
+                    LABEL_PARENT: layer["parent"] or "",
+                },
+                platform=platform, decode=True,
+            )  # fmt: skip
+            for message in stream:
+                log.feed(message)
+    except (APIError, OSError) as error:
+        log.error = log.error or explain(error)
+    finally:
+        _remove_unused(client, log.made)
+    if log.error is not None:
+        raise BuildFailedError(log.message(layer["name"]))
+    return str(client.inspect_image(layer["ref"])["Id"])
+
+
+def import_rootfs(client: Any, rootfs: Path) -> str:
+    """The bootstrap as an image without a name; the base built on it keeps it. Returns its id."""
+    with rootfs.open("rb") as source:
+        answer = client.import_image_from_data(source, changes=[f"LABEL {KIND_IMAGE}"])
+    match = re.search(r"sha256:[0-9a-f]{64}", answer)
+    if match is None:
+        raise BuildFailedError(f"the Engine did not import the Debian bootstrap {rootfs.name}: {answer.strip()}")
+    return match[0]
+
+
+class _Log:
+    """What the builder said: its present step, the images it made on the way, the error."""
+
+    def __init__(self) -> None:
+        self.step = "before its first step"
+        self.lines: list[str] = []
+        self.made: list[str] = []
+        self.error: str | None = None
+
+    def feed(self, message: dict[str, Any]) -> None:
+        if "error" in message:
+            self.error = str(message["error"]).strip()
+        for line in str(message.get("stream", "")).splitlines():
+            made = _MADE.match(line)
+            if _STEP.match(line):
+                self.step, self.lines = line.strip(), []
+            elif made:
+                self.made.append(made[1])
+            elif line.strip():
+                self.lines.append(line.strip())
+
+    def message(self, name: str) -> str:
+        said = "".join(f"\n  {line}" for line in self.lines[-SHOWN_LINES:])
+        return f"image {name} was not built: {self.step}: {self.error}" + (f"\nIt said:{said}" if said else "")
+
+
+def _proxies(network: str) -> dict[str, str]:
+    if network == "none":
+        return {}
+    return {name: os.environ[name] for name in PROXY_VARIABLES if os.environ.get(name)}
+
+
+def _remove_unused(client: Any, made: list[str]) -> None:
+    """Drop the images between a build's steps that no finished image stands on."""
+    for image in reversed(made):
+        try:
+            tagged = client.inspect_image(image)["RepoTags"]
+        except NotFound:
+            continue
+        if not tagged:
+            _remove(client, image)
+
+
+def _remove(client: Any, image: str) -> bool:
+    """Remove an image unless something stands on it or runs from it: the Engine then refuses, rightly."""
+    try:
+        client.remove_image(image)
+    except APIError as error:
+        if error.status_code in (404, 409):
+            return False
+        raise
+    return True

@@ -1,0 +1,325 @@
+"""A Docker Engine, a small image made here, and a way to run modules in this process.
+
+Without an Engine these tests fail: a module that was not tried on a real one was not tested.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import ansible.module_utils
+import docker
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+LIBRARY = REPOSITORY / "playbooks" / "library"
+SHARED = REPOSITORY / "playbooks" / "module_utils"
+TEST_IMAGE = "fedsim-test/busybox:1"
+TEST_LABEL = "org.fedsim.image"
+
+# Inside the image this answers for the participant's and the agent's Python: both are tested elsewhere.
+PYTHON_STAND_IN = """#!/bin/sh
+trap 'exit 143' TERM
+[ "$4" = broken ] && { echo "no such engine"; exit 3; }
+[ "$2" = agent ] || { echo "waiting at the gate"; while :; do sleep 0.2 & wait $!; done; }
+case "$3 $4" in
+"serve "*)
+    echo "$5" > /tmp/state
+    echo serving
+    while :; do sleep 0.2 & wait $!; done ;;
+"ctl probe") echo '{"netem": true, "tbf": true, "nfqueue": true, "backend": "netem", "missing": [], "kernel": "1"}' ;;
+"ctl gate-open")
+    read -r state < /tmp/state
+    if [ -e "$state/gate/open" ]; then echo '{"changed": false}'; exit 0; fi
+    echo '{"open_at": 1}' > "$state/gate/open"
+    echo '{"changed": true}' ;;
+"ctl links-apply")
+    read -r state < /tmp/state
+    if [ -e "$state/agent/links" ]; then changed=false; diff=; else changed=true
+        diff='{"item": "up rate_bps", "before": null, "after": 1000000}'; fi
+    case "$5" in *'"check": false'*) : > "$state/agent/links" ;; esac
+    printf '{"changed": %s, "backend": "netem", "devices": {"server": {"changed": %s, "failed": null, "diff": [%s]}, ' \\
+        $changed $changed "$diff"
+    echo '"pi-1": {"changed": false, "failed": null, "diff": []}, "pi-2": {"changed": false, "failed": null, "diff": []}}}' ;;
+"ctl status") echo '{"state": "running", "round": 1, "total_rounds": 2}' ;;
+*) echo "unknown: $*" >&2; exit 2 ;;
+esac
+"""
+APPLETS = ("sh", "sleep", "cat", "id", "wget", "nc", "ip", "touch", "dd", "ln", "true")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    client = docker.from_env(timeout=60)
+    client.ping()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def image(engine: docker.DockerClient) -> str:
+    """A few hundred kilobytes of statically linked busybox, imported in no time."""
+    busybox = shutil.which("busybox", path="/bin:/usr/bin")
+    assert busybox, "apt-get install busybox-static: the module tests make their image from it"
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        _add(archive, "bin/busybox", Path(busybox).read_bytes())
+        _add(archive, "usr/bin/python3", PYTHON_STAND_IN.encode())
+        for applet in APPLETS:
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            archive.addfile(link)
+        for folder in ("tmp", "proc", "sys", "dev", "etc", "fedsim/gate", "fedsim/in", "fedsim/out"):
+            member = tarfile.TarInfo(folder)
+            member.type, member.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(member)
+    repository, tag = TEST_IMAGE.split(":")
+    changes = [f"LABEL {TEST_LABEL}=test", "ENV PATH=/usr/bin:/bin"]
+    engine.api.import_image_from_data(stream.getvalue(), repository=repository, tag=tag, changes=changes)
+    return TEST_IMAGE
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), 0o755
+    archive.addfile(member, io.BytesIO(content))
+
+
+def load_module(name: str) -> ModuleType:
+    """One of our modules, importable as Ansible's loader would make it."""
+    if str(SHARED) not in ansible.module_utils.__path__:
+        ansible.module_utils.__path__.append(str(SHARED))
+    if str(LIBRARY) not in sys.path:
+        sys.path.insert(0, str(LIBRARY))
+    return importlib.import_module(name)
+
+
+@dataclass
+class Answer:
+    """What a module printed."""
+
+    result: dict[str, Any]
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.result.get("failed"))
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.result["changed"])
+
+    @property
+    def msg(self) -> str:
+        return str(self.result["msg"])
+
+    def items(self, device: str) -> list[str]:
+        """Names of what differed on a device."""
+        return [entry["item"] for entry in self.result["devices"][device]["diff"]]
+
+    def __getitem__(self, key: str) -> Any:
+        return self.result[key]
+
+
+def call_module(name: str, arguments: dict[str, Any], check: bool = False, expect_failure: bool = False) -> Answer:
+    """Run a module in this process with diff mode on and return its answer."""
+    module = load_module(name)
+    out = io.StringIO()
+    given = {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}
+    # The SDK's background threads outlive a module's exit only here, where there is no process to end.
+    with patch_module_args(given), contextlib.redirect_stdout(out), pytest.raises(SystemExit):
+        module.main()
+    answer = Answer(json.loads(out.getvalue().strip().splitlines()[-1]))
+    assert answer.failed == expect_failure, answer.result
+    return answer
+
+
+@dataclass
+class Lab:
+    """One run on the local lab host, and what the modules need to be told of it."""
+
+    engine: docker.DockerClient
+    run: str
+    root: Path
+    image: str
+    content: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def state_dir(self) -> Path:
+        return self.root / self.run
+
+    @property
+    def device_file(self) -> Path:
+        return self.state_dir / "device_file.json"
+
+    def write(self) -> None:
+        """Bring the device file on disk to ``content``."""
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        self.device_file.write_text(json.dumps(self.content))
+
+    def call(self, name: str, check: bool = False, expect_failure: bool = False, **arguments: Any) -> Answer:
+        """Run a module, with the options that follow from the run filled in."""
+        known = {
+            "run": self.run,
+            "state_dir": str(self.state_dir),
+            "device_file": str(self.device_file),
+            "state_root": str(self.root),
+            "lab_host": "local",
+            "images": {"edge-light": self.image},
+            "image": self.image,
+        }
+        accepted = load_module(name).ARGUMENTS
+        options = {key: value for key, value in known.items() if key in accepted} | arguments
+        return call_module(name, options, check=check, expect_failure=expect_failure)
+
+    def container(self, device: str) -> Any:
+        return self.engine.containers.get(f"fedsim-{self.run}-{device}")
+
+    def names(self) -> list[str]:
+        """Everything that carries the run's label."""
+        filters = {"label": f"org.fedsim.run={self.run}"}
+        found = [item.name for item in self.engine.containers.list(all=True, filters=filters)]
+        return sorted(found + [item.name for item in self.engine.networks.list(filters=filters)])
+
+
+def device(name: str, role: str, index: int, address: str, **changes: Any) -> dict[str, Any]:
+    """A device of the device file."""
+    return {
+        "name": name,
+        "type": "edge",
+        "role": role,
+        "engine": "light",
+        "index": index,
+        "address": address,
+        "port": 50051 + index,
+        "image": "edge-light",
+        "cpus": 0.1,
+        "threads": 1,
+        "memory_bytes": 32 * 1024**2,
+        "pids": 32,
+        "read_bps": None,
+        "write_bps": None,
+        "gpus": 0,
+        "arch": "amd64",
+        "network": "wifi",
+        "link": {
+            way: {"rate_bps": 1_000_000, "delay_us": 1000, "jitter_us": 0, "loss": 0.0} for way in ("up", "down")
+        },
+        "config": {},
+        **changes,
+    }
+
+
+def device_file_content(run: str, subnet: str, devices: list[dict[str, Any]]) -> dict[str, Any]:
+    base = subnet.rsplit(".", 1)[0]
+    return {
+        "version": 1,
+        "run": run,
+        "experiment": "modules",
+        "seed": 1,
+        "lab_host": "local",
+        "network": {"name": f"fedsim-{run}", "subnet": subnet, "gateway": f"{base}.1"},
+        "link_backend": "auto",
+        "allow_unshaped": False,
+        "cpu_factor": 1.0,
+        "course": {
+            "timeout_s": 60,
+            "silence_timeout_s": 30,
+            "total_rounds": 2,
+            "server": "server",
+            "client_num": len(devices) - 1,
+            "config": {"federate": {"total_round_num": 2}},
+        },
+        "data": {"dataset": "digits", "split": "iid", "alpha": 0.5, "test_fraction": 0.2, "seed": 1},
+        "clients": [entry["name"] for entry in devices if entry["role"] == "client"],
+        "devices": devices,
+        "peers": {},
+    }
+
+
+@pytest.fixture
+def lab(engine: docker.DockerClient, image: str, tmp_path: Path) -> Iterator[Lab]:
+    """A run with a server and two clients; nothing exists yet, nothing is left."""
+    run = f"modtest-{uuid.uuid4().hex[:8]}"
+    subnet = free_subnet(engine)
+    base = subnet.rsplit(".", 1)[0]
+    devices = [
+        device("server", "server", 0, f"{base}.2"),
+        device("pi-1", "client", 1, f"{base}.3"),
+        device("pi-2", "client", 2, f"{base}.4"),
+    ]
+    made = Lab(engine, run, tmp_path / "state", image, device_file_content(run, subnet, devices))
+    made.write()
+    yield made
+    call_module("fedsim_teardown", {"run": run, "state_root": str(made.root)})
+    assert made.names() == []
+
+
+def free_subnet(engine: docker.DockerClient) -> str:
+    """A subnet of the range for tests that no Docker network has."""
+    used = {
+        config["Subnet"]
+        for network in engine.api.networks()
+        for config in (network["IPAM"] or {}).get("Config") or []
+        if "Subnet" in config
+    }
+    # From different ends, so that test runs side by side seldom meet.
+    candidates = [f"198.19.{(os.getpid() + step) % 250}.0/24" for step in range(250)]
+    return next(subnet for subnet in candidates if subnet not in used)
+
+
+@pytest.fixture
+def up(lab: Lab) -> Lab:
+    """The same run with its network, agent and devices."""
+    make_state(lab)
+    lab.call("fedsim_network")
+    lab.call("fedsim_agent")
+    lab.call("fedsim_devices")
+    return lab
+
+
+def make_state(lab: Lab, inputs: dict[str, bytes] | None = None) -> Answer:
+    """The state folder of the run, with one config file per device."""
+    files = {"device_file.json": json.dumps(lab.content).encode()}
+    for entry in lab.content["devices"]:
+        files[f"devices/{entry['name']}/in/config.yaml"] = b"seed: 1\n"
+    files.update(inputs or {})
+    archive = lab.root / f"{lab.run}.tar"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(archive, "w") as packed:
+        for name, content in sorted(files.items()):
+            _add(packed, name, content)
+    return lab.call("fedsim_state", archive=str(archive))
+
+
+@pytest.fixture
+def host_listener() -> Iterator[int]:
+    """A port on which this host answers on all its addresses."""
+    server = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import socket;s=socket.create_server(('', 0));print(s.getsockname()[1], flush=True)\nwhile 1: s.accept()",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    yield int(server.stdout.readline())
+    server.kill()
+    server.wait()
+

@@ -1,0 +1,151 @@
+"""fedsim_agent, fedsim_links, fedsim_course on a real Engine, with a stand-in inside the agent's image."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from .conftest import Lab, make_state
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def agent(lab: Lab) -> Lab:
+    make_state(lab)
+    lab.call("fedsim_agent")
+    return lab
+
+
+def journal(lab: Lab, *events: dict[str, Any]) -> None:
+    with (lab.state_dir / "agent" / "journal.jsonl").open("a") as stream:
+        for event in events:
+            stream.write(json.dumps({"t": time.time(), **event}) + "\n")
+
+
+def test_agent_apply_again_change_absent_twice(lab: Lab) -> None:
+    make_state(lab)
+    name = f"fedsim-{lab.run}--agent"
+    assert lab.call("fedsim_agent", check=True).changed
+    assert lab.names() == []
+    first = lab.call("fedsim_agent")
+    assert first.changed
+    assert first["probe"]["backend"] == "netem"
+    again = lab.call("fedsim_agent")
+    assert not again.changed
+    assert again["probe"] == first["probe"]
+
+    capabilities = ["NET_ADMIN", "SYS_ADMIN"]
+    checked = lab.call("fedsim_agent", check=True, capabilities=capabilities)
+    assert "CapAdd" in checked["diff"]["before"]
+    changed = lab.call("fedsim_agent", capabilities=capabilities)
+    assert changed["diff"] == checked["diff"]
+    host = lab.engine.containers.get(name).attrs["HostConfig"]
+    assert host["CapAdd"] == capabilities
+    assert not host["Privileged"]
+    assert (host["PidMode"], host["NetworkMode"]) == ("host", "host")
+
+    assert lab.call("fedsim_agent", state="absent", check=True).changed
+    assert lab.call("fedsim_agent", state="absent").changed
+    assert not lab.call("fedsim_agent", state="absent").changed
+    assert lab.names() == []
+
+
+def test_a_missing_image_is_told(lab: Lab) -> None:
+    make_state(lab)
+    answer = lab.call("fedsim_agent", expect_failure=True, image="fedsim/agent:none")
+    assert "run the images stage" in answer.msg
+
+
+def test_links(up: Lab) -> None:
+    checked = up.call("fedsim_links", check=True)
+    assert checked.changed
+    first = up.call("fedsim_links")
+    assert first["diff"] == checked["diff"]
+    assert first.items("server") == ["up rate_bps"]
+    assert first["backend"] == "netem"
+    assert not up.call("fedsim_links").changed
+
+
+def test_links_name_a_device_the_agent_does_not_know(up: Lab) -> None:
+    up.content["devices"][2]["name"] = "pi-9"
+    up.content["clients"][1] = "pi-9"
+    up.write()
+    answer = up.call("fedsim_links", expect_failure=True)
+    assert answer["failed_devices"] == ["pi-9"]
+
+
+def test_links_before_anything_is_there(lab: Lab) -> None:
+    assert lab.call("fedsim_links", check=True).changed
+    assert "run the agent stage first" in lab.call("fedsim_links", expect_failure=True).msg
+
+
+def test_start_opens_the_gate_once(agent: Lab) -> None:
+    gate = agent.state_dir / "gate" / "open"
+    assert agent.call("fedsim_course", check=True, action="start").changed
+    assert not gate.exists()
+    assert agent.call("fedsim_course", action="start").changed
+    assert gate.exists()
+    assert not agent.call("fedsim_course", action="start").changed
+    assert agent.call("fedsim_course", action="status")["status"]["state"] == "running"
+
+
+def test_poll_gives_each_consumer_its_news(agent: Lab) -> None:
+    journal(agent, {"event": "gate_opened", "open_at": time.time()}, {"event": "round_started", "round": 1})
+    assert len(agent.call("fedsim_course", check=True, action="poll")["fedsim_news"]) == 2
+    first = agent.call("fedsim_course", action="poll")
+    assert [event["event"] for event in first["fedsim_news"]] == ["gate_opened", "round_started"]
+    assert not first["finished"]
+    with (agent.state_dir / "agent" / "journal.jsonl").open("a") as stream:
+        stream.write('{"event": "half')
+    assert agent.call("fedsim_course", action="poll", wait_s=0.3)["fedsim_news"] == []
+    assert len(agent.call("fedsim_course", action="poll", consumer="other")["fedsim_news"]) == 2
+    with (agent.state_dir / "agent" / "journal.jsonl").open("a") as stream:
+        stream.write('"}\n')
+    journal(agent, {"event": "course_finished", "rounds": 2, "results": {}})
+    last = agent.call("fedsim_course", action="poll")
+    assert last["finished"]
+    assert last["outcome"]["status"] == "finished"
+    assert agent.call("fedsim_course", action="poll")["finished"]
+
+
+def test_poll_tells_why_a_course_failed(agent: Lab) -> None:
+    failed = {"event": "course_failed", "device": "pi-1", "reason": "silent for 30 s", "last_lines": ["Listen"]}
+    journal(agent, failed)
+    outcome = agent.call("fedsim_course", action="poll")["outcome"]
+    assert outcome == {"status": "failed", "device": "pi-1", "reason": "silent for 30 s", "last_lines": ["Listen"]}
+
+
+def test_a_dead_agent_ends_the_course(agent: Lab) -> None:
+    agent.engine.containers.get(f"fedsim-{agent.run}--agent").kill()
+    begun = time.monotonic()
+    answer = agent.call("fedsim_course", action="poll", wait_s=30)
+    assert time.monotonic() - begun < 5
+    assert answer["finished"]
+    assert f"fedsim-{agent.run}--agent ended during the course" in answer["outcome"]["reason"]
+    agent.engine.containers.get(f"fedsim-{agent.run}--agent").remove()
+    assert "is gone" in agent.call("fedsim_course", action="poll")["outcome"]["reason"]
+    assert agent.call("fedsim_course", action="start")["outcome"]["status"] == "failed"
+
+
+def test_a_hanging_agent_ends_the_course(agent: Lab) -> None:
+    journal(agent, {"event": "gate_opened", "open_at": time.time() - 1000})
+    agent.call("fedsim_course", action="poll")
+    assert "over its time" in agent.call("fedsim_course", action="poll")["outcome"]["reason"]
+
+
+def test_up_after_an_ended_course_begins_anew(up: Lab) -> None:
+    up.call("fedsim_course", action="start")
+    journal(up, {"event": "course_finished", "rounds": 2, "results": {}})
+    checked = up.call("fedsim_agent", check=True)
+    assert (up.state_dir / "gate" / "open").exists()
+    answer = up.call("fedsim_agent")
+    assert answer["diff"] == checked["diff"]
+    assert answer["removed_devices"] == ["pi-1", "pi-2", "server"]
+    assert not (up.state_dir / "gate" / "open").exists()
+    assert not (up.state_dir / "agent" / "journal.jsonl").exists()
+    assert up.call("fedsim_devices").changed
+    assert not up.call("fedsim_agent").changed

@@ -1,0 +1,226 @@
+"""fedsim_devices on a real Engine: limits are read from the cgroup files, isolation is tried."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Lab, device, make_state
+
+pytestmark = pytest.mark.docker
+NAMES = {"server", "pi-1", "pi-2"}
+
+
+def cgroup_value(container: object, controller: str, name_v1: str, name_v2: str) -> str:
+    """A limit as the kernel has it, for both versions of cgroups."""
+    pid = container.attrs["State"]["Pid"]  # type: ignore[attr-defined]
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return (Path("/sys/fs/cgroup") / controller / path.lstrip("/") / name_v1).read_text().strip()
+    path = Path(f"/proc/{pid}/cgroup").read_text().strip().split(":", 2)[2]
+    return (Path("/sys/fs/cgroup") / path.lstrip("/") / name_v2).read_text().strip()
+
+
+def test_apply_again_change_absent_twice(lab: Lab) -> None:
+    make_state(lab)
+    lab.call("fedsim_network")
+    checked = lab.call("fedsim_devices", check=True)
+    assert checked.changed
+    assert lab.names() == [f"fedsim-{lab.run}"]
+    first = lab.call("fedsim_devices")
+    assert first["diff"] == checked["diff"]
+    assert set(first["devices"]) == NAMES
+    assert all(result["changed"] for result in first["devices"].values())
+    assert not lab.call("fedsim_devices").changed
+
+    lab.content["devices"][1]["memory_bytes"] = 48 * 1024**2
+    lab.write()
+    checked = lab.call("fedsim_devices", check=True)
+    assert checked.items("pi-1") == ["Memory", "MemorySwap"]
+    before = lab.container("server").id
+    changed = lab.call("fedsim_devices")
+    assert changed["diff"] == checked["diff"]
+    assert [name for name, result in changed["devices"].items() if result["changed"]] == ["pi-1"]
+    assert lab.container("server").id == before
+    assert lab.container("pi-1").attrs["HostConfig"]["Memory"] == 48 * 1024**2
+
+    assert lab.call("fedsim_devices", state="absent", check=True).changed
+    assert set(lab.call("fedsim_devices", state="absent")["devices"]) == NAMES
+    assert not lab.call("fedsim_devices", state="absent").changed
+
+
+@pytest.mark.parametrize(
+    ("change", "item"),
+    [
+        ({"cpus": 0.2}, "NanoCpus"),
+        ({"pids": 40}, "PidsLimit"),
+        ({"threads": 2}, "Env"),
+        ({"engine": "federatedscope"}, "Cmd"),
+    ],
+)
+def test_the_diff_names_the_option(up: Lab, change: dict[str, object], item: str) -> None:
+    up.content["devices"][2].update(change)
+    up.write()
+    checked = up.call("fedsim_devices", check=True)
+    changed = up.call("fedsim_devices")
+    assert set(changed.items("pi-2")) == {item}
+    assert changed["diff"] == checked["diff"]
+    assert not up.call("fedsim_devices").changed
+
+
+def test_a_change_from_outside_is_seen(up: Lab) -> None:
+    up.container("pi-1").update(mem_limit=24 * 1024**2, memswap_limit=24 * 1024**2)
+    assert up.call("fedsim_devices").items("pi-1") == ["Memory", "MemorySwap"]
+    assert not up.call("fedsim_devices").changed
+
+
+def test_new_inputs_make_a_new_container(up: Lab) -> None:
+    make_state(up, {"devices/pi-1/in/config.yaml": b"seed: 2\n"})
+    answer = up.call("fedsim_devices")
+    assert [name for name, result in answer["devices"].items() if result["changed"]] == ["pi-1"]
+
+
+def test_limits_are_in_force(lab: Lab) -> None:
+    make_state(lab)
+    lab.call("fedsim_network")
+    lab.content["devices"][1].update(cpus=0.25, memory_bytes=40 * 1024**2, pids=20)
+    lab.write()
+    lab.call("fedsim_devices")
+    container = lab.container("pi-1")
+    assert cgroup_value(container, "memory", "memory.limit_in_bytes", "memory.max") == str(40 * 1024**2)
+    quota = cgroup_value(container, "cpu", "cpu.cfs_quota_us", "cpu.max").split()
+    period = cgroup_value(container, "cpu", "cpu.cfs_period_us", "cpu.max").split()
+    assert int(quota[0]) / int(period[-1]) == pytest.approx(0.25)
+    assert cgroup_value(container, "pids", "pids.max", "pids.max") == "20"
+
+
+def test_block_io_limit_is_in_force(lab: Lab) -> None:
+    make_state(lab)
+    lab.call("fedsim_network")
+    lab.content["devices"][1].update(write_bps=1024**2)
+    lab.write()
+    lab.call("fedsim_devices")
+    assert not lab.call("fedsim_devices").changed
+    value = cgroup_value(lab.container("pi-1"), "blkio", "blkio.throttle.write_bps_device", "io.max")
+    assert str(1024**2) in value
+
+
+def test_a_device_is_nobody_and_writes_only_where_it_may(up: Lab) -> None:
+    container = up.container("pi-1")
+    assert container.exec_run(["id", "-u"]).output.strip() == b"10001"
+    status = container.exec_run(["cat", "/proc/self/status"]).output.decode()
+    assert "CapEff:\t0000000000000000" in status
+    assert "CapBnd:\t0000000000000000" in status
+    assert "NoNewPrivs:\t1" in status
+    assert "Seccomp:\t2" in status
+    assert container.exec_run(["touch", "/fedsim/out/log"]).exit_code == 0
+    assert (up.state_dir / "devices" / "pi-1" / "out" / "log").stat().st_uid == 10001
+    for place in ("/file", "/fedsim/in/file", "/fedsim/gate/open"):
+        assert container.exec_run(["touch", place]).exit_code != 0
+
+
+def test_a_device_reaches_the_others_but_not_the_host(up: Lab, host_listener: int) -> None:
+    client, server = up.container("pi-1"), up.container("server")
+    server.exec_run(["nc", "-lk", "-p", "5000", "-e", "/bin/true"], detach=True)
+    assert eventually(lambda: client.exec_run(["nc", "-w", "2", "server", "5000"]).exit_code == 0)
+    hosts = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
+    addresses = [*[host for host in hosts if ":" not in host], up.content["network"]["gateway"]]
+    for address in addresses:
+        assert client.exec_run(["nc", "-w", "1", address, str(host_listener)]).exit_code != 0, address
+
+
+def test_names_and_labels(up: Lab) -> None:
+    container = up.container("pi-1")
+    assert container.labels["org.fedsim.device"] == "pi-1"
+    assert container.labels["org.fedsim.kind"] == "device"
+    assert container.labels["org.fedsim.lab_host"] == "local"
+    assert container.labels["org.fedsim.state"] == str(up.state_dir)
+    assert container.attrs["Config"]["Hostname"] == "pi-1"
+    hosts = container.exec_run(["cat", "/etc/hosts"]).output.decode().split("\n")
+    address = up.content["devices"][0]["address"]
+    assert f"{address}\tserver" in hosts
+
+
+def test_half_made_state_is_mended(up: Lab) -> None:
+    up.container("pi-1").remove(force=True)
+    up.container("pi-2").stop(timeout=0)
+    up.call("fedsim_devices", state="absent", devices="server")
+    up.call("fedsim_devices", state="present", devices="server")
+    assert up.container("server").status == "created"
+    answer = up.call("fedsim_devices")
+    assert {name: answer["devices"][name]["diff"][0]["before"] for name in NAMES} == {
+        "server": "created",
+        "pi-1": "absent",
+        "pi-2": "exited",
+    }
+    assert not up.call("fedsim_devices").changed
+
+
+def test_an_ended_device_begins_with_an_empty_out_folder(up: Lab) -> None:
+    up.container("pi-1").exec_run(["touch", "/fedsim/out/log"])
+    up.container("pi-1").stop(timeout=0)
+    up.call("fedsim_devices")
+    out = up.state_dir / "devices" / "pi-1" / "out"
+    assert list(out.iterdir()) == []
+    assert out.stat().st_uid == 10001
+
+
+def test_pattern_narrows_and_strangers_go_only_without_it(up: Lab) -> None:
+    up.content["devices"].pop()
+    up.content["clients"].remove("pi-2")
+    up.write()
+    assert set(up.call("fedsim_devices", devices="pi-*")["devices"]) == {"pi-1"}
+    assert f"fedsim-{up.run}-pi-2" in up.names()
+    answer = up.call("fedsim_devices")
+    assert answer["devices"]["pi-2"]["diff"] == [{"item": "state", "before": "present", "after": "absent"}]
+    assert f"fedsim-{up.run}-pi-2" not in up.names()
+    assert "matches no device" in up.call("fedsim_devices", devices="phone-*", expect_failure=True).msg
+
+
+def test_failures_name_their_devices_and_spare_the_others(lab: Lab) -> None:
+    make_state(lab)
+    lab.call("fedsim_network")
+    lab.content["devices"][1]["image"] = "unknown-light"
+    lab.content["devices"][2]["address"] = "203.0.113.9"
+    lab.write()
+    answer = lab.call("fedsim_devices", expect_failure=True)
+    assert answer["failed_devices"] == ["pi-1", "pi-2"]
+    assert "pi-1: image unknown-light is not among the built ones (edge-light): run the images stage" in answer.msg
+    assert lab.container("server").status == "running"
+
+
+def test_an_unknown_gpu_is_told(lab: Lab) -> None:
+    make_state(lab)
+    lab.call("fedsim_network")
+    lab.content["devices"][1]["gpus"] = 1
+    lab.write()
+    answer = lab.call("fedsim_devices", expect_failure=True)
+    assert answer["failed_devices"] == ["pi-1"]
+    assert "pi-1: cannot be started: could not select device driver" in answer.msg
+
+
+def test_a_device_that_ends_at_once_has_failed(lab: Lab) -> None:
+    base = lab.content["network"]["subnet"].rsplit(".", 1)[0]
+    # Enough of them for a second round of the thread pool, in which the first one's end is seen.
+    lab.content["devices"] += [device(f"pi-{n}", "client", n, f"{base}.{n + 2}") for n in range(3, 9)]
+    lab.content["devices"][0]["engine"] = "broken"
+    lab.write()
+    make_state(lab)
+    lab.call("fedsim_network")
+    answer = lab.call("fedsim_devices", expect_failure=True)
+    assert answer["failed_devices"] == ["server"]
+    assert "server: ended right after its start: no such engine" in answer.msg
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
