@@ -132,8 +132,9 @@ def agent_container(params: dict[str, Any]) -> dict[str, Any]:
             "PidMode": "host",
             "NetworkMode": "host",
             "CapAdd": sorted(params["capabilities"]),
-            # The default AppArmor profile forbids looking at processes outside the container, which is its task.
-            "SecurityOpt": ["apparmor=unconfined"],
+            # The default AppArmor profile forbids looking at processes outside the container, which is its task. The
+            # second is what the Engine adds by itself for containers in the host's pid namespace.
+            "SecurityOpt": ["apparmor=unconfined", "label=disable"],
             "Binds": [
                 f"{socket}:/var/run/docker.sock:rw",
                 f"{state_dir}:{state_dir}:rw",

@@ -126,7 +126,7 @@ def test_a_device_is_nobody_and_writes_only_where_it_may(up: Lab) -> None:
 
 def test_a_device_reaches_the_others_but_not_the_host(up: Lab, host_listener: int) -> None:
     client, server = up.container("pi-1"), up.container("server")
-    server.exec_run(["nc", "-lk", "-p", "5000", "-e", "/bin/true"], detach=True)
+    server.exec_run(["nc", "-ll", "-p", "5000", "-e", "/bin/true"], detach=True)
     assert eventually(lambda: client.exec_run(["nc", "-w", "2", "server", "5000"]).exit_code == 0)
     hosts = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
     addresses = [*[host for host in hosts if ":" not in host], up.content["network"]["gateway"]]
