@@ -1,0 +1,166 @@
+"""Layers and their keys: pure functions of the files that go into an image.
+
+A layer's key is a hash of everything its image is built from: its folder under dockerfiles/, the package copied into
+it, its architecture and its parent's key. So an image with that key never has to be built twice, anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedsim_runner.content import PACKAGE_DIR, content_root
+from fedsim_runner.images.errors import ImageError
+
+AUTO_BASE = "auto"  # a registry's Debian when one answers, else the bootstrap
+BOOTSTRAP_BASE = "bootstrap"
+ENGINE_PREFIX = "engine-"
+AGENT = "agent"
+BASE = "base"
+KEY_LENGTH = 16
+_FORMAT = "fedsim-image-1"  # raise it when the way of building changes what comes out of the same files
+
+
+@dataclass(frozen=True)
+class LayerSources:
+    """Where layers come from. Of folders with the same name the first one in ``dockerfiles`` counts."""
+
+    dockerfiles: tuple[Path, ...]
+    packages: Path  # holds participant/ and agent/
+
+    @classmethod
+    def installed(cls, extra: Sequence[Path] = ()) -> LayerSources:
+        """Those of this installation, with folders of the user's own device types before them."""
+        return cls(dockerfiles=(*extra, content_root() / "dockerfiles"), packages=PACKAGE_DIR)
+
+    def directory(self, layer: str) -> Path | None:
+        """The folder that holds ``layer``'s Dockerfile."""
+        candidates = (root / layer for root in self.dockerfiles)
+        return next((path for path in candidates if (path / "Dockerfile").is_file()), None)
+
+    def names(self) -> tuple[str, ...]:
+        """All folders with a Dockerfile, sorted."""
+        found = {path.parent.name for root in self.dockerfiles for path in root.glob("*/Dockerfile")}
+        return tuple(sorted(found))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One image: what it is called, built from and on top of."""
+
+    name: str  # the logical name: base, engine-light, agent, smartphone-low-light
+    arch: str
+    key: str
+    directory: Path
+    parent: str | None  # the parent's ref; None: the base, which stands on Debian
+    parent_argument: str  # the Dockerfile's build argument that takes the parent
+    package: Path | None  # copied into the context
+
+    @property
+    def ref(self) -> str:
+        """The tag under which the image exists on a lab host."""
+        return f"fedsim/{self.name}:{self.key}"
+
+    @property
+    def requirements(self) -> Path | None:
+        """The wheels that this layer installs."""
+        path = self.directory / "requirements.txt"
+        return path if path.is_file() else None
+
+
+def plan_layers(
+    wanted: Mapping[str, str], sources: LayerSources, *, base: str = AUTO_BASE, suite: str = "bookworm"
+) -> tuple[Layer, ...]:
+    """The layers that ``wanted`` (logical image name -> architecture) needs, each after its parent.
+
+    Raises ImageError: a name without a Dockerfile.
+    """
+    planned: dict[tuple[str, str], Layer] = {}
+    for name, arch in sorted(wanted.items()):
+        _add(planned, name, arch, sources, f"{base} {suite}")
+    return tuple(planned.values())
+
+
+def all_logical_names(sources: LayerSources, engines: Iterable[str] = ("light",)) -> tuple[str, ...]:
+    """Every device type's image with each of ``engines``, and the agent."""
+    types = [name for name in sources.names() if name not in (BASE, AGENT) and not name.startswith(ENGINE_PREFIX)]
+    return tuple(sorted([AGENT, *(f"{name}-{engine}" for name in types for engine in engines)]))
+
+
+def context_files(directory: Path) -> tuple[Path, ...]:
+    """The files of ``directory`` that count, relative and sorted: no bytecode and no hidden files."""
+    found = (path.relative_to(directory) for path in directory.rglob("*") if path.is_file())
+    kept = (path for path in found if path.suffix != ".pyc" and not any(map(_ignored, path.parts)))
+    return tuple(sorted(kept, key=lambda path: path.as_posix()))
+
+
+def _ignored(part: str) -> bool:
+    return part == "__pycache__" or part.startswith(".")
+
+
+def _add(
+    planned: dict[tuple[str, str], Layer], name: str, arch: str, sources: LayerSources, base_identity: str
+) -> Layer:
+    if (name, arch) in planned:
+        return planned[name, arch]
+    folder, parent_name, argument = _lineage(name, sources)
+    directory = sources.directory(folder)
+    if directory is None:
+        known = ", ".join(sources.names())
+        raise ImageError(
+            f"image {name}: there is no Dockerfile in dockerfiles/{folder}; folders with one: {known}. "
+            "Add the folder, or correct the device type's `dockerfile` or the device's engine."
+        )
+    parent = _add(planned, parent_name, arch, sources, base_identity) if parent_name else None
+    package = _package(folder, sources)
+    if package is not None and not (package / "__init__.py").is_file():
+        raise ImageError(f"image {name}: its Python package {package.name} is missing; reinstall fedsim-runner")
+    key = _key(arch, parent.key if parent else base_identity, directory, package)
+    layer = Layer(name, arch, key, directory, parent.ref if parent else None, argument, package)
+    planned[name, arch] = layer
+    return layer
+
+
+def _lineage(name: str, sources: LayerSources) -> tuple[str, str | None, str]:
+    """Folder, parent and build argument of a logical name."""
+    if name == BASE:
+        return BASE, None, "BASE"
+    if name == AGENT or name.startswith(ENGINE_PREFIX):
+        return name, BASE, "BASE"
+    folder, dash, engine = name.rpartition("-")
+    if not dash:
+        raise ImageError(f"image {name}: not the name of an image; expected <device type folder>-<engine>")
+    return folder, f"{ENGINE_PREFIX}{engine}", "ENGINE"
+
+
+def _package(folder: str, sources: LayerSources) -> Path | None:
+    if folder == AGENT:
+        return sources.packages / "agent"
+    if folder.startswith(ENGINE_PREFIX):
+        return sources.packages / "participant"
+    return None
+
+
+def _key(arch: str, below: str, directory: Path, package: Path | None) -> str:
+    digest = hashlib.sha256()
+
+    def feed(*parts: str | bytes) -> None:
+        for part in parts:
+            data = part.encode() if isinstance(part, str) else part
+            digest.update(len(data).to_bytes(8, "big") + data)  # lengths first: no two inputs read the same
+
+    feed(_FORMAT, arch, below)
+    for root in (directory, package):
+        if root is None:
+            continue
+        for path in context_files(root):
+            feed(root.name if root is package else "", path.as_posix(), (root / path).read_bytes())
+            feed("x" if is_executable(root / path) else "-")
+    return digest.hexdigest()[:KEY_LENGTH]
+
+
+def is_executable(path: Path) -> bool:
+    """Whether the owner may execute the file: the one bit of its mode that reaches an image."""
+    return bool(path.stat().st_mode & 0o100)
