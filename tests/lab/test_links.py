@@ -137,6 +137,7 @@ def test_tcp_fills_a_delayed_link(backend: Backend, probed: dict[str, Any]) -> N
         shaped(lab.wired(Link(20 * MBIT, 25_000), Link(delay_us=25_000)), backend, probed) as shaper,
     ):
         apply(shaper, lab)
+        lab.one_way_s("a", "b", count=1)  # netem delays neighbour resolution too: not what is timed
         with netns.inside(lab.namespaces["b"]):
             listener = socket.create_server((lab.addresses["b"], PORT))
         with netns.inside(lab.namespaces["a"]):
