@@ -6,8 +6,8 @@ import re
 
 NAME_MAX = 40
 NAME_PATTERN = rf"^[a-z0-9]([a-z0-9-]{{0,{NAME_MAX - 2}}}[a-z0-9])?$"
-# Ansible's own groups and ours; a host of the same name would be taken for the group.
-RESERVED = frozenset({"all", "ungrouped", "devices", "localhost"})
+# Ansible's groups and ours, of which a host must not have the name, and the hosts that are no devices.
+RESERVED = frozenset({"all", "ungrouped", "devices", "localhost", "local"})
 
 _NAME = re.compile(NAME_PATTERN)
 
