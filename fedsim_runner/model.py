@@ -37,7 +37,7 @@ class NetworkProfile:
 
 @dataclass(frozen=True)
 class DeviceType:
-    """A hardware class. ``dockerfile`` is the folder under dockerfiles/ its image is built from."""
+    """A hardware class. ``dockerfile``: its folder under dockerfiles/, or the absolute path of one of the user's."""
 
     name: str
     cpus: float

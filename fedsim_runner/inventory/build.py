@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..model import LabHost, PlacedDevice, Plan
@@ -75,6 +76,7 @@ def _group(name: str) -> str:
 def _device_file(plan: Plan, host: LabHost) -> dict[str, Any]:
     experiment = plan.experiment
     here = [item for item in plan.placed if item.lab_host == host.name]
+    dockerfiles = [Path(device.type.dockerfile) for device in experiment.devices]
     elsewhere = [item for item in plan.placed if item.lab_host != host.name]
     return {
         "version": DEVICE_FILE_VERSION,
@@ -101,6 +103,7 @@ def _device_file(plan: Plan, host: LabHost) -> dict[str, Any]:
             "test_fraction": experiment.data.test_fraction,
             "seed": experiment.seed,
         },
+        "dockerfile_roots": sorted({str(path.parent) for path in dockerfiles if path.is_absolute()}),
         "clients": [device.name for device in experiment.clients],
         "devices": [_device(plan, host, item) for item in here],
         "peers": {item.address: {"device": item.device.name, "link": _link(item)} for item in elsewhere},
@@ -117,7 +120,7 @@ def _device(plan: Plan, host: LabHost, item: PlacedDevice) -> dict[str, Any]:
         "index": item.index,
         "address": item.address,
         "port": item.port,
-        "image": f"{device.type.dockerfile}-{device.engine}",
+        "image": f"{Path(device.type.dockerfile).name}-{device.engine}",
         "cpus": item.cpus,
         "threads": item.threads,
         "memory_bytes": device.type.memory_bytes,
