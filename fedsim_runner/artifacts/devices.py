@@ -52,6 +52,10 @@ def devices_of(
     states = _states(events)
     names += [name for name in states if name not in names]
     measured = _measured(run_dir)
+    containers = read_json(run_dir / "containers.json")
+    for name, facts in containers.items():
+        if name in names and isinstance(facts, dict):
+            states.setdefault(name, {}).update(_ended(facts, states.get(name, {})))
     return {
         name: _device(placed.get(name, {}), states.get(name, {}), measured.get(name, {}), collected / name)
         for name in names
@@ -81,6 +85,14 @@ def _device(
     if entry["state"] is None and end:
         entry["state"] = "finished" if entry["exit_code"] == 0 else "failed"
     return entry
+
+
+def _ended(facts: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """What the Engine knows of a container's end and the journal does not tell."""
+    if facts.get("status") != "exited":
+        return {}
+    told = {key: facts.get(key) for key in ("exit_code", "oom_killed")}
+    return {"state": "exited", **told, **{key: value for key, value in known.items() if value is not None}}
 
 
 def _states(events: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,8 @@ from .files import JOURNAL, number, read_devices, read_journal, read_json
 from .rounds import final_of, rounds_of
 
 REPORT_VERSION = 1
+# Status of a report that was written while the course goes on.
+RUNNING = "running"
 
 
 def write_report(
@@ -28,8 +30,8 @@ def write_report(
     Works on partial and failed runs: what is not known is null.
 
     Args:
-        status: ``finished``, ``failed`` or ``interrupted``; what the journal says if left out, where a course without
-            an end counts as failed.
+        status: ``finished``, ``failed``, ``interrupted`` or ``running``; what the journal says if left out,
+            where a course without an end counts as failed.
         reason: why it did not finish; what the journal says if left out.
         inventory_dir: folder with ``device_files/`` if it is not ``run_dir/inventory``.
         notes: what the reader should know, added to the plan's notes.
@@ -49,8 +51,8 @@ def write_report(
         "run": common.get("run") or plan.get("run") or run_dir.name,
         "experiment": common.get("experiment") or plan.get("experiment"),
         "status": final_status,
-        "reason": None if final_status == "finished" else (reason or seen_reason),
-        "device": None if final_status == "finished" else seen_device,
+        "reason": None if final_status in ("finished", RUNNING) else named(reason, seen_device) or seen_reason,
+        "device": None if final_status in ("finished", RUNNING) else seen_device,
         "duration_s": _duration(events),
         "link_backend": _link_backend(events),
         "cpu_factor": common.get("cpu_factor") or plan.get("cpu_factor"),
@@ -68,6 +70,11 @@ def write_report(
     return report
 
 
+def named(reason: str | None, device: str | None) -> str | None:
+    """A reason with the name of the device it is about in front, if it does not say the name itself."""
+    return f"{device}: {reason}" if reason and device and device not in reason else reason
+
+
 def _outcome(events: Sequence[dict[str, Any]]) -> tuple[str, str | None, str | None]:
     """Status, reason and the device to blame, as the journal has them."""
     for event in reversed(events):
@@ -75,8 +82,7 @@ def _outcome(events: Sequence[dict[str, Any]]) -> tuple[str, str | None, str | N
             return "finished", None, None
         if event["event"] == "course_failed":
             device = event.get("device")
-            reason = str(event.get("reason") or "no reason given")
-            return "failed", f"{device}: {reason}" if device and device not in reason else reason, device
+            return "failed", named(str(event.get("reason") or "no reason given"), device), device
     if not events:
         return "failed", "the run ended before its journal began", None
     return "failed", "the journal ends before the course does", None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
@@ -48,11 +48,13 @@ class Failure:
 class EventReader:
     """Takes ansible-runner's events one by one."""
 
-    def __init__(self, listener: Listener, log: TextIO) -> None:
+    def __init__(self, listener: Listener, log: TextIO, keep: Collection[str] = ()) -> None:
+        """``keep``: results of tasks that have one of these keys are remembered in ``results``."""
         self._listener = listener
         self._log = log
+        self._keep = frozenset(keep)
+        self.results: list[Mapping[str, Any]] = []
         self._failures: list[Failure] = []
-        self._rescued = 0
         self._last_lines: list[str] = []
         self.stage: str | None = None
         self.processed: set[str] = set()
@@ -74,6 +76,9 @@ class EventReader:
         if kind in RESULT_EVENTS:
             for item in _news(data.get("res")):
                 self._listener.news(item)
+            result = data.get("res")
+            if isinstance(result, Mapping) and self._keep & result.keys():
+                self.results.append(result)
         return False
 
     def failure(self, rc: int | None) -> Failure:

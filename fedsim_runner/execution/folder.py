@@ -7,6 +7,9 @@ import re
 import time
 from pathlib import Path
 
+from ..artifacts import RUNNING
+from ..artifacts.files import read_json
+
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 STAMP_LENGTH = len("-20260101t000000z")
 # Written when a course was tried in the folder: another one must not be mixed into it.
@@ -52,7 +55,7 @@ def create_run_folder(runs_dir: Path, run: str, named_by_user: bool) -> tuple[st
     if named_by_user:
         folder = runs_dir / check_run_id(run)
         folder.mkdir(exist_ok=True)
-        if (folder / REPORT).exists():
+        if read_json(folder / REPORT).get("status", RUNNING) != RUNNING:
             raise RunNameError(f"{folder} holds the results of an earlier run: choose another --run, or remove it")
         return run, folder
     candidate, number = run, 1

@@ -48,6 +48,7 @@ class Playbook:
     run: str
     expected_hosts: Collection[str]
     extra_vars: Mapping[str, Any] = field(default_factory=dict)
+    keep: Collection[str] = ()  # results of tasks that have one of these keys come back
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class PlaybookResult:
     stage: str | None
     failure: Failure | None
     changed: int
+    results: tuple[Mapping[str, Any], ...] = ()
 
 
 def ansible_environment() -> dict[str, str]:
@@ -88,7 +90,7 @@ def run_playbook(
     """
     folder = playbooks_folder or content_root() / "playbooks"
     call = uuid.uuid4().hex
-    reader = EventReader(listener, log)
+    reader = EventReader(listener, log, playbook.keep)
     private = Path(tempfile.mkdtemp(prefix="fedsim-ansible-"))
 
     def cancel() -> bool:
@@ -126,7 +128,7 @@ def run_playbook(
 
 def _result(status: str, rc: int | None, reader: EventReader, playbook: Playbook) -> PlaybookResult:
     def result(outcome: Status, failure: Failure | None = None) -> PlaybookResult:
-        return PlaybookResult(outcome, reader.stage, failure, reader.changed)
+        return PlaybookResult(outcome, reader.stage, failure, reader.changed, tuple(reader.results))
 
     if status == "canceled":
         return result("canceled")

@@ -1,0 +1,5 @@
+"""The command ``fedsim-provision``."""
+
+from .entry import main
+
+__all__ = ["main"]

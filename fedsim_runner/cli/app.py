@@ -1,0 +1,106 @@
+"""The command's frame: what all verbs share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from .. import __version__
+from ..execution.exits import Exit, FedsimError
+from ..execution.prepare import DEFAULT_RUNS_DIR
+from ..model import Experiment
+from ..spec import SpecErrors, load_experiment
+
+# Without a terminal nothing is wrapped: scripts look for whole lines.
+PLAIN_WIDTH = 200
+
+EPILOG = (
+    "Exit codes: 0 done; 2 experiment file or command line; 3 the lab does not fit; 4 provisioning failed; "
+    "5 the course failed or is incomplete; 6 links out of tolerance; 70 an error of fedsim-provision itself; "
+    "130 interrupted."
+)
+
+app = typer.Typer(
+    name="fedsim-provision",
+    help="A testbed of simulated edge devices from one experiment file. "
+    "`fedsim-provision EXP.YAML` is short for `fedsim-provision run EXP.YAML`.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SpecArgument = Annotated[Path, typer.Argument(metavar="EXP.YAML", help="The experiment file.", show_default=False)]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="Name of the run, as `run` or `up` printed it.", show_default=False)
+]
+RunsDirOption = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where run folders are made.")]
+RunNameOption = Annotated[
+    str | None,
+    typer.Option("--run", metavar="NAME", help="Name of the run; made up of experiment and time if left out."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print data instead of text.")]
+DevicesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--devices",
+        metavar="PATTERN",
+        help="Only devices whose name matches: shell patterns joined by commas, ! in front takes away.",
+    ),
+]
+ImageBaseOption = Annotated[
+    str | None,
+    typer.Option("--image-base", metavar="IMAGE", help="Base image to build on instead of looking for one."),
+]
+UnshapedOption = Annotated[
+    bool,
+    typer.Option("--allow-unshaped", help="Go on where the kernel cannot hold a link; the report says so."),
+]
+
+__all__ = ["DEFAULT_RUNS_DIR", "Exit", "app", "load", "out", "print_json"]
+
+
+def out(stderr: bool = False) -> Console:
+    """The console to print to."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else PLAIN_WIDTH, soft_wrap=not stream.isatty())
+
+
+def load(spec: Path) -> Experiment:
+    """The experiment of a file.
+
+    Raises:
+        FedsimError: it cannot be read or has mistakes; the text lists all of them.
+    """
+    try:
+        return load_experiment(spec)
+    except SpecErrors as errors:
+        count = len(errors.errors)
+        raise FedsimError(f"{errors}\n{count} mistake{'s' if count > 1 else ''} in {spec}", Exit.SPEC) from errors
+    except OSError as error:
+        raise FedsimError(f"{spec}: {error.strerror}", Exit.SPEC) from error
+
+
+def print_json(value: Any) -> None:
+    """Data for other programs."""
+    sys.stdout.write(json.dumps(value, indent=1) + "\n")
+
+
+def _version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"fedsim-provision {__version__}\n")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options before the verb."""

@@ -1,0 +1,102 @@
+"""Verbs about the lab: images, doctor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ..artifacts.summary import size
+from ..execution.exits import Exit
+from ..execution.lab import Findings, build_images, examine
+from .app import ImageBaseOption, JsonOption, app, out, print_json
+
+
+@app.command()
+def images(image_base: ImageBaseOption = None, as_json: JsonOption = False) -> int:
+    """Build all images in one go and print their sizes; what is there is not built again."""
+    found = build_images(out(stderr=as_json), image_base)
+    if as_json:
+        print_json({"images": found.images, "disk": found.disk})
+        return Exit.DONE
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("image", no_wrap=True)
+    for column in ("size", "of its own"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("on", no_wrap=True)
+    for reference, image in sorted(found.images.items()):
+        table.add_row(reference, size(image["size"]), size(image["own"]), str(image.get("parent") or "-"))
+    table.add_row("all, shared layers once", size(found.disk), "", "", style="bold")
+    out().print(table)
+    return Exit.DONE
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> int:
+    """Probe this machine by trial and say what is missing and how to mend it."""
+    found = examine(out(stderr=as_json))
+    rows = list(_rows(found))
+    fit = all(row["ok"] is not False for row in rows)
+    if as_json:
+        print_json({"fit": fit, "lab_host": found.lab_host, "links": found.links, "items": rows})
+        return Exit.DONE if fit else Exit.LAB
+    console = out()
+    _print(console, rows)
+    console.print("this machine can be a lab host" if fit else "this machine cannot be a lab host yet", style="bold")
+    return Exit.DONE if fit else Exit.LAB
+
+
+def _print(console: Console, rows: list[dict[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("", "item", "found", "needed"):
+        table.add_column(column)
+    signs = {True: "[green]ok[/]", False: "[red]missing[/]", None: "[yellow]note[/]"}
+    for row in rows:
+        table.add_row(signs[row["ok"]], row["item"], row["found"], row["needed"])
+    console.print(table)
+    for row in rows:
+        if row["mend"]:
+            console.print(f"{row['item']}: {row['mend']}", markup=False, highlight=False)
+
+
+def _row(item: str, found: object, needed: str, ok: bool | None, mend: str = "") -> dict[str, Any]:
+    shown = {True: "yes", False: "no", None: "-"}.get(found, str(found)) if found in (True, False, None) else str(found)
+    return {"item": item, "found": shown, "needed": needed, "ok": ok, "mend": mend}
+
+
+def _rows(found: Findings) -> list[dict[str, Any]]:
+    host = found.lab_host
+    engine = host.get("engine")
+    rows = [
+        _row("Docker Engine", engine or "none answers", "20.10 or newer", True if engine else None),
+        _row("kernel", host.get("kernel"), "any; netem or NFQUEUE", True),
+        _row("cpus", host.get("cpus"), "0.01 per device", True),
+        _row("memory", size(host.get("memory_bytes")), "what the devices use", True),
+        _row("free disk", size(host.get("disk_free_bytes")), "1 GB for images", True),
+    ]
+    for name, text in (("memory_limit", "memory limits"), ("cpu_limit", "cpu limits"), ("pids_limit", "pid limits")):
+        if name in host:
+            rows.append(_row(text, host[name], "yes", bool(host[name])))
+    rows += [
+        _row(str(problem["what"]), "-", "-", False if problem.get("fatal") else None, str(problem["fix"]))
+        for problem in found.problems
+    ]
+    return rows + _link_rows(found)
+
+
+def _link_rows(found: Findings) -> list[dict[str, Any]]:
+    probe = found.links
+    if probe is None:
+        return [_row("links", "not tried", "root", None, found.links_reason or "")]
+    backend = probe.get("backend")
+    rows = [
+        _row("links: netem", bool(probe.get("netem")), "yes, or the next two", True if probe.get("netem") else None),
+        _row("links: tbf", bool(probe.get("tbf")), "yes, for rates", bool(probe.get("tbf") or backend)),
+        _row("links: NFQUEUE", bool(probe.get("nfqueue")), "yes without netem", True if probe.get("nfqueue") else None),
+        _row("link back end", backend or "none", "netem or userspace", bool(backend)),
+    ]
+    for missing in probe.get("missing") or []:
+        ok = None if backend else False
+        rows.append(_row(str(missing["what"]), "missing", "for some back end", ok, str(missing["fix"])))
+    return rows

@@ -1,0 +1,98 @@
+"""Verbs that take an experiment file: run, plan, up, inventory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..execution.exits import Exit, FedsimError
+from ..execution.lifecycle import provision, run_experiment
+from ..execution.prepare import DEFAULT_RUNS_DIR, RunOptions, plan_only
+from ..inventory import build_inventory, write_inventory
+from ..placement import plan_as_dict, render_plan
+from .app import (
+    DevicesOption,
+    ImageBaseOption,
+    JsonOption,
+    RunNameOption,
+    RunsDirOption,
+    SpecArgument,
+    UnshapedOption,
+    app,
+    load,
+    out,
+    print_json,
+)
+
+
+@app.command()
+def run(
+    spec: SpecArgument,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the testbed up afterwards.")] = False,
+    no_docker: Annotated[
+        bool, typer.Option("--no-docker", help="The same course as plain processes here: no limits, no links.")
+    ] = False,
+    allow_unshaped: UnshapedOption = False,
+    image_base: ImageBaseOption = None,
+    runs_dir: RunsDirOption = DEFAULT_RUNS_DIR,
+    run_name: RunNameOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; progress to stderr.")] = False,
+) -> int:
+    """The whole way: plan, provision, course, collect, tear down, report."""
+    experiment = load(spec)
+    options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
+    console = out(stderr=as_json)
+    if no_docker:
+        # Data sets bring scikit-learn, which takes a second to import.
+        from ..execution.local import run_without_docker
+
+        code, report = run_without_docker(experiment, options, console)
+    else:
+        code, report = run_experiment(experiment, options, console)
+    if as_json:
+        print_json(report)
+    return code
+
+
+@app.command()
+def plan(spec: SpecArgument, as_json: JsonOption = False) -> int:
+    """Print devices, addresses, limits, links and the cpu factor; touch nothing."""
+    made = plan_only(load(spec))
+    if as_json:
+        print_json(plan_as_dict(made))
+    else:
+        out().print(render_plan(made))
+    return Exit.DONE
+
+
+@app.command()
+def up(
+    spec: SpecArgument,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave what is there if provisioning fails.")] = False,
+    allow_unshaped: UnshapedOption = False,
+    image_base: ImageBaseOption = None,
+    devices: DevicesOption = None,
+    runs_dir: RunsDirOption = DEFAULT_RUNS_DIR,
+    run_name: RunNameOption = None,
+) -> int:
+    """Provision and stop at the gate; a second `up --run NAME` changes only what differs."""
+    options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base, devices)
+    return provision(load(spec), options, out())
+
+
+@app.command()
+def inventory(
+    spec: SpecArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")],
+    run_name: RunNameOption = None,
+) -> int:
+    """Write the inventory and the device files for plain Ansible."""
+    made = plan_only(load(spec), run_name)
+    try:
+        hosts_file = write_inventory(build_inventory(made), output)
+    except OSError as error:
+        raise FedsimError(f"{output}: {error.strerror}", Exit.SPEC) from error
+    out().print(f"{hosts_file}: {len(made.placed)} devices, run {made.run}", highlight=False)
+    return Exit.DONE
