@@ -3,3 +3,5 @@
 The package is also copied into the agent's image as top-level ``agent``: it imports nothing from the rest of
 fedsim_runner and needs only the standard library, ``tc``, ``ip`` and ``iptables``.
 """
+
+PROTOCOL = 1

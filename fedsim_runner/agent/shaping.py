@@ -110,15 +110,17 @@ class Shaper:
         iptables: str | None,
         seed: int,
     ) -> None:
+        self._iptables = iptables
+        self._seed = seed
+        self.packets: PacketProcess | None = None
+        self.want(devices, peers, backend)
+
+    def want(self, devices: Iterable[DeviceLink], peers: Iterable[DeviceLink], backend: Backend) -> None:
+        """Links to hold from the next ``apply`` on; ``peers`` are the run's devices on other lab hosts."""
         self._links = {link.device: link for link in devices}
         self._peers = list(peers)
         self.backend: Backend = backend
-        self._iptables = iptables
-        self._seed = seed
         self._shapes = links.shapes(self._links.values(), self._peers, backend)
-        self.packets: PacketProcess | None = None
-        if any(shape.queue for shape in self._shapes.values()):
-            self.packets = PacketProcess()
 
     def apply(self, namespaces: Mapping[str, str], *, check: bool = False) -> dict[str, Result]:
         """Bring the links of the named devices to what is wanted.
@@ -307,7 +309,9 @@ class Shaper:
 
     def _set_arrivals(self, names: Iterable[str], namespaces: Mapping[str, str], results: Mapping[str, Result]) -> None:
         if self.packets is None:
-            return
+            if not any(self._shapes[name].queue for name in names):
+                return
+            self.packets = PacketProcess()
         command: dict[str, Any] = {"op": "set", "seed": self._seed, "ups": self._ups(), "devices": {}}
         for name in names:
             shape, down = self._shapes[name], self._links[name].down

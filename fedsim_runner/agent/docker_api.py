@@ -1,0 +1,108 @@
+"""The few calls of the Docker Engine API that the agent makes, over its socket, with the standard library alone.
+
+No version in the path: the Engine then speaks its own default, from Debian's 20.10 to today's.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+SOCKET = "/var/run/docker.sock"
+TIMEOUT_S = 30.0
+
+
+class DockerError(Exception):
+    """The Engine refused a call, or did not answer."""
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float | None) -> None:
+        super().__init__("docker", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        channel.settimeout(self.timeout)
+        try:
+            channel.connect(self._path)
+        except OSError:
+            channel.close()
+            raise
+        self.sock = channel
+
+
+class Docker:
+    """One Engine."""
+
+    def __init__(self, path: str = SOCKET) -> None:
+        self._path = path
+
+    def containers(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+        """All containers with these labels, running or not."""
+        filters = json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
+        found: list[dict[str, Any]] = json.loads(self._call("GET", "/containers/json", all="1", filters=filters))
+        return found
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """Everything about one container."""
+        found: dict[str, Any] = json.loads(self._call("GET", f"/containers/{quote(container)}/json"))
+        return found
+
+    def network(self, name: str) -> dict[str, Any]:
+        """Everything about one network."""
+        found: dict[str, Any] = json.loads(self._call("GET", f"/networks/{quote(name)}"))
+        return found
+
+    def kill(self, container: str, signal_name: str) -> None:
+        """Send a signal to the container's first process."""
+        self._call("POST", f"/containers/{quote(container)}/kill", signal=signal_name)
+
+    def last_lines(self, container: str, count: int) -> list[str]:
+        """The last lines of a container's output."""
+        raw = self._call("GET", f"/containers/{quote(container)}/logs", stdout="1", stderr="1", tail=str(count))
+        text = bytearray()
+        while len(raw) >= 8:
+            length = struct.unpack_from(">I", raw, 4)[0]
+            text += raw[8 : 8 + length]
+            raw = raw[8 + length :]
+        return text.decode(errors="replace").splitlines()[-count:]
+
+    def events(self, kinds: Mapping[str, list[str]], since: float) -> Iterator[dict[str, Any]]:
+        """Events as they come, from ``since`` (Unix seconds) on; ends when the Engine does.
+
+        Raises:
+            DockerError: no connection.
+        """
+        connection = _Connection(self._path, None)
+        try:
+            query = urlencode({"filters": json.dumps(kinds), "since": f"{since:.6f}"})
+            connection.request("GET", f"/events?{query}")
+            response = connection.getresponse()
+            if response.status != 200:
+                raise DockerError(f"events: {response.status} {response.read(500)!r}")
+            while line := response.readline():
+                yield json.loads(line)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise DockerError(f"events: {error}") from error
+        finally:
+            connection.close()
+
+    def _call(self, method: str, path: str, **query: str) -> bytes:
+        connection = _Connection(self._path, TIMEOUT_S)
+        try:
+            connection.request(method, f"{path}?{urlencode(query)}" if query else path)
+            response = connection.getresponse()
+            body = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise DockerError(f"{method} {path}: {error}") from error
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise DockerError(f"{method} {path}: {response.status} {body[:500].decode(errors='replace').strip()}")
+        return body
