@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..execution.engine import NoEngineError, lab_engine
+from ..execution.engine import lab_engine
 from ..execution.exits import Exit, FedsimError
 from ..execution.known import find_run
 from .app import RunArgument, app
@@ -29,27 +29,24 @@ def exec_(
     """Run a command inside a device, with its limits and its links; the exit code is the command's."""
     find_run(run)
     words = list(command or DEFAULT_COMMAND)
-    try:
-        with lab_engine(timeout_s=3600) as engine:
-            containers = engine.containers(run, "device")
-            item = containers.get(device)
-            if item is None:
-                there = f"it has {', '.join(sorted(containers))}" if containers else "it has no containers here"
-                raise FedsimError(f"run {run} has no device {device}: {there}", Exit.SPEC)
-            if item["State"] != "running":
-                raise FedsimError(f"device {device} does not run (its container is {item['State']})", Exit.SPEC)
-            docker = shutil.which("docker")
-            if docker is not None and sys.stdin.isatty() and sys.stdout.isatty():
+    with lab_engine(timeout_s=3600) as engine:
+        containers = engine.containers(run, "device")
+        item = containers.get(device)
+        if item is None:
+            there = f"it has {', '.join(sorted(containers))}" if containers else "it has no containers here"
+            raise FedsimError(f"run {run} has no device {device}: {there}", Exit.SPEC)
+        if item["State"] != "running":
+            raise FedsimError(f"device {device} does not run (its container is {item['State']})", Exit.SPEC)
+        docker = shutil.which("docker")
+        if docker is not None and sys.stdin.isatty() and sys.stdout.isatty():
+            sys.stdout.flush()
+            os.execv(docker, ["docker", "exec", "-it", item["Id"], *words])
+        created = engine.client.api.exec_create(item["Id"], words)
+        for output, errors in engine.client.api.exec_start(created["Id"], stream=True, demux=True):
+            if output:
+                sys.stdout.buffer.write(output)
                 sys.stdout.flush()
-                os.execv(docker, ["docker", "exec", "-it", item["Id"], *words])
-            created = engine.client.api.exec_create(item["Id"], words)
-            for output, errors in engine.client.api.exec_start(created["Id"], stream=True, demux=True):
-                if output:
-                    sys.stdout.buffer.write(output)
-                    sys.stdout.flush()
-                if errors:
-                    sys.stderr.buffer.write(errors)
-                    sys.stderr.flush()
-            return int(engine.client.api.exec_inspect(created["Id"])["ExitCode"] or 0)
-    except NoEngineError as error:
-        raise FedsimError(str(error), Exit.LAB) from error
+            if errors:
+                sys.stderr.buffer.write(errors)
+                sys.stderr.flush()
+        return int(engine.client.api.exec_inspect(created["Id"])["ExitCode"] or 0)

@@ -77,13 +77,10 @@ def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[d
         FedsimError: the lab host has nothing of the run, it could not be fetched, or this user may not.
     """
     known = find_run(run)
-    try:
-        with lab_engine() as engine:
-            if not engine.left_over(run):
-                raise FedsimError(f"run {run} has nothing on the lab host (any more)", Exit.SPEC)
-            told = engine.ask_agent(run, "status", {}) or {}
-    except NoEngineError as error:
-        raise FedsimError(str(error), Exit.LAB) from error
+    with lab_engine() as engine:
+        if not engine.left_over(run):
+            raise FedsimError(f"run {run} has nothing on the lab host (any more)", Exit.SPEC)
+        told = engine.ask_agent(run, "status", {}) or {}
     target = (into or known.folder or Path("runs") / run).resolve()
     target.mkdir(parents=True, exist_ok=True)
     with inventory_for(known) as (_, hosts_file), Progress(console, 0) as progress:

@@ -14,6 +14,8 @@ from typing import Any
 import docker
 from docker.errors import APIError, DockerException
 
+from .exits import Exit, FedsimError
+
 RUN_LABEL = "org.fedsim.run"
 KIND_LABEL = "org.fedsim.kind"
 DEVICE_LABEL = "org.fedsim.device"
@@ -21,8 +23,11 @@ STATE_LABEL = "org.fedsim.state"
 LAB_HOST_LABEL = "org.fedsim.lab_host"
 
 
-class NoEngineError(Exception):
+class NoEngineError(FedsimError):
     """The Docker Engine cannot be used; the text says why and how to mend it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Exit.LAB)
 
 
 class LabEngine:

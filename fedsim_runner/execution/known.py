@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..inventory import Inventory, write_inventory
-from .engine import NoEngineError, lab_engine
+from .engine import lab_engine
 from .exits import Exit, FedsimError
 from .folder import RunNameError, check_run_id
 from .prepare import DEFAULT_RUNS_DIR, LAB_HOST
@@ -56,13 +56,10 @@ def all_runs() -> list[str]:
     """Runs that have something on the lab host or an entry here.
 
     Raises:
-        FedsimError: the Engine cannot be asked.
+        NoEngineError: the Engine cannot be asked.
     """
-    try:
-        with lab_engine() as engine:
-            names = set(engine.runs())
-    except NoEngineError as error:
-        raise FedsimError(str(error), Exit.LAB) from error
+    with lab_engine() as engine:
+        names = set(engine.runs())
     names.update(entry.run for entry in Registry().all())
     if STATE_ROOT.is_dir():
         # A run that was cut short before its first container has nothing but its state folder.

@@ -1,0 +1,132 @@
+"""Bad input ends in a message and an exit code, never in a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.cli import entry
+from fedsim_runner.cli.entry import call, with_verb
+from fedsim_runner.execution.exits import Exit, FedsimError
+
+
+def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fedsim_runner", *arguments],
+        cwd=cwd,
+        env={**os.environ, "XDG_STATE_HOME": str(cwd / "state"), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["stauts"], 2, 'did you mean "status"?'),
+        (["nowhere.yaml"], 2, "nowhere.yaml"),
+        (["plan", "nowhere.yaml"], 2, "nowhere.yaml"),
+        (["run", "--bogus"], 2, "--bogus"),
+        (["plan"], 2, "EXP.YAML"),
+        (["down"], 2, "--all"),
+        (["down", "one", "--all"], 2, "--all"),
+        (["down", "No_Name"], 2, "is no run name"),
+        (["status", "no-such-run"], 2, "no-such-run"),
+        (["logs", "no-such-run"], 2, "no-such-run"),
+        (["exec", "no-such-run", "pi"], 2, "no-such-run"),
+        (["collect", "no-such-run"], 2, "no-such-run"),
+        (["run", "bad.yaml"], 2, "mistake"),
+        (["bad.yaml"], 2, "bad.yaml:1"),
+        (["bad.yaml", "--run", "Not A Name"], 2, "bad.yaml:1"),
+        (["good.yaml", "--run", "Not A Name"], 2, "is no run name"),
+        (["good.yaml", "--runs-dir", "/proc/none"], 2, "/proc/none"),
+    ],
+)
+def test_messages(arguments: list[str], code: int, message: str, tmp_path: Path, repository: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("nmae: x\n", encoding="utf-8")
+    example = (repository / "examples" / "quickstart.yaml").read_text(encoding="utf-8")
+    (tmp_path / "good.yaml").write_text(example, encoding="utf-8")
+    done = command(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["down", "--all"], ["logs", "x"], ["exec", "x", "y"], ["collect", "x"]]
+)
+def test_without_an_engine(arguments: list[str], tmp_path: Path) -> None:
+    done = command(*arguments, cwd=tmp_path, DOCKER_HOST=f"unix://{tmp_path}/no.sock")
+    assert done.returncode == 3, done.stderr
+    assert "no Docker Engine answers" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_version_and_help(tmp_path: Path) -> None:
+    assert command("--version", cwd=tmp_path).stdout.startswith("fedsim-provision ")
+    shown = command("--help", cwd=tmp_path, COLUMNS="200")
+    assert shown.returncode == 0
+    for verb in entry.VERBS:
+        assert verb in shown.stdout
+    assert "130 interrupted" in shown.stdout
+    assert command(cwd=tmp_path).stdout == shown.stdout or command(cwd=tmp_path).returncode in (0, 2)
+
+
+def test_an_experiment_file_in_front_means_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("plain").touch()
+    assert with_verb(["exp.yaml", "--keep"]) == ["run", "exp.yaml", "--keep"]
+    assert with_verb(["plain"]) == ["run", "plain"]
+    assert with_verb(["--keep", "exp.yaml"]) == ["run", "--keep", "exp.yaml"]
+    assert with_verb(["plan", "exp.yaml"]) == ["plan", "exp.yaml"]
+    assert with_verb(["--help"]) == ["--help"]
+    with pytest.raises(FedsimError):
+        with_verb(["rnu"])
+
+
+def test_an_error_of_our_own_is_one_line_and_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def broken(_: object) -> None:
+        raise KeyError("[odd] key")
+
+    monkeypatch.setattr(entry, "with_verb", broken)
+    assert call(["plan", "x"]) == Exit.INTERNAL
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "KeyError: '[odd] key'" in said
+    (log,) = (tmp_path / "fedsim" / "errors").iterdir()
+    assert str(log) in said
+    assert "Traceback" in log.read_text(encoding="utf-8")
+
+
+def test_ctrl_c_anywhere_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(entry, "with_verb", interrupted)
+    assert call(["plan", "x"]) == Exit.INTERRUPTED
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, repository: Path) -> None:
+    spec = repository / "examples" / "quickstart.yaml"
+    line = f'"{sys.executable}" -m fedsim_runner plan "{spec}" --json | head -n 1'
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in done.stderr
+    assert "Broken" not in done.stderr
+
+
+def test_ansible_env_is_safe_to_evaluate(tmp_path: Path) -> None:
+    done = command("ansible-env", cwd=tmp_path)
+    shell = subprocess.run(
+        ["sh", "-c", done.stdout + 'test -f "$ANSIBLE_CONFIG" && test -d "$FEDSIM_PLAYBOOKS"'], timeout=10
+    )
+    assert shell.returncode == 0
