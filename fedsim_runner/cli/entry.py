@@ -95,7 +95,7 @@ def verb_names() -> list[str]:
 
 
 def _name(command: CommandInfo) -> str:
-    return command.name or getattr(command.callback, "__name__", "")
+    return str(command.name or getattr(command.callback, "__name__", ""))
 
 
 app.registered_commands.sort(key=lambda command: VERBS.index(_name(command)))

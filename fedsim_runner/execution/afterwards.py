@@ -13,7 +13,7 @@ from .engine import NoEngineError, lab_engine
 from .exits import Exit, FedsimError, exit_for_stage
 from .folder import give_to_user
 from .known import STATE_ROOT, KnownRun, all_runs, find_run, inventory_for, lab_hosts_of
-from .prepare import PROCESSES, become_where_needed, reservations
+from .prepare import PROCESSES, check_privileges, reservations
 from .processes import end_processes
 from .progress import Progress
 from .registry import Registry, RunBusyError
@@ -84,7 +84,7 @@ def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[d
     target = (into or known.folder or Path("runs") / run).resolve()
     target.mkdir(parents=True, exist_ok=True)
     with inventory_for(known) as (_, hosts_file), Progress(console, 0) as progress:
-        become_where_needed(hosts_file.parent)
+        check_privileges()
         notice = "interrupted: stopping"
         with Stagehand(run, target, hosts_file, lab_hosts_of(known), progress, {}, notice) as hand:
             result = hand.play("collect.yml")
@@ -103,7 +103,7 @@ def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[d
 def _destroy(known: KnownRun, console: Console) -> Exit:
     mend = f"fedsim-provision down {known.run}"
     with inventory_for(known) as (folder, hosts_file), Progress(console, 0) as progress:
-        become_where_needed(hosts_file.parent)
+        check_privileges()
         told = "interrupted: stopping the teardown"
         with Stagehand(known.run, folder, hosts_file, lab_hosts_of(known), progress, {}, told) as hand:
             for _ in range(TRIES):

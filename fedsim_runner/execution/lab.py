@@ -15,21 +15,13 @@ from rich.console import Console
 from ..inventory import write_inventory
 from .exits import Exit, FedsimError, exit_for_stage
 from .known import bare_inventory
-from .prepare import LAB_HOST, become_where_needed
+from .prepare import LAB_HOST, check_privileges
 from .progress import Progress
 from .registry import state_home
 from .runner import PlaybookResult
 from .stagehand import LOG, Stagehand
 
 PROBE_TIMEOUT_S = 120
-DOCTOR = """\
-- name: doctor
-  hosts: lab_hosts
-  gather_facts: false
-  tasks:
-    - name: Probe the lab host
-      fedsim_lab_host:
-"""
 
 
 @dataclass(frozen=True)
@@ -60,6 +52,7 @@ def build_images(console: Console, image_base: str | None) -> Images:
         FedsimError: that failed, or this user may not.
     """
     extra_vars = {"fedsim_image_base": image_base} if image_base else {}
+    check_privileges()
     result = _play("images", "images.yml", console, extra_vars, "disk")
     if not result.results:
         raise FedsimError("the images were built but not measured", Exit.PROVISIONING)
@@ -73,11 +66,7 @@ def examine(console: Console) -> Findings:
     Raises:
         FedsimError: Ansible could not run the probe.
     """
-    folder = state_home() / "lab"
-    folder.mkdir(parents=True, exist_ok=True)
-    playbook = folder / "doctor.yml"
-    playbook.write_text(DOCTOR, encoding="utf-8")
-    result = _play("doctor", str(playbook), console, {}, "problems", may_become=False)
+    result = _play("doctor", "doctor.yml", console, {"fedsim_become": False}, "problems")
     if not result.results:
         raise FedsimError("the probe of the lab host told nothing", Exit.LAB)
     found = result.results[-1]
@@ -97,17 +86,13 @@ def _probe_links() -> tuple[Mapping[str, Any] | None, str | None]:
     return answer, None
 
 
-def _play(
-    name: str, playbook: str, console: Console, extra_vars: Mapping[str, Any], keep: str, may_become: bool = True
-) -> PlaybookResult:
+def _play(name: str, playbook: str, console: Console, extra_vars: Mapping[str, Any], keep: str) -> PlaybookResult:
     folder = state_home() / "lab"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         hosts_file = write_inventory(bare_inventory(name), folder / f"{name}-inventory")
     except OSError as error:
         raise FedsimError(f"{folder}: {error.strerror}", Exit.LAB) from error
-    if may_become:
-        become_where_needed(hosts_file.parent)
     log = folder / LOG
     log.unlink(missing_ok=True)
     with Progress(console, 0) as progress:

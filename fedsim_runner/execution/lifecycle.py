@@ -16,7 +16,7 @@ from .engine import NoEngineError, lab_engine
 from .exits import Exit, FedsimError, exit_for_stage
 from .folder import give_to_user
 from .manifest import look_at_engine, start_manifest, write_manifest
-from .prepare import Prepared, RunOptions, become_where_needed, now, prepare_run, reservations
+from .prepare import Prepared, RunOptions, check_privileges, now, prepare_run, reservations
 from .progress import Progress
 from .registry import Registry, RunBusyError
 from .runner import PlaybookResult
@@ -93,7 +93,7 @@ def _with_run(
     prepared = prepare_run(experiment, options, began)
     plan, folder = prepared.plan, prepared.folder
     try:
-        become_where_needed(folder / "inventory")
+        check_privileges()
         with registry.hold(plan.run), Progress(console, experiment.total_rounds) as progress:
             console.print(f"[bold]plan[/] of run {plan.run}", highlight=False)
             console.print(render_plan(plan))

@@ -111,26 +111,23 @@ def reservations() -> Reservations:
     return Reservations(state_home() / "reservations")
 
 
-def become_where_needed(inventory_dir: Path) -> None:
-    """Let Ansible use sudo on the lab hosts if this user is not root.
+def check_privileges() -> None:
+    """The playbooks become root on the lab host: see that they can.
 
     Raises:
-        FedsimError: this user is not root and sudo asks for a password.
+        FedsimError: this user is not root and sudo asks for a password or is not there.
     """
     if os.geteuid() == 0:
         return
     sudo = shutil.which("sudo")
-    allowed = sudo is not None and subprocess.run([sudo, "-n", "true"], capture_output=True).returncode == 0
-    if not allowed:
-        raise FedsimError(
-            "the lab host is prepared as root (links, state folder), and this user is neither root nor may use sudo "
-            "without a password: run the command with sudo; the files of the run will still be yours. "
-            "(Group docker is enough for status, logs and exec.)",
-            Exit.LAB,
-        )
-    folder = inventory_dir / "group_vars"
-    folder.mkdir(exist_ok=True)
-    (folder / "lab_hosts.json").write_text('{"ansible_become": true}\n', encoding="utf-8")
+    if sudo is not None and subprocess.run([sudo, "-n", "true"], capture_output=True).returncode == 0:
+        return
+    raise FedsimError(
+        "the lab host is prepared as root (links, state folder), and this user is neither root nor may use sudo "
+        "without a password: run the command with sudo; the files of the run will still be yours. "
+        "(Group docker is enough for status, logs and exec.)",
+        Exit.LAB,
+    )
 
 
 def _reserved_plan(experiment: Experiment, run: str) -> tuple[Plan, bool]:
