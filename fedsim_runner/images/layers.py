@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fedsim_runner.content import PACKAGE_DIR, content_root
 from fedsim_runner.images.errors import ImageError
+from fedsim_runner.images.rootfs import recipe
 
 AUTO_BASE = "auto"  # a registry's Debian when one answers, else the bootstrap
 BOOTSTRAP_BASE = "bootstrap"
@@ -79,7 +80,7 @@ def plan_layers(
     """
     planned: dict[tuple[str, str], Layer] = {}
     for name, arch in sorted(wanted.items()):
-        _add(planned, name, arch, sources, f"{base} {suite}")
+        _add(planned, name, arch, sources, f"{base} {suite} {recipe()}")
     return tuple(planned.values())
 
 

@@ -54,8 +54,8 @@ def wanted_of_devices(devices: Iterable[Mapping[str, Any]], arch: str) -> dict[s
         image, device_arch = str(device["image"]), str(device.get("arch") or arch)
         if wanted.setdefault(image, device_arch) != device_arch:
             raise ImageError(
-                f"device {device['name']}: image {image} is wanted for {device_arch} and {wanted[image]} on one lab host; "
-                "give the device type of one of them another `dockerfile`"
+                f"device {device['name']}: image {image} is wanted for {device_arch} and {wanted[image]} on one "
+                "lab host; give the device type of one of them another `dockerfile`"
             )
     return wanted
 

@@ -25,6 +25,9 @@ _CLEAN_UP = (
     'rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/cache/debconf/*-old "$1"/var/log/* '
     '"$1"/var/lib/dpkg/*-old "$1"/etc/apt/apt.conf.d/99mmdebstrap'
 )
+# /bin is a link to /usr/bin from the start, so the program that would make it one, and all of Perl (46 MB), stay out.
+_MERGED_USR = ("usr-is-merged",)
+_MERGED_USR_HOOKS = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
 _ACQUIRE = re.compile(r'^(Acquire::https?(?:::[^ ]+)?) "(.*)";$')
 
 
@@ -42,7 +45,7 @@ def rootfs_for(directory: Path, arch: str, suite: str, cache: Path) -> Path:
     Raises ImageError: mmdebstrap is missing or fails.
     """
     packages = read_packages(directory / "packages.txt")
-    key = hashlib.sha256("\n".join([suite, arch, *packages, *_EXCLUDED, _CLEAN_UP]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([suite, arch, recipe(), *packages]).encode()).hexdigest()[:16]
     target = cache / "rootfs" / f"{suite}-{arch}-{key}.tar"
     if target.is_file():
         return target
@@ -63,6 +66,11 @@ def rootfs_for(directory: Path, arch: str, suite: str, cache: Path) -> Path:
     return target
 
 
+def recipe() -> str:
+    """How a bootstrap is made, apart from its packages: an input of the base image like its Dockerfile."""
+    return "\n".join([*_MERGED_USR, *_EXCLUDED, _CLEAN_UP])
+
+
 def read_packages(path: Path) -> tuple[str, ...]:
     """The package names of a packages.txt, sorted."""
     lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
@@ -75,7 +83,7 @@ def bootstrap_command(
     """The mmdebstrap call. Without sources mmdebstrap takes Debian's own mirror."""
     return (
         "mmdebstrap", "--variant=minbase", "--format=tar", f"--architectures={arch}",
-        f"--include={','.join(packages)}",
+        f"--include={','.join([*packages, *_MERGED_USR])}", f"--hook-dir={_MERGED_USR_HOOKS}",
         *(f"--dpkgopt=path-exclude={path}" for path in _EXCLUDED),
         *(f"--aptopt={option}" for option in apt.options),
         f"--customize-hook={_CLEAN_UP}",
@@ -90,7 +98,8 @@ def bootstrap_message(output: str, *, root: bool) -> str:
     rights = "" if root else " As a normal user it needs user namespaces and the package uidmap; else run as root."
     return (
         f"the Debian bootstrap failed: {' '.join(errors[-4:]) or 'mmdebstrap said nothing'}\n"
-        f"mmdebstrap uses the mirror, proxy and certificates of this machine's apt: see that `apt-get update` works.{rights}"
+        "mmdebstrap uses the mirror, proxy and certificates of this machine's apt: see that `apt-get update` works."
+        f"{rights}"
     )
 
 

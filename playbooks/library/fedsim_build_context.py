@@ -14,8 +14,8 @@ module: fedsim_build_context
 short_description: Plan images and assemble their build contexts on the control node
 description:
   - Runs on the control node, with the Python that fedsim-runner is installed in.
-  - V(planned) reads the device files and says, for every lab host, the reference of each image it needs, which it lacks,
-    and which lab host builds what for whom.
+  - V(planned) reads the device files and says, for every lab host, the reference of each image it needs, which it
+    lacks, and which lab host builds what for whom.
   - V(assembled) makes the context archives of missing layers. Wheels, archives and the Debian bootstrap are kept in the
     user's cache, so they are fetched once.
 author: fedsim-runner (@fedsim-runner)
@@ -104,7 +104,13 @@ hosts:
       C(ship) (references it has to hand to the lab hosts it builds for).
   returned: when planned
   type: dict
-  sample: {"lab1": {"refs": {"agent": "fedsim/agent:0123456789abcdef"}, "missing": [], "builder": "lab1", "build": [], "ship": []}}
+  sample:
+    lab1:
+      refs: {"agent": "fedsim/agent:0123456789abcdef"}
+      missing: []
+      builder: lab1
+      build: []
+      ship: []
 layers:
   description: The layers with the paths of their archives, for M(fedsim_images).
   returned: when assembled

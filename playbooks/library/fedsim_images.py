@@ -23,8 +23,8 @@ DOCUMENTATION = r"""
 module: fedsim_images
 short_description: Images of the devices and the agent, built on a lab host
 description:
-  - Builds the layers that the Engine lacks, in the order given, from context archives that M(fedsim_build_context) made.
-  - A layer whose reference exists is left alone, since the reference's tag is a hash of everything the image is built from.
+  - Builds the layers that the Engine lacks, in the order given, from context archives of M(fedsim_build_context).
+  - A layer whose reference exists is left alone: its tag is a hash of all that the image is built from.
   - Builds have no network, except for a base out of a registry, which fetches Debian packages.
   - A build that fails or is interrupted leaves no container and no unnamed image.
 author: fedsim-runner (@fedsim-runner)

@@ -24,6 +24,10 @@ attributes:
     support: none
     description: Nothing is ever changed.
 options:
+  refs:
+    description: References of interest; these and the images below them make up the table and the bytes on the disk.
+    type: list
+    elements: str
   docker_host:
     description: Where the Engine listens.
     type: str
@@ -50,26 +54,54 @@ images:
   type: dict
   sample: {"fedsim/base:0123456789abcdef": {"id": "sha256:...", "size": 160000000, "own": 160000000, "parent": null}}
 disk:
-  description: Bytes that all these images take on the disk, shared layers counted once.
+  description: Bytes that the images of O(refs), or all, take on the disk, shared layers counted once.
   returned: always
   type: int
   sample: 260000000
+table:
+  description: The same images in lines for people, sizes in MB (1,000,000 bytes).
+  returned: always
+  type: list
+  elements: str
+  sample: ["fedsim/base                    160.0 MB in all   160.0 MB of its own"]
 """
 
-ARGUMENTS: dict[str, Any] = {**DOCKER_ARGUMENTS}
+ARGUMENTS: dict[str, Any] = {"refs": {"type": "list", "elements": "str"}, **DOCKER_ARGUMENTS}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     client = connect_or_fail(module)
     images = own_images(client)
+    refs = module.params["refs"]
+    shown = images if refs is None else _with_parents(refs, images)
+    disk = sum(image["own"] for image in shown.values())
     engine = client.info()["Architecture"]
     module.exit_json(
         changed=False,
         arch=ARCHITECTURES.get(engine, engine),
         images=images,
-        disk=sum(image["own"] for image in images.values()),
+        disk=disk,
+        table=[*(_line(ref, shown[ref]) for ref in sorted(shown)), f"{_mb(disk)} on the disk, shared layers once"],
     )
+
+
+def _with_parents(refs: list[str], images: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for ref in refs:
+        current: str | None = ref
+        while current in images:
+            found[current] = images[current]
+            current = images[current]["parent"]
+    return found
+
+
+def _line(ref: str, image: dict[str, Any]) -> str:
+    return f"{ref.rpartition(':')[0]:<32} {_mb(image['size'])} in all {_mb(image['own'])} of its own"
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1_000_000:7.1f} MB"
 
 
 if __name__ == "__main__":

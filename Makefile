@@ -1,0 +1,18 @@
+# Everything sets itself up: .venv, Debian packages and a Docker Engine where they are missing (scripts/bootstrap).
+.PHONY: quickstart test lint clean
+
+quickstart:
+	scripts/bootstrap
+	.venv/bin/fedsim-provision examples/quickstart.yaml
+
+test:
+	scripts/bootstrap --dev
+	.venv/bin/nox
+
+lint:
+	scripts/bootstrap --dev
+	.venv/bin/nox --session lint types
+
+clean:
+	rm -rf .venv .nox .ansible .pytest_cache .mypy_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,46 @@
+"""The only list of checks; ``make test`` and CI run all of them, in the environment that scripts/bootstrap made."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "tests"]
+
+# Programs that call each other (ansible-lint calls ansible-playbook) must find those of this environment first.
+ENVIRONMENT = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])}
+
+
+def _python(session: nox.Session, *arguments: str) -> None:
+    session.run(sys.executable, "-m", *arguments, env=ENVIRONMENT, external=True)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style of Python, YAML and Ansible content."""
+    _python(session, "ruff", "check", ".")
+    _python(session, "ruff", "format", "--check", ".")
+    _python(session, "yamllint", "--strict", ".")
+    _python(session, "ansiblelint", "--offline", "--strict", "playbooks", "roles")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, strictly."""
+    _python(session, "mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests; arguments after ``--`` go to pytest."""
+    _python(session, "pytest", *session.posargs)
+
+
+@nox.session
+def packaging(session: nox.Session) -> None:
+    """Only the tests of sdist and wheel, which ``tests`` runs as well."""
+    _python(session, "pytest", "tests/packaging", *session.posargs)
