@@ -90,10 +90,10 @@ def _with_run(
 ) -> T:
     registry = Registry()
     began = now()
+    check_privileges()
     prepared = prepare_run(experiment, options, began)
     plan, folder = prepared.plan, prepared.folder
     try:
-        check_privileges()
         with registry.hold(plan.run), Progress(console, experiment.total_rounds) as progress:
             console.print(f"[bold]plan[/] of run {plan.run}", highlight=False)
             console.print(render_plan(plan))
