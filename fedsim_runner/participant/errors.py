@@ -1,0 +1,15 @@
+"""What a participant ends with when it cannot go on."""
+
+from __future__ import annotations
+
+EXIT_FAILED = 1
+EXIT_UNSUPPORTED = 2
+EXIT_TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
+
+
+class ParticipantError(Exception):
+    """A known reason to end with exit code 1; the text is one line."""
+
+
+class UnsupportedError(ParticipantError):
+    """A configuration that this engine refuses (exit code 2); the text names every key."""

@@ -1,0 +1,106 @@
+"""A client: joins, trains what it is sent, evaluates when asked, ends on ``finish``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import ParticipantError
+from .logs import RunLog, logger
+from .models import load_parameters
+from .results import formatted
+from .settings import Settings
+from .shards import Shard
+from .tensors import decode_parameters, encode_parameters
+from .trainer import Trainer
+from .transport import Transport
+from .wire import Message
+
+SERVER = 0
+NOT_ASSIGNED = -1
+
+
+class Client:
+    """One client of one course; message handlers as FederatedScope's ``core/workers/client.py``."""
+
+    def __init__(self, settings: Settings, shard: Shard, log: RunLog) -> None:
+        self._settings = settings
+        self._log = log
+        self._trainer = Trainer(settings, shard)
+        self._id = NOT_ASSIGNED
+        self._state = 0
+        self._transport = Transport(settings.client_host, settings.client_port)
+        self._handlers: dict[str, Callable[[Message], None]] = {
+            "assign_client_id": self._on_assign,
+            "ask_for_join_in_info": self._on_ask,
+            "address": self._on_nothing,
+            "model_para": self._on_model,
+            "evaluate": self._on_evaluate,
+            "converged": self._on_nothing,
+        }
+
+    def run(self) -> None:
+        """Join and serve until the course is finished.
+
+        Raises:
+            ParticipantError: the server cannot be reached, or sends what makes no sense.
+        """
+        settings = self._settings
+        logger.info(f"Client: Listen to {settings.client_host}:{settings.client_port}...")
+        self._transport.add_peer(SERVER, f"{settings.server_host}:{settings.server_port}")
+        address = {"host": settings.client_host, "port": settings.client_port}
+        join = Message("join_in", NOT_ASSIGNED, [SERVER], 0, address)
+        self._transport.send(join, first_contact=True)
+        try:
+            while True:
+                message = self._transport.receive()
+                if message.msg_type == "finish":
+                    self._on_finish(message)
+                    return
+                handler = self._handlers.get(message.msg_type)
+                if handler is None:
+                    raise ParticipantError(f"message {message.msg_type} is not known to the light engine")
+                handler(message)
+        finally:
+            self._transport.close()
+
+    def _on_assign(self, message: Message) -> None:
+        self._id = int(message.content)
+        settings = self._settings
+        logger.info(f"Client (address {settings.client_host}:{settings.client_port}) is assigned with #{self._id}.")
+
+    def _on_ask(self, message: Message) -> None:
+        settings = self._settings
+        per_step = settings.batch_size if settings.batch_or_epoch == "batch" else self._trainer.train_samples
+        info = {"num_sample": settings.local_update_steps * per_step}
+        self._reply(message, "join_in_info", info)
+
+    def _on_model(self, message: Message) -> None:
+        load_parameters(self._trainer.model, decode_parameters(message.content))
+        self._state = message.state
+        samples, results = self._trainer.train()
+        self._log.results(formatted(f"Client #{self._id}", self._state, results))
+        self._reply(message, "model_para", [samples, encode_parameters(self._trainer.model.parameters)])
+
+    def _on_evaluate(self, message: Message) -> None:
+        load_parameters(self._trainer.model, decode_parameters(message.content))
+        self._state = message.state
+        metrics: dict[str, float] = {}
+        for split in self._settings.eval_splits:
+            results = self._trainer.evaluate(split)
+            if results:
+                self._log.results(formatted(f"Client #{self._id}", self._state, results))
+            metrics.update(results)
+        if not metrics:
+            raise ParticipantError(f"none of eval.split ({', '.join(self._settings.eval_splits)}) is in this shard")
+        self._reply(message, "metrics", metrics)
+
+    def _on_finish(self, message: Message) -> None:
+        logger.info(f"================= client {self._id} received finish message =================")
+        self._log.finished(self._id, self._state + 1)
+
+    def _on_nothing(self, message: Message) -> None:
+        """Addresses of other clients and the early end of training ask nothing of a plain FedAvg client."""
+
+    def _reply(self, message: Message, kind: str, content: object) -> None:
+        # The server refuses a time stamp older than its own, so its own is sent back.
+        self._transport.send(Message(kind, self._id, [SERVER], self._state, content, message.timestamp))

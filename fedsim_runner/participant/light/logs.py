@@ -1,0 +1,86 @@
+"""FederatedScope's log files and lines (its ``core/auxiliaries/logging.py``), without its colours in files.
+
+Addresses are written as they are: upstream's rounding of floats turns 172.20.0.10 into 172.2.0.1.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .results import rounded
+from .settings import Settings
+
+FORMAT = "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"
+
+logger = logging.getLogger("fedsim.participant")
+
+
+class RunLog:
+    """The folder ``outdir/expname`` of one participant."""
+
+    def __init__(self, settings: Settings, tree: dict[str, Any]) -> None:
+        self._folder = _own_folder(settings.outdir)
+        self._started = time.time()
+        formatter = logging.Formatter(FORMAT)
+        self._handlers: list[logging.Handler] = [
+            logging.FileHandler(self._folder / "exp_print.log", encoding="utf-8"),
+            logging.StreamHandler(),
+        ]
+        for handler in self._handlers:
+            handler.setFormatter(formatter)
+            logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        logger.info(f"the output dir is {self._folder}")
+        with (self._folder / "config.yaml").open("w", encoding="utf-8") as stream:
+            yaml.safe_dump(tree, stream)
+
+    def results(self, line: dict[str, Any], save: bool = True, log: bool = True) -> None:
+        """Log a line of results, and keep it unrounded in the results files."""
+        if log:
+            logger.info(str(rounded(line)))
+        if save and str(line["Role"]).startswith("Server"):
+            self._append("eval_results.log", line)
+        self._append("eval_results.raw", line)
+
+    def finished(self, participant: int, rounds: int) -> None:
+        """Write the system metrics; FederatedScope reports time since construction, waiting included."""
+        metrics = {
+            "id": participant,
+            "fl_end_time_minutes": (time.time() - self._started) / 60,
+            "total_rounds": rounds,
+        }
+        logger.info(f"In worker #{participant}, the system-related metrics are: {rounded(metrics)}")
+        with (self._folder / "system_metrics.log").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(metrics) + "\n")
+
+    def close(self) -> None:
+        """Flush and detach; safe to call twice."""
+        for handler in self._handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+    def _append(self, name: str, line: dict[str, Any]) -> None:
+        with (self._folder / name).open("a", encoding="utf-8") as stream:
+            stream.write(f"{line}\n")
+
+
+def _own_folder(wanted: Path) -> Path:
+    """``wanted``, or a ``sub_exp_<time>`` in it if an earlier run has used it, as upstream does."""
+    if not wanted.exists():
+        wanted.mkdir(parents=True)
+        return wanted
+    while True:
+        folder = wanted / f"sub_exp_{datetime.now().strftime('%Y%m%d%H%M%S')}"
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            time.sleep(1)

@@ -1,0 +1,123 @@
+"""Evaluation results in FederatedScope's forms, the best ones so far, and early stopping.
+
+Formats: FederatedScope's ``core/monitors/monitor.py`` and ``early_stopper.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .settings import Settings
+
+DIGITS = 6
+# Larger is better for these, smaller for losses.
+_RISING = ("acc", "correct")
+
+
+def formatted(role: str, round_number: int | str, results: Mapping[str, Any]) -> dict[str, Any]:
+    """One line of results as every participant logs its own."""
+    return {"Role": role, "Round": round_number, "Results_raw": dict(results)}
+
+
+def merged(round_number: int, per_client: Sequence[Mapping[str, float]], forms: Sequence[str]) -> dict[str, Any]:
+    """The server's line for results of several clients: weighted by samples, plain mean, spread, or all of them."""
+    names = [name for name in per_client[0] if all(name in results for results in per_client)]
+    values = {name: np.array([float(results[name]) for results in per_client]) for name in names}
+    line: dict[str, Any] = {"Role": "Server #", "Round": round_number}
+    for form in forms:
+        if form == "raw":
+            line["Results_raw"] = {name: values[name].tolist() for name in names}
+        elif form == "avg":
+            line["Results_avg"] = {name: float(values[name].mean()) for name in names}
+        elif form == "weighted_avg":
+            line["Results_weighted_avg"] = {name: _weighted(name, values) for name in names}
+        elif form == "fairness":
+            line["Results_fairness"] = _spread(values)
+    return line
+
+
+def _weighted(name: str, values: Mapping[str, Any]) -> float:
+    weights = values.get(f"{name.split('_', 1)[0]}_total")
+    if name.endswith("_total") or weights is None or not weights.sum():
+        return float(values[name].mean())
+    return float(np.average(values[name], weights=weights))
+
+
+def _spread(values: Mapping[str, Any]) -> dict[str, float]:
+    spread: dict[str, float] = {}
+    for name, array in values.items():
+        if name.endswith(("_total", "_correct")):
+            spread[name] = float(array.mean())
+            continue
+        ordered = np.sort(array)
+        tenth = max(1, len(ordered) // 10)
+        spread[f"{name}_std"] = float(array.std())
+        spread[f"{name}_bottom_decile"] = float(ordered[len(ordered) // 10])
+        spread[f"{name}_top_decile"] = float(ordered[len(ordered) * 9 // 10])
+        spread[f"{name}_min"] = float(ordered[0])
+        spread[f"{name}_max"] = float(ordered[-1])
+        spread[f"{name}_bottom10%"] = float(ordered[:tenth].mean())
+        spread[f"{name}_top10%"] = float(ordered[-tenth:].mean())
+    return spread
+
+
+def rounded(value: Any) -> Any:
+    """Floats cut to six digits, as FederatedScope prints them; addresses and other text are left alone."""
+    if isinstance(value, float):
+        return round(value, DIGITS)
+    if isinstance(value, Mapping):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return value
+
+
+class Best:
+    """The best value of each result, and whether the one that counts still improves."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._history: list[float] = []
+        self._best_seen: float | None = None
+        self._without_improvement = 0
+        self._best: dict[str, dict[str, float]] = {}
+        self.stopped = False
+
+    @property
+    def results(self) -> dict[str, dict[str, float]]:
+        """Best results so far by the form they came in."""
+        return self._best
+
+    def update(self, form: str, results: Mapping[str, float]) -> None:
+        """Take new results into the best ones."""
+        known = self._best.setdefault(form, {})
+        for name, value in results.items():
+            if name in known and not name.endswith("_total"):
+                value = max(known[name], value) if _rises(name) else min(known[name], value)
+            known[name] = value
+
+    def should_stop(self, results: Mapping[str, float]) -> bool:
+        """FederatedScope's early stopper on ``eval.best_res_update_round_wise_key``; patience 0 never stops."""
+        settings = self._settings
+        if settings.patience == 0 or settings.best_key not in results:
+            return False
+        sign = -1 if _rises(settings.best_key) else 1
+        new = sign * results[settings.best_key]
+        earlier = self._history[-settings.patience :]
+        self._history.append(new)
+        if settings.improve_mode == "mean":
+            worse = len(earlier) == settings.patience and float(np.mean(earlier)) - settings.delta < new
+            self.stopped = self.stopped or worse
+        elif self._best_seen is None or new <= self._best_seen - settings.delta:
+            self._best_seen, self._without_improvement = new, 0
+        else:
+            self._without_improvement += 1
+            self.stopped = self._without_improvement >= settings.patience
+        return self.stopped
+
+
+def _rises(name: str) -> bool:
+    return name.rsplit("_", 1)[-1] in _RISING

@@ -1,0 +1,274 @@
+"""FederatedScope's YAML as this engine's settings; what the engine does not do is refused by name, all at once.
+
+Keys, defaults and meaning: FederatedScope's ``core/configs/cfg_*.py``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import ParticipantError, UnsupportedError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One participant's course. Losses and rates are plain numbers, files absolute or relative to the cwd."""
+
+    role: str
+    seed: int
+    outdir: Path
+    data_file: Path
+    server_host: str
+    server_port: int
+    client_host: str
+    client_port: int
+    client_num: int
+    total_rounds: int
+    sample_client_num: int
+    make_global_eval: bool
+    ignore_weight: bool
+    join_in_info: tuple[str, ...]
+    model: str
+    hidden: int
+    layers: int
+    dropout: float
+    classes: int
+    inputs: int | None
+    batch_size: int
+    shuffle: bool
+    drop_last: bool
+    local_update_steps: int
+    batch_or_epoch: str
+    lr: float
+    momentum: float
+    weight_decay: float
+    grad_clip: float
+    eval_freq: int
+    metrics: tuple[str, ...]
+    eval_splits: tuple[str, ...]
+    report: tuple[str, ...]
+    best_key: str
+    patience: int
+    delta: float
+    improve_mode: str
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What a key may be: its type, its default, and the values this engine knows (None: any)."""
+
+    kind: type | tuple[type, ...]
+    default: Any
+    known: tuple[Any, ...] | None = None
+
+
+_NUMBER = (int, float)
+# Without effect here, whatever the value.
+_IGNORED = {
+    "backend", "cfg_file", "device", "expname_tag", "print_decimal_digits", "use_gpu", "verbose",
+    "data.args", "data.cache_dir", "data.root", "data.splits", "data.subsample", "dataloader.num_workers",
+    "dataloader.pin_memory", "distribute.data_file", "distribute.grpc_compression",
+    "distribute.grpc_enable_http_proxy", "distribute.grpc_max_receive_message_length",
+    "distribute.grpc_max_send_message_length", "eval.count_flops", "model.task", "federate.process_num",
+    "outdir_tag", "wandb.name_project", "wandb.name_user",
+}  # fmt: skip
+_KEYS: dict[str, _Key] = {
+    "seed": _Key(int, 0),
+    "outdir": _Key(str, ""),
+    "expname": _Key(str, ""),
+    "asyn.use": _Key(bool, False, (False,)),
+    "wandb.use": _Key(bool, False, (False,)),
+    "quantization.method": _Key(str, "none", ("none",)),
+    "regularizer.type": _Key(str, "", ("",)),
+    "personalization.local_param": _Key(list, [], ([],)),
+    "finetune.before_eval": _Key(bool, False, (False,)),
+    "trainer.type": _Key(str, "general", ("general", "cvtrainer", "torch_trainer")),
+    "federate.mode": _Key(str, "distributed", ("distributed",)),
+    "federate.method": _Key(str, "FedAvg", ("FedAvg", "fedavg")),
+    "federate.client_num": _Key(int, 0),
+    "federate.total_round_num": _Key(int, 50),
+    "federate.sample_client_num": _Key(int, -1),
+    "federate.sample_client_rate": _Key(_NUMBER, -1.0),
+    "federate.sampler": _Key(str, "uniform", ("uniform", "")),
+    "federate.make_global_eval": _Key(bool, False),
+    "federate.ignore_weight": _Key(bool, False),
+    "federate.join_in_info": _Key(list, []),
+    "federate.share_local_model": _Key(bool, False, (False,)),
+    "federate.online_aggr": _Key(bool, False, (False,)),
+    "federate.use_ss": _Key(bool, False, (False,)),
+    "federate.use_diff": _Key(bool, False, (False,)),
+    "federate.unseen_clients_rate": _Key(_NUMBER, 0.0, (0,)),
+    "federate.restore_from": _Key(str, "", ("",)),
+    "federate.save_to": _Key(str, "", ("",)),
+    "federate.resource_info_file": _Key(str, "", ("",)),
+    "distribute.use": _Key(bool, True, (True,)),
+    "distribute.role": _Key(str, "client", ("client", "server")),
+    "distribute.server_host": _Key(str, "0.0.0.0"),
+    "distribute.server_port": _Key(int, 50050),
+    "distribute.client_host": _Key(str, "0.0.0.0"),
+    "distribute.client_port": _Key(int, 50050),
+    "distribute.data_idx": _Key(int, -1, (-1,)),
+    "data.type": _Key(str, "file", ("file",)),
+    "data.file_path": _Key(str, ""),
+    "dataloader.type": _Key(str, "base", ("base", "raw")),
+    "dataloader.batch_size": _Key(int, 64),
+    "dataloader.shuffle": _Key(bool, True),
+    "dataloader.drop_last": _Key(bool, False),
+    "model.type": _Key(str, "lr", ("lr", "mlp")),
+    "model.hidden": _Key(int, 256),
+    "model.layer": _Key(int, 2),
+    "model.dropout": _Key(_NUMBER, 0.5),
+    "model.out_channels": _Key(int, 1),
+    "model.input_shape": _Key(list, []),
+    "criterion.type": _Key(str, "CrossEntropyLoss", ("CrossEntropyLoss",)),
+    "train.local_update_steps": _Key(int, 1),
+    "train.batch_or_epoch": _Key(str, "batch", ("batch", "epoch")),
+    "train.optimizer.type": _Key(str, "SGD", ("SGD",)),
+    "train.optimizer.lr": _Key(_NUMBER, 0.1),
+    "train.optimizer.momentum": _Key(_NUMBER, 0.0),
+    "train.optimizer.weight_decay": _Key(_NUMBER, 0.0),
+    "train.scheduler.type": _Key(str, "", ("",)),
+    "grad.grad_clip": _Key(_NUMBER, -1.0),
+    "eval.freq": _Key(int, 1),
+    "eval.metrics": _Key(list, []),
+    "eval.split": _Key(list, ["test", "val"]),
+    "eval.report": _Key(list, ["weighted_avg", "avg", "raw"]),
+    "eval.best_res_update_round_wise_key": _Key(str, "val_loss"),
+    "early_stop.patience": _Key(int, 5),
+    "early_stop.delta": _Key(_NUMBER, 0.0),
+    "early_stop.improve_indicator_mode": _Key(str, "best", ("best", "mean")),
+}
+_METRICS = ("acc", "correct", "loss", "avg_loss", "total")
+_FORMS = ("weighted_avg", "avg", "raw", "fairness")
+
+
+def load_settings(path: Path) -> tuple[Settings, dict[str, Any]]:
+    """Read ``path``; returns the settings and the tree as it was written.
+
+    Raises:
+        ParticipantError: the file cannot be read.
+        UnsupportedError: keys or values that this engine does not do, or that are of the wrong type.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ParticipantError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(tree, dict):
+        raise ParticipantError(f"{path}: expected FederatedScope's configuration, got {type(tree).__name__}")
+    return parse_settings(tree), tree
+
+
+def parse_settings(tree: Mapping[str, Any]) -> Settings:
+    """Settings of a FederatedScope tree.
+
+    Raises:
+        UnsupportedError: as :func:`load_settings`.
+    """
+    given = dict(_flat(tree))
+    problems = [problem for key, value in given.items() if (problem := _problem(key, value))]
+    values = {key: given.get(key, rule.default) for key, rule in _KEYS.items()}
+    if not problems:
+        problems = list(_cross_checks(values))
+    if problems:
+        raise UnsupportedError("; ".join(problems))
+    return _settings(values)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{path}.")
+        elif not isinstance(value, Mapping):
+            yield path, value
+
+
+def _problem(key: str, value: Any) -> str | None:
+    if key in _IGNORED:
+        return None
+    rule = _KEYS.get(key)
+    if rule is None:
+        close = difflib.get_close_matches(key, _KEYS, 1)
+        hint = f' (did you mean "{close[0]}"?)' if close else ""
+        return f"{key} is not known to the light engine{hint}"
+    if (isinstance(value, bool) and rule.kind is not bool) or not isinstance(value, rule.kind):
+        kinds = rule.kind if isinstance(rule.kind, tuple) else (rule.kind,)
+        return f"{key}: {value!r} is no {' or '.join(kind.__name__ for kind in kinds)}"
+    if rule.known is not None and value not in rule.known:
+        choices = " or ".join(repr(choice) for choice in rule.known)
+        return f"{key}: the light engine does {choices}, not {value!r}"
+    return None
+
+
+def _cross_checks(values: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("federate.client_num", "federate.total_round_num", "dataloader.batch_size", "eval.freq",
+                "train.local_update_steps", "model.out_channels", "model.layer", "model.hidden"):  # fmt: skip
+        if values[key] < 1:
+            yield f"{key}: {values[key]} is below 1"
+    if not 0 <= values["model.dropout"] < 1:
+        yield f"model.dropout: {values['model.dropout']} is not in [0, 1)"
+    if values["train.optimizer.lr"] <= 0:
+        yield f"train.optimizer.lr: {values['train.optimizer.lr']} is not above 0"
+    for key, known in (("eval.metrics", _METRICS), ("eval.report", _FORMS), ("eval.split", ("train", "val", "test")),
+                       ("federate.join_in_info", ("num_sample",))):  # fmt: skip
+        for value in values[key]:
+            if value not in known:
+                yield f"{key}: the light engine knows {', '.join(known)}, not {value!r}"
+    if values["federate.sample_client_num"] > values["federate.client_num"]:
+        yield "federate.sample_client_num: more than federate.client_num"
+    if not values["data.file_path"]:
+        yield "data.file_path: the light engine reads its data from a file"
+
+
+def _settings(values: Mapping[str, Any]) -> Settings:
+    clients = values["federate.client_num"]
+    sampled = values["federate.sample_client_num"]
+    if sampled <= 0:
+        rate = values["federate.sample_client_rate"]
+        sampled = max(1, int(clients * rate)) if rate > 0 else clients
+    shape = values["model.input_shape"]
+    return Settings(
+        role=values["distribute.role"],
+        seed=values["seed"],
+        outdir=Path(values["outdir"] or "exp") / (values["expname"] or "light"),
+        data_file=Path(values["data.file_path"]),
+        server_host=values["distribute.server_host"],
+        server_port=values["distribute.server_port"],
+        client_host=values["distribute.client_host"],
+        client_port=values["distribute.client_port"],
+        client_num=clients,
+        total_rounds=values["federate.total_round_num"],
+        sample_client_num=sampled,
+        make_global_eval=values["federate.make_global_eval"],
+        ignore_weight=values["federate.ignore_weight"],
+        join_in_info=tuple(values["federate.join_in_info"]),
+        model=values["model.type"],
+        hidden=values["model.hidden"],
+        layers=values["model.layer"],
+        dropout=float(values["model.dropout"]),
+        classes=values["model.out_channels"],
+        inputs=int(shape[-1]) if shape else None,
+        batch_size=values["dataloader.batch_size"],
+        shuffle=values["dataloader.shuffle"],
+        drop_last=values["dataloader.drop_last"],
+        local_update_steps=values["train.local_update_steps"],
+        batch_or_epoch=values["train.batch_or_epoch"],
+        lr=float(values["train.optimizer.lr"]),
+        momentum=float(values["train.optimizer.momentum"]),
+        weight_decay=float(values["train.optimizer.weight_decay"]),
+        grad_clip=float(values["grad.grad_clip"]),
+        eval_freq=values["eval.freq"],
+        metrics=tuple(values["eval.metrics"]),
+        eval_splits=tuple(values["eval.split"]),
+        report=tuple(values["eval.report"]),
+        best_key=values["eval.best_res_update_round_wise_key"],
+        patience=values["early_stop.patience"],
+        delta=float(values["early_stop.delta"]),
+        improve_mode=values["early_stop.improve_indicator_mode"],
+    )

@@ -1,0 +1,191 @@
+"""Tensors on the wire and in shards, without torch and without running what a pickle asks for.
+
+FederatedScope sends model parameters as base64 of a pickled torch tensor, or as nested lists. What is read here goes
+through an unpickler that knows a fixed list of names and refuses all others.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import pickle
+import struct
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ParticipantError
+
+Array = npt.NDArray[Any]
+
+# Storage classes of torch's legacy format (torch.save without zip), by element type.
+_STORAGE_DTYPES = {
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "<i1",
+    "ByteStorage": "<u1",
+    "BoolStorage": "?",
+}
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_LEGACY_PROTOCOL = 1001
+
+
+class TensorError(ParticipantError):
+    """Bytes that are no tensor, or a pickle that asks for more than tensors."""
+
+
+def decode_parameter(value: Any) -> Array:
+    """One model parameter as FederatedScope sends it: base64 of a pickle, nested lists, or a number.
+
+    Raises:
+        TensorError: the value is none of these.
+    """
+    if isinstance(value, str):
+        try:
+            loaded = loads(base64.b64decode(value, validate=True))
+        except binascii.Error as error:
+            raise TensorError(f"a parameter is not base64: {error}") from error
+        if not isinstance(loaded, np.ndarray):
+            raise TensorError(f"a parameter is a {type(loaded).__name__}, not a tensor")
+        return loaded
+    try:
+        return np.asarray(value, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise TensorError(f"a parameter is no regular list of numbers: {error}") from error
+
+
+def decode_parameters(content: Any) -> dict[str, Array]:
+    """A model's parameters by name.
+
+    Raises:
+        TensorError: ``content`` is no mapping of parameters.
+    """
+    if not isinstance(content, Mapping):
+        raise TensorError(f"expected parameters by name, got {type(content).__name__}")
+    return {str(name): decode_parameter(value) for name, value in content.items()}
+
+
+def encode_parameters(parameters: Mapping[str, Array]) -> dict[str, str]:
+    """A model's parameters as FederatedScope's receivers read them: base64 of a pickle that builds a torch tensor."""
+    return {name: base64.b64encode(_dumps(value)).decode("ascii") for name, value in parameters.items()}
+
+
+def loads(data: bytes) -> Any:
+    """Unpickle tensors, numbers, strings, lists and dicts; tensors come as numpy arrays.
+
+    Raises:
+        TensorError: the pickle is broken, or names anything else.
+    """
+    try:
+        return _Unpickler(io.BytesIO(data)).load()
+    except TensorError:
+        raise
+    except Exception as error:  # a broken pickle raises nearly anything
+        raise TensorError(f"not a pickle of tensors: {type(error).__name__}: {error}") from error
+
+
+class _StorageType:
+    def __init__(self, name: str) -> None:
+        self.dtype = np.dtype(_STORAGE_DTYPES[name])
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows the constructors of tensors and no other name."""
+
+    def __init__(self, stream: io.BytesIO) -> None:
+        super().__init__(stream)
+        self.storages: dict[str, tuple[np.dtype[Any], int]] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in ("torch", "torch.storage") and name in _STORAGE_DTYPES:
+            return _StorageType(name)
+        known = _CONSTRUCTORS.get((module, name))
+        if known is None:
+            raise TensorError(f"a pickle asks for {module}.{name}: refused, only tensors are read")
+        return known
+
+    def persistent_load(self, pid: Any) -> Any:
+        kind, storage_type, key, _, count = pid[:5]
+        if kind != "storage" or not isinstance(storage_type, _StorageType):
+            raise TensorError("a pickle refers to something that is no tensor storage")
+        self.storages[str(key)] = (storage_type.dtype, int(count))
+        return str(key)
+
+
+def _load_from_bytes(data: bytes) -> Array:
+    """A tensor storage in torch's legacy file format: four pickles, then count and elements per storage."""
+    stream = io.BytesIO(data)
+    magic = _Unpickler(stream).load()
+    protocol = _Unpickler(stream).load()
+    if (magic, protocol) != (_LEGACY_MAGIC, _LEGACY_PROTOCOL):
+        raise TensorError("a tensor is not in torch's legacy format")
+    if not _Unpickler(stream).load().get("little_endian", True):
+        raise TensorError("a tensor is big-endian")
+    body = _Unpickler(stream)
+    key = body.load()
+    _Unpickler(stream).load()  # keys in file order: one storage, so one key
+    dtype, count = body.storages[key]
+    (stored,) = struct.unpack("<q", stream.read(8))
+    raw = stream.read(stored * dtype.itemsize)
+    if stored != count or len(raw) != stored * dtype.itemsize:
+        raise TensorError("a tensor is cut short")
+    return np.frombuffer(raw, dtype)
+
+
+def _rebuild_tensor(storage: Array, offset: int, size: Any, stride: Any, *_: Any) -> Array:
+    shape = tuple(int(n) for n in size)
+    strides = tuple(int(n) for n in stride)
+    if not isinstance(storage, np.ndarray) or offset < 0 or any(n < 0 for n in shape + strides):
+        raise TensorError("a tensor's shape makes no sense")
+    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    if all(shape) and last >= storage.size:
+        raise TensorError("a tensor reaches beyond its storage")
+    view = np.lib.stride_tricks.as_strided(
+        storage[offset:], shape, tuple(step * storage.itemsize for step in strides), writeable=False
+    )
+    return view.copy()
+
+
+def _from_numpy(array: Array) -> Array:
+    return array
+
+
+_CONSTRUCTORS: dict[tuple[str, str], Any] = {
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch.storage", "_load_from_bytes"): _load_from_bytes,
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch", "from_numpy"): _from_numpy,
+    ("numpy", "frombuffer"): np.frombuffer,
+    ("numpy", "reshape"): np.reshape,
+    ("numpy", "copy"): np.copy,
+}
+
+
+def _dumps(value: Array) -> bytes:
+    """The pickle of ``torch.from_numpy(numpy.copy(numpy.reshape(numpy.frombuffer(data, dtype), shape)))``.
+
+    Written opcode by opcode (pickle protocol 3, see pickletools) because torch is not there to be pickled, and because
+    the names in numpy's own pickles differ between its major versions.
+    """
+    array = np.ascontiguousarray(value)
+    raw, dtype = array.tobytes(), array.dtype.str.encode("ascii")
+    shape = b"".join(b"J" + struct.pack("<i", n) for n in array.shape)
+    return b"".join(
+        (
+            b"\x80\x03",
+            b"ctorch\nfrom_numpy\ncnumpy\ncopy\ncnumpy\nreshape\ncnumpy\nfrombuffer\n",
+            b"B" + struct.pack("<I", len(raw)) + raw,
+            b"X" + struct.pack("<I", len(dtype)) + dtype,
+            b"\x86R",  # frombuffer(data, dtype)
+            b"(" + shape + b"t\x86R",  # reshape(that, shape)
+            b"\x85R\x85R.",  # from_numpy(copy(that))
+        )
+    )

@@ -1,0 +1,142 @@
+"""Messages over gRPC: an inbox that costs nothing while it is empty, and an outbox that retries with a deadline."""
+
+from __future__ import annotations
+
+import queue
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+
+from ..errors import ParticipantError
+from . import wire
+from .logs import logger
+from .wire import Message
+
+# A slow link may need minutes for one model; a peer that is gone is the supervisor's to find. This is the last resort.
+SEND_DEADLINE_S = 900.0
+# A peer that refuses connections after it has once answered is given this long to come back.
+RETRY_S = 20.0
+INBOX_THREADS = 4
+OUTBOX_THREADS = 8
+# FederatedScope's default for what a participant accepts (distribute.grpc_max_receive_message_length).
+LIMIT_BYTES = 300 * 1024 * 1024
+_CHANNEL_OPTIONS = [
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.max_send_message_length", LIMIT_BYTES),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+]
+
+
+class Transport:
+    """Receives on one address and sends to peers by their id."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._inbox: queue.SimpleQueue[Message | Exception] = queue.SimpleQueue()
+        self._channels: dict[int, grpc.Channel] = {}
+        self._addresses: dict[int, str] = {}
+        self._senders: ThreadPoolExecutor | None = None
+        self._server = grpc.server(
+            ThreadPoolExecutor(INBOX_THREADS),
+            # Without this a second process could bind the same port and steal messages silently.
+            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", LIMIT_BYTES)],
+        )
+        self._server.add_generic_rpc_handlers((_Handler(self._inbox),))
+        address = f"{host}:{port}"
+        try:
+            bound = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise ParticipantError(f"cannot listen on {address}: {error}") from error
+        if bound == 0:
+            raise ParticipantError(f"cannot listen on {address}: is the name known and the port free?")
+        self._server.start()
+
+    @property
+    def peers(self) -> list[int]:
+        """Ids of all known peers, in the order in which they became known."""
+        return list(self._addresses)
+
+    def add_peer(self, peer: int, address: str) -> None:
+        """Make a peer's address known."""
+        self._addresses[peer] = address
+        self._channels[peer] = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
+
+    def receive(self) -> Message:
+        """The next message; blocks without using the CPU.
+
+        Raises:
+            ParticipantError: a peer sent something that is no message.
+        """
+        item = self._inbox.get()
+        if isinstance(item, Exception):
+            raise ParticipantError(str(item))
+        return item
+
+    def send(self, message: Message, first_contact: bool = False) -> None:
+        """Send to every receiver of the message, to several at once, and wait until all have it.
+
+        Args:
+            first_contact: the peer may not be listening yet: wait for it, up to the deadline.
+
+        Raises:
+            ParticipantError: a receiver did not take the message; the text names it.
+        """
+        data = wire.encode(message)
+        if len(message.receiver) == 1:
+            self._send(message.receiver[0], message.msg_type, data, first_contact)
+            return
+        if self._senders is None:
+            self._senders = ThreadPoolExecutor(min(OUTBOX_THREADS, len(message.receiver)))
+        # One stalled peer must not keep the others waiting, as upstream's one-after-another does.
+        futures = [self._senders.submit(self._send, peer, message.msg_type, data, False) for peer in message.receiver]
+        failures = [error for future in futures if (error := future.exception()) is not None]
+        if failures:
+            raise failures[0]
+
+    def close(self) -> None:
+        """Stop listening once pending answers are out."""
+        self._server.stop(grace=1).wait(2)
+        for channel in self._channels.values():
+            channel.close()
+
+    def _send(self, peer: int, kind: str, data: bytes, first_contact: bool) -> None:
+        call: Any = self._channels[peer].unary_unary(wire.METHOD, lambda sent: sent, lambda received: received)
+        give_up = time.monotonic() + RETRY_S
+        warned = False
+        while True:
+            try:
+                call(data, timeout=SEND_DEADLINE_S, wait_for_ready=first_contact)
+                return
+            except grpc.RpcError as error:
+                code = error.code()
+                if code is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > give_up:
+                    address = self._addresses[peer]
+                    raise ParticipantError(
+                        f"{kind} to participant #{peer} ({address}) failed: {code.name}: {error.details()}"
+                    ) from error
+            if not warned:
+                logger.warning(f"participant #{peer} ({self._addresses[peer]}) does not answer, trying again")
+                warned = True
+            time.sleep(0.5)
+
+
+class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Takes messages off the wire into the inbox."""
+
+    def __init__(self, inbox: queue.SimpleQueue[Message | Exception]) -> None:
+        self._inbox = inbox
+        self._method = grpc.unary_unary_rpc_method_handler(self._take)
+
+    def service(self, details: Any) -> Any:
+        return self._method if details.method == wire.METHOD else None
+
+    def _take(self, data: bytes, context: Any) -> bytes:
+        try:
+            self._inbox.put(wire.decode(data))
+        except ValueError as error:
+            logger.warning(f"a message from {context.peer()} is dropped: {error}")
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a FederatedScope message")
+        return wire.encode_acknowledgement()
