@@ -60,7 +60,7 @@ def write_report(
         "rounds": rounds,
         "final": {"test_acc": None, **final_of(events, rounds)},
         "devices": devices,
-        "notes": [*map(str, plan.get("notes") or []), *notes],
+        "notes": [*map(str, plan.get("notes") or []), *_notes(events), *notes],
     }
     _write_csv(run_dir / "rounds.csv", _round_columns(rounds), rounds)
     rows = [{"device": name, **entry} for name, entry in devices.items()]
@@ -99,6 +99,15 @@ def _duration(events: Sequence[dict[str, Any]]) -> float | None:
 def _link_backend(events: Sequence[dict[str, Any]]) -> str | None:
     found = [event.get("backend") for event in events if event["event"] == "agent_started"]
     return None if not found or found[-1] is None else str(found[-1])
+
+
+def _notes(events: Sequence[dict[str, Any]]) -> list[str]:
+    """What the journal has that a reader of the results must know."""
+    found = [f"links were not shaped: {event.get('reason')}" for event in events if event["event"] == "links_unshaped"]
+    restarted = sorted({str(event.get("device")) for event in events if event["event"] == "link_reapplied"})
+    if restarted:
+        found.append(f"containers that restarted during the run: {', '.join(restarted)}")
+    return found
 
 
 def _round_columns(rounds: Sequence[dict[str, Any]]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from ..placement import render_plan
 from .engine import NoEngineError, lab_engine
 from .exits import Exit, FedsimError, exit_for_stage
 from .folder import give_to_user
-from .manifest import look_at_engine, start_manifest, write_manifest
+from .manifest import look_at_engine, look_at_journal, start_manifest, write_manifest
 from .prepare import Prepared, RunOptions, check_privileges, now, prepare_run, reservations
 from .progress import Progress
 from .registry import Registry, RunBusyError
@@ -45,7 +45,8 @@ def run_experiment(experiment: Experiment, options: RunOptions, console: Console
         _finish(hand, prepared, result, options.keep)
         code = _exit_code(result)
         report = _report(hand, prepared.folder, result)
-        manifest.update(status=report["status"], link_backend=report["link_backend"])
+        manifest["status"] = report["status"]
+        look_at_journal(manifest, prepared.folder)
         console.print(render_summary(report, prepared.folder))
         if options.keep and code is Exit.DONE:
             hand.progress.note(f"the testbed is still up (--keep); remove it: fedsim-provision down {prepared.run}")

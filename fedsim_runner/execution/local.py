@@ -41,7 +41,7 @@ def run_without_docker(experiment: Experiment, options: RunOptions, console: Con
     run, folder = _make_folder(experiment, options, began)
     registry = Registry()
     try:
-        with registry.hold(run), Progress(console, experiment.total_rounds) as progress:
+        with registry.hold(run), Progress(console, experiment.total_rounds, unshaped=True) as progress:
             plan = _plan(experiment, run)
             progress.note(f"plan of run {run}: {len(plan.placed)} plain processes; {NOTE}")
             for item in plan.placed:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..agent.samples import HEADER
 from ..agent.supervision import Outcome, Supervisor
 from ..content import PACKAGE_DIR
 from ..model import Plan
@@ -26,7 +27,6 @@ SAMPLE_EVERY_S = 1.0
 GRACE_S = 5.0
 LAST_LINES = 20
 PR_SET_PDEATHSIG = 1
-METRICS_COLUMNS = ("t", "device", "cpu_seconds", "memory_bytes", "memory_peak_bytes")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Course:
                 (self._folder / "metrics.csv").open("w", encoding="utf-8", newline="") as metrics,
             ):
                 self._journal = journal
-                self._metrics = csv.DictWriter(metrics, METRICS_COLUMNS, lineterminator="\n")
+                self._metrics = csv.DictWriter(metrics, HEADER.split(","), lineterminator="\n")
                 self._metrics.writeheader()
                 return self._follow(cancelled, told)
         finally:

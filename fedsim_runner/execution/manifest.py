@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..artifacts.files import JOURNAL, read_journal
 from ..model import Plan
 from .engine import KIND_LABEL, RUN_LABEL, LabEngine, NoEngineError, lab_engine
 
@@ -54,6 +55,14 @@ def look_at_engine(manifest: dict[str, Any], run: str) -> None:
             manifest["images"].update(_images(engine, run))
     except NoEngineError:
         return
+
+
+def look_at_journal(manifest: dict[str, Any], folder: Path) -> None:
+    """Add what the agent told of its lab host: the link back end, the kernel, TCP's congestion control."""
+    for event in read_journal(folder / JOURNAL):
+        if event["event"] == "agent_started":
+            manifest["link_backend"] = event.get("backend")
+            manifest["agent"] = {key: event.get(key) for key in ("kernel", "version", "congestion_control")}
 
 
 def write_manifest(manifest: dict[str, Any], folder: Path, ended: float | None = None) -> None:

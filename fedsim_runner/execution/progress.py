@@ -28,7 +28,8 @@ class Progress:
     Use as a context manager, so that the terminal is given back in every case.
     """
 
-    def __init__(self, console: Console, total_rounds: int) -> None:
+    def __init__(self, console: Console, total_rounds: int, unshaped: bool = False) -> None:
+        """``unshaped``: it is known beforehand that no links will be in force."""
         self._console = console
         self._total_rounds = total_rounds
         self._lock = threading.RLock()
@@ -37,6 +38,7 @@ class Progress:
         self._status: Status | None = None
         self._states: dict[str, str] = {}
         self._links = 0
+        self._unshaped = unshaped
         self._clock: float | None = None  # when the round in training began, in the journal's time
 
     def __enter__(self) -> Progress:
@@ -119,8 +121,13 @@ class Progress:
                 return f"link back end: {event.get('backend') or 'none'} (kernel {event.get('kernel', 'unknown')})"
             case "link_reapplied":
                 return f"{device}: link shaped again after a restart"
+            case "link_failed":
+                return f"{device}: its link could not be shaped: {event.get('reason')}"
+            case "links_unshaped":
+                self._unshaped = True
+                return f"links are not shaped (--allow-unshaped): {event.get('reason')}"
             case "gate_opened":
-                return "all links are in force, the gate is open"
+                return "the gate is open" if self._unshaped else "all links are in force, the gate is open"
             case "device_joined" if not self._console.is_terminal:
                 return f"{device} joined"
             case "round_started" if event.get("round") == 1:

@@ -1,0 +1,56 @@
+"""What a user sees while a run goes on, with and without a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from fedsim_runner.execution.progress import Progress
+
+
+def shown(terminal: bool) -> str:
+    console = Console(file=io.StringIO(), width=120, force_terminal=terminal, color_system=None)
+    with Progress(console, total_rounds=2) as progress:
+        progress.stage("course")
+        for event in (
+            {"t": 1, "event": "agent_started", "backend": "userspace", "kernel": "6.1"},
+            {"t": 2, "event": "gate_opened", "open_at": 2},
+            {"t": 3, "event": "device_joined", "device": "[pi]", "client_id": 1},
+            {"t": 4, "event": "round_started", "round": 1},
+            {"t": 5.5, "event": "evaluated", "round": 1, "results": {"test_acc": 0.5, "test_loss": None}},
+            {"t": 6, "event": "unheard_of"},
+            {"event": "evaluated", "round": 2},
+            {"event": "course_failed", "device": "[pi]", "reason": "ended by SIGKILL", "last_lines": ["a", "[/b]"]},
+        ):
+            progress.news(event)
+        progress.close(failed=True)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_plain_lines_without_a_terminal() -> None:
+    lines = shown(terminal=False).splitlines()
+    assert lines[0] == "course ..."
+    assert "  link back end: userspace (kernel 6.1)" in lines
+    assert "  all links are in force, the gate is open" in lines
+    assert "  [pi] joined" in lines
+    assert "  round 1/2  accuracy 0.5000  1.5 s" in lines
+    assert "  the course failed: [pi]: ended by SIGKILL" in lines
+    assert "    | [/b]" in lines
+    assert lines[-1].startswith("course failed after ")
+
+
+def test_a_terminal_gets_the_same_news() -> None:
+    text = shown(terminal=True)
+    assert "round 1/2  accuracy 0.5000  1.5 s" in text
+    assert "✗ course" in text
+
+
+def test_nothing_claims_links_where_there_are_none() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    with Progress(console, 1) as progress:
+        progress.news({"event": "links_unshaped", "reason": "no tbf"})
+        progress.news({"event": "gate_opened"})
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "not shaped" in text
+    assert "in force" not in text
