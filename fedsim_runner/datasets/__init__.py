@@ -3,8 +3,8 @@
 Same device file, same bytes: the split is drawn from the experiment's seed.
 """
 
-from .render import Paths, RenderResult, effective_config, render_participants
+from .render import RenderResult, effective_config, render_participants
 from .sources import DATASETS
 from .split import split_labels
 
-__all__ = ["DATASETS", "Paths", "RenderResult", "effective_config", "render_participants", "split_labels"]
+__all__ = ["DATASETS", "RenderResult", "effective_config", "render_participants", "split_labels"]

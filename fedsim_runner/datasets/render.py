@@ -1,11 +1,10 @@
-"""Each participant's config.yaml and shard, and one tar per lab host that carries them there."""
+"""Each participant's config.yaml and shard."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,75 +27,46 @@ CLIENT_TEST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Paths:
-    """Where a participant finds its files, for participants that are no containers. All absolute or resolvable."""
-
-    shard: str
-    out: str
-    server_host: str
-    own_host: str
-
-
-@dataclass(frozen=True)
 class RenderResult:
-    """``tar`` holds ``<device>/config.yaml`` and ``<device>/shard.npz``; ``labels``: samples by client and label."""
+    """``labels``: samples by client and label."""
 
     changed: bool
-    tar: Path
     labels: dict[str, dict[str, int]]
 
 
-def render_participants(
-    device_file: Mapping[str, Any], target: Path, paths: Mapping[str, Paths] | None = None
-) -> RenderResult:
-    """Write the files of all devices of one device file under ``target/<device>/``, and ``target/<lab host>.tar``.
+def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderResult:
+    """Write ``config.yaml`` and ``shard.npz`` of every device of one device file to ``target/<device>/``.
 
     Args:
         device_file: as written by :mod:`fedsim_runner.inventory`.
         target: folder; made if it is not there.
-        paths: by device, what replaces the paths and hosts of a container.
 
     Raises:
         ValueError: the data set is not known or too small for the clients.
         OSError: ``target`` cannot be written.
     """
-    tar = target / f"{device_file['lab_host']}.tar"
     stamp = target / f"{device_file['lab_host']}{STAMP}"
-    wanted = _fingerprint(device_file, paths)
+    wanted = _fingerprint(device_file)
     known = _read_stamp(stamp)
-    if known.get("fingerprint") == wanted and tar.is_file():
-        return RenderResult(False, tar, known["labels"])
+    names = [device["name"] for device in device_file["devices"]]
+    if known.get("fingerprint") == wanted and all((target / name / SHARD).is_file() for name in names):
+        return RenderResult(False, known["labels"])
 
     shards, labels = _shards(device_file)
-    target.mkdir(parents=True, exist_ok=True)
-    files: dict[str, bytes] = {}
     for device in device_file["devices"]:
-        name = device["name"]
-        config = effective_config(device_file, device, (paths or {}).get(name))
-        files[f"{name}/{CONFIG}"] = yaml.safe_dump(config, sort_keys=True).encode()
-        files[f"{name}/{SHARD}"] = _npz(shards[name])
-    for name, data in files.items():
-        path = target / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(data)
-    _write_tar(tar, files)
+        folder = target / device["name"]
+        folder.mkdir(parents=True, exist_ok=True)
+        config = yaml.safe_dump(effective_config(device_file, device), sort_keys=True)
+        (folder / CONFIG).write_text(config, encoding="utf-8")
+        (folder / SHARD).write_bytes(_npz(shards[device["name"]]))
     # Last: a half-written folder has no stamp and is written again.
     stamp.write_text(json.dumps({"fingerprint": wanted, "labels": labels}) + "\n", encoding="utf-8")
-    return RenderResult(True, tar, labels)
+    return RenderResult(True, labels)
 
 
-def effective_config(
-    device_file: Mapping[str, Any], device: Mapping[str, Any], paths: Paths | None = None
-) -> dict[str, Any]:
-    """The FederatedScope tree of one participant: the common one, its own over it, and ``paths`` over both."""
-    config = _merged(device_file["course"]["config"], device["config"])
-    if paths is not None:
-        config["outdir"] = paths.out
-        config["data"]["file_path"] = paths.shard
-        config["distribute"]["server_host"] = paths.server_host
-        if device["role"] == "client":
-            config["distribute"]["client_host"] = paths.own_host
-    return config
+def effective_config(device_file: Mapping[str, Any], device: Mapping[str, Any]) -> dict[str, Any]:
+    """The FederatedScope tree of one participant: the common one, its own over it."""
+    return _merged(device_file["course"]["config"], device["config"])
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,18 +115,7 @@ def _npz(splits: Mapping[str, Samples]) -> bytes:
     return stream.getvalue()
 
 
-def _write_tar(path: Path, files: Mapping[str, bytes]) -> None:
-    draft = path.with_suffix(".draft")
-    with tarfile.open(draft, "w", format=tarfile.PAX_FORMAT) as tar:
-        for name in sorted(files):
-            entry = tarfile.TarInfo(name)  # no owner and no times: same files, same bytes
-            entry.size = len(files[name])
-            entry.mode = 0o644
-            tar.addfile(entry, io.BytesIO(files[name]))
-    draft.replace(path)
-
-
-def _fingerprint(device_file: Mapping[str, Any], paths: Mapping[str, Paths] | None) -> str:
+def _fingerprint(device_file: Mapping[str, Any]) -> str:
     devices = [{key: device[key] for key in ("name", "role", "index", "config")} for device in device_file["devices"]]
     told = {
         "format": FORMAT,
@@ -164,7 +123,6 @@ def _fingerprint(device_file: Mapping[str, Any], paths: Mapping[str, Paths] | No
         "data": device_file["data"],
         "clients": device_file["clients"],
         "devices": devices,
-        "paths": {name: vars(value) for name, value in (paths or {}).items()},
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
