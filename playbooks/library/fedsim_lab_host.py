@@ -40,6 +40,14 @@ options:
     description: Folder that will hold the state folders of runs; its disk is measured.
     type: path
     default: /var/lib/fedsim
+  fail_if_unfit:
+    description: Fail, with the mends, if a run is impossible here. A missing Engine counts by O(engine_required).
+    type: bool
+    default: false
+  engine_required:
+    description: Whether a missing Engine makes the lab host unfit.
+    type: bool
+    default: true
   docker_host:
     description: Where the Engine listens.
     type: str
@@ -74,8 +82,13 @@ problems:
 ARGUMENTS: dict[str, Any] = {
     "device_file": {"type": "path"},
     "state_root": {"type": "path", "default": "/var/lib/fedsim"},
+    "fail_if_unfit": {"type": "bool", "default": False},
+    "engine_required": {"type": "bool", "default": True},
     **DOCKER_ARGUMENTS,
 }
+
+#: Exit code of fedsim-provision for a lab that cannot carry a run.
+LAB_NOT_FIT = 3
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 #: Free space below which a run is likely to end in a full disk.
@@ -257,7 +270,11 @@ def main() -> None:
         finally:
             client.close()
     except EngineError as error:
-        problems.add(str(error), "let role lab_host install and start docker.io, or do so by hand")
+        problems.add(
+            str(error),
+            "let role lab_host install and start docker.io, or do so by hand",
+            fatal=module.params["engine_required"],
+        )
     if facts["disk_free_bytes"] < ENOUGH_DISK_BYTES:
         problems.add(
             f"{gib(facts['disk_free_bytes'])} of disk are free",

@@ -26,8 +26,9 @@ DOCUMENTATION = r"""
 module: fedsim_participants
 short_description: Make the inputs of a lab host's participants
 description:
-  - Runs on the control node with the Python that runs Ansible. Splits the data and writes C(config.yaml) and C(shard.npz)
-    of each device of a lab host, and packs them with the device file into one tar file for M(fedsim_state).
+  - Runs on the control node with the Python that runs Ansible. Splits the data and writes C(config.yaml) and
+    C(shard.npz) of each device of a lab host, and packs them with the device file into one tar file for
+    M(fedsim_state).
   - The same device file gives the same bytes.
 author: fedsim-runner (@fedsim-runner)
 requirements: ["fedsim-runner"]
@@ -106,21 +107,22 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     if IMPORT_ERROR:
         module.fail_json(
-            msg="the Python that runs Ansible has no fedsim-runner: install it into the environment of ansible-playbook",
+            msg="the Python that runs Ansible has no fedsim-runner: install it into ansible-playbook's environment",
             exception=IMPORT_ERROR,
         )
     device_file, target = Path(module.params["device_file"]), Path(module.params["target"])
     archive = Path(module.params["archive"])
     differences = Differences()
     try:
-        devices = sorted(device["name"] for device in read_device_file(str(device_file))["devices"])
+        content = read_device_file(str(device_file))
+        devices = sorted(device["name"] for device in content["devices"])
         if module.check_mode:
             with tempfile.TemporaryDirectory(dir=module.tmpdir) as aside:
-                render_participants(device_file, Path(aside))
+                render_participants(content, Path(aside))
                 inputs = read_inputs(Path(aside), devices)
         else:
             target.mkdir(parents=True, exist_ok=True)
-            render_participants(device_file, target)
+            render_participants(content, target)
             inputs = read_inputs(target, devices)
         packed = pack(device_file.read_bytes(), inputs)
         before = archive.stat().st_size if archive.exists() else None

@@ -41,7 +41,8 @@ options:
     type: path
   outcome:
     description:
-      - How the course ended, as M(fedsim_course) returns it, for what the journal cannot tell. Empty, the journal counts.
+      - How the course ended, as M(fedsim_course) returns it, for what the journal cannot tell. Empty means that the
+        journal counts.
     type: dict
     default: {}
 """
@@ -61,7 +62,11 @@ report:
   sample: {"status": "finished", "final": {"test_acc": 0.91}}
 """
 
-ARGUMENTS: dict[str, Any] = {"run_dir": {"type": "path", "required": True}, "inventory_dir": {"type": "path"}, "outcome": {"type": "dict", "default": {}}}
+ARGUMENTS: dict[str, Any] = {
+    "run_dir": {"type": "path", "required": True},
+    "inventory_dir": {"type": "path"},
+    "outcome": {"type": "dict", "default": {}},
+}
 FILES = ("report.json", "rounds.csv", "devices.csv")
 
 
@@ -73,8 +78,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     if IMPORT_ERROR:
         module.fail_json(
-            msg="the Python that runs Ansible has no fedsim-runner: install it there, or set "
-            "ansible_playbook_python's environment up with `make venv`",
+            msg="the Python that runs Ansible has no fedsim-runner: install it into ansible-playbook's environment",
             exception=IMPORT_ERROR,
         )
     if module.check_mode:

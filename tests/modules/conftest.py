@@ -53,9 +53,10 @@ case "$3 $4" in
     if [ -e "$state/agent/links" ]; then changed=false; diff=; else changed=true
         diff='{"item": "up rate_bps", "before": null, "after": 1000000}'; fi
     case "$5" in *'"check": false'*) : > "$state/agent/links" ;; esac
-    printf '{"changed": %s, "backend": "netem", "devices": {"server": {"changed": %s, "failed": null, "diff": [%s]}, ' \\
-        $changed $changed "$diff"
-    echo '"pi-1": {"changed": false, "failed": null, "diff": []}, "pi-2": {"changed": false, "failed": null, "diff": []}}}' ;;
+    same='{"changed": false, "failed": null, "diff": []}'
+    printf '{"changed": %s, "backend": "netem", "devices": {' $changed
+    printf '"server": {"changed": %s, "failed": null, "diff": [%s]}, ' $changed "$diff"
+    echo "\\"pi-1\\": $same, \\"pi-2\\": $same}}" ;;
 "ctl status") echo '{"state": "running", "round": 1, "total_rounds": 2}' ;;
 *) echo "unknown: $*" >&2; exit 2 ;;
 esac
@@ -216,9 +217,7 @@ def device(name: str, role: str, index: int, address: str, **changes: Any) -> di
         "gpus": 0,
         "arch": "amd64",
         "network": "wifi",
-        "link": {
-            way: {"rate_bps": 1_000_000, "delay_us": 1000, "jitter_us": 0, "loss": 0.0} for way in ("up", "down")
-        },
+        "link": {way: {"rate_bps": 1_000_000, "delay_us": 1000, "jitter_us": 0, "loss": 0.0} for way in ("up", "down")},
         "config": {},
         **changes,
     }
@@ -322,4 +321,3 @@ def host_listener() -> Iterator[int]:
     yield int(server.stdout.readline())
     server.kill()
     server.wait()
-

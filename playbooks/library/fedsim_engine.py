@@ -1,0 +1,131 @@
+#!/usr/bin/python
+"""A Docker Engine that runs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, EngineError, connect
+
+DOCUMENTATION = r"""
+module: fedsim_engine
+short_description: Start an installed Docker Engine
+description:
+  - Starts the Engine with systemd where that runs, else with its init script, else as a process of its own with a log
+    file, and waits until it answers. Does nothing if one answers already.
+author: fedsim-runner (@fedsim-runner)
+requirements: ["Docker SDK for Python"]
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is started, the answer says what would be.
+  diff_mode:
+    support: none
+    description: There is nothing to differ.
+options:
+  log:
+    description: Log file of an Engine that is started as a process of its own.
+    type: path
+    default: /var/log/dockerd.log
+  wait_s:
+    description: Seconds to wait for its answer.
+    type: int
+    default: 60
+  docker_host:
+    description: Where the Engine listens.
+    type: str
+    default: unix:///var/run/docker.sock
+"""
+
+EXAMPLES = r"""
+- name: Start the Docker Engine
+  fedsim_engine:
+"""
+
+RETURN = r"""
+started_with:
+  description: What started it, empty if it ran already.
+  returned: always
+  type: str
+  sample: systemd
+"""
+
+ARGUMENTS: dict[str, Any] = {
+    "log": {"type": "path", "default": "/var/log/dockerd.log"},
+    "wait_s": {"type": "int", "default": 60},
+    **DOCKER_ARGUMENTS,
+}
+DEFAULTS = Path("/etc/default/docker")
+INIT_SCRIPT = Path("/etc/init.d/docker")
+SYSTEMD = Path("/run/systemd/system")
+#: Debian's init script dies where it may not raise its limits, as in many containers and small virtual machines.
+ULIMIT_MEND = 'ulimit() { command ulimit "$@" 2>/dev/null || true; }\n'
+
+
+def manager(systemd: Path = SYSTEMD, init_script: Path = INIT_SCRIPT) -> str:
+    """What starts services here, told by what is there and not by the name of process 1."""
+    if systemd.is_dir():
+        return "systemd"
+    if init_script.exists() and shutil.which("service"):
+        return "init script"
+    return "process"
+
+
+def mend_defaults(defaults: Path = DEFAULTS) -> None:
+    text = defaults.read_text() if defaults.exists() else ""
+    if ULIMIT_MEND not in text:
+        defaults.parent.mkdir(parents=True, exist_ok=True)
+        defaults.write_text(f"{text}{ULIMIT_MEND}")
+
+
+def start(module: AnsibleModule, how: str) -> None:
+    """Start the Engine; a service that does not start says why."""
+    if how == "systemd":
+        module.run_command(["systemctl", "enable", "docker"], check_rc=True)
+        module.run_command(["systemctl", "start", "docker"], check_rc=True)
+        return
+    if how == "init script":
+        mend_defaults()
+        # Its exit status tells of cgroup mounts too, which do not matter: what counts is whether the Engine answers.
+        module.run_command(["service", "docker", "start"])
+        return
+    daemon = shutil.which("dockerd", path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    if daemon is None:
+        module.fail_json(msg="dockerd is not installed: install docker.io")
+    with Path(module.params["log"]).open("ab") as log:
+        subprocess.Popen([daemon], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/")
+
+
+def answers(docker_host: str) -> str | None:
+    """Why the Engine does not answer, None if it does."""
+    try:
+        connect(docker_host, timeout=5).close()
+    except EngineError as error:
+        return str(error)
+    return None
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    host = module.params["docker_host"]
+    if answers(host) is None:
+        module.exit_json(changed=False, started_with="")
+    how = manager()
+    if module.check_mode:
+        module.exit_json(changed=True, started_with=how)
+    start(module, how)
+    deadline = time.monotonic() + module.params["wait_s"]
+    while (why := answers(host)) is not None:
+        if time.monotonic() > deadline:
+            module.fail_json(msg=f"the Docker Engine was started ({how}) and does not answer: {why}")
+        time.sleep(0.3)
+    module.exit_json(changed=True, started_with=how)
+
+
+if __name__ == "__main__":
+    main()
