@@ -67,8 +67,10 @@ def sweep(client: Any) -> list[str]:
     """Remove what a killed build left: untagged images and stopped build containers of ours. Call under the lock."""
     removed = []
     for container in client.containers(all=True, filters={"label": [KIND_IMAGE], "status": ["exited", "created"]}):
+        # A step's container stands on an unnamed image; one on a named image is somebody's, labels inherited.
         with contextlib.suppress(APIError):  # the builder itself may be removing it right now
-            client.remove_container(container["Id"])
+            if not client.inspect_image(container["ImageID"])["RepoTags"]:
+                client.remove_container(container["Id"])
     for image in client.images(filters={"label": [KIND_IMAGE], "dangling": True}):
         if _remove(client, image["Id"]):
             removed.append(image["Id"])

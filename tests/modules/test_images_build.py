@@ -1,0 +1,164 @@
+"""fedsim_images and its companions on a real Engine, on layers so small that building them takes a second."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from .conftest import call_module
+
+pytestmark = pytest.mark.docker
+
+GOOD = "ARG BASE\nFROM ${BASE}\nLABEL org.fedsim.kind=image\nRUN echo one > /tmp/one\nRUN echo two > /tmp/two\n"
+BROKEN = GOOD + "RUN echo about to fail; cat /no/such/file\n"
+
+
+class Layers:
+    """Layers on the busybox image, and what remains of them on the Engine."""
+
+    def __init__(self, engine: docker.DockerClient, base: str, folder: Path) -> None:
+        self.engine, self.base, self.folder = engine, base, folder
+        self.mark = uuid.uuid4().hex[:16]
+        self.before = set(self.unnamed())
+
+    def make(self, name: str, dockerfile: str, parent: str | None = None) -> dict[str, Any]:
+        context = self.folder / f"{name}.tar"
+        with tarfile.open(context, "w") as archive:
+            entry = tarfile.TarInfo("Dockerfile")
+            entry.size = len(dockerfile)
+            archive.addfile(entry, io.BytesIO(dockerfile.encode()))
+        return {
+            "ref": f"fedsim-test/{name}:{self.mark}",
+            "name": name,
+            "arch": self.engine.info()["Architecture"].replace("x86_64", "amd64").replace("aarch64", "arm64"),
+            "key": self.mark,
+            "parent": parent or self.base,
+            "parent_argument": "BASE",
+            "context": str(context),
+            "rootfs": None,
+        }
+
+    def unnamed(self) -> list[str]:
+        filters = {"label": "org.fedsim.kind=image", "dangling": True}
+        return [str(image.id) for image in self.engine.images.list(filters=filters)]
+
+    def containers(self) -> list[str]:
+        listed = self.engine.containers.list(all=True, filters={"label": "org.fedsim.kind=image"})
+        return [str(item.id) for item in listed]
+
+    def named(self) -> list[str]:
+        listed = self.engine.images.list(filters={"label": f"org.fedsim.image={self.mark}"})
+        return sorted(tag for image in listed for tag in image.tags)
+
+
+@pytest.fixture
+def layers(engine: docker.DockerClient, image: str, tmp_path: Path) -> Iterator[Layers]:
+    made = Layers(engine, image, tmp_path)
+    yield made
+    for ref in reversed(made.named()):
+        engine.images.remove(ref)
+
+
+def test_apply_again_change(layers: Layers) -> None:
+    first = layers.make("first", GOOD)
+    second = layers.make("second", GOOD, parent=first["ref"])
+    checked = call_module("fedsim_images", {"layers": [first, second]}, check=True)
+    assert checked.changed and layers.named() == []
+    assert first["ref"] in checked["diff"]["after"]
+    built = call_module("fedsim_images", {"layers": [first, second]})
+    assert built.changed
+    assert list(built["built"]) == [first["ref"], second["ref"]]
+    assert layers.named() == sorted([first["ref"], second["ref"]])
+    assert not set(layers.unnamed()) - layers.before
+    started = time.monotonic()
+    again = call_module("fedsim_images", {"layers": [first, second]})
+    assert not again.changed and again["built"] == {}
+    assert time.monotonic() - started < 0.5
+    assert again["images"][second["ref"]]["own"] < again["images"][second["ref"]]["size"]
+    third = layers.make("third", GOOD, parent=second["ref"])
+    assert list(call_module("fedsim_images", {"layers": [first, second, third]})["built"]) == [third["ref"]]
+
+
+def test_a_broken_dockerfile_is_explained_and_leaves_nothing(layers: Layers) -> None:
+    layer = layers.make("broken", BROKEN)
+    answer = call_module("fedsim_images", {"layers": [layer]}, expect_failure=True)
+    assert "image broken was not built: Step 6/" in answer.msg
+    assert "cat /no/such/file" in answer.msg
+    assert "about to fail" in answer.msg
+    assert layers.named() == [] and layers.containers() == []
+    assert not set(layers.unnamed()) - layers.before
+
+
+def test_a_dockerfile_that_cannot_be_read_is_explained(layers: Layers) -> None:
+    answer = call_module("fedsim_images", {"layers": [layers.make("typo", GOOD + "RUNN x\n")]}, expect_failure=True)
+    assert "image typo was not built: " in answer.msg
+    assert "RUNN" in answer.msg
+
+
+def test_what_a_killed_build_left_is_swept(layers: Layers) -> None:
+    """An image between two steps, without a name: what remains when the Engine itself was killed."""
+    layer = layers.make("left", GOOD)
+    with Path(layer["context"]).open("rb") as context:
+        left, _log = layers.engine.images.build(
+            fileobj=context, custom_context=True, buildargs={"BASE": layers.base}, rm=True, nocache=True
+        )
+    assert left.id in layers.unnamed()
+    call_module("fedsim_images", {"layers": [layers.make("next", GOOD)]})
+    assert left.id not in layers.unnamed()
+
+
+def test_builds_have_no_network(layers: Layers) -> None:
+    probe = GOOD + "RUN ip link show | cat > /tmp/links; ! grep -q eth0 /tmp/links 2>/dev/null; cat /tmp/links\n"
+    layer = layers.make("offline", probe)
+    call_module("fedsim_images", {"layers": [layer]})
+    links = layers.engine.containers.run(layer["ref"], ["cat", "/tmp/links"], remove=True, network_mode="none")
+    assert b"lo" in links and b"eth0" not in links
+
+
+def test_a_missing_context_is_explained(layers: Layers, tmp_path: Path) -> None:
+    layer = layers.make("lost", GOOD)
+    answer = call_module(
+        "fedsim_images", {"layers": [layer], "folder": str(tmp_path / "elsewhere")}, expect_failure=True
+    )
+    assert "elsewhere/lost.tar is not on this lab host" in answer.msg
+
+
+def test_ship(layers: Layers, tmp_path: Path) -> None:
+    """Saved here, removed, loaded again: what another lab host sees."""
+    layer = layers.make("shipped", GOOD)
+    call_module("fedsim_images", {"layers": [layer]})
+    archive = {"path": str(tmp_path / "images.tar"), "refs": [layer["ref"]]}
+    saved = call_module("fedsim_image_archive", {"state": "saved", **archive})
+    assert [path.name for path in tmp_path.glob("images.tar*")] == ["images.tar"]
+    assert not call_module("fedsim_image_archive", {"state": "loaded", **archive}).changed
+    layers.engine.images.remove(layer["ref"])
+    assert call_module("fedsim_image_archive", {"state": "loaded", **archive}, check=True).changed
+    assert layers.named() == []
+    loaded = call_module("fedsim_image_archive", {"state": "loaded", **archive})
+    assert loaded.changed and loaded["ids"] == saved["ids"]
+    layers.engine.images.remove(layer["ref"])
+    absent = call_module("fedsim_image_archive", {"state": "saved", **archive}, expect_failure=True)
+    assert f"not on this lab host: {layer['ref']}" in absent.msg
+
+
+def test_info_lists_ours_with_sizes(layers: Layers) -> None:
+    layer = layers.make("sized", GOOD)
+    call_module("fedsim_images", {"layers": [layer]})
+    found = call_module("fedsim_images_info", {"refs": [layer["ref"]]})
+    assert layer["ref"] in found["images"] and found["arch"] == layer["arch"]
+    assert found["disk"] == found["images"][layer["ref"]]["own"]
+    assert found["table"][0].startswith("fedsim-test/sized ")
+
+
+def test_a_registry_that_does_not_answer_is_no_failure() -> None:
+    answer = call_module("fedsim_image_base", {"image": "localhost:9/debian:none", "platform": "amd64"})
+    assert not answer.changed and answer["present"] is False
+    assert "localhost:9" in answer["reason"]

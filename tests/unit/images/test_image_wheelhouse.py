@@ -1,0 +1,99 @@
+"""The wheelhouse downloads once, for the image's Python, and says one useful thing when it cannot."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.content import content_root
+from fedsim_runner.images import ImageError
+from fedsim_runner.images.wheelhouse import download_command, read_pins, wheels_for
+
+
+@pytest.fixture
+def requirements(tmp_path: Path) -> Path:
+    path = tmp_path / "engine-toy" / "requirements.txt"
+    path.parent.mkdir()
+    path.write_text("# what it needs\nnumpy==2.0.0  # arrays\n\nidna==3.7\n")
+    return path
+
+
+class FakePip:
+    """Stands in for pip: leaves a wheel for each requirement, or fails as pip does without a network."""
+
+    def __init__(self, error: str = "") -> None:
+        self.error = error
+        self.calls: list[Sequence[str]] = []
+
+    def __call__(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        self.calls.append(command)
+        target = Path(next(part for part in command if part.startswith("--dest=")).removeprefix("--dest="))
+        for pin in [part for part in command if "==" in part]:
+            if not self.error:
+                (target / f"{pin.replace('==', '-')}-py3-none-any.whl").write_bytes(b"wheel")
+        return subprocess.CompletedProcess(command, 1 if self.error else 0, "", self.error)
+
+
+def test_downloads_once(requirements: Path, tmp_path: Path) -> None:
+    pip = FakePip()
+    first = wheels_for(requirements, "amd64", tmp_path / "cache", pip)
+    assert [path.name for path in first] == ["idna-3.7-py3-none-any.whl", "numpy-2.0.0-py3-none-any.whl"]
+    assert wheels_for(requirements, "amd64", tmp_path / "cache", pip) == first
+    assert len(pip.calls) == 1
+
+
+def test_a_lost_wheel_is_downloaded_again(requirements: Path, tmp_path: Path) -> None:
+    pip = FakePip()
+    wheels_for(requirements, "amd64", tmp_path / "cache", pip)[0].unlink()
+    assert all(path.is_file() for path in wheels_for(requirements, "amd64", tmp_path / "cache", pip))
+    assert len(pip.calls) == 2
+
+
+def test_a_comment_changes_nothing_but_a_pin_does(requirements: Path, tmp_path: Path) -> None:
+    pip = FakePip()
+    wheels_for(requirements, "amd64", tmp_path / "cache", pip)
+    requirements.write_text("numpy==2.0.0\nidna==3.7\n")
+    wheels_for(requirements, "amd64", tmp_path / "cache", pip)
+    assert len(pip.calls) == 1
+    requirements.write_text("numpy==2.0.1\nidna==3.7\n")
+    wheels_for(requirements, "amd64", tmp_path / "cache", pip)
+    assert len(pip.calls) == 2
+
+
+def test_failure_names_pips_words_and_the_ways_out(requirements: Path, tmp_path: Path) -> None:
+    pip = FakePip("WARNING: Retrying\nERROR: No matching distribution found for numpy==2.0.0\n")
+    with pytest.raises(ImageError) as caught:
+        wheels_for(requirements, "amd64", tmp_path / "cache", pip)
+    message = str(caught.value)
+    assert "dockerfiles/engine-toy/requirements.txt: ERROR: No matching distribution found for numpy==2.0.0" in message
+    for way_out in ("pip config list", "HTTPS_PROXY", "PIP_INDEX_URL", "find-links"):
+        assert way_out in message
+    assert "Retrying" not in message
+    left = [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert left == []
+
+
+def test_wheels_are_the_images_not_this_pythons() -> None:
+    command = download_command(["numpy==2.0.0"], "arm64", Path("/t"), Path("/s"))
+    assert "--python-version=3.11" in command
+    assert "--only-binary=:all:" in command
+    assert {part for part in command if part.startswith("--platform=")} >= {"--platform=manylinux2014_aarch64"}
+    with pytest.raises(ImageError, match="riscv64; known: amd64, arm64"):
+        download_command([], "riscv64", Path("/t"), Path("/s"))
+
+
+@pytest.mark.parametrize("loose", ["numpy>=2", "numpy", "numpy==2.*"])
+def test_loose_requirements_are_refused(requirements: Path, loose: str) -> None:
+    requirements.write_text(f"{loose}\n")
+    with pytest.raises(ImageError, match="not an exact pin"):
+        read_pins(requirements)
+
+
+def test_ours_are_exact() -> None:
+    files = sorted((content_root() / "dockerfiles").glob("*/requirements.txt"))
+    assert {path.parent.name for path in files} >= {"agent", "engine-light"}
+    for path in files:
+        assert read_pins(path)
