@@ -59,7 +59,7 @@ def _rounds(rounds: Sequence[Mapping[str, Any]]) -> RenderableType:
         table.add_row(
             str(entry["round"]),
             _plain(entry.get("test_acc"), ".4f"),
-            _plain(entry.get("test_loss"), ".4f"),
+            _plain(entry.get("test_avg_loss"), ".4f"),
             _seconds(entry.get("seconds")),
         )
     line = Text.assemble("accuracy by round  ", (sparkline(accuracies), "green"))

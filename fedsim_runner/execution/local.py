@@ -47,6 +47,7 @@ def run_without_docker(experiment: Experiment, options: RunOptions, console: Con
             for item in plan.placed:
                 progress.note(f"  {item.device.name}  {item.device.type.name}  {item.device.role}")
             manifest = start_manifest(plan, began, PROCESSES)
+            manifest["lab_hosts"] = {}  # made up for the plan
             write_manifest(manifest, folder)
             registry.record(run, folder, PROCESSES, "", "running")
             (folder / "experiment.yaml").write_text(experiment.source, encoding="utf-8")
@@ -77,7 +78,7 @@ def _course(plan: Plan, folder: Path, progress: Progress) -> tuple[Exit, dict[st
         inputs = folder / "participants"
         inputs.mkdir(exist_ok=True)
         try:
-            render_participants(device_file, inputs)
+            render_participants(content, inputs)
         except (OSError, ValueError) as error:
             raise FedsimError(f"stage participants failed: {error}", Exit.PROVISIONING) from error
         participants = [

@@ -22,7 +22,7 @@ from ..model import Plan
 from .processes import own_identity
 from .runner import CONTROL_VARIABLE, RUN_VARIABLE
 
-PAUSE_S = 0.1
+PAUSE_S = 0.05
 SAMPLE_EVERY_S = 1.0
 GRACE_S = 5.0
 LAST_LINES = 20
@@ -71,7 +71,8 @@ class Course:
         news: Callable[[Mapping[str, Any]], None],
     ) -> None:
         self._plan = plan
-        self._participants = participants
+        # Clients first: what they log comes before the server's answer to it.
+        self._participants = sorted(participants, key=lambda one: one.role)
         self._folder = folder
         self._news = news
         self._gate = folder / "gate"

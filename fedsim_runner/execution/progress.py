@@ -150,7 +150,7 @@ class Progress:
         results = event.get("results") or {}
         shown = [
             f"{label} {results[key]:.4f}"
-            for key, label in (("test_acc", "accuracy"), ("test_loss", "loss"), ("val_acc", "validation accuracy"))
+            for key, label in (("test_acc", "accuracy"), ("test_avg_loss", "loss"), ("val_acc", "validation accuracy"))
             if isinstance(results.get(key), int | float)
         ]
         return f"round {event.get('round')}/{self._total_rounds}  {'  '.join(shown)}{seconds}"
