@@ -88,7 +88,7 @@ def test_device_images_run_without_rights(refs: dict[str, str], engine: docker.D
     ("image", "command"),
     [
         ("iot-minimal-light", ["python3", "-m", "participant", "--help"]),
-        ("agent", ["python3", "-c", "import docker, agent.__main__; print('usage')"]),
+        ("agent", ["python3", "-c", "import docker, agent.cli; print('usage')"]),
     ],
 )
 def test_the_packages_start(refs: dict[str, str], engine: docker.DockerClient, image: str, command: list[str]) -> None:
