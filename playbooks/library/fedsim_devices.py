@@ -240,14 +240,10 @@ class Present:
 
 def present(module: AnsibleModule, client: Any, run: str) -> None:
     try:
-        content = read_device_file(module.params["device_file"])
+        content = read_device_file(module.params["device_file"], run)
         selected = select_devices(content, module.params["devices"])
     except DeviceFileError as error:
         module.fail_json(msg=str(error))
-    if content["run"] != run:
-        module.fail_json(
-            msg="device file {} is of run {}, not {}".format(module.params["device_file"], content["run"], run)
-        )
     begun = time.monotonic()
     job = Present(module, client, content, selected)
     names = list(job.wanted)

@@ -95,7 +95,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         run = check_run(module.params["run"])
-        content = read_device_file(module.params["device_file"])
+        content = read_device_file(module.params["device_file"], run)
         names = [device["name"] for device in select_devices(content, module.params["devices"])]
     except (ValueError, DeviceFileError) as error:
         module.fail_json(msg=str(error))

@@ -140,7 +140,7 @@ def silence_ipv6(bridge: str, check: bool, differences: Differences) -> None:
 
 def present(module: AnsibleModule, client: Any, run: str) -> None:
     try:
-        content = read_device_file(module.params["device_file"])
+        content = read_device_file(module.params["device_file"], run)
     except DeviceFileError as error:
         module.fail_json(msg=str(error))
     wanted = wanted_network(content, module.params["state_dir"])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import tempfile
 import traceback
@@ -13,6 +14,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fedsim_device_file import DeviceFileError, read_device_file
 from ansible.module_utils.fedsim_difference import Differences, render_diff
+from ansible.module_utils.fedsim_labels import check_run
 from ansible.module_utils.fedsim_state_dir import write_if_different
 
 try:
@@ -40,6 +42,10 @@ attributes:
     support: full
     description: Names of the files that differ, and their sizes.
 options:
+  run:
+    description: Run id; the packed device file is one of this run.
+    type: str
+    required: true
   device_file:
     description: Device file on the control node.
     type: path
@@ -57,6 +63,7 @@ options:
 EXAMPLES = r"""
 - name: Inputs of the devices
   fedsim_participants:
+    run: quickstart
     device_file: "{{ fedsim_device_file }}"
     target: runs/quickstart/participants/local
     archive: runs/quickstart/participants/local.tar
@@ -76,6 +83,7 @@ devices:
 """
 
 ARGUMENTS: dict[str, Any] = {
+    "run": {"type": "str", "required": True},
     "device_file": {"type": "path", "required": True},
     "target": {"type": "path", "required": True},
     "archive": {"type": "path", "required": True},
@@ -114,7 +122,7 @@ def main() -> None:
     archive = Path(module.params["archive"])
     differences = Differences()
     try:
-        content = read_device_file(str(device_file))
+        content = read_device_file(str(device_file), check_run(module.params["run"]))
         devices = sorted(device["name"] for device in content["devices"])
         if module.check_mode:
             with tempfile.TemporaryDirectory(dir=module.tmpdir) as aside:
@@ -124,7 +132,7 @@ def main() -> None:
             target.mkdir(parents=True, exist_ok=True)
             render_participants(content, target)
             inputs = read_inputs(target, devices)
-        packed = pack(device_file.read_bytes(), inputs)
+        packed = pack((json.dumps(content, indent=1) + "\n").encode(), inputs)
         before = archive.stat().st_size if archive.exists() else None
         if write_if_different(archive, packed, 0o644, module.check_mode):
             differences.add(str(archive), before, len(packed))

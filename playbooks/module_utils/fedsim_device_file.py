@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.fedsim_labels import network_name
+
 SUPPORTED_VERSION = 1
 
 
@@ -14,8 +16,8 @@ class DeviceFileError(Exception):
     """The device file cannot be used; the text says why and what to do."""
 
 
-def read_device_file(path: str) -> dict[str, Any]:
-    """The device file at ``path``.
+def read_device_file(path: str, run: str | None = None) -> dict[str, Any]:
+    """The device file at ``path``, as one of ``run`` if that is given: an inventory may be run under other names.
 
     Raises:
         DeviceFileError: it is missing, unreadable, no JSON, or of another version.
@@ -33,6 +35,9 @@ def read_device_file(path: str) -> dict[str, Any]:
             f"device file {path} is not of version {SUPPORTED_VERSION}: "
             "write it again with `fedsim-provision inventory`"
         )
+    if run is not None and content["run"] != run:
+        content["run"] = run
+        content["network"]["name"] = network_name(run)
     return content
 
 

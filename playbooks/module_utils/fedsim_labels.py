@@ -38,6 +38,10 @@ def agent_name(run: str) -> str:
     return f"fedsim-{run}--agent"
 
 
+def network_name(run: str) -> str:
+    return f"fedsim-{run}"
+
+
 def bridge_name(run: str) -> str:
     """Name of the run's Linux bridge, which the kernel limits to 15 characters."""
     return "fsim-" + hashlib.sha256(run.encode()).hexdigest()[:10]
