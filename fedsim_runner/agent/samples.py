@@ -126,9 +126,17 @@ class Sampler:
                     for folder in (base / path.lstrip("/"), *_guesses(base, container)):
                         probe = "cpuacct.usage" if controller == "cpuacct" else "cgroup.procs"
                         probe = "memory.current" if controller == "" else probe
-                        if controller not in found and (".." not in folder.parts) and (folder / probe).exists():
+                        if controller not in found and (".." not in folder.parts) and _exists(folder / probe):
                             found[controller] = folder
         return found
+
+
+def _exists(path: Path) -> bool:
+    """``Path.exists`` for paths through another process's root, which some kernels let nobody look into."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _guesses(base: Path, container: str) -> list[Path]:
