@@ -20,7 +20,7 @@ CONFIG = "config.yaml"
 SHARD = "shard.npz"
 STAMP = ".stamp.json"
 # Raise it when the same device file gives other bytes than before.
-FORMAT = 1
+FORMAT = 2
 # Of a client's samples: the rest is for training.
 CLIENT_VAL_SHARE = 0.1
 CLIENT_TEST_SHARE = 0.1
@@ -49,7 +49,7 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
     wanted = _fingerprint(device_file)
     known = _read_stamp(stamp)
     names = [device["name"] for device in device_file["devices"]]
-    if known.get("fingerprint") == wanted and all((target / name / SHARD).is_file() for name in names):
+    if known.get("fingerprint") == wanted and _digests(target, names) == known["files"]:
         return RenderResult(False, known["labels"])
 
     shards, labels = _shards(device_file)
@@ -60,7 +60,8 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
         (folder / CONFIG).write_text(config, encoding="utf-8")
         (folder / SHARD).write_bytes(_npz(shards[device["name"]]))
     # Last: a half-written folder has no stamp and is written again.
-    stamp.write_text(json.dumps({"fingerprint": wanted, "labels": labels}) + "\n", encoding="utf-8")
+    told = {"fingerprint": wanted, "labels": labels, "files": _digests(target, names)}
+    stamp.write_text(json.dumps(told) + "\n", encoding="utf-8")
     return RenderResult(True, labels)
 
 
@@ -82,7 +83,9 @@ def _shards(device_file: Mapping[str, Any]) -> tuple[dict[str, dict[str, Samples
     data, clients = device_file["data"], device_file["clients"]
     samples = load_samples(data["dataset"])
     order = np.random.default_rng([data["seed"], 0]).permutation(len(samples.y))
-    held_out = round(len(order) * data["test_fraction"])
+    if not 0 < data["test_fraction"] < 1:
+        raise ValueError(f"test_fraction must be between 0 and 1, not {data['test_fraction']}")
+    held_out = max(1, round(len(order) * data["test_fraction"]))
     test, rest = samples.take(order[:held_out]), samples.take(order[held_out:])
     parts = split_labels(rest.y, len(clients), data["split"], data["alpha"], data["seed"])
     shards: dict[str, dict[str, Samples]] = {device_file["course"]["server"]: {"test": test}}
@@ -125,6 +128,15 @@ def _fingerprint(device_file: Mapping[str, Any]) -> str:
         "devices": devices,
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _digests(folder: Path, devices: list[str]) -> dict[str, str | None]:
+    """SHA-256 of every device's files by name; None for a file that is not there."""
+    found: dict[str, str | None] = {}
+    for name in (f"{device}/{file}" for device in devices for file in (CONFIG, SHARD)):
+        path = folder / name
+        found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    return found
 
 
 def _read_stamp(path: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,8 +23,10 @@ def split_labels(labels: npt.NDArray[np.int64], clients: int, split: str, alpha:
     small alpha) the largest clients give up samples.
 
     Raises:
-        ValueError: there are fewer than ten samples per client, or the split is not known.
+        ValueError: there are fewer than ten samples per client, the split is not known, or alpha is not above 0.
     """
+    if not 0 < alpha < math.inf:
+        raise ValueError(f"alpha must be above 0 and finite, not {alpha}: small is uneven, 100 is nearly even")
     if clients * MIN_SAMPLES > len(labels):
         raise ValueError(
             f"{len(labels)} samples are too few for {clients} clients: each needs {MIN_SAMPLES}, "

@@ -1,4 +1,8 @@
-"""The launcher: gate, engine, and a record of how it ended."""
+"""The launcher: gate, engine, and a record of how it ended.
+
+Exit codes: 0 the course was finished, 1 it failed, 2 the engine or the configuration is not supported, 130 SIGINT,
+143 SIGTERM. ``exit.json`` in the folder ``--out`` tells the same with the reason, whatever the ending.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +35,12 @@ def run_light(config: Path) -> None:
 ENGINES: dict[str, Callable[[Path], None]] = {"light": run_light}
 
 
+def _engine(name: str) -> Callable[[Path], None]:
+    if name not in ENGINES:
+        raise UnsupportedError(f"engine {name}: this image has only {', '.join(sorted(ENGINES))}")
+    return ENGINES[name]
+
+
 class Terminated(BaseException):
     """SIGTERM arrived. Not an Exception, so that no engine swallows it."""
 
@@ -42,7 +52,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run one participant; exit codes are those of :mod:`.errors`, 0 when the course was finished."""
     parser = argparse.ArgumentParser(prog="participant", description="Take part in one FederatedScope course.")
-    parser.add_argument("--engine", required=True, choices=sorted(ENGINES))
+    parser.add_argument("--engine", required=True, help=f"one of: {', '.join(sorted(ENGINES))}")
     parser.add_argument("--config", required=True, type=Path, help="FederatedScope YAML of this participant")
     parser.add_argument("--gate", required=True, type=Path, help="folder in which the file `open` will appear")
     parser.add_argument("--out", required=True, type=Path, help="folder for exit.json")
@@ -58,8 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
         "gate_opened": None,
     }
     try:
+        engine = _engine(options.engine)
         record["gate_opened"] = wait_for_gate(options.gate)
-        ENGINES[options.engine](options.config)
+        engine(options.config)
     except Terminated:
         record.update(exit_code=EXIT_TERMINATED, signal="SIGTERM", error="ended by SIGTERM")
     except KeyboardInterrupt:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..errors import ParticipantError
 from .client import Client
-from .logs import RunLog
+from .logs import RunLog, logger
 from .server import Server
 from .settings import load_settings
 from .shards import load_shard
@@ -28,5 +29,8 @@ def run(config: Path) -> None:
         shard = load_shard(settings.data_file)
         participant = Server(settings, shard, log) if settings.role == "server" else Client(settings, shard, log)
         participant.run()
+    except ParticipantError as error:
+        logger.error(str(error))  # the course is followed by its log file: the reason must be in it
+        raise
     finally:
         log.close()

@@ -52,7 +52,7 @@ class Client:
         self._transport.send(join, first_contact=True)
         try:
             while True:
-                message = self._transport.receive()
+                message = self._transport.wait(lambda: f"Client #{self._id}: waiting for the server")
                 if message.msg_type == "finish":
                     self._on_finish(message)
                     return
@@ -96,7 +96,7 @@ class Client:
 
     def _on_finish(self, message: Message) -> None:
         logger.info(f"================= client {self._id} received finish message =================")
-        self._log.finished(self._id, self._state + 1)
+        self._log.finished(self._id, self._trainer.model, self._transport.sent_bytes, self._transport.received_bytes)
 
     def _on_nothing(self, message: Message) -> None:
         """Addresses of other clients and the early end of training ask nothing of a plain FedAvg client."""

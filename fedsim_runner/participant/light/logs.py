@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from .models import Model
 from .results import rounded
 from .settings import Settings
 
@@ -50,12 +51,22 @@ class RunLog:
             self._append("eval_results.log", line)
         self._append("eval_results.raw", line)
 
-    def finished(self, participant: int, rounds: int) -> None:
-        """Write the system metrics; FederatedScope reports time since construction, waiting included."""
+    def finished(self, participant: int, model: Model, sent_bytes: int, received_bytes: int) -> None:
+        """Write the system metrics under FederatedScope's names; the time counts from construction, as there.
+
+        Bytes are those of messages (FederatedScope leaves 0 in a distributed course); operations are not counted.
+        """
         metrics = {
             "id": participant,
             "fl_end_time_minutes": (time.time() - self._started) / 60,
-            "total_rounds": rounds,
+            "total_model_size": sum(parameter.size for parameter in model.parameters.values()),
+            "total_flops": 0,
+            "total_upload_bytes": sent_bytes,
+            "total_download_bytes": received_bytes,
+            "global_convergence_round": 0,
+            "local_convergence_round": 0,
+            "global_convergence_time_minutes": 0,
+            "local_convergence_time_minutes": 0,
         }
         logger.info(f"In worker #{participant}, the system-related metrics are: {rounded(metrics)}")
         with (self._folder / "system_metrics.log").open("a", encoding="utf-8") as stream:

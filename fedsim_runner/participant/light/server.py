@@ -58,7 +58,9 @@ class Server:
         informed: set[int] = set()
         wanted = self._settings.client_num
         while len(joined) < wanted or (self._settings.join_in_info and len(informed) < wanted):
-            message = self._transport.receive()
+            message = self._transport.wait(
+                lambda: f"Server: waiting for clients: {len(joined)} of {wanted} have joined: {', '.join(joined)}"
+            )
             if message.msg_type == "join_in":
                 address = _address(message)
                 if address in joined:
@@ -149,7 +151,8 @@ class Server:
     def _finish(self) -> None:
         logger.info("Server: Final evaluation is finished! Starting merging results.")
         self._log.results(formatted("Server #", "Final", self._best.results))
-        self._log.finished(SERVER, self._settings.total_rounds)
+        transport = self._transport
+        self._log.finished(SERVER, self._trainer.model, transport.sent_bytes, transport.received_bytes)
         parameters = {name: value.tolist() for name, value in self._trainer.model.parameters.items()}
         self._send("finish", self._transport.peers, self._settings.total_rounds, parameters)
 
@@ -157,7 +160,9 @@ class Server:
         """One message of ``kind`` from each of ``clients`` for this round."""
         missing, answers = set(clients), []
         while missing:
-            message = self._transport.receive()
+            message = self._transport.wait(
+                lambda: f"Server: waiting for {kind} of " + self._transport.names(sorted(missing))
+            )
             if message.msg_type == kind and message.state == state and message.sender in missing:
                 missing.remove(message.sender)
                 answers.append(message)

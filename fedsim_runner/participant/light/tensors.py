@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import math
 import pickle
 import struct
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,8 +54,8 @@ def decode_parameter(value: Any) -> Array:
             loaded = loads(base64.b64decode(value, validate=True))
         except binascii.Error as error:
             raise TensorError(f"a parameter is not base64: {error}") from error
-        if not isinstance(loaded, np.ndarray):
-            raise TensorError(f"a parameter is a {type(loaded).__name__}, not a tensor")
+        if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiub":
+            raise TensorError(f"a parameter is a {type(loaded).__name__}, not a tensor of numbers")
         return loaded
     try:
         return np.asarray(value, dtype=np.float32)
@@ -93,8 +94,28 @@ def loads(data: bytes) -> Any:
 
 
 class _StorageType:
+    __slots__ = ("dtype",)
+
     def __init__(self, name: str) -> None:
         self.dtype = np.dtype(_STORAGE_DTYPES[name])
+
+    def __setstate__(self, state: Any) -> None:
+        raise TensorError("a pickle sets the state of something that has none: refused")
+
+
+class _Constructor:
+    """A function that a pickle may call. A bare function would let it set attributes of ours (opcode BUILD)."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        raise TensorError("a pickle sets the state of something that has none: refused")
 
 
 class _Unpickler(pickle.Unpickler):
@@ -145,6 +166,9 @@ def _rebuild_tensor(storage: Array, offset: int, size: Any, stride: Any, *_: Any
     strides = tuple(int(n) for n in stride)
     if not isinstance(storage, np.ndarray) or offset < 0 or any(n < 0 for n in shape + strides):
         raise TensorError("a tensor's shape makes no sense")
+    # More elements than are stored means repeated ones: a few bytes could ask for all of our memory.
+    if math.prod(shape) > storage.size:
+        raise TensorError("a tensor is larger than its storage")
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if all(shape) and last >= storage.size:
         raise TensorError("a tensor reaches beyond its storage")
@@ -159,13 +183,13 @@ def _from_numpy(array: Array) -> Array:
 
 
 _CONSTRUCTORS: dict[tuple[str, str], Any] = {
-    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-    ("torch.storage", "_load_from_bytes"): _load_from_bytes,
+    ("torch._utils", "_rebuild_tensor_v2"): _Constructor(_rebuild_tensor),
+    ("torch.storage", "_load_from_bytes"): _Constructor(_load_from_bytes),
     ("collections", "OrderedDict"): OrderedDict,
-    ("torch", "from_numpy"): _from_numpy,
-    ("numpy", "frombuffer"): np.frombuffer,
-    ("numpy", "reshape"): np.reshape,
-    ("numpy", "copy"): np.copy,
+    ("torch", "from_numpy"): _Constructor(_from_numpy),
+    ("numpy", "frombuffer"): _Constructor(np.frombuffer),
+    ("numpy", "reshape"): _Constructor(np.reshape),
+    ("numpy", "copy"): _Constructor(np.copy),
 }
 
 

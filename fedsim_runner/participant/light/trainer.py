@@ -39,6 +39,12 @@ class Trainer:
     """Trains and evaluates one model on one shard."""
 
     def __init__(self, settings: Settings, shard: Shard) -> None:
+        for name, split in shard.items():
+            if len(split.y) and not 0 <= split.y.min() <= split.y.max() < settings.classes:
+                raise ParticipantError(
+                    f"{name}: labels go from {split.y.min()} to {split.y.max()}, "
+                    f"model.out_channels is {settings.classes}"
+                )
         self._settings = settings
         self._shard = shard
         self.model = build_model(settings, shard)

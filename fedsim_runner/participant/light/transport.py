@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -18,6 +21,10 @@ from .wire import Message
 SEND_DEADLINE_S = 900.0
 # A peer that refuses connections after it has once answered is given this long to come back.
 RETRY_S = 20.0
+# How long a client waits for a server that does not listen yet.
+JOIN_DEADLINE_S = 300.0
+# Waiting for a peer is said once; not more often, as the supervisor takes each line for news of life.
+WAIT_NOTE_S = 30.0
 INBOX_THREADS = 4
 OUTBOX_THREADS = 8
 # FederatedScope's default for what a participant accepts (distribute.grpc_max_receive_message_length).
@@ -31,11 +38,20 @@ _CHANNEL_OPTIONS = [
 ]
 
 
+@dataclass(frozen=True)
+class _Arrived:
+    content: Message
+    size: int
+
+
 class Transport:
     """Receives on one address and sends to peers by their id."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._inbox: queue.SimpleQueue[Message | Exception] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Arrived] = queue.SimpleQueue()
+        self._counting = threading.Lock()
+        self.sent_bytes = 0  # of messages, without what gRPC and TCP add
+        self.received_bytes = 0
         self._channels: dict[int, grpc.Channel] = {}
         self._addresses: dict[int, str] = {}
         self._senders: ThreadPoolExecutor | None = None
@@ -59,21 +75,33 @@ class Transport:
         """Ids of all known peers, in the order in which they became known."""
         return list(self._addresses)
 
+    def names(self, peers: Sequence[int]) -> str:
+        """Peers with their addresses, for messages to people."""
+        return ", ".join(f"client #{peer} ({self._addresses[peer]})" for peer in peers)
+
     def add_peer(self, peer: int, address: str) -> None:
         """Make a peer's address known."""
         self._addresses[peer] = address
         self._channels[peer] = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
 
-    def receive(self) -> Message:
-        """The next message; blocks without using the CPU.
+    def receive(self, timeout_s: float | None = None) -> Message | None:
+        """The next message; None after ``timeout_s`` seconds without one. Waiting uses no CPU."""
+        try:
+            message = self._inbox.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        with self._counting:
+            self.received_bytes += message.size
+        return message.content
 
-        Raises:
-            ParticipantError: a peer sent something that is no message.
-        """
-        item = self._inbox.get()
-        if isinstance(item, Exception):
-            raise ParticipantError(str(item))
-        return item
+    def wait(self, note: Callable[[], str]) -> Message:
+        """The next message, however long it takes; what is waited for is logged once."""
+        message = self.receive(WAIT_NOTE_S)
+        if message is None:
+            logger.info(note())
+            while message is None:
+                message = self.receive()
+        return message
 
     def send(self, message: Message, first_contact: bool = False) -> None:
         """Send to every receiver of the message, to several at once, and wait until all have it.
@@ -108,7 +136,9 @@ class Transport:
         warned = False
         while True:
             try:
-                call(data, timeout=SEND_DEADLINE_S, wait_for_ready=first_contact)
+                call(data, timeout=JOIN_DEADLINE_S if first_contact else SEND_DEADLINE_S, wait_for_ready=first_contact)
+                with self._counting:
+                    self.sent_bytes += len(data)
                 return
             except grpc.RpcError as error:
                 code = error.code()
@@ -126,7 +156,7 @@ class Transport:
 class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Takes messages off the wire into the inbox."""
 
-    def __init__(self, inbox: queue.SimpleQueue[Message | Exception]) -> None:
+    def __init__(self, inbox: queue.SimpleQueue[_Arrived]) -> None:
         self._inbox = inbox
         self._method = grpc.unary_unary_rpc_method_handler(self._take)
 
@@ -135,7 +165,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def _take(self, data: bytes, context: Any) -> bytes:
         try:
-            self._inbox.put(wire.decode(data))
+            self._inbox.put(_Arrived(wire.decode(data), len(data)))
         except ValueError as error:
             logger.warning(f"a message from {context.peer()} is dropped: {error}")
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a FederatedScope message")
