@@ -57,6 +57,8 @@ def decode_parameter(value: Any) -> Array:
         if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiub":
             raise TensorError(f"a parameter is a {type(loaded).__name__}, not a tensor of numbers")
         return loaded
+    if not isinstance(value, list | float | int):  # numpy would take None for not-a-number
+        raise TensorError(f"a parameter is a {type(value).__name__}, not a list of numbers")
     try:
         return np.asarray(value, dtype=np.float32)
     except (TypeError, ValueError) as error:

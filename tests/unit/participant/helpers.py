@@ -1,0 +1,128 @@
+"""Courses of real processes on the loopback."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+REPOSITORY = Path(__file__).parents[3]
+LOOPBACK = "127.0.0.1"
+
+CONFIG: dict[str, Any] = {
+    "seed": 7,
+    "federate": {"mode": "distributed", "method": "FedAvg", "total_round_num": 10, "make_global_eval": True},
+    "model": {"type": "lr", "out_channels": 10, "task": "classification"},
+    "criterion": {"type": "CrossEntropyLoss"},
+    "dataloader": {"batch_size": 32},
+    "train": {"batch_or_epoch": "epoch", "local_update_steps": 4, "optimizer": {"lr": 0.1}},
+    "eval": {"freq": 1, "metrics": ["acc", "correct"], "best_res_update_round_wise_key": "test_loss"},
+    "distribute": {"use": True, "data_idx": -1},
+    "data": {"type": "file"},
+}
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` upon ``base``."""
+    result = copy.deepcopy(dict(base))
+    for key, value in over.items():
+        result[key] = merged(result[key], value) if isinstance(value, Mapping) and key in result else value
+    return result
+
+
+def free_ports(count: int) -> list[int]:
+    """Different free ports of the loopback."""
+    holders = [socket.socket() for _ in range(count)]
+    for holder in holders:
+        holder.bind((LOOPBACK, 0))
+    ports = [holder.getsockname()[1] for holder in holders]
+    for holder in holders:
+        holder.close()
+    return ports
+
+
+def write_digits(path: Path, part: int, parts: int, splits: tuple[str, ...]) -> None:
+    """Every ``parts``-th digit as a shard, from ``part`` on."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    x, y = (digits.data[part::parts] / 16).astype(np.float32), digits.target[part::parts].astype(np.int64)
+    cuts = {"train": slice(0, -60), "val": slice(-60, -30), "test": slice(-30, None)}
+    arrays = {f"{name}_{key}": array[cuts[name]] for name in splits for key, array in (("x", x), ("y", y))}
+    np.savez(path, **arrays)
+
+
+class Course:
+    """One server and ``clients`` clients, ready to be started."""
+
+    def __init__(self, folder: Path, clients: int = 3, config: Mapping[str, Any] | None = None) -> None:
+        self.folder = folder
+        self.gate = folder / "gate"
+        self.gate.mkdir(parents=True)
+        self.names = ["server", *(f"client-{number}" for number in range(1, clients + 1))]
+        self.ports = dict(zip(self.names, free_ports(clients + 1), strict=True))
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        for number, name in enumerate(self.names):
+            own = folder / name
+            own.mkdir()
+            write_digits(own / "shard.npz", number, clients + 1, ("train", "val", "test") if number else ("test",))
+            tree = merged(merged(CONFIG, {"federate": {"client_num": clients}}), config or {})
+            distribute = {"role": "client" if number else "server", "server_host": LOOPBACK}
+            distribute |= {"server_port": self.ports["server"]}
+            if number:
+                distribute |= {"client_host": LOOPBACK, "client_port": self.ports[name]}
+            over = {"distribute": distribute, "data": {"file_path": str(own / "shard.npz")}}
+            tree = merged(tree, over | {"outdir": str(own), "expname": "course"})
+            (own / "config.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+
+    def start(self, *names: str) -> None:
+        """Start these participants, or all."""
+        for name in names or self.names:
+            with (self.folder / name / "console.log").open("wb") as console:
+                self.processes[name] = subprocess.Popen(
+                    command(self.folder / name, self.gate), cwd=REPOSITORY, stderr=console, env=environment()
+                )
+
+    def open_gate(self) -> None:
+        """Let them go."""
+        (self.gate / "open").write_text('{"open_at": null}', encoding="utf-8")
+
+    def wait(self, name: str, timeout: float = 60) -> int:
+        """A participant's exit code."""
+        return self.processes[name].wait(timeout)
+
+    def log(self, name: str, file: str = "exp_print.log") -> str:
+        """One of a participant's log files; empty if it is not there."""
+        path = self.folder / name / "course" / file
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def record(self, name: str) -> dict[str, Any]:
+        """A participant's exit.json."""
+        return dict(json.loads((self.folder / name / "exit.json").read_text(encoding="utf-8")))
+
+    def end(self) -> None:
+        """No process is left."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+def command(own: Path, gate: Path, engine: str = "light") -> list[str]:
+    """As the container starts a participant, without the container."""
+    launcher = [sys.executable, "-m", "fedsim_runner.participant", "--engine", engine]
+    return [*launcher, "--config", str(own / "config.yaml"), "--gate", str(gate), "--out", str(own)]
+
+
+def environment() -> dict[str, str]:
+    """One thread, as in a device."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

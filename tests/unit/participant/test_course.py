@@ -1,0 +1,184 @@
+"""Whole courses of the light engine: real processes, real gRPC, real data."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.agent import loglines
+from tests.unit.participant.helpers import Course
+
+MakeCourse = Callable[..., Course]
+PREFIX = re.compile(r"^\d{4}-\d\d-\d\d [\d:]{8},\d{3} \(\w+:\d+\) [A-Z]+: .*$")
+
+
+def accuracy(course: Course, round_number: int) -> float:
+    """The server's test accuracy after a round."""
+    for line in course.log("server").splitlines():
+        parsed = loglines.parse(line)
+        if parsed and parsed.kind == "result" and parsed.role == "server" and parsed.number == round_number:
+            results = parsed.results or {}
+            return (results.get("weighted_avg") or results["raw"])["test_acc"]
+    raise AssertionError(f"no evaluation of round {round_number}")
+
+
+def run(course: Course) -> None:
+    course.start()
+    course.open_gate()
+    for name in course.names:
+        assert course.wait(name) == 0, (course.folder / name / "console.log").read_text(encoding="utf-8")
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_digits_with_lr(make_course: MakeCourse) -> None:
+    course = make_course()
+    run(course)
+    assert accuracy(course, 10) > 0.85
+    server = course.log("server")
+    assert all(PREFIX.match(line) for line in server.splitlines())
+    kinds = [parsed.kind for line in server.splitlines() if (parsed := loglines.parse(line))]
+    assert kinds[0] == "ready"
+    assert kinds.count("round") == 10
+    assert kinds.count("evaluating") == 9
+    assert (kinds.count("training_finished"), kinds.count("done")) == (1, 1)
+    assert f"Server: Listen to 127.0.0.1:{course.ports['server']}..." in server
+    assert len(course.log("server", "eval_results.log").splitlines()) == 11
+    assert course.log("server", "config.yaml")
+    ids = set()
+    for name in course.names[1:]:
+        log = course.log(name)
+        match = re.search(r"Client \(address 127\.0\.0\.1:(\d+)\) is assigned with #(\d+)\.", log)
+        assert match and int(match.group(1)) == course.ports[name]
+        ids.add(int(match.group(2)))
+        assert log.count("received finish message") == 1
+        assert len(course.log(name, "system_metrics.log").splitlines()) == 1
+        assert course.log(name, "eval_results.raw").count("train_acc") >= 10
+    assert ids == {1, 2, 3}
+    metrics = json.loads(course.log("server", "system_metrics.log"))
+    assert metrics["total_model_size"] == 650
+    assert metrics["total_upload_bytes"] > 0
+    record = course.record("server")
+    assert (record["exit_code"], record["signal"], record["error"]) == (0, None, None)
+    assert record["started"] <= record["gate_opened"] <= record["ended"]
+    assert record["memory_peak_bytes"] < 80 * 2**20
+
+
+def test_clients_evaluate_and_are_sampled(make_course: MakeCourse) -> None:
+    federate = {"make_global_eval": False, "sample_client_num": 2, "join_in_info": ["num_sample"]}
+    course = make_course(config={"federate": federate, "early_stop": {"patience": 0}})
+    run(course)
+    assert accuracy(course, 9) > 0.8  # FederatedScope's number of the tenth evaluation by clients
+    assert "Server: Client #3 has joined in !" in course.log("server")
+    assert "Results_weighted_avg" in course.log("server", "eval_results.log")
+
+
+def test_mlp(make_course: MakeCourse) -> None:
+    course = make_course(
+        config={
+            "model": {"type": "mlp", "hidden": 32, "dropout": 0.0},
+            "dataloader": {"drop_last": True},
+            "federate": {"total_round_num": 6},
+        }
+    )
+    run(course)
+    assert accuracy(course, 6) > 0.85
+
+
+def test_early_stop(make_course: MakeCourse) -> None:
+    course = make_course(
+        config={
+            "federate": {"make_global_eval": False},
+            # An improvement of 100 in the loss never comes: stops after two evaluations without one.
+            "early_stop": {"patience": 2, "delta": 100.0},
+        }
+    )
+    run(course)
+    assert course.log("server").count("Starting evaluation") == 3
+    assert "Server: Final evaluation is finished!" in course.log("server")
+
+
+def test_same_seed_same_results(make_course: MakeCourse) -> None:
+    courses = [make_course(clients=1, config={"federate": {"total_round_num": 3}}) for _ in range(2)]
+    for course in courses:
+        run(course)
+    assert courses[0].log("server", "eval_results.log") == courses[1].log("server", "eval_results.log")
+
+
+def test_clients_before_the_server_and_no_cpu_while_waiting(make_course: MakeCourse) -> None:
+    course = make_course(clients=1)
+    course.start("client-1")
+    course.open_gate()
+    wait_for(lambda: "Listen to" in course.log("client-1"))
+    time.sleep(1)
+    stat = Path(f"/proc/{course.processes['client-1'].pid}/stat")
+
+    def ticks() -> int:
+        fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    before = ticks()
+    time.sleep(3)
+    assert (ticks() - before) / os.sysconf("SC_CLK_TCK") < 0.15
+    course.start("server")
+    assert [course.wait(name) for name in course.names] == [0, 0]
+
+
+@pytest.mark.parametrize("phase", ["gate", "joining", "waiting"])
+def test_sigterm(make_course: MakeCourse, phase: str) -> None:
+    course = make_course(clients=2)
+    name = "server" if phase == "waiting" else "client-1"
+    course.start(name)
+    if phase == "gate":
+        time.sleep(1)
+    else:
+        course.open_gate()
+        wait_for(lambda: "Listen to" in course.log(name))
+    began = time.monotonic()
+    course.processes[name].terminate()
+    assert course.wait(name, 10) == 143
+    assert time.monotonic() - began < 4
+    record = course.record(name)
+    assert (record["exit_code"], record["signal"]) == (143, "SIGTERM")
+    assert (record["gate_opened"] is None) == (phase == "gate")
+
+
+def test_a_client_that_is_gone_is_named(make_course: MakeCourse) -> None:
+    course = make_course(clients=2, config={"federate": {"total_round_num": 100_000}, "eval": {"freq": 100_000}})
+    course.start()
+    course.open_gate()
+    wait_for(lambda: "Starting a new training round" in course.log("server"))
+    # The first holds the round up while the second, which has answered, goes: the next round cannot be sent to it.
+    course.processes["client-1"].send_signal(signal.SIGSTOP)
+    time.sleep(1)
+    course.processes["client-2"].kill()
+    course.wait("client-2")
+    course.processes["client-1"].send_signal(signal.SIGCONT)
+    assert course.wait("server", 60) == 1
+    assert f"(127.0.0.1:{course.ports['client-2']}) failed" in course.record("server")["error"]
+    assert "does not answer, trying again" in course.log("server")
+
+
+def test_taken_port(make_course: MakeCourse) -> None:
+    course = make_course(clients=1)
+    course.start("server")
+    course.open_gate()
+    wait_for(lambda: "Listen to" in course.log("server"))
+    course.processes["second"] = course.processes.pop("server")
+    (course.folder / "server" / "course").rename(course.folder / "server" / "first")
+    course.start("server")
+    assert course.wait("server") == 1
+    assert "cannot listen on 127.0.0.1:" in course.record("server")["error"]
+    assert "cannot listen on" in course.log("server")

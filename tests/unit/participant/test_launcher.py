@@ -1,0 +1,53 @@
+"""The launcher: gate, endings, exit.json."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fedsim_runner.participant.gate import wait_for_gate
+from tests.unit.participant.helpers import REPOSITORY, command, environment
+
+
+def launch(own: Path, text: str, engine: str = "light") -> tuple[int, str, dict[str, object]]:
+    """Exit code, standard error and exit.json of a participant with this configuration."""
+    (own / "open").write_text('{"open_at": null}', encoding="utf-8")
+    (own / "config.yaml").write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        command(own, own, engine), cwd=REPOSITORY, env=environment(), capture_output=True, text=True, timeout=30
+    )
+    return done.returncode, done.stderr, json.loads((own / "exit.json").read_text(encoding="utf-8"))
+
+
+def test_unsupported_engine(tmp_path: Path) -> None:
+    code, said, record = launch(tmp_path, "", "federatedscope")
+    assert (code, record["exit_code"]) == (2, 2)
+    assert said == "participant: unsupported: engine federatedscope: this image has only light\n"
+
+
+def test_unsupported_config_names_all_at_once(tmp_path: Path) -> None:
+    code, said, record = launch(tmp_path, yaml.safe_dump({"asyn": {"use": True}, "model": {"type": "convnet2"}}))
+    assert code == 2
+    assert said.count("\n") == 1
+    assert said.startswith("participant: unsupported: ")
+    for part in ("asyn.use", "convnet2", "MSELoss"):
+        assert part in str(record["error"])
+
+
+@pytest.mark.parametrize(("text", "told"), [("{", "cannot be read"), ("- 1", "got list")])
+def test_broken_config(tmp_path: Path, text: str, told: str) -> None:
+    code, said, record = launch(tmp_path, text)
+    assert code == 1
+    assert told in str(record["error"])
+    assert "Traceback" not in said
+
+
+def test_waits_for_the_time_the_gate_names(tmp_path: Path) -> None:
+    open_at = time.time() + 0.7
+    (tmp_path / "open").write_text(json.dumps({"open_at": open_at}), encoding="utf-8")
+    assert open_at <= wait_for_gate(tmp_path) < open_at + 0.3
