@@ -38,9 +38,11 @@ def exec_(
         if item["State"] != "running":
             raise FedsimError(f"device {device} does not run (its container is {item['State']})", Exit.SPEC)
         docker = shutil.which("docker")
-        if docker is not None and sys.stdin.isatty() and sys.stdout.isatty():
+        if docker is not None:
+            terminal = "-it" if sys.stdin.isatty() and sys.stdout.isatty() else "-i"
             sys.stdout.flush()
-            os.execv(docker, ["docker", "exec", "-it", item["Id"], *words])
+            os.execv(docker, ["docker", "exec", terminal, item["Id"], *words])
+        # Without the docker program: no terminal and no standard input.
         created = engine.client.api.exec_create(item["Id"], words)
         for output, errors in engine.client.api.exec_start(created["Id"], stream=True, demux=True):
             if output:

@@ -162,7 +162,8 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
         for name, entry in (report.get("devices") or {}).items():
             answer["devices"].setdefault(name, {"state": entry.get("state"), "exit_code": entry.get("exit_code")})
     if answer["state"] is None and known.entry is not None:
-        answer["state"] = known.entry.state if known.entry.alive else f"{known.entry.state} (control node is gone)"
+        gone = known.entry.state == "running" and not known.entry.alive
+        answer["state"] = "cut short: its control node is gone" if gone else known.entry.state
     if not engine_known and known.entry is None and not report:
         raise FedsimError(
             f"no run {run} is known here or on the lab host (fedsim-provision status lists all)", Exit.SPEC

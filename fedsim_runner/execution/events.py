@@ -66,7 +66,8 @@ class EventReader:
         kind = event.get("event")
         data = event.get("event_data") or {}
         if kind == "playbook_on_play_start":
-            self.stage = str(data.get("name") or data.get("play") or "")
+            # Plays are named like sentences, stages are not.
+            self.stage = str(data.get("name") or data.get("play") or "").lower()
             self._listener.stage(self.stage)
         elif kind == "playbook_on_stats":
             self.processed = set(data.get("processed") or {})
