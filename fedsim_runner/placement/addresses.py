@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Iterable
 
@@ -14,8 +15,11 @@ UNUSABLE = 3
 LARGEST_PREFIX = 24
 
 
-def free_subnet(devices: int, in_use: Iterable[str]) -> ipaddress.IPv4Network:
-    """First free subnet of the testbed range that holds ``devices`` addresses, a /24 or larger.
+def free_subnet(devices: int, in_use: Iterable[str], run: str) -> ipaddress.IPv4Network:
+    """A free subnet of the testbed range that holds ``devices`` addresses, a /24 or larger.
+
+    The search starts at a place that the run's name decides: two runs that are planned at the same moment, by users or
+    control nodes that know nothing of each other, seldom choose the same one, and the same run always does.
 
     Raises:
         PlacementError: no such subnet is free.
@@ -28,7 +32,9 @@ def free_subnet(devices: int, in_use: Iterable[str]) -> ipaddress.IPv4Network:
         for network in (ipaddress.IPv4Network(text, strict=False) for text in in_use)
         if network.overlaps(TESTBED_RANGE) and network.prefixlen > 0
     ]
-    for candidate in TESTBED_RANGE.subnets(new_prefix=prefix):
+    candidates = list(TESTBED_RANGE.subnets(new_prefix=prefix))
+    first = int.from_bytes(hashlib.sha256(run.encode()).digest()[:8], "big") % len(candidates)
+    for candidate in candidates[first:] + candidates[:first]:
         if not any(candidate.overlaps(network) for network in taken):
             return candidate
     raise PlacementError(

@@ -35,7 +35,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     assigned = _assign(experiment.devices, ordered_hosts)
     factor = _cpu_factor(experiment, ordered_hosts, assigned)
     in_use = {network for host in ordered_hosts for network in host.networks}
-    subnet = free_subnet(len(experiment.devices), in_use)
+    subnet = free_subnet(len(experiment.devices), in_use, run)
     by_name = {host.name: host for host in ordered_hosts}
     gpus_left = {host.name: host.gpus for host in ordered_hosts}
 

@@ -49,33 +49,42 @@ def test_devices_spread_over_lab_hosts() -> None:
 
 def test_server_first_then_clients_in_order_with_their_addresses() -> None:
     plan = make_plan(experiment(clients=2), [lab_host()], "study")
+    base = ipaddress.IPv4Network(plan.subnet).network_address
     assert [(item.device.name, item.index, item.address) for item in plan.placed] == [
-        ("server", 0, "198.18.0.2"),
-        ("phone-1", 1, "198.18.0.3"),
-        ("phone-2", 2, "198.18.0.4"),
+        ("server", 0, str(base + 2)),
+        ("phone-1", 1, str(base + 3)),
+        ("phone-2", 2, str(base + 4)),
     ]
-    assert plan.gateway == "198.18.0.1"
+    assert plan.gateway == str(base + 1)
 
 
 def test_the_subnet_avoids_what_any_lab_host_uses() -> None:
-    hosts = [lab_host("a", networks=("198.18.0.0/24", "0.0.0.0/0")), lab_host("b", networks=("198.18.1.0/25",))]
-    assert make_plan(experiment(), hosts, "study").subnet == "198.18.2.0/24"
+    hosts = [lab_host("a", networks=("198.18.0.0/16", "0.0.0.0/0")), lab_host("b", networks=("198.19.0.0/17",))]
+    for run in ("one", "two", "three", "four"):
+        assert ipaddress.IPv4Network("198.19.128.0/17").supernet_of(
+            ipaddress.IPv4Network(make_plan(experiment(), hosts, run).subnet)
+        )
+
+
+def test_runs_planned_at_the_same_moment_choose_different_subnets() -> None:
+    subnets = {make_plan(experiment(), [lab_host()], f"run-{n}").subnet for n in range(20)}
+    assert len(subnets) > 15
 
 
 @pytest.mark.parametrize(("devices", "prefix"), [(1, 24), (253, 24), (254, 23), (2000, 21)])
 def test_the_subnet_holds_all_devices(devices: int, prefix: int) -> None:
-    subnet = free_subnet(devices, [])
+    subnet = free_subnet(devices, [], "study")
     assert subnet.prefixlen == prefix
     assert subnet.num_addresses >= devices + 3
 
 
 def test_a_full_range_is_an_error_that_names_the_way_out() -> None:
     with pytest.raises(PlacementError, match="fedsim-provision down"):
-        free_subnet(5, ["198.18.0.0/16", "198.19.0.0/16"])
+        free_subnet(5, ["198.18.0.0/16", "198.19.0.0/16"], "study")
 
 
 def test_the_testbed_range_is_the_one_set_aside_for_testing() -> None:
-    assert free_subnet(1, []).subnet_of(ipaddress.IPv4Network("198.18.0.0/15"))
+    assert free_subnet(1, [], "study").subnet_of(ipaddress.IPv4Network("198.18.0.0/15"))
 
 
 def test_cpus_below_the_engines_minimum_are_refused_by_name() -> None:
