@@ -266,7 +266,7 @@ class Agent:
             return
         self._note({"event": "link_reapplied", "device": name})
         running = {device for device, c in self._containers.items() if c.pid}
-        if self._open_at is not None and running <= self._shaped:
+        if self._open_at is not None and self._ended_at is None and running <= self._shaped:
             self._gate.open(self._open_at)
 
     def open_gate(self, open_at: float | None) -> dict[str, Any]:
