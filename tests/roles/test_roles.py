@@ -1,0 +1,66 @@
+"""Roles: their READMEs, their variables' names, and what preflight says."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+SPECS = sorted((REPOSITORY / "roles").glob("*/meta/argument_specs.yml"))
+
+
+def test_readmes_are_those_of_the_argument_specs() -> None:
+    generator = runpy.run_path(str(REPOSITORY / "tools" / "role_readmes.py"))
+    for path, text in generator["readmes"]().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path}: run python tools/role_readmes.py"
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.parent.parent.name)
+def test_variables_are_typed_prefixed_and_have_their_defaults(path: Path) -> None:
+    role = path.parent.parent
+    options = yaml.safe_load(path.read_text())["argument_specs"]["main"]["options"]
+    defaults_file = role / "defaults" / "main.yml"
+    defaults = yaml.safe_load(defaults_file.read_text()) if defaults_file.exists() else {}
+    for name, option in options.items():
+        assert name.startswith(f"{role.name}_")
+        assert option["type"]
+        assert option.get("required") or defaults[name] == option.get("default", defaults[name]), name
+    assert set(defaults) == {name for name, option in options.items() if not option.get("required")}
+
+
+def playbook(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "ansible-playbook"), f"playbooks/{name}", *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--limit", "devices"], "use -e fedsim_devices=PATTERN instead of --limit"),
+        (["-e", "fedsim_run=Not_A_Run"], "use lower case letters"),
+        (["-e", json.dumps({"fedsim_device_file": "/nowhere.json"})], "A device file is missing: /nowhere.json"),
+    ],
+)
+def test_preflight_names_the_fix(arguments: list[str], message: str) -> None:
+    done = playbook("up.yml", *arguments)
+    assert done.returncode != 0
+    assert message in " ".join(done.stdout.split())
+
+
+def test_destroy_of_a_run_that_never_was() -> None:
+    done = playbook("destroy.yml", "-e", "fedsim_run=never-was")
+    assert done.returncode == 0, done.stdout
+    assert "changed=0" in done.stdout
