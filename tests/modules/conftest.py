@@ -29,7 +29,8 @@ from ansible.module_utils.testing import patch_module_args
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 LIBRARY = REPOSITORY / "playbooks" / "library"
 SHARED = REPOSITORY / "playbooks" / "module_utils"
-TEST_IMAGE = "fedsim-test/busybox:1"
+# A tag of its own: test runs side by side must not take it from each other.
+TEST_IMAGE = f"fedsim-test/busybox:{os.getpid()}"
 TEST_LABEL = "org.fedsim.image"
 
 # Inside the image this answers for the participant's and the agent's Python: both are tested elsewhere.
@@ -73,7 +74,7 @@ def engine() -> Iterator[docker.DockerClient]:
 
 
 @pytest.fixture(scope="session")
-def image(engine: docker.DockerClient) -> str:
+def image(engine: docker.DockerClient) -> Iterator[str]:
     """A few hundred kilobytes of statically linked busybox, imported in no time."""
     busybox = shutil.which("busybox", path="/bin:/usr/bin")
     assert busybox, "apt-get install busybox-static: the module tests make their image from it"
@@ -92,7 +93,8 @@ def image(engine: docker.DockerClient) -> str:
     repository, tag = TEST_IMAGE.split(":")
     changes = [f"LABEL {TEST_LABEL}=test", "ENV PATH=/usr/bin:/bin"]
     engine.api.import_image_from_data(stream.getvalue(), repository=repository, tag=tag, changes=changes)
-    return TEST_IMAGE
+    yield TEST_IMAGE
+    engine.images.remove(TEST_IMAGE, force=True)
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
