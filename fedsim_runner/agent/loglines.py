@@ -8,7 +8,9 @@ from __future__ import annotations
 import ast
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 LineKind = Literal[
@@ -47,6 +49,24 @@ def message(line: str) -> str | None:
     """A log line's text behind FederatedScope's prefix; None if it is no log line (a traceback, a print)."""
     match = _PREFIX.match(clean(line))
     return match.group(5) if match else None
+
+
+def written_at(line: str) -> float | None:
+    """Unix seconds at which the participant wrote the line; None if it is no log line.
+
+    Log lines carry local time without a zone: participant and reader have the same one, all containers being on UTC.
+    """
+    match = _PREFIX.match(clean(line))
+    if match is None:
+        return None
+    moment = datetime.strptime(match.group(1), "%Y-%m-%d %H:%M:%S,%f")
+    return round(moment.timestamp(), 3)
+
+
+def stamped(events: Iterable[dict[str, Any]], line: str) -> list[dict[str, Any]]:
+    """Journal events that ``line`` caused, with its own time: logs are read twice a second, rounds may be shorter."""
+    moment = written_at(line)
+    return [event if moment is None else {"t": moment, **event} for event in events]
 
 
 def parse(line: str) -> LogLine | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from . import PROTOCOL, control, devicefile, isolation, links, netns, probe
+from . import PROTOCOL, control, devicefile, isolation, links, loglines, netns, probe
 from .docker_api import Docker, DockerError
 from .fleet import Container, Events, Fleet
 from .gate import Gate
@@ -327,7 +327,7 @@ class Agent:
     def _read_log(self, name: str) -> None:
         assert self._supervisor is not None
         for line in self._tails[name].lines():
-            self._note_all(self._supervisor.feed_line(name, line, time.monotonic()))
+            self._note_all(loglines.stamped(self._supervisor.feed_line(name, line, time.monotonic()), line))
 
     def _watch_over(self) -> None:
         supervisor = self._supervisor

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..agent.loglines import stamped
 from ..agent.samples import HEADER
 from ..agent.supervision import Outcome, Supervisor
 from ..content import PACKAGE_DIR
@@ -120,12 +121,12 @@ class Course:
                 self._sample()
             for one in self._participants:
                 for line in self._tails[one.name].lines():
-                    self._tell_all(supervisor.feed_line(one.name, line, now))
+                    self._tell_all(stamped(supervisor.feed_line(one.name, line, now), line))
                 code = self._children[one.name].poll()
                 if code is not None and one.name not in exited:
                     exited.add(one.name)
                     for line in self._tails[one.name].lines(last=True):
-                        self._tell_all(supervisor.feed_line(one.name, line, now))
+                        self._tell_all(stamped(supervisor.feed_line(one.name, line, now), line))
                     said = _last_lines(one.out / "console.log")
                     self._tell_all(supervisor.feed_exit(one.name, _shell_code(code), False, now, said))
             self._tell_all(supervisor.tick(now))
