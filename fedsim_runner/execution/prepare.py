@@ -166,12 +166,8 @@ def _without_own_network(host: LabHost, run: str | None) -> LabHost:
         return host
     subnet = ipaddress.IPv4Network(own)
     others = [network for network in host.networks if not ipaddress.IPv4Network(network).overlaps(subnet)]
-    first = int(TESTBED_RANGE.network_address)
-    if int(subnet.network_address) > first:
-        before = ipaddress.summarize_address_range(
-            ipaddress.IPv4Address(first), ipaddress.IPv4Address(int(subnet.network_address) - 1)
-        )
-        others += map(str, before)
+    if subnet.subnet_of(TESTBED_RANGE):
+        others += map(str, TESTBED_RANGE.address_exclude(subnet))
     return replace(host, networks=tuple(others))
 
 

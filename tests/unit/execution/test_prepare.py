@@ -43,7 +43,7 @@ def test_two_runs_that_are_planned_get_two_subnets(tmp_path: Path) -> None:
     for name in ("experiment.yaml", "plan.json", "inventory/hosts.yml", "inventory/device_files/local.json"):
         assert (first.folder / name).exists()
     prepare.reservations().release(first.run)
-    assert prepare_run(experiment(), options, 0.0).plan.subnet == first.plan.subnet
+    assert prepare.reservations().networks() == (second.plan.subnet,)
 
 
 def test_a_run_that_is_up_keeps_its_subnet(lab: dict[str, Any], tmp_path: Path) -> None:
