@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .files import METRICS, number, read_json, read_metrics, whole
+from .files import CONTAINERS, METRICS, number, read_json, read_metrics, whole
 
 # Columns of devices.csv and keys of a device in report.json, in this order.
 FIELDS = (
@@ -52,7 +52,7 @@ def devices_of(
     states = _states(events)
     names += [name for name in states if name not in names]
     measured = _measured(run_dir)
-    containers = read_json(run_dir / "containers.json")
+    containers = read_json(run_dir / CONTAINERS)
     for name, facts in containers.items():
         if name in names and isinstance(facts, dict):
             states.setdefault(name, {}).update(_ended(facts, states.get(name, {})))

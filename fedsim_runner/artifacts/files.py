@@ -10,6 +10,7 @@ from typing import Any
 
 JOURNAL = "journal.jsonl"
 METRICS = "metrics.csv"
+CONTAINERS = "containers.json"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def read_devices(run_dir: Path, inventory_dir: Path | None = None) -> tuple[dict
     for folder in folders:
         contents = [read_json(path) for path in sorted((folder / "device_files").glob("*.json"))]
         devices = {
-            device["name"]: device
+            device["name"]: {"lab_host": content.get("lab_host"), **device}
             for content in contents
             for device in content.get("devices") or []
             if isinstance(device, dict) and isinstance(device.get("name"), str)

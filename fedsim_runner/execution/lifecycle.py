@@ -15,7 +15,7 @@ from ..placement import render_plan
 from .engine import NoEngineError, lab_engine
 from .exits import Exit, FedsimError, exit_for_stage
 from .folder import give_to_user
-from .manifest import look_at_engine, look_at_journal, start_manifest, write_manifest
+from .manifest import look_at_containers, look_at_engine, look_at_journal, start_manifest, write_manifest
 from .prepare import Prepared, RunOptions, check_privileges, now, prepare_run, reservations
 from .progress import Progress
 from .registry import Registry, RunBusyError
@@ -47,6 +47,7 @@ def run_experiment(experiment: Experiment, options: RunOptions, console: Console
         report = _report(hand, prepared.folder, result)
         manifest["status"] = report["status"]
         look_at_journal(manifest, prepared.folder)
+        look_at_containers(manifest, prepared.folder)
         console.print(render_summary(report, prepared.folder))
         if options.keep and code is Exit.DONE:
             hand.progress.note(f"the testbed is still up (--keep); remove it: fedsim-provision down {prepared.run}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..artifacts.files import JOURNAL, read_journal
+from ..artifacts.files import CONTAINERS, JOURNAL, read_journal, read_json
 from ..model import Plan
 from .engine import KIND_LABEL, RUN_LABEL, LabEngine, NoEngineError, lab_engine
 
@@ -63,6 +63,13 @@ def look_at_journal(manifest: dict[str, Any], folder: Path) -> None:
         if event["event"] == "agent_started":
             manifest["link_backend"] = event.get("backend")
             manifest["agent"] = {key: event.get(key) for key in ("kernel", "version", "congestion_control")}
+
+
+def look_at_containers(manifest: dict[str, Any], folder: Path) -> None:
+    """Add the images that the collected containers ran, which are gone from the Engine by now."""
+    for facts in read_json(folder / CONTAINERS).values():
+        if isinstance(facts, dict) and facts.get("image"):
+            manifest["images"].setdefault(facts["image"], {"id": facts.get("image_id"), "digests": []})
 
 
 def write_manifest(manifest: dict[str, Any], folder: Path, ended: float | None = None) -> None:

@@ -148,12 +148,14 @@ def main() -> None:
         module.fail_json(msg=f"fedsim-runner is not installed in the Python that runs Ansible here: {error}")
     params = module.params
     try:
-        sources = LayerSources.installed([Path(folder) for folder in params["dockerfiles"]])
+        contents = {host["name"]: _device_file(host) for host in params["hosts"]}
+        own = {root for content in contents.values() for root in content["dockerfile_roots"]}
+        sources = LayerSources.installed([Path(folder) for folder in sorted({*params["dockerfiles"], *own})])
         hosts = [
             needs.HostImages(
                 name=host["name"],
                 arch=host["arch"],
-                wanted=_wanted(host, params, sources),
+                wanted=_wanted(host, contents[host["name"]]["devices"], params, sources),
                 present=frozenset(host["present"]),
                 local=host["local"],
             )
@@ -172,12 +174,19 @@ def main() -> None:
     module.exit_json(changed=False, layers=[context.as_dict() for context in contexts])
 
 
-def _wanted(host: dict[str, Any], params: dict[str, Any], sources: Any) -> dict[str, str]:
+def _device_file(host: dict[str, Any]) -> dict[str, Any]:
+    """The devices of a lab host and the folders of the user's own Dockerfiles; none without a device file."""
+    content = json.loads(Path(host["device_file"]).read_text()) if host["device_file"] else {}
+    return {"devices": content.get("devices", []), "dockerfile_roots": content.get("dockerfile_roots", [])}
+
+
+def _wanted(
+    host: dict[str, Any], devices: list[dict[str, Any]], params: dict[str, Any], sources: Any
+) -> dict[str, str]:
     from fedsim_runner.images import needs
 
     if params["all"]:
         return needs.wanted_of_everything(host["arch"], sources, params["engines"])
-    devices = json.loads(Path(host["device_file"]).read_text())["devices"] if host["device_file"] else []
     return needs.wanted_of_devices(devices, host["arch"])
 
 
