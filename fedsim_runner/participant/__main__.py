@@ -46,6 +46,7 @@ class Terminated(BaseException):
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: a second one must not cut the record short
     raise Terminated
 
 
@@ -82,6 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
     except BaseException as error:
         traceback.print_exc()
         record.update(exit_code=EXIT_FAILED, error=f"{type(error).__name__}: {error}")
+    if record["error"]:
+        record["error"] = " ".join(record["error"].split())  # one line, whatever YAML or gRPC put into it
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if record["error"]:
         print(f"participant: {record['error']}", file=sys.stderr, flush=True)

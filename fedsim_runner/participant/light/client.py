@@ -52,7 +52,7 @@ class Client:
         self._transport.send(join, first_contact=True)
         try:
             while True:
-                message = self._transport.wait(lambda: f"Client #{self._id}: waiting for the server")
+                message = self._transport.wait([SERVER], lambda: f"Client #{self._id}: waiting for the server")
                 if message.msg_type == "finish":
                     self._on_finish(message)
                     return

@@ -43,13 +43,16 @@ class RunLog:
         with (self._folder / "config.yaml").open("w", encoding="utf-8") as stream:
             yaml.safe_dump(tree, stream)
 
-    def results(self, line: dict[str, Any], save: bool = True, log: bool = True) -> None:
-        """Log a line of results, and keep it unrounded in the results files."""
-        if log:
-            logger.info(str(rounded(line)))
-        if save and str(line["Role"]).startswith("Server"):
+    def results(self, line: dict[str, Any], per_client: dict[str, Any] | None = None) -> None:
+        """Log a line of results, and keep it unrounded in the results files.
+
+        Args:
+            per_client: what ``line`` summarises; it goes into ``eval_results.raw`` instead, and is not logged.
+        """
+        logger.info(str(rounded(line)))
+        if str(line["Role"]).startswith("Server"):
             self._append("eval_results.log", line)
-        self._append("eval_results.raw", line)
+        self._append("eval_results.raw", per_client or line)
 
     def finished(self, participant: int, model: Model, sent_bytes: int, received_bytes: int) -> None:
         """Write the system metrics under FederatedScope's names; the time counts from construction, as there.

@@ -163,8 +163,7 @@ class MultilayerPerceptron:
         return x
 
     def backward(self, gradient: Array) -> dict[str, Array]:
-        unused = self._norms[-1]
-        gradients = {name: np.zeros_like(self.parameters[name]) for name in unused.initial}
+        gradients: dict[str, Array] = {}  # none for the unused layer: not even weight decay may move it
         layers = list(zip(self._linears[1:], self._norms[:-1], self._masks, strict=True))
         for linear, norm, mask in reversed(layers):
             gradient = linear.backward(gradient, self.parameters, gradients) * mask

@@ -5,6 +5,7 @@ Formats: FederatedScope's ``core/monitors/monitor.py`` and ``early_stopper.py``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ def merged(round_number: int, per_client: Sequence[Mapping[str, float]], forms: 
 
 def _weighted(name: str, values: Mapping[str, Any]) -> float:
     weights = values.get(f"{name.split('_', 1)[0]}_total")
-    if name.endswith("_total") or weights is None or not weights.sum():
+    if name.endswith(("_total", "_correct")) or weights is None or not weights.sum():
         return float(values[name].mean())
     return float(np.average(values[name], weights=weights))
 
@@ -52,15 +53,14 @@ def _spread(values: Mapping[str, Any]) -> dict[str, float]:
         if name.endswith(("_total", "_correct")):
             spread[name] = float(array.mean())
             continue
-        ordered = np.sort(array)
-        tenth = max(1, len(ordered) // 10)
+        ordered, size = np.sort(array), len(array)
         spread[f"{name}_std"] = float(array.std())
-        spread[f"{name}_bottom_decile"] = float(ordered[len(ordered) // 10])
-        spread[f"{name}_top_decile"] = float(ordered[len(ordered) * 9 // 10])
+        spread[f"{name}_bottom_decile"] = float(ordered[size // 10])
+        spread[f"{name}_top_decile"] = float(ordered[size * 9 // 10])
         spread[f"{name}_min"] = float(ordered[0])
         spread[f"{name}_max"] = float(ordered[-1])
-        spread[f"{name}_bottom10%"] = float(ordered[:tenth].mean())
-        spread[f"{name}_top10%"] = float(ordered[-tenth:].mean())
+        spread[f"{name}_bottom10%"] = float(ordered[: max(1, size // 10)].mean())  # upstream: nan below ten clients
+        spread[f"{name}_top10%"] = float(ordered[size * 9 // 10 :].mean())
     return spread
 
 
@@ -88,16 +88,17 @@ class Best:
 
     @property
     def results(self) -> dict[str, dict[str, float]]:
-        """Best results so far by the form they came in."""
+        """Results of the best round by the form they came in."""
         return self._best
 
     def update(self, form: str, results: Mapping[str, float]) -> None:
-        """Take new results into the best ones."""
-        known = self._best.setdefault(form, {})
-        for name, value in results.items():
-            if name in known and not name.endswith("_total"):
-                value = max(known[name], value) if _rises(name) else min(known[name], value)
-            known[name] = value
+        """Keep the results of the best round by ``eval.best_res_update_round_wise_key`` (the last, without it)."""
+        key, known = self._settings.best_key, self._best.get(form)
+        if known and key in known and key in results:
+            better = results[key] > known[key] if _rises(key) else results[key] < known[key]
+            if not better and not math.isnan(known[key]):
+                return
+        self._best[form] = dict(results)
 
     def should_stop(self, results: Mapping[str, float]) -> bool:
         """FederatedScope's early stopper on ``eval.best_res_update_round_wise_key``; patience 0 never stops."""

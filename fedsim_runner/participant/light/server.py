@@ -6,6 +6,7 @@ are its own (the first round is #0).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class Server:
         self._log = log
         self._trainer = Trainer(settings, shard)
         self._best = Best(settings)
+        self._joined: dict[str, int] = {}  # ids by address
         self._sampler = np.random.default_rng(settings.seed)
         self._can_evaluate = any(split in shard for split in settings.eval_splits)
         self._transport = Transport(settings.server_host, settings.server_port)
@@ -54,20 +56,20 @@ class Server:
             self._transport.close()
 
     def _wait_for_clients(self) -> None:
-        joined: dict[str, int] = {}
+        joined = self._joined
         informed: set[int] = set()
         wanted = self._settings.client_num
         while len(joined) < wanted or (self._settings.join_in_info and len(informed) < wanted):
             message = self._transport.wait(
-                lambda: f"Server: waiting for clients: {len(joined)} of {wanted} have joined: {', '.join(joined)}"
+                self._transport.peers,
+                lambda: f"Server: waiting for clients: {len(joined)} of {wanted} have joined: {', '.join(joined)}",
             )
             if message.msg_type == "join_in":
                 address = _address(message)
-                if address in joined:
-                    continue  # a client that did not get our answer asked again
-                client = len(joined) + 1
-                joined[address] = client
-                self._transport.add_peer(client, address)
+                # A known address asks again when it did not get our answer, or was started again: same id.
+                client = joined.setdefault(address, len(joined) + 1)
+                if client not in self._transport.peers:
+                    self._transport.add_peer(client, address)
                 self._send("assign_client_id", [client], 0, str(client))
                 if self._settings.join_in_info:
                     self._send("ask_for_join_in_info", [client], 0, list(self._settings.join_in_info))
@@ -101,9 +103,9 @@ class Server:
         peers = self._transport.peers
         size = self._settings.sample_client_num
         chosen = peers if size >= len(peers) else sorted(self._sampler.choice(peers, size, replace=False).tolist())
-        self._send("model_para", chosen, state, encode_parameters(self._trainer.model.parameters))
+        request = Message("model_para", SERVER, chosen, state, encode_parameters(self._trainer.model.parameters))
         updates: dict[int, tuple[float, dict[str, Array]]] = {}
-        for message in self._answers("model_para", state, chosen):
+        for message in self._answers(request, "model_para"):
             try:
                 samples, parameters = message.content
                 updates[message.sender] = float(samples), decode_parameters(parameters)
@@ -115,17 +117,17 @@ class Server:
     def _aggregate(self, updates: list[tuple[float, dict[str, Array]]]) -> None:
         """FedAvg (McMahan et al. 2017): the mean of the parameters, weighted by samples."""
         weights = np.array([1.0 if self._settings.ignore_weight else samples for samples, _ in updates])
-        if weights.sum() <= 0:
+        if not 0 < weights.sum() < np.inf:
             raise ParticipantError("the clients report no samples to weigh their updates by")
         weights = weights / weights.sum()
         try:
             mean = {
                 name: sum(weight * parameters[name] for weight, (_, parameters) in zip(weights, updates, strict=True))
-                for name in updates[0][1]
+                for name in self._trainer.model.parameters
             }
         except (KeyError, ValueError) as error:
             raise ParticipantError(f"the clients' models do not fit together: {error}") from error
-        load_parameters(self._trainer.model, {**self._trainer.model.parameters, **mean})
+        load_parameters(self._trainer.model, mean)
 
     def _evaluate(self, done: int) -> bool:
         """Evaluate after ``done`` rounds; whether training should stop early."""
@@ -139,11 +141,12 @@ class Server:
         state = done - 1
         parameters = {name: value.tolist() for name, value in self._trainer.model.parameters.items()}
         peers = self._transport.peers
-        self._send("evaluate", peers, state, parameters)
-        answers = {message.sender: _numbers(message) for message in self._answers("metrics", state, peers)}
+        request = Message("evaluate", SERVER, peers, state, parameters)
+        answers = {message.sender: _numbers(message) for message in self._answers(request, "metrics")}
         ordered = [answers[client] for client in sorted(answers)]
         line = merged(state, ordered, self._settings.report)
-        self._log.results(line)
+        per_client = formatted("Server #", state, raw) if (raw := line.pop("Results_raw", None)) else None
+        self._log.results(line, per_client)
         summary = line.get("Results_weighted_avg") or line.get("Results_avg") or {}
         self._best.update("client_summarized_weighted_avg", summary)
         return self._best.should_stop(summary)
@@ -156,21 +159,33 @@ class Server:
         parameters = {name: value.tolist() for name, value in self._trainer.model.parameters.items()}
         self._send("finish", self._transport.peers, self._settings.total_rounds, parameters)
 
-    def _answers(self, kind: str, state: int, clients: list[int]) -> list[Message]:
-        """One message of ``kind`` from each of ``clients`` for this round."""
-        missing, answers = set(clients), []
+    def _answers(self, request: Message, kind: str) -> list[Message]:
+        """Send ``request``; one message of ``kind`` for its round from each of its receivers."""
+        self._transport.send(request)
+        missing, answers = set(request.receiver), []
         while missing:
             message = self._transport.wait(
-                lambda: f"Server: waiting for {kind} of " + self._transport.names(sorted(missing))
+                missing, lambda: f"Server: waiting for {kind} of {self._transport.names(sorted(missing))}"
             )
-            if message.msg_type == kind and message.state == state and message.sender in missing:
+            if message.msg_type == kind and message.state == request.state and message.sender in missing:
                 missing.remove(message.sender)
                 answers.append(message)
             elif message.msg_type == "join_in":
-                logger.warning(f"a participant at {_address(message)} wants to join a course that runs: refused")
+                self._join_again(_address(message), request, missing)
             else:
                 logger.info(f"Drop a out-of-date message from round #{message.state}")
         return answers
+
+    def _join_again(self, address: str, request: Message, missing: set[int]) -> None:
+        """A client was started again in the middle of the course, or never heard that it was let in."""
+        client = self._joined.get(address)
+        if client is None:
+            logger.warning(f"a participant at {address} wants to join a course that runs: refused")
+            return
+        logger.warning(f"client #{client} ({address}) joins again")
+        self._send("assign_client_id", [client], 0, str(client))
+        if client in missing:
+            self._transport.send(replace(request, receiver=[client]))
 
     def _send(self, kind: str, clients: list[int], state: int, content: Any) -> None:
         self._transport.send(Message(kind, SERVER, clients, state, content))

@@ -30,7 +30,8 @@ def build_model(settings: Settings, shard: Shard) -> Model:
     if settings.model == "lr":
         return LogisticRegression(inputs, settings.classes, rng)
     channels = [inputs, *[settings.hidden] * (settings.layers - 1), settings.classes]
-    # A server that evaluates has no running statistics of its own, so FederatedScope takes the batch's there.
+    # A server that evaluates has no running statistics of its own, so the batch's are taken. FederatedScope does so for
+    # two-dimensional layers only: its server evaluates this model with statistics that were never trained.
     use_running = not (settings.role == "server" and settings.make_global_eval)
     return MultilayerPerceptron(channels, settings.dropout, use_running, rng)
 

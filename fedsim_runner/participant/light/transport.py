@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +25,10 @@ RETRY_S = 20.0
 JOIN_DEADLINE_S = 300.0
 # Waiting for a peer is said once; not more often, as the supervisor takes each line for news of life.
 WAIT_NOTE_S = 30.0
+# Who waits looks this often whether those waited for still accept connections: a peer that was killed sends nothing.
+PROBE_S = 10.0
+# No participant knows this method: the answer UNIMPLEMENTED, from either engine, says that somebody listens.
+_PROBE_METHOD = "/fedsim.participant/probe"
 INBOX_THREADS = 4
 OUTBOX_THREADS = 8
 # FederatedScope's default for what a participant accepts (distribute.grpc_max_receive_message_length).
@@ -54,6 +58,7 @@ class Transport:
         self.received_bytes = 0
         self._channels: dict[int, grpc.Channel] = {}
         self._addresses: dict[int, str] = {}
+        self._refused_since: dict[int, float] = {}
         self._senders: ThreadPoolExecutor | None = None
         self._server = grpc.server(
             ThreadPoolExecutor(INBOX_THREADS),
@@ -77,7 +82,7 @@ class Transport:
 
     def names(self, peers: Sequence[int]) -> str:
         """Peers with their addresses, for messages to people."""
-        return ", ".join(f"client #{peer} ({self._addresses[peer]})" for peer in peers)
+        return ", ".join(f"{f'client #{peer}' if peer else 'the server'} ({self._addresses[peer]})" for peer in peers)
 
     def add_peer(self, peer: int, address: str) -> None:
         """Make a peer's address known."""
@@ -92,16 +97,36 @@ class Transport:
             return None
         with self._counting:
             self.received_bytes += message.size
+        self._refused_since.pop(message.content.sender, None)
         return message.content
 
-    def wait(self, note: Callable[[], str]) -> Message:
-        """The next message, however long it takes; what is waited for is logged once."""
-        message = self.receive(WAIT_NOTE_S)
-        if message is None:
-            logger.info(note())
-            while message is None:
-                message = self.receive()
-        return message
+    def wait(self, peers: Collection[int], note: Callable[[], str]) -> Message:
+        """The next message, however long it takes while ``peers`` are there; what is waited for is logged once.
+
+        Raises:
+            ParticipantError: one of ``peers`` has refused connections for ``RETRY_S``; the text names it.
+        """
+        began, noted = time.monotonic(), False
+        while True:
+            message = self.receive(min(PROBE_S, RETRY_S / 4) if self._refused_since else PROBE_S)
+            if message is not None:
+                return message
+            if not noted and time.monotonic() - began >= WAIT_NOTE_S:
+                logger.info(note())
+                noted = True
+            self._probe(peers)
+
+    def _probe(self, peers: Collection[int]) -> None:
+        calls = {}
+        for peer in peers:
+            method: Any = self._channels[peer].unary_unary(_PROBE_METHOD, lambda sent: sent, lambda received: received)
+            calls[peer] = method.future(b"", timeout=PROBE_S)
+        for peer, call in calls.items():
+            # A peer that is only slow (or stopped) has its connection still: the deadline passes, that says nothing.
+            if call.code() is not grpc.StatusCode.UNAVAILABLE:
+                self._refused_since.pop(peer, None)
+            elif time.monotonic() - self._refused_since.setdefault(peer, time.monotonic()) >= RETRY_S:
+                raise ParticipantError(f"{self.names([peer])} is gone: {call.details()}")
 
     def send(self, message: Message, first_contact: bool = False) -> None:
         """Send to every receiver of the message, to several at once, and wait until all have it.
@@ -132,8 +157,7 @@ class Transport:
 
     def _send(self, peer: int, kind: str, data: bytes, first_contact: bool) -> None:
         call: Any = self._channels[peer].unary_unary(wire.METHOD, lambda sent: sent, lambda received: received)
-        give_up = time.monotonic() + RETRY_S
-        warned = False
+        give_up: float | None = None
         while True:
             try:
                 call(data, timeout=JOIN_DEADLINE_S if first_contact else SEND_DEADLINE_S, wait_for_ready=first_contact)
@@ -142,14 +166,12 @@ class Transport:
                 return
             except grpc.RpcError as error:
                 code = error.code()
-                if code is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > give_up:
-                    address = self._addresses[peer]
-                    raise ParticipantError(
-                        f"{kind} to participant #{peer} ({address}) failed: {code.name}: {error.details()}"
-                    ) from error
-            if not warned:
-                logger.warning(f"participant #{peer} ({self._addresses[peer]}) does not answer, trying again")
-                warned = True
+                if code is not grpc.StatusCode.UNAVAILABLE or (give_up is not None and time.monotonic() > give_up):
+                    reason = f"{code.name}: {error.details()}"
+                    raise ParticipantError(f"{kind} to {self.names([peer])} failed: {reason}") from error
+            if give_up is None:  # the time counts from the first refusal: the call may have lasted long
+                give_up = time.monotonic() + RETRY_S
+                logger.warning(f"{self.names([peer])} does not answer, trying again")
             time.sleep(0.5)
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from fedsim_runner.agent.supervision import Supervisor
+
 REPOSITORY = Path(__file__).parents[3]
 LOOPBACK = "127.0.0.1"
 
@@ -84,13 +86,19 @@ class Course:
             tree = merged(tree, over | {"outdir": str(own), "expname": "course"})
             (own / "config.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
 
-    def start(self, *names: str) -> None:
-        """Start these participants, or all."""
+    def start(self, *names: str, patch: str | None = None) -> None:
+        """Start these participants, or all. ``patch``: Python that runs in the process before the launcher."""
         for name in names or self.names:
-            with (self.folder / name / "console.log").open("wb") as console:
-                self.processes[name] = subprocess.Popen(
-                    command(self.folder / name, self.gate), cwd=REPOSITORY, stderr=console, env=environment()
-                )
+            self.spawn(name, command(self.folder / name, self.gate, patch=patch), environment())
+
+    def spawn(self, name: str, program: list[str], variables: Mapping[str, str], folder: Path = REPOSITORY) -> None:
+        """Start any program as this participant."""
+        with (self.folder / name / "console.log").open("wb") as console:
+            self.processes[name] = subprocess.Popen(program, cwd=folder, stderr=console, env=dict(variables))
+
+    def said(self, name: str) -> str:
+        """What a participant has written to standard error."""
+        return (self.folder / name / "console.log").read_text(encoding="utf-8", errors="replace")
 
     def open_gate(self) -> None:
         """Let them go."""
@@ -117,9 +125,32 @@ class Course:
             process.wait()
 
 
-def command(own: Path, gate: Path, engine: str = "light") -> list[str]:
+def supervised(course: Course) -> tuple[Supervisor, list[int]]:
+    """Everybody's log through the supervisor, as the agent feeds it; also the rounds it saw evaluated."""
+    tree = yaml.safe_load((course.folder / "server" / "config.yaml").read_text(encoding="utf-8"))
+    supervisor = Supervisor(
+        {name: "server" if name == "server" else "client" for name in course.names},
+        tree["federate"]["total_round_num"],
+        600,
+        600,
+        0,
+        grace_s=1,
+    )
+    events = []
+    for name in reversed(course.names):
+        for line in course.log(name).splitlines():
+            events += supervisor.feed_line(name, line, 1)
+        events += supervisor.feed_exit(name, course.processes[name].returncode, False, 2)
+    events += supervisor.tick(10)
+    return supervisor, [event["round"] for event in events if event["event"] == "evaluated"]
+
+
+def command(own: Path, gate: Path, engine: str = "light", patch: str | None = None) -> list[str]:
     """As the container starts a participant, without the container."""
-    launcher = [sys.executable, "-m", "fedsim_runner.participant", "--engine", engine]
+    start = ["-m", "fedsim_runner.participant"]
+    if patch is not None:
+        start = ["-c", f"{patch}\nfrom fedsim_runner.participant.__main__ import main\nmain()"]
+    launcher = [sys.executable, *start, "--engine", engine]
     return [*launcher, "--config", str(own / "config.yaml"), "--gate", str(gate), "--out", str(own)]
 
 

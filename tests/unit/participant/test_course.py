@@ -13,10 +13,16 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.agent import loglines
-from tests.unit.participant.helpers import Course
+from tests.unit.participant.helpers import Course, supervised
 
 MakeCourse = Callable[..., Course]
 PREFIX = re.compile(r"^\d{4}-\d\d-\d\d [\d:]{8},\d{3} \(\w+:\d+\) [A-Z]+: .*$")
+QUICK = "from fedsim_runner.participant.light import transport; transport.PROBE_S, transport.RETRY_S = 0.5, 2.0"
+BUSY = (
+    "import time; from fedsim_runner.participant.light.trainer import Trainer\n"
+    "Trainer.train = lambda self: time.sleep(99)"
+)
+ENDLESS = {"federate": {"total_round_num": 100_000}, "eval": {"freq": 100_000}}
 
 
 def accuracy(course: Course, round_number: int) -> float:
@@ -33,7 +39,10 @@ def run(course: Course) -> None:
     course.start()
     course.open_gate()
     for name in course.names:
-        assert course.wait(name) == 0, (course.folder / name / "console.log").read_text(encoding="utf-8")
+        assert course.wait(name) == 0, course.said(name)
+    supervisor, _ = supervised(course)
+    assert supervisor.outcome is not None and supervisor.outcome.status == "finished", supervisor.outcome
+    assert set(supervisor.states.values()) == {"exited"}
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
@@ -73,7 +82,10 @@ def test_digits_with_lr(make_course: MakeCourse) -> None:
     record = course.record("server")
     assert (record["exit_code"], record["signal"], record["error"]) == (0, None, None)
     assert record["started"] <= record["gate_opened"] <= record["ended"]
-    assert record["memory_peak_bytes"] < 80 * 2**20
+    # A device of 64 MB must be able to hold a participant.
+    for name in course.names:
+        assert course.record(name)["memory_peak_bytes"] < 64 * 2**20
+    assert supervised(course)[1] == list(range(1, 11))
 
 
 def test_clients_evaluate_and_are_sampled(make_course: MakeCourse) -> None:
@@ -83,6 +95,9 @@ def test_clients_evaluate_and_are_sampled(make_course: MakeCourse) -> None:
     assert accuracy(course, 9) > 0.8  # FederatedScope's number of the tenth evaluation by clients
     assert "Server: Client #3 has joined in !" in course.log("server")
     assert "Results_weighted_avg" in course.log("server", "eval_results.log")
+    assert "Results_raw" in course.log("server", "eval_results.raw")
+    assert supervised(course)[1] == list(range(1, 11))
+    assert supervised(course)[0].results["test_total"] == 30
 
 
 def test_mlp(make_course: MakeCourse) -> None:
@@ -156,8 +171,8 @@ def test_sigterm(make_course: MakeCourse, phase: str) -> None:
 
 
 def test_a_client_that_is_gone_is_named(make_course: MakeCourse) -> None:
-    course = make_course(clients=2, config={"federate": {"total_round_num": 100_000}, "eval": {"freq": 100_000}})
-    course.start()
+    course = make_course(clients=2, config=ENDLESS)
+    course.start(patch=QUICK)
     course.open_gate()
     wait_for(lambda: "Starting a new training round" in course.log("server"))
     # The first holds the round up while the second, which has answered, goes: the next round cannot be sent to it.
@@ -166,9 +181,62 @@ def test_a_client_that_is_gone_is_named(make_course: MakeCourse) -> None:
     course.processes["client-2"].kill()
     course.wait("client-2")
     course.processes["client-1"].send_signal(signal.SIGCONT)
-    assert course.wait("server", 60) == 1
-    assert f"(127.0.0.1:{course.ports['client-2']}) failed" in course.record("server")["error"]
+    assert course.wait("server", 20) == 1
+    assert re.search(
+        rf"client #[12] \(127\.0\.0\.1:{course.ports['client-2']}\) failed", course.record("server")["error"]
+    )
     assert "does not answer, trying again" in course.log("server")
+
+
+@pytest.mark.parametrize("gone", ["server", "client-2"])
+def test_who_waits_for_somebody_that_is_gone_says_so(make_course: MakeCourse, gone: str) -> None:
+    course = make_course(clients=2, config=ENDLESS)
+    course.start("server", "client-1", patch=QUICK)
+    course.start("client-2", patch=BUSY)
+    course.open_gate()
+    wait_for(lambda: "{'Role': 'Client" in course.log("client-1"))
+    time.sleep(3)  # longer than the patience with a refused connection: being slow is no reason
+    waiting = "client-1" if gone == "server" else "server"
+    assert course.processes[waiting].poll() is None
+    course.processes[gone].kill()
+    assert course.wait(waiting, 20) == 1
+    told = "the server" if gone == "server" else r"client #[12]"
+    assert re.match(rf"{told} \(127\.0\.0\.1:{course.ports[gone]}\) is gone: ", course.record(waiting)["error"])
+    assert "is gone" in course.log(waiting)
+
+
+def test_sigterm_while_sending(make_course: MakeCourse) -> None:
+    course = make_course(clients=2, config=ENDLESS)
+    course.start()
+    course.open_gate()
+    wait_for(lambda: "Starting a new training round" in course.log("server"))
+    for name in course.names[1:]:
+        course.processes[name].send_signal(signal.SIGSTOP)
+    time.sleep(0.5)
+    course.processes["server"].terminate()
+    assert course.wait("server", 4) == 143
+    assert course.record("server")["signal"] == "SIGTERM"
+
+
+@pytest.mark.parametrize("moment", ["joined", "training"])
+def test_a_client_started_again_keeps_its_id(make_course: MakeCourse, moment: str) -> None:
+    course = make_course(clients=2, config={"federate": {"total_round_num": 2}})
+    course.open_gate()
+    course.start("server", "client-1")
+    wait_for(lambda: "is assigned with #1" in course.said("client-1"))
+    if moment == "joined":
+        course.processes["client-1"].kill()
+        course.start("client-1")
+        wait_for(lambda: "is assigned with #1" in course.said("client-1"))
+    else:
+        course.start("client-2", patch=BUSY)
+        wait_for(lambda: "{'Role': 'Client" in course.said("client-1"))
+        course.processes["client-2"].kill()
+        assert "joins again" not in course.log("server")
+    course.start("client-2")
+    assert [course.wait(name) for name in course.names] == [0, 0, 0]
+    assert "is assigned with #2" in course.said("client-2")
+    assert ("joins again" in course.log("server")) == (moment == "training")
 
 
 def test_taken_port(make_course: MakeCourse) -> None:

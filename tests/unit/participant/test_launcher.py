@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -39,12 +40,46 @@ def test_unsupported_config_names_all_at_once(tmp_path: Path) -> None:
         assert part in str(record["error"])
 
 
+def test_a_crash_leaves_a_traceback_and_one_line(tmp_path: Path) -> None:
+    (tmp_path / "open").write_text("{}", encoding="utf-8")
+    patch = (
+        "from fedsim_runner.participant import __main__ as launcher\n"
+        "def crash(config): raise ValueError('two\\nlines')\n"
+        "launcher.ENGINES['light'] = crash"
+    )
+    done = subprocess.run(
+        command(tmp_path, tmp_path, patch=patch), cwd=REPOSITORY, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 1
+    assert "Traceback (most recent call last)" in done.stderr
+    record = json.loads((tmp_path / "exit.json").read_text(encoding="utf-8"))
+    assert (record["exit_code"], record["signal"], record["error"]) == (1, None, "ValueError: two lines")
+    assert record["started"] <= record["gate_opened"] <= record["ended"]
+    assert record["cpu_seconds"] > 0
+
+
+def test_an_out_folder_that_is_gone_does_not_change_the_ending(tmp_path: Path) -> None:
+    own = tmp_path / "gone"
+    arguments = command(own, tmp_path, "none")
+    done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert "cannot write" in done.stderr
+
+
 @pytest.mark.parametrize(("text", "told"), [("{", "cannot be read"), ("- 1", "got list")])
 def test_broken_config(tmp_path: Path, text: str, told: str) -> None:
     code, said, record = launch(tmp_path, text)
     assert code == 1
     assert told in str(record["error"])
     assert "Traceback" not in said
+
+
+def test_gate_half_written(tmp_path: Path) -> None:
+    gate = tmp_path / "open"
+    gate.write_text('{"open', encoding="utf-8")
+    threading.Timer(0.3, lambda: gate.write_text('{"open_at": null}', encoding="utf-8")).start()
+    began = time.time()
+    assert wait_for_gate(tmp_path) >= began + 0.3
 
 
 def test_waits_for_the_time_the_gate_names(tmp_path: Path) -> None:
