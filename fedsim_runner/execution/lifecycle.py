@@ -28,6 +28,9 @@ WORTH_COLLECTING = frozenset({"devices", "links", "course", "collect"})
 AFTER_TEARDOWN = frozenset({"report", "verdict"})
 
 
+# News of a course are shown in steps of about this many seconds; each costs Ansible 0.3 s of CPU.
+LIVE_NEWS_S = 1
+
 Report = dict[str, Any]
 T = TypeVar("T")
 
@@ -104,6 +107,7 @@ def _with_run(
             registry.record(plan.run, folder, plan.lab_hosts[0].name, plan.subnet, "running")
             extra_vars = {
                 "fedsim_keep": options.keep,
+                "fedsim_gather_s": LIVE_NEWS_S,
                 **({"fedsim_devices": options.devices} if options.devices else {}),
                 **({"fedsim_image_base": options.image_base} if options.image_base else {}),
             }

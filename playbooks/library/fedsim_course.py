@@ -64,6 +64,10 @@ options:
     description: Seconds a poll waits for news.
     type: float
     default: 5
+  gather_s:
+    description: Seconds for which a poll gathers news before it returns them. The end of the course is told at once.
+    type: float
+    default: 1
   docker_host:
     description: Where the Engine listens.
     type: str
@@ -118,6 +122,7 @@ ARGUMENTS: dict[str, Any] = {
     "open_at": {"type": "float"},
     "consumer": {"type": "str", "default": "play"},
     "wait_s": {"type": "float", "default": 5},
+    "gather_s": {"type": "float", "default": 1},
     **DOCKER_ARGUMENTS,
 }
 
@@ -138,13 +143,15 @@ class Poll:
         self.check: bool = module.check_mode
         self.state_dir = Path(module.params["state_dir"])
         self.wait_s: float = 0 if module.check_mode else module.params["wait_s"]
+        self.gather_s: float = min(module.params["gather_s"], self.wait_s)
         self.reader = Reader(self.state_dir / "agent", module.params["consumer"], keep=not module.check_mode)
 
     def run_once(self) -> dict[str, Any]:
         begun = time.monotonic()
         checked = -CHECK_AGENT_EVERY_S
+        news: list[dict[str, Any]] = []
         while True:
-            news = self.reader.news()
+            news += self.reader.news()
             outcome = self.reader.outcome
             now = time.monotonic()
             if outcome is None and now - checked >= CHECK_AGENT_EVERY_S:
@@ -154,7 +161,7 @@ class Poll:
                     # It may have written its last words between the two looks.
                     news += self.reader.news()
                     outcome = self.reader.outcome or outcome
-            if news or outcome is not None or now - begun >= self.wait_s:
+            if outcome is not None or now - begun >= (self.gather_s if news else self.wait_s):
                 finished = outcome is not None or self.check
                 return {"changed": False, "fedsim_news": news, "finished": finished, "outcome": outcome}
             time.sleep(LOOK_EVERY_S)

@@ -83,7 +83,7 @@ def test_plain_ansible_runs_the_sample_inventory(engine: docker.DockerClient, re
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert report_of(tmp_path / "run")["final"]["test_acc"] > 0.85
-    assert left_over(engine, "quickstart") == []
+    assert left_over(engine, "sample-e2e") == []
 
 
 def test_up_twice_then_course_state_and_down(engine: docker.DockerClient, tmp_path: Path) -> None:
