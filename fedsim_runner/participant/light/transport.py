@@ -48,6 +48,12 @@ class _Arrived:
     size: int
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    since: float
+    details: str
+
+
 class Transport:
     """Receives on one address and sends to peers by their id."""
 
@@ -58,7 +64,8 @@ class Transport:
         self.received_bytes = 0
         self._channels: dict[int, grpc.Channel] = {}
         self._addresses: dict[int, str] = {}
-        self._refused_since: dict[int, float] = {}
+        self._refusals: dict[int, _Refusal] = {}  # written by gRPC's threads, one entry at a time
+        self._probing: set[int] = set()
         self._senders: ThreadPoolExecutor | None = None
         self._server = grpc.server(
             ThreadPoolExecutor(INBOX_THREADS),
@@ -97,7 +104,7 @@ class Transport:
             return None
         with self._counting:
             self.received_bytes += message.size
-        self._refused_since.pop(message.content.sender, None)
+        self._refusals.pop(message.content.sender, None)
         return message.content
 
     def wait(self, peers: Collection[int], note: Callable[[], str]) -> Message:
@@ -108,25 +115,33 @@ class Transport:
         """
         began, noted = time.monotonic(), False
         while True:
-            message = self.receive(min(PROBE_S, RETRY_S / 4) if self._refused_since else PROBE_S)
+            message = self.receive(min(PROBE_S, RETRY_S / 4) if self._refusals else PROBE_S)
             if message is not None:
                 return message
             if not noted and time.monotonic() - began >= WAIT_NOTE_S:
                 logger.info(note())
                 noted = True
-            self._probe(peers)
+            for peer in peers:
+                refusal = self._refusals.get(peer)
+                if refusal is not None and time.monotonic() - refusal.since >= RETRY_S:
+                    raise ParticipantError(f"{self.names([peer])} is gone: {refusal.details}")
+                self._probe(peer)
 
-    def _probe(self, peers: Collection[int]) -> None:
-        calls = {}
-        for peer in peers:
-            method: Any = self._channels[peer].unary_unary(_PROBE_METHOD, lambda sent: sent, lambda received: received)
-            calls[peer] = method.future(b"", timeout=PROBE_S)
-        for peer, call in calls.items():
-            # A peer that is only slow (or stopped) has its connection still: the deadline passes, that says nothing.
-            if call.code() is not grpc.StatusCode.UNAVAILABLE:
-                self._refused_since.pop(peer, None)
-            elif time.monotonic() - self._refused_since.setdefault(peer, time.monotonic()) >= RETRY_S:
-                raise ParticipantError(f"{self.names([peer])} is gone: {call.details()}")
+    def _probe(self, peer: int) -> None:
+        """Ask without waiting for the answer: a slow peer must not hold up the messages of the others."""
+        if peer in self._probing:
+            return
+        self._probing.add(peer)
+        method: Any = self._channels[peer].unary_unary(_PROBE_METHOD, lambda sent: sent, lambda received: received)
+        method.future(b"", timeout=PROBE_S).add_done_callback(lambda call: self._probed(peer, call))
+
+    def _probed(self, peer: int, call: Any) -> None:
+        # A peer that is only slow, or stopped, has its connection still: the deadline passes, and that says nothing.
+        if call.code() is grpc.StatusCode.UNAVAILABLE:
+            self._refusals.setdefault(peer, _Refusal(time.monotonic(), call.details()))
+        else:
+            self._refusals.pop(peer, None)
+        self._probing.discard(peer)
 
     def send(self, message: Message, first_contact: bool = False) -> None:
         """Send to every receiver of the message, to several at once, and wait until all have it.

@@ -28,6 +28,12 @@ def test_the_seed_decides() -> None:
     assert not all(np.array_equal(one, two) for one, two in zip(first, other, strict=True))
 
 
+def test_iid_is_even() -> None:
+    parts = split_labels(LABELS, 3, "iid", 0.5, 7)
+    assert [len(part) for part in parts] == [334, 333, 333]
+    assert min(np.bincount(LABELS[part], minlength=10).min() for part in parts) > 20
+
+
 def test_small_alpha_is_more_uneven() -> None:
     def unevenness(alpha: float) -> float:
         parts = split_labels(LABELS, 5, "dirichlet", alpha, 7)
