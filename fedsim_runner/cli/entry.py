@@ -66,6 +66,8 @@ def call(arguments: Sequence[str]) -> int:
         return BROKEN_PIPE
     except Exception as error:
         if hasattr(error, "format_message"):  # the command line is wrong
+            if not arguments:  # typer has shown the help instead
+                return Exit.SPEC
             _say(f"{error.format_message()} (fedsim-provision --help)")
             return Exit.SPEC
         _say(f"internal error: {type(error).__name__}: {error}; details in {_write_traceback(error)}")
