@@ -6,6 +6,7 @@ Keys, defaults and meaning: FederatedScope's ``core/configs/cfg_*.py``.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,8 +220,8 @@ def _cross_checks(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}: {values[key]} is below 1"
     if not 0 <= values["model.dropout"] < 1:
         yield f"model.dropout: {values['model.dropout']} is not in [0, 1)"
-    if values["train.optimizer.lr"] <= 0:
-        yield f"train.optimizer.lr: {values['train.optimizer.lr']} is not above 0"
+    if not 0 < values["train.optimizer.lr"] < math.inf:
+        yield f"train.optimizer.lr: {values['train.optimizer.lr']} is not above 0 and finite"
     for key, known in (("eval.metrics", _METRICS), ("eval.report", _FORMS), ("eval.split", ("train", "val", "test")),
                        ("federate.join_in_info", ("num_sample",))):  # fmt: skip
         for value in values[key]:

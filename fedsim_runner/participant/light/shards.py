@@ -58,4 +58,6 @@ def _split(path: Path, name: str, x: Array, y: Array) -> Split:
         raise ParticipantError(f"{path}: {name}: x has shape {x.shape} and y {y.shape}; expected (n, ...) and (n,)")
     if not np.issubdtype(y.dtype, np.integer):
         raise ParticipantError(f"{path}: {name}: labels are {y.dtype}, expected integers")
+    if x.dtype.kind not in "fiub" or not np.isfinite(x).all():
+        raise ParticipantError(f"{path}: {name}: x is {x.dtype} or holds values that are not finite, expected numbers")
     return Split(np.ascontiguousarray(x.reshape(len(x), -1), dtype=np.float32), y.astype(np.int64))

@@ -6,7 +6,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor
+from concurrent.futures import wait as futures_wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,11 +158,13 @@ class Transport:
             self._send(message.receiver[0], message.msg_type, data, first_contact)
             return
         if self._senders is None:
-            self._senders = ThreadPoolExecutor(min(OUTBOX_THREADS, len(message.receiver)))
+            self._senders = ThreadPoolExecutor(OUTBOX_THREADS)
         # One stalled peer must not keep the others waiting, as upstream's one-after-another does.
         futures = [self._senders.submit(self._send, peer, message.msg_type, data, False) for peer in message.receiver]
-        failures = [error for future in futures if (error := future.exception()) is not None]
+        done, pending = futures_wait(futures, return_when=FIRST_EXCEPTION)
+        failures = [error for future in done if (error := future.exception()) is not None]
         if failures:
+            futures_wait(pending, RETRY_S)  # the others get the message as well, unless they are stuck
             raise failures[0]
 
     def close(self) -> None:

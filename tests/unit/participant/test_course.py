@@ -17,7 +17,7 @@ from tests.unit.participant.helpers import Course, supervised
 
 MakeCourse = Callable[..., Course]
 PREFIX = re.compile(r"^\d{4}-\d\d-\d\d [\d:]{8},\d{3} \(\w+:\d+\) [A-Z]+: .*$")
-QUICK = "from fedsim_runner.participant.light import transport; transport.PROBE_S, transport.RETRY_S = 0.5, 2.0"
+QUICK = "from fedsim_runner.participant.light import transport; transport.PROBE_S, transport.RETRY_S = 0.3, 1.0"
 BUSY = (
     "import time; from fedsim_runner.participant.light.trainer import Trainer\n"
     "Trainer.train = lambda self: time.sleep(99)"
@@ -196,7 +196,7 @@ def test_who_waits_for_somebody_that_is_gone_says_so(make_course: MakeCourse, go
     course.start("client-2", patch=BUSY)
     course.open_gate()
     wait_for(lambda: "{'Role': 'Client" in course.log("client-1"))
-    time.sleep(3)  # longer than the patience with a refused connection: being slow is no reason
+    time.sleep(2)  # longer than the patience with a refused connection: being slow is no reason
     waiting = "client-1" if gone == "server" else "server"
     assert course.processes[waiting].poll() is None
     course.processes[gone].kill()
@@ -251,3 +251,18 @@ def test_taken_port(make_course: MakeCourse) -> None:
     assert course.wait("server") == 1
     assert "cannot listen on 127.0.0.1:" in course.record("server")["error"]
     assert "cannot listen on" in course.log("server")
+
+
+def test_a_stuck_client_does_not_hide_one_that_is_gone(make_course: MakeCourse) -> None:
+    course = make_course(clients=3, config=ENDLESS)
+    course.start("server", "client-1", "client-2", patch=QUICK)
+    course.start("client-3", patch=BUSY)
+    course.open_gate()
+    wait_for(lambda: all("{'Role': 'Client" in course.log(name) for name in ("client-1", "client-2")))
+    course.processes["client-1"].send_signal(signal.SIGSTOP)
+    course.processes["client-2"].kill()
+    course.processes["client-3"].kill()
+    course.wait("client-3")
+    course.start("client-3")  # joins again, answers, and so lets the next round be sent
+    assert course.wait("server", 30) == 1
+    assert f"(127.0.0.1:{course.ports['client-2']}) failed" in course.record("server")["error"]

@@ -43,6 +43,7 @@ def test_sampling_by_rate() -> None:
         ({"eval": {"metrics": ["roc_auc"]}}, "eval.metrics"),
         ({"distribute": {"data_idx": 3}}, "distribute.data_idx"),
         ({"model": {"dropout": 1}}, "model.dropout"),
+        ({"train": {"optimizer": {"lr": float("nan")}}}, "train.optimizer.lr: nan is not above 0"),
     ],
 )
 def test_refused_by_name(over: dict[str, Any], told: str) -> None:

@@ -148,7 +148,12 @@ def test_shards_with_code_or_nonsense(tmp_path: Path) -> None:
     np.savez(tmp_path / "evil.npz", train_x=np.array([Asks(os.system, "true")]), train_y=np.array([1]))
     np.savez(tmp_path / "float.npz", train_x=np.ones((2, 3)), train_y=np.array([1.0, 0.0]))
     np.savez(tmp_path / "long.npz", train_x=np.ones((2, 3)), train_y=np.array([1]))
+    np.savez(tmp_path / "nan.npz", train_x=np.array([[np.nan]]), train_y=np.array([1]))
+    np.savez(tmp_path / "words.npz", train_x=np.array([["a"]]), train_y=np.array([1]))
     (tmp_path / "text.npz").write_text("x", encoding="utf-8")
+    for name in ("nan.npz", "words.npz"):
+        with pytest.raises(ParticipantError, match="not finite, expected numbers"):
+            load_shard(tmp_path / name)
     for name in ("evil.pkl", "evil.npz", "float.npz", "long.npz", "text.npz", "absent.npz"):
         with pytest.raises(ParticipantError):
             load_shard(tmp_path / name)
