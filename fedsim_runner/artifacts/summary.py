@@ -101,7 +101,7 @@ def size(value: object) -> str:
 
 
 def _seconds(value: object) -> str:
-    return f"{value:.1f} s" if isinstance(value, int | float) else "-"
+    return f"{value:.{1 if value >= 10 else 2}f} s" if isinstance(value, int | float) else "-"
 
 
 def _plain(value: object, form: str) -> str:

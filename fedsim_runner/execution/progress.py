@@ -145,7 +145,7 @@ class Progress:
 
     def _round_line(self, event: Mapping[str, Any]) -> str:
         now = _time(event)
-        seconds = "" if self._clock is None or now is None else f"  {now - self._clock:.1f} s"
+        seconds = "" if self._clock is None or now is None else f"  {now - self._clock:.2f} s"
         self._clock = now
         results = event.get("results") or {}
         shown = [

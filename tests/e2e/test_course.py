@@ -64,6 +64,21 @@ def test_the_quickstart(engine: docker.DockerClient, repository: Path, tmp_path:
         assert text in command.output.lower()
 
 
+@pytest.mark.parametrize("name", ["new-device-type", "unequal-links"])
+def test_the_other_examples(name: str, engine: docker.DockerClient, repository: Path, tmp_path: Path) -> None:
+    command = Command([str(repository / f"examples/{name}.yaml"), "--run", name], tmp_path)
+    assert command.finish() == 0, command.output
+    report = report_of(tmp_path / "runs" / name)
+    assert report["status"] == "finished"
+    assert report["final"]["test_acc"] > 0.8
+    assert left_over(engine, name) == []
+
+
+def test_every_example_is_run_by_a_test(repository: Path) -> None:
+    names = {path.stem for path in (repository / "examples").glob("*.yaml")}
+    assert names == {"quickstart", "new-device-type", "unequal-links"}
+
+
 def test_plain_ansible_runs_the_sample_inventory(engine: docker.DockerClient, repository: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "ANSIBLE_CONFIG": str(repository / "ansible.cfg")}
     done = subprocess.run(

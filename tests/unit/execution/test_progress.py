@@ -34,7 +34,7 @@ def test_plain_lines_without_a_terminal() -> None:
     assert "  link back end: userspace (kernel 6.1)" in lines
     assert "  all links are in force, the gate is open" in lines
     assert "  [pi] joined" in lines
-    assert "  round 1/2  accuracy 0.5000  1.5 s" in lines
+    assert "  round 1/2  accuracy 0.5000  1.50 s" in lines
     assert "  the course failed: [pi]: ended by SIGKILL" in lines
     assert "    | [/b]" in lines
     assert lines[-1].startswith("course failed after ")
@@ -42,7 +42,7 @@ def test_plain_lines_without_a_terminal() -> None:
 
 def test_a_terminal_gets_the_same_news() -> None:
     text = shown(terminal=True)
-    assert "round 1/2  accuracy 0.5000  1.5 s" in text
+    assert "round 1/2  accuracy 0.5000  1.50 s" in text
     assert "✗ course" in text
 
 
