@@ -137,4 +137,6 @@ def _news(result: object) -> list[Mapping[str, Any]]:
     items = result.get("fedsim_news")
     if not isinstance(items, list):
         return []
-    return [item for item in items if isinstance(item, Mapping) and "event" in item]
+    news = [item for item in items if isinstance(item, Mapping) and "event" in item]
+    # The agent reads one participant's log after the other; what they wrote has its own order. Stable where times lack.
+    return sorted(news, key=lambda item: item["t"] if isinstance(item.get("t"), int | float) else 0.0)
