@@ -14,9 +14,8 @@ HEADER = (
     "t,device,memory_bytes,memory_peak_bytes,cpu_seconds,throttled_seconds,oom_kills,"
     "rx_bytes,rx_packets,rx_dropped,tx_bytes,tx_packets,tx_dropped"
 )
-# A container's own mounts show only its own cgroups. The host's are mounted at the first place when the agent is
-# started as it should be; with the host's process numbers, process 1 often shows them too.
-_MOUNTS = ("/host/sys/fs/cgroup", "/proc/1/root/sys/fs/cgroup", "/sys/fs/cgroup")
+# The agent's container has the host's cgroups mounted here, in place of its own.
+_MOUNTS = ("/sys/fs/cgroup",)
 
 
 @dataclass

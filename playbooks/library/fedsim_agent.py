@@ -65,7 +65,7 @@ options:
     description: Capabilities the agent has beside Docker's default ones.
     type: list
     elements: str
-    default: [DAC_READ_SEARCH, NET_ADMIN, SYS_ADMIN, SYS_PTRACE]
+    default: [DAC_READ_SEARCH, NET_ADMIN, SYS_ADMIN, SYS_NICE, SYS_PTRACE]
   wait_s:
     description: Seconds to wait for its first answer.
     type: int
@@ -108,8 +108,8 @@ ARGUMENTS: dict[str, Any] = {
         "type": "list",
         "elements": "str",
         # In this order: reading folders that belong to the devices' user, tc, entering other containers' network
-        # namespaces, looking up which those are.
-        "default": ["DAC_READ_SEARCH", "NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE"],
+        # namespaces, packets in time on a loaded lab host, looking up which namespaces those are.
+        "default": ["DAC_READ_SEARCH", "NET_ADMIN", "SYS_ADMIN", "SYS_NICE", "SYS_PTRACE"],
     },
     "wait_s": {"type": "int", "default": 60},
     **DOCKER_ARGUMENTS,
@@ -131,6 +131,8 @@ def agent_container(params: dict[str, Any]) -> dict[str, Any]:
         "HostConfig": {
             "PidMode": "host",
             "NetworkMode": "host",
+            # With cgroup v2 the paths of other containers' cgroups can be told only from here.
+            "CgroupnsMode": "host",
             "CapAdd": sorted(params["capabilities"]),
             # The default AppArmor profile forbids looking at processes outside the container, which is its task. The
             # second is what the Engine adds by itself for containers in the host's pid namespace.
