@@ -1,16 +1,10 @@
-"""Courses of this engine together with FederatedScope itself.
-
-FEDSIM_FEDERATEDSCOPE_SOURCE is a checkout of FederatedScope, FEDSIM_FEDERATEDSCOPE_PYTHON an interpreter that can
-import what it needs (torch and the rest; default: the one that runs the tests).
-"""
+"""Courses of this engine together with FederatedScope itself, where one is configured (tests/federatedscope.py)."""
 
 from __future__ import annotations
 
 import ast
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,12 +16,11 @@ import yaml
 from fedsim_runner.participant.light import wire
 from fedsim_runner.participant.light.shards import load_shard
 from fedsim_runner.participant.light.tensors import decode_parameters, encode_parameters
+from tests.federatedscope import PYTHON, SOURCE, WAYS
 from tests.unit.participant.helpers import Course, environment, merged, supervised
 
 pytestmark = pytest.mark.federatedscope
 
-SOURCE = os.environ.get("FEDSIM_FEDERATEDSCOPE_SOURCE", "")
-PYTHON = os.environ.get("FEDSIM_FEDERATEDSCOPE_PYTHON", sys.executable)
 ROUNDS = 5
 CONFIG = {
     "use_gpu": False,
@@ -63,13 +56,13 @@ pickle.dump(tree, open(target, "wb"))
 def federatedscope() -> Path:
     """Folder of the checkout, once the interpreter has shown that it can run it."""
     if not SOURCE:
-        pytest.skip("FEDSIM_FEDERATEDSCOPE_SOURCE is not set: no checkout of FederatedScope to test against")
+        pytest.skip(f"no checkout of FederatedScope to test against: {WAYS} name none")
     source = Path(SOURCE).resolve()
     assert (source / "federatedscope" / "main.py").is_file(), f"{source} is no checkout of FederatedScope"
     answer = run_python(source, "import torch, federatedscope.main")
     if answer.returncode:
         reason = answer.stderr.strip().splitlines()[-1]
-        pytest.skip(f"{PYTHON} (FEDSIM_FEDERATEDSCOPE_PYTHON) cannot run FederatedScope: {reason}")
+        pytest.skip(f"{PYTHON} cannot run FederatedScope: {reason}")
     return source
 
 

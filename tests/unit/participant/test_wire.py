@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ import pytest
 
 from fedsim_runner.participant.light import wire
 from fedsim_runner.participant.light.wire import Message
+from tests.federatedscope import SOURCE, WAYS
 
-SOURCE = "FEDSIM_FEDERATEDSCOPE_SOURCE"
 MESSAGES = [
     Message("join_in", -1, [0], 0, {"host": "127.0.0.1", "port": 50052}),
     Message("assign_client_id", 0, [1], 0, "1"),
@@ -66,9 +65,9 @@ def test_what_the_format_cannot_carry(content: Any) -> None:
 
 
 @pytest.mark.federatedscope
-@pytest.mark.skipif(SOURCE not in os.environ, reason=f"{SOURCE} names no FederatedScope checkout")
+@pytest.mark.skipif(not SOURCE, reason=f"{WAYS} name no FederatedScope checkout")
 def test_field_numbers_of_the_checkout() -> None:
-    source = Path(os.environ[SOURCE]) / "federatedscope/core/proto/gRPC_comm_manager.proto"
+    source = Path(SOURCE) / "federatedscope/core/proto/gRPC_comm_manager.proto"
     text = source.read_text(encoding="utf-8")
     wanted: dict[str, dict[str, int]] = {}
     for name, body in re.findall(r"message (\w+)\s*\{((?:[^{}]|\{[^{}]*\})*)\}", text):
