@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-
-from .sources import Samples, load_samples
-from .split import split_labels
 
 CONFIG = "config.yaml"
 SHARD = "shard.npz"
 STAMP = ".stamp.json"
 # Raise it when the same device file gives other bytes than before.
 FORMAT = 2
-# Of a client's samples: the rest is for training.
-CLIENT_VAL_SHARE = 0.1
-CLIENT_TEST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -52,13 +44,16 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
     if known.get("fingerprint") == wanted and _digests(target, names) == known["files"]:
         return RenderResult(False, known["labels"])
 
-    shards, labels = _shards(device_file)
+    # Behind the stamp: numpy takes longer to import than everything else takes that an unchanged call does.
+    from .shards import as_npz, make_shards
+
+    shards, labels = make_shards(device_file)
     for device in device_file["devices"]:
         folder = target / device["name"]
         folder.mkdir(parents=True, exist_ok=True)
         config = yaml.safe_dump(effective_config(device_file, device), sort_keys=True)
         (folder / CONFIG).write_text(config, encoding="utf-8")
-        (folder / SHARD).write_bytes(_npz(shards[device["name"]]))
+        (folder / SHARD).write_bytes(as_npz(shards[device["name"]]))
     # Last: a half-written folder has no stamp and is written again.
     told = {"fingerprint": wanted, "labels": labels, "files": _digests(target, names)}
     stamp.write_text(json.dumps(told) + "\n", encoding="utf-8")
@@ -76,46 +71,6 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         below = result.get(key)
         result[key] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return result
-
-
-def _shards(device_file: Mapping[str, Any]) -> tuple[dict[str, dict[str, Samples]], dict[str, dict[str, int]]]:
-    """Splits by device, and the label table: what each client has of each class."""
-    data, clients = device_file["data"], device_file["clients"]
-    samples = load_samples(data["dataset"])
-    order = np.random.default_rng([data["seed"], 0]).permutation(len(samples.y))
-    if not 0 < data["test_fraction"] < 1:
-        raise ValueError(f"test_fraction must be between 0 and 1, not {data['test_fraction']}")
-    held_out = max(1, round(len(order) * data["test_fraction"]))
-    test, rest = samples.take(order[:held_out]), samples.take(order[held_out:])
-    parts = split_labels(rest.y, len(clients), data["split"], data["alpha"], data["seed"])
-    shards: dict[str, dict[str, Samples]] = {device_file["course"]["server"]: {"test": test}}
-    labels = {}
-    for number, (client, part) in enumerate(zip(clients, parts, strict=True)):
-        own = rest.take(part)
-        counts = zip(*np.unique(own.y, return_counts=True), strict=True)
-        labels[client] = {str(label): int(count) for label, count in counts}
-        shards[client] = _client_splits(own, np.random.default_rng([data["seed"], 2, number]))
-    return shards, labels
-
-
-def _client_splits(own: Samples, rng: np.random.Generator) -> dict[str, Samples]:
-    order = rng.permutation(len(own.y))
-    val = max(1, round(len(order) * CLIENT_VAL_SHARE))
-    test = max(1, round(len(order) * CLIENT_TEST_SHARE))
-    return {
-        "train": own.take(order[val + test :]),
-        "val": own.take(order[:val]),
-        "test": own.take(order[val : val + test]),
-    }
-
-
-def _npz(splits: Mapping[str, Samples]) -> bytes:
-    arrays: dict[str, Any] = {}
-    for name, samples in splits.items():
-        arrays[f"{name}_x"], arrays[f"{name}_y"] = samples.x, samples.y
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
-    return stream.getvalue()
 
 
 def _fingerprint(device_file: Mapping[str, Any]) -> str:

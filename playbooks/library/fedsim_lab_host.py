@@ -15,6 +15,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fedsim_device_file import DeviceFileError, read_device_file
 from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, EngineError, connect
+from ansible.module_utils.fedsim_image_build import own_images
 
 DOCUMENTATION = r"""
 module: fedsim_lab_host
@@ -67,7 +68,7 @@ engine_answers:
   returned: always
   type: bool
 lab_host:
-  description: Kernel, arch, cpus, memory, Engine, limits, disk, networks in use, virtual machine kind, GPUs.
+  description: Kernel, arch, cpus, memory, Engine, limits, disk, networks in use, our images, kind of machine, GPUs.
   returned: always
   type: dict
   sample: {"kernel": "6.1.0", "arch": "amd64", "cpus": 8, "memory_bytes": 16000000000, "engine": "20.10.24"}
@@ -178,6 +179,7 @@ def read_engine(client: Any, facts: dict[str, Any], problems: Problems) -> None:
         gpu_runtime="nvidia" in (info.get("Runtimes") or {}),
         security=[option.split(",")[0].replace("name=", "") for option in info.get("SecurityOptions") or []],
     )
+    facts["images"] = sorted(own_images(client))
     facts["networks"] = sorted(set(facts["networks"]) | set(docker_networks(client)))
     if not facts["memory_limit"]:
         problems.add(

@@ -88,7 +88,7 @@ def test_device_images_run_without_rights(refs: dict[str, str], engine: docker.D
     ("image", "command"),
     [
         ("iot-minimal-light", ["python3", "-m", "participant", "--help"]),
-        ("agent", ["python3", "-c", "import docker, agent.cli; print('usage')"]),
+        ("agent", ["python3", "-c", "import agent.cli, agent.serve; print('usage')"]),
     ],
 )
 def test_the_packages_start(refs: dict[str, str], engine: docker.DockerClient, image: str, command: list[str]) -> None:

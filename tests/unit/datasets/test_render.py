@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import yaml
 
-from fedsim_runner.datasets import DATASETS, render_participants
+from fedsim_runner.datasets import render_participants
+from fedsim_runner.datasets.sources import DATASETS
 from fedsim_runner.spec.schema import Dataset
 
 REPOSITORY = Path(__file__).parents[3]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fedsim_runner.datasets import split_labels
-from fedsim_runner.datasets.split import MIN_SAMPLES
+from fedsim_runner.datasets.split import MIN_SAMPLES, split_labels
 
 LABELS = np.arange(1000) % 10
 
