@@ -21,7 +21,7 @@ SMALL = """\
 name: {name}
 seed: 3
 device_types:
-  mote: {{based_on: iot-minimal, cpus: {cpus}}}
+  mote: {{based_on: iot-minimal, cpus: {cpus}, network: slow}}
 devices:
   - {{name: server, type: mote, role: server}}
   - {{name: mote, type: mote, count: 2}}
