@@ -20,6 +20,9 @@ STATES = {
     "device_joined": "joined",
     "device_finished": "finished",
 }
+# An Engine outlives the run, so it is told.
+ENGINE_STARTS = "no Docker Engine answers: starting the one that is installed"
+ENGINE_COMES = "no Docker Engine is installed: installing docker.io, which stays, and starting it"
 
 
 class Progress:
@@ -117,6 +120,8 @@ class Progress:
     def _describe(self, event: Mapping[str, Any]) -> str | None:
         device = event.get("device")
         match event["event"]:
+            case "engine_wanted":
+                return ENGINE_STARTS if event.get("installed") else ENGINE_COMES
             case "agent_started":
                 return f"link back end: {event.get('backend') or 'none'} (kernel {event.get('kernel', 'unknown')})"
             case "link_reapplied":

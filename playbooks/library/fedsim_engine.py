@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, EngineError, connect
+from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, EngineError, connect, find_daemon
 
 DOCUMENTATION = r"""
 module: fedsim_engine
@@ -94,7 +94,7 @@ def start(module: AnsibleModule, how: str) -> None:
         # Its exit status tells of cgroup mounts too, which do not matter: what counts is whether the Engine answers.
         module.run_command(["service", "docker", "start"])
         return
-    daemon = shutil.which("dockerd", path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    daemon = find_daemon()
     if daemon is None:
         module.fail_json(msg="dockerd is not installed: install docker.io")
     with Path(module.params["log"]).open("ab") as log:

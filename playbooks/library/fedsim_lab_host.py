@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fedsim_device_file import DeviceFileError, read_device_file
-from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, EngineError, connect
+from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, EngineError, connect, find_daemon
 from ansible.module_utils.fedsim_image_build import own_images
 
 DOCUMENTATION = r"""
@@ -42,11 +42,11 @@ options:
     type: path
     default: /var/lib/fedsim
   fail_if_unfit:
-    description: Fail, with the mends, if a run is impossible here. A missing Engine counts by O(engine_required).
+    description: Fail, with the mends, if a run is impossible here.
     type: bool
     default: false
   engine_required:
-    description: Whether a missing Engine makes the lab host unfit.
+    description: Whether an Engine that is missing or stopped makes the lab host unfit.
     type: bool
     default: true
   docker_host:
@@ -72,6 +72,12 @@ lab_host:
   returned: always
   type: dict
   sample: {"kernel": "6.1.0", "arch": "amd64", "cpus": 8, "memory_bytes": 16000000000, "engine": "20.10.24"}
+fedsim_news:
+  description: What the role goes on to do about an Engine that does not answer.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"event": "engine_wanted", "installed": false}]
 problems:
   description: What is missing, its mend, and whether a run is impossible without.
   returned: always
@@ -263,8 +269,10 @@ def main() -> None:
         "neighbour_table": neighbour_table(),
         "disk_free_bytes": disk_free_bytes(module.params["state_root"]),
         "engine": None,
+        "engine_installed": find_daemon() is not None,
         "docker_desktop": False,
     }
+    news: list[dict[str, Any]] = []
     try:
         client = connect(module.params["docker_host"])
         try:
@@ -272,11 +280,10 @@ def main() -> None:
         finally:
             client.close()
     except EngineError as error:
-        problems.add(
-            str(error),
-            "let role lab_host install and start docker.io, or do so by hand",
-            fatal=module.params["engine_required"],
-        )
+        left_to_role = error.by_role and not module.params["engine_required"]
+        problems.add(error.what, error.fix, fatal=not left_to_role)
+        if left_to_role:
+            news.append({"event": "engine_wanted", "installed": facts["engine_installed"]})
     if facts["disk_free_bytes"] < ENOUGH_DISK_BYTES:
         problems.add(
             f"{gib(facts['disk_free_bytes'])} of disk are free",
@@ -289,7 +296,18 @@ def main() -> None:
             demands(read_device_file(path), facts, problems)
         except DeviceFileError as error:
             module.fail_json(msg=str(error))
-    module.exit_json(changed=False, engine_answers=facts["engine"] is not None, lab_host=facts, problems=problems.found)
+    answer = {
+        "changed": False,
+        "engine_answers": facts["engine"] is not None,
+        "lab_host": facts,
+        "problems": problems.found,
+        "fedsim_news": news,
+    }
+    fatal = [problem for problem in problems.found if problem["fatal"]]
+    if fatal and module.params["fail_if_unfit"]:
+        text = "; ".join("{}: {}".format(problem["what"], problem["fix"]) for problem in fatal)
+        module.fail_json(msg=f"this lab host cannot carry the run: {text}", fedsim_exit_code=LAB_NOT_FIT, **answer)
+    module.exit_json(**answer)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import time
 import traceback
 from typing import Any
@@ -27,8 +29,19 @@ MINIMUM_ENGINE = "20.10"
 TIMEOUT_S = 120
 
 
+#: Where an Engine's daemon may lie; a module's PATH often has no sbin.
+DAEMON_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
 class EngineError(Exception):
     """The Engine cannot be used; the text says why and what to do."""
+
+    def __init__(self, what: str, fix: str = "", *, by_role: bool = False) -> None:
+        """``by_role``: role lab_host can mend it."""
+        super().__init__(f"{what}: {fix}" if fix else what)
+        self.what = what
+        self.fix = fix
+        self.by_role = by_role
 
 
 def connect(docker_host: str, timeout: int = TIMEOUT_S) -> Any:
@@ -39,19 +52,20 @@ def connect(docker_host: str, timeout: int = TIMEOUT_S) -> Any:
     """
     if docker is None:
         raise EngineError(
-            "the Python that Ansible uses on this lab host has no Docker SDK: install python3-docker (Debian, Ubuntu) "
-            "or `pip install docker` into it"
+            "the Python that Ansible uses on this lab host has no Docker SDK",
+            "install python3-docker (Debian, Ubuntu) or `pip install docker` into it",
+            by_role=True,
         )
     try:
         client = docker.APIClient(base_url=docker_host, version="auto", timeout=timeout)
     except Exception as error:
-        raise EngineError(_why_no_engine(error, docker_host)) from error
+        raise _why_no_engine(error, docker_host) from error
     spoken = tuple(int(part) for part in client.api_version.split("."))
     if spoken < MINIMUM_API:
         client.close()
         raise EngineError(
-            f"the Docker Engine at {docker_host} speaks API {client.api_version} at most; "
-            f"fedsim needs Engine {MINIMUM_ENGINE} (API 1.41) or newer"
+            f"the Docker Engine at {docker_host} speaks API {client.api_version} at most",
+            f"fedsim needs Engine {MINIMUM_ENGINE} (API 1.41) or newer",
         )
     return client
 
@@ -74,20 +88,28 @@ def explain(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-def _why_no_engine(error: BaseException, docker_host: str) -> str:
+def find_daemon() -> str | None:
+    """Path of an installed dockerd, whether it runs or not."""
+    return shutil.which("dockerd", path=DAEMON_PATH)
+
+
+def _why_no_engine(error: BaseException, docker_host: str) -> EngineError:
     text = str(error)
     if "Not supported URL scheme http+docker" in text:
-        return (
-            "this Docker SDK is too old for the installed `requests`: install docker 7.1 or newer "
-            "(`pip install 'docker>=7.1'`)"
+        return EngineError(
+            "this Docker SDK is too old for the installed `requests`",
+            "install docker 7.1 or newer (`pip install 'docker>=7.1'`)",
         )
     if "is too old" in text or "is too new" in text:
-        return f"Docker SDK and Engine share no API version ({text}): update the older of the two"
+        return EngineError(f"Docker SDK and Engine share no API version ({text})", "update the older of the two")
     if "PermissionError" in text or "Permission denied" in text:
-        return f"no permission to use {docker_host}: run as root, through become, or as a member of group docker"
-    return (
-        f"no Docker Engine answers at {docker_host}: start it (`systemctl start docker`), "
-        f"or let role lab_host do it ({text})"
+        return EngineError(f"no permission to use {docker_host}", "run as root, or as a member of group docker")
+    # What the system said is the innermost of several exceptions in one text.
+    system = re.search(r"Error\(\d+, '([^']+)'", text)
+    return EngineError(
+        f"no Docker Engine answers at {docker_host} ({system[1] if system else text})",
+        "start it (`systemctl start docker`) or install one; on Debian and Ubuntu a run does so by itself",
+        by_role=True,
     )
 
 

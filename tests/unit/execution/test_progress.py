@@ -46,6 +46,16 @@ def test_a_terminal_gets_the_same_news() -> None:
     assert "✗ course" in text
 
 
+def test_an_engine_that_stays_is_told() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    with Progress(console, 1) as progress:
+        progress.news({"event": "engine_wanted", "installed": False})
+        progress.news({"event": "engine_wanted", "installed": True})
+    first, second = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert "installing docker.io, which stays" in first
+    assert "starting the one that is installed" in second
+
+
 def test_nothing_claims_links_where_there_are_none() -> None:
     console = Console(file=io.StringIO(), width=120)
     with Progress(console, 1) as progress:

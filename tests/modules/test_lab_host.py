@@ -1,0 +1,48 @@
+"""fedsim_lab_host: what makes a lab host unfit, and what is left to the role. No Engine is needed for that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Answer, call_module, device, device_file_content, load_module
+
+
+def probe(tmp_path: Path, expect_failure: bool = False, **options: Any) -> Answer:
+    """The module's answer where no Engine listens."""
+    nowhere = {"docker_host": f"unix://{tmp_path}/docker.sock", "state_root": str(tmp_path), "fail_if_unfit": True}
+    return call_module("fedsim_lab_host", nowhere | options, expect_failure=expect_failure)
+
+
+@pytest.mark.parametrize("daemon", ["/usr/sbin/dockerd", None])
+def test_a_missing_engine_is_left_to_the_role(
+    daemon: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load_module("fedsim_lab_host"), "find_daemon", lambda: daemon)
+    answer = probe(tmp_path, engine_required=False)
+    assert not answer["engine_answers"]
+    assert answer["lab_host"]["engine_installed"] is (daemon is not None)
+    assert answer["fedsim_news"] == [{"event": "engine_wanted", "installed": daemon is not None}]
+
+
+def test_a_missing_engine_that_is_required_ends_the_run_with_its_mend(tmp_path: Path) -> None:
+    answer = probe(tmp_path, expect_failure=True, engine_required=True)
+    assert f"no Docker Engine answers at unix://{tmp_path}/docker.sock (No such file or directory)" in answer.msg
+    assert "systemctl start docker" in answer.msg
+    assert answer["fedsim_exit_code"] == 3
+    assert answer["fedsim_news"] == []
+
+
+def test_devices_that_the_lab_host_cannot_carry_end_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "device_file.json"
+    devices = [device("server", "server", 0, "198.19.0.2", arch="riscv64", gpus=2)]
+    path.write_text(json.dumps(device_file_content("unfit", "198.19.0.0/24", devices)))
+    answer = probe(tmp_path, expect_failure=True, engine_required=False, device_file=str(path))
+    assert "devices want riscv64" in answer.msg
+    assert "NVIDIA Container Toolkit" in answer.msg
+    assert answer["fedsim_exit_code"] == 3
+    told = probe(tmp_path, engine_required=False, device_file=str(path), fail_if_unfit=False)
+    assert [problem["fatal"] for problem in told["problems"] if "devices want" in problem["what"]] == [True]
