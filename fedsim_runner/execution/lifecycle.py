@@ -24,6 +24,8 @@ from .stagehand import LOG, Stagehand
 
 # Before these stages a run has no journal and no output that could be fetched.
 WORTH_COLLECTING = frozenset({"devices", "links", "course", "collect"})
+# In these stages a run makes nothing: where the lab is not fit for it there is nothing to remove.
+MAKES_NOTHING = frozenset({"preflight", "lab host"})
 # By then the teardown is over.
 AFTER_TEARDOWN = frozenset({"report", "verdict"})
 
@@ -80,7 +82,7 @@ def provision(experiment: Experiment, options: RunOptions, console: Console) -> 
         _tell_failure(hand, result)
         if prepared.existed or options.keep:
             hand.progress.note(f"what is there was left as it is; remove it: fedsim-provision down {prepared.run}")
-        else:
+        elif not _made_nothing(prepared, result):
             _tear_down(hand, prepared.run)
         return code
 
@@ -134,11 +136,15 @@ def _finish(hand: Stagehand, prepared: Prepared, result: PlaybookResult, keep: b
                 _tell_failure(hand, collected, "not everything could be collected")
         if keep:
             hand.progress.note(f"the testbed was left as it is (--keep): fedsim-provision down {prepared.run}")
-        else:
+        elif not _made_nothing(prepared, result):
             _tear_down(hand, prepared.run)
     elif not keep and _left_over(prepared.run):
         _tear_down(hand, prepared.run)
     hand.save_journal_if_missing()
+
+
+def _made_nothing(prepared: Prepared, result: PlaybookResult) -> bool:
+    return result.stage in MAKES_NOTHING and not prepared.existed and not _left_over(prepared.run)
 
 
 def _tear_down(hand: Stagehand, run: str, tries: int = 2) -> bool:

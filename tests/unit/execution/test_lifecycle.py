@@ -56,6 +56,15 @@ def test_a_failed_stage_is_told_and_torn_down(stage: str, code: int, collects: b
     assert stage in str(report(driver)["reason"])
 
 
+@pytest.mark.parametrize("verb", ["run", "up"])
+def test_a_lab_that_is_not_fit_needs_no_teardown(verb: str, driver: Driver) -> None:
+    playbook = "up.yml" if verb == "up" else "run_experiment.yml"
+    driver.stages([("lab host", f"rm {driver.root}/left-0; false")], playbook)
+    assert driver.run(verb, spec(driver), "--run", "mine") == 3, driver.output
+    assert "error: stage lab host failed on local" in driver.output
+    assert not driver.has("torn-down")
+
+
 def test_keep_leaves_a_failed_run_up(driver: Driver) -> None:
     driver.stages([("links", "false")])
     assert driver.run(spec(driver), "--run", "mine", "--keep") == 4, driver.output
