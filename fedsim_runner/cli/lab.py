@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..artifacts.summary import size
@@ -53,7 +54,7 @@ def _print(console: Console, rows: list[dict[str, Any]]) -> None:
         table.add_column(column)
     signs = {True: "[green]ok[/]", False: "[red]missing[/]", None: "[yellow]note[/]"}
     for row in rows:
-        table.add_row(signs[row["ok"]], row["item"], row["found"], row["needed"])
+        table.add_row(signs[row["ok"]], *(escape(row[column]) for column in ("item", "found", "needed")))
     console.print(table)
     for row in rows:
         if row["mend"]:
@@ -61,7 +62,9 @@ def _print(console: Console, rows: list[dict[str, Any]]) -> None:
 
 
 def _row(item: str, found: object, needed: str, ok: bool | None, mend: str = "") -> dict[str, Any]:
-    shown = {True: "yes", False: "no", None: "-"}.get(found, str(found)) if found in (True, False, None) else str(found)
+    if isinstance(found, bool):
+        found = "yes" if found else "no"
+    shown = "-" if found is None else str(found)
     return {"item": item, "found": shown, "needed": needed, "ok": ok, "mend": mend}
 
 
@@ -69,7 +72,7 @@ def _rows(found: Findings) -> list[dict[str, Any]]:
     host = found.lab_host
     engine = host.get("engine")
     rows = [
-        _row("Docker Engine", engine or "none answers", "20.10 or newer", True if engine else None),
+        _row("Docker Engine", engine or "none usable", "20.10 or newer", True if engine else None),
         _row("kernel", host.get("kernel"), "any; netem or NFQUEUE", True),
         _row("cpus", host.get("cpus"), "0.01 per device", True),
         _row("memory", size(host.get("memory_bytes")), "what the devices use", True),
@@ -96,6 +99,8 @@ def _link_rows(found: Findings) -> list[dict[str, Any]]:
         _row("links: NFQUEUE", bool(probe.get("nfqueue")), "yes without netem", True if probe.get("nfqueue") else None),
         _row("link back end", backend or "none", "netem or userspace", bool(backend)),
     ]
+    if backend == "netem":
+        return rows  # what the other back end lacks is of no use here
     for missing in probe.get("missing") or []:
         ok = None if backend else False
         rows.append(_row(str(missing["what"]), "missing", "for some back end", ok, str(missing["fix"])))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from rich.console import Console
 from ..inventory import write_inventory
 from .exits import Exit, FedsimError, exit_for_stage
 from .known import bare_inventory
-from .prepare import LAB_HOST, check_privileges
+from .prepare import LAB_HOST, check_privileges, root_command
 from .progress import Progress
 from .registry import state_home
 from .runner import PlaybookResult
@@ -61,23 +60,22 @@ def build_images(console: Console, image_base: str | None) -> Images:
 
 
 def examine(console: Console) -> Findings:
-    """Probe this machine as a lab host by trial; nothing is installed and nothing is left.
+    """Probe this machine as a lab host by trial, as root where this user may; nothing is installed or left.
 
     Raises:
         FedsimError: Ansible could not run the probe.
     """
-    result = _play("doctor", "doctor.yml", console, {"fedsim_become": False}, "problems")
+    probe = root_command([sys.executable, "-m", "fedsim_runner.agent", "probe"])
+    extra_vars = {"fedsim_become": False} if probe is None else {}
+    result = _play("doctor", "doctor.yml", console, extra_vars, "problems")
     if not result.results:
         raise FedsimError("the probe of the lab host told nothing", Exit.LAB)
     found = result.results[-1]
-    links, reason = _probe_links()
+    links, reason = (None, "only root can try links: run doctor with sudo") if probe is None else _probe_links(probe)
     return Findings(found["lab_host"], tuple(found["problems"]), links, reason)
 
 
-def _probe_links() -> tuple[Mapping[str, Any] | None, str | None]:
-    if os.geteuid() != 0:
-        return None, "only root can try links: run doctor with sudo"
-    command = [sys.executable, "-m", "fedsim_runner.agent", "probe"]
+def _probe_links(command: list[str]) -> tuple[Mapping[str, Any] | None, str | None]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S)
         answer = json.loads(done.stdout.strip().splitlines()[-1])

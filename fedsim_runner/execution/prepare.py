@@ -111,16 +111,23 @@ def reservations() -> Reservations:
     return Reservations(state_home() / "reservations")
 
 
+def root_command(command: Sequence[str]) -> list[str] | None:
+    """``command`` as this user calls it as root without being asked for a password; None: that is not possible."""
+    if os.geteuid() == 0:
+        return [*command]
+    sudo = shutil.which("sudo")
+    if sudo is not None and subprocess.run([sudo, "-n", "true"], capture_output=True).returncode == 0:
+        return [sudo, "-n", *command]
+    return None
+
+
 def check_privileges() -> None:
     """The playbooks become root on the lab host: see that they can.
 
     Raises:
         FedsimError: this user is not root and sudo asks for a password or is not there.
     """
-    if os.geteuid() == 0:
-        return
-    sudo = shutil.which("sudo")
-    if sudo is not None and subprocess.run([sudo, "-n", "true"], capture_output=True).returncode == 0:
+    if root_command([]) is not None:
         return
     raise FedsimError(
         "the lab host is prepared as root (links, state folder), and this user is neither root nor may use sudo "

@@ -11,7 +11,7 @@ import pytest
 
 from fedsim_runner.execution import prepare
 from fedsim_runner.execution.exits import Exit, FedsimError
-from fedsim_runner.execution.prepare import RunOptions, check_privileges, plan_only, prepare_run
+from fedsim_runner.execution.prepare import RunOptions, check_privileges, plan_only, prepare_run, root_command
 from tests.builders import experiment, lab_host
 
 
@@ -75,3 +75,8 @@ def test_without_root_and_sudo_the_message_says_what_to_do(monkeypatch: pytest.M
     with pytest.raises(FedsimError, match="with sudo") as refused:
         check_privileges()
     assert refused.value.code is Exit.LAB
+
+
+def test_root_needs_no_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare.os, "geteuid", lambda: 0)
+    assert root_command(["probe"]) == ["probe"]
