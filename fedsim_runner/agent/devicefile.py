@@ -22,6 +22,7 @@ class DeviceFile:
     silence_timeout_s: float
     total_rounds: int
     roles: dict[str, Literal["server", "client"]]
+    cpus: dict[str, float]
     links: tuple[DeviceLink, ...]
     peers: tuple[DeviceLink, ...]
 
@@ -49,6 +50,7 @@ def load(path: Path) -> DeviceFile:
         float(course["silence_timeout_s"]),
         int(course["total_rounds"]),
         roles,
+        {device["name"]: float(device["cpus"]) for device in data["devices"]},
         tuple(_link(device["name"], device["address"], device["link"]) for device in data["devices"]),
         tuple(_link(peer["device"], address, peer["link"]) for address, peer in (data.get("peers") or {}).items()),
     )

@@ -19,7 +19,7 @@ from .gate import Gate
 from .journal import Journal
 from .samples import Sampler
 from .shaping import Result, Shaper
-from .supervision import Event, Supervisor
+from .supervision import START_CPU_S, Event, Supervisor
 from .tail import Tail
 
 TICK_S = 0.5
@@ -296,6 +296,7 @@ class Agent:
             self._file.timeout_s,
             self._file.silence_timeout_s,
             time.monotonic() + open_at - time.time(),
+            start_s={name: START_CPU_S / cpus for name, cpus in self._file.cpus.items()},
         )
 
     def _take_up(self, open_at: float) -> None:

@@ -22,6 +22,8 @@ Event = dict[str, Any]
 DeviceState = Literal["starting", "ready", "joined", "training", "evaluating", "finished", "exited", "failed"]
 
 KEPT_LINES = 20
+# CPU seconds within which a participant says its first word: 1 on an ordinary core, 4 on the slowest that was tried.
+START_CPU_S = 5.0
 TRACEBACK_GRACE_S = 15.0  # FederatedScope can crash in one thread and stay: give the process this long to end
 
 
@@ -60,6 +62,7 @@ class Supervisor:
         silence_timeout_s: seconds without a line of any participant after which the one waited for is blamed.
         now: start of both clocks.
         grace_s: seconds that participants get to end by themselves once the course has succeeded.
+        start_s: seconds that a participant may take to start, silence or not: with a hundredth of a core that is long.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Supervisor:
         now: float,
         *,
         grace_s: float = 5.0,
+        start_s: Mapping[str, float] | None = None,
     ) -> None:
         self._participants = {name: _Participant(role, last_news=now) for name, role in participants.items()}
         self._server = next((name for name, role in participants.items() if role == "server"), None)
@@ -78,6 +82,7 @@ class Supervisor:
         self._timeout_s = timeout_s
         self._silence_timeout_s = silence_timeout_s
         self._grace_s = grace_s
+        self._start_s = dict(start_s or {})
         self._started = now
         self._last_news = now
         self._round = -1  # FederatedScope's number of the round in training
@@ -202,10 +207,8 @@ class Supervisor:
         if now - self._started >= self._timeout_s:
             blamed, why = self._waited_for()
             return self._fail(blamed, f"the course took longer than {self._timeout_s:g} s; {why}")
-        if now - self._last_news >= self._silence_timeout_s:
-            blamed, why = self._waited_for()
-            return self._fail(blamed, f"silent for {self._silence_timeout_s:g} s; {why}")
-        return []
+        silent_s = now - self._last_news
+        return self._blame_silence(silent_s) if silent_s >= self._silence_timeout_s else []
 
     def _take(self, device: str, participant: _Participant, line: loglines.LogLine) -> list[Event]:
         match line.kind:
@@ -272,9 +275,24 @@ class Supervisor:
         if all(p.done for p in self._participants.values() if p.role == "client"):
             self._succeeded_at = now
 
+    def _blame_silence(self, silent_s: float) -> list[Event]:
+        """The course has failed, unless those that are waited for may still be busy with their start."""
+        candidates, what = self._candidates()
+        due = [name for name in candidates if not self._may_be_starting(name, silent_s)]
+        if candidates and not due:
+            return []
+        blamed, why = self._blame(due, what)
+        return self._fail(blamed, f"silent for {silent_s:.0f} s; {why}")
+
+    def _may_be_starting(self, name: str, silent_s: float) -> bool:
+        participant = self._participants[name]
+        return participant.state == "starting" and not participant.paused and silent_s < self._start_s.get(name, 0.0)
+
     def _waited_for(self) -> tuple[str | None, str]:
         """Whom the others wait for, and the sentence that says so."""
-        candidates, what = self._candidates()
+        return self._blame(*self._candidates())
+
+    def _blame(self, candidates: list[str], what: str) -> tuple[str | None, str]:
         frozen = [name for name in candidates if self._participants[name].paused]
         if frozen:
             return frozen[0], f"{frozen[0]} is paused, and {what}"

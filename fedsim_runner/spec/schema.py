@@ -72,7 +72,9 @@ class CourseSection(Entry):
 
     timeout: Seconds = Field(default=1800, description="Seconds for the whole course.")
     silence_timeout: Seconds = Field(
-        default=120, description="Seconds without any news from a participant after which the course has failed."
+        default=120,
+        description="Seconds without any news from a participant after which the course has failed. One that starts "
+        "gets five seconds of its own CPU time in any case.",
     )
 
 

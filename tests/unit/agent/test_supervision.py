@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -14,10 +14,11 @@ PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
 class Course:
     """A course with a server ``hub`` and clients ``a``, ``b``; collects events."""
 
-    def __init__(self, rounds: int = 2, timeout_s: float = 1000.0, silence_s: float = 60.0) -> None:
+    def __init__(self, rounds: int = 2, timeout_s: float = 1000.0, silence_s: float = 60.0, **start_s: float) -> None:
         self.now = 0.0
         self.events: list[dict[str, Any]] = []
-        self.supervisor = Supervisor({"hub": "server", "a": "client", "b": "client"}, rounds, timeout_s, silence_s, 0.0)
+        roles: dict[str, Literal["server", "client"]] = {"hub": "server", "a": "client", "b": "client"}
+        self.supervisor = Supervisor(roles, rounds, timeout_s, silence_s, 0.0, start_s=start_s)
 
     def say(self, device: str, text: str, after: float = 1.0) -> None:
         self.now += after
@@ -165,6 +166,29 @@ def test_silence_before_training_names_who_is_missing() -> None:
     course.wait(61)
     outcome = course.supervisor.outcome
     assert outcome is not None and outcome.device == "b" and "has not joined" in str(outcome.reason)
+
+
+def test_a_start_on_little_cpu_is_no_silence() -> None:
+    course = Course(silence_s=60, a=40, b=200)
+    course.say("hub", "Server: Listen to 0.0.0.0:50051...")
+    course.say("a", "Client: Listen to a:50052...")
+    course.wait(190)
+    assert course.supervisor.outcome is None
+    course.wait(20)
+    assert course.events[-1]["device"] == "b"
+    assert course.events[-1]["reason"] == "silent for 210 s; a client is not listening yet: waiting for b"
+
+
+def test_a_slow_start_excuses_no_quick_or_frozen_device() -> None:
+    course = Course(silence_s=60, a=200, b=40)
+    course.say("hub", "Server: Listen to 0.0.0.0:50051...")
+    course.wait(60)
+    assert course.events[-1]["device"] == "b"
+    course = Course(silence_s=60, a=200, b=200)
+    course.say("hub", "Server: Listen to 0.0.0.0:50051...")
+    course.supervisor.feed_paused("a", True)
+    course.wait(60)
+    assert course.events[-1]["device"] == "a"
 
 
 def test_silence_in_the_last_evaluation_and_at_the_end() -> None:
