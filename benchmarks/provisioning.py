@@ -8,6 +8,7 @@ and repeats them with the same number of threads, on the same machine in the sam
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ THREADS = 4
 RUN_LABEL = "org.fedsim.run"
 KIND_LABEL = "org.fedsim.kind"
 LABEL = "org.fedsim.benchmark"
+STATE_ROOT = Path("/var/lib/fedsim")
 
 
 def create_calls(client: docker.DockerClient, run: str) -> list[dict[str, Any]]:
@@ -98,7 +100,10 @@ def measure(client: docker.DockerClient, folder: Path, devices: int) -> dict[str
         for mount in call["config"]["HostConfig"].get("Mounts") or []:
             if mount["Type"] == "bind":
                 Path(mount["Source"]).mkdir(parents=True, exist_ok=True)
-    bare_up, bare_down = bare(client, network, calls)
+    try:
+        bare_up, bare_down = bare(client, network, calls)
+    finally:
+        shutil.rmtree(STATE_ROOT / run, ignore_errors=True)
     return {"up": first, "again": again, "down": down, "bare_up": bare_up, "bare_down": bare_down}
 
 

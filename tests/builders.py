@@ -45,7 +45,11 @@ def experiment(clients: int = 3, client: DeviceType | None = None, server: Devic
         devices=tuple(devices),
         course=CourseLimits(timeout_s=600, silence_timeout_s=60),
         data=DataSource(dataset="digits", split="dirichlet", alpha=0.5, test_fraction=0.2),
-        config={"federate": {"total_round_num": 10}, "model": {"type": "lr", "out_channels": 10}},
+        config={
+            "federate": {"total_round_num": 10},
+            "model": {"type": "lr", "out_channels": 10},
+            "criterion": {"type": "CrossEntropyLoss"},
+        },
     )
 
 

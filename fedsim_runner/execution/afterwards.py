@@ -164,7 +164,10 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
     if answer["state"] is None and known.entry is not None:
         gone = known.entry.state == "running" and not known.entry.alive
         answer["state"] = "cut short: its control node is gone" if gone else known.entry.state
-    if not engine_known and known.entry is None and not report:
+    remains = (STATE_ROOT / run).is_dir()
+    if answer["state"] is None and remains:
+        answer["state"] = "cut short: only its state folder is left"
+    if not engine_known and known.entry is None and not report and not remains:
         raise FedsimError(
             f"no run {run} is known here or on the lab host (fedsim-provision status lists all)", Exit.SPEC
         )

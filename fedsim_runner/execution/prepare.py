@@ -17,6 +17,7 @@ from ..lab import Reservations, local_lab_host
 from ..model import Experiment, LabHost, Plan
 from ..placement import TESTBED_RANGE, PlacementError, make_plan, plan_as_dict
 from .engine import NoEngineError, lab_engine
+from .engines import refuse_unsupported
 from .exits import Exit, FedsimError
 from .folder import RunNameError, check_run_id, create_run_folder, new_run_id
 from .registry import state_home
@@ -152,12 +153,14 @@ def make_plan_or_refuse(experiment: Experiment, hosts: Sequence[LabHost], run: s
     """A plan.
 
     Raises:
-        FedsimError: the experiment does not fit the lab.
+        FedsimError: the experiment does not fit the lab, or asks for what its engines do not do.
     """
     try:
-        return make_plan(experiment, hosts, run)
+        plan = make_plan(experiment, hosts, run)
     except PlacementError as error:
         raise FedsimError(str(error), Exit.LAB) from error
+    refuse_unsupported(plan)
+    return plan
 
 
 def _without_own_network(host: LabHost, run: str | None) -> LabHost:

@@ -27,7 +27,7 @@ EXIT_FILE = "exit.json"
 
 def run_light(config: Path) -> None:
     """Engine ``light``: imported behind the gate, so that a waiting device holds no numpy in its memory."""
-    from .light import run
+    from .light.course import run
 
     run(config)
 
