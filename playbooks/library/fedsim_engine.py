@@ -86,7 +86,7 @@ def mend_defaults(defaults: Path = DEFAULTS) -> None:
 def start(module: AnsibleModule, how: str) -> None:
     """Start the Engine; a service that does not start says why."""
     if how == "systemd":
-        module.run_command(["systemctl", "enable", "docker"], check_rc=True)
+        # Not enabled: the package has done that, or the owner has undone it.
         module.run_command(["systemctl", "start", "docker"], check_rc=True)
         return
     if how == "init script":
