@@ -143,7 +143,8 @@ def _first(*values: Any) -> Any:
 
 
 def _whole_or(value: object, otherwise: float | None) -> int | None:
-    return _first(whole(value), whole(otherwise))  # type: ignore[no-any-return]
+    found = whole(value)
+    return whole(otherwise) if found is None else found
 
 
 def _largest(*values: object) -> Any:

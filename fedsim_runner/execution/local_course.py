@@ -19,8 +19,8 @@ from ..agent.loglines import stamped
 from ..agent.samples import HEADER
 from ..agent.supervision import Outcome, Supervisor
 from ..content import PACKAGE_DIR
+from ..lab.identity import own_identity
 from ..model import Plan
-from .processes import own_identity
 from .runner import CONTROL_VARIABLE, RUN_VARIABLE
 
 PAUSE_S = 0.05

@@ -8,28 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..lab.identity import is_alive, start_time
+
 GRACE_S = 2.0
-
-
-def own_identity() -> str:
-    """This process as ``pid:start time``, which stays unique when pids are used again."""
-    return f"{os.getpid()}:{start_time(os.getpid())}"
-
-
-def is_alive(identity: str) -> bool:
-    """Whether the process that :func:`own_identity` named still runs."""
-    pid, _, started = identity.partition(":")
-    return pid.isdigit() and start_time(int(pid)) == started
-
-
-def start_time(pid: int) -> str | None:
-    """Start time in clock ticks since boot; None if there is no such process or it is a zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else fields[19]
 
 
 def processes_with(variable: str, value: str) -> Iterator[tuple[int, dict[str, str]]]:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from .processes import is_alive, own_identity
+from ..lab.identity import is_alive, own_identity
 
 
 class RunBusyError(Exception):

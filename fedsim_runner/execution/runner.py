@@ -26,8 +26,9 @@ from typing import Any, Literal, TextIO
 import ansible_runner
 
 from ..content import content_root
+from ..lab.identity import own_identity
 from .events import EventReader, Failure, Listener
-from .processes import end_processes, own_identity
+from .processes import end_processes
 
 # Marks every process of a playbook: whose they are can be told even after the control node is gone.
 RUN_VARIABLE = "FEDSIM_RUN"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from .identity import is_alive, own_identity
 
 
 class Reservations:
@@ -37,7 +38,7 @@ class Reservations:
         for path in sorted(self._folder.glob("*.json")):
             try:
                 entry = json.loads(path.read_text(encoding="utf-8"))
-                alive = _start_time(int(entry["pid"])) == entry["started"]
+                alive = is_alive(str(entry["control"]))
                 network = str(entry["network"])
             except (OSError, ValueError, KeyError):
                 alive = False
@@ -49,18 +50,9 @@ class Reservations:
 
     def reserve(self, run: str, network: str) -> None:
         """Hold ``network`` for ``run`` as long as this process lives or until :meth:`release`."""
-        entry = {"network": network, "pid": os.getpid(), "started": _start_time(os.getpid())}
+        entry = {"network": network, "control": own_identity()}
         (self._folder / f"{run}.json").write_text(json.dumps(entry), encoding="utf-8")
 
     def release(self, run: str) -> None:
         """Give the network of ``run`` back; safe to call twice."""
         (self._folder / f"{run}.json").unlink(missing_ok=True)
-
-
-def _start_time(pid: int) -> str | None:
-    """Start time of a process in clock ticks since boot (proc(5), stat field 22): tells a reused pid apart."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    return stat.rpartition(")")[2].split()[19]

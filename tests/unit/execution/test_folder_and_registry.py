@@ -19,8 +19,9 @@ from fedsim_runner.execution.folder import (
     give_to_user,
     new_run_id,
 )
-from fedsim_runner.execution.processes import end_processes, is_alive, own_identity
+from fedsim_runner.execution.processes import end_processes
 from fedsim_runner.execution.registry import Registry, RunBusyError
+from fedsim_runner.lab.identity import is_alive, own_identity
 
 
 @pytest.mark.parametrize("name", ["study", "A Study_of 5G!", "x" * 90, "-", "ends-" * 9])

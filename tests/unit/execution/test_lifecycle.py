@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from fedsim_runner.execution.processes import start_time
+from fedsim_runner.lab.identity import start_time
 
 from .conftest import Driver
 

@@ -1,0 +1,27 @@
+"""Telling processes apart over time: a pid is used again, a pid with its start time is not (see proc(5))."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def own_identity() -> str:
+    """This process as ``pid:start time``, which stays unique when pids are used again."""
+    return f"{os.getpid()}:{start_time(os.getpid())}"
+
+
+def is_alive(identity: str) -> bool:
+    """Whether the process that :func:`own_identity` named still runs."""
+    pid, _, started = identity.partition(":")
+    return pid.isdigit() and start_time(int(pid)) == started
+
+
+def start_time(pid: int) -> str | None:
+    """Start time in clock ticks since boot; None if there is no such process or it is a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else fields[19]
