@@ -82,6 +82,9 @@ def _device(
         throttled_seconds=measured.get("throttled_seconds"),
         course_seconds=None if started is None or ended is None else round(ended - started, 3),
     )
+    if entry["oom_killed"]:
+        # It reached its limit between the last sample and its end.
+        entry["memory_peak_bytes"] = _largest(entry["memory_peak_bytes"], entry["memory_limit_bytes"])
     if entry["state"] is None and end:
         entry["state"] = "finished" if entry["exit_code"] == 0 else "failed"
     return entry

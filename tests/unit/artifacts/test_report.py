@@ -106,6 +106,7 @@ def test_what_the_engine_knows_of_an_end(tmp_path: Path) -> None:
     (folder / "containers.json").write_text(json.dumps(facts), encoding="utf-8")
     devices = write_report(folder)["devices"]
     assert (devices["server"]["exit_code"], devices["server"]["oom_killed"]) == (137, True)
+    assert devices["server"]["memory_peak_bytes"] == devices["server"]["memory_limit_bytes"] > 0
     assert "agent" not in devices
 
 
