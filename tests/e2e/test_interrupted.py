@@ -24,7 +24,7 @@ def test_ctrl_c_tears_down(stage: str, engine: docker.DockerClient, tmp_path: Pa
     assert left_over(engine, run) == []
 
 
-@pytest.mark.parametrize("stage", ("network", "devices", "links", "course"))
+@pytest.mark.parametrize("stage", STAGES)
 def test_down_finds_a_run_whose_control_node_was_killed(
     stage: str, engine: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -33,7 +33,7 @@ def test_down_finds_a_run_whose_control_node_was_killed(
     command.wait_for(f"{stage} ...")
     command.kill()
     command.finish()
-    if stage in ("links", "course"):  # without its run folder and without the registry
+    if stage in ("links", "course", "collect"):  # without its run folder and without the registry
         shutil.rmtree(tmp_path / "runs")
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "empty"))
     for _ in range(2):  # twice is safe
