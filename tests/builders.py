@@ -27,7 +27,7 @@ def device_type(name: str = "phone", cpus: float = 2, memory_mb: int = 512, **ch
         "network": "lan",
         "dockerfile": name,
     }
-    return DeviceType(**{**values, **changes})  # type: ignore[arg-type]
+    return DeviceType(**{**values, **changes})
 
 
 LAN = NetworkProfile("lan", Link(rate_bps=10_000_000, delay_us=5_000), Link(rate_bps=20_000_000, delay_us=5_000))
@@ -60,4 +60,4 @@ def lab_host(name: str = "lab1", cpus: float = 8, memory_gb: float = 32, **chang
         "memory_bytes": int(memory_gb * 2**30),
         "arch": "amd64",
     }
-    return LabHost(**{**values, **changes})  # type: ignore[arg-type]
+    return LabHost(**{**values, **changes})

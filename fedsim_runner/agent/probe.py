@@ -11,6 +11,7 @@ import platform
 import shutil
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def probe() -> dict[str, Any]:
             found["netem"] = _try("netem", reasons, lambda: _qdisc("netem", "delay", "1ms", "limit", "10"))
             found["tbf"] = _try("tbf", reasons, lambda: _qdisc("tbf", "rate", "1mbit", "burst", "5kb", "limit", "10kb"))
             for program in programs.iptables_programs() or ["iptables"]:
-                if _try("nfqueue", reasons, lambda program=program: _queue(program)):  # type: ignore[misc]
+                if _try("nfqueue", reasons, partial(_queue, program)):
                     found["nfqueue"], found["iptables"] = True, program
                     break
     except (OSError, programs.CommandError) as error:

@@ -17,7 +17,7 @@ NAMES = {"server", "pi-1", "pi-2"}
 
 def cgroup_value(container: object, controller: str, name_v1: str, name_v2: str) -> str:
     """A limit as the kernel has it, for both versions of cgroups."""
-    pid = container.attrs["State"]["Pid"]  # type: ignore[attr-defined]
+    pid = container.attrs["State"]["Pid"]
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         if controller in controllers.split(","):

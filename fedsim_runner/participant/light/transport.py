@@ -193,8 +193,8 @@ class Transport:
             time.sleep(0.5)
 
 
-class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Takes messages off the wire into the inbox."""
+class _Handler:
+    """Takes messages off the wire into the inbox: a ``grpc.GenericRpcHandler`` by its one method."""
 
     def __init__(self, inbox: queue.SimpleQueue[_Arrived]) -> None:
         self._inbox = inbox

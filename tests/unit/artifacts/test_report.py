@@ -141,7 +141,7 @@ def test_the_summary_shows_what_a_user_wants_to_know(tmp_path: Path) -> None:
     report = write_report(run_folder(tmp_path, JOURNAL))
     console = Console(file=io.StringIO(), width=200)
     console.print(render_summary(report, tmp_path))
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = console.file.getvalue()
     for text in (
         "finished",
         "accuracy",
@@ -168,7 +168,7 @@ def test_many_rounds_are_thinned_out(tmp_path: Path) -> None:
     report = write_report(run_folder(tmp_path, [*JOURNAL[:4], *rounds]))
     console = Console(file=io.StringIO(), width=200)
     console.print(render_summary(report, tmp_path))
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = console.file.getvalue()
     assert "every 9 rounds" in shown
     assert "1.0000" in shown
 

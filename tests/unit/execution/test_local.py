@@ -113,8 +113,8 @@ def test_the_quickstart_finishes_with_a_report(repository: Path, tmp_path: Path)
     assert command.finish() == 0, command.output
     report = command.report
     assert report["status"] == "finished"
-    assert len(report["rounds"]) == 10  # type: ignore[arg-type]
-    assert report["final"]["test_acc"] > 0.85  # type: ignore[index]
+    assert len(report["rounds"]) == 10
+    assert report["final"]["test_acc"] > 0.85
     assert "no limits" in command.output
     for name in ("experiment.yaml", "manifest.json", "journal.jsonl", "metrics.csv", "rounds.csv", "devices.csv"):
         assert (command.folder / name).stat().st_size > 0

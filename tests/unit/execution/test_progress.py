@@ -25,7 +25,7 @@ def shown(terminal: bool) -> str:
         ):
             progress.news(event)
         progress.close(failed=True)
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+    return console.file.getvalue()
 
 
 def test_plain_lines_without_a_terminal() -> None:
@@ -51,7 +51,7 @@ def test_an_engine_that_stays_is_told() -> None:
     with Progress(console, 1) as progress:
         progress.news({"event": "engine_wanted", "installed": False})
         progress.news({"event": "engine_wanted", "installed": True})
-    first, second = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    first, second = console.file.getvalue().splitlines()
     assert "installing docker.io, which stays" in first
     assert "starting the one that is installed" in second
 
@@ -61,6 +61,6 @@ def test_nothing_claims_links_where_there_are_none() -> None:
     with Progress(console, 1) as progress:
         progress.news({"event": "links_unshaped", "reason": "no tbf"})
         progress.news({"event": "gate_opened"})
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    text = console.file.getvalue()
     assert "not shaped" in text
     assert "in force" not in text

@@ -259,6 +259,8 @@ def test_a_stuck_client_does_not_hide_one_that_is_gone(make_course: MakeCourse) 
     course.start("client-3", patch=BUSY)
     course.open_gate()
     wait_for(lambda: all("{'Role': 'Client" in course.log(name) for name in ("client-1", "client-2")))
+    # A client logs its results before it sends them: stopped in between, it would be waited for and not be sent to.
+    time.sleep(0.5)
     course.processes["client-1"].send_signal(signal.SIGSTOP)
     course.processes["client-2"].kill()
     course.processes["client-3"].kill()
