@@ -170,6 +170,9 @@ def parse(text: str, file: str) -> Document:
         mark = error.problem_mark or error.context_mark
         problem = (error.problem or "cannot be read").strip()
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        if "nesting" in problem:
+            # The scanner reads ahead of its events: from PyYAML 6.0.4 on its own limit is met before ours.
+            raise SpecErrors([SpecError(file, line, column, "", f"nested deeper than {DEPTH_MAX} levels")]) from None
         broken = SpecError(file, line, column, "", f"not YAML: {problem}", _syntax_mend(text, line))
         raise SpecErrors([*document.errors, broken]) from None
     except yaml.YAMLError as error:
