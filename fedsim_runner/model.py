@@ -64,10 +64,16 @@ class Device:
 
 @dataclass(frozen=True)
 class CourseLimits:
-    """Seconds after which a course is given up: in all, and without any participant's news."""
+    """When a course is given up (seconds in all, seconds without a participant's news) and what a lost client means.
+
+    ``round_deadline_s``: seconds after which a round is aggregated with what has arrived; None: it waits for all.
+    """
 
     timeout_s: float
     silence_timeout_s: float
+    on_client_failure: Literal["abort", "continue"] = "abort"
+    min_clients: int = 1
+    round_deadline_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,7 @@ class Experiment:
     allow_unshaped: bool = False
     cpu_factor: float | None = None
     federatedscope_source: str | None = None
+    mends_off: tuple[str, ...] = ()  # of fedsim_runner.participant.federatedscope.names.MENDS
     path: Path | None = None
     source: str = field(default="", repr=False)  # the file's text, for the run folder
 

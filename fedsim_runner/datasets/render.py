@@ -13,9 +13,10 @@ import yaml
 
 CONFIG = "config.yaml"
 SHARD = "shard.npz"
+LAUNCHER = "launcher.json"
 STAMP = ".stamp.json"
 # Raise it when the same device file gives other bytes than before.
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class RenderResult:
 
 
 def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderResult:
-    """Write ``config.yaml`` and ``shard.npz`` of every device of one device file to ``target/<device>/``.
+    """Write every device's ``config.yaml``, ``shard.npz`` and ``launcher.json`` to ``target/<device>/``.
 
     Args:
         device_file: as written by :mod:`fedsim_runner.inventory`.
@@ -53,6 +54,7 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
         folder.mkdir(parents=True, exist_ok=True)
         config = yaml.safe_dump(effective_config(device_file, device), sort_keys=True)
         (folder / CONFIG).write_text(config, encoding="utf-8")
+        (folder / LAUNCHER).write_text(json.dumps(launcher_settings(device_file, device)) + "\n", encoding="utf-8")
         (folder / SHARD).write_bytes(as_npz(shards[device["name"]]))
     # Last: a half-written folder has no stamp and is written again.
     told = {"fingerprint": wanted, "labels": labels, "files": _digests(target, names)}
@@ -63,6 +65,20 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
 def effective_config(device_file: Mapping[str, Any], device: Mapping[str, Any]) -> dict[str, Any]:
     """The FederatedScope tree of one participant: the common one, its own over it."""
     return _merged(device_file["course"]["config"], device["config"])
+
+
+def launcher_settings(device_file: Mapping[str, Any], device: Mapping[str, Any]) -> dict[str, Any]:
+    """What the launcher of one participant is told beside FederatedScope's own configuration."""
+    course = device_file["course"]
+    return {
+        "version": 1,
+        "device": device["name"],
+        "role": device["role"],
+        "on_client_failure": course["on_client_failure"],
+        "min_clients": course["min_clients"],
+        "round_deadline_s": course["round_deadline_s"],
+        "mends_off": device_file["federatedscope"]["mends_off"],
+    }
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,6 +94,7 @@ def _fingerprint(device_file: Mapping[str, Any]) -> str:
     told = {
         "format": FORMAT,
         "course": device_file["course"],
+        "federatedscope": device_file["federatedscope"],
         "data": device_file["data"],
         "clients": device_file["clients"],
         "devices": devices,
@@ -88,7 +105,7 @@ def _fingerprint(device_file: Mapping[str, Any]) -> str:
 def _digests(folder: Path, devices: list[str]) -> dict[str, str | None]:
     """SHA-256 of every device's files by name; None for a file that is not there."""
     found: dict[str, str | None] = {}
-    for name in (f"{device}/{file}" for device in devices for file in (CONFIG, SHARD)):
+    for name in (f"{device}/{file}" for device in devices for file in (CONFIG, SHARD, LAUNCHER)):
         path = folder / name
         found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     return found

@@ -91,6 +91,9 @@ def _device_file(plan: Plan, host: LabHost) -> dict[str, Any]:
         "course": {
             "timeout_s": experiment.course.timeout_s,
             "silence_timeout_s": experiment.course.silence_timeout_s,
+            "on_client_failure": experiment.course.on_client_failure,
+            "min_clients": experiment.course.min_clients,
+            "round_deadline_s": experiment.course.round_deadline_s,
             "total_rounds": experiment.total_rounds,
             "server": experiment.server.name,
             "client_num": len(experiment.clients),
@@ -102,6 +105,10 @@ def _device_file(plan: Plan, host: LabHost) -> dict[str, Any]:
             "alpha": experiment.data.alpha,
             "test_fraction": experiment.data.test_fraction,
             "seed": experiment.seed,
+        },
+        "federatedscope": {
+            "source": experiment.federatedscope_source,
+            "mends_off": list(experiment.mends_off),
         },
         "dockerfile_roots": sorted({str(path.parent) for path in dockerfiles if path.is_absolute()}),
         "clients": [device.name for device in experiment.clients],
@@ -120,7 +127,7 @@ def _device(plan: Plan, host: LabHost, item: PlacedDevice) -> dict[str, Any]:
         "index": item.index,
         "address": item.address,
         "port": item.port,
-        "image": f"{Path(device.type.dockerfile).name}-{device.engine}",
+        "image": _image(item),
         "cpus": item.cpus,
         "threads": item.threads,
         "memory_bytes": device.type.memory_bytes,
@@ -133,6 +140,13 @@ def _device(plan: Plan, host: LabHost, item: PlacedDevice) -> dict[str, Any]:
         "link": _link(item),
         "config": device_config(plan, item),
     }
+
+
+def _image(item: PlacedDevice) -> str:
+    """The image's logical name. With a GPU FederatedScope needs another build of torch; the light engine uses none."""
+    engine = item.device.engine
+    build = "-cuda" if engine == "federatedscope" and item.gpus else ""
+    return f"{Path(item.device.type.dockerfile).name}-{engine}{build}"
 
 
 def _link(item: PlacedDevice) -> dict[str, Any]:

@@ -118,15 +118,38 @@ def _build(checked: Checked, document: Document, text: str, path: Path) -> Exper
         name=str(file.name),
         seed=file.seed,
         devices=devices,
-        course=CourseLimits(float(file.course.timeout), float(file.course.silence_timeout)),
+        course=_course(file, document, clients),
         data=DataSource(file.data.dataset, file.data.split, alpha, float(file.data.test_fraction)),
         config=config,
         link_backend=file.network.backend,
         allow_unshaped=file.network.allow_unshaped,
         cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
         federatedscope_source=source,
+        mends_off=tuple(sorted(name for name, wanted in file.federatedscope.mends.items() if not wanted)),
         path=path,
         source=text,
+    )
+
+
+def _course(file: ExperimentFile, document: Document, clients: int | None) -> CourseLimits:
+    course = file.course
+    if "min_clients" in course.model_fields_set:
+        if course.on_client_failure == "abort":
+            document.report(
+                ("course", "min_clients"),
+                "means nothing with on_client_failure: abort",
+                "write on_client_failure: continue, or remove it",
+            )
+        elif clients is not None and course.min_clients > clients:
+            document.report(("course", "min_clients"), f"{course.min_clients} are more than the {clients} clients")
+    if course.round_deadline is not None and course.round_deadline >= course.timeout:
+        document.report(("course", "round_deadline"), "must be shorter than course.timeout")
+    return CourseLimits(
+        float(course.timeout),
+        float(course.silence_timeout),
+        course.on_client_failure,
+        course.min_clients,
+        None if course.round_deadline is None else float(course.round_deadline),
     )
 
 

@@ -8,12 +8,24 @@ from pydantic import Discriminator, Field, Tag
 
 from ..catalog.entries import DeviceTypeEntry, Entry, LimitsEntry, ProfileEntry
 from ..catalog.names import NAME_MAX, NAME_PATTERN
+from ..participant.federatedscope.names import MENDS
 
 DEVICES_MAX = 10_000
 SECONDS_MAX = 7 * 24 * 3600
 # What the participants' data sets can be; fedsim_runner.datasets has the loaders, a test holds the two equal.
 Dataset = Literal["digits"]
 DATASETS: tuple[str, ...] = get_args(Dataset)
+
+MendName = Literal[
+    "busy_wait",
+    "lost_join",
+    "lost_message",
+    "second_finish",
+    "blocked_broadcast",
+    "lean_imports",
+    "log_addresses",
+    "async_updates",
+]
 
 Name = Annotated[str, Field(json_schema_extra={"pattern": NAME_PATTERN})]
 Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX)]
@@ -76,6 +88,19 @@ class CourseSection(Entry):
         description="Seconds without any news from a participant after which the course has failed. One that starts "
         "gets five seconds of its own CPU time in any case.",
     )
+    on_client_failure: Literal["abort", "continue"] = Field(
+        default="abort",
+        description="What a lost client (exited, killed for its memory, silent for `silence_timeout`) means: `abort` "
+        "ends the course with its name; `continue` goes on with the others as long as there are `min_clients`.",
+    )
+    min_clients: Annotated[int, Field(ge=1, le=DEVICES_MAX)] = Field(
+        default=1, description="Fewest clients that a course goes on with; only with `on_client_failure: continue`."
+    )
+    round_deadline: Seconds | None = Field(
+        default=None,
+        description="Seconds after which the server aggregates what has arrived (at least one update). A straggler's "
+        "late update is dropped, and it takes part again once it has answered. Not given: rounds wait for all.",
+    )
 
 
 class DataSection(Entry):
@@ -113,6 +138,12 @@ class FederatedScopeSection(Entry):
         default=None,
         description="Where FederatedScope comes from, for devices with `engine: federatedscope`: a pip requirement, "
         "a git URL, or a local checkout (a path with a slash; a relative one starts at the experiment file).",
+    )
+    mends: dict[MendName, bool] = Field(
+        default_factory=dict,
+        description="`false` runs FederatedScope without that mend, to see what it cures. Names: "
+        + "; ".join(f"`{name}` ({symptom})" for name, symptom in MENDS.items())
+        + ".",
     )
 
 

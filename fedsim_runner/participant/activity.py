@@ -1,0 +1,62 @@
+"""What a participant is doing, as it goes: one JSON line per step of a message or of the training.
+
+``activity.jsonl`` lies beside FederatedScope's logs. The agent follows it for the live view, the report splits every
+round into transfer, compute and waiting by it. Keys of a line: ``t`` (unix seconds), ``what`` (one of :data:`STEPS`),
+and where they apply ``kind`` (FederatedScope's message type), ``round`` (its number, from 0), ``peer`` (the other
+side's FederatedScope id, 0 for the server) and ``bytes`` (of the encoded message).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Literal, get_args
+
+ACTIVITY = "activity.jsonl"
+
+Step = Literal["send", "sent", "send_failed", "received", "train", "trained", "evaluate", "evaluated", "aggregate",
+               "aggregated", "lost", "late"]  # fmt: skip
+# send/sent, train/trained, evaluate/evaluated, aggregate/aggregated: begin and end. received: a message is complete.
+# lost: the server gave up the client `peer`. late: an update that came after its round's deadline was dropped.
+STEPS: tuple[str, ...] = get_args(Step)
+
+
+class Activity:
+    """Appends lines. Safe to use from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        """Begin ``activity.jsonl`` in ``folder``, which exists.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._lock = threading.Lock()
+        self._stream = (folder / ACTIVITY).open("a", buffering=1, encoding="utf-8")
+
+    def note(
+        self,
+        what: Step,
+        *,
+        kind: str | None = None,
+        round: int | None = None,
+        peer: int | None = None,
+        size: int | None = None,
+    ) -> None:
+        """One line, now.
+
+        Raises:
+            OSError: the disk is full or the folder is gone; nothing that follows could be trusted.
+        """
+        line: dict[str, object] = {"t": float(f"{time.time():.4f}"), "what": what}
+        for key, value in (("kind", kind), ("round", round), ("peer", peer), ("bytes", size)):
+            if value is not None:
+                line[key] = value
+        with self._lock:
+            self._stream.write(json.dumps(line) + "\n")
+
+    def close(self) -> None:
+        """No more lines."""
+        with self._lock:
+            self._stream.close()

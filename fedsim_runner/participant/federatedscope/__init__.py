@@ -1,0 +1,1 @@
+"""Engine ``federatedscope``: FederatedScope itself, unmodified on disk, mended at import for a testbed."""

@@ -1,0 +1,39 @@
+"""Clients that the agent has given up, as it tells the server: ``lost.json`` in the gate's folder.
+
+The file holds a JSON object, device name -> reason. It only grows, and it is replaced whole.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+LOST = "lost.json"
+
+
+class LostClients:
+    """Looks for news in the gate's folder; a look at an unchanged file is one ``stat``."""
+
+    def __init__(self, gate: Path) -> None:
+        self._path = gate / LOST
+        self._seen: tuple[int, int] | None = None
+        self._told: dict[str, str] = {}
+
+    def news(self) -> dict[str, str]:
+        """Devices that were given up since the last look, with reasons."""
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return {}
+        mark = (status.st_mtime_ns, status.st_ino)
+        if mark == self._seen:
+            return {}
+        self._seen = mark
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            self._seen = None
+            return {}  # replaced between the two calls: the next look sees it
+        fresh = {name: reason for name, reason in content.items() if name not in self._told}
+        self._told.update(fresh)
+        return fresh
