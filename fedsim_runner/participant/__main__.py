@@ -25,17 +25,17 @@ from .usage import cpu_seconds, interface_bytes, memory_peak_bytes
 EXIT_FILE = "exit.json"
 
 
-def run_light(config: Path) -> None:
+def run_light(config: Path, gate: Path) -> None:
     """Engine ``light``: imported behind the gate, so that a waiting device holds no numpy in its memory."""
     from .light.course import run
 
-    run(config)
+    run(config, gate)
 
 
-ENGINES: dict[str, Callable[[Path], None]] = {"light": run_light}
+ENGINES: dict[str, Callable[[Path, Path], None]] = {"light": run_light}
 
 
-def _engine(name: str) -> Callable[[Path], None]:
+def _engine(name: str) -> Callable[[Path, Path], None]:
     if name not in ENGINES:
         raise UnsupportedError(f"engine {name}: this image has only {', '.join(sorted(ENGINES))}")
     return ENGINES[name]
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         engine = _engine(options.engine)
         record["gate_opened"] = wait_for_gate(options.gate)
-        engine(options.config)
+        engine(options.config, options.gate)
     except Terminated:
         record.update(exit_code=EXIT_TERMINATED, signal="SIGTERM", error="ended by SIGTERM")
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..activity import Activity
 from ..errors import ParticipantError
 from .logs import RunLog, logger
 from .models import load_parameters
@@ -22,13 +23,14 @@ NOT_ASSIGNED = -1
 class Client:
     """One client of one course; message handlers as FederatedScope's ``core/workers/client.py``."""
 
-    def __init__(self, settings: Settings, shard: Shard, log: RunLog) -> None:
+    def __init__(self, settings: Settings, shard: Shard, log: RunLog, activity: Activity) -> None:
         self._settings = settings
         self._log = log
+        self._activity = activity
         self._trainer = Trainer(settings, shard)
         self._id = NOT_ASSIGNED
         self._state = 0
-        self._transport = Transport(settings.client_host, settings.client_port)
+        self._transport = Transport(settings.client_host, settings.client_port, activity)
         self._handlers: dict[str, Callable[[Message], None]] = {
             "assign_client_id": self._on_assign,
             "ask_for_join_in_info": self._on_ask,
@@ -56,6 +58,9 @@ class Client:
                 if message.msg_type == "finish":
                     self._on_finish(message)
                     return
+                if self._is_overtaken(message):
+                    logger.info(f"Drop a out-of-date message from round #{message.state}")
+                    continue
                 handler = self._handlers.get(message.msg_type)
                 if handler is None:
                     raise ParticipantError(f"message {message.msg_type} is not known to the light engine")
@@ -77,19 +82,23 @@ class Client:
     def _on_model(self, message: Message) -> None:
         load_parameters(self._trainer.model, decode_parameters(message.content))
         self._state = message.state
+        self._activity.note("train", round=self._state)
         samples, results = self._trainer.train()
+        self._activity.note("trained", round=self._state)
         self._log.results(formatted(f"Client #{self._id}", self._state, results))
         self._reply(message, "model_para", [samples, encode_parameters(self._trainer.model.parameters)])
 
     def _on_evaluate(self, message: Message) -> None:
         load_parameters(self._trainer.model, decode_parameters(message.content))
         self._state = message.state
+        self._activity.note("evaluate", round=self._state)
         metrics: dict[str, float] = {}
         for split in self._settings.eval_splits:
             results = self._trainer.evaluate(split)
             if results:
                 self._log.results(formatted(f"Client #{self._id}", self._state, results))
             metrics.update(results)
+        self._activity.note("evaluated", round=self._state)
         if not metrics:
             raise ParticipantError(f"none of eval.split ({', '.join(self._settings.eval_splits)}) is in this shard")
         self._reply(message, "metrics", metrics)
@@ -101,6 +110,17 @@ class Client:
     def _on_nothing(self, message: Message) -> None:
         """Addresses of other clients and the early end of training ask nothing of a plain FedAvg client."""
 
+    def _is_overtaken(self, message: Message) -> bool:
+        """Whether the server has moved on: it has sent a newer model, or the end. A slow client trains the newest."""
+        if message.msg_type not in ("model_para", "evaluate"):
+            return False
+        return any(
+            later.msg_type == "finish" or (later.msg_type == message.msg_type == "model_para")
+            for later in self._transport.waiting()
+        )
+
     def _reply(self, message: Message, kind: str, content: object) -> None:
+        if any(later.msg_type == "finish" for later in self._transport.waiting()):
+            return  # nobody waits for the answer, and nobody may be there any more
         # The server refuses a time stamp older than its own, so its own is sent back.
         self._transport.send(Message(kind, self._id, [SERVER], self._state, content, message.timestamp))

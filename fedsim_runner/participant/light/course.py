@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..activity import Activity
 from ..errors import ParticipantError
+from ..launch import load_launch_settings
 from .client import Client
 from .logs import RunLog, logger
 from .server import Server
@@ -12,21 +14,37 @@ from .settings import load_settings
 from .shards import load_shard
 
 
-def run(config: Path) -> None:
+def run(config: Path, gate: Path | None = None) -> None:
     """Take part in the course that ``config`` describes, to its end.
+
+    Args:
+        gate: the gate's folder, where a server hears of lost clients.
 
     Raises:
         UnsupportedError: the configuration asks for what this engine does not do.
         ParticipantError: a file is missing or broken, a peer does not answer, the port is taken.
     """
     settings, tree = load_settings(config)
-    log = RunLog(settings, tree)
+    policy = load_launch_settings(config)
+    try:
+        log = RunLog(settings, tree)
+        activity = Activity(log.folder)
+    except OSError as error:
+        raise ParticipantError(f"cannot write: {error}") from error
     try:
         shard = load_shard(settings.data_file)
-        participant = Server(settings, shard, log) if settings.role == "server" else Client(settings, shard, log)
+        participant = (
+            Server(settings, shard, log, activity, policy, gate)
+            if settings.role == "server"
+            else Client(settings, shard, log, activity)
+        )
         participant.run()
     except ParticipantError as error:
         logger.error(str(error))  # the course is followed by its log file: the reason must be in it
         raise
+    except OSError as error:
+        logger.error(f"cannot write: {error}")
+        raise ParticipantError(f"cannot write: {error}") from error
     finally:
+        activity.close()
         log.close()

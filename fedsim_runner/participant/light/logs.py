@@ -24,14 +24,14 @@ logger = logging.getLogger("fedsim.participant")
 
 
 class RunLog:
-    """The folder ``outdir/expname`` of one participant."""
+    """The ``folder`` ``outdir/expname`` of one participant."""
 
     def __init__(self, settings: Settings, tree: dict[str, Any]) -> None:
-        self._folder = _own_folder(settings.outdir)
+        self.folder = _own_folder(settings.outdir)
         self._started = time.time()
         formatter = logging.Formatter(FORMAT)
         self._handlers: list[logging.Handler] = [
-            logging.FileHandler(self._folder / "exp_print.log", encoding="utf-8"),
+            logging.FileHandler(self.folder / "exp_print.log", encoding="utf-8"),
             logging.StreamHandler(),
         ]
         for handler in self._handlers:
@@ -39,8 +39,8 @@ class RunLog:
             logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
-        logger.info(f"the output dir is {self._folder}")
-        with (self._folder / "config.yaml").open("w", encoding="utf-8") as stream:
+        logger.info(f"the output dir is {self.folder}")
+        with (self.folder / "config.yaml").open("w", encoding="utf-8") as stream:
             yaml.safe_dump(tree, stream)
 
     def results(self, line: dict[str, Any], per_client: dict[str, Any] | None = None) -> None:
@@ -72,7 +72,7 @@ class RunLog:
             "local_convergence_time_minutes": 0,
         }
         logger.info(f"In worker #{participant}, the system-related metrics are: {rounded(metrics)}")
-        with (self._folder / "system_metrics.log").open("a", encoding="utf-8") as stream:
+        with (self.folder / "system_metrics.log").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(metrics) + "\n")
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class RunLog:
             handler.close()
 
     def _append(self, name: str, line: dict[str, Any]) -> None:
-        with (self._folder / name).open("a", encoding="utf-8") as stream:
+        with (self.folder / name).open("a", encoding="utf-8") as stream:
             stream.write(f"{line}\n")
 
 

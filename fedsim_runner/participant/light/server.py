@@ -6,15 +6,20 @@ are its own (the first round is #0).
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..activity import Activity
 from ..errors import ParticipantError
+from ..launch import LaunchSettings
 from .logs import RunLog, logger
 from .models import load_parameters
 from .results import Best, formatted, merged
+from .roster import Roster
 from .settings import Settings
 from .shards import Shard
 from .tensors import Array, decode_parameters, encode_parameters
@@ -23,20 +28,41 @@ from .transport import Transport
 from .wire import Message
 
 SERVER = 0
+_WORDS = {"model_para": ("update", "is"), "metrics": ("results", "are")}
 
 
 class Server:
-    """The server of one course."""
+    """The server of one course.
 
-    def __init__(self, settings: Settings, shard: Shard, log: RunLog) -> None:
+    With ``policy.on_client_failure`` continue a lost client is given up; with a round deadline nobody waits for a
+    straggler, which is idle again, and may be asked again, once its late answer has come and was dropped.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        shard: Shard,
+        log: RunLog,
+        activity: Activity,
+        policy: LaunchSettings,
+        gate: Path | None,
+    ) -> None:
         self._settings = settings
         self._log = log
+        self._activity = activity
+        self._deadline_s = policy.round_deadline_s
         self._trainer = Trainer(settings, shard)
         self._best = Best(settings)
-        self._joined: dict[str, int] = {}  # ids by address
+        self._roster = Roster(settings.client_num, policy, gate, activity)
         self._sampler = np.random.default_rng(settings.seed)
         self._can_evaluate = any(split in shard for split in settings.eval_splits)
-        self._transport = Transport(settings.server_host, settings.server_port)
+        self._transport = Transport(
+            settings.server_host,
+            settings.server_port,
+            activity,
+            on_failure=self._failed,
+            look=self._look if self._roster.watches else None,
+        )
 
     def run(self) -> None:
         """Run the whole course.
@@ -56,29 +82,42 @@ class Server:
             self._transport.close()
 
     def _wait_for_clients(self) -> None:
-        joined = self._joined
+        roster = self._roster
         informed: set[int] = set()
-        wanted = self._settings.client_num
-        while len(joined) < wanted or (self._settings.join_in_info and len(informed) < wanted):
-            message = self._transport.wait(
+
+        def complete() -> bool:
+            known = roster.present
+            return len(known) >= roster.expected and (not self._settings.join_in_info or informed >= set(known))
+
+        while not complete():
+            message = self._transport.wait_until(
                 self._transport.peers,
-                lambda: f"Server: waiting for clients: {len(joined)} of {wanted} have joined: {', '.join(joined)}",
+                lambda: (
+                    f"Server: waiting for clients: {len(roster.present)} of {roster.expected} have joined: "
+                    f"{self._transport.names(roster.present)}"
+                ),
+                enough=complete,
             )
+            if message is None:
+                continue
             if message.msg_type == "join_in":
-                address = _address(message)
+                host, port = _address(message)
                 # A known address asks again when it did not get our answer, or was started again: same id.
-                client = joined.setdefault(address, len(joined) + 1)
+                client = roster.admit(host, port)
+                if client is None:
+                    logger.warning(f"a participant at {host}:{port} wants to join a course that is full: refused")
+                    continue
                 if client not in self._transport.peers:
-                    self._transport.add_peer(client, address)
-                self._send("assign_client_id", [client], 0, str(client))
+                    self._transport.add_peer(client, f"{host}:{port}")
+                self._post("assign_client_id", [client], 0, str(client))
                 if self._settings.join_in_info:
-                    self._send("ask_for_join_in_info", [client], 0, list(self._settings.join_in_info))
+                    self._post("ask_for_join_in_info", [client], 0, list(self._settings.join_in_info))
                 else:
                     logger.info(f"Server: Client #{client} has joined in !")
             elif message.msg_type == "join_in_info":
                 informed.add(message.sender)
                 logger.info(f"Server: Client #{message.sender} has joined in !")
-            else:
+            elif roster.is_present(message.sender):
                 raise ParticipantError(f"message {message.msg_type} of #{message.sender} came before the course began")
 
     def _train(self) -> None:
@@ -87,7 +126,10 @@ class Server:
         for state in range(total):
             if state:
                 logger.info(f"----------- Starting a new training round (Round #{state}) -------------")
-            self._aggregate(self._round(state))
+            updates = self._round(state)
+            self._activity.note("aggregate", round=state)
+            self._aggregate(updates)
+            self._activity.note("aggregated", round=state)
             done = state + 1
             if done == total:
                 logger.info("Server: Training is finished! Starting evaluation.")
@@ -95,24 +137,21 @@ class Server:
             elif done % self._settings.eval_freq == 0:
                 logger.info(f"Server: Starting evaluation at the end of round {state}.")
                 if self._evaluate(done):
-                    self._send("converged", self._transport.peers, done, "None")
+                    self._post("converged", self._roster.present, done, "None")
                     return
 
     def _round(self, state: int) -> list[tuple[float, dict[str, Array]]]:
         """Send the model out and collect what comes back: samples and parameters of each client."""
-        peers = self._transport.peers
-        size = self._settings.sample_client_num
-        chosen = peers if size >= len(peers) else sorted(self._sampler.choice(peers, size, replace=False).tolist())
-        request = Message("model_para", SERVER, chosen, state, encode_parameters(self._trainer.model.parameters))
+        content = encode_parameters(self._trainer.model.parameters)
         updates: dict[int, tuple[float, dict[str, Array]]] = {}
-        for message in self._answers(request, "model_para"):
+        for message in self._answers("model_para", state, content, "model_para", self._settings.sample_client_num):
             try:
                 samples, parameters = message.content
                 updates[message.sender] = float(samples), decode_parameters(parameters)
             except (TypeError, ValueError) as error:
                 raise ParticipantError(f"the update of client #{message.sender} makes no sense: {error}") from error
         # In the order of ids, not of arrival: floating-point sums depend on it.
-        return [updates[client] for client in chosen]
+        return [updates[client] for client in sorted(updates)]
 
     def _aggregate(self, updates: list[tuple[float, dict[str, Array]]]) -> None:
         """FedAvg (McMahan et al. 2017): the mean of the parameters, weighted by samples."""
@@ -131,18 +170,24 @@ class Server:
 
     def _evaluate(self, done: int) -> bool:
         """Evaluate after ``done`` rounds; whether training should stop early."""
-        if self._settings.make_global_eval:
-            results: dict[str, float] = {}
-            for split in self._settings.eval_splits:
-                results.update(self._trainer.evaluate(split))
-            self._log.results(formatted("Server #", done, results))
-            self._best.update("server_global_eval", results)
-            return False
         state = done - 1
+        self._activity.note("evaluate", round=state)
+        stop = self._global_evaluation(done) if self._settings.make_global_eval else self._clients_evaluation(state)
+        self._activity.note("evaluated", round=state)
+        return stop
+
+    def _global_evaluation(self, done: int) -> bool:
+        results: dict[str, float] = {}
+        for split in self._settings.eval_splits:
+            results.update(self._trainer.evaluate(split))
+        self._log.results(formatted("Server #", done, results))
+        self._best.update("server_global_eval", results)
+        return False
+
+    def _clients_evaluation(self, state: int) -> bool:
         parameters = {name: value.tolist() for name, value in self._trainer.model.parameters.items()}
-        peers = self._transport.peers
-        request = Message("evaluate", SERVER, peers, state, parameters)
-        answers = {message.sender: _numbers(message) for message in self._answers(request, "metrics")}
+        messages = self._answers("evaluate", state, parameters, "metrics", self._settings.client_num)
+        answers = {message.sender: _numbers(message) for message in messages}
         ordered = [answers[client] for client in sorted(answers)]
         line = merged(state, ordered, self._settings.report)
         per_client = formatted("Server #", state, raw) if (raw := line.pop("Results_raw", None)) else None
@@ -157,44 +202,119 @@ class Server:
         transport = self._transport
         self._log.finished(SERVER, self._trainer.model, transport.sent_bytes, transport.received_bytes)
         parameters = {name: value.tolist() for name, value in self._trainer.model.parameters.items()}
-        self._send("finish", self._transport.peers, self._settings.total_rounds, parameters)
+        self._post("finish", self._roster.present, self._settings.total_rounds, parameters)
+        transport.flush()
 
-    def _answers(self, request: Message, kind: str) -> list[Message]:
-        """Send ``request``; one message of ``kind`` for its round from each of its receivers."""
-        self._transport.send(request)
-        missing, answers = set(request.receiver), []
-        while missing:
-            message = self._transport.wait(
-                missing, lambda: f"Server: waiting for {kind} of {self._transport.names(sorted(missing))}"
+    def _answers(self, request: str, state: int, content: Any, kind: str, size: int) -> list[Message]:
+        """Ask up to ``size`` idle clients; one message of ``kind`` from each that answers in time, at least one."""
+        while True:
+            # Right after a deadline all but one may be busy still, and that one may be lost.
+            self._wait_for_idle()
+            idle = self._roster.idle
+            asked = idle if size >= len(idle) else sorted(self._sampler.choice(idle, size, replace=False).tolist())
+            answers = self._ask(Message(request, SERVER, asked, state, content), kind)
+            if answers:
+                return answers
+
+    def _ask(self, request: Message, kind: str) -> list[Message]:
+        """What the receivers of ``request`` that are not lost answer in time; empty if all of them are lost."""
+        roster, state = self._roster, request.state
+        for client in request.receiver:
+            roster.ask(client, kind, state)
+        self._transport.post(request)
+        until = None if self._deadline_s is None else time.monotonic() + self._deadline_s
+        answers: dict[int, Message] = {}
+
+        def missing() -> list[int]:
+            return [client for client in request.receiver if client not in answers and roster.is_present(client)]
+
+        while waited := missing():
+            message = self._transport.wait_until(
+                waited,
+                lambda: f"Server: waiting for {kind} of {self._transport.names(missing())}",
+                # An answer of somebody who is lost by now counts: it has come.
+                enough=lambda: len(missing()) < len(waited),
+                until=until if answers else None,
             )
-            if message.msg_type == kind and message.state == request.state and message.sender in missing:
-                missing.remove(message.sender)
-                answers.append(message)
-            elif message.msg_type == "join_in":
-                self._join_again(_address(message), request, missing)
-            else:
-                logger.info(f"Drop a out-of-date message from round #{message.state}")
-        return answers
+            if message is not None:
+                if (message.msg_type, message.state) == (kind, state) and message.sender in waited:
+                    roster.settle(message.sender, kind, state)
+                    answers[message.sender] = message
+                else:
+                    self._other(message, request)
+            if answers and until is not None and time.monotonic() >= until and missing():
+                known = len(answers) + len(missing())
+                what = "aggregated" if kind == "model_para" else "evaluated"
+                number = f"{len(answers)} of {known} {_WORDS[kind][0]}{'s' if kind == 'model_para' else ''}"
+                logger.info(
+                    f"Server: Round #{state} is {what} after its deadline of {self._deadline_s:g} s with {number}"
+                )
+                break
+        return list(answers.values())
 
-    def _join_again(self, address: str, request: Message, missing: set[int]) -> None:
+    def _wait_for_idle(self) -> None:
+        roster = self._roster
+        while not roster.idle:
+            message = self._transport.wait_until(
+                roster.present,
+                lambda: f"Server: waiting for late answers of {self._transport.names(roster.present)}",
+                enough=lambda: bool(roster.idle),
+            )
+            if message is not None:
+                self._other(message, None)
+
+    def _other(self, message: Message, request: Message | None) -> None:
+        """A message that is not what is waited for."""
+        client, kind = message.sender, message.msg_type
+        if kind == "join_in":
+            self._join_again(*_address(message), request)
+        elif self._roster.settle(client, kind, message.state):
+            what, verb = _WORDS[kind]
+            self._activity.note("late", peer=client, round=message.state)
+            logger.info(
+                f"Server: The {what} of client #{client} for round {message.state} came after the deadline and {verb} "
+                "dropped"
+            )
+        else:
+            logger.info(f"Drop a out-of-date message from round #{message.state}")
+
+    def _join_again(self, host: str, port: int, request: Message | None) -> None:
         """A client was started again in the middle of the course, or never heard that it was let in."""
-        client = self._joined.get(address)
+        client = self._roster.admit(host, port)
         if client is None:
-            logger.warning(f"a participant at {address} wants to join a course that runs: refused")
+            logger.warning(f"a participant at {host}:{port} wants to join a course that runs: refused")
             return
-        logger.warning(f"client #{client} ({address}) joins again")
-        self._send("assign_client_id", [client], 0, str(client))
-        if client in missing:
-            self._transport.send(replace(request, receiver=[client]))
+        logger.warning(f"client #{client} ({host}:{port}) joins again")
+        self._post("assign_client_id", [client], 0, str(client))
+        if request is not None and client in request.receiver and client not in self._roster.idle:
+            self._transport.post(replace(request, receiver=[client]))
+        else:
+            self._roster.forgive(client)
 
-    def _send(self, kind: str, clients: list[int], state: int, content: Any) -> None:
-        self._transport.send(Message(kind, SERVER, clients, state, content))
+    def _post(self, kind: str, clients: list[int], state: int, content: Any) -> None:
+        self._transport.post(Message(kind, SERVER, clients, state, content))
+
+    def _failed(self, client: int, reason: str) -> None:
+        """A client takes no message, or refuses connections."""
+        if not self._roster.goes_on:
+            raise ParticipantError(reason)
+        self._give_up(client, reason)
+
+    def _look(self) -> None:
+        for client, reason in self._roster.news().items():
+            self._give_up(client, reason)
+
+    def _give_up(self, client: int, reason: str) -> None:
+        if not self._roster.is_present(client):
+            return
+        self._transport.drop_peer(client)
+        self._roster.give_up(client, reason)
 
 
-def _address(message: Message) -> str:
+def _address(message: Message) -> tuple[str, int]:
     try:
-        return f"{message.content['host']}:{message.content['port']}"
-    except (TypeError, KeyError) as error:
+        return str(message.content["host"]), int(message.content["port"])
+    except (TypeError, ValueError, KeyError) as error:
         raise ParticipantError(f"a participant joined without an address: {message.content!r}") from error
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor
-from concurrent.futures import wait as futures_wait
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 
+from ..activity import Activity, Step
 from ..errors import ParticipantError
 from . import wire
 from .logs import logger
@@ -30,8 +30,11 @@ WAIT_NOTE_S = 30.0
 PROBE_S = 10.0
 # No participant knows this method: the answer UNIMPLEMENTED, from either engine, says that somebody listens.
 _PROBE_METHOD = "/fedsim.participant/probe"
+# A refused message is sent again after this time.
+AGAIN_S = 0.5
+# News of lost clients are looked for this often.
+LOOK_S = 0.4
 INBOX_THREADS = 4
-OUTBOX_THREADS = 8
 # FederatedScope's default for what a participant accepts (distribute.grpc_max_receive_message_length).
 LIMIT_BYTES = 300 * 1024 * 1024
 _CHANNEL_OPTIONS = [
@@ -49,31 +52,89 @@ class _Arrived:
     size: int
 
 
+@dataclass(eq=False)
+class _Outgoing:
+    """A message on its way to one peer. ``give_up``: until when refused connections are tried again."""
+
+    kind: str
+    round: int
+    data: bytes
+    first_contact: bool
+    give_up: float | None = None
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """An attempt has ended; ``code`` None: the peer has the message."""
+
+    peer: int
+    outgoing: _Outgoing
+    code: Any
+    details: str
+
+
+@dataclass(frozen=True)
+class _Unwritable:
+    """What is done could not be written down in a thread of gRPC's."""
+
+    error: OSError
+
+
 @dataclass(frozen=True)
 class _Refusal:
     since: float
     details: str
 
 
-class Transport:
-    """Receives on one address and sends to peers by their id."""
+@dataclass
+class _Peer:
+    """``queue``: messages in order, the first of them on its way unless it is tried again at ``retry_at``."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._inbox: queue.SimpleQueue[_Arrived] = queue.SimpleQueue()
-        self._counting = threading.Lock()
+    address: str
+    channel: grpc.Channel
+    queue: deque[_Outgoing] = field(default_factory=deque)
+    call: Any = None
+    retry_at: float | None = None
+
+
+def _raise(peer: int, reason: str) -> None:
+    raise ParticipantError(reason)
+
+
+class Transport:
+    """Receives on one address and sends to peers by their id, to all at once: a stalled peer delays nobody else.
+
+    Args:
+        activity: told of every message.
+        on_failure: called in the waiting thread with a peer that does not take a message or is gone, and the reason.
+            By default that is raised as a ParticipantError.
+        look: called at least every ``LOOK_S`` seconds of waiting.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        activity: Activity,
+        on_failure: Callable[[int, str], None] = _raise,
+        look: Callable[[], None] | None = None,
+    ) -> None:
+        self._events: queue.SimpleQueue[_Arrived | _Sent | _Unwritable] = queue.SimpleQueue()
+        self._kept: deque[Message] = deque()  # arrived and not asked for yet
+        self._activity = activity
+        self._on_failure = on_failure
+        self._look = look
         self.sent_bytes = 0  # of messages, without what gRPC and TCP add
         self.received_bytes = 0
-        self._channels: dict[int, grpc.Channel] = {}
-        self._addresses: dict[int, str] = {}
+        self._peers: dict[int, _Peer] = {}
         self._refusals: dict[int, _Refusal] = {}  # written by gRPC's threads, one entry at a time
         self._probing: set[int] = set()
-        self._senders: ThreadPoolExecutor | None = None
         self._server = grpc.server(
             ThreadPoolExecutor(INBOX_THREADS),
             # Without this a second process could bind the same port and steal messages silently.
             options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", LIMIT_BYTES)],
         )
-        self._server.add_generic_rpc_handlers((_Handler(self._inbox),))
+        self._server.add_generic_rpc_handlers((_Handler(self._arrived),))
         address = f"{host}:{port}"
         try:
             bound = self._server.add_insecure_port(address)
@@ -86,27 +147,25 @@ class Transport:
     @property
     def peers(self) -> list[int]:
         """Ids of all known peers, in the order in which they became known."""
-        return list(self._addresses)
+        return list(self._peers)
 
     def names(self, peers: Sequence[int]) -> str:
         """Peers with their addresses, for messages to people."""
-        return ", ".join(f"{f'client #{peer}' if peer else 'the server'} ({self._addresses[peer]})" for peer in peers)
+        return ", ".join(
+            f"{f'client #{peer}' if peer else 'the server'} ({self._peers[peer].address})" for peer in peers
+        )
 
     def add_peer(self, peer: int, address: str) -> None:
         """Make a peer's address known."""
-        self._addresses[peer] = address
-        self._channels[peer] = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._peers[peer] = _Peer(address, grpc.insecure_channel(address, options=_CHANNEL_OPTIONS))
 
-    def receive(self, timeout_s: float | None = None) -> Message | None:
-        """The next message; None after ``timeout_s`` seconds without one. Waiting uses no CPU."""
-        try:
-            message = self._inbox.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
-        with self._counting:
-            self.received_bytes += message.size
-        self._refusals.pop(message.content.sender, None)
-        return message.content
+    def drop_peer(self, peer: int) -> None:
+        """Forget a peer, and what it has not taken yet."""
+        dropped = self._peers.pop(peer)
+        self._refusals.pop(peer, None)
+        if dropped.call is not None:
+            dropped.call.cancel()
+        dropped.channel.close()
 
     def wait(self, peers: Collection[int], note: Callable[[], str]) -> Message:
         """The next message, however long it takes while ``peers`` are there; what is waited for is logged once.
@@ -114,18 +173,161 @@ class Transport:
         Raises:
             ParticipantError: one of ``peers`` has refused connections for ``RETRY_S``; the text names it.
         """
+        message = None
+        while message is None:
+            message = self.wait_until(peers, note)
+        return message
+
+    def wait_until(
+        self,
+        peers: Collection[int],
+        note: Callable[[], str],
+        enough: Callable[[], bool] = lambda: False,
+        until: float | None = None,
+    ) -> Message | None:
+        """As :meth:`wait`; None once ``enough`` holds, or at ``until`` on the monotonic clock. Waiting costs no CPU."""
         began, noted = time.monotonic(), False
+        probed = began
         while True:
-            message = self.receive(min(PROBE_S, RETRY_S / 4) if self._refusals else PROBE_S)
-            if message is not None:
-                return message
-            if not noted and time.monotonic() - began >= WAIT_NOTE_S:
+            if self._look is not None:
+                self._look()
+            if enough():
+                return None
+            if self._kept:
+                return self._kept.popleft()
+            now = time.monotonic()
+            if until is not None and now >= until:
+                return None
+            probe_at = probed + (min(PROBE_S, RETRY_S / 4) if self._refusals else PROBE_S)
+            if now >= probe_at:
+                probed = now
+                self._check(peers)
+                continue
+            if not noted and now - began >= WAIT_NOTE_S:
                 logger.info(note())
                 noted = True
-            for peer in peers:
-                refusal = self._refusals.get(peer)
-                if refusal is not None and time.monotonic() - refusal.since >= RETRY_S:
-                    raise ParticipantError(f"{self.names([peer])} is gone: {refusal.details}")
+            self._step(min(probe_at, now + LOOK_S if self._look else probe_at, until or probe_at) - now)
+
+    def waiting(self) -> list[Message]:
+        """Messages that have arrived and were not asked for yet."""
+        while self._step(0):
+            pass
+        return list(self._kept)
+
+    def post(self, message: Message, first_contact: bool = False) -> None:
+        """Begin to send to every receiver of the message; messages to one peer keep their order.
+
+        Args:
+            first_contact: the peer may not be listening yet: wait for it, up to the deadline.
+        """
+        data = wire.encode(message)
+        for peer in message.receiver:
+            outbox = self._peers[peer].queue
+            outbox.append(_Outgoing(message.msg_type, message.state, data, first_contact))
+            if len(outbox) == 1:
+                self._start(peer)
+
+    def flush(self) -> None:
+        """Wait until every peer has taken what was sent to it, or was dropped."""
+        while any(peer.queue for peer in self._peers.values()):
+            if self._look is not None:
+                self._look()
+            self._step(LOOK_S if self._look else PROBE_S)
+
+    def send(self, message: Message, first_contact: bool = False) -> None:
+        """Post, and wait until all receivers have it.
+
+        Raises:
+            ParticipantError: a receiver did not take the message; the text names it.
+        """
+        self.post(message, first_contact)
+        self.flush()
+
+    def close(self) -> None:
+        """Stop listening once pending answers are out."""
+        self._server.stop(grace=1).wait(2)
+        for peer in self._peers.values():
+            peer.channel.close()
+
+    def _step(self, timeout_s: float) -> bool:
+        """Take one event, waiting up to ``timeout_s`` seconds for it; whether there was one."""
+        now = time.monotonic()
+        due = [(peer.retry_at, number) for number, peer in self._peers.items() if peer.retry_at is not None]
+        for at, number in due:
+            if at <= now:
+                self._start(number)
+            else:
+                timeout_s = min(timeout_s, at - now)
+        try:
+            event = self._events.get(timeout=timeout_s) if timeout_s > 0 else self._events.get_nowait()
+        except queue.Empty:
+            return False
+        if isinstance(event, _Unwritable):
+            raise event.error
+        if isinstance(event, _Sent):
+            self._ended(event)
+            return True
+        self.received_bytes += event.size
+        self._refusals.pop(event.content.sender, None)
+        self._kept.append(event.content)
+        return True
+
+    def _arrived(self, message: Message, size: int) -> None:
+        """In a thread of gRPC's: a message is complete."""
+        self._note("received", message.msg_type, message.state, message.sender, size)
+        self._events.put(_Arrived(message, size))
+
+    def _start(self, number: int) -> None:
+        """Send the first message of a peer's queue."""
+        peer = self._peers[number]
+        outgoing = peer.queue[0]
+        peer.retry_at = None
+        if outgoing.give_up is None:
+            self._note("send", outgoing.kind, outgoing.round, number, len(outgoing.data))
+        method: Any = peer.channel.unary_unary(wire.METHOD, lambda sent: sent, lambda received: received)
+        deadline = JOIN_DEADLINE_S if outgoing.first_contact else SEND_DEADLINE_S
+        peer.call = method.future(outgoing.data, timeout=deadline, wait_for_ready=outgoing.first_contact)
+        peer.call.add_done_callback(lambda call: self._attempted(number, outgoing, call))
+
+    def _attempted(self, peer: int, outgoing: _Outgoing, call: Any) -> None:
+        """In a thread of gRPC's: an attempt has ended."""
+        delivered = call.code() is grpc.StatusCode.OK
+        if delivered:
+            self._note("sent", outgoing.kind, outgoing.round, peer, len(outgoing.data))
+        self._events.put(_Sent(peer, outgoing, None if delivered else call.code(), call.details() or ""))
+
+    def _ended(self, event: _Sent) -> None:
+        number, outgoing = event.peer, event.outgoing
+        peer = self._peers.get(number)
+        if peer is None or not peer.queue or peer.queue[0] is not outgoing:
+            return  # dropped meanwhile
+        if event.code is None:
+            self.sent_bytes += len(outgoing.data)
+        else:
+            now = time.monotonic()
+            if event.code is grpc.StatusCode.UNAVAILABLE and (outgoing.give_up is None or now <= outgoing.give_up):
+                if outgoing.give_up is None:  # the time counts from the first refusal: the call may have lasted long
+                    outgoing.give_up = now + RETRY_S
+                    logger.warning(f"{self.names([number])} does not answer, trying again")
+                peer.retry_at = now + AGAIN_S
+                return
+            self._note("send_failed", outgoing.kind, outgoing.round, number, len(outgoing.data))
+            reason = f"{event.code.name}: {event.details}"
+            self._on_failure(number, f"{outgoing.kind} to {self.names([number])} failed: {reason}")
+            if number not in self._peers:
+                return
+        peer.queue.popleft()
+        peer.call = None
+        if peer.queue:
+            self._start(number)
+
+    def _check(self, peers: Collection[int]) -> None:
+        """See whether those who are waited for still accept connections."""
+        for peer in list(peers):
+            refusal = self._refusals.get(peer)
+            if refusal is not None and time.monotonic() - refusal.since >= RETRY_S:
+                self._on_failure(peer, f"{self.names([peer])} is gone: {refusal.details}")
+            elif peer in self._peers:
                 self._probe(peer)
 
     def _probe(self, peer: int) -> None:
@@ -133,7 +335,7 @@ class Transport:
         if peer in self._probing:
             return
         self._probing.add(peer)
-        method: Any = self._channels[peer].unary_unary(_PROBE_METHOD, lambda sent: sent, lambda received: received)
+        method: Any = self._peers[peer].channel.unary_unary(_PROBE_METHOD, lambda sent: sent, lambda received: received)
         method.future(b"", timeout=PROBE_S).add_done_callback(lambda call: self._probed(peer, call))
 
     def _probed(self, peer: int, call: Any) -> None:
@@ -144,60 +346,20 @@ class Transport:
             self._refusals.pop(peer, None)
         self._probing.discard(peer)
 
-    def send(self, message: Message, first_contact: bool = False) -> None:
-        """Send to every receiver of the message, to several at once, and wait until all have it.
-
-        Args:
-            first_contact: the peer may not be listening yet: wait for it, up to the deadline.
-
-        Raises:
-            ParticipantError: a receiver did not take the message; the text names it.
-        """
-        data = wire.encode(message)
-        if len(message.receiver) == 1:
-            self._send(message.receiver[0], message.msg_type, data, first_contact)
-            return
-        if self._senders is None:
-            self._senders = ThreadPoolExecutor(OUTBOX_THREADS)
-        # One stalled peer must not keep the others waiting, as upstream's one-after-another does.
-        futures = [self._senders.submit(self._send, peer, message.msg_type, data, False) for peer in message.receiver]
-        done, pending = futures_wait(futures, return_when=FIRST_EXCEPTION)
-        failures = [error for future in done if (error := future.exception()) is not None]
-        if failures:
-            futures_wait(pending, RETRY_S)  # the others get the message as well, unless they are stuck
-            raise failures[0]
-
-    def close(self) -> None:
-        """Stop listening once pending answers are out."""
-        self._server.stop(grace=1).wait(2)
-        for channel in self._channels.values():
-            channel.close()
-
-    def _send(self, peer: int, kind: str, data: bytes, first_contact: bool) -> None:
-        call: Any = self._channels[peer].unary_unary(wire.METHOD, lambda sent: sent, lambda received: received)
-        give_up: float | None = None
-        while True:
-            try:
-                call(data, timeout=JOIN_DEADLINE_S if first_contact else SEND_DEADLINE_S, wait_for_ready=first_contact)
-                with self._counting:
-                    self.sent_bytes += len(data)
-                return
-            except grpc.RpcError as error:
-                code = error.code()
-                if code is not grpc.StatusCode.UNAVAILABLE or (give_up is not None and time.monotonic() > give_up):
-                    reason = f"{code.name}: {error.details()}"
-                    raise ParticipantError(f"{kind} to {self.names([peer])} failed: {reason}") from error
-            if give_up is None:  # the time counts from the first refusal: the call may have lasted long
-                give_up = time.monotonic() + RETRY_S
-                logger.warning(f"{self.names([peer])} does not answer, trying again")
-            time.sleep(0.5)
+    def _note(self, what: Step, kind: str, round: int, peer: int, size: int) -> None:
+        """Write it down, from any thread; what cannot be written ends the course in the waiting thread."""
+        try:
+            # A client that joins has no id yet.
+            self._activity.note(what, kind=kind, round=round, peer=peer if peer >= 0 else None, size=size)
+        except OSError as error:
+            self._events.put(_Unwritable(error))
 
 
 class _Handler:
-    """Takes messages off the wire into the inbox: a ``grpc.GenericRpcHandler`` by its one method."""
+    """Takes messages off the wire: a ``grpc.GenericRpcHandler`` by its one method."""
 
-    def __init__(self, inbox: queue.SimpleQueue[_Arrived]) -> None:
-        self._inbox = inbox
+    def __init__(self, arrived: Callable[[Message, int], None]) -> None:
+        self._arrived = arrived
         self._method = grpc.unary_unary_rpc_method_handler(self._take)
 
     def service(self, details: Any) -> Any:
@@ -205,7 +367,7 @@ class _Handler:
 
     def _take(self, data: bytes, context: Any) -> bytes:
         try:
-            self._inbox.put(_Arrived(wire.decode(data), len(data)))
+            self._arrived(wire.decode(data), len(data))
         except ValueError as error:
             logger.warning(f"a message from {context.peer()} is dropped: {error}")
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a FederatedScope message")
