@@ -33,6 +33,9 @@ class Listener(Protocol):
     def news(self, event: Mapping[str, Any]) -> None:
         """A journal event (see the agent's journal)."""
 
+    def snapshot(self, snapshot: Mapping[str, Any]) -> None:
+        """What the course and its devices do right now (see :mod:`fedsim_runner.execution.live`)."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -78,6 +81,8 @@ class EventReader:
             for item in _news(data.get("res")):
                 self._listener.news(item)
             result = data.get("res")
+            if isinstance(result, Mapping) and isinstance(result.get("fedsim_snapshot"), Mapping):
+                self._listener.snapshot(result["fedsim_snapshot"])
             if isinstance(result, Mapping) and self._keep & result.keys():
                 self.results.append(result)
         return False

@@ -101,7 +101,7 @@ def _with_run(
     prepared = prepare_run(experiment, options, began)
     plan, folder = prepared.plan, prepared.folder
     try:
-        with registry.hold(plan.run), Progress(console, experiment.total_rounds) as progress:
+        with registry.hold(plan.run), Progress(console, experiment.total_rounds, run=plan.run) as progress:
             console.print(f"[bold]plan[/] of run {plan.run}", highlight=False)
             console.print(render_plan(plan))
             manifest = start_manifest(plan, began, "docker")

@@ -1,4 +1,7 @@
-"""Progress for people: stages with their time, a line per round, who is doing what; plain lines without a terminal."""
+"""Progress for people: stages with their time, a line per round, who is doing what; plain lines without a terminal.
+
+On a terminal the course is a live table below these lines (see :mod:`fedsim_runner.execution.live`).
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,32 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.status import Status
 
+from ..artifacts.files import number, whole
+from .live import CourseNow, CourseView, DeviceNow, accuracy_of, counts_now, devices_now
+
 SHOWN_LAST_LINES = 8
+SHOWN_LATE = 4
+# The stage in which devices work; the table is drawn this often a second, so that its clock goes smoothly.
+LIVE_STAGE = "course"
+DRAWN_PER_SECOND = 2
 # Journal events after which a device is in a state worth counting.
 STATES = {
     "device_started": "started",
     "device_ready": "ready",
     "device_joined": "joined",
     "device_finished": "finished",
+    "client_lost": "lost",
 }
+ENDED = ("finished", "lost")
+NEWS_STYLES = {"course_failed": "red", "client_lost": "red", "round_deadline": "yellow", "link_failed": "red"}
 # An Engine outlives the run, so it is told.
 ENGINE_STARTS = "no Docker Engine answers: starting the one that is installed"
 ENGINE_COMES = "no Docker Engine is installed: installing docker.io, which stays, and starting it"
@@ -31,7 +46,7 @@ class Progress:
     Use as a context manager, so that the terminal is given back in every case.
     """
 
-    def __init__(self, console: Console, total_rounds: int, unshaped: bool = False) -> None:
+    def __init__(self, console: Console, total_rounds: int, unshaped: bool = False, run: str = "") -> None:
         """``unshaped``: it is known beforehand that no links will be in force."""
         self._console = console
         self._total_rounds = total_rounds
@@ -39,6 +54,11 @@ class Progress:
         self._stage: str | None = None
         self._stage_began = 0.0
         self._status: Status | None = None
+        self._live: Live | None = None
+        # Replaced, never changed: the thread that draws must not wait for the lock of one that prints.
+        self._course = CourseNow(run, total_rounds=total_rounds or None)
+        self._late: list[str] = []
+        self._seen: float | None = None  # the time of the last snapshot
         self._states: dict[str, str] = {}
         self._links = 0
         self._unshaped = unshaped
@@ -55,7 +75,16 @@ class Progress:
         with self._lock:
             self._end_stage()
             self._stage, self._stage_began = name, time.monotonic()
-            if self._console.is_terminal:
+            if self._console.is_terminal and name == LIVE_STAGE:
+                self._live = Live(
+                    get_renderable=self._view,
+                    console=self._console,
+                    refresh_per_second=DRAWN_PER_SECOND,
+                    transient=True,
+                    vertical_overflow="crop",
+                )
+                self._live.start()
+            elif self._console.is_terminal:
                 self._status = self._console.status(f"{escape(name)} ...")
                 self._status.start()
             else:
@@ -75,16 +104,54 @@ class Progress:
         """A journal event."""
         with self._lock:
             self._count(event)
+            if event["event"] == "update_late":
+                self._late.append(str(event.get("device") or "a client"))
+            elif event["event"] in ("evaluated", "round_deadline", "training_finished", "course_failed"):
+                self._tell_late()
             text = self._describe(event)
             if text is not None:
-                style = "red" if event["event"] == "course_failed" else None
-                self.note("  " + text, style)
+                self.note("  " + text, NEWS_STYLES.get(event["event"]))
             self._update()
 
+    def snapshot(self, snapshot: Mapping[str, Any]) -> None:
+        """What the devices do right now. One that is older than the last is dropped."""
+        with self._lock:
+            moment = number(snapshot.get("t"))
+            if moment is not None and self._seen is not None and moment < self._seen:
+                return
+            self._seen = moment
+            devices = devices_now(snapshot.get("devices"))
+            known = self._course
+            accuracy = accuracy_of(snapshot.get("results"))
+            self._course = replace(
+                known,
+                state=str(snapshot["state"]) if snapshot.get("state") else known.state,
+                round=whole(snapshot.get("round")) if snapshot.get("round") is not None else known.round,
+                total_rounds=whole(snapshot.get("total_rounds")) or known.total_rounds,
+                accuracy=known.accuracy if accuracy is None else accuracy,
+                devices=devices or known.devices,
+                counts=counts_now(snapshot.get("counts"), devices),
+            )
+
+    def _view(self) -> CourseView:
+        return CourseView(replace(self._course, elapsed_s=time.monotonic() - self._stage_began))
+
+    def _tell_late(self) -> None:
+        """Late updates of a round in one line."""
+        if not self._late:
+            return
+        names, count = list(dict.fromkeys(self._late)), len(self._late)
+        more = f" and {len(names) - SHOWN_LATE} more" if len(names) > SHOWN_LATE else ""
+        what = "an update" if count == 1 else f"{count} updates"
+        self._late = []
+        self.note(f"  {what} came after the deadline, dropped: {', '.join(names[:SHOWN_LATE])}{more}", "yellow")
+
     def _end_stage(self, failed: bool = False) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        self._tell_late()
+        for shown in (self._live, self._status):
+            if shown is not None:
+                shown.stop()
+        self._live = self._status = None
         if self._stage is None:
             return
         seconds = time.monotonic() - self._stage_began
@@ -100,7 +167,7 @@ class Progress:
         kind, device = event["event"], event.get("device")
         if device is not None and kind in STATES:
             self._states[device] = STATES[kind]
-        elif device is not None and kind == "device_exited" and self._states.get(device) != "finished":
+        elif device is not None and kind == "device_exited" and self._states.get(device) not in ENDED:
             self._states[device] = "exited"
         elif kind == "link_shaped":
             self._links += 1
@@ -108,9 +175,13 @@ class Progress:
             self._clock = _time(event)
 
     def _update(self) -> None:
+        """Take what the news say into what is drawn."""
+        counts = Counter(self._states.values())
+        if self._seen is None:
+            devices = tuple(DeviceNow(name, state) for name, state in self._states.items())
+            self._course = replace(self._course, devices=devices, counts=dict(counts))
         if self._status is None:
             return
-        counts = Counter(self._states.values())
         parts = [f"{count} {state}" for state, count in sorted(counts.items())]
         if not counts and self._links:
             parts = [f"{self._links} links shaped"]
@@ -123,6 +194,7 @@ class Progress:
             case "engine_wanted":
                 return ENGINE_STARTS if event.get("installed") else ENGINE_COMES
             case "agent_started":
+                self._course = replace(self._course, backend=event.get("backend"))
                 return f"link back end: {event.get('backend') or 'none'} (kernel {event.get('kernel', 'unknown')})"
             case "link_reapplied":
                 return f"{device}: link shaped again after a restart"
@@ -135,8 +207,9 @@ class Progress:
                 return "the gate is open" if self._unshaped else "all links are in force, the gate is open"
             case "device_joined" if not self._console.is_terminal:
                 return f"{device} joined"
-            case "round_started" if event.get("round") == 1:
-                return "training starts"
+            case "round_started":
+                self._course = replace(self._course, round=whole(event.get("round")))
+                return "training starts" if event.get("round") == 1 else None
             case "evaluated":
                 return self._round_line(event)
             case "training_finished":
@@ -144,6 +217,10 @@ class Progress:
             case "device_exited" if event.get("exit_code") or event.get("oom_killed"):
                 memory = " (memory limit reached)" if event.get("oom_killed") else ""
                 return f"{device} exited with {event.get('exit_code')}{memory}"
+            case "round_deadline":
+                return deadline_line(event)
+            case "client_lost":
+                return lost_lines(event)
             case "course_failed":
                 return failure_lines(event)
         return None
@@ -153,6 +230,10 @@ class Progress:
         seconds = "" if self._clock is None or now is None else f"  {now - self._clock:.2f} s"
         self._clock = now
         results = event.get("results") or {}
+        accuracy = accuracy_of(results)
+        if accuracy is not None:
+            accuracies = (*self._course.accuracies, accuracy)
+            self._course = replace(self._course, accuracy=accuracy, accuracies=accuracies)
         shown = [
             f"{label} {results[key]:.4f}"
             for key, label in (("test_acc", "accuracy"), ("test_avg_loss", "loss"), ("val_acc", "validation accuracy"))
@@ -166,8 +247,25 @@ def failure_lines(event: Mapping[str, Any]) -> str:
     device = event.get("device")
     reason = str(event.get("reason") or "no reason given")
     text = f"{device}: {reason}" if device and device not in reason else reason
-    lines = [str(line) for line in event.get("last_lines") or []][-SHOWN_LAST_LINES:]
-    return "\n".join([f"the course failed: {text}", *(f"    | {line}" for line in lines)])
+    return "\n".join([f"the course failed: {text}", *_last_lines(event)])
+
+
+def lost_lines(event: Mapping[str, Any]) -> str:
+    """A ``client_lost`` event: the course goes on without it."""
+    memory = " (memory limit reached)" if event.get("oom_killed") else ""
+    reason = str(event.get("reason") or "no reason given")
+    return "\n".join([f"{event.get('device')} is lost, the course goes on: {reason}{memory}", *_last_lines(event)])
+
+
+def deadline_line(event: Mapping[str, Any]) -> str:
+    """A ``round_deadline`` event: with how many updates the round is aggregated."""
+    updates, wanted = event.get("updates"), event.get("wanted")
+    share = "" if updates is None else f" with {updates} of {wanted} updates" if wanted else f" with {updates} updates"
+    return f"round {event.get('round')}: aggregated at its deadline{share}"
+
+
+def _last_lines(event: Mapping[str, Any]) -> list[str]:
+    return [f"    | {line}" for line in (event.get("last_lines") or [])[-SHOWN_LAST_LINES:]]
 
 
 def _time(event: Mapping[str, Any]) -> float | None:

@@ -85,6 +85,10 @@ class Stagehand:
         self._heard.append(event)
         self.progress.news(event)
 
+    def snapshot(self, snapshot: Mapping[str, Any]) -> None:
+        """What the course does right now (from :func:`run_playbook`)."""
+        self.progress.snapshot(snapshot)
+
     def save_journal_if_missing(self) -> None:
         """Keep what was heard of the agent's journal where the journal itself could not be fetched."""
         path = self.folder / "journal.jsonl"

@@ -22,6 +22,9 @@ class Heard:
     def news(self, event: Mapping[str, Any]) -> None:
         self.said.append(event["event"])
 
+    def snapshot(self, snapshot: Mapping[str, Any]) -> None:
+        self.said.append(dict(snapshot))
+
 
 def reader() -> tuple[EventReader, Heard, io.StringIO]:
     heard, log = Heard(), io.StringIO()
@@ -39,7 +42,12 @@ RETRY = {
     "event_data": {
         "task": "Follow the course",
         "host": "local",
-        "res": {"attempts": 1, "finished": False, "fedsim_news": [{"t": 1.0, "event": "gate_opened"}, "noise"]},
+        "res": {
+            "attempts": 1,
+            "finished": False,
+            "fedsim_news": [{"t": 1.0, "event": "gate_opened"}, "noise"],
+            "fedsim_snapshot": {"round": 1},
+        },
     },
 }
 FAILED = {
@@ -63,7 +71,7 @@ def test_stages_and_news_in_their_order() -> None:
     events, heard, log = reader()
     for event in (PLAY, RETRY, STATS):
         assert events.feed(event) is False
-    assert heard.said == ["links", "gate_opened"]
+    assert heard.said == ["links", "gate_opened", {"round": 1}]
     assert (events.processed, events.changed) == ({"local", "localhost"}, 3)
     assert log.getvalue().splitlines()[-2] == "FAILED - RETRYING: [local]: Follow the course (100 retries left)."
 

@@ -64,3 +64,24 @@ def test_nothing_claims_links_where_there_are_none() -> None:
     text = console.file.getvalue()
     assert "not shaped" in text
     assert "in force" not in text
+
+
+def test_late_updates_are_one_line_and_a_lost_client_has_its_last_words() -> None:
+    console = Console(file=io.StringIO(), width=160)
+    with Progress(console, 3) as progress:
+        progress.stage("course")
+        progress.news({"event": "round_deadline", "round": 1, "updates": 3, "wanted": 9})
+        for number in range(6):
+            progress.news({"event": "update_late", "device": f"slow-{number}", "round": 1})
+        progress.news({"event": "evaluated", "round": 2, "results": {}})
+        progress.news(
+            {"event": "client_lost", "device": "pi", "reason": "exit code 137", "oom_killed": True, "last_lines": ["x"]}
+        )
+        progress.news({"event": "update_late", "device": "slow-1", "round": 2})
+    lines = console.file.getvalue().splitlines()
+    assert "  round 1: aggregated at its deadline with 3 of 9 updates" in lines
+    (line,) = (line for line in lines if "6 updates came after the deadline" in line)
+    assert line.endswith("slow-0, slow-1, slow-2, slow-3 and 2 more")
+    assert "  pi is lost, the course goes on: exit code 137 (memory limit reached)" in lines
+    assert "    | x" in lines
+    assert "  an update came after the deadline, dropped: slow-1" in lines
