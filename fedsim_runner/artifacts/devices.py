@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .files import CONTAINERS, METRICS, number, read_json, read_metrics, whole
+from .split import DEVICE_FIELDS
 
 # Columns of devices.csv and keys of a device in report.json, in this order.
 FIELDS = (
@@ -28,6 +29,19 @@ FIELDS = (
     "cpu_seconds",
     "throttled_seconds",
     "course_seconds",
+    "client_id",
+    "rate_up_bps",
+    "rate_down_bps",
+    "delay_up_us",
+    "delay_down_us",
+    "jitter_up_us",
+    "jitter_down_us",
+    "loss_up",
+    "loss_down",
+    "lost",
+    "oom_kills",
+    "packets_dropped",
+    *DEVICE_FIELDS,
 )
 STATES = {
     "device_started": "started",
@@ -42,6 +56,7 @@ def devices_of(
 ) -> dict[str, dict[str, Any]]:
     """One entry per device with the keys of :data:`FIELDS`; what is not known is None.
 
+    The keys of :data:`~fedsim_runner.artifacts.split.DEVICE_FIELDS` are None here: they come from the activity.
     ``placed`` are the devices as the device files have them; devices that only the journal or ``collected/`` know are
     added.
     """
@@ -81,6 +96,11 @@ def _device(
         cpu_seconds=_first(number(end.get("cpu_seconds")), measured.get("cpu_seconds")),
         throttled_seconds=measured.get("throttled_seconds"),
         course_seconds=None if started is None or ended is None else round(ended - started, 3),
+        client_id=whole(state.get("client_id")),
+        lost=bool(state.get("lost")),
+        oom_kills=_oom_kills(state, measured),
+        packets_dropped=whole(measured.get("packets_dropped")),
+        **_link(placed.get("link")),
     )
     if entry["oom_killed"]:
         # It reached its limit between the last sample and its end.
@@ -88,6 +108,25 @@ def _device(
     if entry["state"] is None and end:
         entry["state"] = "finished" if entry["exit_code"] == 0 else "failed"
     return entry
+
+
+def _oom_kills(state: dict[str, Any], measured: dict[str, float | None]) -> int | None:
+    """As the kernel counted them; a device that died of one between two samples has at least one."""
+    counted: int | None = whole(measured.get("oom_kills"))
+    return max(counted or 0, 1) if state.get("oom_killed") else counted
+
+
+def _link(link: object) -> dict[str, Any]:
+    """The link that was asked for; without limits all is None."""
+    found: dict[str, int | float | None] = {}
+    for way in ("up", "down"):
+        side = link.get(way) if isinstance(link, dict) else None
+        side = side if isinstance(side, dict) else {}
+        found[f"rate_{way}_bps"] = whole(side.get("rate_bps"))
+        found[f"delay_{way}_us"] = whole(side.get("delay_us"))
+        found[f"jitter_{way}_us"] = whole(side.get("jitter_us"))
+        found[f"loss_{way}"] = number(side.get("loss"))
+    return found
 
 
 def _ended(facts: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
@@ -105,11 +144,20 @@ def _states(events: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if not isinstance(name, str):
             continue
         entry = found.setdefault(name, {})
-        if kind in STATES:
+        if kind == "device_joined":
+            entry["client_id"] = event.get("client_id")
+        if kind == "client_lost":
+            entry.update(state="lost", lost=True, error=event.get("reason"))
+            if event.get("oom_killed") is not None:
+                entry["oom_killed"] = bool(event["oom_killed"])
+        elif entry.get("lost") and kind in STATES:
+            continue  # what it still did after it was given up
+        elif kind in STATES:
             entry["state"] = STATES[kind]
         elif kind == "device_exited":
-            entry["exit_code"], entry["oom_killed"] = event.get("exit_code"), event.get("oom_killed")
-            if entry.get("state") not in ("finished", "failed"):
+            entry["exit_code"] = event.get("exit_code")
+            entry["oom_killed"] = event.get("oom_killed") or entry.get("oom_killed")
+            if entry.get("state") not in ("finished", "failed", "lost"):
                 entry["state"] = "exited"
         elif kind == "course_failed":
             entry["state"], entry["error"] = "failed", event.get("reason")
@@ -124,6 +172,9 @@ def _measured(run_dir: Path) -> dict[str, dict[str, float | None]]:
         if not name:
             continue
         entry = found.setdefault(name, {})
+        dropped = [number(row.get(key)) for key in ("rx_dropped", "tx_dropped")]
+        if any(value is not None for value in dropped):
+            entry["packets_dropped"] = _largest(entry.get("packets_dropped"), sum(value or 0.0 for value in dropped))
         for column, source in COLUMNS.items():
             value = _largest(entry.get(column), *(row.get(key) for key in source))
             if value is not None:
@@ -138,6 +189,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "memory_peak_bytes": ("memory_peak_bytes", "memory_bytes"),
     "cpu_seconds": ("cpu_seconds",),
     "throttled_seconds": ("throttled_seconds",),
+    "oom_kills": ("oom_kills",),
 }
 
 

@@ -7,13 +7,17 @@ from typing import Any
 
 from .files import number, whole
 
+# Keys of a round that are not results.
+OWN = ("round", "seconds", "elapsed_seconds")
+
 
 def rounds_of(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One entry per evaluated round: ``round``, ``seconds`` since the one before, and the server's results.
+    """One entry per evaluated round: ``round``, ``seconds`` since the one before, ``elapsed_seconds`` since training
+    began, and the server's results.
 
-    ``seconds`` is None where the journal does not tell when the course began.
+    Times are None where the journal does not tell when training began.
     """
-    before = _began(events)
+    zero = before = began(events)
     found: dict[int, dict[str, Any]] = {}
     for event in events:
         if event["event"] != "evaluated":
@@ -26,7 +30,8 @@ def rounds_of(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             found[round_number].update(results)
             continue
         seconds = None if before is None or now is None else round(now - before, 3)
-        found[round_number] = {"round": round_number, "seconds": seconds, **results}
+        elapsed = None if zero is None or now is None else round(now - zero, 3)
+        found[round_number] = {"round": round_number, "seconds": seconds, "elapsed_seconds": elapsed, **results}
         before = now
     return [found[key] for key in sorted(found)]
 
@@ -37,11 +42,12 @@ def final_of(events: Sequence[dict[str, Any]], rounds: Sequence[dict[str, Any]])
         if event["event"] == "course_finished" and _results(event):
             return _results(event)
     if rounds:
-        return {key: value for key, value in rounds[-1].items() if key not in ("round", "seconds")}
+        return {key: value for key, value in rounds[-1].items() if key not in OWN}
     return {}
 
 
-def _began(events: Sequence[dict[str, Any]]) -> float | None:
+def began(events: Sequence[dict[str, Any]]) -> float | None:
+    """When training began, unix seconds: the first round, or the opening of the gate where no round is known."""
     for kind in ("round_started", "gate_opened"):
         for event in events:
             if event["event"] == kind:
@@ -53,4 +59,4 @@ def _results(event: dict[str, Any]) -> dict[str, Any]:
     results = event.get("results")
     if not isinstance(results, dict):
         return {}
-    return {str(key): number(value) for key, value in results.items() if key not in ("round", "seconds")}
+    return {str(key): number(value) for key, value in results.items() if key not in OWN}
