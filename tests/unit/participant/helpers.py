@@ -66,7 +66,13 @@ def write_digits(path: Path, part: int, parts: int, splits: tuple[str, ...]) -> 
 class Course:
     """One server and ``clients`` clients, ready to be started."""
 
-    def __init__(self, folder: Path, clients: int = 3, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clients: int = 3,
+        config: Mapping[str, Any] | None = None,
+        policy: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
         self.gate = folder / "gate"
         self.gate.mkdir(parents=True)
@@ -85,6 +91,9 @@ class Course:
             over = {"distribute": distribute, "data": {"file_path": str(own / "shard.npz")}}
             tree = merged(tree, over | {"outdir": str(own), "expname": "course"})
             (own / "config.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+            launcher = {"version": 1, "device": name, "on_client_failure": "abort", "min_clients": 1}
+            launcher |= {"round_deadline_s": None, "mends_off": [], **(policy or {})}
+            (own / "launcher.json").write_text(json.dumps(launcher), encoding="utf-8")
 
     def start(self, *names: str, patch: str | None = None) -> None:
         """Start these participants, or all. ``patch``: Python that runs in the process before the launcher."""
@@ -103,6 +112,17 @@ class Course:
     def open_gate(self) -> None:
         """Let them go."""
         (self.gate / "open").write_text('{"open_at": null}', encoding="utf-8")
+
+    def lose(self, *names: str) -> None:
+        """Tell the server that these clients, and no others, are given up, as the agent does."""
+        lost = {f"{LOOPBACK}:{self.ports[name]}": "it was killed" for name in names}
+        draft = self.gate / "lost.json.draft"
+        draft.write_text(json.dumps(lost), encoding="utf-8")
+        draft.replace(self.gate / "lost.json")
+
+    def activity(self, name: str) -> list[dict[str, Any]]:
+        """What a participant says it has done."""
+        return [json.loads(line) for line in self.log(name, "activity.jsonl").splitlines()]
 
     def wait(self, name: str, timeout: float = 60) -> int:
         """A participant's exit code."""
