@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,30 +41,49 @@ class Context:
 def assemble(layers: Sequence[Layer], cache: Path, *, bootstrap: bool, suite: str = "bookworm") -> tuple[Context, ...]:
     """Make (or find) the contexts of ``layers`` in the cache, and the bootstrap if ``bootstrap``.
 
-    Raises ImageError: wheels or the bootstrap cannot be had.
+    Raises ImageError: wheels or the bootstrap cannot be had; an engine's source raises its own error.
     """
+    for layer in layers:
+        if layer.engine_source is not None and not _archive(layer, cache).is_file():
+            layer.engine_source.wheel()  # first, as it is what most often cannot be had
     with locked(cache):
         return tuple(_assemble(layer, cache, bootstrap, suite) for layer in layers)
 
 
 def _assemble(layer: Layer, cache: Path, bootstrap: bool, suite: str) -> Context:
     rootfs = rootfs_for(layer.directory, layer.arch, suite, cache) if bootstrap and layer.parent is None else None
-    archive = cache / "contexts" / f"{layer.name}-{layer.key}.tar"
+    archive = _archive(layer, cache)
     if not archive.is_file():
-        wheels = wheels_for(layer.requirements, layer.arch, cache) if layer.requirements else ()
+        wheels = {"wheels": [*_wheels(layer.requirements, layer, cache)], "tools": []}
+        wheels["tools"] += _wheels(layer.build_requirements, layer, cache)
+        if layer.engine_source is not None:
+            wheels["wheels"].append(layer.engine_source.wheel())
         archive.parent.mkdir(parents=True, exist_ok=True)
         _write(archive, layer, wheels)
     return Context(layer, archive, rootfs)
 
 
-def _write(archive: Path, layer: Layer, wheels: Sequence[Path]) -> None:
+def _archive(layer: Layer, cache: Path) -> Path:
+    return cache / "contexts" / f"{layer.name}-{layer.key}.tar"
+
+
+def _wheels(lists: Sequence[Path], layer: Layer, cache: Path) -> Iterator[Path]:
+    for requirements in lists:
+        # NVIDIA's libraries belong to one build of PyTorch: pip knows which.
+        resolve = bool(layer.variant) and requirements.stem.endswith(layer.variant)
+        yield from wheels_for(requirements, layer.arch, cache, resolve=resolve)
+
+
+def _write(archive: Path, layer: Layer, wheels: Mapping[str, Sequence[Path]]) -> None:
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix="context-") as folder:
         draft = Path(folder) / archive.name
         with tarfile.open(draft, "w", format=tarfile.PAX_FORMAT) as tar:
             for path in context_files(layer.directory):
                 _add(tar, path.as_posix(), layer.directory / path)
-            for wheel in sorted(wheels):
-                _add(tar, f"wheels/{wheel.name}", wheel)
+            for folder_name, files in sorted(wheels.items()):
+                # By name: what two lists both bring is there once.
+                for name, wheel in sorted({wheel.name: wheel for wheel in files}.items()):
+                    _add(tar, f"{folder_name}/{name}", wheel)
             if layer.package is not None:
                 for path in context_files(layer.package):
                     _add(tar, f"{layer.package.name}/{path.as_posix()}", layer.package / path)
@@ -74,8 +92,8 @@ def _write(archive: Path, layer: Layer, wheels: Sequence[Path]) -> None:
 
 def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
     """Owner, times and most of the mode are left out: the same files give the same archive."""
-    data = path.read_bytes()
     entry = tarfile.TarInfo(name)
-    entry.size = len(data)
+    entry.size = path.stat().st_size
     entry.mode = 0o755 if is_executable(path) else 0o644
-    tar.addfile(entry, io.BytesIO(data))
+    with path.open("rb") as file:
+        tar.addfile(entry, file)

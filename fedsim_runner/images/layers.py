@@ -1,15 +1,17 @@
 """Layers and their keys: pure functions of the files that go into an image.
 
 A layer's key is a hash of everything its image is built from: its folder under dockerfiles/, the package copied into
-it, its architecture and its parent's key. So an image with that key never has to be built twice, anywhere.
+it, the source of FederatedScope where it is installed, its architecture and its parent's key. So an image with that key
+never has to be built twice, anywhere.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from fedsim_runner.content import PACKAGE_DIR, content_root
 from fedsim_runner.images.errors import ImageError
@@ -18,10 +20,26 @@ from fedsim_runner.images.rootfs import recipe
 AUTO_BASE = "auto"  # a registry's Debian when one answers, else the bootstrap
 BOOTSTRAP_BASE = "bootstrap"
 ENGINE_PREFIX = "engine-"
+FEDERATEDSCOPE = "engine-federatedscope"
 AGENT = "agent"
 BASE = "base"
+TORCH = "torch"
+CUDA = "-cuda"  # after the name of a layer that has another build for devices with a GPU
+WITH_CUDA = (TORCH, FEDERATEDSCOPE)
 KEY_LENGTH = 16
 _FORMAT = "fedsim-image-1"  # raise it when the way of building changes what comes out of the same files
+
+
+class EngineSource(Protocol):
+    """Where an engine that is not ours comes from."""
+
+    def identity(self) -> str:
+        """What is installed, as text that changes when it does."""
+        ...
+
+    def wheel(self) -> Path:
+        """It, as a wheel on the control node."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -30,11 +48,12 @@ class LayerSources:
 
     dockerfiles: tuple[Path, ...]
     packages: Path  # holds participant/ and agent/
+    federatedscope: EngineSource | None = None  # only needed where a device uses it
 
     @classmethod
-    def installed(cls, extra: Sequence[Path] = ()) -> LayerSources:
+    def installed(cls, extra: Sequence[Path] = (), federatedscope: EngineSource | None = None) -> LayerSources:
         """Those of this installation, with folders of the user's own device types before them."""
-        return cls(dockerfiles=(*extra, content_root() / "dockerfiles"), packages=PACKAGE_DIR)
+        return cls((*extra, content_root() / "dockerfiles"), PACKAGE_DIR, federatedscope)
 
     def directory(self, layer: str) -> Path | None:
         """The folder that holds ``layer``'s Dockerfile."""
@@ -58,6 +77,8 @@ class Layer:
     parent: str | None  # the parent's ref; None: the base, which stands on Debian
     parent_argument: str  # the Dockerfile's build argument that takes the parent
     package: Path | None  # copied into the context
+    variant: str = ""  # CUDA or nothing
+    engine_source: EngineSource | None = field(default=None, repr=False)
 
     @property
     def ref(self) -> str:
@@ -65,10 +86,18 @@ class Layer:
         return f"fedsim/{self.name}:{self.key}"
 
     @property
-    def requirements(self) -> Path | None:
-        """The wheels that this layer installs."""
-        path = self.directory / "requirements.txt"
-        return path if path.is_file() else None
+    def requirements(self) -> tuple[Path, ...]:
+        """Lists of the wheels that this layer installs."""
+        own = self.variant or f"-{self.arch}"
+        return self._files("requirements.txt", f"requirements{own}.txt")
+
+    @property
+    def build_requirements(self) -> tuple[Path, ...]:
+        """Lists of the wheels that only building this layer needs."""
+        return self._files("build-requirements.txt")
+
+    def _files(self, *names: str) -> tuple[Path, ...]:
+        return tuple(path for path in (self.directory / name for name in names) if path.is_file())
 
 
 def plan_layers(
@@ -86,7 +115,8 @@ def plan_layers(
 
 def all_logical_names(sources: LayerSources, engines: Iterable[str] = ("light",)) -> tuple[str, ...]:
     """Every device type's image with each of ``engines``, and the agent."""
-    types = [name for name in sources.names() if name not in (BASE, AGENT) and not name.startswith(ENGINE_PREFIX)]
+    ours = (BASE, AGENT, TORCH)
+    types = [name for name in sources.names() if name not in ours and not name.startswith(ENGINE_PREFIX)]
     return tuple(sorted([AGENT, *(f"{name}-{engine}" for name in types for engine in engines)]))
 
 
@@ -106,7 +136,7 @@ def _add(
 ) -> Layer:
     if (name, arch) in planned:
         return planned[name, arch]
-    folder, parent_name, argument = _lineage(name, sources)
+    folder, variant, parent_name, argument = _lineage(name, sources)
     directory = sources.directory(folder)
     if directory is None:
         known = ", ".join(sources.names())
@@ -118,22 +148,39 @@ def _add(
     package = _package(folder, sources)
     if package is not None and not (package / "__init__.py").is_file():
         raise ImageError(f"image {name}: its Python package {package.name} is missing; reinstall fedsim-runner")
-    key = _key(arch, parent.key if parent else base_identity, directory, package)
-    layer = Layer(name, arch, key, directory, parent.ref if parent else None, argument, package)
+    source = None
+    if folder == FEDERATEDSCOPE:
+        source = sources.federatedscope
+        if source is None:
+            raise ImageError(f"image {name}: no source of FederatedScope was named")
+    installed = [variant] if variant else []
+    if source is not None:
+        installed.append(source.identity())
+    key = _key(arch, parent.key if parent else base_identity, directory, package, installed)
+    layer = Layer(name, arch, key, directory, parent.ref if parent else None, argument, package, variant, source)
     planned[name, arch] = layer
     return layer
 
 
-def _lineage(name: str, sources: LayerSources) -> tuple[str, str | None, str]:
-    """Folder, parent and build argument of a logical name."""
+def _lineage(name: str, sources: LayerSources) -> tuple[str, str, str | None, str]:
+    """Folder, variant, parent and build argument of a logical name."""
+    folder = name.removesuffix(CUDA)
+    variant = CUDA if name.endswith(CUDA) and folder in WITH_CUDA else ""
+    folder = folder if variant else name
     if name == BASE:
-        return BASE, None, "BASE"
-    if name == AGENT or name.startswith(ENGINE_PREFIX):
-        return name, BASE, "BASE"
-    folder, dash, engine = name.rpartition("-")
+        return BASE, "", None, "BASE"
+    if folder == FEDERATEDSCOPE:
+        return folder, variant, TORCH + variant, "BASE"
+    if folder in (AGENT, TORCH) or name.startswith(ENGINE_PREFIX):
+        return folder, variant, BASE, "BASE"
+    engines = [known.removeprefix(ENGINE_PREFIX) for known in sources.names() if known.startswith(ENGINE_PREFIX)]
+    engines.append((FEDERATEDSCOPE + CUDA).removeprefix(ENGINE_PREFIX))
+    # An engine's name may have a dash in it, and so may a device type's.
+    engine = max((known for known in engines if name.endswith(f"-{known}")), key=len, default=None)
+    folder, dash, last = (name.removesuffix(f"-{engine}"), "-", engine) if engine else name.rpartition("-")
     if not dash:
         raise ImageError(f"image {name}: not the name of an image; expected <device type folder>-<engine>")
-    return folder, f"{ENGINE_PREFIX}{engine}", "ENGINE"
+    return folder, "", f"{ENGINE_PREFIX}{last}", "ENGINE"
 
 
 def _package(folder: str, sources: LayerSources) -> Path | None:
@@ -144,7 +191,7 @@ def _package(folder: str, sources: LayerSources) -> Path | None:
     return None
 
 
-def _key(arch: str, below: str, directory: Path, package: Path | None) -> str:
+def _key(arch: str, below: str, directory: Path, package: Path | None, installed: Sequence[str]) -> str:
     digest = hashlib.sha256()
 
     def feed(*parts: str | bytes) -> None:
@@ -152,7 +199,7 @@ def _key(arch: str, below: str, directory: Path, package: Path | None) -> str:
             data = part.encode() if isinstance(part, str) else part
             digest.update(len(data).to_bytes(8, "big") + data)  # lengths first: no two inputs read the same
 
-    feed(_FORMAT, arch, below)
+    feed(_FORMAT, arch, below, *installed)
     for root in (directory, package):
         if root is None:
             continue

@@ -1,0 +1,51 @@
+"""Regenerate FederatedScope's gRPC stubs for the protobuf of the image. Usage: stubs.py SITE
+
+The stubs that FederatedScope ships are refused by protobuf 4 and newer, the fast ones. The messages stay its own: they
+are read from its .proto where the installed package has one (a wheel leaves it out), else from the compiled form of
+that same file which the shipped stub carries.
+"""
+
+import ast
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from google.protobuf import descriptor_pb2
+
+NAME = "federatedscope/core/proto/gRPC_comm_manager"
+
+
+def shipped_descriptor(stub: Path) -> descriptor_pb2.FileDescriptorProto:
+    """The .proto in compiled form, out of the generated module; the module is read, not run."""
+    for node in ast.walk(ast.parse(stub.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, bytes):
+            found = descriptor_pb2.FileDescriptorProto()
+            try:
+                found.ParseFromString(node.value)
+            except ValueError:  # protobuf's DecodeError is one
+                continue
+            if found.name and found.service:
+                found.name = f"{NAME}.proto"
+                return found
+    sys.exit(f"{stub}: holds no description of FederatedScope's messages; this is not a FederatedScope that is known")
+
+
+def generate(site: Path) -> None:
+    """Replace the two stub modules under ``site``."""
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"--python_out={site}", f"--grpc_python_out={site}"]
+    with tempfile.TemporaryDirectory() as folder:
+        if (site / f"{NAME}.proto").is_file():
+            command.append(f"--proto_path={site}")
+        elif (site / f"{NAME}_pb2.py").is_file():
+            compiled = descriptor_pb2.FileDescriptorSet(file=[shipped_descriptor(site / f"{NAME}_pb2.py")])
+            described = Path(folder) / "messages.pb"
+            described.write_bytes(compiled.SerializeToString())
+            command.append(f"--descriptor_set_in={described}")
+        else:
+            sys.exit(f"FederatedScope as installed has neither {NAME}.proto nor {NAME}_pb2.py")
+        subprocess.run([*command, f"{NAME}.proto"], check=True)
+
+
+if __name__ == "__main__":
+    generate(Path(sys.argv[1]))
