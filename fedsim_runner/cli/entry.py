@@ -25,6 +25,7 @@ VERB_MODULES = (runs, look, inside, after, lab, ansible)
 # In the order of use, for --help.
 VERBS = [
     "run",
+    "rerun",
     "plan",
     "up",
     "status",

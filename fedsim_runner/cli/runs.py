@@ -1,4 +1,4 @@
-"""Verbs that take an experiment file: run, plan, up, inventory."""
+"""Verbs that take an experiment file, or the folder of a run: run, rerun, plan, up, inventory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import typer
 from ..execution.exits import Exit, FedsimError
 from ..execution.lifecycle import provision, run_experiment
 from ..execution.prepare import DEFAULT_RUNS_DIR, RunOptions, plan_only
+from ..execution.rerun import open_original
+from ..execution.rerun import rerun as repeat
 from ..inventory import build_inventory, write_inventory
 from ..placement import plan_as_dict, render_plan
 from .app import (
@@ -51,6 +53,34 @@ def run(
         code, report = run_without_docker(experiment, options, console)
     else:
         code, report = run_experiment(experiment, options, console)
+    if as_json:
+        print_json(report)
+    return code
+
+
+@app.command()
+def rerun(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of the run, or its name.", show_default=False)],
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the testbed up afterwards.")] = False,
+    no_docker: Annotated[
+        bool, typer.Option("--no-docker", help="As plain processes, whatever the run was; one that was stays so.")
+    ] = False,
+    allow_unshaped: UnshapedOption = False,
+    image_base: ImageBaseOption = None,
+    runs_dir: RunsDirOption = DEFAULT_RUNS_DIR,
+    run_name: RunNameOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; progress to stderr.")] = False,
+) -> int:
+    """Repeat a run from its folder alone, and say how far the two differ."""
+    original = open_original(run, runs_dir)
+    options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
+    console = out(stderr=as_json)
+    if no_docker or original.without_docker:
+        from ..execution.local import run_without_docker
+
+        code, report = repeat(original, options, console, run_without_docker)
+    else:
+        code, report = repeat(original, options, console)
     if as_json:
         print_json(report)
     return code

@@ -15,7 +15,14 @@ from ..placement import render_plan
 from .engine import NoEngineError, lab_engine
 from .exits import Exit, FedsimError, exit_for_stage
 from .folder import give_to_user
-from .manifest import look_at_containers, look_at_engine, look_at_journal, start_manifest, write_manifest
+from .manifest import (
+    look_at_containers,
+    look_at_engine,
+    look_at_journal,
+    look_into_images,
+    start_manifest,
+    write_manifest,
+)
 from .prepare import Prepared, RunOptions, check_privileges, now, prepare_run, reservations
 from .progress import Progress
 from .registry import Registry, RunBusyError
@@ -53,6 +60,7 @@ def run_experiment(experiment: Experiment, options: RunOptions, console: Console
         manifest["status"] = report["status"]
         look_at_journal(manifest, prepared.folder)
         look_at_containers(manifest, prepared.folder)
+        look_into_images(manifest, prepared.run)
         console.print(render_summary(report, prepared.folder))
         if options.keep and code is Exit.DONE:
             hand.progress.note(f"the testbed is still up (--keep); remove it: fedsim-provision down {prepared.run}")
@@ -104,7 +112,7 @@ def _with_run(
         with registry.hold(plan.run), Progress(console, experiment.total_rounds, run=plan.run) as progress:
             console.print(f"[bold]plan[/] of run {plan.run}", highlight=False)
             console.print(render_plan(plan))
-            manifest = start_manifest(plan, began, "docker")
+            manifest = start_manifest(plan, began, "docker", folder, options.repeats)
             write_manifest(manifest, folder)
             registry.record(plan.run, folder, plan.lab_hosts[0].name, plan.subnet, "running")
             extra_vars = {

@@ -20,6 +20,7 @@ from ..model import Experiment, LabHost, Plan
 from ..placement import plan_as_dict
 from .exits import Exit, FedsimError
 from .folder import RunNameError, create_run_folder, give_to_user, new_run_id
+from .inputs import keep_dockerfiles, keep_experiment
 from .interrupts import Interrupts
 from .local_course import Course, Participant
 from .manifest import start_manifest, write_manifest
@@ -41,16 +42,16 @@ def run_without_docker(experiment: Experiment, options: RunOptions, console: Con
     run, folder = _make_folder(experiment, options, began)
     registry = Registry()
     try:
-        with registry.hold(run), Progress(console, experiment.total_rounds, unshaped=True) as progress:
+        with registry.hold(run), Progress(console, experiment.total_rounds, unshaped=True, run=run) as progress:
             plan = _plan(experiment, run)
             progress.note(f"plan of run {run}: {len(plan.placed)} plain processes; {NOTE}")
             for item in plan.placed:
                 progress.note(f"  {item.device.name}  {item.device.type.name}  {item.device.role}")
-            manifest = start_manifest(plan, began, PROCESSES)
+            keep_experiment(keep_dockerfiles(experiment, folder), plan.cpu_factor, folder)
+            manifest = start_manifest(plan, began, PROCESSES, folder, options.repeats)
             manifest["lab_hosts"] = {}  # made up for the plan
             write_manifest(manifest, folder)
             registry.record(run, folder, PROCESSES, "", "running")
-            (folder / "experiment.yaml").write_text(experiment.source, encoding="utf-8")
             (folder / "plan.json").write_text(json.dumps(plan_as_dict(plan), indent=1) + "\n", encoding="utf-8")
             code, report = _course(plan, folder, progress)
             manifest["status"] = report["status"]

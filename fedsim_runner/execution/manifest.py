@@ -4,39 +4,53 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import time
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..artifacts.files import CONTAINERS, JOURNAL, read_journal, read_json
-from ..model import Plan
+from ..artifacts.files import CONTAINERS, JOURNAL, read_devices, read_journal, read_json
+from ..model import CourseLimits, Plan
 from .engine import KIND_LABEL, RUN_LABEL, LabEngine, NoEngineError, lab_engine
+from .inputs import EXPERIMENT, INPUTS, SPEC
+from .machine import checkout, control_node
+from .packages import packages_of
+from .prepare import Repeated
 
-PACKAGES = ("ansible-core", "ansible-runner", "docker", "numpy", "grpcio", "protobuf", "scikit-learn")
+MANIFEST = "manifest.json"
+MANIFEST_VERSION = 1
 
 
-def start_manifest(plan: Plan, began: float, mode: str) -> dict[str, Any]:
+def start_manifest(
+    plan: Plan, began: float, mode: str, folder: Path | None = None, repeats: Repeated | None = None
+) -> dict[str, Any]:
     """What is known before anything is done. ``began`` in unix seconds; ``mode`` is ``docker`` or ``processes``."""
     experiment = plan.experiment
     return {
+        "version": MANIFEST_VERSION,
         "run": plan.run,
         "experiment": experiment.name,
+        "repeats": None if repeats is None else repeats.run,
         "mode": mode,
         "fedsim_runner": __version__,
+        "fedsim_runner_source": checkout(),
         "spec_sha256": hashlib.sha256(experiment.source.encode()).hexdigest(),
-        "seed": experiment.seed,
+        "inputs_sha256": None if folder is None else inputs_digest(folder),
+        "seed": experiment.seed,  # of the split, the initial model, the sampling, the links
         "cpu_factor": plan.cpu_factor,
+        "policies": _policies(experiment.course),
+        "mends_off": list(experiment.mends_off),
+        "federatedscope": None,
         "link_backend": None,
-        "control_node": {
-            "python": platform.python_version(),
-            "kernel": platform.release(),
-            "system": platform.platform(),
-            "packages": {name: _version(name) for name in PACKAGES},
+        "allow_unshaped": experiment.allow_unshaped,
+        "links": {},
+        "control_node": control_node(),
+        "lab_hosts": {
+            host.name: {"cpus": host.cpus, "memory_bytes": host.memory_bytes, "arch": host.arch}
+            for host in plan.lab_hosts
         },
-        "lab_hosts": {host.name: {"cpus": host.cpus, "memory_bytes": host.memory_bytes} for host in plan.lab_hosts},
+        "agent": None,
         "engine": None,
         "images": {},
         "started": began,
@@ -45,6 +59,23 @@ def start_manifest(plan: Plan, began: float, mode: str) -> dict[str, Any]:
         "ended_utc": None,
         "status": None,
     }
+
+
+def spec_digest(folder: Path) -> str | None:
+    """SHA-256 of the run folder's experiment file; None where there is none."""
+    return _digest(folder / SPEC)
+
+
+def inputs_digest(folder: Path) -> str | None:
+    """SHA-256 of the run folder's resolved experiment; None where there is none."""
+    return _digest(folder / INPUTS / EXPERIMENT)
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def look_at_engine(manifest: dict[str, Any], run: str) -> None:
@@ -58,11 +89,19 @@ def look_at_engine(manifest: dict[str, Any], run: str) -> None:
 
 
 def look_at_journal(manifest: dict[str, Any], folder: Path) -> None:
-    """Add what the agent told of its lab host: the link back end, the kernel, TCP's congestion control."""
+    """Add what the agent told: the link back end, the kernel, TCP's congestion control, the links that were shaped."""
+    shaped: set[str] = set()
     for event in read_journal(folder / JOURNAL):
         if event["event"] == "agent_started":
             manifest["link_backend"] = event.get("backend")
             manifest["agent"] = {key: event.get(key) for key in ("kernel", "version", "congestion_control")}
+        elif event["event"] in ("link_shaped", "link_reapplied"):
+            shaped.add(str(event.get("device")))
+    devices, _ = read_devices(folder)
+    manifest["links"] = {
+        name: {"network": device.get("network"), "shaped": name in shaped, **(device.get("link") or {})}
+        for name, device in devices.items()
+    }
 
 
 def look_at_containers(manifest: dict[str, Any], folder: Path) -> None:
@@ -70,6 +109,21 @@ def look_at_containers(manifest: dict[str, Any], folder: Path) -> None:
     for facts in read_json(folder / CONTAINERS).values():
         if isinstance(facts, dict) and facts.get("image"):
             manifest["images"].setdefault(facts["image"], {"id": facts.get("image_id"), "digests": []})
+
+
+def look_into_images(manifest: dict[str, Any], run: str) -> None:
+    """Add the Python packages of the images that are known, as far as the Engine still has them."""
+    try:
+        with lab_engine() as engine:
+            found = packages_of(engine, _ids(manifest["images"].values()), run)
+    except NoEngineError:
+        return
+    for image in manifest["images"].values():
+        image["packages"] = found.get(str(image.get("id")))
+
+
+def _ids(images: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [str(image["id"]) for image in images if image.get("id")]
 
 
 def write_manifest(manifest: dict[str, Any], folder: Path, ended: float | None = None) -> None:
@@ -80,7 +134,7 @@ def write_manifest(manifest: dict[str, Any], folder: Path, ended: float | None =
     """
     if ended is not None:
         manifest["ended"], manifest["ended_utc"] = ended, _utc(ended)
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
 def _engine(engine: LabEngine) -> dict[str, Any]:
@@ -88,6 +142,7 @@ def _engine(engine: LabEngine) -> dict[str, Any]:
     return {
         "version": seen.get("Version"),
         "api": seen.get("ApiVersion"),
+        "cpus": info.get("NCPU"),
         "kernel": seen.get("KernelVersion"),
         "os": info.get("OperatingSystem"),
         "cgroup_version": info.get("CgroupVersion"),
@@ -107,11 +162,14 @@ def _images(engine: LabEngine, run: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+def _policies(course: CourseLimits) -> dict[str, Any]:
+    return {
+        "timeout_s": course.timeout_s,
+        "silence_timeout_s": course.silence_timeout_s,
+        "on_client_failure": course.on_client_failure,
+        "min_clients": course.min_clients,
+        "round_deadline_s": course.round_deadline_s,
+    }
 
 
 def _utc(seconds: float) -> str:

@@ -20,12 +20,21 @@ from .engine import NoEngineError, lab_engine
 from .engines import refuse_unsupported
 from .exits import Exit, FedsimError
 from .folder import RunNameError, check_run_id, create_run_folder, new_run_id
+from .inputs import keep_dockerfiles, keep_experiment
 from .registry import state_home
 
 DEFAULT_RUNS_DIR = Path("runs")
 LAB_HOST = "local"
 # The lab host of a run without Docker.
 PROCESSES = "processes"
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """An earlier run that is run again: its name and its folder, wherever that lies now."""
+
+    run: str
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class RunOptions:
     allow_unshaped: bool = False
     image_base: str | None = None
     devices: str | None = None
+    repeats: Repeated | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,7 @@ def prepare_run(experiment: Experiment, options: RunOptions, now: float) -> Prep
         raise FedsimError(f"run folder in {options.runs_dir}: {error.strerror}", Exit.SPEC) from error
     folder = folder.resolve()
     try:
-        plan, existed = _reserved_plan(experiment, run)
+        plan, existed = _reserved_plan(keep_dockerfiles(experiment, folder), run)
         hosts_file = write_run_files(plan, folder)
     except BaseException:
         if options.run is None:
@@ -97,12 +107,12 @@ def prepare_run(experiment: Experiment, options: RunOptions, now: float) -> Prep
 
 
 def write_run_files(plan: Plan, folder: Path) -> Path:
-    """experiment.yaml, plan.json and inventory/ of a run; returns the inventory's hosts file.
+    """experiment.yaml, inputs/, plan.json and inventory/ of a run; returns the inventory's hosts file.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    (folder / "experiment.yaml").write_text(plan.experiment.source, encoding="utf-8")
+    keep_experiment(plan.experiment, plan.cpu_factor, folder)
     (folder / "plan.json").write_text(json.dumps(plan_as_dict(plan), indent=1) + "\n", encoding="utf-8")
     return write_inventory(build_inventory(plan), folder / "inventory")
 

@@ -1,0 +1,80 @@
+"""What a run's results depend on outside of its experiment: this machine and this fedsim-runner."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ..content import PACKAGE_DIR
+
+PACKAGES = (
+    "ansible-core",
+    "ansible-runner",
+    "docker",
+    "grpcio",
+    "numpy",
+    "protobuf",
+    "pydantic",
+    "PyYAML",
+    "rich",
+    "scikit-learn",
+    "typer",
+)
+GIT_TIMEOUT_S = 10
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+def control_node() -> dict[str, Any]:
+    """Python, kernel and the packages that plan and make the data."""
+    return {
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "system": platform.platform(),
+        "cpu_model": cpu_model(),
+        "cpu_count": os.cpu_count(),
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def checkout() -> dict[str, Any] | None:
+    """This program's commit, and whether it was changed since; None where it was installed from a wheel."""
+    folder = PACKAGE_DIR.parent
+    if not (folder / ".git").exists():
+        return None
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"revision": _git(folder, "rev-parse", "HEAD"), "changed": None if status is None else bool(status)}
+
+
+def cpu_model(path: Path = CPU_INFO) -> str | None:
+    """The processor's name as the kernel tells it; None where it does not."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # Many ARM kernels tell no model name: then its codes.
+    if match := re.search(r"^(?:model name|Model|cpu model)\s*: *(.+)$", text, re.MULTILINE):
+        return match[1].strip()
+    codes = dict(re.findall(r"^(CPU implementer|CPU part)\s*: *(\S+)$", text, re.MULTILINE))
+    return " ".join(f"{key} {value}" for key, value in sorted(codes.items())) or None
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        # Under sudo the checkout is another user's, which git refuses to read unless it is told not to.
+        command = ["git", "-c", f"safe.directory={folder}", "-C", str(folder), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_TIMEOUT_S)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
