@@ -78,12 +78,24 @@ class CourseLimits:
 
 @dataclass(frozen=True)
 class DataSource:
-    """Which data set is split how. ``alpha`` is Dirichlet's concentration; ``path`` for the user's own files."""
+    """Which data set is split how. ``alpha`` is Dirichlet's concentration.
+
+    ``layout``: one row per sample, or its natural shape. Of the user's own files (data sets ``csv`` and ``npz``):
+    ``path`` is absolute, a folder for ``split: files``; ``label`` is the label's column (None: the last); ``header``
+    whether the first line has names (None: it must be clear); ``sha256`` is over all files. ``rendered``: the
+    ``participants`` folder of an earlier run of the same experiment, whose shards are used instead of the data.
+    """
 
     dataset: str
-    split: Literal["iid", "dirichlet"]
+    split: Literal["iid", "dirichlet", "quantity", "files"]
     alpha: float
     test_fraction: float
+    layout: Literal["flat", "image"] = "flat"
+    path: str | None = None
+    label: str | int | None = None
+    header: bool | None = None
+    sha256: str | None = None
+    rendered: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,6 @@
 Same device file, same bytes: the split is drawn from the experiment's seed.
 """
 
-from .render import RenderResult, effective_config, render_participants
+from .render import RenderResult, effective_config, render_participants, shard_sizes
 
-__all__ = ["RenderResult", "effective_config", "render_participants"]
+__all__ = ["RenderResult", "effective_config", "render_participants", "shard_sizes"]

@@ -1,65 +1,82 @@
-"""Each participant's config.yaml and shard."""
+"""Each participant's config.yaml, launcher.json and shard, and the run's label table."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from .facts import BUNDLED, client_sizes, held_out, too_few
+from .table import VERSION, read_table_file, total_by_device, write_table_file
+
+if TYPE_CHECKING:
+    from .samples import Samples
 
 CONFIG = "config.yaml"
 SHARD = "shard.npz"
 LAUNCHER = "launcher.json"
 STAMP = ".stamp.json"
 # Raise it when the same device file gives other bytes than before.
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)
 class RenderResult:
-    """``labels``: samples by client and label."""
+    """``labels``: samples by client and class. ``table``: the whole label table, see :mod:`.table`."""
 
     changed: bool
-    labels: dict[str, dict[str, int]]
+    table: Mapping[str, Any]
+
+    @property
+    def labels(self) -> dict[str, dict[str, int]]:
+        return total_by_device(self.table)
 
 
 def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderResult:
     """Write every device's ``config.yaml``, ``shard.npz`` and ``launcher.json`` to ``target/<device>/``.
 
+    Shards that are there already and were made from the same data are the truth: they stay, and the user's files need
+    not be there any more. The same holds for those of another run's ``participants`` folder that the device file
+    names as ``data.rendered``.
+
     Args:
         device_file: as written by :mod:`fedsim_runner.inventory`.
-        target: folder; made if it is not there.
+        target: folder; made if it is not there. ``labels.json`` in it is the label table.
 
     Raises:
-        ValueError: the data set is not known or too small for the clients.
+        ValueError: the data set is not known, cannot be read, or is too small for the clients.
         OSError: ``target`` cannot be written.
     """
     stamp = target / f"{device_file['lab_host']}{STAMP}"
-    wanted = _fingerprint(device_file)
-    known = _read_stamp(stamp)
     names = [device["name"] for device in device_file["devices"]]
-    if known.get("fingerprint") == wanted and _digests(target, names) == known["files"]:
-        return RenderResult(False, known["labels"])
+    wanted = {"shards": data_fingerprint(device_file), "settings": _settings_fingerprint(device_file)}
+    known = _read_stamp(stamp)
+    found = _digests(target, names, (CONFIG, SHARD, LAUNCHER))
+    table = _table_of(target, wanted["shards"])
+    told = {"format": FORMAT, "fingerprint": wanted, "files": found}
+    if table is not None and known == told:
+        return RenderResult(False, table)
 
-    # Behind the stamp: numpy takes longer to import than everything else takes that an unchanged call does.
-    from .shards import as_npz, make_shards
-
-    shards, labels = make_shards(device_file)
+    target.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (target / name).mkdir(exist_ok=True)
+    table = _provide_shards(device_file, target, names, table)
     for device in device_file["devices"]:
         folder = target / device["name"]
-        folder.mkdir(parents=True, exist_ok=True)
         config = yaml.safe_dump(effective_config(device_file, device), sort_keys=True)
         (folder / CONFIG).write_text(config, encoding="utf-8")
         (folder / LAUNCHER).write_text(json.dumps(launcher_settings(device_file, device)) + "\n", encoding="utf-8")
-        (folder / SHARD).write_bytes(as_npz(shards[device["name"]]))
+    write_table_file(target, table)
     # Last: a half-written folder has no stamp and is written again.
-    told = {"fingerprint": wanted, "labels": labels, "files": _digests(target, names)}
+    told["files"] = _digests(target, names, (CONFIG, SHARD, LAUNCHER))
     stamp.write_text(json.dumps(told) + "\n", encoding="utf-8")
-    return RenderResult(True, labels)
+    return RenderResult(True, table)
 
 
 def effective_config(device_file: Mapping[str, Any], device: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,6 +98,110 @@ def launcher_settings(device_file: Mapping[str, Any], device: Mapping[str, Any])
     }
 
 
+def shard_sizes(device_file: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Samples by device and split, of the whole run: ``{client: {"train": n, "val": n, "test": n}}``, and the
+    server's ``{"test": n}``. Nothing is written, and the data are only read where the split depends on them.
+
+    Raises:
+        ValueError: as :func:`render_participants`.
+    """
+    data, clients, server = device_file["data"], device_file["clients"], device_file["course"]["server"]
+    if data.get("rendered"):
+        table = _table_of(Path(data["rendered"]), data_fingerprint(device_file))
+        if table is not None:
+            sizes: dict[str, dict[str, int]] = table["sizes"]
+            return sizes
+    if data["dataset"] in BUNDLED and data["split"] == "iid":
+        samples = BUNDLED[data["dataset"]].samples
+        test = held_out(samples, data["test_fraction"])
+        wrong = too_few(samples - test, len(clients))
+        if wrong:
+            raise ValueError(wrong)
+        # As numpy.array_split deals: the first ones get one more.
+        each, more = divmod(samples - test, len(clients))
+        parts = {client: client_sizes(each + (number < more)) for number, client in enumerate(clients)}
+        return {server: {"test": test}, **parts}
+    from .shards import make_shards
+
+    return _sizes(make_shards(device_file).shards)
+
+
+def data_fingerprint(device_file: Mapping[str, Any]) -> str:
+    """SHA-256 of everything that decides about the shards. Of the user's files it is their content, not their place."""
+    data = {key: value for key, value in device_file["data"].items() if key not in ("path", "rendered")}
+    told = {
+        "data": data,
+        "server": device_file["course"]["server"],
+        "clients": device_file["clients"],
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _provide_shards(
+    device_file: Mapping[str, Any], target: Path, names: Sequence[str], table: dict[str, Any] | None
+) -> dict[str, Any]:
+    """See that every device's shard is in ``target``; returns the label table. ``table``: the one that is there."""
+    wanted = data_fingerprint(device_file)
+    if table is not None and set(names) <= _good_shards(target, wanted):
+        return table
+    rendered = device_file["data"].get("rendered")
+    if rendered is not None:
+        kept = _table_of(Path(rendered), wanted)
+        if kept is not None and set(names) <= _good_shards(Path(rendered), wanted):
+            for name in names:
+                shutil.copyfile(Path(rendered) / name / SHARD, target / name / SHARD)
+            return kept
+    # Only here: numpy takes longer to import than everything else takes that an unchanged call does.
+    from .shards import as_npz, count_labels, make_shards
+
+    dealt = make_shards(device_file)
+    for name in names:
+        (target / name / SHARD).write_bytes(as_npz(dealt.shards[name]))
+    data, server = device_file["data"], device_file["course"]["server"]
+    return {
+        "version": VERSION,
+        "dataset": data["dataset"],
+        "split": data["split"],
+        "alpha": data["alpha"] if data["split"] in ("dirichlet", "quantity") else None,
+        "test_fraction": None if dealt.brings_test else data["test_fraction"],
+        "seed": data["seed"],
+        "layout": data["layout"],
+        "shape": list(dealt.shards[server]["test"].x.shape[1:]),
+        "sha256": data["sha256"],
+        "fingerprint": wanted,
+        "server": server,
+        "clients": list(device_file["clients"]),
+        "classes": list(dealt.classes),
+        "devices": {name: count_labels(splits, dealt.classes) for name, splits in dealt.shards.items()},
+        "sizes": _sizes(dealt.shards),
+    }
+
+
+def _sizes(shards: Mapping[str, Mapping[str, Samples]]) -> dict[str, dict[str, int]]:
+    return {device: {name: len(samples.y) for name, samples in splits.items()} for device, splits in shards.items()}
+
+
+def _table_of(participants: Path, fingerprint: str) -> dict[str, Any] | None:
+    table = read_table_file(participants)
+    return table if table is not None and table.get("fingerprint") == fingerprint else None
+
+
+def _good_shards(participants: Path, fingerprint: str) -> set[str]:
+    """Devices whose shard is as some lab host's stamp says it was made, from the data of this fingerprint.
+
+    Of whatever format: what a run trained on is what its repetition trains on.
+    """
+    good = set()
+    for path in participants.glob(f"*{STAMP}"):
+        stamp = _read_stamp(path)
+        if stamp.get("fingerprint", {}).get("shards") != fingerprint:
+            continue
+        shards = [name.removesuffix(f"/{SHARD}") for name in stamp["files"] if name.endswith(f"/{SHARD}")]
+        found = _digests(participants, shards, (SHARD,))
+        good |= {name for name in shards if found[f"{name}/{SHARD}"] == stamp["files"][f"{name}/{SHARD}"]}
+    return good
+
+
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in over.items():
@@ -89,31 +210,26 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _fingerprint(device_file: Mapping[str, Any]) -> str:
+def _settings_fingerprint(device_file: Mapping[str, Any]) -> str:
     devices = [{key: device[key] for key in ("name", "role", "index", "config")} for device in device_file["devices"]]
-    told = {
-        "format": FORMAT,
-        "course": device_file["course"],
-        "federatedscope": device_file["federatedscope"],
-        "data": device_file["data"],
-        "clients": device_file["clients"],
-        "devices": devices,
-    }
+    told = {"course": device_file["course"], "federatedscope": device_file["federatedscope"], "devices": devices}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def _digests(folder: Path, devices: list[str]) -> dict[str, str | None]:
+def _digests(folder: Path, devices: Sequence[str], files: Sequence[str]) -> dict[str, str | None]:
     """SHA-256 of every device's files by name; None for a file that is not there."""
     found: dict[str, str | None] = {}
-    for name in (f"{device}/{file}" for device in devices for file in (CONFIG, SHARD, LAUNCHER)):
+    for name in (f"{device}/{file}" for device in devices for file in files):
         path = folder / name
         found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     return found
 
 
 def _read_stamp(path: Path) -> dict[str, Any]:
+    """A stamp's content; empty if it cannot be read or is not one of ours."""
     try:
-        loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        loaded = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return loaded
+    whole = isinstance(loaded, dict) and isinstance(loaded.get("fingerprint"), dict) and "files" in loaded
+    return loaded if whole else {}

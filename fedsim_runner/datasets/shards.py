@@ -3,51 +3,81 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .sources import Samples, load_samples
+from ..model import DataSource
+from .bundled import load_bundled
+from .facts import OWN_FILES, client_sizes, held_out
+from .own import OwnFiles, digest, load_own
+from .problems import DataError, DataProblem
+from .samples import DataSet, Part, Samples
 from .split import split_labels
 
-# Of a client's samples: the rest is for training.
-CLIENT_VAL_SHARE = 0.1
-CLIENT_TEST_SHARE = 0.1
+Shards = dict[str, dict[str, Samples]]
 
 
-def make_shards(device_file: Mapping[str, Any]) -> tuple[dict[str, dict[str, Samples]], dict[str, dict[str, int]]]:
-    """Splits by device, and the label table: what each client has of each class.
+@dataclass(frozen=True)
+class Dealt:
+    """``shards``: splits by device, the server first. ``classes``: their names. ``brings_test``: the server's test set
+    is the user's own, not a fraction held out.
+    """
+
+    shards: Shards
+    classes: tuple[str, ...]
+    brings_test: bool
+
+
+def load_data(device_file: Mapping[str, Any]) -> DataSet:
+    """The data set of a device file.
 
     Raises:
-        ValueError: the data set is not known or too small for the clients.
+        ValueError: it is not known, cannot be read, or the user's files are others than those that were planned with.
     """
-    data, clients = device_file["data"], device_file["clients"]
-    samples = load_samples(data["dataset"])
-    order = np.random.default_rng([data["seed"], 0]).permutation(len(samples.y))
-    if not 0 < data["test_fraction"] < 1:
-        raise ValueError(f"test_fraction must be between 0 and 1, not {data['test_fraction']}")
-    held_out = max(1, round(len(order) * data["test_fraction"]))
-    test, rest = samples.take(order[:held_out]), samples.take(order[held_out:])
-    parts = split_labels(rest.y, len(clients), data["split"], data["alpha"], data["seed"])
-    shards: dict[str, dict[str, Samples]] = {device_file["course"]["server"]: {"test": test}}
-    labels = {}
-    for number, (client, part) in enumerate(zip(clients, parts, strict=True)):
-        own = rest.take(part)
-        counts = zip(*np.unique(own.y, return_counts=True), strict=True)
-        labels[client] = {str(label): int(count) for label, count in counts}
-        shards[client] = _client_splits(own, np.random.default_rng([data["seed"], 2, number]))
-    return shards, labels
+    data = device_file["data"]
+    if data["dataset"] not in OWN_FILES:
+        return load_bundled(data["dataset"])
+    files = OwnFiles.of(data, device_file["course"]["server"], device_file["clients"])
+    return load_own(files, data["sha256"] or digest(files))
 
 
-def _client_splits(own: Samples, rng: np.random.Generator) -> dict[str, Samples]:
-    order = rng.permutation(len(own.y))
-    val = max(1, round(len(order) * CLIENT_VAL_SHARE))
-    test = max(1, round(len(order) * CLIENT_TEST_SHARE))
+def make_shards(device_file: Mapping[str, Any]) -> Dealt:
+    """Every participant's splits, in the wanted layout.
+
+    Raises:
+        ValueError: the data set is not known, cannot be read or is too small for the clients.
+    """
+    data, server = device_file["data"], device_file["course"]["server"]
+    fields = {name: data[name] for name in ("dataset", "split", "alpha", "test_fraction", "layout", "path")}
+    return split_data(load_data(device_file), DataSource(**fields), data["seed"], server, device_file["clients"])
+
+
+def split_data(loaded: DataSet, source: DataSource, seed: int, server: str, clients: Sequence[str]) -> Dealt:
+    """Deal a data set out.
+
+    Raises:
+        ValueError: it is too small for the clients, or the split is not known or does not fit it.
+    """
+    if not 0 < source.test_fraction < 1:
+        raise ValueError(f"test_fraction must be between 0 and 1, not {source.test_fraction}")
+    dealing = _own_files if source.split == "files" else _dealt
+    shaped = {
+        device: {name: samples.shaped(source.layout) for name, samples in splits.items()}
+        for device, splits in dealing(loaded, source, seed, server, clients).items()
+    }
+    central = loaded.by_device.get(server) if loaded.whole is None else loaded.whole.test
+    return Dealt(shaped, loaded.classes, central is not None)
+
+
+def count_labels(splits: Mapping[str, Samples], classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Samples of each class by split; classes without any are left out."""
+    counts = {name: np.bincount(samples.y, minlength=len(classes)).tolist() for name, samples in splits.items()}
     return {
-        "train": own.take(order[val + test :]),
-        "val": own.take(order[:val]),
-        "test": own.take(order[val : val + test]),
+        name: {label: count for label, count in zip(classes, found, strict=True) if count}
+        for name, found in counts.items()
     }
 
 
@@ -59,3 +89,68 @@ def as_npz(splits: Mapping[str, Samples]) -> bytes:
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
     return stream.getvalue()
+
+
+def _dealt(loaded: DataSet, source: DataSource, seed: int, server: str, clients: Sequence[str]) -> Shards:
+    """One data set dealt out to all clients; the server's test set is held out first, unless the file brings one."""
+    if loaded.whole is None:
+        raise ValueError(f"split {source.split} needs one file for all, not one per device")
+    rest, test = loaded.whole.own, loaded.whole.test
+    if test is None:
+        order = np.random.default_rng([seed, 0]).permutation(len(rest.y))
+        cut = held_out(len(order), source.test_fraction)
+        rest, test = rest.take(order[cut:]), rest.take(order[:cut])
+    parts = split_labels(rest.y, len(clients), source.split, source.alpha, seed)
+    shards: Shards = {server: {"test": test}}
+    for number, (client, part) in enumerate(zip(clients, parts, strict=True)):
+        shards[client] = _client_splits(Part(rest.take(part)), _rng(seed, number))
+    return shards
+
+
+def _own_files(loaded: DataSet, source: DataSource, seed: int, server: str, clients: Sequence[str]) -> Shards:
+    """Each client keeps its own file. Without a file of the server's, each client gives up a share as its test set."""
+    central = loaded.by_device.get(server)
+    given: list[Samples] = []
+    shards: Shards = {server: {}}
+    problems = []
+    for number, client in enumerate(clients):
+        part, rng = loaded.by_device[client], _rng(seed, number)
+        count = len(part.own.y)
+        if central is None:
+            order = rng.permutation(count)
+            cut = held_out(count, source.test_fraction)
+            given.append(part.own.take(order[:cut]))
+            part = Part(part.own.take(np.sort(order[cut:])), part.test)
+        sizes = client_sizes(len(part.own.y), None if part.test is None else len(part.test.y))
+        if min(sizes.values()) < 1:
+            left = "" if central else f" after {count - len(part.own.y)} for the server's test set"
+            file = f"{source.path}/{client}.{source.dataset}"
+            needed = "one each for training, validation and test"
+            problems.append(DataProblem(file, 0, f"has {len(part.own.y)} samples{left}; a client needs {needed}"))
+            continue
+        shards[client] = _client_splits(part, rng)
+    if problems:
+        raise DataError(problems)
+    if central is None:
+        shards[server]["test"] = Samples(
+            np.concatenate([one.x for one in given]), np.concatenate([one.y for one in given])
+        )
+    else:
+        shards[server]["test"] = central.own if central.test is None else central.test
+    return shards
+
+
+def _rng(seed: int, number: int) -> np.random.Generator:
+    return np.random.default_rng([seed, 2, number])
+
+
+def _client_splits(part: Part, rng: np.random.Generator) -> dict[str, Samples]:
+    own = part.own
+    order = rng.permutation(len(own.y))
+    sizes = client_sizes(len(order), None if part.test is None else len(part.test.y))
+    val, test = sizes["val"], sizes["test"] if part.test is None else 0
+    return {
+        "train": own.take(order[val + test :]),
+        "val": own.take(order[:val]),
+        "test": own.take(order[val : val + test]) if part.test is None else part.test,
+    }

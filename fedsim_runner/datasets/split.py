@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 
 import numpy as np
 import numpy.typing as npt
 
-# Below this a client has nothing to learn from and nothing to be tested on.
-MIN_SAMPLES = 10
+from .facts import MIN_SAMPLES, too_few
+
 ATTEMPTS = 1000
 
 Index = npt.NDArray[np.intp]
@@ -17,39 +18,47 @@ Index = npt.NDArray[np.intp]
 def split_labels(labels: npt.NDArray[np.int64], clients: int, split: str, alpha: float, seed: int) -> list[Index]:
     """Indices of each client's samples; every sample goes to one client.
 
-    ``iid``: equal shares of the shuffled samples. ``dirichlet``: each class is dealt out in proportions drawn from
-    Dirichlet(alpha), small alpha being more uneven (Hsu, Qi and Brown 2019, arXiv:1909.06335). Every client gets at
-    least ten samples: the proportions are drawn again until it does, and where luck does not suffice (many clients,
-    small alpha) the largest clients give up samples.
+    - ``iid``: equal shares of the shuffled samples.
+    - ``dirichlet``: each class is dealt out in proportions drawn from Dirichlet(alpha) over the clients (Hsu, Qi and
+      Brown 2019, arXiv:1909.06335).
+    - ``quantity``: the shuffled samples are dealt out in proportions drawn once from Dirichlet(alpha) over the
+      clients, so that sizes are uneven and labels are not (quantity skew of Li, Diao, Chen and He 2022,
+      arXiv:2102.02079).
+
+    Small alpha is more uneven. Every client gets at least ten samples: the proportions are drawn again until it
+    does, and where luck does not suffice (many clients, small alpha) the largest clients give up samples.
 
     Raises:
         ValueError: there are fewer than ten samples per client, the split is not known, or alpha is not above 0.
     """
     if not 0 < alpha < math.inf:
         raise ValueError(f"alpha must be above 0 and finite, not {alpha}: small is uneven, 100 is nearly even")
-    if clients * MIN_SAMPLES > len(labels):
-        raise ValueError(
-            f"{len(labels)} samples are too few for {clients} clients: each needs {MIN_SAMPLES}, "
-            f"so at most {len(labels) // MIN_SAMPLES} clients"
-        )
+    wrong = too_few(len(labels), clients)
+    if wrong:
+        raise ValueError(wrong)
     rng = np.random.default_rng([seed, 1])
     if split == "iid":
         return [np.sort(part) for part in np.array_split(rng.permutation(len(labels)), clients)]
-    if split != "dirichlet":
-        raise ValueError(f"split {split!r} is not known; there are: iid, dirichlet")
+    if split == "dirichlet":
+        classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    elif split == "quantity":
+        classes = [np.arange(len(labels))]
+    else:
+        raise ValueError(f"split {split!r} is not known; there are: iid, dirichlet, quantity")
     parts: list[list[int]] = []
     for _ in range(ATTEMPTS if clients <= 20 else 1):
-        parts = _dirichlet(labels, clients, alpha, rng)
+        parts = _deal(classes, clients, alpha, rng)
         if min(map(len, parts)) >= MIN_SAMPLES:
             break
     _level(parts)
     return [np.array(sorted(part), dtype=np.intp) for part in parts]
 
 
-def _dirichlet(labels: npt.NDArray[np.int64], clients: int, alpha: float, rng: np.random.Generator) -> list[list[int]]:
+def _deal(classes: list[Index], clients: int, alpha: float, rng: np.random.Generator) -> list[list[int]]:
+    """Each of the groups of samples in proportions of its own."""
     parts: list[list[int]] = [[] for _ in range(clients)]
-    for label in np.unique(labels):
-        index = rng.permutation(np.flatnonzero(labels == label))
+    for members in classes:
+        index = rng.permutation(members)
         shares = rng.dirichlet(np.full(clients, alpha))
         cuts = (np.cumsum(shares)[:-1] * len(index)).astype(int)
         for part, chunk in zip(parts, np.split(index, cuts), strict=True):
@@ -59,6 +68,13 @@ def _dirichlet(labels: npt.NDArray[np.int64], clients: int, alpha: float, rng: n
 
 def _level(parts: list[list[int]]) -> None:
     """Move samples from the largest client to those below the minimum."""
+    largest = [(-len(part), number) for number, part in enumerate(parts) if len(part) > MIN_SAMPLES]
+    heapq.heapify(largest)
     for part in parts:
         while len(part) < MIN_SAMPLES:
-            part.append(max(parts, key=len).pop())
+            size, number = largest[0]
+            part.append(parts[number].pop())
+            if -size - 1 > MIN_SAMPLES:
+                heapq.heapreplace(largest, (size + 1, number))
+            else:
+                heapq.heappop(largest)

@@ -105,6 +105,12 @@ def _device_file(plan: Plan, host: LabHost) -> dict[str, Any]:
             "alpha": experiment.data.alpha,
             "test_fraction": experiment.data.test_fraction,
             "seed": experiment.seed,
+            "layout": experiment.data.layout,
+            "path": experiment.data.path,
+            "label": experiment.data.label,
+            "header": experiment.data.header,
+            "sha256": experiment.data.sha256,
+            "rendered": experiment.data.rendered,
         },
         "federatedscope": {
             "source": experiment.federatedscope_source,

@@ -12,15 +12,15 @@ from pydantic import BaseModel, ValidationError
 from ..catalog import load_catalog
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
 from ..catalog.names import wrong_name
-from ..model import CourseLimits, DataSource, Experiment
+from ..model import CourseLimits, Experiment
 from .course_config import check_config
+from .data import DataCheck
 from .devices import Definitions, build_devices, check_roles, stock
 from .document import Document, parse, read_text
 from .errors import PathPart, SpecErrors
 from .explain import explain, path_in
 from .schema import DeviceEntry, ExperimentFile, FederatedScopeSection
 
-DEFAULT_ALPHA = 0.5
 _AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -105,7 +105,6 @@ def _build(checked: Checked, document: Document, text: str, path: Path) -> Exper
         entries = [entry for entry in checked.entries if entry is not None]
         check_roles(entries, document)
         clients = sum(entry.count for entry in entries if entry.role == "client")
-    alpha = _alpha(file, document)
     config: dict[str, Any] = {}
     tree = _config_tree(file.federatedscope, checked, document, path.parent)
     if tree is not None:
@@ -114,12 +113,19 @@ def _build(checked: Checked, document: Document, text: str, path: Path) -> Exper
         seed = file.seed if ("seed",) not in checked.lost else values.get("seed", 0)
         config = check_config(values, tree, seed, clients)
     source = _source(file.federatedscope.source, document, path.parent)
+    known = not checked.has_lost("role", "count", "name", "type") and clients is not None
+    data = DataCheck(file.data, document, tree, path.parent).source(
+        file.seed,
+        next((device.name for device in devices if device.role == "server"), None) if known else None,
+        [device.name for device in devices if device.role == "client"] if known else None,
+        any(device.engine == "federatedscope" for device in devices),
+    )
     return Experiment(
         name=str(file.name),
         seed=file.seed,
         devices=devices,
         course=_course(file, document, clients),
-        data=DataSource(file.data.dataset, file.data.split, alpha, float(file.data.test_fraction)),
+        data=data,
         config=config,
         link_backend=file.network.backend,
         allow_unshaped=file.network.allow_unshaped,
@@ -151,12 +157,6 @@ def _course(file: ExperimentFile, document: Document, clients: int | None) -> Co
         course.min_clients,
         None if course.round_deadline is None else float(course.round_deadline),
     )
-
-
-def _alpha(file: ExperimentFile, document: Document) -> float:
-    if file.data.alpha is not None and file.data.split == "iid" and not document.errors_at(("data", "split")):
-        document.report(("data", "alpha"), "means nothing with split: iid", "write split: dirichlet, or remove it")
-    return DEFAULT_ALPHA if file.data.alpha is None else float(file.data.alpha)
 
 
 def _config_tree(section: FederatedScopeSection, checked: Checked, document: Document, folder: Path) -> Document | None:

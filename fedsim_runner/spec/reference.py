@@ -8,6 +8,7 @@ from typing import Any
 from ..catalog import load_catalog
 from ..catalog.names import NAME_PATTERN
 from ..catalog.resolve import DEFAULT_PIDS, KILO, MEMORY_MB
+from ..datasets.facts import BUNDLED, CLIENT_TEST_SHARE, CLIENT_VAL_SHARE, MIN_SAMPLES
 from ..model import Link
 from .json_schema import json_schema
 
@@ -53,6 +54,29 @@ All mistakes are told together, one per line, and the exit code is 2:
     exp.yaml:7: devices[2].nework: unknown key (did you mean "network"?)
 """
 
+_DATA = f"""\
+Every client's share is split into training, validation ({CLIENT_VAL_SHARE:.0%}) and test ({CLIENT_TEST_SHARE:.0%}),
+at least one sample each. Where one data set is dealt out every client gets at least {MIN_SAMPLES} samples.
+`dirichlet` is the label skew of Hsu, Qi and Brown (arXiv:1909.06335), `quantity` the quantity skew of Li and others
+(arXiv:2102.02079). The table of labels by client is `participants/labels.json` in the run folder.
+
+Files of the user:
+
+- `csv`: commas, UTF-8, numbers in every column but the label's. `npz`: arrays `x` and `y`, or `x_train`, `y_train`,
+  `x_test`, `y_test`; no pickles. Values are used as they are: scale them to about 0..1 or -1..1.
+- Labels become 0 to k-1 in sorted order: by number if all are whole numbers, else by text.
+- `x_test` and `y_test` of a single file are the server's test set, and `test_fraction` means nothing.
+- `split: files`: a file `<client>.csv` or `<client>.npz` for each client. A client's own `x_test` and `y_test` are its
+  test split. A file of the server's name is its test set (of `x_train` and `x_test` the latter); without one each
+  client's file gives `test_fraction` of its samples to the server's test set.
+- The content is fixed when the run is planned, and the run folder keeps every participant's share.
+
+<a id="data-sets"></a>
+
+Data sets that packages bundle; nothing is downloaded at run time. Standardised: each feature has mean 0 and variance
+1 over the whole set, because one learning rate does not fit features of very different scales.
+"""
+
 _OWNED = """\
 The testbed sets these keys itself. A value that says the same may stay, any other is a mistake:
 `federate.mode` (distributed), `federate.client_num` (the number of client devices), `distribute.*` except
@@ -71,6 +95,8 @@ def reference() -> str:
         heading = f"## {title}\n" if anchor is None else f'<a id="{anchor}"></a>\n\n## {title}\n'
         parts.append(f"{heading}\n{entry['description']}\n")
         parts.append(_table(("key", "value", "default", "meaning"), _rows(entry)))
+        if name == "DataSection":
+            parts += _data_sets()
         if name == "FederatedScopeSection":
             parts.append(_OWNED)
         if name == "DeviceTypeEntry":
@@ -97,8 +123,9 @@ def _value(value: Mapping[str, Any]) -> str:
     if "$ref" in value:
         name = value["$ref"].rsplit("/", 1)[-1]
         return f"[mapping](#{_LINKS[name]})"
-    if "oneOf" in value:
-        return " or ".join(_value(option) for option in value["oneOf"])
+    for options in ("oneOf", "anyOf"):
+        if options in value:
+            return " or ".join(_value(option) for option in value[options])
     if "const" in value:
         return f"`{value['const']}`"
     if "enum" in value:
@@ -149,6 +176,23 @@ def _catalogue() -> list[str]:
         "## Catalogue: network profiles\n\nRate, one-way delay and jitter, loss; in each direction.\n",
         _table(("profile", "up", "down", "source"), profiles),
     ]
+
+
+def _data_sets() -> list[str]:
+    rows = [
+        (
+            f"`{name}`",
+            facts.title + (", standardised" if facts.standardised else ""),
+            str(facts.samples),
+            str(len(facts.classes)),
+            " x ".join(map(str, facts.shape)),
+            facts.install or "",
+            f"{facts.source}; {facts.licence}",
+        )
+        for name, facts in BUNDLED.items()
+    ]
+    columns = ("data set", "what", "samples", "classes", "shape", "pip install", "source, licence")
+    return [_DATA, _table(columns, rows)]
 
 
 def _direction(link: Link) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 from ..catalog.entries import DeviceTypeEntry, Entry, LimitsEntry, ProfileEntry
 from ..catalog.names import NAME_MAX, NAME_PATTERN
@@ -13,7 +14,9 @@ from ..participant.federatedscope.names import MENDS
 DEVICES_MAX = 10_000
 SECONDS_MAX = 7 * 24 * 3600
 # What the participants' data sets can be; fedsim_runner.datasets has the loaders, a test holds the two equal.
-Dataset = Literal["digits"]
+Dataset = Literal[
+    "digits", "iris", "wine", "breast_cancer", "mnist_5k", "image_segments", "phishing", "csv", "npz"
+]  # fmt: skip
 DATASETS: tuple[str, ...] = get_args(Dataset)
 
 MendName = Literal[
@@ -29,6 +32,15 @@ MendName = Literal[
 
 Name = Annotated[str, Field(json_schema_extra={"pattern": NAME_PATTERN})]
 Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX)]
+
+
+def _name_or_number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise PydanticCustomError("column", "must be a column's name or its number")
+    return value
+
+
+Column = Annotated[str | int, BeforeValidator(_name_or_number)]
 
 
 def _kind_of_network(value: Any) -> str:
@@ -107,19 +119,46 @@ class DataSection(Entry):
     """Which data the clients train on, and how it is split among them. The split follows from `seed`."""
 
     dataset: Dataset = Field(
-        default="digits", description="Data set: `digits` are the UCI handwritten digits that scikit-learn bundles."
+        default="digits",
+        description="Data set: one that a package bundles (see [data sets](#data-sets)), or the user's own `csv` or "
+        "`npz` files.",
     )
-    split: Literal["iid", "dirichlet"] = Field(
+    split: Literal["iid", "dirichlet", "quantity", "files"] = Field(
         default="iid",
-        description="`iid`: equal random shares; `dirichlet`: each class is spread unevenly over the clients.",
+        description="`iid`: equal random shares; `dirichlet`: each class is spread unevenly over the clients; "
+        "`quantity`: uneven sizes, labels alike; `files`: each device has a file of its own in the folder `path`.",
     )
     alpha: Annotated[float, Field(ge=0.001, le=1_000_000)] | None = Field(
         default=None,
         description="Concentration of the Dirichlet distribution, smaller is more uneven; only with "
-        "`split: dirichlet`, where it is 0.5 if not given.",
+        "`split: dirichlet` (over the clients for each class) and `split: quantity` (over the clients' sizes), where "
+        "it is 0.5 if not given.",
     )
     test_fraction: Annotated[float, Field(ge=0.01, le=0.9)] = Field(
-        default=0.2, description="Share of the data set kept for the server's evaluation."
+        default=0.2,
+        description="Share of the data set kept for the server's evaluation; of each client's file with "
+        "`split: files`. Means nothing where the user's files bring the server's test set.",
+    )
+    layout: Literal["auto", "flat", "image"] = Field(
+        default="auto",
+        description="Shape of a sample: `flat` is one row of numbers, `image` its natural shape (channels, height, "
+        "width). `auto`: flat for the models `lr` and `mlp`, natural for all others. It is the same for all devices; "
+        "the light engine flattens what it gets.",
+    )
+    path: str | None = Field(
+        default=None,
+        description="The user's file, or with `split: files` the folder of `<device>.csv` or `<device>.npz`; needed "
+        "with `csv` and `npz`, and only there.",
+    )
+    label: Column | None = Field(
+        default=None,
+        description="The label's column in CSV files: its name, or its number from 0, negative from the end. "
+        "Not given: the last.",
+    )
+    header: bool | None = Field(
+        default=None,
+        description="Whether the first line of CSV files holds the columns' names. Not given: it does, and a first "
+        "line of nothing but numbers is refused as unclear.",
     )
 
 

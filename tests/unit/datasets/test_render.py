@@ -8,31 +8,20 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
-from fedsim_runner.datasets import render_participants
-from fedsim_runner.datasets.sources import DATASETS
-from fedsim_runner.spec.schema import Dataset
+from fedsim_runner.datasets import render_participants, shard_sizes
 
 REPOSITORY = Path(__file__).parents[3]
 SAMPLE = REPOSITORY / "inventories" / "sample" / "device_files" / "local.json"
 
 
-@pytest.fixture
-def device_file() -> dict[str, Any]:
-    return dict(json.loads(SAMPLE.read_text(encoding="utf-8")))
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_the_spec_knows_the_same_data_sets() -> None:
-    assert set(get_args(Dataset)) == set(DATASETS)
 
 
 def test_same_device_file_same_bytes(device_file: dict[str, Any], tmp_path: Path) -> None:
@@ -52,12 +41,12 @@ def test_unchanged_is_skipped_and_damage_is_mended(device_file: dict[str, Any], 
     assert contents(tmp_path) == before
 
 
-def test_skipping_does_not_import_scikit_learn(device_file: dict[str, Any], tmp_path: Path) -> None:
+def test_skipping_does_not_import_numpy(device_file: dict[str, Any], tmp_path: Path) -> None:
     render_participants(device_file, tmp_path)
     program = (
         "import json, pathlib, sys; from fedsim_runner.datasets import render_participants;"
         "render_participants(json.loads(pathlib.Path(sys.argv[1]).read_text()), pathlib.Path(sys.argv[2]));"
-        "sys.exit('sklearn' in sys.modules)"
+        "sys.exit('numpy' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program, str(SAMPLE), str(tmp_path)], check=True, cwd=REPOSITORY)
 
@@ -114,3 +103,90 @@ def test_mistakes(device_file: dict[str, Any], tmp_path: Path, key: str, value: 
     device_file["data"][key] = value
     with pytest.raises(ValueError, match=told):
         render_participants(device_file, tmp_path)
+
+
+def read_table(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "labels.json").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("split", ["iid", "dirichlet", "quantity"])
+def test_the_label_table_counts_what_the_shards_hold(device_file: dict[str, Any], tmp_path: Path, split: str) -> None:
+    device_file["data"]["split"] = split
+    render_participants(device_file, tmp_path)
+    table = read_table(tmp_path)
+    assert table["classes"] == [str(digit) for digit in range(10)]
+    assert list(table["devices"]) == ["server", *device_file["clients"]]
+    for device, splits in table["devices"].items():
+        shard = np.load(tmp_path / device / "shard.npz", allow_pickle=False)
+        assert {name.removesuffix("_y") for name in shard if name.endswith("_y")} == set(splits)
+        for name, counts in splits.items():
+            labels, numbers = np.unique(shard[f"{name}_y"], return_counts=True)
+            assert counts == {str(label): number for label, number in zip(labels, numbers.tolist(), strict=True)}
+    assert shard_sizes(device_file) == table["sizes"]
+    assert table["sizes"] == {
+        device: {name: sum(counts.values()) for name, counts in splits.items()}
+        for device, splits in table["devices"].items()
+    }
+    assert table["alpha"] == (None if split == "iid" else device_file["data"]["alpha"])
+
+
+def test_every_lab_host_writes_the_same_table(device_file: dict[str, Any], tmp_path: Path) -> None:
+    render_participants(device_file, tmp_path / "all")
+    for lab_host, number in (("one", 0), ("two", 1)):
+        part = copy.deepcopy(device_file)
+        part["lab_host"] = lab_host
+        part["devices"] = part["devices"][number::2]
+        render_participants(part, tmp_path / "parts")
+        table = (tmp_path / "parts" / "labels.json").read_bytes()
+        assert table == (tmp_path / "all" / "labels.json").read_bytes()
+    assert not render_participants(part, tmp_path / "parts").changed
+
+
+@pytest.mark.parametrize(("layout", "shape"), [("flat", (64,)), ("image", (1, 8, 8))])
+def test_layout(device_file: dict[str, Any], tmp_path: Path, layout: str, shape: tuple[int, ...]) -> None:
+    device_file["data"]["layout"] = layout
+    render_participants(device_file, tmp_path)
+    for device in ("server", *device_file["clients"]):
+        with np.load(tmp_path / device / "shard.npz", allow_pickle=False) as shard:
+            assert {shard[name].shape[1:] for name in shard if name.endswith("_x")} == {shape}
+    assert read_table(tmp_path)["shape"] == list(shape)
+
+
+def test_sizes_of_an_iid_split_need_no_numpy(device_file: dict[str, Any], tmp_path: Path) -> None:
+    device_file["data"]["split"] = "iid"
+    (tmp_path / "local.json").write_text(json.dumps(device_file), encoding="utf-8")
+    program = (
+        "import json, pathlib, sys; from fedsim_runner.datasets import shard_sizes;"
+        "print(json.dumps(shard_sizes(json.loads(pathlib.Path(sys.argv[1]).read_text()))));"
+        "sys.exit('numpy' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "local.json")]
+    said = subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True, text=True).stdout
+    assert json.loads(said) == render_participants(device_file, tmp_path / "rendered").table["sizes"]
+
+
+def test_sizes_of_too_many_clients(device_file: dict[str, Any]) -> None:
+    device_file["data"]["split"] = "iid"
+    device_file["clients"] = [f"phone-{number}" for number in range(200)]
+    with pytest.raises(ValueError, match="1438 samples are too few for 200 clients"):
+        shard_sizes(device_file)
+
+
+def test_other_ports_leave_the_shards_alone(device_file: dict[str, Any], tmp_path: Path) -> None:
+    render_participants(device_file, tmp_path)
+    shards = {device: (tmp_path / device / "shard.npz").stat() for device in device_file["clients"]}
+    device_file["devices"][0]["config"]["distribute"]["server_port"] = 4711
+    assert render_participants(device_file, tmp_path).changed
+    assert {device: (tmp_path / device / "shard.npz").stat() for device in device_file["clients"]} == shards
+    config = yaml.safe_load((tmp_path / device_file["devices"][0]["name"] / "config.yaml").read_text(encoding="utf-8"))
+    assert config["distribute"]["server_port"] == 4711
+
+
+@pytest.mark.parametrize("damage", [b"{}", b"[]", b"no JSON", b'{"version": 1, "fingerprint": null}', b"\xff"])
+@pytest.mark.parametrize("file", ["local.stamp.json", "labels.json"])
+def test_damaged_notes_are_written_again(device_file: dict[str, Any], tmp_path: Path, file: str, damage: bytes) -> None:
+    render_participants(device_file, tmp_path)
+    before = contents(tmp_path)
+    (tmp_path / file).write_bytes(damage)
+    assert render_participants(device_file, tmp_path).changed
+    assert contents(tmp_path) == before

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
-from fedsim_runner.datasets.split import MIN_SAMPLES, split_labels
+from fedsim_runner.datasets.facts import MIN_SAMPLES
+from fedsim_runner.datasets.split import split_labels
 
 LABELS = np.arange(1000) % 10
 
 
 @pytest.mark.parametrize(
-    ("split", "alpha"), [("iid", 0.5), ("dirichlet", 0.05), ("dirichlet", 0.5), ("dirichlet", 100)]
+    ("split", "alpha"),
+    [("iid", 0.5), ("dirichlet", 0.05), ("dirichlet", 0.5), ("dirichlet", 100), ("quantity", 0.05), ("quantity", 0.5)],
 )
 @pytest.mark.parametrize("clients", [1, 4, 30, 100])
 def test_every_sample_goes_to_one_client(split: str, alpha: float, clients: int) -> None:
@@ -21,8 +25,9 @@ def test_every_sample_goes_to_one_client(split: str, alpha: float, clients: int)
     assert sorted(np.concatenate(parts).tolist()) == list(range(1000))
 
 
-def test_the_seed_decides() -> None:
-    first, again, other = (split_labels(LABELS, 5, "dirichlet", 0.5, seed) for seed in (7, 7, 8))
+@pytest.mark.parametrize("split", ["iid", "dirichlet", "quantity"])
+def test_the_seed_decides(split: str) -> None:
+    first, again, other = (split_labels(LABELS, 5, split, 0.5, seed) for seed in (7, 7, 8))
     assert all(np.array_equal(one, two) for one, two in zip(first, again, strict=True))
     assert not all(np.array_equal(one, two) for one, two in zip(first, other, strict=True))
 
@@ -33,19 +38,42 @@ def test_iid_is_even() -> None:
     assert min(np.bincount(LABELS[part], minlength=10).min() for part in parts) > 20
 
 
-def test_small_alpha_is_more_uneven() -> None:
-    def unevenness(alpha: float) -> float:
-        parts = split_labels(LABELS, 5, "dirichlet", alpha, 7)
-        return float(np.mean([np.bincount(LABELS[part], minlength=10).std() / len(part) for part in parts]))
+def label_skew(split: str, alpha: float) -> float:
+    """Mean over clients of how far their shares of the labels are from even."""
+    parts = split_labels(np.arange(10_000) % 10, 5, split, alpha, 7)
+    return float(np.mean([np.abs(np.bincount(part % 10, minlength=10) / len(part) - 0.1).sum() for part in parts]))
 
-    assert unevenness(0.1) > 2 * unevenness(100)
+
+def size_skew(split: str, alpha: float) -> float:
+    """Deviation of the clients' sizes, as a share of their mean."""
+    sizes = [len(part) for part in split_labels(np.arange(10_000) % 10, 5, split, alpha, 7)]
+    return float(np.std(sizes) / np.mean(sizes))
+
+
+def test_small_alpha_is_more_uneven() -> None:
+    assert label_skew("dirichlet", 0.1) > 2 * label_skew("dirichlet", 100)
+    assert size_skew("quantity", 0.3) > 2 * size_skew("quantity", 100)
+
+
+def test_quantity_is_uneven_in_size_and_even_in_labels() -> None:
+    assert size_skew("quantity", 0.5) > 0.3
+    assert label_skew("quantity", 0.5) < 0.3 < label_skew("dirichlet", 0.5)
+
+
+def test_thousands_of_clients_are_dealt_out_quickly() -> None:
+    labels = np.arange(40_000) % 10
+    began = time.process_time()
+    parts = split_labels(labels, 2000, "dirichlet", 0.05, 7)
+    assert time.process_time() - began < 5
+    assert min(map(len, parts)) == MIN_SAMPLES
+    assert sorted(np.concatenate(parts).tolist()) == list(range(40_000))
 
 
 @pytest.mark.parametrize(
     ("clients", "split", "alpha", "told"),
     [
         (101, "iid", 0.5, "at most 100 clients"),
-        (4, "random", 0.5, "there are: iid, dirichlet"),
+        (4, "random", 0.5, "there are: iid, dirichlet, quantity"),
         (4, "dirichlet", 0.0, "alpha must be above 0"),
         (4, "dirichlet", float("nan"), "alpha must be above 0"),
     ],

@@ -1,0 +1,97 @@
+"""NPZ files of the user: arrays by name, never pickles."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .problems import DataError, DataProblem
+
+# What NumPy and zipfile raise for a file that is none, is cut off, locked or holds objects.
+_UNREADABLE = (
+    OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile, zlib.error, NotImplementedError,
+    RuntimeError, MemoryError, SyntaxError, TypeError, OverflowError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """``x``: float32, one sample per entry of the first axis; ``labels``: one text or whole number for each."""
+
+    x: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.generic]
+
+
+def read_archive(data: bytes, file: str) -> tuple[Arrays, Arrays | None]:
+    """The samples of an NPZ file, and its own test samples if it has ``x_train, y_train, x_test, y_test``.
+
+    Raises:
+        DataError: what is wrong with it.
+    """
+    try:
+        loaded = np.load(io.BytesIO(data), allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise _wrong(file, "is a single array, not an NPZ file", "write it with numpy.savez(path, x=..., y=...)")
+        names = sorted(loaded.files)
+        if {"x", "y"} <= set(names):
+            pairs = [("x", "y")]
+        elif {"x_train", "y_train", "x_test", "y_test"} <= set(names):
+            pairs = [("x_train", "y_train"), ("x_test", "y_test")]
+        else:
+            message = (
+                f"has the arrays {', '.join(names) or 'none'}; expected x and y, or x_train, y_train, x_test, y_test"
+            )
+            raise _wrong(file, message)
+        read = [(one, loaded[one], other, loaded[other]) for one, other in pairs]
+    except DataError:
+        raise
+    except _UNREADABLE as error:
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "allow_pickle" in told or "Object arrays" in told:
+            raise _wrong(file, "holds Python objects, which are not read", "save arrays of numbers or text") from error
+        raise _wrong(file, f"cannot be read as NPZ: {told}") from error
+    found = [_arrays(file, *one) for one in read]
+    if len(found) == 2 and found[0].x.shape[1:] != found[1].x.shape[1:]:
+        shapes = " and ".join(str(one.x.shape[1:]) for one in found)
+        raise _wrong(file, f"samples of x_train and x_test have the shapes {shapes}")
+    return found[0], found[1] if len(found) == 2 else None
+
+
+def _arrays(file: str, x_name: str, x: npt.NDArray[np.generic], y_name: str, y: npt.NDArray[np.generic]) -> Arrays:
+    if x.ndim < 2:
+        raise _wrong(file, f"{x_name} has the shape {x.shape}; expected one row, or one image, per sample")
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        mend = "labels are one number or text per sample; for one-hot rows write y.argmax(axis=1)"
+        raise _wrong(file, f"{y_name} has the shape {y.shape}; expected ({len(x)},)", mend)
+    if len(x) != len(y):
+        raise _wrong(file, f"{x_name} has {len(x)} samples and {y_name} {len(y)}")
+    if x.size == 0:
+        raise _wrong(file, f"{x_name} is empty")
+    if x.dtype.kind not in "fiub":
+        raise _wrong(file, f"{x_name} is {x.dtype}, expected numbers")
+    with np.errstate(over="ignore"):
+        features = np.ascontiguousarray(x, dtype=np.float32)
+    bad = np.argwhere(~np.isfinite(features))
+    if len(bad):
+        place = ", ".join(map(str, bad[0].tolist()))
+        raise _wrong(file, f"{x_name}[{place}] is {x[tuple(bad[0])]}, no finite number; so are {len(bad)} in all")
+    if y.dtype.kind == "f":
+        whole = (np.abs(y.astype(np.float64)) < 2**53) & (np.round(y.astype(np.float64)) == y)
+        if not whole.all():
+            index = int(np.flatnonzero(~whole)[0])
+            raise _wrong(file, f"{y_name}[{index}] is {y[index]}, no class", "classes are whole numbers or text")
+        y = y.astype(np.int64)
+    if y.dtype.kind not in "iubU":
+        raise _wrong(file, f"{y_name} is {y.dtype}, expected whole numbers or text")
+    return Arrays(features, y)
+
+
+def _wrong(file: str, message: str, mend: str | None = None) -> DataError:
+    return DataError([DataProblem(file, 0, message, mend)])

@@ -1,0 +1,202 @@
+"""Data sets of the user's own files: one CSV or NPZ file, or one for each device."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .archives import read_archive
+from .problems import DataError, DataProblem
+from .samples import DataSet, Part, Samples
+from .tables import read_table
+
+_WHOLE = re.compile(r"[-+]?[0-9]+(\.0*)?")
+# The one file's place where devices have none of their own.
+_ALL = ""
+
+
+@dataclass(frozen=True)
+class OwnFiles:
+    """Where the samples are. ``devices``, the server first: each has a file in the folder ``path``, the server may
+    have one. Empty: ``path`` is one file for all.
+    """
+
+    kind: str  # csv or npz
+    path: str
+    label: str | int | None = None
+    header: bool | None = None
+    devices: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any], server: str, clients: list[str]) -> OwnFiles:
+        """From the ``data`` part of a device file."""
+        devices = (server, *clients) if data["split"] == "files" else ()
+        return cls(data["dataset"], data["path"], data["label"], data["header"], devices)
+
+
+@dataclass(frozen=True)
+class _Raw:
+    file: str
+    x: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.generic]
+    lines: tuple[int, ...] = ()  # of a CSV file
+    header: tuple[str, ...] = ()
+    label_column: str = ""
+
+
+def digest(files: OwnFiles) -> str:
+    """SHA-256 over the content of all files that are used.
+
+    Raises:
+        DataError: a file is missing or cannot be read.
+    """
+    return _digest({device: hashlib.sha256(content).hexdigest() for device, _, content in _contents(files)})
+
+
+@lru_cache(maxsize=1)
+def load_own(files: OwnFiles, sha256: str) -> DataSet:
+    """The samples of files whose content has the given :func:`digest`.
+
+    Labels become 0..k-1: in the order of their numbers if all are whole numbers, else of their text.
+
+    Raises:
+        DataError: what is wrong with the files, or they are others than those of the digest.
+    """
+    digests: dict[str, str] = {}
+    raw: dict[str, tuple[_Raw, _Raw | None]] = {}
+    problems: list[DataProblem] = []
+    for device, path, content in _contents(files):
+        digests[device] = hashlib.sha256(content).hexdigest()
+        try:
+            raw[device] = _read(files, path, content)
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    if _digest(digests) != sha256:
+        mend = "write the inventory again"
+        raise DataError([DataProblem(files.path, 0, "has changed since the run was planned", mend)])
+    every = [one for pair in raw.values() for one in pair if one is not None]
+    _check_alike(every)
+    classes, mapped = _classes(every)
+    labels = iter(mapped)
+
+    def samples(one: _Raw) -> Samples:
+        return Samples(one.x, next(labels))
+
+    parts = {name: Part(samples(own), None if test is None else samples(test)) for name, (own, test) in raw.items()}
+    return DataSet(classes, by_device=parts) if files.devices else DataSet(classes, parts[_ALL])
+
+
+def _contents(files: OwnFiles) -> Iterator[tuple[str, Path, bytes]]:
+    """Device, path and content of every file; all that are missing are told together."""
+    folder = Path(files.path)
+    missing: list[DataProblem] = []
+    if files.devices and not folder.is_dir():
+        message = "must be a folder with one file per device" if folder.exists() else "there is no such folder"
+        raise DataError([DataProblem(files.path, 0, message, key="path")])
+    paths = {device: folder / f"{device}.{files.kind}" for device in files.devices} or {_ALL: folder}
+    for number, (device, path) in enumerate(paths.items()):
+        if files.devices and number == 0 and not path.exists():
+            continue  # the server's test set then comes from the clients
+        try:
+            if path.exists() and not path.is_file():
+                message = "is a folder" if path.is_dir() else "is not an ordinary file"
+                mend = "split: files takes one file per device" if path.is_dir() else None
+                raise DataError([DataProblem(str(path), 0, message, mend, key="path")])
+            content = path.read_bytes()
+        except FileNotFoundError:
+            whose = f" (device {device})" if device else ""
+            missing.append(DataProblem(str(path), 0, f"there is no such file{whose}", key="path"))
+            continue
+        except OSError as error:
+            missing.append(DataProblem(str(path), 0, f"cannot be read: {error.strerror}", key="path"))
+            continue
+        if not missing:
+            yield device, path, content
+    if len(missing) > 4:
+        missing[3:] = [DataProblem(files.path, 0, f"{len(missing) - 3} more devices have no file", key="path")]
+    if missing:
+        raise DataError(missing)
+
+
+def _digest(by_device: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(by_device, sort_keys=True).encode()).hexdigest()
+
+
+def _read(files: OwnFiles, path: Path, content: bytes) -> tuple[_Raw, _Raw | None]:
+    file = str(path)
+    if files.kind == "csv":
+        table = read_table(content, file, files.label, files.header)
+        labels = np.array(table.labels)
+        return _Raw(file, table.features, labels, tuple(table.lines), table.columns, table.label_column), None
+    own, test = read_archive(content, file)
+    return _Raw(file, own.x, own.labels), None if test is None else _Raw(file, test.x, test.labels)
+
+
+def _check_alike(every: list[_Raw]) -> None:
+    first = every[0]
+    for one in every[1:]:
+        if one.header != first.header:
+            differing = next((name for name in one.header if name not in first.header), None)
+            what = f'has a column "{differing}" that' if differing else "has other columns, or in another order, than"
+            said = f"{what} {first.file} has" + (" not" if differing else "")
+            raise DataError([DataProblem(one.file, 1, said, "all files need the same columns")])
+        if one.x.shape[1:] != first.x.shape[1:]:
+            said = f"samples have the shape {one.x.shape[1:]}, in {first.file} {first.x.shape[1:]}"
+            raise DataError([DataProblem(one.file, 0, said)])
+        if (one.labels.dtype.kind == "U") != (first.labels.dtype.kind == "U"):
+            said = f"labels are {one.labels.dtype}, in {first.file} {first.labels.dtype}"
+            raise DataError([DataProblem(one.file, 0, said, "all files need labels of one kind")])
+
+
+def _classes(every: list[_Raw]) -> tuple[tuple[str, ...], list[npt.NDArray[np.int64]]]:
+    """The classes in order, and each file's labels as their numbers."""
+    distinct = [np.unique(one.labels, return_inverse=True) for one in every]
+    written = {str(value) for values, _ in distinct for value in values.tolist()}
+    if all(map(_WHOLE.fullmatch, written)):
+        names = {text: str(int(text.partition(".")[0])) for text in written}
+        classes = tuple(map(str, sorted(map(int, set(names.values())))))
+    elif every[0].labels.dtype.kind == "b":
+        names = {"False": "0", "True": "1"}
+        classes = tuple(sorted(names[text] for text in written))
+    else:
+        _refuse_measures(every, written)
+        names = {text: text for text in written}
+        classes = tuple(sorted(written))
+    if len(classes) < 2:
+        message = f'has one class, "{classes[0]}"; there must be two or more'
+        raise DataError([DataProblem(every[0].file, 0, message, key="label" if every[0].header else None)])
+    numbers = {name: number for number, name in enumerate(classes)}
+    mapped = [
+        np.array([numbers[names[str(value)]] for value in values.tolist()], dtype=np.int64)[inverse]
+        for values, inverse in distinct
+    ]
+    return classes, mapped
+
+
+def _refuse_measures(every: list[_Raw], written: set[str]) -> None:
+    """Labels that are all numbers but not all whole are measurements, not classes."""
+    try:
+        for text in written:
+            float(text)
+    except ValueError:
+        return
+    for one in every:
+        for index, text in enumerate(one.labels.tolist()):
+            if not _WHOLE.fullmatch(str(text)):
+                line = one.lines[index] if one.lines else 0
+                column = f'column "{one.label_column}": ' if one.header else ""
+                message = f"{column}the label {text} is no class"
+                raise DataError(
+                    [DataProblem(one.file, line, message, "classes are whole numbers or text; is data.label right?")]
+                )

@@ -1,0 +1,65 @@
+"""What is wrong with the user's data files, said so that it can be mended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# More of one file are counted, not listed.
+LISTED = 10
+
+
+@dataclass(frozen=True)
+class DataProblem:
+    """One mistake. ``line`` counts from 1; 0: the file as a whole. ``key``: the key under ``data`` that is to blame."""
+
+    file: str
+    line: int
+    message: str
+    mend: str | None = None
+    key: str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.message}" + (f" ({self.mend})" if self.mend else "")
+
+
+class DataError(ValueError):
+    """All mistakes found in the user's data files."""
+
+    def __init__(self, problems: Iterable[DataProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class Findings:
+    """Mistakes of one file as they are found; the first ten are listed."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._listed: list[DataProblem] = []
+        self._more = 0
+
+    def add(self, line: int, message: str, mend: str | None = None, key: str | None = None) -> None:
+        """One mistake; its place in the file is ``line``."""
+        if len(self._listed) < LISTED:
+            self._listed.append(DataProblem(self._file, line, message, mend, key))
+        else:
+            self._more += 1
+
+    @property
+    def many(self) -> bool:
+        """Whether there is no use in looking for more."""
+        return self._more >= 1000
+
+    def close(self) -> None:
+        """End of the file.
+
+        Raises:
+            DataError: something was found.
+        """
+        if self._more:
+            more = "many" if self.many else str(self._more)
+            self._listed.append(DataProblem(self._file, 0, f"{more} more mistakes like these"))
+        if self._listed:
+            raise DataError(self._listed)

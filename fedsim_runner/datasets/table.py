@@ -1,0 +1,60 @@
+"""The label table of a run: who has how many samples of which class.
+
+It is ``participants/labels.json`` in the run folder, the same bytes for the same experiment and whatever lab host
+writes it::
+
+    {"version": 1,
+     "dataset": "digits", "split": "dirichlet", "alpha": 0.5 | null, "test_fraction": 0.2 | null, "seed": 7,
+     "layout": "flat" | "image", "shape": [64],          shape of one sample
+     "sha256": null | "...",                             of the user's files
+     "fingerprint": "...",                               of all that decides about the shards
+     "server": "server", "clients": ["phone-1", ...],    in FederatedScope's data_idx order 1..n
+     "classes": ["0", "1", ...],
+     "devices": {"server": {"test": {"0": 36, "1": 37, ...}},       samples by class; those without are left out
+                 "phone-1": {"train": {...}, "val": {...}, "test": {...}}, ...},
+     "sizes": {"server": {"test": 359}, "phone-1": {"train": 201, "val": 25, "test": 25}, ...}}
+
+``alpha`` is null where the split has none; ``test_fraction`` where the user's files bring the server's test set.
+No numpy here: reading the table is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+LABELS = "labels.json"
+VERSION = 1
+
+
+def read_table_file(participants: Path) -> dict[str, Any] | None:
+    """The label table in a run's ``participants`` folder; None: there is none that can be read."""
+    try:
+        loaded = json.loads((participants / LABELS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return loaded if isinstance(loaded, dict) and loaded.get("version") == VERSION else None
+
+
+def write_table_file(participants: Path, table: Mapping[str, Any]) -> None:
+    """Replace the table whole: several lab hosts' shares may be made at once.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    fresh = participants / f"{LABELS}.{os.getpid()}"
+    fresh.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    fresh.replace(participants / LABELS)
+
+
+def total_by_device(table: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Samples of each client by name of class, all its splits together; classes that it lacks are left out."""
+    totals: dict[str, dict[str, int]] = {}
+    for client in table["clients"]:
+        splits = table["devices"][client].values()
+        sums = {name: sum(counts.get(name, 0) for counts in splits) for name in table["classes"]}
+        totals[client] = {name: count for name, count in sums.items() if count}
+    return totals

@@ -1,0 +1,171 @@
+"""CSV files of the user: numbers in every column but one, which holds the label."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .problems import DataError, DataProblem, Findings
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a CSV file. ``labels`` are as written, without spaces around; ``lines`` are where the rows start."""
+
+    features: npt.NDArray[np.float32]
+    labels: Sequence[str]
+    lines: Sequence[int]
+    columns: tuple[str, ...]  # names, or "column 0", ... where the file has none
+    label_column: str
+
+
+def read_table(data: bytes, file: str, label: str | int | None, header: bool | None) -> Table:
+    """The rows of a comma-separated file in UTF-8; empty lines are skipped.
+
+    Args:
+        data: the file's content.
+        file: how errors name it.
+        label: the label's column, by name or by number from 0 (negative: from the end); None: the last.
+        header: whether the first line holds the columns' names; None: it does, unless it holds numbers alone, which
+            is refused as unclear.
+
+    Raises:
+        DataError: what is wrong with it, each with its line.
+    """
+    text = _decode(data, file)
+    findings = Findings(file)
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    names: list[str] | None = None
+    width = place = 0
+    features, labels, lines = array("f"), list[str](), array("L")
+    suspicious = "_" in text  # Python reads 1_000 as a number
+    start = 1
+    try:
+        for row in rows:
+            line, start = start, rows.line_num + 1
+            if not row or (len(row) == 1 and not row[0].strip()):
+                continue
+            if names is None:
+                names = _names(row, file, line, header)
+                width, place = len(names), _label_place(names, label, header, file, line)
+                if header is not False:
+                    continue
+            if len(row) != width:
+                mend = "a text with a comma in it needs quotes" if len(row) > width else None
+                findings.add(line, f"has {len(row)} columns, the first line has {width}", mend)
+                continue
+            written = row.pop(place).strip()
+            try:
+                if suspicious and any("_" in cell for cell in row):
+                    raise ValueError
+                numbers = array("f", map(float, row))
+            except (ValueError, OverflowError):
+                _tell_bad_cells(row, names, place, line, findings)
+                if findings.many:
+                    break
+                continue
+            if not written:
+                findings.add(line, f"{_column(names[place])}: the label is empty", "give it, or remove the row")
+            features.extend(numbers)
+            labels.append(written)
+            lines.append(line)
+    except csv.Error as error:
+        findings.add(start, f"cannot be read as CSV: {error}")
+    if names is None:
+        findings.add(0, "is empty")
+    elif not labels:
+        findings.add(0, "has no rows below the line with the names" if header is not False else "has no rows")
+    matrix = np.array(features, dtype=np.float32).reshape(len(labels), max(width - 1, 0))
+    if names is not None:
+        _check_finite(matrix, names, place, lines, findings)
+    findings.close()
+    found = tuple(names or ())
+    return Table(matrix, labels, lines, found, found[place])
+
+
+def _decode(data: bytes, file: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"is not UTF-8: byte 0x{data[error.start]:02x}"
+        raise DataError([DataProblem(file, line, message, "save the file as UTF-8")]) from error
+
+
+def _names(row: list[str], file: str, line: int, header: bool | None) -> list[str]:
+    if len(row) == 1:
+        mend = None
+        for separator, said in ((";", "semicolons"), ("\t", "tabs")):
+            if separator in row[0]:
+                mend = f"it has {said}: save it with commas"
+        message = "has one column: a label and at least one feature are needed, with commas between them"
+        raise DataError([DataProblem(file, line, message, mend)])
+    if header is False:
+        return [f"column {number}" for number in range(len(row))]
+    if header is None and all(map(_is_number, row)):
+        message = "is the first line and holds numbers alone: names of columns, or a sample?"
+        mend = "write header: false if it is a sample, header: true if these are names"
+        raise DataError([DataProblem(file, line, message, mend, key="header")])
+    return [cell.strip() for cell in row]
+
+
+def _label_place(names: list[str], label: str | int | None, header: bool | None, file: str, line: int) -> int:
+    def wrong(message: str, mend: str | None = None) -> DataError:
+        return DataError([DataProblem(file, line, message, mend, key="label")])
+
+    if label is None:
+        return len(names) - 1
+    if isinstance(label, int):
+        if not -len(names) <= label < len(names):
+            raise wrong(f"has {len(names)} columns, so there is no column {label}", "columns are counted from 0")
+        return label % len(names)
+    if header is False:
+        raise wrong(f'has no names of columns, so none is "{label}"', "give the column's number, counted from 0")
+    if names.count(label) > 1:
+        raise wrong(f'has {names.count(label)} columns named "{label}"', "give the column's number, counted from 0")
+    if label not in names:
+        near = difflib.get_close_matches(label, names, 1)
+        some = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        raise wrong(f'has no column "{label}"', f'did you mean "{near[0]}"?' if near else f"it has {some}")
+    return names.index(label)
+
+
+def _tell_bad_cells(row: list[str], names: list[str], place: int, line: int, findings: Findings) -> None:
+    features = [name for number, name in enumerate(names) if number != place]
+    for name, cell in zip(features, row, strict=True):
+        if not cell.strip():
+            findings.add(line, f"{_column(name)}: is empty", "give a number, or remove the row")
+        elif not _is_number(cell):
+            shown = cell if len(cell) <= 40 else f"{cell[:37]}..."
+            findings.add(
+                line, f'{_column(name)}: "{shown}" is no number', "features are numbers; data.label names the label"
+            )
+        elif abs(float(cell)) > np.finfo(np.float32).max:
+            findings.add(line, f"{_column(name)}: {cell.strip()} is too large or not finite")
+
+
+def _check_finite(
+    matrix: npt.NDArray[np.float32], names: list[str], place: int, lines: Sequence[int], findings: Findings
+) -> None:
+    features = [name for number, name in enumerate(names) if number != place]
+    for row, column in np.argwhere(~np.isfinite(matrix)).tolist():
+        findings.add(lines[row], f"{_column(features[column])}: is no finite number", "give one, or remove the row")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell
+
+
+def _column(name: str) -> str:
+    return name if name.startswith("column ") else f'column "{name}"'
