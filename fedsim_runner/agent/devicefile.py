@@ -20,9 +20,13 @@ class DeviceFile:
     network: str
     timeout_s: float
     silence_timeout_s: float
+    go_on: bool
+    min_clients: int
     total_rounds: int
     roles: dict[str, Literal["server", "client"]]
     cpus: dict[str, float]
+    memory_bytes: dict[str, int | None]
+    engines: dict[str, str]
     links: tuple[DeviceLink, ...]
     peers: tuple[DeviceLink, ...]
 
@@ -48,9 +52,13 @@ def load(path: Path) -> DeviceFile:
         data["network"]["name"],
         float(course["timeout_s"]),
         float(course["silence_timeout_s"]),
+        course.get("on_client_failure", "abort") == "continue",
+        int(course.get("min_clients") or 1),
         int(course["total_rounds"]),
         roles,
         {device["name"]: float(device["cpus"]) for device in data["devices"]},
+        {device["name"]: device.get("memory_bytes") for device in data["devices"]},
+        {device["name"]: str(device.get("engine", "light")) for device in data["devices"]},
         tuple(_link(device["name"], device["address"], device["link"]) for device in data["devices"]),
         tuple(_link(peer["device"], address, peer["link"]) for address, peer in (data.get("peers") or {}).items()),
     )

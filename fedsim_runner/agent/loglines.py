@@ -14,7 +14,18 @@ from datetime import datetime
 from typing import Any, Literal
 
 LineKind = Literal[
-    "ready", "assigned", "round", "evaluating", "training_finished", "done", "finish", "result", "training_failed"
+    "ready",
+    "assigned",
+    "round",
+    "evaluating",
+    "training_finished",
+    "done",
+    "finish",
+    "result",
+    "training_failed",
+    "deadline",
+    "late",
+    "lost",
 ]
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -26,6 +37,10 @@ _ROUND = re.compile(r"Starting a new training round \(Round #(\d+)\)")
 _EVALUATING = re.compile(r"Server: Starting evaluation at the end of round (\d+)")
 _FINISH = re.compile(r"client (-?\d+) received finish message")
 _FAILED = re.compile(r"Training fails at round #(\d+)")
+# Policies: written by the launcher's mends and the light engine, unknown to FederatedScope.
+_DEADLINE = re.compile(r"Server: Round #(\d+) is aggregated after its deadline of \S+ s with (\d+) of (\d+) updates?")
+_LATE = re.compile(r"Server: The update of client #(\d+) for round (\d+) came after the deadline and is dropped")
+_LOST = re.compile(r"Server: Client #(\d+) \(([^)]*)\) is lost: (.*); going on with (\d+) clients?")
 _RESULT = re.compile(r"(\{'Role': '(Server|Client) #-?\d*'.*\})")
 
 
@@ -38,6 +53,8 @@ class LogLine:
     role: Literal["server", "client"] | None = None
     results: dict[str, dict[str, float]] | None = None  # by FederatedScope's form: weighted_avg, avg, raw, ...
     client_id: int | None = None
+    counts: tuple[int, int] | None = None  # deadline: updates that arrived, and those that were wanted
+    text: str = ""  # lost: the reason
 
 
 def clean(line: str) -> str:
@@ -92,6 +109,12 @@ def parse(line: str) -> LogLine | None:
         return LogLine("finish", int(match.group(1)))
     if match := _FAILED.search(text):
         return LogLine("training_failed", int(match.group(1)))
+    if match := _DEADLINE.search(text):
+        return LogLine("deadline", int(match.group(1)), counts=(int(match.group(2)), int(match.group(3))))
+    if match := _LATE.search(text):
+        return LogLine("late", int(match.group(2)), client_id=int(match.group(1)))
+    if match := _LOST.search(text):
+        return LogLine("lost", client_id=int(match.group(1)), text=match.group(3))
     return None
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .appending import AppendFile
 from .links import INTERFACE
+from .usage import Reading
 
 HEADER = (
     "t,device,memory_bytes,memory_peak_bytes,cpu_seconds,throttled_seconds,oom_kills,"
@@ -30,13 +32,18 @@ class Sampler:
     """Appends to ``metrics.csv``; ``watch`` says which process stands for which device."""
 
     def __init__(self, path: Path, mounts: Iterable[str] = _MOUNTS) -> None:
+        """Open the file.
+
+        Raises:
+            CannotWriteError: it cannot be made.
+        """
         self._devices: dict[str, _Device] = {}
+        self._lines: list[tuple[str, list[str]]] = []
         self._mounts = [Path(mount) for mount in mounts]
         fresh = not path.exists()
-        self._output = path.open("a", buffering=1 << 16, encoding="ascii")
+        self._output = AppendFile(path)
         if fresh:
-            self._output.write(HEADER + "\n")
-            self._output.flush()
+            self._output.append(f"{HEADER}\n".encode())
 
     def watch(self, device: str, pid: int, container: str) -> None:
         """Sample the cgroup and the interface of this process from now on."""
@@ -77,16 +84,26 @@ class Sampler:
             for descriptor in entry.files.values():
                 os.close(descriptor)
 
-    def sample(self, now: float) -> None:
-        """One line for each watched device."""
-        lines = []
+    def read(self) -> dict[str, Reading]:
+        """A sample of each watched device, for :meth:`write`."""
+        self._lines = []
+        readings: dict[str, Reading] = {}
         for name, entry in self._devices.items():
             values = self._values(entry)
             if values is not None:
-                lines.append(f"{now:.3f},{name},{','.join(values)}\n")
-        if lines:
-            self._output.write("".join(lines))
-            self._output.flush()
+                self._lines.append((name, values))
+                readings[name] = _reading(values)
+        return readings
+
+    def write(self, now: float) -> None:
+        """One line for each device of the last :meth:`read`.
+
+        Raises:
+            CannotWriteError: they are not in the file.
+        """
+        if self._lines:
+            lines = (f"{now:.3f},{name},{','.join(values)}\n" for name, values in self._lines)
+            self._output.append("".join(lines).encode())
 
     def close(self) -> None:
         for name in list(self._devices):
@@ -129,6 +146,13 @@ class Sampler:
                         if controller not in found and (".." not in folder.parts) and _exists(folder / probe):
                             found[controller] = folder
         return found
+
+
+def _reading(values: list[str]) -> Reading:
+    memory, _, cpu, throttled, oom_kills, received, _, _, sent, *_ = values
+    return Reading(
+        int(memory) if memory else None, float(cpu), float(throttled), int(oom_kills), int(received), int(sent)
+    )
 
 
 def _exists(path: Path) -> bool:

@@ -6,6 +6,7 @@ import argparse
 import queue
 import resource
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from . import control
+from .appending import CannotWriteError
 from .docker_api import Docker
 from .fleet import Events
 from .state import TICK_S, Agent
@@ -26,9 +28,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--socket", default=control.SOCKET, help="where ctl finds this agent")
     options = parser.parse_args(arguments)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # up to six files per device stay open
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # up to eight files per device stay open
     docker = Docker()
-    agent = Agent(options.state, options.run, docker)
+    try:
+        agent = Agent(options.state, options.run, docker)
+    except CannotWriteError as error:
+        print(f"agent: {error}", file=sys.stderr)
+        return 1
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         agent.stopping.set()
@@ -53,4 +59,7 @@ def main(arguments: Sequence[str]) -> int:
             agent.docker_event(event)
     agent.close()
     close_control()
+    if agent.failure is not None:
+        print(f"agent: {agent.failure}", file=sys.stderr)
+        return 1
     return 0

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import platform
 import threading
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from . import PROTOCOL, devicefile, isolation, links, loglines, netns, probe
+from . import PROTOCOL, devicefile, isolation, links, netns, probe, snapshot
+from .appending import CannotWriteError, replace
 from .docker_api import Docker, DockerError
 from .fleet import Container, Fleet
 from .gate import Gate
 from .journal import Journal
 from .samples import Sampler
 from .shaping import Result, Shaper
-from .supervision import START_CPU_S, Event, Supervisor
-from .tail import Tail
+from .supervision import Event
+from .watch import Watch
 
 TICK_S = 0.5
 SAMPLE_S = 1.0
@@ -32,28 +31,34 @@ class Agent:
     """The state of one run. Docker's events, ticks and commands come from different threads: one lock for all."""
 
     def __init__(self, state: Path, run: str, docker: Docker) -> None:
+        """Read the device file and begin the agent's files.
+
+        Raises:
+            CannotWriteError: one of them cannot be made.
+        """
         self._state = state
         self._run = run
         self._docker = docker
         self._fleet = Fleet(docker, run)
         self._lock = threading.RLock()
         self._gate = Gate(state)
-        (state / "agent" / "cursors").mkdir(parents=True, exist_ok=True)
         self._memory = state / "agent" / "state.json"
+        self._snapshot = state / "agent" / "snapshot.json"
         self._journal = Journal(state / "agent" / "journal.jsonl")
         self._sampler = Sampler(state / "agent" / "metrics.csv")
         self._file = devicefile.load(state / "device_file.json")
-        self._tails = {name: Tail(state / "devices" / name / "out") for name in self._file.roles}
+        self._watch = Watch(state, self._file, self._act)
         self._containers: dict[str, Container] = {}
         self._shaper: Shaper | None = None
         self._unshaped: str | None = None
         self._shaped: set[str] = set()
         self._open_at: float | None = None
-        self._supervisor: Supervisor | None = None
         self._ended_at: float | None = None
+        self._cannot_write: set[str] = set()
         self._next_sample = self._next_look = 0.0
         self._probed = probe.probe()
         self.stopping = threading.Event()
+        self.failure: str | None = None  # why this agent cannot go on
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -85,8 +90,7 @@ class Agent:
             if self._shaper is not None:
                 self._shaper.stop()
             self._sampler.close()
-            for tail in self._tails.values():
-                tail.close()
+            self._watch.close()
             self._journal.close()
 
     def tick(self) -> None:
@@ -96,13 +100,16 @@ class Agent:
             if now >= self._next_look:
                 self._next_look = now + RESYNC_S
                 self.look()
-            if self._supervisor is not None:
-                for name in self._tails:
-                    self._read_log(name)
-                self._watch_over()
+            self._watch.tick()
+            self._watch_over()
             if now >= self._next_sample:
                 self._next_sample = max(self._next_sample + SAMPLE_S, now + SAMPLE_S / 2)
-                self._sampler.sample(now)
+                self._watch.sample(now, self._sampler.read(), self._containers)
+                try:
+                    self._sampler.write(now)
+                    replace(self._snapshot, json.dumps(self._now(now)) + "\n")
+                except CannotWriteError as error:
+                    self._cannot(error)
 
     # -- containers ---------------------------------------------------------------------------------------------------
 
@@ -135,6 +142,7 @@ class Agent:
                 code = attributes.get("exitCode")
                 if known.pid:
                     self._ended(known, int(code) if code and code.isdigit() else 137, None)
+                    self._let_late_ones_in()
                 return
             container = self._fleet.inspect(str(identity))
             if container is None or container.device not in self._file.roles:
@@ -150,11 +158,9 @@ class Agent:
         if before is not None and before.pid and before.pid != container.pid:
             self._ended(before, container.exit_code, container.oom_killed)
         self._containers[container.device] = container
-        if self._supervisor is not None:
-            self._supervisor.feed_paused(container.device, container.paused)
         if container.pid and (before is None or before.pid != container.pid):
             self._sampler.watch(container.device, container.pid, container.id)
-            self._tails[container.device].look_again()
+            self._watch.started(container.device)
             self._note({"event": "device_started", "device": container.device})
             if container.device in self._shaped:
                 self._reapply(container.device)
@@ -170,21 +176,27 @@ class Agent:
             oom_killed = after is not None and after.oom_killed
         code = 137 if exit_code is None else exit_code
         self._containers[name] = Container(name, container.id, 0, False, code, oom_killed)
-        if self._supervisor is None:
+        if self._watch.supervisor is None:
             self._note({"event": "device_exited", "device": name, "exit_code": code, "oom_killed": oom_killed})
             return
-        self._read_log(name)
-        self._feed_exit(name, container.id, code, oom_killed)
+        self._watch.ended(name, code, oom_killed, self._fleet.last_lines(container.id))
 
-    def _feed_exit(self, name: str, container: str, code: int, oom_killed: bool) -> None:
-        assert self._supervisor is not None
-        lines = self._fleet.last_lines(container)
-        with contextlib.suppress(OSError, ValueError):
-            said = json.loads(_read_small(self._state / "devices" / name / "out" / "exit.json"))
-            # An older start's file says nothing about this end.
-            if isinstance(said, dict) and said.get("error") and said.get("exit_code") == code:
-                lines.append(str(said["error"]))
-        self._note_all(self._supervisor.feed_exit(name, code, oom_killed, time.monotonic(), lines))
+    def _feed_exits(self) -> None:
+        """Participants that had ended before anybody watched."""
+        for name, container in list(self._containers.items()):
+            if not container.pid and container.exit_code is not None:
+                lines = self._fleet.last_lines(container.id)
+                self._watch.ended(name, container.exit_code, container.oom_killed, lines)
+
+    def _let_late_ones_in(self) -> None:
+        """A client was lost while others still stood before the gate, which was shut because of it."""
+        supervisor = self._watch.supervisor
+        if supervisor is None or self._open_at is None or self._ended_at is not None or not self._file.go_on:
+            return
+        running = {name for name, container in self._containers.items() if container.pid}
+        late = any(supervisor.states[name] == "starting" for name in running)
+        if late and (running <= self._shaped or self._unshaped is not None):
+            self._open()
 
     # -- links and gate -----------------------------------------------------------------------------------------------
 
@@ -196,8 +208,7 @@ class Agent:
         """
         with self._lock:
             self._file = devicefile.load(self._state / "device_file.json")
-            for name in self._file.roles:
-                self._tails.setdefault(name, Tail(self._state / "devices" / name / "out"))
+            self._watch.use(self._file)
             wanted = [name for name in self._file.roles if names is None or name in names]
             self.look()
             try:
@@ -256,19 +267,26 @@ class Agent:
         if result.failed is not None:
             self._shaped.discard(name)
             self._note({"event": "link_failed", "device": name, "reason": result.failed})
-            if self._supervisor is not None:
-                self._note_all(self._supervisor.fail(name, f"its link could not be shaped again: {result.failed}"))
+            self._fail(name, f"its link could not be shaped again: {result.failed}")
             return
         self._note({"event": "link_reapplied", "device": name})
         running = {device for device, c in self._containers.items() if c.pid}
         if self._open_at is not None and self._ended_at is None and running <= self._shaped:
+            self._open()
+
+    def _open(self) -> None:
+        assert self._open_at is not None
+        try:
             self._gate.open(self._open_at)
+        except CannotWriteError as error:
+            self._fail(None, str(error))
 
     def open_gate(self, open_at: float | None) -> dict[str, Any]:
         """Let the participants go, now or at a time, once their links are in force; supervision starts then.
 
         Raises:
             RuntimeError: a running device's link has not been shaped.
+            CannotWriteError: the gate cannot be opened.
         """
         with self._lock:
             if self._open_at is not None:
@@ -279,66 +297,78 @@ class Agent:
                 if bare:
                     raise RuntimeError(f"links are not in force on: {', '.join(bare)}")
             at = time.time() if open_at is None else open_at
-            self._begin(at)
+            self._gate.forget_lost()
             self._gate.open(at)
+            self._open_at = at
+            self._watch.begin(at)
             self._remember()
             self._note({"event": "gate_opened", "open_at": at})
-            for name, container in self._containers.items():
-                if not container.pid and container.exit_code is not None:
-                    self._feed_exit(name, container.id, container.exit_code, container.oom_killed)
+            self._feed_exits()
             return {"changed": True}
 
-    def _begin(self, open_at: float) -> None:
-        self._open_at = open_at
-        self._supervisor = Supervisor(
-            self._file.roles,
-            self._file.total_rounds,
-            self._file.timeout_s,
-            self._file.silence_timeout_s,
-            time.monotonic() + open_at - time.time(),
-            start_s={name: START_CPU_S / cpus for name, cpus in self._file.cpus.items()},
-        )
-
     def _take_up(self, open_at: float) -> None:
-        """An agent that was restarted in the middle of a course: read the logs again, without telling them again."""
-        self._begin(open_at)
-        assert self._supervisor is not None
-        for name, tail in self._tails.items():
-            for line in tail.lines():
-                self._supervisor.feed_line(name, line, time.monotonic())
+        """An agent that was restarted in the middle of a course."""
+        self._open_at = open_at
+        self._watch.take_up(open_at, self._gate.lost())
         running = {name for name, container in self._containers.items() if container.pid}
         if running <= self._shaped or self._unshaped is not None:
-            self._gate.open(open_at)
-        for name, container in self._containers.items():
-            if not container.pid and container.exit_code is not None:
-                self._feed_exit(name, container.id, container.exit_code, container.oom_killed)
+            self._open()
+        self._feed_exits()
 
     def _remember(self) -> None:
-        fresh = self._memory.with_suffix(".new")
-        fresh.write_text(json.dumps({"open_at": self._open_at, "shaped": sorted(self._shaped)}))
-        fresh.replace(self._memory)
+        try:
+            replace(self._memory, json.dumps({"open_at": self._open_at, "shaped": sorted(self._shaped)}))
+        except CannotWriteError as error:
+            self._cannot(error)
 
     # -- supervision --------------------------------------------------------------------------------------------------
 
-    def _read_log(self, name: str) -> None:
-        assert self._supervisor is not None
-        for line in self._tails[name].lines():
-            self._note_all(loglines.stamped(self._supervisor.feed_line(name, line, time.monotonic()), line))
-
     def _watch_over(self) -> None:
-        supervisor = self._supervisor
-        assert supervisor is not None
-        if supervisor.outcome is not None:
-            return
-        now = time.monotonic()
-        if supervisor.silent_for(now) >= self._file.silence_timeout_s - 2 * TICK_S:
-            for name, container in self._containers.items():
-                supervisor.feed_paused(name, container.paused or _stopped(container.pid))
-        self._note_all(supervisor.tick(now))
         packets = self._shaper.packets if self._shaper is not None else None
         if packets is not None and not packets.alive:
-            reason = "the agent's packet process has ended: no traffic reaches this lab host's devices any more"
-            self._note_all(supervisor.fail(None, reason))
+            self._fail(
+                None, "the agent's packet process has ended: no traffic reaches this lab host's devices any more"
+            )
+        if self._journal.failure is not None:
+            self._fail(None, self._journal.failure)
+            over = self._ended_at is not None and time.monotonic() - self._ended_at >= SETTLE_S
+            if self._journal.stuck and (over or self._watch.supervisor is None):
+                # Nobody would ever hear of it: the end of this process, and its last words, tell it.
+                self.failure = self._journal.failure
+                self.stopping.set()
+
+    def _fail(self, device: str | None, reason: str) -> None:
+        """The course, if one runs, has failed for a reason from outside it."""
+        if self._watch.supervisor is not None:
+            self._watch.tell_all(self._watch.supervisor.fail(device, reason))
+
+    def _act(self, event: Event) -> None:
+        """An event of the course: what has to be done because of it, and the journal."""
+        supervisor = self._watch.supervisor
+        if event["event"] == "client_lost" and supervisor is not None:
+            try:
+                self._gate.tell_lost(supervisor.lost)
+            except CannotWriteError as error:
+                self._note(event)
+                self._fail(None, f"the server cannot be told of a lost client: {error}")
+                return
+            self._kill_lost(event["device"])
+        self._note(event)
+        if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
+            self._end_course()
+
+    def _kill_lost(self, name: str) -> None:
+        """A lost client that still runs (frozen) must not wake up and disturb the course that goes on without it."""
+        container = self._containers.get(name)
+        if container is None or not container.pid:
+            return
+        identity = container.id
+
+        def kill() -> None:
+            with contextlib.suppress(DockerError):  # it ended by itself, or the Engine is away
+                self._docker.kill(identity, "KILL")
+
+        threading.Thread(target=kill, name="end a lost client", daemon=True).start()
 
     def _end_course(self) -> None:
         """Let participants end that have not: they write their last files, and free the processors."""
@@ -355,31 +385,35 @@ class Agent:
     def status(self) -> dict[str, Any]:
         """Where the run stands. It is over only when its participants have ended too, or had 5 s to do so."""
         with self._lock:
-            supervisor = self._supervisor
+            supervisor = self._watch.supervisor
             outcome = supervisor.outcome if supervisor is not None else None
-            state = "provisioned" if supervisor is None else "running"
-            if outcome is not None and self._ended_at is not None:
-                ended = not any(container.pid for container in self._containers.values())
-                if ended or time.monotonic() - self._ended_at >= SETTLE_S:
-                    state = outcome.status
-            devices = {}
-            for name in self._file.roles:
+            answer = self._now(time.time())
+            for name, device in answer["devices"].items():
                 container = self._containers.get(name)
-                waiting = "absent" if container is None else "waiting" if container.pid else "exited"
-                devices[name] = {
-                    "state": supervisor.states[name] if supervisor is not None else waiting,
-                    "round": supervisor.device_round(name) if supervisor is not None else 0,
-                    "exit_code": container.exit_code if container is not None else None,
-                }
-            return {
-                "state": state,
-                "round": supervisor.round if supervisor is not None else 0,
-                "rounds_done": supervisor.rounds_done if supervisor is not None else 0,
-                "total_rounds": self._file.total_rounds,
-                "reason": outcome.reason if outcome is not None else None,
-                "device": outcome.device if outcome is not None else None,
-                "devices": devices,
-            }
+                device["exit_code"] = container.exit_code if container is not None else None
+            answer["reason"] = outcome.reason if outcome is not None else None
+            answer["device"] = outcome.device if outcome is not None else None
+            answer["lost"] = supervisor.lost if supervisor is not None else {}
+            return answer
+
+    def _now(self, now: float) -> dict[str, Any]:
+        supervisor = self._watch.supervisor
+        outcome = supervisor.outcome if supervisor is not None else None
+        state = "provisioned" if supervisor is None else "running"
+        if outcome is not None and self._ended_at is not None:
+            ended = not any(container.pid for container in self._containers.values())
+            if ended or time.monotonic() - self._ended_at >= SETTLE_S:
+                state = outcome.status
+        devices = self._watch.devices(self._containers)
+        course = snapshot.course_part(supervisor, self._file.total_rounds)
+        return {
+            "t": round(now, 3),
+            "state": state,
+            **course,
+            "backend": None if self._unshaped is not None else self._probed["backend"],
+            "counts": snapshot.counts(devices.values()),
+            "devices": devices,
+        }
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
@@ -409,29 +443,14 @@ class Agent:
     def _note(self, event: Event) -> None:
         self._journal.write(event)
 
-    def _note_all(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self._journal.write(event)
-        if self._supervisor is not None and self._supervisor.outcome is not None and self._ended_at is None:
-            self._end_course()
-
-
-def _stopped(pid: int) -> bool:
-    """Whether the process is stopped by a signal (SIGSTOP)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T" if pid else False
-    except (OSError, IndexError):
-        return False
+    def _cannot(self, error: CannotWriteError) -> None:
+        """A file that is not needed for the course is incomplete: said once."""
+        if str(error) not in self._cannot_write:
+            self._cannot_write.add(str(error))
+            self._note({"event": "agent_cannot_write", "reason": str(error)})
 
 
 def _congestion_control() -> str | None:
     with contextlib.suppress(OSError):
         return Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
     return None
-
-
-def _read_small(path: Path) -> str:
-    """A participant's file, without following a link it may have put there, and only its beginning."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "r", encoding="utf-8", errors="replace") as file:
-        return file.read(1 << 16)

@@ -1,19 +1,26 @@
-"""Following the participants' log files: whole lines only, new folders after a restart, one read when idle."""
+"""Following a participant's files: whole lines only, new folders after a restart, one read when idle."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 _CHUNK = 1 << 18
+# What a participant writes is bounded by nobody but the reader: more in one look is left for the next one.
+LOOK_BYTES = 1 << 22
+LONGEST_LINE = 1 << 20
+
+LOG, ACTIVITY = "exp_print.log", "activity.jsonl"
 
 
 class Tail:
-    """The log of one participant under its output folder: ``course*/exp_print.log``, the newest last."""
+    """One file of one participant under its output folder: ``course*/NAME``, the newest last."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, name: str = LOG) -> None:
         self._out = out
+        self._name = name
         self._files: dict[Path, int] = {}
         self._partial: dict[Path, bytes] = {}
         self._looking = False
@@ -23,15 +30,19 @@ class Tail:
         """The participant has started anew: it may write to another folder."""
         self._looking, self._before = True, len(self._files)
 
-    def lines(self) -> Iterator[str]:
-        """Complete lines that have come since the last call."""
+    def lines(self, most: int = LOOK_BYTES) -> Iterator[str]:
+        """Complete lines that have come since the last call, from at most ``most`` bytes of each file."""
         if self._looking or not self._files:
             self._look()
             # What an earlier start left behind is there already: keep looking for the new folder until it comes.
             self._looking = self._looking and len(self._files) == self._before
         for path, descriptor in self._files.items():
-            while data := os.read(descriptor, _CHUNK):
-                *whole, self._partial[path] = (self._partial[path] + data).split(b"\n")
+            taken = 0
+            while taken < most and (data := os.read(descriptor, _CHUNK)):
+                taken += len(data)
+                *whole, rest = (self._partial[path] + data).split(b"\n")
+                # A line without end is no line: its beginning is dropped, and its end will make no sense.
+                self._partial[path] = rest if len(rest) <= LONGEST_LINE else b""
                 for line in whole:
                     yield line.decode(errors="replace")
 
@@ -50,13 +61,16 @@ class Tail:
         except OSError:
             return
         for folder in folders:
-            # A participant writes here with its own rights: a link or a pipe in place of the log is not followed.
-            path = Path(folder) / "exp_print.log"
-            for candidate in (path, *Path(folder).glob("sub_exp*/exp_print.log")):
+            # A participant writes here with its own rights: a link or a pipe in place of the file is not followed.
+            path = Path(folder) / self._name
+            for candidate in (path, *Path(folder).glob(f"sub_exp*/{self._name}")):
                 if candidate in self._files:
                     continue
                 try:
                     descriptor = os.open(candidate, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
                 except OSError:
+                    continue
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    os.close(descriptor)
                     continue
                 self._files[candidate], self._partial[candidate] = descriptor, b""

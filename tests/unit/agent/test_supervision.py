@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 import pytest
 
-from fedsim_runner.agent.supervision import Supervisor
+from fedsim_runner.agent.supervision import Limits, Supervisor
 
 PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
 
@@ -14,11 +15,20 @@ PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
 class Course:
     """A course with a server ``hub`` and clients ``a``, ``b``; collects events."""
 
-    def __init__(self, rounds: int = 2, timeout_s: float = 1000.0, silence_s: float = 60.0, **start_s: float) -> None:
+    def __init__(
+        self,
+        rounds: int = 2,
+        timeout_s: float = 1000.0,
+        silence_s: float = 60.0,
+        go_on: bool = False,
+        min_clients: int = 1,
+        **start_s: float,
+    ) -> None:
         self.now = 0.0
         self.events: list[dict[str, Any]] = []
         roles: dict[str, Literal["server", "client"]] = {"hub": "server", "a": "client", "b": "client"}
-        self.supervisor = Supervisor(roles, rounds, timeout_s, silence_s, 0.0, start_s=start_s)
+        limits = Limits(timeout_s, silence_s, go_on=go_on, min_clients=min_clients)
+        self.supervisor = Supervisor(roles, rounds, limits, 0.0, start_s)
 
     def say(self, device: str, text: str, after: float = 1.0) -> None:
         self.now += after
@@ -27,6 +37,13 @@ class Course:
     def exit(self, device: str, code: int, oom: bool = False, lines: tuple[str, ...] = ()) -> None:
         self.now += 1
         self.events += self.supervisor.feed_exit(device, code, oom, self.now, lines)
+
+    def act(self, device: str, what: str, after: float = 0.0, **keys: Any) -> None:
+        self.now += after
+        self.supervisor.feed_activity(device, json.dumps({"t": self.now, "what": what, **keys}), self.now)
+
+    def freeze(self, device: str) -> None:
+        self.supervisor.feed_frozen(device, True, self.now)
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
@@ -145,7 +162,7 @@ def test_silence_blames_the_client_whose_training_is_missing() -> None:
 def test_silence_blames_the_first_in_broadcast_order_or_the_paused_one() -> None:
     course = Course()
     course.join()
-    course.supervisor.feed_paused("b", True)
+    course.freeze("b")
     course.wait(61)
     assert course.supervisor.outcome is not None and course.supervisor.outcome.device == "b"
     course = Course()
@@ -186,7 +203,7 @@ def test_a_slow_start_excuses_no_quick_or_frozen_device() -> None:
     assert course.events[-1]["device"] == "b"
     course = Course(silence_s=60, a=200, b=200)
     course.say("hub", "Server: Listen to 0.0.0.0:50051...")
-    course.supervisor.feed_paused("a", True)
+    course.freeze("a")
     course.wait(60)
     assert course.events[-1]["device"] == "a"
 
@@ -247,3 +264,214 @@ def test_early_stop_ends_well_with_fewer_rounds() -> None:
         course.say(name, "================= client 1 received finish message =================")
     course.wait(10)
     assert course.named("course_finished")[0]["rounds"] == 1
+
+
+def ask(course: Course, *names: str, number: int = 0) -> None:
+    """The server sends the model of a round, and it arrives."""
+    for name in names:
+        peer = 1 + "ab".index(name)
+        course.act("hub", "send", kind="model_para", round=number, peer=peer)
+        course.act(name, "received", kind="model_para", round=number, peer=0)
+        course.act("hub", "sent", kind="model_para", round=number, peer=peer)
+
+
+def answer(course: Course, name: str, number: int = 0) -> None:
+    course.act(name, "send", kind="model_para", round=number, peer=0)
+    course.act(name, "sent", kind="model_para", round=number, peer=0)
+
+
+def test_a_lost_client_is_told_and_the_others_finish() -> None:
+    course = Course(rounds=1, go_on=True)
+    course.join()
+    course.exit("b", 137, oom=True)
+    (lost,) = course.named("client_lost")
+    assert (lost["device"], lost["oom_killed"]) == ("b", True)
+    assert "memory limit" in lost["reason"] and "assigned with #2" in lost["last_lines"][-1]
+    assert course.supervisor.lost == {"b": lost["reason"]}
+    assert course.supervisor.states["b"] == course.supervisor.live_state("b") == "lost"
+    course.say("hub", f"Server: Client #2 (b) is lost: {lost['reason']}; going on with 1 clients")
+    course.train("a", 0)
+    course.say("hub", "Server: Training is finished! Starting evaluation.")
+    course.evaluate("a", 0)
+    course.merge(0, 0.9)
+    course.say("hub", "Server: Final evaluation is finished! Starting merging results.")
+    course.say("a", "================= client 1 received finish message =================")
+    course.exit("a", 0)
+    course.exit("hub", 0)
+    course.wait(0)
+    assert course.supervisor.outcome is not None and course.supervisor.outcome.status == "finished"
+    assert len(course.named("client_lost")) == 1, "what the server repeats is no news"
+
+
+def test_fewer_than_min_clients_fail_the_course_with_the_name_of_the_last_one() -> None:
+    course = Course(go_on=True, min_clients=2)
+    course.join()
+    course.exit("b", 1, lines=("ValueError: bad shard",))
+    outcome = course.supervisor.outcome
+    assert outcome is not None and (outcome.status, outcome.device) == ("failed", "b")
+    assert outcome.reason == (
+        "ended with exit code 1: ValueError: bad shard; 1 clients are left, and course.min_clients is 2"
+    )
+
+
+def test_a_lost_server_fails_the_course_whatever_the_policy() -> None:
+    course = Course(go_on=True)
+    course.join()
+    course.exit("hub", 1, lines=("participant: 1 clients are left",))
+    outcome = course.supervisor.outcome
+    assert outcome is not None and (outcome.status, outcome.device) == ("failed", "hub")
+    course = Course(go_on=True)
+    course.join()
+    course.freeze("hub")
+    course.wait(61)
+    outcome = course.supervisor.outcome
+    assert outcome is not None and outcome.device == "hub" and "hub is frozen" in str(outcome.reason)
+
+
+def test_a_frozen_client_is_lost_after_the_silence_and_the_clock_starts_anew() -> None:
+    course = Course(go_on=True)
+    course.join()
+    course.train("a", 0)
+    course.freeze("b")
+    course.wait(59)
+    assert course.named("client_lost") == []
+    course.wait(2)
+    assert [event["device"] for event in course.named("client_lost")] == ["b"]
+    course.wait(58)
+    assert course.supervisor.outcome is None
+    course.wait(3)
+    outcome = course.supervisor.outcome
+    assert outcome is not None and outcome.device == "hub", "the only client left has trained"
+
+
+def test_a_frozen_client_is_lost_though_the_others_talk_on() -> None:
+    """With a round deadline nobody waits for it until the end."""
+    course = Course(rounds=100, go_on=True)
+    course.join()
+    course.freeze("b")
+    for number in range(1, 8):
+        course.say("hub", f"----------- Starting a new training round (Round #{number}) -------------", after=10)
+        course.wait(0)
+    (lost,) = course.named("client_lost")
+    assert (lost["device"], lost["reason"]) == ("b", "frozen for 60 s")
+
+
+def test_silence_loses_the_client_that_owes_an_answer() -> None:
+    course = Course(go_on=True)
+    course.join()
+    ask(course, "b")  # a is not sampled in this round
+    course.act("b", "train", round=0)
+    course.wait(61)
+    assert [event["device"] for event in course.named("client_lost")] == ["b"]
+    assert "waiting for b" in course.named("client_lost")[0]["reason"]
+
+
+def test_a_message_that_does_not_arrive_names_its_receiver() -> None:
+    course = Course(go_on=True)
+    course.join()
+    ask(course, "a")
+    answer(course, "a")
+    course.act("hub", "send", kind="model_para", round=0, peer=2)
+    assert course.supervisor.live_state("b") == "receiving"
+    for _ in range(30):  # trying again and again is no news
+        course.act("hub", "send_failed", after=2, kind="model_para", round=0, peer=2)
+        course.act("hub", "send", kind="model_para", round=0, peer=2)
+        course.wait(0)
+    course.wait(2)
+    assert [event["device"] for event in course.named("client_lost")] == ["b"]
+
+
+def test_a_server_that_wants_nothing_is_to_blame_itself() -> None:
+    course = Course(go_on=True)
+    course.join()
+    for name in "ab":
+        course.act("hub", "sent", kind="assign_client_id", peer=1, round=0)
+        course.act(name, "received", kind="assign_client_id", round=0, peer=0)
+    course.wait(61)
+    outcome = course.supervisor.outcome
+    assert outcome is not None and outcome.device == "hub"
+    assert "no client has anything to do in round 1" in str(outcome.reason)
+
+
+def test_a_client_that_is_seen_to_work_is_not_silent_until_the_course_is_over_its_time() -> None:
+    course = Course(timeout_s=400)
+    course.join()
+    ask(course, "a", "b")
+    answer(course, "a")
+    course.train("a", 0)
+    course.act("b", "train", round=0)
+    for _ in range(30):
+        course.supervisor.feed_life("b", course.now)
+        course.wait(10)
+    assert course.supervisor.outcome is None
+    course.wait(60)  # and now it does nothing any more
+    outcome = course.supervisor.outcome
+    assert outcome is not None and outcome.device == "b" and "silent for" in str(outcome.reason)
+    course = Course(timeout_s=400)
+    course.join()
+    for _ in range(40):
+        course.supervisor.feed_life("b", course.now)
+        course.supervisor.feed_life("a", course.now)
+        course.wait(10)
+    assert course.supervisor.outcome is not None and "longer than 400 s" in str(course.supervisor.outcome.reason)
+
+
+def test_a_frozen_client_is_not_excused_by_what_it_did_before() -> None:
+    course = Course()
+    course.join()
+    course.supervisor.feed_life("b", course.now)
+    course.freeze("b")
+    course.wait(60)
+    assert course.supervisor.outcome is not None and course.supervisor.outcome.device == "b"
+
+
+def test_deadlines_and_late_updates_are_told_with_names_and_rounds_from_one() -> None:
+    course = Course(go_on=True)
+    course.join()
+    course.say("hub", "Server: Round #0 is aggregated after its deadline of 2.5 s with 1 of 2 updates")
+    course.say("hub", "Server: The update of client #2 for round 0 came after the deadline and is dropped")
+    assert course.named("round_deadline") == [{"event": "round_deadline", "round": 1, "arrived": 1, "wanted": 2}]
+    assert course.named("update_late") == [{"event": "update_late", "device": "b", "round": 1}]
+
+
+def test_a_client_that_the_server_found_lost_is_lost() -> None:
+    course = Course(go_on=True)
+    course.join()
+    course.say("hub", "Server: Client #1 (a) is lost: it refuses connections; going on with 1 clients")
+    assert course.supervisor.lost == {"a": "given up by the server: it refuses connections"}
+
+
+def test_live_states_follow_the_activity_and_without_one_the_log() -> None:
+    course = Course()
+    assert course.supervisor.live_state("hub") == "starting"
+    course.join()
+    assert course.supervisor.live_state("a") == "waiting"
+    course.train("a", 0)
+    assert course.supervisor.live_state("a") == "training"
+    course.act("hub", "send", kind="model_para", round=0, peer=2)
+    assert (course.supervisor.live_state("hub"), course.supervisor.live_state("b")) == ("sending", "receiving")
+    course.act("b", "received", after=1, kind="model_para", round=0, peer=0)
+    assert course.supervisor.live_state("b") == "waiting"
+    course.act("b", "train", round=0)
+    assert (course.supervisor.live_state("b"), course.supervisor.device_round("b")) == ("training", 1)
+    course.act("b", "trained", round=0)
+    course.act("b", "send", kind="model_para", round=0, peer=0)
+    course.act("hub", "sent", kind="model_para", round=0, peer=2)
+    assert (course.supervisor.live_state("hub"), course.supervisor.live_state("b")) == ("receiving", "sending")
+    course.act("b", "sent", kind="model_para", round=0, peer=0)
+    assert course.supervisor.live_state("b") == "waiting"
+    course.act("hub", "aggregate", round=0)
+    assert course.supervisor.live_state("hub") == "aggregating"
+    course.say("b", "================= client 2 received finish message =================")
+    assert course.supervisor.live_state("b") == "finished"
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{", "[]", "3", '{"what": 3}', '{"what": "train", "round": [1], "t": "x"}', "[" * 9999]
+)
+def test_nonsense_in_an_activity_file_harms_nobody(line: str) -> None:
+    course = Course()
+    course.join()
+    course.supervisor.feed_activity("a", line, course.now)
+    course.supervisor.feed_activity("nobody", line, course.now)
+    assert course.supervisor.outcome is None

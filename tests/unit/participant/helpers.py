@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fedsim_runner.agent.supervision import Supervisor
+from fedsim_runner.agent.supervision import Limits, Supervisor
 
 REPOSITORY = Path(__file__).parents[3]
 LOOPBACK = "127.0.0.1"
@@ -151,10 +151,8 @@ def supervised(course: Course) -> tuple[Supervisor, list[int]]:
     supervisor = Supervisor(
         {name: "server" if name == "server" else "client" for name in course.names},
         tree["federate"]["total_round_num"],
-        600,
-        600,
+        Limits(600, 600, grace_s=1),
         0,
-        grace_s=1,
     )
     events = []
     for name in reversed(course.names):

@@ -1,0 +1,134 @@
+"""What each participant is doing, from the lines of its ``activity.jsonl``. Pure: text in, states out.
+
+A line tells the begin or the end of a step (see ``participant/activity.py``). A client receives while the server has
+begun to send to it and the message is not there yet; everything else a participant knows of itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+Key = tuple[int, str, int]  # peer, kind of message, round
+
+_BEGINS = {"train": "training", "evaluate": "evaluating", "aggregate": "aggregating"}
+_ENDS = {"trained": "training", "evaluated": "evaluating", "aggregated": "aggregating"}
+# Messages a client has to answer, and its answers.
+_REQUESTS = frozenset({"model_para", "evaluate"})
+_ANSWERS = frozenset({"model_para", "metrics"})
+# The begin of sending and its failure say nothing of progress: who tries again and again writes them for ever.
+_NO_NEWS = frozenset({"send", "send_failed", "lost", "late"})
+SERVER_ID = 0
+_MOST_SENDS = 10_000  # of one participant under way: more is nonsense
+
+
+@dataclass
+class _Known:
+    doing: str | None = None
+    round: int | None = None
+    owes: bool = False
+    sends: dict[Key, float] = field(default_factory=dict)
+    received: dict[tuple[str, int], float] = field(default_factory=dict)
+
+
+class Activities:
+    """Follows the participants of one course by their names."""
+
+    def __init__(self, names: Collection[str], server: str | None) -> None:
+        self._known: dict[str, _Known] = {}
+        self._names = frozenset(names)
+        self._server = server
+
+    def feed(self, device: str, text: str) -> bool:
+        """One line; whether it tells of progress. Whatever is no line of an activity file is ignored."""
+        line = _parse(text)
+        if line is None or device not in self._names:
+            return False
+        what, moment = line["what"], line["t"]
+        key = (line["peer"], line["kind"], line["round"])
+        known = self._known.setdefault(device, _Known())
+        if what in _BEGINS:
+            known.doing, known.round = _BEGINS[what], line["round"]
+        elif what in _ENDS:
+            if known.doing == _ENDS[what]:
+                known.doing = None
+        elif what == "send":
+            if len(known.sends) < _MOST_SENDS:
+                known.sends[key] = moment
+        elif what in ("sent", "send_failed"):
+            known.sends.pop(key, None)
+            if what == "sent" and line["kind"] in _ANSWERS and line["peer"] == SERVER_ID:
+                known.owes = False
+        elif what == "received" and device != self._server:
+            known.received[line["kind"], line["round"]] = moment
+            while len(known.received) > 8:  # only the last ones may cross with the server's lines
+                del known.received[next(iter(known.received))]
+            known.owes = known.owes or line["kind"] in _REQUESTS
+        return what not in _NO_NEWS
+
+    def known(self, device: str) -> bool:
+        """Whether it has written any line."""
+        return device in self._known
+
+    def round(self, device: str) -> int | None:
+        """FederatedScope's number of the round of its last step of work."""
+        known = self._known.get(device)
+        return known.round if known is not None else None
+
+    def owes(self, device: str) -> bool:
+        """Whether a client has a request that it has not answered."""
+        known = self._known.get(device)
+        return known is not None and known.owes
+
+    def incoming(self, device: str, client_id: int | None) -> bool:
+        """Whether the server has begun to send to this client and the message is not there yet."""
+        server = self._known.get(self._server) if self._server is not None else None
+        if server is None or client_id is None:
+            return False
+        known = self._known.get(device)
+        received = known.received if known is not None else {}
+        return any(
+            peer == client_id and received.get((kind, number), -1.0) < begun
+            for (peer, kind, number), begun in server.sends.items()
+        )
+
+    def state(self, device: str, client_id: int | None) -> str | None:
+        """training, evaluating, aggregating, sending, receiving or waiting; None if it has written no line."""
+        known = self._known.get(device)
+        if known is not None and known.doing is not None:
+            return known.doing
+        if known is not None and known.sends:
+            return "sending"
+        if device == self._server:
+            others = (other for name, other in self._known.items() if name != device)
+            if any(key[0] == SERVER_ID for other in others for key in other.sends):
+                return "receiving"
+        elif self.incoming(device, client_id):
+            return "receiving"
+        return "waiting" if known is not None else None
+
+    def forget(self, device: str, client_id: int | None) -> None:
+        """It is lost: what it has begun, and what was begun to be sent to it, does not count any more."""
+        self._known.pop(device, None)
+        server = self._known.get(self._server) if self._server is not None else None
+        if server is not None:
+            server.sends = {key: begun for key, begun in server.sends.items() if key[0] != client_id}
+
+
+def _parse(text: str) -> dict[str, Any] | None:
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(line, dict) or not isinstance(line.get("what"), str):
+        return None
+    moment, kind = line.get("t"), line.get("kind")
+    numbers = {key: value if type(value) is int else -1 for key in ("peer", "round") for value in (line.get(key),)}
+    return {
+        "what": line["what"],
+        "t": float(moment) if isinstance(moment, int | float) else 0.0,
+        "kind": kind if isinstance(kind, str) else "",
+        **numbers,
+    }

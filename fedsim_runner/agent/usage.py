@@ -1,0 +1,100 @@
+"""How much a device uses right now, and whether that shows that it works. Pure: samples in, rates out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Evidence of life is looked at over this time: a device at its CPU limit runs in bursts.
+WINDOW_S = 5.0
+# An idle participant uses less than half a percent of a core; one that trains uses all that it may.
+BUSY_SHARE = 0.2
+BUSY_CORES = 0.05
+# A connection to a process that does not read any more carries probes only, some tens of bytes at growing intervals.
+MOVING_BYTES_S = 100.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One sample of a device: counters since its start, and its memory now; None for what is not counted."""
+
+    memory_bytes: int | None
+    cpu_seconds: float
+    throttled_seconds: float = 0.0
+    oom_kills: int = 0
+    rx_bytes: int | None = None
+    tx_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Over the last sample: cores, the share of the time it was held back by its CPU limit, bit/s."""
+
+    cpu: float
+    throttled: float
+    up_bps: float | None
+    down_bps: float | None
+
+
+class Usage:
+    """The readings of one course's devices."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, Reading]] = {}
+        self._rates: dict[str, Rates] = {}
+        self._marks: dict[str, tuple[float, Reading]] = {}
+
+    def take(self, now: float, readings: Mapping[str, Reading]) -> None:
+        """The newest sample of every device that runs."""
+        for name, reading in readings.items():
+            before = self._last.get(name)
+            self._last[name] = now, reading
+            if before is None or reading.cpu_seconds < before[1].cpu_seconds:  # another container of the device
+                self._rates.pop(name, None)
+                self._marks[name] = now, reading
+            elif now > before[0]:
+                self._rates[name] = _rates(before[1], reading, now - before[0])
+        for name in self._last.keys() - readings.keys():
+            del self._last[name]
+            self._rates.pop(name, None)
+            self._marks.pop(name, None)
+
+    def reading(self, device: str) -> Reading | None:
+        """The last one; None while the device does not run."""
+        known = self._last.get(device)
+        return known[1] if known is not None else None
+
+    def rates(self, device: str) -> Rates | None:
+        return self._rates.get(device)
+
+    def works(self, device: str, state: str, cpus: float | None, now: float) -> bool:
+        """Whether its counters show, about every five seconds, that it does what its state says.
+
+        Training, evaluating and starting take processor time, receiving and sending move bytes.
+        """
+        if device not in self._last or now - self._marks[device][0] < WINDOW_S:
+            return False
+        since, mark = self._marks[device]
+        reading = self._last[device][1]
+        self._marks[device] = now, reading
+        seconds = now - since
+        if state in ("training", "evaluating", "starting"):
+            share = BUSY_CORES if cpus is None else min(BUSY_CORES, BUSY_SHARE * cpus)
+            return reading.cpu_seconds - mark.cpu_seconds >= share * seconds
+        if state in ("receiving", "sending") and reading.rx_bytes is not None and reading.tx_bytes is not None:
+            moved = reading.rx_bytes + reading.tx_bytes - (mark.rx_bytes or 0) - (mark.tx_bytes or 0)
+            return moved >= MOVING_BYTES_S * seconds
+        return False
+
+
+def _rates(before: Reading, after: Reading, seconds: float) -> Rates:
+    def bits(old: int | None, new: int | None) -> float | None:
+        return None if old is None or new is None else max(0, new - old) * 8 / seconds
+
+    return Rates(
+        cpu=(after.cpu_seconds - before.cpu_seconds) / seconds,
+        # cgroup v1 adds up the time of all cores.
+        throttled=min(1.0, max(0.0, after.throttled_seconds - before.throttled_seconds) / seconds),
+        up_bps=bits(before.tx_bytes, after.tx_bytes),
+        down_bps=bits(before.rx_bytes, after.rx_bytes),
+    )

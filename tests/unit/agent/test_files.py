@@ -1,0 +1,111 @@
+"""The agent's own files on a disk that fills up, and reading those of participants that misbehave."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.agent.appending import AppendFile, CannotWriteError, replace
+from fedsim_runner.agent.gate import Gate
+from fedsim_runner.agent.journal import RESERVE, Journal
+from fedsim_runner.agent.tail import LONGEST_LINE, Tail
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of two megabytes."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "fedsim-test", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def fill(folder: Path) -> None:
+    with (folder / "filler").open("wb", buffering=0) as stream, pytest.raises(OSError, match="No space left"):
+        while True:
+            stream.write(bytes(4096))
+
+
+def test_a_full_disk_is_named_and_leaves_no_half_line(small: Path) -> None:
+    file = AppendFile(small / "file")
+    file.append(b"one\n")
+    fill(small)
+    with pytest.raises(CannotWriteError, match=f"^no space left on {small}/file$"):
+        file.append(bytes(100_000))
+    assert (small / "file").read_bytes() == b"one\n"
+    with pytest.raises(CannotWriteError, match=f"^no space left on {small}/whole$"):
+        replace(small / "whole", "x" * 10_000)
+    assert {path.name for path in small.iterdir()} == {"file", "filler"}
+    file.close()
+
+
+def test_the_journal_tells_the_end_from_its_reserve(small: Path) -> None:
+    journal = Journal(small / "journal.jsonl")
+    journal.write({"event": "agent_started"})
+    fill(small)
+    for number in range(200):
+        journal.write({"event": "evaluated", "round": number, "results": {"x": float("nan")}})
+    assert journal.failure == f"no space left on {small}/journal.jsonl"
+    assert not journal.stuck
+    assert not (small / RESERVE).exists()
+    lines = [json.loads(line) for line in (small / "journal.jsonl").read_text().splitlines()]
+    assert [line.get("round") for line in lines[1:]] == list(range(200))
+    fill(small)
+    for number in range(200):
+        journal.write({"event": "evaluated", "round": number})
+    assert journal.stuck
+    (small / "filler").unlink()
+    journal.write({"event": "course_failed"})
+    assert not journal.stuck
+    assert (small / "journal.jsonl").read_text().count("\n") == 402
+    journal.close()
+
+
+def test_lost_clients_are_told_whole_and_forgotten_by_the_next_course(tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    gate.open(1.0)
+    assert gate.lost() == {}
+    gate.tell_lost({"a": "frozen", "b": "ended"})
+    assert gate.lost() == {"a": "frozen", "b": "ended"}
+    assert (tmp_path / "gate" / "lost.json").stat().st_mode & 0o777 == 0o644
+    gate.shut()
+    assert gate.lost() != {}
+    gate.forget_lost()
+    assert gate.lost() == {}
+    (tmp_path / "gate" / "lost.json").write_text("[]")
+    assert gate.lost() == {}
+
+
+def test_a_tail_takes_a_bounded_amount_at_once_and_drops_endless_lines(tmp_path: Path) -> None:
+    (tmp_path / "course").mkdir()
+    log = tmp_path / "course" / "exp_print.log"
+    log.write_bytes(b"x\n" * (1 << 20))
+    tail = Tail(tmp_path)
+    first = list(tail.lines(most=1 << 19))
+    assert 0 < len(first) <= 1 << 18
+    assert len(first) + len(list(tail.lines())) == 1 << 20
+    with log.open("ab") as stream:
+        stream.write(b"y" * (LONGEST_LINE + 1))
+    assert list(tail.lines()) == []
+    with log.open("ab") as stream:
+        stream.write(b"\nlast\n")
+    assert list(tail.lines())[-1] == "last"
+    tail.close()
+
+
+def test_a_tail_follows_no_link_and_waits_for_no_pipe(tmp_path: Path) -> None:
+    (tmp_path / "course").mkdir()
+    (tmp_path / "secret").write_text("secret\n")
+    (tmp_path / "course" / "exp_print.log").symlink_to(tmp_path / "secret")
+    pipe = tmp_path / "course" / "activity.jsonl"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    assert list(Tail(tmp_path).lines()) == []
+    assert list(Tail(tmp_path, "activity.jsonl").lines()) == []
+    os.close(writer)

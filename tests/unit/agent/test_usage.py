@@ -1,0 +1,60 @@
+"""Rates of devices, and what counts as evidence that one works."""
+
+from __future__ import annotations
+
+import pytest
+
+from fedsim_runner.agent.usage import WINDOW_S, Reading, Usage
+
+
+def reading(cpu: float, moved: int = 0, throttled: float = 0.0) -> Reading:
+    return Reading(1000, cpu, throttled, 0, moved, 2 * moved)
+
+
+def test_rates_are_of_the_last_sample_and_gone_with_the_device() -> None:
+    usage = Usage()
+    usage.take(10.0, {"a": reading(1.0, 100, 0.0)})
+    assert usage.rates("a") is None
+    usage.take(12.0, {"a": reading(1.5, 1100, 5.0)})
+    rates = usage.rates("a")
+    assert rates is not None
+    assert (rates.cpu, rates.throttled) == (0.25, 1.0)
+    assert (rates.up_bps, rates.down_bps) == (8000.0, 4000.0)
+    usage.take(13.0, {})
+    assert usage.rates("a") is None
+    assert usage.reading("a") is None
+
+
+def test_counters_of_another_container_are_no_negative_rates() -> None:
+    usage = Usage()
+    usage.take(10.0, {"a": reading(5.0)})
+    usage.take(11.0, {"a": reading(0.1)})
+    assert usage.rates("a") is None
+    assert not usage.works("a", "training", 1.0, 11.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "cpu_seconds", "moved", "works"),
+    [
+        ("training", 0.3, 0, True),
+        ("starting", 0.3, 0, True),
+        ("evaluating", 0.01, 0, False),  # threads that only look around
+        ("waiting", 5.0, 10**6, False),  # FederatedScope's busy waiting
+        ("receiving", 0.0, 1000, True),
+        ("receiving", 5.0, 20, False),  # window probes
+    ],
+)
+def test_what_shows_that_a_device_works(state: str, cpu_seconds: float, moved: int, works: bool) -> None:
+    usage = Usage()
+    usage.take(0.0, {"a": reading(1.0)})
+    usage.take(WINDOW_S, {"a": reading(1.0 + cpu_seconds, moved)})
+    assert usage.works("a", state, 1.0, WINDOW_S) is works
+
+
+def test_a_device_at_a_twentieth_of_a_core_works_with_a_fifth_of_that() -> None:
+    usage = Usage()
+    usage.take(0.0, {"a": reading(1.0)})
+    usage.take(WINDOW_S, {"a": reading(1.0 + 0.05 * WINDOW_S)})
+    assert usage.works("a", "training", 0.05, WINDOW_S)
+    assert not usage.works("a", "training", 0.05, WINDOW_S + 1), "looked at once in a window"
+    assert not usage.works("b", "training", 0.05, WINDOW_S)
