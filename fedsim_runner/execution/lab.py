@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,13 +44,15 @@ class Findings:
     links_reason: str | None
 
 
-def build_images(console: Console, image_base: str | None) -> Images:
-    """Build all images that are missing on this machine's Engine.
+def build_images(console: Console, image_base: str | None, engines: Sequence[str] = ("light",)) -> Images:
+    """Build all images of ``engines`` that are missing on this machine's Engine.
 
     Raises:
         FedsimError: that failed, or this user may not.
     """
-    extra_vars = {"fedsim_image_base": image_base} if image_base else {}
+    extra_vars: dict[str, Any] = {"fedsim_engines": list(engines)}
+    if image_base:
+        extra_vars["fedsim_image_base"] = image_base
     check_privileges()
     result = _play("images", "images.yml", console, extra_vars, "disk")
     if not result.results:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..images.errors import ImageError
+
 Kind = Literal["checkout", "wheel", "git", "requirement"]
 
 SOURCE_VARIABLE = "FEDSIM_FEDERATEDSCOPE_SOURCE"
@@ -37,13 +39,13 @@ _BUILD_FILES = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in")
 _BUILD_TEXTS = ("README", "LICENSE")
 
 
-class SourceError(Exception):
+class SourceError(ImageError):
     """FederatedScope cannot be had from its source; the text says why and names the ways out."""
 
     exit_code = 3
 
 
-class SettingsError(Exception):
+class SettingsError(ImageError):
     """What names the source cannot be understood; the text says where that is and what mends it."""
 
     exit_code = 2

@@ -196,16 +196,8 @@ def source_manifest(named: str | None, cache: Path | None = None) -> dict[str, A
 def checkout_revision(checkout: Path) -> tuple[str | None, bool | None]:
     """Commit of a checkout and whether files differ from it; None, None where it is no git repository."""
     # As root in somebody else's repository git would refuse, and a hook of its configuration must not run.
-    git = [
-        "git",
-        "--no-optional-locks",
-        "-c",
-        f"safe.directory={checkout}",
-        "-c",
-        "core.fsmonitor=false",
-        "-C",
-        str(checkout),
-    ]
+    safe = ("-c", f"safe.directory={checkout}", "-c", "core.fsmonitor=false")
+    git = ["git", "--no-optional-locks", *safe, "-C", str(checkout)]
     try:
         top = _run([*git, "rev-parse", "--show-toplevel", "HEAD"], GIT_TIMEOUT_S)
         lines = top.stdout.splitlines()

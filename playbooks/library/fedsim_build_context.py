@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ description:
     lacks, and which lab host builds what for whom.
   - V(assembled) makes the context archives of missing layers. Wheels, archives and the Debian bootstrap are kept in the
     user's cache, so they are fetched once.
+  - Where a device uses FederatedScope, its source is the one that the device files name, else
+    O(federatedscope_source), the environment variable C(FEDSIM_FEDERATEDSCOPE_SOURCE), the user's configuration file,
+    or upstream at a pinned commit. A source that cannot be had fails the module with C(fedsim_exit_code) 3.
 author: fedsim-runner (@fedsim-runner)
 attributes:
   check_mode:
@@ -67,6 +71,9 @@ options:
     type: list
     elements: str
     default: [light]
+  federatedscope_source:
+    description: Checkout, wheel, git URL or pip requirement, where device files name none.
+    type: str
   base:
     description: C(auto), C(bootstrap), or the reference of a Debian image.
     type: str
@@ -131,6 +138,7 @@ ARGUMENTS: dict[str, Any] = {
     "hosts": {"type": "list", "elements": "dict", "required": True, "options": HOST},
     "all": {"type": "bool", "default": False},
     "engines": {"type": "list", "elements": "str", "default": ["light"]},
+    "federatedscope_source": {"type": "str"},
     "base": {"type": "str", "default": "auto"},
     "dockerfiles": {"type": "list", "elements": "path", "default": []},
     "refs": {"type": "list", "elements": "str", "default": []},
@@ -150,7 +158,9 @@ def main() -> None:
     try:
         contents = {host["name"]: _device_file(host) for host in params["hosts"]}
         own = {root for content in contents.values() for root in content["dockerfile_roots"]}
-        sources = LayerSources.installed([Path(folder) for folder in sorted({*params["dockerfiles"], *own})])
+        engine = _federatedscope(params, contents.values()) if _uses_federatedscope(params, contents.values()) else None
+        folders = [Path(folder) for folder in sorted({*params["dockerfiles"], *own})]
+        sources = LayerSources.installed(folders, engine)
         hosts = [
             needs.HostImages(
                 name=host["name"],
@@ -168,7 +178,9 @@ def main() -> None:
         if module.check_mode:
             module.exit_json(changed=bool(layers), layers=[])
         contexts = assemble(layers, cache_dir(), bootstrap=params["bootstrap"])
-    except (ImageError, OSError, ValueError) as error:
+    except ImageError as error:
+        module.fail_json(msg=str(error), **({} if error.exit_code is None else {"fedsim_exit_code": error.exit_code}))
+    except (OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     # Not "changed": the cache is the control node's own business, the lab hosts report what they build.
     module.exit_json(changed=False, layers=[context.as_dict() for context in contexts])
@@ -177,7 +189,31 @@ def main() -> None:
 def _device_file(host: dict[str, Any]) -> dict[str, Any]:
     """The devices of a lab host and the folders of the user's own Dockerfiles; none without a device file."""
     content = json.loads(Path(host["device_file"]).read_text()) if host["device_file"] else {}
-    return {"devices": content.get("devices", []), "dockerfile_roots": content.get("dockerfile_roots", [])}
+    return {
+        "devices": content.get("devices", []),
+        "dockerfile_roots": content.get("dockerfile_roots", []),
+        "source": (content.get("federatedscope") or {}).get("source"),
+    }
+
+
+def _uses_federatedscope(params: dict[str, Any], contents: Iterable[dict[str, Any]]) -> bool:
+    if params["all"]:
+        return any(engine.startswith("federatedscope") for engine in params["engines"])
+    images = [str(device["image"]) for content in contents for device in content["devices"]]
+    return any("-federatedscope" in image for image in images)
+
+
+def _federatedscope(params: dict[str, Any], contents: Iterable[dict[str, Any]]) -> Any:
+    """The source of FederatedScope. Imported only where a device uses it."""
+    from fedsim_runner.federatedscope import CachedSource, resolve_source
+    from fedsim_runner.federatedscope.source import FROM_DEVICE_FILE
+
+    named = sorted({content["source"] for content in contents if content["source"]})
+    if len(named) > 1:
+        raise ValueError(f"the device files name more than one source of FederatedScope: {', '.join(named)}")
+    if named and not params["all"]:
+        return CachedSource(resolve_source(named[0], FROM_DEVICE_FILE))
+    return CachedSource(resolve_source(params["federatedscope_source"], "fedsim_federatedscope_source"))
 
 
 def _wanted(

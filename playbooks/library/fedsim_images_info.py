@@ -97,7 +97,7 @@ def _with_parents(refs: list[str], images: dict[str, dict[str, Any]]) -> dict[st
 
 
 def _line(ref: str, image: dict[str, Any]) -> str:
-    return f"{ref.rpartition(':')[0]:<32} {_mb(image['size'])} in all {_mb(image['own'])} of its own"
+    return f"{ref.rpartition(':')[0]:<40} {_mb(image['size'])} in all {_mb(image['own'])} of its own"
 
 
 def _mb(size: int) -> str:
