@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from pathlib import Path
+import time
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
-from ..execution.afterwards import status_of
-from ..execution.engine import LabEngine, NoEngineError, lab_engine
+from ..execution.afterwards import ENDED, status_of
 from ..execution.exits import Exit, FedsimError
-from ..execution.known import KnownRun, all_runs, find_run
+from ..execution.known import all_runs
+from ..execution.live import LINES_AROUND, CourseNow, CourseView, accuracy_of, counts_now, devices_now
+from ..execution.logs import log_lines
 from .app import JsonOption, RunArgument, app, out, print_json
 
-LOG_NAMES = ("course/exp_print.log", "console.log")
+# Colours that tell devices apart; red is for what is wrong.
+NAME_STYLES = ("cyan", "green", "yellow", "blue", "magenta", "bright_cyan", "bright_green", "bright_blue")
+WATCH_EVERY_S = 1.0
+ALL_ROWS = 1_000_000
 
 
 @app.command()
@@ -25,72 +30,84 @@ def status(
     run: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="Name of the run; all runs if left out.", show_default=False)
     ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again each second until the run ends.")] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Say how far a run is and what each of its devices does."""
+    if watch and (run is None or as_json):
+        raise FedsimError("--watch shows one RUN, and no data", Exit.SPEC)
+    console = out()
+    if watch and run is not None:
+        _watch(console, run)
+        return Exit.DONE
     runs = all_runs() if run is None else [run]
     answers = [status_of(name) for name in runs]
     if as_json:
         print_json(answers if run is None else answers[0])
-        return Exit.DONE
-    console = out()
-    if run is None:
+    elif run is None:
         console.print(_all_table(answers) if answers else "no runs")
     else:
-        _print_one(console, answers[0])
+        console.print(_one(answers[0], ALL_ROWS))
     return Exit.DONE
 
 
 @app.command()
 def logs(
     run: RunArgument,
-    device: Annotated[
-        str | None, typer.Argument(metavar="[DEVICE]", help="One device; all if left out.", show_default=False)
+    devices: Annotated[
+        list[str] | None, typer.Argument(metavar="[DEVICE...]", help="Some devices; all if left out.")
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on while the devices write.")] = False,
-    tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="Last lines only; 0 for all.")] = 0,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the course ends, or Ctrl-C.")] = False,
+    tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="Last lines of each device only; 0: all.")] = 0,
 ) -> int:
     """Print what the participants log, from their containers or from the run folder."""
-    known = find_run(run)
-    try:
-        with lab_engine(timeout_s=60) as engine:
-            found = engine.containers(run, "device")
-            if device is None and found:
-                _stream(engine, found, follow, tail)
-                return Exit.DONE
-            if device in found:
-                _stream(engine, {device: found[device]}, follow, tail)
-                return Exit.DONE
-    except NoEngineError:
-        if not _collected(known, device):
-            raise
-    files = _collected(known, device)
-    if not files:
-        what = f"device {device} of run {run}" if device else f"run {run}"
-        raise FedsimError(f"{what}: there is no container and nothing was collected", Exit.SPEC)
+    names, lines = log_lines(run, devices or [], follow, tail)
     console = out()
-    for name, path in files.items():
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        for line in lines[-tail:] if tail else lines:
-            _print_line(console, line if device else f"{name} | {line}")
+    width = max(map(len, names))
+    styles = {name: NAME_STYLES[number % len(NAME_STYLES)] for number, name in enumerate(names)}
+    try:
+        for line in lines:
+            prefix = (f"{line.device:<{width}} | ", styles[line.device]) if len(names) > 1 else ""
+            console.print(Text.assemble(prefix, line.text), soft_wrap=True, highlight=False, emoji=False)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
     return Exit.DONE
 
 
-def _print_one(console: Console, answer: dict[str, Any]) -> None:
-    progress = "" if answer["round"] is None else f", round {answer['round']} of {answer['total_rounds'] or '?'}"
-    console.print(f"[bold]{answer['run']}[/]: {answer['state'] or 'unknown'}{progress}", highlight=False)
+def _watch(console: Console, run: str) -> None:
+    """Redraw until the run has ended; the last picture stays. Without a terminal each picture is printed."""
+    answer = status_of(run)
+    if not console.is_terminal:
+        console.print(_one(answer, ALL_ROWS))
+        return
+    try:
+        with Live(_one(answer), console=console, auto_refresh=False, vertical_overflow="crop") as live:
+            while not str(answer["state"]).startswith(ENDED):
+                time.sleep(WATCH_EVERY_S)
+                answer = status_of(run)
+                live.update(_one(answer), refresh=True)
+    except KeyboardInterrupt:
+        return
+
+
+def _one(answer: Mapping[str, Any], rows: int | None = None) -> RenderableType:
+    devices = devices_now(answer["devices"])
+    course = CourseNow(
+        run=answer["run"],
+        state=answer["state"] or "unknown",
+        round=answer["round"],
+        total_rounds=answer["total_rounds"],
+        accuracy=accuracy_of(answer.get("results")),
+        devices=devices,
+        counts=counts_now(None, devices),
+    )
+    parts: list[RenderableType] = []
     if answer["reason"]:
-        console.print(f"reason: {answer['reason']}", style="red", markup=False, highlight=False)
+        parts.append(Text(f"reason: {answer['reason']}", "red"))
     if answer["folder"]:
-        console.print(f"run folder: {answer['folder']}", markup=False, highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("device", "state", "round", "exit code"):
-        table.add_column(column, no_wrap=True)
-    for name, entry in answer["devices"].items():
-        cells = (entry.get("state"), entry.get("round"), entry.get("exit_code"))
-        table.add_row(name, *("-" if cell is None else str(cell) for cell in cells))
-    if answer["devices"]:
-        console.print(table)
+        parts.append(Text(f"run folder: {answer['folder']}", overflow="fold"))
+    return Group(CourseView(course, rows, LINES_AROUND + len(parts)), *parts)
 
 
 def _all_table(answers: list[dict[str, Any]]) -> Table:
@@ -101,53 +118,3 @@ def _all_table(answers: list[dict[str, Any]]) -> Table:
         rounds = "-" if answer["round"] is None else f"{answer['round']}/{answer['total_rounds'] or '?'}"
         table.add_row(answer["run"], str(answer["state"]), rounds, str(len(answer["devices"])), answer["folder"] or "-")
     return table
-
-
-def _collected(known: KnownRun, device: str | None) -> dict[str, Path]:
-    if known.folder is None:
-        return {}
-    root = known.folder / "collected"
-    folders = [root / device] if device else sorted(path for path in root.glob("*") if path.is_dir())
-    found = {}
-    for folder in folders:
-        path = next((folder / name for name in LOG_NAMES if (folder / name).is_file()), None)
-        if path is not None:
-            found[folder.name] = path
-    return found
-
-
-def _stream(engine: LabEngine, containers: dict[str, Any], follow: bool, tail: int) -> None:
-    """Lines of several containers as they come, each with its device in front if there are several."""
-    lines: queue.Queue[str | None] = queue.Queue()
-    several = len(containers) > 1
-    want = tail or "all"
-
-    def read(name: str, identifier: str) -> None:
-        try:
-            kept = ""
-            for chunk in engine.client.api.logs(identifier, stream=True, follow=follow, tail=want):
-                *whole, kept = (kept + chunk.decode(errors="replace")).split("\n")
-                for line in whole:
-                    lines.put(f"{name} | {line}" if several else line)
-            if kept:
-                lines.put(f"{name} | {kept}" if several else kept)
-        finally:
-            lines.put(None)
-
-    console = out()
-    for name, item in sorted(containers.items()):
-        thread = threading.Thread(target=read, args=(name, item["Id"]), daemon=True)
-        thread.start()
-        if not follow:
-            thread.join()
-    open_streams = len(containers)
-    while open_streams:
-        line = lines.get()
-        if line is None:
-            open_streams -= 1
-        else:
-            _print_line(console, line)
-
-
-def _print_line(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True, emoji=False)

@@ -21,6 +21,8 @@ from .runner import CONTROL_VARIABLE, RUN_VARIABLE
 from .stagehand import Stagehand
 
 TRIES = 2
+# With these words the states of a run begin in which nothing changes any more.
+ENDED = ("finished", "failed", "interrupted", "cut short")
 
 
 def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit:
@@ -147,6 +149,7 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
         "state": None,
         "round": None,
         "total_rounds": None,
+        "results": {},
         "reason": None,
         "device": None,
         "devices": {},
@@ -159,8 +162,14 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
         answer.update(state=report.get("status"), reason=report.get("reason"), device=report.get("device"))
         answer["round"] = len(report.get("rounds") or [])
         answer["total_rounds"] = report.get("total_rounds")
+        answer["results"] = report.get("final") or {}
         for name, entry in (report.get("devices") or {}).items():
-            answer["devices"].setdefault(name, {"state": entry.get("state"), "exit_code": entry.get("exit_code")})
+            seen = answer["devices"].setdefault(
+                name, {"state": entry.get("state"), "exit_code": entry.get("exit_code")}
+            )
+            # What an ended device used at most stands for what one uses now.
+            seen.setdefault("memory_bytes", entry.get("memory_peak_bytes"))
+            seen.setdefault("memory_limit_bytes", entry.get("memory_limit_bytes"))
     if answer["state"] is None and known.entry is not None:
         gone = known.entry.state == "running" and not known.entry.alive
         answer["state"] = "cut short: its control node is gone" if gone else known.entry.state
@@ -186,6 +195,7 @@ def _add_engine_state(run: str, answer: dict[str, Any]) -> bool:
         return False
     if told is not None:
         answer.update({key: told.get(key) for key in ("state", "round", "total_rounds", "reason", "device")})
+        answer["results"] = told.get("results") or {}
         for name, entry in (told.get("devices") or {}).items():
             answer["devices"][name] = {**answer["devices"].get(name, {}), **entry}
     elif left:

@@ -1,7 +1,8 @@
 """What a course does right now, as a table that fits the terminal: the live view of a run, and `status`.
 
 The values come from the agent (``ctl status`` and the snapshots of ``fedsim_course``): per device its state and round,
-cpu (cores in use) of ``cpus``, memory of its limit in bytes, and the bit/s it sends and receives.
+cpu (cores in use) of ``cpus``, the share of the time it was held back by that limit (``throttled``), memory and its
+limit in bytes, and the bit/s it sends and receives.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ STYLES = {
 # Where not all devices can be shown, those first of which a person may want to know why the round takes so long.
 INTEREST = ("failed", "lost", "sending", "training", "receiving", "evaluating", "starting", "waiting")
 GONE = ("failed", "lost")
+# Share of the time held back by the cpu limit from which on that is shown.
+THROTTLED = 0.05
 # The smallest table that says anything.
 ROWS_MIN = 3
 # Widths of cells: "12%" after a short bar, "1.5 GB /2.0 GB", a bar before that, "12% of 0.5".
@@ -112,16 +115,21 @@ def accuracy_of(results: object) -> float | None:
 
 
 class CourseView:
-    """A course for rich, as wide and as high as there is room. ``rows`` fixes how many devices are shown."""
+    """A course for rich, as wide and as high as there is room beside ``around`` lines.
 
-    def __init__(self, course: CourseNow, rows: int | None = None) -> None:
+    ``rows`` fixes how many devices are shown.
+    """
+
+    def __init__(self, course: CourseNow, rows: int | None = None, around: int = LINES_AROUND) -> None:
         self._course = course
         self._rows = rows
+        self._around = around
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         rows = self._rows
         if rows is None:
-            rows = max(ROWS_MIN, console.size.height - LINES_AROUND - len(head(self._course, options.max_width)) - 2)
+            taken = self._around + len(head(self._course, options.max_width)) + 2
+            rows = max(ROWS_MIN, console.size.height - taken)
         yield render_course(self._course, options.max_width, rows)
 
 
@@ -318,7 +326,7 @@ def _device(name: str, entry: Mapping[str, Any]) -> DeviceNow:
         memory_limit_bytes=number(entry.get("memory_limit_bytes")),
         up_bps=number(entry.get("up_bps")),
         down_bps=number(entry.get("down_bps")),
-        throttled=bool(entry.get("throttled")),
+        throttled=(number(entry.get("throttled")) or 0.0) > THROTTLED,
         oom_kills=whole(entry.get("oom_kills")) or 0,
         exit_code=whole(entry.get("exit_code")),
     )

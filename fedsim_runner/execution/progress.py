@@ -259,8 +259,8 @@ def lost_lines(event: Mapping[str, Any]) -> str:
 
 def deadline_line(event: Mapping[str, Any]) -> str:
     """A ``round_deadline`` event: with how many updates the round is aggregated."""
-    updates, wanted = event.get("updates"), event.get("wanted")
-    share = "" if updates is None else f" with {updates} of {wanted} updates" if wanted else f" with {updates} updates"
+    arrived, wanted = event.get("arrived"), event.get("wanted")
+    share = "" if arrived is None else f" with {arrived} of {wanted} updates"
     return f"round {event.get('round')}: aggregated at its deadline{share}"
 
 

@@ -70,7 +70,7 @@ def test_late_updates_are_one_line_and_a_lost_client_has_its_last_words() -> Non
     console = Console(file=io.StringIO(), width=160)
     with Progress(console, 3) as progress:
         progress.stage("course")
-        progress.news({"event": "round_deadline", "round": 1, "updates": 3, "wanted": 9})
+        progress.news({"event": "round_deadline", "round": 1, "arrived": 3, "wanted": 9})
         for number in range(6):
             progress.news({"event": "update_late", "device": f"slow-{number}", "round": 1})
         progress.news({"event": "evaluated", "round": 2, "results": {}})
