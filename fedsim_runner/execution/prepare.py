@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..federatedscope.source import SettingsError, resolve_source, unreachable
 from ..inventory import build_inventory, write_inventory
 from ..lab import Reservations, local_lab_host
 from ..model import Experiment, LabHost, Plan
@@ -166,11 +167,25 @@ def make_plan_or_refuse(experiment: Experiment, hosts: Sequence[LabHost], run: s
         FedsimError: the experiment does not fit the lab, or asks for what its engines do not do.
     """
     try:
-        plan = make_plan(experiment, hosts, run)
+        plan = make_plan(_with_source(experiment), hosts, run)
     except PlacementError as error:
         raise FedsimError(str(error), Exit.LAB) from error
     refuse_unsupported(plan)
     return plan
+
+
+def _with_source(experiment: Experiment) -> Experiment:
+    """The experiment with the source of FederatedScope that is in use; without one where no device uses it."""
+    if all(device.engine != "federatedscope" for device in experiment.devices):
+        return replace(experiment, federatedscope_source=None)
+    try:
+        source = resolve_source(experiment.federatedscope_source)
+    except SettingsError as error:
+        raise FedsimError(str(error), Exit.SPEC) from error
+    problem = source.problem()
+    if problem is not None:
+        raise FedsimError(unreachable(source, problem), Exit.LAB)
+    return replace(experiment, federatedscope_source=source.text)
 
 
 def _without_own_network(host: LabHost, run: str | None) -> LabHost:

@@ -25,6 +25,11 @@ UPSTREAM_COMMIT = "480b67de851df2fa02b7cc2189f1803d947998d7"
 DEFAULT_SOURCE = f"{UPSTREAM}@{UPSTREAM_COMMIT}"
 PACKAGE = "federatedscope"
 
+SOURCE_FORMS = (
+    "the path of a checkout or of a wheel, git+https://HOST/REPO@REVISION, or a pip requirement such as "
+    "federatedscope==0.3.0"
+)
+
 # Origins, as doctor and messages name them; the user configuration's is the path of the file.
 FROM_SPEC = "the experiment file"
 FROM_DEVICE_FILE = "the device file"
@@ -220,7 +225,4 @@ def file_digest(path: Path) -> str:
 
 
 def _no_source(text: str, origin: str) -> str:
-    return (
-        f'{origin}: "{text}" is no source of FederatedScope: write the path of a checkout or of a wheel, '
-        "git+https://HOST/REPO@REVISION, or a pip requirement such as federatedscope==0.3.0"
-    )
+    return f'{origin}: "{text}" is no source of FederatedScope: write {SOURCE_FORMS}'

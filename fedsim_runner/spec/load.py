@@ -12,13 +12,14 @@ from pydantic import BaseModel, ValidationError
 from ..catalog import load_catalog
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
 from ..catalog.names import wrong_name
+from ..federatedscope.source import FROM_SPEC, SOURCE_FORMS, SettingsError, parse_source
 from ..model import CourseLimits, Experiment
 from .course_config import check_config
 from .data import DataCheck
 from .devices import Definitions, build_devices, check_roles, stock
 from .document import Document, parse, read_text
 from .errors import PathPart, SpecErrors
-from .explain import explain, path_in
+from .explain import describe, explain, path_in
 from .schema import DeviceEntry, ExperimentFile, FederatedScopeSection
 
 _AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")
@@ -187,15 +188,19 @@ def _config_tree(section: FederatedScopeSection, checked: Checked, document: Doc
 
 
 def _source(source: str | None, document: Document, folder: Path) -> str | None:
-    """A local checkout as an absolute path; requirements and URLs as they are."""
-    if source is None or not source.startswith((".", "/", "~")):
-        return source
-    directory = (folder / Path(source).expanduser()).resolve()
-    if not directory.is_dir():
-        document.report(
-            ("federatedscope", "source"), f"there is no folder {source}", "paths start at this file's folder"
-        )
-    return str(directory)
+    """Checkouts and wheels as absolute paths; requirements and URLs as they are."""
+    if source is None:
+        return None
+    path = ("federatedscope", "source")
+    try:
+        found = parse_source(source, folder, FROM_SPEC)
+    except SettingsError:
+        document.report(path, f"{describe(source)} is no source of FederatedScope", SOURCE_FORMS)
+        return None
+    wanted = {"checkout": "folder", "wheel": "file"}.get(found.kind)
+    if wanted is not None and not (found.path.is_dir() if wanted == "folder" else found.path.is_file()):
+        document.report(path, f"there is no {wanted} {source}", "paths start at this file's folder")
+    return found.text
 
 
 def _refuse_nothing(value: Any, path: tuple[PathPart, ...], document: Document) -> None:
