@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ..artifacts.summary import size
-from ..execution.exits import Exit
+from ..execution.exits import Exit, FedsimError
 from ..execution.lab import Findings, build_images, examine
+from ..federatedscope.state import source_state
 from .app import ImageBaseOption, JsonOption, app, out, print_json
+
+# What `images` builds for. The last is PyTorch with CUDA, for devices with a GPU.
+ENGINES = ("light", "federatedscope", "federatedscope-cuda")
+
+
+EngineOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        help=f"Engine to build for, repeatable or joined by commas: {', '.join(ENGINES)}.  [default: light]",
+        show_default=False,
+    ),
+]
 
 
 @app.command()
-def images(image_base: ImageBaseOption = None, as_json: JsonOption = False) -> int:
+def images(engine: EngineOption = None, image_base: ImageBaseOption = None, as_json: JsonOption = False) -> int:
     """Build all images in one go and print their sizes; what is there is not built again."""
-    found = build_images(out(stderr=as_json), image_base)
+    found = build_images(out(stderr=as_json), image_base, _engines(engine or ["light"]))
     if as_json:
         print_json({"images": found.images, "disk": found.disk})
         return Exit.DONE
@@ -46,6 +62,16 @@ def doctor(as_json: JsonOption = False) -> int:
     _print(console, rows)
     console.print("this machine can be a lab host" if fit else "this machine cannot be a lab host yet", style="bold")
     return Exit.DONE if fit else Exit.LAB
+
+
+def _engines(named: list[str]) -> list[str]:
+    wanted = [name.strip() for part in named for name in part.split(",") if name.strip()]
+    for name in wanted:
+        if name not in ENGINES:
+            raise FedsimError(f'--engine: "{name}" is no engine; there are {", ".join(ENGINES)}', Exit.SPEC)
+    if not wanted:
+        raise FedsimError(f"--engine: names none; there are {', '.join(ENGINES)}", Exit.SPEC)
+    return list(dict.fromkeys(wanted))
 
 
 def _print(console: Console, rows: list[dict[str, Any]]) -> None:
@@ -85,7 +111,12 @@ def _rows(found: Findings) -> list[dict[str, Any]]:
         _row(str(problem["what"]), "-", "-", False if problem.get("fatal") else None, str(problem["fix"]))
         for problem in found.problems
     ]
-    return rows + _link_rows(found)
+    return [*rows, _source_row(), *_link_rows(found)]
+
+
+def _source_row() -> dict[str, Any]:
+    state = source_state()
+    return _row("FederatedScope", state.found, f"for its engine; {state.state}", state.ok, state.mend)
 
 
 def _link_rows(found: Findings) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ class CachedSource:
         Raises:
             SourceError: it cannot be had; the cache then holds nothing of it.
         """
-        folder = self._folder()
+        folder = self.folder
         with locked(self.cache / STORE):
             found = _wheel_in(folder)
             if found is None:
@@ -69,15 +69,21 @@ class CachedSource:
     def cached(self) -> Path | None:
         """The wheel if the cache has it; nothing is fetched or built."""
         try:
-            return _wheel_in(self._folder())
+            return _wheel_in(self.folder)
         except SourceError:
             return None
 
     def record(self) -> Mapping[str, Any]:
         """What was written down when the wheel was made: revision, version, sha256, when; empty without a wheel."""
-        return _read(self._folder() / RECORD)
+        return _read(self.folder / RECORD)
 
-    def _folder(self) -> Path:
+    @property
+    def folder(self) -> Path:
+        """Where the cache keeps it.
+
+        Raises:
+            SourceError: the checkout or wheel is not there, or is none.
+        """
         key = self.source.fingerprint() or f"{self.source.kind} {self.source.text}"
         return self.cache / STORE / sha256(key.encode()).hexdigest()[:16]
 
