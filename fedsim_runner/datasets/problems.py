@@ -48,6 +48,11 @@ class Findings:
             self._more += 1
 
     @property
+    def any(self) -> bool:
+        """Whether there is a mistake."""
+        return bool(self._listed)
+
+    @property
     def many(self) -> bool:
         """Whether there is no use in looking for more."""
         return self._more >= 1000
@@ -58,6 +63,7 @@ class Findings:
         Raises:
             DataError: something was found.
         """
+        self._listed.sort(key=lambda problem: problem.line)
         if self._more:
             more = "many" if self.many else str(self._more)
             self._listed.append(DataProblem(self._file, 0, f"{more} more mistakes like these"))

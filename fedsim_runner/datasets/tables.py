@@ -80,7 +80,7 @@ def read_table(data: bytes, file: str, label: str | int | None, header: bool | N
         findings.add(start, f"cannot be read as CSV: {error}")
     if names is None:
         findings.add(0, "is empty")
-    elif not labels:
+    elif not labels and not findings.any:
         findings.add(0, "has no rows below the line with the names" if header is not False else "has no rows")
     matrix = np.array(features, dtype=np.float32).reshape(len(labels), max(width - 1, 0))
     if names is not None:

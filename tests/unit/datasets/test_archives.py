@@ -1,0 +1,108 @@
+"""NPZ files of the user: what is read, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import io
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fedsim_runner.datasets.archives import read_archive
+from fedsim_runner.datasets.problems import DataError
+
+X = np.arange(24, dtype=np.uint8).reshape(6, 2, 2)
+Y = np.array([0, 1, 0, 1, 0, 1])
+
+
+def npz(**arrays: Any) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def test_one_set() -> None:
+    own, test = read_archive(npz(x=X, y=Y), "d.npz")
+    assert test is None
+    assert (own.x.dtype, own.x.shape) == (np.float32, (6, 2, 2))
+    assert np.array_equal(own.labels, Y)
+
+
+def test_a_test_set_of_its_own() -> None:
+    own, test = read_archive(npz(x_train=X, y_train=Y, x_test=X[:2], y_test=Y[:2]), "d.npz")
+    assert test is not None
+    assert (len(own.x), len(test.x)) == (6, 2)
+
+
+@pytest.mark.parametrize("labels", [Y[:, None], Y.astype(np.float64), Y.astype(bool), np.array(list("ababab"))])
+def test_labels_that_are_understood(labels: Any) -> None:
+    own, _ = read_archive(npz(x=X, y=labels), "d.npz")
+    assert own.labels.shape == (6,)
+    assert own.labels.dtype.kind in "ibU"
+
+
+@pytest.mark.parametrize(
+    ("arrays", "told"),
+    [
+        ({"x": X}, "has the arrays x; expected x and y, or x_train, y_train, x_test, y_test"),
+        ({"x_train": X, "y_train": Y}, "has the arrays x_train, y_train; expected"),
+        ({"x": X[:5], "y": Y}, "x has 5 samples and y 6"),
+        ({"x": Y, "y": Y}, "x has the shape (6,); expected one row, or one image, per sample"),
+        (
+            {"x": X, "y": np.eye(6)},
+            "y has the shape (6, 6); expected (6,) (labels are one number or text per sample; for one-hot rows write "
+            "y.argmax(axis=1))",
+        ),
+        ({"x": X[:0], "y": Y[:0]}, "x is empty"),
+        ({"x": X.astype(str), "y": Y}, "x is <U3, expected numbers"),
+        ({"x": np.where(X == 5, np.nan, X), "y": Y}, "x[1, 0, 1] is nan, no finite number; so are 1 in all"),
+        ({"x": np.where(X == 5, 1e300, X), "y": Y}, "x[1, 0, 1] is 1e+300, no finite number"),
+        ({"x": X, "y": Y + 0.5}, "y[0] is 0.5, no class (classes are whole numbers or text)"),
+        ({"x": X, "y": Y + 1e30}, "y[0] is 1e+30, no class"),
+        ({"x": X, "y": Y.astype("M8[s]")}, "y is datetime64[s], expected whole numbers or text"),
+        (
+            {"x": np.array([{}] * 6), "y": Y},
+            "holds Python objects, which are not read (save arrays of numbers or text)",
+        ),
+        (
+            {"x_train": X, "y_train": Y, "x_test": X.reshape(6, 4), "y_test": Y},
+            "samples of x_train and x_test have the shapes (2, 2) and (4,)",
+        ),
+    ],
+)
+def test_mistakes(arrays: dict[str, Any], told: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_archive(npz(**arrays), "d.npz")
+    assert str(caught.value).startswith(f"d.npz: {told}")
+
+
+def test_a_single_array() -> None:
+    stream = io.BytesIO()
+    np.save(stream, X)
+    with pytest.raises(DataError, match="is a single array, not an NPZ file"):
+        read_archive(stream.getvalue(), "d.npz")
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"PK\x03\x04", b"\x93NUMPY", b"\x80\x04K\x01."])
+def test_no_archive(data: bytes) -> None:
+    with pytest.raises(DataError, match=r"^d\.npz: "):
+        read_archive(data, "d.npz")
+
+
+def test_whatever_a_file_holds_it_is_read_or_refused() -> None:
+    rng = random.Random(1)
+    stream = io.BytesIO()
+    np.savez(stream, x=X, y=Y)
+    outcomes = set()
+    for data in (npz(x=X, y=Y), stream.getvalue()):
+        for _ in range(400):
+            damaged = bytearray(data)
+            for _ in range(rng.randint(1, 3)):
+                damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+            try:
+                read_archive(bytes(damaged[: rng.choice([len(damaged), rng.randrange(len(damaged))])]), "d.npz")
+                outcomes.add("read")
+            except DataError:
+                outcomes.add("refused")
+    assert outcomes == {"read", "refused"}
