@@ -1,0 +1,267 @@
+"""The user's own files, from the experiment file to the shards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fedsim_runner.datasets import render_participants, shard_sizes
+from fedsim_runner.datasets.own import load_own
+from fedsim_runner.inventory import build_inventory
+from fedsim_runner.model import LabHost
+from fedsim_runner.placement import make_plan
+from fedsim_runner.spec import SpecErrors, parse_experiment
+
+SPEC = """\
+name: own
+seed: 5
+devices:
+  - {{name: server, type: edge-server, role: server}}
+  - {{name: pi, type: raspberry-pi, count: {clients}}}
+data: {{{data}}}
+federatedscope: {{config: {{federate: {{total_round_num: 3}}, model: {{type: {model}}}}}}}
+"""
+Planner = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Planner:
+    """The device file of an experiment whose spec lies in the test's folder."""
+
+    def plan(data: str, clients: int = 3, model: str = "lr") -> dict[str, Any]:
+        spec = parse_experiment(SPEC.format(data=data, clients=clients, model=model), tmp_path / "x.yaml")
+        host = LabHost("lab", 64, 2**40, "amd64")
+        return dict(build_inventory(make_plan(spec, [host], "own")).device_files["lab"])
+
+    return plan
+
+
+def refused(planned: Planner, folder: Path, data: str, **options: Any) -> str:
+    with pytest.raises(SpecErrors) as caught:
+        planned(data, **options)
+    return str(caught.value).replace(f"{folder}/", "")
+
+
+def shard(folder: Path, device: str) -> dict[str, Any]:
+    with np.load(folder / device / "shard.npz", allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive}
+
+
+def table(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "labels.json").read_text(encoding="utf-8")))
+
+
+def write_csv(path: Path, kinds: list[str], first: int = 0) -> None:
+    path.parent.mkdir(exist_ok=True)
+    rows = [f"{first + number},{number % 7},{kind}" for number, kind in enumerate(kinds)]
+    path.write_text("\n".join(["number,rest,kind", *rows, ""]), encoding="utf-8")
+
+
+@pytest.mark.parametrize("split", ["iid", "dirichlet", "quantity"])
+def test_one_csv_file_for_all(planned: Planner, tmp_path: Path, split: str) -> None:
+    write_csv(tmp_path / "d.csv", ["pear", "apple", "fig", "apple"] * 30)
+    device_file = planned(f"dataset: csv, path: d.csv, split: {split}, test_fraction: 0.25")
+    render_participants(device_file, tmp_path / "out")
+    told = table(tmp_path / "out")
+    assert told["classes"] == ["apple", "fig", "pear"]
+    assert sum(told["devices"]["server"]["test"].values()) == 30
+    assert (told["test_fraction"], told["shape"]) == (0.25, [2])
+    seen = {}
+    for device in ("server", "pi-1", "pi-2", "pi-3"):
+        arrays = shard(tmp_path / "out", device)
+        for name in ("train", "val", "test") if device != "server" else ("test",):
+            seen |= dict(zip(arrays[f"{name}_x"][:, 0].tolist(), arrays[f"{name}_y"].tolist(), strict=True))
+    # Every row is somewhere, with its own label.
+    assert seen == {number: [2, 0, 1, 0][number % 4] for number in range(120)}
+
+
+def test_numbers_are_sorted_as_numbers(planned: Planner, tmp_path: Path) -> None:
+    write_csv(tmp_path / "d.csv", ["10", "9", "2.0", "-1"] * 20)
+    render_participants(planned("dataset: csv, path: d.csv"), tmp_path / "out")
+    assert table(tmp_path / "out")["classes"] == ["-1", "2", "9", "10"]
+
+
+def test_measurements_are_no_labels(planned: Planner, tmp_path: Path) -> None:
+    write_csv(tmp_path / "d.csv", ["1", "2.5"] * 30)
+    assert refused(planned, tmp_path, "dataset: csv, path: d.csv") == (
+        'd.csv:3: column "kind": the label 2.5 is no class (classes are whole numbers or text; is data.label right?)'
+    )
+
+
+def test_npz_with_a_test_set_is_the_servers(planned: Planner, tmp_path: Path) -> None:
+    x, y = np.arange(240, dtype=np.float64).reshape(60, 2, 2), np.arange(60) % 3
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_test=x[:9] + 1000, y_test=y[:9] * 5)
+    render_participants(planned("dataset: npz, path: d.npz"), tmp_path / "out")
+    server, told = shard(tmp_path / "out", "server"), table(tmp_path / "out")
+    assert server["test_x"].tolist() == (x[:9] + 1000).reshape(9, 4).tolist()
+    assert (told["classes"], told["test_fraction"]) == (["0", "1", "2", "5", "10"], None)
+    assert sum(sum(told["sizes"][f"pi-{n}"].values()) for n in (1, 2, 3)) == 60
+    assert "data.test_fraction: means nothing" in refused(
+        planned, tmp_path, "dataset: npz, path: d.npz, test_fraction: 0.2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "model", "expected"),
+    [
+        ((60, 4, 5), "lr", (20,)),
+        ((60, 4, 5), "convnet2", (1, 4, 5)),
+        ((60, 3, 4, 5), "convnet2", (3, 4, 5)),
+        ((60, 7), "something_of_mine", (7,)),
+        ((60, 7, 2), "something_of_mine", (1, 7, 2)),
+    ],
+)
+def test_natural_shapes(
+    planned: Planner, tmp_path: Path, shape: tuple[int, ...], model: str, expected: tuple[int, ...]
+) -> None:
+    np.savez(tmp_path / "d.npz", x=np.ones(shape), y=np.arange(60) % 3)
+    render_participants(planned("dataset: npz, path: d.npz", model=model), tmp_path / "out")
+    assert shard(tmp_path / "out", "pi-1")["train_x"].shape[1:] == expected
+
+
+def test_images_of_the_wrong_shape(planned: Planner, tmp_path: Path) -> None:
+    for name, shape in (("rows", (60, 64)), ("last", (60, 8, 8, 3))):
+        np.savez(tmp_path / f"{name}.npz", x=np.ones(shape), y=np.arange(60) % 3)
+    said = refused(planned, tmp_path, "dataset: npz, path: rows.npz", model="convnet2")
+    assert said.endswith("samples have the shape (64,); images are (channels, height, width) or (height, width)")
+    said = refused(planned, tmp_path, "dataset: npz, path: last.npz", model="vgg11")
+    assert "(8, 8, 3); images are (channels, height, width) (numpy's x.transpose" in said
+
+
+def test_a_file_for_each_device(planned: Planner, tmp_path: Path) -> None:
+    write_csv(tmp_path / "d" / "pi-1.csv", ["a", "b"] * 10)
+    write_csv(tmp_path / "d" / "pi-2.csv", ["a", "a", "c", "c"], first=100)
+    render_participants(planned("dataset: csv, path: d, split: files", clients=2), tmp_path / "out")
+    told = table(tmp_path / "out")
+    # A fifth of each, at least one sample, is the server's.
+    assert told["sizes"] == {
+        "server": {"test": 5},
+        "pi-1": {"train": 12, "val": 2, "test": 2},
+        "pi-2": {"train": 1, "val": 1, "test": 1},
+    }
+    assert told["classes"] == ["a", "b", "c"]
+    own = shard(tmp_path / "out", "pi-2")
+    numbers = {*own["train_x"][:, 0], *own["val_x"][:, 0], *own["test_x"][:, 0]}
+    central = set(shard(tmp_path / "out", "server")["test_x"][:, 0])
+    assert numbers | {number for number in central if number >= 100} == {100, 101, 102, 103}
+    assert len(central - numbers) == 5
+
+
+def test_the_server_has_a_file(planned: Planner, tmp_path: Path) -> None:
+    for number in (1, 2):
+        write_csv(tmp_path / "d" / f"pi-{number}.csv", ["a", "b"] * 10, first=number * 100)
+    write_csv(tmp_path / "d" / "server.csv", ["b", "z"], first=900)
+    write_csv(tmp_path / "d" / "of-nobody.csv", ["q"])
+    render_participants(planned("dataset: csv, path: d, split: files", clients=2), tmp_path / "out")
+    told = table(tmp_path / "out")
+    assert told["devices"]["server"] == {"test": {"b": 1, "z": 1}}
+    assert (told["classes"], told["test_fraction"]) == (["a", "b", "z"], None)
+    assert sum(told["sizes"]["pi-1"].values()) == 20
+
+
+def test_clients_with_test_sets_of_their_own(planned: Planner, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    x, y = np.arange(40, dtype=np.float64).reshape(20, 2), np.arange(20) % 2
+    np.savez(tmp_path / "d" / "pi-1.npz", x_train=x, y_train=y, x_test=x[:3] + 100, y_test=y[:3])
+    np.savez(tmp_path / "d" / "pi-2.npz", x=x, y=y)
+    np.savez(tmp_path / "d" / "server.npz", x_train=x, y_train=y, x_test=x[:4] + 200, y_test=y[:4])
+    render_participants(planned("dataset: npz, path: d, split: files", clients=2), tmp_path / "out")
+    assert shard(tmp_path / "out", "pi-1")["test_x"].tolist() == (x[:3] + 100).tolist()
+    assert shard(tmp_path / "out", "server")["test_x"].tolist() == (x[:4] + 200).tolist()
+    assert table(tmp_path / "out")["sizes"] == {
+        "server": {"test": 4},
+        "pi-1": {"train": 18, "val": 2, "test": 3},
+        "pi-2": {"train": 16, "val": 2, "test": 2},
+    }
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        ("number,width,kind\n1,2,a\n", 'd/pi-2.csv:1: has a column "width" that '),
+        ("rest,number,kind\n1,2,a\n", "d/pi-2.csv:1: has other columns, or in another order, than d/pi-1.csv has"),
+        ("number,rest,kind\n1,x,a\n", 'd/pi-2.csv:2: column "rest": "x" is no number'),
+    ],
+)
+def test_files_that_do_not_fit_together(planned: Planner, tmp_path: Path, second: str, told: str) -> None:
+    write_csv(tmp_path / "d" / "pi-1.csv", ["a", "b"] * 10)
+    (tmp_path / "d" / "pi-2.csv").write_text(second, encoding="utf-8")
+    assert refused(planned, tmp_path, "dataset: csv, path: d, split: files", clients=2).startswith(told)
+
+
+def test_arrays_that_do_not_fit_together(planned: Planner, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    np.savez(tmp_path / "d" / "pi-1.npz", x=np.ones((20, 2)), y=np.arange(20) % 2)
+    data = "dataset: npz, path: d, split: files"
+    np.savez(tmp_path / "d" / "pi-2.npz", x=np.ones((20, 3)), y=np.arange(20) % 2)
+    said = refused(planned, tmp_path, data, clients=2)
+    assert said == "d/pi-2.npz: samples have the shape (3,), in d/pi-1.npz (2,)"
+    np.savez(tmp_path / "d" / "pi-2.npz", x=np.ones((20, 2)), y=np.array(["a", "b"] * 10))
+    said = refused(planned, tmp_path, data, clients=2)
+    assert said == "d/pi-2.npz: labels are <U1, in d/pi-1.npz int64 (all files need labels of one kind)"
+
+
+def test_too_small_a_file(planned: Planner, tmp_path: Path) -> None:
+    write_csv(tmp_path / "d" / "pi-1.csv", ["a", "b"] * 10)
+    write_csv(tmp_path / "d" / "pi-2.csv", ["a", "a", "c"], first=100)
+    said = refused(planned, tmp_path, "dataset: csv, path: d, split: files", clients=2)
+    assert said == (
+        "d/pi-2.csv: has 2 samples after 1 for the server's test set; "
+        "a client needs one each for training, validation and test"
+    )
+
+
+def test_same_content_same_shards_wherever_the_file_is(planned: Planner, tmp_path: Path) -> None:
+    for name in ("one.csv", "two.csv"):
+        write_csv(tmp_path / name, ["a", "b"] * 40)
+        render_participants(planned(f"dataset: csv, path: {name}"), tmp_path / "out" / name)
+    for file in ("pi-1/shard.npz", "server/shard.npz", "labels.json"):
+        first, second = ((tmp_path / "out" / name / file).read_bytes() for name in ("one.csv", "two.csv"))
+        assert first == second
+
+
+def test_a_changed_file_is_rendered_again(planned: Planner, tmp_path: Path) -> None:
+    write_csv(tmp_path / "d.csv", ["a", "b"] * 40)
+    before = planned("dataset: csv, path: d.csv")
+    assert render_participants(before, tmp_path / "out").changed
+    assert not render_participants(before, tmp_path / "out").changed
+    write_csv(tmp_path / "d.csv", ["a", "b", "c"] * 40)
+    load_own.cache_clear()
+    with pytest.raises(
+        ValueError, match=r"d\.csv: has changed since the run was planned \(write the inventory again\)"
+    ):
+        render_participants(before, tmp_path / "other")
+    assert render_participants(planned("dataset: csv, path: d.csv"), tmp_path / "out").changed
+    assert table(tmp_path / "out")["classes"] == ["a", "b", "c"]
+
+
+def test_the_run_folder_is_enough_to_render_again(planned: Planner, tmp_path: Path) -> None:
+    write_csv(tmp_path / "d.csv", ["a", "b"] * 40)
+    device_file = planned("dataset: csv, path: d.csv")
+    first = render_participants(device_file, tmp_path / "out")
+    (tmp_path / "d.csv").unlink()
+    load_own.cache_clear()
+    # In place, with other ports.
+    device_file["devices"][1]["config"]["distribute"]["client_port"] = 4711
+    again = render_participants(device_file, tmp_path / "out")
+    assert (again.changed, again.table) == (True, first.table)
+    # In another run's folder.
+    device_file["data"]["rendered"] = str(tmp_path / "out")
+    assert shard_sizes(device_file) == first.table["sizes"]
+    assert render_participants(device_file, tmp_path / "rerun").table == first.table
+    for device in ("server", "pi-3"):
+        assert (tmp_path / "rerun" / device / "shard.npz").read_bytes() == (
+            tmp_path / "out" / device / "shard.npz"
+        ).read_bytes()
+    # But not once it is damaged, or with another seed.
+    (tmp_path / "out" / "pi-1" / "shard.npz").write_bytes(b"cut")
+    with pytest.raises(ValueError, match=r"d\.csv: there is no such file"):
+        render_participants(device_file, tmp_path / "third")
+    device_file["data"]["seed"] += 1
+    with pytest.raises(ValueError, match=r"d\.csv: there is no such file"):
+        shard_sizes(device_file)
