@@ -1,0 +1,112 @@
+"""How a participant ends: once, for certain, and with a record, from whichever thread decides it.
+
+A library's threads may keep an interpreter from shutting down for ever, and a signal handler of Python waits for the
+end of whatever the main thread does in C. So the process is ended by ``os._exit`` after ``exit.json`` is written, and
+SIGTERM is watched by a thread of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from .errors import EXIT_FAILED, EXIT_TERMINATED
+from .usage import cpu_seconds, interface_bytes, memory_peak_bytes
+
+EXIT_FILE = "exit.json"
+# From SIGTERM until the process is ended although the main thread has not reacted.
+TERMINATE_S = 1.0
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived. Not an Exception, so that no engine swallows it."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # raised once: nothing else may come between that and the end
+    raise Terminated
+
+
+class Ending:
+    """The end of this process, and what will be told about it."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._lock = threading.RLock()  # SIGTERM may interrupt an end, which then begins anew
+        self._record: dict[str, Any] = {
+            "exit_code": 0,
+            "signal": None,
+            "error": None,
+            "started": time.time(),
+            "gate_opened": None,
+        }
+
+    def prepare(self, folder: Path) -> None:
+        """From now on SIGTERM ends the process; the record will lie in ``folder``. Call it in the main thread."""
+        self._folder = folder
+        # As PID 1 a process has no default action for SIGTERM: without a handler `docker stop` waits its ten seconds.
+        signal.signal(signal.SIGTERM, _terminate)
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, args=(ours, theirs), name="ending", daemon=True).start()
+
+    def gate_opened(self, at: float) -> None:
+        """Note when the gate was passed, unix seconds."""
+        self._record["gate_opened"] = at
+
+    def give_up(self, reason: str) -> NoReturn:
+        """End with exit code 1 and a one-line reason, from any thread."""
+        self.end(EXIT_FAILED, error=reason)
+
+    def end(self, code: int, *, error: str | None = None, by: str | None = None) -> NoReturn:
+        """Write the record and end the process; whoever comes second waits for the end that is under way.
+
+        Args:
+            by: name of the signal that asked for it.
+        """
+        self._lock.acquire()  # never released: there is one end
+        self._record.update(exit_code=code, signal=by, error=" ".join(error.split()) if error else None)
+        if error:
+            print(f"participant: {self._record['error']}", file=sys.stderr, flush=True)
+        if self._folder is not None:
+            self._write(self._folder)
+        # gRPC's threads may still be about: nothing of theirs is wanted any more.
+        sys.stdout.flush()
+        os._exit(code)
+
+    def _watch(self, signals: socket.socket, keep: socket.socket) -> None:
+        """Read the numbers of arriving signals; ``keep`` is the other end, which must not be closed."""
+        while number := signals.recv(1):
+            if number[0] == signal.SIGTERM:
+                time.sleep(TERMINATE_S)
+                self.end(EXIT_TERMINATED, error="ended by SIGTERM", by="SIGTERM")
+        keep.close()
+
+    def _write(self, folder: Path) -> None:
+        received, sent = interface_bytes()
+        in_container = os.getpid() == 1
+        self._record.update(
+            ended=time.time(),
+            rx_bytes=received if in_container else None,
+            tx_bytes=sent if in_container else None,
+            memory_peak_bytes=memory_peak_bytes(in_container),
+            cpu_seconds=round(cpu_seconds(), 3),
+        )
+        draft = folder / f"{EXIT_FILE}.draft"
+        try:
+            draft.write_text(json.dumps(self._record) + "\n", encoding="utf-8")
+            draft.replace(folder / EXIT_FILE)
+        except OSError as error:
+            print(f"participant: cannot write {folder / EXIT_FILE}: {error}", file=sys.stderr, flush=True)
+
+
+ENDING = Ending()

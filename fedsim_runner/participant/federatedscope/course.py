@@ -1,0 +1,205 @@
+"""One participant's course in FederatedScope itself, from its configuration file to its end."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..activity import Activity
+from ..ending import ENDING
+from ..errors import ParticipantError, UnsupportedError
+from ..launch import LaunchSettings, load_launch_settings
+from . import data, mends, policies, records
+from .client import FINISH, prefer_newest
+from .inbox import waiting_kinds
+from .policies import Policies
+from .surroundings import Surroundings
+from .upstream import Place, expect_for_course
+
+RUNNER = "federatedscope.core.fed_runner"
+PLACES = (
+    Place(RUNNER, "DistributedRunner._set_up", ("self",), ("server", "client", "_setup_server", "_setup_client")),
+    Place("federatedscope.core.auxiliaries.logging", "update_logger", ("cfg", "clear_before_add")),
+    Place("federatedscope.core.auxiliaries.runner_builder", "get_runner", ("server_class", "client_class", "config")),
+    Place("federatedscope.core.communication", "gRPCCommManager.receive", ("self",), ("server_funcs",)),
+)
+# Where libraries write when they are not told: all of it must land in the folder that is writable.
+SCRATCH = "tmp"
+SCRATCH_VARIABLES = ("TMPDIR", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TORCH_HOME", "TORCHINDUCTOR_CACHE_DIR",
+                     "MPLCONFIGDIR", "JOBLIB_TEMP_FOLDER")  # fmt: skip
+# After its end a client answers what is being sent to it for so long.
+FAREWELL_S = 2.0
+
+logger = logging.getLogger("federatedscope.core.workers")
+
+
+def run(config: Path, gate: Path) -> None:
+    """Take part in the course that ``config`` describes, to its end.
+
+    Raises:
+        UnsupportedError: FederatedScope is not there or has moved on, or the policies cannot be kept in this course.
+        ParticipantError: a file is missing or broken, the port is taken, too few clients are left.
+    """
+    settings = load_launch_settings(config)
+    folder = _out_folder(config)
+    scratch = _enter(folder)
+    try:
+        _run(config, gate, settings)
+    finally:
+        if scratch.is_dir() and not any(scratch.iterdir()):
+            scratch.rmdir()
+
+
+def _out_folder(config: Path) -> Path:
+    """``outdir`` of the configuration, where everything is written."""
+    try:
+        tree = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ParticipantError(f"{config}: cannot be read: {error}") from error
+    if not isinstance(tree, dict):
+        raise ParticipantError(f"{config}: expected a mapping, got {type(tree).__name__}")
+    return Path(str(tree.get("outdir") or config.parent)).absolute()
+
+
+def _enter(folder: Path) -> Path:
+    """Make ``folder`` the current one, and its scratch folder the one for temporary files, and return that."""
+    scratch = folder / SCRATCH
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        os.chdir(folder)  # federate.save_to and others are relative to it
+    except OSError as error:
+        raise ParticipantError(f"{folder}: cannot be written: {error}") from error
+    for name in SCRATCH_VARIABLES:
+        os.environ[name] = str(scratch)
+    for name in ("http_proxy", "https_proxy"):  # as FederatedScope's main.py
+        os.environ.pop(name, None)
+    return scratch
+
+
+def _run(config: Path, gate: Path, settings: LaunchSettings) -> None:
+    off = settings.mends_off
+    _import(off)
+    tree = _load(config)
+    _check(settings, str(tree.distribute.role))
+    mends.apply_to_logs(off)
+    importlib.import_module("federatedscope.core.auxiliaries.logging").update_logger(tree, clear_before_add=True)
+    try:
+        _take_part(tree, gate, settings)
+    except ParticipantError as error:
+        logger.error(str(error))  # the course is followed by its log file: the reason must be in it
+        raise
+
+
+def _import(off: tuple[str, ...]) -> None:
+    try:
+        mends.apply_at_import(off)
+        importlib.import_module("federatedscope.core.auxiliaries.runner_builder")
+    except ImportError as error:
+        raise UnsupportedError(f"engine federatedscope: it cannot be imported here: {error}") from error
+
+
+def _check(settings: LaunchSettings, role: str) -> None:
+    """Whether FederatedScope is what all parts of the launcher were made for. Comes before any of them touches it."""
+    mends.check(settings.mends_off)
+    expect_for_course("the launcher", *PLACES)
+    expect_for_course("the loader of shards", *data.PLACES)
+    expect_for_course("the records of activity", *records.PLACES)
+    if role == "server" and policies.are_wanted(settings):
+        expect_for_course(policies.KEY, *policies.PLACES)
+
+
+def _load(config: Path) -> Any:
+    """FederatedScope's configuration, as its main.py makes it."""
+    tree = importlib.import_module("federatedscope.core.configs.config").global_cfg.clone()
+    try:
+        tree.merge_from_file(str(config))
+    except (OSError, KeyError, ValueError, AssertionError, AttributeError, yaml.YAMLError) as error:
+        raise ParticipantError(f"{config}: FederatedScope refuses it: {error}") from error
+    if tree.federate.mode != "distributed" or tree.distribute.role not in ("server", "client"):
+        raise ParticipantError(f"{config}: expected federate.mode distributed and distribute.role server or client")
+    return tree
+
+
+def _take_part(tree: Any, gate: Path, settings: LaunchSettings) -> None:
+    role = str(tree.distribute.role)
+    try:
+        activity = Activity(Path(tree.outdir))
+    except OSError as error:
+        raise ParticipantError(f"cannot write: {error}") from error
+    surroundings = Surroundings(activity, _give_up)
+    data.register_npz_loader()
+    records.record_messages(surroundings)
+    mends.apply_to_course(settings.mends_off, surroundings)
+    runner = _runner(tree)
+    if role == "server":
+        _serve(runner, gate, settings, surroundings)
+    else:
+        _attend(runner, surroundings)
+
+
+def _runner(tree: Any) -> Any:
+    """Data, model, worker and its open port, as FederatedScope's main.py makes them."""
+    builders = "federatedscope.core.auxiliaries"
+    importlib.import_module(f"{builders}.utils").setup_seed(tree.seed)
+    own_data, changed = importlib.import_module(f"{builders}.data_builder").get_data(
+        config=tree.clone(), client_cfgs=None
+    )
+    tree.merge_from_other_cfg(changed)
+    tree.freeze()
+    workers = importlib.import_module(f"{builders}.worker_builder")
+    return importlib.import_module(f"{builders}.runner_builder").get_runner(
+        data=own_data,
+        server_class=workers.get_server_cls(tree),
+        client_class=workers.get_client_cls(tree),
+        config=tree.clone(),
+        client_configs=None,
+    )
+
+
+def _serve(runner: Any, gate: Path, settings: LaunchSettings, surroundings: Surroundings) -> None:
+    server = runner.server
+    records.record_server(server, surroundings.activity)
+    look: Callable[[], None] = _nothing
+    if policies.are_wanted(settings):
+        kept = Policies(server, gate, settings, surroundings)
+        look = kept.look_at_the_end
+        if settings.on_client_failure == "continue":
+            surroundings.unreachable = kept.unreachable
+    runner.run()
+    for flush in surroundings.flush:
+        flush(look)
+
+
+def _attend(runner: Any, surroundings: Surroundings) -> None:
+    client = runner.client
+
+    def server_unreachable(peer: int, kind: str, reason: str) -> None:
+        if FINISH not in waiting_kinds(client.comm_manager):  # else the course is over and the server gone
+            _give_up(peer, kind, reason)
+
+    surroundings.unreachable = server_unreachable
+    records.record_client(client, surroundings.activity)
+    prefer_newest(client)
+    runner.run()
+    # The server waits for the answer to what it has just sent.
+    client.comm_manager.grpc_server.stop(FAREWELL_S).wait(FAREWELL_S)
+
+
+def _give_up(peer: int, kind: str, reason: str) -> None:
+    """What a peer that takes no message means where no policy says otherwise."""
+    who = f"client #{peer}" if peer else "the server"
+    if kind == FINISH:
+        logger.warning(f"{who}: {reason}")
+        return
+    logger.error(f"{who}: {reason}")
+    ENDING.give_up(f"{who}: {reason}")
+
+
+def _nothing() -> None:
+    """Nobody can be given up here."""

@@ -1,0 +1,127 @@
+"""One message to one peer: tried again until a deadline, its bytes encoded once for all its receivers."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from functools import cached_property
+from typing import Any
+
+import grpc
+
+from .surroundings import Surroundings, peer_of
+
+METHOD = "/gRPCComServeFunc/sendMessage"
+# One call may take this long: a slow link needs minutes for a large model. A peer that is gone is noticed earlier.
+SEND_DEADLINE_S = 900.0
+# How long a client waits for a server that does not listen yet, and anybody for a peer that was there before.
+JOIN_DEADLINE_S = 300.0
+RETRY_S = 20.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
+# Marks a message, so that one whose answer was lost is not taken twice when it is tried again.
+MARK = "fedsim-message"
+# Trying again does not help: the peer will not take this message.
+REFUSALS = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INVALID_ARGUMENT)
+
+
+class Outgoing:
+    """A message as it goes out. FederatedScope's own ``_send`` takes it for a message, too."""
+
+    def __init__(self, message: Any) -> None:
+        self.msg_type = str(message.msg_type)
+        self.state = int(message.state)
+        self._request = message.transform(to_list=True)
+
+    def transform(self, to_list: bool = False) -> Any:
+        """The encoded message, as of FederatedScope's ``Message``."""
+        return self._request
+
+    @cached_property
+    def data(self) -> bytes:
+        """What gRPC is given."""
+        return bytes(self._request.SerializeToString())
+
+
+class Delivery:
+    """Channels to peers, kept between messages, and how a message is brought to one of them."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._lock = threading.Lock()
+        self._channels: dict[str, grpc.Channel] = {}
+        self._forgotten: dict[str, threading.Event] = {}
+        self._marks = itertools.count()
+        self._self = f"{os.getpid()}-{time.time_ns()}"
+        surroundings.forget.append(self._forget)
+
+    def deliver(self, communication: Any, address: str, message: Any, retry_s: float) -> None:
+        """Bring ``message`` (FederatedScope's, or an :class:`Outgoing`) to ``address``; blocks until it is there.
+
+        A peer that cannot be reached for ``retry_s``, or refuses the message, is told to ``surroundings.unreachable``.
+        """
+        outgoing = message if isinstance(message, Outgoing) else Outgoing(message)
+        peer = peer_of(communication, address)
+        note = self._surroundings.activity.note
+        told: dict[str, Any] = {"kind": outgoing.msg_type, "round": outgoing.state, "peer": peer}
+        told["size"] = len(outgoing.data)
+        note("send", **told)
+        reason = self._attempts(communication, address, outgoing, retry_s)
+        note("send_failed" if reason else "sent", **told)
+        if reason and not self._gone(address).is_set():
+            self._surroundings.unreachable(
+                peer, outgoing.msg_type, f"{outgoing.msg_type} could not be sent to {address}: {reason}"
+            )
+
+    def _attempts(self, communication: Any, address: str, outgoing: Outgoing, retry_s: float) -> str | None:
+        """None once it is there, else why it is not."""
+        gone = self._gone(address)
+        metadata = ((MARK, f"{self._self}-{next(self._marks)}"),)
+        pause_s, failing_since = FIRST_PAUSE_S, None
+        while not gone.is_set():
+            try:
+                call = self._channel(communication, address).unary_unary(METHOD)
+                call(outgoing.data, timeout=SEND_DEADLINE_S, metadata=metadata)
+                return None
+            except ValueError:  # the channel was closed: the peer is forgotten
+                break
+            except grpc.RpcError as error:
+                code, details = error.code(), " ".join(str(error.details()).split())
+            if code in REFUSALS:
+                return f"{code.name}: {details}"
+            now = time.monotonic()
+            failing_since = failing_since or now
+            if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                return f"it was not taken within {SEND_DEADLINE_S:g} s"
+            if now - failing_since >= retry_s:
+                return f"tried for {retry_s:g} s: {code.name}: {details}"
+            gone.wait(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
+        return "the peer was given up"
+
+    def _channel(self, communication: Any, address: str) -> grpc.Channel:
+        with self._lock:
+            if address not in self._channels:
+                self._channels[address] = grpc.insecure_channel(
+                    address,
+                    compression=communication.comp_method,
+                    options=[
+                        ("grpc.enable_http_proxy", 0),
+                        ("grpc.max_send_message_length", -1),  # as upstream: only the receiver has a limit
+                        ("grpc.initial_reconnect_backoff_ms", 200),
+                        ("grpc.max_reconnect_backoff_ms", 2000),
+                    ],
+                )
+            return self._channels[address]
+
+    def _gone(self, address: str) -> threading.Event:
+        with self._lock:
+            return self._forgotten.setdefault(address, threading.Event())
+
+    def _forget(self, address: str) -> None:
+        self._gone(address).set()
+        with self._lock:
+            channel = self._channels.get(address)
+        if channel is not None:
+            channel.close()

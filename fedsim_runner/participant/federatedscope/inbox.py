@@ -1,0 +1,20 @@
+"""What waits in a participant's queue of arrived messages, which FederatedScope keeps as undecoded requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def text_of(request: Any, field: str) -> str:
+    """A field of an undecoded message that holds a text."""
+    return str(request.msg[field].single_msg.str_value)
+
+
+def number_of(request: Any, field: str) -> int:
+    """A field of an undecoded message that holds a number."""
+    return int(request.msg[field].single_msg.int_value)
+
+
+def waiting_kinds(communication: Any) -> list[str]:
+    """Types of the messages that have arrived and were not taken yet, oldest first."""
+    return [text_of(request, "msg_type") for request in list(communication.server_funcs.msg_queue)]

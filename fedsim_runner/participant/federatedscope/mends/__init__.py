@@ -1,0 +1,74 @@
+"""The mends: each takes one symptom of FederatedScope away, at import, and can be switched off by its name.
+
+A mend is a module with ``PLACES``, what of FederatedScope it holds on to, and ``apply``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from ..delivery import Delivery
+from ..surroundings import Surroundings
+from ..upstream import Place, expect_for_mend
+from . import (
+    async_updates,
+    blocked_broadcast,
+    busy_wait,
+    lean_imports,
+    log_addresses,
+    lost_join,
+    lost_message,
+    second_finish,
+)
+
+# By the names of :data:`..names.MENDS`.
+PLACES: dict[str, tuple[Place, ...]] = {
+    "lean_imports": lean_imports.PLACES,
+    "log_addresses": log_addresses.PLACES,
+    "lost_join": lost_join.PLACES,
+    "lost_message": lost_message.PLACES,
+    "blocked_broadcast": blocked_broadcast.PLACES,
+    "busy_wait": busy_wait.PLACES,
+    "second_finish": second_finish.PLACES,
+    "async_updates": async_updates.PLACES,
+}
+
+
+def apply_at_import(off: Collection[str]) -> None:
+    """The mend that has to come before all other imports of FederatedScope."""
+    if "lean_imports" not in off:
+        lean_imports.apply()
+
+
+def check(off: Collection[str]) -> None:
+    """Whether FederatedScope is what the mends were made for. Comes before any of them, but that at import.
+
+    Raises:
+        UnsupportedError: it has moved on; the text names the mend and the ways out.
+    """
+    for name, places in PLACES.items():
+        if name not in off:
+            expect_for_mend(name, *places)
+
+
+def apply_to_logs(off: Collection[str]) -> None:
+    """The mend that has to come before FederatedScope logs."""
+    if "log_addresses" not in off:
+        log_addresses.apply()
+
+
+def apply_to_course(off: Collection[str], surroundings: Surroundings) -> None:
+    """All other mends."""
+    delivery = Delivery(surroundings)
+    # Each of them wraps what the one before has left.
+    mends: dict[str, Callable[[], None]] = {
+        "lost_join": lambda: lost_join.apply(delivery),
+        "lost_message": lambda: lost_message.apply(delivery),
+        "blocked_broadcast": lambda: blocked_broadcast.apply(surroundings),
+        "busy_wait": busy_wait.apply,
+        "second_finish": second_finish.apply,
+        "async_updates": lambda: async_updates.apply(surroundings),
+    }
+    for name, apply in mends.items():
+        if name not in off:
+            apply()

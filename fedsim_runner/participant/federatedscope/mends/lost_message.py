@@ -1,0 +1,51 @@
+"""lost_message: a message that could not be sent at once is dropped and the course hangs.
+
+``gRPCCommManager._send`` tries once and logs a warning. A message is tried again for a while; if that does not help,
+the participant says so and ends, or the server gives that client up (course.on_client_failure: continue).
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections import deque
+from typing import Any
+
+from ..delivery import MARK, RETRY_S, Delivery
+from ..upstream import Place
+from .lost_join import JOIN, MODULE
+
+INBOX = "federatedscope.core.gRPC_server"
+PLACES = (
+    Place(MODULE, "gRPCCommManager._send", ("self", "receiver_address", "message"), ("comp_method", "transform")),
+    Place(INBOX, "gRPCComServeFunc.sendMessage", ("self", "request", "context"), ("MessageResponse", "ACK")),
+)
+# So many messages are remembered: those that may still be tried again are among the last few.
+REMEMBERED = 1000
+
+
+def apply(delivery: Delivery) -> None:
+    """Send until the peer has it, and take it once."""
+    manager = importlib.import_module(MODULE).gRPCCommManager
+    inbox = importlib.import_module(INBOX)
+    send, put = manager._send, inbox.gRPCComServeFunc.sendMessage
+    lock = threading.Lock()
+    seen: deque[str] = deque(maxlen=REMEMBERED)
+
+    def _send(self: Any, receiver_address: str, message: Any) -> None:
+        if message.msg_type == JOIN:
+            send(self, receiver_address, message)
+        else:
+            delivery.deliver(self, receiver_address, message, RETRY_S)
+
+    def take_once(self: Any, request: Any, context: Any) -> Any:
+        mark = dict(context.invocation_metadata()).get(MARK)
+        with lock:
+            if mark is not None and mark in seen:
+                return inbox.gRPC_comm_manager_pb2.MessageResponse(msg="ACK")
+            if mark is not None:
+                seen.append(mark)
+        return put(self, request, context)
+
+    manager._send = _send
+    inbox.gRPCComServeFunc.sendMessage = take_once

@@ -1,0 +1,32 @@
+"""second_finish: the server sends finish twice, and both ends may hang in their shutdown.
+
+``Server.check_and_save`` ends the course, and ``Server.run`` does so again behind its loop. A client that gets the
+second ``finish`` while its interpreter shuts down never answers it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ..upstream import Place
+
+MODULE = "federatedscope.core.workers.server"
+PLACES = (
+    Place(MODULE, "Server.run", ("self",), ("terminate",)),
+    Place(MODULE, "Server.terminate", ("self", "msg_type"), ("comm_manager", "send")),
+)
+
+
+def apply() -> None:
+    """End a course once."""
+    server = importlib.import_module(MODULE).Server
+    terminate = server.terminate
+
+    def terminate_once(self: Any, msg_type: str = "finish") -> Any:
+        if getattr(self, "is_terminated", False):
+            return None
+        self.is_terminated = True
+        return terminate(self, msg_type)
+
+    server.terminate = terminate_once

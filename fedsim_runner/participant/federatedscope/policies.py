@@ -1,0 +1,339 @@
+"""What a server does about lost clients and stragglers, around FederatedScope's own rounds.
+
+``on_client_failure: continue``: a client that the agent gives up (or that takes no message) is no longer sampled, no
+longer waited for and gets no more messages. ``round_deadline``: a round is aggregated with what has arrived when its
+time is over; a straggler is sent nothing new until its late answer has come, which is dropped.
+
+Everything happens in the server's own thread: FederatedScope's loop is handed a message of a type of its own whenever
+there is something to do.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import queue
+import time
+from pathlib import Path
+from typing import Any
+
+from ..errors import ParticipantError, UnsupportedError
+from ..launch import LaunchSettings
+from ..lost import LostClients
+from .mends.async_updates import IDLE, top_up
+from .surroundings import Surroundings
+from .upstream import Place
+
+SERVER = "federatedscope.core.workers.server"
+PLACES = (
+    Place(
+        SERVER,
+        "Server.check_and_move_on",
+        ("self", "check_eval_result", "min_received_num"),
+        ("check_buffer", "state", "total_round_num", "_start_new_training_round", "_merge_and_format_eval_results"),
+    ),
+    Place(SERVER, "Server.check_buffer", ("self", "cur_round", "min_received_num"), ("msg_buffer", "eval", "train")),
+    Place(SERVER, "Server.callback_funcs_model_para", ("self", "message"), ("sampler", "change_state", "is_finish")),
+    Place(SERVER, "Server.broadcast_model_para", ("self", "msg_type", "sample_client_num"), ("sampler", "neighbors")),
+    Place(SERVER, "Server.trigger_for_start", ("self",), ("check_client_join_in",)),
+    Place(SERVER, "Server.check_client_join_in", ("self",), ("join_in_info", "join_in_client_num", "client_num")),
+    Place(SERVER, "Server.run", ("self",), ("msg_handlers", "comm_manager", "receive", "state")),
+)
+NEWS = "fedsim_news"  # type of the message that says: look
+LOOK_S = 0.25
+KEY = "course.on_client_failure and course.round_deadline"
+
+logger = logging.getLogger(SERVER)
+
+
+def are_wanted(settings: LaunchSettings) -> bool:
+    """Whether the course has a policy that FederatedScope does not have itself."""
+    return settings.on_client_failure == "continue" or settings.round_deadline_s is not None
+
+
+class Policies:
+    """Of one server. Takes the places of some of its methods; needs no thread."""
+
+    def __init__(self, server: Any, gate: Path, settings: LaunchSettings, surroundings: Surroundings) -> None:
+        """Attach to ``server``, which has not begun to run.
+
+        Raises:
+            UnsupportedError: this kind of course cannot be kept to the policies.
+        """
+        _refuse_other_courses(server, settings)
+        self._server = server
+        self._communication = server.comm_manager
+        self._settings = settings
+        self._surroundings = surroundings
+        self._asynchronous = bool(server._cfg.asyn.use)
+        self._told = LostClients(gate)
+        self._unreachable: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+        self._lost: dict[str, str] = {}  # reasons by device
+        self._gone: set[int] = set()  # ids that are lost or will never be given
+        self._clients = int(server.client_num)
+        self._started = False
+        self._members: dict[int, set[int]] = {}  # who was sent the model, by round
+        self._deadline_at: dict[int, float] = {}  # by round, on the monotonic clock
+        self._evaluators: set[int] = set()  # who was asked for the latest evaluation
+        self._merged: set[int] = set()  # evaluations that are done
+        self._check = server.check_and_move_on
+        self._merge = server._merge_and_format_eval_results
+        self._receive = self._communication.receive
+        self._send = self._communication.send
+        self._take = server.msg_handlers["model_para"]
+        self._change_state = server.sampler.change_state
+        self._sample = server.sampler.sample
+        server.check_and_move_on = self._check_and_move_on
+        server._merge_and_format_eval_results = self._merge_once
+        server.sampler.change_state = self._keep_state
+        server.sampler.sample = self._sample_idle
+        self._communication.receive = self._receive_or_news
+        self._communication.send = self._send_to_present
+        server.register_handlers("model_para", self._take_update, ["model_para", "evaluate", "finish"])
+        server.register_handlers(NEWS, self._handle_news, ["model_para", "evaluate", "finish"])
+
+    # --- what comes from outside
+
+    def unreachable(self, peer: int, kind: str, reason: str) -> None:
+        """A client takes no messages: as good as lost. Any thread may call this."""
+        self._unreachable.put((peer, reason))
+
+    def look_at_the_end(self) -> None:
+        """While the last messages go out: do not wait for clients that are lost by now."""
+        for device, client, reason in self._news():
+            self._drop(device, client, reason)
+
+    def _news(self) -> list[tuple[str, int | None, str]]:
+        """Device, id (None: it has not joined) and reason of clients lost since the last call."""
+        found: list[tuple[str, int | None, str]] = []
+        if self._settings.on_client_failure == "continue":
+            found += [(device, self._id_of(device), reason) for device, reason in self._told.news().items()]
+        while not self._unreachable.empty():
+            client, reason = self._unreachable.get()
+            if client in self._communication.neighbors and client not in self._gone:
+                found.append((self._device_of(client), client, reason))
+        return [(device, client, reason) for device, client, reason in found if device not in self._lost]
+
+    def _id_of(self, device: str) -> int | None:
+        for client, address in self._communication.neighbors.items():
+            if device in (address, address.rpartition(":")[0]):
+                return int(client)
+        return None
+
+    def _device_of(self, client: int) -> str:
+        return str(self._communication.neighbors[client].rpartition(":")[0])
+
+    # --- in the place of the server's methods
+
+    def _receive_or_news(self) -> Any:
+        """The next message, or that there is something to do."""
+        inbox = self._communication.server_funcs
+        wait = getattr(inbox, "wait_for_message", None)  # of the mend busy_wait
+        while True:
+            self._pending = self._news()
+            if self._pending or self._is_overdue():
+                return importlib.import_module("federatedscope.core.message").Message(msg_type=NEWS)
+            if inbox.msg_queue:
+                message = self._receive()
+                if message.sender in self._gone and message.msg_type != "join_in":
+                    logger.info(f"Server: A message of client #{message.sender}, which is lost, is dropped")
+                    continue
+                return message
+            if wait is not None:
+                wait(LOOK_S)
+
+    def _send_to_present(self, message: Any) -> None:
+        """Note who is asked for what; a busy straggler is not asked to evaluate."""
+        receivers = message.receiver if isinstance(message.receiver, list) else [message.receiver]
+        if message.msg_type == "evaluate" and not self._asynchronous:
+            states = self._server.sampler.client_state
+            receivers = [client for client in receivers if states[client] == IDLE]
+            message.receiver = receivers
+        present = {client for client in receivers if client in self._communication.neighbors}
+        if message.msg_type == "evaluate":
+            self._evaluators = present
+        elif message.msg_type == "model_para":
+            self._started = True
+            self._members.setdefault(message.state, set()).update(present)
+            if self._settings.round_deadline_s is not None:
+                self._deadline_at.setdefault(message.state, time.monotonic() + self._settings.round_deadline_s)
+        self._send(message)
+
+    def _keep_state(self, indices: Any, state: str) -> None:
+        """Clients that are gone stay out of every sample."""
+        self._change_state(indices, state)
+        for client in self._gone:
+            self._server.sampler.client_state[client] = 0
+
+    def _sample_idle(self, size: int) -> Any:
+        return self._sample(size=min(size, int((self._server.sampler.client_state == IDLE).sum())))
+
+    def _merge_once(self) -> None:
+        self._merged.add(max(self._server.msg_buffer["eval"]))
+        self._merge()
+
+    def _take_update(self, message: Any) -> Any:
+        server = self._server
+        late = not self._asynchronous and not server.is_finish and message.state < server.state
+        if not late:
+            return self._take(message)
+        server.sampler.change_state(message.sender, "idle")
+        logger.info(
+            f"Server: The update of client #{message.sender} for round {message.state} came after the deadline "
+            "and is dropped"
+        )
+        self._surroundings.activity.note("late", peer=int(message.sender), round=int(message.state))
+        self._begin_again_if_alone()
+        return False
+
+    def _check_and_move_on(self, check_eval_result: bool = False, min_received_num: int | None = None) -> bool:
+        if min_received_num is not None:
+            return bool(self._check(check_eval_result, min_received_num))
+        wanted = self._wanted_evaluations() if check_eval_result else self._wanted_updates()
+        return wanted > 0 and bool(self._check(check_eval_result, wanted))
+
+    # --- how many answers are enough
+
+    def _answered(self) -> set[int]:
+        return set(self._server.msg_buffer["train"].get(self._server.state, {}))
+
+    def _awaited(self) -> set[int]:
+        """Who answers this round, or has."""
+        return (self._members.get(self._server.state, set()) - self._gone) | self._answered()
+
+    def _wanted_updates(self) -> int:
+        server = self._server
+        if server.state >= server.total_round_num:
+            return 0
+        if self._asynchronous:
+            return min(int(server._cfg.asyn.min_received_num), max(1, self._alive()))
+        answered, awaited = self._answered(), self._awaited()
+        if answered and len(answered) < len(awaited) and time.monotonic() >= self._deadline():
+            logger.info(
+                f"Server: Round #{server.state} is aggregated after its deadline of "
+                f"{self._settings.round_deadline_s:g} s with {len(answered)} of {len(awaited)} updates"
+            )
+            return len(answered)
+        return len(awaited)
+
+    def _wanted_evaluations(self) -> int:
+        server = self._server
+        rounds = server.msg_buffer["eval"]
+        if not rounds or max(rounds) in self._merged:
+            return 0
+        usual = server._cfg.asyn.min_received_num if self._asynchronous else server._cfg.federate.sample_client_num
+        return min(int(usual), len((self._evaluators - self._gone) | set(rounds[max(rounds)])))
+
+    def _deadline(self) -> float:
+        return self._deadline_at.get(self._server.state, float("inf"))
+
+    def _is_overdue(self) -> bool:
+        server = self._server
+        answered = self._answered()
+        return (
+            not self._asynchronous
+            and server.state < server.total_round_num
+            and 0 < len(answered) < len(self._awaited())
+            and time.monotonic() >= self._deadline()
+        )
+
+    def _alive(self) -> int:
+        return self._clients - len(self._lost)
+
+    # --- what is done about it
+
+    def _handle_news(self, message: Any) -> bool:
+        """Of the server's loop: give clients up, and go on where that, or the deadline, lets the round go on.
+
+        Raises:
+            ParticipantError: too few clients are left.
+        """
+        for device, client, reason in self._pending:
+            self._drop(device, client, reason)
+            if client is None or not self._started:
+                self._start_without(client)
+        server = self._server
+        if not self._started:
+            return False
+        # The evaluation first: it belongs to the round before, and may end the course early.
+        moved_on = self._close_evaluation() if self._is_overdue() else server.check_and_move_on(check_eval_result=True)
+        if server.state < server.total_round_num:
+            moved_on = server.check_and_move_on() or moved_on
+            self._begin_again_if_alone()
+        elif not moved_on and server.state == server.total_round_num:
+            self._end_without_evaluation()
+        return bool(moved_on)
+
+    def _drop(self, device: str, client: int | None, reason: str) -> None:
+        self._lost[device] = " ".join(reason.split())
+        if client is not None:
+            address = self._communication.neighbors.pop(client)
+            self._gone.add(client)
+            self._server.sampler.client_state[client] = 0
+            self._surroundings.activity.note("lost", peer=client)
+            for forget in self._surroundings.forget:
+                forget(address)
+        who = f"Client #{client} ({device})" if client is not None else f"A client ({device})"
+        logger.warning(f"Server: {who} is lost: {self._lost[device]}; going on with {self._alive()} clients")
+        if self._alive() < max(1, self._settings.min_clients) and not self._server.is_finish:
+            lost = "; ".join(f"{name}: {why}" for name, why in self._lost.items())
+            raise ParticipantError(
+                f"{self._alive()} of {self._clients} clients are left, course.min_clients is "
+                f"{self._settings.min_clients}; lost: {lost}"
+            )
+
+    def _start_without(self, client: int | None) -> None:
+        """A client was lost before the first round: begin once the others are there."""
+        server = self._server
+        with_info = len(server._cfg.federate.join_in_info) > 0
+        if client is None:  # the highest id will not be given to anybody
+            self._gone.add(int(server.client_num))
+            server.sampler.client_state[server.client_num] = 0
+        if client is None or with_info:
+            server.join_in_info.pop(client, None)
+            server.client_num -= 1
+        server.trigger_for_start()
+
+    def _begin_again_if_alone(self) -> None:
+        """Nobody who was sent the model of this round can answer any more, and nobody has: send it to others."""
+        server = self._server
+        if server.state >= server.total_round_num:
+            return
+        if self._asynchronous:
+            top_up(server, self._wanted_updates())
+        elif not self._awaited():
+            server.broadcast_model_para(msg_type="model_para", sample_client_num=server.sample_client_num)
+
+    def _close_evaluation(self) -> bool:
+        """The next round is over: the evaluation of the one before gets no more answers."""
+        rounds = self._server.msg_buffer["eval"]
+        if not rounds or max(rounds) in self._merged or not rounds[max(rounds)]:
+            return False
+        return bool(self._check(True, len(rounds[max(rounds)])))
+
+    def _end_without_evaluation(self) -> None:
+        if self._server._cfg.federate.make_global_eval or self._evaluators - self._gone:
+            return
+        rounds = self._server.msg_buffer["eval"]
+        if not rounds or max(rounds) in self._merged:
+            raise ParticipantError("all clients that were asked for the final evaluation are lost")
+
+
+def _refuse_other_courses(server: Any, settings: LaunchSettings) -> None:
+    """Refuse courses whose servers do rounds of another kind."""
+    plain = importlib.import_module(SERVER).Server
+    tree = server._cfg
+    reasons = [
+        f"{type(server).__name__} does rounds of its own"
+        for name in ("check_and_move_on", "check_buffer")
+        if getattr(type(server), name) is not getattr(plain, name) or name in vars(server)
+    ][:1]
+    reasons += ["federate.use_ss shares secrets among all clients"] if tree.federate.use_ss else []
+    reasons += ["vertical.use needs the features of all clients"] if tree.vertical.use else []
+    reasons += ["federate.online_aggr aggregates late updates as well"] if tree.federate.online_aggr else []
+    if server.sampler is None:
+        reasons.append(f"federate.sampler {tree.federate.sampler} does not know lost clients")
+    if tree.asyn.use and settings.round_deadline_s is not None:
+        reasons.append("asyn.use has no rounds that end for all, course.round_deadline is for synchronous courses")
+    if reasons:
+        raise UnsupportedError(f"{KEY} cannot be kept in this course: {'; '.join(reasons)}")

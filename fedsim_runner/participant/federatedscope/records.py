@@ -1,0 +1,125 @@
+"""Activity records of FederatedScope: what it sends, receives, trains, evaluates and aggregates."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ..activity import Activity
+from .inbox import number_of, text_of
+from .surroundings import Surroundings, peer_of
+from .upstream import Place
+
+COMMUNICATION = "federatedscope.core.communication"
+INBOX = "federatedscope.core.gRPC_server"
+PLACES = (
+    Place(COMMUNICATION, "gRPCCommManager._send", ("self", "receiver_address", "message"), ("gRPCComServeFuncStub",)),
+    Place(INBOX, "gRPCComServeFunc.sendMessage", ("self", "request", "context"), ("msg_queue",)),
+    Place("federatedscope.core.workers.server", "Server._perform_federated_aggregation", ("self",)),
+    Place("federatedscope.core.workers.server", "Server.eval", ("self",)),
+    Place("federatedscope.core.workers.client", "Client.callback_funcs_for_evaluate", ("self", "message")),
+)
+
+
+def record_messages(surroundings: Surroundings) -> None:
+    """Note every message that comes, and those that FederatedScope's own ``_send`` sends.
+
+    Comes before the mends: they send in another way, and note it.
+    """
+    communication = importlib.import_module(COMMUNICATION)
+    inbox = importlib.import_module(INBOX).gRPCComServeFunc
+    activity = surroundings.activity
+    manager, send, put = communication.gRPCCommManager, communication.gRPCCommManager._send, inbox.sendMessage
+    stub_of = communication.gRPC_comm_manager_pb2_grpc.gRPCComServeFuncStub
+    sending = threading.local()
+
+    def noted_stub(channel: Any) -> Any:
+        stub = stub_of(channel)
+        call, peer = stub.sendMessage, sending.peer
+
+        def noted_call(request: Any) -> Any:
+            told: dict[str, Any] = {"kind": text_of(request, "msg_type"), "round": number_of(request, "state")}
+            told |= {"peer": peer, "size": request.ByteSize()}
+            activity.note("send", **told)
+            try:
+                answer = call(request)
+            except Exception:
+                activity.note("send_failed", **told)
+                raise
+            activity.note("sent", **told)
+            return answer
+
+        stub.sendMessage = noted_call
+        return stub
+
+    def noted_send(self: Any, receiver_address: str, message: Any) -> None:
+        sending.peer = peer_of(self, receiver_address)
+        send(self, receiver_address, message)
+
+    def noted_put(self: Any, request: Any, context: Any) -> Any:
+        activity.note(
+            "received",
+            kind=text_of(request, "msg_type"),
+            round=number_of(request, "state"),
+            peer=number_of(request, "sender"),
+            size=request.ByteSize(),
+        )
+        return put(self, request, context)
+
+    communication.gRPC_comm_manager_pb2_grpc.gRPCComServeFuncStub = noted_stub
+    manager._send = noted_send
+    inbox.sendMessage = noted_put
+
+
+def record_client(client: Any, activity: Activity) -> None:
+    """Note when a client trains and evaluates."""
+    train, evaluate = client.trainer.train, client.msg_handlers["evaluate"]
+
+    def noted_train(*arguments: Any, **options: Any) -> Any:
+        activity.note("train", round=int(client.state))
+        answer = train(*arguments, **options)
+        activity.note("trained", round=int(client.state))
+        return answer
+
+    def noted_evaluate(message: Any) -> Any:
+        activity.note("evaluate", round=int(message.state))
+        send = client.comm_manager.send
+
+        def send_metrics(metrics: Any) -> None:
+            # The handler's last step is to send what it has found, which is no evaluation any more.
+            activity.note("evaluated", round=int(message.state))
+            send(metrics)
+
+        client.comm_manager.send = send_metrics
+        try:
+            return evaluate(message)
+        finally:
+            client.comm_manager.send = send
+
+    client.trainer.train = noted_train
+    client.msg_handlers["evaluate"] = noted_evaluate
+
+
+def record_server(server: Any, activity: Activity) -> None:
+    """Note when a server aggregates and evaluates."""
+    server._perform_federated_aggregation = _noted(
+        server._perform_federated_aggregation, activity, ("aggregate", "aggregated"), lambda: int(server.state)
+    )
+    if server._cfg.federate.make_global_eval:
+        # It comes after the round was counted.
+        server.eval = _noted(server.eval, activity, ("evaluate", "evaluated"), lambda: int(server.state) - 1)
+
+
+def _noted(
+    function: Callable[..., Any], activity: Activity, steps: tuple[Any, Any], round_of: Callable[[], int]
+) -> Callable[..., Any]:
+    def noted(*arguments: Any, **options: Any) -> Any:
+        number = round_of()
+        activity.note(steps[0], round=number)
+        answer = function(*arguments, **options)
+        activity.note(steps[1], round=number)
+        return answer
+
+    return noted

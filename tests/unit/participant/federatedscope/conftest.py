@@ -1,0 +1,39 @@
+"""Fixtures: FederatedScope, and courses whose processes are ended after the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.federatedscope import PYTHON, SOURCE, WAYS
+from tests.unit.participant.federatedscope.helpers import TorchCourse, run_python
+
+
+@pytest.fixture(scope="session")
+def source() -> Path:
+    """Folder of the checkout, once the interpreter has shown that it can run it."""
+    if not SOURCE:
+        pytest.skip(f"no checkout of FederatedScope to test against: {WAYS} name none")
+    folder = Path(SOURCE).resolve()
+    assert (folder / "federatedscope" / "main.py").is_file(), f"{folder} is no checkout of FederatedScope"
+    answer = run_python(folder, "import torch, federatedscope.main")
+    if answer.returncode:
+        pytest.skip(f"{PYTHON} cannot run FederatedScope: {answer.stderr.strip().splitlines()[-1]}")
+    return folder
+
+
+@pytest.fixture
+def torch_course(tmp_path: Path, source: Path) -> Iterator[Callable[..., TorchCourse]]:
+    """Makes courses of FederatedScope itself."""
+    made: list[TorchCourse] = []
+
+    def make(**options: Any) -> TorchCourse:
+        made.append(TorchCourse(tmp_path / f"course-{len(made)}", source, **options))
+        return made[-1]
+
+    yield make
+    for course in made:
+        course.end()
