@@ -93,6 +93,11 @@ def keep_wheel(wheel: Path, folder: Path) -> None:
     shutil.copy2(wheel, kept / wheel.name)
 
 
+def kept_wheel(folder: Path) -> Path | None:
+    """The wheel of FederatedScope that a run folder holds."""
+    return next(iter(sorted((folder / INPUTS / FEDERATEDSCOPE).glob("*.whl"))), None)
+
+
 def read_experiment(folder: Path) -> Experiment:
     """The experiment of a run folder, with paths that lead into it.
 
@@ -116,15 +121,12 @@ def read_experiment(folder: Path) -> Experiment:
             Exit.SPEC,
         )
     try:
-        experiment = _ADAPTER.validate_python({**content["experiment"]}, strict=False)
+        experiment = _ADAPTER.validate_python(content["experiment"])
     except (ValidationError, KeyError, TypeError) as error:
         raise FedsimError(f"{path} is damaged: {_first(error)}", Exit.SPEC) from error
     experiment = replace(experiment, path=folder / SPEC, source=source)
     if (folder / PARTICIPANTS).is_dir():
         experiment = replace(experiment, data=replace(experiment.data, rendered=str(folder / PARTICIPANTS)))
-    wheels = sorted((folder / INPUTS / FEDERATEDSCOPE).glob("*.whl"))
-    if wheels:
-        experiment = replace(experiment, federatedscope_source=str(wheels[0]))
     experiment = _with_dockerfiles(experiment, lambda relative: str(folder / relative))
     for device in experiment.devices:
         if "/" in device.type.dockerfile and not (Path(device.type.dockerfile) / "Dockerfile").is_file():

@@ -18,6 +18,7 @@ from .folder import give_to_user
 from .manifest import (
     look_at_containers,
     look_at_engine,
+    look_at_federatedscope,
     look_at_journal,
     look_into_images,
     start_manifest,
@@ -39,6 +40,8 @@ AFTER_TEARDOWN = frozenset({"report", "verdict"})
 
 # News of a course are shown in steps of about this many seconds; each costs Ansible 0.3 s of CPU.
 LIVE_NEWS_S = 1
+# On a terminal devices are looked at this often even where there is no news.
+LIVE_LOOK_S = 2
 
 Report = dict[str, Any]
 T = TypeVar("T")
@@ -54,6 +57,7 @@ def run_experiment(experiment: Experiment, options: RunOptions, console: Console
     def work(hand: Stagehand, prepared: Prepared, manifest: dict[str, Any]) -> tuple[Exit, Report]:
         result = hand.play("run_experiment.yml")
         look_at_engine(manifest, prepared.run)
+        look_at_federatedscope(manifest, prepared.plan.experiment, prepared.folder)
         _finish(hand, prepared, result, options.keep)
         code = _exit_code(result)
         report = _report(hand, prepared.folder, result)
@@ -79,6 +83,7 @@ def provision(experiment: Experiment, options: RunOptions, console: Console) -> 
     def work(hand: Stagehand, prepared: Prepared, manifest: dict[str, Any]) -> Exit:
         result = hand.play("up.yml")
         look_at_engine(manifest, prepared.run)
+        look_at_federatedscope(manifest, prepared.plan.experiment, prepared.folder)
         manifest["status"] = "up" if result.status == "successful" else result.status
         code = _exit_code(result)
         if result.status == "successful":
@@ -118,6 +123,7 @@ def _with_run(
             extra_vars = {
                 "fedsim_keep": options.keep,
                 "fedsim_gather_s": LIVE_NEWS_S,
+                **({"course_wait_s": LIVE_LOOK_S} if console.is_terminal else {}),
                 **({"fedsim_devices": options.devices} if options.devices else {}),
                 **({"fedsim_image_base": options.image_base} if options.image_base else {}),
             }

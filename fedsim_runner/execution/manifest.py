@@ -11,9 +11,10 @@ from typing import Any
 
 from .. import __version__
 from ..artifacts.files import CONTAINERS, JOURNAL, read_devices, read_journal, read_json
-from ..model import CourseLimits, Plan
+from ..federatedscope import CachedSource, SettingsError, SourceError, resolve_source, source_manifest
+from ..model import CourseLimits, Experiment, Plan
 from .engine import KIND_LABEL, RUN_LABEL, LabEngine, NoEngineError, lab_engine
-from .inputs import EXPERIMENT, INPUTS, SPEC
+from .inputs import EXPERIMENT, INPUTS, SPEC, keep_wheel
 from .machine import checkout, control_node
 from .packages import packages_of
 from .prepare import Repeated
@@ -109,6 +110,23 @@ def look_at_containers(manifest: dict[str, Any], folder: Path) -> None:
     for facts in read_json(folder / CONTAINERS).values():
         if isinstance(facts, dict) and facts.get("image"):
             manifest["images"].setdefault(facts["image"], {"id": facts.get("image_id"), "digests": []})
+
+
+def look_at_federatedscope(manifest: dict[str, Any], experiment: Experiment, folder: Path) -> None:
+    """Add which FederatedScope devices ran, and keep its wheel in the run folder; nothing where no device ran it.
+
+    Raises:
+        OSError: the run folder cannot be written.
+    """
+    if all(device.engine != "federatedscope" for device in experiment.devices):
+        return
+    try:
+        manifest["federatedscope"] = source_manifest(experiment.federatedscope_source)
+        wheel = CachedSource(resolve_source(experiment.federatedscope_source)).cached()
+    except (SettingsError, SourceError):
+        return  # the images told why
+    if wheel is not None:
+        keep_wheel(wheel, folder)
 
 
 def look_into_images(manifest: dict[str, Any], run: str) -> None:

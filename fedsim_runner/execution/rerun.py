@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 from rich.console import Console
 
 from ..artifacts.files import read_json
+from ..federatedscope import SettingsError, SourceError, source_manifest
 from ..model import Experiment
 from .comparison import compare_rounds, describe_rounds, differing_facts
 from .exits import Exit, FedsimError
 from .folder import REPORT, give_to_user
-from .inputs import SPEC, read_experiment
+from .inputs import SPEC, kept_wheel, read_experiment
 from .known import find_run
 from .lifecycle import Report, run_experiment
 from .manifest import MANIFEST, MANIFEST_VERSION, inputs_digest, spec_digest
@@ -63,7 +64,7 @@ def open_original(run: str, runs_dir: Path = DEFAULT_RUNS_DIR) -> Original:
             f"run the changed experiment with: fedsim-provision run {folder / SPEC}",
             Exit.SPEC,
         )
-    experiment = read_experiment(folder)
+    experiment = _with_same_source(read_experiment(folder), manifest, folder)
     return Original(str(manifest["run"]), folder, manifest, read_json(folder / REPORT), experiment)
 
 
@@ -92,6 +93,21 @@ def rerun(original: Original, options: RunOptions, console: Console, run: Runner
     for fact in facts:
         console.print(f"  {fact}", markup=False, highlight=False)
     return code, report
+
+
+def _with_same_source(experiment: Experiment, manifest: Mapping[str, Any], folder: Path) -> Experiment:
+    """The source of FederatedScope that gives what ran: the one it came from if it still does, else the kept wheel."""
+    wheel = kept_wheel(folder)
+    if wheel is None:
+        return experiment
+    told = manifest.get("federatedscope")
+    wanted = told.get("sha256") if isinstance(told, Mapping) else None
+    try:
+        # Its images are there already, and have the same keys.
+        same = wanted is not None and source_manifest(experiment.federatedscope_source)["sha256"] == wanted
+    except (SettingsError, SourceError):
+        same = False
+    return experiment if same else replace(experiment, federatedscope_source=str(wheel))
 
 
 def _find(run: str, runs_dir: Path) -> Path:
