@@ -220,7 +220,8 @@ class Agent:
         failed = [name for name, result in results.items() if result["failed"]]
         if failed:
             raise EngineError("devices of the ended course cannot be removed: {}".format(", ".join(failed)))
-        (self.state_dir / "gate" / "open").unlink(missing_ok=True)
+        for name in ("open", "lost.json"):
+            (self.state_dir / "gate" / name).unlink(missing_ok=True)
         shutil.rmtree(self.state_dir / "agent", ignore_errors=True)
         (self.state_dir / "agent" / "cursors").mkdir(parents=True)
 

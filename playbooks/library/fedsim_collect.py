@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import shutil
 import stat
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,9 @@ description:
   - Packs each device's out folder and console log, the agent's journal and samples, and what the Engine knows of the
     containers into one tar file. M(fedsim_unpack) puts it into the run folder.
   - Works on whatever is there, also after a course that failed or a provisioning that stopped half way.
-  - Links and special files in an out folder are left out, for a device could point them anywhere.
+  - Links and special files in an out folder are left out, for a device could point them anywhere. So are the temporary
+    files of a participant, in the folder C(tmp) of its out folder.
+  - Where the disk of O(dest) is full, the file is written to a new folder in /var/tmp, which the caller removes.
 author: fedsim-runner (@fedsim-runner)
 requirements: ["Docker SDK for Python"]
 attributes:
@@ -83,7 +88,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 dest:
-  description: The tar file.
+  description: The tar file, elsewhere than O(dest) if the disk there is full.
   returned: always
   type: str
 devices:
@@ -109,6 +114,9 @@ ARGUMENTS: dict[str, Any] = {
     **DOCKER_ARGUMENTS,
 }
 AGENT_FILES = ("journal.jsonl", "metrics.csv")
+SCRATCH = "tmp"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+ELSEWHERE = "/var/tmp"
 
 
 class Packer:
@@ -128,6 +136,8 @@ class Packer:
         """Plain files under ``folder``, which its device can write to: nothing is followed out of it."""
         for where, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
             folders.sort()
+            if Path(where) == folder and SCRATCH in folders:
+                folders.remove(SCRATCH)
             inside = Path(where).relative_to(folder)
             for name in sorted(files):
                 self._add_file(descriptor, name, f"{prefix}/{inside / name}")
@@ -228,6 +238,42 @@ def same_content(one: Path, other: Path) -> bool:
                 return True
 
 
+def write(
+    params: dict[str, Any], containers: Containers, dest: Path, fresh: Path, keep: bool
+) -> tuple[Path, bool, tuple[list[str], list[str]]]:
+    """Pack into ``fresh`` and, if that differs, move it to ``dest``; whether it differs, and what was packed."""
+    try:
+        with fresh.open("wb") as stream:
+            found = pack(params, containers, stream)
+        changed = not same_content(fresh, dest)
+        if changed and keep:
+            fresh.chmod(0o644)
+            fresh.replace(dest)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return dest, changed, found
+
+
+def write_where_space_is(
+    params: dict[str, Any], containers: Containers, dest: Path
+) -> tuple[Path, bool, tuple[list[str], list[str]]]:
+    """Like :func:`write`, beside ``dest``; where that disk is full, on another one."""
+    try:
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder, so that it can be moved in one step.
+        return write(params, containers, dest, dest.with_name(dest.name + ".new"), True)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+    folder = Path(tempfile.mkdtemp(prefix=f"fedsim-{params['run']}-", dir=ELSEWHERE))
+    try:
+        folder.chmod(0o755)
+        return write(params, containers, folder / dest.name, folder / f"{dest.name}.new", True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
@@ -236,24 +282,18 @@ def main() -> None:
         module.fail_json(msg=str(error))
     client = connect_or_fail(module)
     dest = Path(module.params["dest"])
-    # Beside the target, so that it can be moved there in one step; in check mode nothing may be made there.
-    fresh = Path(module.tmpdir) / "collected.tar" if module.check_mode else dest.with_name(dest.name + ".new")
     try:
         containers = Containers(client, run)
-        if not module.check_mode:
-            dest.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as stream:
-            devices, left_out = pack(module.params, containers, stream)
-        changed = not same_content(fresh, dest)
-        if changed and not module.check_mode:
-            fresh.chmod(0o644)
-            fresh.replace(dest)
+        if module.check_mode:
+            # In check mode nothing may be made beside the target.
+            dest, changed, found = write(module.params, containers, dest, Path(module.tmpdir) / "collected.tar", False)
         else:
-            fresh.unlink()
+            dest, changed, found = write_where_space_is(module.params, containers, dest)
     except (APIError, OSError) as error:
         module.fail_json(msg=f"artifacts of run {run}: {explain(error)}")
     finally:
         client.close()
+    devices, left_out = found
     module.exit_json(changed=changed, dest=str(dest), devices=devices, left_out=left_out)
 
 

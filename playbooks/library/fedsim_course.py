@@ -16,10 +16,11 @@ from ansible.module_utils.fedsim_docker import (
     EngineError,
     agent_control,
     connect_or_fail,
+    explain,
     inspect_or_none,
     last_lines,
 )
-from ansible.module_utils.fedsim_journal import Reader
+from ansible.module_utils.fedsim_journal import Reader, read_snapshot
 from ansible.module_utils.fedsim_labels import agent_name, check_run
 
 DOCUMENTATION = r"""
@@ -99,6 +100,13 @@ fedsim_news:
   type: list
   elements: dict
   sample: [{"t": 1700000000.0, "event": "round_started", "round": 1}]
+fedsim_snapshot:
+  description:
+    - What the devices did and used when the agent last looked; null before that. Of more than 50 devices only the 20
+      that are furthest behind, and how many there are in each state.
+  returned: when O(action=poll)
+  type: dict
+  sample: {"t": 1700000000.0, "round": 3, "counts": {"training": 1}, "devices": {"pi-1": {"state": "training"}}}
 finished:
   description: Whether the course has ended, well or not.
   returned: when O(action=poll) or O(action=start)
@@ -127,6 +135,8 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 LOOK_EVERY_S = 0.2
+#: With this exit code the agent has said why.
+AGENT_GAVE_UP = 1
 CHECK_AGENT_EVERY_S = 1.0
 #: The agent gives a course up when its time is over. If even that does not come, the agent hangs.
 GRACE_S = 120
@@ -163,7 +173,13 @@ class Poll:
                     outcome = self.reader.outcome or outcome
             if outcome is not None or now - begun >= (self.gather_s if news else self.wait_s):
                 finished = outcome is not None or self.check
-                return {"changed": False, "fedsim_news": news, "finished": finished, "outcome": outcome}
+                return {
+                    "changed": False,
+                    "fedsim_news": news,
+                    "fedsim_snapshot": read_snapshot(self.state_dir / "agent"),
+                    "finished": finished,
+                    "outcome": outcome,
+                }
             time.sleep(LOOK_EVERY_S)
 
     def _dead_agent(self) -> dict[str, Any] | None:
@@ -176,7 +192,8 @@ class Poll:
         state = found["State"]
         why = "killed for using too much memory" if state["OOMKilled"] else f"exit code {state['ExitCode']}"
         said = last_lines(self.client, name, 10).splitlines()
-        return failed(f"the agent container {name} ended during the course ({why})", said)
+        cause = f"; it said: {said[-1]}" if state["ExitCode"] == AGENT_GAVE_UP else ""
+        return failed(f"the agent container {name} ended during the course ({why}){cause}", said)
 
     def _overdue(self) -> dict[str, Any] | None:
         opened = self.reader.gate_opened
@@ -229,6 +246,8 @@ def main() -> None:
             answer = {"changed": False, "status": agent_control(client, agent_name(run), "status", {})}
     except EngineError as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or module.params['state_dir']}: {explain(error)}")
     finally:
         client.close()
     module.exit_json(**answer)

@@ -23,6 +23,8 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "TORCH_NUM_THREADS",
 )
+#: Threads that gRPC and torch start by themselves, generously.
+LIBRARY_THREADS = 96
 #: Options of HostConfig that are compared one by one.
 COMPARED_HOST_OPTIONS = (
     "NanoCpus",
@@ -81,7 +83,7 @@ def device_container(settings: Settings, device: dict[str, Any], disk: str | Non
         "Memory": device["memory_bytes"],
         # Equal to the memory: no swap on top of it.
         "MemorySwap": device["memory_bytes"],
-        "PidsLimit": device["pids"],
+        "PidsLimit": pids_limit(settings, device),
         "BlkioDeviceReadBps": io_limit(disk, device["read_bps"]),
         "BlkioDeviceWriteBps": io_limit(disk, device["write_bps"]),
         "CapDrop": ["ALL"],
@@ -144,6 +146,16 @@ def device_container(settings: Settings, device: dict[str, Any], disk: str | Non
             }
         },
     }
+
+
+def pids_limit(settings: Settings, device: dict[str, Any]) -> int:
+    """The device type's own, but never so low that FederatedScope's threads do not fit.
+
+    Its gRPC server has up to one thread for each client of the course, beside those of gRPC and torch.
+    """
+    if device["engine"] != "federatedscope":
+        return int(device["pids"])
+    return max(int(device["pids"]), LIBRARY_THREADS + int(settings.content["course"]["client_num"]))
 
 
 def device_folder(state_dir: str, device: str) -> Path:

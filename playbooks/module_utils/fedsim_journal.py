@@ -1,12 +1,18 @@
-"""Reading an agent's journal, from a consumer's cursor on."""
+"""Reading an agent's journal, from a consumer's cursor on, and its snapshot."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 ENDS = ("course_finished", "course_failed")
+#: A snapshot of more devices is cut down to so many: results of modules travel through Ansible's callbacks.
+SNAPSHOT_DEVICES = 50
+SNAPSHOT_SHOWN = 20
+#: Those first of which a person may want to know why the round takes so long.
+INTEREST = ("failed", "lost", "sending", "training", "receiving", "evaluating", "starting", "waiting")
 
 
 def course_has_ended(journal: Path) -> bool:
@@ -83,9 +89,39 @@ class Reader:
         if not self._keep:
             return
         self._cursor_file.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self._cursor)
         fresh = self._cursor_file.with_name(self._cursor_file.name + ".new")
-        fresh.write_text(json.dumps(self._cursor))
-        fresh.replace(self._cursor_file)
+        try:
+            fresh.write_text(text)
+            fresh.replace(self._cursor_file)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            # On a full disk: the block that the file has already is enough.
+            with self._cursor_file.open("r+") as stream:
+                stream.write(text)
+                stream.truncate()
+
+
+def read_snapshot(agent_folder: Path) -> dict[str, Any] | None:
+    """What the agent last saw of its devices, cut down if there are many; None before its first look."""
+    try:
+        found = json.loads((agent_folder / "snapshot.json").read_text())
+    except (OSError, ValueError):
+        return None
+    devices = found.get("devices") if isinstance(found, dict) else None
+    if not isinstance(devices, dict):
+        return None
+    if len(devices) > SNAPSHOT_DEVICES:
+        found["devices"] = _most_interesting(devices)
+    return found
+
+
+def _most_interesting(devices: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The first device, which is the server where it is on this lab host, and those that are furthest behind."""
+    ranks = {state: rank for rank, state in enumerate(INTEREST)}
+    first, *rest = devices
+    rest.sort(key=lambda name: (ranks.get(devices[name]["state"], len(ranks)), devices[name]["round"]))
+    return {name: devices[name] for name in (first, *rest[: SNAPSHOT_SHOWN - 1])}
 
 
 def _new_cursor() -> dict[str, Any]:

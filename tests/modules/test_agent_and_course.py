@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from typing import Any
 
@@ -112,6 +113,43 @@ def test_poll_gives_each_consumer_its_news(agent: Lab) -> None:
     assert agent.call("fedsim_course", action="poll")["finished"]
 
 
+def snapshot(lab: Lab, devices: dict[str, dict[str, Any]]) -> None:
+    content = {"t": time.time(), "state": "running", "round": 2, "counts": {"training": len(devices)}}
+    (lab.state_dir / "agent" / "snapshot.json").write_text(json.dumps({**content, "devices": devices}))
+
+
+def test_poll_shows_the_devices_and_of_many_the_ones_behind(agent: Lab) -> None:
+    assert agent.call("fedsim_course", action="poll", wait_s=0)["fedsim_snapshot"] is None
+    snapshot(agent, {"server": {"state": "waiting", "round": 2}, "pi-1": {"state": "training", "round": 2}})
+    shown = agent.call("fedsim_course", action="poll", wait_s=0)["fedsim_snapshot"]
+    assert (shown["round"], shown["devices"]["pi-1"]["state"]) == (2, "training")
+    many = {f"pi-{n}": {"state": "waiting", "round": 3} for n in range(60)}
+    many["pi-30"] = {"state": "training", "round": 2}
+    many["pi-40"] = {"state": "training", "round": 1}
+    many["pi-50"] = {"state": "lost", "round": 3}
+    snapshot(agent, {"server": {"state": "waiting", "round": 3}, **many})
+    shown = agent.call("fedsim_course", action="poll", wait_s=0)["fedsim_snapshot"]
+    assert list(shown["devices"])[:4] == ["server", "pi-50", "pi-40", "pi-30"]
+    assert len(shown["devices"]) == 20
+    assert shown["counts"] == {"training": 61}
+
+
+def test_a_cursor_moves_on_a_full_disk(agent: Lab) -> None:
+    folder = agent.state_dir / "agent"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "fedsim-test", folder], check=True)
+    try:
+        journal(agent, {"event": "round_started", "round": 1})
+        assert len(agent.call("fedsim_course", action="poll")["fedsim_news"]) == 1
+        journal(agent, {"event": "round_started", "round": 2})
+        with (folder / "filler").open("wb", buffering=0) as stream, pytest.raises(OSError, match="No space left"):
+            while True:
+                stream.write(bytes(4096))
+        assert [event["round"] for event in agent.call("fedsim_course", action="poll")["fedsim_news"]] == [2]
+        assert agent.call("fedsim_course", action="poll", wait_s=0)["fedsim_news"] == []
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
 def test_poll_tells_why_a_course_failed(agent: Lab) -> None:
     failed = {"event": "course_failed", "device": "pi-1", "reason": "silent for 30 s", "last_lines": ["Listen"]}
     journal(agent, failed)
@@ -142,10 +180,11 @@ def test_up_after_an_ended_course_begins_anew(up: Lab) -> None:
     journal(up, {"event": "course_finished", "rounds": 2, "results": {}})
     checked = up.call("fedsim_agent", check=True)
     assert (up.state_dir / "gate" / "open").exists()
+    (up.state_dir / "gate" / "lost.json").write_text('{"pi-1": "frozen"}')
     answer = up.call("fedsim_agent")
     assert answer["diff"] == checked["diff"]
     assert answer["removed_devices"] == ["pi-1", "pi-2", "server"]
-    assert not (up.state_dir / "gate" / "open").exists()
+    assert list((up.state_dir / "gate").iterdir()) == []
     assert not (up.state_dir / "agent" / "journal.jsonl").exists()
     assert up.call("fedsim_devices").changed
     assert not up.call("fedsim_agent").changed

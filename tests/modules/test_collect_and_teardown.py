@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -49,6 +51,8 @@ def test_collect_and_unpack(up: Lab, tmp_path: Path) -> None:
     out = up.state_dir / "devices" / "pi-1" / "out"
     (out / "course").mkdir()
     (out / "course" / "exp_print.log").write_text("round 1\n")
+    (out / "tmp").mkdir()
+    (out / "tmp" / "scratch").write_text("not wanted")
     for name in ("pi-1", "pi-2", "server"):
         up.container(name).kill()
     dest = tmp_path / "run"
@@ -70,6 +74,24 @@ def test_collect_and_unpack(up: Lab, tmp_path: Path) -> None:
     assert facts["pi-1"]["oom_killed"] is False
     assert not up.call("fedsim_collect", dest=packed).changed
     assert unpack(up, dest) == []
+
+
+def test_collect_finds_space_elsewhere_when_the_disk_is_full(up: Lab) -> None:
+    out = up.state_dir / "devices" / "pi-1" / "out"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "fedsim-test", up.root], check=True)
+    try:
+        (up.root / "full").write_bytes(bytes(60 * 1024))
+        answer = up.call("fedsim_collect", dest=str(up.root / "collected.tar"))
+        assert not (up.root / "collected.tar").exists()
+        assert not (up.root / "collected.tar.new").exists()
+        elsewhere = Path(answer["dest"])
+        assert elsewhere.parent.parent == Path("/var/tmp")
+        with tarfile.open(elsewhere) as packed:
+            assert "containers.json" in packed.getnames()
+        shutil.rmtree(elsewhere.parent)
+    finally:
+        subprocess.run(["umount", up.root], check=True)
+    assert out.is_dir()
 
 
 def test_collect_follows_no_link_of_a_device(up: Lab, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Lab, device, make_state
+from .conftest import Lab, device, load_module, make_state
 
 pytestmark = pytest.mark.docker
 NAMES = {"server", "pi-1", "pi-2"}
@@ -224,3 +224,13 @@ def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+def test_federatedscope_has_room_for_its_threads(lab: Lab) -> None:
+    containers = load_module("ansible.module_utils.fedsim_containers")
+    settings = containers.Settings(lab.content, str(lab.state_dir), {"edge-light": lab.image}, None, {})
+    entry = lab.content["devices"][1]
+    assert containers.pids_limit(settings, entry) == 32
+    lab.content["course"]["client_num"] = 50
+    assert containers.pids_limit(settings, entry | {"engine": "federatedscope"}) == 146
+    assert containers.pids_limit(settings, entry | {"engine": "federatedscope", "pids": 1024}) == 1024
