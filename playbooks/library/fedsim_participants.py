@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 import tempfile
 import traceback
@@ -28,10 +29,11 @@ DOCUMENTATION = r"""
 module: fedsim_participants
 short_description: Make the inputs of a lab host's participants
 description:
-  - Runs on the control node with the Python that runs Ansible. Splits the data and writes C(config.yaml) and
-    C(shard.npz) of each device of a lab host, and packs them with the device file into one tar file for
-    M(fedsim_state).
-  - The same device file gives the same bytes.
+  - Runs on the control node with the Python that runs Ansible. Splits the data and writes C(config.yaml),
+    C(launcher.json) and C(shard.npz) of each device of a lab host, and packs them with the device file into one tar
+    file for M(fedsim_state). C(labels.json) beside them is the run's label table.
+  - The same device file gives the same bytes. Shards that are in O(target) already and were made from the same data
+    stay as they are, so the user's own data files are only needed the first time.
 author: fedsim-runner (@fedsim-runner)
 requirements: ["fedsim-runner"]
 attributes:
@@ -111,6 +113,15 @@ def read_inputs(folder: Path, devices: list[str]) -> dict[str, bytes]:
     return found
 
 
+def copy_shares(source: Path, target: Path, devices: list[str]) -> None:
+    """What of these devices and of the whole run is there already."""
+    for device in devices:
+        if (source / device).is_dir():
+            shutil.copytree(source / device, target / device)
+    for path in source.glob("*.json"):
+        shutil.copy2(path, target)
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     if IMPORT_ERROR:
@@ -126,6 +137,7 @@ def main() -> None:
         devices = sorted(device["name"] for device in content["devices"])
         if module.check_mode:
             with tempfile.TemporaryDirectory(dir=module.tmpdir) as aside:
+                copy_shares(target, Path(aside), devices)
                 render_participants(content, Path(aside))
                 inputs = read_inputs(Path(aside), devices)
         else:
