@@ -1,0 +1,80 @@
+"""What happened in a run, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+NAMED = 6  # devices in one sentence
+
+
+def what_happened(report: Mapping[str, Any]) -> list[str]:
+    """Losses, kills, late updates, throttling, drops and stragglers of the run; what is usual is not told."""
+    devices: Mapping[str, Mapping[str, Any]] = report.get("devices") or {}
+    told = [*_lost(report), *_killed(report, devices)]
+    late = {name: entry["late_updates"] for name, entry in devices.items() if entry.get("late_updates")}
+    if late:
+        told.append(f"Updates that came after their round's deadline and were dropped: {_listed(late, '{}')}.")
+    throttled = {name: entry["throttled_seconds"] for name, entry in devices.items() if entry.get("throttled_seconds")}
+    throttled = {name: value for name, value in throttled.items() if value >= 0.05}
+    if throttled:
+        told.append(f"Held back by their CPU limit: {_listed(throttled, '{:.1f} s')}.")
+    dropped = {name: entry["packets_dropped"] for name, entry in devices.items() if entry.get("packets_dropped")}
+    if dropped:
+        told.append(f"Packets dropped at the device's interface: {_listed(dropped, '{}')}.")
+    told += _stragglers(report, devices)
+    return told
+
+
+def waiting_share(report: Mapping[str, Any]) -> float | None:
+    """Share of the clients' time in rounds that they waited; None where that is not known."""
+    waiting = total = 0.0
+    for row in report.get("device_rounds") or []:
+        if row.get("waiting_seconds") is not None:
+            parts = [row.get(f"{part}_seconds") or 0.0 for part in ("download", "handling", "compute", "upload")]
+            waiting += row["waiting_seconds"]
+            total += row["waiting_seconds"] + sum(parts)
+    return waiting / total if total else None
+
+
+def _lost(report: Mapping[str, Any]) -> list[str]:
+    told = []
+    for lost in report.get("lost_clients") or []:
+        zero, moment = report.get("began"), lost.get("t")
+        when = "" if zero is None or moment is None else f" {max(0.0, moment - zero):.1f} s after training began"
+        reason = f": {lost['reason']}" if lost.get("reason") else ""
+        told.append(f"{lost['device']} was lost{when}{reason}. The course went on without it.")
+    return told
+
+
+def _killed(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    killed = [name for name, entry in devices.items() if entry.get("oom_killed") or entry.get("oom_kills")]
+    if not killed:
+        return []
+    return [f"Killed by the kernel for lack of memory: {_names(killed)}."]
+
+
+def _stragglers(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    rows = [row for row in report.get("device_rounds") or [] if row.get("straggler")]
+    if not rows:
+        return []
+    counts = {name: entry["straggler_rounds"] for name, entry in devices.items() if entry.get("straggler_rounds")}
+    name = max(counts, key=lambda key: counts[key])
+    behind = [row["behind_seconds"] for row in rows if row["device"] == name and row["behind_seconds"] is not None]
+    mean = sum(behind) / len(behind) if behind else 0.0
+    rounds = len({row["round"] for row in report["device_rounds"]})
+    told = [f"Straggler: {name} was last in {counts[name]} of {rounds} rounds, {mean:.2f} s behind the one before it."]
+    share = waiting_share(report)
+    if share is not None:
+        told.append(f"Clients spent {share:.0%} of the time of the rounds waiting for others.")
+    return told
+
+
+def _listed(values: Mapping[str, Any], form: str) -> str:
+    ordered = sorted(values.items(), key=lambda item: -item[1])
+    text = ", ".join(f"{name} {form.format(value)}" for name, value in ordered[:NAMED])
+    return text + (f" and {len(ordered) - NAMED} more" if len(ordered) > NAMED else "")
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

@@ -1,0 +1,42 @@
+"""The figures of a run, in the order of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .labels import draw_labels
+from .learning import draw_accuracy, draw_loss
+from .style import Drawn
+from .timeline import draw_breakdown, draw_timeline, draw_timeline_near
+from .usage import draw_bytes, draw_cpu, draw_memory, read_usage
+
+__all__ = ["Drawn", "draw_all"]
+
+
+def draw_all(run_dir: Path, report: Mapping[str, Any]) -> tuple[dict[str, Drawn], list[str]]:
+    """All figures by name that there is data for, and in words what could not be drawn."""
+    usage = read_usage(run_dir, report)
+    tasks: dict[str, Callable[[], Drawn | None]] = {
+        "accuracy": lambda: draw_accuracy(report),
+        "loss": lambda: draw_loss(report),
+        "timeline": lambda: draw_timeline(report),
+        "timeline from near": lambda: draw_timeline_near(report),
+        "breakdown": lambda: draw_breakdown(report),
+        "bytes": lambda: draw_bytes(report),
+        "CPU": lambda: draw_cpu(report, usage),
+        "memory": lambda: draw_memory(report, usage),
+        "labels": lambda: draw_labels(report),
+    }
+    drawn: dict[str, Drawn] = {}
+    problems = []
+    for name, task in tasks.items():
+        try:
+            one = task()
+        except Exception as error:  # one odd value must not cost the other figures
+            problems.append(f"the figure {name} could not be drawn: {type(error).__name__}: {error}")
+            continue
+        if one is not None:
+            drawn[one.name] = one
+    return drawn, problems

@@ -1,0 +1,62 @@
+"""How the labels of the data were dealt out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .style import GREY, HEAT, Drawn, device_axis, device_height, drawing, new_figure, short
+
+MAX_WRITTEN_DEVICES = 20
+MAX_WRITTEN_CLASSES = 16
+
+
+@drawing
+def draw_labels(report: Mapping[str, Any]) -> Drawn | None:
+    """Samples of the training split by device and label; None if they are not known."""
+    labels = report.get("labels") or {}
+    counts = training_counts(labels)
+    classes = labels.get("classes") or []
+    if not counts or not classes:
+        return None
+    picture = [[row.get(label, 0) for label in classes] for row in counts.values()]
+    figure, axes = new_figure(device_height(len(counts)) + 0.1)
+    image = axes.imshow(picture, aspect="auto", cmap=HEAT, interpolation="nearest", vmin=0)
+    device_axis(axes, list(counts))
+    axes.set_ylim(len(counts) - 0.5, -0.5)
+    axes.grid(visible=False)
+    step = max(1, -(-len(classes) // 40))
+    names = [short(name) for name in classes[::step]]
+    crowded = sum(len(name) for name in names) > 90
+    axes.set_xticks(
+        range(0, len(classes), step), names, rotation=45 if crowded else 0, ha="right" if crowded else "center"
+    )
+    axes.set(xlabel="Label")
+    bar = figure.colorbar(image, ax=axes, pad=0.01, fraction=0.04)
+    bar.set_label("Samples")
+    bar.outline.set_edgecolor(GREY)
+    if len(counts) <= MAX_WRITTEN_DEVICES and len(classes) <= MAX_WRITTEN_CLASSES:
+        middle = max(max(row) for row in picture) / 2
+        for y, row in enumerate(picture):
+            for x, value in enumerate(row):
+                axes.text(
+                    x,
+                    y,
+                    str(value),
+                    ha="center",
+                    va="center",
+                    fontsize=6.5,
+                    color="black" if value > middle else "white",
+                )
+    caption = "Training samples of each label that each device holds."
+    return Drawn("labels", "How the labels were dealt out", caption, figure)
+
+
+def training_counts(labels: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Samples by device and label of the split that devices train on, or of the only one that is known."""
+    found = {}
+    for device, splits in (labels.get("devices") or {}).items():
+        counts = splits.get("train") or (next(iter(splits.values())) if len(splits) == 1 else None)
+        if counts:
+            found[device] = counts
+    return found

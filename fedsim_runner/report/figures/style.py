@@ -1,0 +1,177 @@
+"""One look for all figures: print width, one font, colours that survive colour blindness and grey print."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH_IN = 7.0  # the text width of a two-column paper
+# Okabe and Ito's palette, its yellow left out: it vanishes on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+HEAT = "cividis"
+GREY = "#666666"
+# The parts of a round: lightness rises from upload over compute to waiting, hatches tell apart what print would mix.
+PARTS: dict[str, tuple[str, str]] = {
+    "download": ("#8FC7EA", ""),
+    "handling": ("#F3D27A", "////"),
+    "compute": ("#D55E00", ""),
+    "upload": ("#004A80", ""),
+    "waiting": ("#ECECEC", ""),
+    "evaluation": ("#A6DBC9", "xxxx"),
+}
+MAX_NAME = 26
+
+_RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.linewidth": 0.7,
+    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3.5,
+    "hatch.linewidth": 0.5,
+    "hatch.color": "#555555",
+    "figure.dpi": 100,
+    "savefig.dpi": 200,  # of what is drawn as pixels inside a figure
+    "svg.fonttype": "path",
+    "svg.hashsalt": "fedsim",
+    "pdf.fonttype": 42,
+    "text.parse_math": False,  # names may hold anything
+    "text.usetex": False,
+}
+_ID = re.compile(r'(\bid="|url\(#|href="#)')
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A finished figure. ``name`` is its file name without ending and the prefix of its ids in a page."""
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+
+    def svg(self) -> str:
+        """The figure to be put into an HTML page: one ``<svg>`` element that refers to nothing outside."""
+        text = _saved(self.figure, "svg").decode("utf-8")
+        text = text[text.index("<svg") :]
+        # Several figures in one page must not share ids.
+        text = _ID.sub(lambda match: f"{match.group(1)}{self.name}-", text)
+        return re.sub(r' width="[\d.]+pt"| height="[\d.]+pt"', "", text, count=2)
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write ``name.svg`` and ``name.pdf``.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        written = []
+        for form in ("svg", "pdf"):
+            path = folder / f"{self.name}.{form}"
+            path.write_bytes(_saved(self.figure, form))
+            written.append(path)
+        return written
+
+
+def _saved(figure: Figure, form: str) -> bytes:
+    stream = io.BytesIO()
+    # No date and no program name: the same run gives the same bytes.
+    keys = ("Creator", "Date", "Format", "Type") if form == "svg" else ("Creator", "Producer", "CreationDate")
+    with look():
+        figure.savefig(stream, format=form, metadata=dict.fromkeys(keys))
+    return stream.getvalue()
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Figures that are made or saved inside have the common look."""
+    with warnings.catch_warnings():
+        # A name in a script that the font does not have is drawn as boxes; the page has it as text.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
+        with matplotlib.rc_context(_RC):
+            yield
+
+
+def new_figure(height_in: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
+    """A figure of the common width, and its axes."""
+    figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+    return figure, figure.subplots(rows, columns, **options)
+
+
+def short(name: str) -> str:
+    """A name that fits beside an axis."""
+    clean = "".join(letter if letter.isprintable() else "?" for letter in name)
+    return clean if len(clean) <= MAX_NAME else f"{clean[: MAX_NAME - 1]}…"
+
+
+def line_style(index: int) -> dict[str, Any]:
+    """Colour, dash and marker of the line with this number."""
+    turn = index % len(COLOURS)
+    return {
+        "color": COLOURS[turn],
+        "linestyle": DASHES[(index // len(COLOURS) + turn) % len(DASHES)],
+        "marker": MARKERS[turn],
+    }
+
+
+def every(points: int, wanted: int = 15) -> int:
+    """Draw a marker at each so many points."""
+    return max(1, points // wanted)
+
+
+def device_axis(axes: Axes, names: Sequence[str]) -> None:
+    """Devices from top to bottom on the y axis."""
+    axes.set_yticks(range(len(names)), [short(name) for name in names])
+    axes.tick_params(axis="y", length=0, labelsize=7.5 if len(names) <= 20 else 6)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+
+
+def device_height(count: int) -> float:
+    """Height in inches of a figure with one row per device."""
+    return 1.1 + (0.24 if count <= 20 else 0.145) * max(count, 2)
+
+
+def scale_bytes(largest: float) -> tuple[float, str]:
+    """What to divide bytes by, and the unit that gives; powers of 1024 as everywhere in the report."""
+    factor, unit = 1.0, "B"
+    for name in ("kB", "MB", "GB", "TB"):
+        if largest < 1024 * factor:
+            break
+        factor, unit = factor * 1024, name
+    return factor, unit
+
+
+def drawing(function: Callable[..., Drawn | None]) -> Callable[..., Drawn | None]:
+    """A function that draws, done under the common look."""
+
+    def under_look(*arguments: Any, **options: Any) -> Drawn | None:
+        with look():
+            return function(*arguments, **options)
+
+    return under_look
