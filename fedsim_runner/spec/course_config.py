@@ -6,14 +6,41 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..catalog.resolve import suggestion
-from .document import Document, Doubtful
-from .errors import PathPart
+from .document import Document, Doubtful, Node, parse, read_text
+from .errors import PathPart, SpecErrors
 from .explain import describe
 
 ROUNDS_MAX = 1_000_000
+
+
+# Where FederatedScope's tree stands in an experiment file that holds it.
+AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")
+
+
+def tree_document(text: str, path: Path | None) -> Document:
+    """FederatedScope's tree of an experiment file that was read before, for errors that are found later.
+
+    Args:
+        text: the experiment file's, empty where there was none.
+        path: names the file; the tree's own file is looked for from its folder.
+    """
+    shown = "the experiment file" if path is None else str(path)
+    try:
+        document = parse(text, shown)
+        section = document.value().get("federatedscope")
+        named = section.get("config_file") if isinstance(section, dict) else None
+        if named is not None and path is not None:
+            other = path.parent / Path(str(named)).expanduser()
+            document = parse(read_text(other), str(other))
+            return Document(document.file, document.root)
+    except SpecErrors:
+        # Made without a file, or a file that is gone by now: errors have no lines then.
+        return Document(shown, Node(0, 0), base=AT_CONFIG)
+    return Document(document.file, document.root, base=AT_CONFIG)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,154 @@
+"""A course as far as it can be judged before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# FederatedScope's defaults of the keys that are looked at.
+_DEFAULTS: dict[str, Any] = {
+    "backend": "torch",
+    "aggregator.robust_rule": "fedavg",
+    "asyn.aggregator": "goal_achieved",
+    "asyn.broadcast_manner": "after_aggregating",
+    "asyn.staleness_toleration": 0,
+    "asyn.use": False,
+    "attack.attack_method": "",
+    "criterion.type": "MSELoss",
+    "data.type": "toy",
+    "dataloader.batch_size": 64,
+    "dataloader.drop_last": False,
+    "dataloader.type": "base",
+    "distribute.grpc_compression": "nocompression",
+    "early_stop.delta": 0.0,
+    "early_stop.improve_indicator_mode": "best",
+    "early_stop.patience": 5,
+    "eval.best_res_update_round_wise_key": "val_loss",
+    "eval.freq": 1,
+    "eval.metrics": [],
+    "eval.monitoring": [],
+    "eval.split": ["test", "val"],
+    "feat_engr.type": "",
+    "federate.client_num": 0,
+    "federate.join_in_info": [],
+    "federate.make_global_eval": False,
+    "federate.merge_test_data": False,
+    "federate.method": "FedAvg",
+    "federate.online_aggr": False,
+    "federate.resource_info_file": "",
+    "federate.restore_from": "",
+    "federate.sample_client_num": -1,
+    "federate.sample_client_rate": -1.0,
+    "federate.sampler": "uniform",
+    "federate.save_to": "",
+    "federate.share_local_model": False,
+    "federate.total_round_num": 50,
+    "federate.unseen_clients_rate": 0.0,
+    "federate.use_diff": False,
+    "federate.use_ss": False,
+    "finetune.batch_or_epoch": "epoch",
+    "finetune.before_eval": False,
+    "fedopt.use": False,
+    "fedswa.start_rnd": 30,
+    "fedswa.use": False,
+    "grad.grad_accum_count": 1,
+    "hpo.fedex.use": False,
+    "hpo.fts.use": False,
+    "hpo.pfedhpo.use": False,
+    "model.layer": 2,
+    "model.model_num_per_trainer": 1,
+    "model.out_channels": 1,
+    "model.task": "node",
+    "model.type": "lr",
+    "nbafl.use": False,
+    "personalization.local_param": [],
+    "quantization.method": "none",
+    "sgdmf.use": False,
+    "train.batch_or_epoch": "batch",
+    "train.local_update_steps": 1,
+    "trainer.type": "general",
+    "vertical.use": False,
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One reason: the key in FederatedScope's tree, what happens, and what mends it."""
+
+    key: str
+    reason: str
+    mend: str
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The key as a path."""
+        return tuple(self.key.split("."))
+
+
+@dataclass(frozen=True)
+class Participant:
+    """One participant: its whole configuration, and the samples in each split of its shard where they are known."""
+
+    name: str
+    engine: str
+    config: Mapping[str, Any]
+    samples: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Course:
+    """All participants, and what is known of the data: number of classes, shape of one sample."""
+
+    server: Participant
+    clients: Sequence[Participant]
+    classes: int | None = None
+    shape: tuple[int, ...] | None = None
+
+    @property
+    def own_clients(self) -> list[Participant]:
+        """Clients that run FederatedScope."""
+        return [client for client in self.clients if client.engine == "federatedscope"]
+
+    @property
+    def own_server(self) -> bool:
+        """Whether FederatedScope is the server."""
+        return self.server.engine == "federatedscope"
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A configuration with FederatedScope's defaults."""
+
+    config: Mapping[str, Any]
+
+    def __getitem__(self, key: str) -> Any:
+        value: Any = self.config
+        for part in key.split("."):
+            if not isinstance(value, Mapping) or part not in value:
+                return _DEFAULTS[key]
+            value = value[part]
+        return value
+
+    def text(self, key: str) -> str:
+        """A name in lower case, as FederatedScope compares most of them."""
+        return str(self[key]).lower()
+
+    def number(self, key: str) -> float:
+        """A number; the default where something else is written, which the check of the keys tells."""
+        value = self[key]
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else _DEFAULTS[key]
+
+    def names(self, key: str) -> list[str]:
+        """A list of names."""
+        value = self[key]
+        return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
+
+    def is_written(self, key: str) -> bool:
+        """Whether the user has written it; else FederatedScope's default holds."""
+        value: Any = self.config
+        for part in key.split("."):
+            if not isinstance(value, Mapping) or part not in value:
+                return False
+            value = value[part]
+        return True
