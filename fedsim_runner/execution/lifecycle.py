@@ -15,6 +15,7 @@ from ..placement import render_plan
 from .engine import NoEngineError, lab_engine
 from .exits import Exit, FedsimError, exit_for_stage
 from .folder import give_to_user
+from .live import devices_planned
 from .manifest import (
     look_at_containers,
     look_at_engine,
@@ -114,7 +115,10 @@ def _with_run(
     prepared = prepare_run(experiment, options, began)
     plan, folder = prepared.plan, prepared.folder
     try:
-        with registry.hold(plan.run), Progress(console, experiment.total_rounds, run=plan.run) as progress:
+        with (
+            registry.hold(plan.run),
+            Progress(console, experiment.total_rounds, run=plan.run, devices=devices_planned(plan)) as progress,
+        ):
             console.print(f"[bold]plan[/] of run {plan.run}", highlight=False)
             console.print(render_plan(plan))
             manifest = start_manifest(plan, began, "docker", folder, options.repeats)

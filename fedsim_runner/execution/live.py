@@ -18,6 +18,7 @@ from rich.text import Text
 
 from ..artifacts.files import number, whole
 from ..artifacts.summary import sparkline
+from ..model import Plan
 
 STYLES = {
     "starting": "dim",
@@ -47,7 +48,7 @@ SHARE_WIDTH = 8
 FIGURES_WIDTH = 16
 BAR_WIDTH = 8
 CPU_WIDTH = 13
-SPARK_ROUNDS = 24
+SPARK_ROUNDS = 12
 # Beside the view itself: the line of the stage above it, and the line that the cursor stands on.
 LINES_AROUND = 3
 
@@ -96,6 +97,14 @@ def devices_now(entries: object) -> tuple[DeviceNow, ...]:
     if not isinstance(entries, Mapping):
         return ()
     return tuple(_device(str(name), entry) for name, entry in entries.items() if isinstance(entry, Mapping))
+
+
+def devices_planned(plan: Plan) -> tuple[DeviceNow, ...]:
+    """The devices of a plan, with their limits, before anything is known of them."""
+    return tuple(
+        DeviceNow(item.device.name, "starting", cpus=item.cpus, memory_limit_bytes=float(item.device.type.memory_bytes))
+        for item in plan.placed
+    )
 
 
 def counts_now(counts: object, devices: Iterable[DeviceNow]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,8 +46,15 @@ class Progress:
     Use as a context manager, so that the terminal is given back in every case.
     """
 
-    def __init__(self, console: Console, total_rounds: int, unshaped: bool = False, run: str = "") -> None:
-        """``unshaped``: it is known beforehand that no links will be in force."""
+    def __init__(
+        self,
+        console: Console,
+        total_rounds: int,
+        unshaped: bool = False,
+        run: str = "",
+        devices: Sequence[DeviceNow] = (),
+    ) -> None:
+        """``unshaped``: it is known beforehand that no links will be in force. ``devices``: before any news of them."""
         self._console = console
         self._total_rounds = total_rounds
         self._lock = threading.RLock()
@@ -56,7 +63,7 @@ class Progress:
         self._status: Status | None = None
         self._live: Live | None = None
         # Replaced, never changed: the thread that draws must not wait for the lock of one that prints.
-        self._course = CourseNow(run, total_rounds=total_rounds or None)
+        self._course = CourseNow(run, None, 0, total_rounds, devices=tuple(devices), counts=counts_now(None, devices))
         self._late: list[str] = []
         self._seen: float | None = None  # the time of the last snapshot
         self._states: dict[str, str] = {}
@@ -178,8 +185,11 @@ class Progress:
         """Take what the news say into what is drawn."""
         counts = Counter(self._states.values())
         if self._seen is None:
-            devices = tuple(DeviceNow(name, state) for name, state in self._states.items())
-            self._course = replace(self._course, devices=devices, counts=dict(counts))
+            known = {device.name: device for device in self._course.devices}
+            for name, state in self._states.items():
+                known[name] = replace(known.get(name) or DeviceNow(name, state), state=state)
+            devices = tuple(known.values())
+            self._course = replace(self._course, devices=devices, counts=counts_now(None, devices))
         if self._status is None:
             return
         parts = [f"{count} {state}" for state, count in sorted(counts.items())]
