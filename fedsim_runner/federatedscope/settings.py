@@ -60,9 +60,11 @@ def user_settings(path: Path | None = None) -> UserSettings:
     path = path or config_path()
     if not path.exists():
         return UserSettings()
+    if path.is_dir():
+        raise SettingsError(f"the user configuration {path} is a directory; it is to be a YAML file")
     try:
         text = read_text(path)
-        if not text.strip():
+        if all(line.lstrip().startswith("#") for line in text.splitlines() if line.strip()):
             return UserSettings()
         document = parse(text, str(path))
         raw = document.value()

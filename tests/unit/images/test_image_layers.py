@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -118,19 +119,123 @@ def test_a_context_holds_what_the_dockerfile_copies(sources: LayerSources, tmp_p
     assert not list((tmp_path / "cache" / "contexts").glob("context-*"))
 
 
+@dataclass(frozen=True)
+class Fork:
+    """A source of FederatedScope that is only a name and a file."""
+
+    name: str
+    folder: Path
+
+    def identity(self) -> str:
+        return self.name
+
+    def wheel(self) -> Path:
+        path = self.folder / "federatedscope-0.3.0-py3-none-any.whl"
+        path.write_text(self.name)
+        return path
+
+
+@pytest.fixture
+def with_torch(sources: LayerSources, tmp_path: Path) -> Callable[[str], LayerSources]:
+    for name in ("torch", "engine-federatedscope"):
+        (tmp_path / "dockerfiles" / name).mkdir()
+        (tmp_path / "dockerfiles" / name / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\n")
+    return lambda name: replace(sources, federatedscope=Fork(name, tmp_path))
+
+
+FS_NAMES = ("toy-board-federatedscope", "toy-board-federatedscope-cuda")
+
+
+def federatedscope_layers(sources: LayerSources) -> dict[str, Layer]:
+    return {layer.name: layer for layer in plan_layers(dict.fromkeys(FS_NAMES, "amd64"), sources)}
+
+
+def test_federatedscope_stands_on_torch(with_torch: Callable[[str], LayerSources]) -> None:
+    layers = federatedscope_layers(with_torch("upstream"))
+    for variant in ("", "-cuda"):
+        board = layers[f"toy-board-federatedscope{variant}"]
+        engine = layers[f"engine-federatedscope{variant}"]
+        torch = layers[f"torch{variant}"]
+        assert (board.parent, engine.parent, torch.parent) == (engine.ref, torch.ref, layers["base"].ref)
+        assert (board.directory.name, engine.directory.name, torch.directory.name) == (
+            "toy-board",
+            "engine-federatedscope",
+            "torch",
+        )
+    assert layers["torch"].key != layers["torch-cuda"].key
+
+
+def test_cuda_installs_another_list(with_torch: Callable[[str], LayerSources], tmp_path: Path) -> None:
+    for name in ("requirements", "requirements-amd64", "requirements-cuda"):
+        (tmp_path / "dockerfiles/torch" / f"{name}.txt").write_text("torch==1\n")
+    layers = federatedscope_layers(with_torch("upstream"))
+    assert [path.stem for path in layers["torch"].requirements] == ["requirements", "requirements-amd64"]
+    assert [path.stem for path in layers["torch-cuda"].requirements] == ["requirements", "requirements-cuda"]
+
+
+def test_the_source_of_federatedscope_reaches_its_layers_only(with_torch: Callable[[str], LayerSources]) -> None:
+    upstream, fork = federatedscope_layers(with_torch("upstream")), federatedscope_layers(with_torch("fork"))
+    changed = {name for name in upstream if upstream[name].key != fork[name].key}
+    assert changed == {*FS_NAMES, "engine-federatedscope", "engine-federatedscope-cuda"}
+    assert keys(with_torch("upstream")) == keys(with_torch("fork"))
+
+
+def test_the_light_engine_never_asks_for_federatedscope(sources: LayerSources) -> None:
+    class Untouched:
+        def identity(self) -> str:
+            raise AssertionError("asked for")
+
+        wheel = identity
+
+    assert keys(replace(sources, federatedscope=Untouched())) == keys(sources)
+
+
+def test_without_a_source_there_is_no_image(with_torch: Callable[[str], LayerSources]) -> None:
+    with pytest.raises(ImageError, match="no source of FederatedScope was named"):
+        federatedscope_layers(replace(with_torch("x"), federatedscope=None))
+
+
+def test_the_wheel_of_federatedscope_is_in_its_context(
+    with_torch: Callable[[str], LayerSources], tmp_path: Path
+) -> None:
+    layers = plan_layers({"toy-board-federatedscope": "amd64"}, with_torch("upstream"))
+    contexts = {context.layer.name: context for context in assemble(layers, tmp_path / "cache", bootstrap=False)}
+    with tarfile.open(contexts["engine-federatedscope"].archive) as archive:
+        wheel = "wheels/federatedscope-0.3.0-py3-none-any.whl"
+        assert archive.getnames() == ["Dockerfile", wheel, "participant/__init__.py"]
+    with tarfile.open(contexts["torch"].archive) as archive:
+        assert archive.getnames() == ["Dockerfile"]
+
+
+def test_a_source_that_cannot_be_had_leaves_nothing_behind(
+    with_torch: Callable[[str], LayerSources], tmp_path: Path
+) -> None:
+    class Gone(Fork):
+        def wheel(self) -> Path:
+            raise ImageError("gone")
+
+    sources = replace(with_torch("x"), federatedscope=Gone("gone", tmp_path))
+    with pytest.raises(ImageError, match="gone"):
+        assemble(plan_layers(dict.fromkeys(FS_NAMES, "amd64"), sources), tmp_path / "cache", bootstrap=True)
+    assert not (tmp_path / "cache").exists()
+
+
 def test_every_device_type_of_the_catalogue_has_a_dockerfile() -> None:
     installed = LayerSources.installed()
-    names = all_logical_names(installed)
-    assert "agent" in names
+    names = all_logical_names(installed, ["light", "federatedscope"])
+    assert "agent" in names and not any(name.startswith("torch") for name in names)
     for device_type in load_catalog().device_types.values():
-        assert f"{device_type.dockerfile}-light" in names
+        assert {f"{device_type.dockerfile}-light", f"{device_type.dockerfile}-federatedscope"} <= set(names)
 
 
 def test_the_layer_of_a_requirement_file(sources: LayerSources, tmp_path: Path) -> None:
     def agent() -> Layer:
         return next(layer for layer in plan_layers({"agent": "amd64"}, sources) if layer.name == "agent")
 
-    assert agent().requirements is None
+    assert agent().requirements == ()
     _add_requirement(tmp_path)
-    requirements = agent().requirements
-    assert requirements is not None and requirements.name == "requirements.txt"
+    (tmp_path / "dockerfiles/agent/requirements-amd64.txt").write_text("numpy==2.0.0\n")
+    (tmp_path / "dockerfiles/agent/requirements-arm64.txt").write_text("numpy==2.0.1\n")
+    (tmp_path / "dockerfiles/agent/build-requirements.txt").write_text("idna==3.7\n")
+    assert [path.name for path in agent().requirements] == ["requirements.txt", "requirements-amd64.txt"]
+    assert [path.name for path in agent().build_requirements] == ["build-requirements.txt"]

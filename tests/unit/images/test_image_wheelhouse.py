@@ -10,7 +10,7 @@ import pytest
 
 from fedsim_runner.content import content_root
 from fedsim_runner.images import ImageError
-from fedsim_runner.images.wheelhouse import download_command, read_pins, wheels_for
+from fedsim_runner.images.wheelhouse import download_command, read_requirements, wheels_for
 
 
 @pytest.fixture
@@ -76,6 +76,46 @@ def test_failure_names_pips_words_and_the_ways_out(requirements: Path, tmp_path:
     assert left == []
 
 
+class PickyPip(FakePip):
+    """The user's own indexes lack the wheel; the one that the file names has it, or is out of reach."""
+
+    def __init__(self, reachable: bool) -> None:
+        super().__init__()
+        self.reachable = reachable
+
+    def __call__(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        asked = any(part.startswith("--extra-index-url=") for part in command)
+        self.error = "" if asked and self.reachable else f"ERROR: no torch ({'there' if asked else 'here'})"
+        return super().__call__(command)
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_the_files_index_is_asked_where_the_users_own_have_nothing(
+    requirements: Path, tmp_path: Path, reachable: bool
+) -> None:
+    requirements.write_text("--extra-index-url https://example.org/whl/cpu\ntorch==2.0.0+cpu\n")
+    pip = PickyPip(reachable)
+    if reachable:
+        (wheel,) = wheels_for(requirements, "amd64", tmp_path / "cache", pip)
+        assert wheel.name == "torch-2.0.0+cpu-py3-none-any.whl"
+    else:
+        with pytest.raises(ImageError) as caught:
+            wheels_for(requirements, "amd64", tmp_path / "cache", pip)
+        for words in ("no torch (here)", "no torch (there)", "https://example.org/whl/cpu was asked, too"):
+            assert words in str(caught.value)
+    first, second = pip.calls
+    assert not any(part.startswith(("--extra-index-url", "--retries", "--timeout")) for part in first)
+    assert {"--extra-index-url=https://example.org/whl/cpu", "--retries=1", "--timeout=15"} <= set(second)
+
+
+def test_only_a_resolved_list_brings_more_than_it_names(requirements: Path, tmp_path: Path) -> None:
+    pip = FakePip()
+    wheels_for(requirements, "amd64", tmp_path / "cache", pip)
+    wheels_for(requirements, "amd64", tmp_path / "cache", pip, resolve=True)
+    bare, resolved = pip.calls
+    assert "--no-deps" in bare and "--no-deps" not in resolved
+
+
 def test_wheels_are_the_images_not_this_pythons() -> None:
     command = download_command(["numpy==2.0.0"], "arm64", Path("/t"), Path("/s"))
     assert "--python-version=3.11" in command
@@ -89,11 +129,11 @@ def test_wheels_are_the_images_not_this_pythons() -> None:
 def test_loose_requirements_are_refused(requirements: Path, loose: str) -> None:
     requirements.write_text(f"{loose}\n")
     with pytest.raises(ImageError, match="not an exact pin"):
-        read_pins(requirements)
+        read_requirements(requirements)
 
 
 def test_ours_are_exact() -> None:
-    files = sorted((content_root() / "dockerfiles").glob("*/requirements.txt"))
-    assert {path.parent.name for path in files} >= {"engine-light"}
+    files = sorted((content_root() / "dockerfiles").glob("*/*requirements*.txt"))
+    assert {path.parent.name for path in files} >= {"engine-light", "torch", "engine-federatedscope"}
     for path in files:
-        assert read_pins(path)
+        assert read_requirements(path).pins
