@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ..agent.appending import CannotWriteError, explain
 from ..artifacts import render_summary, write_report
 from ..datasets import render_participants
 from ..inventory import build_inventory
@@ -22,7 +23,8 @@ from .exits import Exit, FedsimError
 from .folder import RunNameError, create_run_folder, give_to_user, new_run_id
 from .inputs import keep_dockerfiles, keep_experiment
 from .interrupts import Interrupts
-from .local_course import Course, Participant
+from .local_course import Course
+from .local_processes import Interpreter, Participant, interpreters
 from .manifest import start_manifest, write_manifest
 from .prepare import PROCESSES, RunOptions, make_plan_or_refuse, now
 from .progress import Progress
@@ -36,9 +38,11 @@ def run_without_docker(experiment: Experiment, options: RunOptions, console: Con
     """Run the course as child processes and leave the same run folder. None of them outlives this call.
 
     Raises:
-        FedsimError: nothing was begun: the run's name is taken or wrong, the data cannot be had.
+        FedsimError: nothing was begun: the run's name is taken or wrong, FederatedScope cannot be run here, the data
+            cannot be had.
     """
     began = now()
+    pythons = interpreters({device.engine for device in experiment.devices}, experiment.federatedscope_source)
     run, folder = _make_folder(experiment, options, began)
     registry = Registry()
     try:
@@ -53,7 +57,7 @@ def run_without_docker(experiment: Experiment, options: RunOptions, console: Con
             write_manifest(manifest, folder)
             registry.record(run, folder, PROCESSES, "", "running")
             (folder / "plan.json").write_text(json.dumps(plan_as_dict(plan), indent=1) + "\n", encoding="utf-8")
-            code, report = _course(plan, folder, progress)
+            code, report = _course(plan, pythons, folder, progress)
             manifest["status"] = report["status"]
             write_manifest(manifest, folder, ended=now())
             registry.record(run, folder, PROCESSES, "", report["status"])
@@ -65,7 +69,9 @@ def run_without_docker(experiment: Experiment, options: RunOptions, console: Con
     return code, report
 
 
-def _course(plan: Plan, folder: Path, progress: Progress) -> tuple[Exit, dict[str, Any]]:
+def _course(
+    plan: Plan, pythons: Mapping[str, Interpreter], folder: Path, progress: Progress
+) -> tuple[Exit, dict[str, Any]]:
     def told(count: int) -> None:
         if count == 1:
             progress.note("interrupted: ending all participants")
@@ -89,12 +95,19 @@ def _course(plan: Plan, folder: Path, progress: Progress) -> tuple[Exit, dict[st
                 engine=device["engine"],
                 config=inputs / device["name"] / "config.yaml",
                 out=folder / "collected" / device["name"],
+                address=f"{LOOPBACK}:{device['port']}" if device["role"] == "client" else "",
             )
             for device in content["devices"]
         ]
         progress.stage("course")
-        course = Course(plan, participants, folder, progress.news)
-        outcome = course.run(lambda: interrupts.count > 0, interrupts.tell)
+        course = Course(plan, participants, pythons, folder, progress.news, progress.snapshot)
+        try:
+            outcome = course.run(lambda: interrupts.count > 0, interrupts.tell)
+        except CannotWriteError as error:
+            raise FedsimError(f"the course failed: {error}", Exit.COURSE) from error
+        except OSError as error:
+            reason = explain(error, Path(error.filename or folder))
+            raise FedsimError(f"the course failed: {reason}", Exit.COURSE) from error
         interrupts.tell()
         progress.close(failed=outcome is None or outcome.status != "finished")
     if outcome is None:

@@ -15,12 +15,28 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.execution.local import free_ports, local_device_file
-from fedsim_runner.execution.local_course import Tail, process_figures
+from fedsim_runner.execution.local_processes import Interpreter, missing_modules, process_figures
 from fedsim_runner.execution.processes import processes_with
 from fedsim_runner.execution.runner import RUN_VARIABLE
 from fedsim_runner.inventory import build_inventory
 from fedsim_runner.placement import make_plan
 from tests.builders import experiment, lab_host
+
+FEDERATEDSCOPE = """\
+name: fs
+devices:
+  - {name: server, type: edge-server, role: server, engine: federatedscope}
+  - {name: phone, type: smartphone-low, count: 2, engine: federatedscope}
+data: {dataset: digits, split: iid}
+federatedscope:
+  config:
+    federate: {total_round_num: 3}
+    model: {type: lr, out_channels: 10, task: classification}
+    criterion: {type: CrossEntropyLoss}
+    dataloader: {batch_size: 16}
+    train: {local_update_steps: 1, batch_or_epoch: epoch, optimizer: {lr: 0.1}}
+    eval: {freq: 1, metrics: [acc], best_res_update_round_wise_key: test_loss}
+"""
 
 
 class Command:
@@ -161,17 +177,49 @@ def test_ports_are_free_and_different() -> None:
     assert len(set(free_ports(50))) == 50
 
 
-def test_a_tail_gives_whole_lines_once(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    tail = Tail(path)
-    assert tail.lines() == []
-    path.write_bytes(b"one\ntw")
-    assert tail.lines() == ["one"]
-    with path.open("ab") as stream:
-        stream.write(b"o\nthree")
-    assert tail.lines() == ["two"]
-    assert tail.lines(last=True) == ["three"]
-    assert tail.lines(last=True) == []
+@pytest.mark.parametrize(("number", "words"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGSTOP, "frozen")])
+def test_a_lost_client_need_not_end_the_course(number: signal.Signals, words: str, spec: Path, tmp_path: Path) -> None:
+    text = spec.read_text(encoding="utf-8").replace("total_round_num: 5000", "total_round_num: 300")
+    assert "silence_timeout: 120" in text
+    text = text.replace("silence_timeout: 120", "silence_timeout: 5\n  on_client_failure: continue")
+    spec.write_text(text, encoding="utf-8")
+    command = Command(tmp_path, spec)
+    command.wait_for("round 2/")
+    os.kill(command.participants()["raspberry-pi"], number)
+    assert command.finish() == 0, command.output
+    events = [json.loads(line) for line in (command.folder / "journal.jsonl").read_text().splitlines()]
+    (lost,) = [event for event in events if event["event"] == "client_lost"]
+    assert lost["device"] == "raspberry-pi"
+    assert words in lost["reason"]
+    assert command.report["status"] == "finished"
+    assert max(event["round"] for event in events if event["event"] == "evaluated") == 300
+    assert command.gone()
+
+
+def test_an_interpreter_without_federatedscope_is_told_before_anything_is_begun(tmp_path: Path) -> None:
+    missing = missing_modules(Interpreter(sys.executable))
+    assert "federatedscope.core" in missing
+    assert "numpy" not in missing
+    spec = tmp_path / "fs.yaml"
+    spec.write_text(FEDERATEDSCOPE, encoding="utf-8")
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho torch\n", encoding="utf-8")
+    python.chmod(0o755)
+    (tmp_path / "fedsim").mkdir()
+    settings = tmp_path / "fedsim" / "config.yaml"
+    for named, words in ((python, "does not find torch"), (tmp_path / "nothing", "cannot run FederatedScope: No such")):
+        settings.write_text(f"federatedscope: {{python: {named}}}\n", encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "fedsim_runner", str(spec), "--no-docker", "--run", "fs"],
+            cwd=tmp_path,
+            env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (tmp_path / "runs").exists()
 
 
 def test_figures_of_a_process() -> None:
