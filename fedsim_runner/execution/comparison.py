@@ -90,9 +90,9 @@ def describe_rounds(rounds: Rounds) -> str:
         return f"the accuracy is equal to the last digit in all {rounds.compared} rounds"
     parts = []
     if rounds.original != rounds.repetition:
-        parts.append(f"the original has {rounds.original} rounds with an accuracy, this run {rounds.repetition}")
+        parts.append(f"rounds with an accuracy: {rounds.original}, now {rounds.repetition}")
     if rounds.first_difference is None:
-        parts.append(f"the accuracy is equal in the {rounds.compared} rounds that both have")
+        parts.append("the accuracy is equal in those that both have")
     else:
         parts.append(
             f"the accuracy is equal in {rounds.equal} of {rounds.compared} rounds, differs first in round "

@@ -17,7 +17,6 @@ from .engine import LabEngine, NoEngineError, lab_engine
 from .events import ANSI
 from .exits import Exit, FedsimError
 from .known import KnownRun, find_run
-from .local_course import Tail
 from .registry import Registry
 
 LOG_NAMES = ("course/exp_print.log", "console.log")
@@ -64,10 +63,8 @@ def log_lines(run: str, devices: Sequence[str], follow: bool, tail: int) -> tupl
             _chosen(run, devices, there)
         raise FedsimError(f"run {run}: there is no container and nothing was collected", Exit.SPEC)
     names = _chosen(run, devices, files)
-    lines = _file_lines({name: files[name] for name in names}, tail)
-    if follow and going_on:
-        return names, _growing_lines(run, {name: files[name] for name in names}, lines)
-    return names, iter(lines)
+    chosen = {name: files[name] for name in names}
+    return names, _growing_lines(run, chosen, tail) if follow and going_on else iter(_file_lines(chosen, tail))
 
 
 def in_order(
@@ -172,20 +169,35 @@ def _timed(device: str, texts: Sequence[str]) -> Iterator[Line]:
         yield Line(device, _clean(text), (last,))
 
 
-def _growing_lines(run: str, files: Mapping[str, Path], before: list[Line]) -> Iterator[Line]:
+def _growing_lines(run: str, files: Mapping[str, Path], tail: int) -> Iterator[Line]:
     """Of plain processes, whose logs are written where they are collected, until their run ends."""
-    tails = {name: Tail(path) for name, path in files.items()}
-    for tail in tails.values():
-        tail.lines()
-    yield from before
+    growths = {name: _Growth(path) for name, path in files.items()}
     while True:
         entry = Registry().find(run)
         ended = entry is None or not entry.alive or entry.state != "running"
-        fresh = [line for name, tail in tails.items() for line in _timed(name, tail.lines(last=ended))]
+        fresh = [line for name, growth in growths.items() for line in _timed(name, growth.lines(ended)[-tail:])]
+        tail = 0  # of what was there at first
         yield from sorted(fresh, key=lambda line: line.at)
         if ended:
             return
         time.sleep(LOOK_EVERY_S)
+
+
+class _Growth:
+    """Lines of a file that were added since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def lines(self, last: bool) -> list[str]:
+        """New lines; with ``last`` also one that was not ended."""
+        with self._path.open("rb") as stream:
+            stream.seek(self._offset)
+            data = stream.read()
+        end = len(data) if last else data.rfind(b"\n") + 1
+        self._offset += end
+        return data[:end].decode(errors="replace").splitlines()
 
 
 def _clean(text: str) -> str:
