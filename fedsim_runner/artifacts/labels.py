@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .files import read_json, whole
+from .files import number, read_json, whole
 
 LABELS = "labels.json"
 COLUMNS = ("device", "split", "label", "samples")
 
 
 def labels_of(run_dir: Path) -> dict[str, Any] | None:
-    """``{"classes": [names], "devices": {device: {split: {label: samples}}}}``; None where nothing is known."""
+    """``{"classes": [names], "devices": {device: {split: {label: samples}}}}``, and dataset, split and alpha where they
+    are told; None where nothing is known."""
     told = read_json(run_dir / "participants" / LABELS)
     devices: dict[str, dict[str, dict[str, int]]] = {}
     for device, splits in _items(told.get("devices")):
@@ -24,7 +25,10 @@ def labels_of(run_dir: Path) -> dict[str, Any] | None:
         return None
     classes = [str(name) for name in told.get("classes") or []] if isinstance(told.get("classes"), list) else []
     seen = {label for splits in devices.values() for counts in splits.values() for label in counts}
-    return {"classes": classes + sorted(seen - set(classes), key=_natural), "devices": devices}
+    facts = {key: told.get(key) for key in ("dataset", "split") if isinstance(told.get(key), str)}
+    alpha = number(told.get("alpha"))
+    facts |= {} if alpha is None else {"alpha": alpha}
+    return {**facts, "classes": classes + sorted(seen - set(classes), key=_natural), "devices": devices}
 
 
 def label_rows(labels: dict[str, Any] | None) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ def write_report(
     inventory_dir: Path | None = None,
     notes: Iterable[str] = (),
     output: Path | None = None,
+    writing: bool = True,
 ) -> dict[str, Any]:
     """Make report.json and the tables from what lies in ``run_dir``, and return the report.
 
@@ -44,6 +45,7 @@ def write_report(
         inventory_dir: folder with ``device_files/`` if it is not ``run_dir/inventory``.
         notes: what the reader should know, added to the plan's notes.
         output: folder to write to instead of ``run_dir``.
+        writing: if false nothing is written, the report is only returned.
 
     Raises:
         OSError: the folder cannot be written.
@@ -79,16 +81,20 @@ def write_report(
         "notes": _unique([*_plan_notes(plan), *notes_of(events), *notes]),
         "device_rounds": device_rounds,
     }
-    target = run_dir if output is None else output
+    if writing:
+        _write(report, run_dir if output is None else output)
+    return report
+
+
+def _write(report: dict[str, Any], target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    write_csv(target / "rounds.csv", _round_columns(rounds), rounds)
-    rows = [{"device": name, **entry} for name, entry in devices.items()]
+    write_csv(target / "rounds.csv", _round_columns(report["rounds"]), report["rounds"])
+    rows = [{"device": name, **entry} for name, entry in report["devices"].items()]
     write_csv(target / "devices.csv", ("device", *FIELDS), rows)
-    write_csv(target / "device_rounds.csv", SPLIT_FIELDS, device_rounds)
-    write_csv(target / "labels.csv", LABEL_COLUMNS, label_rows(labels))
+    write_csv(target / "device_rounds.csv", SPLIT_FIELDS, report["device_rounds"])
+    write_csv(target / "labels.csv", LABEL_COLUMNS, label_rows(report["labels"]))
     text = json.dumps(report, indent=1, allow_nan=False) + "\n"
     (target / "report.json").write_text(text, encoding="utf-8")
-    return report
 
 
 def _placed(run_dir: Path, inventory_dir: Path | None) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:

@@ -10,9 +10,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from .words import what_happened
+
 BARS = "▁▂▃▄▅▆▇█"
 SHOWN_ROUNDS = 12
 SHOWN_DEVICES = 30
+SPLIT = ("download", "compute", "upload", "waiting")
 STYLES = {"finished": "bold green", "failed": "bold red", "interrupted": "bold yellow"}
 
 
@@ -36,7 +39,10 @@ def render_summary(report: Mapping[str, Any], run_dir: Path) -> RenderableType:
     devices = dict(report.get("devices") or {})
     if devices:
         parts += [Text(""), _devices(devices)]
+    parts += [Text(line) for line in what_happened(report)]
     parts += [Text.assemble(("note: ", "yellow"), str(note)) for note in report.get("notes") or []]
+    if (run_dir / "report.html").exists():
+        parts.append(Text.assemble("report: ", (str(run_dir / "report.html"), "bold"), overflow="fold", no_wrap=False))
     parts.append(Text.assemble("run folder: ", (str(run_dir), "bold"), overflow="fold", no_wrap=False))
     return Group(*parts)
 
@@ -70,7 +76,10 @@ def _devices(devices: Mapping[str, Mapping[str, Any]]) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("device", "type", "network", "state"):
         table.add_column(column, no_wrap=True)
-    for column in ("bytes up", "bytes down", "peak memory", "limit", "cpu"):
+    # Where the time of a round goes, on average; only where the participants noted it.
+    split = any(entry.get("mean_download_seconds") is not None for entry in devices.values())
+    columns = ["bytes up", "bytes down", "peak memory", "limit", "cpu"]
+    for column in (*columns, *(SPLIT if split else ())):
         table.add_column(column, justify="right", no_wrap=True)
     for name, entry in list(devices.items())[:SHOWN_DEVICES]:
         table.add_row(
@@ -83,9 +92,13 @@ def _devices(devices: Mapping[str, Mapping[str, Any]]) -> RenderableType:
             size(entry.get("memory_peak_bytes")),
             size(entry.get("memory_limit_bytes")),
             _seconds(entry.get("cpu_seconds")),
+            *((_seconds(entry.get(f"mean_{part}_seconds")) for part in SPLIT) if split else ()),
         )
     hidden = len(devices) - SHOWN_DEVICES
-    return Group(table, Text(f"... and {hidden} more in devices.csv")) if hidden > 0 else table
+    below = [Text(f"... and {hidden} more in devices.csv")] if hidden > 0 else []
+    if split:
+        below.append(Text("download to waiting: mean of a round", style="dim"))
+    return Group(table, *below)
 
 
 def size(value: object) -> str:

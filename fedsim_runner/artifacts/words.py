@@ -66,7 +66,7 @@ def _stragglers(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, An
     told = [f"Straggler: {name} was last in {counts[name]} of {rounds} rounds, {mean:.2f} s behind the one before it."]
     share = waiting_share(report)
     if share is not None:
-        told.append(f"Clients spent {share:.0%} of the time of the rounds waiting for others.")
+        told.append(f"Clients spent {share * 100:.0f} % of the rounds' time waiting for others.")
     return told
 
 

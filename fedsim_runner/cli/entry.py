@@ -17,11 +17,11 @@ from typer.models import CommandInfo
 
 from ..execution.exits import Exit, FedsimError
 from ..execution.registry import state_home
-from . import after, ansible, inside, lab, look, runs
+from . import after, ansible, inside, lab, look, report, runs
 from .app import app, out
 
 # The verbs register themselves on the app when they are imported.
-VERB_MODULES = (runs, look, inside, after, lab, ansible)
+VERB_MODULES = (runs, look, inside, after, lab, ansible, report)
 # In the order of use, for --help.
 VERBS = [
     "run",
@@ -32,6 +32,7 @@ VERBS = [
     "logs",
     "exec",
     "collect",
+    "report",
     "down",
     "images",
     "doctor",

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ..artifacts import RUNNING, write_report
 from ..artifacts.files import read_json
+from ..report import try_publish
 from .engine import NoEngineError, lab_engine
 from .exits import Exit, FedsimError, exit_for_stage
 from .folder import give_to_user
@@ -98,6 +99,8 @@ def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[d
             )
         going_on = told.get("state") in ("provisioned", "running")
         report = write_report(target, inventory_dir=hosts_file.parent, status=RUNNING if going_on else None)
+        if problem := try_publish(target, report):
+            progress.note(problem, "yellow")
     give_to_user(target)
     return report, target
 
@@ -196,8 +199,12 @@ def _add_engine_state(run: str, answer: dict[str, Any]) -> bool:
     if told is not None:
         answer.update({key: told.get(key) for key in ("state", "round", "total_rounds", "reason", "device")})
         answer["results"] = told.get("results") or {}
-        for name, entry in (told.get("devices") or {}).items():
-            answer["devices"][name] = {**answer["devices"].get(name, {}), **entry}
+        # In the agent's order, which begins with the server.
+        seen = answer["devices"]
+        answer["devices"] = {
+            name: {**seen.get(name, {}), **entry} for name, entry in (told.get("devices") or {}).items()
+        }
+        answer["devices"] |= {name: entry for name, entry in seen.items() if name not in answer["devices"]}
     elif left:
         answer["state"] = "up, without its agent"
     return bool(left)

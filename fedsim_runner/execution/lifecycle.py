@@ -12,6 +12,7 @@ from ..artifacts import render_summary, write_report
 from ..artifacts.files import read_json
 from ..model import Experiment
 from ..placement import render_plan
+from ..report import try_publish
 from .engine import NoEngineError, lab_engine
 from .exits import Exit, FedsimError, exit_for_stage
 from .folder import give_to_user
@@ -66,6 +67,10 @@ def run_experiment(experiment: Experiment, options: RunOptions, console: Console
         look_at_journal(manifest, prepared.folder)
         look_at_containers(manifest, prepared.folder)
         look_into_images(manifest, prepared.run)
+        # The page tells the manifest, so that comes first.
+        write_manifest(manifest, prepared.folder, ended=now())
+        if problem := try_publish(prepared.folder, report):
+            hand.progress.note(problem, "yellow")
         console.print(render_summary(report, prepared.folder))
         if options.keep and code is Exit.DONE:
             hand.progress.note(f"the testbed is still up (--keep); remove it: fedsim-provision down {prepared.run}")
@@ -127,6 +132,7 @@ def _with_run(
             extra_vars = {
                 "fedsim_keep": options.keep,
                 "fedsim_gather_s": LIVE_NEWS_S,
+                "fedsim_report_page": False,  # drawn once, when the manifest is complete
                 **({"course_wait_s": LIVE_LOOK_S} if console.is_terminal else {}),
                 **({"fedsim_devices": options.devices} if options.devices else {}),
                 **({"fedsim_image_base": options.image_base} if options.image_base else {}),

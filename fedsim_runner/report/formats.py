@@ -16,7 +16,7 @@ def seconds(value: object) -> str:
     """Seconds with what digits matter."""
     if not isinstance(value, int | float):
         return UNKNOWN
-    return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s" if value >= 0.1 or value == 0 else f"{value:.4f} s"
+    return f"{value:.1f} s" if value >= 10 else f"{value:.3f} s"
 
 
 def plain(value: object, digits: int = 4) -> str:
@@ -34,19 +34,27 @@ def rate(value: object) -> str:
     return f"{value:g} bit/s"
 
 
-def milliseconds(value: object) -> str:
-    """Microseconds as milliseconds."""
-    return f"{value / 1000:g} ms" if isinstance(value, int | float) else UNKNOWN
-
-
 def percent(value: object, digits: int = 0) -> str:
     """A share of 1."""
     return f"{value * 100:.{digits}f} %" if isinstance(value, int | float) else UNKNOWN
 
 
-def loss(value: object) -> str:
-    """A probability that is often tiny."""
-    return f"{value * 100:g} %" if isinstance(value, int | float) else UNKNOWN
+def both(up: object, down: object, factor: float, unit: str) -> str:
+    """A value of either direction: once if they are the same."""
+    if not isinstance(up, int | float) or not isinstance(down, int | float):
+        return UNKNOWN
+    first, second = f"{up * factor:g}", f"{down * factor:g}"
+    return f"{first} {unit}" if first == second else f"{first} / {second} {unit}"
+
+
+def milliseconds_both(up: object, down: object) -> str:
+    """Microseconds of either direction as milliseconds."""
+    return both(up, down, 0.001, "ms")
+
+
+def loss_both(up: object, down: object) -> str:
+    """Probabilities of either direction, which are often tiny."""
+    return both(up, down, 100, "%")
 
 
 def amount(value: object) -> str:
@@ -81,9 +89,9 @@ FILTERS: dict[str, Any] = {
     "seconds": seconds,
     "plain": plain,
     "rate": rate,
-    "milliseconds": milliseconds,
     "percent": percent,
-    "loss": loss,
+    "milliseconds_both": milliseconds_both,
+    "loss_both": loss_both,
     "amount": amount,
     "text": text,
 }

@@ -14,7 +14,7 @@ from .. import __version__
 from ..artifacts.files import read_json
 from ..artifacts.words import waiting_share, what_happened
 from .figures import Drawn
-from .figures.learning import ACCURACIES, LOSSES, NAMES, metric_of
+from .metrics import ACCURACIES, LOSSES, NAMES, metric_of
 from .formats import FILTERS, flat, text
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -24,7 +24,10 @@ PROVENANCE = (
     ("Ended", "ended_utc"),
     ("Mode", "mode"),
     ("fedsim-runner", "fedsim_runner"),
+    ("fedsim-runner's revision", "fedsim_runner_source"),
+    ("Repeats run", "repeats"),
     ("Experiment file (SHA-256)", "spec_sha256"),
+    ("Resolved experiment (SHA-256)", "inputs_sha256"),
     ("Seed", "seed"),
     ("CPU factor", "cpu_factor"),
     ("Link back end", "link_backend"),
@@ -36,7 +39,7 @@ PROVENANCE = (
     ("Python", "control_node.python"),
 )
 # Parts of the manifest that are shown as one line each, whatever they hold.
-LISTED = (("Packages", "control_node.packages"), ("FederatedScope", "federatedscope"), ("Images", "images"))
+LISTED = (("Packages", "control_node.packages"), ("FederatedScope", "federatedscope"), ("Policies", "policies"), ("Mends switched off", "mends_off"), ("Images", "images"))
 
 
 def environment() -> jinja2.Environment:
@@ -78,6 +81,7 @@ def render_page(run_dir: Path, report: Mapping[str, Any], figures: Mapping[str, 
         bytes_total=sum(sent) if sent else None,
         waiting=waiting_share(report),
         results=results,
+        names=NAMES,
         split=bool(report.get("device_rounds")),
         provenance=_provenance(manifest),
         manifest_rows=list(flat(manifest)),
@@ -92,14 +96,18 @@ def _score(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _provenance(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rows = [(name, text(value)) for name, path in PROVENANCE if (value := _at(manifest, path)) is not None]
+    rows = [(name, _one_line(value)) for name, path in PROVENANCE if (value := _at(manifest, path)) is not None]
     for name, path in LISTED:
         value = _at(manifest, path)
         if value and name == "Images":
             rows += [(f"Image {image}", _image(facts)) for image, facts in value.items()]
         elif value:
-            rows.append((name, ", ".join(f"{key} {found}" if key else found for key, found in flat(value))))
+            rows.append((name, _one_line(value)))
     return rows
+
+
+def _one_line(value: object) -> str:
+    return ", ".join(f"{key} {found}" if key else found for key, found in flat(value))
 
 
 def _image(facts: object) -> str:

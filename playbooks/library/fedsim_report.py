@@ -11,6 +11,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 try:
     from fedsim_runner.artifacts import write_report
+    from fedsim_runner.artifacts.report import TABLES
+    from fedsim_runner.report import PAGE, try_publish
 
     IMPORT_ERROR = None
 except ImportError:
@@ -20,8 +22,8 @@ DOCUMENTATION = r"""
 module: fedsim_report
 short_description: Write the report of a run
 description:
-  - Runs on the control node with the Python that runs Ansible. Makes C(report.json), C(rounds.csv) and C(devices.csv)
-    from what was collected into the run folder, also of a course that failed.
+  - Runs on the control node with the Python that runs Ansible. Makes C(report.json), its tables and
+    C(report.html) from what was collected into the run folder, also of a course that failed.
 author: fedsim-runner (@fedsim-runner)
 requirements: ["fedsim-runner"]
 attributes:
@@ -45,6 +47,10 @@ options:
         journal counts.
     type: dict
     default: {}
+  page:
+    description: Draw C(report.html). The run does not fail where that cannot be done.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -56,22 +62,27 @@ EXAMPLES = r"""
 
 RETURN = r"""
 report:
-  description: Content of C(report.json).
+  description: Content of C(report.json), without its largest part, the rounds of each device.
   returned: success
   type: dict
   sample: {"status": "finished", "final": {"test_acc": 0.91}}
+problem:
+  description: Why there is no C(report.html); null where there is one.
+  returned: success
+  type: str
 """
 
 ARGUMENTS: dict[str, Any] = {
     "run_dir": {"type": "path", "required": True},
     "inventory_dir": {"type": "path"},
     "outcome": {"type": "dict", "default": {}},
+    "page": {"type": "bool", "default": True},
 }
-FILES = ("report.json", "rounds.csv", "devices.csv")
 
 
 def contents(run_dir: Path) -> dict[str, bytes | None]:
-    return {name: (run_dir / name).read_bytes() if (run_dir / name).exists() else None for name in FILES}
+    names = ("report.json", *TABLES, PAGE)
+    return {name: (run_dir / name).read_bytes() if (run_dir / name).exists() else None for name in names}
 
 
 def main() -> None:
@@ -82,7 +93,7 @@ def main() -> None:
             exception=IMPORT_ERROR,
         )
     if module.check_mode:
-        module.exit_json(changed=False, report={})
+        module.exit_json(changed=False, report={}, problem=None)
     run_dir = Path(module.params["run_dir"])
     inventory_dir = module.params["inventory_dir"]
     before = contents(run_dir)
@@ -96,7 +107,11 @@ def main() -> None:
         )
     except (OSError, ValueError, KeyError) as error:
         module.fail_json(msg=f"no report of {run_dir}: {type(error).__name__}: {error}")
-    module.exit_json(changed=contents(run_dir) != before, report=report)
+    problem = try_publish(run_dir, report) if module.params["page"] else None
+    if problem:
+        module.warn(problem)
+    told = {key: value for key, value in report.items() if key != "device_rounds"}
+    module.exit_json(changed=contents(run_dir) != before, report=told, problem=problem)
 
 
 if __name__ == "__main__":

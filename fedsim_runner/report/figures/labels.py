@@ -48,15 +48,13 @@ def draw_labels(report: Mapping[str, Any]) -> Drawn | None:
                     fontsize=6.5,
                     color="black" if value > middle else "white",
                 )
-    caption = "Training samples of each label that each device holds."
+    how = f", dealt out by {labels['split']}" if labels.get("split") else ""
+    how += f" with alpha {labels['alpha']:g}" if labels.get("split") == "dirichlet" and labels.get("alpha") else ""
+    caption = f"Training samples of each label that each device holds{how}."
     return Drawn("labels", "How the labels were dealt out", caption, figure)
 
 
 def training_counts(labels: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Samples by device and label of the split that devices train on, or of the only one that is known."""
-    found = {}
-    for device, splits in (labels.get("devices") or {}).items():
-        counts = splits.get("train") or (next(iter(splits.values())) if len(splits) == 1 else None)
-        if counts:
-            found[device] = counts
-    return found
+    """Samples by device and label of what the devices train on."""
+    devices = labels.get("devices") or {}
+    return {device: splits["train"] for device, splits in devices.items() if splits.get("train")}

@@ -72,7 +72,7 @@ def draw_breakdown(report: Mapping[str, Any]) -> Drawn | None:
     for index, name in enumerate(names):
         share = devices[name].get("straggler_share")
         if share:
-            text = f" last in {share:.0%} of rounds"
+            text = f" last in {share * 100:.0f} % of rounds"
             axes.text(left[index], index, text, va="center", fontsize=7 if len(names) <= 20 else 5.5)
     device_axis(axes, names)
     axes.set_xlim(0, max(left) * 1.28)
@@ -100,8 +100,7 @@ def _draw(report: Mapping[str, Any], chosen: Sequence[int] | None) -> Any:
     server = [name for name, entry in devices.items() if entry.get("role") == "server"][:1]
     names = [*server, *(name for name in devices if name in present)]
     places = {name: index for index, name in enumerate(names)}
-    ends = {entry["round"]: entry.get("ended_at") for entry in rounds}
-    spans = _spans(rows, ends, places)
+    spans = _spans(rows, rounds, places)
     if server:
         spans.update(_evaluation(rounds))
     figure, axes = new_figure(device_height(len(names)))
@@ -134,18 +133,23 @@ def _draw(report: Mapping[str, Any], chosen: Sequence[int] | None) -> Any:
     return figure
 
 
-def _spans(rows: Iterable[Mapping[str, Any]], ends: Mapping[int, float | None], places: Mapping[str, int]) -> Spans:
+def _spans(
+    rows: Iterable[Mapping[str, Any]], rounds: Iterable[Mapping[str, Any]], places: Mapping[str, int]
+) -> Spans:
     spans: Spans = defaultdict(list)
+    by_number = {entry["round"]: entry for entry in rounds}
     for row in rows:
         place = places[row["device"]]
         moments = {name: row[f"{name}_at"] for name in ("sent", "arrived", "train", "trained", "answered", "delivered")}
+        entry = by_number[row["round"]]
         for part, begin, end in (
+            ("waiting", entry["began_at"], moments["sent"]),
             ("download", moments["sent"], moments["arrived"]),
             ("handling", moments["arrived"], moments["train"]),
             ("compute", moments["train"], moments["trained"]),
             ("handling", moments["trained"], moments["answered"]),
             ("upload", moments["answered"], moments["delivered"]),
-            ("waiting", moments["delivered"], ends.get(row["round"])),
+            ("waiting", moments["delivered"], entry.get("ended_at")),
         ):
             if begin is not None and end is not None and end > begin:
                 spans[place, part].append((begin, end - begin))

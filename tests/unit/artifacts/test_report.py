@@ -115,7 +115,7 @@ def test_what_the_engine_knows_of_an_end(tmp_path: Path) -> None:
 def test_an_empty_folder(tmp_path: Path) -> None:
     report = write_report(tmp_path)
     assert (report["status"], report["devices"], report["rounds"]) == ("failed", {}, [])
-    assert (tmp_path / "rounds.csv").read_text(encoding="utf-8") .startswith("round,seconds,elapsed_seconds,test_acc,")
+    assert (tmp_path / "rounds.csv").read_text(encoding="utf-8").startswith("round,seconds,elapsed_seconds,test_acc,")
 
 
 @pytest.mark.parametrize(

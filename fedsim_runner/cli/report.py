@@ -1,0 +1,115 @@
+"""The verb report: the page of one run, or a comparison of several."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..artifacts import render_summary
+from ..execution.exits import Exit, FedsimError
+from ..execution.folder import give_to_user
+from ..execution.known import find_run
+from ..report import publish
+from ..report.runs import is_run_folder, refresh_report
+from .app import JsonOption, app, out, print_json
+
+
+@app.command()
+def report(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders or names of runs.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder to write to. One run: its run folder if left out. Several: ./comparison-<utc>.",
+        ),
+    ] = None,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Also write every figure as SVG and PDF into figures/.")
+    ] = False,
+    target: Annotated[
+        float | None,
+        typer.Option(
+            "--target",
+            min=0.0,
+            max=1.0,
+            metavar="ACCURACY",
+            help="Comparison: tell the time to this accuracy; the highest that every run reached if left out.",
+        ),
+    ] = None,
+    group: Annotated[
+        str,
+        typer.Option(
+            "--group",
+            metavar="spec|name|run",
+            help="Comparison: what counts as repeats of one experiment. spec: equal experiments, whatever their seed; "
+            "name: the same name; run: each run stands alone.",
+        ),
+    ] = "spec",
+    as_json: JsonOption = False,
+) -> int:
+    """Write report.html and the tables of a run again; of several runs, compare them."""
+    folders = [_folder(name) for name in dict.fromkeys(runs)]
+    folders = list(dict.fromkeys(folders))
+    try:
+        if len(folders) == 1:
+            return _one(folders[0], output, figures, as_json)
+        return _several(folders, output, figures, target, group, as_json)
+    except OSError as error:
+        where = error.filename or output or folders[0]
+        raise FedsimError(f"{where}: {error.strerror or error} (another folder: --output DIR)", Exit.SPEC) from error
+
+
+def _one(folder: Path, output: Path | None, figures: bool, as_json: bool) -> int:
+    made = refresh_report(folder, output)
+    page = publish(folder, made, output=output, figures=figures)
+    if output is None:
+        give_to_user(folder)
+    if as_json:
+        print_json(made)
+        return Exit.DONE
+    console = out()
+    console.print(render_summary(made, page.parent))
+    if figures:
+        console.print(f"figures: {page.parent / 'figures'}", markup=False, highlight=False)
+    return Exit.DONE
+
+
+def _several(
+    folders: list[Path], output: Path | None, figures: bool, target: float | None, group: str, as_json: bool
+) -> int:
+    from ..report.compare import GROUPINGS, compare_runs
+    from ..report.comparison import publish_comparison, render_comparison
+
+    if group not in GROUPINGS:
+        raise FedsimError(f"--group {group}: unknown, choose one of {', '.join(GROUPINGS)}", Exit.SPEC)
+    where = output or Path(f"comparison-{time.strftime('%Y%m%dt%H%M%Sz', time.gmtime())}")
+    compared = compare_runs(folders, target=target, grouping=group)
+    page = publish_comparison(compared, where, figures=figures)
+    if as_json:
+        print_json(compared)
+    else:
+        out().print(render_comparison(compared, page))
+    return Exit.DONE
+
+
+def _folder(name: str) -> Path:
+    path = Path(name)
+    if path.is_dir():
+        if not is_run_folder(path):
+            raise FedsimError(f"{name}: no run folder: it has neither a journal nor a plan nor a report", Exit.SPEC)
+        return path.resolve()
+    if "/" in name or path.exists():
+        raise FedsimError(f"{name}: there is no such run folder", Exit.SPEC)
+    folder = find_run(name).folder
+    if folder is None or not is_run_folder(folder):
+        raise FedsimError(
+            f"{name}: no run of this name is known here; name its run folder (fedsim-provision status lists runs)",
+            Exit.SPEC,
+        )
+    return folder.resolve()

@@ -1,0 +1,249 @@
+"""Several runs side by side: what each reached and when, repeats of one experiment taken together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..artifacts.files import read_json, whole
+from ..artifacts.words import waiting_share
+from .metrics import ACCURACIES, metric_of
+from .formats import flat
+from .runs import refresh_report
+
+COMPARISON_VERSION = 1
+GROUPINGS = ("spec", "name", "run")
+PARTS = ("download", "handling", "compute", "upload", "waiting")
+# Columns of comparison.csv and keys of a run in comparison.json. Those in NUMBERS also have a mean and a standard
+# deviation in comparison-groups.csv.
+NUMBERS = (
+    "final_accuracy",
+    "best_accuracy",
+    "rounds",
+    "duration_s",
+    "seconds_to_target",
+    "rounds_to_target",
+    "mean_round_seconds",
+    *(f"mean_{part}_seconds" for part in PARTS),
+    "waiting_share",
+    "bytes_sent",
+    "late_updates",
+    "lost_clients",
+)
+FIELDS = (
+    "run",
+    "group",
+    "folder",
+    "experiment",
+    "seed",
+    "mode",
+    "cpu_factor",
+    "status",
+    *NUMBERS,
+    "straggler",
+    "straggler_share",
+)
+GROUP_FIELDS = ("group", "runs", *(f"{key}_{what}" for key in NUMBERS for what in ("mean", "std")))
+
+
+def compare_runs(
+    folders: Sequence[Path], *, target: float | None = None, grouping: str = "spec"
+) -> dict[str, Any]:
+    """What comparison.json holds. Nothing is written into the run folders.
+
+    Args:
+        folders: run folders.
+        target: accuracy to tell the time to; if left out the highest that every run with an accuracy reached.
+        grouping: one of :data:`GROUPINGS`.
+    """
+    reports = [refresh_report(folder, writing=False) for folder in folders]
+    specs = [_spec(folder) for folder in folders]
+    manifests = [read_json(folder / "manifest.json") for folder in folders]
+    metric = next((key for one in reports if (key := metric_of(one["rounds"], ACCURACIES))), ACCURACIES[0])
+    wanted = _common_target(reports, metric) if target is None else target
+    names = _group_names(folders, reports, specs, manifests, grouping)
+    runs = [
+        _run(folder, report, manifest, name, metric, wanted)
+        for folder, report, manifest, name in zip(folders, reports, manifests, names, strict=True)
+    ]
+    return {
+        "version": COMPARISON_VERSION,
+        "metric": metric,
+        "target_accuracy": wanted,
+        "target_given": target is not None,
+        "grouping": grouping,
+        "runs": runs,
+        "groups": _groups(runs),
+        "differences": _differences(specs, names),
+        "notes": _notes(runs),
+    }
+
+
+def _run(
+    folder: Path, report: Mapping[str, Any], manifest: Mapping[str, Any], group: str, metric: str, target: float | None
+) -> dict[str, Any]:
+    rounds, devices = report["rounds"], report["devices"]
+    accuracies = [entry[metric] for entry in rounds if entry.get(metric) is not None]
+    final = (report.get("final") or {}).get(metric)
+    reached = next(
+        (entry for entry in rounds if target is not None and (entry.get(metric) or -math.inf) >= target), None
+    )
+    rows = report["device_rounds"]
+    straggler = max(devices, key=lambda name: devices[name].get("straggler_rounds") or 0, default=None)
+    share = devices[straggler].get("straggler_share") if straggler is not None else None
+    return {
+        "run": report["run"],
+        "group": group,
+        "folder": str(folder),
+        "experiment": report.get("experiment"),
+        "seed": whole(manifest.get("seed")),
+        "mode": manifest.get("mode"),
+        "cpu_factor": report.get("cpu_factor"),
+        "status": report["status"],
+        "final_accuracy": final if final is not None else (accuracies[-1] if accuracies else None),
+        "best_accuracy": max(accuracies, default=None),
+        "rounds": len(rounds),
+        "duration_s": report.get("duration_s"),
+        "seconds_to_target": None if reached is None else reached.get("elapsed_seconds"),
+        "rounds_to_target": None if reached is None else reached["round"],
+        "mean_round_seconds": _mean(entry.get("seconds") for entry in rounds),
+        **{f"mean_{part}_seconds": _mean(row.get(f"{part}_seconds") for row in rows) for part in PARTS},
+        "waiting_share": _rounded(waiting_share(report)),
+        "bytes_sent": _sum(entry.get("bytes_up") for entry in devices.values()),
+        "late_updates": _sum(entry.get("late_updates") for entry in devices.values()),
+        "lost_clients": len(report["lost_clients"]),
+        "straggler": straggler if share else None,
+        "straggler_share": share or None,
+        "curve": [
+            {"round": entry["round"], "elapsed_seconds": entry.get("elapsed_seconds"), "accuracy": entry[metric]}
+            for entry in rounds
+            if entry.get(metric) is not None
+        ],
+    }
+
+
+def _common_target(reports: Iterable[Mapping[str, Any]], metric: str) -> float | None:
+    """The highest accuracy, in whole percent, that every run which has one reached."""
+    best = [
+        max(known)
+        for report in reports
+        if (known := [entry[metric] for entry in report["rounds"] if entry.get(metric) is not None])
+    ]
+    return math.floor(min(best) * 100 + 1e-9) / 100 if best else None
+
+
+def _group_names(
+    folders: Sequence[Path],
+    reports: Sequence[Mapping[str, Any]],
+    specs: Sequence[Mapping[str, Any] | None],
+    manifests: Sequence[Mapping[str, Any]],
+    grouping: str,
+) -> list[str]:
+    """A name for each run's group; groups that would share a name are numbered."""
+    keys: list[tuple[str, ...]] = []
+    titles = []
+    for folder, report, spec, manifest in zip(folders, reports, specs, manifests, strict=True):
+        experiment = str(report.get("experiment") or manifest.get("experiment") or report["run"])
+        processes = manifest.get("mode") == "processes"
+        title = f"{experiment} (without Docker)" if processes else experiment
+        if grouping == "run":
+            keys.append((str(folder),))
+            title = str(report["run"])
+        elif grouping == "name":
+            keys.append((title,))
+        else:
+            # Without the experiment itself its file's digest stands for it, and without that its name.
+            digest = _digest(spec) if spec else str(manifest.get("spec_sha256") or experiment)
+            keys.append((digest, str(processes)))
+        titles.append(title)
+    numbers: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    names = []
+    for key, title in zip(keys, titles, strict=True):
+        same = numbers[title]
+        if key not in same:
+            same.append(key)
+        names.append(title if same.index(key) == 0 else f"{title} #{same.index(key) + 1}")
+    return names
+
+
+def _groups(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    members: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for run in runs:
+        members[run["group"]].append(run)
+    groups = []
+    for name, found in members.items():
+        entry: dict[str, Any] = {"group": name, "runs": len(found)}
+        for key in NUMBERS:
+            known = [run[key] for run in found if run[key] is not None]
+            # A target that some repeats missed has no mean time: it would be that of the lucky ones.
+            enough = len(known) == len(found) or not key.endswith("_to_target")
+            entry[f"{key}_mean"] = _rounded(statistics.fmean(known)) if known and enough else None
+            entry[f"{key}_std"] = _rounded(statistics.stdev(known)) if len(known) > 1 and enough else None
+        groups.append(entry)
+    return groups
+
+
+def _differences(specs: Sequence[Mapping[str, Any] | None], names: Sequence[str]) -> list[dict[str, Any]]:
+    """What the experiments of the groups differ in: ``setting`` and its value by group."""
+    first: dict[str, dict[str, str]] = {}
+    for spec, name in zip(specs, names, strict=True):
+        if spec is not None:
+            first.setdefault(name, dict(flat(_without_seed(spec))))
+    if len(first) < 2:
+        return []
+    settings = list(dict.fromkeys(key for values in first.values() for key in values))
+    found = []
+    for setting in settings:
+        values = {name: known.get(setting) for name, known in first.items()}
+        if len(set(values.values())) > 1:
+            found.append({"setting": setting, "values": values})
+    return found
+
+
+def _notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    notes = []
+    unfinished = [run["run"] for run in runs if run["status"] != "finished"]
+    if unfinished:
+        notes.append(f"not finished: {', '.join(unfinished)}; what they have counts")
+    factors = {run["cpu_factor"] for run in runs if run["cpu_factor"] is not None}
+    if len(factors) > 1:
+        listed = ", ".join(f"{factor:g}" for factor in sorted(factors))
+        notes.append(f"the runs have different cpu factors ({listed}): their times cannot be compared")
+    if len({run["mode"] for run in runs if run["mode"]}) > 1:
+        notes.append("some runs were without Docker, without limits and links: their times cannot be compared")
+    return notes
+
+
+def _spec(folder: Path) -> dict[str, Any] | None:
+    """The experiment with all defaults as the run folder keeps it."""
+    found = read_json(folder / "inputs" / "experiment.json").get("experiment")
+    return found if isinstance(found, dict) else None
+
+
+def _without_seed(spec: Mapping[str, Any]) -> dict[str, Any]:
+    # The file's own text holds the seed and all comments once more.
+    return {key: value for key, value in spec.items() if key not in ("seed", "source")}
+
+
+def _digest(spec: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(_without_seed(spec), sort_keys=True).encode()).hexdigest()
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _rounded(statistics.fmean(known)) if known else None
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
