@@ -84,6 +84,7 @@ class DataSource:
     ``path`` is absolute, a folder for ``split: files``; ``label`` is the label's column (None: the last); ``header``
     whether the first line has names (None: it must be clear); ``sha256`` is over all files. ``rendered``: the
     ``participants`` folder of an earlier run of the same experiment, whose shards are used instead of the data.
+    ``tree``: for data set ``federatedscope`` its own ``data`` configuration, ``root`` absolute; it then splits, too.
     """
 
     dataset: str
@@ -96,6 +97,7 @@ class DataSource:
     header: bool | None = None
     sha256: str | None = None
     rendered: str | None = None
+    tree: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 # Data sets that are the user's own files.
 OWN_FILES = ("csv", "npz")
+# FederatedScope's own, loaded and split by FederatedScope itself.
+FEDERATEDSCOPE = "federatedscope"
 # Below this a client has nothing to learn from and nothing to be tested on.
 MIN_SAMPLES = 10
 # Of a client's samples: the rest is for training.

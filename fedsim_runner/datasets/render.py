@@ -100,7 +100,8 @@ def launcher_settings(device_file: Mapping[str, Any], device: Mapping[str, Any])
 
 def shard_sizes(device_file: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Samples by device and split, of the whole run: ``{client: {"train": n, "val": n, "test": n}}``, and the
-    server's ``{"test": n}``. Nothing is written, and the data are only read where the split depends on them.
+    server's ``{"test": n}``. Nothing is written, and the data are only read where the split depends on them. Those of
+    FederatedScope's own data sets are not known before they are rendered: a ValueError.
 
     Raises:
         ValueError: as :func:`render_participants`.
@@ -154,7 +155,7 @@ def _provide_shards(
     # Only here: numpy takes longer to import than everything else takes that an unchanged call does.
     from .shards import as_npz, count_labels, make_shards
 
-    dealt = make_shards(device_file)
+    dealt = make_shards(device_file, load=True)
     for name in names:
         (target / name / SHARD).write_bytes(as_npz(dealt.shards[name]))
     data, server = device_file["data"], device_file["course"]["server"]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..model import DataSource
 from .bundled import load_bundled
-from .facts import OWN_FILES, client_sizes, held_out
+from .facts import FEDERATEDSCOPE, OWN_FILES, client_sizes, held_out
 from .own import OwnFiles, digest, load_own
 from .problems import DataError, DataProblem
 from .samples import DataSet, Part, Samples
@@ -44,13 +44,25 @@ def load_data(device_file: Mapping[str, Any]) -> DataSet:
     return load_own(files, data["sha256"] or digest(files))
 
 
-def make_shards(device_file: Mapping[str, Any]) -> Dealt:
+def make_shards(device_file: Mapping[str, Any], load: bool = False) -> Dealt:
     """Every participant's splits, in the wanted layout.
 
+    Args:
+        device_file: as written by :mod:`fedsim_runner.inventory`.
+        load: whether to call FederatedScope for one of its own data sets, which may download it.
+
     Raises:
-        ValueError: the data set is not known, cannot be read or is too small for the clients.
+        ValueError: the data set is not known, cannot be read or is too small for the clients, or it is
+            FederatedScope's and ``load`` is not wanted.
     """
     data, server = device_file["data"], device_file["course"]["server"]
+    if data["dataset"] == FEDERATEDSCOPE:
+        if not load:
+            raise ValueError(f"data set {data['tree']['type']} is not known before FederatedScope has loaded it")
+        from .federatedscope_sets import export_shards
+
+        shards, classes = export_shards(device_file)
+        return Dealt(_in_layout(shards, data["layout"]), classes, True)
     fields = {name: data[name] for name in ("dataset", "split", "alpha", "test_fraction", "layout", "path")}
     return split_data(load_data(device_file), DataSource(**fields), data["seed"], server, device_file["clients"])
 
@@ -64,12 +76,15 @@ def split_data(loaded: DataSet, source: DataSource, seed: int, server: str, clie
     if not 0 < source.test_fraction < 1:
         raise ValueError(f"test_fraction must be between 0 and 1, not {source.test_fraction}")
     dealing = _own_files if source.split == "files" else _dealt
-    shaped = {
-        device: {name: samples.shaped(source.layout) for name, samples in splits.items()}
-        for device, splits in dealing(loaded, source, seed, server, clients).items()
-    }
+    shaped = _in_layout(dealing(loaded, source, seed, server, clients), source.layout)
     central = loaded.by_device.get(server) if loaded.whole is None else loaded.whole.test
     return Dealt(shaped, loaded.classes, central is not None)
+
+
+def _in_layout(shards: Shards, layout: str) -> Shards:
+    return {
+        device: {name: samples.shaped(layout) for name, samples in splits.items()} for device, splits in shards.items()
+    }
 
 
 def count_labels(splits: Mapping[str, Samples], classes: Sequence[str]) -> dict[str, dict[str, int]]:

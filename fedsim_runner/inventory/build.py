@@ -111,6 +111,7 @@ def _device_file(plan: Plan, host: LabHost) -> dict[str, Any]:
             "header": experiment.data.header,
             "sha256": experiment.data.sha256,
             "rendered": experiment.data.rendered,
+            "tree": None if experiment.data.tree is None else dict(experiment.data.tree),
         },
         "federatedscope": {
             "source": experiment.federatedscope_source,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..datasets.facts import BUNDLED, OWN_FILES, held_out, too_few
+from ..datasets.facts import BUNDLED, FEDERATEDSCOPE, OWN_FILES, held_out, too_few
 from ..model import DataSource
 from .document import Document
 from .errors import SpecError
@@ -17,6 +17,28 @@ DEFAULT_ALPHA = 0.5
 # FederatedScope's models that take rows, and those that take images of (channels, height, width).
 FLAT_MODELS = ("lr", "mlp")
 IMAGE_MODELS = ("convnet2", "convnet5", "vgg11")
+
+
+def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document, folder: Path) -> dict[str, Any] | None:
+    """For data set `federatedscope`, take FederatedScope's own `data` out of its configuration.
+
+    It is for its loader alone: participants get their share from a file. ``root`` becomes an absolute path.
+    """
+    given = values.get("data")
+    if section.dataset != FEDERATEDSCOPE or not isinstance(given, dict | None):
+        return None
+    given = dict(given or {})
+    values.pop("data", None)
+    kind = given.get("type")
+    if not isinstance(kind, str) or not kind.strip() or kind == "file":
+        said = "missing key" if kind is None else "names no data set of FederatedScope's"
+        tree.report(("data", "type"), said, "one of FederatedScope's, femnist or MNIST@torchvision for instance")
+        return None
+    for key in ("file_path", "root"):
+        if key in given and (key == "file_path" or not isinstance(given[key], str)):
+            tree.report(("data", key), "means nothing here" if key == "file_path" else "must be text")
+            return None
+    return {**given, "root": str((folder / Path(given.get("root", "data")).expanduser()).resolve())}
 
 
 class DataCheck:
@@ -58,6 +80,8 @@ class DataCheck:
             return source
         if section.dataset in BUNDLED:
             self._check_bundled(len(clients) if clients is not None else None)
+        elif section.dataset == FEDERATEDSCOPE:
+            self._check_interpreter()
         elif server is not None and clients is not None:
             source = self._with_own_files(source, seed, server, clients)
         return source
@@ -74,7 +98,12 @@ class DataCheck:
         for key, kinds in (("path", OWN_FILES), ("label", ("csv",)), ("header", ("csv",))):
             if key in given and section.dataset not in kinds:
                 self._report(key, f"means nothing with dataset: {section.dataset}", "remove it")
-        if section.split == "files" and not own:
+        if section.dataset == FEDERATEDSCOPE:
+            for key in ("split", "alpha", "test_fraction"):
+                if key in given:
+                    mend = "see splitter, splitter_args and splits in federatedscope.config.data"
+                    self._report(key, "means nothing with dataset: federatedscope, which splits its own", mend)
+        elif section.split == "files" and not own:
             mend = "write dataset: csv or npz"
             self._report("split", f"files needs files of yours, and dataset is {section.dataset}", mend)
         if section.header is False and isinstance(section.label, str):
@@ -113,6 +142,17 @@ class DataCheck:
             said = f"{section.dataset} has {facts.samples} samples, without the server's test set {wrong}"
             self._report(key, said)
         self._check_classes(len(facts.classes))
+
+    def _check_interpreter(self) -> None:
+        from ..datasets.federatedscope_sets import missing_interpreter
+
+        wrong = missing_interpreter()
+        if wrong:
+            self._report(
+                "dataset",
+                f"FederatedScope loads it, and {wrong}",
+                "see federatedscope.python of the user configuration",
+            )
 
     def _with_own_files(self, source: DataSource, seed: int, server: str, clients: Sequence[str]) -> DataSource:
         # Here and not above: numpy is only needed for the user's files.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from ..catalog.names import wrong_name
 from ..federatedscope.source import FROM_SPEC, SOURCE_FORMS, SettingsError, parse_source
 from ..model import CourseLimits, Experiment
 from .course_config import check_config
-from .data import DataCheck
+from .data import DataCheck, take_data_tree
 from .devices import Definitions, build_devices, check_roles, stock
 from .document import Document, parse, read_text
 from .errors import PathPart, SpecErrors
@@ -107,11 +107,13 @@ def _build(checked: Checked, document: Document, text: str, path: Path) -> Exper
         check_roles(entries, document)
         clients = sum(entry.count for entry in entries if entry.role == "client")
     config: dict[str, Any] = {}
+    data_tree: dict[str, Any] | None = None
     tree = _config_tree(file.federatedscope, checked, document, path.parent)
     if tree is not None:
         values = tree.value()
         # The seed that is not known contradicts no other.
         seed = file.seed if ("seed",) not in checked.lost else values.get("seed", 0)
+        data_tree = take_data_tree(file.data, values, tree, path.parent)
         config = check_config(values, tree, seed, clients)
     source = _source(file.federatedscope.source, document, path.parent)
     known = not checked.has_lost("role", "count", "name", "type") and clients is not None
@@ -121,6 +123,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path) -> Exper
         [device.name for device in devices if device.role == "client"] if known else None,
         any(device.engine == "federatedscope" for device in devices),
     )
+    data = replace(data, tree=data_tree)
     return Experiment(
         name=str(file.name),
         seed=file.seed,

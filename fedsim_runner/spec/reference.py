@@ -71,6 +71,13 @@ Files of the user:
   client's file gives `test_fraction` of its samples to the server's test set.
 - The content is fixed when the run is planned, and the run folder keeps every participant's share.
 
+Data set `federatedscope`: `federatedscope.config.data` is what it was in standalone mode (`type`, `root`, `args`,
+`transform`, `splitter`, `splitter_args`, `splits`, ...; `root` starts at the experiment file's folder). FederatedScope
+loads and splits it on the control node, when the participants' inputs are made, in the interpreter that
+`federatedscope.python` of the user configuration names; that one needs what the data set needs, and the internet if
+it is to be downloaded. Classification only: samples are arrays with one label. The server's test set is
+FederatedScope's own, or all clients' together. FederatedScope draws its splits from a seed of its own.
+
 <a id="data-sets"></a>
 
 Data sets that packages bundle; nothing is downloaded at run time. Standardised: each feature has mean 0 and variance

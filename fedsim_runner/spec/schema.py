@@ -15,7 +15,8 @@ DEVICES_MAX = 10_000
 SECONDS_MAX = 7 * 24 * 3600
 # What the participants' data sets can be; fedsim_runner.datasets has the loaders, a test holds the two equal.
 Dataset = Literal[
-    "digits", "iris", "wine", "breast_cancer", "mnist_5k", "image_segments", "phishing", "csv", "npz"
+    "digits", "iris", "wine", "breast_cancer", "mnist_5k", "image_segments", "phishing", "csv", "npz",
+    "federatedscope",
 ]  # fmt: skip
 DATASETS: tuple[str, ...] = get_args(Dataset)
 
@@ -120,8 +121,8 @@ class DataSection(Entry):
 
     dataset: Dataset = Field(
         default="digits",
-        description="Data set: one that a package bundles (see [data sets](#data-sets)), or the user's own `csv` or "
-        "`npz` files.",
+        description="Data set: one that a package bundles (see [data sets](#data-sets)), the user's own `csv` or "
+        "`npz` files, or `federatedscope`: the one that `federatedscope.config.data` names.",
     )
     split: Literal["iid", "dirichlet", "quantity", "files"] = Field(
         default="iid",

@@ -257,6 +257,7 @@ def device_file_content(run: str, subnet: str, devices: list[dict[str, Any]]) ->
             "header": None,
             "sha256": None,
             "rendered": None,
+            "tree": None,
         },
         "clients": [entry["name"] for entry in devices if entry["role"] == "client"],
         "devices": devices,

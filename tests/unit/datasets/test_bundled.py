@@ -10,7 +10,7 @@ from sklearn import datasets as theirs
 
 from fedsim_runner.datasets import bundled
 from fedsim_runner.datasets.bundled import load_bundled
-from fedsim_runner.datasets.facts import BUNDLED, OWN_FILES
+from fedsim_runner.datasets.facts import BUNDLED, FEDERATEDSCOPE, OWN_FILES
 from fedsim_runner.datasets.packages import missing_package
 from fedsim_runner.spec.schema import Dataset
 
@@ -23,7 +23,7 @@ LOADERS = {
 
 
 def test_the_spec_knows_the_same_data_sets() -> None:
-    assert set(get_args(Dataset)) == {*BUNDLED, *OWN_FILES}
+    assert set(get_args(Dataset)) == {*BUNDLED, *OWN_FILES, FEDERATEDSCOPE}
 
 
 @pytest.mark.parametrize("name", BUNDLED)

@@ -1,0 +1,121 @@
+"""FederatedScope's own data sets, loaded and split by FederatedScope itself.
+
+It is run in the interpreter that the user's configuration names (``federatedscope.python``; the one that has torch and
+whatever the data set needs, torchvision for instance), on the control node, which may be on the internet as no device
+is. What is downloaded stays in ``data.root``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .samples import Samples
+
+PROGRAM = Path(__file__).with_name("export_program.py")
+# A download over a slow line has its time.
+TIMEOUT_S = 4 * 3600
+
+
+def export_shards(
+    device_file: Mapping[str, Any], python: str | None = None, source: Path | None = None
+) -> tuple[dict[str, dict[str, Samples]], tuple[str, ...]]:
+    """Every participant's splits, the server's first, and the names of the classes.
+
+    Args:
+        device_file: its ``data.tree`` is FederatedScope's ``data``.
+        python: the interpreter; None: as configured, else this one.
+        source: FederatedScope's checkout or wheel; None: the source in use.
+
+    Raises:
+        ValueError: FederatedScope cannot be had or run, or refuses; the text has its last words.
+    """
+    data, server, clients = device_file["data"], device_file["course"]["server"], device_file["clients"]
+    if python is None:
+        python = interpreter()
+    if source is None:
+        source = _source(device_file["federatedscope"]["source"])
+    tree = {
+        "federate": {"mode": "standalone", "client_num": len(clients)},
+        "data": data["tree"],
+        "use_gpu": False,
+        "seed": data["seed"],
+    }
+    with tempfile.TemporaryDirectory(prefix="fedsim-data-") as name:
+        folder = Path(name)
+        (folder / "request.json").write_text(json.dumps(tree), encoding="utf-8")
+        _call([python, str(PROGRAM), str(folder / "request.json"), name], source, data["tree"]["type"], folder)
+        shards = {device: _read(folder / f"{index}.npz") for index, device in enumerate((server, *clients))}
+    labels = max(int(samples.y.max()) for splits in shards.values() for samples in splits.values())
+    return shards, tuple(map(str, range(labels + 1)))
+
+
+def interpreter() -> str:
+    """The interpreter that has FederatedScope's packages.
+
+    Raises:
+        ValueError: the user's configuration is wrong.
+    """
+    # Not above: they are heavy, and nothing else here needs them.
+    from ..federatedscope import SettingsError
+    from ..federatedscope.settings import user_settings
+
+    try:
+        return user_settings().python or sys.executable
+    except SettingsError as error:
+        raise ValueError(str(error)) from error
+
+
+def missing_interpreter() -> str | None:
+    """What is wrong with the interpreter as far as can be told without running it; None: nothing."""
+    try:
+        python = interpreter()
+    except ValueError as error:
+        return str(error)
+    return None if shutil.which(python) else f"there is no interpreter {python}"
+
+
+def _source(named: str | None) -> Path:
+    from ..federatedscope import CachedSource, SettingsError, SourceError, resolve_source
+
+    try:
+        found = resolve_source(named)
+        return found.path if found.kind == "checkout" else CachedSource(found).wheel()
+    except (SettingsError, SourceError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _call(command: Sequence[str], source: Path, kind: str, folder: Path) -> None:
+    paths = [str(source), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    what = f"data set {kind}: FederatedScope in {command[0]}"
+    try:
+        # In a folder of its own: some loaders write where they are.
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S,
+            env=environment, cwd=folder,
+        )  # fmt: skip
+    except OSError as error:
+        raise ValueError(f"{what} cannot be run: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(f"{what} was not done in {TIMEOUT_S // 3600} hours") from error
+    if done.returncode != 0:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        said = lines[-1] if lines else f"exit code {done.returncode}"
+        mend = " (federatedscope.python of the user configuration names an interpreter that has what is needed)"
+        raise ValueError(f"{what}: {said}{mend if 'ModuleNotFoundError' in said else ''}")
+
+
+def _read(path: Path) -> dict[str, Samples]:
+    with np.load(path, allow_pickle=False) as archive:
+        names = [name.removesuffix("_x") for name in archive.files if name.endswith("_x")]
+        return {name: Samples(archive[f"{name}_x"], archive[f"{name}_y"]) for name in names}

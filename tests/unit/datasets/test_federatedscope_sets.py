@@ -1,0 +1,151 @@
+"""FederatedScope's own data sets: loaded and split by FederatedScope, from what needs no download."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fedsim_runner.datasets import federatedscope_sets, render_participants, shard_sizes
+from fedsim_runner.spec import SpecErrors, parse_experiment
+from tests.federatedscope import PYTHON, SOURCE, WAYS
+
+# Stands in for torchvision and its downloads; FederatedScope's loader for `NAME@torchvision` and its splitter are real.
+TORCHVISION = """
+import torch
+
+class Blobs:
+    def __init__(self, root, train=True, transform=None, target_transform=None, download=False):
+        count = 90 if train else 30
+        self.targets = [number % 3 for number in range(count)]
+        self.x = [torch.full((1, 4, 4), float(label + 10 * (not train))) for label in self.targets]
+    def __len__(self):
+        return len(self.targets)
+    def __getitem__(self, index):
+        return self.x[index], self.targets[index]
+"""
+SPEC = """\
+name: theirs
+devices:
+  - {name: server, type: edge-server, role: server}
+  - {name: pi, type: raspberry-pi, count: 3}
+DATA
+federatedscope:
+  config:
+    federate: {total_round_num: 3}
+    model: {type: convnet2, out_channels: 3}
+    data: {type: Blobs@torchvision, splits: [0.8, 0.2, 0], splitter: lda, splitter_args: [{alpha: 0.5}]}
+"""
+needs_federatedscope = pytest.mark.skipif(not SOURCE, reason=f"no FederatedScope source: see {WAYS}")
+
+
+@pytest.fixture
+def theirs(device_file: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    package = tmp_path / "packages" / "torchvision"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from . import datasets\n", encoding="utf-8")
+    (package / "datasets.py").write_text(TORCHVISION, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    monkeypatch.setattr(federatedscope_sets, "interpreter", lambda: PYTHON)
+    tree = {"type": "Blobs@torchvision", "root": str(tmp_path), "splits": [0.8, 0.2, 0.0]}
+    tree |= {"splitter": "lda", "splitter_args": [{"alpha": 0.5}]}
+    device_file["data"] |= {"dataset": "federatedscope", "layout": "image", "tree": tree}
+    device_file["federatedscope"]["source"] = SOURCE
+    return device_file
+
+
+@pytest.mark.federatedscope
+@needs_federatedscope
+def test_loaded_and_split_by_federatedscope(theirs: dict[str, Any], tmp_path: Path) -> None:
+    table = render_participants(theirs, tmp_path / "out").table
+    assert table["devices"]["server"]["test"] == {"0": 10, "1": 10, "2": 10}
+    trained = [table["sizes"][client]["train"] for client in theirs["clients"]]
+    assert sum(trained) == 72
+    assert len(set(trained)) > 1
+    assert (table["shape"], table["classes"], table["test_fraction"]) == ([1, 4, 4], ["0", "1", "2"], None)
+    with np.load(tmp_path / "out" / theirs["clients"][0] / "shard.npz", allow_pickle=False) as shard:
+        assert (shard["train_x"][:, 0, 0, 0] == shard["train_y"]).all()
+    # FederatedScope is not asked again for what is there.
+    theirs["devices"][0]["config"]["distribute"]["server_port"] = 4711
+    theirs["federatedscope"]["source"] = "/nowhere/federatedscope"
+    assert render_participants(theirs, tmp_path / "out").table == table
+
+
+@pytest.mark.federatedscope
+@needs_federatedscope
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"type": "toy"}, "labels are no classes, that is whole numbers from 0"),
+        ({"type": "Nonsense@torchvision"}, "has no attribute 'Nonsense'"),
+        ({"type": "nonsense"}, "Dataset nonsense not found"),
+        ({"type": "Any@torchtext"}, "No module named 'torchtext'"),
+        ({"slitter": "lda"}, "slitter"),
+    ],
+)
+def test_what_federatedscope_refuses(theirs: dict[str, Any], tmp_path: Path, change: dict[str, str], told: str) -> None:
+    theirs["data"]["tree"] |= change
+    with pytest.raises(ValueError, match=told) as caught:
+        render_participants(theirs, tmp_path / "out")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_interpreter_that_is_none(theirs: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be run: No such file"):
+        federatedscope_sets.export_shards(theirs, python="/nowhere/python", source=tmp_path)
+
+
+def test_an_interpreter_without_federatedscope(theirs: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"No module named 'federatedscope' \(federatedscope\.python of the user"):
+        federatedscope_sets.export_shards(theirs, source=tmp_path)
+
+
+def test_planning_loads_nothing(theirs: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="Blobs@torchvision is not known before FederatedScope has loaded it"):
+        shard_sizes(theirs)
+
+
+def test_the_experiment_file(tmp_path: Path) -> None:
+    text = SPEC.replace("DATA", "data: {dataset: federatedscope}")
+    experiment = parse_experiment(text, tmp_path / "x.yaml")
+    assert experiment.data.tree == {
+        "type": "Blobs@torchvision",
+        "root": str(tmp_path / "data"),
+        "splits": [0.8, 0.2, 0],
+        "splitter": "lda",
+        "splitter_args": [{"alpha": 0.5}],
+    }
+    assert "data" not in experiment.config
+    assert experiment.data.layout == "image"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("federatedscope}", "federatedscope, split: iid}", "data.split: means nothing with dataset: federatedscope"),
+        ("federatedscope}", "federatedscope, path: x}", "data.path: means nothing with dataset: federatedscope"),
+        ("type: Blobs@torchvision, ", "", "federatedscope.config.data.type: missing key"),
+        ("Blobs@torchvision", "file", "federatedscope.config.data.type: names no data set of FederatedScope's"),
+        ("splits: [", "root: 3, splits: [", "federatedscope.config.data.root: must be text"),
+    ],
+)
+def test_mistakes_in_the_experiment_file(tmp_path: Path, old: str, new: str, told: str) -> None:
+    text = SPEC.replace("DATA", "data: {dataset: federatedscope}").replace(old, new, 1)
+    with pytest.raises(SpecErrors) as caught:
+        parse_experiment(text, tmp_path / "x.yaml")
+    assert told in str(caught.value)
+    assert len(caught.value.errors) == 1
+
+
+def test_an_interpreter_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configured = tmp_path / "fedsim" / "config.yaml"
+    configured.parent.mkdir()
+    configured.write_text(json.dumps({"federatedscope": {"python": "/nowhere/python"}}), encoding="utf-8")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(
+        SpecErrors, match=r"data\.dataset: FederatedScope loads it, and there is no interpreter /nowhere"
+    ):
+        parse_experiment(SPEC.replace("DATA", "data: {dataset: federatedscope}"), tmp_path / "x.yaml")
