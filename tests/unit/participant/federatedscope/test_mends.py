@@ -1,0 +1,266 @@
+"""Every mend against the symptom it cures: there when it is off, gone when it is on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from fedsim_runner.participant.federatedscope import mends
+from fedsim_runner.participant.federatedscope.names import MENDS
+from fedsim_runner.spec.schema import MendName
+from tests.unit.participant.federatedscope.helpers import (
+    TorchCourse,
+    anonymous_mb,
+    cpu_seconds,
+    run_python,
+    wait_until,
+)
+from tests.unit.participant.helpers import free_ports
+
+pytestmark = pytest.mark.federatedscope
+
+ON = pytest.param((), id="mended")
+
+# Participants' communication without a course; sys.argv: names of mends that are off, ports.
+PRELUDE = """
+import json, pathlib, sys, tempfile, threading, time
+from fedsim_runner.participant.activity import Activity
+from fedsim_runner.participant.federatedscope import mends, records
+from fedsim_runner.participant.federatedscope.surroundings import Surroundings
+off = sys.argv[1].split(",")
+failures = []
+folder = pathlib.Path(tempfile.mkdtemp())
+surroundings = Surroundings(Activity(folder), lambda *what: failures.append(what))
+mends.apply_at_import(off)
+import federatedscope.core.workers
+mends.check(off)
+records.record_messages(surroundings)
+mends.apply_to_logs(off)
+mends.apply_to_course(off, surroundings)
+from federatedscope.core.configs.config import global_cfg
+from federatedscope.core.communication import gRPCCommManager
+from federatedscope.core.message import Message
+ports = [int(port) for port in sys.argv[2:]]
+def manager(port):
+    return gRPCCommManager("127.0.0.1", port, 2, global_cfg.distribute)
+def waiting(manager):
+    return len(manager.server_funcs.msg_queue)
+"""
+
+
+def off(*names: str) -> Any:
+    """A parameter: these mends are switched off."""
+    return pytest.param(names, id=f"without {', '.join(names)}")
+
+
+def evaluate(source: Path, code: str, without: tuple[str, ...] = (), ports: int = 2) -> Any:
+    """What the code's last line prints as JSON."""
+    arguments = [",".join(without), *map(str, free_ports(ports))]
+    answer = run_python(source, PRELUDE + code, *arguments)
+    assert not answer.returncode, answer.stderr
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def test_names_are_the_same_everywhere() -> None:
+    assert set(mends.PLACES) == set(MENDS) == set(get_args(MendName))
+
+
+@pytest.mark.parametrize("without", [ON, off("busy_wait")])
+def test_busy_wait(torch_course: Callable[..., TorchCourse], without: tuple[str, ...]) -> None:
+    course = torch_course(mends_off=without)
+    course.go("server", "client-1")  # one client is missing: both wait
+    course.wait_for("client-1", "is assigned with")
+    time.sleep(1)
+    names, seconds = ("server", "client-1"), 1.5 if without else 5.0
+    before = [cpu_seconds(course.processes[name]) for name in names]
+    time.sleep(seconds)
+    used = [cpu_seconds(course.processes[name]) - was for name, was in zip(names, before, strict=True)]
+    shares = [each / seconds for each in used]
+    print(f"share of a core while waiting, server and client: {shares}")
+    if without:
+        assert min(shares) > 0.05  # all of a core, where nobody else wants it
+    else:
+        assert max(shares) < 0.01  # a tick of the clock that counts it is 0.002
+
+
+@pytest.mark.parametrize("without", [ON, off("lost_join")])
+def test_lost_join(torch_course: Callable[..., TorchCourse], without: tuple[str, ...]) -> None:
+    course = torch_course(clients=1, mends_off=without, config={"federate": {"total_round_num": 1}})
+    course.go("client-1")
+    course.wait_for("client-1", "Listen to")
+    time.sleep(1)
+    course.start("server")
+    if without:
+        assert "_InactiveRpcError" in course.said("client-1")
+        course.wait_for("server", "Listen to")
+        time.sleep(2)
+        assert course.activity("server") == []
+        return
+    assert [course.wait(name) for name in course.names] == [0, 0]
+    assert course.client_ids() == {"client-1": 1}
+
+
+def test_a_join_that_comes_twice_is_one_client(source: Path) -> None:
+    code = """
+from types import SimpleNamespace
+from federatedscope.core.workers import Server
+server = SimpleNamespace(join_in_client_num=0, ID=0, state=0, cur_timestamp=0, comm_manager=manager(ports[0]))
+server._cfg, server.trigger_for_start = global_cfg, lambda: None
+join = Message(msg_type="join_in", sender=-1, receiver=[0], content={"host": "127.0.0.1", "port": ports[1]})
+for _ in range(2):
+    Server.callback_funcs_for_join_in(server, join)
+print(json.dumps([server.join_in_client_num, len(server.comm_manager.neighbors)]))
+"""
+    assert evaluate(source, code) == [1, 1]
+    assert evaluate(source, code, ("lost_join",)) == [2, 2]
+
+
+@pytest.mark.parametrize("without", [ON, off("lost_message")])
+def test_lost_message(source: Path, without: tuple[str, ...]) -> None:
+    code = """
+sender = manager(ports[0])
+sender.add_neighbors(1, {"host": "127.0.0.1", "port": ports[1]})
+sender.send(Message(msg_type="evaluate", sender=0, receiver=[1], content="x"))
+time.sleep(1.5)
+receiver = manager(ports[1])
+time.sleep(3)
+print(json.dumps([waiting(receiver), failures]))
+"""
+    assert evaluate(source, code, without) == [0 if without else 1, []]
+
+
+def test_a_message_that_nobody_takes_is_a_named_failure(source: Path) -> None:
+    code = """
+from fedsim_runner.participant.federatedscope.mends import lost_message
+lost_message.RETRY_S = 0.5
+sender = manager(ports[0])
+sender.add_neighbors(1, {"host": "127.0.0.1", "port": ports[1]})
+sender.send(Message(msg_type="evaluate", sender=0, receiver=[1], content="x"))
+time.sleep(2.5)
+steps = [json.loads(line)["what"] for line in (folder / "activity.jsonl").read_text().splitlines()]
+print(json.dumps([failures, steps]))
+"""
+    (failure,), steps = evaluate(source, code)
+    assert failure[:2] == [1, "evaluate"]
+    assert "evaluate could not be sent to 127.0.0.1:" in failure[2] and "UNAVAILABLE" in failure[2]
+    assert steps == ["send", "send_failed"]
+
+
+def test_a_message_that_was_sent_again_is_taken_once(source: Path) -> None:
+    code = """
+import grpc
+from fedsim_runner.participant.federatedscope.delivery import MARK, METHOD
+receiver = manager(ports[0])
+request = Message(msg_type="evaluate", content="x").transform().SerializeToString()
+channel = grpc.insecure_channel(f"127.0.0.1:{ports[0]}")
+for mark in ("one", "one", "two"):
+    channel.unary_unary(METHOD)(request, metadata=((MARK, mark),))
+channel.unary_unary(METHOD)(request)
+print(json.dumps(waiting(receiver)))
+"""
+    assert evaluate(source, code) == 3
+    assert evaluate(source, code, ("lost_message",)) == 4
+
+
+@pytest.mark.parametrize("without", [ON, off("second_finish")])
+def test_second_finish(torch_course: Callable[..., TorchCourse], without: tuple[str, ...]) -> None:
+    course = torch_course(clients=1, mends_off=without, config={"federate": {"total_round_num": 1}})
+    course.go()
+    # Without the mend the second one finds nobody, and is tried for a while.
+    assert course.wait("client-1") == 0
+    wait_until(lambda: course.log("server", "system_metrics.log"), 30, lambda: course.said("server"))
+    time.sleep(1)
+    ended = len(course.log("server", "system_metrics.log").splitlines())
+    sent = [note for note in course.activity("server") if (note["what"], note.get("kind")) == ("send", "finish")]
+    assert (ended, len(sent)) == ((2, 2) if without else (1, 1))
+
+
+@pytest.mark.parametrize("without", [ON, off("blocked_broadcast")])
+def test_blocked_broadcast(source: Path, without: tuple[str, ...]) -> None:
+    code = """
+import socket
+stalled = socket.create_server(("127.0.0.1", ports[1]))  # takes connections, and says nothing
+sender, receiver = manager(ports[0]), manager(ports[2])
+for peer in (1, 2):
+    sender.add_neighbors(peer, {"host": "127.0.0.1", "port": ports[peer]})
+encoded = []
+transform = Message.transform
+def counted(self, *arguments, **options):
+    encoded.append(1)
+    return transform(self, *arguments, **options)
+Message.transform = counted
+def send():
+    for number in range(3):
+        sender.send(Message(msg_type="evaluate", sender=0, receiver=[1, 2], state=number, content="x"))
+threading.Thread(target=send, daemon=True).start()
+time.sleep(3)
+states = [receiver.receive().state for _ in range(waiting(receiver))]
+print(json.dumps([states, len(encoded)]))
+import os, sys
+sys.stdout.flush()
+os._exit(0)
+"""
+    assert evaluate(source, code, without, 3) == ([[], 1] if without else [[0, 1, 2], 3])
+
+
+def test_log_addresses(source: Path) -> None:
+    code = """
+import logging
+from federatedscope.core.auxiliaries.logging import LoggerPrecisionFilter
+def logged(text):
+    record = logging.LogRecord("x", logging.INFO, "", 0, text, None, None)
+    LoggerPrecisionFilter(4).filter(record)
+    return record.msg
+texts = ["at 172.20.0.10:50051", "loss 0.123456789, -1.00006", "{'acc': 0.98765432}", "it took 1.23456789.", "0.5"]
+print(json.dumps([logged(text) for text in texts]))
+"""
+    rounded = ["loss 0.1235, -1.0001", "{'acc': 0.9877}", "it took 1.2346.", "0.5"]
+    assert evaluate(source, code) == ["at 172.20.0.10:50051", *rounded]
+    assert evaluate(source, code, ("log_addresses",)) == ["at 172.2.0.1:50051", *rounded]
+
+
+def test_lean_imports_in_figures(torch_course: Callable[..., TorchCourse]) -> None:
+    found = {}
+    for without in ((), ("lean_imports",)):
+        course = torch_course(clients=1, mends_off=without, config={"federate": {"total_round_num": 200}})
+        course.go()
+        course.wait_for("client-1", r"'Round': 1, 'Results_raw': \{'train_")
+        found[without] = anonymous_mb(course.processes["client-1"])
+        course.end()
+    lean, usual = found.values()
+    print(f"memory of a client after its first training: {lean:.0f} MB, without lean_imports {usual:.0f} MB")
+    assert lean < usual - 80
+
+
+def test_what_lean_imports_postpone_still_works(source: Path) -> None:
+    code = """
+import numpy as np
+import torch
+from federatedscope.core.data import ClientData
+from federatedscope.core.monitors import metric_calculator
+lean = sorted({"sklearn", "pandas", "scipy", "sympy"} & set(sys.modules))
+truth = np.array([[0], [1], [2], [1]])
+scores = np.array([[3.0, 1, 0], [0, 2, 1], [0, 1, 3], [2, 1, 0]])[:, :, None]
+found = [metric_calculator.eval_f1_score(truth, scores.argmax(1)), metric_calculator.eval_roc_auc(truth, scores)]
+found.append(metric_calculator.eval_ap(np.array([[0], [1]]), np.array([[0], [1]])))
+import scipy.sparse
+import sklearn.metrics
+csc_matrix = sys.modules["federatedscope.core.data.base_data"].csc_matrix
+kinds = [isinstance(scipy.sparse.csc_matrix((2, 2)), csc_matrix), isinstance(torch.zeros(1), csc_matrix)]
+compiler = [torch._dynamo.is_compiling(), torch._dynamo.config.cache_size_limit > 0]
+optimizer = torch.optim.SGD(torch.nn.Linear(2, 2).parameters(), lr=0.1)
+optimizer.step()
+names = sklearn.metrics.__name__, torch._dynamo.__file__ is not None
+print(json.dumps([lean, [round(float(each), 3) for each in found], kinds, compiler, names]))
+"""
+    lean, found, kinds, compiler, names = evaluate(source, code)
+    assert lean == []
+    assert kinds == [True, False]
+    assert compiler == [False, True]
+    assert names == ["sklearn.metrics", True]
+    assert found == evaluate(source, code, ("lean_imports",))[1]
