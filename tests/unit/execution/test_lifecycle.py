@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -32,6 +33,11 @@ def test_a_run_folder_is_made_and_a_manifest_says_what_ran(driver: Driver) -> No
     assert manifest["control_node"]["packages"]["ansible-core"]
     assert (manifest["seed"], manifest["status"]) == (7, "up")
     assert manifest["ended"] >= manifest["started"]
+    assert (manifest["version"], manifest["repeats"]) == (1, None)
+    assert manifest["policies"]["on_client_failure"] == "abort"
+    assert manifest["control_node"]["cpu_count"] == os.cpu_count()
+    for name, file in (("spec_sha256", "experiment.yaml"), ("inputs_sha256", "inputs/experiment.json")):
+        assert manifest[name] == hashlib.sha256((folder / file).read_bytes()).hexdigest()
     assert "changed=1" in driver.output
     assert not driver.has("torn-down")
     assert "devices ..." in driver.lines
