@@ -199,7 +199,10 @@ class DataCheck:
                 self._report(problem.key, f"{where}: {message}", problem.mend)
 
     def _check_classes(self, classes: int) -> None:
-        outputs = self._model_key("out_channels")
+        outputs = self._key("model", "out_channels")
+        # Other losses than this one read outputs in other ways.
+        if self._key("criterion", "type") != "CrossEntropyLoss":
+            return
         if self._tree is not None and type(outputs) is int and outputs < classes:
             said = f"{outputs} outputs cannot tell {classes} classes of {self._section.dataset} apart"
             self._tree.report(("model", "out_channels"), said, f"write {classes}")
@@ -210,12 +213,12 @@ class DataCheck:
 
     def _model(self) -> str:
         """The model's type in lower case, as FederatedScope compares it; its default is lr."""
-        kind = self._model_key("type")
+        kind = self._key("model", "type")
         return kind.lower() if isinstance(kind, str) else "lr"
 
-    def _model_key(self, key: str) -> Any:
-        model = self._tree.value().get("model") if self._tree is not None else None
-        return model.get(key) if isinstance(model, dict) else None
+    def _key(self, section: str, key: str) -> Any:
+        values = self._tree.value().get(section) if self._tree is not None else None
+        return values.get(key) if isinstance(values, dict) else None
 
     def _report(self, key: str, message: str, mend: str | None = None) -> None:
         self._document.report(("data", key) if key else ("data",), message, mend)
