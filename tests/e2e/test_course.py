@@ -74,9 +74,24 @@ def test_the_other_examples(name: str, engine: docker.DockerClient, repository: 
     assert left_over(engine, name) == []
 
 
+def test_the_straggler_study(engine: docker.DockerClient, repository: Path, tmp_path: Path) -> None:
+    command = Command([str(repository / "examples/stragglers.yaml"), "--run", "stragglers"], tmp_path)
+    assert command.finish() == 0, command.output
+    report = report_of(tmp_path / "runs" / "stragglers")
+    assert report["status"] == "finished"
+    assert len(report["rounds"]) == 50
+    assert report["final"]["test_acc"] > 0.8
+    deadlines = [event for event in events(tmp_path / "runs" / "stragglers") if event["event"] == "round_deadline"]
+    assert deadlines, "no round was ended by its deadline"
+    assert all(event["arrived"] < event["wanted"] for event in deadlines)
+    assert any(event["event"] == "update_late" for event in events(tmp_path / "runs" / "stragglers"))
+    assert left_over(engine, "stragglers") == []
+
+
 def test_every_example_is_run_by_a_test(repository: Path) -> None:
     names = {path.stem for path in (repository / "examples").glob("*.yaml")}
-    assert names == {"quickstart", "new-device-type", "unequal-links"}
+    light = {"quickstart", "new-device-type", "unequal-links", "stragglers"}
+    assert names == light | {"distributed-lr", "convnet", "mixed"}  # these in test_federatedscope.py
 
 
 def test_plain_ansible_runs_the_sample_inventory(engine: docker.DockerClient, repository: Path, tmp_path: Path) -> None:

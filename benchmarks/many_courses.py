@@ -1,0 +1,57 @@
+"""Many FederatedScope courses of one server and two clients in a row: how many finish, fail, hang.
+
+    python -m benchmarks.many_courses [COURSES]
+
+The testbed is the real one, without limits and links. A hang is a course that its limit of silence had to end.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from .common import show
+from .torch_courses import open_course
+
+CLIENTS = 2
+ROUNDS = 3
+
+
+def main() -> None:
+    """Print one table."""
+    courses = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    outcomes: collections.Counter[str] = collections.Counter()
+    seconds = []
+    with tempfile.TemporaryDirectory(prefix="fedsim-bench-") as name:
+        folder = Path(name)
+        spec = open_course(folder, "bench-courses", CLIENTS, ROUNDS, model="lr")
+        spec.write_text(spec.read_text(encoding="utf-8").replace("silence_timeout: 600", "silence_timeout: 60"))
+        for number in range(1, courses + 1):
+            command = [sys.executable, "-m", "fedsim_runner", str(spec), "--run", f"course-{number}"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            path = folder / "runs" / f"course-{number}" / "report.json"
+            report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"status": "no report"}
+            hung = "silent" in str(report.get("reason")) or "longer than" in str(report.get("reason"))
+            outcome = "hung" if hung else str(report["status"])
+            outcomes[outcome] += 1
+            if outcome == "finished":
+                seconds.append(float(report["duration_s"]))
+            else:
+                print(f"course {number}: {outcome}, exit code {done.returncode}: {report.get('reason')}", flush=True)
+    rows = [
+        ("courses", courses),
+        *sorted(outcomes.items()),
+        ("hung", outcomes["hung"]),
+        ("course, s: median", statistics.median(seconds)),
+        ("course, s: longest", max(seconds)),
+    ]
+    show(f"{courses} courses of 1 + {CLIENTS}, digits, lr, {ROUNDS} rounds", ("figure", "value"), rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""How many real FederatedScope clients train together on this machine: courses of more and more clients.
+
+    python -m benchmarks.many_torch_clients [CLIENTS ...]
+
+Each client is an iot-minimal (256 MB) with torch in its own container; every one may use what the others leave of the
+processors. What a client costs the machine is the memory available before the course less that at its fullest.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from .common import show
+
+SPEC = """\
+name: {name}
+seed: 1
+cpu_factor: 1
+devices:
+  - {{name: server, type: edge-server, role: server, engine: federatedscope, overrides: {{cpus: 1, memory_mb: 2048}}}}
+  - {{name: client, type: iot-minimal, count: {clients}, engine: federatedscope, network: open}}
+network: {{profiles: {{open: {{description: nothing is shaped}}}}}}
+course: {{timeout: 3000, silence_timeout: 1500}}
+data: {{dataset: digits, split: iid}}
+federatedscope:
+  config:
+    federate: {{total_round_num: 3, make_global_eval: true}}
+    model: {{type: lr, out_channels: 10, task: classification}}
+    criterion: {{type: CrossEntropyLoss}}
+    dataloader: {{batch_size: 16}}
+    train: {{local_update_steps: 1, batch_or_epoch: epoch, optimizer: {{lr: 0.1}}}}
+    eval: {{freq: 1, metrics: [acc], best_res_update_round_wise_key: test_loss}}
+"""
+
+
+def available_mb() -> float:
+    """MemAvailable of the machine."""
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) / 1024
+    raise SystemExit("no MemAvailable in /proc/meminfo")
+
+
+class Lowest(threading.Thread):
+    """The least available memory while something runs."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.mb = available_mb()
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.5):
+            self.mb = min(self.mb, available_mb())
+
+
+def main() -> None:
+    """Print one table."""
+    counts = [int(word) for word in sys.argv[1:]] or [10, 25, 50]
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="fedsim-bench-") as folder:
+        for clients in counts:
+            name = f"bench-{clients}"
+            text = SPEC.format(name=name, clients=clients)
+            path = Path(folder) / f"{name}.yaml"
+            path.write_text(text, encoding="utf-8")
+            before, lowest = available_mb(), Lowest()
+            lowest.start()
+            command = [sys.executable, "-m", "fedsim_runner", str(path), "--run", name]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            lowest.over.set()
+            report = json.loads((Path(folder) / "runs" / name / "report.json").read_text(encoding="utf-8"))
+            peak = max((device["memory_peak_bytes"] or 0) / 2**20 for device in report["devices"].values()
+                       if device["role"] == "client")  # fmt: skip
+            used = before - lowest.mb
+            rows.append((clients, report["status"], done.returncode, len(report["rounds"]), report["duration_s"],
+                         peak, used, used / clients))  # fmt: skip
+    columns = ("clients", "course", "exit code", "rounds", "course s", "client peak MB", "machine MB", "MB per client")
+    show("real FederatedScope clients with torch, 256 MB each", columns, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Experiments with FederatedScope that the benchmarks share: devices without limits and links, digits, one model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+OPEN = """\
+name: {name}
+seed: 1
+cpu_factor: 1
+device_types:
+  # All processors of this machine and more memory than a participant can use: a container that holds nothing back.
+  open: {{based_on: edge-server, cpus: {cpus}, memory_mb: {memory_mb}, gpus: 0, network: open}}
+network:
+  profiles:
+    open: {{description: nothing is shaped}}
+devices:
+  - {{name: server, type: open, role: server, engine: federatedscope}}
+  - {{name: client, type: open, count: {clients}, engine: federatedscope}}
+course: {{timeout: 1800, silence_timeout: 600}}
+data: {{dataset: digits, split: iid}}
+federatedscope:
+{mends}  config:
+    federate: {{total_round_num: {rounds}, make_global_eval: true}}
+    model: {{type: {model}, hidden: 64, out_channels: 10, task: classification, dropout: 0.0}}
+    criterion: {{type: CrossEntropyLoss}}
+    dataloader: {{batch_size: 32, drop_last: true}}
+    train: {{local_update_steps: 1, batch_or_epoch: epoch, optimizer: {{lr: 0.1}}}}
+    eval: {{freq: 1, metrics: [acc], best_res_update_round_wise_key: test_loss}}
+    early_stop: {{patience: 0}}
+"""
+
+
+def open_course(
+    folder: Path,
+    name: str,
+    clients: int,
+    rounds: int,
+    model: str = "mlp",
+    memory_mb: int = 2048,
+    mends_off: tuple[str, ...] = (),
+) -> Path:
+    """Write the experiment file of one server and ``clients`` clients, all with FederatedScope."""
+    mends = f"  mends: {{{', '.join(f'{mend}: false' for mend in mends_off)}}}\n" if mends_off else ""
+    text = OPEN.format(
+        name=name,
+        cpus=os.cpu_count(),
+        memory_mb=memory_mb,
+        clients=clients,
+        rounds=rounds,
+        model=model,
+        mends=mends,
+    )
+    path = folder / f"{name}.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
