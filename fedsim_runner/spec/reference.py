@@ -76,7 +76,8 @@ Data set `federatedscope`: `federatedscope.config.data` is what it was in standa
 loads and splits it on the control node, when the participants' inputs are made, in the interpreter that
 `federatedscope.python` of the user configuration names; that one needs what the data set needs, and the internet if
 it is to be downloaded. Classification only: samples are arrays with one label. The server's test set is
-FederatedScope's own, or all clients' together. FederatedScope draws its splits from a seed of its own.
+FederatedScope's own, or all clients' together. FederatedScope draws its splits from a seed of its own; its splitter
+`iid` (v0.3.0) calls what NumPy does not have, `lda` with a large `alpha` comes to the same.
 
 <a id="data-sets"></a>
 
