@@ -13,8 +13,8 @@ from typing import Any
 
 from ..artifacts.files import read_json, whole
 from ..artifacts.words import waiting_share
-from .metrics import ACCURACIES, metric_of
 from .formats import flat
+from .metrics import ACCURACIES, metric_of
 from .runs import refresh_report
 
 COMPARISON_VERSION = 1
@@ -52,9 +52,7 @@ FIELDS = (
 GROUP_FIELDS = ("group", "runs", *(f"{key}_{what}" for key in NUMBERS for what in ("mean", "std")))
 
 
-def compare_runs(
-    folders: Sequence[Path], *, target: float | None = None, grouping: str = "spec"
-) -> dict[str, Any]:
+def compare_runs(folders: Sequence[Path], *, target: float | None = None, grouping: str = "spec") -> dict[str, Any]:
     """What comparison.json holds. Nothing is written into the run folders.
 
     Args:
@@ -146,30 +144,50 @@ def _group_names(
     grouping: str,
 ) -> list[str]:
     """A name for each run's group; groups that would share a name are numbered."""
-    keys: list[tuple[str, ...]] = []
+    known: list[set[tuple[str, ...]]] = []  # of each group what its runs can be told by
+    groups: list[int] = []
     titles = []
     for folder, report, spec, manifest in zip(folders, reports, specs, manifests, strict=True):
         experiment = str(report.get("experiment") or manifest.get("experiment") or report["run"])
         processes = manifest.get("mode") == "processes"
         title = f"{experiment} (without Docker)" if processes else experiment
         if grouping == "run":
-            keys.append((str(folder),))
             title = str(report["run"])
+            marks = _names(str(folder))
         elif grouping == "name":
-            keys.append((title,))
+            marks = _names(title)
         else:
-            # Without the experiment itself its file's digest stands for it, and without that its name.
-            digest = _digest(spec) if spec else str(manifest.get("spec_sha256") or experiment)
-            keys.append((digest, str(processes)))
+            marks = _marks(experiment, str(processes), spec, manifest)
+        index = next((index for index, group in enumerate(known) if group & marks), len(known))
+        if index == len(known):
+            known.append(set())
+        known[index] |= marks
+        groups.append(index)
         titles.append(title)
-    numbers: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    same: dict[str, list[int]] = defaultdict(list)
     names = []
-    for key, title in zip(keys, titles, strict=True):
-        same = numbers[title]
-        if key not in same:
-            same.append(key)
-        names.append(title if same.index(key) == 0 else f"{title} #{same.index(key) + 1}")
+    for index, title in zip(groups, titles, strict=True):
+        if index not in same[title]:
+            same[title].append(index)
+        place = same[title].index(index)
+        names.append(title if place == 0 else f"{title} #{place + 1}")
     return names
+
+
+def _names(*words: str) -> set[tuple[str, ...]]:
+    return {words}
+
+
+def _marks(
+    experiment: str, mode: str, spec: Mapping[str, Any] | None, manifest: Mapping[str, Any]
+) -> set[tuple[str, ...]]:
+    """What a run's experiment is told by: itself but for the seed, and its file; its name where both are missing."""
+    marks: set[tuple[str, ...]] = set()
+    if spec:
+        marks.add(("experiment", _digest(spec), mode))
+    if manifest.get("spec_sha256"):
+        marks.add(("file", str(manifest["spec_sha256"]), mode))
+    return marks or {("name", experiment, mode)}
 
 
 def _groups(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -14,8 +14,8 @@ from .. import __version__
 from ..artifacts.files import read_json
 from ..artifacts.words import waiting_share, what_happened
 from .figures import Drawn
-from .metrics import ACCURACIES, LOSSES, NAMES, metric_of
 from .formats import FILTERS, flat, text
+from .metrics import ACCURACIES, LOSSES, NAMES, metric_of
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 # What a reader of a paper asks first, by its path in the manifest.
@@ -39,7 +39,13 @@ PROVENANCE = (
     ("Python", "control_node.python"),
 )
 # Parts of the manifest that are shown as one line each, whatever they hold.
-LISTED = (("Packages", "control_node.packages"), ("FederatedScope", "federatedscope"), ("Policies", "policies"), ("Mends switched off", "mends_off"), ("Images", "images"))
+LISTED = (
+    ("Packages", "control_node.packages"),
+    ("FederatedScope", "federatedscope"),
+    ("Policies", "policies"),
+    ("Mends switched off", "mends_off"),
+    ("Images", "images"),
+)
 
 
 def environment() -> jinja2.Environment:
@@ -58,8 +64,7 @@ def environment() -> jinja2.Environment:
 def pictures(figures: Mapping[str, Drawn]) -> dict[str, dict[str, Any]]:
     """The figures as a template takes them. Their text was escaped when they were drawn."""
     return {
-        name: {"title": one.title, "caption": one.caption, "picture": Markup(one.svg())}
-        for name, one in figures.items()
+        name: {"title": one.title, "caption": one.caption, "picture": Markup(one.svg)} for name, one in figures.items()
     }
 
 

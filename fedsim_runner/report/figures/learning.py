@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from ..metrics import ACCURACIES, LOSSES, NAMES, metric_of
 from .style import Drawn, drawing, every, line_style, new_figure
 
+
 @drawing
 def draw_accuracy(report: Mapping[str, Any]) -> Drawn | None:
     """None if no round has an accuracy."""
@@ -24,7 +25,7 @@ def draw_loss(report: Mapping[str, Any]) -> Drawn | None:
 
 
 def _draw(report: Mapping[str, Any], name: str, title: str, keys: Sequence[str]) -> Drawn | None:
-    rounds = [entry for entry in report.get("rounds") or []]
+    rounds = list(report.get("rounds") or [])
     key = metric_of(rounds, keys)
     if key is None:
         return None

@@ -7,11 +7,12 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+from cycler import cycler
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -45,7 +46,7 @@ _RC = {
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.linewidth": 0.7,
-    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "grid.color": "#E3E3E3",
     "grid.linewidth": 0.5,
     "xtick.labelsize": 7.5,
@@ -67,22 +68,26 @@ _RC = {
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 
-@dataclass(frozen=True)
+@dataclass
 class Drawn:
-    """A finished figure. ``name`` is its file name without ending and the prefix of its ids in a page."""
+    """A finished figure. ``name`` is its file name without ending and the prefix of its ids in a page.
+
+    ``svg`` is the figure to be put into an HTML page: one ``<svg>`` element that refers to nothing outside. It is made
+    at once: much of what can go wrong with a figure goes wrong only then.
+    """
 
     name: str
     title: str
     caption: str
     figure: Figure
+    svg: str = field(init=False)
 
-    def svg(self) -> str:
-        """The figure to be put into an HTML page: one ``<svg>`` element that refers to nothing outside."""
+    def __post_init__(self) -> None:
         text = _saved(self.figure, "svg").decode("utf-8")
         text = text[text.index("<svg") :]
         # Several figures in one page must not share ids.
         text = _ID.sub(lambda match: f"{match.group(1)}{self.name}-", text)
-        return re.sub(r' width="[\d.]+pt"| height="[\d.]+pt"', "", text, count=2)
+        self.svg = re.sub(r' width="[\d.]+pt"| height="[\d.]+pt"', "", text, count=2)
 
     def save(self, folder: Path) -> list[Path]:
         """Write ``name.svg`` and ``name.pdf``.
@@ -113,7 +118,7 @@ def look() -> Iterator[None]:
     with warnings.catch_warnings():
         # A name in a script that the font does not have is drawn as boxes; the page has it as text.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
-        with matplotlib.rc_context(_RC):
+        with style.context(_RC):
             yield
 
 

@@ -133,9 +133,7 @@ def _draw(report: Mapping[str, Any], chosen: Sequence[int] | None) -> Any:
     return figure
 
 
-def _spans(
-    rows: Iterable[Mapping[str, Any]], rounds: Iterable[Mapping[str, Any]], places: Mapping[str, int]
-) -> Spans:
+def _spans(rows: Iterable[Mapping[str, Any]], rounds: Iterable[Mapping[str, Any]], places: Mapping[str, int]) -> Spans:
     spans: Spans = defaultdict(list)
     by_number = {entry["round"]: entry for entry in rounds}
     for row in rows:

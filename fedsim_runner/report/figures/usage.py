@@ -151,8 +151,9 @@ def _panel(
             axes.axhline(scaled, color=COLOURS[1], ls="--", lw=1)
             top = max(top, scaled * 1.1)
         else:
-            axes.text(0.98, 0.94, f"limit {_amount(limit, factor, unit)}", transform=axes.transAxes, ha="right", va="top",
-                      fontsize=6.5, color=COLOURS[1])  # fmt: skip
+            told = f"limit {_amount(limit, factor, unit)}"
+            corner = {"transform": axes.transAxes, "ha": "right", "va": "top"}
+            axes.text(0.98, 0.94, told, fontsize=6.5, color=COLOURS[1], **corner)
             top *= 1.25
     axes.set_ylim(0, top)
     axes.locator_params(axis="both", nbins=4)

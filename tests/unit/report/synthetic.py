@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import random
@@ -139,7 +140,7 @@ def _device_file(folder: Path, run: str, experiment: str, seed: int, rounds: int
         "experiment": experiment,
         "mode": "docker",
         "fedsim_runner": "0.1.0",
-        "spec_sha256": "ab" * 32,
+        "spec_sha256": hashlib.sha256(f"{experiment} {seed} {len(named)}".encode()).hexdigest(),
         "seed": seed,
         "cpu_factor": 0.05,
         "link_backend": "netem",
@@ -148,8 +149,10 @@ def _device_file(folder: Path, run: str, experiment: str, seed: int, rounds: int
         "started_utc": "2027-01-15T08:00:00Z",
     }
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    source = f"name: {experiment}\nseed: {seed}\ndevices:\n  - type: edge-server\n    role: server\n"
-    (folder / "experiment.yaml").write_text(source, encoding="utf-8")
+    spec = {"name": experiment, "seed": seed, "devices": [{"name": name, "network": "lan"} for name in named.values()]}
+    (folder / "inputs").mkdir(exist_ok=True)
+    resolved = json.dumps({"version": 1, "experiment": spec})
+    (folder / "inputs" / "experiment.json").write_text(resolved, encoding="utf-8")
     rng = random.Random(3)
     classes = [str(label) for label in range(10)]
     labels = {name: {"train": {label: int(rng.gammavariate(0.5, 40)) for label in classes}} for name in named.values()}
