@@ -12,10 +12,12 @@ import pytest
 from rich.console import Console
 
 from fedsim_runner.cli.entry import call
+from fedsim_runner.execution import rerun as rerun_module
 from fedsim_runner.execution.exits import Exit, FedsimError
 from fedsim_runner.execution.local import run_without_docker
 from fedsim_runner.execution.prepare import RunOptions
 from fedsim_runner.execution.rerun import open_original, rerun
+from fedsim_runner.federatedscope import SourceError
 from fedsim_runner.spec import load_experiment
 from tests.e2e.conftest import small_spec
 
@@ -109,3 +111,34 @@ def test_a_taken_name_is_refused_before_anything_is_done(moved: Path, tmp_path: 
     (tmp_path / "runs").mkdir()
     shutil.copytree(moved, tmp_path / "runs" / "taken")
     assert call(["rerun", str(moved), "--run", "taken"]) == Exit.SPEC
+
+
+def with_wheel(moved: Path, sha256: str | None) -> Path:
+    """The folder as if devices had run FederatedScope from this wheel."""
+    wheel = moved / "inputs" / "federatedscope" / "federatedscope-0.3.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    wheel.write_bytes(b"wheel")
+    manifest = manifest_of(moved)
+    manifest["federatedscope"] = None if sha256 is None else {"sha256": sha256}
+    (moved / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return wheel
+
+
+@pytest.mark.parametrize(("ran", "takes_the_wheel"), [("a", False), ("b", True), (None, True)])
+def test_federatedscope_comes_from_where_it_came_while_that_is_the_same(
+    ran: str | None, takes_the_wheel: bool, moved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = with_wheel(moved, ran)
+    monkeypatch.setattr(rerun_module, "source_manifest", lambda named: {"sha256": "a"})
+    source = open_original(str(moved)).experiment.federatedscope_source
+    assert source == (str(wheel) if takes_the_wheel else None)
+
+
+def test_a_source_that_has_gone_leaves_the_kept_wheel(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = with_wheel(moved, "a")
+
+    def gone(named: str | None) -> dict[str, Any]:
+        raise SourceError("there is no such folder")
+
+    monkeypatch.setattr(rerun_module, "source_manifest", gone)
+    assert open_original(str(moved)).experiment.federatedscope_source == str(wheel)
