@@ -38,7 +38,18 @@ def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document,
         if key in given and (key == "file_path" or not isinstance(given[key], str)):
             tree.report(("data", key), "means nothing here" if key == "file_path" else "must be text")
             return None
-    return {**given, "root": str((folder / Path(given.get("root", "data")).expanduser()).resolve())}
+    root = _absolute(given.get("root", "data"), folder)
+    if root is None:
+        tree.report(("data", "root"), "is no path")
+    return {**given, "root": root}
+
+
+def _absolute(path: str, folder: Path) -> str | None:
+    """A path that starts at ``folder``; None: it can be none (a null character, the home of an unknown user)."""
+    try:
+        return str((folder / Path(path).expanduser()).resolve())
+    except (ValueError, RuntimeError, OSError):
+        return None
 
 
 class DataCheck:
@@ -66,13 +77,16 @@ class DataCheck:
         """
         section = self._section
         self._check_keys()
+        path = None if section.path is None else _absolute(section.path, self._folder)
+        if section.path is not None and path is None:
+            self._report("path", "is no path")
         source = DataSource(
             dataset=section.dataset,
             split=section.split,
             alpha=DEFAULT_ALPHA if section.alpha is None else float(section.alpha),
             test_fraction=float(section.test_fraction),
             layout=self._layout(real),
-            path=None if section.path is None else str((self._folder / Path(section.path).expanduser()).resolve()),
+            path=path,
             label=str(section.label) if isinstance(section.label, str) else section.label,
             header=section.header,
         )
@@ -168,6 +182,9 @@ class DataCheck:
             dealt = split_data(loaded, source, seed, server, list(clients))
         except DataError as error:
             self._tell(error, str(source.path))
+            return source
+        except OSError as error:
+            self._report("path", f"cannot be read: {error.strerror}")
             return source
         except ValueError as error:
             self._report("path", str(error))
