@@ -19,6 +19,7 @@ from ..datasets import render_participants
 from ..inventory import build_inventory
 from ..model import Experiment, LabHost, Plan
 from ..placement import plan_as_dict
+from ..report import try_publish
 from .exits import Exit, FedsimError
 from .folder import RunNameError, create_run_folder, give_to_user, new_run_id
 from .inputs import keep_dockerfiles, keep_experiment
@@ -60,6 +61,8 @@ def run_without_docker(experiment: Experiment, options: RunOptions, console: Con
             code, report = _course(plan, pythons, folder, progress)
             manifest["status"] = report["status"]
             write_manifest(manifest, folder, ended=now())
+            if problem := try_publish(folder, report):
+                progress.note(problem, "yellow")
             registry.record(run, folder, PROCESSES, "", report["status"])
             console.print(render_summary(report, folder))
     except RunBusyError as error:
