@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..artifacts.files import number, whole
+from ..artifacts.files import whole
 from .live import accuracy_of
 
 # What a manifest says, by where it stands there: while one of these differs, results or times may.
@@ -163,5 +163,5 @@ def _shown(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     text = str(value).removeprefix("sha256:")
-    is_digest = number(value) is None and len(text) >= 40 and set(text) <= set("0123456789abcdef")
+    is_digest = len(text) >= 40 and set(text) <= set("0123456789abcdef")
     return text[:SHORT] if is_digest else text

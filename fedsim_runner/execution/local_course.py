@@ -141,11 +141,13 @@ class Course:
 
     def _snapshot(self) -> dict[str, Any]:
         supervisor = self._supervisor
+        # As on a lab host the server comes first.
+        names = [one.name for one in sorted(self._participants, key=lambda one: one.role, reverse=True)]
         devices = {
             name: snapshot.device_part(
                 name, supervisor.live_state(name), supervisor.device_round(name), self._usage, None, None
             )
-            for name in supervisor.states
+            for name in names
         }
         outcome = supervisor.outcome
         return {
