@@ -34,7 +34,7 @@ STATES = {
     "client_lost": "lost",
 }
 ENDED = ("finished", "lost")
-NEWS_STYLES = {"course_failed": "red", "client_lost": "red", "round_deadline": "yellow", "link_failed": "red"}
+NEWS_STYLES = {"course_failed": "red", "client_lost": "red", "link_failed": "red"}
 # An Engine outlives the run, so it is told.
 ENGINE_STARTS = "no Docker Engine answers: starting the one that is installed"
 ENGINE_COMES = "no Docker Engine is installed: installing docker.io, which stays, and starting it"
@@ -64,6 +64,7 @@ class Progress:
         self._live: Live | None = None
         # Replaced, never changed: the thread that draws must not wait for the lock of one that prints.
         self._course = CourseNow(run, None, 0, total_rounds, devices=tuple(devices), counts=counts_now(None, devices))
+        self._deadlines: list[Mapping[str, Any]] = []
         self._late: list[str] = []
         self._seen: float | None = None  # the time of the last snapshot
         self._states: dict[str, str] = {}
@@ -111,10 +112,8 @@ class Progress:
         """A journal event."""
         with self._lock:
             self._count(event)
-            if event["event"] == "update_late":
-                self._late.append(str(event.get("device") or "a client"))
-            elif event["event"] in ("evaluated", "round_deadline", "training_finished", "course_failed"):
-                self._tell_late()
+            if event["event"] in ("training_finished", "course_failed"):
+                self._tell_deadlines()
             text = self._describe(event)
             if text is not None:
                 self.note("  " + text, NEWS_STYLES.get(event["event"]))
@@ -143,18 +142,27 @@ class Progress:
     def _view(self) -> CourseView:
         return CourseView(replace(self._course, elapsed_s=time.monotonic() - self._stage_began))
 
-    def _tell_late(self) -> None:
-        """Late updates of a round in one line."""
-        if not self._late:
-            return
-        names, count = list(dict.fromkeys(self._late)), len(self._late)
-        more = f" and {len(names) - SHOWN_LATE} more" if len(names) > SHOWN_LATE else ""
-        what = "an update" if count == 1 else f"{count} updates"
-        self._late = []
-        self.note(f"  {what} came after the deadline, dropped: {', '.join(names[:SHOWN_LATE])}{more}", "yellow")
+    def _tell_deadlines(self) -> None:
+        """What no round's line has told."""
+        if text := self._deadline_text():
+            self.note(f"  {text}", "yellow")
+
+    def _deadline_text(self) -> str:
+        """Rounds that met their deadline and updates that came too late since the last line, however many."""
+        deadlines, late = self._deadlines, list(dict.fromkeys(self._late))
+        parts = []
+        if len(deadlines) == 1:
+            parts.append(f"deadline: {deadlines[0].get('arrived')} of {deadlines[0].get('wanted')} updates")
+        elif deadlines:
+            parts.append(f"deadline in {len(deadlines)} rounds")
+        if late:
+            more = f" and {len(late) - SHOWN_LATE} more" if len(late) > SHOWN_LATE else ""
+            parts.append(f"too late, dropped: {', '.join(late[:SHOWN_LATE])}{more}")
+        self._deadlines, self._late = [], []
+        return "  ".join(parts)
 
     def _end_stage(self, failed: bool = False) -> None:
-        self._tell_late()
+        self._tell_deadlines()
         for shown in (self._live, self._status):
             if shown is not None:
                 shown.stop()
@@ -228,7 +236,9 @@ class Progress:
                 memory = " (memory limit reached)" if event.get("oom_killed") else ""
                 return f"{device} exited with {event.get('exit_code')}{memory}"
             case "round_deadline":
-                return deadline_line(event)
+                self._deadlines.append(event)
+            case "update_late":
+                self._late.append(str(event.get("device") or "a client"))
             case "client_lost":
                 return lost_lines(event)
             case "course_failed":
@@ -249,7 +259,10 @@ class Progress:
             for key, label in (("test_acc", "accuracy"), ("test_avg_loss", "loss"), ("val_acc", "validation accuracy"))
             if isinstance(results.get(key), int | float)
         ]
-        return f"round {event.get('round')}/{self._total_rounds}  {'  '.join(shown)}{seconds}"
+        deadline = self._deadline_text()
+        return f"round {event.get('round')}/{self._total_rounds}  {'  '.join(shown)}{seconds}" + (
+            f"  {deadline}" if deadline else ""
+        )
 
 
 def failure_lines(event: Mapping[str, Any]) -> str:
@@ -262,16 +275,9 @@ def failure_lines(event: Mapping[str, Any]) -> str:
 
 def lost_lines(event: Mapping[str, Any]) -> str:
     """A ``client_lost`` event: the course goes on without it."""
-    memory = " (memory limit reached)" if event.get("oom_killed") else ""
     reason = str(event.get("reason") or "no reason given")
+    memory = " (memory limit reached)" if event.get("oom_killed") and "memory" not in reason else ""
     return "\n".join([f"{event.get('device')} is lost, the course goes on: {reason}{memory}", *_last_lines(event)])
-
-
-def deadline_line(event: Mapping[str, Any]) -> str:
-    """A ``round_deadline`` event: with how many updates the round is aggregated."""
-    arrived, wanted = event.get("arrived"), event.get("wanted")
-    share = "" if arrived is None else f" with {arrived} of {wanted} updates"
-    return f"round {event.get('round')}: aggregated at its deadline{share}"
 
 
 def _last_lines(event: Mapping[str, Any]) -> list[str]:

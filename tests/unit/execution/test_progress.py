@@ -66,22 +66,38 @@ def test_nothing_claims_links_where_there_are_none() -> None:
     assert "in force" not in text
 
 
-def test_late_updates_are_one_line_and_a_lost_client_has_its_last_words() -> None:
+def test_deadlines_and_late_updates_stand_in_the_line_of_their_round() -> None:
     console = Console(file=io.StringIO(), width=160)
-    with Progress(console, 3) as progress:
+    with Progress(console, 9) as progress:
         progress.stage("course")
         progress.news({"event": "round_deadline", "round": 1, "arrived": 3, "wanted": 9})
+        progress.news({"event": "evaluated", "round": 1, "results": {"test_acc": 0.5}})
         for number in range(6):
             progress.news({"event": "update_late", "device": f"slow-{number}", "round": 1})
-        progress.news({"event": "evaluated", "round": 2, "results": {}})
-        progress.news(
-            {"event": "client_lost", "device": "pi", "reason": "exit code 137", "oom_killed": True, "last_lines": ["x"]}
-        )
-        progress.news({"event": "update_late", "device": "slow-1", "round": 2})
-    lines = console.file.getvalue().splitlines()
-    assert "  round 1: aggregated at its deadline with 3 of 9 updates" in lines
-    (line,) = (line for line in lines if "6 updates came after the deadline" in line)
-    assert line.endswith("slow-0, slow-1, slow-2, slow-3 and 2 more")
-    assert "  pi is lost, the course goes on: exit code 137 (memory limit reached)" in lines
-    assert "    | x" in lines
-    assert "  an update came after the deadline, dropped: slow-1" in lines
+        progress.news({"event": "evaluated", "round": 2, "results": {"test_acc": 0.5}})
+        progress.news({"event": "evaluated", "round": 3, "results": {"test_acc": 0.5}})
+        for number in (4, 5, 6):
+            progress.news({"event": "round_deadline", "round": number, "arrived": 1, "wanted": 9})
+        progress.news({"event": "update_late", "device": "slow-1", "round": 5})
+        progress.news({"event": "training_finished"})
+    assert [line.strip() for line in console.file.getvalue().splitlines()][1:-1] == [
+        "round 1/9  accuracy 0.5000  deadline: 3 of 9 updates",
+        "round 2/9  accuracy 0.5000  too late, dropped: slow-0, slow-1, slow-2, slow-3 and 2 more",
+        "round 3/9  accuracy 0.5000",
+        "deadline in 3 rounds  too late, dropped: slow-1",
+        "training finished, final evaluation",
+    ]
+
+
+def test_a_lost_client_has_its_last_words() -> None:
+    console = Console(file=io.StringIO(), width=160)
+    lost = {"event": "client_lost", "device": "pi", "oom_killed": True, "last_lines": ["x"]}
+    with Progress(console, 3) as progress:
+        progress.news({**lost, "reason": "exit code 137"})
+        progress.news({**lost, "reason": "killed for too much memory"})
+    assert console.file.getvalue().splitlines() == [
+        "  pi is lost, the course goes on: exit code 137 (memory limit reached)",
+        "    | x",
+        "  pi is lost, the course goes on: killed for too much memory",
+        "    | x",
+    ]
