@@ -56,7 +56,7 @@ def keep_dockerfiles(experiment: Experiment, folder: Path) -> Experiment:
     for path in theirs:
         if kept not in path.parents:
             try:
-                shutil.copytree(path, kept / path.name, symlinks=False)
+                shutil.copytree(path, kept / path.name, ignore=_all_but_runs(folder))
             except (OSError, shutil.Error) as error:
                 raise FedsimError(f"{path} cannot be copied into the run folder: {_first(error)}", Exit.SPEC) from error
     return _with_dockerfiles(experiment, lambda path: str(kept / Path(path).name))
@@ -132,6 +132,17 @@ def read_experiment(folder: Path) -> Experiment:
         if "/" in device.type.dockerfile and not (Path(device.type.dockerfile) / "Dockerfile").is_file():
             raise FedsimError(f"{folder} cannot be run again: it has no {device.type.dockerfile}", Exit.SPEC)
     return experiment
+
+
+def _all_but_runs(folder: Path) -> Callable[[str, list[str]], list[str]]:
+    """For copytree: neither the run folder nor the folder of runs, which may lie in the folder that is copied."""
+    runs = {folder.resolve(), folder.resolve().parent}
+
+    def ignore(directory: str, names: list[str]) -> list[str]:
+        here = Path(directory).resolve()
+        return [name for name in names if here / name in runs]
+
+    return ignore
 
 
 def _with_dockerfiles(experiment: Experiment, change: Callable[[str], str]) -> Experiment:

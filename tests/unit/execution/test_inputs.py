@@ -101,6 +101,15 @@ def test_two_dockerfile_folders_of_one_name_cannot_be_told_apart(tmp_path: Path)
         keep_dockerfiles(made, tmp_path)
 
 
+@pytest.mark.parametrize("runs", ["runs/mine", "mine"])
+def test_runs_inside_of_the_dockerfile_folder_are_left_out(runs: str, tmp_path: Path) -> None:
+    folder = tmp_path / "cam" / runs
+    folder.mkdir(parents=True)
+    (tmp_path / "cam" / "Dockerfile").write_text("FROM x\n", encoding="utf-8")
+    keep_dockerfiles(experiment(client=device_type(dockerfile=str(tmp_path / "cam"))), folder)
+    assert [path.name for path in (folder / "inputs" / "dockerfiles" / "cam").iterdir()] == ["Dockerfile"]
+
+
 def test_a_dockerfile_folder_that_has_gone_is_named(tmp_path: Path) -> None:
     made = experiment(client=device_type(dockerfile=str(tmp_path / "gone")))
     with pytest.raises(FedsimError, match=r"gone cannot be copied into the run folder: .*No such file"):
