@@ -143,8 +143,7 @@ def _rounds(steps: Sequence[Step]) -> dict[int, RoundTimes]:
 def _tasks(device: str, identity: int, server: Sequence[Step], client: Sequence[Step]) -> list[Task]:
     """Joined by round; where a round has several (asynchronous courses, a second try) each takes the next in time."""
     sent = _queues(server, "send", identity)
-    # A late update is noted as received and as late, or as late only.
-    late = _queues(server, "late", identity, None)
+    late = _late_updates(server, identity)
     delivered = _queues(server, "received", identity)
     arrived, answered = _queues(client, "received", None), _queues(client, "send", None)
     train, trained = _queues(client, "train", None, None), _queues(client, "trained", None, None)
@@ -167,6 +166,20 @@ def _tasks(device: str, identity: int, server: Sequence[Step], client: Sequence[
                 task.late, task.delivered = True, step.t if task.delivered is None else task.delivered
             tasks.append(task)
     return tasks
+
+
+def _late_updates(server: Sequence[Step], identity: int) -> dict[int, list[Step]]:
+    """The notes of late messages that are about updates: an evaluation may be late, too, and the note does not tell."""
+    found: dict[int, list[Step]] = defaultdict(list)
+    came: dict[int, str | None] = {}  # kind of the client's last message of each round
+    for step in server:
+        if step.round is None or step.peer != identity:
+            continue
+        if step.what == "received":
+            came[step.round] = step.kind
+        elif step.what == "late" and came.get(step.round, MODEL) == MODEL:
+            found[step.round].append(step)
+    return found
 
 
 def _queues(steps: Sequence[Step], what: str, peer: int | None, kind: str | None = MODEL) -> dict[int, list[Step]]:

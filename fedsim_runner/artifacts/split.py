@@ -66,6 +66,7 @@ DEVICE_FIELDS = (
     "mean_evaluation_seconds",
     "straggler_rounds",
     "straggler_share",
+    "behind_seconds",
     "late_updates",
 )
 
@@ -158,6 +159,7 @@ def device_facts(table: Iterable[Mapping[str, Any]], rounds: int) -> dict[str, d
             **{f"mean_{key}": _mean(row[key] for row in rows) for key in (*SECONDS, "evaluation_seconds")},
             "straggler_rounds": last,
             "straggler_share": round(last / rounds, 4) if rounds else None,
+            "behind_seconds": round(sum(row["behind_seconds"] or 0.0 for row in rows), 4),
             "late_updates": sum(row["update"] == "late" for row in rows),
         }
     return found

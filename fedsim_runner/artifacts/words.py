@@ -26,6 +26,12 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
     return told
 
 
+def worst_straggler(devices: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The device that was behind by the most seconds over all rounds it was last in; None if none ever was."""
+    behind = {name: entry["behind_seconds"] for name, entry in devices.items() if entry.get("straggler_rounds")}
+    return max(behind, key=lambda name: behind[name]) if behind else None
+
+
 def waiting_share(report: Mapping[str, Any]) -> float | None:
     """Share of the clients' time in rounds that they waited; None where that is not known."""
     waiting = total = 0.0
@@ -55,15 +61,13 @@ def _killed(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, Any]])
 
 
 def _stragglers(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    rows = [row for row in report.get("device_rounds") or [] if row.get("straggler")]
-    if not rows:
+    name = worst_straggler(devices)
+    if name is None:
         return []
-    counts = {name: entry["straggler_rounds"] for name, entry in devices.items() if entry.get("straggler_rounds")}
-    name = max(counts, key=lambda key: counts[key])
-    behind = [row["behind_seconds"] for row in rows if row["device"] == name and row["behind_seconds"] is not None]
-    mean = sum(behind) / len(behind) if behind else 0.0
-    rounds = len({row["round"] for row in report["device_rounds"]})
-    told = [f"Straggler: {name} was last in {counts[name]} of {rounds} rounds, {mean:.2f} s behind the one before it."]
+    entry = devices[name]
+    count, mean = entry["straggler_rounds"], entry["behind_seconds"] / entry["straggler_rounds"]
+    often = f"Straggler: {name} was last in {count} of its {entry['rounds']} rounds"
+    told = [f"{often}, on average {mean:.2f} s behind the one before it."]
     share = waiting_share(report)
     if share is not None:
         told.append(f"Clients spent {share * 100:.0f} % of the rounds' time waiting for others.")
@@ -72,7 +76,7 @@ def _stragglers(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, An
 
 def _listed(values: Mapping[str, Any], form: str) -> str:
     ordered = sorted(values.items(), key=lambda item: -item[1])
-    text = ", ".join(f"{name} {form.format(value)}" for name, value in ordered[:NAMED])
+    text = ", ".join(f"{name} ({form.format(value)})" for name, value in ordered[:NAMED])
     return text + (f" and {len(ordered) - NAMED} more" if len(ordered) > NAMED else "")
 
 

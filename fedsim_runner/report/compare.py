@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts.files import read_json, whole
-from ..artifacts.words import waiting_share
+from ..artifacts.words import waiting_share, worst_straggler
 from .formats import flat
 from .metrics import ACCURACIES, metric_of
 from .runs import refresh_report
@@ -93,8 +93,7 @@ def _run(
         (entry for entry in rounds if target is not None and (entry.get(metric) or -math.inf) >= target), None
     )
     rows = report["device_rounds"]
-    straggler = max(devices, key=lambda name: devices[name].get("straggler_rounds") or 0, default=None)
-    share = devices[straggler].get("straggler_share") if straggler is not None else None
+    straggler = worst_straggler(devices)
     return {
         "run": report["run"],
         "group": group,
@@ -116,8 +115,8 @@ def _run(
         "bytes_sent": _sum(entry.get("bytes_up") for entry in devices.values()),
         "late_updates": _sum(entry.get("late_updates") for entry in devices.values()),
         "lost_clients": len(report["lost_clients"]),
-        "straggler": straggler if share else None,
-        "straggler_share": share or None,
+        "straggler": straggler,
+        "straggler_share": None if straggler is None else devices[straggler]["straggler_share"],
         "curve": [
             {"round": entry["round"], "elapsed_seconds": entry.get("elapsed_seconds"), "accuracy": entry[metric]}
             for entry in rounds

@@ -9,6 +9,7 @@ from .style import GREY, HEAT, Drawn, device_axis, device_height, drawing, new_f
 
 MAX_WRITTEN_DEVICES = 20
 MAX_WRITTEN_CLASSES = 16
+SPLITS = {"dirichlet": "Dirichlet", "iid": "IID"}
 
 
 @drawing
@@ -48,9 +49,10 @@ def draw_labels(report: Mapping[str, Any]) -> Drawn | None:
                     fontsize=6.5,
                     color="black" if value > middle else "white",
                 )
-    how = f", dealt out by {labels['split']}" if labels.get("split") else ""
-    how += f" with alpha {labels['alpha']:g}" if labels.get("split") == "dirichlet" and labels.get("alpha") else ""
-    caption = f"Training samples of each label that each device holds{how}."
+    caption = "Training samples of each label that each device holds."
+    if labels.get("split"):
+        alpha = f", alpha {labels['alpha']:g}" if labels["split"] == "dirichlet" and labels.get("alpha") else ""
+        caption += f" Split: {SPLITS.get(labels['split'], labels['split'])}{alpha}."
     return Drawn("labels", "How the labels were dealt out", caption, figure)
 
 

@@ -46,7 +46,7 @@ def _draw(report: Mapping[str, Any], name: str, title: str, keys: Sequence[str])
 def learning_axes(axes: Sequence[Axes], key: str) -> None:
     """Labels and limits of a pair of axes: over rounds, over time."""
     axes[0].set(xlabel="Round")
-    axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[0].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes[1].set(xlabel="Time since training began (s)")
     axes[1].set_xlim(left=0)
     if key.endswith("_acc"):

@@ -70,9 +70,9 @@ def draw_breakdown(report: Mapping[str, Any]) -> Drawn | None:
         axes.barh(range(len(names)), widths, BAR_HEIGHT, left, color=colour, hatch=hatch, edgecolor="white", lw=0.3)
         left = [sum(pair) for pair in zip(left, widths, strict=True)]
     for index, name in enumerate(names):
-        share = devices[name].get("straggler_share")
-        if share:
-            text = f" last in {share * 100:.0f} % of rounds"
+        last = devices[name].get("straggler_rounds")
+        if last:
+            text = f" last in {last} of {devices[name]['rounds']} rounds"
             axes.text(left[index], index, text, va="center", fontsize=7 if len(names) <= 20 else 5.5)
     device_axis(axes, names)
     axes.set_xlim(0, max(left) * 1.28)
@@ -141,7 +141,7 @@ def _spans(rows: Iterable[Mapping[str, Any]], rounds: Iterable[Mapping[str, Any]
         moments = {name: row[f"{name}_at"] for name in ("sent", "arrived", "train", "trained", "answered", "delivered")}
         entry = by_number[row["round"]]
         for part, begin, end in (
-            ("waiting", entry["began_at"], moments["sent"]),
+            ("waiting", entry["began_at"], _earlier(moments["sent"], entry.get("ended_at"))),
             ("download", moments["sent"], moments["arrived"]),
             ("handling", moments["arrived"], moments["train"]),
             ("compute", moments["train"], moments["trained"]),
@@ -152,6 +152,10 @@ def _spans(rows: Iterable[Mapping[str, Any]], rounds: Iterable[Mapping[str, Any]
             if begin is not None and end is not None and end > begin:
                 spans[place, part].append((begin, end - begin))
     return spans
+
+
+def _earlier(moment: float | None, end: float | None) -> float | None:
+    return moment if moment is None or end is None else min(moment, end)
 
 
 def _evaluation(rounds: Iterable[Mapping[str, Any]]) -> Spans:

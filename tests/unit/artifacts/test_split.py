@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fedsim_runner.artifacts import write_report
+from fedsim_runner.artifacts.words import what_happened
 
 # Two clients, two rounds; slow (client 1) is last in both, and in the second its update is too late.
 SERVER = """
@@ -117,6 +118,10 @@ def test_who_was_last_and_by_how_much(folder: Path) -> None:
     assert (of(report, "slow", 1)["straggler"], of(report, "fast", 1)["straggler"]) == (True, False)
     devices = report["devices"]
     assert (devices["slow"]["straggler_rounds"], devices["slow"]["straggler_share"]) == (2, 1.0)
+    assert (devices["slow"]["behind_seconds"], devices["fast"]["behind_seconds"]) == (9.5, 0.0)
+    assert "Straggler: slow was last in 2 of its 2 rounds, on average 4.75 s behind the one before it." in (
+        what_happened(report)
+    )
     assert (devices["fast"]["straggler_rounds"], devices["fast"]["mean_compute_seconds"]) == (0, 1.0)
     assert devices["server"]["rounds"] is None
 
@@ -128,6 +133,17 @@ def test_a_late_update_waits_for_nobody(folder: Path) -> None:
     assert report["rounds"][1]["late_updates"] == 1
     assert report["devices"]["slow"]["late_updates"] == 1
     assert any("1 round was aggregated at the deadline, without 1 update that" in note for note in report["notes"])
+
+
+def test_a_late_evaluation_is_no_late_update(folder: Path) -> None:
+    path = folder / "collected" / "server" / "course" / "activity.jsonl"
+    more = (
+        '{"t": 108.4, "what": "received", "kind": "metrics", "round": 0, "peer": 2, "bytes": 90}\n'
+        '{"t": 108.4, "what": "late", "round": 0, "peer": 2}\n'
+    )
+    path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
+    report = write_report(folder)
+    assert (of(report, "fast", 1)["update"], report["devices"]["fast"]["late_updates"]) == ("used", 0)
 
 
 def test_throttled_time_by_round_is_read_between_samples(folder: Path) -> None:
