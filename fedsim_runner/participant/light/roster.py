@@ -35,6 +35,7 @@ class Roster:
     activity: Activity
     _members: dict[int, _Member] = field(default_factory=dict)
     _never_joined: set[str] = field(default_factory=set)  # devices that were lost before
+    _reasons: dict[str, str] = field(default_factory=dict)  # of lost clients, by device
 
     def __post_init__(self) -> None:
         watched = self.goes_on and self.gate is not None
@@ -105,7 +106,7 @@ class Roster:
         member = self._members[client]
         member.lost = True
         self.activity.note("lost", peer=client)
-        self._say(f"Client #{client} ({member.host})", reason)
+        self._say(f"Client #{client} ({member.host})", member.host, reason)
 
     def news(self) -> dict[int, str]:
         """Joined clients that the agent has given up since the last look, with the reasons.
@@ -120,7 +121,7 @@ class Roster:
                 found[client] = reason
             else:
                 self._never_joined.add(device)
-                self._say(f"Client ({device}), which had not joined,", reason)
+                self._say(f"A client ({device})", device, reason)
         return found
 
     def _by_device(self, device: str) -> int | None:
@@ -130,8 +131,13 @@ class Roster:
                 return client
         return None
 
-    def _say(self, who: str, reason: str) -> None:
-        left = self.expected
+    def _say(self, who: str, device: str, reason: str) -> None:
+        left, wanted = self.expected, max(1, self.policy.min_clients)
+        reason = " ".join(reason.split())
+        self._reasons[device] = reason
         logger.warning(f"Server: {who} is lost: {reason}; going on with {left} clients")
-        if left < self.policy.min_clients:
-            raise ParticipantError(f"{left} clients are left, course.min_clients is {self.policy.min_clients}")
+        if left < wanted:
+            lost = "; ".join(f"{name}: {why}" for name, why in self._reasons.items())
+            raise ParticipantError(
+                f"{left} of {self.client_num} clients are left, course.min_clients is {wanted}; lost: {lost}"
+            )

@@ -17,7 +17,7 @@ from fedsim_runner.participant.light.tensors import encode_parameters
 from fedsim_runner.participant.light.transport import Transport
 from fedsim_runner.participant.light.wire import Message
 from tests.unit.participant.helpers import LOOPBACK, Course, free_ports, merged
-from tests.unit.participant.test_course import BUSY, ENDLESS, QUICK, accuracy, wait_for
+from tests.unit.participant.test_course import BUSY, ENDLESS, QUICK, accuracy, cpu_seconds, wait_for
 
 MakeCourse = Callable[..., Course]
 CONTINUE = {"on_client_failure": "continue"}
@@ -90,8 +90,9 @@ def test_too_few_clients_are_left(make_course: MakeCourse) -> None:
     course.lose("client-1")
     course.lose("client-1", "client-2")
     assert course.wait("server", 20) == 1
-    assert course.record("server")["error"] == "1 clients are left, course.min_clients is 2"
-    assert "1 clients are left" in course.log("server")
+    told = "1 of 3 clients are left, course.min_clients is 2; lost: "
+    assert course.record("server")["error"].startswith(told)
+    assert told in course.log("server")
 
 
 def test_a_client_that_is_lost_before_it_joins(make_course: MakeCourse) -> None:
@@ -102,7 +103,20 @@ def test_a_client_that_is_lost_before_it_joins(make_course: MakeCourse) -> None:
     assert "Starting training" not in course.log("server")
     course.lose("client-2")
     assert [course.wait(name) for name in ("server", "client-1", "client-3")] == [0, 0, 0]
-    assert "which had not joined, is lost: it was killed; going on with 2 clients" in course.log("server")
+    told = f"Server: A client (127.0.0.1:{course.ports['client-2']}) is lost: it was killed; going on with 2 clients"
+    assert told in course.log("server")
+
+
+def test_looking_for_lost_clients_costs_nothing(make_course: MakeCourse) -> None:
+    course = make_course(policy=CONTINUE | {"round_deadline_s": 60})
+    course.start("server")
+    course.open_gate()
+    wait_for(lambda: "Listen to" in course.log("server"))
+    course.lose()
+    time.sleep(1)
+    before = cpu_seconds(course.processes["server"].pid)
+    time.sleep(4)
+    assert cpu_seconds(course.processes["server"].pid) - before <= 0.02, "half a percent of a core"
 
 
 def test_the_server_finds_out_by_itself(make_course: MakeCourse) -> None:
