@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
@@ -94,6 +95,10 @@ def _run(config: Path, gate: Path, settings: LaunchSettings) -> None:
     except ParticipantError as error:
         logger.error(str(error))  # the course is followed by its log file: the reason must be in it
         raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ParticipantError(f"cannot write: {error}") from error
 
 
 def _import(off: tuple[str, ...]) -> None:
@@ -151,15 +156,23 @@ def _runner(tree: Any) -> Any:
         config=tree.clone(), client_cfgs=None
     )
     tree.merge_from_other_cfg(changed)
-    tree.freeze()
+    try:
+        tree.freeze()  # which checks it
+    except (AssertionError, ValueError) as error:
+        raise ParticipantError(f"FederatedScope refuses the configuration: {error}") from error
     workers = importlib.import_module(f"{builders}.worker_builder")
-    return importlib.import_module(f"{builders}.runner_builder").get_runner(
-        data=own_data,
-        server_class=workers.get_server_cls(tree),
-        client_class=workers.get_client_cls(tree),
-        config=tree.clone(),
-        client_configs=None,
-    )
+    try:
+        return importlib.import_module(f"{builders}.runner_builder").get_runner(
+            data=own_data,
+            server_class=workers.get_server_cls(tree),
+            client_class=workers.get_client_cls(tree),
+            config=tree.clone(),
+            client_configs=None,
+        )
+    except RuntimeError as error:
+        if "bind" not in str(error):
+            raise
+        raise ParticipantError(f"cannot listen: {error}") from error
 
 
 def _serve(runner: Any, gate: Path, settings: LaunchSettings, surroundings: Surroundings) -> None:

@@ -69,6 +69,8 @@ class Policies:
         self._told = LostClients(gate)
         self._unreachable: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
         self._lost: dict[str, str] = {}  # reasons by device
+        self._lost_addresses: set[str] = set()
+        self._pending: list[tuple[str, int | None, str]] = []
         self._gone: set[int] = set()  # ids that are lost or will never be given
         self._clients = int(server.client_num)
         self._started = False
@@ -105,23 +107,33 @@ class Policies:
 
     def _news(self) -> list[tuple[str, int | None, str]]:
         """Device, id (None: it has not joined) and reason of clients lost since the last call."""
-        found: list[tuple[str, int | None, str]] = []
+        found: dict[str, tuple[int | None, str]] = {}
         if self._settings.on_client_failure == "continue":
-            found += [(device, self._id_of(device), reason) for device, reason in self._told.news().items()]
+            for device, reason in self._told.news().items():
+                if not any(_is_at(device, address) for address in self._lost_addresses):
+                    found[device] = self._id_of(device), reason
         while not self._unreachable.empty():
             client, reason = self._unreachable.get()
-            if client in self._communication.neighbors and client not in self._gone:
-                found.append((self._device_of(client), client, reason))
-        return [(device, client, reason) for device, client, reason in found if device not in self._lost]
+            if client in self._communication.neighbors:
+                found.setdefault(self._device_of(client), (client, reason))
+        unknown = [device for device, (client, _) in found.items() if client is None and self._started]
+        for device in unknown:
+            logger.warning(f"Server: {device} is said to be lost, but it is no client of this course")
+            del found[device]
+        return [(device, client, reason) for device, (client, reason) in found.items()]
 
     def _id_of(self, device: str) -> int | None:
         for client, address in self._communication.neighbors.items():
-            if device in (address, address.rpartition(":")[0]):
+            if _is_at(device, address):
                 return int(client)
         return None
 
     def _device_of(self, client: int) -> str:
-        return str(self._communication.neighbors[client].rpartition(":")[0])
+        """Its host, which is the device's name; with the port where several share a host."""
+        neighbors = self._communication.neighbors
+        host = neighbors[client].rpartition(":")[0]
+        shared = sum(_is_at(host, address) for address in neighbors.values()) > 1
+        return str(neighbors[client] if shared else host)
 
     # --- in the place of the server's methods
 
@@ -250,7 +262,7 @@ class Policies:
         """
         for device, client, reason in self._pending:
             self._drop(device, client, reason)
-            if client is None or not self._started:
+            if not self._started:
                 self._start_without(client)
         server = self._server
         if not self._started:
@@ -268,6 +280,7 @@ class Policies:
         self._lost[device] = " ".join(reason.split())
         if client is not None:
             address = self._communication.neighbors.pop(client)
+            self._lost_addresses.add(address)
             self._gone.add(client)
             self._server.sampler.client_state[client] = 0
             self._surroundings.activity.note("lost", peer=client)
@@ -317,6 +330,11 @@ class Policies:
         rounds = self._server.msg_buffer["eval"]
         if not rounds or max(rounds) in self._merged:
             raise ParticipantError("all clients that were asked for the final evaluation are lost")
+
+
+def _is_at(device: str, address: str) -> bool:
+    """Whether ``device``, a name or an address, is the one at ``address``."""
+    return device in (address, address.rpartition(":")[0])
 
 
 def _refuse_other_courses(server: Any, settings: LaunchSettings) -> None:

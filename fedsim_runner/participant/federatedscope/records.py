@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..activity import Activity
+from ..ending import ENDING
 from .inbox import number_of, text_of
 from .surroundings import Surroundings, peer_of
 from .upstream import Place
@@ -59,13 +60,17 @@ def record_messages(surroundings: Surroundings) -> None:
         send(self, receiver_address, message)
 
     def noted_put(self: Any, request: Any, context: Any) -> Any:
-        activity.note(
-            "received",
-            kind=text_of(request, "msg_type"),
-            round=number_of(request, "state"),
-            peer=number_of(request, "sender"),
-            size=request.ByteSize(),
-        )
+        try:
+            activity.note(
+                "received",
+                kind=text_of(request, "msg_type"),
+                round=number_of(request, "state"),
+                peer=number_of(request, "sender"),
+                size=request.ByteSize(),
+            )
+        except OSError as error:
+            # Raised here it would go to the sender, who would try again.
+            ENDING.give_up(f"cannot write: {error}")
         return put(self, request, context)
 
     communication.gRPC_comm_manager_pb2_grpc.gRPCComServeFuncStub = noted_stub

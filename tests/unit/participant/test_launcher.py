@@ -26,9 +26,9 @@ def launch(own: Path, text: str, engine: str = "light") -> tuple[int, str, dict[
 
 
 def test_unsupported_engine(tmp_path: Path) -> None:
-    code, said, record = launch(tmp_path, "", "federatedscope")
+    code, said, record = launch(tmp_path, "", "heavy")
     assert (code, record["exit_code"]) == (2, 2)
-    assert said == "participant: unsupported: engine federatedscope: this image has only light\n"
+    assert said == "participant: unsupported: engine heavy: there are only federatedscope, light\n"
 
 
 def test_unsupported_config_names_all_at_once(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_crash_leaves_a_traceback_and_one_line(tmp_path: Path) -> None:
     (tmp_path / "open").write_text("{}", encoding="utf-8")
     patch = (
         "from fedsim_runner.participant import __main__ as launcher\n"
-        "def crash(config): raise ValueError('two\\nlines')\n"
+        "def crash(config, gate): raise ValueError('two\\nlines')\n"
         "launcher.ENGINES['light'] = crash"
     )
     done = subprocess.run(

@@ -1,0 +1,217 @@
+"""Lost clients, stragglers and asynchronous courses."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.unit.participant.federatedscope.helpers import CONTINUE, TorchCourse, accuracy
+from tests.unit.participant.helpers import merged
+
+pytestmark = pytest.mark.federatedscope
+
+EVALUATORS = {"server": {"federate": {"make_global_eval": True}}, "clients": {"federate": {"make_global_eval": False}}}
+# Training takes longer in some rounds.
+SLOW = """
+import time
+from fedsim_runner.participant.federatedscope import records
+_record = records.record_client
+def record_client(client, activity):
+    train = client.trainer.train
+    def slow_train(*arguments, **options):
+        time.sleep({seconds} if client.state in {rounds} else 0)
+        return train(*arguments, **options)
+    client.trainer.train = slow_train
+    _record(client, activity)
+records.record_client = record_client
+"""
+
+
+def rounds_of(total: int, evaluator: str) -> dict[str, Any]:
+    """A course of so many rounds, evaluated by the server or the clients."""
+    return merged(EVALUATORS[evaluator], {"federate": {"total_round_num": total}})
+
+
+def check_end(course: TorchCourse, left: list[str], timeout: float = 90) -> None:
+    """The server and these clients have finished the course."""
+    for name in ("server", *left):
+        assert course.wait(name, timeout) == 0, course.said(name)
+    assert "Final evaluation is finished" in course.log("server")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+@pytest.mark.parametrize("evaluator", EVALUATORS)
+def test_goes_on_without_a_lost_client(
+    torch_course: Callable[..., TorchCourse], evaluator: str, how: signal.Signals
+) -> None:
+    config = merged(EVALUATORS[evaluator], {"federate": {"total_round_num": 6}})
+    course = torch_course(clients=3, config=config, **CONTINUE)
+    course.open_gate()
+    course.start("server", "client-1", "client-3")
+    course.start("client-2", patch=SLOW.format(seconds=60, rounds=[2]))
+    course.wait_for("server", r"Starting a new training round \(Round #2\)")
+    course.processes["client-2"].send_signal(how)
+    course.lose("client-2", reason="ended by a test")
+    check_end(course, ["client-1", "client-3"])
+    lost = course.client_ids()["client-2"]
+    address = f"127.0.0.1:{course.ports['client-2']}"
+    told = f"Server: Client #{lost} ({address}) is lost: ended by a test; going on with 2 clients"
+    assert told in course.log("server")
+    assert [note["peer"] for note in course.activity("server") if note["what"] == "lost"] == [lost]
+    assert len([note for note in course.activity("server") if note["what"] == "aggregated"]) == 6
+    assert accuracy(course, "Results_raw" if evaluator == "server" else "Results_weighted_avg") > 0.8
+    assert course.log("server", "eval_results.log").count("'test_total'") >= 6
+
+
+def test_samples_only_those_that_are_left(torch_course: Callable[..., TorchCourse]) -> None:
+    config = {"federate": {"total_round_num": 8, "sample_client_num": 2, "make_global_eval": False}}
+    course = torch_course(clients=3, config=config, **CONTINUE)
+    course.go()
+    course.wait_for("server", r"\(Round #1\)")
+    course.processes["client-1"].kill()
+    course.lose("client-1")
+    check_end(course, ["client-2", "client-3"])
+    lost = course.client_ids()["client-1"]
+    notes = course.activity("server")
+    at = next(number for number, note in enumerate(notes) if note["what"] == "lost")
+    assert all(note["peer"] != lost for note in notes[at + 1 :] if note["what"] == "send")
+
+
+def test_a_client_that_takes_nothing_is_as_good_as_lost(torch_course: Callable[..., TorchCourse]) -> None:
+    course = torch_course(config=rounds_of(200, evaluator="server"), **CONTINUE)
+    course.open_gate()
+    patience = "from fedsim_runner.participant.federatedscope.mends import lost_message\nlost_message.RETRY_S = 1"
+    course.start("server", patch=patience)
+    course.start("client-1", "client-2")
+    course.wait_for("server", r"\(Round #2\)")
+    course.processes["client-1"].kill()  # and nobody tells the server
+    check_end(course, ["client-2"])
+    assert re.search(
+        r"Client #\d \(.*\) is lost: \w+ could not be sent to .*going on with 1 clients", course.log("server")
+    )
+
+
+def test_too_few_are_left(torch_course: Callable[..., TorchCourse]) -> None:
+    course = torch_course(config={"federate": {"total_round_num": 500}}, on_client_failure="continue", min_clients=2)
+    course.go()
+    course.wait_for("server", r"\(Round #2\)")
+    course.processes["client-1"].kill()
+    course.lose("client-1", reason="killed")
+    assert course.wait("server") == 1
+    lost = f"127.0.0.1:{course.ports['client-1']}: killed"
+    error = f"1 of 2 clients are left, course.min_clients is 2; lost: {lost}"
+    assert course.record("server")["error"] == error
+    assert error in course.log("server")
+    assert "Traceback" not in course.said("server")
+
+
+def test_begins_without_clients_that_never_joined(torch_course: Callable[..., TorchCourse]) -> None:
+    course = torch_course(clients=3, **CONTINUE)
+    course.go("server", "client-1")
+    course.wait_for("client-1", "is assigned with")
+    course.processes["client-1"].kill()  # it has joined
+    course.lose("client-1", "client-2")
+    course.start("client-3")
+    check_end(course, ["client-3"])
+    assert course.log("server").count("is lost") == 2
+
+
+def test_a_straggler_is_not_waited_for(torch_course: Callable[..., TorchCourse]) -> None:
+    course = torch_course(config=rounds_of(6, evaluator="clients"), round_deadline_s=3)
+    course.open_gate()
+    course.start("server", "client-1")
+    course.start("client-2", patch=SLOW.format(seconds=8, rounds=[1]))
+    check_end(course, ["client-1", "client-2"])
+    late = course.client_ids()["client-2"]
+    assert "Server: Round #1 is aggregated after its deadline of 3 s with 1 of 2 updates" in course.log("server")
+    notes = course.activity("server")
+    wanted = ("send", "model_para", late)
+    sent = [note["round"] for note in notes if (note["what"], note.get("kind"), note.get("peer")) == wanted]
+    assert sent[:2] == [0, 1]
+    assert 2 not in sent  # busy with round 1
+    assert accuracy(course) > 0.75
+
+
+def test_the_late_are_asked_again(torch_course: Callable[..., TorchCourse]) -> None:
+    course = torch_course(config=rounds_of(8, evaluator="server"), round_deadline_s=1.5)
+    course.open_gate()
+    course.start("server")
+    course.start("client-1", patch=SLOW.format(seconds=1, rounds=list(range(8))))
+    course.start("client-2", patch=SLOW.format(seconds=4, rounds=[1]))
+    check_end(course, ["client-1", "client-2"])
+    late = course.client_ids()["client-2"]
+    notes = course.activity("server")
+    dropped = [note for note in notes if note["what"] == "late"]
+    assert [(note["peer"], note["round"]) for note in dropped] == [(late, 1)]
+    said = f"Server: The update of client #{late} for round 1 came after the deadline and is dropped"
+    assert said in course.log("server")
+    again = [note for note in notes[notes.index(dropped[0]) :] if note.get("kind") == "model_para"]
+    assert any(note["what"] == "received" and note["peer"] == late for note in again)
+
+
+def test_a_frozen_client_delays_a_round_by_no_more_than_the_deadline(
+    torch_course: Callable[..., TorchCourse],
+) -> None:
+    course = torch_course(config=rounds_of(4, evaluator="clients"), round_deadline_s=2, **CONTINUE)
+    course.open_gate()
+    course.start("server", "client-1")
+    course.start("client-2", patch=SLOW.format(seconds=60, rounds=[1]))
+    course.wait_for("server", r"\(Round #1\)")
+    course.processes["client-2"].send_signal(signal.SIGSTOP)
+    course.wait_for("server", "Final evaluation is finished")
+    assert course.processes["server"].poll() is None  # its finish is not taken: the agent will say that it is lost
+    course.lose("client-2")
+    check_end(course, ["client-1"])
+    assert re.findall(r"Round #(\d) is aggregated after its deadline of 2 s with 1 of 2", course.log("server")) == ["1"]
+
+
+@pytest.mark.parametrize("sampled", [{}, {"asyn": {"overselection": True}}], ids=["all", "over-selection"])
+def test_asynchronous_with_a_killed_client(torch_course: Callable[..., TorchCourse], sampled: dict[str, Any]) -> None:
+    asynchronous = {"asyn": {"use": True, "min_received_num": 2, "staleness_toleration": 2}}
+    config = merged(merged(rounds_of(8, evaluator="clients"), asynchronous), sampled)
+    course = torch_course(clients=3, config=config, **CONTINUE)
+    course.go()
+    course.wait_for("server", r"\(Round #3\)")
+    course.processes["client-2"].kill()
+    course.lose("client-2")
+    check_end(course, ["client-1", "client-3"])
+    assert accuracy(course) > 0.75
+
+
+def test_asynchronous_without_the_mend(torch_course: Callable[..., TorchCourse]) -> None:
+    asynchronous = {"asyn": {"use": True, "min_received_num": 2}}
+    course = torch_course(config=merged(rounds_of(3, "server"), asynchronous), mends_off=["async_updates"])
+    course.go()
+    assert course.wait("server") == 1
+    assert "Traceback" in course.said("server")
+    assert course.record("server")["error"].startswith(("TypeError", "ValueError"))
+
+
+def test_stops_early(torch_course: Callable[..., TorchCourse]) -> None:
+    early = {"early_stop": {"patience": 1, "delta": 1000.0}}
+    course = torch_course(config=merged(rounds_of(20, evaluator="clients"), early), **CONTINUE)
+    course.go()
+    check_end(course, ["client-1", "client-2"])
+    assert len([note for note in course.activity("server") if note["what"] == "aggregated"]) < 10
+
+
+@pytest.mark.parametrize("launch", [{}, CONTINUE], ids=["abort", "continue"])
+def test_evaluates_every_second_round(torch_course: Callable[..., TorchCourse], launch: dict[str, Any]) -> None:
+    course = torch_course(config=merged(rounds_of(5, evaluator="clients"), {"eval": {"freq": 2}}), **launch)
+    course.go()
+    check_end(course, ["client-1", "client-2"])
+    assert course.log("server").count("'Results_weighted_avg'") == 3
+
+
+def test_policies_that_cannot_be_kept(torch_course: Callable[..., TorchCourse]) -> None:
+    config = {"asyn": {"use": True, "min_received_num": 1}, "federate": {"sampler": "group"}}
+    course = torch_course(clients=1, config=config, round_deadline_s=5)
+    course.go("server")
+    assert course.wait("server") == 2
+    error = course.record("server")["error"]
+    assert "federate.sampler group does not know lost clients" in error
+    assert "course.round_deadline is for synchronous courses" in error
