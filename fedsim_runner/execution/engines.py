@@ -113,7 +113,8 @@ def _course(experiment: Experiment, device_files: list[Mapping[str, Any]]) -> An
         for device in device_file["devices"]
     }
     clients = [participants[device.name] for device in experiment.clients]
-    return Course(participants[experiment.server.name], clients, classes, shape)
+    deadline = experiment.course.round_deadline_s is not None
+    return Course(participants[experiment.server.name], clients, classes, shape, deadline)
 
 
 def _data(device_file: Mapping[str, Any]) -> tuple[dict[str, dict[str, int]], int | None, tuple[int, ...] | None]:

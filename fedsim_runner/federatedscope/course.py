@@ -98,12 +98,16 @@ class Participant:
 
 @dataclass(frozen=True)
 class Course:
-    """All participants, and what is known of the data: number of classes, shape of one sample."""
+    """All participants, and what is known of the data: number of classes, shape of one sample.
+
+    ``has_round_deadline``: the experiment sets ``course.round_deadline``.
+    """
 
     server: Participant
     clients: Sequence[Participant]
     classes: int | None = None
     shape: tuple[int, ...] | None = None
+    has_round_deadline: bool = False
 
     @property
     def own_clients(self) -> list[Participant]:

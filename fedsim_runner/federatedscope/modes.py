@@ -29,6 +29,7 @@ _OTHER_TRAINERS = {
     "none": "a vertical split of the features",
 }  # fmt: skip
 _OTHER_LOADERS = {"pyg": "graphs", "graphsaint-rw": "graphs", "neighbor": "graphs", "mf": "ratings"}
+_ROBUST_RULES = ("krum", "median", "trimmedmean", "bulyan", "normbounding")
 _OTHER_METHODS = {"fedsageplus": "graphs", "gcflplus": "graphs", "fedgc": "pairs of augmented images"}
 
 
@@ -96,6 +97,13 @@ def not_between_processes(tree: Tree, course: Course) -> Iterator[Refusal]:
             "attackers are made in standalone mode only: here none of the clients would attack",
             "remove it",
         )
+    several = tree.number("model.model_num_per_trainer") > 1
+    if several or tree.text("federate.method") == "fedem":
+        yield Refusal(
+            "model.model_num_per_trainer" if several else "federate.method",
+            "clients crash on the first models: the trainer of several models cannot load what comes over the network",
+            "one model per trainer",
+        )
     if course.own_server:
         yield from _not_in_the_server(tree)
 
@@ -113,11 +121,25 @@ def _not_in_the_server(tree: Tree) -> Iterator[Refusal]:
             "the server crashes on the first update: it multiplies what the network made of the secret's parts",
             "write false",
         )
-    if "dissim" in tree.names("eval.monitoring"):
+    if tree.names("eval.monitoring"):
         yield Refusal(
             "eval.monitoring",
-            "the server crashes on the first update: it subtracts models that are still text",
-            "remove dissim",
+            "the server crashes on the first update: it computes with models that are still text",
+            "remove it",
+        )
+    rule = tree.text("aggregator.robust_rule")
+    if rule in _ROBUST_RULES:
+        yield Refusal(
+            "aggregator.robust_rule",
+            f"{rule} makes the server crash on the first update: it computes with models that are still text",
+            "write fedavg",
+        )
+    method = tree.text("federate.method")
+    if method in ("local", "global"):
+        yield Refusal(
+            "federate.method",
+            f"{method} shares no model, and the server crashes on the first message without one",
+            "write FedAvg",
         )
 
 
@@ -130,7 +152,9 @@ def not_here(tree: Tree, course: Course) -> Iterator[Refusal]:
     if tree["sgdmf.use"] is True:
         yield Refusal("sgdmf.use", "it is for ratings, and the testbed's data are labelled samples", "write false")
     if tree.text("feat_engr.type"):
-        yield Refusal("feat_engr.type", "it is for features that are split among the clients", "remove it")
+        yield Refusal(
+            "feat_engr.type", "it rewrites the data of standalone mode, or features split vertically", "remove it"
+        )
     for key, others in (
         ("model.type", _OTHER_DATA),
         ("trainer.type", _OTHER_TRAINERS),
@@ -194,4 +218,10 @@ def asynchronous(tree: Tree, course: Course) -> Iterator[Refusal]:
             "asyn.aggregator",
             "time_up runs on a simulated clock that stands still between processes: training fails without an error",
             "write goal_achieved; course.round_deadline in the experiment file gives rounds a real time limit",
+        )
+    if course.has_round_deadline:
+        yield Refusal(
+            "asyn.use",
+            "an asynchronous course has no rounds that end for all, so course.round_deadline means nothing",
+            "remove one of them",
         )

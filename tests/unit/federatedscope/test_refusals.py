@@ -7,6 +7,7 @@ asks for what a device of the testbed does not have; every case that is let thro
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,10 +92,16 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"hpo.pfedhpo.use": True}, "hpo.pfedhpo.use", "search space"),
     ({"attack.attack_method": "dlg"}, "attack.attack_method", "standalone"),
     ({"eval.monitoring": ["dissim"]}, "eval.monitoring", "still text"),
+    ({"aggregator.robust_rule": "median"}, "aggregator.robust_rule", "still text"),
+    ({"aggregator.robust_rule": "krum"}, "aggregator.robust_rule", "still text"),
+    ({"federate.method": "local"}, "federate.method", "shares no model"),
+    ({"federate.method": "global"}, "federate.method", "shares no model"),
+    ({"federate.method": "FedEM"}, "federate.method", "several models"),
+    ({"model.model_num_per_trainer": 3}, "model.model_num_per_trainer", "several models"),
     ({"backend": "tensorflow"}, "backend", "torch"),
     ({"vertical.use": True}, "vertical.use", "not features"),
     ({"sgdmf.use": True}, "sgdmf.use", "ratings"),
-    ({"feat_engr.type": "min_max_norm"}, "feat_engr.type", "split among the clients"),
+    ({"feat_engr.type": "min_max_norm"}, "feat_engr.type", "vertical splits"),
     ({"model.type": "gcn"}, "model.type", "needs graphs"),
     ({"model.type": "gnn_gin"}, "model.type", "needs graphs"),
     ({"model.type": "google/bert@transformers"}, "model.type", "needs text"),
@@ -160,6 +167,14 @@ def test_what_crashes_is_refused_with_its_reason(changes: dict[str, Any], key: s
         {"model.type": "somebodys_own"},
         {"trainer.type": "cvtrainer"},
         {"fedprox.use": True, "fedprox.mu": 0.1},
+        {"fedopt.use": True, "federate.method": "FedOpt"},
+        {"federate.method": "pFedMe"},
+        {"federate.method": "ditto"},
+        {"nbafl.use": True},
+        {"finetune.before_eval": True},
+        {"eval.metrics": ["acc", "somebodys_own"]},
+        {"eval.report": ["raw"]},
+        {"criterion.type": "NLLLoss"},
     ],
     ids=str,
 )
@@ -243,6 +258,12 @@ def test_only_the_side_that_crashes_counts(changes: dict[str, Any], side: str) -
     for server, client in ((OWN, "light"), ("light", OWN)):
         crashes = (server if side == "server" else client) == OWN
         assert len(keys(course(changes, server=server, client=client))) == int(crashes)
+
+
+def test_a_deadline_of_rounds_that_do_not_end() -> None:
+    asynchronous = replace(course({"asyn.use": True}), has_round_deadline=True)
+    assert keys(asynchronous) == ["asyn.use"]
+    assert keys(replace(course(), has_round_deadline=True)) == []
 
 
 def test_wrong_types_are_left_to_the_check_of_the_keys() -> None:
