@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.artifacts import write_report
+from fedsim_runner.artifacts import devices, rounds, split, write_report
 from fedsim_runner.report import PAGE, publish, try_publish
 from tests.unit.report.synthetic import write_run
 
@@ -186,3 +186,9 @@ def test_verbs_that_do_not_draw_import_no_drawing() -> None:
     code = "import sys, fedsim_runner.cli, fedsim_runner.artifacts; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_documentation_names_every_column(repository: Path) -> None:
+    text = (repository / "docs" / "report.md").read_text(encoding="utf-8")
+    for column in (*devices.FIELDS, *split.FIELDS, *split.ROUND_FIELDS, *rounds.OWN):
+        assert f"`{column}`" in text, column
