@@ -152,9 +152,7 @@ def not_here(tree: Tree, course: Course) -> Iterator[Refusal]:
     if tree["sgdmf.use"] is True:
         yield Refusal("sgdmf.use", "it is for ratings, and the testbed's data are labelled samples", "write false")
     if tree.text("feat_engr.type"):
-        yield Refusal(
-            "feat_engr.type", "it rewrites the data of standalone mode, or features split vertically", "remove it"
-        )
+        yield Refusal("feat_engr.type", "it is made for standalone mode and vertical splits", "remove it")
     for key, others in (
         ("model.type", _OTHER_DATA),
         ("trainer.type", _OTHER_TRAINERS),
