@@ -182,7 +182,9 @@ def _advice(path: KeyPath, section: Section, root: Section) -> str | None:
     near = suggestion(path[-1], section.names, or_all=False)
     if near or not elsewhere:
         return near
-    return f"is it {' or '.join(sorted(elsewhere)[:3])}?"
+    # What was written in the right section only one level too high is the likeliest.
+    elsewhere.sort(key=lambda key: (not key.startswith(f"{path[0]}."), key))
+    return f"is it {' or '.join(elsewhere[:3])}?"
 
 
 def _accepted(value: Any, default: Any) -> bool:

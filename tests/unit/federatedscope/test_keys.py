@@ -28,6 +28,8 @@ def extend_training_cfg(cfg):
     cfg.train = CN()
     cfg.train.optimizer = CN(new_allowed=True)
     cfg.train.optimizer.lr = 0.1
+    cfg.early = CN()
+    cfg.early.lr = 0.1
     cfg.register_cfg_check_fun(assert_training_cfg)
 
 
@@ -77,7 +79,7 @@ def test_what_fits_is_let_through(checkout: Path) -> None:
     [
         ({"sed": 7}, 'sed: unknown key of FederatedScope (did you mean "seed"?)'),
         ({"federate": {"mod": ""}}, 'federate.mod: unknown key of FederatedScope (did you mean "mode"?)'),
-        ({"train": {"lr": 0.1}}, "train.lr: unknown key of FederatedScope (is it train.optimizer.lr?)"),
+        ({"train": {"lr": 0.1}}, "train.lr: unknown key of FederatedScope (is it train.optimizer.lr or early.lr?)"),
         ({"optimizer": {"lr": 0.1}}, "optimizer: unknown key of FederatedScope (is it train.optimizer?)"),
         ({"zzz": 1}, "zzz: unknown key of FederatedScope"),
         ({"federate": {"made_up": 1}}, "federate.made_up: unknown key of FederatedScope"),
