@@ -94,6 +94,8 @@ def test_the_page_tells_what_the_report_tells(tmp_path: Path) -> None:
     assert "Compute is scaled by the factor 0.05 on all devices alike, while links stay in real time" in words
     assert "sha256:" + "c" * 64 in words
     assert "50 Mbit/s" in words
+    assert "2 iot-minimal-4 late, last" in words
+    assert " object at 0x" not in words
 
 
 def test_hostile_names_and_texts_are_only_text(tmp_path: Path) -> None:
