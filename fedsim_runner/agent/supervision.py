@@ -279,8 +279,8 @@ class Supervisor:
                 progress.evaluating, participant.state = line.number + 1, "evaluating"
                 self._announced.append(line.number + 1)
             case "training_finished" if not progress.training_finished:
-                progress.training_finished, progress.evaluating = True, self._total_rounds
-                self._announced.append(self._total_rounds)
+                progress.training_finished, progress.evaluating = True, self._reached
+                self._announced.append(self._reached)
                 participant.state = "evaluating"
                 return [{"event": "training_finished"}]
             case "done" if participant.role == "server" and not progress.server_done:
@@ -337,13 +337,18 @@ class Supervisor:
             owner = self._owner(line.client_id)
             if owner is None:
                 return []
-            return [_client_result(owner, min(line.number, self._total_rounds), results)]
+            return [_client_result(owner, min(line.number, self._reached), results)]
         number = line.number
         if any(name.startswith("train_") for name in results):
             participant.trained, participant.state = max(participant.trained, number), "training"
         else:
             participant.tested = max(participant.tested, number)
-        return [_client_result(device, min(number + 1, self._total_rounds), results)]
+        return [_client_result(device, min(number + 1, self._reached or self._total_rounds), results)]
+
+    @property
+    def _reached(self) -> int:
+        """Rounds that have begun. After an early stop FederatedScope's own numbers are beyond all of them."""
+        return min(self._progress.round + 1, self._total_rounds)
 
     def _check_success(self, now: float) -> None:
         if self._succeeded_at is not None or self._outcome is not None or not self._progress.server_done:

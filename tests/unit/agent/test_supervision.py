@@ -254,6 +254,25 @@ def test_a_crash_that_does_not_end_its_process_is_found() -> None:
     assert outcome is not None and outcome.device == "hub" and "KeyError: 'x'" in str(outcome.reason)
 
 
+def test_after_an_early_stop_the_final_evaluation_is_of_the_last_round_that_was_trained() -> None:
+    course = Course(rounds=10)
+    course.join()
+    for name in "ab":
+        course.train(name, 0)
+    course.say("hub", "Server: Training is finished! Starting evaluation.")
+    for name in "ab":
+        course.evaluate(name, 11)
+    course.merge(11, 0.7)
+    course.say("hub", "Server: Final evaluation is finished! Starting merging results.")
+    course.say("hub", "{'Role': 'Client #2', 'Round': 11, 'Results_raw': {'test_acc': 0.8}}")
+    for name in "ab":
+        course.say(name, "================= client 1 received finish message =================")
+    course.wait(10)
+    assert course.named("course_finished")[0]["rounds"] == 1
+    assert [event["round"] for event in course.named("evaluated")] == [1]
+    assert {event["round"] for event in course.named("client_result")} == {1}
+
+
 def test_early_stop_ends_well_with_fewer_rounds() -> None:
     course = Course(rounds=10)
     course.join()
