@@ -9,6 +9,7 @@ samples alone; 0.06 is four of them. A course in which one engine's updates were
 from __future__ import annotations
 
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -181,3 +182,28 @@ def test_a_light_straggler_is_not_waited_for(make_mixed: MakeCourse, server: str
     for event in late:
         told = f"The update of client #{number} for round {event['round']} came after the deadline and is dropped"
         assert log.count(told) == 1
+
+
+def test_a_frozen_federatedscope_client_is_a_straggler_of_a_light_server(make_mixed: MakeCourse) -> None:
+    course = make_mixed(
+        ("server", "client-1", "client-3"), config={"federate": {"total_round_num": 40}}, round_deadline_s=1.5
+    )
+    course.start("server", "client-2")
+    course.start("client-1", "client-3", patch=slow(0.2))
+    course.open_gate()
+    course.wait_for("server", r"new training round \(Round #2\)")
+    course.processes["client-2"].send_signal(signal.SIGSTOP)
+    course.wait_for("server", r"is aggregated after its deadline of 1\.5 s with 2 of 3 updates")
+    course.wait_for("server", r"new training round \(Round #12\)")
+    course.processes["client-2"].send_signal(signal.SIGCONT)
+    for name in course.names:
+        assert course.wait(name, 120) == 0, course.said(name)
+    number = course.client_ids()["client-2"]
+    late = [event["peer"] for event in course.activity("server") if event["what"] == "late"]
+    assert late and set(late) == {number}
+    asked = [
+        event["round"]
+        for event in course.activity("server")
+        if (event["what"], event.get("kind"), event.get("peer")) == ("send", "model_para", number)
+    ]
+    assert max(asked) > 12, "it takes part again"
