@@ -165,6 +165,12 @@ def not_here(tree: Tree, course: Course) -> Iterator[Refusal]:
             needs = "graphs" if name.startswith("gnn_") else "text" if name.endswith("transformers") else None
         if needs:
             yield Refusal(key, f"{tree[key]} needs {needs}; the testbed's data are labelled samples", "choose another")
+    if tree.text("dataloader.type") == "raw":
+        yield Refusal(
+            "dataloader.type",
+            "raw hands out single samples, and the losses and models here take batches: training crashes",
+            "write base, or remove it",
+        )
     if tree["federate.restore_from"]:
         yield Refusal(
             "federate.restore_from",

@@ -108,6 +108,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"model.type": "xgb_tree"}, "model.type", "vertical"),
     ({"trainer.type": "nodefullbatch_trainer"}, "trainer.type", "needs graphs"),
     ({"dataloader.type": "graphsaint-rw"}, "dataloader.type", "needs graphs"),
+    ({"dataloader.type": "raw"}, "dataloader.type", "single samples"),
     ({"asyn.use": True, "asyn.aggregator": "time_up"}, "asyn.aggregator", "simulated clock"),
     ({"criterion.type": "MSELoss"}, "criterion.type", "class labels"),
     ({"criterion.type": None}, "criterion.type", "FederatedScope's default"),
