@@ -142,7 +142,7 @@ def _group_names(
     manifests: Sequence[Mapping[str, Any]],
     grouping: str,
 ) -> list[str]:
-    """A name for each run's group; groups that would share a name are numbered."""
+    """A name for each run's group. Of groups that would share one, a lone run goes by its own, others are numbered."""
     known: list[set[tuple[str, ...]]] = []  # of each group what its runs can be told by
     groups: list[int] = []
     titles = []
@@ -168,8 +168,14 @@ def _group_names(
     for index, title in zip(groups, titles, strict=True):
         if index not in same[title]:
             same[title].append(index)
+    for index, title, report in zip(groups, titles, reports, strict=True):
         place = same[title].index(index)
-        names.append(title if place == 0 else f"{title} #{place + 1}")
+        if len(same[title]) == 1:
+            names.append(title)
+        elif groups.count(index) == 1:
+            names.append(str(report["run"]))
+        else:
+            names.append(title if place == 0 else f"{title} #{place + 1}")
     return names
 
 

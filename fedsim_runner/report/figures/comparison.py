@@ -117,9 +117,9 @@ def draw_traffic(compared: Mapping[str, Any]) -> Drawn | None:
     )
     device_axis(axes, [group["group"] for group in groups])
     axes.set(xlabel=f"{unit} sent by all devices together")
-    caption = (
-        "Bytes at the devices' network interfaces in a whole run; bars of error: one standard deviation of repeats."
-    )
+    caption = "Bytes at the devices' network interfaces in a whole run."
+    if any(group["bytes_sent_std"] for group in groups):
+        caption += " Error bars: one standard deviation of the repeats."
     return Drawn("bytes", "Bytes", caption, figure)
 
 

@@ -37,7 +37,9 @@ def test_repeats_are_taken_together(runs: list[Path]) -> None:
 def test_groupings(runs: list[Path], tmp_path: Path) -> None:
     other = write_run(tmp_path / "other", clients=3, rounds=10)  # the same name, another experiment
     folders = [runs[0], other]
-    assert [run["group"] for run in compare_runs(folders)["runs"]] == ["study", "study #2"]
+    repeated = [*runs[:2], write_run(tmp_path / "again", clients=3, rounds=10), other]
+    assert [run["group"] for run in compare_runs(repeated)["runs"]] == ["study", "study", "study #2", "study #2"]
+    assert [run["group"] for run in compare_runs(folders)["runs"]] == ["quick-1", "other"]
     assert [run["group"] for run in compare_runs(folders, grouping="name")["runs"]] == ["study", "study"]
     assert [run["group"] for run in compare_runs(folders, grouping="run")["runs"]] == ["quick-1", "other"]
 
