@@ -67,7 +67,7 @@ def _stragglers(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, An
     entry = devices[name]
     count, mean = entry["straggler_rounds"], entry["behind_seconds"] / entry["straggler_rounds"]
     often = f"Straggler: {name} was last in {count} of its {entry['rounds']} rounds"
-    told = [f"{often}, on average {mean:.2f} s behind the one before it."]
+    told = [f"{often}, on average {mean:.2f} s behind the one before it."] if mean >= 0.005 else []
     share = waiting_share(report)
     if share is not None:
         told.append(f"Clients spent {share * 100:.0f} % of the rounds' time waiting for others.")
