@@ -164,6 +164,8 @@ class Agent:
             self._note({"event": "device_started", "device": container.device})
             if container.device in self._shaped:
                 self._reapply(container.device)
+            if self._watch.supervisor is not None and container.device in self._watch.supervisor.lost:
+                self._kill_lost(container.device)  # somebody started it again
 
     def _ended(self, container: Container, exit_code: int | None, oom_killed: bool | None) -> None:
         """The process behind a container has gone; ``oom_killed`` None: the Engine is asked."""

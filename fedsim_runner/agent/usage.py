@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Evidence of life is looked at over this time: a device at its CPU limit runs in bursts.
+# Evidence of life is looked at over this time, so that a short burst is none; less where silence is short.
 WINDOW_S = 5.0
+WINDOWS_IN_SILENCE = 4
 # An idle participant uses less than half a percent of a core; one that trains uses all that it may.
 BUSY_SHARE = 0.2
 BUSY_CORES = 0.05
@@ -37,9 +38,10 @@ class Rates:
 
 
 class Usage:
-    """The readings of one course's devices."""
+    """The readings of one course's devices. ``silence_s``: the course's ``silence_timeout``."""
 
-    def __init__(self) -> None:
+    def __init__(self, silence_s: float) -> None:
+        self._window_s = min(WINDOW_S, silence_s / WINDOWS_IN_SILENCE)
         self._last: dict[str, tuple[float, Reading]] = {}
         self._rates: dict[str, Rates] = {}
         self._marks: dict[str, tuple[float, Reading]] = {}
@@ -68,11 +70,11 @@ class Usage:
         return self._rates.get(device)
 
     def works(self, device: str, state: str, cpus: float | None, now: float) -> bool:
-        """Whether its counters show, about every five seconds, that it does what its state says.
+        """Whether its counters show, once in a window, that it does what its state says.
 
         Training, evaluating and starting take processor time, receiving and sending move bytes.
         """
-        if device not in self._last or now - self._marks[device][0] < WINDOW_S:
+        if device not in self._last or now - self._marks[device][0] < self._window_s:
             return False
         since, mark = self._marks[device]
         reading = self._last[device][1]

@@ -35,7 +35,7 @@ class Watch:
         self._tell = tell
         self._logs: dict[str, Tail] = {}
         self._activities: dict[str, Tail] = {}
-        self._usage = Usage()
+        self._usage = Usage(file.silence_timeout_s)
         self.supervisor: Supervisor | None = None
         self.use(file)
 

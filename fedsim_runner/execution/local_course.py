@@ -57,7 +57,7 @@ class Course:
         self._processes = Processes(plan.run, folder / "gate", pythons)
         self._logs = {one.name: Tail(one.out) for one in participants}
         self._activities = {one.name: Tail(one.out, ACTIVITY) for one in participants}
-        self._usage = Usage()
+        self._usage = Usage(plan.experiment.course.silence_timeout_s)
 
     def run(self, cancelled: Callable[[], bool], told: Callable[[], None]) -> Outcome | None:
         """How the course ended; None if it was cancelled. ``told`` is called often, for messages of interrupts."""

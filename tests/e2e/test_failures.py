@@ -82,26 +82,27 @@ def test_a_course_goes_on_without_clients_that_are_killed_frozen_or_out_of_memor
     run = Run(engine, tmp_path, "going-on", spec_of(tmp_path, 40, 5, CONTINUE))
     run.command.wait_for("round 2/")
     run.freeze("mote-3")  # nothing goes on until it is lost
+    run.container("mote-4").pause()
     run.container("mote-1").kill("SIGKILL")
     run.out_of_memory("mote-2")
-    for device in ("mote-1", "mote-2", "mote-3"):
+    for device in ("mote-1", "mote-2", "mote-3", "mote-4"):
         run.command.wait_for(f"{device} is lost", SILENCE_S + 20)
     assert run.command.finish() == 0, run.command.output
     lost = {event["device"]: event for event in run.events("client_lost")}
-    assert set(lost) == {"mote-1", "mote-2", "mote-3"}
+    assert set(lost) == {"mote-1", "mote-2", "mote-3", "mote-4"}
     assert "SIGKILL" in lost["mote-1"]["reason"]
     assert lost["mote-2"]["oom_killed"] and "memory limit" in lost["mote-2"]["reason"]
-    assert "frozen" in lost["mote-3"]["reason"]
+    assert "frozen" in lost["mote-3"]["reason"] and "frozen" in lost["mote-4"]["reason"]
     assert lost["mote-3"]["last_lines"]
     report = run.report
     assert report["status"] == "finished"
     assert {entry["device"] for entry in report["lost_clients"]} == set(lost)
     assert len(report["rounds"]) == 40
     assert report["final"]["test_acc"] > 0.8
-    assert all(run.collected(name) for name in ("server", *lost, "mote-4", "mote-5"))
-    # The frozen one was ended by the agent, and did not wake up.
+    assert all(run.collected(name) for name in ("server", *lost, "mote-5"))
+    # The frozen ones were ended by the agent, and did not wake up.
     exits = {event["device"]: event["exit_code"] for event in run.events("device_exited")}
-    assert exits["mote-3"] == 137
+    assert exits["mote-3"] == exits["mote-4"] == 137
     assert left_over(engine, run.run) == []
 
 
@@ -126,6 +127,22 @@ def test_a_client_out_of_memory_ends_the_course_by_default(engine: docker.Docker
     assert failed["device"] == "mote-1"
     assert "killed for lack of memory" in run.report["reason"]
     assert all(run.collected(name) for name in ("server", "mote-1", "mote-2"))
+    assert left_over(engine, run.run) == []
+
+
+def test_training_that_takes_longer_than_the_silence_is_no_silence(engine: docker.DockerClient, tmp_path: Path) -> None:
+    """The processor time of the containers tells that they work."""
+    silence_s = 3
+    path = small_spec(tmp_path, "small", rounds=1, silence=silence_s)
+    text = path.read_text(encoding="utf-8")
+    assert "cpus: 0.5" in text and "local_update_steps: 1," in text
+    text = text.replace("cpus: 0.5", "cpus: 0.2").replace("local_update_steps: 1,", "local_update_steps: 2000,")
+    path.write_text(text, encoding="utf-8")
+    run = Run(engine, tmp_path, "slow-training", path)
+    assert run.command.finish() == 0, run.command.output
+    steps = (run.folder / "collected/mote-1/course/activity.jsonl").read_text(encoding="utf-8").splitlines()
+    times = {step["what"]: step["t"] for step in map(json.loads, steps)}
+    assert times["trained"] - times["train"] > 2 * silence_s
     assert left_over(engine, run.run) == []
 
 
