@@ -42,22 +42,6 @@ def refuse_unsupported(plan: Plan) -> None:
         raise FedsimError(f"{errors}\n{count} mistake{'s' if count > 1 else ''} in {where}", Exit.SPEC)
 
 
-def refuse_unknown_keys(config: Mapping[str, Any], source: Path) -> None:
-    """Check the user's tree against the FederatedScope in a checkout or a wheel, once it is here.
-
-    Raises:
-        FedsimError: keys that it does not know, values of another type, or no FederatedScope there.
-    """
-    from ..federatedscope.keys import KeysError, check_keys, known_keys
-
-    try:
-        problems = check_keys(config, known_keys(source))
-    except KeysError as error:
-        raise FedsimError(str(error), Exit.LAB) from error
-    if problems:
-        raise FedsimError("\n".join(f"federatedscope.config.{problem}" for problem in problems), Exit.SPEC)
-
-
 def _of_light(device_files: list[Mapping[str, Any]]) -> Iterator[str]:
     told: set[str] = set()
     for device_file in device_files:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..catalog.resolve import suggestion
-from .source import PACKAGE
+from .source import PACKAGE, SettingsError, SourceError
 
 FOLDERS = ("core/configs", "contrib/configs")
 KeyPath = tuple[str, ...]
@@ -26,7 +26,7 @@ _WORDS: dict[type, str] = {
 }  # fmt: skip
 
 
-class KeysError(Exception):
+class KeysError(SourceError):
     """The source has no configuration keys where FederatedScope has them; the text says which source."""
 
 
@@ -85,6 +85,18 @@ def known_keys(source: Path) -> Section:
 def check_keys(tree: Mapping[str, Any], known: Section) -> list[KeyProblem]:
     """Keys of ``tree`` that FederatedScope would refuse at its start: unknown ones, and values of another type."""
     return list(_check(tree, known, (), known))
+
+
+def refuse_unknown_keys(tree: Mapping[str, Any], source: Path) -> None:
+    """Check a tree against a FederatedScope that planning could not look at, because it had to be fetched first.
+
+    Raises:
+        SettingsError: keys that it does not know, or values of another type; the text has one line for each.
+        KeysError: there is no FederatedScope.
+    """
+    problems = check_keys(tree, known_keys(source))
+    if problems:
+        raise SettingsError("\n".join(f"federatedscope.config.{problem}" for problem in problems))
 
 
 def _files(source: Path) -> Iterator[tuple[str, str]]:

@@ -177,6 +177,8 @@ def main() -> None:
         layers = [layer for layer in plan.layers if layer.ref in params["refs"]]
         if module.check_mode:
             module.exit_json(changed=bool(layers), layers=[])
+        if engine is not None and any(layer.engine_source is not None for layer in layers):
+            _refuse_unknown_keys(engine, contents.values())
         contexts = assemble(layers, cache_dir(), bootstrap=params["bootstrap"])
     except ImageError as error:
         module.fail_json(msg=str(error), **({} if error.exit_code is None else {"fedsim_exit_code": error.exit_code}))
@@ -193,6 +195,7 @@ def _device_file(host: dict[str, Any]) -> dict[str, Any]:
         "devices": content.get("devices", []),
         "dockerfile_roots": content.get("dockerfile_roots", []),
         "source": (content.get("federatedscope") or {}).get("source"),
+        "config": (content.get("course") or {}).get("config") or {},
     }
 
 
@@ -214,6 +217,15 @@ def _federatedscope(params: dict[str, Any], contents: Iterable[dict[str, Any]]) 
     if named and not params["all"]:
         return CachedSource(resolve_source(named[0], FROM_DEVICE_FILE))
     return CachedSource(resolve_source(params["federatedscope_source"], "fedsim_federatedscope_source"))
+
+
+def _refuse_unknown_keys(engine: Any, contents: Iterable[dict[str, Any]]) -> None:
+    """Planning checks them where the source is at hand; one that had to be fetched is looked at here."""
+    from fedsim_runner.federatedscope.keys import refuse_unknown_keys
+
+    wheel = engine.wheel()
+    for content in contents:
+        refuse_unknown_keys(content["config"], wheel)
 
 
 def _wanted(

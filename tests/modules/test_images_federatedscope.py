@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,12 @@ print(json.dumps({"implementation": api_implementation.Type(), "content": receiv
 DEVICE = {"name": "d-1", "image": "iot-minimal-federatedscope", "arch": "amd64"}
 
 
-def plan_call(tmp_path: Path, source: str, devices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+def plan_call(
+    tmp_path: Path, source: str, devices: list[dict[str, Any]], config: dict[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
     device_file = tmp_path / "devices.json"
-    device_file.write_text(json.dumps({"devices": devices, "federatedscope": {"source": source}}))
+    course = {"config": config or {}}
+    device_file.write_text(json.dumps({"devices": devices, "federatedscope": {"source": source}, "course": course}))
     return {"hosts": [{"name": "here", "arch": "amd64", "local": True, "device_file": str(device_file)}], **more}
 
 
@@ -68,6 +72,37 @@ def test_an_unreachable_source_ends_with_its_own_code(tmp_path: Path, monkeypatc
     assert answer.msg.startswith(f"FederatedScope cannot be had from {UNREACHABLE} (named by the device file): ")
     assert "nowhere.invalid" in answer.msg.partition("): ")[2] and "Ways out:" in answer.msg
     assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == [".lock"]
+
+
+def test_keys_are_checked_as_soon_as_a_source_that_had_to_be_fetched_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    package = tmp_path / "upstream" / "federatedscope"
+    configs = package / "core" / "configs"
+    configs.mkdir(parents=True)
+    for folder in (package, package / "core", configs):
+        (folder / "__init__.py").write_text("")
+    (configs / "cfg_all.py").write_text(
+        "def extend(cfg):\n    cfg.federate = CN()\n    cfg.federate.total_round_num = 1\n    cfg.federate.mode = ''\n"
+    )
+    (package.parent / "setup.py").write_text(
+        "from setuptools import find_packages, setup\n"
+        "setup(name='federatedscope', version='9.9', packages=find_packages())\n"
+    )
+    git = ["git", "-C", str(package.parent), "-c", "user.name=t", "-c", "user.email=t@localhost"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*git, *words], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    source = f"git+file://{package.parent}@{commit}"
+    config = {"federate": {"total_round_num": 3, "mod": "distributed"}}
+    planned = call_module("fedsim_build_context", plan_call(tmp_path, source, [DEVICE], config=config))
+    refs = planned["hosts"]["here"]["build"]
+    call = plan_call(tmp_path, source, [DEVICE], config=config, state="assembled", refs=refs, bootstrap=True)
+    answer = call_module("fedsim_build_context", call, expect_failure=True)
+    assert answer["fedsim_exit_code"] == 2
+    assert answer.msg == 'federatedscope.config.federate.mod: unknown key of FederatedScope (did you mean "mode"?)'
+    assert not list((tmp_path / "cache").rglob("*.tar"))
 
 
 def test_a_light_course_does_not_look_at_the_source(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.execution.engines import refuse_unknown_keys, refuse_unsupported
+from fedsim_runner.execution.engines import refuse_unsupported
 from fedsim_runner.execution.exits import Exit, FedsimError
 from fedsim_runner.model import Experiment, Plan
 from fedsim_runner.placement import make_plan
@@ -146,13 +146,6 @@ def test_a_source_without_keys_is_no_federatedscope(checkout: Path) -> None:
     with pytest.raises(FedsimError, match="is this FederatedScope") as told:
         refuse_unsupported(plan_of(spec_at(checkout, SPEC)))
     assert told.value.code is Exit.LAB
-
-
-def test_keys_are_checked_later_where_the_source_comes_later(checkout: Path) -> None:
-    refuse_unknown_keys({"federate": {"total_round_num": 3}}, checkout)
-    with pytest.raises(FedsimError, match=r"^federatedscope\.config\.model\.typ: unknown key .* \"type\"") as told:
-        refuse_unknown_keys({"model": {"typ": "lr"}}, checkout)
-    assert told.value.code is Exit.SPEC
 
 
 def test_shards_are_looked_at(checkout: Path) -> None:
