@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import PROTOCOL, devicefile, isolation, links, netns, probe, snapshot
+from . import PROTOCOL, devicefile, probe, snapshot
 from .appending import CannotWriteError, replace
 from .docker_api import Docker, DockerError
 from .fleet import Container, Fleet
 from .gate import Gate
 from .journal import Journal
+from .runlinks import RunLinks
 from .samples import Sampler
-from .shaping import Result, Shaper
 from .supervision import Event
 from .watch import Watch
 
@@ -49,14 +49,12 @@ class Agent:
         self._file = devicefile.load(state / "device_file.json")
         self._watch = Watch(state, self._file, self._act)
         self._containers: dict[str, Container] = {}
-        self._shaper: Shaper | None = None
-        self._unshaped: str | None = None
-        self._shaped: set[str] = set()
         self._open_at: float | None = None
         self._ended_at: float | None = None
         self._cannot_write: set[str] = set()
         self._next_sample = self._next_look = 0.0
         self._probed = probe.probe()
+        self._links = RunLinks(docker, run, self._probed, self._note)
         self.stopping = threading.Event()
         self.failure: str | None = None  # why this agent cannot go on
 
@@ -87,8 +85,7 @@ class Agent:
         """End cleanly. Where packets pass through this agent, they stop."""
         with self._lock:
             self._note({"event": "agent_stopped"})
-            if self._shaper is not None:
-                self._shaper.stop()
+            self._links.stop()
             self._sampler.close()
             self._watch.close()
             self._journal.close()
@@ -148,7 +145,7 @@ class Agent:
             if container is None or container.device not in self._file.roles:
                 return
             self._observe(container)
-            if action == "connect" and container.device in self._shaped:
+            if action == "connect" and container.device in self._links.shaped:
                 self._reapply(container.device)
 
     def _observe(self, container: Container) -> None:
@@ -162,7 +159,7 @@ class Agent:
             self._sampler.watch(container.device, container.pid, container.id)
             self._watch.started(container.device)
             self._note({"event": "device_started", "device": container.device})
-            if container.device in self._shaped:
+            if container.device in self._links.shaped:
                 self._reapply(container.device)
             if self._watch.supervisor is not None and container.device in self._watch.supervisor.lost:
                 self._kill_lost(container.device)  # somebody started it again
@@ -171,8 +168,7 @@ class Agent:
         """The process behind a container has gone; ``oom_killed`` None: the Engine is asked."""
         name = container.device
         self._sampler.forget(name)
-        if self._shaper is not None:
-            self._shaper.forget(name)
+        self._links.forget(name)
         if oom_killed is None:
             after = self._fleet.inspect(container.id)
             oom_killed = after is not None and after.oom_killed
@@ -195,9 +191,8 @@ class Agent:
         supervisor = self._watch.supervisor
         if supervisor is None or self._open_at is None or self._ended_at is not None or not self._file.go_on:
             return
-        running = {name for name, container in self._containers.items() if container.pid}
-        late = any(supervisor.states[name] == "starting" for name in running)
-        if late and (running <= self._shaped or self._unshaped is not None):
+        running = self._running()
+        if any(supervisor.states[name] == "starting" for name in running) and self._links.covers(running):
             self._open()
 
     # -- links and gate -----------------------------------------------------------------------------------------------
@@ -213,68 +208,25 @@ class Agent:
             self._watch.use(self._file)
             wanted = [name for name in self._file.roles if names is None or name in names]
             self.look()
-            try:
-                backend = links.choose_backend(
-                    self._file.link_backend, self._file.links, self._file.peers, self._probed
-                )
-            except links.UnshapableError as error:
-                if not self._file.allow_unshaped:
-                    raise
-                return self._go_unshaped(str(error), wanted, check)
-            self._unshaped = None
-            if self._shaper is None:
-                self._shaper = Shaper(
-                    self._file.links, self._file.peers, backend, self._probed["iptables"], self._file.seed
-                )
-            else:
-                self._shaper.want(self._file.links, self._file.peers, backend)
             running = {name: c.pid for name in wanted if (c := self._containers.get(name)) is not None and c.pid}
-            results = self._shaper.apply({name: netns.of_process(pid) for name, pid in running.items()}, check=check)
-            for name in wanted:
-                if name not in running:
-                    results[name] = Result(failed="its container is not running")
-            network: list[str] = []
+            answer = self._links.apply(self._file, wanted, running, check)
             if not check:
-                self._remember_shaped(results)
-                network = isolation.remove_bridge_addresses(self._docker, self._file.network, self._run)
-                for address in network:
-                    self._note({"event": "bridge_address_removed", "address": address})
-            return {
-                "changed": bool(network) or any(result.changed for result in results.values()),
-                "backend": backend,
-                "devices": {name: result.as_dict() for name, result in sorted(results.items())},
-            }
-
-    def _go_unshaped(self, reason: str, names: list[str], check: bool) -> dict[str, Any]:
-        if not check and self._unshaped != reason:
-            self._note({"event": "links_unshaped", "reason": reason})
-            self._unshaped = reason
-        nothing = {name: Result().as_dict() for name in names}
-        return {"changed": False, "backend": None, "unshaped": reason, "devices": nothing}
-
-    def _remember_shaped(self, results: dict[str, Result]) -> None:
-        for name, result in results.items():
-            if result.failed is None:
-                self._shaped.add(name)
-                if result.changed:
-                    self._note({"event": "link_shaped", "device": name, "changed": True})
-        self._remember()
+                self._remember()
+            return answer
 
     def _reapply(self, name: str) -> None:
         """A new interface of a device whose link was in force; then the gate, if it was open, opens again."""
         container = self._containers[name]
-        if self._shaper is None or not container.pid:
+        if not container.pid:
             return
-        result = self._shaper.apply({name: netns.of_process(container.pid)})[name]
-        if result.failed is not None:
-            self._shaped.discard(name)
-            self._note({"event": "link_failed", "device": name, "reason": result.failed})
-            self._fail(name, f"its link could not be shaped again: {result.failed}")
-            return
-        self._note({"event": "link_reapplied", "device": name})
-        running = {device for device, c in self._containers.items() if c.pid}
-        if self._open_at is not None and self._ended_at is None and running <= self._shaped:
+        failed = self._links.again(name, container.pid)
+        if failed is not None:
+            self._fail(name, f"its link could not be shaped again: {failed}")
+        elif self._open_at is not None and self._ended_at is None and self._links.covers(self._running()):
             self._open()
+
+    def _running(self) -> set[str]:
+        return {name for name, container in self._containers.items() if container.pid}
 
     def _open(self) -> None:
         assert self._open_at is not None
@@ -294,10 +246,9 @@ class Agent:
             if self._open_at is not None:
                 return {"changed": False}
             self.look()
-            if self._unshaped is None:
-                bare = sorted(n for n, c in self._containers.items() if c.pid and n not in self._shaped)
-                if bare:
-                    raise RuntimeError(f"links are not in force on: {', '.join(bare)}")
+            if not self._links.covers(self._running()):
+                bare = sorted(self._running() - self._links.shaped)
+                raise RuntimeError(f"links are not in force on: {', '.join(bare)}")
             at = time.time() if open_at is None else open_at
             self._gate.forget_lost()
             self._gate.open(at)
@@ -312,22 +263,20 @@ class Agent:
         """An agent that was restarted in the middle of a course."""
         self._open_at = open_at
         self._watch.take_up(open_at, self._gate.lost())
-        running = {name for name, container in self._containers.items() if container.pid}
-        if running <= self._shaped or self._unshaped is not None:
+        if self._links.covers(self._running()):
             self._open()
         self._feed_exits()
 
     def _remember(self) -> None:
         try:
-            replace(self._memory, json.dumps({"open_at": self._open_at, "shaped": sorted(self._shaped)}))
+            replace(self._memory, json.dumps({"open_at": self._open_at, "shaped": sorted(self._links.shaped)}))
         except CannotWriteError as error:
             self._cannot(error)
 
     # -- supervision --------------------------------------------------------------------------------------------------
 
     def _watch_over(self) -> None:
-        packets = self._shaper.packets if self._shaper is not None else None
-        if packets is not None and not packets.alive:
+        if self._links.broken:
             self._fail(
                 None, "the agent's packet process has ended: no traffic reaches this lab host's devices any more"
             )
@@ -412,7 +361,7 @@ class Agent:
             "t": round(now, 3),
             "state": state,
             **course,
-            "backend": None if self._unshaped is not None else self._probed["backend"],
+            "backend": self._links.backend,
             "counts": snapshot.counts(devices.values()),
             "devices": devices,
         }
@@ -436,7 +385,7 @@ class Agent:
                 return self.status()
             case "packets":
                 with self._lock:
-                    return (self._shaper.state() if self._shaper is not None else None) or {}
+                    return self._links.packets()
             case "stop":
                 self.stopping.set()
                 return {"stopping": True}
