@@ -1,0 +1,126 @@
+"""Files of participants in, events and a snapshot out: what the agent does between the Engine and the supervisor."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from fedsim_runner.agent import devicefile
+from fedsim_runner.agent.fleet import Container
+from fedsim_runner.agent.usage import Reading
+from fedsim_runner.agent.watch import Watch
+
+LINK = {way: {"rate_bps": None, "delay_us": 0, "jitter_us": 0, "loss": 0.0} for way in ("up", "down")}
+PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
+
+
+def make(state: Path, clients: int = 1) -> tuple[Watch, list[dict[str, Any]]]:
+    names = ["hub", *(f"pi-{number}" for number in range(1, clients + 1))]
+    content = {
+        "network": {"name": "n"},
+        "course": {
+            "timeout_s": 100,
+            "silence_timeout_s": 50,
+            "total_rounds": 3,
+            "on_client_failure": "continue",
+            "min_clients": 1,
+        },
+        "devices": [
+            {
+                "name": name,
+                "role": "server" if name == "hub" else "client",
+                "engine": "federatedscope",
+                "address": "198.18.0.2",
+                "link": LINK,
+                "cpus": 0.5,
+                "memory_bytes": 1 << 28,
+            }
+            for name in names
+        ],
+    }
+    (state / "device_file.json").write_text(json.dumps(content))
+    for name in names:
+        (state / "devices" / name / "out" / "course").mkdir(parents=True)
+    told: list[dict[str, Any]] = []
+    return Watch(state, devicefile.load(state / "device_file.json"), told.append), told
+
+
+def write(state: Path, device: str, *lines: str | dict[str, Any]) -> None:
+    for line in lines:
+        name, text = ("exp_print.log", PREFIX + line) if isinstance(line, str) else ("activity.jsonl", json.dumps(line))
+        with (state / "devices" / device / "out" / "course" / name).open("a") as stream:
+            stream.write(text + "\n")
+
+
+def test_lines_become_events_and_live_states(tmp_path: Path) -> None:
+    watch, told = make(tmp_path)
+    containers = {name: Container(name, "id", 1, False, None, False) for name in ("hub", "pi-1")}
+    assert watch.devices(containers)["pi-1"]["state"] == "waiting"
+    assert watch.devices({})["pi-1"]["state"] == "absent"
+    watch.begin(time.time())
+    write(tmp_path, "hub", "Server: Listen to 0.0.0.0:50051...", {"t": 1.0, "what": "send", "kind": "x", "peer": 1})
+    write(tmp_path, "pi-1", "Client: Listen to pi-1:50052...", "Client (address pi-1:50052) is assigned with #1.")
+    watch.tick()
+    assert [event["event"] for event in told] == ["device_ready", "device_ready", "device_joined"]
+    watch.sample(10.0, {"pi-1": Reading(5000, 1.0, 0.0, 0, 100, 0)}, {})
+    watch.sample(11.0, {"pi-1": Reading(6000, 1.2, 0.3, 1, 1100, 500)}, {})
+    assert watch.devices(containers) == {
+        "hub": {
+            "state": "sending", "round": 0, "cpu": None, "cpus": 0.5, "memory_bytes": None,
+            "memory_limit_bytes": 1 << 28, "up_bps": None, "down_bps": None, "oom_kills": 0, "throttled": None,
+        },
+        "pi-1": {
+            "state": "receiving", "round": 0, "cpu": 0.2, "cpus": 0.5, "memory_bytes": 6000,
+            "memory_limit_bytes": 1 << 28, "up_bps": 4000, "down_bps": 8000, "oom_kills": 1, "throttled": 0.3,
+        },
+    }  # fmt: skip
+    watch.close()
+
+
+def test_the_reason_of_an_end_is_that_of_its_own_exit_file(tmp_path: Path) -> None:
+    watch, told = make(tmp_path, clients=2)
+    watch.begin(time.time())
+    out = tmp_path / "devices" / "pi-1" / "out"
+    (out / "exit.json").write_text(json.dumps({"exit_code": 1, "error": "cannot write: No space left on device"}))
+    watch.ended("pi-1", 1, False, ["Traceback"])
+    assert told[-1]["event"] == "client_lost"
+    assert told[-1]["reason"] == "ended with exit code 1: cannot write: No space left on device"
+    secret = tmp_path / "secret.json"
+    secret.write_text(json.dumps({"exit_code": 1, "error": "secret"}))
+    (tmp_path / "devices" / "pi-2" / "out" / "exit.json").symlink_to(secret)
+    watch.ended("pi-2", 1, False, [])
+    assert told[-1]["event"] == "course_failed"
+    assert (
+        told[-1]["reason"] == "ended with exit code 1: it said nothing; 0 clients are left, and course.min_clients is 1"
+    )
+
+
+def test_an_agent_that_takes_up_a_course_knows_its_lost_clients_and_tells_nothing_twice(tmp_path: Path) -> None:
+    watch, told = make(tmp_path, clients=2)
+    write(tmp_path, "pi-1", "Client: Listen to pi-1:50052...")
+    watch.take_up(time.time() - 10, {"pi-2": "frozen for 50 s"})
+    watch.tick()
+    assert told == []
+    states = {name: device["state"] for name, device in watch.devices({}).items()}
+    assert states == {"hub": "starting", "pi-1": "waiting", "pi-2": "lost"}
+
+
+def test_looking_after_fifty_devices_is_cheap(tmp_path: Path) -> None:
+    watch, _ = make(tmp_path, clients=50)
+    watch.begin(time.time())
+    names = [f"pi-{number}" for number in range(1, 51)]
+    for name in names:
+        write(tmp_path, name, f"Client: Listen to {name}:50052...", {"t": 1.0, "what": "train", "round": 0})
+    watch.tick()
+    readings = {name: Reading(1, 1.0, rx_bytes=0, tx_bytes=0) for name in names}
+    begun = time.process_time()
+    for second in range(20):
+        watch.tick()
+        watch.tick()
+        watch.sample(float(second), readings, {})
+        json.dumps(watch.devices({}))
+    # Of one core, beside reading the cgroups' files; measured: 0.1 %.
+    assert (time.process_time() - begun) / 20 < 0.02
+    watch.close()
