@@ -187,6 +187,8 @@ def _serve(runner: Any, gate: Path, settings: LaunchSettings, surroundings: Surr
     runner.run()
     for flush in surroundings.flush:
         flush(look)
+    if server.state <= server.total_round_num:  # it says so in its log, and returns as if all were well
+        raise ParticipantError(f"FederatedScope gave up training in round #{server.state}: too few updates came")
 
 
 def _attend(runner: Any, surroundings: Surroundings) -> None:

@@ -77,6 +77,7 @@ class Policies:
         self._members: dict[int, set[int]] = {}  # who was sent the model, by round
         self._deadline_at: dict[int, float] = {}  # by round, on the monotonic clock
         self._evaluators: set[int] = set()  # who was asked for the latest evaluation
+        self._evaluation_deadline_at = float("inf")
         self._merged: set[int] = set()  # evaluations that are done
         self._check = server.check_and_move_on
         self._merge = server._merge_and_format_eval_results
@@ -143,7 +144,7 @@ class Policies:
         wait = getattr(inbox, "wait_for_message", None)  # of the mend busy_wait
         while True:
             self._pending = self._news()
-            if self._pending or self._is_overdue():
+            if self._pending or self._is_round_overdue() or self._is_evaluation_overdue():
                 return importlib.import_module("federatedscope.core.message").Message(msg_type=NEWS)
             if inbox.msg_queue:
                 message = self._receive()
@@ -155,20 +156,22 @@ class Policies:
                 wait(LOOK_S)
 
     def _send_to_present(self, message: Any) -> None:
-        """Note who is asked for what; a busy straggler is not asked to evaluate."""
+        """Note who is asked for what, and until when; a busy straggler is not asked to evaluate."""
         receivers = message.receiver if isinstance(message.receiver, list) else [message.receiver]
         if message.msg_type == "evaluate" and not self._asynchronous:
             states = self._server.sampler.client_state
-            receivers = [client for client in receivers if states[client] == IDLE]
+            # Where all are busy, who was idle is lost: any of the others will do.
+            receivers = [client for client in receivers if states[client] == IDLE] or receivers
             message.receiver = receivers
         present = {client for client in receivers if client in self._communication.neighbors}
+        deadline_s = self._settings.round_deadline_s
+        deadline_at = float("inf") if deadline_s is None else time.monotonic() + deadline_s
         if message.msg_type == "evaluate":
-            self._evaluators = present
+            self._evaluators, self._evaluation_deadline_at = present, deadline_at
         elif message.msg_type == "model_para":
             self._started = True
             self._members.setdefault(message.state, set()).update(present)
-            if self._settings.round_deadline_s is not None:
-                self._deadline_at.setdefault(message.state, time.monotonic() + self._settings.round_deadline_s)
+            self._deadline_at.setdefault(message.state, deadline_at)
         self._send(message)
 
     def _keep_state(self, indices: Any, state: str) -> None:
@@ -219,35 +222,42 @@ class Policies:
             return 0
         if self._asynchronous:
             return min(int(server._cfg.asyn.min_received_num), max(1, self._alive()))
-        answered, awaited = self._answered(), self._awaited()
-        if answered and len(answered) < len(awaited) and time.monotonic() >= self._deadline():
-            logger.info(
-                f"Server: Round #{server.state} is aggregated after its deadline of "
-                f"{self._settings.round_deadline_s:g} s with {len(answered)} of {len(awaited)} updates"
-            )
-            return len(answered)
-        return len(awaited)
+        answered, awaited = len(self._answered()), len(self._awaited())
+        if not self._is_round_overdue():
+            return awaited
+        self._log_overdue(server.state, "aggregated", f"{answered} of {awaited} updates")
+        return answered
 
     def _wanted_evaluations(self) -> int:
+        wanted, answered = self._evaluations()
+        if not self._is_evaluation_overdue():
+            return wanted
+        number = max(self._server.msg_buffer["eval"])
+        self._log_overdue(number, "evaluated", f"{answered} of {wanted} results")
+        return answered
+
+    def _evaluations(self) -> tuple[int, int]:
+        """Of the latest evaluation: how many are wanted, how many are there. Nothing is wanted of one that is done."""
         server = self._server
         rounds = server.msg_buffer["eval"]
         if not rounds or max(rounds) in self._merged:
-            return 0
+            return 0, 0
+        answered = set(rounds[max(rounds)])
         usual = server._cfg.asyn.min_received_num if self._asynchronous else server._cfg.federate.sample_client_num
-        return min(int(usual), len((self._evaluators - self._gone) | set(rounds[max(rounds)])))
+        return min(int(usual), len((self._evaluators - self._gone) | answered)), len(answered)
 
-    def _deadline(self) -> float:
-        return self._deadline_at.get(self._server.state, float("inf"))
-
-    def _is_overdue(self) -> bool:
+    def _is_round_overdue(self) -> bool:
         server = self._server
-        answered = self._answered()
-        return (
-            not self._asynchronous
-            and server.state < server.total_round_num
-            and 0 < len(answered) < len(self._awaited())
-            and time.monotonic() >= self._deadline()
-        )
+        over = time.monotonic() >= self._deadline_at.get(server.state, float("inf"))
+        return over and server.state < server.total_round_num and 0 < len(self._answered()) < len(self._awaited())
+
+    def _is_evaluation_overdue(self) -> bool:
+        wanted, answered = self._evaluations()
+        return 0 < answered < wanted and time.monotonic() >= self._evaluation_deadline_at
+
+    def _log_overdue(self, number: int, what: str, share: str) -> None:
+        deadline_s = self._settings.round_deadline_s
+        logger.info(f"Server: Round #{number} is {what} after its deadline of {deadline_s:g} s with {share}")
 
     def _alive(self) -> int:
         return self._clients - len(self._lost)
@@ -268,12 +278,12 @@ class Policies:
         if not self._started:
             return False
         # The evaluation first: it belongs to the round before, and may end the course early.
-        moved_on = self._close_evaluation() if self._is_overdue() else server.check_and_move_on(check_eval_result=True)
+        moved_on = server.check_and_move_on(check_eval_result=True)
         if server.state < server.total_round_num:
             moved_on = server.check_and_move_on() or moved_on
             self._begin_again_if_alone()
         elif not moved_on and server.state == server.total_round_num:
-            self._end_without_evaluation()
+            self._evaluate_again_if_alone()
         return bool(moved_on)
 
     def _drop(self, device: str, client: int | None, reason: str) -> None:
@@ -317,19 +327,12 @@ class Policies:
         elif not self._awaited():
             server.broadcast_model_para(msg_type="model_para", sample_client_num=server.sample_client_num)
 
-    def _close_evaluation(self) -> bool:
-        """The next round is over: the evaluation of the one before gets no more answers."""
-        rounds = self._server.msg_buffer["eval"]
-        if not rounds or max(rounds) in self._merged or not rounds[max(rounds)]:
-            return False
-        return bool(self._check(True, len(rounds[max(rounds)])))
-
-    def _end_without_evaluation(self) -> None:
-        if self._server._cfg.federate.make_global_eval or self._evaluators - self._gone:
+    def _evaluate_again_if_alone(self) -> None:
+        """Nobody who was asked for the final evaluation can answer any more, and nobody has: ask the others."""
+        server = self._server
+        if server._cfg.federate.make_global_eval or self._evaluators - self._gone or self._evaluations()[1]:
             return
-        rounds = self._server.msg_buffer["eval"]
-        if not rounds or max(rounds) in self._merged:
-            raise ParticipantError("all clients that were asked for the final evaluation are lost")
+        server.broadcast_model_para(msg_type="evaluate", filter_unseen_clients=False)
 
 
 def _is_at(device: str, address: str) -> bool:

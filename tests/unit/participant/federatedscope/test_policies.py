@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.participant.federatedscope.helpers import CONTINUE, TorchCourse, accuracy
+from tests.unit.participant.federatedscope.helpers import CONTINUE, TorchCourse, accuracy, wait_until
 from tests.unit.participant.helpers import merged
 
 pytestmark = pytest.mark.federatedscope
@@ -82,13 +82,19 @@ def test_samples_only_those_that_are_left(torch_course: Callable[..., TorchCours
 
 
 def test_a_client_that_takes_nothing_is_as_good_as_lost(torch_course: Callable[..., TorchCourse]) -> None:
-    course = torch_course(config=rounds_of(200, evaluator="server"), **CONTINUE)
+    course = torch_course(config=rounds_of(6, evaluator="server"), **CONTINUE)
     course.open_gate()
     patience = "from fedsim_runner.participant.federatedscope.mends import lost_message\nlost_message.RETRY_S = 1"
     course.start("server", patch=patience)
-    course.start("client-1", "client-2")
-    course.wait_for("server", r"\(Round #2\)")
-    course.processes["client-1"].kill()  # and nobody tells the server
+    course.start("client-1")
+    course.start("client-2", patch=SLOW.format(seconds=5, rounds=[2]))
+    answer = {"what": "sent", "kind": "model_para", "round": 2}
+    wait_until(
+        lambda: any(answer.items() <= note.items() for note in course.activity("client-1")),
+        60,
+        lambda: course.said("client-1"),
+    )
+    course.processes["client-1"].kill()  # between two rounds, and nobody tells the server
     check_end(course, ["client-2"])
     assert re.search(
         r"Client #\d \(.*\) is lost: \w+ could not be sent to .*going on with 1 clients", course.log("server")
@@ -151,6 +157,28 @@ def test_the_late_are_asked_again(torch_course: Callable[..., TorchCourse]) -> N
     assert said in course.log("server")
     again = [note for note in notes[notes.index(dropped[0]) :] if note.get("kind") == "model_para"]
     assert any(note["what"] == "received" and note["peer"] == late for note in again)
+
+
+def test_an_evaluation_has_the_same_deadline(torch_course: Callable[..., TorchCourse]) -> None:
+    course = torch_course(config=rounds_of(1, evaluator="clients"), round_deadline_s=4)
+    course.open_gate()
+    course.start("server", "client-1")
+    slow = SLOW.replace("client.trainer.train", "client.trainer.evaluate")
+    course.start("client-2", patch=slow.format(seconds=7, rounds=[0]))
+    check_end(course, ["client-1", "client-2"])
+    said = "Server: Round #0 is evaluated after its deadline of 4 s with 1 of 2 results"
+    assert said in course.log("server")
+
+
+def test_a_time_budget_that_is_never_met_is_a_failure(torch_course: Callable[..., TorchCourse]) -> None:
+    asynchronous = {"asyn": {"use": True, "min_received_num": 2, "time_budget": 1}}
+    course = torch_course(config=merged(rounds_of(3, "server"), asynchronous))
+    course.open_gate()
+    course.start("server", "client-1")
+    course.start("client-2", patch=SLOW.format(seconds=60, rounds=[0]))
+    assert course.wait("server") == 1
+    assert "FederatedScope gave up training in round #0" in course.record("server")["error"]
+    assert course.wait("client-1") == 0
 
 
 def test_a_frozen_client_delays_a_round_by_no_more_than_the_deadline(
