@@ -24,7 +24,7 @@ cpu_factor: 1
 devices:
   - {{name: server, type: edge-server, role: server, engine: federatedscope, overrides: {{cpus: 1, memory_mb: 2048}}}}
   - {{name: client, type: iot-minimal, count: {clients}, engine: federatedscope, network: open}}
-network: {{profiles: {{open: {{description: nothing is shaped}}}}}}
+network: {{profiles: {{open: {{description: nothing is shaped, latency_ms: 0}}}}}}
 course: {{timeout: 3000, silence_timeout: 1500}}
 data: {{dataset: digits, split: iid}}
 federatedscope:

@@ -14,7 +14,7 @@ device_types:
   open: {{based_on: edge-server, cpus: {cpus}, memory_mb: {memory_mb}, gpus: 0, network: open}}
 network:
   profiles:
-    open: {{description: nothing is shaped}}
+    open: {{description: nothing is shaped, latency_ms: 0}}
 devices:
   - {{name: server, type: open, role: server, engine: federatedscope}}
   - {{name: client, type: open, count: {clients}, engine: federatedscope}}
