@@ -111,7 +111,7 @@ class Policies:
         found: dict[str, tuple[int | None, str]] = {}
         if self._settings.on_client_failure == "continue":
             for device, reason in self._told.news().items():
-                if not any(_is_at(device, address) for address in self._lost_addresses):
+                if not any(is_at(device, address) for address in self._lost_addresses):
                     found[device] = self._id_of(device), reason
         while not self._unreachable.empty():
             client, reason = self._unreachable.get()
@@ -125,7 +125,7 @@ class Policies:
 
     def _id_of(self, device: str) -> int | None:
         for client, address in self._communication.neighbors.items():
-            if _is_at(device, address):
+            if is_at(device, address):
                 return int(client)
         return None
 
@@ -133,7 +133,7 @@ class Policies:
         """Its host, which is the device's name; with the port where several share a host."""
         neighbors = self._communication.neighbors
         host = neighbors[client].rpartition(":")[0]
-        shared = sum(_is_at(host, address) for address in neighbors.values()) > 1
+        shared = sum(is_at(host, address) for address in neighbors.values()) > 1
         return str(neighbors[client] if shared else host)
 
     # --- in the place of the server's methods
@@ -335,7 +335,7 @@ class Policies:
         server.broadcast_model_para(msg_type="evaluate", filter_unseen_clients=False)
 
 
-def _is_at(device: str, address: str) -> bool:
+def is_at(device: str, address: str) -> bool:
     """Whether ``device``, a name or an address, is the one at ``address``."""
     return device in (address, address.rpartition(":")[0])
 

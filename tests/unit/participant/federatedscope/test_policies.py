@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fedsim_runner.participant.federatedscope.policies import is_at
 from tests.unit.participant.federatedscope.helpers import CONTINUE, TorchCourse, accuracy, wait_until
 from tests.unit.participant.helpers import merged
 
@@ -65,6 +66,19 @@ def test_goes_on_without_a_lost_client(
     assert len([note for note in course.activity("server") if note["what"] == "aggregated"]) == 6
     assert accuracy(course, "Results_raw" if evaluator == "server" else "Results_weighted_avg") > 0.8
     assert course.log("server", "eval_results.log").count("'test_total'") >= 6
+
+
+@pytest.mark.parametrize(
+    ("device", "address", "same"),
+    [
+        ("edge-1", "edge-1:50052", True),
+        ("127.0.0.1:50052", "127.0.0.1:50052", True),
+        ("edge-1", "edge-11:50052", False),
+        ("127.0.0.1:5005", "127.0.0.1:50052", False),
+    ],
+)
+def test_devices_are_known_by_name_or_address(device: str, address: str, same: bool) -> None:
+    assert is_at(device, address) is same
 
 
 def test_samples_only_those_that_are_left(torch_course: Callable[..., TorchCourse]) -> None:
