@@ -89,8 +89,9 @@ def _run(config: Path, gate: Path, settings: LaunchSettings) -> None:
     tree = _load(config)
     _check(settings, str(tree.distribute.role))
     mends.apply_to_logs(off)
-    importlib.import_module("federatedscope.core.auxiliaries.logging").update_logger(tree, clear_before_add=True)
+    tree.outdir = str(Path.cwd())
     try:
+        importlib.import_module("federatedscope.core.auxiliaries.logging").update_logger(tree, clear_before_add=True)
         _take_part(tree, gate, settings)
     except ParticipantError as error:
         logger.error(str(error))  # the course is followed by its log file: the reason must be in it
