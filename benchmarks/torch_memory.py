@@ -1,10 +1,8 @@
-"""Memory and idle cost of real FederatedScope clients, with and without mends.
+"""Memory of real FederatedScope clients, with the lean set of imports and without.
 
     python -m benchmarks.torch_memory
 
-Peak memory of a client's cgroup in one course of 1 + 2, with the lean set of imports and without; the least limit under
-which a client finishes is not searched, iot-minimal's 256 MB is tried as it is. Idle: the share of a core that a client
-uses while the server waits for another client that does not come.
+Peak memory of a client's cgroup, page cache counted, in one course of 1 + 2; then the same under iot-minimal's limit.
 """
 
 from __future__ import annotations

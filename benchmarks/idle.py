@@ -1,0 +1,80 @@
+"""What a FederatedScope participant costs while it waits for a message, with the mend busy_wait and without.
+
+    python -m benchmarks.idle
+
+In a running course of 1 + 2 one client is paused by the Engine: the server waits for its update, the other client for
+the next round. Their processor time over ten seconds is read from the Engine. Then the run is interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import docker
+
+from .common import show
+from .many_devices import IDLE_SECONDS, cpu_seconds
+from .torch_courses import open_course
+
+LIMIT_S = 300
+SETTLE_S = 3
+
+
+def waiting_shares(folder: Path, name: str, mends_off: tuple[str, ...]) -> dict[str, float]:
+    """Share of one core that the server and the client which is not paused use while they wait."""
+    spec = open_course(folder, name, clients=2, rounds=10_000, model="lr", mends_off=mends_off)
+    client = docker.from_env(timeout=120)
+    command = [sys.executable, "-m", "fedsim_runner", str(spec), "--run", name]
+    with (folder / f"{name}.log").open("w") as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, start_new_session=True)
+    try:
+        _wait_for_round(folder, name, process)
+        client.containers.get(f"fedsim-{name}-client-2").pause()
+        time.sleep(SETTLE_S)
+        before, started = cpu_seconds(client, name, "device"), time.monotonic()
+        time.sleep(IDLE_SECONDS)
+        after, elapsed = cpu_seconds(client, name, "device"), time.monotonic() - started
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(LIMIT_S)
+    waiting = {device: f"/fedsim-{name}-{device}" for device in ("server", "client-1")}
+    return {device: (after[full] - before[full]) / elapsed for device, full in waiting.items()}
+
+
+def _wait_for_round(folder: Path, name: str, process: subprocess.Popen[bytes]) -> None:
+    """Until two rounds are over.
+
+    Raises:
+        SystemExit: the command ended, or it took too long.
+    """
+    journal = Path("/var/lib/fedsim") / name / "agent" / "journal.jsonl"
+    end = time.monotonic() + LIMIT_S
+    while time.monotonic() < end and process.poll() is None:
+        lines = journal.read_text(encoding="utf-8").splitlines() if journal.exists() else []
+        if sum(json.loads(line)["event"] == "evaluated" for line in lines[:-1]) >= 2:
+            return
+        time.sleep(0.2)
+    raise SystemExit((folder / f"{name}.log").read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    """Print one table."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="fedsim-bench-") as folder:
+        for title, name, mends_off in (
+            ("without busy_wait's mend", "idle-stock", ("busy_wait",)),
+            ("as we run it", "idle-mended", ()),
+        ):
+            shares = waiting_shares(Path(folder), name, mends_off)
+            rows.append((title, *(f"{shares[device] * 100:.2f} %" for device in ("server", "client-1"))))
+    show("a waiting participant, share of one core", ("FederatedScope", "server", "client"), rows)
+
+
+if __name__ == "__main__":
+    main()
