@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..tables import Column, FoldedTable
 from .words import what_happened
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -73,27 +74,26 @@ def _rounds(rounds: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def _devices(devices: Mapping[str, Mapping[str, Any]]) -> RenderableType:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("device", "type", "network", "state"):
-        table.add_column(column, no_wrap=True)
+    names = list(devices)[:SHOWN_DEVICES]
+
+    def column(title: str, key: str, form: Callable[[Any], str] | None = None) -> Column:
+        values = [devices[name].get(key) for name in names]
+        cells = [str(value or "-") for value in values] if form is None else [form(value) for value in values]
+        return Column(title, cells, right=form is not None)
+
     # Where the time of a round goes, on average; only where the participants noted it.
     split = any(entry.get("mean_download_seconds") is not None for entry in devices.values())
-    columns = ["bytes up", "bytes down", "peak memory", "limit", "cpu"]
-    for column in (*columns, *(SPLIT if split else ())):
-        table.add_column(column, justify="right", no_wrap=True)
-    for name, entry in list(devices.items())[:SHOWN_DEVICES]:
-        table.add_row(
-            name,
-            str(entry.get("type") or "-"),
-            str(entry.get("network") or "-"),
-            str(entry.get("state") or "-"),
-            size(entry.get("bytes_up")),
-            size(entry.get("bytes_down")),
-            size(entry.get("memory_peak_bytes")),
-            size(entry.get("memory_limit_bytes")),
-            _seconds(entry.get("cpu_seconds")),
-            *((_seconds(entry.get(f"mean_{part}_seconds")) for part in SPLIT) if split else ()),
-        )
+    table = FoldedTable(
+        Column("device", names),
+        [column("type", "type"), column("network", "network"), column("state", "state")],
+        [column("bytes up", "bytes_up", size), column("bytes down", "bytes_down", size)],
+        [
+            column("peak memory", "memory_peak_bytes", size),
+            column("limit", "memory_limit_bytes", size),
+            column("cpu", "cpu_seconds", _seconds),
+        ],
+        [column(part, f"mean_{part}_seconds", _seconds) for part in SPLIT] if split else [],
+    )
     hidden = len(devices) - SHOWN_DEVICES
     below = [Text(f"... and {hidden} more in devices.csv")] if hidden > 0 else []
     if split:

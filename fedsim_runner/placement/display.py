@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ..model import Link, PlacedDevice, Plan
+from ..tables import Column, FoldedTable
 
 SHOWN_DEVICES = 40
 
@@ -22,27 +22,24 @@ def render_plan(plan: Plan) -> RenderableType:
         ", ".join(f"{host.name} ({host.cpus:g} cpus, {host.memory_bytes / 2**30:.1f} GB)" for host in plan.lab_hosts),
         f", network {plan.subnet}, cpu factor {plan.cpu_factor:g}",
     )
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("device", "type", "role", "address"):
-        table.add_column(column, no_wrap=True)
+    shown = plan.placed[:SHOWN_DEVICES]
+    devices = [item.device for item in shown]
+    where = [Column("address", [item.address for item in shown])]
     if len(plan.lab_hosts) > 1:
-        table.add_column("lab host", no_wrap=True)
-    table.add_column("cpus", justify="right", no_wrap=True)
-    table.add_column("memory", justify="right", no_wrap=True)
-    table.add_column("up", no_wrap=True)
-    table.add_column("down", no_wrap=True)
-    for item in plan.placed[:SHOWN_DEVICES]:
-        device = item.device
-        row = [device.name, device.type.name, device.role, item.address]
-        if len(plan.lab_hosts) > 1:
-            row.append(item.lab_host)
-        row += [
-            f"{item.cpus:g} of {device.type.cpus:g}",
-            _size(device.type.memory_bytes),
-            describe_link(device.network.up),
-            describe_link(device.network.down),
-        ]
-        table.add_row(*row)
+        where.append(Column("lab host", [item.lab_host for item in shown]))
+    table = FoldedTable(
+        Column("device", [device.name for device in devices]),
+        [Column("type", [device.type.name for device in devices]), Column("role", [device.role for device in devices])],
+        where,
+        [
+            Column("cpus", [f"{item.cpus:g} of {item.device.type.cpus:g}" for item in shown], right=True),
+            Column("memory", [_size(device.type.memory_bytes) for device in devices], right=True),
+        ],
+        [
+            Column("up", [describe_link(device.network.up) for device in devices]),
+            Column("down", [describe_link(device.network.down) for device in devices]),
+        ],
+    )
     parts: list[RenderableType] = [head, table]
     hidden = len(plan.placed) - SHOWN_DEVICES
     if hidden > 0:

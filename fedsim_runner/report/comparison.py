@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from .. import __version__
 from ..artifacts.report import write_csv
 from ..artifacts.summary import size
+from ..tables import Column, FoldedTable
 from .compare import FIELDS, GROUP_FIELDS
 
 PAGE = "comparison.html"
@@ -50,24 +50,30 @@ def publish_comparison(compared: Mapping[str, Any], output: Path, *, figures: bo
 
 def render_comparison(compared: Mapping[str, Any], page: Path) -> RenderableType:
     """One line per group, and where the page is."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("experiment", no_wrap=True)
+    groups = compared["groups"]
     target = compared["target_accuracy"]
     reached = "to target" if target is None else f"to {target:g}"
-    for column in ("runs", "final accuracy", reached, "round", "waiting", "sent", "lost", "late"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for group in compared["groups"]:
-        table.add_row(
-            Text(str(group["group"])),
-            str(group["runs"]),
-            _spread(group, "final_accuracy", ".4f"),
-            _spread(group, "seconds_to_target", ".2f", " s"),
-            _spread(group, "mean_round_seconds", ".2f", " s"),
-            _share(group["waiting_share_mean"]),
-            size(group["bytes_sent_mean"]),
-            _spread(group, "lost_clients", "g"),
-            _spread(group, "late_updates", "g"),
-        )
+
+    def column(title: str, cells: Callable[[Mapping[str, Any]], str]) -> Column:
+        return Column(title, [cells(group) for group in groups], right=True)
+
+    table = FoldedTable(
+        Column("experiment", [str(group["group"]) for group in groups]),
+        [
+            column("runs", lambda group: str(group["runs"])),
+            column("final accuracy", lambda group: _spread(group, "final_accuracy", ".4f")),
+            column(reached, lambda group: _spread(group, "seconds_to_target", ".2f", " s")),
+        ],
+        [
+            column("round", lambda group: _spread(group, "mean_round_seconds", ".2f", " s")),
+            column("waiting", lambda group: _share(group["waiting_share_mean"])),
+            column("sent", lambda group: size(group["bytes_sent_mean"])),
+        ],
+        [
+            column("lost", lambda group: _spread(group, "lost_clients", "g")),
+            column("late", lambda group: _spread(group, "late_updates", "g")),
+        ],
+    )
     notes = [Text.assemble(("note: ", "yellow"), note) for note in compared["notes"]]
     where = Text.assemble("comparison: ", (str(page), "bold"), overflow="fold", no_wrap=False)
     return Group(table, *notes, where)
