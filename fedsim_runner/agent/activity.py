@@ -22,6 +22,7 @@ _ANSWERS = frozenset({"model_para", "metrics"})
 _NO_NEWS = frozenset({"send", "send_failed", "lost", "late"})
 SERVER_ID = 0
 _MOST_SENDS = 10_000  # of one participant under way: more is nonsense
+_LONGEST_LINE = 1000  # so is a longer line: its words would be kept, too
 
 
 @dataclass
@@ -118,6 +119,8 @@ class Activities:
 
 
 def _parse(text: str) -> dict[str, Any] | None:
+    if len(text) > _LONGEST_LINE:
+        return None
     try:
         line = json.loads(text)
     except (ValueError, RecursionError):
@@ -125,10 +128,14 @@ def _parse(text: str) -> dict[str, Any] | None:
     if not isinstance(line, dict) or not isinstance(line.get("what"), str):
         return None
     moment, kind = line.get("t"), line.get("kind")
-    numbers = {key: value if type(value) is int else -1 for key in ("peer", "round") for value in (line.get(key),)}
+    numbers = {
+        key: value if type(value) is int and abs(value) < 1 << 63 else -1
+        for key in ("peer", "round")
+        for value in (line.get(key),)
+    }
     return {
         "what": line["what"],
-        "t": float(moment) if isinstance(moment, int | float) else 0.0,
+        "t": float(moment) if isinstance(moment, int | float) and abs(moment) < 1 << 63 else 0.0,
         "kind": kind if isinstance(kind, str) else "",
         **numbers,
     }

@@ -29,19 +29,29 @@ LineKind = Literal[
 ]
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _PREFIX = re.compile(r"^(\d{4}-\d\d-\d\d [\d:]{8},\d{3}) \((\w+):(\d+)\) ?([A-Z]+): ?(.*)$")
-_READY = re.compile(r"(?:Server|Client): Listen to (\S+):(\d+)\.\.\.")
-_ASSIGNED = re.compile(r"Client \(address (\S+):(\d+)\) is assigned with #(\d+)")
-_STARTED = re.compile(r"Starting training \(Round #(\d+)\)")
-_ROUND = re.compile(r"Starting a new training round \(Round #(\d+)\)")
-_EVALUATING = re.compile(r"Server: Starting evaluation at the end of round (\d+)")
-_FINISH = re.compile(r"client (-?\d+) received finish message")
-_FAILED = re.compile(r"Training fails at round #(\d+)")
+_READY = re.compile(r"(?:Server|Client): Listen to (\S+):(\d{1,9})\.\.\.")
+_ASSIGNED = re.compile(r"Client \(address (\S+):(\d{1,9})\) is assigned with #(\d{1,9})")
+_STARTED = re.compile(r"Starting training \(Round #(\d{1,9})\)")
+_ROUND = re.compile(r"Starting a new training round \(Round #(\d{1,9})\)")
+_EVALUATING = re.compile(r"Server: Starting evaluation at the end of round (\d{1,9})")
+_FINISH = re.compile(r"client (-?\d{1,9}) received finish message")
+_FAILED = re.compile(r"Training fails at round #(\d{1,9})")
 # Policies: written by the launcher's mends and the light engine, unknown to FederatedScope.
-_DEADLINE = re.compile(r"Server: Round #(\d+) is aggregated after its deadline of \S+ s with (\d+) of (\d+) updates?")
-_LATE = re.compile(r"Server: The update of client #(\d+) for round (\d+) came after the deadline and is dropped")
-_LOST = re.compile(r"Server: Client #(\d+) \(([^)]*)\) is lost: (.*); going on with (\d+) clients?")
-_RESULT = re.compile(r"(\{'Role': '(Server|Client) #-?\d*'.*\})")
+_DEADLINE = re.compile(
+    r"Server: Round #(\d{1,9}) is aggregated after its deadline of \S+ s with (\d{1,9}) of (\d{1,9}) updates?"
+)
+_LATE = re.compile(
+    r"Server: The update of client #(\d{1,9}) for round (\d{1,9}) came after the deadline and is dropped"
+)
+_LOST = re.compile(r"Server: Client #(\d{1,9}) \(([^)]*)\) is lost: (.*); going on with (\d{1,9}) clients?")
+_RESULT = re.compile(r"\{'Role': '(?:Server|Client) #")
+# Participants write what they like: longer lines are cut, longer results and larger numbers are nonsense.
+_LONGEST_SHOWN = 1000
+_LONGEST_TEXT = 1 << 12
+_LONGEST_RESULT = 1 << 18
+_LARGEST_NUMBER = 10**9
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,11 @@ def clean(line: str) -> str:
     return _ANSI.sub("", line).rstrip("\r\n")
 
 
+def shown(text: str) -> str:
+    """A line as it may be shown to people: not endless, and without what would steer a terminal."""
+    return _CONTROL.sub("", text[:_LONGEST_SHOWN])
+
+
 def message(line: str) -> str | None:
     """A log line's text behind FederatedScope's prefix; None if it is no log line (a traceback, a print)."""
     match = _PREFIX.match(clean(line))
@@ -76,14 +91,17 @@ def written_at(line: str) -> float | None:
     match = _PREFIX.match(clean(line))
     if match is None:
         return None
-    moment = datetime.strptime(match.group(1), "%Y-%m-%d %H:%M:%S,%f")
-    return round(moment.timestamp(), 3)
+    try:
+        return round(datetime.strptime(match.group(1), "%Y-%m-%d %H:%M:%S,%f").timestamp(), 3)
+    except (ValueError, OverflowError):
+        return None  # looks like a time and is none
 
 
 def stamped(events: Iterable[dict[str, Any]], line: str) -> list[dict[str, Any]]:
     """Journal events that ``line`` caused, with its own time: logs are read twice a second, rounds may be shorter."""
-    moment = written_at(line)
-    return [event if moment is None else {"t": moment, **event} for event in events]
+    caused = list(events)
+    moment = written_at(line) if caused else None
+    return [event if moment is None else {"t": moment, **event} for event in caused]
 
 
 def parse(line: str) -> LogLine | None:
@@ -93,6 +111,7 @@ def parse(line: str) -> LogLine | None:
         text = clean(line)
     if "{'Role'" in text:
         return _result(text)
+    text = text[:_LONGEST_TEXT]
     if match := _READY.search(text):
         return LogLine("ready", int(match.group(2)), "server" if text.startswith("Server") else "client")
     if match := _ASSIGNED.search(text):
@@ -122,20 +141,25 @@ def _result(text: str) -> LogLine | None:
     match = _RESULT.search(text)
     if match is None:
         return None
-    try:
-        tree = _literal(ast.parse(match.group(1), mode="eval").body)
-    except (SyntaxError, ValueError, RecursionError):
-        return None  # a dict broken over lines, or with arrays inside: not a result we report
-    if not isinstance(tree, dict):
+    written = text[match.start() : text.rfind("}") + 1]
+    if len(written) > _LONGEST_RESULT:
         return None
+    try:
+        tree = _literal(ast.parse(written, mode="eval").body)
+        return _from_tree(tree) if isinstance(tree, dict) else None
+    except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError):
+        return None  # a dict broken over lines, with arrays inside or nested too deeply: not a result we report
+
+
+def _from_tree(tree: dict[Any, Any]) -> LogLine | None:
     number = tree.get("Round")
-    identity = re.search(r"#(-?\d+)", str(tree.get("Role", "")))
+    identity = re.search(r"#(-?\d{1,9})", str(tree.get("Role", "")))
     client_id = int(identity.group(1)) if identity else None
     results: dict[str, dict[str, float]] = {}
     for key, value in tree.items():
         if isinstance(key, str) and key.startswith("Results_") and isinstance(value, dict):
             results[key.removeprefix("Results_")] = {
-                str(name): float(metric)
+                str(name).encode(errors="replace").decode(): float(metric)
                 for name, metric in value.items()
                 if isinstance(metric, int | float) and not isinstance(metric, bool)
             }
@@ -143,6 +167,8 @@ def _result(text: str) -> LogLine | None:
     if not isinstance(number, int):
         # 'Final' repeats the best results of all rounds: nothing that happened in a round.
         return LogLine("result", None, role, {}) if number == "Final" else None
+    if abs(number) > _LARGEST_NUMBER:
+        return None
     return LogLine("result", number, role, results, client_id)
 
 

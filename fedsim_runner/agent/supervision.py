@@ -167,7 +167,7 @@ class Supervisor:
         text = loglines.clean(line)
         if participant is None or not text.strip():
             return []
-        participant.lines.append(text)
+        participant.lines.append(loglines.shown(text))
         if participant.state == "lost":
             return []
         self._last_news = now
@@ -205,7 +205,7 @@ class Supervisor:
         participant = self._participants.get(device)
         if participant is None:
             return []
-        extra = [loglines.clean(line) for line in last_lines if line.strip()]
+        extra = [loglines.shown(loglines.clean(line)) for line in last_lines if line.strip()]
         if extra:
             known = set(participant.lines)
             participant.lines.extend(line for line in extra if line not in known)

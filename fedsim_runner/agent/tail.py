@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ _CHUNK = 1 << 18
 # What a participant writes is bounded by nobody but the reader: more in one look is left for the next one.
 LOOK_BYTES = 1 << 22
 LONGEST_LINE = 1 << 20
+# Lines of a participant are longer than this on average: a look ends, too, after as many lines as that makes.
+_BYTES_PER_LINE = 32
+_MOST_FILES = 64  # of one participant; a course has one, and one for each sub-experiment
 
 LOG, ACTIVITY = "exp_print.log", "activity.jsonl"
 
@@ -31,7 +35,7 @@ class Tail:
         self._looking, self._before = True, len(self._files)
 
     def lines(self, most: int = LOOK_BYTES) -> Iterator[str]:
-        """Complete lines that have come since the last call, from at most ``most`` bytes of each file."""
+        """Complete lines that have come since the last call, but empty ones, from about ``most`` bytes of each file."""
         if self._looking or not self._files:
             self._look()
             # What an earlier start left behind is there already: keep looking for the new folder until it comes.
@@ -39,11 +43,11 @@ class Tail:
         for path, descriptor in self._files.items():
             taken = 0
             while taken < most and (data := os.read(descriptor, _CHUNK)):
-                taken += len(data)
                 *whole, rest = (self._partial[path] + data).split(b"\n")
                 # A line without end is no line: its beginning is dropped, and its end will make no sense.
                 self._partial[path] = rest if len(rest) <= LONGEST_LINE else b""
-                for line in whole:
+                taken += max(len(data), len(whole) * _BYTES_PER_LINE)
+                for line in filter(None, whole):
                     yield line.decode(errors="replace")
 
     def close(self) -> None:
@@ -61,16 +65,44 @@ class Tail:
         except OSError:
             return
         for folder in folders:
-            # A participant writes here with its own rights: a link or a pipe in place of the file is not followed.
-            path = Path(folder) / self._name
-            for candidate in (path, *Path(folder).glob(f"sub_exp*/{self._name}")):
+            for candidate in self._candidates(Path(folder)):
                 if candidate in self._files:
                     continue
+                if len(self._files) >= _MOST_FILES:
+                    return
                 try:
-                    descriptor = os.open(candidate, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+                    descriptor = _open_plain(self._out, candidate)
                 except OSError:
                     continue
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    os.close(descriptor)
-                    continue
                 self._files[candidate], self._partial[candidate] = descriptor, b""
+
+    def _candidates(self, folder: Path) -> list[Path]:
+        try:
+            inside = sorted(entry.path for entry in os.scandir(folder) if entry.name.startswith("sub_exp"))
+        except OSError:
+            inside = []
+        return [folder / self._name, *(Path(path) / self._name for path in inside)]
+
+
+def _open_plain(base: Path, path: Path) -> int:
+    """Open a plain file below ``base``; links on the way, and what is no file, are refused.
+
+    A participant writes there with its own rights, and may put a link or a pipe there at any time.
+
+    Raises:
+        OSError: it is not there, or no plain file.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    *folders, name = path.relative_to(base).parts
+    folder = os.open(base, flags | os.O_DIRECTORY)
+    try:
+        for inner in folders:
+            outer, folder = folder, os.open(inner, flags | os.O_DIRECTORY, dir_fd=folder)
+            os.close(outer)
+        descriptor = os.open(name, flags | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "no plain file", str(path))
+    return descriptor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -80,11 +81,11 @@ class Watch:
         """The device's container has ended; ``lines``: the end of its output."""
         assert self.supervisor is not None
         self._read(name, _LAST_BYTES)
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
             said = json.loads(_read_small(self._state / "devices" / name / "out" / "exit.json"))
             # An older start's file says nothing about this end.
             if isinstance(said, dict) and said.get("error") and said.get("exit_code") == exit_code:
-                lines.append(str(said["error"]))
+                lines.append(str(said["error"]).encode(errors="replace").decode())
         self.tell_all(self.supervisor.feed_exit(name, exit_code, oom_killed, time.monotonic(), lines))
 
     def tick(self) -> None:
@@ -150,5 +151,6 @@ def _stopped(pid: int) -> bool:
 def _read_small(path: Path) -> str:
     """A participant's file, without following a link it may have put there, and only its beginning."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "r", encoding="utf-8", errors="replace") as file:
-        return file.read(1 << 16)
+    with os.fdopen(descriptor, "rb") as file:
+        plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return file.read(1 << 16).decode(errors="replace") if plain else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -123,4 +124,21 @@ def test_looking_after_fifty_devices_is_cheap(tmp_path: Path) -> None:
         json.dumps(watch.devices({}))
     # Of one core, beside reading the cgroups' files; measured: 0.1 %.
     assert (time.process_time() - begun) / 20 < 0.02
+    watch.close()
+
+
+def test_an_exit_file_that_makes_no_sense_is_passed_over(tmp_path: Path) -> None:
+    watch, told = make(tmp_path, clients=3)
+    watch.begin(time.time())
+    out = tmp_path / "devices" / "pi-1" / "out"
+    (out / "exit.json").write_text("[" * 50_000)
+    watch.ended("pi-1", 1, False, ["killed \x1b]0;title\x07by itself"])
+    assert told[-1]["reason"] == "ended with exit code 1: killed ]0;titleby itself"
+    pipe = tmp_path / "devices" / "pi-2" / "out" / "exit.json"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    watch.ended("pi-2", 1, False, ["x" * 100_000])
+    os.close(writer)
+    assert told[-1]["event"] == "client_lost"
+    assert len(told[-1]["reason"]) < 2000
     watch.close()
