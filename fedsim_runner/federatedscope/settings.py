@@ -85,7 +85,11 @@ def user_settings(path: Path | None = None) -> UserSettings:
     source = None
     if entry.source is not None:
         source = parse_source(entry.source, path.parent, f"{path}: federatedscope.source").text
-    return UserSettings(source, None if entry.python is None else _absolute(entry.python, path.parent))
+    try:
+        python = None if entry.python is None else _absolute(entry.python, path.parent)
+    except RuntimeError as error:
+        raise SettingsError(f'{path}: federatedscope.python: "{entry.python}": there is no such user here') from error
+    return UserSettings(source, python)
 
 
 def _absolute(python: str, folder: Path) -> str:

@@ -38,7 +38,9 @@ FROM_DEFAULT = "the default"
 _COMMIT = re.compile(r"[0-9a-f]{40}$")
 _EXACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?\s*==\s*[^*,;\s]+$")
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*([=<>!~].*)?$")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
+_PASSWORD = re.compile(r"((?<=http://)|(?<=https://))[^/@\s]*@|[^/@\s:]*:[^/@\s]*@")
+# Over HTTP a user alone may be a token; over SSH it is none.
+_CREDENTIALS = re.compile(r"(git\+)?(https?://[^/@\s]*@|[a-z+]+://[^/@\s]*:[^/@\s]*@)")
 # Top-level files that decide what a build makes of the package's folder.
 _BUILD_FILES = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in")
 _BUILD_TEXTS = ("README", "LICENSE")
@@ -67,7 +69,7 @@ class Source:
     @property
     def shown(self) -> str:
         """The text without passwords, for messages and manifests."""
-        return _CREDENTIALS.sub("", self.text)
+        return without_password(self.text)
 
     @property
     def path(self) -> Path:
@@ -125,6 +127,12 @@ class Source:
 
     def problem(self) -> str | None:
         """What is wrong with a checkout or wheel as far as one look tells; None: nothing, or it is elsewhere."""
+        try:
+            return self._problem()
+        except OSError as error:  # a folder above that this user may not enter, a name that is too long
+            return error.strerror or type(error).__name__
+
+    def _problem(self) -> str | None:
         if self.kind == "wheel":
             if not self.path.is_file():
                 return "there is no such file"
@@ -149,6 +157,12 @@ def parse_source(text: str, folder: Path, origin: str) -> Source:
     written = text.strip()
     name, at, url = written.partition(" @ ")
     address = url.strip() if at and re.match(r"[A-Za-z0-9._-]+$", name.strip()) else written
+    if _CREDENTIALS.match(address):
+        raise SettingsError(
+            f'{origin}: "{without_password(address)}" was written with a password or a user in it, which device files '
+            "and run folders would keep: write the URL without it, and the password into ~/.netrc, which git and pip "
+            "read, or use git+ssh://"
+        )
     if address.startswith("git+") and re.match(r"git\+[a-z]+://[^/]*/.", address):
         return Source(address, "git", origin)
     if address.startswith("file://"):
@@ -158,7 +172,10 @@ def parse_source(text: str, folder: Path, origin: str) -> Source:
     if "://" in address or not address or not address.isprintable():
         raise SettingsError(_no_source(text, origin))
     if "/" in address or address.startswith((".", "~")) or address.endswith(".whl"):
-        path = Path(os.path.normpath(folder.absolute() / Path(address).expanduser()))
+        try:
+            path = Path(os.path.normpath(folder.absolute() / Path(address).expanduser()))
+        except RuntimeError as error:
+            raise SettingsError(f'{origin}: "{address}": there is no such user here') from error
         return Source(str(path), "wheel" if path.suffix == ".whl" else "checkout", origin)
     if not _REQUIREMENT.match(address):
         raise SettingsError(_no_source(text, origin))
@@ -224,5 +241,10 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def without_password(text: str) -> str:
+    """A text, for messages, without the user and the password that a URL in it holds."""
+    return _PASSWORD.sub("", text)
+
+
 def _no_source(text: str, origin: str) -> str:
-    return f'{origin}: "{text}" is no source of FederatedScope: write {SOURCE_FORMS}'
+    return f'{origin}: "{without_password(text)}" is no source of FederatedScope: write {SOURCE_FORMS}'

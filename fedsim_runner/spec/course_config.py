@@ -15,7 +15,12 @@ from .errors import PathPart, SpecErrors
 from .explain import describe
 
 ROUNDS_MAX = 1_000_000
-
+# What mends a tree that says where data come from, as one for standalone mode does.
+LOADED_BY_FEDERATEDSCOPE = (
+    "`data: {dataset: federatedscope}` in the experiment file lets FederatedScope load and split the data"
+)
+FILES_OF_THE_USER = "`data: {dataset: npz, path: ...}` in the experiment file names files of yours"
+_SPLIT_BY_TESTBED = "the testbed splits `data.dataset` and gives each participant its share"
 
 # Where FederatedScope's tree stands in an experiment file that holds it.
 AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")
@@ -50,27 +55,28 @@ class Owned:
     path: tuple[str, ...]
     set_to: tuple[Any, ...]
     why: str
+    instead: str | None = None  # where to say what the value said
 
 
 def owned_keys(seed: int, clients: int | None) -> tuple[Owned, ...]:
     """All keys the testbed sets, for an experiment's seed and number of clients (None: not known)."""
     containers = "every participant is a container of its own"
     folders = "the testbed collects what a participant writes into its own folder"
-    data = "the testbed splits `data.dataset` and gives each participant its share"
+    gpus = "it follows from the device's `gpus`"
     client_count = () if clients is None else (clients,)
     said = "the number of client devices" if clients is None else f"the experiment has {clients} client devices"
     return (
         Owned(("federate", "mode"), ("distributed",), containers),
         Owned(("federate", "client_num"), client_count, said),
         Owned(("distribute", "use"), (True,), containers),
-        Owned(("data", "type"), ("file",), data),
-        Owned(("data", "file_path"), (), data),
+        Owned(("data", "type"), ("file",), _SPLIT_BY_TESTBED, LOADED_BY_FEDERATEDSCOPE),
+        Owned(("data", "file_path"), (), _SPLIT_BY_TESTBED, FILES_OF_THE_USER),
         Owned(("outdir",), (), folders),
         Owned(("expname",), (), folders),
         Owned(("expname_tag",), (), folders),
-        Owned(("seed",), (seed,), "`seed` at the top of the experiment file is the one seed"),
-        Owned(("use_gpu",), (), "it follows from the device's `gpus`"),
-        Owned(("device",), (), "it follows from the device's `gpus`"),
+        Owned(("seed",), (seed,), "`seed` at the top of the experiment file is the one seed", "give the number there"),
+        Owned(("use_gpu",), (), gpus, "`overrides: {gpus: 1}` at a device asks for one"),
+        Owned(("device",), (), gpus),
         Owned(("wandb", "use"), (False,), "devices reach nothing but each other"),
     )
 
@@ -87,6 +93,10 @@ def check_config(config: Mapping[str, Any], document: Document, seed: int, clien
         _check_federate(result, document, clients)
     for owned in owned_keys(seed, clients):
         _take_owned(owned, result, document, unsure=owned.path[-1] == "client_num" and clients is None)
+    # Left in the tree only where FederatedScope's loader has no part in the course.
+    for key in result.get("data", {}):
+        message = f"means nothing here: {_SPLIT_BY_TESTBED}, and FederatedScope's loader sees none of it"
+        document.report(("data", key), message, f"remove it; {LOADED_BY_FEDERATEDSCOPE}")
     for key in list(result.get("distribute", ())):
         if not key.startswith("grpc_"):
             why = "the testbed sets it: roles, addresses and ports come from the devices"
@@ -110,6 +120,8 @@ def _take_owned(owned: Owned, tree: dict[str, Any], document: Document, unsure: 
     if same or unsure or isinstance(given, Doubtful):  # a doubtful value is reported as such
         return
     mend = f"remove it, or write {_written(owned.set_to[0])}" if owned.set_to else "remove it"
+    if owned.instead is not None:
+        mend = f"{mend}; {owned.instead}"
     document.report(owned.path, f"the testbed sets it: {owned.why}", mend)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..datasets.facts import BUNDLED, FEDERATEDSCOPE, OWN_FILES, held_out, too_few
 from ..model import DataSource
+from .course_config import FILES_OF_THE_USER
 from .document import Document
 from .errors import SpecError
 from .schema import DataSection
@@ -32,7 +33,8 @@ def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document,
     kind = given.get("type")
     if not isinstance(kind, str) or not kind.strip() or kind == "file":
         said = "missing key" if kind is None else "names no data set of FederatedScope's"
-        tree.report(("data", "type"), said, "one of FederatedScope's, femnist or MNIST@torchvision for instance")
+        mend = "one of FederatedScope's, femnist or MNIST@torchvision for instance"
+        tree.report(("data", "type"), said, f"{mend}; {FILES_OF_THE_USER}" if kind == "file" else mend)
         return None
     for key in ("file_path", "root"):
         if key in given and (key == "file_path" or not isinstance(given[key], str)):

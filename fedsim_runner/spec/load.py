@@ -12,14 +12,14 @@ from pydantic import BaseModel, ValidationError
 from ..catalog import load_catalog
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
 from ..catalog.names import wrong_name
-from ..federatedscope.source import FROM_SPEC, SOURCE_FORMS, SettingsError, parse_source
+from ..federatedscope.source import FROM_SPEC, SettingsError, parse_source, without_password
 from ..model import CourseLimits, Experiment
 from .course_config import check_config
 from .data import DataCheck, take_data_tree
 from .devices import Definitions, build_devices, check_roles, stock
 from .document import Document, parse, read_text
 from .errors import PathPart, SpecErrors
-from .explain import describe, explain, path_in
+from .explain import explain, path_in
 from .schema import DeviceEntry, ExperimentFile, FederatedScopeSection
 
 _AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")
@@ -176,7 +176,11 @@ def _config_tree(section: FederatedScopeSection, checked: Checked, document: Doc
             document.report(at, "no configuration", "give config, with federate.total_round_num, or config_file")
         return None
     try:
-        other = folder / Path(section.config_file).expanduser()
+        try:
+            other = folder / Path(section.config_file).expanduser()
+        except RuntimeError:
+            document.report((*at, "config_file"), f"{section.config_file}: there is no such user here")
+            return None
         tree = parse(read_text(other), str(other))
     except SpecErrors as errors:
         for error in errors.errors:
@@ -197,12 +201,19 @@ def _source(source: str | None, document: Document, folder: Path) -> str | None:
     path = ("federatedscope", "source")
     try:
         found = parse_source(source, folder, FROM_SPEC)
-    except SettingsError:
-        document.report(path, f"{describe(source)} is no source of FederatedScope", SOURCE_FORMS)
+    except SettingsError as error:
+        document.report(path, str(error).removeprefix(f"{FROM_SPEC}: "))
         return None
     wanted = {"checkout": "folder", "wheel": "file"}.get(found.kind)
-    if wanted is not None and not (found.path.is_dir() if wanted == "folder" else found.path.is_file()):
-        document.report(path, f"there is no {wanted} {source}", "paths start at this file's folder")
+    if wanted is not None:
+        try:
+            there = found.path.is_dir() if wanted == "folder" else found.path.is_file()
+        except OSError as error:
+            document.report(path, f"{without_password(source)} cannot be read: {error.strerror}")
+            return None
+        if not there:
+            said = f"there is no {wanted} {without_password(source)}"
+            document.report(path, said, "paths start at this file's folder")
     return found.text
 
 

@@ -90,6 +90,7 @@ The testbed sets these keys itself. A value that says the same may stay, any oth
 `federate.mode` (distributed), `federate.client_num` (the number of client devices), `distribute.*` except
 `distribute.grpc_*`, `data.type` (file), `data.file_path`, `outdir`, `expname`, `expname_tag`, `seed` (the file's own),
 `use_gpu`, `device`, `wandb.use` (false). `verbose` must be at least 1, because the course is followed by its log lines.
+All other keys of FederatedScope's `data` are for data set `federatedscope` alone: nothing reads them with any other.
 """
 
 

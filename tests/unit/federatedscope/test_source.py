@@ -97,11 +97,45 @@ def test_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (resolve_source("federatedscope==2").text, resolve_source("x==2").origin) == ("federatedscope==2", FROM_SPEC)
 
 
-def test_a_password_is_not_shown() -> None:
-    source = parse_source(f"git+https://me:secret@example.org/a/b@{COMMIT}", Path("/"), FROM_SPEC)
-    assert "secret" in source.text
-    assert source.shown == f"git+https://example.org/a/b@{COMMIT}"
-    assert "secret" not in (source.fingerprint() or "")
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"git+https://me:secret@example.org/a/b@{COMMIT}",
+        "git+https://secret@example.org/a/b",
+        "git+ssh://git:secret@example.org/a/b@main",
+        "https://me:secret@example.org/federatedscope-0.3.0-py3-none-any.whl",
+        "federatedscope @ git+https://me:secret@example.org/a/b",
+        "ftp://me:secret@example.org/a",
+        "me:secret@example.org:a",
+    ],
+)
+def test_a_password_is_refused_and_not_shown(text: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        parse_source(text, Path("/"), FROM_SPEC)
+    assert "secret" not in str(error.value)
+    assert "example.org" in str(error.value)
+
+
+def test_a_user_for_ssh_is_no_password() -> None:
+    source = parse_source("git+ssh://git@example.org/a/b@main", Path("/"), FROM_SPEC)
+    assert (source.git_url, source.git_revision) == ("ssh://git@example.org/a/b", "main")
+
+
+def test_what_looks_like_a_password_in_a_path_is_not_shown(tmp_path: Path) -> None:
+    source = parse_source("git+https:/me:secret@example.org/a", tmp_path, FROM_SPEC)
+    with pytest.raises(SourceError) as error:
+        source.fingerprint()
+    assert "secret" not in str(error.value)
+
+
+def test_a_home_of_nobody_is_no_source() -> None:
+    with pytest.raises(SettingsError, match="there is no such user"):
+        parse_source("~nobody-of-this-name/x", Path("/"), FROM_SPEC)
+
+
+def test_a_path_that_cannot_be_one_is_told() -> None:
+    with pytest.raises(SourceError, match="File name too long"):
+        parse_source(f"./{'x' * 5000}", Path("/"), FROM_SPEC).fingerprint()
 
 
 def test_a_checkouts_identity_is_what_goes_into_a_wheel(checkout: Path) -> None:

@@ -35,6 +35,13 @@ def test_the_home_folder_is_the_default(tmp_path: Path, monkeypatch: pytest.Monk
     assert config_path() == tmp_path / ".config" / "fedsim" / "config.yaml"
 
 
+@pytest.mark.parametrize("key", ["source", "python"])
+def test_the_home_of_nobody_is_a_mistake(config: Path, key: str) -> None:
+    config.write_text(f"federatedscope: {{{key}: ~nobody-of-this-name/x}}\n")
+    with pytest.raises(SettingsError, match=f"{key}: .*there is no such user"):
+        user_settings()
+
+
 def test_paths_start_at_the_file(config: Path) -> None:
     config.write_text("federatedscope:\n  source: ../checkouts/fs\n  python: venv/bin/python\n")
     expected = (str(config.parent.parent / "checkouts" / "fs"), str(config.parent / "venv/bin/python"))
