@@ -7,6 +7,7 @@ Exit codes: 0 the course was finished, 1 it failed, 2 the engine or the configur
 from __future__ import annotations
 
 import argparse
+import contextlib
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +70,8 @@ def _take_part(engine_name: str, config: Path, gate: Path, out: Path) -> None:
     except ParticipantError as error:
         ENDING.end(EXIT_FAILED, error=str(error))
     except Exception as error:
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # the console may be on a disk that is full
+            traceback.print_exc()
         ENDING.end(EXIT_FAILED, error=f"{type(error).__name__}: {error}")
 
 

@@ -7,6 +7,7 @@ SIGTERM is watched by a thread of its own.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -76,11 +77,12 @@ class Ending:
         self._lock.acquire()  # never released: there is one end
         self._record.update(exit_code=code, signal=by, error=" ".join(error.split()) if error else None)
         if error:
-            print(f"participant: {self._record['error']}", file=sys.stderr, flush=True)
+            _say(str(self._record["error"]))
         if self._folder is not None:
             self._write(self._folder)
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
         # gRPC's threads may still be about: nothing of theirs is wanted any more.
-        sys.stdout.flush()
         os._exit(code)
 
     def _watch(self, signals: socket.socket, keep: socket.socket) -> None:
@@ -106,7 +108,13 @@ class Ending:
             draft.write_text(json.dumps(self._record) + "\n", encoding="utf-8")
             draft.replace(folder / EXIT_FILE)
         except OSError as error:
-            print(f"participant: cannot write {folder / EXIT_FILE}: {error}", file=sys.stderr, flush=True)
+            _say(f"cannot write {folder / EXIT_FILE}: {error}")
+
+
+def _say(text: str) -> None:
+    """One line on the console, which may be on a disk that is full; the end must not depend on it."""
+    with contextlib.suppress(OSError):
+        print(f"participant: {text}", file=sys.stderr, flush=True)
 
 
 ENDING = Ending()

@@ -86,3 +86,43 @@ def test_waits_for_the_time_the_gate_names(tmp_path: Path) -> None:
     open_at = time.time() + 0.7
     (tmp_path / "open").write_text(json.dumps({"open_at": open_at}), encoding="utf-8")
     assert open_at <= wait_for_gate(tmp_path) < open_at + 0.3
+
+
+def test_a_console_on_a_full_disk_hides_no_end(tmp_path: Path) -> None:
+    (tmp_path / "open").write_text("{}", encoding="utf-8")
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            command(tmp_path, tmp_path, "heavy"), cwd=REPOSITORY, stdout=full, stderr=full, timeout=30, check=False
+        )
+    assert done.returncode == 2
+    record = json.loads((tmp_path / "exit.json").read_text(encoding="utf-8"))
+    assert record["error"].startswith("unsupported: engine heavy")
+
+
+@pytest.mark.parametrize(
+    ("work", "error"),
+    [
+        ("    raise ValueError('it crashed')\n", "ValueError: it crashed"),
+        (
+            "    threading.Thread(target=ENDING.give_up, args=('cannot write',), daemon=True).start()\n"
+            "    time.sleep(60)\n",
+            "cannot write",
+        ),
+    ],
+    ids=["a crash", "a thread"],
+)
+def test_a_course_ends_though_its_console_is_on_a_full_disk(tmp_path: Path, work: str, error: str) -> None:
+    (tmp_path / "open").write_text("{}", encoding="utf-8")
+    patch = (
+        "import threading, time\n"
+        "from fedsim_runner.participant import __main__ as launcher\n"
+        "from fedsim_runner.participant.ending import ENDING\n"
+        f"def work(config, gate):\n{work}"
+        "launcher.ENGINES['light'] = work"
+    )
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            command(tmp_path, tmp_path, patch=patch), cwd=REPOSITORY, stdout=full, stderr=full, timeout=20, check=False
+        )
+    assert done.returncode == 1
+    assert json.loads((tmp_path / "exit.json").read_text(encoding="utf-8"))["error"] == error
