@@ -123,6 +123,11 @@ class Policies:
             del found[device]
         return [(device, client, reason) for device, (client, reason) in found.items()]
 
+    def _is_lost(self, joining: Any) -> bool:
+        """Whether a client was given up before its join, which waited here, was read."""
+        address = f"{joining['host']}:{joining['port']}"
+        return any(is_at(device, address) for device in self._lost)
+
     def _id_of(self, device: str) -> int | None:
         for client, address in self._communication.neighbors.items():
             if is_at(device, address):
@@ -148,7 +153,11 @@ class Policies:
                 return importlib.import_module("federatedscope.core.message").Message(msg_type=NEWS)
             if inbox.msg_queue:
                 message = self._receive()
-                if message.sender in self._gone and message.msg_type != "join_in":
+                if message.msg_type == "join_in":
+                    if self._is_lost(message.content):
+                        logger.info("Server: The join of a client that is lost is dropped")
+                        continue
+                elif message.sender in self._gone:
                     logger.info(f"Server: A message of client #{message.sender}, which is lost, is dropped")
                     continue
                 return message

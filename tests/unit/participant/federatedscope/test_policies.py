@@ -257,3 +257,28 @@ def test_policies_that_cannot_be_kept(torch_course: Callable[..., TorchCourse]) 
     error = course.record("server")["error"]
     assert "federate.sampler group does not know lost clients" in error
     assert "course.round_deadline is for synchronous courses" in error
+
+
+def test_a_client_that_is_lost_before_its_join_was_read_stays_out(torch_course: Callable[..., TorchCourse]) -> None:
+    course = torch_course(clients=3, **CONTINUE)
+    course.open_gate()
+    # A slow server: messages wait for it while it still prepares.
+    course.start(
+        "server",
+        patch="import time\nfrom fedsim_runner.participant.federatedscope import policies\n"
+        "_begin = policies.Policies.__init__\n"
+        "def begin(self, *arguments):\n    time.sleep(15)\n    _begin(self, *arguments)\n"
+        "policies.Policies.__init__ = begin",
+    )
+    course.start("client-1")
+    sent = {"what": "sent", "kind": "join_in"}
+    wait_until(
+        lambda: any(sent.items() <= note.items() for note in course.activity("client-1")),
+        60,
+        lambda: course.said("client-1"),
+    )
+    course.processes["client-1"].kill()
+    course.lose("client-1")
+    course.start("client-2", "client-3")
+    check_end(course, ["client-2", "client-3"], timeout=60)
+    assert sorted(course.client_ids().values()) == [1, 2]
