@@ -64,7 +64,13 @@ def environment() -> jinja2.Environment:
 def pictures(figures: Mapping[str, Drawn]) -> dict[str, dict[str, Any]]:
     """The figures as a template takes them. Their text was escaped when they were drawn."""
     return {
-        name: {"title": one.title, "caption": one.caption, "picture": Markup(one.svg)} for name, one in figures.items()
+        name: {
+            "title": one.title,
+            "caption": one.caption,
+            "picture": Markup(one.svg),
+            "narrow": Markup(one.narrow_svg or one.svg),
+        }
+        for name, one in figures.items()
     }
 
 

@@ -8,11 +8,23 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.patches import Patch
-
 from ..metrics import NAMES
 from .learning import learning_axes
-from .style import PARTS, Drawn, device_axis, device_height, drawing, every, line_style, new_figure, scale_bytes, short
+from .style import (
+    PARTS,
+    Drawn,
+    device_axis,
+    device_height,
+    drawing,
+    every,
+    line_style,
+    narrow,
+    new_figure,
+    new_pair,
+    part_legend,
+    scale_bytes,
+    short,
+)
 
 PARTS_SHOWN = ("download", "handling", "compute", "upload", "waiting")
 GRID = 200
@@ -34,7 +46,7 @@ def draw_curves(compared: Mapping[str, Any]) -> Drawn | None:
             groups[run["group"]].append(run)
     if not groups:
         return None
-    figure, axes = new_figure(2.9, 1, 2, sharey=True)
+    figure, axes = new_pair(2.9)
     repeated = False
     for index, (name, runs) in enumerate(groups.items()):
         style = line_style(index)
@@ -66,8 +78,8 @@ def draw_curves(compared: Mapping[str, Any]) -> Drawn | None:
                          xytext=(2, 0), textcoords="offset points", va="center")  # fmt: skip
     axes[0].set(ylabel=NAMES[compared["metric"]])
     learning_axes(axes, compared["metric"])
-    figure.legend(ncols=3, loc="outside upper left")
-    caption = f"{NAMES[compared['metric']]} over rounds (left) and over the time since training began (right)."
+    figure.legend(ncols=1 if narrow() else 3, loc="outside upper left")
+    caption = f"{NAMES[compared['metric']]} over rounds and over the time since training began."
     if repeated:
         caption += " Lines: mean of the repeats; bands: one standard deviation to either side."
     if target is not None:
@@ -90,11 +102,7 @@ def draw_split(compared: Mapping[str, Any]) -> Drawn | None:
         left = [sum(pair) for pair in zip(left, widths, strict=True)]
     device_axis(axes, [group["group"] for group in groups])
     axes.set(xlabel="Mean seconds per round and client")
-    handles = [
-        Patch(facecolor=PARTS[part][0], hatch=PARTS[part][1], edgecolor="#777777", lw=0.4, label=part)
-        for part in PARTS_SHOWN
-    ]
-    figure.legend(handles=handles, ncols=len(handles), loc="outside upper right", handlelength=1.6)
+    part_legend(figure, PARTS_SHOWN)
     caption = "Where the time of a round goes: mean over all clients, rounds and repeats."
     return Drawn("round-time", "Time of a round", caption, figure)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .style import GREY, HEAT, Drawn, device_axis, device_height, drawing, new_figure, short
+from .style import GREY, HEAT, Drawn, device_axis, device_height, drawing, narrow, new_figure, short
 
 MAX_WRITTEN_DEVICES = 20
 MAX_WRITTEN_CLASSES = 16
+MAX_WRITTEN_CLASSES_NARROW = 10
+MAX_TICKS, MAX_TICKS_NARROW = 40, 20
+MAX_LETTERS, MAX_LETTERS_NARROW = 90, 40
 SPLITS = {"dirichlet": "Dirichlet", "iid": "IID"}
 
 
@@ -26,9 +29,9 @@ def draw_labels(report: Mapping[str, Any]) -> Drawn | None:
     device_axis(axes, list(counts))
     axes.set_ylim(len(counts) - 0.5, -0.5)
     axes.grid(visible=False)
-    step = max(1, -(-len(classes) // 40))
+    step = max(1, -(-len(classes) // (MAX_TICKS_NARROW if narrow() else MAX_TICKS)))
     names = [short(name) for name in classes[::step]]
-    crowded = sum(len(name) for name in names) > 90
+    crowded = sum(len(name) for name in names) > (MAX_LETTERS_NARROW if narrow() else MAX_LETTERS)
     axes.set_xticks(
         range(0, len(classes), step), names, rotation=45 if crowded else 0, ha="right" if crowded else "center"
     )
@@ -36,7 +39,8 @@ def draw_labels(report: Mapping[str, Any]) -> Drawn | None:
     bar = figure.colorbar(image, ax=axes, pad=0.01, fraction=0.04)
     bar.set_label("Samples")
     bar.outline.set_edgecolor(GREY)
-    if len(counts) <= MAX_WRITTEN_DEVICES and len(classes) <= MAX_WRITTEN_CLASSES:
+    written = MAX_WRITTEN_CLASSES_NARROW if narrow() else MAX_WRITTEN_CLASSES
+    if len(counts) <= MAX_WRITTEN_DEVICES and len(classes) <= written:
         middle = max(max(row) for row in picture) / 2
         for y, row in enumerate(picture):
             for x, value in enumerate(row):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from cycler import cycler
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 WIDTH_IN = 7.0  # the text width of a two-column paper
+NARROW_IN = 3.5  # one of its columns; what a telephone shows
 # Okabe and Ito's palette, its yellow left out: it vanishes on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
@@ -33,6 +36,7 @@ PARTS: dict[str, tuple[str, str]] = {
     "evaluation": ("#A6DBC9", "xxxx"),
 }
 MAX_NAME = 26
+MAX_NAME_NARROW = 16
 
 _RC = {
     "font.family": "DejaVu Sans",
@@ -65,7 +69,14 @@ _RC = {
     "text.parse_math": False,  # names may hold anything
     "text.usetex": False,
 }
+NARROW_PANEL_IN = 2.1
+_NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
+
+
+def narrow() -> bool:
+    """Whether what is drawn now is for a narrow screen."""
+    return _NARROW.get()
 
 
 @dataclass
@@ -73,7 +84,8 @@ class Drawn:
     """A finished figure. ``name`` is its file name without ending and the prefix of its ids in a page.
 
     ``svg`` is the figure to be put into an HTML page: one ``<svg>`` element that refers to nothing outside. It is made
-    at once: much of what can go wrong with a figure goes wrong only then.
+    at once: much of what can go wrong with a figure goes wrong only then. ``narrow_svg`` is the same for narrow
+    screens; :func:`drawing` puts it there.
     """
 
     name: str
@@ -81,12 +93,14 @@ class Drawn:
     caption: str
     figure: Figure
     svg: str = field(init=False)
+    narrow_svg: str = ""
 
     def __post_init__(self) -> None:
         text = _saved(self.figure, "svg").decode("utf-8")
         text = text[text.index("<svg") :]
         # Several figures in one page must not share ids.
-        text = _ID.sub(lambda match: f"{match.group(1)}{self.name}-", text)
+        prefix = f"{self.name}-narrow-" if narrow() else f"{self.name}-"
+        text = _ID.sub(lambda match: f"{match.group(1)}{prefix}", text)
         self.svg = re.sub(r' width="[\d.]+pt"| height="[\d.]+pt"', "", text, count=2)
 
     def save(self, folder: Path) -> list[Path]:
@@ -124,14 +138,31 @@ def look() -> Iterator[None]:
 
 def new_figure(height_in: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
     """A figure of the common width, and its axes."""
-    figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+    figure = Figure(figsize=(NARROW_IN if narrow() else WIDTH_IN, height_in), layout="constrained")
     return figure, figure.subplots(rows, columns, **options)
+
+
+def new_pair(height_in: float) -> tuple[Figure, Any]:
+    """A figure of two axes with one scale of values: beside each other, or stacked where it is narrow."""
+    if narrow():
+        return new_figure(2 * NARROW_PANEL_IN, 2, 1, sharey=True)
+    return new_figure(height_in, 1, 2, sharey=True)
+
+
+def part_legend(figure: Figure, parts: Iterable[str]) -> None:
+    """A legend of parts of a round, above the axes."""
+    handles = [
+        Patch(facecolor=PARTS[part][0], hatch=PARTS[part][1], edgecolor="#777777", lw=0.4, label=part) for part in parts
+    ]
+    columns = 3 if narrow() else len(handles)
+    figure.legend(handles=handles, ncols=columns, loc="outside upper right", handlelength=1.6)
 
 
 def short(name: str) -> str:
     """A name that fits beside an axis."""
     clean = "".join(letter if letter.isprintable() else "?" for letter in name)
-    return clean if len(clean) <= MAX_NAME else f"{clean[: MAX_NAME - 1]}…"
+    limit = MAX_NAME_NARROW if narrow() else MAX_NAME
+    return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
 
 
 def line_style(index: int) -> dict[str, Any]:
@@ -173,10 +204,18 @@ def scale_bytes(largest: float) -> tuple[float, str]:
 
 
 def drawing(function: Callable[..., Drawn | None]) -> Callable[..., Drawn | None]:
-    """A function that draws, done under the common look."""
+    """A function that draws, done under the common look, twice: in the common width, and for narrow screens."""
 
     def under_look(*arguments: Any, **options: Any) -> Drawn | None:
         with look():
-            return function(*arguments, **options)
+            drawn = function(*arguments, **options)
+            if drawn is not None:
+                token = _NARROW.set(True)
+                try:
+                    slim = function(*arguments, **options)
+                finally:
+                    _NARROW.reset(token)
+                drawn.narrow_svg = slim.svg if slim is not None else ""
+            return drawn
 
     return under_look

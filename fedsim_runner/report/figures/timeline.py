@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch
 
-from .style import PARTS, Drawn, device_axis, device_height, drawing, new_figure
+from .style import PARTS, Drawn, device_axis, device_height, drawing, narrow, new_figure, part_legend
 
 # Above so many bars they are drawn as pixels inside the figure: a page must stay a few megabytes.
 MAX_VECTOR_BARS = 2500
@@ -72,12 +71,12 @@ def draw_breakdown(report: Mapping[str, Any]) -> Drawn | None:
     for index, name in enumerate(names):
         last = devices[name].get("straggler_rounds")
         if last:
-            text = f" last in {last} of {devices[name]['rounds']} rounds"
+            text = f" last in {last} of {devices[name]['rounds']}{'' if narrow() else ' rounds'}"
             axes.text(left[index], index, text, va="center", fontsize=7 if len(names) <= 20 else 5.5)
     device_axis(axes, names)
-    axes.set_xlim(0, max(left) * 1.28)
+    axes.set_xlim(0, max(left) * (1.45 if narrow() else 1.28))
     axes.set(xlabel="Mean seconds per round")
-    _legend(axes, parts)
+    part_legend(figure, parts)
     caption = (
         "Mean time of a round by device: transfer of the model to the device (download) and of its update back "
         "(upload), training (compute), packing and unpacking of messages (handling), and waiting for the others."
@@ -129,7 +128,7 @@ def _draw(report: Mapping[str, Any], chosen: Sequence[int] | None) -> Any:
     if chosen is not None:
         for entry in rounds:
             axes.text(entry["began_at"], -0.62, f" round {entry['round']}", fontsize=7, va="bottom", color="#444444")
-    _legend(axes, list(PARTS), above=1.02 if chosen is None else None)
+    part_legend(figure, PARTS)
     return figure
 
 
@@ -185,10 +184,3 @@ def _marks(
             axes.plot(
                 [max(0.0, lost["t"] - zero)], [places[lost["device"]]], "x", color="black", ms=5, mew=1.5, zorder=5
             )
-
-
-def _legend(axes: Axes, parts: Iterable[str], above: float | None = 1.02) -> None:
-    handles = [
-        Patch(facecolor=PARTS[part][0], hatch=PARTS[part][1], edgecolor="#777777", lw=0.4, label=part) for part in parts
-    ]
-    axes.figure.legend(handles=handles, ncols=len(handles), loc="outside upper right", handlelength=1.6)

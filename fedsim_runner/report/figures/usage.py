@@ -8,11 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from ...artifacts.files import METRICS, number, read_metrics
-from .style import COLOURS, GREY, HEAT, Drawn, device_axis, device_height, drawing, new_figure, scale_bytes, short
+from .style import (
+    COLOURS,
+    GREY,
+    HEAT,
+    Drawn,
+    device_axis,
+    device_height,
+    drawing,
+    narrow,
+    new_figure,
+    scale_bytes,
+    short,
+)
 
 # Up to so many devices each has a panel of its own; above, all share one heat map.
 MAX_PANELS = 12
 MAX_POINTS = 300
+NARROW_COLUMNS = 2
 MAX_BINS = 160
 
 
@@ -117,6 +130,7 @@ def _draw(
         return Drawn(name, title, f"{caption},{told}" if share else f"{caption}{told}", figure)
     # As many columns as leave the fewest panels empty; the widest of those.
     columns = min((5, 4, 3), key=lambda wanted: (-len(series) % wanted, -wanted)) if len(series) > 4 else len(series)
+    columns = min(columns, NARROW_COLUMNS) if narrow() else columns
     rows = -(-len(series) // columns)
     figure, grid = new_figure(0.5 + 1.25 * rows, rows, columns, sharex=True, squeeze=False)
     panels = [axes for line in grid for axes in line]

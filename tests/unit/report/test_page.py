@@ -76,6 +76,17 @@ def test_figures_do_not_share_ids(tmp_path: Path) -> None:
     assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(page.ids)
 
 
+def test_narrow_screens_have_figures_of_their_own(tmp_path: Path) -> None:
+    text, _, _ = page_of(tmp_path / "run")
+    wide, narrow = (
+        [float(width) for width in re.findall(rf'<div class="{kind}"[^>]*><svg[^>]*viewBox="0 0 ([\d.]+)', text)]
+        for kind in ("wide", "narrow")
+    )
+    assert len(wide) == len(narrow) == text.count("<figure>") > 5
+    assert set(wide) == {504.0}
+    assert set(narrow) == {252.0}
+
+
 def test_the_page_tells_what_the_report_tells(tmp_path: Path) -> None:
     _, page, report = page_of(tmp_path / "r", rounds=8, lost=True, late=True)
     words = " ".join(" ".join(page.text).split())
