@@ -47,7 +47,12 @@ def _lost(report: Mapping[str, Any]) -> list[str]:
     told = []
     for lost in report.get("lost_clients") or []:
         zero, moment = report.get("began"), lost.get("t")
-        when = "" if zero is None or moment is None else f" {max(0.0, moment - zero):.1f} s after training began"
+        if zero is None or moment is None:
+            when = ""
+        elif moment < zero:
+            when = " before training began"
+        else:
+            when = f" {moment - zero:.1f} s after training began"
         reason = f": {lost['reason']}" if lost.get("reason") else ""
         told.append(f"{lost['device']} was lost{when}{reason}. The course went on without it.")
     return told

@@ -276,8 +276,7 @@ def failure_lines(event: Mapping[str, Any]) -> str:
 def lost_lines(event: Mapping[str, Any]) -> str:
     """A ``client_lost`` event: the course goes on without it."""
     reason = str(event.get("reason") or "no reason given")
-    memory = " (memory limit reached)" if event.get("oom_killed") and "memory" not in reason else ""
-    return "\n".join([f"{event.get('device')} is lost, the course goes on: {reason}{memory}", *_last_lines(event)])
+    return "\n".join([f"{event.get('device')} is lost, the course goes on: {reason}", *_last_lines(event)])
 
 
 def _last_lines(event: Mapping[str, Any]) -> list[str]:
