@@ -14,6 +14,7 @@ from rich.console import Console
 from ..artifacts.files import read_json
 from ..federatedscope import SettingsError, SourceError, source_manifest
 from ..model import Experiment
+from ..report import try_publish
 from .comparison import compare_rounds, describe_rounds, differing_facts
 from .exits import Exit, FedsimError
 from .folder import REPORT, give_to_user
@@ -84,10 +85,14 @@ def rerun(original: Original, options: RunOptions, console: Console, run: Runner
     manifest = read_json(folder / MANIFEST)
     facts = differing_facts(original.manifest, manifest)
     rounds = compare_rounds(original.report, report)
-    manifest["repetition"] = {"of": original.run, "differs": facts, "rounds": asdict(rounds)}
+    told = describe_rounds(rounds)
+    manifest["repetition"] = {"of": original.run, "result": told, "differs": facts, "rounds": asdict(rounds)}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    # The page was drawn before the two could be compared.
+    if problem := try_publish(folder, report):
+        console.print(problem, style="yellow", markup=False, highlight=False)
     give_to_user(folder)
-    console.print(f"compared with {original.run}: {describe_rounds(rounds)}", markup=False, highlight=False)
+    console.print(f"compared with {original.run}: {told}", markup=False, highlight=False)
     if facts:
         console.print("what was not the same, so that results or times may differ:", style="yellow")
     for fact in facts:

@@ -26,6 +26,7 @@ PROVENANCE = (
     ("fedsim-runner", "fedsim_runner"),
     ("fedsim-runner's revision", "fedsim_runner_source"),
     ("Repeats run", "repeats"),
+    ("Compared with that run", "repetition.result"),
     ("Experiment file (SHA-256)", "spec_sha256"),
     ("Resolved experiment (SHA-256)", "inputs_sha256"),
     ("Seed", "seed"),
@@ -40,6 +41,7 @@ PROVENANCE = (
 )
 # Parts of the manifest that are shown as one line each, whatever they hold.
 LISTED = (
+    ("What was not the same", "repetition.differs"),
     ("Packages", "control_node.packages"),
     ("FederatedScope", "federatedscope"),
     ("Policies", "policies"),
@@ -118,6 +120,8 @@ def _provenance(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _one_line(value: object) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(text, value))
     return ", ".join(f"{key} {found}" if key else found for key, found in flat(value))
 
 

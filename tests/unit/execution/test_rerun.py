@@ -65,6 +65,9 @@ def test_the_same_course_again_and_what_is_told_of_it(moved: Path, tmp_path: Pat
     assert "the accuracy is equal to the last digit in all 2 rounds" in told
     assert "kernel of the control node: 2.6.32, now " in told
     assert manifest["inputs_sha256"] == original.manifest["inputs_sha256"]
+    page = (tmp_path / "again" / report["run"] / "report.html").read_text(encoding="utf-8")
+    assert "<dd>the accuracy is equal to the last digit in all 2 rounds</dd>" in page
+    assert "kernel of the control node: 2.6.32, now " in page
 
 
 def test_a_run_is_found_by_its_name_too(moved: Path, tmp_path: Path) -> None:
