@@ -32,7 +32,7 @@ def collect(
 
 @app.command()
 def down(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name of the run.", show_default=False)] = None,
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Name of the run.", show_default=False)] = None,
     every: Annotated[bool, typer.Option("--all", help="All runs that no living process works on.")] = False,
 ) -> int:
     """Remove everything a run has on the lab host, also without its run folder; twice is safe."""

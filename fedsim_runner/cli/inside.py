@@ -23,7 +23,9 @@ def exec_(
     device: Annotated[str, typer.Argument(metavar="DEVICE", help="The device.", show_default=False)],
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND ...]", help="The command; a shell if left out.", show_default=False),
+        typer.Argument(
+            metavar="COMMAND", help="The command, behind -- if it has options; a shell if left out.", show_default=False
+        ),
     ] = None,
 ) -> int:
     """Run a command inside a device, with its limits and its links; the exit code is the command's."""

@@ -24,7 +24,7 @@ EngineOption = Annotated[
     typer.Option(
         "--engine",
         metavar="ENGINE",
-        help=f"Engine to build for, repeatable or joined by commas: {', '.join(ENGINES)}.  [default: light]",
+        help=f"Engine to build for, repeatable or joined by commas: {', '.join(ENGINES)}; light if left out.",
         show_default=False,
     ),
 ]

@@ -28,7 +28,7 @@ ALL_ROWS = 1_000_000
 @app.command()
 def status(
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Name of the run; all runs if left out.", show_default=False)
+        str | None, typer.Argument(metavar="RUN", help="Name of the run; all runs if left out.", show_default=False)
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again each second until the run ends.")] = False,
     as_json: JsonOption = False,
@@ -55,7 +55,7 @@ def status(
 def logs(
     run: RunArgument,
     devices: Annotated[
-        list[str] | None, typer.Argument(metavar="[DEVICE...]", help="Some devices; all if left out.")
+        list[str] | None, typer.Argument(metavar="DEVICE", help="Some devices; all if left out.")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the course ends, or Ctrl-C.")] = False,
     tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="Last lines of each device only; 0: all.")] = 0,
@@ -112,8 +112,10 @@ def _one(answer: Mapping[str, Any], rows: int | None = None) -> RenderableType:
 
 def _all_table(answers: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
+    # Where it is narrow the two long ones take more lines: a path must stay whole.
     for column in ("run", "state", "round", "devices", "run folder"):
-        table.add_column(column, no_wrap=True)
+        long = column in ("state", "run folder")
+        table.add_column(column, no_wrap=not long, overflow="fold" if long else "ellipsis")
     for answer in answers:
         rounds = "-" if answer["round"] is None else f"{answer['round']}/{answer['total_rounds'] or '?'}"
         table.add_row(answer["run"], str(answer["state"]), rounds, str(len(answer["devices"])), answer["folder"] or "-")

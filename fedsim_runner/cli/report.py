@@ -19,7 +19,7 @@ from .app import JsonOption, app, out, print_json
 
 @app.command()
 def report(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders or names of runs.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Run folders or names of runs.")],
     output: Annotated[
         Path | None,
         typer.Option(
