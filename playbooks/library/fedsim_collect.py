@@ -35,7 +35,7 @@ description:
     containers into one tar file. M(fedsim_unpack) puts it into the run folder.
   - Works on whatever is there, also after a course that failed or a provisioning that stopped half way.
   - Links and special files in an out folder are left out, for a device could point them anywhere. So are the temporary
-    files of a participant, in the folder C(tmp) of its out folder.
+    files of a participant, in the folder C(tmp) of its out folder, and what lies within more than 20 folders.
   - Where the disk of O(dest) is full, the file is written to a new folder in /var/tmp, which the caller removes.
 author: fedsim-runner (@fedsim-runner)
 requirements: ["Docker SDK for Python"]
@@ -115,6 +115,8 @@ ARGUMENTS: dict[str, Any] = {
 }
 AGENT_FILES = ("journal.jsonl", "metrics.csv")
 SCRATCH = "tmp"
+CONSOLE = "console.log"
+DEEPEST = 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 ELSEWHERE = "/var/tmp"
 
@@ -136,9 +138,19 @@ class Packer:
         """Plain files under ``folder``, which its device can write to: nothing is followed out of it."""
         for where, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
             folders.sort()
-            if Path(where) == folder and SCRATCH in folders:
-                folders.remove(SCRATCH)
             inside = Path(where).relative_to(folder)
+            if inside == Path():
+                if SCRATCH in folders:
+                    folders.remove(SCRATCH)
+                # Its own folder, file or link of this name would be in the way of that.
+                for names in (folders, files):
+                    if CONSOLE in names:
+                        names.remove(CONSOLE)
+                        self._leave_out(f"{prefix}/{CONSOLE}", "the console's log has this name")
+            elif len(inside.parts) >= DEEPEST and folders:
+                # The walk is recursive, and paths have a greatest length.
+                self._leave_out(f"{prefix}/{inside}", f"folders within more than {DEEPEST} folders")
+                folders.clear()
             for name in sorted(files):
                 self._add_file(descriptor, name, f"{prefix}/{inside / name}")
 
@@ -146,21 +158,26 @@ class Packer:
         if path.is_file():
             self.add(name, path.read_bytes(), int(path.stat().st_mtime))
 
+    def _leave_out(self, member: str, reason: str) -> None:
+        # A device gives its files what names it likes, also such as are no text.
+        name = "".join(character if character.isprintable() else "?" for character in member)
+        self.left_out.append(f"{name}: {reason}")
+
     def _add_file(self, descriptor: int, name: str, member: str) -> None:
         try:
             # Never wait for a FIFO's writer, never go through a link.
             opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
         except OSError as error:
-            self.left_out.append(f"{member}: {error.strerror}")
+            self._leave_out(member, str(error.strerror))
             return
         with os.fdopen(opened, "rb") as stream:
             found = os.fstat(opened)
             if not stat.S_ISREG(found.st_mode):
-                self.left_out.append(f"{member}: no plain file")
+                self._leave_out(member, "no plain file")
             elif found.st_size > self._max:
-                self.left_out.append(f"{member}: {found.st_size} bytes are more than {self._max}")
+                self._leave_out(member, f"{found.st_size} bytes are more than {self._max}")
             else:
-                self.add(member, stream.read(), int(found.st_mtime))
+                self.add(member, stream.read(self._max), int(found.st_mtime))
 
 
 def container_facts(found: dict[str, Any]) -> dict[str, Any]:
@@ -215,7 +232,7 @@ def pack(params: dict[str, Any], containers: Containers, stream: Any) -> tuple[l
             if (folders / device / "out").is_dir():
                 packer.add_folder(folders / device / "out", f"collected/{device}")
             if device in containers.logs:
-                packer.add(f"collected/{device}/console.log", containers.logs[device])
+                packer.add(f"collected/{device}/{CONSOLE}", containers.logs[device])
         for name in AGENT_FILES:
             packer.add_path(root / "agent" / name, f"{prefix}/{name}".lstrip("/"))
         if "agent" in containers.logs:

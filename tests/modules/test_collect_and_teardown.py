@@ -105,6 +105,31 @@ def test_collect_follows_no_link_of_a_device(up: Lab, tmp_path: Path) -> None:
     assert {entry.split(":")[0] for entry in left_out} >= {"collected/pi-1/passwd", "collected/pi-1/pipe"}
 
 
+def test_collect_passes_over_what_a_device_should_not_have_made(up: Lab, tmp_path: Path) -> None:
+    out = up.state_dir / "devices" / "pi-1" / "out"
+    (out / "exit.json").write_text("{}")
+    (out / "console.log").mkdir()
+    (out / "console.log" / "in-the-way").write_text("x")
+    (out / os.fsdecode(b"\xff.log")).write_text("x")
+    (out / os.fsdecode(b"\xff.link")).symlink_to("/etc/passwd")
+    folder = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
+    for _ in range(1500):
+        os.mkdir("deep", dir_fd=folder)
+        outer, folder = folder, os.open("deep", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
+        os.close(outer)
+    os.close(folder)
+    try:
+        written = unpack(up, tmp_path / "run")
+        left_out = up.call("fedsim_collect", dest=str(up.root / "collected.tar"))["left_out"]
+    finally:
+        subprocess.run(["rm", "-rf", out / "deep"], check=True)
+    assert {"collected/pi-1/exit.json", "collected/pi-1/console.log", "containers.json"} <= set(written)
+    assert (tmp_path / "run" / "collected" / "pi-1" / "console.log").read_text() == "waiting at the gate\n"
+    assert "collected/pi-1/console.log: the console's log has this name" in left_out
+    assert any(entry.endswith("deep: folders within more than 20 folders") for entry in left_out)
+    assert "collected/pi-1/?.link: Too many levels of symbolic links" in left_out
+
+
 def test_collect_of_half_made_runs(lab: Lab, tmp_path: Path) -> None:
     assert unpack(lab, tmp_path / "run") == ["containers.json"]
     make_state(lab)
