@@ -153,7 +153,11 @@ def _dockerfile(
             mend = f'"dockerfile" may name another, or a path such as ./{value}'
             problems.append(Problem(path, f"there is no dockerfiles/{value}/Dockerfile", mend))
         return value
-    directory = ((folder or Path.cwd()) / Path(value).expanduser()).resolve()
+    try:
+        directory = ((folder or Path.cwd()) / Path(value).expanduser()).resolve()
+    except RuntimeError:
+        problems.append(Problem(path, f"{value}: there is no such user here"))
+        return value
     if not (directory / "Dockerfile").is_file():
         problems.append(Problem(path, f'there is no file "Dockerfile" in {value}', "paths start at this file's folder"))
     # The directory's name is the image's.

@@ -19,7 +19,9 @@ from .problems import DataError, DataProblem
 from .samples import DataSet, Part, Samples
 from .tables import read_table
 
-_WHOLE = re.compile(r"[-+]?[0-9]+(\.0*)?")
+_WHOLE = re.compile(r"[-+]?[0-9]{1,300}(\.0*)?")
+# Of a label that is told as wrong.
+_SHOWN = 40
 # The one file's place where devices have none of their own.
 _ALL = ""
 
@@ -196,7 +198,8 @@ def _refuse_measures(every: list[_Raw], written: set[str]) -> None:
             if not _WHOLE.fullmatch(str(text)):
                 line = one.lines[index] if one.lines else 0
                 column = f'column "{one.label_column}": ' if one.header else ""
-                message = f"{column}the label {text} is no class"
+                shown = str(text) if len(str(text)) <= _SHOWN else f"{str(text)[:_SHOWN]}..."
+                message = f"{column}the label {shown} is no class"
                 raise DataError(
                     [DataProblem(one.file, line, message, "classes are whole numbers or text; is data.label right?")]
                 )

@@ -60,6 +60,7 @@ def _of_federatedscope(experiment: Experiment, device_files: list[Mapping[str, A
     # Behind the question whether any device uses it: the light engine plans without.
     from ..federatedscope.keys import KeysError, check_keys, known_keys
     from ..federatedscope.refusals import refusals
+    from ..federatedscope.source import WAYS_OUT
 
     source = _source_at_hand(experiment)
     if source is not None:
@@ -67,7 +68,7 @@ def _of_federatedscope(experiment: Experiment, device_files: list[Mapping[str, A
             for problem in check_keys(experiment.config, known_keys(source)):
                 document.report(problem.path, problem.message, problem.mend)
         except KeysError as error:
-            raise FedsimError(str(error), Exit.LAB) from error
+            raise FedsimError(f"{error}\n{WAYS_OUT}", Exit.LAB) from error
     if document.errors:
         return  # a key of another type would only be misread
     for refusal in refusals(_course(experiment, device_files)):

@@ -190,6 +190,12 @@ def _check(tree: Mapping[str, Any], section: Section, at: KeyPath, root: Section
 
 
 def _advice(path: KeyPath, section: Section, root: Section) -> str | None:
+    parts = path[-1].split(".")
+    if len(parts) > 1 and (*path[:-1], *parts) in root.paths():
+        nested = f"{parts[-1]}: ..."
+        for part in reversed(parts[:-1]):
+            nested = f"{part}: {{{nested}}}"
+        return f"a dot in a key is no section in YAML: write {nested}"
     elsewhere = [".".join(leaf) for leaf in root.paths() if leaf[-1] == path[-1]]
     near = suggestion(path[-1], section.names, or_all=False)
     if near or not elsewhere:

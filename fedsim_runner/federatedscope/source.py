@@ -30,6 +30,14 @@ SOURCE_FORMS = (
     "federatedscope==0.3.0"
 )
 
+WAYS_OUT = (
+    "Ways out: a local checkout or a wheel, named by `federatedscope: {source: PATH}` in the experiment file, by "
+    f"{SOURCE_VARIABLE}=PATH, or in the user configuration (~/.config/fedsim/config.yaml); or another git URL "
+    "(git+https://HOST/REPO@COMMIT) or pip requirement there. Behind a proxy set HTTPS_PROXY, which git and pip "
+    "both heed; pip's index and certificates are set in its own configuration (`pip config list`). "
+    "Devices with the light engine need no FederatedScope."
+)
+
 # Origins, as doctor and messages name them; the user configuration's is the path of the file.
 FROM_SPEC = "the experiment file"
 FROM_DEVICE_FILE = "the device file"
@@ -204,14 +212,7 @@ def resolve_source(named: str | None = None, origin: str = FROM_SPEC) -> Source:
 
 def unreachable(source: Source, reason: str) -> str:
     """The one message about a source that cannot be had."""
-    return (
-        f"FederatedScope cannot be had from {source.shown} (named by {source.origin}): {reason}\n"
-        "Ways out: a local checkout or a wheel, named by `federatedscope: {source: PATH}` in the experiment file, by "
-        f"{SOURCE_VARIABLE}=PATH, or in the user configuration (~/.config/fedsim/config.yaml); or another git URL "
-        "(git+https://HOST/REPO@COMMIT) or pip requirement there. Behind a proxy set HTTPS_PROXY, which git and pip "
-        "both heed; pip's index and certificates are set in its own configuration (`pip config list`). "
-        "Devices with the light engine need no FederatedScope."
-    )
+    return f"FederatedScope cannot be had from {source.shown} (named by {source.origin}): {reason}\n{WAYS_OUT}"
 
 
 def package_files(checkout: Path) -> Iterator[Path]:

@@ -105,7 +105,8 @@ class DataCheck:
     def _check_keys(self) -> None:
         section, given = self._section, self._section.model_fields_set
         own = section.dataset in OWN_FILES
-        if section.alpha is not None and section.split not in ("dirichlet", "quantity"):
+        splits_itself = section.dataset == FEDERATEDSCOPE
+        if section.alpha is not None and not splits_itself and section.split not in ("dirichlet", "quantity"):
             mend = "write split: dirichlet or quantity, or remove it"
             self._report("alpha", f"means nothing with split: {section.split}", mend)
         if own and section.path is None:
@@ -114,7 +115,7 @@ class DataCheck:
         for key, kinds in (("path", OWN_FILES), ("label", ("csv",)), ("header", ("csv",))):
             if key in given and section.dataset not in kinds:
                 self._report(key, f"means nothing with dataset: {section.dataset}", "remove it")
-        if section.dataset == FEDERATEDSCOPE:
+        if splits_itself:
             for key in ("split", "alpha", "test_fraction"):
                 if key in given:
                     mend = "see splitter, splitter_args and splits in federatedscope.config.data"

@@ -61,6 +61,7 @@ def test_labels_that_are_understood(labels: Any) -> None:
         ({"x": X, "y": Y + 0.5}, "y[0] is 0.5, no class (classes are whole numbers or text)"),
         ({"x": X, "y": Y + 1e30}, "y[0] is 1e+30, no class"),
         ({"x": X, "y": Y.astype("M8[s]")}, "y is datetime64[s], expected whole numbers or text"),
+        ({"x": X, "y": np.array(["a", " ", "b", "a", "", "b"])}, "y[1]: the label is empty"),
         (
             {"x": np.array([{}] * 6), "y": Y},
             "holds Python objects, which are not read (save arrays of numbers or text)",

@@ -93,6 +93,12 @@ def test_measurements_are_no_labels(planned: Planner, tmp_path: Path) -> None:
     )
 
 
+def test_numbers_that_are_too_long_are_no_labels(planned: Planner, tmp_path: Path) -> None:
+    write_csv(tmp_path / "d.csv", ["1", "9" * 5000] * 30)
+    told = refused(planned, tmp_path, "dataset: csv, path: d.csv")
+    assert told.startswith(f'd.csv:3: column "kind": the label {"9" * 40}... is no class')
+
+
 def test_npz_with_a_test_set_is_the_servers(planned: Planner, tmp_path: Path) -> None:
     x, y = np.arange(240, dtype=np.float64).reshape(60, 2, 2), np.arange(60) % 3
     np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_test=x[:9] + 1000, y_test=y[:9] * 5)

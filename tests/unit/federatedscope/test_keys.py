@@ -81,6 +81,16 @@ def test_what_fits_is_let_through(checkout: Path) -> None:
         ({"federate": {"mod": ""}}, 'federate.mod: unknown key of FederatedScope (did you mean "mode"?)'),
         ({"train": {"lr": 0.1}}, "train.lr: unknown key of FederatedScope (is it train.optimizer.lr or early.lr?)"),
         ({"optimizer": {"lr": 0.1}}, "optimizer: unknown key of FederatedScope (is it train.optimizer?)"),
+        (
+            {"train.optimizer.lr": 1},
+            "train.optimizer.lr: unknown key of FederatedScope (a dot in a key is no section in YAML: write "
+            "train: {optimizer: {lr: ...}})",
+        ),
+        (
+            {"train": {"optimizer.lr": 1}},
+            "train.optimizer.lr: unknown key of FederatedScope (a dot in a key is no section in YAML: write "
+            "optimizer: {lr: ...})",
+        ),
         ({"zzz": 1}, "zzz: unknown key of FederatedScope"),
         ({"federate": {"made_up": 1}}, "federate.made_up: unknown key of FederatedScope"),
         ({"is_ready_for_run": True}, "is_ready_for_run: unknown key of FederatedScope"),
