@@ -20,8 +20,13 @@ SPLIT = ("download", "compute", "upload", "waiting")
 STYLES = {"finished": "bold green", "failed": "bold red", "interrupted": "bold yellow"}
 
 
-def render_summary(report: Mapping[str, Any], run_dir: Path) -> RenderableType:
-    """Accuracy by round, time, bytes and memory per device, and where everything is."""
+def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None = None) -> RenderableType:
+    """Accuracy by round, time, bytes and memory per device, and where everything is.
+
+    Args:
+        page: report.html, if it is not in ``run_dir``.
+    """
+    page = page or run_dir / "report.html"
     status = str(report.get("status"))
     head = Text.assemble(
         (f"{report.get('run')}: {status}", STYLES.get(status, "bold")),
@@ -42,8 +47,8 @@ def render_summary(report: Mapping[str, Any], run_dir: Path) -> RenderableType:
         parts += [Text(""), _devices(devices)]
     parts += [Text(line) for line in what_happened(report)]
     parts += [Text.assemble(("note: ", "yellow"), str(note)) for note in report.get("notes") or []]
-    if (run_dir / "report.html").exists():
-        parts.append(Text.assemble("report: ", (str(run_dir / "report.html"), "bold"), overflow="fold", no_wrap=False))
+    if page.exists():
+        parts.append(Text.assemble("report: ", (str(page), "bold"), overflow="fold", no_wrap=False))
     parts.append(Text.assemble("run folder: ", (str(run_dir), "bold"), overflow="fold", no_wrap=False))
     return Group(*parts)
 

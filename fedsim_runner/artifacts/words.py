@@ -47,9 +47,11 @@ def _lost(report: Mapping[str, Any]) -> list[str]:
     told = []
     for lost in report.get("lost_clients") or []:
         zero, moment = report.get("began"), lost.get("t")
+        # Without a first round ``began`` is the opening of the gate.
+        never = report.get("startup_s") is None and not report.get("rounds")
         if zero is None or moment is None:
             when = ""
-        elif moment < zero:
+        elif never or moment < zero:
             when = " before training began"
         else:
             when = f" {moment - zero:.1f} s after training began"

@@ -74,7 +74,7 @@ def _one(folder: Path, output: Path | None, figures: bool, as_json: bool) -> int
         print_json(made)
         return Exit.DONE
     console = out()
-    console.print(render_summary(made, page.parent))
+    console.print(render_summary(made, folder, page))
     if figures:
         console.print(f"figures: {page.parent / 'figures'}", markup=False, highlight=False)
     return Exit.DONE

@@ -14,7 +14,7 @@ from .. import __version__
 from ..artifacts.files import read_json
 from ..artifacts.words import waiting_share, what_happened
 from .figures import Drawn
-from .formats import FILTERS, flat, text
+from .formats import FILTERS, UNKNOWN, flat, text
 from .metrics import ACCURACIES, LOSSES, NAMES, metric_of
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -122,7 +122,7 @@ def _provenance(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _one_line(value: object) -> str:
     if isinstance(value, list):
         return "; ".join(map(text, value))
-    return ", ".join(f"{key} {found}" if key else found for key, found in flat(value))
+    return ", ".join(f"{key} {found}" if key else found for key, found in flat(value) if found != UNKNOWN)
 
 
 def _image(facts: object) -> str:
