@@ -90,9 +90,10 @@ def _arrays(file: str, x_name: str, x: npt.NDArray[np.generic], y_name: str, y: 
         y = y.astype(np.int64)
     if y.dtype.kind not in "iubU":
         raise _wrong(file, f"{y_name} is {y.dtype}, expected whole numbers or text")
-    empty = np.flatnonzero(np.char.strip(y) == "") if y.dtype.kind == "U" else ()
-    if len(empty):
-        raise _wrong(file, f"{y_name}[{empty[0]}]: the label is empty", "give it, or remove the sample")
+    if y.dtype.kind == "U":
+        empty = np.flatnonzero(np.char.strip(y) == "")
+        if len(empty):
+            raise _wrong(file, f"{y_name}[{empty[0]}]: the label is empty", "give it, or remove the sample")
     return Arrays(features, y)
 
 
