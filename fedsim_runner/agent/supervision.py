@@ -157,12 +157,8 @@ class Supervisor:
         """Exit code of a participant that has ended."""
         return self._participants[device].exit_code
 
-    def silent_for(self, now: float) -> float:
-        """Seconds since the last news of any participant."""
-        return now - self._last_news
-
     def feed_line(self, device: str, line: str, now: float) -> list[Event]:
-        """One line of the participant's log or standard error."""
+        """One line of the participant's log file."""
         participant = self._participants.get(device)
         text = loglines.clean(line)
         if participant is None or not text.strip():
