@@ -210,11 +210,11 @@ def device_table(devices: Sequence[DeviceNow], width: int) -> Table:
 
 def _columns(width: int, exits: bool) -> dict[str, int]:
     """Titles and widths of the columns behind the device's name."""
-    columns = {"state": 10, "round": 5}
+    columns = {"state": max(map(len, STYLES)), "round": 5}
     if exits:
         columns["exit"] = 4
     if width >= 48:
-        columns["cpu"] = 5
+        columns["cpu"] = 4
     if width >= 58:
         columns["memory"] = SHARE_WIDTH
     if width >= 76:
