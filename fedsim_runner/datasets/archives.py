@@ -91,7 +91,7 @@ def _arrays(file: str, x_name: str, x: npt.NDArray[np.generic], y_name: str, y: 
     if y.dtype.kind not in "iubU":
         raise _wrong(file, f"{y_name} is {y.dtype}, expected whole numbers or text")
     if y.dtype.kind == "U":
-        empty = np.flatnonzero(np.char.strip(y) == "")
+        empty = np.flatnonzero(np.char.strip(y.astype(np.str_)) == "")
         if len(empty):
             raise _wrong(file, f"{y_name}[{empty[0]}]: the label is empty", "give it, or remove the sample")
     return Arrays(features, y)

@@ -46,9 +46,11 @@ FROM_DEFAULT = "the default"
 _COMMIT = re.compile(r"[0-9a-f]{40}$")
 _EXACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?\s*==\s*[^*,;\s]+$")
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*([=<>!~].*)?$")
-_PASSWORD = re.compile(r"((?<=http://)|(?<=https://))[^/@\s]*@|[^/@\s:]*:[^/@\s]*@")
+_PASSWORD = re.compile(
+    r"((?<=http://)|(?<=https://))[^/@\s]*@|(?<=://)[^/@\s\[]*:(?!\d*/)[^@\s]*@|[^/@\s:]*:[^/@\s]*@", re.IGNORECASE
+)
 # Over HTTP a user alone may be a token; over SSH it is none.
-_CREDENTIALS = re.compile(r"(git\+)?(https?://[^/@\s]*@|[a-z+]+://[^/@\s]*:[^/@\s]*@)")
+_CREDENTIALS = re.compile(r"(git\+)?(https?://[^/@\s]*@|[a-z+]+://[^/@\s\[]*:(?!\d*/)[^@\s]*@)", re.IGNORECASE)
 # Top-level files that decide what a build makes of the package's folder.
 _BUILD_FILES = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in")
 _BUILD_TEXTS = ("README", "LICENSE")

@@ -105,6 +105,8 @@ def test_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "git+ssh://git:secret@example.org/a/b@main",
         "https://me:secret@example.org/federatedscope-0.3.0-py3-none-any.whl",
         "federatedscope @ git+https://me:secret@example.org/a/b",
+        "git+https://me:secret/secret@example.org/a/b",
+        "HTTPS://secret@example.org/a",
         "ftp://me:secret@example.org/a",
         "me:secret@example.org:a",
     ],
@@ -116,9 +118,12 @@ def test_a_password_is_refused_and_not_shown(text: str) -> None:
     assert "example.org" in str(error.value)
 
 
-def test_a_user_for_ssh_is_no_password() -> None:
-    source = parse_source("git+ssh://git@example.org/a/b@main", Path("/"), FROM_SPEC)
-    assert (source.git_url, source.git_revision) == ("ssh://git@example.org/a/b", "main")
+@pytest.mark.parametrize(
+    "url", ["ssh://git@example.org/a/b", "ssh://git@example.org:22/a", "https://h:8443/a/b", "http://[::1]:80/a/b"]
+)
+def test_a_user_for_ssh_and_a_port_are_no_passwords(url: str) -> None:
+    source = parse_source(f"git+{url}@main", Path("/"), FROM_SPEC)
+    assert (source.git_url, source.git_revision, source.shown) == (url, "main", f"git+{url}@main")
 
 
 def test_what_looks_like_a_password_in_a_path_is_not_shown(tmp_path: Path) -> None:
