@@ -111,7 +111,9 @@ def read_experiment(folder: Path) -> Experiment:
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).relative_to(folder)
         raise FedsimError(f"{folder} cannot be run again: it has no {missing}", Exit.SPEC) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise FedsimError(f"{folder} cannot be run again: {_first(error)}", Exit.SPEC) from error
+    except (ValueError, RecursionError) as error:
         raise FedsimError(f"{path} is damaged: {error}", Exit.SPEC) from error
     version = content.get("version") if isinstance(content, dict) else None
     if version != VERSION:

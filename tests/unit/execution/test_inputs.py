@@ -141,6 +141,15 @@ def _broken(folder: Path) -> None:
     (folder / "inputs" / "experiment.json").write_text("{", encoding="utf-8")
 
 
+def _endless(folder: Path) -> None:
+    (folder / "inputs" / "experiment.json").write_text("[" * 200_000, encoding="utf-8")
+
+
+def _folder_for_file(folder: Path) -> None:
+    (folder / "experiment.yaml").unlink()
+    (folder / "experiment.yaml").mkdir()
+
+
 def _no_object(folder: Path) -> None:
     (folder / "inputs" / "experiment.json").write_text("[]", encoding="utf-8")
 
@@ -166,6 +175,8 @@ def _no_dockerfile(folder: Path) -> None:
         (_no_inputs, "it has no inputs/experiment.json"),
         (_no_file, "it has no experiment.yaml"),
         (_broken, "experiment.json is damaged"),
+        (_endless, "experiment.json is damaged"),
+        (_folder_for_file, "cannot be run again: .*experiment.yaml: Is a directory"),
         (_no_object, "has version None"),
         (_newer, "has version 99"),
         (_without_devices, "is damaged: devices: "),
