@@ -27,7 +27,7 @@ def lost_clients(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def late_updates(events: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """How many updates of each device came after their round's deadline."""
+    """How many updates of each device came too late: after the deadline, or stale in an asynchronous course."""
     return Counter(str(event["device"]) for event in events if event["event"] == "update_late" and "device" in event)
 
 

@@ -61,12 +61,14 @@ def sparkline(values: Sequence[float | None]) -> str:
 
 
 def _rounds(rounds: Sequence[Mapping[str, Any]]) -> RenderableType:
-    accuracies = [entry.get("test_acc") for entry in rounds]
+    # Rounds between two evaluations (eval.freq) have no results to show; all are in rounds.csv.
+    evaluated = [entry for entry in rounds if entry.get("test_acc") is not None] or rounds
+    accuracies = [entry.get("test_acc") for entry in evaluated]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("round", "accuracy", "loss", "time"):
         table.add_column(column, justify="right", no_wrap=True)
-    step = max(1, -(-len(rounds) // SHOWN_ROUNDS))
-    shown = [entry for index, entry in enumerate(rounds) if (len(rounds) - 1 - index) % step == 0]
+    step = max(1, -(-len(evaluated) // SHOWN_ROUNDS))
+    shown = [entry for index, entry in enumerate(evaluated) if (len(evaluated) - 1 - index) % step == 0]
     for entry in shown:
         table.add_row(
             str(entry["round"]),
@@ -75,7 +77,9 @@ def _rounds(rounds: Sequence[Mapping[str, Any]]) -> RenderableType:
             _seconds(entry.get("seconds")),
         )
     line = Text.assemble("accuracy by round  ", (sparkline(accuracies), "green"))
-    return Group(table, line) if step == 1 else Group(table, Text(f"(every {step} rounds; all in rounds.csv)"), line)
+    if len(shown) == len(rounds):
+        return Group(table, line)
+    return Group(table, Text(f"({len(shown)} of {len(rounds)} rounds; all in rounds.csv)"), line)
 
 
 def _devices(devices: Mapping[str, Mapping[str, Any]]) -> RenderableType:

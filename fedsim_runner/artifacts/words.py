@@ -14,7 +14,7 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
     told = [*_lost(report), *_killed(report, devices)]
     late = {name: entry["late_updates"] for name, entry in devices.items() if entry.get("late_updates")}
     if late:
-        told.append(f"Updates that came after their round's deadline and were dropped: {_listed(late, '{}')}.")
+        told.append(f"Updates that came too late and were dropped: {_listed(late, '{}')}.")
     throttled = {name: entry["throttled_seconds"] for name, entry in devices.items() if entry.get("throttled_seconds")}
     throttled = {name: value for name, value in throttled.items() if value >= 0.05}
     if throttled:

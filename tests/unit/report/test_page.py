@@ -99,7 +99,7 @@ def test_the_page_tells_what_the_report_tells(tmp_path: Path) -> None:
         if entry["mean_compute_seconds"] is not None:
             assert f"{entry['mean_compute_seconds']:.3f} s" in words
     assert "iot-minimal-4 was lost" in words
-    assert "came after their round's deadline and were dropped: iot-minimal-4 (1)" in words
+    assert "came too late and were dropped: iot-minimal-4 (1)" in words
     assert "Packets dropped at the device's interface: smartphone-low-2 (2)" in words
     assert "Killed by the kernel for lack of memory: iot-minimal-4" in words
     assert "Compute is scaled by the factor 0.05 on all devices alike, while links stay in real time" in words
