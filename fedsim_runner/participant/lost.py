@@ -16,7 +16,7 @@ class LostClients:
 
     def __init__(self, gate: Path) -> None:
         self._path = gate / LOST
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, int, int] | None = None
         self._told: dict[str, str] = {}
 
     def news(self) -> dict[str, str]:
@@ -25,7 +25,7 @@ class LostClients:
             status = self._path.stat()
         except FileNotFoundError:
             return {}
-        mark = (status.st_mtime_ns, status.st_ino)
+        mark = (status.st_mtime_ns, status.st_ino, status.st_size)
         if mark == self._seen:
             return {}
         self._seen = mark

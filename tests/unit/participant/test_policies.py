@@ -220,7 +220,9 @@ def test_a_client_trains_the_newest_model(make_course: MakeCourse, tmp_path: Pat
         assert server.wait([], str).msg_type == "join_in"
         server.send(Message("assign_client_id", 0, [1], 0, "1"))
         model = encode_parameters({"fc.weight": np.zeros((10, 64), np.float32), "fc.bias": np.zeros(10, np.float32)})
-        for number in range(3):
+        server.send(Message("model_para", 0, [1], 0, model))
+        wait_for(lambda: '"what": "train"' in course.log("client-1", "activity.jsonl"))
+        for number in (1, 2):
             server.send(Message("model_para", 0, [1], number, model))
         answers = [server.wait([1], str) for _ in range(2)]
         assert [(answer.msg_type, answer.state) for answer in answers] == [("model_para", 0), ("model_para", 2)]
