@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .files import number, whole
@@ -44,6 +44,12 @@ def final_of(events: Sequence[dict[str, Any]], rounds: Sequence[dict[str, Any]])
     if rounds:
         return {key: value for key, value in rounds[-1].items() if key not in OWN}
     return {}
+
+
+def mean_round_seconds(rounds: Sequence[Mapping[str, Any]]) -> float | None:
+    """Seconds of a round on average, evaluated or not: until the last evaluation, over its number of rounds."""
+    timed = [entry for entry in rounds if entry.get("elapsed_seconds") is not None and entry.get("round")]
+    return None if not timed else float(timed[-1]["elapsed_seconds"]) / int(timed[-1]["round"])
 
 
 def began(events: Sequence[dict[str, Any]]) -> float | None:

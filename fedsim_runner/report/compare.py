@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts.files import read_json, whole
+from ..artifacts.rounds import mean_round_seconds
 from ..artifacts.words import waiting_share, worst_straggler
 from .formats import flat
 from .metrics import ACCURACIES, metric_of
@@ -109,7 +110,7 @@ def _run(
         "duration_s": report.get("duration_s"),
         "seconds_to_target": None if reached is None else reached.get("elapsed_seconds"),
         "rounds_to_target": None if reached is None else reached["round"],
-        "mean_round_seconds": _mean(entry.get("seconds") for entry in rounds),
+        "mean_round_seconds": mean_round_seconds(rounds),
         **{f"mean_{part}_seconds": _mean(row.get(f"{part}_seconds") for row in rows) for part in PARTS},
         "waiting_share": _rounded(waiting_share(report)),
         "bytes_sent": _sum(entry.get("bytes_up") for entry in devices.values()),

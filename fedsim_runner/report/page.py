@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from markupsafe import Markup
 
 from .. import __version__
 from ..artifacts.files import read_json
+from ..artifacts.rounds import mean_round_seconds
 from ..artifacts.words import waiting_share, what_happened
 from .figures import Drawn
 from .formats import FILTERS, UNKNOWN, flat, text
@@ -80,7 +80,6 @@ def render_page(run_dir: Path, report: Mapping[str, Any], figures: Mapping[str, 
     """The page of one run. ``problems``: what could not be drawn, in words."""
     manifest = read_json(run_dir / "manifest.json")
     rounds = report.get("rounds") or []
-    seconds = [entry["seconds"] for entry in rounds if entry.get("seconds") is not None]
     sent = [entry["bytes_up"] for entry in report["devices"].values() if entry.get("bytes_up") is not None]
     results = [key for key in (metric_of(rounds, ACCURACIES), metric_of(rounds, LOSSES)) if key]
     return environment().get_template("report.html.j2").render(
@@ -90,7 +89,7 @@ def render_page(run_dir: Path, report: Mapping[str, Any], figures: Mapping[str, 
         problems=problems,
         happened=what_happened(report),
         score=_score(report),
-        mean_round=statistics.fmean(seconds) if seconds else None,
+        mean_round=mean_round_seconds(rounds),
         bytes_total=sum(sent) if sent else None,
         waiting=waiting_share(report),
         results=results,

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from fedsim_runner.artifacts import render_summary
+from fedsim_runner.artifacts.rounds import mean_round_seconds
 
 
 def shown(rounds: list[dict[str, Any]], tmp_path: Path) -> str:
@@ -26,6 +27,14 @@ def test_rounds_that_were_not_evaluated_are_not_in_the_table(tmp_path: Path) -> 
     assert [row[0] for row in table] == [str(number) for number in range(10, 101, 10)]
     assert "(10 of 100 rounds; all in rounds.csv)" in text
     assert "accuracy by round  ▁▂▃▄▅▅▆▇██" in text
+
+
+def test_the_mean_of_a_round_counts_those_between_two_evaluations() -> None:
+    rounds: list[dict[str, Any]] = [{"round": number} for number in range(1, 21)]
+    rounds[9] |= {"seconds": 3.0, "elapsed_seconds": 3.0}
+    rounds[19] |= {"seconds": 1.0, "elapsed_seconds": 4.0}
+    assert mean_round_seconds(rounds) == 0.2
+    assert mean_round_seconds(rounds[:9]) is None
 
 
 def test_rounds_without_any_evaluation_still_show(tmp_path: Path) -> None:
