@@ -55,20 +55,21 @@ def test_apply_again_change_absent_twice(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "item"),
+    ("change", "items"),
     [
-        ({"cpus": 0.2}, "NanoCpus"),
-        ({"pids": 40}, "PidsLimit"),
-        ({"threads": 2}, "Env"),
-        ({"engine": "federatedscope"}, "Cmd"),
+        ({"cpus": 0.2}, {"NanoCpus"}),
+        ({"pids": 40}, {"PidsLimit"}),
+        ({"threads": 2}, {"Env"}),
+        # With torch and gRPC it has more threads than the light engine.
+        ({"engine": "federatedscope"}, {"Cmd", "PidsLimit"}),
     ],
 )
-def test_the_diff_names_the_option(up: Lab, change: dict[str, object], item: str) -> None:
+def test_the_diff_names_the_option(up: Lab, change: dict[str, object], items: set[str]) -> None:
     up.content["devices"][2].update(change)
     up.write()
     checked = up.call("fedsim_devices", check=True)
     changed = up.call("fedsim_devices")
-    assert set(changed.items("pi-2")) == {item}
+    assert set(changed.items("pi-2")) == items
     assert changed["diff"] == checked["diff"]
     assert not up.call("fedsim_devices").changed
 
