@@ -70,8 +70,9 @@ def _archive(layer: Layer, cache: Path) -> Path:
 def _wheels(lists: Sequence[Path], layer: Layer, cache: Path) -> Iterator[Path]:
     for requirements in lists:
         # NVIDIA's libraries belong to one build of PyTorch: pip knows which.
-        resolve = bool(layer.variant) and requirements.stem.endswith(layer.variant)
-        yield from wheels_for(requirements, layer.arch, cache, resolve=resolve)
+        resolved = bool(layer.variant) and requirements.stem.endswith(layer.variant)
+        common = requirements.with_name("requirements.txt") if resolved else None
+        yield from wheels_for(requirements, layer.arch, cache, resolve_within=common)
 
 
 def _write(archive: Path, layer: Layer, wheels: Mapping[str, Sequence[Path]]) -> None:

@@ -17,24 +17,26 @@ from fedsim_runner.images.errors import ImageError
 TARGET_PYTHON = "3.11"  # Debian bookworm's
 INDEX_OPTION = "--extra-index-url"
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-_GLIBC = ("2_36", "2_34", "2_31", "2_28", "2_27", "2_24", "2_17")  # bookworm has 2.36; pip takes each tag as it is
+# bookworm has glibc 2.36; pip takes each tag as it is, and NVIDIA's wheels are tagged 2_18.
+_GLIBC = tuple(f"2_{minor}" for minor in range(36, 16, -1))
 
 Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
 
 
 def wheels_for(
-    requirements: Path, arch: str, cache: Path, run: Run | None = None, *, resolve: bool = False
+    requirements: Path, arch: str, cache: Path, run: Run | None = None, *, resolve_within: Path | None = None
 ) -> tuple[Path, ...]:
     """The wheel files of ``requirements`` (exact pins) for ``arch``, downloaded if the cache lacks them.
 
-    ``resolve``: with all that the pinned ones need, as pip resolves it. An index that the file names is asked only
-    where pip's own configuration does not have the wheels.
+    ``resolve_within``: with all that the pinned ones need, as pip resolves it, and of what this other requirements file
+    pins too only the same versions. An index that the file names is asked only where pip's own configuration does not
+    have the wheels.
 
     Raises ImageError: pip could not get one, or no wheel is known for the architecture.
     """
     store = cache / "wheels"
     wanted = read_requirements(requirements)
-    deep = ["resolved"] if resolve else []
+    deep = ["resolved", *read_requirements(resolve_within).pins] if resolve_within else []
     key = hashlib.sha256("\n".join([TARGET_PYTHON, arch, *wanted.pins, *deep]).encode()).hexdigest()[:16]
     index = cache / "wheelhouses" / f"{key}.json"
     if index.is_file():
@@ -46,7 +48,9 @@ def wheels_for(
     with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as folder:
         said = []
         for more in ((), *((url,) for url in wanted.indexes)):
-            command = download_command(wanted.pins, arch, Path(folder), store, extra_indexes=more, resolve=resolve)
+            command = download_command(
+                wanted.pins, arch, Path(folder), store, extra_indexes=more, resolve_within=resolve_within
+            )
             outcome = (run or _run)(command)
             if outcome.returncode == 0:
                 break
@@ -88,7 +92,7 @@ def download_command(
     store: Path,
     *,
     extra_indexes: Sequence[str] = (),
-    resolve: bool = False,
+    resolve_within: Path | None = None,
 ) -> tuple[str, ...]:
     """The pip call: this interpreter's pip, the user's pip configuration, wheels of the *image's* Python."""
     machine = _MACHINES.get(arch)
@@ -97,7 +101,7 @@ def download_command(
     platforms = [f"manylinux_{glibc}_{machine}" for glibc in _GLIBC] + [f"manylinux2014_{machine}"]
     return (
         sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check",
-        *(() if resolve else ("--no-deps",)),
+        *((f"--constraint={resolve_within}",) if resolve_within else ("--no-deps",)),
         "--only-binary=:all:", "--implementation=cp", f"--python-version={TARGET_PYTHON}",
         *(f"--platform={platform}" for platform in platforms),
         # An index that the user did not choose may be out of reach: that is to be known soon.

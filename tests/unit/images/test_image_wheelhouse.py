@@ -111,9 +111,10 @@ def test_the_files_index_is_asked_where_the_users_own_have_nothing(
 def test_only_a_resolved_list_brings_more_than_it_names(requirements: Path, tmp_path: Path) -> None:
     pip = FakePip()
     wheels_for(requirements, "amd64", tmp_path / "cache", pip)
-    wheels_for(requirements, "amd64", tmp_path / "cache", pip, resolve=True)
+    wheels_for(requirements, "amd64", tmp_path / "cache", pip, resolve_within=requirements)
     bare, resolved = pip.calls
     assert "--no-deps" in bare and "--no-deps" not in resolved
+    assert f"--constraint={requirements}" in resolved
 
 
 def test_wheels_are_the_images_not_this_pythons() -> None:
