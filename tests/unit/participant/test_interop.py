@@ -16,7 +16,7 @@ import yaml
 from fedsim_runner.participant.light import wire
 from fedsim_runner.participant.light.shards import load_shard
 from fedsim_runner.participant.light.tensors import decode_parameters, encode_parameters
-from tests.federatedscope import PYTHON, SOURCE, WAYS
+from tests.federatedscope import PYTHON, runnable_checkout
 from tests.unit.participant.helpers import Course, environment, merged, supervised
 
 pytestmark = pytest.mark.federatedscope
@@ -55,15 +55,7 @@ pickle.dump(tree, open(target, "wb"))
 @pytest.fixture(scope="module")
 def federatedscope() -> Path:
     """Folder of the checkout, once the interpreter has shown that it can run it."""
-    if not SOURCE:
-        pytest.skip(f"no checkout of FederatedScope to test against: {WAYS} name none")
-    source = Path(SOURCE).resolve()
-    assert (source / "federatedscope" / "main.py").is_file(), f"{source} is no checkout of FederatedScope"
-    answer = run_python(source, "import torch, federatedscope.main")
-    if answer.returncode:
-        reason = answer.stderr.strip().splitlines()[-1]
-        pytest.skip(f"{PYTHON} cannot run FederatedScope: {reason}")
-    return source
+    return runnable_checkout()
 
 
 def run_python(source: Path, code: str, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:

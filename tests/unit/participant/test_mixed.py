@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.federatedscope import PYTHON, SOURCE, WAYS
-from tests.unit.participant.federatedscope.helpers import TorchCourse, accuracy, run_python
+from tests.federatedscope import runnable_checkout
+from tests.unit.participant.federatedscope.helpers import TorchCourse, accuracy
 from tests.unit.participant.helpers import Course, merged, supervised, write_digits
 from tests.unit.participant.test_policies import slow
 
@@ -82,13 +82,7 @@ def _write_shard(path: Path, part: int, parts: int) -> None:
 @pytest.fixture(scope="module")
 def source() -> Path:
     """Folder of the checkout, once the interpreter has shown that it can run it."""
-    if not SOURCE:
-        pytest.skip(f"no checkout of FederatedScope to test against: {WAYS} name none")
-    folder = Path(SOURCE).resolve()
-    answer = run_python(folder, "import torch, federatedscope.core.fed_runner")
-    if answer.returncode:
-        pytest.skip(f"{PYTHON} cannot run FederatedScope: {answer.stderr.strip().splitlines()[-1]}")
-    return folder
+    return runnable_checkout()
 
 
 @pytest.fixture(scope="module")

@@ -8,21 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.federatedscope import PYTHON, SOURCE, WAYS
-from tests.unit.participant.federatedscope.helpers import TorchCourse, run_python
+from tests.federatedscope import runnable_checkout
+from tests.unit.participant.federatedscope.helpers import TorchCourse
 
 
 @pytest.fixture(scope="session")
 def source() -> Path:
     """Folder of the checkout, once the interpreter has shown that it can run it."""
-    if not SOURCE:
-        pytest.skip(f"no checkout of FederatedScope to test against: {WAYS} name none")
-    folder = Path(SOURCE).resolve()
-    assert (folder / "federatedscope" / "main.py").is_file(), f"{folder} is no checkout of FederatedScope"
-    answer = run_python(folder, "import torch, federatedscope.main")
-    if answer.returncode:
-        pytest.skip(f"{PYTHON} cannot run FederatedScope: {answer.stderr.strip().splitlines()[-1]}")
-    return folder
+    return runnable_checkout()
 
 
 @pytest.fixture
