@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from fedsim_runner.federatedscope.settings import user_settings
+from fedsim_runner.engines.federatedscope.user_settings import user_settings
 
 LOOPBACK = "127.0.0.1"
 # NumPy shard -> the pickle that FederatedScope's `data.type: file` reads.

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from fedsim_runner.model import (
-    CourseLimits,
-    DataSource,
-    Device,
-    DeviceType,
-    Experiment,
-    LabHost,
-    Link,
-    NetworkProfile,
-)
+from fedsim_runner.catalog.types import DeviceType, NetworkProfile
+from fedsim_runner.contract.link import Link
+from fedsim_runner.lab.host import LabHost
+from fedsim_runner.spec.experiment import CourseLimits, DataSource, Device, Experiment
 
 MB = 2**20
 

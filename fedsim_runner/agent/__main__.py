@@ -1,4 +1,4 @@
-"""``python -m agent probe|packets``."""
+"""``python -m fedsim_runner.agent COMMAND``."""
 
 from __future__ import annotations
 

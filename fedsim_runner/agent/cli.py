@@ -11,21 +11,23 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command; each imports only what it needs, so that ``ctl`` starts quickly."""
     match list(arguments):
         case ["packets"]:
-            from . import packets
+            from .links.userspace import packets
 
             return packets.main()
         case ["probe"]:
-            from . import probe
+            from .links import probe
 
             print(json.dumps(probe.probe()))
             return 0
         case ["ctl", *rest]:
-            from . import control
+            from .host import control
 
             return control.main(rest)
         case ["serve", *rest]:
             from . import serve
 
             return serve.main(rest)
-    print("usage: python -m agent serve --state DIR --run RUN | ctl COMMAND [JSON] | probe", file=sys.stderr)
+    print(
+        "usage: python -m fedsim_runner.agent serve --state DIR --run RUN | ctl COMMAND [JSON] | probe", file=sys.stderr
+    )
     return 2

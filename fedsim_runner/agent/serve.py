@@ -13,11 +13,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from . import control
-from .appending import CannotWriteError
-from .docker_api import Docker
-from .fleet import Events
-from .state import TICK_S, Agent
+from .host import control
+from .host.appending import CannotWriteError
+from .host.docker_api import Docker
+from .host.fleet import Events
+from .run_agent import TICK_S, Agent
 
 
 def main(arguments: Sequence[str]) -> int:

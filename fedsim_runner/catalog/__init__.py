@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from ..model import DeviceType, NetworkProfile
 from .entries import DeviceTypeEntry, ProfileEntry
 from .resolve import Problem, Resolver, resolve_device_type, resolve_profile
+from .types import DeviceType, NetworkProfile
 
 FOLDER = Path(__file__).resolve().parent
 DEVICE_TYPES_FILE = FOLDER / "device_types.yaml"

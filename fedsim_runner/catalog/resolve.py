@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from ..model import DeviceType, Link, NetworkProfile
+from ..contract.link import Link
 from .entries import DeviceTypeEntry, DirectionEntry, LimitsEntry, ProfileEntry
 from .names import wrong_name
+from .types import DeviceType, NetworkProfile
 
 KILO = 1_000
 MEMORY_MB = 2**20

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ..artifacts import render_summary
-from ..execution.afterwards import collect_run, remove_all, remove_run
-from ..execution.exits import Exit, FedsimError
+from ..contract.errors import Exit, FedsimError
+from ..results import render_summary
+from ..runs.aftercare import collect_run, remove_all, remove_run
 from .app import JsonOption, RunArgument, app, out, print_json
 
 

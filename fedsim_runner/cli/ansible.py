@@ -6,8 +6,8 @@ import shlex
 import sys
 
 from ..content import content_root
-from ..execution.exits import Exit
-from ..execution.runner import ansible_environment
+from ..contract.errors import Exit
+from ..testbed.docker.playbook import ansible_environment
 from .app import app
 
 

@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 
 from .. import __version__
-from ..execution.exits import Exit, FedsimError
-from ..execution.prepare import DEFAULT_RUNS_DIR
-from ..model import Experiment
+from ..contract.errors import Exit, FedsimError
+from ..runs.prepare import DEFAULT_RUNS_DIR
 from ..spec import SpecErrors, load_experiment
+from ..spec.experiment import Experiment
 
 # Without a terminal nothing is wrapped: scripts look for whole lines.
 PLAIN_WIDTH = 200

@@ -15,8 +15,8 @@ import typer
 from rich.markup import escape
 from typer.models import CommandInfo
 
-from ..execution.exits import Exit, FedsimError
-from ..execution.registry import state_home
+from ..contract.errors import Exit, FedsimError
+from ..runs.registry import state_home
 from . import after, ansible, inside, lab, look, report, runs
 from .app import app, out
 
@@ -44,7 +44,7 @@ BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command and exit with its code (see :class:`~fedsim_runner.execution.exits.Exit`)."""
+    """Run the command and exit with its code (see :class:`~fedsim_runner.contract.errors.Exit`)."""
     sys.exit(call(sys.argv[1:] if arguments is None else arguments))
 
 

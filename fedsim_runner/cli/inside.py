@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from ..execution.engine import lab_engine
-from ..execution.exits import Exit, FedsimError
-from ..execution.known import find_run
+from ..contract.errors import Exit, FedsimError
+from ..runs.lookup import find_run
+from ..testbed.docker.engine import lab_engine
 from .app import RunArgument, app
 
 DEFAULT_COMMAND = ("/bin/sh",)

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..artifacts.summary import size
-from ..execution.exits import Exit, FedsimError
-from ..execution.lab import Findings, build_images, examine
-from ..federatedscope.state import source_state
+from ..contract.errors import Exit, FedsimError
+from ..engines.federatedscope.source_state import source_state
+from ..results.summary import size
+from ..testbed.docker.lab_playbooks import Findings, build_images, examine
 from .app import ImageBaseOption, JsonOption, app, out, print_json
 
 # What `images` builds for. The last is PyTorch with CUDA, for devices with a GPU.

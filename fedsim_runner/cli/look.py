@@ -12,11 +12,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..execution.afterwards import ENDED, status_of
-from ..execution.exits import Exit, FedsimError
-from ..execution.known import all_runs
-from ..execution.live import LINES_AROUND, CourseNow, CourseView, accuracy_of, counts_now, devices_now
-from ..execution.logs import log_lines
+from ..console.live import LINES_AROUND, CourseNow, CourseView, accuracy_of, counts_now, devices_now
+from ..console.logs import log_lines
+from ..contract.errors import Exit, FedsimError
+from ..runs.aftercare import ENDED, status_of
+from ..runs.lookup import all_runs
 from .app import JsonOption, RunArgument, app, out, print_json
 
 # Colours that tell devices apart; red is for what is wrong.

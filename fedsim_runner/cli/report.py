@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from ..artifacts import render_summary
-from ..execution.exits import Exit, FedsimError
-from ..execution.folder import give_to_user
-from ..execution.known import find_run
-from ..report import publish
-from ..report.runs import is_run_folder, refresh_report
+from ..contract.errors import Exit, FedsimError
+from ..results import render_summary
+from ..results.comparison.run_folders import is_run_folder, refresh_report
+from ..results.page import publish
+from ..runs.folder import give_to_user
+from ..runs.lookup import find_run
 from .app import JsonOption, app, out, print_json
 
 
@@ -83,8 +83,8 @@ def _one(folder: Path, output: Path | None, figures: bool, as_json: bool) -> int
 def _several(
     folders: list[Path], output: Path | None, figures: bool, target: float | None, group: str, as_json: bool
 ) -> int:
-    from ..report.compare import GROUPINGS, compare_runs
-    from ..report.comparison import publish_comparison, render_comparison
+    from ..results.comparison.groups import GROUPINGS, compare_runs
+    from ..results.comparison.page import publish_comparison, render_comparison
 
     if group not in GROUPINGS:
         raise FedsimError(f"--group {group}: unknown, choose one of {', '.join(GROUPINGS)}", Exit.SPEC)

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from ..execution.exits import Exit, FedsimError
-from ..execution.lifecycle import provision, run_experiment
-from ..execution.prepare import DEFAULT_RUNS_DIR, RunOptions, plan_only
-from ..execution.rerun import open_original
-from ..execution.rerun import rerun as repeat
+from ..contract.errors import Exit, FedsimError
 from ..inventory import build_inventory, write_inventory
-from ..placement import plan_as_dict, render_plan
+from ..plan import plan_as_dict, render_plan
+from ..runs.lifecycle import provision, run_experiment
+from ..runs.prepare import DEFAULT_RUNS_DIR, RunOptions, plan_only
+from ..runs.rerun import open_original
+from ..runs.rerun import rerun as repeat
 from .app import (
     DevicesOption,
     ImageBaseOption,
@@ -48,7 +48,7 @@ def run(
     console = out(stderr=as_json)
     if no_docker:
         # Data sets bring scikit-learn, which takes a second to import.
-        from ..execution.local import run_without_docker
+        from ..testbed.processes.testbed import run_without_docker
 
         code, report = run_without_docker(experiment, options, console)
     else:
@@ -76,7 +76,7 @@ def rerun(
     options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
     console = out(stderr=as_json)
     if no_docker or original.without_docker:
-        from ..execution.local import run_without_docker
+        from ..testbed.processes.testbed import run_without_docker
 
         code, report = repeat(original, options, console, run_without_docker)
     else:

@@ -66,8 +66,8 @@ def interpreter() -> str:
         ValueError: the user's configuration is wrong.
     """
     # Not above: they are heavy, and nothing else here needs them.
-    from ..federatedscope import SettingsError
-    from ..federatedscope.settings import user_settings
+    from ..engines.federatedscope import SettingsError
+    from ..engines.federatedscope.user_settings import user_settings
 
     try:
         return user_settings().python or sys.executable
@@ -85,7 +85,7 @@ def missing_interpreter() -> str | None:
 
 
 def _source(named: str | None) -> Path:
-    from ..federatedscope import CachedSource, SettingsError, SourceError, resolve_source
+    from ..engines.federatedscope import CachedSource, SettingsError, SourceError, resolve_source
 
     try:
         found = resolve_source(named)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..model import DataSource
+from ..spec.experiment import DataSource
 from .bundled import load_bundled
 from .facts import FEDERATEDSCOPE, OWN_FILES, client_sizes, held_out
 from .own import OwnFiles, digest, load_own

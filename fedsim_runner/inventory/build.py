@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..model import LabHost, PlacedDevice, Plan
-from ..placement.display import link_as_dict
-from .course import common_config, device_config
+from ..lab.host import LabHost
+from ..plan.display import link_as_dict
+from ..plan.model import PlacedDevice, Plan
+from .participant_config import common_config, device_config
 
 DEVICE_FILE_VERSION = 1
 

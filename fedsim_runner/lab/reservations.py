@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .identity import is_alive, own_identity
+from .process_identity import is_alive, own_identity
 
 
 class Reservations:

@@ -1,4 +1,4 @@
 """What runs inside a device container: the gate, and an engine that takes part in a FederatedScope course.
 
-Imports nothing from the rest of fedsim_runner: images carry this package alone, as ``participant``.
+Imports nothing else of fedsim_runner but :mod:`fedsim_runner.contract`: images carry these two packages alone.
 """

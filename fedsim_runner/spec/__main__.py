@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from .errors import SpecErrors
+from ..yamlfile.errors import SpecErrors
 from .json_schema import json_schema
 from .load import load_experiment
 from .reference import reference

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.facts import BUNDLED, FEDERATEDSCOPE, OWN_FILES, held_out, too_few
-from ..model import DataSource
-from .course_config import FILES_OF_THE_USER
-from .document import Document
-from .errors import SpecError
+from ..yamlfile.document import Document
+from ..yamlfile.errors import SpecError
+from .experiment import DataSource
+from .federatedscope_tree import FILES_OF_THE_USER
 from .schema import DataSection
 
 DEFAULT_ALPHA = 0.5

@@ -18,10 +18,11 @@ from ..catalog.resolve import (
     unknown_name,
     with_limits,
 )
+from ..catalog.types import DeviceType, NetworkProfile
 from ..content import content_root
-from ..model import Device, DeviceType, NetworkProfile
-from .document import Document
-from .errors import PathPart
+from ..yamlfile.document import Document
+from ..yamlfile.errors import PathPart
+from .experiment import Device
 from .schema import DEVICES_MAX, DeviceEntry
 
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..catalog.resolve import suggestion
-from .document import Document, Doubtful
-from .errors import PathPart
+from ..yamlfile.document import Document, Doubtful
+from ..yamlfile.errors import PathPart
 
 _WANTED = {
     "int_type": "a whole number",

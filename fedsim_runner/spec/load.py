@@ -12,14 +12,14 @@ from pydantic import BaseModel, ValidationError
 from ..catalog import load_catalog
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
 from ..catalog.names import wrong_name
-from ..federatedscope.source import FROM_SPEC, SettingsError, parse_source, without_password
-from ..model import CourseLimits, Experiment
-from .course_config import check_config
+from ..engines.federatedscope.source import FROM_SPEC, SettingsError, parse_source, without_password
+from ..yamlfile.document import Document, parse, read_text
+from ..yamlfile.errors import PathPart, SpecErrors
 from .data import DataCheck, take_data_tree
 from .devices import Definitions, build_devices, check_roles, stock
-from .document import Document, parse, read_text
-from .errors import PathPart, SpecErrors
+from .experiment import CourseLimits, Experiment
 from .explain import explain, path_in
+from .federatedscope_tree import check_config
 from .schema import DeviceEntry, ExperimentFile, FederatedScopeSection
 
 _AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")

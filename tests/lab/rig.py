@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from fedsim_runner.agent import netns, programs
-from fedsim_runner.agent.links import DeviceLink, Link
+from fedsim_runner.agent.host import programs
+from fedsim_runner.agent.links import netns
+from fedsim_runner.agent.links.plan import DeviceLink, Link
 
 PORT = 5000
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.agent import netns, probe
-from fedsim_runner.agent.links import Backend, DeviceLink, Link
-from fedsim_runner.agent.shaping import Shaper
+from fedsim_runner.agent.links import netns, probe
+from fedsim_runner.agent.links.plan import Backend, DeviceLink, Link
+from fedsim_runner.agent.links.shaper import Shaper
 from tests.lab.rig import PORT, Rig, rig
 
 MBIT = 1_000_000

@@ -27,8 +27,8 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-LIBRARY = REPOSITORY / "playbooks" / "library"
-SHARED = REPOSITORY / "playbooks" / "module_utils"
+LIBRARY = REPOSITORY / "plugins" / "modules"
+SHARED = REPOSITORY / "plugins" / "module_utils"
 # A tag of its own: test runs side by side must not take it from each other.
 TEST_IMAGE = f"fedsim-test/busybox:{os.getpid()}"
 TEST_LABEL = "org.fedsim.image"

@@ -10,8 +10,8 @@ from typing import Any
 import docker
 import pytest
 
-from fedsim_runner.federatedscope import CachedSource, resolve_source
-from fedsim_runner.images import LayerSources, plan_layers
+from fedsim_runner.engines.federatedscope import CachedSource, resolve_source
+from fedsim_runner.testbed.docker.images import LayerSources, plan_layers
 from tests.federatedscope import SOURCE, WAYS
 
 from .conftest import call_module

@@ -14,7 +14,7 @@ from typing import Any
 import docker
 import pytest
 
-from fedsim_runner.images import LayerSources, all_logical_names, plan_layers
+from fedsim_runner.testbed.docker.images import LayerSources, all_logical_names, plan_layers
 
 from .conftest import REPOSITORY
 
@@ -87,8 +87,8 @@ def test_device_images_run_without_rights(refs: dict[str, str], engine: docker.D
 @pytest.mark.parametrize(
     ("image", "command"),
     [
-        ("iot-minimal-light", ["python3", "-m", "participant", "--help"]),
-        ("agent", ["python3", "-c", "import agent.cli, agent.serve; print('usage')"]),
+        ("iot-minimal-light", ["python3", "-m", "fedsim_runner.participant", "--help"]),
+        ("agent", ["python3", "-c", "import fedsim_runner.agent.cli, fedsim_runner.agent.serve; print('usage')"]),
     ],
 )
 def test_the_packages_start(refs: dict[str, str], engine: docker.DockerClient, image: str, command: list[str]) -> None:

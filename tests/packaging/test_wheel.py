@@ -44,7 +44,7 @@ def test_the_wheel_carries_what_ansible_and_docker_read(wheel: Path) -> None:
         "ansible.cfg",
         "playbooks/run_experiment.yml",
         "playbooks/destroy.yml",
-        "playbooks/library/fedsim_devices.py",
+        "plugins/modules/fedsim_devices.py",
         "roles/device_containers/meta/argument_specs.yml",
         "dockerfiles/iot-minimal/Dockerfile",
     ):

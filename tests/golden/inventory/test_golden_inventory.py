@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.inventory import build_inventory, write_inventory
-from fedsim_runner.model import LabHost
-from fedsim_runner.placement import make_plan, plan_as_dict
+from fedsim_runner.lab.host import LabHost
+from fedsim_runner.plan import make_plan, plan_as_dict
 from fedsim_runner.spec import load_experiment
 
 EXPECTED = Path(__file__).parent / "expected"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.agent.appending import AppendFile, CannotWriteError, replace
-from fedsim_runner.agent.gate import Gate
-from fedsim_runner.agent.journal import RESERVE, Journal
-from fedsim_runner.agent.tail import LONGEST_LINE, Tail
+from fedsim_runner.agent.course.gate import Gate
+from fedsim_runner.agent.course.tail import LONGEST_LINE, Tail
+from fedsim_runner.agent.host.appending import AppendFile, CannotWriteError, replace
+from fedsim_runner.agent.host.journal import RESERVE, Journal
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from fedsim_runner.agent.activity import Activities
-from fedsim_runner.agent.loglines import parse, stamped
-from fedsim_runner.agent.supervision import Limits, Supervisor
+from fedsim_runner.agent.course.activities import Activities
+from fedsim_runner.agent.course.loglines import parse, stamped
+from fedsim_runner.agent.course.supervision import Limits, Supervisor
 
 PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
 DIGITS = "9" * 5000

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.agent import links
-from fedsim_runner.agent.gate import Gate
-from fedsim_runner.agent.links import DeviceLink, Link, Qdisc
-from fedsim_runner.agent.tail import Tail
+from fedsim_runner.agent.course.gate import Gate
+from fedsim_runner.agent.course.tail import Tail
+from fedsim_runner.agent.links import plan as links
+from fedsim_runner.agent.links.plan import DeviceLink, Link, Qdisc
 
 G5 = Link(20_000_000, 15_000, 3_000, 0.001)
 GOLDEN = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fedsim_runner.agent.loglines import stamped, written_at
+from fedsim_runner.agent.course.loglines import stamped, written_at
 
 LINE = "2026-11-24 09:56:01,494 (server:82) INFO: ----------- Starting training (Round #0) -------------"
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from fedsim_runner.agent.supervision import Limits, Supervisor
+from fedsim_runner.agent.course.supervision import Limits, Supervisor
 
 PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
 

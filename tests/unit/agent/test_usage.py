@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim_runner.agent.usage import WINDOW_S, Reading, Usage
+from fedsim_runner.agent.host.usage import WINDOW_S, Reading, Usage
 
 
 def reading(cpu: float, moved: int = 0, throttled: float = 0.0) -> Reading:

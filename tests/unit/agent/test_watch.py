@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fedsim_runner.agent import devicefile
-from fedsim_runner.agent.fleet import Container
-from fedsim_runner.agent.usage import Reading
-from fedsim_runner.agent.watch import Watch
+from fedsim_runner.agent import device_file as devicefile
+from fedsim_runner.agent.course.watch import Watch
+from fedsim_runner.agent.host.fleet import Container
+from fedsim_runner.agent.host.usage import Reading
 
 LINK = {way: {"rate_bps": None, "delay_us": 0, "jitter_us": 0, "loss": 0.0} for way in ("up", "down")}
 PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "

@@ -9,8 +9,8 @@ import pytest
 
 from fedsim_runner.cli import lab
 from fedsim_runner.cli.entry import call
-from fedsim_runner.execution.exits import Exit
-from fedsim_runner.execution.lab import Findings
+from fedsim_runner.contract.errors import Exit
+from fedsim_runner.testbed.docker.lab_playbooks import Findings
 
 HOST = {"kernel": "6.12", "cpus": 1, "memory_bytes": 2**30, "disk_free_bytes": 2**33}
 LINKS = {"netem": True, "tbf": True, "nfqueue": False, "backend": "netem", "missing": [{"what": "nfqueue", "fix": "x"}]}

@@ -11,7 +11,7 @@ import pytest
 
 from fedsim_runner.cli import entry
 from fedsim_runner.cli.entry import call, with_verb
-from fedsim_runner.execution.exits import Exit, FedsimError
+from fedsim_runner.contract.errors import Exit, FedsimError
 
 
 def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

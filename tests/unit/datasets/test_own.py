@@ -13,8 +13,8 @@ import pytest
 from fedsim_runner.datasets import render_participants, shard_sizes
 from fedsim_runner.datasets.own import load_own
 from fedsim_runner.inventory import build_inventory
-from fedsim_runner.model import LabHost
-from fedsim_runner.placement import make_plan
+from fedsim_runner.lab.host import LabHost
+from fedsim_runner.plan import make_plan
 from fedsim_runner.spec import SpecErrors, parse_experiment
 
 SPEC = """\

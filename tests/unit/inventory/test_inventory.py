@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from fedsim_runner.inventory import build_inventory, read_device_files, write_inventory
-from fedsim_runner.placement import make_plan
+from fedsim_runner.plan import make_plan
 from tests.builders import device_type, experiment, lab_host
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fedsim_runner.agent.supervision import Limits, Supervisor
+from fedsim_runner.agent.course.supervision import Limits, Supervisor
 
 REPOSITORY = Path(__file__).parents[3]
 LOOPBACK = "127.0.0.1"

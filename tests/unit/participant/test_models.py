@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 
 from fedsim_runner.participant.errors import ParticipantError
-from fedsim_runner.participant.light.models import (
-    LogisticRegression,
-    Model,
-    MultilayerPerceptron,
-    load_parameters,
-)
+from fedsim_runner.participant.light.models import LogisticRegression, Model, MultilayerPerceptron, load_parameters
 from fedsim_runner.participant.light.settings import parse_settings
 from fedsim_runner.participant.light.shards import Split
 from fedsim_runner.participant.light.trainer import Trainer, _cross_entropy

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedsim_runner.agent import loglines
+from fedsim_runner.agent.course import loglines
 from fedsim_runner.participant.light.logs import RunLog
 from fedsim_runner.participant.light.models import LogisticRegression
 from fedsim_runner.participant.light.results import Best, formatted, merged, rounded

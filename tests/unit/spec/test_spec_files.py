@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fedsim_runner.spec import SpecErrors, load_experiment, parse_experiment
-from fedsim_runner.spec.document import SIZE_MAX
+from fedsim_runner.yamlfile.document import SIZE_MAX
 
 HEAD = "name: x\nfederatedscope: {config: {federate: {total_round_num: 3}}}\ndevices:\n"
 SERVER = "  - {name: server, type: edge-server, role: server}\n"

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ...ending import ENDING
+from fedsim_runner.participant.ending import ENDING
+
 from ..delivery import Outgoing
 from ..surroundings import Surroundings
 from ..upstream import Place

@@ -1,0 +1,1 @@
+"""Watching over one course: what participants report, and whom the others wait for."""

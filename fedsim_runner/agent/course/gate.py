@@ -1,0 +1,65 @@
+"""The gate: a file in a folder that every device sees read-only. A launcher waits for it, then for its ``open_at``.
+
+Beside it lies ``lost.json`` once a client was given up: device -> reason, from which the server learns of it.
+
+Only a launcher that has just started looks at it. So the agent may take the file away whenever a container of the
+run ends, and put it back once all links are in force again: participants that are through notice nothing, and one
+that is restarted stands before a closed gate until its new interface is shaped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..host.appending import replace
+
+
+class Gate:
+    """The gate of one run on one lab host."""
+
+    def __init__(self, state: Path) -> None:
+        self._file = state / "gate" / "open"
+        self._lost = state / "gate" / "lost.json"
+
+    def read(self) -> float | None:
+        """When it opens or opened (Unix seconds); None while it is shut."""
+        try:
+            return float(json.loads(self._file.read_text())["open_at"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def open(self, open_at: float) -> None:
+        """Let launchers through from ``open_at`` on; the file appears whole.
+
+        Raises:
+            CannotWriteError: it is as it was.
+        """
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        replace(self._file, json.dumps({"open_at": open_at}) + "\n")
+
+    def shut(self) -> None:
+        """Launchers that start from now on wait."""
+        with contextlib.suppress(FileNotFoundError):
+            self._file.unlink()
+
+    def lost(self) -> dict[str, str]:
+        """Clients that were given up, with the reasons."""
+        try:
+            return {str(name): str(reason) for name, reason in json.loads(self._lost.read_text()).items()}
+        except (OSError, ValueError, AttributeError):
+            return {}
+
+    def forget_lost(self) -> None:
+        """A course begins."""
+        self._lost.unlink(missing_ok=True)
+
+    def tell_lost(self, lost: Mapping[str, str]) -> None:
+        """Tell the server all clients that were given up so far; the file is replaced whole.
+
+        Raises:
+            CannotWriteError: it is as it was.
+        """
+        replace(self._lost, json.dumps(dict(lost)) + "\n")

@@ -1,0 +1,53 @@
+"""A course at one moment, for people who watch it: what ``snapshot.json`` and ``ctl status`` hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..host.usage import Usage
+from .supervision import Supervisor
+
+
+def course_part(supervisor: Supervisor | None, total_rounds: int) -> dict[str, Any]:
+    """Round and last results."""
+    return {
+        "round": supervisor.round if supervisor is not None else 0,
+        "rounds_done": supervisor.rounds_done if supervisor is not None else 0,
+        "total_rounds": total_rounds,
+        "results": _finite(supervisor.results) if supervisor is not None else {},
+    }
+
+
+def device_part(
+    name: str, state: str, round_number: int, usage: Usage, cpus: float | None, memory_limit: int | None
+) -> dict[str, Any]:
+    """One device: what it does and what it uses; null for what is not known, as of a device that has ended."""
+    reading, rates = usage.reading(name), usage.rates(name)
+    return {
+        "state": state,
+        "round": round_number,
+        "cpu": _rounded(rates.cpu, 4) if rates is not None else None,
+        "cpus": cpus,
+        "memory_bytes": reading.memory_bytes if reading is not None else None,
+        "memory_limit_bytes": memory_limit,
+        "up_bps": _rounded(rates.up_bps) if rates is not None else None,
+        "down_bps": _rounded(rates.down_bps) if rates is not None else None,
+        "oom_kills": reading.oom_kills if reading is not None else 0,
+        "throttled": _rounded(rates.throttled, 3) if rates is not None else None,
+    }
+
+
+def counts(devices: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Devices by state."""
+    return dict(Counter(str(device["state"]) for device in devices))
+
+
+def _rounded(value: float | None, digits: int | None = None) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _finite(results: Mapping[str, float]) -> dict[str, float | None]:
+    # NaN and infinities are no JSON.
+    return {key: value if abs(value) < float("inf") else None for key, value in results.items()}

@@ -1,0 +1,436 @@
+"""Is the course alive, how far is it, and who is to blame when it is not: a pure state machine over log lines.
+
+The caller feeds log lines, activity lines, exits and the time (``now``: seconds on any steady scale); every call
+returns the journal events it caused, as dicts without ``t``. Rounds are counted from 1 in events: ``round_started
+{"round": 1}`` is FederatedScope's "Round #0", and ``evaluated {"round": n}`` means that n rounds have been aggregated.
+
+A course has succeeded when the server logged its final evaluation and every client that was not lost its finish
+message; exit codes after that do not matter, because FederatedScope often hangs or crashes while it shuts down.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from . import loglines
+from .activities import Activities
+from .exit_reasons import exit_reason, last_line
+from .waiting import Participant, Progress, Role, Waiting
+
+Event = dict[str, Any]
+
+# CPU seconds within which a participant of an engine says its first word. light: 1 on an ordinary core, 4 on the
+# slowest that was tried. federatedscope: 6 from uncompiled files, more where its pages must be read again and again.
+START_CPU_S = {"light": 5.0, "federatedscope": 30.0}
+TRACEBACK_GRACE_S = 15.0  # FederatedScope can crash in one thread and stay: give the process this long to end
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a course is over.
+
+    Attributes:
+        timeout_s: seconds for the whole course.
+        silence_timeout_s: seconds without news of any participant after which the one waited for is blamed.
+        grace_s: seconds that participants get to end by themselves once the course has succeeded.
+        go_on: a lost client does not end the course (``on_client_failure: continue``).
+        min_clients: fewer left end it nevertheless.
+    """
+
+    timeout_s: float
+    silence_timeout_s: float
+    grace_s: float = 5.0
+    go_on: bool = False
+    min_clients: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the course ended; ``device`` and ``last_lines`` name who ended a failed one."""
+
+    status: Literal["finished", "failed"]
+    reason: str | None = None
+    device: str | None = None
+    last_lines: tuple[str, ...] = ()
+
+
+class Supervisor:
+    """Follows one course. ``now`` of the constructor is when the participants were let go (the gate's time).
+
+    Args:
+        participants: role of every participant whose log is fed; on several lab hosts, this host's.
+        total_rounds: ``federate.total_round_num``.
+        limits: its time limits, and what a lost client means.
+        now: start of both clocks.
+        start_s: seconds that a participant may take to start, silence or not: with a hundredth of a core that is long.
+    """
+
+    def __init__(
+        self,
+        participants: Mapping[str, Role],
+        total_rounds: int,
+        limits: Limits,
+        now: float,
+        start_s: Mapping[str, float] | None = None,
+    ) -> None:
+        self._participants = {name: Participant(role) for name, role in participants.items()}
+        self._server = next((name for name, role in participants.items() if role == "server"), None)
+        self._total_rounds = total_rounds
+        self._limits = limits
+        self._start_s = dict(start_s or {})
+        self._started = now
+        self._last_news = now
+        self._progress = Progress(server_done=self._server is None)
+        self._activities = Activities(participants, self._server)
+        self._waiting = Waiting(self._participants, self._server, self._progress, self._activities)
+        # The next round starts before the clients' evaluation of the last one is in: announced, not yet merged.
+        self._announced: deque[int] = deque()
+        self._succeeded_at: float | None = None
+        self._results: dict[str, float] = {}
+        self._rounds_done = 0
+        self._lost: dict[str, str] = {}
+        self._outcome: Outcome | None = None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """None while the course runs (or is in its grace)."""
+        return self._outcome
+
+    @property
+    def round(self) -> int:
+        """Round being trained, from 1; 0 before training starts."""
+        return min(max(self._progress.round + 1, self._rounds_done), self._total_rounds)
+
+    @property
+    def rounds_done(self) -> int:
+        """Rounds aggregated and evaluated so far."""
+        return self._rounds_done
+
+    @property
+    def total_rounds(self) -> int:
+        return self._total_rounds
+
+    @property
+    def results(self) -> dict[str, float]:
+        """The server's last aggregated evaluation."""
+        return dict(self._results)
+
+    @property
+    def lost(self) -> dict[str, str]:
+        """Clients that were given up, with the reasons."""
+        return dict(self._lost)
+
+    @property
+    def states(self) -> dict[str, str]:
+        """State of every participant as its log tells it."""
+        return {name: participant.state for name, participant in self._participants.items()}
+
+    def live_state(self, device: str) -> str:
+        """What the participant does now, as its activity tells it; by its log where it writes none.
+
+        One of starting, waiting, receiving, training, evaluating, aggregating, sending, finished, exited, lost, failed.
+        """
+        participant = self._participants[device]
+        match participant.state:
+            case "starting" | "finished" | "lost" | "failed":
+                return participant.state
+            case "exited":
+                return "finished" if participant.done else "exited"
+        known = self._activities.state(device, participant.client_id)
+        if known is not None:
+            return known
+        return "waiting" if participant.state in ("ready", "joined") else participant.state
+
+    def device_round(self, device: str) -> int:
+        """Last round (from 1) that the participant is known to have worked on; the course's for the server."""
+        participant = self._participants[device]
+        if participant.role == "server":
+            return self.round
+        working = self._activities.round(device)
+        last = max(participant.trained, participant.trained if working is None else working)
+        return min(last + 1, self._total_rounds)
+
+    def exit_code(self, device: str) -> int | None:
+        """Exit code of a participant that has ended."""
+        return self._participants[device].exit_code
+
+    def feed_line(self, device: str, line: str, now: float) -> list[Event]:
+        """One line of the participant's log file."""
+        participant = self._participants.get(device)
+        text = loglines.clean(line)
+        if participant is None or not text.strip():
+            return []
+        participant.lines.append(loglines.shown(text))
+        if participant.state == "lost":
+            return []
+        self._last_news = now
+        if loglines.message(line) is not None:
+            participant.traceback_at = None
+        elif text.startswith("Traceback (most recent call last)"):
+            participant.traceback_at = now
+        parsed = loglines.parse(line)
+        if parsed is None or self._outcome is not None:
+            return []
+        events = self._take(device, participant, parsed, now)
+        self._check_success(now)
+        return events
+
+    def feed_activity(self, device: str, line: str, now: float) -> None:
+        """One line of the participant's ``activity.jsonl``."""
+        participant = self._participants.get(device)
+        if participant is None or participant.state == "lost":
+            return
+        if self._activities.feed(device, line):
+            self._last_news = now
+
+    def feed_life(self, device: str, now: float) -> None:
+        """The participant was seen to work (its processor time grows, bytes move), though it says nothing."""
+        if device in self._participants:
+            self._participants[device].last_life = now
+
+    def feed_exit(
+        self, device: str, exit_code: int, oom_killed: bool, now: float, last_lines: Iterable[str] = ()
+    ) -> list[Event]:
+        """The participant's process ended. Feed its remaining log lines first.
+
+        ``last_lines``: what it said on standard error, for a participant that has logged nothing (a crash at import).
+        """
+        participant = self._participants.get(device)
+        if participant is None:
+            return []
+        extra = [loglines.shown(loglines.clean(line)) for line in last_lines if line.strip()]
+        if extra:
+            known = set(participant.lines)
+            participant.lines.extend(line for line in extra if line not in known)
+        participant.exit_code, participant.oom_killed = exit_code, oom_killed
+        participant.frozen_since = None
+        events: list[Event] = [
+            {"event": "device_exited", "device": device, "exit_code": exit_code, "oom_killed": oom_killed}
+        ]
+        if participant.state == "lost":
+            return events
+        self._last_news = now
+        if participant.done or self._outcome is not None:
+            participant.state = "exited"
+            return events
+        return events + self._down(device, exit_reason(exit_code, oom_killed, participant.lines), now)
+
+    def feed_frozen(self, device: str, frozen: bool, now: float) -> None:
+        """The participant's processes are frozen (``docker pause``, SIGSTOP): the first to blame for silence."""
+        participant = self._participants.get(device)
+        if participant is not None and (participant.frozen_since is not None) != frozen:
+            participant.frozen_since = now if frozen else None
+
+    def lose(self, device: str, reason: str, now: float) -> list[Event]:
+        """Give a client up, as an earlier agent did. The server and a finished course are left alone."""
+        return self._down(device, reason, now) if device in self._participants else []
+
+    def fail(self, device: str | None, reason: str) -> list[Event]:
+        """End the course for a reason from outside (a link lost, an agent gone)."""
+        return self._fail(device, reason)
+
+    def tick(self, now: float) -> list[Event]:
+        """Call about once a second: time limits, grace."""
+        if self._outcome is not None:
+            return []
+        if self._succeeded_at is not None:
+            gone = all(one.exit_code is not None or one.state == "lost" for one in self._participants.values())
+            if gone or now - self._succeeded_at >= self._limits.grace_s:
+                self._outcome = Outcome("finished")
+                return [{"event": "course_finished", "rounds": self._rounds_done, "results": self.results}]
+            return []
+        if now - self._started >= self._limits.timeout_s:
+            blamed, why = self._waited_for()
+            return self._fail(blamed, f"the course took longer than {self._limits.timeout_s:g} s; {why}")
+        events: list[Event] = []
+        for name, participant in self._participants.items():
+            if participant.state in ("lost", "finished", "exited"):
+                continue
+            if participant.traceback_at is not None and now - participant.traceback_at >= TRACEBACK_GRACE_S:
+                events += self._down(name, f"crashed and hangs: {last_line(participant.lines)}", now)
+            elif self._limits.go_on and self._frozen_too_long(participant, now):
+                # With a round deadline the others go on without it, so there need not be any silence.
+                events += self._down(name, f"frozen for {self._limits.silence_timeout_s:g} s", now)
+        if not events and now - self._last_news >= self._limits.silence_timeout_s:
+            events = self._blame_silence(now)
+        self._check_success(now)
+        return events
+
+    def _take(self, device: str, participant: Participant, line: loglines.LogLine, now: float) -> list[Event]:
+        progress = self._progress
+        match line.kind:
+            case "ready" if participant.state == "starting":
+                participant.state = "ready"
+                return [{"event": "device_ready", "device": device}]
+            case "assigned" if participant.client_id is None:
+                participant.client_id, participant.state = line.number, "joined"
+                return [{"event": "device_joined", "device": device, "client_id": line.number}]
+            case "round" if participant.role == "server" and line.number is not None and line.number > progress.round:
+                progress.round, progress.evaluating, participant.state = line.number, None, "training"
+                return [{"event": "round_started", "round": line.number + 1}]
+            case "evaluating" if participant.role == "server" and line.number is not None:
+                progress.evaluating, participant.state = line.number + 1, "evaluating"
+                self._announced.append(line.number + 1)
+            case "training_finished" if not progress.training_finished:
+                progress.training_finished, progress.evaluating = True, self._reached
+                self._announced.append(self._reached)
+                participant.state = "evaluating"
+                return [{"event": "training_finished"}]
+            case "done" if participant.role == "server" and not progress.server_done:
+                progress.server_done = participant.done = True
+                participant.state = "finished"
+                return [{"event": "device_finished", "device": device}]
+            case "finish" if participant.role == "client" and not participant.done:
+                participant.done, participant.state = True, "finished"
+                return [{"event": "device_finished", "device": device}]
+            case "result":
+                return self._take_result(device, participant, line)
+            case "training_failed":
+                return self._fail(device, f"the server gave up training at round {line.number}")
+            case "deadline" | "late" | "lost" if participant.role == "server":
+                return self._take_policy(line, now)
+        return []
+
+    def _take_policy(self, line: loglines.LogLine, now: float) -> list[Event]:
+        """What the server did because of a deadline or a lost client."""
+        counts, number = line.counts, line.number
+        if line.kind == "deadline" and number is not None and counts is not None:
+            return [{"event": "round_deadline", "round": number + 1, "arrived": counts[0], "wanted": counts[1]}]
+        owner = self._owner(line.client_id)
+        if owner is None:
+            return []
+        if line.kind == "late" and number is not None:
+            return [{"event": "update_late", "device": owner, "round": number + 1}]
+        # Mostly the server repeats what it was told; where it found out by itself, the client is lost all the same.
+        if line.kind == "lost" and self._limits.go_on and not self._participants[owner].done:
+            return self._down(owner, f"given up by the server: {line.text}", now)
+        return []
+
+    def _owner(self, client_id: int | None) -> str | None:
+        if client_id is None:
+            return None
+        return next((name for name, one in self._participants.items() if one.client_id == client_id), None)
+
+    def _take_result(self, device: str, participant: Participant, line: loglines.LogLine) -> list[Event]:
+        if line.number is None or not line.results:
+            return []
+        if participant.role == "server" and line.role == "server":
+            results = next(
+                (line.results[form] for form in ("weighted_avg", "avg", "raw") if form in line.results), None
+            )
+            if results is None:
+                return []
+            # Clients number an evaluation r, a global one r + 1: the line that announced it is the same for both.
+            done = self._announced.popleft() if self._announced else line.number
+            self._rounds_done = max(self._rounds_done, min(done, self._total_rounds))
+            self._results = results
+            return [{"event": "evaluated", "round": self._rounds_done, "results": results}]
+        results = {name: value for values in line.results.values() for name, value in values.items()}
+        if participant.role == "server":  # the server's last lines repeat each client's final results
+            owner = self._owner(line.client_id)
+            if owner is None:
+                return []
+            return [_client_result(owner, min(line.number, self._reached), results)]
+        number = line.number
+        if any(name.startswith("train_") for name in results):
+            participant.trained, participant.state = max(participant.trained, number), "training"
+        else:
+            participant.tested = max(participant.tested, number)
+        return [_client_result(device, min(number + 1, self._reached or self._total_rounds), results)]
+
+    @property
+    def _reached(self) -> int:
+        """Rounds that have begun. After an early stop FederatedScope's own numbers are beyond all of them."""
+        return min(self._progress.round + 1, self._total_rounds)
+
+    def _check_success(self, now: float) -> None:
+        if self._succeeded_at is not None or self._outcome is not None or not self._progress.server_done:
+            return
+        if all(one.done or one.state == "lost" for one in self._participants.values() if one.role == "client"):
+            self._succeeded_at = now
+
+    def _blame_silence(self, now: float) -> list[Event]:
+        """Somebody is down, unless those that are waited for are seen to work or may still be starting."""
+        candidates, what = self._waiting.candidates()
+        due = [name for name in candidates if not self._excused(name, now)]
+        if candidates and not due:
+            return []
+        silent = f"silent for {now - self._last_news:.0f} s"
+        blamed, why = self._blame(due, what)
+        if not self._limits.go_on or blamed is None:
+            return self._fail(blamed, f"{silent}; {why}")
+        frozen = [name for name in due if self._participants[name].frozen_since is not None]
+        events: list[Event] = []
+        for name in frozen or [blamed]:  # all frozen ones at once, else each would cost the time of one more silence
+            events += self._down(name, f"{silent}; {self._blame([name], what)[1]}", now)
+        return events
+
+    def _excused(self, name: str, now: float) -> bool:
+        one = self._participants[name]
+        if one.frozen_since is not None:
+            return False
+        starting = one.state == "starting" and now - self._last_news < self._start_s.get(name, 0.0)
+        return starting or now - one.last_life < self._limits.silence_timeout_s
+
+    def _frozen_too_long(self, participant: Participant, now: float) -> bool:
+        frozen = participant.frozen_since
+        silence = self._limits.silence_timeout_s
+        return participant.role == "client" and frozen is not None and now - frozen >= silence
+
+    def _waited_for(self) -> tuple[str | None, str]:
+        """Whom the others wait for, and the sentence that says so."""
+        return self._blame(*self._waiting.candidates())
+
+    def _blame(self, candidates: list[str], what: str) -> tuple[str | None, str]:
+        if not candidates:
+            return None, what
+        first = candidates[0]
+        if self._participants[first].frozen_since is not None:
+            return first, f"{first} is frozen, and {what}"
+        others = f" (and {len(candidates) - 1} more)" if len(candidates) > 1 else ""
+        return first, f"{what}: waiting for {first}{others}"
+
+    def _down(self, device: str, reason: str, now: float) -> list[Event]:
+        """A participant is down: by the policy the course is, too, or it goes on without this client."""
+        participant = self._participants[device]
+        if self._outcome is not None or participant.state == "lost":
+            return []
+        if participant.role == "server" or not self._limits.go_on:
+            return self._fail(device, reason)
+        left = sum(one.role == "client" and one.state != "lost" for one in self._participants.values()) - 1
+        if left < self._limits.min_clients:
+            return self._fail(
+                device, f"{reason}; {left} clients are left, and course.min_clients is {self._limits.min_clients}"
+            )
+        participant.state = "lost"
+        participant.traceback_at = None
+        self._lost[device] = reason
+        self._activities.forget(device, participant.client_id)
+        self._last_news = now  # the others get the time to notice and to go on
+        self._check_success(now)
+        lines = list(participant.lines)
+        return [
+            {
+                "event": "client_lost",
+                "device": device,
+                "reason": reason,
+                "oom_killed": participant.oom_killed,
+                "last_lines": lines,
+            }
+        ]
+
+    def _fail(self, device: str | None, reason: str) -> list[Event]:
+        if self._outcome is not None:
+            return []
+        lines = tuple(self._participants[device].lines) if device in self._participants else ()
+        if device in self._participants:
+            self._participants[device].state = "failed"
+        self._outcome = Outcome("failed", reason, device, lines)
+        return [{"event": "course_failed", "device": device, "reason": reason, "last_lines": list(lines)}]
+
+
+def _client_result(device: str, number: int, results: dict[str, float]) -> Event:
+    return {"event": "client_result", "device": device, "round": number, "results": results}

@@ -1,0 +1,122 @@
+"""Whom a course waits for: what is known of its participants, and who is to blame when nothing moves. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .activities import Activities
+
+Role = Literal["server", "client"]
+DeviceState = Literal["starting", "ready", "joined", "training", "evaluating", "finished", "exited", "failed", "lost"]
+
+KEPT_LINES = 20
+
+
+@dataclass
+class Participant:
+    """What is known of one participant. Times are the caller's ``now``."""
+
+    role: Role
+    state: DeviceState = "starting"
+    client_id: int | None = None
+    trained: int = -1  # FederatedScope's number of the last round it reported training of
+    tested: int = -1  # ... and evaluation of
+    done: bool = False
+    exit_code: int | None = None
+    oom_killed: bool = False
+    frozen_since: float | None = None
+    last_life: float = float("-inf")  # when it was last seen to work, though it said nothing
+    traceback_at: float | None = None
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
+
+
+@dataclass
+class Progress:
+    """How far the course is, in FederatedScope's numbers: -1 before the first round."""
+
+    round: int = -1
+    evaluating: int | None = None  # rounds aggregated, while only their evaluation is out
+    training_finished: bool = False
+    server_done: bool = False
+
+
+class Waiting:
+    """Looks at the participants of one course."""
+
+    def __init__(
+        self, people: Mapping[str, Participant], server: str | None, progress: Progress, activities: Activities
+    ) -> None:
+        self._people = people
+        self._server = server
+        self._progress = progress
+        self._activities = activities
+
+    def candidates(self) -> tuple[list[str], str]:
+        """Those the others wait for, likeliest first, and the sentence that says what for."""
+        server = [self._server] if self._server is not None else []
+        people, progress = self._people, self._progress
+        clients = self._clients()
+        if server and people[server[0]].state == "starting":
+            return server, "the server is not listening yet"
+        if progress.server_done:  # also where the server is on another lab host
+            unfinished = [name for name in clients if not people[name].done]
+            if server:
+                return unfinished, "the course is over but a client has not received its end"
+            return unfinished, "clients have not finished"
+        if server and people[server[0]].frozen_since is not None:
+            return server, "nothing goes on without the server"
+        if progress.round < 0 and not progress.training_finished:
+            for state, what in (("starting", "a client is not listening yet"), ("ready", "a client has not joined")):
+                late = [name for name in clients if people[name].state == state]
+                if late:
+                    return late, what
+            return server, "all clients have joined but training has not started"
+        if progress.evaluating is not None:
+            return self._evaluation(clients, server, progress.evaluating)
+        missing = [name for name in clients if people[name].trained < progress.round]
+        if missing and not self._has_nothing_to_do(missing):
+            return missing, f"no training results in round {progress.round + 1}"
+        if missing:
+            return server, f"no client has anything to do in round {progress.round + 1}, and the server does not go on"
+        frozen = [name for name in clients if people[name].frozen_since is not None]
+        return (frozen or server), f"all clients have trained in round {progress.round + 1} but it does not end"
+
+    def _evaluation(self, clients: list[str], server: list[str], number: int) -> tuple[list[str], str]:
+        people = self._people
+        missing = [name for name in clients if people[name].tested < number - 1]
+        frozen = any(people[name].frozen_since is not None for name in missing)
+        # Where the server evaluates alone, no client ever reports a test.
+        asked = frozen or any(people[name].tested >= 0 or self._activities.owes(name) for name in clients)
+        if missing and asked and not self._has_nothing_to_do(missing):
+            return missing, f"no evaluation results of round {number}"
+        return server, f"the evaluation of round {number} does not end"
+
+    def _clients(self) -> list[str]:
+        """Clients that are still in, likeliest to blame first.
+
+        A frozen one before all others. Then one that has a request unanswered, or to which a message is under way, if
+        its activity is known. Last in join order: FederatedScope's own broadcast sends one after another, and a client
+        that blocks its connection keeps the model from those behind it.
+        """
+
+        def rank(name: str) -> tuple[bool, bool, int, str]:
+            one = self._people[name]
+            return one.frozen_since is None, not self._busy(name), one.client_id or 0, name
+
+        return sorted((n for n, p in self._people.items() if p.role == "client" and p.state != "lost"), key=rank)
+
+    def _busy(self, name: str) -> bool:
+        activities = self._activities
+        return activities.owes(name) or activities.incoming(name, self._people[name].client_id)
+
+    def _has_nothing_to_do(self, names: Iterable[str]) -> bool:
+        """Whether the server is known to want nothing of these clients, so that it is the one that stands still."""
+        if self._server is None or not self._activities.known(self._server):
+            return False
+        return all(
+            self._activities.known(name) and not self._busy(name) and self._people[name].frozen_since is None
+            for name in names
+        )

@@ -1,0 +1,156 @@
+"""Watching over one course: what participants write and use goes to the supervisor, its events to whoever acts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..device_file import DeviceFile
+from ..host.fleet import Container
+from ..host.usage import Reading, Usage
+from . import loglines, snapshot
+from .supervision import START_CPU_S, Event, Limits, Supervisor
+from .tail import ACTIVITY, Tail
+
+_LAST_BYTES = 1 << 26  # read of a file whose participant has ended
+
+
+class Watch:
+    """One course from its gate on; before that only the devices' use is known.
+
+    Args:
+        state: the run's state folder.
+        file: the device file.
+        tell: takes every event as it happens; it acts on lost clients and on the end of the course.
+    """
+
+    def __init__(self, state: Path, file: DeviceFile, tell: Callable[[Event], None]) -> None:
+        self._state = state
+        self._file = file
+        self._tell = tell
+        self._logs: dict[str, Tail] = {}
+        self._activities: dict[str, Tail] = {}
+        self._usage = Usage(file.silence_timeout_s)
+        self.supervisor: Supervisor | None = None
+        self.use(file)
+
+    def use(self, file: DeviceFile) -> None:
+        """The device file was read anew."""
+        self._file = file
+        for name in file.roles:
+            out = self._state / "devices" / name / "out"
+            self._logs.setdefault(name, Tail(out))
+            self._activities.setdefault(name, Tail(out, ACTIVITY))
+
+    def begin(self, open_at: float) -> None:
+        """The gate opens or opened at ``open_at`` (Unix seconds)."""
+        file = self._file
+        self.supervisor = Supervisor(
+            file.roles,
+            file.total_rounds,
+            Limits(file.timeout_s, file.silence_timeout_s, go_on=file.go_on, min_clients=file.min_clients),
+            time.monotonic() + open_at - time.time(),
+            {name: START_CPU_S.get(file.engines[name], 0.0) / cpus for name, cpus in file.cpus.items()},
+        )
+
+    def take_up(self, open_at: float, lost: Mapping[str, str]) -> None:
+        """A course that an earlier agent has begun: its logs are read again, without telling them again."""
+        self.begin(open_at)
+        assert self.supervisor is not None
+        now = time.monotonic()
+        for name, tail in self._logs.items():
+            for line in tail.lines(_LAST_BYTES):
+                self.supervisor.feed_line(name, line, now)
+            for line in self._activities[name].lines(_LAST_BYTES):
+                self.supervisor.feed_activity(name, line, now)
+        for name, reason in lost.items():
+            self.supervisor.lose(name, reason, now)
+
+    def started(self, name: str) -> None:
+        """A container of the device has started."""
+        self._logs[name].look_again()
+        self._activities[name].look_again()
+
+    def ended(self, name: str, exit_code: int, oom_killed: bool, lines: list[str]) -> None:
+        """The device's container has ended; ``lines``: the end of its output."""
+        assert self.supervisor is not None
+        self._read(name, _LAST_BYTES)
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            said = json.loads(_read_small(self._state / "devices" / name / "out" / "exit.json"))
+            # An older start's file says nothing about this end.
+            if isinstance(said, dict) and said.get("error") and said.get("exit_code") == exit_code:
+                lines.append(str(said["error"]).encode(errors="replace").decode())
+        self.tell_all(self.supervisor.feed_exit(name, exit_code, oom_killed, time.monotonic(), lines))
+
+    def tick(self) -> None:
+        """Twice a second: new lines, then the time limits."""
+        if self.supervisor is None:
+            return
+        for name in self._logs:
+            self._read(name)
+        self.tell_all(self.supervisor.tick(time.monotonic()))
+
+    def sample(self, now: float, readings: Mapping[str, Reading], containers: Mapping[str, Container]) -> None:
+        """Once a second (``now``: Unix seconds): who works, and who is frozen."""
+        self._usage.take(now, readings)
+        supervisor = self.supervisor
+        if supervisor is None:
+            return
+        steady = time.monotonic()
+        for name, container in containers.items():
+            supervisor.feed_frozen(name, container.paused or _stopped(container.pid), steady)
+            if self._usage.works(name, supervisor.live_state(name), self._file.cpus.get(name), now):
+                supervisor.feed_life(name, steady)
+
+    def tell_all(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._tell(event)
+
+    def devices(self, containers: Mapping[str, Container]) -> dict[str, dict[str, Any]]:
+        """Every device now, for the snapshot."""
+        supervisor = self.supervisor
+        found = {}
+        for name in self._file.roles:
+            container = containers.get(name)
+            if supervisor is not None:
+                state, number = supervisor.live_state(name), supervisor.device_round(name)
+            else:
+                state, number = "absent" if container is None else "waiting" if container.pid else "exited", 0
+            limits = self._file.cpus.get(name), self._file.memory_bytes.get(name)
+            found[name] = snapshot.device_part(name, state, number, self._usage, *limits)
+        return found
+
+    def close(self) -> None:
+        for tail in (*self._logs.values(), *self._activities.values()):
+            tail.close()
+
+    def _read(self, name: str, most: int | None = None) -> None:
+        assert self.supervisor is not None
+        limit = () if most is None else (most,)
+        # Log lines first: by them the supervisor knows the ids that activity lines speak of.
+        for line in self._logs[name].lines(*limit):
+            self.tell_all(loglines.stamped(self.supervisor.feed_line(name, line, time.monotonic()), line))
+        for line in self._activities[name].lines(*limit):
+            self.supervisor.feed_activity(name, line, time.monotonic())
+
+
+def _stopped(pid: int) -> bool:
+    """Whether the process is stopped by a signal (SIGSTOP)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T" if pid else False
+    except (OSError, IndexError):
+        return False
+
+
+def _read_small(path: Path) -> str:
+    """A participant's file, without following a link it may have put there, and only its beginning."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return file.read(1 << 16).decode(errors="replace") if plain else ""

@@ -1,0 +1,103 @@
+"""``ctl``: one command to the running agent over its socket, one JSON object back.
+
+The socket is inside the agent's own file system, so only who may ``docker exec`` there reaches it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import socketserver
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+SOCKET = os.environ.get("FEDSIM_AGENT_SOCKET", "/run/fedsim-agent.sock")
+TIMEOUT_S = 300.0
+_START_S = 10.0  # an agent whose container has only just started
+
+Handler = Callable[[str, dict[str, Any]], dict[str, Any]]
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+    def __init__(self, path: str, handler: Handler) -> None:
+        self.answer = handler
+        super().__init__(path, _Request)
+
+
+class _Request(socketserver.StreamRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        line = self.rfile.readline()
+        try:
+            asked = json.loads(line)
+            answer = self.server.answer(asked["command"], asked["arguments"])
+        except Exception as error:  # whatever happened, the caller gets an answer and the agent lives on
+            answer = {"error": f"{type(error).__name__}: {error}" if not str(error) else str(error)}
+        with contextlib.suppress(OSError):  # a caller that has gone needs no answer
+            self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+
+def listen(handler: Handler, path: str = SOCKET) -> Callable[[], None]:
+    """Answer commands from now on, in threads; returns what ends it."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).unlink(missing_ok=True)
+    server = _Server(path, handler)
+    Path(path).chmod(0o600)
+    threading.Thread(target=server.serve_forever, name="control", kwargs={"poll_interval": 1.0}, daemon=True).start()
+
+    def close() -> None:
+        server.shutdown()
+        server.server_close()
+        Path(path).unlink(missing_ok=True)
+
+    return close
+
+
+def ask(command: str, arguments: dict[str, Any], path: str = SOCKET) -> dict[str, Any]:
+    """Send one command and return the answer; an agent that is just starting is waited for.
+
+    Raises:
+        OSError: no agent listens.
+    """
+    deadline = time.monotonic() + _START_S
+    while True:
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            channel.connect(path)
+            break
+        except OSError:
+            channel.close()
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+    with channel:
+        channel.settimeout(TIMEOUT_S)
+        channel.sendall(json.dumps({"command": command, "arguments": arguments}).encode() + b"\n")
+        with channel.makefile("rb") as reader:
+            line = reader.readline()
+    if not line:
+        raise OSError("the agent ended before it answered")
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def main(arguments: Sequence[str]) -> int:
+    """``ctl COMMAND [JSON]``: prints the answer; 1 when it is an error."""
+    if not 1 <= len(arguments) <= 2:
+        print("usage: python -m fedsim_runner.agent ctl COMMAND [JSON]", file=sys.stderr)
+        return 2
+    try:
+        answer = ask(arguments[0], json.loads(arguments[1]) if len(arguments) > 1 else {})
+    except (OSError, ValueError) as error:
+        answer = {"error": f"the agent does not answer: {error}"}
+    print(json.dumps(answer))
+    return 1 if "error" in answer else 0

@@ -1,0 +1,182 @@
+"""One line per device and second: memory, processor time and bytes, from files that stay open between samples."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..links.plan import INTERFACE
+from .appending import AppendFile
+from .usage import Reading
+
+HEADER = (
+    "t,device,memory_bytes,memory_peak_bytes,cpu_seconds,throttled_seconds,oom_kills,"
+    "rx_bytes,rx_packets,rx_dropped,tx_bytes,tx_packets,tx_dropped"
+)
+# The agent's container has the host's cgroups mounted here, in place of its own.
+_MOUNTS = ("/sys/fs/cgroup",)
+
+
+@dataclass
+class _Device:
+    pid: int
+    files: dict[str, int] = field(default_factory=dict)
+    v2: bool = False
+    peak: int = 0  # where the kernel keeps none: the largest sample
+
+
+class Sampler:
+    """Appends to ``metrics.csv``; ``watch`` says which process stands for which device."""
+
+    def __init__(self, path: Path, mounts: Iterable[str] = _MOUNTS) -> None:
+        """Open the file.
+
+        Raises:
+            CannotWriteError: it cannot be made.
+        """
+        self._devices: dict[str, _Device] = {}
+        self._lines: list[tuple[str, list[str]]] = []
+        self._mounts = [Path(mount) for mount in mounts]
+        fresh = not path.exists()
+        self._output = AppendFile(path)
+        if fresh:
+            self._output.append(f"{HEADER}\n".encode())
+
+    def watch(self, device: str, pid: int, container: str) -> None:
+        """Sample the cgroup and the interface of this process from now on."""
+        if (known := self._devices.get(device)) is not None:
+            if known.pid == pid:
+                return
+            self.forget(device)
+        entry = _Device(pid)
+        folders = self._folders(pid, container)
+        entry.v2 = "" in folders
+        wanted = (
+            {
+                "memory": ("", "memory.current"),
+                "peak": ("", "memory.peak"),
+                "cpu": ("", "cpu.stat"),
+                "oom": ("", "memory.events"),
+            }
+            if entry.v2
+            else {
+                "memory": ("memory", "memory.usage_in_bytes"),
+                "peak": ("memory", "memory.max_usage_in_bytes"),
+                "usage": ("cpuacct", "cpuacct.usage"),
+                "cpu": ("cpu", "cpu.stat"),
+                "oom": ("memory", "memory.oom_control"),
+            }
+        )
+        paths = {key: folders[name] / file for key, (name, file) in wanted.items() if name in folders}
+        paths["net"] = Path(f"/proc/{pid}/net/dev")
+        for key, path in paths.items():
+            with contextlib.suppress(OSError):  # memory.peak came with Linux 5.19
+                entry.files[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._devices[device] = entry
+
+    def forget(self, device: str) -> None:
+        """The device's container has ended."""
+        entry = self._devices.pop(device, None)
+        if entry is not None:
+            for descriptor in entry.files.values():
+                os.close(descriptor)
+
+    def read(self) -> dict[str, Reading]:
+        """A sample of each watched device, for :meth:`write`."""
+        self._lines = []
+        readings: dict[str, Reading] = {}
+        for name, entry in self._devices.items():
+            values = self._values(entry)
+            if values is not None:
+                self._lines.append((name, values))
+                readings[name] = _reading(values)
+        return readings
+
+    def write(self, now: float) -> None:
+        """One line for each device of the last :meth:`read`.
+
+        Raises:
+            CannotWriteError: they are not in the file.
+        """
+        if self._lines:
+            lines = (f"{now:.3f},{name},{','.join(values)}\n" for name, values in self._lines)
+            self._output.append("".join(lines).encode())
+
+    def close(self) -> None:
+        for name in list(self._devices):
+            self.forget(name)
+        self._output.close()
+
+    def _values(self, entry: _Device) -> list[str] | None:
+        try:
+            text = {key: os.pread(descriptor, 8192, 0).decode() for key, descriptor in entry.files.items()}
+        except OSError:
+            return None  # gone between two events
+        network = _interface(text.get("net", ""))
+        if network is None:
+            return None
+        memory = text.get("memory", "").strip()
+        entry.peak = max(entry.peak, int(text.get("peak", "").strip() or memory or 0))
+        cpu, oom = _table(text.get("cpu", "")), _table(text.get("oom", ""))
+        if entry.v2:
+            seconds, throttled = cpu.get("usage_usec", 0) / 1e6, cpu.get("throttled_usec", 0) / 1e6
+        else:
+            seconds, throttled = int(text.get("usage", "").strip() or 0) / 1e9, cpu.get("throttled_time", 0) / 1e9
+        peak = str(entry.peak) if entry.peak else ""
+        return [memory, peak, f"{seconds:.3f}", f"{throttled:.3f}", str(oom.get("oom_kill", 0)), *network]
+
+    def _folders(self, pid: int, container: str) -> dict[str, Path]:
+        """The container's cgroup folder by v1 controller; under "" the v2 one, if memory is accounted there."""
+        try:
+            lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        except OSError:
+            return {}
+        found: dict[str, Path] = {}
+        for line in lines:
+            _, controllers, path = line.split(":", 2)
+            for mount in self._mounts:
+                for controller in controllers.split(","):
+                    base = mount / controller if controller else mount
+                    for folder in (base / path.lstrip("/"), *_guesses(base, container)):
+                        probe = "cpuacct.usage" if controller == "cpuacct" else "cgroup.procs"
+                        probe = "memory.current" if controller == "" else probe
+                        if controller not in found and (".." not in folder.parts) and _exists(folder / probe):
+                            found[controller] = folder
+        return found
+
+
+def _reading(values: list[str]) -> Reading:
+    memory, _, cpu, throttled, oom_kills, received, _, _, sent, *_ = values
+    return Reading(
+        int(memory) if memory else None, float(cpu), float(throttled), int(oom_kills), int(received), int(sent)
+    )
+
+
+def _exists(path: Path) -> bool:
+    """``Path.exists`` for paths through another process's root, which some kernels let nobody look into."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _guesses(base: Path, container: str) -> list[Path]:
+    """Where Docker's two cgroup drivers put a container, for a reader whose own cgroup namespace hides the path."""
+    return [base / "docker" / container, base / "system.slice" / f"docker-{container}.scope"] if container else []
+
+
+def _table(text: str) -> Mapping[str, int]:
+    pairs = (line.split() for line in text.splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+
+def _interface(text: str) -> list[str] | None:
+    for line in text.splitlines():
+        name, colon, counters = line.partition(":")
+        if colon and name.strip() == INTERFACE:
+            columns = counters.split()
+            return [columns[0], columns[1], columns[3], columns[8], columns[9], columns[11]]
+    return None

@@ -1,0 +1,36 @@
+"""The run's bridge has no address of the lab host: participants reach each other, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from ..host import programs
+from ..host.docker_api import Docker, DockerError
+
+
+def remove_bridge_addresses(docker: Docker, network: str, run: str) -> list[str]:
+    """Take the IPv4 addresses off the bridge of the run's own network; returns those that were there.
+
+    A network created with ``com.docker.network.bridge.inhibit_ipv4`` has none.
+    """
+    try:
+        detail = docker.network(network)
+    except DockerError:
+        return []
+    if detail.get("Driver") != "bridge" or (detail.get("Labels") or {}).get("org.fedsim.run") != run:
+        return []
+    bridge = (detail.get("Options") or {}).get("com.docker.network.bridge.name") or f"br-{detail['Id'][:12]}"
+    if not re.fullmatch(r"[\w.-]{1,15}", bridge):
+        return []
+    try:
+        shown = json.loads(programs.run(["ip", "-json", "-4", "address", "show", "dev", bridge]) or "[]")
+    except programs.CommandError:
+        return []
+    removed = []
+    for entry in shown:
+        for address in entry.get("addr_info", ()):
+            text = f"{address['local']}/{address['prefixlen']}"
+            programs.run(["ip", "address", "del", text, "dev", bridge])
+            removed.append(text)
+    return removed

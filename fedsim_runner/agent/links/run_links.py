@@ -1,0 +1,121 @@
+"""The links of one run on this lab host: which are in force, and bringing them into force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from ..course.supervision import Event
+from ..device_file import DeviceFile
+from ..host.docker_api import Docker
+from . import isolation, netns
+from . import plan as links
+from .shaper import Result, Shaper
+
+
+class RunLinks:
+    """Shapes devices by their processes. Not safe from several threads: its owner holds a lock.
+
+    Attributes:
+        shaped: devices whose link is in force.
+        unshaped: why no link is, where the experiment allows that.
+    """
+
+    def __init__(self, docker: Docker, run: str, probed: Mapping[str, Any], note: Callable[[Event], None]) -> None:
+        self._docker = docker
+        self._run = run
+        self._probed = probed
+        self._note = note
+        self._shaper: Shaper | None = None
+        self.shaped: set[str] = set()
+        self.unshaped: str | None = None
+
+    @property
+    def backend(self) -> str | None:
+        """What shapes here; None where nothing does."""
+        return None if self.unshaped is not None else self._probed["backend"]
+
+    @property
+    def broken(self) -> bool:
+        """Whether packets do not pass any more because their process has ended."""
+        packets = self._shaper.packets if self._shaper is not None else None
+        return packets is not None and not packets.alive
+
+    def covers(self, devices: Collection[str]) -> bool:
+        """Whether all of these devices may send."""
+        return self.unshaped is not None or self.shaped.issuperset(devices)
+
+    def apply(
+        self, file: DeviceFile, wanted: Collection[str], running: Mapping[str, int], check: bool
+    ) -> dict[str, Any]:
+        """Bring the links of ``wanted`` devices to what the device file says; ``running``: processes by device.
+
+        Raises:
+            links.UnshapableError: no back end here holds them, and ``allow_unshaped`` is not set.
+        """
+        try:
+            backend = links.choose_backend(file.link_backend, file.links, file.peers, self._probed)
+        except links.UnshapableError as error:
+            if not file.allow_unshaped:
+                raise
+            return self._go_unshaped(str(error), wanted, check)
+        self.unshaped = None
+        if self._shaper is None:
+            self._shaper = Shaper(file.links, file.peers, backend, self._probed["iptables"], file.seed)
+        else:
+            self._shaper.want(file.links, file.peers, backend)
+        results = self._shaper.apply({name: netns.of_process(pid) for name, pid in running.items()}, check=check)
+        for name in wanted:
+            if name not in running:
+                results[name] = Result(failed="its container is not running")
+        network: list[str] = []
+        if not check:
+            self._remember(results)
+            network = isolation.remove_bridge_addresses(self._docker, file.network, self._run)
+            for address in network:
+                self._note({"event": "bridge_address_removed", "address": address})
+        return {
+            "changed": bool(network) or any(result.changed for result in results.values()),
+            "backend": backend,
+            "devices": {name: result.as_dict() for name, result in sorted(results.items())},
+        }
+
+    def again(self, name: str, pid: int) -> str | None:
+        """A new interface of a device whose link was in force. Returns why it could not be shaped."""
+        if self._shaper is None:
+            return None
+        result = self._shaper.apply({name: netns.of_process(pid)})[name]
+        if result.failed is not None:
+            self.shaped.discard(name)
+            self._note({"event": "link_failed", "device": name, "reason": result.failed})
+            return result.failed
+        self._note({"event": "link_reapplied", "device": name})
+        return None
+
+    def forget(self, name: str) -> None:
+        """The device's process has ended, and its interface with it."""
+        if self._shaper is not None:
+            self._shaper.forget(name)
+
+    def packets(self) -> dict[str, Any]:
+        """Figures of the process that delays packets; empty where the kernel does all."""
+        return (self._shaper.state() if self._shaper is not None else None) or {}
+
+    def stop(self) -> None:
+        """Where packets pass through this agent, they stop."""
+        if self._shaper is not None:
+            self._shaper.stop()
+
+    def _go_unshaped(self, reason: str, names: Collection[str], check: bool) -> dict[str, Any]:
+        if not check and self.unshaped != reason:
+            self._note({"event": "links_unshaped", "reason": reason})
+            self.unshaped = reason
+        nothing = {name: Result().as_dict() for name in names}
+        return {"changed": False, "backend": None, "unshaped": reason, "devices": nothing}
+
+    def _remember(self, results: Mapping[str, Result]) -> None:
+        for name, result in results.items():
+            if result.failed is None:
+                self.shaped.add(name)
+                if result.changed:
+                    self._note({"event": "link_shaped", "device": name, "changed": True})

@@ -1,0 +1,1 @@
+"""Delay, jitter and loss in user space, for kernels without netem."""

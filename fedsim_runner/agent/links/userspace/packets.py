@@ -1,0 +1,264 @@
+"""The userspace back end's packet process: holds packets of all devices' queues for their delay, drops for loss.
+
+One process, apart from supervision so that its work never delays a packet: a timer heap over all devices, one wait
+for queues and timer together, verdicts of one moment sent together. Its parent's end closes its standard input and so
+ends it; without it no queue has a listener and the kernel drops what arrives (fail closed).
+
+It is told by JSON lines on its standard input, and answers each with one on standard output:
+``{"op": "set", "seed": n, "ups": {address: [delay_us, jitter_us, loss]}, "devices": {name: {"netns", "down", "maxlen",
+"gso"}}}`` and ``{"op": "state"}``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import heapq
+import json
+import os
+import random
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import netns
+from ..plan import QUEUE_NUMBER
+from . import nfqueue
+
+_PR_SET_TIMERSLACK = 29
+_TIMER_SLACK_NS = 1000
+_BATCH = 256  # packets taken from one queue before the others get their turn
+_VERDICTS_AT_ONCE = 1000
+_LONGEST_WAIT_S = 60.0
+
+
+@dataclass
+class _Path:
+    """What a packet from one sender to one device meets."""
+
+    delay_s: float
+    jitters_s: tuple[float, ...]
+    loss: float
+    random: random.Random
+    last_due: float = 0.0
+
+
+@dataclass
+class _Queue:
+    device: str
+    namespace: tuple[int, int]
+    channel: socket.socket
+    down: tuple[int, int, float]
+    maxlen: int
+    gso: bool
+    paths: dict[bytes, _Path] = field(default_factory=dict)
+    received: int = 0
+    dropped: int = 0
+
+
+class Packets:
+    """All queues of a lab host."""
+
+    def __init__(self, commands: int, answers: int) -> None:
+        self._commands = commands
+        self._answers = answers
+        self._pending = b""
+        self._poll = select.epoll()
+        self._poll.register(commands, select.EPOLLIN)
+        self._queues: dict[str, _Queue] = {}
+        self._by_descriptor: dict[int, _Queue] = {}
+        self._heap: list[tuple[float, int, _Queue, int]] = []
+        self._count = 0
+        self._seed: object = 0
+        self._ups: dict[bytes, tuple[int, int, float]] = {}
+        self._latest_s = 0.0
+
+    def run(self) -> None:
+        """Until standard input ends."""
+        descriptor = self._poll.fileno()
+        while True:
+            # epoll itself waits in milliseconds; select on it in microseconds.
+            wait = _LONGEST_WAIT_S
+            if self._heap:
+                wait = max(0.0, self._heap[0][0] - time.monotonic())
+            select.select([descriptor], [], [], wait)
+            self._release()
+            for ready, _ in self._poll.poll(0):
+                if ready == self._commands:
+                    if not self._take_commands():
+                        return
+                elif queue := self._by_descriptor.get(ready):
+                    self._receive(queue)
+
+    def _receive(self, queue: _Queue) -> None:
+        refused: list[int] = []
+        at_once: list[int] = []
+        receive, paths, heap = queue.channel.recv, queue.paths, self._heap
+        for _ in range(_BATCH):
+            try:
+                message = receive(4096)
+            except BlockingIOError:
+                break
+            except OSError:
+                break  # the namespace is going; its end is reported by Docker
+            parsed = nfqueue.parse_packet(message)
+            if parsed is None:
+                continue
+            queue.received += 1
+            identity, source = parsed
+            path = paths.get(source) or self._path(queue, source)
+            if path.loss and path.random.random() < path.loss:
+                refused.append(identity)
+                continue
+            now = time.monotonic()
+            due = now + path.delay_s
+            for jitter in path.jitters_s:
+                due += path.random.uniform(-jitter, jitter)
+            due = max(due, path.last_due)  # packets of one path stay in order
+            path.last_due = due
+            if due <= now:
+                at_once.append(identity)
+            else:
+                self._count += 1
+                heapq.heappush(heap, (due, self._count, queue, identity))
+        queue.dropped += len(refused)
+        if refused:
+            self._send(queue, refused, nfqueue.DROP)
+        if at_once:
+            self._send(queue, at_once, nfqueue.ACCEPT)
+
+    def _release(self) -> None:
+        now = time.monotonic()
+        heap = self._heap
+        if not heap or heap[0][0] > now:
+            return
+        self._latest_s = max(self._latest_s, now - heap[0][0])
+        due: dict[int, tuple[_Queue, list[int]]] = {}
+        while heap and heap[0][0] <= now:
+            _, _, queue, identity = heapq.heappop(heap)
+            entry = due.get(id(queue))
+            if entry is None:
+                due[id(queue)] = (queue, [identity])
+            else:
+                entry[1].append(identity)
+        for queue, identities in due.values():
+            self._send(queue, identities, nfqueue.ACCEPT)
+
+    def _send(self, queue: _Queue, identities: list[int], decision: int) -> None:
+        for start in range(0, len(identities), _VERDICTS_AT_ONCE):
+            part = identities[start : start + _VERDICTS_AT_ONCE]
+            data = b"".join([nfqueue.verdict(QUEUE_NUMBER, identity, decision) for identity in part])
+            # A queue closed by a container's end takes its packets with it.
+            with contextlib.suppress(OSError):
+                queue.channel.send(data)
+
+    def _path(self, queue: _Queue, source: bytes) -> _Path:
+        """Sender's up and receiver's down together; for a sender outside the run, down alone."""
+        up = self._ups.get(source, (0, 0, 0.0))
+        down = queue.down
+        path = _Path(
+            (up[0] + down[0]) / 1e6,
+            tuple(jitter / 1e6 for jitter in (up[1], down[1]) if jitter),
+            1 - (1 - up[2]) * (1 - down[2]),
+            random.Random(f"{self._seed}/{queue.device}/{source.hex()}"),
+        )
+        queue.paths[source] = path
+        return path
+
+    def _take_commands(self) -> bool:
+        data = os.read(self._commands, 1 << 20)
+        if not data:
+            return False
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            answer = json.dumps(self._obey(json.loads(line))).encode() + b"\n"
+            while answer:
+                answer = answer[os.write(self._answers, answer) :]
+        return True
+
+    def _obey(self, command: dict[str, Any]) -> dict[str, Any]:
+        failed: dict[str, str] = {}
+        if command["op"] == "set":
+            self._set_ups(command)
+            for name, wanted in command["devices"].items():
+                try:
+                    self._set_device(name, wanted)
+                except OSError as error:
+                    failed[name] = str(error)
+        latest, self._latest_s = self._latest_s, 0.0
+        return {
+            "failed": failed,
+            "latest_us": round(latest * 1e6),
+            "held": len(self._heap),
+            "ups": {socket.inet_ntoa(source): list(up) for source, up in self._ups.items()},
+            "devices": {
+                name: {
+                    "namespace": list(queue.namespace),
+                    "down": list(queue.down),
+                    "maxlen": queue.maxlen,
+                    "gso": queue.gso,
+                    "received": queue.received,
+                    "dropped": queue.dropped,
+                }
+                for name, queue in self._queues.items()
+            },
+        }
+
+    def _set_ups(self, command: dict[str, Any]) -> None:
+        ups = {socket.inet_aton(address): (up[0], up[1], up[2]) for address, up in command["ups"].items()}
+        if ups != self._ups or command["seed"] != self._seed:
+            self._ups, self._seed = ups, command["seed"]
+            for queue in self._queues.values():
+                queue.paths.clear()
+
+    def _set_device(self, name: str, wanted: dict[str, Any] | None) -> None:
+        queue = self._queues.get(name)
+        if wanted is None:
+            if queue is not None:
+                self._close(queue)
+            return
+        status = Path(wanted["netns"]).stat()
+        namespace = (status.st_dev, status.st_ino)
+        down = (wanted["down"][0], wanted["down"][1], wanted["down"][2])
+        maxlen, gso = int(wanted["maxlen"]), bool(wanted["gso"])
+        if queue is not None and (queue.namespace, queue.maxlen, queue.gso) == (namespace, maxlen, gso):
+            if queue.down != down:
+                queue.down = down
+                queue.paths.clear()
+            return
+        if queue is not None:
+            self._close(queue)
+        with netns.inside(wanted["netns"]):
+            channel = nfqueue.open_queue(QUEUE_NUMBER, maxlen, gso)
+        queue = _Queue(name, namespace, channel, down, maxlen, gso)
+        self._queues[name] = self._by_descriptor[channel.fileno()] = queue
+        self._poll.register(channel, select.EPOLLIN)
+
+    def _close(self, queue: _Queue) -> None:
+        self._poll.unregister(queue.channel)
+        del self._by_descriptor[queue.channel.fileno()]
+        del self._queues[queue.device]
+        queue.channel.close()
+        self._heap = [entry for entry in self._heap if entry[2] is not queue]
+        heapq.heapify(self._heap)
+
+
+def main() -> int:
+    """Entry of the process: commands on standard input, answers on standard output."""
+    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, _TIMER_SLACK_NS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError):  # without CAP_SYS_NICE packets are late under load, not wrong
+        os.setpriority(os.PRIO_PROCESS, 0, -15)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    gc.collect()
+    gc.disable()  # nothing here makes cycles; a collection would be a late packet
+    Packets(sys.stdin.fileno(), sys.stdout.fileno()).run()
+    return 0

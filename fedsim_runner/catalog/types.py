@@ -1,0 +1,35 @@
+"""Device types and network profiles as values.
+
+Rates are bit/s (block I/O: bytes/s), times microseconds, memory bytes. All values are frozen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..contract.link import Link
+
+
+@dataclass(frozen=True)
+class NetworkProfile:
+    """A named link: ``up`` is the device's egress, ``down`` its ingress."""
+
+    name: str
+    up: Link
+    down: Link
+
+
+@dataclass(frozen=True)
+class DeviceType:
+    """A hardware class. ``dockerfile``: its folder under dockerfiles/, or the absolute path of one of the user's."""
+
+    name: str
+    cpus: float
+    memory_bytes: int
+    arch: str  # Docker's names: amd64, arm64
+    gpus: int
+    pids: int
+    network: str
+    dockerfile: str
+    read_bps: int | None = None  # block I/O, bytes per second
+    write_bps: int | None = None

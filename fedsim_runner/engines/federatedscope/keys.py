@@ -1,0 +1,230 @@
+"""The configuration keys that a FederatedScope knows, read from its source without running it.
+
+Read are ``core/configs/*.py`` and ``contrib/configs/*.py`` of a checkout or a wheel: functions that set attributes of
+``cfg``. What is accepted for a key follows FederatedScope's ``core/configs/yacs_config.py``.
+"""
+
+from __future__ import annotations
+
+import ast
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fedsim_runner.catalog.resolve import suggestion
+
+from .source import PACKAGE, SettingsError, SourceError
+
+FOLDERS = ("core/configs", "contrib/configs")
+KeyPath = tuple[str, ...]
+# FederatedScope's conversions between a key's default and what is written for it.
+_CASTS = {(tuple, list), (list, tuple), (int, float), (float, int), (int, list), (list, int)}
+_WORDS: dict[type, str] = {
+    bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", tuple: "a list",
+    dict: "a mapping", type(None): "nothing",
+}  # fmt: skip
+
+
+class KeysError(SourceError):
+    """The source has no configuration keys where FederatedScope has them; the text says which source."""
+
+
+@dataclass
+class Section:
+    """Keys and sections below one key. ``open``: other keys may be added, as to an optimizer."""
+
+    open: bool = False
+    defaults: dict[str, Any] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)  # keys whose default only running it would tell
+    sections: dict[str, Section] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """All names that may be written here."""
+        return [*self.defaults, *self.unknown, *self.sections]
+
+    def paths(self, at: KeyPath = ()) -> Iterator[KeyPath]:
+        """Paths of all keys and sections below."""
+        for name in self.names:
+            yield (*at, name)
+        for name, section in self.sections.items():
+            yield from section.paths((*at, name))
+
+
+@dataclass(frozen=True)
+class KeyProblem:
+    """What is wrong with one key of a tree, and what mends it where that is known."""
+
+    path: KeyPath
+    message: str
+    mend: str | None = None
+
+    def __str__(self) -> str:
+        text = f"{'.'.join(self.path)}: {self.message}"
+        return f"{text} ({self.mend})" if self.mend else text
+
+
+def known_keys(source: Path) -> Section:
+    """All keys of the FederatedScope in a checkout or a wheel.
+
+    Raises:
+        KeysError: there are none, or a file of them cannot be read.
+    """
+    root = Section()
+    try:
+        for name, text in sorted(_files(source)):
+            _collect(ast.parse(text, name), root)
+    except (OSError, zipfile.BadZipFile, SyntaxError, ValueError) as error:
+        raise KeysError(f"{source}: FederatedScope's configuration keys cannot be read: {error}") from error
+    if not root.sections.get("federate"):
+        raise KeysError(f"{source}: no configuration keys in {PACKAGE}/{FOLDERS[0]}: is this FederatedScope?")
+    return root
+
+
+def check_keys(tree: Mapping[str, Any], known: Section) -> list[KeyProblem]:
+    """Keys of ``tree`` that FederatedScope would refuse at its start: unknown ones, and values of another type."""
+    return list(_check(tree, known, (), known))
+
+
+def refuse_unknown_keys(tree: Mapping[str, Any], source: Path) -> None:
+    """Check a tree against a FederatedScope that planning could not look at, because it had to be fetched first.
+
+    Raises:
+        SettingsError: keys that it does not know, or values of another type; the text has one line for each.
+        KeysError: there is no FederatedScope.
+    """
+    problems = check_keys(tree, known_keys(source))
+    if problems:
+        raise SettingsError("\n".join(f"federatedscope.config.{problem}" for problem in problems))
+
+
+def _files(source: Path) -> Iterator[tuple[str, str]]:
+    if source.is_dir():
+        for folder in FOLDERS:
+            for path in (source / PACKAGE / folder).glob("*.py"):
+                yield str(path), path.read_text(encoding="utf-8")
+        return
+    with zipfile.ZipFile(source) as archive:
+        for name in archive.namelist():
+            inside = PurePosixPath(name)
+            if inside.suffix == ".py" and str(inside.parent) in [f"{PACKAGE}/{folder}" for folder in FOLDERS]:
+                yield name, archive.read(name).decode("utf-8")
+
+
+def _collect(module: ast.Module, root: Section) -> None:
+    for function in ast.walk(module):
+        if not isinstance(function, ast.FunctionDef) or not function.args.args:
+            continue
+        owner = function.args.args[0].arg
+        # Methods set attributes of other things; checks only correct values of keys that are there.
+        if owner in ("self", "cls") or function.name.startswith("assert_"):
+            continue
+        for statement in ast.walk(function):
+            if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+                path = _path(statement.targets[0], owner)
+                if path:
+                    _set(root, path, statement.value)
+
+
+def _path(target: ast.expr, owner: str) -> KeyPath:
+    """``cfg.train.optimizer`` as (train, optimizer); empty for anything else."""
+    parts: list[str] = []
+    while isinstance(target, ast.Attribute):
+        parts.insert(0, target.attr)
+        target = target.value
+    return tuple(parts) if isinstance(target, ast.Name) and target.id == owner else ()
+
+
+def _set(root: Section, path: KeyPath, value: ast.expr) -> None:
+    holder = root
+    for name in path[:-1]:
+        holder = holder.sections.setdefault(name, Section())
+    name = path[-1]
+    called = value.func.id if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) else None
+    if isinstance(value, ast.Call) and called in ("CN", "CfgNode"):
+        is_open = any(word.arg == "new_allowed" and _is_true(word.value) for word in value.keywords)
+        section = holder.sections.setdefault(name, Section())
+        section.open = section.open or is_open
+        return
+    if isinstance(value, ast.Call) and called == "Argument":
+        value = next((word.value for word in value.keywords if word.arg == "default_value"), None) or (
+            value.args[0] if value.args else ast.Constant(None)
+        )
+    try:
+        holder.defaults[name] = _constant(value)
+        holder.unknown.discard(name)
+    except ValueError:
+        holder.unknown.add(name)
+
+
+def _is_true(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is True
+
+
+def _constant(value: ast.expr) -> Any:
+    """A literal, or a product of numbers.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mult):
+        return _constant(value.left) * _constant(value.right)
+    return ast.literal_eval(value)
+
+
+def _check(tree: Mapping[str, Any], section: Section, at: KeyPath, root: Section) -> Iterator[KeyProblem]:
+    for name, value in tree.items():
+        path = (*at, name)
+        if name in section.sections:
+            if isinstance(value, Mapping):
+                yield from _check(value, section.sections[name], path, root)
+            else:
+                yield KeyProblem(path, f"must be a mapping, not {_shown(value)}")
+        elif name in section.defaults:
+            default = section.defaults[name]
+            if not _accepted(value, default):
+                yield KeyProblem(path, f"must be {_WORDS.get(type(default), 'another type')}, not {_shown(value)}")
+        elif not section.open and name not in section.unknown:
+            yield KeyProblem(path, "unknown key of FederatedScope", _advice(path, section, root))
+
+
+def _advice(path: KeyPath, section: Section, root: Section) -> str | None:
+    parts = path[-1].split(".")
+    if len(parts) > 1 and (*path[:-1], *parts) in root.paths():
+        nested = f"{parts[-1]}: ..."
+        for part in reversed(parts[:-1]):
+            nested = f"{part}: {{{nested}}}"
+        return f"a dot in a key is no section in YAML: write {nested}"
+    elsewhere = [".".join(leaf) for leaf in root.paths() if leaf[-1] == path[-1]]
+    near = suggestion(path[-1], section.names, or_all=False)
+    if near or not elsewhere:
+        return near
+    # What was written in the right section only one level too high is the likeliest.
+    elsewhere.sort(key=lambda key: (not key.startswith(f"{path[0]}."), key))
+    return f"is it {' or '.join(elsewhere[:3])}?"
+
+
+def _accepted(value: Any, default: Any) -> bool:
+    given, wanted = type(_decoded(value)), type(default)
+    return given is wanted or (given, wanted) in _CASTS
+
+
+def _decoded(value: Any) -> Any:
+    """FederatedScope takes text for what Python would: ``"1e-3"`` is a number, and so is ``"7"``."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(str(value))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return value if type(value) is str else str(value)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, str) and type(_decoded(value)) is not str:
+        return f'"{value}", which FederatedScope reads as {_WORDS.get(type(_decoded(value)), "something else")}'
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,231 @@
+"""Rules: what FederatedScope does in one process only, and what a testbed's device does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .course_facts import Course, Refusal, Tree
+
+_OTHER_DATA = {
+    **dict.fromkeys(("gcn", "sage", "gpr", "gat", "gin", "mpnn"), "graphs"),
+    **dict.fromkeys(("vmfnet", "hmfnet"), "ratings"),
+    **dict.fromkeys(("lstm", "atc_model"), "text"),
+    **dict.fromkeys(("simclr", "simclr_linear", "supervised_local", "supervised_fedavg"), "pairs of augmented images"),
+    **dict.fromkeys(("xgb_tree", "gbdt_tree", "random_forest"), "a vertical split of the features"),
+    "quadratic": "quadratic functions",
+}
+_OTHER_TRAINERS = {
+    **dict.fromkeys(
+        (
+            "graphminibatch_trainer", "linkfullbatch_trainer", "linkminibatch_trainer", "nodefullbatch_trainer",
+            "nodeminibatch_trainer", "flitplustrainer", "flittrainer", "fedvattrainer", "fedfocaltrainer",
+        ),
+        "graphs",
+    ),
+    **dict.fromkeys(("nlptrainer", "atc_trainer"), "text"),
+    **dict.fromkeys(("cltrainer", "lptrainer"), "pairs of augmented images"),
+    "mftrainer": "ratings",
+    "verticaltrainer": "a vertical split of the features",
+    "none": "a vertical split of the features",
+}  # fmt: skip
+_OTHER_LOADERS = {"pyg": "graphs", "graphsaint-rw": "graphs", "neighbor": "graphs", "mf": "ratings"}
+_ROBUST_RULES = ("krum", "median", "trimmedmean", "bulyan", "normbounding")
+_OTHER_METHODS = {"fedsageplus": "graphs", "gcflplus": "graphs", "fedgc": "pairs of augmented images"}
+
+
+def values(tree: Tree, course: Course) -> Iterator[Refusal]:
+    """Values at which FederatedScope ends at its start."""
+    for key, known in (
+        ("train.batch_or_epoch", ("batch", "epoch")),
+        ("finetune.batch_or_epoch", ("batch", "epoch")),
+        ("early_stop.improve_indicator_mode", ("best", "mean")),
+        ("asyn.aggregator", ("goal_achieved", "time_up")),
+        ("asyn.broadcast_manner", ("after_aggregating", "after_receiving")),
+        ("distribute.grpc_compression", ("nocompression", "deflate", "gzip")),
+    ):
+        if tree[key] not in known and not (key.startswith("distribute") and tree.text(key) in known):
+            yield Refusal(key, f"FederatedScope does not know {tree[key]!r}", f"write {' or '.join(known)}")
+    for key, low in (
+        ("dataloader.batch_size", 1),
+        ("eval.freq", 1),
+        ("train.local_update_steps", 1),
+        ("early_stop.patience", 0),
+        ("early_stop.delta", 0),
+        ("asyn.staleness_toleration", 0),
+        ("model.model_num_per_trainer", 1),
+    ):
+        if tree.number(key) < low:
+            yield Refusal(key, f"FederatedScope fails with {tree[key]}", f"at least {low}")
+    if tree["fedswa.use"] is True and tree.number("fedswa.start_rnd") >= tree.number("federate.total_round_num"):
+        yield Refusal("fedswa.start_rnd", "the averaging would start after the last round", "below total_round_num")
+
+
+def not_between_processes(tree: Tree, course: Course) -> Iterator[Refusal]:
+    """What works only where all participants share one process."""
+    if tree.text("quantization.method") != "none":
+        yield Refusal(
+            "quantization.method",
+            "clients crash on the first model: over the network its tensors are text, which is multiplied",
+            "write none; distribute.grpc_compression: gzip makes messages smaller",
+        )
+    if tree["federate.resource_info_file"]:
+        yield Refusal(
+            "federate.resource_info_file",
+            "the server fails (AssertionError), and devices have no such file: the testbed's links and limits are real",
+            "remove it",
+        )
+    if tree["federate.share_local_model"] is True:
+        yield Refusal(
+            "federate.share_local_model",
+            "clients crash: the runner of distributed mode has no device to share a model on",
+            "write false",
+        )
+    if tree["federate.merge_test_data"] is True:
+        yield Refusal("federate.merge_test_data", "only for standalone mode (AssertionError)", "write false")
+    if tree["federate.use_diff"] is True:
+        yield Refusal(
+            "federate.use_diff",
+            "FederatedScope's checks want it together with hpo.fedex and hpo.fts only (AssertionError)",
+            "write false",
+        )
+    for key in ("hpo.fedex.use", "hpo.fts.use", "hpo.pfedhpo.use"):
+        if tree[key] is True:
+            yield Refusal(key, "its search space is a file that devices do not have", "write false")
+    if tree.text("attack.attack_method"):
+        yield Refusal(
+            "attack.attack_method",
+            "attackers are made in standalone mode only: here none of the clients would attack",
+            "remove it",
+        )
+    several = tree.number("model.model_num_per_trainer") > 1
+    if several or tree.text("federate.method") == "fedem":
+        yield Refusal(
+            "model.model_num_per_trainer" if several else "federate.method",
+            "clients crash on the first models: the trainer of several models cannot load what comes over the network",
+            "one model per trainer",
+        )
+    if course.own_server:
+        yield from _not_in_the_server(tree)
+
+
+def _not_in_the_server(tree: Tree) -> Iterator[Refusal]:
+    if tree["federate.online_aggr"] is True:
+        yield Refusal(
+            "federate.online_aggr",
+            "the server crashes on the first update: its online aggregator cannot take it as the network gives it",
+            "write false",
+        )
+    if tree["federate.use_ss"] is True:
+        yield Refusal(
+            "federate.use_ss",
+            "the server crashes on the first update: it multiplies what the network made of the secret's parts",
+            "write false",
+        )
+    if tree.names("eval.monitoring"):
+        yield Refusal(
+            "eval.monitoring",
+            "the server crashes on the first update: it computes with models that are still text",
+            "remove it",
+        )
+    rule = tree.text("aggregator.robust_rule")
+    if rule in _ROBUST_RULES:
+        yield Refusal(
+            "aggregator.robust_rule",
+            f"{rule} makes the server crash on the first update: it computes with models that are still text",
+            "write fedavg",
+        )
+    method = tree.text("federate.method")
+    if method in ("local", "global"):
+        yield Refusal(
+            "federate.method",
+            f"{method} shares no model, and the server crashes on the first message without one",
+            "write FedAvg",
+        )
+
+
+def not_here(tree: Tree, course: Course) -> Iterator[Refusal]:
+    """What needs more than the testbed gives."""
+    if tree.text("backend") != "torch":
+        yield Refusal("backend", "the images have torch and no other library", "write torch, or remove it")
+    if tree["vertical.use"] is True:
+        yield Refusal("vertical.use", "the testbed splits samples among the clients, not features", "write false")
+    if tree["sgdmf.use"] is True:
+        yield Refusal("sgdmf.use", "it is for ratings, and the testbed's data are labelled samples", "write false")
+    if tree.text("feat_engr.type"):
+        yield Refusal("feat_engr.type", "it is made for standalone mode and vertical splits", "remove it")
+    for key, others in (
+        ("model.type", _OTHER_DATA),
+        ("trainer.type", _OTHER_TRAINERS),
+        ("dataloader.type", _OTHER_LOADERS),
+        ("federate.method", _OTHER_METHODS),
+    ):
+        name = tree.text(key)
+        needs = others.get(name)
+        if key == "model.type" and needs is None:
+            needs = "graphs" if name.startswith("gnn_") else "text" if name.endswith("transformers") else None
+        if needs:
+            yield Refusal(key, f"{tree[key]} needs {needs}; the testbed's data are labelled samples", "choose another")
+    if tree.text("dataloader.type") == "raw":
+        yield Refusal(
+            "dataloader.type",
+            "raw hands out single samples, and the losses and models here take batches: training crashes",
+            "write base, or remove it",
+        )
+    if tree["federate.restore_from"]:
+        yield Refusal(
+            "federate.restore_from",
+            "a device has no such file, and FederatedScope would only warn and start from nothing",
+            "remove it",
+        )
+    target = str(tree["federate.save_to"])
+    outdir = str(tree.config.get("outdir", ""))
+    if "/" in target and target.rpartition("/")[0] != outdir:
+        yield Refusal(
+            "federate.save_to",
+            "there is no such folder in a device, and the server would crash after the last round",
+            "a file name alone: the model lands in the server's collected files",
+        )
+
+
+def joining(tree: Tree, course: Course) -> Iterator[Refusal]:
+    """Sampling and what clients tell when they join."""
+    sampler = str(tree["federate.sampler"])
+    if course.own_server and sampler != "uniform":
+        reason = "FederatedScope does not know it"
+        if sampler in ("group", "responsiveness"):
+            reason = "the server crashes when the course starts: it knows clients' resources in standalone mode only"
+        yield Refusal("federate.sampler", reason, "write uniform")
+    asked = tree.names("federate.join_in_info")
+    for name in asked:
+        if name.lower() == "client_resource":
+            yield Refusal(
+                "federate.join_in_info",
+                "client_resource comes from federate.resource_info_file, which fails in distributed mode",
+                "num_sample, or nothing",
+            )
+        elif name.lower() != "num_sample":
+            yield Refusal("federate.join_in_info", f"FederatedScope's clients do not know {name}", "num_sample")
+    by_epoch = tree["train.batch_or_epoch"] == "epoch"
+    if course.own_clients and by_epoch and "num_sample" in [name.lower() for name in asked]:
+        yield Refusal(
+            "federate.join_in_info",
+            "num_sample crashes FederatedScope's clients with train.batch_or_epoch: epoch when they join",
+            "remove it, or write batch_or_epoch: batch",
+        )
+
+
+def asynchronous(tree: Tree, course: Course) -> Iterator[Refusal]:
+    if tree["asyn.use"] is not True or not course.own_server:
+        return
+    if tree["asyn.aggregator"] == "time_up":
+        yield Refusal(
+            "asyn.aggregator",
+            "time_up runs on a simulated clock that stands still between processes: training fails without an error",
+            "write goal_achieved; course.round_deadline in the experiment file gives rounds a real time limit",
+        )
+    if course.has_round_deadline:
+        yield Refusal(
+            "asyn.use",
+            "an asynchronous course has no rounds that end for all, so course.round_deadline means nothing",
+            "remove one of them",
+        )

@@ -1,1 +1,0 @@
-"""Running an experiment: through ansible-runner on lab hosts, or as plain processes."""

@@ -1,0 +1,117 @@
+"""A plan for people (rich) and for files (plain data)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ..console.tables import Column, FoldedTable
+from ..contract.link import Link
+from .model import PlacedDevice, Plan
+
+SHOWN_DEVICES = 40
+
+
+def render_plan(plan: Plan) -> RenderableType:
+    """Devices, addresses, limits, links and the common factor as tables for the terminal."""
+    experiment = plan.experiment
+    head = Text.assemble(
+        ("Experiment ", "bold"),
+        f"{experiment.name}, seed {experiment.seed}: {len(plan.placed)} devices on ",
+        ", ".join(f"{host.name} ({host.cpus:g} cpus, {host.memory_bytes / 2**30:.1f} GB)" for host in plan.lab_hosts),
+        f", network {plan.subnet}, cpu factor {plan.cpu_factor:g}",
+    )
+    shown = plan.placed[:SHOWN_DEVICES]
+    devices = [item.device for item in shown]
+    where = [Column("address", [item.address for item in shown])]
+    if len(plan.lab_hosts) > 1:
+        where.append(Column("lab host", [item.lab_host for item in shown]))
+    table = FoldedTable(
+        Column("device", [device.name for device in devices]),
+        [Column("type", [device.type.name for device in devices]), Column("role", [device.role for device in devices])],
+        where,
+        [
+            Column("cpus", [f"{item.cpus:g} of {item.device.type.cpus:g}" for item in shown], right=True),
+            Column("memory", [_size(device.type.memory_bytes) for device in devices], right=True),
+        ],
+        [
+            Column("up", [describe_link(device.network.up) for device in devices]),
+            Column("down", [describe_link(device.network.down) for device in devices]),
+        ],
+    )
+    parts: list[RenderableType] = [head, table]
+    hidden = len(plan.placed) - SHOWN_DEVICES
+    if hidden > 0:
+        parts.append(Text(f"... and {hidden} more (--json shows all)"))
+    parts += [Text.assemble(("note: ", "yellow"), note) for note in plan.notes]
+    return Group(*parts)
+
+
+def describe_link(link: Link) -> str:
+    """One direction of a link in a few words, e.g. ``10 Mbit/s 25±5 ms loss 0.5%``."""
+    parts = ["unlimited" if link.rate_bps is None else _rate(link.rate_bps)]
+    if link.delay_us:
+        jitter = f"±{link.jitter_us / 1000:g}" if link.jitter_us else ""
+        parts.append(f"{link.delay_us / 1000:g}{jitter} ms")
+    if link.loss:
+        parts.append(f"loss {link.loss * 100:g}%")
+    return " ".join(parts)
+
+
+def plan_as_dict(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON-able data, for the run folder and ``--json``."""
+    return {
+        "experiment": plan.experiment.name,
+        "run": plan.run,
+        "seed": plan.experiment.seed,
+        "cpu_factor": plan.cpu_factor,
+        "network": {"name": plan.network_name, "subnet": plan.subnet, "gateway": plan.gateway},
+        "link_backend": plan.experiment.link_backend,
+        "lab_hosts": [
+            {"name": host.name, "cpus": host.cpus, "memory_bytes": host.memory_bytes, "arch": host.arch}
+            for host in plan.lab_hosts
+        ],
+        "devices": [_device_as_dict(item) for item in plan.placed],
+        "notes": list(plan.notes),
+    }
+
+
+def _device_as_dict(item: PlacedDevice) -> dict[str, Any]:
+    device = item.device
+    return {
+        "name": device.name,
+        "type": device.type.name,
+        "role": device.role,
+        "engine": device.engine,
+        "lab_host": item.lab_host,
+        "address": item.address,
+        "cpus": item.cpus,
+        "nominal_cpus": device.type.cpus,
+        "memory_bytes": device.type.memory_bytes,
+        "gpus": item.gpus,
+        "network": device.network.name,
+        "link": {"up": link_as_dict(device.network.up), "down": link_as_dict(device.network.down)},
+    }
+
+
+def link_as_dict(link: Link) -> dict[str, Any]:
+    """One direction of a link as data, in the units of :class:`fedsim_runner.model.Link`."""
+    return {
+        "rate_bps": link.rate_bps,
+        "delay_us": link.delay_us,
+        "jitter_us": link.jitter_us,
+        "loss": link.loss,
+    }
+
+
+def _rate(bits: int) -> str:
+    for unit, size in (("Gbit/s", 10**9), ("Mbit/s", 10**6), ("kbit/s", 10**3)):
+        if bits >= size:
+            return f"{bits / size:g} {unit}"
+    return f"{bits} bit/s"
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**30:g} GB" if size >= 2**30 else f"{size / 2**20:g} MB"

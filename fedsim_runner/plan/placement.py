@@ -1,0 +1,161 @@
+"""From an experiment and a lab to a plan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..lab.host import LabHost
+from ..spec.experiment import Device, Experiment
+from .addresses import free_subnet
+from .errors import PlacementError
+from .model import PlacedDevice, Plan
+
+SERVER_PORT = 50051
+CLIENT_PORT = 50052
+# runc refuses a smaller cpu limit.
+MIN_CPUS = 0.01
+# A Linux bridge has 1023 ports, and the Engine fails past 1002 containers on one (moby#44973).
+MAX_DEVICES_PER_HOST = 1000
+# Kept back for the Engine, the agent and Ansible, so that a fully loaded lab still shapes and measures in time.
+RESERVED_CPU_SHARE = 0.1
+
+
+def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Plan:
+    """Place every device on a lab host, scale cpus by one common factor and give each device its address.
+
+    Devices go, largest first, to the lab host with the most nominal cpus left; ties go by name, so the same
+    experiment on the same lab gives the same plan.
+
+    Raises:
+        PlacementError: the lab has no hosts, a device's cpu limit would be below 0.01, a lab host would carry more
+            devices than a bridge has ports, or no subnet is free.
+    """
+    if not hosts:
+        raise PlacementError("the lab has no lab hosts: name at least one")
+    ordered_hosts = tuple(sorted(hosts, key=lambda host: host.name))
+    assigned = _assign(experiment.devices, ordered_hosts)
+    factor = _cpu_factor(experiment, ordered_hosts, assigned)
+    in_use = {network for host in ordered_hosts for network in host.networks}
+    subnet = free_subnet(len(experiment.devices), in_use, run)
+    by_name = {host.name: host for host in ordered_hosts}
+    gpus_left = {host.name: host.gpus for host in ordered_hosts}
+
+    placed = []
+    ordered_devices = (experiment.server, *experiment.clients)
+    for index, device in enumerate(ordered_devices):
+        host = by_name[assigned[device.name]]
+        cpus = round(device.type.cpus * factor, 4)
+        gpus = min(device.type.gpus, gpus_left[host.name])
+        gpus_left[host.name] -= gpus
+        placed.append(
+            PlacedDevice(
+                device=device,
+                lab_host=host.name,
+                address=str(subnet.network_address + 2 + index),
+                port=SERVER_PORT if device.role == "server" else CLIENT_PORT,
+                cpus=cpus,
+                threads=max(1, math.ceil(cpus)),
+                gpus=gpus,
+                index=index,
+            )
+        )
+    return Plan(
+        experiment=experiment,
+        run=run,
+        lab_hosts=ordered_hosts,
+        placed=tuple(placed),
+        cpu_factor=factor,
+        network_name=f"fedsim-{run}",
+        subnet=str(subnet),
+        gateway=str(subnet.network_address + 1),
+        notes=tuple(_notes(placed, ordered_hosts, factor)),
+    )
+
+
+def _assign(devices: Sequence[Device], hosts: Sequence[LabHost]) -> dict[str, str]:
+    """Lab host name by device name."""
+    left = {host.name: host.cpus for host in hosts}
+    count = {host.name: 0 for host in hosts}
+    assigned = {}
+    for device in sorted(devices, key=lambda device: (-device.type.cpus, device.name)):
+        name = max(left, key=lambda host: left[host])  # the first of equals: hosts are sorted by name
+        assigned[device.name] = name
+        left[name] -= device.type.cpus
+        count[name] += 1
+    for name, devices_there in count.items():
+        if devices_there > MAX_DEVICES_PER_HOST:
+            raise PlacementError(
+                f"{devices_there} devices on lab host {name}: a Linux bridge carries {MAX_DEVICES_PER_HOST} "
+                "containers at most; add lab hosts or ask for fewer devices"
+            )
+    return assigned
+
+
+def _cpu_factor(experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str]) -> float:
+    nominal = {host.name: 0.0 for host in hosts}
+    for device in experiment.devices:
+        nominal[assigned[device.name]] += device.type.cpus
+    factor = experiment.cpu_factor
+    if factor is None:
+        fits = min(
+            (host.cpus * (1 - RESERVED_CPU_SHARE) / nominal[host.name] for host in hosts if nominal[host.name]),
+            default=1.0,
+        )
+        factor = min(1.0, math.floor(fits * 10_000) / 10_000)
+    smallest = min(experiment.devices, key=lambda device: device.type.cpus)
+    if smallest.type.cpus * factor < MIN_CPUS:
+        asked = sum(nominal.values())
+        have = sum(host.cpus for host in hosts)
+        raise PlacementError(
+            f"device {smallest.name} ({smallest.type.name}) would get {smallest.type.cpus * factor:.4f} cpus, below "
+            f"the {MIN_CPUS} that the Docker Engine allows: the devices ask for {asked:g} cpus and the lab has "
+            f"{have:g}; ask for fewer or smaller devices, add lab hosts, or set a larger cpu_factor"
+        )
+    too_large = [
+        device
+        for device in experiment.devices
+        if device.type.cpus * factor > next(host.cpus for host in hosts if host.name == assigned[device.name])
+    ]
+    if too_large:
+        device = too_large[0]
+        raise PlacementError(
+            f"device {device.name} ({device.type.name}) would get {device.type.cpus * factor:g} cpus, more than lab "
+            f"host {assigned[device.name]} has: set a smaller cpu_factor, or leave it out to have it computed"
+        )
+    return factor
+
+
+def _notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], factor: float) -> list[str]:
+    notes = []
+    if factor < 1:
+        notes.append(
+            f"compute is scaled by {factor:g} on every device, so ratios hold; links stay in real time "
+            f"(repeat with cpu_factor: {factor:g})"
+        )
+    for host in hosts:
+        here = [item for item in placed if item.lab_host == host.name]
+        cpus = sum(item.cpus for item in here)
+        if cpus > host.cpus:
+            notes.append(f"lab host {host.name}: {cpus:.2f} cpus promised, {host.cpus:g} there: devices will compete")
+        memory = sum(item.device.type.memory_bytes for item in here)
+        if memory > host.memory_bytes:
+            notes.append(
+                f"lab host {host.name}: devices may use {memory / 2**30:.1f} GB of memory together, "
+                f"{host.memory_bytes / 2**30:.1f} GB are there: limits hold per device, the sum is over-committed"
+            )
+        without_gpu = [item.device.name for item in here if item.gpus < item.device.type.gpus]
+        if without_gpu:
+            notes.append(f"lab host {host.name} has no GPU for {_names(without_gpu)}: they compute on the CPU")
+        foreign = [item for item in here if item.device.type.arch != host.arch]
+        if foreign:
+            names = _names([item.device.name for item in foreign])
+            notes.append(
+                f"{names}: {foreign[0].device.type.arch} is not emulated, runs as {host.arch} on lab host {host.name}"
+            )
+    return notes
+
+
+def _names(names: Sequence[str], shown: int = 4) -> str:
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,273 @@
+"""Several runs side by side: what each reached and when, repeats of one experiment taken together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..findings import waiting_share, worst_straggler
+from ..page.formats import flat
+from ..page.metrics import ACCURACIES, metric_of
+from ..run_files import read_json, whole
+from ..tables.rounds import mean_round_seconds
+from .run_folders import refresh_report
+
+COMPARISON_VERSION = 1
+GROUPINGS = ("spec", "name", "run")
+PARTS = ("download", "handling", "compute", "upload", "waiting")
+# Columns of comparison.csv and keys of a run in comparison.json. Those in NUMBERS also have a mean and a standard
+# deviation in comparison-groups.csv.
+NUMBERS = (
+    "final_accuracy",
+    "best_accuracy",
+    "rounds",
+    "duration_s",
+    "seconds_to_target",
+    "rounds_to_target",
+    "mean_round_seconds",
+    *(f"mean_{part}_seconds" for part in PARTS),
+    "waiting_share",
+    "bytes_sent",
+    "late_updates",
+    "lost_clients",
+)
+FIELDS = (
+    "run",
+    "group",
+    "folder",
+    "experiment",
+    "seed",
+    "mode",
+    "cpu_factor",
+    "status",
+    *NUMBERS,
+    "straggler",
+    "straggler_share",
+)
+GROUP_FIELDS = ("group", "runs", *(f"{key}_{what}" for key in NUMBERS for what in ("mean", "std")))
+
+
+def compare_runs(folders: Sequence[Path], *, target: float | None = None, grouping: str = "spec") -> dict[str, Any]:
+    """What comparison.json holds. Nothing is written into the run folders.
+
+    Args:
+        folders: run folders.
+        target: accuracy to tell the time to; if left out the highest that every run with an accuracy reached.
+        grouping: one of :data:`GROUPINGS`.
+    """
+    reports = [refresh_report(folder, writing=False) for folder in folders]
+    specs = [_spec(folder) for folder in folders]
+    manifests = [read_json(folder / "manifest.json") for folder in folders]
+    metric = next((key for one in reports if (key := metric_of(one["rounds"], ACCURACIES))), ACCURACIES[0])
+    wanted = _common_target(reports, metric) if target is None else target
+    names = _group_names(folders, reports, specs, manifests, grouping)
+    runs = [
+        _run(folder, report, manifest, name, metric, wanted)
+        for folder, report, manifest, name in zip(folders, reports, manifests, names, strict=True)
+    ]
+    return {
+        "version": COMPARISON_VERSION,
+        "metric": metric,
+        "target_accuracy": wanted,
+        "target_given": target is not None,
+        "grouping": grouping,
+        "runs": runs,
+        "groups": _groups(runs),
+        "differences": _differences(specs, names),
+        "notes": _notes(runs),
+    }
+
+
+def _run(
+    folder: Path, report: Mapping[str, Any], manifest: Mapping[str, Any], group: str, metric: str, target: float | None
+) -> dict[str, Any]:
+    rounds, devices = report["rounds"], report["devices"]
+    accuracies = [entry[metric] for entry in rounds if entry.get(metric) is not None]
+    final = (report.get("final") or {}).get(metric)
+    reached = next(
+        (entry for entry in rounds if target is not None and (entry.get(metric) or -math.inf) >= target), None
+    )
+    rows = report["device_rounds"]
+    straggler = worst_straggler(devices)
+    return {
+        "run": report["run"],
+        "group": group,
+        "folder": str(folder),
+        "experiment": report.get("experiment"),
+        "seed": whole(manifest.get("seed")),
+        "mode": manifest.get("mode"),
+        "cpu_factor": report.get("cpu_factor"),
+        "status": report["status"],
+        "final_accuracy": final if final is not None else (accuracies[-1] if accuracies else None),
+        "best_accuracy": max(accuracies, default=None),
+        "rounds": len(rounds),
+        "duration_s": report.get("duration_s"),
+        "seconds_to_target": None if reached is None else reached.get("elapsed_seconds"),
+        "rounds_to_target": None if reached is None else reached["round"],
+        "mean_round_seconds": mean_round_seconds(rounds),
+        **{f"mean_{part}_seconds": _mean(row.get(f"{part}_seconds") for row in rows) for part in PARTS},
+        "waiting_share": _rounded(waiting_share(report)),
+        "bytes_sent": _sum(entry.get("bytes_up") for entry in devices.values()),
+        "late_updates": _sum(entry.get("late_updates") for entry in devices.values()),
+        "lost_clients": len(report["lost_clients"]),
+        "straggler": straggler,
+        "straggler_share": None if straggler is None else devices[straggler]["straggler_share"],
+        "curve": [
+            {"round": entry["round"], "elapsed_seconds": entry.get("elapsed_seconds"), "accuracy": entry[metric]}
+            for entry in rounds
+            if entry.get(metric) is not None
+        ],
+    }
+
+
+def _common_target(reports: Iterable[Mapping[str, Any]], metric: str) -> float | None:
+    """The highest accuracy, in whole percent, that every run which has one reached."""
+    best = [
+        max(known)
+        for report in reports
+        if (known := [entry[metric] for entry in report["rounds"] if entry.get(metric) is not None])
+    ]
+    return math.floor(min(best) * 100 + 1e-9) / 100 if best else None
+
+
+def _group_names(
+    folders: Sequence[Path],
+    reports: Sequence[Mapping[str, Any]],
+    specs: Sequence[Mapping[str, Any] | None],
+    manifests: Sequence[Mapping[str, Any]],
+    grouping: str,
+) -> list[str]:
+    """A name for each run's group. Of groups that would share one, a lone run goes by its own, others are numbered."""
+    known: list[set[tuple[str, ...]]] = []  # of each group what its runs can be told by
+    groups: list[int] = []
+    titles = []
+    for folder, report, spec, manifest in zip(folders, reports, specs, manifests, strict=True):
+        experiment = str(report.get("experiment") or manifest.get("experiment") or report["run"])
+        processes = manifest.get("mode") == "processes"
+        title = f"{experiment} (without Docker)" if processes else experiment
+        if grouping == "run":
+            title = str(report["run"])
+            marks = _names(str(folder))
+        elif grouping == "name":
+            marks = _names(title)
+        else:
+            marks = _marks(experiment, str(processes), spec, manifest)
+        index = next((index for index, group in enumerate(known) if group & marks), len(known))
+        if index == len(known):
+            known.append(set())
+        known[index] |= marks
+        groups.append(index)
+        titles.append(title)
+    same: dict[str, list[int]] = defaultdict(list)
+    names = []
+    for index, title in zip(groups, titles, strict=True):
+        if index not in same[title]:
+            same[title].append(index)
+    for index, title, report in zip(groups, titles, reports, strict=True):
+        place = same[title].index(index)
+        if len(same[title]) == 1:
+            names.append(title)
+        elif groups.count(index) == 1:
+            names.append(str(report["run"]))
+        else:
+            names.append(title if place == 0 else f"{title} #{place + 1}")
+    return names
+
+
+def _names(*words: str) -> set[tuple[str, ...]]:
+    return {words}
+
+
+def _marks(
+    experiment: str, mode: str, spec: Mapping[str, Any] | None, manifest: Mapping[str, Any]
+) -> set[tuple[str, ...]]:
+    """What a run's experiment is told by: itself but for the seed, and its file; its name where both are missing."""
+    marks: set[tuple[str, ...]] = set()
+    if spec:
+        marks.add(("experiment", _digest(spec), mode))
+    if manifest.get("spec_sha256"):
+        marks.add(("file", str(manifest["spec_sha256"]), mode))
+    return marks or {("name", experiment, mode)}
+
+
+def _groups(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    members: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for run in runs:
+        members[run["group"]].append(run)
+    groups = []
+    for name, found in members.items():
+        entry: dict[str, Any] = {"group": name, "runs": len(found)}
+        for key in NUMBERS:
+            known = [run[key] for run in found if run[key] is not None]
+            # A target that some repeats missed has no mean time: it would be that of the lucky ones.
+            enough = len(known) == len(found) or not key.endswith("_to_target")
+            entry[f"{key}_mean"] = _rounded(statistics.fmean(known)) if known and enough else None
+            entry[f"{key}_std"] = _rounded(statistics.stdev(known)) if len(known) > 1 and enough else None
+        groups.append(entry)
+    return groups
+
+
+def _differences(specs: Sequence[Mapping[str, Any] | None], names: Sequence[str]) -> list[dict[str, Any]]:
+    """What the experiments of the groups differ in: ``setting`` and its value by group."""
+    first: dict[str, dict[str, str]] = {}
+    for spec, name in zip(specs, names, strict=True):
+        if spec is not None:
+            first.setdefault(name, dict(flat(_without_seed(spec))))
+    if len(first) < 2:
+        return []
+    settings = list(dict.fromkeys(key for values in first.values() for key in values))
+    found = []
+    for setting in settings:
+        values = {name: known.get(setting) for name, known in first.items()}
+        if len(set(values.values())) > 1:
+            found.append({"setting": setting, "values": values})
+    return found
+
+
+def _notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    notes = []
+    unfinished = [run["run"] for run in runs if run["status"] != "finished"]
+    if unfinished:
+        notes.append(f"not finished: {', '.join(unfinished)}; what they have counts")
+    factors = {run["cpu_factor"] for run in runs if run["cpu_factor"] is not None}
+    if len(factors) > 1:
+        listed = ", ".join(f"{factor:g}" for factor in sorted(factors))
+        notes.append(f"the runs have different cpu factors ({listed}): their times cannot be compared")
+    if len({run["mode"] for run in runs if run["mode"]}) > 1:
+        notes.append("some runs were without Docker, without limits and links: their times cannot be compared")
+    return notes
+
+
+def _spec(folder: Path) -> dict[str, Any] | None:
+    """The experiment with all defaults as the run folder keeps it."""
+    found = read_json(folder / "inputs" / "experiment.json").get("experiment")
+    return found if isinstance(found, dict) else None
+
+
+def _without_seed(spec: Mapping[str, Any]) -> dict[str, Any]:
+    # The file's own text holds the seed and all comments once more.
+    return {key: value for key, value in spec.items() if key not in ("seed", "source")}
+
+
+def _digest(spec: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(_without_seed(spec), sort_keys=True).encode()).hexdigest()
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _rounded(statistics.fmean(known)) if known else None
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

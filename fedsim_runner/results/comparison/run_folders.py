@@ -1,0 +1,39 @@
+"""Run folders as the verb ``report`` is given them: by path or by name, old ones and damaged ones, too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .. import write_report
+from ..report import RUNNING
+from ..run_files import JOURNAL, read_json
+
+# A folder is a run's if it has any of these.
+SIGNS = (JOURNAL, "report.json", "plan.json", "manifest.json", "inventory/device_files")
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether a run left anything in ``folder`` that a report can be made of."""
+    return folder.is_dir() and any((folder / sign).exists() for sign in SIGNS)
+
+
+def refresh_report(run_dir: Path, output: Path | None = None, writing: bool = True) -> dict[str, Any]:
+    """Make the report of a run folder again; without ``writing`` it is only returned.
+
+    What only the run's own control node knew, its status and notes, is taken over from the report that is there.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    before = read_json(run_dir / "report.json")
+    status, reason, notes = before.get("status"), before.get("reason"), before.get("notes")
+    known = isinstance(status, str) and status != RUNNING
+    return write_report(
+        run_dir,
+        status=status if known else None,
+        reason=reason if known and isinstance(reason, str) else None,
+        notes=[str(note) for note in notes] if isinstance(notes, list) else (),
+        output=output,
+        writing=writing,
+    )

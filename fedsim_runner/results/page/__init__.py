@@ -1,0 +1,55 @@
+"""Reports people look at: report.html of a run with its figures, and comparisons of runs.
+
+Importing this package is cheap; drawing imports matplotlib.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PAGE = "report.html"
+FIGURES = "figures"
+
+__all__ = ["FIGURES", "PAGE", "publish", "try_publish"]
+
+
+def publish(run_dir: Path, report: Mapping[str, Any], *, output: Path | None = None, figures: bool = False) -> Path:
+    """Write report.html from a report and the run folder it was made from; return its path.
+
+    Args:
+        output: folder to write to instead of ``run_dir``.
+        figures: also write each figure as SVG and PDF into ``figures/``.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    # Behind the function: matplotlib takes longer to import than most verbs take.
+    from ..figures import draw_all
+    from .run_page import render_page
+
+    target = run_dir if output is None else output
+    drawn, problems = draw_all(run_dir, report)
+    if figures:
+        folder = target / FIGURES
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in drawn.values():
+            one.save(folder)
+    page = target / PAGE
+    fresh = page.with_name(PAGE + ".new")
+    fresh.write_text(render_page(run_dir, report, drawn, problems), encoding="utf-8", errors="replace")
+    fresh.replace(page)
+    return page
+
+
+def try_publish(run_dir: Path, report: Mapping[str, Any]) -> str | None:
+    """:func:`publish` at the end of a run, which must not fail for a page: None, or why there is none."""
+    try:
+        publish(run_dir, report)
+    except Exception as error:  # whatever a drawing library raises: the run's data are safe in report.json
+        with contextlib.suppress(OSError):
+            (run_dir / PAGE).unlink(missing_ok=True)  # an older page would tell of another state
+        return f"{PAGE} was not written: {type(error).__name__}: {error}"
+    return None

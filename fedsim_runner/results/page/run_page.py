@@ -1,0 +1,138 @@
+"""report.html: one file, no request to anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from fedsim_runner import __version__
+
+from ..figures import Drawn
+from ..findings import waiting_share, what_happened
+from ..run_files import read_json
+from ..tables.rounds import mean_round_seconds
+from .formats import FILTERS, UNKNOWN, flat, text
+from .metrics import ACCURACIES, LOSSES, NAMES, metric_of
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+# What a reader of a paper asks first, by its path in the manifest.
+PROVENANCE = (
+    ("Begun", "started_utc"),
+    ("Ended", "ended_utc"),
+    ("Mode", "mode"),
+    ("fedsim-runner", "fedsim_runner"),
+    ("fedsim-runner's revision", "fedsim_runner_source"),
+    ("Repeats run", "repeats"),
+    ("Compared with that run", "repetition.result"),
+    ("Experiment file (SHA-256)", "spec_sha256"),
+    ("Resolved experiment (SHA-256)", "inputs_sha256"),
+    ("Seed", "seed"),
+    ("CPU factor", "cpu_factor"),
+    ("Link back end", "link_backend"),
+    ("Kernel of the lab host", "agent.kernel"),
+    ("Kernel of the control node", "control_node.kernel"),
+    ("TCP congestion control", "agent.congestion_control"),
+    ("Docker Engine", "engine.version"),
+    ("cgroups", "engine.cgroup_version"),
+    ("Python", "control_node.python"),
+)
+# Parts of the manifest that are shown as one line each, whatever they hold.
+LISTED = (
+    ("What was not the same", "repetition.differs"),
+    ("Packages", "control_node.packages"),
+    ("FederatedScope", "federatedscope"),
+    ("Policies", "policies"),
+    ("Mends switched off", "mends_off"),
+    ("Images", "images"),
+)
+
+
+def environment() -> jinja2.Environment:
+    """Templates that escape whatever a run put into them."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.ChainableUndefined,
+    )
+    made.filters.update(FILTERS)
+    return made
+
+
+def pictures(figures: Mapping[str, Drawn]) -> dict[str, dict[str, Any]]:
+    """The figures as a template takes them. Their text was escaped when they were drawn."""
+    return {
+        name: {
+            "title": one.title,
+            "caption": one.caption,
+            "picture": Markup(one.svg),
+            "narrow": Markup(one.narrow_svg or one.svg),
+        }
+        for name, one in figures.items()
+    }
+
+
+def render_page(run_dir: Path, report: Mapping[str, Any], figures: Mapping[str, Drawn], problems: list[str]) -> str:
+    """The page of one run. ``problems``: what could not be drawn, in words."""
+    manifest = read_json(run_dir / "manifest.json")
+    rounds = report.get("rounds") or []
+    sent = [entry["bytes_up"] for entry in report["devices"].values() if entry.get("bytes_up") is not None]
+    results = [key for key in (metric_of(rounds, ACCURACIES), metric_of(rounds, LOSSES)) if key]
+    return environment().get_template("report.html.j2").render(
+        report=report,
+        manifest=manifest,
+        figures=pictures(figures),
+        problems=problems,
+        happened=what_happened(report),
+        score=_score(report),
+        mean_round=mean_round_seconds(rounds),
+        bytes_total=sum(sent) if sent else None,
+        waiting=waiting_share(report),
+        results=results,
+        names=NAMES,
+        split=bool(report.get("device_rounds")),
+        provenance=_provenance(manifest),
+        manifest_rows=list(flat(manifest)),
+        version=__version__,
+    )  # fmt: skip
+
+
+def _score(report: Mapping[str, Any]) -> dict[str, Any]:
+    final = report.get("final") or {}
+    key = next((key for key in (*ACCURACIES, *LOSSES) if final.get(key) is not None), "test_acc")
+    return {"name": f"{NAMES[key].lower()} at the end", "value": final.get(key)}
+
+
+def _provenance(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [(name, _one_line(value)) for name, path in PROVENANCE if (value := _at(manifest, path)) is not None]
+    for name, path in LISTED:
+        value = _at(manifest, path)
+        if value and name == "Images":
+            rows += [(f"Image {image}", _image(facts)) for image, facts in value.items()]
+        elif value:
+            rows.append((name, _one_line(value)))
+    return rows
+
+
+def _one_line(value: object) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(text, value))
+    return ", ".join(f"{key} {found}" if key else found for key, found in flat(value) if found != UNKNOWN)
+
+
+def _image(facts: object) -> str:
+    if not isinstance(facts, Mapping):
+        return text(facts)
+    digests = facts.get("digests")
+    return ", ".join(map(str, digests)) if isinstance(digests, list) and digests else text(facts.get("id"))
+
+
+def _at(value: Any, path: str) -> Any:
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,225 @@
+"""report.json and its tables (rounds.csv, devices.csv, device_rounds.csv, labels.csv) of a run folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .run_files import JOURNAL, METRICS, number, read_devices, read_journal, read_json
+from .tables.devices import FIELDS, devices_of
+from .tables.incidents import late_updates, lost_clients, notes_of
+from .tables.labels import COLUMNS as LABEL_COLUMNS
+from .tables.labels import label_rows, labels_of
+from .tables.rounds import OWN, began, final_of, rounds_of
+from .tables.tasks import course_rounds, read_activity
+from .tables.time_split import FIELDS as SPLIT_FIELDS
+from .tables.time_split import ROUND_FIELDS, Throttled, device_facts, round_facts, split_rounds
+
+REPORT_VERSION = 2
+TABLES = ("rounds.csv", "devices.csv", "device_rounds.csv", "labels.csv")
+# Status of a report that was written while the course goes on.
+RUNNING = "running"
+
+
+def write_report(
+    run_dir: Path,
+    *,
+    status: str | None = None,
+    reason: str | None = None,
+    inventory_dir: Path | None = None,
+    notes: Iterable[str] = (),
+    output: Path | None = None,
+    writing: bool = True,
+) -> dict[str, Any]:
+    """Make report.json and the tables from what lies in ``run_dir``, and return the report.
+
+    Works on partial and failed runs: what is not known is null.
+
+    Args:
+        status: ``finished``, ``failed``, ``interrupted`` or ``running``; what the journal says if left out,
+            where a course without an end counts as failed.
+        reason: why it did not finish; what the journal says if left out.
+        inventory_dir: folder with ``device_files/`` if it is not ``run_dir/inventory``.
+        notes: what the reader should know, added to the plan's notes.
+        output: folder to write to instead of ``run_dir``.
+        writing: if false nothing is written, the report is only returned.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    events = read_journal(run_dir / JOURNAL)
+    placed, common = _placed(run_dir, inventory_dir)
+    plan = read_json(run_dir / "plan.json")
+    seen_status, seen_reason, seen_device = _outcome(events)
+    final_status = status or seen_status
+    devices = devices_of(run_dir, placed, events)
+    rounds = rounds_of(events)
+    final = {"test_acc": None, **final_of(events, rounds)}
+    device_rounds, rounds = _split(run_dir, devices, events, rounds)
+    labels = labels_of(run_dir)
+    report: dict[str, Any] = {
+        "version": REPORT_VERSION,
+        "run": common.get("run") or plan.get("run") or run_dir.name,
+        "experiment": common.get("experiment") or plan.get("experiment"),
+        "status": final_status,
+        "reason": None if final_status in ("finished", RUNNING) else named(reason, seen_device) or seen_reason,
+        "device": None if final_status in ("finished", RUNNING) else seen_device,
+        "duration_s": _duration(events),
+        "began": began(events),
+        "startup_s": _startup(events),
+        "link_backend": _link_backend(events),
+        "cpu_factor": common.get("cpu_factor") or plan.get("cpu_factor"),
+        "total_rounds": _mapping(common.get("course")).get("total_rounds"),
+        "rounds": rounds,
+        "final": final,
+        "devices": devices,
+        "lost_clients": lost_clients(events),
+        "labels": labels,
+        "notes": _unique([*_plan_notes(plan), *notes_of(events), *notes]),
+        "device_rounds": device_rounds,
+    }
+    if writing:
+        _write(report, run_dir if output is None else output)
+    return report
+
+
+def _write(report: dict[str, Any], target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    write_csv(target / "rounds.csv", _round_columns(report["rounds"]), report["rounds"])
+    rows = [{"device": name, **entry} for name, entry in report["devices"].items()]
+    write_csv(target / "devices.csv", ("device", *FIELDS), rows)
+    write_csv(target / "device_rounds.csv", SPLIT_FIELDS, report["device_rounds"])
+    write_csv(target / "labels.csv", LABEL_COLUMNS, label_rows(report["labels"]))
+    text = json.dumps(report, indent=1, allow_nan=False) + "\n"
+    (target / "report.json").write_text(text, encoding="utf-8")
+
+
+def _placed(run_dir: Path, inventory_dir: Path | None) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Devices and common facts of the device files; where there are none, of the report that is there already."""
+    placed, common = read_devices(run_dir, inventory_dir)
+    if placed:
+        return placed, common
+    before = read_json(run_dir / "report.json")
+    common = {key: before.get(key) for key in ("run", "experiment", "cpu_factor")}
+    common["course"] = {"total_rounds": before.get("total_rounds")}
+    for name, entry in _mapping(before.get("devices")).items():
+        if isinstance(entry, dict):
+            link = {
+                way: {
+                    "rate_bps": entry.get(f"rate_{way}_bps"),
+                    "delay_us": entry.get(f"delay_{way}_us"),
+                    "jitter_us": entry.get(f"jitter_{way}_us"),
+                    "loss": entry.get(f"loss_{way}"),
+                }
+                for way in ("up", "down")
+            }
+            placed[name] = {**entry, "memory_bytes": entry.get("memory_limit_bytes"), "link": link}
+    return placed, common
+
+
+def _split(
+    run_dir: Path,
+    devices: dict[str, dict[str, Any]],
+    events: Sequence[dict[str, Any]],
+    rounds: Sequence[dict[str, Any]],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The table of rounds by device, and ``rounds`` with what it adds. What it adds to ``devices`` is put there."""
+    late = late_updates(events)
+    server = next((name for name, entry in devices.items() if entry["role"] == "server"), None)
+    ids = {name: entry["client_id"] for name, entry in devices.items() if entry["client_id"] is not None}
+    activity = read_activity(run_dir, list(devices))
+    times = course_rounds(activity, server, ids)
+    zero = began(events)
+    zero = times[0].began if zero is None and times else zero or 0.0
+    table = split_rounds(times, activity, zero, Throttled(run_dir / METRICS))
+    for name, facts in device_facts(table, len(times)).items():
+        devices[name].update(facts)
+    for name, entry in devices.items():
+        entry["late_updates"] = max(entry["late_updates"] or 0, late.get(name, 0)) if name in ids else None
+    facts_by_round = round_facts(times, activity, server, zero)
+    evaluated = {entry["round"]: entry for entry in rounds}
+    # A round that was not evaluated is a round, too.
+    numbers = sorted(set(evaluated) | set(facts_by_round))
+    empty = {"seconds": None, "elapsed_seconds": None}
+    joined = [
+        {
+            "round": number,
+            **{key: evaluated.get(number, empty).get(key) for key in OWN if key != "round"},
+            **dict.fromkeys(ROUND_FIELDS),
+            **facts_by_round.get(number, {}),
+            **{key: value for key, value in evaluated.get(number, {}).items() if key not in OWN},
+        }
+        for number in numbers
+    ]
+    return table, joined
+
+
+def named(reason: str | None, device: str | None) -> str | None:
+    """A reason with the name of the device it is about in front, if it does not say the name itself."""
+    return f"{device}: {reason}" if reason and device and device not in reason else reason
+
+
+def _outcome(events: Sequence[dict[str, Any]]) -> tuple[str, str | None, str | None]:
+    """Status, reason and the device to blame, as the journal has them."""
+    for event in reversed(events):
+        if event["event"] == "course_finished":
+            return "finished", None, None
+        if event["event"] == "course_failed":
+            device = event.get("device")
+            return "failed", named(str(event.get("reason") or "no reason given"), device), device
+    if not events:
+        return "failed", "the run ended before its journal began", None
+    return "failed", "the journal ends before the course does", None
+
+
+def _duration(events: Sequence[dict[str, Any]]) -> float | None:
+    """Seconds from the opening of the gate to the end of the course."""
+    began = next((number(event.get("t")) for event in events if event["event"] == "gate_opened"), None)
+    ends = [number(event.get("t")) for event in events if event["event"] in ("course_finished", "course_failed")]
+    ended = ends[-1] if ends else (number(events[-1].get("t")) if events else None)
+    return None if began is None or ended is None else round(ended - began, 3)
+
+
+def _startup(events: Sequence[dict[str, Any]]) -> float | None:
+    """Seconds from the opening of the gate to the first round: participants start, join, load their data."""
+    opened = next((number(event.get("t")) for event in events if event["event"] == "gate_opened"), None)
+    first = next((number(event.get("t")) for event in events if event["event"] == "round_started"), None)
+    return None if opened is None or first is None else round(max(0.0, first - opened), 3)
+
+
+def _link_backend(events: Sequence[dict[str, Any]]) -> str | None:
+    found = [event.get("backend") for event in events if event["event"] == "agent_started"]
+    return None if not found or found[-1] is None else str(found[-1])
+
+
+def _plan_notes(plan: dict[str, Any]) -> list[str]:
+    notes = plan.get("notes")
+    return [str(note) for note in notes] if isinstance(notes, list) else []
+
+
+def _unique(notes: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(notes))
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _round_columns(rounds: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    first = (*OWN, "test_acc", "test_loss", *ROUND_FIELDS)
+    return (*first, *sorted({key for entry in rounds for key in entry} - set(first)))
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    """A table with a header line; what is None is an empty cell.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

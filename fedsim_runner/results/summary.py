@@ -1,0 +1,130 @@
+"""The report for people, at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..console.tables import Column, FoldedTable
+from .findings import what_happened
+
+BARS = "▁▂▃▄▅▆▇█"
+SHOWN_ROUNDS = 12
+SHOWN_DEVICES = 30
+SPLIT = ("download", "compute", "upload", "waiting")
+STYLES = {"finished": "bold green", "failed": "bold red", "interrupted": "bold yellow"}
+
+
+def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None = None) -> RenderableType:
+    """Accuracy by round, time, bytes and memory per device, and where everything is.
+
+    Args:
+        page: report.html, if it is not in ``run_dir``.
+    """
+    page = page or run_dir / "report.html"
+    status = str(report.get("status"))
+    head = Text.assemble(
+        (f"{report.get('run')}: {status}", STYLES.get(status, "bold")),
+        f" after {_seconds(report.get('duration_s'))}",
+        f", links by {report['link_backend']}" if report.get("link_backend") else "",
+    )
+    parts: list[RenderableType] = [Text(""), head]
+    if report.get("reason"):
+        parts.append(Text(str(report["reason"]), style="red"))
+    rounds = list(report.get("rounds") or [])
+    if rounds:
+        parts += [Text(""), _rounds(rounds)]
+    accuracy = (report.get("final") or {}).get("test_acc")
+    if accuracy is not None:
+        parts.append(Text.assemble("final test accuracy ", (f"{accuracy:.4f}", "bold")))
+    devices = dict(report.get("devices") or {})
+    if devices:
+        parts += [Text(""), _devices(devices)]
+    parts += [Text(line) for line in what_happened(report)]
+    parts += [Text.assemble(("note: ", "yellow"), str(note)) for note in report.get("notes") or []]
+    if page.exists():
+        parts.append(Text.assemble("report: ", (str(page), "bold"), overflow="fold", no_wrap=False))
+    parts.append(Text.assemble("run folder: ", (str(run_dir), "bold"), overflow="fold", no_wrap=False))
+    return Group(*parts)
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """Values in 0..1 as a row of bars; a gap where there is none."""
+    return "".join(
+        " " if value is None else BARS[min(len(BARS) - 1, max(0, int(value * len(BARS))))] for value in values
+    )
+
+
+def _rounds(rounds: Sequence[Mapping[str, Any]]) -> RenderableType:
+    # Rounds between two evaluations (eval.freq) have no results to show; all are in rounds.csv.
+    evaluated = [entry for entry in rounds if entry.get("test_acc") is not None] or rounds
+    accuracies = [entry.get("test_acc") for entry in evaluated]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("round", "accuracy", "loss", "time"):
+        table.add_column(column, justify="right", no_wrap=True)
+    step = max(1, -(-len(evaluated) // SHOWN_ROUNDS))
+    shown = [entry for index, entry in enumerate(evaluated) if (len(evaluated) - 1 - index) % step == 0]
+    for entry in shown:
+        table.add_row(
+            str(entry["round"]),
+            _plain(entry.get("test_acc"), ".4f"),
+            _plain(entry.get("test_avg_loss"), ".4f"),
+            _seconds(entry.get("seconds")),
+        )
+    line = Text.assemble("accuracy by round  ", (sparkline(accuracies), "green"))
+    if len(shown) == len(rounds):
+        return Group(table, line)
+    return Group(table, Text(f"({len(shown)} of {len(rounds)} rounds; all in rounds.csv)"), line)
+
+
+def _devices(devices: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+    names = list(devices)[:SHOWN_DEVICES]
+
+    def column(title: str, key: str, form: Callable[[Any], str] | None = None) -> Column:
+        values = [devices[name].get(key) for name in names]
+        cells = [str(value or "-") for value in values] if form is None else [form(value) for value in values]
+        return Column(title, cells, right=form is not None)
+
+    # Where the time of a round goes, on average; only where the participants noted it.
+    split = any(entry.get("mean_download_seconds") is not None for entry in devices.values())
+    table = FoldedTable(
+        Column("device", names),
+        [column("type", "type"), column("network", "network"), column("state", "state")],
+        [column("bytes up", "bytes_up", size), column("bytes down", "bytes_down", size)],
+        [
+            column("peak memory", "memory_peak_bytes", size),
+            column("limit", "memory_limit_bytes", size),
+            column("cpu", "cpu_seconds", _seconds),
+        ],
+        [column(part, f"mean_{part}_seconds", _seconds) for part in SPLIT] if split else [],
+    )
+    hidden = len(devices) - SHOWN_DEVICES
+    below = [Text(f"... and {hidden} more in devices.csv")] if hidden > 0 else []
+    if split:
+        below.append(Text("download to waiting: mean of a round", style="dim"))
+    return Group(table, *below)
+
+
+def size(value: object) -> str:
+    """Bytes for people, in powers of 1024."""
+    if not isinstance(value, int | float):
+        return "-"
+    amount = float(value)
+    for unit in ("B", "kB", "MB"):
+        if abs(amount) < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GB"
+
+
+def _seconds(value: object) -> str:
+    return f"{value:.{1 if value >= 10 else 2}f} s" if isinstance(value, int | float) else "-"
+
+
+def _plain(value: object, form: str) -> str:
+    return format(value, form) if isinstance(value, int | float) else "-"

@@ -1,0 +1,210 @@
+"""Every device of the run: what became of it and what it used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..run_files import CONTAINERS, METRICS, number, read_json, read_metrics, whole
+from .time_split import DEVICE_FIELDS
+
+# Columns of devices.csv and keys of a device in report.json, in this order.
+FIELDS = (
+    "type",
+    "role",
+    "engine",
+    "network",
+    "lab_host",
+    "address",
+    "state",
+    "exit_code",
+    "oom_killed",
+    "error",
+    "bytes_up",
+    "bytes_down",
+    "memory_peak_bytes",
+    "memory_limit_bytes",
+    "cpus",
+    "cpu_seconds",
+    "throttled_seconds",
+    "course_seconds",
+    "client_id",
+    "rate_up_bps",
+    "rate_down_bps",
+    "delay_up_us",
+    "delay_down_us",
+    "jitter_up_us",
+    "jitter_down_us",
+    "loss_up",
+    "loss_down",
+    "lost",
+    "oom_kills",
+    "packets_dropped",
+    *DEVICE_FIELDS,
+)
+STATES = {
+    "device_started": "started",
+    "device_ready": "ready",
+    "device_joined": "joined",
+    "device_finished": "finished",
+}
+
+
+def devices_of(
+    run_dir: Path, placed: dict[str, dict[str, Any]], events: Sequence[dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """One entry per device with the keys of :data:`FIELDS`; what is not known is None.
+
+    The keys of :data:`~.time_split.DEVICE_FIELDS` are None here: they come from the activity.
+    ``placed`` are the devices as the device files have them; devices that only the journal or ``collected/`` know are
+    added.
+    """
+    names = list(placed)
+    collected = run_dir / "collected"
+    if collected.is_dir():
+        names += sorted(path.name for path in collected.iterdir() if path.is_dir() and path.name not in placed)
+    states = _states(events)
+    names += [name for name in states if name not in names]
+    measured = _measured(run_dir)
+    containers = read_json(run_dir / CONTAINERS)
+    for name, facts in containers.items():
+        if name in names and isinstance(facts, dict):
+            states.setdefault(name, {}).update(_ended(facts, states.get(name, {})))
+    return {
+        name: _device(placed.get(name, {}), states.get(name, {}), measured.get(name, {}), collected / name)
+        for name in names
+    }
+
+
+def _device(
+    placed: dict[str, Any], state: dict[str, Any], measured: dict[str, float | None], folder: Path
+) -> dict[str, Any]:
+    end = read_json(folder / "exit.json")
+    started, ended = number(end.get("gate_opened")), number(end.get("ended"))
+    entry: dict[str, Any] = dict.fromkeys(FIELDS)
+    entry.update({key: placed.get(key) for key in ("type", "role", "engine", "network", "lab_host", "address", "cpus")})
+    entry.update(
+        state=state.get("state"),
+        exit_code=_first(whole(state.get("exit_code")), whole(end.get("exit_code"))),
+        oom_killed=state.get("oom_killed"),
+        error=end.get("error") or state.get("error"),
+        bytes_up=_whole_or(end.get("tx_bytes"), measured.get("tx_bytes")),
+        bytes_down=_whole_or(end.get("rx_bytes"), measured.get("rx_bytes")),
+        memory_peak_bytes=_largest(end.get("memory_peak_bytes"), measured.get("memory_peak_bytes")),
+        memory_limit_bytes=whole(placed.get("memory_bytes")),
+        cpu_seconds=_first(number(end.get("cpu_seconds")), measured.get("cpu_seconds")),
+        throttled_seconds=measured.get("throttled_seconds"),
+        course_seconds=None if started is None or ended is None else round(ended - started, 3),
+        client_id=whole(state.get("client_id")),
+        lost=bool(state.get("lost")),
+        oom_kills=_oom_kills(state, measured),
+        packets_dropped=whole(measured.get("packets_dropped")),
+        **_link(placed.get("link")),
+    )
+    if entry["oom_killed"]:
+        # It reached its limit between the last sample and its end.
+        entry["memory_peak_bytes"] = _largest(entry["memory_peak_bytes"], entry["memory_limit_bytes"])
+    if entry["state"] is None and end:
+        entry["state"] = "finished" if entry["exit_code"] == 0 else "failed"
+    return entry
+
+
+def _oom_kills(state: dict[str, Any], measured: dict[str, float | None]) -> int | None:
+    """As the kernel counted them; a device that died of one between two samples has at least one."""
+    counted: int | None = whole(measured.get("oom_kills"))
+    return max(counted or 0, 1) if state.get("oom_killed") else counted
+
+
+def _link(link: object) -> dict[str, Any]:
+    """The link that was asked for; without limits all is None."""
+    found: dict[str, int | float | None] = {}
+    for way in ("up", "down"):
+        side = link.get(way) if isinstance(link, dict) else None
+        side = side if isinstance(side, dict) else {}
+        found[f"rate_{way}_bps"] = whole(side.get("rate_bps"))
+        found[f"delay_{way}_us"] = whole(side.get("delay_us"))
+        found[f"jitter_{way}_us"] = whole(side.get("jitter_us"))
+        found[f"loss_{way}"] = number(side.get("loss"))
+    return found
+
+
+def _ended(facts: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """What the Engine knows of a container's end and the journal does not tell."""
+    if facts.get("status") != "exited":
+        return {}
+    told = {key: facts.get(key) for key in ("exit_code", "oom_killed")}
+    return {"state": "exited", **told, **{key: value for key, value in known.items() if value is not None}}
+
+
+def _states(events: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for event in events:
+        name, kind = event.get("device"), event["event"]
+        if not isinstance(name, str):
+            continue
+        entry = found.setdefault(name, {})
+        if kind == "device_joined":
+            entry["client_id"] = event.get("client_id")
+        if kind == "client_lost":
+            entry.update(state="lost", lost=True, error=event.get("reason"))
+            if event.get("oom_killed") is not None:
+                entry["oom_killed"] = bool(event["oom_killed"])
+        elif entry.get("lost") and kind in STATES:
+            continue  # what it still did after it was given up
+        elif kind in STATES:
+            entry["state"] = STATES[kind]
+        elif kind == "device_exited":
+            entry["exit_code"] = event.get("exit_code")
+            entry["oom_killed"] = event.get("oom_killed") or entry.get("oom_killed")
+            if entry.get("state") not in ("finished", "failed", "lost"):
+                entry["state"] = "exited"
+        elif kind == "course_failed":
+            entry["state"], entry["error"] = "failed", event.get("reason")
+    return found
+
+
+def _measured(run_dir: Path) -> dict[str, dict[str, float | None]]:
+    """Largest value of each counter of metrics.csv by device: counters only grow, and memory's peak is wanted."""
+    found: dict[str, dict[str, float | None]] = {}
+    for row in read_metrics(run_dir / METRICS):
+        name = row.get("device")
+        if not name:
+            continue
+        entry = found.setdefault(name, {})
+        dropped = [number(row.get(key)) for key in ("rx_dropped", "tx_dropped")]
+        if any(value is not None for value in dropped):
+            entry["packets_dropped"] = _largest(entry.get("packets_dropped"), sum(value or 0.0 for value in dropped))
+        for column, source in COLUMNS.items():
+            value = _largest(entry.get(column), *(row.get(key) for key in source))
+            if value is not None:
+                entry[column] = value
+    return found
+
+
+# Our name of a figure and the columns of metrics.csv that hold it.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "tx_bytes": ("tx_bytes",),
+    "rx_bytes": ("rx_bytes",),
+    "memory_peak_bytes": ("memory_peak_bytes", "memory_bytes"),
+    "cpu_seconds": ("cpu_seconds",),
+    "throttled_seconds": ("throttled_seconds",),
+    "oom_kills": ("oom_kills",),
+}
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
+def _whole_or(value: object, otherwise: float | None) -> int | None:
+    found = whole(value)
+    return whole(otherwise) if found is None else found
+
+
+def _largest(*values: object) -> Any:
+    found = [value for value in map(number, values) if value is not None]
+    if not found:
+        return None
+    largest = max(found)
+    return int(largest) if largest == int(largest) else largest

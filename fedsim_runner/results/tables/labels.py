@@ -1,0 +1,49 @@
+"""How the labels were dealt out to the devices (``participants/labels.json``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..run_files import number, read_json, whole
+
+LABELS = "labels.json"
+COLUMNS = ("device", "split", "label", "samples")
+
+
+def labels_of(run_dir: Path) -> dict[str, Any] | None:
+    """``{"classes": [names], "devices": {device: {split: {label: samples}}}}``, and dataset, split and alpha where they
+    are told; None where nothing is known."""
+    told = read_json(run_dir / "participants" / LABELS)
+    devices: dict[str, dict[str, dict[str, int]]] = {}
+    for device, splits in _items(told.get("devices")):
+        for split, counts in _items(splits):
+            known = {label: count for label, value in _items(counts) if (count := whole(value)) is not None}
+            if known:
+                devices.setdefault(device, {})[split] = known
+    if not devices:
+        return None
+    classes = [str(name) for name in told.get("classes") or []] if isinstance(told.get("classes"), list) else []
+    seen = {label for splits in devices.values() for counts in splits.values() for label in counts}
+    facts = {key: told.get(key) for key in ("dataset", "split") if isinstance(told.get(key), str)}
+    alpha = number(told.get("alpha"))
+    facts |= {} if alpha is None else {"alpha": alpha}
+    return {**facts, "classes": classes + sorted(seen - set(classes), key=_natural), "devices": devices}
+
+
+def label_rows(labels: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The same as rows of labels.csv."""
+    return [
+        {"device": device, "split": split, "label": label, "samples": count}
+        for device, splits in (labels or {}).get("devices", {}).items()
+        for split, counts in splits.items()
+        for label, count in counts.items()
+    ]
+
+
+def _items(value: object) -> list[tuple[str, Any]]:
+    return [(str(key), item) for key, item in value.items()] if isinstance(value, dict) else []
+
+
+def _natural(label: str) -> tuple[int, float, str]:
+    return (0, float(label), label) if label.replace(".", "", 1).isdecimal() else (1, 0.0, label)

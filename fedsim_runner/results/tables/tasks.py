@@ -1,0 +1,209 @@
+"""What the participants noted of their own doings (``activity.jsonl``), joined into the tasks of the course.
+
+A task is one model that the server sent to one client, with all that became of it: when the model was there, when
+training began and ended, when the update left and when the server had it. All times are unix seconds of one clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..run_files import number, whole
+
+ACTIVITY = "activity.jsonl"
+MODEL = "model_para"  # FederatedScope's type of the messages that carry a model, in both directions
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of an activity file. ``round`` counts from 0, as FederatedScope does."""
+
+    t: float
+    what: str
+    kind: str | None
+    round: int | None
+    peer: int | None
+    size: int | None
+
+
+@dataclass
+class Task:
+    """One model sent to one client. What did not happen, or was not noted, is None."""
+
+    device: str
+    round: int  # from 0
+    sent: float | None = None
+    arrived: float | None = None
+    train: float | None = None
+    trained: float | None = None
+    answered: float | None = None
+    delivered: float | None = None
+    model_bytes: int | None = None
+    update_bytes: int | None = None
+    late: bool = False
+
+
+@dataclass
+class RoundTimes:
+    """One round as the server saw it."""
+
+    number: int  # from 0
+    began: float  # the first model was sent
+    aggregate: float | None = None
+    aggregated: float | None = None
+    tasks: list[Task] = field(default_factory=list)
+
+    @property
+    def ended(self) -> float | None:
+        """When the last update that counts was there: the aggregation begins."""
+        if self.aggregate is not None:
+            return self.aggregate
+        arrivals = [task.delivered for task in self.tasks if task.delivered is not None and not task.late]
+        return max(arrivals, default=None)
+
+
+def read_activity(run_dir: Path, devices: Sequence[str]) -> dict[str, list[Step]]:
+    """The steps of every device that noted any, in the order of time."""
+    found = {}
+    for device in devices:
+        steps = sorted(_read(run_dir / "collected" / device / "course" / ACTIVITY), key=lambda step: step.t)
+        if steps:
+            found[device] = steps
+    return found
+
+
+def course_rounds(
+    activity: Mapping[str, Sequence[Step]], server: str | None, client_ids: Mapping[str, int]
+) -> list[RoundTimes]:
+    """The rounds with their tasks; empty if the server noted nothing.
+
+    Args:
+        server: name of the device that is the server.
+        client_ids: FederatedScope's id of each client's device.
+    """
+    steps = activity.get(server or "", ())
+    devices = {identity: name for name, identity in client_ids.items()}
+    rounds = _rounds(steps)
+    for identity, device in sorted(devices.items()):
+        for task in _tasks(device, identity, steps, activity.get(device, ())):
+            if task.round in rounds:
+                rounds[task.round].tasks.append(task)
+    return [rounds[key] for key in sorted(rounds)]
+
+
+def _read(path: Path) -> Iterator[Step]:
+    try:
+        stream = path.open(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    with stream:
+        for line in stream:
+            try:
+                entry = json.loads(line)
+            except (ValueError, RecursionError):
+                continue  # cut by a crash or a full disk
+            step = _step(entry) if isinstance(entry, dict) else None
+            if step is not None:
+                yield step
+
+
+def _step(entry: dict[str, Any]) -> Step | None:
+    moment, what, kind = number(entry.get("t")), entry.get("what"), entry.get("kind")
+    if moment is None or not isinstance(what, str):
+        return None
+    return Step(
+        moment,
+        what,
+        kind if isinstance(kind, str) else None,
+        whole(entry.get("round")),
+        whole(entry.get("peer")),
+        whole(entry.get("bytes")),
+    )
+
+
+def _rounds(steps: Sequence[Step]) -> dict[int, RoundTimes]:
+    found: dict[int, RoundTimes] = {}
+    for step in steps:
+        if step.round is None:
+            continue
+        if step.what == "send" and step.kind == MODEL:
+            found.setdefault(step.round, RoundTimes(step.round, step.t))
+        elif step.round in found and step.what == "aggregate":
+            found[step.round].aggregate = step.t
+        elif step.round in found and step.what == "aggregated":
+            found[step.round].aggregated = step.t
+    return found
+
+
+def _tasks(device: str, identity: int, server: Sequence[Step], client: Sequence[Step]) -> list[Task]:
+    """Joined by round; where a round has several (asynchronous courses, a second try) each takes the next in time."""
+    sent = _queues(server, "send", identity)
+    late = _late_updates(server, identity)
+    delivered = _queues(server, "received", identity)
+    arrived, answered = _queues(client, "received", None), _queues(client, "send", None)
+    train, trained = _queues(client, "train", None, None), _queues(client, "trained", None, None)
+    tasks = []
+    for key in sorted(sent):
+        for begin in sent[key]:
+            task = Task(device, key, sent=begin.t, model_bytes=begin.size)
+            if (step := _next(arrived[key], begin.t)) is not None:
+                task.arrived, task.model_bytes = step.t, step.size if step.size is not None else task.model_bytes
+                task.train = _moment(_next(train[key], step.t))
+            if task.train is not None:
+                task.trained = _moment(_next(trained[key], task.train))
+            if task.trained is not None and (step := _next(answered[key], task.trained)) is not None:
+                task.answered, task.update_bytes = step.t, step.size
+            since = task.answered if task.answered is not None else begin.t
+            if (step := _next(delivered[key], since)) is not None:
+                task.delivered = step.t
+                task.update_bytes = step.size if step.size is not None else task.update_bytes
+            if (step := _next(late[key], since)) is not None:
+                task.late, task.delivered = True, step.t if task.delivered is None else task.delivered
+            tasks.append(task)
+    return tasks
+
+
+def _late_updates(server: Sequence[Step], identity: int) -> dict[int, list[Step]]:
+    """The notes of late messages that are about updates: an evaluation may be late, too, and the note does not tell."""
+    found: dict[int, list[Step]] = defaultdict(list)
+    came: dict[int, str | None] = {}  # kind of the client's last message of each round
+    for step in server:
+        if step.round is None or step.peer != identity:
+            continue
+        if step.what == "received":
+            came[step.round] = step.kind
+        elif step.what == "late" and came.get(step.round, MODEL) == MODEL:
+            found[step.round].append(step)
+    return found
+
+
+def _queues(steps: Sequence[Step], what: str, peer: int | None, kind: str | None = MODEL) -> dict[int, list[Step]]:
+    found: dict[int, list[Step]] = defaultdict(list)
+    for step in steps:
+        if step.what == what and step.round is not None:
+            fits = peer is None or step.peer == peer
+            if fits and (kind is None or step.kind == kind):
+                found[step.round].append(step)
+    return found
+
+
+def _next(queue: list[Step], since: float) -> Step | None:
+    """Take the first step of the queue that is not before ``since``; what is before it belongs to nothing."""
+    while queue:
+        step = queue.pop(0)
+        if step.t >= since - CLOCK_GRAIN_S:
+            return step
+    return None
+
+
+# Times are noted to 0.1 ms: the end of one step and the begin of the next may read in either order.
+CLOCK_GRAIN_S = 0.0002
+
+
+def _moment(step: Step | None) -> float | None:
+    return None if step is None else step.t

@@ -1,0 +1,83 @@
+"""Run ids and run folders."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+from ..results import RUNNING
+from ..results.run_files import read_json
+
+RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+STAMP_LENGTH = len("-20260101t000000z")
+# Written when a course was tried in the folder: another one must not be mixed into it.
+REPORT = "report.json"
+
+
+class RunNameError(ValueError):
+    """A run id that cannot be used; the text says why."""
+
+
+def new_run_id(experiment: str, now: float) -> str:
+    """``<experiment>-<YYYYMMDDtHHMMSSz>`` for the time ``now`` in unix seconds."""
+    stamp = time.strftime("%Y%m%dt%H%M%Sz", time.gmtime(now))
+    name = re.sub(r"[^a-z0-9-]+", "-", experiment.lower()).strip("-") or "run"
+    return f"{name[: 60 - STAMP_LENGTH - 3].rstrip('-')}-{stamp}"
+
+
+def check_run_id(run: str) -> str:
+    """The id as given.
+
+    Raises:
+        RunNameError: it is no run id.
+    """
+    if not RUN_ID.fullmatch(run):
+        raise RunNameError(
+            f"{run!r} is no run name: lower case letters, digits and dashes, at most 60, "
+            "beginning with a letter or a digit"
+        )
+    return run
+
+
+def create_run_folder(runs_dir: Path, run: str, named_by_user: bool) -> tuple[str, Path]:
+    """Make the folder of a run and return its id and path.
+
+    A generated id gets a suffix where two runs begin in one second. A name the user chose is used again as long as
+    no course was tried under it, so that ``up`` and then ``run`` share it.
+
+    Raises:
+        RunNameError: the name is taken by a run that has its results.
+        OSError: the folder cannot be made.
+    """
+    runs_dir.mkdir(parents=True, exist_ok=True)
+    if named_by_user:
+        folder = runs_dir / check_run_id(run)
+        folder.mkdir(exist_ok=True)
+        if read_json(folder / REPORT).get("status", RUNNING) != RUNNING:
+            raise RunNameError(f"{folder} holds the results of an earlier run: choose another --run, or remove it")
+        return run, folder
+    candidate, number = run, 1
+    while True:
+        folder = runs_dir / candidate
+        try:
+            folder.mkdir()  # atomic: two wrappers cannot both succeed
+        except FileExistsError:
+            number += 1
+            candidate = f"{run}-{number}"
+            continue
+        return candidate, folder
+
+
+def give_to_user(folder: Path) -> None:
+    """Under sudo, make the invoking user own what is in ``folder``, and its parent if sudo made that too."""
+    if os.geteuid() != 0 or "SUDO_UID" not in os.environ:
+        return
+    uid, gid = int(os.environ["SUDO_UID"]), int(os.environ.get("SUDO_GID", "-1"))
+    parent = folder.parent
+    if parent.stat().st_uid == 0 and parent.parent.stat().st_uid == uid:
+        os.chown(parent, uid, gid, follow_symlinks=False)
+    for root, folders, files in os.walk(folder):
+        for name in [".", *folders, *files]:
+            os.chown(Path(root) / name, uid, gid, follow_symlinks=False)

@@ -1,0 +1,168 @@
+"""What a run needs of its experiment, kept in its folder: from the folder alone, moved or not, it can be run again.
+
+experiment.yaml         the experiment file as the user wrote it, for readers; its digest is in the manifest
+inputs/experiment.json  the experiment that it meant: catalogue, bases, overrides and FederatedScope's tree (also from a
+                        config_file) resolved to values, and the cpu factor that was used
+inputs/dockerfiles/     the user's own Dockerfile folders; images are built from these copies, so they are what ran
+inputs/federatedscope/  the wheel of FederatedScope that was installed, if a device ran it
+participants/           each device's configuration and share of the data; with these the data itself is not needed
+
+A run is repeated from values rather than from the file: the file may mean something else to another catalogue, and
+paths in it lead to where they led on the first day.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..spec.experiment import Device, Experiment
+from ..contract.errors import Exit, FedsimError
+
+INPUTS = "inputs"
+EXPERIMENT = "experiment.json"
+DOCKERFILES = "dockerfiles"
+FEDERATEDSCOPE = "federatedscope"
+SPEC = "experiment.yaml"
+PARTICIPANTS = "participants"
+# Raise it when an older version's values no longer mean the same.
+VERSION = 1
+
+_ADAPTER = TypeAdapter(Experiment)
+
+
+def keep_dockerfiles(experiment: Experiment, folder: Path) -> Experiment:
+    """Copy the user's own Dockerfile folders into the run folder; the experiment with the copies in their place.
+
+    Raises:
+        FedsimError: two different folders have one name, which is that of their image, or one cannot be read.
+        OSError: the run folder cannot be written.
+    """
+    kept = folder / INPUTS / DOCKERFILES
+    theirs = {Path(device.type.dockerfile) for device in experiment.devices if "/" in device.type.dockerfile}
+    names = [path.name for path in theirs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        both = " and ".join(sorted(str(path) for path in theirs if path.name == twice[0]))
+        raise FedsimError(f"{both}: images go by the folder's name, so rename one of them", Exit.SPEC)
+    if kept.exists() and not any(kept in path.parents for path in theirs):
+        shutil.rmtree(kept)  # of an earlier `up` of this run
+    for path in theirs:
+        if kept not in path.parents:
+            try:
+                shutil.copytree(path, kept / path.name, ignore=_all_but_runs(folder))
+            except (OSError, shutil.Error) as error:
+                raise FedsimError(f"{path} cannot be copied into the run folder: {_first(error)}", Exit.SPEC) from error
+    return _with_dockerfiles(experiment, lambda path: str(kept / Path(path).name))
+
+
+def keep_experiment(experiment: Experiment, cpu_factor: float, folder: Path) -> None:
+    """Write experiment.yaml and inputs/experiment.json; ``cpu_factor`` is the plan's.
+
+    Raises:
+        OSError: the run folder cannot be written.
+    """
+    (folder / SPEC).write_text(experiment.source, encoding="utf-8")
+    relative = _with_dockerfiles(experiment, lambda path: f"{INPUTS}/{DOCKERFILES}/{Path(path).name}")
+    values = _ADAPTER.dump_python(replace(relative, cpu_factor=cpu_factor), mode="json")
+    for key in ("path", "source"):
+        del values[key]
+    del values["data"]["rendered"]  # each run has its own
+    (folder / INPUTS).mkdir(exist_ok=True)
+    text = json.dumps({"version": VERSION, "experiment": values}, indent=1) + "\n"
+    (folder / INPUTS / EXPERIMENT).write_text(text, encoding="utf-8")
+
+
+def keep_wheel(wheel: Path, folder: Path) -> None:
+    """Copy the wheel of FederatedScope that a run installs; any other is removed.
+
+    Raises:
+        OSError: it cannot be read, or the run folder cannot be written.
+    """
+    kept = folder / INPUTS / FEDERATEDSCOPE
+    if wheel.parent == kept:
+        return
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    shutil.copy2(wheel, kept / wheel.name)
+
+
+def kept_wheel(folder: Path) -> Path | None:
+    """The wheel of FederatedScope that a run folder holds."""
+    return next(iter(sorted((folder / INPUTS / FEDERATEDSCOPE).glob("*.whl"))), None)
+
+
+def read_experiment(folder: Path) -> Experiment:
+    """The experiment of a run folder, with paths that lead into it.
+
+    Raises:
+        FedsimError: there is none, it is damaged, or another version wrote it.
+    """
+    path = folder / INPUTS / EXPERIMENT
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        source = (folder / SPEC).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        missing = Path(str(error.filename)).relative_to(folder)
+        raise FedsimError(f"{folder} cannot be run again: it has no {missing}", Exit.SPEC) from error
+    except OSError as error:
+        raise FedsimError(f"{folder} cannot be run again: {_first(error)}", Exit.SPEC) from error
+    except (ValueError, RecursionError) as error:
+        raise FedsimError(f"{path} is damaged: {error}", Exit.SPEC) from error
+    version = content.get("version") if isinstance(content, dict) else None
+    if version != VERSION:
+        raise FedsimError(
+            f"{path} has version {version}, and this fedsim-runner reads version {VERSION}: "
+            "repeat the run with the fedsim-runner that its manifest names",
+            Exit.SPEC,
+        )
+    try:
+        experiment = _ADAPTER.validate_python(content["experiment"])
+    except (ValidationError, KeyError, TypeError) as error:
+        raise FedsimError(f"{path} is damaged: {_first(error)}", Exit.SPEC) from error
+    experiment = replace(experiment, path=folder / SPEC, source=source)
+    if (folder / PARTICIPANTS).is_dir():
+        experiment = replace(experiment, data=replace(experiment.data, rendered=str(folder / PARTICIPANTS)))
+    experiment = _with_dockerfiles(experiment, lambda relative: str(folder / relative))
+    for device in experiment.devices:
+        if "/" in device.type.dockerfile and not (Path(device.type.dockerfile) / "Dockerfile").is_file():
+            raise FedsimError(f"{folder} cannot be run again: it has no {device.type.dockerfile}", Exit.SPEC)
+    return experiment
+
+
+def _all_but_runs(folder: Path) -> Callable[[str, list[str]], list[str]]:
+    """For copytree: neither the run folder nor the folder of runs, which may lie in the folder that is copied."""
+    runs = {folder.resolve(), folder.resolve().parent}
+
+    def ignore(directory: str, names: list[str]) -> list[str]:
+        here = Path(directory).resolve()
+        return [name for name in names if here / name in runs]
+
+    return ignore
+
+
+def _with_dockerfiles(experiment: Experiment, change: Callable[[str], str]) -> Experiment:
+    def changed(device: Device) -> Device:
+        if "/" not in device.type.dockerfile:
+            return device
+        return replace(device, type=replace(device.type, dockerfile=change(device.type.dockerfile)))
+
+    return replace(experiment, devices=tuple(map(changed, experiment.devices)))
+
+
+def _first(error: Exception) -> str:
+    """The first of what pydantic or shutil found, in one line."""
+    if isinstance(error, ValidationError):
+        details = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, details['loc']))}: {details['msg']}"
+    if isinstance(error, shutil.Error):
+        return str(error.args[0][0][2])
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}"
+    return f"{type(error).__name__}: {error}"

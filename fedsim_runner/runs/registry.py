@@ -1,0 +1,112 @@
+"""Which runs this user has: so that status, logs and down find a run by its name from another shell.
+
+It is a convenience, not the truth: what a run has on a lab host is told by labels there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from ..lab.process_identity import is_alive, own_identity
+
+
+class RunBusyError(Exception):
+    """Another process works on the run; the text names it."""
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """``control`` identifies the process that last worked on the run; ``state`` is what it was about to do."""
+
+    run: str
+    folder: str
+    lab_host: str
+    subnet: str
+    control: str
+    state: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process that works on the run still lives."""
+        return is_alive(self.control)
+
+
+def state_home() -> Path:
+    """``$XDG_STATE_HOME/fedsim`` or its default."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "fedsim"
+
+
+class Registry:
+    """One JSON file per run."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or state_home() / "runs"
+
+    def record(self, run: str, folder: Path, lab_host: str, subnet: str, state: str) -> None:
+        """Write or replace the entry of a run, with this process as the one that works on it.
+
+        Raises:
+            OSError: the registry cannot be written.
+        """
+        entry = RunEntry(run, str(folder.resolve()), lab_host, subnet, own_identity(), state)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._path(run)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(asdict(entry), indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+    def find(self, run: str) -> RunEntry | None:
+        """The entry of a run; None if there is none or it cannot be read."""
+        try:
+            return RunEntry(**json.loads(self._path(run).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def all(self) -> list[RunEntry]:
+        """All entries by run id."""
+        found = (self.find(path.stem) for path in sorted(self._folder.glob("*.json")))
+        return [entry for entry in found if entry is not None]
+
+    def forget(self, run: str) -> None:
+        """Drop the entry; safe to call twice."""
+        self._path(run).unlink(missing_ok=True)
+
+    @contextmanager
+    def hold(self, run: str) -> Iterator[None]:
+        """Keep other processes from changing the same run.
+
+        Raises:
+            RunBusyError: another process holds it.
+            OSError: the registry cannot be written.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{run}.lock"
+        with path.open("a+", encoding="utf-8") as lock:
+            self._lock(lock, run)
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+
+    def _lock(self, lock: IO[str], run: str) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            pid = lock.read().strip() or "unknown"
+            raise RunBusyError(
+                f"run {run} is being worked on by process {pid}: press Ctrl-C there (kill -INT {pid}) or wait for it"
+            ) from error
+
+    def _path(self, run: str) -> Path:
+        return self._folder / f"{run}.json"

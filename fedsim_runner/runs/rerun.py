@@ -1,0 +1,148 @@
+"""A run once more, from its folder alone (see :mod:`fedsim_runner.runs.inputs` for what lies there)."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ..results.run_files import read_json
+from ..engines.federatedscope import SettingsError, SourceError, source_manifest
+from ..spec.experiment import Experiment
+from ..results.page import try_publish
+from .rerun_comparison import compare_rounds, describe_rounds, differing_facts
+from ..contract.errors import Exit, FedsimError
+from .folder import REPORT, give_to_user
+from .inputs import SPEC, kept_wheel, read_experiment
+from .lookup import find_run
+from .lifecycle import Report, run_experiment
+from .manifest import MANIFEST, MANIFEST_VERSION, inputs_digest, spec_digest
+from .prepare import DEFAULT_RUNS_DIR, PROCESSES, Repeated, RunOptions
+
+Runner = Callable[[Experiment, RunOptions, Console], tuple[Exit, Report]]
+
+
+@dataclass(frozen=True)
+class Original:
+    """A run folder that can be run again."""
+
+    run: str
+    folder: Path
+    manifest: dict[str, Any]
+    report: dict[str, Any]
+    experiment: Experiment
+
+    @property
+    def without_docker(self) -> bool:
+        """Whether its participants were plain processes."""
+        return bool(self.manifest["mode"] == PROCESSES)
+
+
+def open_original(run: str, runs_dir: Path = DEFAULT_RUNS_DIR) -> Original:
+    """A run by its folder or its name.
+
+    Raises:
+        FedsimError: there is no such run, or its folder is not complete, damaged, or of another version.
+    """
+    folder = _find(run, runs_dir).resolve()
+    manifest = _read_manifest(folder)
+    changed = [
+        name
+        for name, wanted, found in (
+            (SPEC, manifest.get("spec_sha256"), spec_digest(folder)),
+            ("inputs/experiment.json", manifest.get("inputs_sha256"), inputs_digest(folder)),
+        )
+        if found is not None and wanted is not None and wanted != found
+    ]
+    if changed:
+        raise FedsimError(
+            f"{folder}: {' and '.join(changed)} changed after the run, and a rerun repeats what ran; "
+            f"run the changed experiment with: fedsim-provision run {folder / SPEC}",
+            Exit.SPEC,
+        )
+    experiment = _with_same_source(read_experiment(folder), manifest, folder)
+    return Original(str(manifest["run"]), folder, manifest, read_json(folder / REPORT), experiment)
+
+
+def rerun(original: Original, options: RunOptions, console: Console, run: Runner | None = None) -> tuple[Exit, Report]:
+    """Run it again under a new name; prints and keeps in the new manifest how far the two differ.
+
+    Args:
+        run: what runs an experiment: :func:`run_experiment` if left out.
+
+    Raises:
+        FedsimError: nothing was begun.
+    """
+    console.print(f"repeating run {original.run} ({original.folder})", markup=False, highlight=False)
+    options = replace(options, repeats=Repeated(original.run, original.folder))
+    code, report = (run or run_experiment)(original.experiment, options, console)
+    folder = options.runs_dir / str(report["run"])
+    manifest = read_json(folder / MANIFEST)
+    facts = differing_facts(original.manifest, manifest)
+    rounds = compare_rounds(original.report, report)
+    told = describe_rounds(rounds)
+    manifest["repetition"] = {"of": original.run, "result": told, "differs": facts, "rounds": asdict(rounds)}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    # The page was drawn before the two could be compared.
+    if problem := try_publish(folder, report):
+        console.print(problem, style="yellow", markup=False, highlight=False)
+    give_to_user(folder)
+    console.print(f"compared with {original.run}: {told}", markup=False, highlight=False)
+    if facts:
+        console.print("what was not the same, so that results or times may differ:", style="yellow")
+    for fact in facts:
+        console.print(f"  {fact}", markup=False, highlight=False)
+    return code, report
+
+
+def _with_same_source(experiment: Experiment, manifest: Mapping[str, Any], folder: Path) -> Experiment:
+    """The source of FederatedScope that gives what ran: the one it came from if it still does, else the kept wheel."""
+    wheel = kept_wheel(folder)
+    if wheel is None:
+        return experiment
+    told = manifest.get("federatedscope")
+    wanted = told.get("sha256") if isinstance(told, Mapping) else None
+    try:
+        # Its images are there already, and have the same keys.
+        same = wanted is not None and source_manifest(experiment.federatedscope_source)["sha256"] == wanted
+    except (SettingsError, SourceError):
+        same = False
+    return experiment if same else replace(experiment, federatedscope_source=str(wheel))
+
+
+def _find(run: str, runs_dir: Path) -> Path:
+    path = Path(run).expanduser()
+    if path.is_dir():
+        return path
+    if "/" in run:
+        raise FedsimError(f"there is no run folder {run}", Exit.SPEC)
+    known = find_run(run, runs_dir).folder
+    if known is not None:
+        return known
+    names = [entry.name for entry in runs_dir.iterdir() if entry.is_dir()] if runs_dir.is_dir() else []
+    near = difflib.get_close_matches(run, names, n=1, cutoff=0.5)
+    mend = f' (did you mean "{near[0]}"?)' if near else ""
+    raise FedsimError(f"no run {run} is known, and there is no folder {runs_dir / run}{mend}", Exit.SPEC)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    if not path.exists():
+        raise FedsimError(f"{folder} is no run folder: it has no {MANIFEST}", Exit.SPEC)
+    manifest = read_json(path)
+    if not manifest:
+        raise FedsimError(f"{path} is damaged", Exit.SPEC)
+    if manifest.get("version") != MANIFEST_VERSION:
+        writer, found = manifest.get("fedsim_runner") or "of an unknown version", manifest.get("version") or 0
+        raise FedsimError(
+            f"{path} has version {found}, from fedsim-runner {writer}; this one reads version {MANIFEST_VERSION}",
+            Exit.SPEC,
+        )
+    if not isinstance(manifest.get("run"), str) or not isinstance(manifest.get("mode"), str):
+        raise FedsimError(f"{path} is damaged: it names no run", Exit.SPEC)
+    return manifest

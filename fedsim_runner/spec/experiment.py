@@ -1,0 +1,99 @@
+"""What an experiment asks for, in one set of units.
+
+Rates are bit/s, times microseconds unless a name ends in ``_s``, memory bytes, loss a probability in 0..1. Everything
+here is frozen: a stage returns a new value and never changes the one it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..catalog.types import DeviceType, NetworkProfile
+
+Role = Literal["server", "client"]
+Engine = Literal["light", "federatedscope"]
+LinkBackend = Literal["auto", "netem", "userspace"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """One simulated machine of the experiment (counts are already expanded)."""
+
+    name: str
+    type: DeviceType
+    role: Role
+    engine: Engine
+    network: NetworkProfile
+
+
+@dataclass(frozen=True)
+class CourseLimits:
+    """When a course is given up (seconds in all, seconds without a participant's news) and what a lost client means.
+
+    ``round_deadline_s``: seconds after which a round is aggregated with what has arrived; None: it waits for all.
+    """
+
+    timeout_s: float
+    silence_timeout_s: float
+    on_client_failure: Literal["abort", "continue"] = "abort"
+    min_clients: int = 1
+    round_deadline_s: float | None = None
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Which data set is split how. ``alpha`` is Dirichlet's concentration.
+
+    ``layout``: one row per sample, or its natural shape. Of the user's own files (data sets ``csv`` and ``npz``):
+    ``path`` is absolute, a folder for ``split: files``; ``label`` is the label's column (None: the last); ``header``
+    whether the first line has names (None: it must be clear); ``sha256`` is over all files. ``rendered``: the
+    ``participants`` folder of an earlier run of the same experiment, whose shards are used instead of the data.
+    ``tree``: for data set ``federatedscope`` its own ``data`` configuration, ``root`` absolute; it then splits, too.
+    """
+
+    dataset: str
+    split: Literal["iid", "dirichlet", "quantity", "files"]
+    alpha: float
+    test_fraction: float
+    layout: Literal["flat", "image"] = "flat"
+    path: str | None = None
+    label: str | int | None = None
+    header: bool | None = None
+    sha256: str | None = None
+    rendered: str | None = None
+    tree: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A checked experiment file. ``config`` is the user's FederatedScope tree without what the testbed owns."""
+
+    name: str
+    seed: int
+    devices: tuple[Device, ...]
+    course: CourseLimits
+    data: DataSource
+    config: Mapping[str, Any]
+    link_backend: LinkBackend = "auto"
+    allow_unshaped: bool = False
+    cpu_factor: float | None = None
+    federatedscope_source: str | None = None
+    mends_off: tuple[str, ...] = ()  # of fedsim_runner.participant.federatedscope.names.MENDS
+    path: Path | None = None
+    source: str = field(default="", repr=False)  # the file's text, for the run folder
+
+    @property
+    def server(self) -> Device:
+        return next(device for device in self.devices if device.role == "server")
+
+    @property
+    def clients(self) -> tuple[Device, ...]:
+        return tuple(device for device in self.devices if device.role == "client")
+
+    @property
+    def total_rounds(self) -> int:
+        """``federate.total_round_num`` of the FederatedScope tree."""
+        return int(self.config["federate"]["total_round_num"])

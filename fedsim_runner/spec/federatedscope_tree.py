@@ -1,0 +1,175 @@
+"""The user's FederatedScope tree: what must be in it, and what the testbed sets itself."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..catalog.resolve import suggestion
+from ..yamlfile.document import Document, Doubtful, Node, parse, read_text
+from ..yamlfile.errors import PathPart, SpecErrors
+from .explain import describe
+
+ROUNDS_MAX = 1_000_000
+# What mends a tree that says where data come from, as one for standalone mode does.
+LOADED_BY_FEDERATEDSCOPE = (
+    "`data: {dataset: federatedscope}` in the experiment file lets FederatedScope load and split the data"
+)
+FILES_OF_THE_USER = "`data: {dataset: npz, path: ...}` in the experiment file names files of yours"
+_SPLIT_BY_TESTBED = "the testbed splits `data.dataset` and gives each participant its share"
+
+# Where FederatedScope's tree stands in an experiment file that holds it.
+AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")
+
+
+def tree_document(text: str, path: Path | None) -> Document:
+    """FederatedScope's tree of an experiment file that was read before, for errors that are found later.
+
+    Args:
+        text: the experiment file's, empty where there was none.
+        path: names the file; the tree's own file is looked for from its folder.
+    """
+    shown = "the experiment file" if path is None else str(path)
+    try:
+        document = parse(text, shown)
+        section = document.value().get("federatedscope")
+        named = section.get("config_file") if isinstance(section, dict) else None
+        if named is not None and path is not None:
+            other = path.parent / Path(str(named)).expanduser()
+            document = parse(read_text(other), str(other))
+            return Document(document.file, document.root)
+    except SpecErrors:
+        # Made without a file, or a file that is gone by now: errors have no lines then.
+        return Document(shown, Node(0, 0), base=AT_CONFIG)
+    return Document(document.file, document.root, base=AT_CONFIG)
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A key that the testbed sets. A value that equals ``set_to`` says the same and may stay."""
+
+    path: tuple[str, ...]
+    set_to: tuple[Any, ...]
+    why: str
+    instead: str | None = None  # where to say what the value said
+
+
+def owned_keys(seed: int, clients: int | None) -> tuple[Owned, ...]:
+    """All keys the testbed sets, for an experiment's seed and number of clients (None: not known)."""
+    containers = "every participant is a container of its own"
+    folders = "the testbed collects what a participant writes into its own folder"
+    gpus = "it follows from the device's `gpus`"
+    client_count = () if clients is None else (clients,)
+    said = "the number of client devices" if clients is None else f"the experiment has {clients} client devices"
+    return (
+        Owned(("federate", "mode"), ("distributed",), containers),
+        Owned(("federate", "client_num"), client_count, said),
+        Owned(("distribute", "use"), (True,), containers),
+        Owned(("data", "type"), ("file",), _SPLIT_BY_TESTBED, LOADED_BY_FEDERATEDSCOPE),
+        Owned(("data", "file_path"), (), _SPLIT_BY_TESTBED, FILES_OF_THE_USER),
+        Owned(("outdir",), (), folders),
+        Owned(("expname",), (), folders),
+        Owned(("expname_tag",), (), folders),
+        Owned(("seed",), (seed,), "`seed` at the top of the experiment file is the one seed", "give the number there"),
+        Owned(("use_gpu",), (), gpus, "`overrides: {gpus: 1}` at a device asks for one"),
+        Owned(("device",), (), gpus),
+        Owned(("wandb", "use"), (False,), "devices reach nothing but each other"),
+    )
+
+
+def check_config(config: Mapping[str, Any], document: Document, seed: int, clients: int | None) -> dict[str, Any]:
+    """Report what is wrong with the tree and return it without what the testbed owns."""
+    _check_values(config, (), document)
+    result: dict[str, Any] = copy.deepcopy(dict(config))
+    for section in ("federate", "distribute", "data", "wandb"):
+        if section in config and not isinstance(config[section], dict):
+            document.report((section,), f"must be a mapping, not {describe(config[section])}")
+            result.pop(section)
+    if not document.errors_at(("federate",)):
+        _check_federate(result, document, clients)
+    for owned in owned_keys(seed, clients):
+        _take_owned(owned, result, document, unsure=owned.path[-1] == "client_num" and clients is None)
+    # Left in the tree only where FederatedScope's loader has no part in the course.
+    for key in result.get("data", {}):
+        message = f"means nothing here: {_SPLIT_BY_TESTBED}, and FederatedScope's loader sees none of it"
+        document.report(("data", key), message, f"remove it; {LOADED_BY_FEDERATEDSCOPE}")
+    for key in list(result.get("distribute", ())):
+        if not key.startswith("grpc_"):
+            why = "the testbed sets it: roles, addresses and ports come from the devices"
+            document.report(("distribute", key), why, "remove it; only distribute.grpc_* may be set")
+    if type(result.get("verbose", 1)) is not int or result.get("verbose", 1) < 1:
+        document.report(("verbose",), "must be at least 1: the course is followed by its log lines", "remove it")
+    # A section that only held what the testbed sets is none of the user's.
+    return {key: value for key, value in result.items() if value != {} or config.get(key) == {}}
+
+
+def _take_owned(owned: Owned, tree: dict[str, Any], document: Document, unsure: bool) -> None:
+    holder: Any = tree
+    for part in owned.path[:-1]:
+        holder = holder.get(part)
+        if not isinstance(holder, dict):
+            return
+    if owned.path[-1] not in holder:
+        return
+    given = holder.pop(owned.path[-1])
+    same = any(type(given) is type(value) and given == value for value in owned.set_to)
+    if same or unsure or isinstance(given, Doubtful):  # a doubtful value is reported as such
+        return
+    mend = f"remove it, or write {_written(owned.set_to[0])}" if owned.set_to else "remove it"
+    if owned.instead is not None:
+        mend = f"{mend}; {owned.instead}"
+    document.report(owned.path, f"the testbed sets it: {owned.why}", mend)
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check_federate(tree: Mapping[str, Any], document: Document, clients: int | None) -> None:
+    federate = tree.get("federate", {})
+    if "total_round_num" not in federate:
+        near = suggestion("total_round_num", list(federate), or_all=False) if federate else None
+        if near is None and "federate" not in tree:
+            near = suggestion("federate", list(tree), or_all=False)
+        mend = (
+            near.replace("did you mean", "is it").replace("?", " that you wrote?") if near else "the number of rounds"
+        )
+        document.report(("federate", "total_round_num"), "missing key", mend)
+    else:
+        _whole_number(("federate", "total_round_num"), federate["total_round_num"], 1, ROUNDS_MAX, document)
+    sampled = federate.get("sample_client_num", -1)
+    path = ("federate", "sample_client_num")
+    if sampled != -1 and _whole_number(path, sampled, 1, None, document) and clients is not None and sampled > clients:
+        document.report(path, f"{sampled} clients cannot be sampled from {clients}")
+
+
+def _whole_number(path: tuple[PathPart, ...], value: Any, low: int, high: int | None, document: Document) -> bool:
+    if isinstance(value, Doubtful):
+        return False  # reported as such
+    if type(value) is not int:
+        document.report(path, f"must be a whole number, not {describe(value)}")
+    elif value < low:
+        document.report(path, f"must be at least {low}, not {value}")
+    elif high is not None and value > high:
+        document.report(path, f"must be at most {high}, not {value}")
+    else:
+        return True
+    return False
+
+
+def _check_values(value: Any, path: tuple[PathPart, ...], document: Document) -> None:
+    """What two YAML readers would read differently, and numbers that are none, must not reach a participant."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            _check_values(below, (*path, key), document)
+    elif isinstance(value, list):
+        for number, below in enumerate(value):
+            _check_values(below, (*path, number), document)
+    elif isinstance(value, Doubtful):
+        document.report(path, f'is the text "{value}" here, but not everywhere', value.why)
+    elif isinstance(value, float) and not math.isfinite(value):
+        document.report(path, f"must be a finite number, not {value}")

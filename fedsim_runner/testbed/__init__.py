@@ -1,0 +1,1 @@
+"""Substrates that carry devices: containers on lab hosts, or plain processes."""

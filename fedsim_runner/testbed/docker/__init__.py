@@ -1,0 +1,1 @@
+"""Devices as containers on lab hosts, provisioned by Ansible."""

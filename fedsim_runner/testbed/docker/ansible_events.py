@@ -1,0 +1,147 @@
+"""ansible-runner's events as what a person wants to know: stages, news of the run, one clear failure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TextIO
+
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# Results of tasks come in these events; `runner_retry` is one unsuccessful try of an until loop.
+RESULT_EVENTS = frozenset(
+    {
+        "runner_on_ok",
+        "runner_on_failed",
+        "runner_retry",
+        "runner_item_on_ok",
+        "runner_item_on_failed",
+        "runner_on_async_poll",
+    }
+)
+FAILURE_EVENTS = frozenset({"runner_on_failed", "runner_on_unreachable", "runner_item_on_failed"})
+ERROR_LINE = re.compile(r"^(?:ERROR! |\[ERROR\]: )(.*)$")
+KEPT_LINES = 20
+
+
+class Listener(Protocol):
+    """Whoever wants to know how a playbook gets on."""
+
+    def stage(self, name: str) -> None:
+        """A play begins."""
+
+    def news(self, event: Mapping[str, Any]) -> None:
+        """A journal event (see the agent's journal)."""
+
+    def snapshot(self, snapshot: Mapping[str, Any]) -> None:
+        """What the course and its devices do right now (see :mod:`fedsim_runner.console.live`)."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a playbook failed: ``text`` is for people. ``exit_code`` where a module asks for a certain one."""
+
+    stage: str | None
+    task: str | None
+    host: str | None
+    text: str
+    exit_code: int | None = None
+
+
+class EventReader:
+    """Takes ansible-runner's events one by one."""
+
+    def __init__(self, listener: Listener, log: TextIO, keep: Collection[str] = ()) -> None:
+        """``keep``: results of tasks that have one of these keys are remembered in ``results``."""
+        self._listener = listener
+        self._log = log
+        self._keep = frozenset(keep)
+        self.results: list[Mapping[str, Any]] = []
+        self._failures: list[Failure] = []
+        self._last_lines: list[str] = []
+        self.stage: str | None = None
+        self.processed: set[str] = set()
+        self.changed = 0
+
+    def feed(self, event: Mapping[str, Any]) -> bool:
+        """Take one event. Returns False: ansible-runner need not write a file for it."""
+        self._keep_text(str(event.get("stdout") or ""))
+        kind = event.get("event")
+        data = event.get("event_data") or {}
+        if kind == "playbook_on_play_start":
+            # Plays are named like sentences, stages are not.
+            self.stage = str(data.get("name") or data.get("play") or "").lower()
+            self._listener.stage(self.stage)
+        elif kind == "playbook_on_stats":
+            self.processed = set(data.get("processed") or {})
+            self.changed = sum((data.get("changed") or {}).values())
+        if kind in FAILURE_EVENTS and not data.get("ignore_errors"):
+            self._failures.append(self._failure(data))
+        if kind in RESULT_EVENTS:
+            for item in _news(data.get("res")):
+                self._listener.news(item)
+            result = data.get("res")
+            if isinstance(result, Mapping) and isinstance(result.get("fedsim_snapshot"), Mapping):
+                self._listener.snapshot(result["fedsim_snapshot"])
+            if isinstance(result, Mapping) and self._keep & result.keys():
+                self.results.append(result)
+        return False
+
+    def failure(self, rc: int | None) -> Failure:
+        """What ended the playbook: the last task that failed, else what Ansible printed."""
+        if self._failures:
+            return self._failures[-1]
+        errors = [match[1] for line in self._last_lines if (match := ERROR_LINE.match(line))]
+        if errors:
+            return Failure(self.stage, None, None, errors[0])
+        if rc == 127:
+            return Failure(self.stage, None, None, "ansible-playbook was not found: is ansible-core installed?")
+        shown = " / ".join(self._last_lines[-3:]) or "no output"
+        return Failure(self.stage, None, None, f"ansible-playbook ended with exit code {rc}: {shown}")
+
+    def _keep_text(self, text: str) -> None:
+        clean = ANSI.sub("", text).replace("\r\n", "\n")
+        if not clean:
+            return
+        self._log.write(clean if clean.endswith("\n") else clean + "\n")
+        self._log.flush()
+        lines = [line for line in clean.splitlines() if line.strip()]
+        self._last_lines = [*self._last_lines, *lines][-KEPT_LINES:]
+
+    def _failure(self, data: Mapping[str, Any]) -> Failure:
+        result = data.get("res")
+        code = result.get("fedsim_exit_code") if isinstance(result, Mapping) else None
+        return Failure(
+            stage=self.stage,
+            task=data.get("task"),
+            host=data.get("host"),
+            text=failure_text(result),
+            exit_code=code if isinstance(code, int) else None,
+        )
+
+
+def failure_text(result: object) -> str:
+    """The message of a failed task's result, without the JSON around it."""
+    if not isinstance(result, Mapping):
+        return str(result) if result else "the task failed without a message"
+    details = [item for item in result.get("results") or [] if isinstance(item, Mapping) and item.get("failed")]
+    if details and str(result.get("msg", "")).startswith("One or more items failed"):
+        return failure_text(details[0])
+    message = str(result.get("msg") or "").strip()
+    # A module that died says so in `msg` and why in its standard error.
+    crashed = message.startswith("MODULE FAILURE") or message.startswith("Task failed: Module failed")
+    cause = str(result.get("module_stderr") or result.get("stderr") or "").strip()
+    if cause and (crashed or not message or message == "non-zero return code"):
+        message = f"{message}: {cause.splitlines()[-1]}" if message else cause.splitlines()[-1]
+    return message or "the task failed without a message"
+
+
+def _news(result: object) -> list[Mapping[str, Any]]:
+    if not isinstance(result, Mapping):
+        return []
+    items = result.get("fedsim_news")
+    if not isinstance(items, list):
+        return []
+    news = [item for item in items if isinstance(item, Mapping) and "event" in item]
+    # The agent reads one participant's log after the other; what they wrote has its own order. Stable where times lack.
+    return sorted(news, key=lambda item: item["t"] if isinstance(item.get("t"), int | float) else 0.0)

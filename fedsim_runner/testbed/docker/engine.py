@@ -1,0 +1,130 @@
+"""Looking at a lab host's Docker Engine from the control node: which runs it has, what belongs to them.
+
+Ownership is told by label, never by name. Nothing is changed here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException
+
+from fedsim_runner.contract.errors import Exit, FedsimError
+
+RUN_LABEL = "org.fedsim.run"
+KIND_LABEL = "org.fedsim.kind"
+DEVICE_LABEL = "org.fedsim.device"
+STATE_LABEL = "org.fedsim.state"
+LAB_HOST_LABEL = "org.fedsim.lab_host"
+
+
+class NoEngineError(FedsimError):
+    """The Docker Engine cannot be used; the text says why and how to mend it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Exit.LAB)
+
+
+class LabEngine:
+    """One lab host's Engine."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def runs(self) -> list[str]:
+        """Ids of the runs that have containers, networks or volumes here."""
+        return sorted({labels[RUN_LABEL] for labels in self._labels(RUN_LABEL)})
+
+    def left_over(self, run: str) -> list[str]:
+        """Names of everything that carries the run's label."""
+        api, filters = self.client.api, {"label": f"{RUN_LABEL}={run}"}
+        names = [item["Names"][0].lstrip("/") for item in api.containers(all=True, filters=filters)]
+        names += [item["Name"] for item in api.networks(filters=filters)]
+        names += [item["Name"] for item in api.volumes(filters=filters)["Volumes"] or []]
+        return sorted(names)
+
+    def subnet(self, run: str) -> str | None:
+        """The IPv4 subnet of the run's network, if it has one."""
+        for network in self.client.api.networks(filters={"label": f"{RUN_LABEL}={run}"}):
+            for pool in network.get("IPAM", {}).get("Config") or []:
+                if ":" not in pool.get("Subnet", ":"):
+                    return str(ipaddress.IPv4Network(pool["Subnet"], strict=False))
+        return None
+
+    def containers(self, run: str, kind: str) -> dict[str, dict[str, Any]]:
+        """The Engine's summaries of the run's containers of one kind, by device name (an agent's by ``agent``)."""
+        filters = {"label": [f"{RUN_LABEL}={run}", f"{KIND_LABEL}={kind}"]}
+        found = self.client.api.containers(all=True, filters=filters)
+        return {item["Labels"].get(DEVICE_LABEL, kind): item for item in found}
+
+    def ask_agent(self, run: str, command: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer of the run's agent; None if it does not run or does not answer."""
+        agent = self.containers(run, "agent").get("agent")
+        if agent is None or agent["State"] != "running":
+            return None
+        api = self.client.api
+        try:
+            call = ["python3", "-m", "fedsim_runner.agent", "ctl", command, json.dumps(arguments)]
+            created = api.exec_create(agent["Id"], call)
+            output, _ = api.exec_start(created["Id"], demux=True)
+            answer = json.loads((output or b"").decode().strip().splitlines()[-1])
+        except (APIError, ValueError, IndexError):
+            return None
+        return answer if isinstance(answer, dict) else None
+
+    def read_state_file(self, run: str, relative: str) -> str | None:
+        """A text file of the run's state folder, read through the agent's container (it may be in another VM)."""
+        agent = self.containers(run, "agent").get("agent")
+        if agent is None or agent["State"] != "running":
+            return None
+        state = agent["Labels"].get(STATE_LABEL, "")
+        created = self.client.api.exec_create(agent["Id"], ["cat", f"{state}/{relative}"])
+        output, _ = self.client.api.exec_start(created["Id"], demux=True)
+        return None if output is None else bytes(output).decode(errors="replace")
+
+    def _labels(self, label: str) -> Iterator[dict[str, str]]:
+        api, filters = self.client.api, {"label": label}
+        for item in api.containers(all=True, filters=filters):
+            yield item["Labels"]
+        for item in api.networks(filters=filters):
+            yield item["Labels"]
+        for item in api.volumes(filters=filters)["Volumes"] or []:
+            yield item["Labels"]
+
+
+@contextmanager
+def lab_engine(timeout_s: int = 30) -> Iterator[LabEngine]:
+    """The Engine that ``DOCKER_HOST`` names, the local one if it is not set.
+
+    Raises:
+        NoEngineError: it does not answer, or this user may not use it.
+    """
+    try:
+        client = docker.from_env(timeout=timeout_s)
+        client.ping()
+    except (DockerException, OSError) as error:
+        raise NoEngineError(_why(error)) from error
+    try:
+        yield LabEngine(client)
+    finally:
+        client.close()
+
+
+def _why(error: Exception) -> str:
+    text = str(error)
+    if "Permission denied" in text or "PermissionError" in text:
+        return (
+            "this user may not use the Docker Engine: run the command with sudo, or join group docker "
+            "(sudo usermod -aG docker $USER, then log in again)"
+        )
+    if "No such file" in text or "Connection refused" in text or "ConnectionRefused" in text:
+        return (
+            "no Docker Engine answers: start it (systemctl start docker; Docker Desktop: start the app), or let "
+            "`fedsim-provision up` install one on Debian"
+        )
+    return f"the Docker Engine cannot be used: {text}"

@@ -1,0 +1,20 @@
+"""Images: which layers a set of devices needs, what their keys are, and the build contexts on the control node.
+
+``layers`` is pure (files in, values out); ``wheelhouse``, ``rootfs`` and ``context`` fill the cache of the control
+node. Building itself is the Ansible module ``fedsim_images``, on the lab host.
+"""
+
+from . import needs
+from .errors import ImageError
+from .layers import AUTO_BASE, BOOTSTRAP_BASE, Layer, LayerSources, all_logical_names, plan_layers
+
+__all__ = [
+    "AUTO_BASE",
+    "BOOTSTRAP_BASE",
+    "ImageError",
+    "Layer",
+    "LayerSources",
+    "all_logical_names",
+    "needs",
+    "plan_layers",
+]

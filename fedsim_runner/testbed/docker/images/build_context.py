@@ -1,0 +1,99 @@
+"""Build contexts on the control node: one tar file per layer, with everything its Dockerfile copies."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .cache import locked
+from .layers import Layer, context_files, is_executable
+from .rootfs import rootfs_for
+from .wheelhouse import wheels_for
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a lab host builds ``layer`` from. ``rootfs`` stands in for a registry's Debian under the base."""
+
+    layer: Layer
+    archive: Path
+    rootfs: Path | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the Ansible module ``fedsim_images`` takes it."""
+        layer = self.layer
+        return {
+            "ref": layer.ref,
+            "name": layer.name,
+            "arch": layer.arch,
+            "key": layer.key,
+            "parent": layer.parent,
+            "parent_argument": layer.parent_argument,
+            "context": str(self.archive),
+            "rootfs": str(self.rootfs) if self.rootfs else None,
+        }
+
+
+def assemble(layers: Sequence[Layer], cache: Path, *, bootstrap: bool, suite: str = "bookworm") -> tuple[Context, ...]:
+    """Make (or find) the contexts of ``layers`` in the cache, and the bootstrap if ``bootstrap``.
+
+    Raises ImageError: wheels or the bootstrap cannot be had; an engine's source raises its own error.
+    """
+    for layer in layers:
+        if layer.engine_source is not None and not _archive(layer, cache).is_file():
+            layer.engine_source.wheel()  # first, as it is what most often cannot be had
+    with locked(cache):
+        return tuple(_assemble(layer, cache, bootstrap, suite) for layer in layers)
+
+
+def _assemble(layer: Layer, cache: Path, bootstrap: bool, suite: str) -> Context:
+    rootfs = rootfs_for(layer.directory, layer.arch, suite, cache) if bootstrap and layer.parent is None else None
+    archive = _archive(layer, cache)
+    if not archive.is_file():
+        wheels = {"wheels": [*_wheels(layer.requirements, layer, cache)], "tools": []}
+        wheels["tools"] += _wheels(layer.build_requirements, layer, cache)
+        if layer.engine_source is not None:
+            wheels["wheels"].append(layer.engine_source.wheel())
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        _write(archive, layer, wheels)
+    return Context(layer, archive, rootfs)
+
+
+def _archive(layer: Layer, cache: Path) -> Path:
+    return cache / "contexts" / f"{layer.name}-{layer.key}.tar"
+
+
+def _wheels(lists: Sequence[Path], layer: Layer, cache: Path) -> Iterator[Path]:
+    for requirements in lists:
+        # NVIDIA's libraries belong to one build of PyTorch: pip knows which.
+        resolved = bool(layer.variant) and requirements.stem.endswith(layer.variant)
+        common = requirements.with_name("requirements.txt") if resolved else None
+        yield from wheels_for(requirements, layer.arch, cache, resolve_within=common)
+
+
+def _write(archive: Path, layer: Layer, wheels: Mapping[str, Sequence[Path]]) -> None:
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix="context-") as folder:
+        draft = Path(folder) / archive.name
+        with tarfile.open(draft, "w", format=tarfile.PAX_FORMAT) as tar:
+            for path in context_files(layer.directory):
+                _add(tar, path.as_posix(), layer.directory / path)
+            for folder_name, files in sorted(wheels.items()):
+                # By name: what two lists both bring is there once.
+                for name, wheel in sorted({wheel.name: wheel for wheel in files}.items()):
+                    _add(tar, f"{folder_name}/{name}", wheel)
+            for target, path in layer.python:
+                _add(tar, target, path)
+        draft.replace(archive)
+
+
+def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
+    """Owner, times and most of the mode are left out: the same files give the same archive."""
+    entry = tarfile.TarInfo(name)
+    entry.size = path.stat().st_size
+    entry.mode = 0o755 if is_executable(path) else 0o644
+    with path.open("rb") as file:
+        tar.addfile(entry, file)

@@ -1,0 +1,224 @@
+"""Layers and their keys: pure functions of the files that go into an image.
+
+A layer's key is a hash of everything its image is built from: its folder under dockerfiles/, our own code copied into
+it, the source of FederatedScope where it is installed, its architecture and its parent's key. So an image with that key
+never has to be built twice, anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from fedsim_runner.content import PACKAGE_DIR, content_root
+
+from .errors import ImageError
+from .rootfs import recipe
+
+AUTO_BASE = "auto"  # a registry's Debian when one answers, else the bootstrap
+BOOTSTRAP_BASE = "bootstrap"
+ENGINE_PREFIX = "engine-"
+FEDERATEDSCOPE = "engine-federatedscope"
+AGENT = "agent"
+PACKAGE = "fedsim_runner"
+BASE = "base"
+TORCH = "torch"
+CUDA = "-cuda"  # after the name of a layer that has another build for devices with a GPU
+WITH_CUDA = (TORCH, FEDERATEDSCOPE)
+KEY_LENGTH = 16
+_FORMAT = "fedsim-image-2"  # raise it when the way of building changes what comes out of the same files
+
+
+class EngineSource(Protocol):
+    """Where an engine that is not ours comes from."""
+
+    def identity(self) -> str:
+        """What is installed, as text that changes when it does."""
+        ...
+
+    def wheel(self) -> Path:
+        """It, as a wheel on the control node."""
+        ...
+
+
+@dataclass(frozen=True)
+class LayerSources:
+    """Where layers come from. Of folders with the same name the first one in ``dockerfiles`` counts."""
+
+    dockerfiles: tuple[Path, ...]
+    package: Path  # our own: the folders of it that an image needs are copied
+    federatedscope: EngineSource | None = None  # only needed where a device uses it
+
+    @classmethod
+    def installed(cls, extra: Sequence[Path] = (), federatedscope: EngineSource | None = None) -> LayerSources:
+        """Those of this installation, with folders of the user's own device types before them."""
+        return cls((*extra, content_root() / "dockerfiles"), PACKAGE_DIR, federatedscope)
+
+    def directory(self, layer: str) -> Path | None:
+        """The folder that holds ``layer``'s Dockerfile."""
+        candidates = (root / layer for root in self.dockerfiles)
+        return next((path for path in candidates if (path / "Dockerfile").is_file()), None)
+
+    def names(self) -> tuple[str, ...]:
+        """All folders with a Dockerfile, sorted."""
+        found = {path.parent.name for root in self.dockerfiles for path in root.glob("*/Dockerfile")}
+        return tuple(sorted(found))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One image: what it is called, built from and on top of."""
+
+    name: str  # the logical name: base, engine-light, agent, smartphone-low-light
+    arch: str
+    key: str
+    directory: Path
+    parent: str | None  # the parent's ref; None: the base, which stands on Debian
+    parent_argument: str  # the Dockerfile's build argument that takes the parent
+    python: tuple[tuple[str, Path], ...]  # our own code in it: where a file goes, and where it is
+    variant: str = ""  # CUDA or nothing
+    engine_source: EngineSource | None = field(default=None, repr=False)
+
+    @property
+    def ref(self) -> str:
+        """The tag under which the image exists on a lab host."""
+        return f"fedsim/{self.name}:{self.key}"
+
+    @property
+    def requirements(self) -> tuple[Path, ...]:
+        """Lists of the wheels that this layer installs."""
+        own = self.variant or f"-{self.arch}"
+        return self._files("requirements.txt", f"requirements{own}.txt")
+
+    @property
+    def build_requirements(self) -> tuple[Path, ...]:
+        """Lists of the wheels that only building this layer needs."""
+        return self._files("build-requirements.txt")
+
+    def _files(self, *names: str) -> tuple[Path, ...]:
+        return tuple(path for path in (self.directory / name for name in names) if path.is_file())
+
+
+def plan_layers(
+    wanted: Mapping[str, str], sources: LayerSources, *, base: str = AUTO_BASE, suite: str = "bookworm"
+) -> tuple[Layer, ...]:
+    """The layers that ``wanted`` (logical image name -> architecture) needs, each after its parent.
+
+    Raises ImageError: a name without a Dockerfile.
+    """
+    planned: dict[tuple[str, str], Layer] = {}
+    for name, arch in sorted(wanted.items()):
+        _add(planned, name, arch, sources, f"{base} {suite} {recipe()}")
+    return tuple(planned.values())
+
+
+def all_logical_names(sources: LayerSources, engines: Iterable[str] = ("light",)) -> tuple[str, ...]:
+    """Every device type's image with each of ``engines``, and the agent."""
+    ours = (BASE, AGENT, TORCH)
+    types = [name for name in sources.names() if name not in ours and not name.startswith(ENGINE_PREFIX)]
+    return tuple(sorted([AGENT, *(f"{name}-{engine}" for name in types for engine in engines)]))
+
+
+def context_files(directory: Path) -> tuple[Path, ...]:
+    """The files of ``directory`` that count, relative and sorted: no bytecode and no hidden files."""
+    found = (path.relative_to(directory) for path in directory.rglob("*") if path.is_file())
+    kept = (path for path in found if path.suffix != ".pyc" and not any(map(_ignored, path.parts)))
+    return tuple(sorted(kept, key=lambda path: path.as_posix()))
+
+
+def _ignored(part: str) -> bool:
+    return part == "__pycache__" or part.startswith(".")
+
+
+def _add(
+    planned: dict[tuple[str, str], Layer], name: str, arch: str, sources: LayerSources, base_identity: str
+) -> Layer:
+    if (name, arch) in planned:
+        return planned[name, arch]
+    folder, variant, parent_name, argument = _lineage(name, sources)
+    directory = sources.directory(folder)
+    if directory is None:
+        known = ", ".join(sources.names())
+        raise ImageError(
+            f"image {name}: there is no Dockerfile in dockerfiles/{folder}; folders with one: {known}. "
+            "Add the folder, or correct the device type's `dockerfile` or the device's engine."
+        )
+    parent = _add(planned, parent_name, arch, sources, base_identity) if parent_name else None
+    python = _python(name, _parts(folder), sources)
+    source = None
+    if folder == FEDERATEDSCOPE:
+        source = sources.federatedscope
+        if source is None:
+            raise ImageError(f"image {name}: no source of FederatedScope was named")
+    installed = [variant] if variant else []
+    if source is not None:
+        installed.append(source.identity())
+    key = _key(arch, parent.key if parent else base_identity, directory, python, installed)
+    layer = Layer(name, arch, key, directory, parent.ref if parent else None, argument, python, variant, source)
+    planned[name, arch] = layer
+    return layer
+
+
+def _lineage(name: str, sources: LayerSources) -> tuple[str, str, str | None, str]:
+    """Folder, variant, parent and build argument of a logical name."""
+    folder = name.removesuffix(CUDA)
+    variant = CUDA if name.endswith(CUDA) and folder in WITH_CUDA else ""
+    folder = folder if variant else name
+    if name == BASE:
+        return BASE, "", None, "BASE"
+    if folder == FEDERATEDSCOPE:
+        return folder, variant, TORCH + variant, "BASE"
+    if folder in (AGENT, TORCH) or name.startswith(ENGINE_PREFIX):
+        return folder, variant, BASE, "BASE"
+    engines = [known.removeprefix(ENGINE_PREFIX) for known in sources.names() if known.startswith(ENGINE_PREFIX)]
+    engines.append((FEDERATEDSCOPE + CUDA).removeprefix(ENGINE_PREFIX))
+    # An engine's name may have a dash in it, and so may a device type's.
+    engine = max((known for known in engines if name.endswith(f"-{known}")), key=len, default=None)
+    folder, dash, last = (name.removesuffix(f"-{engine}"), "-", engine) if engine else name.rpartition("-")
+    if not dash:
+        raise ImageError(f"image {name}: not the name of an image; expected <device type folder>-<engine>")
+    return folder, "", f"{ENGINE_PREFIX}{last}", "ENGINE"
+
+
+def _parts(folder: str) -> tuple[str, ...]:
+    """Folders of our own package that an image needs."""
+    if folder == AGENT:
+        return ("contract", "agent")
+    if folder.startswith(ENGINE_PREFIX):
+        return ("contract", "participant")
+    return ()
+
+
+def _python(name: str, parts: Sequence[str], sources: LayerSources) -> tuple[tuple[str, Path], ...]:
+    if not parts:
+        return ()
+    top = sources.package
+    files = [(f"{PACKAGE}/__init__.py", top / "__init__.py")]
+    for part in parts:
+        if not (top / part / "__init__.py").is_file():
+            raise ImageError(f"image {name}: its Python package {part} is missing; reinstall fedsim-runner")
+        files += [(f"{PACKAGE}/{part}/{path.as_posix()}", top / part / path) for path in context_files(top / part)]
+    return tuple(files)
+
+
+def _key(arch: str, below: str, directory: Path, python: Sequence[tuple[str, Path]], installed: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+
+    def feed(*parts: str | bytes) -> None:
+        for part in parts:
+            data = part.encode() if isinstance(part, str) else part
+            digest.update(len(data).to_bytes(8, "big") + data)  # lengths first: no two inputs read the same
+
+    feed(_FORMAT, arch, below, *installed)
+    own = [(path.as_posix(), directory / path) for path in context_files(directory)]
+    for target, path in (*own, *python):
+        feed(target, path.read_bytes(), "x" if is_executable(path) else "-")
+    return digest.hexdigest()[:KEY_LENGTH]
+
+
+def is_executable(path: Path) -> bool:
+    """Whether the owner may execute the file: the one bit of its mode that reaches an image."""
+    return bool(path.stat().st_mode & 0o100)

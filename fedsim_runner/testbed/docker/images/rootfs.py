@@ -1,0 +1,143 @@
+"""The base without a registry: a Debian bootstrap by mmdebstrap, from the mirror that this machine's apt uses."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ImageError
+
+# Neither pages nor translations are read inside a device; Debian's own slim image leaves out the same.
+_EXCLUDED = (
+    "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*",
+    "/usr/share/linda/*", "/usr/share/groff/*",
+)  # fmt: skip
+# Python's tests and help texts only now: its package compiles them and fails without.
+_CLEAN_UP = (
+    'rm -rf "$1"/usr/lib/python3*/test "$1"/usr/lib/python3*/pydoc_data "$1"/usr/lib/python3*/idlelib; '
+    'rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/cache/debconf/*-old "$1"/var/log/* '
+    '"$1"/var/lib/dpkg/*-old "$1"/etc/apt/apt.conf.d/99mmdebstrap'
+)
+# /bin is a link to /usr/bin from the start, so the program that would make it one, and all of Perl (46 MB), stay out.
+_MERGED_USR = ("usr-is-merged",)
+_MERGED_USR_HOOKS = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
+_ACQUIRE = re.compile(r'^(Acquire::https?(?:::[^ ]+)?) "(.*)";$')
+
+
+@dataclass(frozen=True)
+class AptSettings:
+    """What apt on this machine is configured to: source lines for mmdebstrap, and proxy and certificate options."""
+
+    sources: tuple[str, ...]
+    options: tuple[str, ...]
+
+
+def rootfs_for(directory: Path, arch: str, suite: str, cache: Path) -> Path:
+    """The bootstrap of the packages that ``directory``/packages.txt lists, as a tar file in the cache.
+
+    Raises ImageError: mmdebstrap is missing or fails.
+    """
+    packages = read_packages(directory / "packages.txt")
+    key = hashlib.sha256("\n".join([suite, arch, recipe(), *packages]).encode()).hexdigest()[:16]
+    target = cache / "rootfs" / f"{suite}-{arch}-{key}.tar"
+    if target.is_file():
+        return target
+    if shutil.which("mmdebstrap") is None:
+        raise ImageError(
+            "no image registry answers and mmdebstrap, which makes the base image without one, is not installed: "
+            "`apt-get install mmdebstrap` (on Debian and Ubuntu, WSL2 included), or name a Debian image that the lab "
+            "host can pull: -e fedsim_image_base=IMAGE"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="bootstrap-") as folder:
+        draft = Path(folder) / "rootfs.tar"
+        command = bootstrap_command(packages, arch, suite, draft, apt_settings(suite))
+        outcome = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        if outcome.returncode != 0:
+            raise ImageError(bootstrap_message(outcome.stderr, root=os.geteuid() == 0))
+        draft.replace(target)
+    return target
+
+
+def recipe() -> str:
+    """How a bootstrap is made, apart from its packages: an input of the base image like its Dockerfile."""
+    return "\n".join([*_MERGED_USR, *_EXCLUDED, _CLEAN_UP])
+
+
+def read_packages(path: Path) -> tuple[str, ...]:
+    """The package names of a packages.txt, sorted."""
+    lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
+    return tuple(sorted(line for line in lines if line))
+
+
+def bootstrap_command(
+    packages: Sequence[str], arch: str, suite: str, target: Path, apt: AptSettings
+) -> tuple[str, ...]:
+    """The mmdebstrap call. Without sources mmdebstrap takes Debian's own mirror."""
+    return (
+        "mmdebstrap", "--variant=minbase", "--format=tar", f"--architectures={arch}",
+        f"--include={','.join([*packages, *_MERGED_USR])}", f"--hook-dir={_MERGED_USR_HOOKS}",
+        *(f"--dpkgopt=path-exclude={path}" for path in _EXCLUDED),
+        *(f"--aptopt={option}" for option in apt.options),
+        f"--customize-hook={_CLEAN_UP}",
+        suite, str(target), *apt.sources,
+    )  # fmt: skip
+
+
+def bootstrap_message(output: str, *, root: bool) -> str:
+    """What went wrong in a bootstrap: the lines that carry errors, and the two usual reasons."""
+    said = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in said if line.startswith(("E:", "Err:", "dpkg: error"))] or said
+    rights = "" if root else " As a normal user it needs user namespaces and the package uidmap; else run as root."
+    return (
+        f"the Debian bootstrap failed: {' '.join(errors[-4:]) or 'mmdebstrap said nothing'}\n"
+        "mmdebstrap uses the mirror, proxy and certificates of this machine's apt: see that `apt-get update` works."
+        f"{rights}"
+    )
+
+
+def apt_settings(suite: str) -> AptSettings:
+    """Read this machine's apt settings; empty where apt does not run here (mmdebstrap's defaults then hold)."""
+    if shutil.which("apt-get") is None or shutil.which("apt-config") is None:
+        return AptSettings((), ())
+    # --no-release-info: the lists may never have been fetched on a fresh machine, the configuration is there.
+    targets = _output("apt-get", "indextargets", "--no-release-info", "--format",
+                      "$(SITE)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)|$(SIGNED_BY)")  # fmt: skip
+    return AptSettings(parse_sources(targets, suite), parse_options(_output("apt-config", "dump")))
+
+
+def parse_sources(targets: str, suite: str) -> tuple[str, ...]:
+    """mmdebstrap source lines for ``suite`` out of ``apt-get indextargets`` (site|release|component|...).
+
+    A machine of another Debian release lends its mirror: the suite's name alone is replaced.
+    """
+    found: dict[tuple[str, str], None] = {}
+    for line in targets.splitlines():
+        fields = line.split("|")
+        if len(fields) < 4 or fields[3] != "Packages" or fields[2] != "main":
+            continue
+        found[fields[0].rstrip("/"), fields[1]] = None
+    own = [(site, release) for site, release in found if release.split("-")[0].split("/")[0] == suite]
+    if not own:
+        # "/debian" is where Debian's archive lies on every mirror of it; other archives have other paths.
+        sites = [site for site, release in found if site.endswith("/debian") and "-" not in release]
+        own = [(site, suite) for site in dict.fromkeys(sites)][:1]
+    return tuple(f"deb {site} {release} main" for site, release in own)
+
+
+def parse_options(dump: str) -> tuple[str, ...]:
+    """Proxy and certificate settings out of ``apt-config dump``, as apt options."""
+    matches = (_ACQUIRE.match(line) for line in dump.splitlines())
+    return tuple(f'{match[1]} "{match[2]}"' for match in matches if match and match[2])
+
+
+def _output(*command: str) -> str:
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    return outcome.stdout if outcome.returncode == 0 else ""

@@ -1,0 +1,136 @@
+"""The wheelhouse: wheels downloaded once on the control node, with its own pip configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ImageError
+
+TARGET_PYTHON = "3.11"  # Debian bookworm's
+INDEX_OPTION = "--extra-index-url"
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+# bookworm has glibc 2.36; pip takes each tag as it is, and NVIDIA's wheels are tagged 2_18.
+_GLIBC = tuple(f"2_{minor}" for minor in range(36, 16, -1))
+
+Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
+
+
+def wheels_for(
+    requirements: Path, arch: str, cache: Path, run: Run | None = None, *, resolve_within: Path | None = None
+) -> tuple[Path, ...]:
+    """The wheel files of ``requirements`` (exact pins) for ``arch``, downloaded if the cache lacks them.
+
+    ``resolve_within``: with all that the pinned ones need, as pip resolves it, and of what this other requirements file
+    pins too only the same versions. An index that the file names is asked only where pip's own configuration does not
+    have the wheels.
+
+    Raises ImageError: pip could not get one, or no wheel is known for the architecture.
+    """
+    store = cache / "wheels"
+    wanted = read_requirements(requirements)
+    deep = ["resolved", *read_requirements(resolve_within).pins] if resolve_within else []
+    key = hashlib.sha256("\n".join([TARGET_PYTHON, arch, *wanted.pins, *deep]).encode()).hexdigest()[:16]
+    index = cache / "wheelhouses" / f"{key}.json"
+    if index.is_file():
+        files = tuple(store / name for name in json.loads(index.read_text()))
+        if all(path.is_file() for path in files):
+            return files
+    store.mkdir(parents=True, exist_ok=True)
+    index.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as folder:
+        said = []
+        for more in ((), *((url,) for url in wanted.indexes)):
+            command = download_command(
+                wanted.pins, arch, Path(folder), store, extra_indexes=more, resolve_within=resolve_within
+            )
+            outcome = (run or _run)(command)
+            if outcome.returncode == 0:
+                break
+            said.append(outcome.stderr or outcome.stdout)
+        else:
+            raise ImageError(download_message(requirements, said, wanted.indexes))
+        names = sorted(path.name for path in Path(folder).glob("*.whl"))
+        for name in names:
+            (Path(folder) / name).replace(store / name)
+        draft = Path(folder) / "index.json"
+        draft.write_text(json.dumps(names))
+        draft.replace(index)  # last: an index never names a wheel that is not there
+    return tuple(store / name for name in names)
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """A requirements file: exact pins, sorted, and the indexes that have them where the user's do not."""
+
+    pins: tuple[str, ...]
+    indexes: tuple[str, ...]
+
+
+def read_requirements(path: Path) -> Requirements:
+    """``name==version`` and ``--extra-index-url URL`` lines. Raises ImageError for anything else."""
+    lines = [line for line in (line.partition("#")[0].strip() for line in path.read_text().splitlines()) if line]
+    indexes = [line.split()[1] for line in lines if line.startswith(INDEX_OPTION) and len(line.split()) == 2]
+    pins = sorted(line for line in lines if not line.startswith(INDEX_OPTION))
+    loose = [pin for pin in pins if "==" not in pin or "*" in pin]
+    if loose:
+        raise ImageError(f"{path.parent.name}/{path.name}: not an exact pin (name==version): {loose[0]}")
+    return Requirements(tuple(pins), tuple(indexes))
+
+
+def download_command(
+    pins: Sequence[str],
+    arch: str,
+    target: Path,
+    store: Path,
+    *,
+    extra_indexes: Sequence[str] = (),
+    resolve_within: Path | None = None,
+) -> tuple[str, ...]:
+    """The pip call: this interpreter's pip, the user's pip configuration, wheels of the *image's* Python."""
+    machine = _MACHINES.get(arch)
+    if machine is None:
+        raise ImageError(f"no wheels are known for the architecture {arch}; known: {', '.join(sorted(_MACHINES))}")
+    platforms = [f"manylinux_{glibc}_{machine}" for glibc in _GLIBC] + [f"manylinux2014_{machine}"]
+    return (
+        sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check",
+        *((f"--constraint={resolve_within}",) if resolve_within else ("--no-deps",)),
+        "--only-binary=:all:", "--implementation=cp", f"--python-version={TARGET_PYTHON}",
+        *(f"--platform={platform}" for platform in platforms),
+        # An index that the user did not choose may be out of reach: that is to be known soon.
+        *(part for url in extra_indexes for part in (f"--extra-index-url={url}", "--retries=1", "--timeout=15")),
+        f"--find-links={store}", f"--dest={target}", *pins,
+    )  # fmt: skip
+
+
+def download_message(requirements: Path, outputs: Sequence[str], indexes: Sequence[str] = ()) -> str:
+    """One message for all the ways in which a download fails: what pip said and where its settings are."""
+    elsewhere = f"{', '.join(indexes)} was asked, too. " if indexes else ""
+    return (
+        f"pip could not download the wheels of dockerfiles/{requirements.parent.name}/{requirements.name}: "
+        f"{' '.join(dict.fromkeys(filter(None, map(pip_errors, outputs)))) or 'no output'}\n"
+        "They are downloaded here, on the control node, with this user's own pip configuration "
+        f"(`pip config list` shows it). {elsewhere}"
+        "Behind a proxy or a mirror set `proxy`, `index-url` or `cert` there "
+        "(or HTTPS_PROXY, PIP_INDEX_URL, PIP_CERT); without a network put the wheels into a folder and name it "
+        "with `find-links` (PIP_FIND_LINKS) together with `no-index`. Then run again."
+    )
+
+
+def pip_errors(output: str) -> str:
+    """Of what pip printed the lines that say what is wrong."""
+    said = [line.strip() for line in output.splitlines() if line.strip()]
+    return " ".join([line for line in said if line.startswith("ERROR")] or said[-2:])
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    if shutil.which(command[0]) is None:
+        raise ImageError(f"the Python interpreter {command[0]} is not there any more: make the environment again")
+    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)

@@ -1,0 +1,111 @@
+"""Playbooks about the lab rather than about a run: building all images, probing the lab host."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from fedsim_runner.console.progress import Progress
+from fedsim_runner.contract.errors import Exit, FedsimError, exit_for_stage
+from fedsim_runner.inventory import write_inventory
+from fedsim_runner.runs.lookup import bare_inventory
+from fedsim_runner.runs.prepare import LAB_HOST, check_privileges, root_command
+from fedsim_runner.runs.registry import state_home
+
+from .playbook import PlaybookResult
+from .playbook_session import LOG, Stagehand
+
+PROBE_TIMEOUT_S = 120
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images by reference, each with ``size`` and ``own`` (what its parent does not have) in bytes; ``disk`` in all."""
+
+    images: Mapping[str, Mapping[str, Any]]
+    disk: int
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the lab host has, and what is missing: each problem has ``what``, ``fix`` and ``fatal``.
+
+    ``links`` is the agent's probe; None where it could not be made (``links_reason`` says why).
+    """
+
+    lab_host: Mapping[str, Any]
+    problems: tuple[Mapping[str, Any], ...]
+    links: Mapping[str, Any] | None
+    links_reason: str | None
+
+
+def build_images(console: Console, image_base: str | None, engines: Sequence[str] = ("light",)) -> Images:
+    """Build all images of ``engines`` that are missing on this machine's Engine.
+
+    Raises:
+        FedsimError: that failed, or this user may not.
+    """
+    extra_vars: dict[str, Any] = {"fedsim_engines": list(engines)}
+    if image_base:
+        extra_vars["fedsim_image_base"] = image_base
+    check_privileges()
+    result = _play("images", "images.yml", console, extra_vars, "disk")
+    if not result.results:
+        raise FedsimError("the images were built but not measured", Exit.PROVISIONING)
+    found = result.results[-1]
+    return Images(found["images"], int(found["disk"]))
+
+
+def examine(console: Console) -> Findings:
+    """Probe this machine as a lab host by trial, as root where this user may; nothing is installed or left.
+
+    Raises:
+        FedsimError: Ansible could not run the probe.
+    """
+    probe = root_command([sys.executable, "-m", "fedsim_runner.agent", "probe"])
+    extra_vars = {"fedsim_become": False} if probe is None else {}
+    result = _play("doctor", "doctor.yml", console, extra_vars, "problems")
+    if not result.results:
+        raise FedsimError("the probe of the lab host told nothing", Exit.LAB)
+    found = result.results[-1]
+    links, reason = (None, "only root can try links: run doctor with sudo") if probe is None else _probe_links(probe)
+    return Findings(found["lab_host"], tuple(found["problems"]), links, reason)
+
+
+def _probe_links(command: list[str]) -> tuple[Mapping[str, Any] | None, str | None]:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S)
+        answer = json.loads(done.stdout.strip().splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        return None, f"the probe failed: {error}"
+    return answer, None
+
+
+def _play(name: str, playbook: str, console: Console, extra_vars: Mapping[str, Any], keep: str) -> PlaybookResult:
+    folder = state_home() / "lab"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        hosts_file = write_inventory(bare_inventory(name), folder / f"{name}-inventory")
+    except OSError as error:
+        raise FedsimError(f"{folder}: {error.strerror}", Exit.LAB) from error
+    log = folder / LOG
+    log.unlink(missing_ok=True)
+    with Progress(console, 0) as progress:
+        told = "interrupted: stopping"
+        with Stagehand(name, folder, hosts_file, [LAB_HOST], progress, extra_vars, told) as hand:
+            result = hand.play(playbook, keep=[keep])
+    if result.status == "canceled":
+        raise FedsimError("interrupted", Exit.INTERRUPTED)
+    if result.failure is not None:
+        where = f"stage {result.failure.stage or name} failed"
+        raise FedsimError(
+            f"{where}: {result.failure.text} (Ansible's whole output: {log})",
+            exit_for_stage(result.failure.stage, result.failure.exit_code),
+        )
+    return result

@@ -1,0 +1,66 @@
+"""Ending the processes of a playbook, told apart by a variable in their environment (see proc(5))."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from fedsim_runner.lab.process_identity import is_alive, start_time
+
+GRACE_S = 2.0
+
+
+def processes_with(variable: str, value: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Processes, this one excepted, that were started with ``variable=value``; with their environment."""
+    wanted = f"{variable}={value}".encode()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            items = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if wanted in items:
+            pairs = (item.decode(errors="replace").partition("=") for item in items if item)
+            yield int(entry.name), {key: text for key, _, text in pairs}
+
+
+def end_processes(variable: str, value: str, only_orphans_of: str | None = None) -> int:
+    """End processes started with ``variable=value``: SIGTERM, then SIGKILL to what is still there.
+
+    Args:
+        only_orphans_of: name of the variable that holds the identity of the process they belong to; those whose owner
+            still lives are left alone.
+
+    Returns:
+        How many were found.
+    """
+    found: set[int] = set()
+    deadline = time.monotonic() + GRACE_S
+    while True:
+        living = [
+            pid
+            for pid, environment in processes_with(variable, value)
+            if start_time(pid) is not None
+            and (only_orphans_of is None or not is_alive(environment.get(only_orphans_of, "")))
+        ]
+        if not living:
+            return len(found)
+        late = time.monotonic() > deadline
+        for pid in living:
+            if late or pid not in found:
+                _signal(pid, signal.SIGKILL if late else signal.SIGTERM)
+        found.update(living)
+        if time.monotonic() > deadline + GRACE_S:
+            return len(found)
+        time.sleep(0.05)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return

@@ -1,0 +1,176 @@
+"""The one place that calls ansible-runner, with its traps closed.
+
+- No host matched is "successful" to ansible-runner: here every expected host must have been processed.
+- A reused private data directory brings an old environment back: here each playbook has a fresh one, removed afterwards
+  (it also holds the caller's whole environment, which has no business in a run folder that people hand on).
+- ``ansible-playbook`` is not found outside an activated virtual environment: its folder goes first on PATH.
+- The caller's ``ANSIBLE_*`` variables would steer our playbooks: they are dropped and our own are set.
+- Cancelling kills ansible-playbook but not its workers, which live in sessions of their own and would go on creating
+  containers: they are found by a variable in their environment and ended too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+import ansible_runner
+
+from fedsim_runner.content import content_root
+from fedsim_runner.lab.process_identity import own_identity
+
+from .ansible_events import EventReader, Failure, Listener
+from .orphans import end_processes
+
+# Marks every process of a playbook: whose they are can be told even after the control node is gone.
+RUN_VARIABLE = "FEDSIM_RUN"
+CONTROL_VARIABLE = "FEDSIM_CONTROL"
+CALL_VARIABLE = "FEDSIM_CALL"
+# Seconds between two looks at the cancel flag while a task is silent.
+CANCEL_POLL_S = 0.2
+
+Status = Literal["successful", "failed", "canceled"]
+
+
+@dataclass(frozen=True)
+class Playbook:
+    """What to run. ``path`` is relative to playbooks/; ``inventory`` a hosts file."""
+
+    path: str
+    inventory: Path
+    run: str
+    expected_hosts: Collection[str]
+    extra_vars: Mapping[str, Any] = field(default_factory=dict)
+    keep: Collection[str] = ()  # results of tasks that have one of these keys come back
+
+
+@dataclass(frozen=True)
+class PlaybookResult:
+    """``stage`` is the play that ran last. ``changed`` counts changed tasks over all hosts."""
+
+    status: Status
+    stage: str | None
+    failure: Failure | None
+    changed: int
+    results: tuple[Mapping[str, Any], ...] = ()
+
+
+def ansible_environment() -> dict[str, str]:
+    """The ``ANSIBLE_*`` variables with which Ansible finds our playbooks, roles and modules from any folder."""
+    root = content_root()
+    return {
+        "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
+        "ANSIBLE_ROLES_PATH": str(root / "roles"),
+        "ANSIBLE_LIBRARY": str(root / "plugins" / "modules"),
+        "ANSIBLE_MODULE_UTILS": str(root / "plugins" / "module_utils"),
+    }
+
+
+def run_playbook(
+    playbook: Playbook,
+    log: TextIO,
+    listener: Listener,
+    cancelled: Callable[[], bool],
+    playbooks_folder: Path | None = None,
+) -> PlaybookResult:
+    """Run one playbook to its end and say what came of it.
+
+    Args:
+        log: gets Ansible's whole output as text.
+        listener: is told of stages and news while they happen, from this thread.
+        cancelled: polled; once true the playbook and all its processes are ended.
+        playbooks_folder: where ``playbook.path`` is looked up; our own playbooks if left out.
+    """
+    folder = playbooks_folder or content_root() / "playbooks"
+    call = uuid.uuid4().hex
+    reader = EventReader(listener, log, playbook.keep)
+    private = Path(tempfile.mkdtemp(prefix="fedsim-ansible-"))
+
+    def cancel() -> bool:
+        if not cancelled():
+            return False
+        end_processes(CALL_VARIABLE, call)
+        return True
+
+    try:
+        variables = private / "extra_vars.json"
+        variables.write_text(json.dumps(dict(playbook.extra_vars)), encoding="utf-8")
+        # ansible-runner copies the environment here and only here.
+        with _Environment(playbook.run, call):
+            runner = ansible_runner.interface.init_runner(
+                private_data_dir=str(private),
+                project_dir=str(folder),
+                playbook=playbook.path,
+                inventory=str(playbook.inventory),
+                # Not `extravars`: they become command line text, which mangles types.
+                cmdline=f"-e @{shlex.quote(str(variables))}",
+                settings={"pexpect_timeout": CANCEL_POLL_S, "suppress_ansible_output": True},
+                quiet=True,
+                event_handler=reader.feed,
+                cancel_callback=cancel,
+            )
+        runner.run()
+        if runner.status == "canceled":
+            # A worker may have forked a module between the look at /proc and the kill.
+            end_processes(CALL_VARIABLE, call)
+    finally:
+        log.flush()
+        shutil.rmtree(private, ignore_errors=True)
+    return _result(runner.status, runner.rc, reader, playbook)
+
+
+def _result(status: str, rc: int | None, reader: EventReader, playbook: Playbook) -> PlaybookResult:
+    def result(outcome: Status, failure: Failure | None = None) -> PlaybookResult:
+        return PlaybookResult(outcome, reader.stage, failure, reader.changed, tuple(reader.results))
+
+    if status == "canceled":
+        return result("canceled")
+    if status != "successful" or rc != 0:
+        return result("failed", reader.failure(rc))
+    missing = sorted(set(playbook.expected_hosts) - reader.processed)
+    if missing:
+        text = f"playbook {playbook.path} did not reach {', '.join(missing)}: no play matched the inventory's hosts"
+        return result("failed", Failure(reader.stage, None, None, text))
+    return result("successful")
+
+
+class _Environment:
+    """Our process environment for the length of a block: ansible-runner can add to the caller's, but not take away."""
+
+    def __init__(self, run: str, call: str) -> None:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+        self._wanted = {
+            **kept,
+            **ansible_environment(),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}",
+            # Ansible refuses to start without an UTF-8 locale; this one exists everywhere.
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_DEPRECATION_WARNINGS": "0",
+            RUN_VARIABLE: run,
+            CONTROL_VARIABLE: own_identity(),
+            CALL_VARIABLE: call,
+        }
+        self._before: dict[str, str] = {}
+
+    def __enter__(self) -> None:
+        self._before = dict(os.environ)
+        _replace(self._wanted)
+
+    def __exit__(self, *_: object) -> None:
+        _replace(self._before)
+
+
+def _replace(wanted: Mapping[str, str]) -> None:
+    for key in set(os.environ) - set(wanted):
+        del os.environ[key]
+    os.environ.update(wanted)

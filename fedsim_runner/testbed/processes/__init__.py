@@ -1,0 +1,1 @@
+"""Devices as plain processes on this machine: no limits, no links."""

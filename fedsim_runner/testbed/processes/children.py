@@ -1,0 +1,257 @@
+"""Participants as child processes of this one: how they are started, what they use, how they are ended."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from fedsim_runner.agent.host.usage import Reading
+from fedsim_runner.content import PACKAGE_DIR
+from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.engines.federatedscope import SettingsError, resolve_source
+from fedsim_runner.lab.process_identity import own_identity
+
+from ..docker.playbook import CONTROL_VARIABLE, RUN_VARIABLE
+
+GRACE_S = 5.0
+LAST_LINES = 20
+PR_SET_PDEATHSIG = 1
+CHECK_S = 60.0
+FEDERATEDSCOPE = "federatedscope"
+# What FederatedScope's distributed mode cannot do without.
+NEEDED = ("torch", "numpy", "scipy", "yaml", "grpc", "google.protobuf", "federatedscope.core")
+_FIND = """
+import importlib.util, sys
+for name in sys.argv[1:]:
+    try:
+        found = importlib.util.find_spec(name) is not None
+    except ImportError:
+        found = False
+    if not found:
+        print(name)
+"""
+
+
+@dataclass(frozen=True)
+class Participant:
+    """One child process to be. ``out`` is its folder for logs; ``address`` is host:port of a client."""
+
+    name: str
+    role: Literal["server", "client"]
+    engine: str
+    config: Path
+    out: Path
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python that can run an engine, and the folders it needs on its path."""
+
+    python: str
+    path: tuple[str, ...] = ()
+
+
+def interpreters(engines: Iterable[str], source: str | None) -> dict[str, Interpreter]:
+    """The Python of each engine: this one, except for FederatedScope that the user's configuration names.
+
+    Args:
+        engines: engines of the course.
+        source: ``federatedscope.source`` of the experiment.
+
+    Raises:
+        FedsimError: FederatedScope cannot be run here; exit code 3, or 2 if the configuration is wrong.
+    """
+    found = dict.fromkeys(engines, Interpreter(sys.executable))
+    if FEDERATEDSCOPE in found:
+        # Brings pydantic, which a course of light participants has no use for.
+        from fedsim_runner.engines.federatedscope.user_settings import config_path, user_settings
+
+        try:
+            python = user_settings().python or sys.executable
+            named = resolve_source(source)
+        except SettingsError as error:
+            raise FedsimError(str(error), Exit.SPEC) from error
+        checkout = (str(named.path),) if named.kind == "checkout" else ()
+        found[FEDERATEDSCOPE] = Interpreter(python, checkout)
+        missing = missing_modules(found[FEDERATEDSCOPE])
+        if missing:
+            raise FedsimError(
+                f"engine federatedscope without Docker: {python} does not find {', '.join(missing)}; name an "
+                f"interpreter that has FederatedScope's packages as federatedscope.python in {config_path()} and a "
+                "checkout as federatedscope.source, or run with Docker",
+                Exit.LAB,
+            )
+    return found
+
+
+def missing_modules(interpreter: Interpreter) -> list[str]:
+    """Modules of :data:`NEEDED` that it does not find.
+
+    Raises:
+        FedsimError: it cannot be started.
+    """
+    command = [interpreter.python, "-c", _FIND, *NEEDED]
+    environment = {**os.environ, "PYTHONPATH": _joined(interpreter.path)}
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=CHECK_S, check=True)
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines()
+        reason = said[-1] if said else f"exit code {error.returncode}"
+        raise FedsimError(f"{interpreter.python} cannot run FederatedScope: {reason}", Exit.LAB) from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise FedsimError(f"{interpreter.python} cannot run FederatedScope: {reason}", Exit.LAB) from error
+    return done.stdout.split()
+
+
+class Processes:
+    """The children of one run; as a context manager it ends all of them."""
+
+    def __init__(self, run: str, gate: Path, pythons: Mapping[str, Interpreter]) -> None:
+        self._run = run
+        self._gate = gate
+        self._pythons = pythons
+        self._stack = ExitStack()
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Processes:
+        # Only what images hold, too: with the folder around the package an interpreter of the user's would find this
+        # one's libraries before its own.
+        self._code = Path(self._stack.enter_context(TemporaryDirectory(prefix="fedsim-")))
+        package = self._code / PACKAGE_DIR.name
+        package.mkdir()
+        for part in ("__init__.py", "contract", "participant"):
+            (package / part).symlink_to(PACKAGE_DIR / part)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._end()
+        finally:
+            self._stack.close()
+
+    def start(self, one: Participant) -> None:
+        """Start one; it waits at the gate."""
+        one.out.mkdir(parents=True, exist_ok=True)
+        interpreter = self._pythons.get(one.engine, Interpreter(sys.executable))
+        inherited = tuple(filter(None, [os.environ.get("PYTHONPATH")]))
+        environment = {
+            **os.environ,
+            "PYTHONPATH": _joined((str(self._code), *interpreter.path, *inherited)),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "TORCH_NUM_THREADS": "1",
+            RUN_VARIABLE: self._run,
+            CONTROL_VARIABLE: own_identity(),
+        }
+        command = [interpreter.python, "-m", "fedsim_runner.participant", "--engine", one.engine]
+        command += ["--config", str(one.config), "--gate", str(self._gate), "--out", str(one.out)]
+        with (one.out / "console.log").open("ab") as console:
+            self._children[one.name] = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                # Ctrl-C of the terminal is for the control node, which then ends its children.
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+
+    def exit_code(self, name: str) -> int | None:
+        """As a shell and the Engine tell it: 128 + signal; None while it runs."""
+        code = self._children[name].poll()
+        return None if code is None else 128 - code if code < 0 else code
+
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """What the living ones use."""
+        found = ((name, process_figures(child.pid)) for name, child in self._children.items())
+        return {name: figures for name, figures in found if figures is not None}
+
+    def frozen(self, name: str) -> bool:
+        """Whether it is stopped by a signal."""
+        try:
+            return _stat(self._children[name].pid)[0] == "T"
+        except (OSError, IndexError):
+            return False
+
+    def kill(self, name: str) -> None:
+        """End one that was given up."""
+        if self._children[name].poll() is None:
+            self._children[name].kill()
+
+    def _end(self) -> None:
+        for number, grace in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, None)):
+            living = [child for child in self._children.values() if child.poll() is None]
+            for child in living:
+                child.send_signal(number)
+            end = None if grace is None else time.monotonic() + grace
+            for child in living:
+                try:
+                    child.wait(None if end is None else max(0.0, end - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    continue
+
+
+def process_figures(pid: int) -> dict[str, Any] | None:
+    """CPU seconds, resident memory and its peak in bytes of a process; None if it is gone."""
+    try:
+        stat = _stat(pid)
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    sizes = {
+        key: int(value.split()[0]) * 1024
+        for key, _, value in (line.partition(":") for line in status.splitlines())
+        if key in ("VmRSS", "VmHWM")
+    }
+    if not sizes:  # a zombie has no memory any more
+        return None
+    ticks = os.sysconf("SC_CLK_TCK")
+    return {
+        "cpu_seconds": (int(stat[11]) + int(stat[12])) / ticks,
+        "memory_bytes": sizes.get("VmRSS"),
+        "memory_peak_bytes": sizes.get("VmHWM"),
+    }
+
+
+def reading(figures: Mapping[str, Any]) -> Reading:
+    """The same as the agent's samplers give it. Bytes on the loopback belong to no process."""
+    return Reading(figures["memory_bytes"], figures["cpu_seconds"])
+
+
+def last_lines(path: Path) -> list[str]:
+    """The end of a participant's console."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
+    except OSError:
+        return []
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat from the state on."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+
+
+def _joined(folders: Iterable[str]) -> str:
+    return os.pathsep.join(folders)
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with_parent() -> None:
+    """In the child: be killed if the control node dies, however that happens."""
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

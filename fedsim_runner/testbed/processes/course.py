@@ -1,0 +1,183 @@
+"""A course of child processes: let go together, listened to, sampled, ended. No agent: this does its work."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fedsim_runner.agent.course import snapshot
+from fedsim_runner.agent.course.gate import Gate
+from fedsim_runner.agent.course.loglines import stamped
+from fedsim_runner.agent.course.supervision import START_CPU_S, Limits, Outcome, Supervisor
+from fedsim_runner.agent.course.tail import ACTIVITY, Tail
+from fedsim_runner.agent.host.samples import HEADER
+from fedsim_runner.agent.host.usage import Usage
+from fedsim_runner.plan.model import Plan
+
+from .children import Interpreter, Participant, Processes, last_lines, reading
+
+PAUSE_S = 0.05
+SAMPLE_EVERY_S = 1.0
+
+News = Callable[[Mapping[str, Any]], None]
+
+
+class Course:
+    """One course from start to end; :meth:`run` leaves no child behind.
+
+    Args:
+        plan: whose course it is.
+        participants: all of them.
+        pythons: interpreters by engine; this one where an engine is not named.
+        folder: the run's folder.
+        news: takes every journal event.
+        shown: takes a snapshot each second, in the form of the agent's.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        participants: Sequence[Participant],
+        pythons: Mapping[str, Interpreter],
+        folder: Path,
+        news: News,
+        shown: News,
+    ) -> None:
+        self._plan = plan
+        # Clients first: what they log comes before the server's answer to it.
+        self._participants = sorted(participants, key=lambda one: one.role)
+        self._addresses = {one.name: one.address for one in participants}
+        self._folder = folder
+        self._news = news
+        self._shown = shown
+        self._gate = Gate(folder)
+        self._processes = Processes(plan.run, folder / "gate", pythons)
+        self._logs = {one.name: Tail(one.out) for one in participants}
+        self._activities = {one.name: Tail(one.out, ACTIVITY) for one in participants}
+        self._usage = Usage(plan.experiment.course.silence_timeout_s)
+
+    def run(self, cancelled: Callable[[], bool], told: Callable[[], None]) -> Outcome | None:
+        """How the course ended; None if it was cancelled. ``told`` is called often, for messages of interrupts."""
+        (self._folder / "gate").mkdir(exist_ok=True)
+        self._gate.shut()
+        self._gate.forget_lost()
+        try:
+            with (
+                (self._folder / "journal.jsonl").open("w", encoding="utf-8") as journal,
+                (self._folder / "metrics.csv").open("w", encoding="utf-8", newline="") as metrics,
+                self._processes,
+            ):
+                self._journal = journal
+                self._metrics = csv.DictWriter(metrics, HEADER.split(","), lineterminator="\n")
+                self._metrics.writeheader()
+                return self._follow(cancelled, told)
+        finally:
+            for tail in (*self._logs.values(), *self._activities.values()):
+                tail.close()
+
+    def _follow(self, cancelled: Callable[[], bool], told: Callable[[], None]) -> Outcome | None:
+        for one in self._participants:
+            self._processes.start(one)
+            self._tell({"event": "device_started", "device": one.name})
+        limits = self._plan.experiment.course
+        self._supervisor = supervisor = Supervisor(
+            {one.name: one.role for one in self._participants},
+            self._plan.experiment.total_rounds,
+            Limits(
+                limits.timeout_s,
+                limits.silence_timeout_s,
+                go_on=limits.on_client_failure == "continue",
+                min_clients=limits.min_clients,
+            ),
+            time.monotonic(),
+            {one.name: START_CPU_S.get(one.engine, 0.0) for one in self._participants},
+        )
+        open_at = time.time()
+        self._gate.open(open_at)
+        self._tell({"event": "gate_opened", "open_at": open_at})
+        sampled = 0.0
+        exited: set[str] = set()
+        while supervisor.outcome is None:
+            told()
+            if cancelled():
+                return None
+            now = time.monotonic()
+            if now - sampled >= SAMPLE_EVERY_S:
+                sampled = now
+                self._sample(now)
+            for one in self._participants:
+                # Asked first: lines that came before the end are read before it is told.
+                code = self._processes.exit_code(one.name)
+                self._read(one.name, now)
+                if code is not None and one.name not in exited:
+                    exited.add(one.name)
+                    said = last_lines(one.out / "console.log")
+                    self._tell_all(supervisor.feed_exit(one.name, code, False, now, said))
+            self._tell_all(supervisor.tick(now))
+            time.sleep(PAUSE_S)
+        self._shown(self._snapshot())
+        return supervisor.outcome
+
+    def _read(self, name: str, now: float) -> None:
+        for line in self._logs[name].lines():
+            self._tell_all(stamped(self._supervisor.feed_line(name, line, now), line))
+        for line in self._activities[name].lines():
+            self._supervisor.feed_activity(name, line, now)
+
+    def _sample(self, now: float) -> None:
+        moment = round(time.time(), 3)
+        figures = self._processes.figures()
+        for name, used in figures.items():
+            self._metrics.writerow({"t": moment, "device": name, **used})
+        self._usage.take(now, {name: reading(used) for name, used in figures.items()})
+        for name in figures:
+            self._supervisor.feed_frozen(name, self._processes.frozen(name), now)
+            if self._usage.works(name, self._supervisor.live_state(name), None, now):
+                self._supervisor.feed_life(name, now)
+        self._shown(self._snapshot())
+
+    def _snapshot(self) -> dict[str, Any]:
+        supervisor = self._supervisor
+        # As on a lab host the server comes first.
+        names = [one.name for one in sorted(self._participants, key=lambda one: one.role, reverse=True)]
+        devices = {
+            name: snapshot.device_part(
+                name, supervisor.live_state(name), supervisor.device_round(name), self._usage, None, None
+            )
+            for name in names
+        }
+        outcome = supervisor.outcome
+        return {
+            "t": round(time.time(), 3),
+            "state": "running" if outcome is None else outcome.status,
+            **snapshot.course_part(supervisor, supervisor.total_rounds),
+            "backend": None,
+            "counts": snapshot.counts(devices.values()),
+            "devices": devices,
+        }
+
+    def _tell_all(self, events: Iterable[dict[str, Any]]) -> None:
+        for event in events:
+            if event["event"] == "client_lost":
+                self._lose(event["device"])
+            self._tell(event)
+
+    def _lose(self, name: str) -> None:
+        """Tell the server, and end the client, which must not wake up and disturb.
+
+        All clients call this machine by one name, so the server knows them by their ports as well.
+        """
+        lost = self._supervisor.lost
+        by_address = {self._addresses[device]: reason for device, reason in lost.items() if self._addresses[device]}
+        self._gate.tell_lost({**lost, **by_address})
+        self._processes.kill(name)
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        stamped = {"t": round(time.time(), 6), **event}
+        self._journal.write(json.dumps(stamped) + "\n")
+        self._journal.flush()
+        self._news(stamped)

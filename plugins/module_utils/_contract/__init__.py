@@ -1,0 +1,4 @@
+"""What two processes must agree on: names, labels, paths, files, commands and errors, each with one definition.
+
+Standard library only. Images and Ansible modules carry these same files, so imports inside this package are relative.
+"""

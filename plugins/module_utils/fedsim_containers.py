@@ -1,0 +1,237 @@
+"""A device as the Engine's container configuration, and where a real container differs from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils._contract.names import DEVICE_UID, LABEL_INPUTS, container_name, labels
+from ansible.module_utils.fedsim_difference import Differences
+
+#: Scratch space of a device; counted against its memory like everything a tmpfs holds.
+TMPFS = {"/tmp": "rw,noexec,nosuid,nodev,size=16m,mode=1777"}
+#: Bounded, so that a device that talks without end cannot fill the lab host's disk.
+LOG_CONFIG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "1"}}
+#: Libraries that would otherwise start one thread per core of the lab host.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "TORCH_NUM_THREADS",
+)
+#: Threads that gRPC and torch start by themselves, generously.
+LIBRARY_THREADS = 96
+#: Options of HostConfig that are compared one by one.
+COMPARED_HOST_OPTIONS = (
+    "NanoCpus",
+    "Memory",
+    "MemorySwap",
+    "PidsLimit",
+    "BlkioDeviceReadBps",
+    "BlkioDeviceWriteBps",
+    "CapDrop",
+    "CapAdd",
+    "SecurityOpt",
+    "ReadonlyRootfs",
+    "Tmpfs",
+    "Binds",
+    "ExtraHosts",
+    "NetworkMode",
+    "LogConfig",
+    "DeviceRequests",
+)
+#: What the Engine says of the kernel, and the options it drops where the kernel cannot do them.
+NEEDED_OF_ENGINE = {
+    "NanoCpus": "CpuCfsQuota",
+    "Memory": "MemoryLimit",
+    "MemorySwap": "SwapLimit",
+    "PidsLimit": "PidsLimit",
+}
+
+
+class Settings:
+    """What all device containers of one lab host share."""
+
+    def __init__(
+        self,
+        content: dict[str, Any],
+        state_dir: str,
+        images: dict[str, str],
+        server_address: str | None,
+        engine: dict[str, Any],
+    ) -> None:
+        self.content = content
+        self.run: str = content["run"]
+        self.state_dir = state_dir
+        self.images = images
+        self.server_address = server_address
+        self.dropped = {option for option, flag in NEEDED_OF_ENGINE.items() if engine.get(flag) is False}
+        self.docker_root: str = engine.get("DockerRootDir", "/var/lib/docker")
+
+
+def device_container(settings: Settings, device: dict[str, Any], disk: str | None) -> dict[str, Any]:
+    """Body of the Engine's create call for a device. ``disk`` is the block device its I/O limits are put on."""
+    name = device["name"]
+    server = settings.content["course"]["server"]
+    folder = device_folder(settings.state_dir, name)
+    host: dict[str, Any] = {
+        "NanoCpus": round(device["cpus"] * 1e9),
+        "Memory": device["memory_bytes"],
+        # Equal to the memory: no swap on top of it.
+        "MemorySwap": device["memory_bytes"],
+        "PidsLimit": pids_limit(settings, device),
+        "BlkioDeviceReadBps": io_limit(disk, device["read_bps"]),
+        "BlkioDeviceWriteBps": io_limit(disk, device["write_bps"]),
+        "CapDrop": ["ALL"],
+        "CapAdd": None,
+        "SecurityOpt": ["no-new-privileges"],
+        "ReadonlyRootfs": True,
+        "Tmpfs": TMPFS,
+        "Binds": [
+            "%s:/fedsim/gate:ro" % (Path(settings.state_dir) / "gate"),
+            "%s:/fedsim/in:ro" % (folder / "in"),
+            "%s:/fedsim/out:rw" % (folder / "out"),
+        ],
+        "ExtraHosts": [f"{server}:{settings.server_address}"] if settings.server_address else None,
+        "NetworkMode": settings.content["network"]["name"],
+        "LogConfig": LOG_CONFIG,
+        "RestartPolicy": {"Name": "no"},
+        "DeviceRequests": (
+            [
+                {
+                    "Driver": "",
+                    "Count": device["gpus"],
+                    "DeviceIDs": None,
+                    "Capabilities": [["gpu"]],
+                    "Options": {},
+                }
+            ]
+            if device["gpus"]
+            else None
+        ),
+    }
+    return {
+        "Image": settings.images[device["image"]],
+        "Hostname": name,
+        "User": f"{DEVICE_UID}:{DEVICE_UID}",
+        "Cmd": [
+            "python3",
+            "-m",
+            "fedsim_runner.participant",
+            "--engine",
+            device["engine"],
+            "--config",
+            "/fedsim/in/config.yaml",
+            "--gate",
+            "/fedsim/gate",
+            "--out",
+            "/fedsim/out",
+        ],
+        "Env": [f"{variable}={device['threads']}" for variable in THREAD_VARIABLES],
+        "Labels": {
+            **labels(settings.run, "device", settings.content["lab_host"], settings.state_dir, name),
+            LABEL_INPUTS: inputs_digest(folder / "in"),
+        },
+        "HostConfig": {option: value for option, value in host.items() if option not in settings.dropped},
+        "NetworkingConfig": {
+            "EndpointsConfig": {
+                settings.content["network"]["name"]: {
+                    "IPAMConfig": {"IPv4Address": device["address"]},
+                    "Aliases": [name],
+                }
+            }
+        },
+    }
+
+
+def pids_limit(settings: Settings, device: dict[str, Any]) -> int:
+    """The device type's own, but never so low that FederatedScope's threads do not fit.
+
+    Its gRPC server has up to one thread for each client of the course, beside those of gRPC and torch.
+    """
+    if device["engine"] != "federatedscope":
+        return int(device["pids"])
+    return max(int(device["pids"]), LIBRARY_THREADS + int(settings.content["course"]["client_num"]))
+
+
+def device_folder(state_dir: str, device: str) -> Path:
+    return Path(state_dir) / "devices" / device
+
+
+def device_name(settings: Settings, device: dict[str, Any]) -> str:
+    return container_name(settings.run, device["name"])
+
+
+def inputs_digest(folder: Path) -> str:
+    """One digest of a device's input files: a container that read other ones must be made anew."""
+    digest = hashlib.sha256()
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def io_limit(disk: str | None, rate: int | None) -> list[dict[str, Any]] | None:
+    """The Engine's form of a block I/O limit. ``rate`` in bytes per second."""
+    return [{"Path": disk, "Rate": rate}] if disk and rate else None
+
+
+def block_device_of(folder: str) -> str | None:
+    """Path of the whole disk that holds ``folder``, found by following the kernel's own links; None if there is none.
+
+    Limits are put on whole disks: the kernel refuses partitions.
+    """
+    try:
+        number = Path(folder).stat().st_dev
+        link = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve(strict=True)
+    except OSError:
+        return None
+    if (link / "partition").exists():
+        link = link.parent
+    path = Path("/dev") / link.name
+    return str(path) if path.is_block_device() else None
+
+
+def compare_container(
+    found: dict[str, Any], wanted: dict[str, Any], image_id: str | None, differences: Differences
+) -> None:
+    """Record where an inspected container differs from the wanted body. Extra labels and variables do not count."""
+    config, host = found["Config"], found["HostConfig"]
+    if image_id is not None and found["Image"] != image_id:
+        differences.add("Image", config["Image"], wanted["Image"])
+    for option in ("Hostname", "User", "Cmd"):
+        differences.compare(option, config.get(option), wanted[option])
+    environment = set(config.get("Env") or [])
+    for entry in wanted["Env"]:
+        if entry not in environment:
+            variable = entry.split("=", 1)[0] + "="
+            before = next((value for value in environment if value.startswith(variable)), None)
+            differences.add("Env", before, entry)
+    for key, value in wanted["Labels"].items():
+        differences.compare(key, (config.get("Labels") or {}).get(key), value)
+    for option in COMPARED_HOST_OPTIONS:
+        if option in wanted["HostConfig"]:
+            before, after = host.get(option), wanted["HostConfig"][option]
+            if _plain(before) != _plain(after):
+                differences.add(option, before, after)
+    for network, endpoint in wanted.get("NetworkingConfig", {}).get("EndpointsConfig", {}).items():
+        real = (found["NetworkSettings"]["Networks"] or {}).get(network) or {}
+        address = (real.get("IPAMConfig") or {}).get("IPv4Address")
+        differences.compare("address", address, endpoint["IPAMConfig"]["IPv4Address"])
+        aliases = real.get("Aliases") or []
+        missing = [alias for alias in endpoint["Aliases"] if alias not in aliases]
+        if missing:
+            differences.add("aliases", aliases, endpoint["Aliases"])
+
+
+def _plain(value: Any) -> Any:
+    """Engines write an unset option as null, 0 or an empty list, depending on their age."""
+    if not value:
+        return None
+    if isinstance(value, list):
+        return sorted(json.dumps(entry, sort_keys=True).replace("CAP_", "") for entry in value)
+    return value

@@ -1,0 +1,194 @@
+"""The lab host's Docker Engine: connecting with errors that say how to mend it, and the few calls modules share."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+import traceback
+from typing import Any
+
+try:
+    import docker
+    from docker.errors import APIError, DockerException, NotFound
+    from requests.exceptions import RequestException
+
+    SDK_ERROR = None
+except ImportError:
+    docker = None
+    APIError = DockerException = NotFound = RequestException = OSError
+    SDK_ERROR = traceback.format_exc()
+
+#: Every module that talks to the Engine takes this option.
+DOCKER_ARGUMENTS: dict[str, Any] = {"docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"}}
+
+MINIMUM_API = (1, 41)
+MINIMUM_ENGINE = "20.10"
+#: Seconds an Engine under load may take for one call; creating 100 containers makes single calls wait.
+TIMEOUT_S = 120
+
+
+#: Where an Engine's daemon may lie; a module's PATH often has no sbin.
+DAEMON_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class EngineError(Exception):
+    """The Engine cannot be used; the text says why and what to do."""
+
+    def __init__(self, what: str, fix: str = "", *, by_role: bool = False) -> None:
+        """``by_role``: role lab_host can mend it."""
+        super().__init__(f"{what}: {fix}" if fix else what)
+        self.what = what
+        self.fix = fix
+        self.by_role = by_role
+
+
+def connect(docker_host: str, timeout: int = TIMEOUT_S) -> Any:
+    """A low-level client that speaks the newest API both sides know.
+
+    Raises:
+        EngineError: no SDK, no Engine, no permission, or an Engine that is too old or too new for the SDK.
+    """
+    if docker is None:
+        raise EngineError(
+            "the Python that Ansible uses on this lab host has no Docker SDK",
+            "install python3-docker (Debian, Ubuntu) or `pip install docker` into it",
+            by_role=True,
+        )
+    try:
+        client = docker.APIClient(base_url=docker_host, version="auto", timeout=timeout)
+    except Exception as error:
+        raise _why_no_engine(error, docker_host) from error
+    spoken = tuple(int(part) for part in client.api_version.split("."))
+    if spoken < MINIMUM_API:
+        client.close()
+        raise EngineError(
+            f"the Docker Engine at {docker_host} speaks API {client.api_version} at most",
+            f"fedsim needs Engine {MINIMUM_ENGINE} (API 1.41) or newer",
+        )
+    return client
+
+
+def connect_or_fail(module: Any) -> Any:
+    """``connect`` for a module: ends it with the message."""
+    try:
+        return connect(module.params["docker_host"])
+    except EngineError as error:
+        extra = {"exception": SDK_ERROR} if SDK_ERROR else {}
+        module.fail_json(msg=str(error), engine_answers=False, **extra)
+
+
+def explain(error: BaseException) -> str:
+    """An exception in one line, the Engine's own explanation where there is one."""
+    explanation = getattr(error, "explanation", None)
+    if explanation:
+        return str(explanation.decode() if isinstance(explanation, bytes) else explanation)
+    text = str(error).strip()
+    return text or type(error).__name__
+
+
+def find_daemon() -> str | None:
+    """Path of an installed dockerd, whether it runs or not."""
+    return shutil.which("dockerd", path=DAEMON_PATH)
+
+
+def _why_no_engine(error: BaseException, docker_host: str) -> EngineError:
+    text = str(error)
+    if "Not supported URL scheme http+docker" in text:
+        return EngineError(
+            "this Docker SDK is too old for the installed `requests`",
+            "install docker 7.1 or newer (`pip install 'docker>=7.1'`)",
+        )
+    if "is too old" in text or "is too new" in text:
+        return EngineError(f"Docker SDK and Engine share no API version ({text})", "update the older of the two")
+    if "PermissionError" in text or "Permission denied" in text:
+        return EngineError(f"no permission to use {docker_host}", "run as root, or as a member of group docker")
+    # What the system said is the innermost of several exceptions in one text.
+    system = re.search(r"Error\(\d+, '([^']+)'", text)
+    return EngineError(
+        f"no Docker Engine answers at {docker_host} ({system[1] if system else text})",
+        "start it (`systemctl start docker`) or install one; on Debian and Ubuntu a run does so by itself",
+        by_role=True,
+    )
+
+
+def list_containers(client: Any, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """All containers, running or not, in one call."""
+    return list(client.containers(all=True, filters=filters))
+
+
+def inspect_or_none(client: Any, name: str) -> dict[str, Any] | None:
+    try:
+        return dict(client.inspect_container(name))
+    except NotFound:
+        return None
+
+
+def run_in(client: Any, container: str, command: list[str]) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of a command in a running container."""
+    created = client.exec_create(container, command, stdout=True, stderr=True)
+    out, err = client.exec_start(created["Id"], demux=True)
+    status = client.exec_inspect(created["Id"])["ExitCode"]
+    return (
+        int(status if status is not None else -1),
+        (out or b"").decode(errors="replace"),
+        (err or b"").decode(errors="replace"),
+    )
+
+
+def agent_control(client: Any, agent: str, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The agent's answer to one control command.
+
+    Raises:
+        EngineError: the agent is not there, not running, or answers with an error.
+    """
+    try:
+        status, out, err = run_in(
+            client,
+            agent,
+            ["python3", "-m", "fedsim_runner.agent", "ctl", command, json.dumps(arguments, sort_keys=True)],
+        )
+    except NotFound as error:
+        raise EngineError(f"the agent container {agent} does not exist: run the agent stage first") from error
+    except (APIError, RequestException) as error:
+        raise EngineError(f"the agent container {agent} cannot be asked: {explain(error)}") from error
+    try:
+        answer = json.loads(out.strip().splitlines()[-1]) if out.strip() else None
+    except ValueError:
+        answer = None
+    if status != 0 or not isinstance(answer, dict):
+        detail = answer.get("error") if isinstance(answer, dict) else None
+        lines = (err.strip() or out.strip() or "no output").splitlines()
+        raise EngineError(f"the agent's `{command}` failed (exit {status}): {detail or lines[-1]}")
+    return answer
+
+
+def wait_for_agent(client: Any, agent: str, command: str, timeout_s: float) -> dict[str, Any]:
+    """The agent's first answer to ``command``, asked again until it comes.
+
+    Raises:
+        EngineError: the agent ended, or did not answer in ``timeout_s`` seconds.
+    """
+    deadline = time.monotonic() + timeout_s
+    pause = 0.1
+    while True:
+        try:
+            return agent_control(client, agent, command, {})
+        except EngineError as error:
+            found = inspect_or_none(client, agent)
+            if found is None or not found["State"]["Running"]:
+                raise EngineError(f"the agent ended while starting: {last_lines(client, agent)}") from error
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(pause * 1.5, 1.0)
+
+
+def last_lines(client: Any, container: str, lines: int = 5) -> str:
+    """The end of a container's log, for a message."""
+    try:
+        text = client.logs(container, stdout=True, stderr=True, tail=lines).decode(errors="replace").strip()
+    except (APIError, RequestException) as error:
+        return f"its log cannot be read ({explain(error)})"
+    return text or "it logged nothing"

@@ -1,0 +1,93 @@
+"""The run's state folder on a lab host: its layout, and unpacking inputs into it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+from pathlib import Path, PurePosixPath
+
+from ansible.module_utils._contract.names import DEVICE_UID
+from ansible.module_utils.fedsim_difference import Differences
+
+
+class UnsafeArchiveError(Exception):
+    """An archive names something outside its folder, or something that is no plain file."""
+
+
+def layout(state_dir: Path, devices: list[str]) -> dict[Path, tuple[int, int]]:
+    """Folders of the state dir with their mode and owner (uid = gid)."""
+    folders = {
+        state_dir: (0o755, 0),
+        state_dir / "gate": (0o755, 0),
+        state_dir / "agent": (0o755, 0),
+        state_dir / "agent" / "cursors": (0o755, 0),
+        state_dir / "devices": (0o755, 0),
+    }
+    for device in devices:
+        folders[state_dir / "devices" / device] = (0o755, 0)
+        folders[state_dir / "devices" / device / "in"] = (0o755, 0)
+        folders[state_dir / "devices" / device / "out"] = (0o755, DEVICE_UID)
+    return folders
+
+
+def make_folders(folders: dict[Path, tuple[int, int]], check: bool, differences: Differences) -> None:
+    """Bring folders to their mode and owner."""
+    for path, (mode, owner) in folders.items():
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            differences.add(str(path), None, "folder")
+            if not check:
+                path.mkdir(parents=True)
+                os.chown(path, owner, owner)
+                path.chmod(mode)
+            continue
+        if differences.compare(f"{path} mode", oct(found.st_mode & 0o777), oct(mode)) and not check:
+            path.chmod(mode)
+        if differences.compare(f"{path} owner", found.st_uid, owner) and not check:
+            os.chown(path, owner, owner)
+
+
+def prepare_out(folder: Path, empty: bool) -> None:
+    """The out folder of a device, owned by the user its container runs as, empty if asked."""
+    out = folder / "out"
+    if empty and out.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    os.chown(out, DEVICE_UID, DEVICE_UID)
+
+
+def write_if_different(path: Path, content: bytes, mode: int, check: bool) -> bool:
+    """Write a file in one step if its content is another; whether it was."""
+    try:
+        if path.read_bytes() == content:
+            return False
+    except FileNotFoundError:
+        pass
+    if not check:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(path.name + ".new")
+        fresh.write_bytes(content)
+        fresh.chmod(mode)
+        fresh.replace(path)
+    return True
+
+
+def safe_members(archive: tarfile.TarFile) -> list[tuple[PurePosixPath, tarfile.TarInfo]]:
+    """Plain files of an archive with their relative paths.
+
+    Raises:
+        UnsafeArchiveError: a member is absolute, climbs out, or is a link or a device.
+    """
+    members = []
+    for member in archive.getmembers():
+        path = PurePosixPath(member.name)
+        if path.is_absolute() or ".." in path.parts:
+            raise UnsafeArchiveError(f"{member.name} lies outside the folder")
+        if member.isdir():
+            continue
+        if not member.isfile():
+            raise UnsafeArchiveError(f"{member.name} is no plain file")
+        members.append((path, member))
+    return members

@@ -1,0 +1,242 @@
+#!/usr/bin/python
+"""Which images lab hosts need and, on the control node, what they are built from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: fedsim_build_context
+short_description: Plan images and assemble their build contexts on the control node
+description:
+  - Runs on the control node, with the Python that fedsim-runner is installed in.
+  - V(planned) reads the device files and says, for every lab host, the reference of each image it needs, which it
+    lacks, and which lab host builds what for whom.
+  - V(assembled) makes the context archives of missing layers. Wheels, archives and the Debian bootstrap are kept in the
+    user's cache, so they are fetched once.
+  - Where a device uses FederatedScope, its source is the one that the device files name, else
+    O(federatedscope_source), the environment variable C(FEDSIM_FEDERATEDSCOPE_SOURCE), the user's configuration file,
+    or upstream at a pinned commit. A source that cannot be had fails the module with C(fedsim_exit_code) 3.
+author: fedsim-runner (@fedsim-runner)
+attributes:
+  check_mode:
+    support: full
+    description: V(planned) never changes anything. V(assembled) fills nothing and returns no layers.
+  diff_mode:
+    support: none
+    description: Archives have no lines to compare.
+options:
+  state:
+    description: How far to go.
+    type: str
+    choices: [planned, assembled]
+    default: planned
+  hosts:
+    description: Lab hosts, in the inventory's order.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The lab host's name in the inventory.
+        type: str
+        required: true
+      arch:
+        description: Architecture of its Engine.
+        type: str
+        required: true
+      present:
+        description: References of the images it has.
+        type: list
+        elements: str
+        default: []
+      device_file:
+        description: Its device file on the control node; not set, it needs no device images.
+        type: path
+      local:
+        description: Whether it is the control node itself.
+        type: bool
+        default: false
+  all:
+    description: Plan the images of all device types for the engines in O(engines), not only those of the device files.
+    type: bool
+    default: false
+  engines:
+    description: Engines that O(all) means.
+    type: list
+    elements: str
+    default: [light]
+  federatedscope_source:
+    description: Checkout, wheel, git URL or pip requirement, where device files name none.
+    type: str
+  base:
+    description: C(auto), C(bootstrap), or the reference of a Debian image.
+    type: str
+    default: auto
+  dockerfiles:
+    description: Folders with device types of the user's own, looked into first.
+    type: list
+    elements: path
+    default: []
+  refs:
+    description: References of the layers whose contexts are wanted. Required for O(state=assembled).
+    type: list
+    elements: str
+    default: []
+  bootstrap:
+    description: Whether the base layer needs the Debian bootstrap, no registry having answered.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Images that the devices need
+  fedsim_build_context:
+    hosts:
+      - {name: lab1, arch: amd64, local: true, device_file: inventory/device_files/lab1.json}
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+hosts:
+  description:
+    - For each lab host C(refs) (logical name to reference, the agent among them), C(missing) (references it lacks),
+      C(builder) (the lab host that builds for it), C(build) (references it has to build, parents first) and
+      C(ship) (references it has to hand to the lab hosts it builds for).
+  returned: when planned
+  type: dict
+  sample:
+    lab1:
+      refs: {"agent": "fedsim/agent:0123456789abcdef"}
+      missing: []
+      builder: lab1
+      build: []
+      ship: []
+layers:
+  description: The layers with the paths of their archives, for M(fedsim_images).
+  returned: when assembled
+  type: list
+  elements: dict
+  sample: [{"ref": "fedsim/base:0123456789abcdef", "name": "base", "context": "base-0123456789abcdef.tar"}]
+"""
+
+HOST = {
+    "name": {"type": "str", "required": True},
+    "arch": {"type": "str", "required": True},
+    "present": {"type": "list", "elements": "str", "default": []},
+    "device_file": {"type": "path"},
+    "local": {"type": "bool", "default": False},
+}
+ARGUMENTS: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["planned", "assembled"], "default": "planned"},
+    "hosts": {"type": "list", "elements": "dict", "required": True, "options": HOST},
+    "all": {"type": "bool", "default": False},
+    "engines": {"type": "list", "elements": "str", "default": ["light"]},
+    "federatedscope_source": {"type": "str"},
+    "base": {"type": "str", "default": "auto"},
+    "dockerfiles": {"type": "list", "elements": "path", "default": []},
+    "refs": {"type": "list", "elements": "str", "default": []},
+    "bootstrap": {"type": "bool", "default": False},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        from fedsim_runner.testbed.docker.images import ImageError, LayerSources, needs
+        from fedsim_runner.testbed.docker.images.build_context import assemble
+        from fedsim_runner.testbed.docker.images.cache import cache_dir
+    except ImportError as error:
+        module.fail_json(msg=f"fedsim-runner is not installed in the Python that runs Ansible here: {error}")
+    params = module.params
+    try:
+        contents = {host["name"]: _device_file(host) for host in params["hosts"]}
+        own = {root for content in contents.values() for root in content["dockerfile_roots"]}
+        engine = _federatedscope(params, contents.values()) if _uses_federatedscope(params, contents.values()) else None
+        folders = [Path(folder) for folder in sorted({*params["dockerfiles"], *own})]
+        sources = LayerSources.installed(folders, engine)
+        hosts = [
+            needs.HostImages(
+                name=host["name"],
+                arch=host["arch"],
+                wanted=_wanted(host, contents[host["name"]]["devices"], params, sources),
+                present=frozenset(host["present"]),
+                local=host["local"],
+            )
+            for host in params["hosts"]
+        ]
+        plan = needs.plan_hosts(hosts, sources, base=params["base"])
+        if params["state"] == "planned":
+            module.exit_json(changed=False, hosts={name: entry.as_dict() for name, entry in plan.hosts.items()})
+        layers = [layer for layer in plan.layers if layer.ref in params["refs"]]
+        if module.check_mode:
+            module.exit_json(changed=bool(layers), layers=[])
+        if engine is not None and any(layer.engine_source is not None for layer in layers):
+            _refuse_unknown_keys(engine, contents.values())
+        contexts = assemble(layers, cache_dir(), bootstrap=params["bootstrap"])
+    except ImageError as error:
+        module.fail_json(msg=str(error), **({} if error.exit_code is None else {"fedsim_exit_code": error.exit_code}))
+    except (OSError, ValueError) as error:
+        module.fail_json(msg=str(error))
+    # Not "changed": the cache is the control node's own business, the lab hosts report what they build.
+    module.exit_json(changed=False, layers=[context.as_dict() for context in contexts])
+
+
+def _device_file(host: dict[str, Any]) -> dict[str, Any]:
+    """The devices of a lab host and the folders of the user's own Dockerfiles; none without a device file."""
+    content = json.loads(Path(host["device_file"]).read_text()) if host["device_file"] else {}
+    return {
+        "devices": content.get("devices", []),
+        "dockerfile_roots": content.get("dockerfile_roots", []),
+        "source": (content.get("federatedscope") or {}).get("source"),
+        "config": (content.get("course") or {}).get("config") or {},
+    }
+
+
+def _uses_federatedscope(params: dict[str, Any], contents: Iterable[dict[str, Any]]) -> bool:
+    if params["all"]:
+        return any(engine.startswith("federatedscope") for engine in params["engines"])
+    images = [str(device["image"]) for content in contents for device in content["devices"]]
+    return any("-federatedscope" in image for image in images)
+
+
+def _federatedscope(params: dict[str, Any], contents: Iterable[dict[str, Any]]) -> Any:
+    """The source of FederatedScope. Imported only where a device uses it."""
+    from fedsim_runner.engines.federatedscope import CachedSource, resolve_source
+    from fedsim_runner.engines.federatedscope.source import FROM_DEVICE_FILE
+
+    named = sorted({content["source"] for content in contents if content["source"]})
+    if len(named) > 1:
+        raise ValueError(f"the device files name more than one source of FederatedScope: {', '.join(named)}")
+    if named and not params["all"]:
+        return CachedSource(resolve_source(named[0], FROM_DEVICE_FILE))
+    return CachedSource(resolve_source(params["federatedscope_source"], "fedsim_federatedscope_source"))
+
+
+def _refuse_unknown_keys(engine: Any, contents: Iterable[dict[str, Any]]) -> None:
+    """Planning checks them where the source is at hand; one that had to be fetched is looked at here."""
+    from fedsim_runner.engines.federatedscope.keys import refuse_unknown_keys
+
+    wheel = engine.wheel()
+    for content in contents:
+        refuse_unknown_keys(content["config"], wheel)
+
+
+def _wanted(
+    host: dict[str, Any], devices: list[dict[str, Any]], params: dict[str, Any], sources: Any
+) -> dict[str, str]:
+    from fedsim_runner.testbed.docker.images import needs
+
+    if params["all"]:
+        return needs.wanted_of_everything(host["arch"], sources, params["engines"])
+    return needs.wanted_of_devices(devices, host["arch"])
+
+
+if __name__ == "__main__":
+    main()

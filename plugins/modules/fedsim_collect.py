@@ -1,0 +1,318 @@
+#!/usr/bin/python
+"""Packing what a run left on a lab host."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils._contract.names import LABEL_DEVICE, LABEL_KIND, check_run, run_filter
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.fedsim_batch import each_device
+from ansible.module_utils.fedsim_device_file import matches
+from ansible.module_utils.fedsim_difference import Differences
+from ansible.module_utils.fedsim_docker import (
+    DOCKER_ARGUMENTS,
+    APIError,
+    connect_or_fail,
+    explain,
+    list_containers,
+)
+
+DOCUMENTATION = r"""
+module: fedsim_collect
+short_description: Pack the artifacts of a run on a lab host into one file
+description:
+  - Packs each device's out folder and console log, the agent's journal and samples, and what the Engine knows of the
+    containers into one tar file. M(fedsim_unpack) puts it into the run folder.
+  - Works on whatever is there, also after a course that failed or a provisioning that stopped half way.
+  - Links and special files in an out folder are left out, for a device could point them anywhere. So are the temporary
+    files of a participant, in the folder C(tmp) of its out folder, and what lies within more than 20 folders.
+  - Where the disk of O(dest) is full, the file is written to a new folder in /var/tmp, which the caller removes.
+author: fedsim-runner (@fedsim-runner)
+requirements: ["Docker SDK for Python"]
+attributes:
+  check_mode:
+    support: full
+    description: The file is not written, the answer says whether it would differ.
+  diff_mode:
+    support: none
+    description: The content is not shown.
+options:
+  run:
+    description: Run id.
+    type: str
+    required: true
+  state_dir:
+    description: The run's state folder on the lab host.
+    type: path
+    required: true
+  dest:
+    description: The tar file to write.
+    type: path
+    required: true
+  devices:
+    description:
+      - Only devices whose name matches; shell patterns joined by commas, V(!) in front takes away. Empty for all.
+    type: str
+    default: ""
+  agent_prefix:
+    description: Folder inside the tar file for what belongs to no device; empty for its root.
+    type: str
+    default: ""
+  max_file_bytes:
+    description: Files that are larger are left out and named in RV(left_out).
+    type: int
+    default: 268435456
+  docker_host:
+    description: Where the Engine listens.
+    type: str
+    default: unix:///var/run/docker.sock
+"""
+
+EXAMPLES = r"""
+- name: Pack
+  fedsim_collect:
+    run: quickstart
+    state_dir: /var/lib/fedsim/quickstart
+    dest: /var/lib/fedsim/quickstart/collected.tar
+"""
+
+RETURN = r"""
+dest:
+  description: The tar file, elsewhere than O(dest) if the disk there is full.
+  returned: always
+  type: str
+devices:
+  description: Devices of which something was found.
+  returned: always
+  type: list
+  elements: str
+left_out:
+  description: Files that were not packed, each with the reason.
+  returned: always
+  type: list
+  elements: str
+  sample: ["collected/pi-1/link: a link"]
+"""
+
+ARGUMENTS: dict[str, Any] = {
+    "run": {"type": "str", "required": True},
+    "state_dir": {"type": "path", "required": True},
+    "dest": {"type": "path", "required": True},
+    "devices": {"type": "str", "default": ""},
+    "agent_prefix": {"type": "str", "default": ""},
+    "max_file_bytes": {"type": "int", "default": 256 * 1024**2},
+    **DOCKER_ARGUMENTS,
+}
+AGENT_FILES = ("journal.jsonl", "metrics.csv")
+SCRATCH = "tmp"
+CONSOLE = "console.log"
+DEEPEST = 20
+FULL = (errno.ENOSPC, errno.EDQUOT)
+ELSEWHERE = "/var/tmp"
+
+
+class Packer:
+    """Writes a tar file whose bytes depend on nothing but what is packed."""
+
+    def __init__(self, archive: tarfile.TarFile, max_file_bytes: int) -> None:
+        self._archive = archive
+        self._max = max_file_bytes
+        self.left_out: list[str] = []
+
+    def add(self, name: str, content: bytes, mtime: int = 0) -> None:
+        member = tarfile.TarInfo(name)
+        member.size, member.mode, member.mtime = len(content), 0o644, mtime
+        self._archive.addfile(member, io.BytesIO(content))
+
+    def add_folder(self, folder: Path, prefix: str) -> None:
+        """Plain files under ``folder``, which its device can write to: nothing is followed out of it."""
+        for where, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
+            folders.sort()
+            inside = Path(where).relative_to(folder)
+            if inside == Path():
+                if SCRATCH in folders:
+                    folders.remove(SCRATCH)
+                # Its own folder, file or link of this name would be in the way of that.
+                for names in (folders, files):
+                    if CONSOLE in names:
+                        names.remove(CONSOLE)
+                        self._leave_out(f"{prefix}/{CONSOLE}", "the console's log has this name")
+            elif len(inside.parts) >= DEEPEST and folders:
+                # The walk is recursive, and paths have a greatest length.
+                self._leave_out(f"{prefix}/{inside}", f"folders within more than {DEEPEST} folders")
+                folders.clear()
+            for name in sorted(files):
+                self._add_file(descriptor, name, f"{prefix}/{inside / name}")
+
+    def add_path(self, path: Path, name: str) -> None:
+        if path.is_file():
+            self.add(name, path.read_bytes(), int(path.stat().st_mtime))
+
+    def _leave_out(self, member: str, reason: str) -> None:
+        # A device gives its files what names it likes, also such as are no text.
+        name = "".join(character if character.isprintable() else "?" for character in member)
+        self.left_out.append(f"{name}: {reason}")
+
+    def _add_file(self, descriptor: int, name: str, member: str) -> None:
+        try:
+            # Never wait for a FIFO's writer, never go through a link.
+            opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
+        except OSError as error:
+            self._leave_out(member, str(error.strerror))
+            return
+        with os.fdopen(opened, "rb") as stream:
+            found = os.fstat(opened)
+            if not stat.S_ISREG(found.st_mode):
+                self._leave_out(member, "no plain file")
+            elif found.st_size > self._max:
+                self._leave_out(member, f"{found.st_size} bytes are more than {self._max}")
+            else:
+                self.add(member, stream.read(self._max), int(found.st_mtime))
+
+
+def container_facts(found: dict[str, Any]) -> dict[str, Any]:
+    """What the report wants to know of a container."""
+    state = found["State"]
+    return {
+        "name": found["Name"].lstrip("/"),
+        "image": found["Config"]["Image"],
+        "image_id": found["Image"],
+        "status": state["Status"],
+        "exit_code": state["ExitCode"],
+        "oom_killed": state["OOMKilled"],
+        "error": state.get("Error", ""),
+        "started_at": state["StartedAt"],
+        "finished_at": state["FinishedAt"],
+        "restarts": found.get("RestartCount", 0),
+    }
+
+
+class Containers:
+    """Console logs and facts of the run's containers."""
+
+    def __init__(self, client: Any, run: str) -> None:
+        self._client = client
+        self._ids = {
+            entry["Labels"].get(LABEL_DEVICE) or entry["Labels"].get(LABEL_KIND, entry["Id"]): entry["Id"]
+            for entry in list_containers(client, run_filter(run))
+        }
+        self.logs: dict[str, bytes] = {}
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.failed = {name: result["msg"] for name, result in self._read_all().items() if result["failed"]}
+
+    def _read_all(self) -> dict[str, dict[str, Any]]:
+        return each_device(sorted(self._ids), self._read)
+
+    def _read(self, name: str, differences: Differences) -> None:
+        self.facts[name] = container_facts(self._client.inspect_container(self._ids[name]))
+        if self.facts[name]["status"] != "created":
+            self.logs[name] = self._client.logs(self._ids[name], stdout=True, stderr=True)
+
+
+def pack(params: dict[str, Any], containers: Containers, stream: Any) -> tuple[list[str], list[str]]:
+    """Write the tar file; the devices it has something of, and what was left out."""
+    root = Path(params["state_dir"])
+    folders = root / "devices"
+    names = {path.name for path in folders.iterdir() if path.is_dir()} if folders.is_dir() else set()
+    devices = sorted(name for name in names | (set(containers.facts) - {"agent"}) if matches(name, params["devices"]))
+    prefix = params["agent_prefix"].strip("/")
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        packer = Packer(archive, params["max_file_bytes"])
+        for device in devices:
+            if (folders / device / "out").is_dir():
+                packer.add_folder(folders / device / "out", f"collected/{device}")
+            if device in containers.logs:
+                packer.add(f"collected/{device}/{CONSOLE}", containers.logs[device])
+        for name in AGENT_FILES:
+            packer.add_path(root / "agent" / name, f"{prefix}/{name}".lstrip("/"))
+        if "agent" in containers.logs:
+            packer.add(f"{prefix}/agent.log".lstrip("/"), containers.logs["agent"])
+        text = json.dumps(containers.facts, indent=1, sort_keys=True) + "\n"
+        packer.add(f"{prefix}/containers.json".lstrip("/"), text.encode())
+    packer.left_out += [f"{name}: {why}" for name, why in sorted(containers.failed.items())]
+    return devices, packer.left_out
+
+
+def same_content(one: Path, other: Path) -> bool:
+    if not other.exists() or one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as left, other.open("rb") as right:
+        while True:
+            block = left.read(1 << 20)
+            if block != right.read(1 << 20):
+                return False
+            if not block:
+                return True
+
+
+def write(
+    params: dict[str, Any], containers: Containers, dest: Path, fresh: Path, keep: bool
+) -> tuple[Path, bool, tuple[list[str], list[str]]]:
+    """Pack into ``fresh`` and, if that differs, move it to ``dest``; whether it differs, and what was packed."""
+    try:
+        with fresh.open("wb") as stream:
+            found = pack(params, containers, stream)
+        changed = not same_content(fresh, dest)
+        if changed and keep:
+            fresh.chmod(0o644)
+            fresh.replace(dest)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return dest, changed, found
+
+
+def write_where_space_is(
+    params: dict[str, Any], containers: Containers, dest: Path
+) -> tuple[Path, bool, tuple[list[str], list[str]]]:
+    """Like :func:`write`, beside ``dest``; where that disk is full, on another one."""
+    try:
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder, so that it can be moved in one step.
+        return write(params, containers, dest, dest.with_name(dest.name + ".new"), True)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+    folder = Path(tempfile.mkdtemp(prefix=f"fedsim-{params['run']}-", dir=ELSEWHERE))
+    try:
+        folder.chmod(0o755)
+        return write(params, containers, folder / dest.name, folder / f"{dest.name}.new", True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        run = check_run(module.params["run"])
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    client = connect_or_fail(module)
+    dest = Path(module.params["dest"])
+    try:
+        containers = Containers(client, run)
+        if module.check_mode:
+            # In check mode nothing may be made beside the target.
+            dest, changed, found = write(module.params, containers, dest, Path(module.tmpdir) / "collected.tar", False)
+        else:
+            dest, changed, found = write_where_space_is(module.params, containers, dest)
+    except (APIError, OSError) as error:
+        module.fail_json(msg=f"artifacts of run {run}: {explain(error)}")
+    finally:
+        client.close()
+    devices, left_out = found
+    module.exit_json(changed=changed, dest=str(dest), devices=devices, left_out=left_out)
+
+
+if __name__ == "__main__":
+    main()

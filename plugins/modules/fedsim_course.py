@@ -1,0 +1,257 @@
+#!/usr/bin/python
+"""The course of a run: start it, and hear how it goes."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils._contract.names import agent_name, check_run
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.fedsim_difference import Differences, render_diff
+from ansible.module_utils.fedsim_docker import (
+    DOCKER_ARGUMENTS,
+    EngineError,
+    agent_control,
+    connect_or_fail,
+    explain,
+    inspect_or_none,
+    last_lines,
+)
+from ansible.module_utils.fedsim_journal import Reader, read_snapshot
+
+DOCUMENTATION = r"""
+module: fedsim_course
+short_description: Start a course and follow it
+description:
+  - V(start) opens the gate. V(poll) returns what the agent's journal says since this consumer's last call, waiting for
+    news if there is none. V(status) returns the agent's own summary.
+  - A course that fails is no failure of the module, for its logs are still to be collected; see RV(outcome).
+  - An agent that is gone ends the course, with its name.
+author: fedsim-runner (@fedsim-runner)
+requirements: ["Docker SDK for Python"]
+attributes:
+  check_mode:
+    support: full
+    description: The gate stays as it is and the cursor is not moved; a poll does not wait.
+  diff_mode:
+    support: full
+    description: The gate, closed or open.
+options:
+  action:
+    description: What to do.
+    type: str
+    choices: [start, poll, status]
+    required: true
+  run:
+    description: Run id.
+    type: str
+    required: true
+  state_dir:
+    description: The run's state folder on the lab host.
+    type: path
+    required: true
+  open_at:
+    description: When the gate opens, in unix seconds; at once if not given. Several lab hosts agree on one time.
+    type: float
+  consumer:
+    description: Whose cursor to read from.
+    type: str
+    default: play
+  wait_s:
+    description: Seconds a poll waits for news.
+    type: float
+    default: 5
+  gather_s:
+    description: Seconds for which a poll gathers news before it returns them. The end of the course is told at once.
+    type: float
+    default: 1
+  docker_host:
+    description: Where the Engine listens.
+    type: str
+    default: unix:///var/run/docker.sock
+"""
+
+EXAMPLES = r"""
+- name: Open the gate
+  fedsim_course:
+    action: start
+    run: quickstart
+    state_dir: /var/lib/fedsim/quickstart
+
+- name: Follow the course
+  fedsim_course:
+    action: poll
+    run: quickstart
+    state_dir: /var/lib/fedsim/quickstart
+  register: news
+  until: news.finished
+  retries: 100000
+  delay: 0
+"""
+
+RETURN = r"""
+fedsim_news:
+  description: Lines of the journal that this consumer had not read.
+  returned: when O(action=poll)
+  type: list
+  elements: dict
+  sample: [{"t": 1700000000.0, "event": "round_started", "round": 1}]
+fedsim_snapshot:
+  description:
+    - What the devices did and used when the agent last looked; null before that. Of more than 50 devices only the 20
+      that are furthest behind, and how many there are in each state.
+  returned: when O(action=poll)
+  type: dict
+  sample: {"t": 1700000000.0, "round": 3, "counts": {"training": 1}, "devices": {"pi-1": {"state": "training"}}}
+finished:
+  description: Whether the course has ended, well or not.
+  returned: when O(action=poll) or O(action=start)
+  type: bool
+outcome:
+  description: How it ended, null before.
+  returned: when O(action=poll) or O(action=start)
+  type: dict
+  sample: {"status": "failed", "reason": "exit code 137, out of memory", "device": "iot-1", "last_lines": []}
+status:
+  description: The agent's summary.
+  returned: when O(action=status)
+  type: dict
+  sample: {"state": "running", "round": 3, "total_rounds": 10}
+"""
+
+ARGUMENTS: dict[str, Any] = {
+    "action": {"type": "str", "choices": ["start", "poll", "status"], "required": True},
+    "run": {"type": "str", "required": True},
+    "state_dir": {"type": "path", "required": True},
+    "open_at": {"type": "float"},
+    "consumer": {"type": "str", "default": "play"},
+    "wait_s": {"type": "float", "default": 5},
+    "gather_s": {"type": "float", "default": 1},
+    **DOCKER_ARGUMENTS,
+}
+
+LOOK_EVERY_S = 0.2
+#: With this exit code the agent has said why.
+AGENT_GAVE_UP = 1
+CHECK_AGENT_EVERY_S = 1.0
+#: The agent gives a course up when its time is over. If even that does not come, the agent hangs.
+GRACE_S = 120
+
+
+def failed(reason: str, last: list[str] | None = None) -> dict[str, Any]:
+    return {"status": "failed", "reason": reason, "device": None, "last_lines": last or []}
+
+
+class Poll:
+    def __init__(self, module: AnsibleModule, client: Any, run: str) -> None:
+        self.client = client
+        self.run = run
+        self.check: bool = module.check_mode
+        self.state_dir = Path(module.params["state_dir"])
+        self.wait_s: float = 0 if module.check_mode else module.params["wait_s"]
+        self.gather_s: float = min(module.params["gather_s"], self.wait_s)
+        self.reader = Reader(self.state_dir / "agent", module.params["consumer"], keep=not module.check_mode)
+
+    def run_once(self) -> dict[str, Any]:
+        begun = time.monotonic()
+        checked = -CHECK_AGENT_EVERY_S
+        news: list[dict[str, Any]] = []
+        while True:
+            news += self.reader.news()
+            outcome = self.reader.outcome
+            now = time.monotonic()
+            if outcome is None and now - checked >= CHECK_AGENT_EVERY_S:
+                checked = now
+                outcome = self._dead_agent() or self._overdue()
+                if outcome is not None:
+                    # It may have written its last words between the two looks.
+                    news += self.reader.news()
+                    outcome = self.reader.outcome or outcome
+            if outcome is not None or now - begun >= (self.gather_s if news else self.wait_s):
+                finished = outcome is not None or self.check
+                return {
+                    "changed": False,
+                    "fedsim_news": news,
+                    "fedsim_snapshot": read_snapshot(self.state_dir / "agent"),
+                    "finished": finished,
+                    "outcome": outcome,
+                }
+            time.sleep(LOOK_EVERY_S)
+
+    def _dead_agent(self) -> dict[str, Any] | None:
+        name = agent_name(self.run)
+        found = inspect_or_none(self.client, name)
+        if found is None:
+            return failed(f"the agent container {name} is gone")
+        if found["State"]["Running"]:
+            return None
+        state = found["State"]
+        why = "killed for using too much memory" if state["OOMKilled"] else f"exit code {state['ExitCode']}"
+        said = last_lines(self.client, name, 10).splitlines()
+        cause = f"; it said: {said[-1]}" if state["ExitCode"] == AGENT_GAVE_UP else ""
+        return failed(f"the agent container {name} ended during the course ({why}){cause}", said)
+
+    def _overdue(self) -> dict[str, Any] | None:
+        opened = self.reader.gate_opened
+        if opened is None:
+            return None
+        try:
+            limit = float(json.loads((self.state_dir / "device_file.json").read_text())["course"]["timeout_s"])
+        except (OSError, ValueError, KeyError):
+            return None
+        if time.time() > opened + limit + GRACE_S:
+            return failed(f"the agent does not end a course that is {GRACE_S} s over its time")
+        return None
+
+
+def start(module: AnsibleModule, client: Any, run: str) -> dict[str, Any]:
+    gate = Path(module.params["state_dir"]) / "gate" / "open"
+    differences = Differences()
+    answer: dict[str, Any] = {"finished": False, "outcome": None}
+    if module.check_mode:
+        differences.compare("gate", "open" if gate.exists() else "closed", "open")
+    else:
+        try:
+            opened = agent_control(client, agent_name(run), "gate-open", {"open_at": module.params["open_at"]})
+            if opened["changed"]:
+                differences.add("gate", "closed", "open")
+        except EngineError as error:
+            answer = {"finished": True, "outcome": failed(str(error))}
+    answer["changed"] = bool(differences)
+    if module._diff:
+        answer["diff"] = render_diff({run: differences.items}, "course")
+    return answer
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        run = check_run(module.params["run"])
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", module.params["consumer"]):
+        module.fail_json(msg="consumer: letters, digits, dots, dashes and underscores only")
+    client = connect_or_fail(module)
+    try:
+        action = module.params["action"]
+        if action == "start":
+            answer = start(module, client, run)
+        elif action == "poll":
+            answer = Poll(module, client, run).run_once()
+        else:
+            answer = {"changed": False, "status": agent_control(client, agent_name(run), "status", {})}
+    except EngineError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or module.params['state_dir']}: {explain(error)}")
+    finally:
+        client.close()
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

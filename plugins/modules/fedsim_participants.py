@@ -1,0 +1,160 @@
+#!/usr/bin/python
+"""The participants' inputs, made on the control node."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils._contract.names import check_run
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.fedsim_device_file import DeviceFileError, read_device_file
+from ansible.module_utils.fedsim_difference import Differences, render_diff
+from ansible.module_utils.fedsim_state_dir import write_if_different
+
+try:
+    from fedsim_runner.datasets import render_participants
+
+    IMPORT_ERROR = None
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
+DOCUMENTATION = r"""
+module: fedsim_participants
+short_description: Make the inputs of a lab host's participants
+description:
+  - Runs on the control node with the Python that runs Ansible. Splits the data and writes C(config.yaml),
+    C(launcher.json) and C(shard.npz) of each device of a lab host, and packs them with the device file into one tar
+    file for M(fedsim_state). C(labels.json) beside them is the run's label table.
+  - The same device file gives the same bytes. Shards that are in O(target) already and were made from the same data
+    stay as they are, so the user's own data files are only needed the first time.
+author: fedsim-runner (@fedsim-runner)
+requirements: ["fedsim-runner"]
+attributes:
+  check_mode:
+    support: full
+    description: The inputs are made aside and compared.
+  diff_mode:
+    support: full
+    description: Names of the files that differ, and their sizes.
+options:
+  run:
+    description: Run id; the packed device file is one of this run.
+    type: str
+    required: true
+  device_file:
+    description: Device file on the control node.
+    type: path
+    required: true
+  target:
+    description: Folder for the inputs, one folder per device.
+    type: path
+    required: true
+  archive:
+    description: The tar file to write.
+    type: path
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Inputs of the devices
+  fedsim_participants:
+    run: quickstart
+    device_file: "{{ fedsim_device_file }}"
+    target: runs/quickstart/participants/local
+    archive: runs/quickstart/participants/local.tar
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+archive:
+  description: The tar file.
+  returned: success
+  type: str
+devices:
+  description: Devices it has inputs for.
+  returned: success
+  type: list
+  elements: str
+"""
+
+ARGUMENTS: dict[str, Any] = {
+    "run": {"type": "str", "required": True},
+    "device_file": {"type": "path", "required": True},
+    "target": {"type": "path", "required": True},
+    "archive": {"type": "path", "required": True},
+}
+
+
+def pack(device_file: bytes, inputs: dict[str, bytes]) -> bytes:
+    """The tar file: its bytes depend on the content alone."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        files = {"device_file.json": device_file, **{f"devices/{name}": data for name, data in inputs.items()}}
+        for name in sorted(files):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(files[name]), 0o644
+            archive.addfile(member, io.BytesIO(files[name]))
+    return stream.getvalue()
+
+
+def read_inputs(folder: Path, devices: list[str]) -> dict[str, bytes]:
+    """Input files by ``<device>/in/<file>``."""
+    found = {}
+    for device in devices:
+        for path in sorted((folder / device).iterdir()):
+            found[f"{device}/in/{path.name}"] = path.read_bytes()
+    return found
+
+
+def copy_shares(source: Path, target: Path, devices: list[str]) -> None:
+    """What of these devices and of the whole run is there already."""
+    for device in devices:
+        if (source / device).is_dir():
+            shutil.copytree(source / device, target / device)
+    for path in source.glob("*.json"):
+        shutil.copy2(path, target)
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    if IMPORT_ERROR:
+        module.fail_json(
+            msg="the Python that runs Ansible has no fedsim-runner: install it into ansible-playbook's environment",
+            exception=IMPORT_ERROR,
+        )
+    device_file, target = Path(module.params["device_file"]), Path(module.params["target"])
+    archive = Path(module.params["archive"])
+    differences = Differences()
+    try:
+        content = read_device_file(str(device_file), check_run(module.params["run"]))
+        devices = sorted(device["name"] for device in content["devices"])
+        if module.check_mode:
+            with tempfile.TemporaryDirectory(dir=module.tmpdir) as aside:
+                copy_shares(target, Path(aside), devices)
+                render_participants(content, Path(aside))
+                inputs = read_inputs(Path(aside), devices)
+        else:
+            target.mkdir(parents=True, exist_ok=True)
+            render_participants(content, target)
+            inputs = read_inputs(target, devices)
+        packed = pack((json.dumps(content, indent=1) + "\n").encode(), inputs)
+        before = archive.stat().st_size if archive.exists() else None
+        if write_if_different(archive, packed, 0o644, module.check_mode):
+            differences.add(str(archive), before, len(packed))
+    except (DeviceFileError, OSError, ValueError) as error:
+        module.fail_json(msg=f"inputs of {device_file}: {error}")
+    answer: dict[str, Any] = {"changed": bool(differences), "archive": str(archive), "devices": devices}
+    if module._diff:
+        answer["diff"] = render_diff({"participants": differences.items}, "participants")
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

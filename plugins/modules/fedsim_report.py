@@ -1,0 +1,118 @@
+#!/usr/bin/python
+"""The report of a run, written on the control node."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+try:
+    from fedsim_runner.results import write_report
+    from fedsim_runner.results.page import PAGE, try_publish
+    from fedsim_runner.results.report import TABLES
+
+    IMPORT_ERROR = None
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
+DOCUMENTATION = r"""
+module: fedsim_report
+short_description: Write the report of a run
+description:
+  - Runs on the control node with the Python that runs Ansible. Makes C(report.json), its tables and
+    C(report.html) from what was collected into the run folder, also of a course that failed.
+author: fedsim-runner (@fedsim-runner)
+requirements: ["fedsim-runner"]
+attributes:
+  check_mode:
+    support: partial
+    description: Nothing is written; whether the files would differ is not found out.
+  diff_mode:
+    support: none
+    description: The report is not shown as a diff.
+options:
+  run_dir:
+    description: The run folder.
+    type: path
+    required: true
+  inventory_dir:
+    description: Folder of the inventory the run was made from, for runs whose run folder has none.
+    type: path
+  outcome:
+    description:
+      - How the course ended, as M(fedsim_course) returns it, for what the journal cannot tell. Empty means that the
+        journal counts.
+    type: dict
+    default: {}
+  page:
+    description: Draw C(report.html). The run does not fail where that cannot be done.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+- name: Report
+  fedsim_report:
+    run_dir: runs/quickstart
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+report:
+  description: Content of C(report.json), without its largest part, the rounds of each device.
+  returned: success
+  type: dict
+  sample: {"status": "finished", "final": {"test_acc": 0.91}}
+problem:
+  description: Why there is no C(report.html); null where there is one.
+  returned: success
+  type: str
+"""
+
+ARGUMENTS: dict[str, Any] = {
+    "run_dir": {"type": "path", "required": True},
+    "inventory_dir": {"type": "path"},
+    "outcome": {"type": "dict", "default": {}},
+    "page": {"type": "bool", "default": True},
+}
+
+
+def contents(run_dir: Path) -> dict[str, bytes | None]:
+    names = ("report.json", *TABLES, PAGE)
+    return {name: (run_dir / name).read_bytes() if (run_dir / name).exists() else None for name in names}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    if IMPORT_ERROR:
+        module.fail_json(
+            msg="the Python that runs Ansible has no fedsim-runner: install it into ansible-playbook's environment",
+            exception=IMPORT_ERROR,
+        )
+    if module.check_mode:
+        module.exit_json(changed=False, report={}, problem=None)
+    run_dir = Path(module.params["run_dir"])
+    inventory_dir = module.params["inventory_dir"]
+    before = contents(run_dir)
+    outcome = module.params["outcome"]
+    try:
+        report = write_report(
+            run_dir,
+            status=outcome.get("status"),
+            reason=outcome.get("reason"),
+            inventory_dir=Path(inventory_dir) if inventory_dir else None,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        module.fail_json(msg=f"no report of {run_dir}: {type(error).__name__}: {error}")
+    problem = try_publish(run_dir, report) if module.params["page"] else None
+    if problem:
+        module.warn(problem)
+    told = {key: value for key, value in report.items() if key != "device_rounds"}
+    module.exit_json(changed=contents(run_dir) != before, report=told, problem=problem)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""The lifecycle on tiny playbooks: a content folder of our own, and the program in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.content import content_root
+
+DRIVER = """\
+import sys
+from pathlib import Path
+import fedsim_runner.testbed.docker.playbook as runner
+import fedsim_runner.runs.lifecycle as lifecycle
+import fedsim_runner.runs.aftercare as afterwards
+root = Path(sys.argv[1])
+runner.content_root = lambda: root
+# No Engine takes part: whether something is left is what the playbooks left in a folder.
+left = lambda run: [path.name for path in root.glob("left-*")]
+lifecycle._left_over = left
+afterwards._left = left
+from fedsim_runner.cli import main
+main(sys.argv[2:])
+"""
+
+TEARDOWN = """\
+- name: teardown
+  hosts: lab_hosts
+  gather_facts: false
+  tasks:
+    - ansible.builtin.shell: "echo {{{{ fedsim_run }}}} >> {root}/torn-down; {slow} rm -f {root}/left-*"
+"""
+COLLECT = """\
+- name: collect
+  hosts: lab_hosts
+  gather_facts: false
+  tasks:
+    - ansible.builtin.shell: "echo x >> {root}/fetched"
+"""
+PLAY = """\
+- name: {name}
+  hosts: lab_hosts
+  gather_facts: false
+  tasks:
+    - ansible.builtin.shell: "touch {root}/left-{number}; {command}"
+"""
+
+
+class Driver:
+    """``fedsim-provision`` on tiny playbooks."""
+
+    def __init__(self, root: Path, spec: Path) -> None:
+        self.root = root
+        self.spec = spec
+        self.lines: list[str] = []
+        self._reader: threading.Thread | None = None
+        (root / "playbooks").mkdir(parents=True)
+        (root / "ansible.cfg").write_text((content_root() / "ansible.cfg").read_text(encoding="utf-8"))
+        (root / "driver.py").write_text(DRIVER, encoding="utf-8")
+        self.stages([])
+        self.teardown()
+
+    def stages(self, stages: list[tuple[str, str]], playbook: str = "run_experiment.yml") -> None:
+        """Plays with a name and a shell command each."""
+        plays = [
+            PLAY.format(name=name, root=self.root, number=number, command=command)
+            for number, (name, command) in enumerate(stages)
+        ]
+        self._write(playbook, "".join(plays))
+        self._write("collect.yml", COLLECT.format(root=self.root))
+
+    def teardown(self, slow: str = "") -> None:
+        self._write("destroy.yml", TEARDOWN.format(root=self.root, slow=slow))
+
+    def _write(self, name: str, text: str) -> None:
+        (self.root / "playbooks" / name).write_text(text or "[]", encoding="utf-8")
+
+    def start(self, *arguments: str) -> None:
+        environment = {**os.environ, "XDG_STATE_HOME": str(self.root / "state")}
+        self.process = subprocess.Popen(
+            [sys.executable, str(self.root / "driver.py"), str(self.root), *arguments],
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    def wait_for(self, text: str) -> None:
+        end = time.monotonic() + 60
+        while not any(text in line for line in list(self.lines)):
+            if self.process.poll() is not None or time.monotonic() > end:
+                pytest.fail(f"{text!r} was not printed:\n{self.output}")
+            time.sleep(0.02)
+
+    def signal(self, number: int = signal.SIGINT) -> None:
+        os.killpg(self.process.pid, number)
+
+    def finish(self) -> int:
+        code = self.process.wait(60)
+        assert self._reader is not None
+        self._reader.join(10)
+        return code
+
+    def run(self, *arguments: str) -> int:
+        self.start(*arguments)
+        return self.finish()
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    def has(self, name: str) -> bool:
+        return (self.root / name).exists()
+
+
+@pytest.fixture
+def driver(tmp_path: Path, repository: Path) -> Iterator[Driver]:
+    made = Driver(tmp_path / "content", repository / "examples" / "quickstart.yaml")
+    yield made
+    if hasattr(made, "process") and made.process.poll() is None:
+        made.signal(signal.SIGKILL)
+        made.process.wait()

@@ -1,0 +1,171 @@
+"""The table of devices at several widths and heights of a terminal."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from fedsim_runner.console.live import (
+    CourseNow,
+    CourseView,
+    bar,
+    choose,
+    counts_now,
+    devices_now,
+    duration,
+    render_course,
+)
+from fedsim_runner.console.progress import Progress
+
+MB = 2**20
+
+
+def entry(state: str, round_number: int = 3, **more: Any) -> dict[str, Any]:
+    figures = {
+        "cpu": 0.25,
+        "cpus": 0.5,
+        "memory_bytes": 192 * MB,
+        "memory_limit_bytes": 256 * MB,
+        "up_bps": 1_234_000,
+        "down_bps": 99_000,
+        "oom_kills": 0,
+        "throttled": 0,
+    }
+    return {"state": state, "round": round_number, **figures, **more}
+
+
+def course(entries: dict[str, Any], **more: Any) -> CourseNow:
+    devices = devices_now(entries)
+    return CourseNow("study", "running", 3, 10, devices=devices, counts=counts_now(None, devices), **more)
+
+
+def drawn(view: object, width: int, height: int = 24) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
+    console.print(view)
+    return console.file.getvalue().splitlines()
+
+
+SMALL = {"server": entry("waiting"), "smartphone-low-1": entry("training"), "pi": entry("sending")}
+
+
+def test_a_wide_terminal_has_everything() -> None:
+    lines = drawn(CourseView(course(SMALL, accuracy=0.8123, accuracies=(0.1, 0.8123), elapsed_s=75)), 140)
+    assert "study" in lines[0]
+    for text in ("round 3/10", "accuracy 0.8123 ▁▇", "75 s"):
+        assert text in lines[0]
+    (row,) = (line for line in lines if line.startswith("smartphone-low-1"))
+    for text in ("training", "50% of 0.5", "██████░░", "192 MB / 256 MB", "1.2 M", "99 k"):
+        assert text in row
+
+
+@pytest.mark.parametrize(
+    ("width", "has", "lacks"),
+    [
+        (100, ("192 MB / 256 MB", "1.2 M", "50%"), ()),
+        (80, ("75%", "1.2 M", "50%"), ("MB",)),
+        (60, ("75%", "50%"), ("1.2 M",)),
+        (50, ("50%",), ("75%",)),
+        (30, ("training",), ("50%",)),
+    ],
+)
+def test_a_narrow_one_has_less_and_nothing_is_wrapped(width: int, has: tuple[str, ...], lacks: tuple[str, ...]) -> None:
+    lines = drawn(CourseView(course(SMALL, accuracy=0.8, elapsed_s=5)), width)
+    assert max(map(len, lines)) <= width
+    (row,) = (line for line in lines if line.startswith("smart"))
+    assert all(text in row for text in has)
+    assert not any(text in row for text in lacks)
+    assert sum(line.startswith(("server", "smart", "pi ")) for line in lines) == 3
+
+
+@pytest.mark.parametrize("height", [12, 24, 50])
+def test_many_devices_fit_the_height_with_a_count_of_the_rest(height: int) -> None:
+    entries = {"server": entry("waiting")}
+    entries |= {f"phone-{number}": entry("finished") for number in range(100)}
+    entries["phone-77"] = entry("training")
+    lines = drawn(CourseView(course(entries)), 80, height)
+    assert len(lines) <= height
+    assert any(line.startswith("phone-77 ") for line in lines)
+    shown = sum(line.startswith(("server", "phone")) for line in lines)
+    assert f"... and {101 - shown} more" in lines[-1]
+    assert "99 finished" in lines[-1]
+
+
+def test_devices_that_were_lost_do_not_hide_who_is_waited_for() -> None:
+    entries = {"server": entry("waiting")}
+    entries |= {f"gone-{number}": entry("lost") for number in range(20)}
+    entries |= {"slow": entry("sending", 2), "other": entry("sending", 3)}
+    names = [device.name for device in choose(devices_now(entries), 6)]
+    assert names[0] == "server"
+    assert names[3:5] == ["slow", "other"]
+    assert choose(devices_now(SMALL), 3) == devices_now(SMALL)
+
+
+def test_the_agents_own_counts_stand_for_devices_that_it_does_not_send() -> None:
+    devices = devices_now(SMALL)
+    now = CourseNow("study", devices=devices, counts=counts_now({"waiting": 90, "training": 10}, devices))
+    lines = drawn(render_course(now, 80, 50), 80)
+    assert "... and 97 more   90 waiting   10 training" in lines[-1]
+
+
+def test_what_is_not_known_is_a_dash_and_nonsense_is_left_out() -> None:
+    devices = devices_now({"a": {"state": "waiting"}, "b": "?", "c": {"state": None, "cpu": "x", "memory_bytes": None}})
+    assert [(device.name, device.state, device.cpu) for device in devices] == [
+        ("a", "waiting", None),
+        ("c", "unknown", None),
+    ]
+    assert drawn(render_course(course({"a": {"state": "waiting"}}), 80, 5), 80)[-1].split() == ["a", "waiting"] + 5 * [
+        "-"
+    ]
+    assert devices_now(None) == ()
+
+
+def test_an_exit_and_lack_of_memory_are_told() -> None:
+    lines = drawn(render_course(course({"a": entry("failed", exit_code=137, oom_kills=1)}), 80, 5), 80)
+    assert "out of mem" in lines[-1]
+    assert "137" in lines[-1]
+
+
+def test_bars_and_durations() -> None:
+    assert [bar(share, 2) for share in (-1, 0, 0.25, 0.5, 1, 2)] == ["░░", "░░", "▌░", "█░", "██", "██"]
+    assert [duration(seconds) for seconds in (5, 99, 100, 3700)] == ["5 s", "99 s", "1 min 40 s", "1 h 01 min"]
+
+
+def test_the_course_is_drawn_below_the_lines_and_gone_afterwards() -> None:
+    console = Console(file=io.StringIO(), width=100, height=24, force_terminal=True, color_system=None)
+    with Progress(console, total_rounds=2, run="study") as progress:
+        progress.stage("course")
+        progress.news({"t": 1, "event": "agent_started", "backend": "netem", "kernel": "6.1"})
+        progress.snapshot({"t": 2, "state": "running", "round": 1, "total_rounds": 2, "devices": SMALL})
+        progress.snapshot({"t": 1, "round": 2, "devices": {"stale": entry("training")}})
+        progress.news({"t": 3, "event": "evaluated", "round": 1, "results": {"test_acc": 0.5}})
+        time.sleep(1)
+        progress.close()
+    text = console.file.getvalue()
+    assert "links by netem" in text
+    assert "smartphone-low-1" in text
+    assert "stale" not in text
+    assert text.index("round 1/2  accuracy 0.5000") < text.rindex("smartphone-low-1")
+    assert "\x1b[?25l" in text
+    assert text.rindex("\x1b[?25h") > text.rindex("smartphone-low-1")
+    assert "✓ course" in text.splitlines()[-1]
+
+
+def test_before_the_first_snapshot_the_news_tell_who_is_there() -> None:
+    console = Console(file=io.StringIO(), width=100, height=24, force_terminal=True, color_system=None)
+    with Progress(console, total_rounds=2, run="study") as progress:
+        progress.stage("course")
+        progress.news({"t": 1, "event": "device_joined", "device": "pi"})
+        time.sleep(0.7)
+    assert "joined" in console.file.getvalue()
+
+
+def test_without_a_terminal_snapshots_print_nothing() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    with Progress(console, total_rounds=2) as progress:
+        progress.stage("course")
+        progress.snapshot({"t": 2, "devices": SMALL})
+    assert "pi" not in console.file.getvalue()

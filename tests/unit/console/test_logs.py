@@ -1,0 +1,177 @@
+"""Lines of several devices: in the order of time, from containers and from files, followed to the end."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedsim_runner.console import logs
+from fedsim_runner.console.logs import Line, in_order, log_lines
+from fedsim_runner.contract.errors import FedsimError
+from fedsim_runner.runs.registry import Registry
+from fedsim_runner.testbed.docker.engine import NoEngineError
+
+
+class FakeApi:
+    """Docker's answers: chunks that end anywhere, with the Engine's times in front of lines."""
+
+    def __init__(self) -> None:
+        self.chunks: dict[str, list[bytes]] = {}
+        self.asked: list[dict[str, Any]] = []
+
+    def logs(self, identifier: str, **options: Any) -> Iterator[bytes]:
+        self.asked.append(options)
+        for chunk in self.chunks[identifier]:
+            if chunk == b"broken":
+                raise OSError("the Engine is gone")
+            yield chunk
+
+
+class FakeEngine:
+    def __init__(self) -> None:
+        self.client = type("Client", (), {"api": FakeApi()})()
+
+    def containers(self, run: str, kind: str) -> dict[str, dict[str, Any]]:
+        return {name: {"Id": name} for name in self.client.api.chunks}
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
+    made = FakeEngine()
+
+    @contextmanager
+    def lab_engine(timeout_s: int = 30) -> Iterator[FakeEngine]:
+        yield made
+
+    monkeypatch.setattr(logs, "lab_engine", lab_engine)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def stamp(second: int) -> bytes:
+    return f"2026-01-01T00:00:{second:02d}.000000000Z ".encode()
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_containers_are_woven_together_by_time(follow: bool, engine: FakeEngine) -> None:
+    api = engine.client.api
+    api.chunks["server"] = [stamp(1) + b"\x1b[33mone\x1b[0m\n" + stamp(4) + b"fo", b"ur\n" + stamp(5) + b"no end"]
+    api.chunks["pi"] = [stamp(2) + b"two\r\n" + stamp(3) + b"three\n", b"broken"]
+    names, lines = log_lines("study", [], follow, 5)
+    assert names == ["server", "pi"]
+    assert [(line.device, line.text) for line in lines] == [
+        ("server", "one"),
+        ("pi", "two"),
+        ("pi", "three"),
+        ("server", "four"),
+        ("server", "no end"),
+    ]
+    assert all(asked["tail"] == 5 and asked["follow"] is follow for asked in api.asked)
+
+
+def test_lines_are_shown_while_they_come() -> None:
+    lines: queue.Queue[Line | None] = queue.Queue()
+    lines.put(Line("pi", "first", (1,)))
+    got = in_order(lines, 1)
+    began = time.monotonic()
+    assert next(got).text == "first"
+    assert time.monotonic() - began < 1
+    timer = threading.Timer(0.1, lambda: [lines.put(Line("pi", "second", (2,))), lines.put(None)])
+    timer.start()
+    assert [line.text for line in got] == ["second"]
+
+
+def test_a_device_that_never_pauses_is_shown_too() -> None:
+    lines: queue.Queue[Line | None] = queue.Queue()
+    for number in range(1000):
+        lines.put(Line("pi", str(number), (number,)))
+    clock = itertools.count(0, 0.01)
+    got = in_order(lines, 1, lambda: float(next(clock)))
+    assert next(got).text == "0"
+    assert not lines.empty()
+
+
+def test_a_device_that_is_not_there_is_answered_with_the_ones_that_are(engine: FakeEngine) -> None:
+    engine.client.api.chunks = {"server": [], "phone-1": [], "phone-2": []}
+    with pytest.raises(FedsimError, match="no device phone1: did you mean phone-1"):
+        log_lines("study", ["server", "phone1"], False, 0)
+    with pytest.raises(FedsimError, match="no device xyz: it has phone-1, phone-2, server"):
+        log_lines("study", ["xyz"], False, 0)
+    assert log_lines("study", ["phone-1", "server", "phone-1"], False, 0)[0] == ["phone-1", "server"]
+
+
+def collected(folder: Path, device: str, text: str, name: str = "course/exp_print.log") -> Path:
+    path = folder / "runs" / "study" / "collected" / device / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+SERVER = """\
+2026-01-01 00:00:01,000 (server:1) INFO: one
+2026-01-01 00:00:04,000 (server:1) INFO: four
+"""
+PI = """\
+2026-01-01 00:00:02,500 (client:1) INFO: two
+Traceback (most recent call last):
+  three
+"""
+
+
+def test_a_run_that_is_over_is_read_from_its_folder(engine: FakeEngine, tmp_path: Path) -> None:
+    collected(tmp_path, "server", SERVER)
+    collected(tmp_path, "pi", PI)
+    collected(tmp_path, "early", "no log yet\n", "console.log")
+    _, lines = log_lines("study", ["server", "pi"], True, 0)
+    texts = [line.text.rpartition(": ")[2].strip() for line in lines]
+    assert texts == ["one", "two", "Traceback (most recent call last):", "three", "four"]
+    names, lines = log_lines("study", [], False, 1)
+    assert sorted(names) == ["early", "pi", "server"]
+    assert sorted(line.text.strip().rpartition(": ")[2] for line in lines) == ["four", "no log yet", "three"]
+    with pytest.raises(FedsimError, match="did you mean server"):
+        log_lines("study", ["sever"], False, 0)
+
+
+def test_without_an_engine_the_folder_is_enough(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def none(timeout_s: int = 30) -> Iterator[FakeEngine]:
+        raise NoEngineError("no Docker Engine answers")
+        yield engine
+
+    monkeypatch.setattr(logs, "lab_engine", none)
+    with pytest.raises(NoEngineError):
+        log_lines("study", [], False, 0)
+    collected(tmp_path, "pi", PI)
+    assert [line.device for line in log_lines("study", [], False, 0)[1]] == ["pi"] * 3
+
+
+def test_plain_processes_are_followed_until_their_run_ends(engine: FakeEngine, tmp_path: Path) -> None:
+    path = collected(tmp_path, "pi", PI)
+    registry = Registry()
+    registry.record("study", tmp_path / "runs" / "study", "processes", "", "running")
+    _, lines = log_lines("study", [], True, 0)
+    assert [next(lines).text.strip() for _ in range(3)][-1] == "three"
+
+    def write() -> None:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write("2026-01-01 00:00:09,000 (client:1) INFO: nine\nlast words")
+        registry.record("study", tmp_path / "runs" / "study", "processes", "", "finished")
+
+    threading.Timer(0.2, write).start()
+    assert [line.text.rpartition(": ")[2] for line in lines] == ["nine", "last words"]
+
+
+def test_a_run_without_anything_says_so(engine: FakeEngine) -> None:
+    with pytest.raises(FedsimError, match="there is no container and nothing was collected"):
+        log_lines("study", [], False, 0)

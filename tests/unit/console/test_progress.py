@@ -1,0 +1,99 @@
+"""What a user sees while a run goes on, with and without a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from fedsim_runner.console.progress import Progress
+
+
+def shown(terminal: bool) -> str:
+    console = Console(file=io.StringIO(), width=120, force_terminal=terminal, color_system=None)
+    with Progress(console, total_rounds=2) as progress:
+        progress.stage("course")
+        for event in (
+            {"t": 1, "event": "agent_started", "backend": "userspace", "kernel": "6.1"},
+            {"t": 2, "event": "gate_opened", "open_at": 2},
+            {"t": 3, "event": "device_joined", "device": "[pi]", "client_id": 1},
+            {"t": 4, "event": "round_started", "round": 1},
+            {"t": 5.5, "event": "evaluated", "round": 1, "results": {"test_acc": 0.5, "test_loss": None}},
+            {"t": 6, "event": "unheard_of"},
+            {"event": "evaluated", "round": 2},
+            {"event": "course_failed", "device": "[pi]", "reason": "ended by SIGKILL", "last_lines": ["a", "[/b]"]},
+        ):
+            progress.news(event)
+        progress.close(failed=True)
+    return console.file.getvalue()
+
+
+def test_plain_lines_without_a_terminal() -> None:
+    lines = shown(terminal=False).splitlines()
+    assert lines[0] == "course ..."
+    assert "  link back end: userspace (kernel 6.1)" in lines
+    assert "  all links are in force, the gate is open" in lines
+    assert "  [pi] joined" in lines
+    assert "  round 1/2  accuracy 0.5000  1.50 s" in lines
+    assert "  the course failed: [pi]: ended by SIGKILL" in lines
+    assert "    | [/b]" in lines
+    assert lines[-1].startswith("course failed after ")
+
+
+def test_a_terminal_gets_the_same_news() -> None:
+    text = shown(terminal=True)
+    assert "round 1/2  accuracy 0.5000  1.50 s" in text
+    assert "✗ course" in text
+
+
+def test_an_engine_that_stays_is_told() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    with Progress(console, 1) as progress:
+        progress.news({"event": "engine_wanted", "installed": False})
+        progress.news({"event": "engine_wanted", "installed": True})
+    first, second = console.file.getvalue().splitlines()
+    assert "installing docker.io, which stays" in first
+    assert "starting the one that is installed" in second
+
+
+def test_nothing_claims_links_where_there_are_none() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    with Progress(console, 1) as progress:
+        progress.news({"event": "links_unshaped", "reason": "no tbf"})
+        progress.news({"event": "gate_opened"})
+    text = console.file.getvalue()
+    assert "not shaped" in text
+    assert "in force" not in text
+
+
+def test_deadlines_and_late_updates_stand_in_the_line_of_their_round() -> None:
+    console = Console(file=io.StringIO(), width=160)
+    with Progress(console, 9) as progress:
+        progress.stage("course")
+        progress.news({"event": "round_deadline", "round": 1, "arrived": 3, "wanted": 9})
+        progress.news({"event": "evaluated", "round": 1, "results": {"test_acc": 0.5}})
+        for number in range(6):
+            progress.news({"event": "update_late", "device": f"slow-{number}", "round": 1})
+        progress.news({"event": "evaluated", "round": 2, "results": {"test_acc": 0.5}})
+        progress.news({"event": "evaluated", "round": 3, "results": {"test_acc": 0.5}})
+        for number in (4, 5, 6):
+            progress.news({"event": "round_deadline", "round": number, "arrived": 1, "wanted": 9})
+        progress.news({"event": "update_late", "device": "slow-1", "round": 5})
+        progress.news({"event": "training_finished"})
+    assert [line.strip() for line in console.file.getvalue().splitlines()][1:-1] == [
+        "round 1/9  accuracy 0.5000  deadline: 3 of 9 updates",
+        "round 2/9  accuracy 0.5000  too late, dropped: slow-0, slow-1, slow-2, slow-3 and 2 more",
+        "round 3/9  accuracy 0.5000",
+        "deadline in 3 rounds  too late, dropped: slow-1",
+        "training finished, final evaluation",
+    ]
+
+
+def test_a_lost_client_has_its_last_words() -> None:
+    console = Console(file=io.StringIO(), width=160)
+    reason = "killed for lack of memory: its memory limit was reached (exit code 137)"
+    with Progress(console, 3) as progress:
+        progress.news(
+            {"event": "client_lost", "device": "pi", "oom_killed": True, "last_lines": ["x"], "reason": reason}
+        )
+    assert console.file.getvalue().splitlines() == [f"  pi is lost, the course goes on: {reason}", "    | x"]

@@ -1,0 +1,150 @@
+"""The keys that a FederatedScope knows, read from its source."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedsim_runner.engines.federatedscope.keys import KeysError, Section, check_keys, known_keys
+from tests.federatedscope import SOURCE, WAYS
+
+TRAINING = """
+from federatedscope.core.configs.config import CN
+from federatedscope.core.configs.yacs_config import Argument
+
+
+def extend_training_cfg(cfg):
+    cfg.federate = CN()
+    cfg.federate.client_num = 0
+    cfg.federate.mode = 'standalone'
+    cfg.federate.sampler = Argument('uniform', description="how")
+    cfg.federate.limit = 300 * 1024 * 1024
+    cfg.federate.who = somebody()
+    cfg.federate.join_in_info = []
+    cfg.federate.rate = -1.0
+    cfg.train = CN()
+    cfg.train.optimizer = CN(new_allowed=True)
+    cfg.train.optimizer.lr = 0.1
+    cfg.early = CN()
+    cfg.early.lr = 0.1
+    cfg.register_cfg_check_fun(assert_training_cfg)
+
+
+def assert_training_cfg(cfg):
+    cfg.federate.made_up = 1
+"""
+BASE = """
+class CN(dict):
+    def __init__(self, new_allowed=False):
+        self.is_ready_for_run = False
+
+
+def init_global_cfg(cfg):
+    cfg.seed = 0
+    cfg.use_gpu = False
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkout" / "federatedscope" / "core" / "configs"
+    folder.mkdir(parents=True)
+    (folder / "cfg_training.py").write_text(TRAINING, encoding="utf-8")
+    (folder / "config.py").write_text(BASE, encoding="utf-8")
+    own = tmp_path / "checkout" / "federatedscope" / "contrib" / "configs"
+    own.mkdir(parents=True)
+    (own / "mine.py").write_text("def extend(cfg):\n    cfg.mine = True\n", encoding="utf-8")
+    return tmp_path / "checkout"
+
+
+def problems(tree: dict[str, Any], known: Section) -> list[str]:
+    return [str(problem) for problem in check_keys(tree, known)]
+
+
+def test_what_fits_is_let_through(checkout: Path) -> None:
+    tree = {
+        "seed": 7,
+        "mine": False,
+        "federate": {"client_num": 3.0, "sampler": "group", "limit": 5, "who": [1], "join_in_info": 7, "rate": 1},
+        "train": {"optimizer": {"lr": "1e-3", "momentum": 0.9, "nested": {"any": "thing"}}},
+    }
+    assert problems(tree, known_keys(checkout)) == []
+
+
+@pytest.mark.parametrize(
+    ("tree", "told"),
+    [
+        ({"sed": 7}, 'sed: unknown key of FederatedScope (did you mean "seed"?)'),
+        ({"federate": {"mod": ""}}, 'federate.mod: unknown key of FederatedScope (did you mean "mode"?)'),
+        ({"train": {"lr": 0.1}}, "train.lr: unknown key of FederatedScope (is it train.optimizer.lr or early.lr?)"),
+        ({"optimizer": {"lr": 0.1}}, "optimizer: unknown key of FederatedScope (is it train.optimizer?)"),
+        (
+            {"train.optimizer.lr": 1},
+            "train.optimizer.lr: unknown key of FederatedScope (a dot in a key is no section in YAML: write "
+            "train: {optimizer: {lr: ...}})",
+        ),
+        (
+            {"train": {"optimizer.lr": 1}},
+            "train.optimizer.lr: unknown key of FederatedScope (a dot in a key is no section in YAML: write "
+            "optimizer: {lr: ...})",
+        ),
+        ({"zzz": 1}, "zzz: unknown key of FederatedScope"),
+        ({"federate": {"made_up": 1}}, "federate.made_up: unknown key of FederatedScope"),
+        ({"is_ready_for_run": True}, "is_ready_for_run: unknown key of FederatedScope"),
+        ({"federate": {"client_num": True}}, "federate.client_num: must be a number, not True"),
+        ({"federate": {"client_num": "three"}}, "federate.client_num: must be a number, not 'three'"),
+        ({"federate": {"sampler": 3}}, "federate.sampler: must be text, not 3"),
+        ({"federate": {"mode": "7"}}, 'federate.mode: must be text, not "7", which FederatedScope reads as a number'),
+        ({"use_gpu": 0}, "use_gpu: must be true or false, not 0"),
+        ({"use_gpu": None}, "use_gpu: must be true or false, not None"),
+        ({"federate": {"client_num": {"a": 1}}}, "federate.client_num: must be a number, not a mapping"),
+        ({"federate": 3}, "federate: must be a mapping, not 3"),
+        ({"train": {"optimizer": {"lr": "x" * 60}}}, f"train.optimizer.lr: must be a number, not '{'x' * 36}..."),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_told_with_what_mends_it(checkout: Path, tree: dict[str, Any], told: str) -> None:
+    assert problems(tree, known_keys(checkout)) == [told]
+
+
+def test_a_wheel_says_the_same(checkout: Path, tmp_path: Path) -> None:
+    wheel = tmp_path / "federatedscope-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path in checkout.rglob("*.py"):
+            archive.write(path, str(path.relative_to(checkout)))
+        archive.writestr("federatedscope/core/other.py", "def extend(cfg):\n    cfg.other = 1\n")
+    assert set(known_keys(wheel).paths()) == set(known_keys(checkout).paths())
+
+
+@pytest.mark.parametrize("text", [None, "def f(cfg:", "def f(cfg):\n    cfg.seed = 0\n"])
+def test_a_source_without_keys(tmp_path: Path, text: str | None) -> None:
+    folder = tmp_path / "federatedscope" / "core" / "configs"
+    folder.mkdir(parents=True)
+    if text is not None:
+        (folder / "cfg_a.py").write_text(text, encoding="utf-8")
+    with pytest.raises(KeysError, match=str(tmp_path)):
+        known_keys(tmp_path)
+
+
+def test_a_file_that_is_no_wheel(tmp_path: Path) -> None:
+    (tmp_path / "a.whl").write_text("no archive", encoding="utf-8")
+    with pytest.raises(KeysError, match="cannot be read"):
+        known_keys(tmp_path / "a.whl")
+    with pytest.raises(KeysError, match="cannot be read"):
+        known_keys(tmp_path / "b.whl")
+
+
+@pytest.mark.federatedscope
+def test_its_own_keys() -> None:
+    if not SOURCE:
+        pytest.skip(f"no checkout of FederatedScope to test against: {WAYS} name none")
+    known = known_keys(Path(SOURCE))
+    paths = set(known.paths())
+    assert len(paths) > 300
+    assert {("federate", "client_num"), ("train", "optimizer", "lr"), ("asyn", "min_received_num")} <= paths
+    assert {("asyn", "receive_counting"), ("asyn", "aggregator_goal")} & paths == set()
+    assert known.sections["train"].sections["optimizer"].open
+    assert known.sections["distribute"].defaults["grpc_max_send_message_length"] == 300 * 2**20
+    assert not known.unknown

@@ -1,0 +1,273 @@
+"""What FederatedScope cannot do between processes is refused, and nothing else is.
+
+Every refused case here was seen to crash or hang FederatedScope v0.3.0 in a course of one server and its clients, or
+asks for what a device of the testbed does not have; every case that is let through was seen to finish.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fedsim_runner.engines.federatedscope.refusals import Course, Participant, refusals
+
+BASE: dict[str, Any] = {
+    "outdir": "/fedsim/out",
+    "federate": {"mode": "distributed", "method": "FedAvg", "total_round_num": 3, "client_num": 3},
+    "model": {"type": "lr", "out_channels": 10, "task": "classification"},
+    "criterion": {"type": "CrossEntropyLoss"},
+    "dataloader": {"batch_size": 32},
+    "train": {"batch_or_epoch": "epoch", "local_update_steps": 1},
+    "eval": {"metrics": ["acc", "correct"], "best_res_update_round_wise_key": "test_loss"},
+    "data": {"type": "file"},
+}
+SAMPLES = {"train": 200, "val": 33, "test": 33}
+OWN = "federatedscope"
+
+
+def tree_with(changes: dict[str, Any]) -> dict[str, Any]:
+    """The base tree with ``changes`` by dotted key; None removes a key."""
+    tree = copy.deepcopy(BASE)
+    for key, value in changes.items():
+        *above, last = key.split(".")
+        holder = tree
+        for part in above:
+            holder = holder.setdefault(part, {})
+        if value is None:
+            holder.pop(last, None)
+        else:
+            holder[last] = value
+    return tree
+
+
+def course(
+    changes: dict[str, Any] | None = None,
+    server: str = OWN,
+    client: str = OWN,
+    samples: dict[str, int] | None = None,
+    shape: tuple[int, ...] | None = (64,),
+    server_samples: dict[str, int] | None = None,
+) -> Course:
+    tree = tree_with(changes or {})
+    clients = [Participant(f"phone-{number}", client, tree, samples or SAMPLES) for number in (1, 2, 3)]
+    return Course(Participant("server", server, tree, server_samples or {"test": 60}), clients, 10, shape)
+
+
+def keys(wanted: Course) -> list[str]:
+    return [refusal.key for refusal in refusals(wanted)]
+
+
+def test_a_plain_course_is_let_through() -> None:
+    assert keys(course()) == []
+
+
+def test_a_course_of_the_light_engine_alone_is_none_of_ours() -> None:
+    assert keys(course({"quantization.method": "uniform"}, server="light", client="light")) == []
+
+
+# By key: what is refused, and a part of the reason.
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"quantization.method": "uniform"}, "quantization.method", "its tensors are text"),
+    ({"federate.resource_info_file": "a.pkl"}, "federate.resource_info_file", "AssertionError"),
+    ({"federate.share_local_model": True}, "federate.share_local_model", "clients crash"),
+    ({"federate.merge_test_data": True}, "federate.merge_test_data", "standalone"),
+    ({"federate.use_diff": True}, "federate.use_diff", "AssertionError"),
+    ({"federate.online_aggr": True}, "federate.online_aggr", "crashes on the first update"),
+    ({"federate.use_ss": True}, "federate.use_ss", "crashes on the first update"),
+    ({"federate.restore_from": "a.pt"}, "federate.restore_from", "no such file"),
+    ({"federate.save_to": "models/a.pt"}, "federate.save_to", "no such folder"),
+    ({"federate.save_to": "/tmp/a.pt"}, "federate.save_to", "no such folder"),
+    ({"federate.sampler": "group"}, "federate.sampler", "crashes when the course starts"),
+    ({"federate.sampler": "responsiveness"}, "federate.sampler", "crashes when the course starts"),
+    ({"federate.sampler": ""}, "federate.sampler", "does not know it"),
+    ({"federate.join_in_info": ["num_sample"]}, "federate.join_in_info", "when they join"),
+    ({"federate.join_in_info": ["client_resource"]}, "federate.join_in_info", "resource_info_file"),
+    ({"federate.join_in_info": ["size"]}, "federate.join_in_info", "do not know size"),
+    ({"federate.method": "FedSagePlus"}, "federate.method", "needs graphs"),
+    ({"hpo.fedex.use": True}, "hpo.fedex.use", "search space"),
+    ({"hpo.fts.use": True}, "hpo.fts.use", "search space"),
+    ({"hpo.pfedhpo.use": True}, "hpo.pfedhpo.use", "search space"),
+    ({"attack.attack_method": "dlg"}, "attack.attack_method", "standalone"),
+    ({"eval.monitoring": ["dissim"]}, "eval.monitoring", "still text"),
+    ({"aggregator.robust_rule": "median"}, "aggregator.robust_rule", "still text"),
+    ({"aggregator.robust_rule": "krum"}, "aggregator.robust_rule", "still text"),
+    ({"federate.method": "local"}, "federate.method", "shares no model"),
+    ({"federate.method": "global"}, "federate.method", "shares no model"),
+    ({"federate.method": "FedEM"}, "federate.method", "several models"),
+    ({"model.model_num_per_trainer": 3}, "model.model_num_per_trainer", "several models"),
+    ({"backend": "tensorflow"}, "backend", "torch"),
+    ({"vertical.use": True}, "vertical.use", "not features"),
+    ({"sgdmf.use": True}, "sgdmf.use", "ratings"),
+    ({"feat_engr.type": "min_max_norm"}, "feat_engr.type", "vertical splits"),
+    ({"model.type": "gcn"}, "model.type", "needs graphs"),
+    ({"model.type": "gnn_gin"}, "model.type", "needs graphs"),
+    ({"model.type": "google/bert@transformers"}, "model.type", "needs text"),
+    ({"model.type": "xgb_tree"}, "model.type", "vertical"),
+    ({"trainer.type": "nodefullbatch_trainer"}, "trainer.type", "needs graphs"),
+    ({"dataloader.type": "graphsaint-rw"}, "dataloader.type", "needs graphs"),
+    ({"dataloader.type": "raw"}, "dataloader.type", "single samples"),
+    ({"asyn.use": True, "asyn.aggregator": "time_up"}, "asyn.aggregator", "simulated clock"),
+    ({"criterion.type": "MSELoss"}, "criterion.type", "class labels"),
+    ({"criterion.type": None}, "criterion.type", "FederatedScope's default"),
+    ({"criterion.type": "BCEWithLogitsLoss"}, "criterion.type", "class labels"),
+    ({"model.out_channels": 9}, "model.out_channels", "less than the 10 classes"),
+    ({"model.out_channels": None}, "model.out_channels", "1 (FederatedScope's default) is less"),
+    ({"eval.best_res_update_round_wise_key": "loss"}, "eval.best_res_update_round_wise_key", "names no result"),
+    ({"eval.best_res_update_round_wise_key": "test_f1"}, "eval.best_res_update_round_wise_key", "never computed"),
+    ({"eval.split": ["val"]}, "eval.best_res_update_round_wise_key", "eval.split is val"),
+    (
+        {"eval.best_res_update_round_wise_key": None, "federate.make_global_eval": True},
+        "eval.best_res_update_round_wise_key",
+        "val_loss (FederatedScope's default) is not among the server's",
+    ),
+    ({"federate.make_global_eval": True, "eval.split": ["val"]}, "eval.split", "nothing to evaluate"),
+    ({"dataloader.drop_last": True, "dataloader.batch_size": 201}, "dataloader.drop_last", "nothing would be left"),
+    ({"dataloader.drop_last": True, "dataloader.batch_size": 40}, "dataloader.drop_last", "drop them all"),
+    ({"dataloader.batch_size": 0}, "dataloader.batch_size", "at least 1"),
+    ({"eval.freq": 0}, "eval.freq", "at least 1"),
+    ({"early_stop.patience": -1}, "early_stop.patience", "at least 0"),
+    ({"early_stop.improve_indicator_mode": "worst"}, "early_stop.improve_indicator_mode", "does not know"),
+    ({"train.batch_or_epoch": "step"}, "train.batch_or_epoch", "does not know"),
+    ({"distribute.grpc_compression": "zip"}, "distribute.grpc_compression", "does not know"),
+    ({"asyn.broadcast_manner": "never"}, "asyn.broadcast_manner", "does not know"),
+    ({"fedswa.use": True}, "fedswa.start_rnd", "after the last round"),
+]
+
+
+@pytest.mark.parametrize(("changes", "key", "part"), REFUSED, ids=[str(changes) for changes, _, _ in REFUSED])
+def test_what_crashes_is_refused_with_its_reason(changes: dict[str, Any], key: str, part: str) -> None:
+    found = refusals(course(changes))
+    assert [refusal.key for refusal in found][:1] == [key]
+    assert len({refusal.key for refusal in found}) == 1
+    assert part in f"{found[0].reason} {found[0].mend}"
+    assert found[0].mend
+    assert found[0].path == tuple(key.split("."))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"federate.sample_client_num": 2},
+        {"federate.unseen_clients_rate": 0.34},
+        {"federate.save_to": "model.pt"},
+        {"federate.save_to": "/fedsim/out/model.pt"},
+        {"federate.make_global_eval": True},
+        {"federate.join_in_info": ["num_sample"], "train.batch_or_epoch": "batch"},
+        {"asyn.use": True, "asyn.min_received_num": 2},
+        {"asyn.aggregator": "time_up"},
+        {"asyn.use": True, "asyn.overselection": True, "asyn.time_budget": 5},
+        {"distribute.grpc_compression": "GZIP"},
+        {"eval.split": ["test"]},
+        {"eval.best_res_update_round_wise_key": "test_acc"},
+        {"eval.best_res_update_round_wise_key": None},
+        {"dataloader.drop_last": True},
+        {"model.out_channels": 20},
+        {"model.type": "somebodys_own"},
+        {"trainer.type": "cvtrainer"},
+        {"fedprox.use": True, "fedprox.mu": 0.1},
+        {"fedopt.use": True, "federate.method": "FedOpt"},
+        {"federate.method": "pFedMe"},
+        {"federate.method": "ditto"},
+        {"nbafl.use": True},
+        {"finetune.before_eval": True},
+        {"eval.metrics": ["acc", "somebodys_own"]},
+        {"eval.report": ["raw"]},
+        {"criterion.type": "NLLLoss"},
+    ],
+    ids=str,
+)
+def test_what_works_is_let_through(changes: dict[str, Any]) -> None:
+    assert keys(course(changes)) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "allowed"),
+    [
+        ("convnet2", (1, 8, 8), True),
+        ("convnet2", (1, 3, 3), False),
+        ("convnet2", (64,), False),
+        ("convnet5", (1, 28, 28), False),
+        ("vgg11", (3, 32, 32), True),
+        ("ConvNet2", (1, 8, 8), False),
+    ],
+)
+def test_images_must_be_large_enough(model: str, shape: tuple[int, ...], allowed: bool) -> None:
+    assert keys(course({"model.type": model}, shape=shape)) == ([] if allowed else ["model.type"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "train", "allowed"),
+    [
+        ({}, 193, False),
+        ({}, 194, True),
+        ({"dataloader.drop_last": True}, 193, True),
+        ({"model.layer": 1}, 193, True),
+        ({"train.batch_or_epoch": "batch", "train.local_update_steps": 6}, 193, True),
+        ({"train.batch_or_epoch": "batch", "train.local_update_steps": 7}, 193, False),
+        ({"train.batch_or_epoch": "batch", "train.local_update_steps": 4, "grad.grad_accum_count": 2}, 193, False),
+        ({"model.type": "lr"}, 193, True),
+        ({"model.type": "convnet2"}, 193, True),
+    ],
+    ids=str,
+)
+def test_a_last_batch_of_one_sample(changes: dict[str, Any], train: int, allowed: bool) -> None:
+    shape = (1, 8, 8) if changes.get("model.type") == "convnet2" else (64,)
+    wanted = course({"model.type": "mlp", **changes}, samples={**SAMPLES, "train": train}, shape=shape)
+    assert keys(wanted) == ([] if allowed else ["dataloader.drop_last"])
+
+
+def test_many_clients_make_one_line() -> None:
+    found = refusals(course({"model.type": "mlp"}, samples={**SAMPLES, "train": 193}))
+    assert len(found) == 1
+    assert found[0].reason.startswith("phone-1's 193 training samples leave a last batch of one")
+    assert found[0].reason.endswith("; the same of 2 more")
+
+
+def test_an_evaluation_that_would_drop_everything() -> None:
+    dropped = {"dataloader.drop_last": True}
+    small = {**SAMPLES, "val": 20}
+    assert keys(course(dropped, samples=small)) == ["dataloader.drop_last"]
+    assert keys(course(dropped | {"eval.split": ["test"]}, samples=small)) == []
+    assert keys(course(dropped | {"federate.make_global_eval": True}, samples=small)) == []
+    wanted = course(dropped | {"federate.make_global_eval": True}, server_samples={"test": 31})
+    assert keys(wanted) == ["dataloader.drop_last"]
+    # The light engine evaluates what FederatedScope drops.
+    assert keys(course(dropped, client="light", samples=small)) == []
+
+
+def test_without_knowledge_of_the_data_nothing_is_said_of_it() -> None:
+    tree = tree_with({"model.type": "mlp", "model.out_channels": 1, "dataloader.drop_last": True})
+    unknown = Course(Participant("server", OWN, tree), [Participant("phone-1", OWN, tree)])
+    assert keys(unknown) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "side"),
+    [
+        ({"federate.online_aggr": True}, "server"),
+        ({"federate.sampler": "group"}, "server"),
+        ({"asyn.use": True, "asyn.aggregator": "time_up"}, "server"),
+        ({"federate.make_global_eval": True, "eval.best_res_update_round_wise_key": "val_loss"}, "server"),
+        ({"federate.join_in_info": ["num_sample"]}, "client"),
+    ],
+    ids=str,
+)
+def test_only_the_side_that_crashes_counts(changes: dict[str, Any], side: str) -> None:
+    for server, client in ((OWN, "light"), ("light", OWN)):
+        crashes = (server if side == "server" else client) == OWN
+        assert len(keys(course(changes, server=server, client=client))) == int(crashes)
+
+
+def test_a_deadline_of_rounds_that_do_not_end() -> None:
+    asynchronous = replace(course({"asyn.use": True}), has_round_deadline=True)
+    assert keys(asynchronous) == ["asyn.use"]
+    assert keys(replace(course(), has_round_deadline=True)) == []
+
+
+def test_wrong_types_are_left_to_the_check_of_the_keys() -> None:
+    assert keys(course({"dataloader.batch_size": "many", "eval.freq": [], "federate.join_in_info": "num_sample"})) == [
+        "federate.join_in_info"
+    ]

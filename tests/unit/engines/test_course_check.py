@@ -1,0 +1,178 @@
+"""Engines refuse what they do not do before anything is built."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.engines.course_check import refuse_unsupported
+from fedsim_runner.plan import make_plan
+from fedsim_runner.plan.model import Plan
+from fedsim_runner.spec.experiment import Experiment
+from fedsim_runner.spec.load import parse_experiment
+from tests.builders import experiment, lab_host
+
+SPEC = """
+name: study
+devices:
+  - {type: edge-server, role: server, name: server, engine: federatedscope}
+  - {type: raspberry-pi, name: board, count: 2, engine: federatedscope}
+federatedscope:
+  source: ./checkout
+  config:
+    federate:
+      total_round_num: 3
+      make_global_eval: true
+    model: {type: lr, out_channels: 10}
+    criterion: {type: CrossEntropyLoss}
+    eval: {best_res_update_round_wise_key: test_loss}
+"""
+KEYS = """
+def extend(cfg):
+    cfg.federate = CN()
+    cfg.federate.total_round_num = 50
+    cfg.federate.make_global_eval = False
+    cfg.federate.sampler = 'uniform'
+    cfg.model = CN()
+    cfg.model.type = 'lr'
+    cfg.model.out_channels = 1
+    cfg.criterion = CN()
+    cfg.criterion.type = 'MSELoss'
+    cfg.eval = CN(new_allowed=True)
+    cfg.dataloader = CN(new_allowed=True)
+    cfg.quantization = CN()
+    cfg.quantization.method = 'none'
+"""
+
+
+def plan_of(wanted: Experiment) -> Plan:
+    return make_plan(wanted, [lab_host(cpus=64)], "study")
+
+
+def with_engine(wanted: Experiment, engine: Any, *names: str, config: Mapping[str, Any] | None = None) -> Experiment:
+    devices = [replace(one, engine=engine) if not names or one.name in names else one for one in wanted.devices]
+    return replace(wanted, devices=tuple(devices), config=wanted.config if config is None else config)
+
+
+def refused(wanted: Experiment) -> list[str]:
+    with pytest.raises(FedsimError) as told:
+        refuse_unsupported(plan_of(wanted))
+    assert told.value.code is Exit.SPEC
+    return str(told.value).splitlines()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkout" / "federatedscope" / "core" / "configs"
+    folder.mkdir(parents=True)
+    (folder / "cfg_all.py").write_text(KEYS, encoding="utf-8")
+    return tmp_path / "checkout"
+
+
+def spec_at(checkout: Path, text: str) -> Experiment:
+    return parse_experiment(text, checkout.parent / "study.yaml")
+
+
+def test_what_the_light_engine_does_is_let_through() -> None:
+    refuse_unsupported(plan_of(experiment()))
+
+
+def test_each_reason_is_told_once_with_its_key() -> None:
+    wanted = experiment()
+    config = {**wanted.config, "model": {"type": "convnet2"}, "asyn": {"use": True}}
+    lines = refused(replace(wanted, config=config))
+    assert len(lines) == 3
+    assert "federatedscope.config.model.type: the light engine does" in lines[0] + lines[1]
+    assert "federatedscope.config.asyn.use: " in lines[0] + lines[1]
+    assert lines[2] == "2 mistakes in the experiment file"
+
+
+def test_the_light_engine_names_the_line(tmp_path: Path) -> None:
+    text = SPEC.replace("engine: federatedscope", "engine: light").replace("  source: ./checkout\n", "")
+    wanted = parse_experiment(text.replace("type: lr", "type: convnet2"), tmp_path / "study.yaml")
+    lines = refused(wanted)
+    assert lines[0].startswith(f"{tmp_path}/study.yaml:11: federatedscope.config.model.type: ")
+    assert lines[1] == f"1 mistake in {tmp_path}/study.yaml"
+
+
+def test_what_federatedscope_does_is_let_through(checkout: Path) -> None:
+    refuse_unsupported(plan_of(spec_at(checkout, SPEC)))
+
+
+def test_what_crashes_between_processes_is_told_with_its_line(checkout: Path) -> None:
+    text = SPEC.replace("      make_global_eval: true\n", "      make_global_eval: true\n      sampler: group\n")
+    lines = refused(spec_at(checkout, text + "    quantization: {method: uniform}\n"))
+    where = f"{checkout.parent}/study.yaml"
+    assert lines[0].startswith(f"{where}:12: federatedscope.config.federate.sampler: the server crashes")
+    assert lines[0].endswith("(write uniform)")
+    assert lines[1].startswith(f"{where}:16: federatedscope.config.quantization.method: clients crash")
+    assert lines[2] == f"2 mistakes in {where}"
+
+
+def test_a_default_of_federatedscope_that_crashes_is_told_at_the_section(checkout: Path) -> None:
+    lines = refused(spec_at(checkout, SPEC.replace(", out_channels: 10", "")))
+    assert lines[0].startswith(f"{checkout.parent}/study.yaml:12: federatedscope.config.model.out_channels: 1 (Fed")
+    assert "10 classes" in lines[0]
+
+
+def test_the_trees_own_file_is_named(checkout: Path) -> None:
+    text, _, tree = SPEC.partition("  config:\n")
+    (checkout.parent / "tree.yaml").write_text(
+        "\n".join(line[4:] for line in tree.splitlines()) + "\nquantization:\n  method: uniform\n", encoding="utf-8"
+    )
+    lines = refused(spec_at(checkout, f"{text}  config_file: tree.yaml\n"))
+    assert lines[0].startswith(f"{checkout.parent}/tree.yaml:8: quantization.method: clients crash")
+
+
+def test_keys_that_the_source_does_not_know(checkout: Path) -> None:
+    text = SPEC.replace("make_global_eval", "make_globl_eval").replace("type: lr", "type: 7")
+    lines = refused(spec_at(checkout, text))
+    assert lines[0].endswith(
+        ":11: federatedscope.config.federate.make_globl_eval: unknown key of FederatedScope "
+        '(did you mean "make_global_eval"?)'
+    )
+    assert lines[1].endswith(":12: federatedscope.config.model.type: must be text, not 7")
+    assert lines[2].startswith("2 mistakes")
+
+
+def test_a_source_without_keys_is_no_federatedscope(checkout: Path) -> None:
+    (checkout / "federatedscope" / "core" / "configs" / "cfg_all.py").unlink()
+    with pytest.raises(FedsimError, match="is this FederatedScope") as told:
+        refuse_unsupported(plan_of(spec_at(checkout, SPEC)))
+    assert told.value.code is Exit.LAB
+
+
+def test_shards_are_looked_at(checkout: Path) -> None:
+    text = SPEC + "    dataloader: {batch_size: 600, drop_last: true}\n"
+    lines = refused(spec_at(checkout, text))
+    assert ":15: federatedscope.config.dataloader.drop_last: server has 359 test samples" in "".join(lines)
+    assert "board-1 has 575 training samples, less than a batch of 600: nothing would be" in lines[0]
+
+
+def test_in_a_mixed_course_each_engine_refuses(checkout: Path) -> None:
+    wanted = with_engine(experiment(clients=2), "federatedscope", "phone-2")
+    refuse_unsupported(plan_of(replace(wanted, config={**wanted.config, "eval": {"split": ["val", "test"]}})))
+    config = {**wanted.config, "model": {"type": "convnet5", "out_channels": 10}}
+    lines = refused(replace(wanted, config=config))
+    assert "the light engine does" in "".join(lines)
+
+
+def test_without_federatedscope_nothing_of_it_is_imported() -> None:
+    code = (
+        "import sys\n"
+        "from tests.unit.engines.test_course_check import plan_of\n"
+        "from tests.builders import experiment\n"
+        "from fedsim_runner.engines.course_check import refuse_unsupported\n"
+        "refuse_unsupported(plan_of(experiment()))\n"
+        "names = ('federatedscope.keys', 'federatedscope.refusals', 'federatedscope.fits')\n"
+        "assert not [name for name in sys.modules if name.removeprefix('fedsim_runner.') in names]\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr

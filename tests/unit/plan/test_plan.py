@@ -1,0 +1,127 @@
+"""Placement: deterministic, one common factor, addresses around the networks in use, refusals with a mend."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import replace
+
+import pytest
+
+from fedsim_runner.plan import PlacementError, free_subnet, make_plan, plan_as_dict
+from fedsim_runner.plan.model import Plan
+from tests.builders import device_type, experiment, lab_host
+
+
+def cpus(plan: Plan) -> dict[str, float]:
+    return {item.device.name: item.cpus for item in plan.placed}
+
+
+def test_devices_that_fit_get_their_nominal_cpus() -> None:
+    plan = make_plan(experiment(clients=1), [lab_host(cpus=8)], "study")
+    assert plan.cpu_factor == 1
+    assert cpus(plan) == {"server": 4, "phone-1": 2}
+    assert plan.notes == ()
+
+
+def test_one_factor_for_the_whole_lab_keeps_ratios_and_is_said() -> None:
+    plan = make_plan(experiment(clients=6), [lab_host("a", cpus=2), lab_host("b", cpus=8)], "study")
+    assert plan.cpu_factor < 1
+    assert {item.cpus / item.device.type.cpus for item in plan.placed} == {plan.cpu_factor}
+    for host in plan.lab_hosts:
+        assert sum(item.cpus for item in plan.placed if item.lab_host == host.name) <= host.cpus
+    assert f"cpu_factor: {plan.cpu_factor:g}" in plan.notes[0]
+
+
+def test_the_users_factor_wins() -> None:
+    plan = make_plan(replace(experiment(clients=1), cpu_factor=0.25), [lab_host(cpus=64)], "study")
+    assert cpus(plan) == {"server": 1, "phone-1": 0.5}
+
+
+def test_same_input_same_plan_whatever_the_order_of_hosts() -> None:
+    hosts = [lab_host("a"), lab_host("b"), lab_host("c")]
+    assert make_plan(experiment(9), hosts, "r") == make_plan(experiment(9), hosts[::-1], "r")
+
+
+def test_devices_spread_over_lab_hosts() -> None:
+    plan = make_plan(experiment(clients=8), [lab_host("a", cpus=16), lab_host("b", cpus=16)], "study")
+    assert {item.lab_host for item in plan.placed} == {"a", "b"}
+
+
+def test_server_first_then_clients_in_order_with_their_addresses() -> None:
+    plan = make_plan(experiment(clients=2), [lab_host()], "study")
+    base = ipaddress.IPv4Network(plan.subnet).network_address
+    assert [(item.device.name, item.index, item.address) for item in plan.placed] == [
+        ("server", 0, str(base + 2)),
+        ("phone-1", 1, str(base + 3)),
+        ("phone-2", 2, str(base + 4)),
+    ]
+    assert plan.gateway == str(base + 1)
+
+
+def test_the_subnet_avoids_what_any_lab_host_uses() -> None:
+    hosts = [lab_host("a", networks=("198.18.0.0/16", "0.0.0.0/0")), lab_host("b", networks=("198.19.0.0/17",))]
+    for run in ("one", "two", "three", "four"):
+        assert ipaddress.IPv4Network("198.19.128.0/17").supernet_of(
+            ipaddress.IPv4Network(make_plan(experiment(), hosts, run).subnet)
+        )
+
+
+def test_runs_planned_at_the_same_moment_choose_different_subnets() -> None:
+    subnets = {make_plan(experiment(), [lab_host()], f"run-{n}").subnet for n in range(20)}
+    assert len(subnets) > 15
+
+
+@pytest.mark.parametrize(("devices", "prefix"), [(1, 24), (253, 24), (254, 23), (2000, 21)])
+def test_the_subnet_holds_all_devices(devices: int, prefix: int) -> None:
+    subnet = free_subnet(devices, [], "study")
+    assert subnet.prefixlen == prefix
+    assert subnet.num_addresses >= devices + 3
+
+
+def test_a_full_range_is_an_error_that_names_the_way_out() -> None:
+    with pytest.raises(PlacementError, match="fedsim-provision down"):
+        free_subnet(5, ["198.18.0.0/16", "198.19.0.0/16"], "study")
+
+
+def test_the_testbed_range_is_the_one_set_aside_for_testing() -> None:
+    assert free_subnet(1, [], "study").subnet_of(ipaddress.IPv4Network("198.18.0.0/15"))
+
+
+def test_cpus_below_the_engines_minimum_are_refused_by_name() -> None:
+    with pytest.raises(PlacementError, match=r"phone-1 \(phone\) would get 0\.00\d+ cpus, below the 0\.01"):
+        make_plan(experiment(400), [lab_host(cpus=2)], "study")
+
+
+def test_more_devices_than_a_bridge_has_ports_are_refused() -> None:
+    with pytest.raises(PlacementError, match="add lab hosts"):
+        make_plan(experiment(1200), [lab_host(cpus=10_000)], "study")
+
+
+def test_a_factor_that_gives_a_device_more_than_its_host_is_refused() -> None:
+    with pytest.raises(PlacementError, match="smaller cpu_factor"):
+        make_plan(replace(experiment(1), cpu_factor=1.0), [lab_host(cpus=2)], "study")
+
+
+def test_no_lab_hosts() -> None:
+    with pytest.raises(PlacementError, match="no lab hosts"):
+        make_plan(experiment(), [], "study")
+
+
+def test_what_the_lab_lacks_is_told() -> None:
+    client = device_type("board", arch="arm64", gpus=1, memory_mb=64 * 1024)
+    notes = "\n".join(make_plan(experiment(2, client=client), [lab_host(cpus=64)], "study").notes)
+    assert "over-committed" in notes
+    assert "no GPU for phone-1, phone-2" in notes
+    assert "arm64 is not emulated" in notes
+
+
+def test_gpus_go_to_devices_as_far_as_there_are_any() -> None:
+    client = device_type("box", gpus=1)
+    plan = make_plan(experiment(2, client=client), [lab_host(cpus=64, gpus=1)], "study")
+    assert [item.gpus for item in plan.placed] == [0, 1, 0]
+
+
+def test_the_plan_as_data_has_every_device() -> None:
+    data = plan_as_dict(make_plan(experiment(2), [lab_host()], "study"))
+    assert [device["name"] for device in data["devices"]] == ["server", "phone-1", "phone-2"]
+    assert data["devices"][0]["link"]["up"] == {"rate_bps": 10_000_000, "delay_us": 5000, "jitter_us": 0, "loss": 0.0}

@@ -1,0 +1,153 @@
+"""Comparing runs: repeats taken together, time to a target, and the verb."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.cli.entry import call
+from fedsim_runner.results.comparison.groups import compare_runs
+from tests.unit.results.synthetic import write_run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    quick = [write_run(tmp_path / f"quick-{seed}", seed=seed, rounds=10) for seed in (1, 2)]
+    slow = write_run(tmp_path / "slow-1", seed=1, rounds=10, speed=3, experiment="slow", late=True)
+    return [*quick, slow]
+
+
+def test_repeats_are_taken_together(runs: list[Path]) -> None:
+    compared = compare_runs(runs)
+    assert [run["group"] for run in compared["runs"]] == ["study", "study", "slow"]
+    study, slow = compared["groups"]
+    finals = [run["final_accuracy"] for run in compared["runs"][:2]]
+    assert study["runs"] == 2
+    assert study["final_accuracy_mean"] == pytest.approx(statistics.fmean(finals), abs=1e-6)
+    assert study["final_accuracy_std"] == pytest.approx(statistics.stdev(finals), abs=1e-6)
+    assert (slow["runs"], slow["final_accuracy_std"], slow["late_updates_mean"]) == (1, None, 1)
+    assert slow["mean_compute_seconds_mean"] > 2 * study["mean_compute_seconds_mean"]
+    assert {"setting": "name", "values": {"study": "study", "slow": "slow"}} in compared["differences"]
+
+
+def test_groupings(runs: list[Path], tmp_path: Path) -> None:
+    other = write_run(tmp_path / "other", clients=3, rounds=10)  # the same name, another experiment
+    folders = [runs[0], other]
+    repeated = [*runs[:2], write_run(tmp_path / "again", clients=3, rounds=10), other]
+    assert [run["group"] for run in compare_runs(repeated)["runs"]] == ["study", "study", "study #2", "study #2"]
+    assert [run["group"] for run in compare_runs(folders)["runs"]] == ["quick-1", "other"]
+    assert [run["group"] for run in compare_runs(folders, grouping="name")["runs"]] == ["study", "study"]
+    assert [run["group"] for run in compare_runs(folders, grouping="run")["runs"]] == ["quick-1", "other"]
+
+
+def test_runs_that_have_lost_their_experiment_go_by_its_file_or_name(runs: list[Path]) -> None:
+    (runs[1] / "inputs" / "experiment.json").unlink()
+    manifest = json.loads((runs[0] / "manifest.json").read_text(encoding="utf-8"))
+    (runs[1] / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert [run["group"] for run in compare_runs(runs[:2])["runs"]] == ["study", "study"]
+
+
+def test_time_to_a_target(runs: list[Path]) -> None:
+    compared = compare_runs(runs)
+    best = min(run["best_accuracy"] for run in compared["runs"])
+    assert compared["target_accuracy"] <= best < compared["target_accuracy"] + 0.01
+    for run in compared["runs"]:
+        first = next(point for point in run["curve"] if point["accuracy"] >= compared["target_accuracy"])
+        assert (run["rounds_to_target"], run["seconds_to_target"]) == (first["round"], first["elapsed_seconds"])
+    missed = compare_runs(runs, target=0.999)
+    assert [run["seconds_to_target"] for run in missed["runs"]] == [None, None, None]
+    assert missed["groups"][0]["seconds_to_target_mean"] is None
+
+
+def test_what_cannot_be_compared_is_told(runs: list[Path]) -> None:
+    files = runs[2] / "inventory" / "device_files" / "local.json"
+    files.write_text(
+        files.read_text(encoding="utf-8").replace('"cpu_factor": 0.05', '"cpu_factor": 0.5'), encoding="utf-8"
+    )
+    assert any("different cpu factors (0.05, 0.5)" in note for note in compare_runs(runs)["notes"])
+
+
+def test_a_failed_run_counts_with_what_it_has(runs: list[Path], tmp_path: Path) -> None:
+    journal = runs[0] / "journal.jsonl"
+    journal.write_text("\n".join(journal.read_text(encoding="utf-8").splitlines()[:10]) + "\n", encoding="utf-8")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "plan.json").write_text("{}", encoding="utf-8")
+    compared = compare_runs([*runs, empty])
+    assert compared["runs"][0]["status"] == compared["runs"][3]["status"] == "failed"
+    assert compared["runs"][3]["final_accuracy"] is None
+    assert any(note.startswith("not finished: quick-1, empty") for note in compared["notes"])
+
+
+def test_the_verb_compares(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.stat().st_mtime_ns for run in runs for path in run.rglob("*")}
+    assert call(["report", *map(str, runs), "--target", "0.8", "--figures"]) == 0
+    assert {path: path.stat().st_mtime_ns for run in runs for path in run.rglob("*")} == before, "runs are only read"
+    (folder,) = tmp_path.glob("comparison-*")
+    shown = capsys.readouterr().out
+    assert "to 0.8" in shown
+    assert f"{folder.name}/comparison.html" in shown
+    compared = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
+    with (folder / "comparison.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(row["final_accuracy"]) for row in rows] == [run["final_accuracy"] for run in compared["runs"]]
+    with (folder / "comparison-groups.csv").open(encoding="utf-8", newline="") as stream:
+        assert [row["group"] for row in csv.DictReader(stream)] == ["study", "slow"]
+    page = (folder / "comparison.html").read_text(encoding="utf-8")
+    assert "0.8" in page and "://" not in page.replace("http://www.w3.org/", "")
+    assert (folder / "figures" / "accuracy.pdf").exists()
+
+
+def test_the_verb_writes_one_run_again(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(["report", str(runs[0])]) == 0
+    assert str(runs[0] / "report.html") in capsys.readouterr().out
+    report = json.loads((runs[0] / "report.json").read_text(encoding="utf-8"))
+    # What only the control node knew is kept.
+    report.update(status="interrupted", reason="interrupted in stage course", notes=["told once"])
+    (runs[0] / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    assert call(["report", str(runs[0])]) == 0
+    again = json.loads((runs[0] / "report.json").read_text(encoding="utf-8"))
+    assert (again["status"], again["reason"], again["notes"]) == ("interrupted", report["reason"], ["told once"])
+
+
+def test_another_folder_leaves_the_run_as_it_is(runs: list[Path], tmp_path: Path) -> None:
+    assert call(["report", str(runs[0]), "--output", str(tmp_path / "out")]) == 0
+    assert not (runs[0] / "report.html").exists()
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"report.html", "report.json", "device_rounds.csv"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nowhere/r"], "there is no such run folder"),
+        (["no-such-run"], "no run of this name is known here"),
+        (["No Run"], "is no run name"),
+        (["."], "no run folder"),
+        (["{run}", "{other}", "--group", "colour"], "choose one of spec, name, run"),
+        (["{run}", "{other}", "--target", "7"], "--target"),
+        (["{run}", "--output", "{run}/journal.jsonl"], "journal.jsonl"),
+        ([], "RUN"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_2(
+    arguments: list[str],
+    told: str,
+    runs: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    filled = [word.format(run=runs[0], other=runs[1]) for word in arguments]
+    assert call(["report", *filled]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert "Traceback" not in error

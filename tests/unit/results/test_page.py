@@ -1,0 +1,209 @@
+"""The page of a run: complete, self-contained, and safe to open whatever the run put into it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedsim_runner.results import write_report
+from fedsim_runner.results.page import PAGE, publish, try_publish
+from fedsim_runner.results.tables import devices, rounds
+from fedsim_runner.results.tables import time_split as split
+from tests.unit.results.synthetic import write_run
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "$\\frac{1}{$ & </svg> {{ 7 * 7 }}",
+    "ümlaut-名前-\u202e-\x1b[31m",
+)
+LOADING = {"src", "srcset", "action", "formaction", "poster", "data", "background", "manifest", "ping", "cite"}
+ELEMENTS = {"script", "iframe", "object", "embed", "link", "base", "form", "audio", "video", "source", "foreignobject"}
+
+
+class Page(HTMLParser):
+    """What a page refers to, which elements and ids it has, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.elements: set[str] = set()
+        self.ids: list[str] = []
+        self.handlers: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        for name, value in attributes:
+            if name in LOADING or name.endswith("href"):
+                self.references.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+            if name.startswith("on"):
+                self.handlers.append(name)
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def page_of(folder: Path, **options: Any) -> tuple[str, Page, dict[str, Any]]:
+    write_run(folder, **options)
+    report = write_report(folder)
+    text = publish(folder, report).read_text(encoding="utf-8")
+    return text, Page(text), report
+
+
+def test_nothing_is_loaded_from_anywhere(tmp_path: Path) -> None:
+    text, page, _ = page_of(tmp_path / "r", clients=14, lost=True, late=True)
+    assert not page.elements & ELEMENTS
+    outside = [one for one in page.references if not one.startswith(("#", "data:image/png;base64,"))]
+    assert outside == []
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", text))
+    assert "@import" not in text
+    assert set(re.findall(r"https?://[\w./-]+", text)) <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+
+
+def test_figures_do_not_share_ids(tmp_path: Path) -> None:
+    text, page, _ = page_of(tmp_path / "r")
+    assert len(page.ids) == len(set(page.ids))
+    assert {target[1:] for target in re.findall(r'href="(#[^"]+)"', text)} <= set(page.ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(page.ids)
+
+
+def test_narrow_screens_have_figures_of_their_own(tmp_path: Path) -> None:
+    text, _, _ = page_of(tmp_path / "run")
+    wide, narrow = (
+        [float(width) for width in re.findall(rf'<div class="{kind}"[^>]*><svg[^>]*viewBox="0 0 ([\d.]+)', text)]
+        for kind in ("wide", "narrow")
+    )
+    assert len(wide) == len(narrow) == text.count("<figure>") > 5
+    assert set(wide) == {504.0}
+    assert set(narrow) == {252.0}
+
+
+def test_the_page_tells_what_the_report_tells(tmp_path: Path) -> None:
+    _, page, report = page_of(tmp_path / "r", rounds=8, lost=True, late=True)
+    words = " ".join(" ".join(page.text).split())
+    for figure in ("Accuracy", "Loss", "Timeline of 8 rounds", "from near", "Where the time of a round goes",
+                   "Processor", "Memory", "Bytes up and down", "How the labels were dealt out"):  # fmt: skip
+        assert figure in words
+    assert f"{report['final']['test_acc']:.4f}" in words
+    for name, entry in report["devices"].items():
+        assert name in words
+        if entry["mean_compute_seconds"] is not None:
+            assert f"{entry['mean_compute_seconds']:.3f} s" in words
+    assert "iot-minimal-4 was lost" in words
+    assert "came too late and were dropped: iot-minimal-4 (1)" in words
+    assert "Packets dropped at the device's interface: smartphone-low-2 (2)" in words
+    assert "Killed by the kernel for lack of memory: iot-minimal-4" in words
+    assert "Compute is scaled by the factor 0.05 on all devices alike, while links stay in real time" in words
+    assert "sha256:" + "c" * 64 in words
+    assert "50 Mbit/s" in words
+    assert "2 iot-minimal-4 late, last" in words
+    assert " object at 0x" not in words
+
+
+def test_hostile_names_and_texts_are_only_text(tmp_path: Path) -> None:
+    names = dict(enumerate(HOSTILE, 1))
+    folder = tmp_path / "r"
+    # A device's name is a folder of collected/, so it cannot hold a slash: such names come from damaged files only.
+    write_run(folder, names={k: name.replace("/", "|") for k, name in names.items()}, experiment=HOSTILE[0])
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["kernel"] = HOSTILE[1]
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    report = write_report(folder, status="failed", reason=HOSTILE[2], notes=HOSTILE)
+    report["devices"][HOSTILE[1]] = {**report["devices"]["server"], "error": HOSTILE[0]}
+    page = Page(publish(folder, report).read_text(encoding="utf-8"))
+    assert not page.elements & ELEMENTS
+    assert "img" not in page.elements
+    assert page.handlers == []
+    shown = "".join(page.text)
+    assert "49" not in shown.split("{{ 7 * 7 }}")[0][-5:]
+    for text in HOSTILE[:3]:
+        assert text in shown
+    assert not [problem for problem in page.text if "could not be drawn" in problem]
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("journal.jsonl", "No round was evaluated."),
+        ("metrics.csv", "What came out"),
+        ("manifest.json", "The run folder has no manifest."),
+        ("plan.json", "What came out"),
+        ("participants/labels.json", "The labels of the split are not known."),
+        ("inventory/device_files/local.json", "What came out"),
+        ("collected/server/course/activity.jsonl", "the participants noted no activity"),
+    ],
+)
+def test_a_page_without(tmp_path: Path, missing: str, told: str) -> None:
+    folder = write_run(tmp_path / "r")
+    (folder / missing).unlink()
+    words = " ".join(Page(publish(folder, write_report(folder)).read_text(encoding="utf-8")).text)
+    assert told in words
+
+
+def test_a_page_of_nothing(tmp_path: Path) -> None:
+    words = " ".join(Page(publish(tmp_path, write_report(tmp_path)).read_text(encoding="utf-8")).text)
+    assert "the run ended before its journal began" in words
+    assert "No device is known." in words
+
+
+def test_figures_for_papers(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r", rounds=8)
+    publish(folder, write_report(folder), figures=True)
+    names = {path.name for path in (folder / "figures").iterdir()}
+    wanted = ("accuracy", "loss", "timeline", "timeline-near", "breakdown", "bytes", "cpu", "memory", "labels")
+    assert names == {f"{name}.{form}" for name in wanted for form in ("svg", "pdf")}
+    assert (folder / "figures" / "timeline.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r")
+    report = write_report(folder)
+    first = publish(folder, report).read_bytes()
+    assert publish(folder, report).read_bytes() == first
+
+
+def test_a_page_of_many_devices_stays_small(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r", clients=50, rounds=30)
+    page = publish(folder, write_report(folder))
+    assert page.stat().st_size < 4_000_000
+
+
+def test_a_run_does_not_fail_for_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_run(tmp_path / "r")
+    report = write_report(folder)
+    assert try_publish(folder, report) is None
+    monkeypatch.setattr("fedsim_runner.results.page.run_page.render_page", lambda *_: 1 / 0)
+    assert try_publish(folder, report) == "report.html was not written: ZeroDivisionError: division by zero"
+    assert not (folder / PAGE).exists(), "an older page tells of another state"
+
+
+def test_one_figure_that_fails_costs_only_itself(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r")
+    report = write_report(folder)
+    report["labels"]["devices"]["iot-minimal-4"]["train"]["3"] = "many"
+    words = " ".join(Page(publish(folder, report).read_text(encoding="utf-8")).text)
+    assert "the figure labels could not be drawn" in words
+    assert "Where the time of a round goes" in words
+
+
+def test_verbs_that_do_not_draw_import_no_drawing() -> None:
+    code = "import sys, fedsim_runner.cli, fedsim_runner.results; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_the_documentation_names_every_column(repository: Path) -> None:
+    text = (repository / "docs" / "report.md").read_text(encoding="utf-8")
+    for column in (*devices.FIELDS, *split.FIELDS, *split.ROUND_FIELDS, *rounds.OWN):
+        assert f"`{column}`" in text, column

@@ -1,0 +1,42 @@
+"""The summary on the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from fedsim_runner.results import render_summary
+from fedsim_runner.results.tables.rounds import mean_round_seconds
+
+
+def shown(rounds: list[dict[str, Any]], tmp_path: Path) -> str:
+    console = Console(width=120, record=True, file=(tmp_path / "out").open("w"))
+    report = {"run": "r", "status": "finished", "duration_s": 3.0, "rounds": rounds, "final": {}, "devices": {}}
+    console.print(render_summary(report, tmp_path))
+    return console.export_text()
+
+
+def test_rounds_that_were_not_evaluated_are_not_in_the_table(tmp_path: Path) -> None:
+    rounds: list[dict[str, Any]] = [{"round": number, "seconds": None} for number in range(1, 101)]
+    for number in range(10, 101, 10):
+        rounds[number - 1] |= {"test_acc": number / 100, "seconds": 1.0}
+    text = shown(rounds, tmp_path)
+    table = [line.split() for line in text.splitlines() if line.strip()[:1].isdigit()]
+    assert [row[0] for row in table] == [str(number) for number in range(10, 101, 10)]
+    assert "(10 of 100 rounds; all in rounds.csv)" in text
+    assert "accuracy by round  ▁▂▃▄▅▅▆▇██" in text
+
+
+def test_the_mean_of_a_round_counts_those_between_two_evaluations() -> None:
+    rounds: list[dict[str, Any]] = [{"round": number} for number in range(1, 21)]
+    rounds[9] |= {"seconds": 3.0, "elapsed_seconds": 3.0}
+    rounds[19] |= {"seconds": 1.0, "elapsed_seconds": 4.0}
+    assert mean_round_seconds(rounds) == 0.2
+    assert mean_round_seconds(rounds[:9]) is None
+
+
+def test_rounds_without_any_evaluation_still_show(tmp_path: Path) -> None:
+    text = shown([{"round": 1, "seconds": 2.0}], tmp_path)
+    assert "2.00 s" in text and "rounds.csv" not in text

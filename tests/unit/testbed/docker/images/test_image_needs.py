@@ -1,0 +1,80 @@
+"""Who builds and who receives: one lab host of each architecture builds, the control node first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.testbed.docker.images import ImageError, LayerSources
+from fedsim_runner.testbed.docker.images.needs import HostImages, HostPlan, ImagePlan, plan_hosts, wanted_of_devices
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> LayerSources:
+    for name in ("base", "engine-light", "agent", "pi", "phone"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\n")
+    for name in ("contract", "participant", "agent"):
+        (tmp_path / "package" / name).mkdir(parents=True)
+        (tmp_path / "package" / name / "__init__.py").write_text("")
+    (tmp_path / "package" / "__init__.py").write_text("")
+    return LayerSources(dockerfiles=(tmp_path,), package=tmp_path / "package")
+
+
+def host(
+    name: str, *images: str, present: tuple[str, ...] = (), local: bool = False, arch: str = "amd64"
+) -> HostImages:
+    wanted = dict.fromkeys(("agent", *images), arch)
+    return HostImages(name, arch, wanted, frozenset(present), local)
+
+
+def names(plan: ImagePlan, refs: tuple[str, ...]) -> list[str]:
+    by_ref = {layer.ref: layer.name for layer in plan.layers}
+    return [by_ref[ref] for ref in refs]
+
+
+def test_one_host_builds_what_it_lacks(sources: LayerSources) -> None:
+    plan = plan_hosts([host("a", "pi-light")], sources)
+    alone = plan.hosts["a"]
+    assert sorted(alone.refs) == ["agent", "pi-light"]
+    assert names(plan, alone.build) == ["base", "agent", "engine-light", "pi-light"]
+    assert alone.ship == ()
+    again = plan_hosts([host("a", "pi-light", present=alone.build)], sources).hosts["a"]
+    assert again == HostPlan(refs=alone.refs, missing=(), builder="a", build=(), ship=())
+
+
+def test_the_control_node_builds_for_all(sources: LayerSources) -> None:
+    plan = plan_hosts([host("far", "phone-light"), host("near", "pi-light", local=True)], sources)
+    far, near = plan.hosts["far"], plan.hosts["near"]
+    assert (far.builder, far.build) == ("near", ())
+    assert names(plan, near.build) == ["base", "agent", "engine-light", "phone-light", "pi-light"]
+    assert near.ship == far.missing
+
+
+def test_the_builder_makes_parents_that_only_others_have(sources: LayerSources) -> None:
+    everything = plan_hosts([host("x", "phone-light")], sources)
+    ref = {layer.name: layer.ref for layer in everything.layers}
+    plan = plan_hosts(
+        [
+            host("near", local=True, present=(ref["base"], ref["agent"])),
+            host("far", "phone-light", present=(ref["base"], ref["agent"], ref["engine-light"])),
+        ],
+        sources,
+    )
+    assert names(plan, plan.hosts["near"].build) == ["engine-light", "phone-light"]
+    assert names(plan, plan.hosts["near"].ship) == ["phone-light"]
+
+
+def test_each_architecture_has_its_builder(sources: LayerSources) -> None:
+    plan = plan_hosts([host("a"), host("b", arch="arm64"), host("c", arch="arm64")], sources)
+    assert [plan.hosts[name].builder for name in "abc"] == ["a", "b", "b"]
+    assert plan.hosts["b"].refs != plan.hosts["a"].refs
+
+
+def test_wanted_of_devices() -> None:
+    devices = [{"name": "p", "image": "pi-light", "arch": "arm64"}, {"name": "q", "image": "pi-light", "arch": "arm64"}]
+    assert wanted_of_devices(devices, "amd64") == {"agent": "amd64", "pi-light": "arm64"}
+    mixed = [*devices, {"name": "r", "image": "pi-light", "arch": "amd64"}]
+    with pytest.raises(ImageError, match="device r: image pi-light is wanted for amd64 and arm64"):
+        wanted_of_devices(mixed, "amd64")

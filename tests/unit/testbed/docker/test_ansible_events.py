@@ -1,0 +1,147 @@
+"""Events as ansible-runner hands them over, recorded from real runs and shortened."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from fedsim_runner.contract.errors import Exit, exit_for_stage
+from fedsim_runner.testbed.docker.ansible_events import EventReader, failure_text
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+
+    def stage(self, name: str) -> None:
+        self.said.append(name)
+
+    def news(self, event: Mapping[str, Any]) -> None:
+        self.said.append(event["event"])
+
+    def snapshot(self, snapshot: Mapping[str, Any]) -> None:
+        self.said.append(dict(snapshot))
+
+
+def reader() -> tuple[EventReader, Heard, io.StringIO]:
+    heard, log = Heard(), io.StringIO()
+    return EventReader(heard, log, keep=["problems"]), heard, log
+
+
+PLAY = {
+    "event": "playbook_on_play_start",
+    "stdout": "\r\nPLAY [links] *****",
+    "event_data": {"name": "links", "play": "links", "pattern": "lab_hosts"},
+}
+RETRY = {
+    "event": "runner_retry",
+    "stdout": "\x1b[0;36mFAILED - RETRYING: [local]: Follow the course (100 retries left).\x1b[0m",
+    "event_data": {
+        "task": "Follow the course",
+        "host": "local",
+        "res": {
+            "attempts": 1,
+            "finished": False,
+            "fedsim_news": [{"t": 1.0, "event": "gate_opened"}, "noise"],
+            "fedsim_snapshot": {"round": 1},
+        },
+    },
+}
+FAILED = {
+    "event": "runner_on_failed",
+    "stdout": "fatal: [local]: FAILED! => ...",
+    "event_data": {
+        "task": "Shape",
+        "host": "local",
+        "ignore_errors": None,
+        "res": {"msg": "1 of 2 devices failed: pi-1: no tbf", "fedsim_exit_code": 3, "devices": {}},
+    },
+}
+STATS = {
+    "event": "playbook_on_stats",
+    "stdout": "PLAY RECAP",
+    "event_data": {"processed": {"local": 1, "localhost": 1}, "changed": {"local": 2, "localhost": 1}},
+}
+
+
+def test_stages_and_news_in_their_order() -> None:
+    events, heard, log = reader()
+    for event in (PLAY, RETRY, STATS):
+        assert events.feed(event) is False
+    assert heard.said == ["links", "gate_opened", {"round": 1}]
+    assert (events.processed, events.changed) == ({"local", "localhost"}, 3)
+    assert log.getvalue().splitlines()[-2] == "FAILED - RETRYING: [local]: Follow the course (100 retries left)."
+
+
+def test_a_failure_has_stage_task_host_and_the_exit_code_the_module_asks_for() -> None:
+    events, _, _ = reader()
+    events.feed(PLAY)
+    events.feed(FAILED)
+    failure = events.failure(2)
+    assert (failure.stage, failure.task, failure.host) == ("links", "Shape", "local")
+    assert failure.text == "1 of 2 devices failed: pi-1: no tbf"
+    assert exit_for_stage(failure.stage, failure.exit_code) is Exit.LAB
+
+
+def test_an_unreachable_lab_host_is_a_failure() -> None:
+    events, _, _ = reader()
+    events.feed({"event": "runner_on_unreachable", "event_data": {"host": "far", "res": {"msg": "no route"}}})
+    assert events.failure(4).text == "no route"
+
+
+def test_results_that_are_asked_for_are_kept() -> None:
+    events, _, _ = reader()
+    events.feed({"event": "runner_on_ok", "event_data": {"res": {"problems": [], "lab_host": {}}}})
+    events.feed({"event": "runner_on_ok", "event_data": {"res": {"msg": "x"}}})
+    assert events.results == [{"problems": [], "lab_host": {}}]
+
+
+def test_without_a_failed_task_ansibles_own_error_is_told() -> None:
+    events, _, _ = reader()
+    events.feed({"event": "verbose", "stdout": "[ERROR]: the playbook could not be found"})
+    assert events.failure(1).text == "the playbook could not be found"
+
+
+def test_ansible_playbook_that_is_not_there() -> None:
+    events, _, _ = reader()
+    assert "ansible-core" in events.failure(127).text
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        ({"msg": "plain"}, "plain"),
+        ({"msg": "non-zero return code", "stderr": "first\nlast"}, "non-zero return code: last"),
+        (
+            {"msg": "MODULE FAILURE: see stderr", "module_stderr": "Traceback ...\nKeyError: 'x'"},
+            "MODULE FAILURE: see stderr: KeyError: 'x'",
+        ),
+        ({"msg": "One or more items failed", "results": [{"msg": "a"}, {"failed": True, "msg": "b"}]}, "b"),
+        ({}, "the task failed without a message"),
+        (None, "the task failed without a message"),
+        ("text", "text"),
+    ],
+)
+def test_failure_text(result: object, text: str) -> None:
+    assert failure_text(result) == text
+
+
+@pytest.mark.parametrize(
+    ("stage", "code"),
+    [
+        ("preflight", 3),
+        ("lab host", 3),
+        ("images", 4),
+        ("devices", 4),
+        ("course", 5),
+        ("verdict", 5),
+        ("teardown", 4),
+        (None, 4),
+    ],
+)
+def test_exit_codes_by_stage(stage: str | None, code: int) -> None:
+    assert exit_for_stage(stage) == code
+    assert exit_for_stage(stage, 99) == code
