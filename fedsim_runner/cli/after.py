@@ -9,7 +9,8 @@ import typer
 
 from ..contract.errors import Exit, FedsimError
 from ..results import render_summary
-from ..runs.aftercare import collect_run, remove_all, remove_run
+from ..runs.collection import collect_run
+from ..runs.removal import remove_all, remove_run
 from .app import JsonOption, RunArgument, app, out, print_json
 
 

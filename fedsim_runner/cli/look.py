@@ -15,8 +15,8 @@ from rich.text import Text
 from ..console.live import LINES_AROUND, CourseNow, CourseView, accuracy_of, counts_now, devices_now
 from ..console.logs import log_lines
 from ..contract.errors import Exit, FedsimError
-from ..runs.aftercare import ENDED, status_of
 from ..runs.lookup import all_runs
+from ..runs.status import ENDED, status_of
 from .app import JsonOption, RunArgument, app, out, print_json
 
 # Colours that tell devices apart; red is for what is wrong.

@@ -17,12 +17,12 @@ from ..testbed.docker.engine import NoEngineError, lab_engine
 from ..contract.errors import Exit, FedsimError, exit_for_stage
 from .folder import give_to_user
 from ..console.live import devices_planned
-from .manifest import (look_at_containers, look_at_engine, look_at_federatedscope, look_at_journal, look_into_images, start_manifest, write_manifest)
+from .manifest import (record_containers, record_engine, record_federatedscope, record_journal, record_packages, start_manifest, write_manifest)
 from .prepare import Prepared, RunOptions, check_privileges, now, prepare_run, reservations
 from ..console.progress import Progress
 from .registry import Registry, RunBusyError
 from ..testbed.docker.playbook import PlaybookResult
-from ..testbed.docker.playbook_session import LOG, Stagehand
+from ..testbed.docker.playbook_session import LOG, PlaybookSession
 
 # Before these stages a run has no journal and no output that could be fetched.
 WORTH_COLLECTING = frozenset({"devices", "links", "course", "collect"})
@@ -48,24 +48,24 @@ def run_experiment(experiment: Experiment, options: RunOptions, console: Console
         FedsimError: nothing was begun: the experiment does not fit, the name is taken, the user may not.
     """
 
-    def work(hand: Stagehand, prepared: Prepared, manifest: dict[str, Any]) -> tuple[Exit, Report]:
-        result = hand.play("run_experiment.yml")
-        look_at_engine(manifest, prepared.run)
-        look_at_federatedscope(manifest, prepared.plan.experiment, prepared.folder)
-        _finish(hand, prepared, result, options.keep)
+    def work(session: PlaybookSession, prepared: Prepared, manifest: dict[str, Any]) -> tuple[Exit, Report]:
+        result = session.run("run_experiment.yml")
+        record_engine(manifest, prepared.run)
+        record_federatedscope(manifest, prepared.plan.experiment, prepared.folder)
+        _finish(session, prepared, result, options.keep)
         code = _exit_code(result)
-        report = _report(hand, prepared.folder, result)
+        report = _report(session, prepared.folder, result)
         manifest["status"] = report["status"]
-        look_at_journal(manifest, prepared.folder)
-        look_at_containers(manifest, prepared.folder)
-        look_into_images(manifest, prepared.run)
+        record_journal(manifest, prepared.folder)
+        record_containers(manifest, prepared.folder)
+        record_packages(manifest, prepared.run)
         # The page tells the manifest, so that comes first.
         write_manifest(manifest, prepared.folder, ended=now())
         if problem := try_publish(prepared.folder, report):
-            hand.progress.note(problem, "yellow")
+            session.progress.note(problem, "yellow")
         console.print(render_summary(report, prepared.folder))
         if options.keep and code is Exit.DONE:
-            hand.progress.note(f"the testbed is still up (--keep); remove it: fedsim-provision down {prepared.run}")
+            session.progress.note(f"the testbed is still up (--keep); remove it: fedsim-provision down {prepared.run}")
         return code, report
 
     return _with_run(experiment, options, console, work)
@@ -78,23 +78,23 @@ def provision(experiment: Experiment, options: RunOptions, console: Console) -> 
         FedsimError: as for :func:`run_experiment`.
     """
 
-    def work(hand: Stagehand, prepared: Prepared, manifest: dict[str, Any]) -> Exit:
-        result = hand.play("up.yml")
-        look_at_engine(manifest, prepared.run)
-        look_at_federatedscope(manifest, prepared.plan.experiment, prepared.folder)
+    def work(session: PlaybookSession, prepared: Prepared, manifest: dict[str, Any]) -> Exit:
+        result = session.run("up.yml")
+        record_engine(manifest, prepared.run)
+        record_federatedscope(manifest, prepared.plan.experiment, prepared.folder)
         manifest["status"] = "up" if result.status == "successful" else result.status
         code = _exit_code(result)
         if result.status == "successful":
-            hand.progress.note(
+            session.progress.note(
                 f"the testbed of run {prepared.run} is up (changed={result.changed}); "
                 f"look: fedsim-provision status {prepared.run}; remove: fedsim-provision down {prepared.run}"
             )
             return code
-        _tell_failure(hand, result)
+        _tell_failure(session, result)
         if prepared.existed or options.keep:
-            hand.progress.note(f"what is there was left as it is; remove it: fedsim-provision down {prepared.run}")
+            session.progress.note(f"what is there was left as it is; remove it: fedsim-provision down {prepared.run}")
         elif not _made_nothing(prepared, result):
-            _tear_down(hand, prepared.run)
+            _tear_down(session, prepared.run)
         return code
 
     return _with_run(experiment, options, console, work)
@@ -104,7 +104,7 @@ def _with_run(
     experiment: Experiment,
     options: RunOptions,
     console: Console,
-    work: Callable[[Stagehand, Prepared, dict[str, Any]], T],
+    work: Callable[[PlaybookSession, Prepared, dict[str, Any]], T],
 ) -> T:
     registry = Registry()
     began = now()
@@ -129,8 +129,8 @@ def _with_run(
                 **({"fedsim_devices": options.devices} if options.devices else {}),
                 **({"fedsim_image_base": options.image_base} if options.image_base else {}),
             }
-            with Stagehand(plan.run, folder, prepared.hosts_file, prepared.lab_hosts, progress, extra_vars) as hand:
-                answer = work(hand, prepared, manifest)
+            with PlaybookSession(plan.run, folder, prepared.hosts_file, prepared.lab_hosts, progress, extra_vars) as session:
+                answer = work(session, prepared, manifest)
             write_manifest(manifest, folder, ended=now())
             registry.record(plan.run, folder, plan.lab_hosts[0].name, plan.subnet, str(manifest["status"]))
     except RunBusyError as error:
@@ -141,47 +141,47 @@ def _with_run(
     return answer
 
 
-def _finish(hand: Stagehand, prepared: Prepared, result: PlaybookResult, keep: bool) -> None:
+def _finish(session: PlaybookSession, prepared: Prepared, result: PlaybookResult, keep: bool) -> None:
     """After the playbook: fetch and remove what it did not get to, and say what failed."""
     if result.status == "failed" and result.stage != "verdict":
-        _tell_failure(hand, result)
+        _tell_failure(session, result)
     if result.status != "successful" and result.stage not in AFTER_TEARDOWN:
-        if result.stage in WORTH_COLLECTING and hand.interrupts < 2:
-            collected = hand.play("collect.yml", bear=1)
+        if result.stage in WORTH_COLLECTING and session.interrupts < 2:
+            collected = session.run("collect.yml", ignore_interrupts=1)
             if collected.status == "failed":
-                _tell_failure(hand, collected, "not everything could be collected")
+                _tell_failure(session, collected, "not everything could be collected")
         if keep:
-            hand.progress.note(f"the testbed was left as it is (--keep): fedsim-provision down {prepared.run}")
+            session.progress.note(f"the testbed was left as it is (--keep): fedsim-provision down {prepared.run}")
         elif not _made_nothing(prepared, result):
-            _tear_down(hand, prepared.run)
+            _tear_down(session, prepared.run)
     elif not keep and _left_over(prepared.run):
-        _tear_down(hand, prepared.run)
-    hand.save_journal_if_missing()
+        _tear_down(session, prepared.run)
+    session.save_journal_if_missing()
 
 
 def _made_nothing(prepared: Prepared, result: PlaybookResult) -> bool:
     return result.stage in MAKES_NOTHING and not prepared.existed and not _left_over(prepared.run)
 
 
-def _tear_down(hand: Stagehand, run: str, tries: int = 2) -> bool:
+def _tear_down(session: PlaybookSession, run: str, tries: int = 2) -> bool:
     """Remove everything of the run. Tried again where a call that was in flight left something behind."""
     mend = f"finish it with: fedsim-provision down {run}"
     for _ in range(tries):
-        if hand.interrupts >= 2:
-            hand.progress.note(f"the testbed was not torn down; {mend}")
+        if session.interrupts >= 2:
+            session.progress.note(f"the testbed was not torn down; {mend}")
             return False
-        result = hand.play("destroy.yml", bear=1)
+        result = session.run("destroy.yml", ignore_interrupts=1)
         if result.status == "canceled":
-            hand.progress.note(f"the teardown was interrupted; {mend}")
+            session.progress.note(f"the teardown was interrupted; {mend}")
             return False
         left = _left_over(run)
         if result.status == "successful" and not left:
             return True
     if result.status == "failed":
-        _tell_failure(hand, result, "the teardown failed")
+        _tell_failure(session, result, "the teardown failed")
     if left:
-        hand.progress.note(f"still there: {', '.join(left)}", "red")
-    hand.progress.note(mend)
+        session.progress.note(f"still there: {', '.join(left)}", "red")
+    session.progress.note(mend)
     return False
 
 
@@ -193,7 +193,7 @@ def _left_over(run: str) -> list[str]:
         return []
 
 
-def _report(hand: Stagehand, folder: Path, result: PlaybookResult) -> dict[str, Any]:
+def _report(session: PlaybookSession, folder: Path, result: PlaybookResult) -> dict[str, Any]:
     """The report of the run folder, with what only the wrapper knows of its end."""
     if result.status == "successful":
         return write_report(folder)
@@ -217,12 +217,12 @@ def _exit_code(result: PlaybookResult) -> Exit:
     return Exit.DONE
 
 
-def _tell_failure(hand: Stagehand, result: PlaybookResult, what: str | None = None) -> None:
+def _tell_failure(session: PlaybookSession, result: PlaybookResult, what: str | None = None) -> None:
     """One clear message, with where the rest is."""
     failure = result.failure
     if failure is None:
         return
     where = f" on {failure.host}" if failure.host else ""
     stage = what or f"stage {failure.stage or 'start'} failed"
-    hand.progress.note(f"error: {stage}{where}: {failure.text}", "red")
-    hand.progress.note(f"Ansible's whole output: {hand.folder / LOG}")
+    session.progress.note(f"error: {stage}{where}: {failure.text}", "red")
+    session.progress.note(f"Ansible's whole output: {session.folder / LOG}")

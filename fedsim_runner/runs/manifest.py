@@ -80,7 +80,7 @@ def _digest(path: Path) -> str | None:
         return None
 
 
-def look_at_engine(manifest: dict[str, Any], run: str) -> None:
+def record_engine(manifest: dict[str, Any], run: str) -> None:
     """Add the Engine's versions and the images of the run's containers, as far as they can be had now."""
     try:
         with lab_engine() as engine:
@@ -90,7 +90,7 @@ def look_at_engine(manifest: dict[str, Any], run: str) -> None:
         return
 
 
-def look_at_journal(manifest: dict[str, Any], folder: Path) -> None:
+def record_journal(manifest: dict[str, Any], folder: Path) -> None:
     """Add what the agent told: the link back end, the kernel, TCP's congestion control, the links that were shaped."""
     shaped: set[str] = set()
     for event in read_journal(folder / JOURNAL):
@@ -106,14 +106,14 @@ def look_at_journal(manifest: dict[str, Any], folder: Path) -> None:
     }
 
 
-def look_at_containers(manifest: dict[str, Any], folder: Path) -> None:
+def record_containers(manifest: dict[str, Any], folder: Path) -> None:
     """Add the images that the collected containers ran, which are gone from the Engine by now."""
     for facts in read_json(folder / CONTAINERS).values():
         if isinstance(facts, dict) and facts.get("image"):
             manifest["images"].setdefault(facts["image"], {"id": facts.get("image_id"), "digests": []})
 
 
-def look_at_federatedscope(manifest: dict[str, Any], experiment: Experiment, folder: Path) -> None:
+def record_federatedscope(manifest: dict[str, Any], experiment: Experiment, folder: Path) -> None:
     """Add which FederatedScope devices ran, and keep its wheel in the run folder; nothing where no device ran it.
 
     Raises:
@@ -130,7 +130,7 @@ def look_at_federatedscope(manifest: dict[str, Any], experiment: Experiment, fol
         keep_wheel(wheel, folder)
 
 
-def look_into_images(manifest: dict[str, Any], run: str) -> None:
+def record_packages(manifest: dict[str, Any], run: str) -> None:
     """Add the Python packages of the images that are known, as far as the Engine still has them."""
     try:
         with lab_engine() as engine:

@@ -20,13 +20,13 @@ import sys
 from pathlib import Path
 import fedsim_runner.testbed.docker.playbook as runner
 import fedsim_runner.runs.lifecycle as lifecycle
-import fedsim_runner.runs.aftercare as afterwards
+import fedsim_runner.runs.removal as removal
 root = Path(sys.argv[1])
 runner.content_root = lambda: root
 # No Engine takes part: whether something is left is what the playbooks left in a folder.
 left = lambda run: [path.name for path in root.glob("left-*")]
 lifecycle._left_over = left
-afterwards._left = left
+removal._left = left
 from fedsim_runner.cli import main
 main(sys.argv[2:])
 """

@@ -19,7 +19,7 @@ from fedsim_runner.runs.prepare import LAB_HOST, check_privileges, root_command
 from fedsim_runner.runs.registry import state_home
 
 from .playbook import PlaybookResult
-from .playbook_session import LOG, Stagehand
+from .playbook_session import LOG, PlaybookSession
 
 PROBE_TIMEOUT_S = 120
 
@@ -98,8 +98,8 @@ def _play(name: str, playbook: str, console: Console, extra_vars: Mapping[str, A
     log.unlink(missing_ok=True)
     with Progress(console, 0) as progress:
         told = "interrupted: stopping"
-        with Stagehand(name, folder, hosts_file, [LAB_HOST], progress, extra_vars, told) as hand:
-            result = hand.play(playbook, keep=[keep])
+        with PlaybookSession(name, folder, hosts_file, [LAB_HOST], progress, extra_vars, told) as session:
+            result = session.run(playbook, keep=[keep])
     if result.status == "canceled":
         raise FedsimError("interrupted", Exit.INTERRUPTED)
     if result.failure is not None:

@@ -16,7 +16,7 @@ from .playbook import Playbook, PlaybookResult, run_playbook
 LOG = "ansible.log"
 
 
-class Stagehand:
+class PlaybookSession:
     """Entered for the length of a verb that runs playbooks. The main thread only."""
 
     def __init__(
@@ -29,7 +29,7 @@ class Stagehand:
         extra_vars: Mapping[str, Any],
         told: str = "interrupted: stopping and tearing down (Ctrl-C again to leave things as they are)",
     ) -> None:
-        self.run = run
+        self._run_id = run
         self.folder = folder
         self.progress = progress
         self._hosts_file = hosts_file
@@ -40,7 +40,7 @@ class Stagehand:
         self._log: TextIO | None = None
         self._heard: list[Mapping[str, Any]] = []
 
-    def __enter__(self) -> Stagehand:
+    def __enter__(self) -> PlaybookSession:
         self._log = (self.folder / LOG).open("a", encoding="utf-8")
         self._interrupts.__enter__()
         return self
@@ -58,18 +58,19 @@ class Stagehand:
         """How often the user asked to stop."""
         return self._interrupts.count
 
-    def play(self, playbook: str, bear: int = 0, keep: Sequence[str] = (), **extra_vars: Any) -> PlaybookResult:
-        """Run a playbook; it goes on through ``bear`` requests to stop and ends at the next one.
+    def run(
+        self, playbook: str, ignore_interrupts: int = 0, keep: Sequence[str] = (), **extra_vars: Any
+    ) -> PlaybookResult:
+        """Run a playbook; it goes on through ``ignore_interrupts`` requests to stop and ends at the next one.
 
         ``keep``: see :class:`Playbook`.
         """
-        assert self._log is not None, "a stagehand is entered before it plays"
+        assert self._log is not None, "a session is entered before it runs playbooks"
         log = self._log
-        variables = {**self._extra_vars, **extra_vars}
-        call = Playbook(playbook, self._hosts_file, self.run, self._lab_hosts, variables, keep)
+        call = Playbook(playbook, self._hosts_file, self._run_id, self._lab_hosts, self._extra_vars, keep)
 
         def cancelled() -> bool:
-            return self._interrupts.count > bear
+            return self._interrupts.count > ignore_interrupts
 
         result = self._interrupts.run(lambda: run_playbook(call, log, self, cancelled))
         self.progress.close(failed=result.status != "successful")

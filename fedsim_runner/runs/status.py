@@ -1,0 +1,84 @@
+"""How far a run is and what its devices do, told from another shell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..contract.errors import Exit, FedsimError
+from ..results.run_files import read_json
+from ..testbed.docker.engine import NoEngineError, lab_engine
+from .lookup import STATE_ROOT, find_run
+
+# With these words the states of a run begin in which nothing changes any more.
+ENDED = ("finished", "failed", "interrupted", "cut short")
+
+
+def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
+    """State of a run and of its devices: from its agent while it runs, else from the Engine and the run folder.
+
+    Raises:
+        FedsimError: nobody knows the run.
+    """
+    known = find_run(run, runs_dir)
+    answer: dict[str, Any] = {
+        "run": run,
+        "state": None,
+        "round": None,
+        "total_rounds": None,
+        "results": {},
+        "reason": None,
+        "device": None,
+        "devices": {},
+        "folder": None if known.folder is None else str(known.folder),
+        "control_node": known.entry is not None and known.entry.alive,
+    }
+    engine_known = _add_engine_state(run, answer)
+    report = {} if known.folder is None else read_json(known.folder / "report.json")
+    if answer["state"] is None and report:
+        answer.update(state=report.get("status"), reason=report.get("reason"), device=report.get("device"))
+        answer["round"] = len(report.get("rounds") or [])
+        answer["total_rounds"] = report.get("total_rounds")
+        answer["results"] = report.get("final") or {}
+        for name, entry in (report.get("devices") or {}).items():
+            seen = answer["devices"].setdefault(
+                name, {"state": entry.get("state"), "exit_code": entry.get("exit_code")}
+            )
+            # What an ended device used at most stands for what one uses now.
+            seen.setdefault("memory_bytes", entry.get("memory_peak_bytes"))
+            seen.setdefault("memory_limit_bytes", entry.get("memory_limit_bytes"))
+    if answer["state"] is None and known.entry is not None:
+        gone = known.entry.state == "running" and not known.entry.alive
+        answer["state"] = "cut short: its control node is gone" if gone else known.entry.state
+    remains = (STATE_ROOT / run).is_dir()
+    if answer["state"] is None and remains:
+        answer["state"] = "cut short: only its state folder is left"
+    if not engine_known and known.entry is None and not report and not remains:
+        raise FedsimError(
+            f"no run {run} is known here or on the lab host (fedsim-provision status lists all)", Exit.SPEC
+        )
+    return answer
+
+
+def _add_engine_state(run: str, answer: dict[str, Any]) -> bool:
+    try:
+        with lab_engine() as engine:
+            left = engine.left_over(run)
+            containers = engine.containers(run, "device") if left else {}
+            for name, item in sorted(containers.items()):
+                answer["devices"][name] = {"state": item["State"], "exit_code": None}
+            told = engine.ask_agent(run, "status", {}) if left else None
+    except NoEngineError:
+        return False
+    if told is not None:
+        answer.update({key: told.get(key) for key in ("state", "round", "total_rounds", "reason", "device")})
+        answer["results"] = told.get("results") or {}
+        # In the agent's order, which begins with the server.
+        seen = answer["devices"]
+        answer["devices"] = {
+            name: {**seen.get(name, {}), **entry} for name, entry in (told.get("devices") or {}).items()
+        }
+        answer["devices"] |= {name: entry for name, entry in seen.items() if name not in answer["devices"]}
+    elif left:
+        answer["state"] = "up, without its agent"
+    return bool(left)
