@@ -14,7 +14,7 @@ from pathlib import Path
 from fedsim_runner.inventory import build_inventory, write_inventory
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan import make_plan
-from fedsim_runner.spec import load_experiment
+from fedsim_runner.runs.experiment_file import load_experiment
 
 from .common import light_mix, show
 

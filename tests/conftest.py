@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def repository() -> Path:
     """Root of the checkout under test."""
     return REPOSITORY
+
+
+@pytest.fixture
+def device_file(repository: Path) -> dict[str, Any]:
+    """The sample inventory's, for a test to change: digits, one server and four clients."""
+    sample = repository / "inventories" / "sample" / "device_files" / "local.json"
+    return dict(json.loads(sample.read_text(encoding="utf-8")))
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from rich.console import Console
 
 from .. import __version__
 from ..contract.errors import Exit, FedsimError
+from ..runs.experiment_file import load_experiment
 from ..runs.prepare import DEFAULT_RUNS_DIR
-from ..spec import SpecErrors, load_experiment
 from ..spec.experiment import Experiment
+from ..yamlfile.errors import SpecErrors
 
 # Without a terminal nothing is wrapped: scripts look for whole lines.
 PLAIN_WIDTH = 200

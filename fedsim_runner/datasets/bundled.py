@@ -1,4 +1,4 @@
-"""Reading the data sets that installed packages bundle; :mod:`.facts` lists them.
+"""Reading the data sets that installed packages bundle; :mod:`fedsim_runner.catalog.data_sets` lists them.
 
 The files are read where the package lies, without importing it: importing scikit-learn alone takes a second, and
 reading its digits a twentieth of that.
@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .facts import BUNDLED, BundledSet
+from ..catalog.data_sets import BUNDLED, BundledSet
+from .labelled_samples import DataSet, Part, Samples
 from .packages import missing_package, package_folder
-from .samples import DataSet, Part, Samples
 
 # Highest pixel value by set: pixels are scaled to 0..1.
 _WHITE = {"digits": 16, "mnist_5k": 255}

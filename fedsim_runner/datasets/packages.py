@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from .facts import BUNDLED
+from ..catalog.data_sets import BUNDLED
 
 
 def package_folder(name: str) -> Path | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ..contract.errors import Exit, FedsimError
-from ..datasets.render import effective_config
 from ..inventory import build_inventory
 from ..participant.errors import UnsupportedError
 from ..participant.light.settings import parse_settings
@@ -17,6 +16,7 @@ from ..spec.experiment import Experiment
 from ..spec.federatedscope_tree import tree_document
 from ..yamlfile.document import Document
 from ..yamlfile.errors import SpecErrors
+from .participant_files import effective_config
 
 # A reason of the light engine begins with the key that it is about.
 _KEY = re.compile(r"([a-z_]+(?:\.[A-Za-z_]+)*)(?:: )?")
@@ -105,7 +105,7 @@ def _course(experiment: Experiment, device_files: list[Mapping[str, Any]]) -> An
 
 def _data(device_file: Mapping[str, Any]) -> tuple[dict[str, dict[str, int]], int | None, tuple[int, ...] | None]:
     """Samples by device and split, number of classes, shape of one sample; as far as the data can be read here."""
-    from ..datasets.shards import make_shards
+    from ..datasets.dealing import make_shards
 
     try:
         dealt = make_shards(device_file)

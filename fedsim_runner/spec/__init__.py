@@ -1,6 +1,5 @@
-"""Experiment files: YAML in, an `Experiment` or all mistakes together out."""
+"""Experiment files: YAML in, a `Draft` with the `Experiment` and all mistakes out.
 
-from ..yamlfile.errors import SpecError, SpecErrors
-from .load import load_experiment, parse_experiment
-
-__all__ = ["SpecError", "SpecErrors", "load_experiment", "parse_experiment"]
+Pure but for reading the file and those that it includes: no data set is opened and no engine asked. The checks that do
+so come afterwards, see :mod:`fedsim_runner.runs.experiment_file`.
+"""

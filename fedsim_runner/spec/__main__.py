@@ -1,4 +1,4 @@
-"""``python -m fedsim_runner.spec``: print what docs/ holds, or check experiment files."""
+"""``python -m fedsim_runner.spec``: print what docs/ holds, or check experiment files as far as they alone decide."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..yamlfile.errors import SpecErrors
 from .json_schema import json_schema
-from .load import load_experiment
+from .load import read_draft
 from .reference import reference
 
 USAGE = "usage: python -m fedsim_runner.spec schema | reference | check FILE..."
@@ -36,7 +36,7 @@ def schema_text() -> str:
 
 def _check(file: Path) -> int:
     try:
-        load_experiment(file)
+        read_draft(file).finish()
     except SpecErrors as errors:
         print(errors, file=sys.stderr)
         return 2

@@ -22,6 +22,10 @@ LOADED_BY_FEDERATEDSCOPE = (
 FILES_OF_THE_USER = "`data: {dataset: npz, path: ...}` in the experiment file names files of yours"
 _SPLIT_BY_TESTBED = "the testbed splits `data.dataset` and gives each participant its share"
 
+# FederatedScope's models that take rows, and those that take images of (channels, height, width).
+FLAT_MODELS = ("lr", "mlp")
+IMAGE_MODELS = ("convnet2", "convnet5", "vgg11")
+
 # Where FederatedScope's tree stands in an experiment file that holds it.
 AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")
 
@@ -46,6 +50,18 @@ def tree_document(text: str, path: Path | None) -> Document:
         # Made without a file, or a file that is gone by now: errors have no lines then.
         return Document(shown, Node(0, 0), base=AT_CONFIG)
     return Document(document.file, document.root, base=AT_CONFIG)
+
+
+def tree_value(tree: Document | None, section: str, key: str) -> Any:
+    """A value two levels deep in FederatedScope's tree; None: it is not there, or the tree could not be read."""
+    values = tree.value().get(section) if tree is not None else None
+    return values.get(key) if isinstance(values, dict) else None
+
+
+def model_type(tree: Document | None) -> str:
+    """The model's type in lower case, as FederatedScope compares it; its default is lr."""
+    kind = tree_value(tree, "model", "type")
+    return kind.lower() if isinstance(kind, str) else "lr"
 
 
 @dataclass(frozen=True)

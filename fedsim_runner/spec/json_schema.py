@@ -11,7 +11,7 @@ from .schema import ExperimentFile
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of an experiment file.
 
-    It knows keys, types and limits; what needs the whole file or the catalogue is checked by `load_experiment` alone.
+    It knows keys, types and limits; what needs the whole file or the catalogue is checked by `parse_draft` alone.
     """
     schema = _without_null(ExperimentFile.model_json_schema())
     for holder, key in ((schema, "device_types"), (schema["$defs"]["NetworkSection"], "profiles")):

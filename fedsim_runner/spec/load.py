@@ -1,4 +1,4 @@
-"""Experiment file -> `Experiment`, or everything that is wrong with it."""
+"""Experiment file -> `Draft`: the experiment that it means, and everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pydantic import BaseModel, ValidationError
 from ..catalog import load_catalog
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
 from ..catalog.names import wrong_name
-from ..engines.federatedscope.source import FROM_SPEC, SettingsError, parse_source, without_password
 from ..yamlfile.document import Document, parse, read_text
 from ..yamlfile.errors import PathPart, SpecErrors
-from .data import DataCheck, take_data_tree
-from .devices import Definitions, build_devices, check_roles, stock
+from .data_section import DataSectionReader, take_data_tree
+from .device_list import Definitions, build_devices, check_roles, stock
+from .draft import Draft
 from .experiment import CourseLimits, Experiment
 from .explain import explain, path_in
 from .federatedscope_tree import check_config
@@ -27,20 +27,22 @@ _AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def load_experiment(path: Path) -> Experiment:
-    """Read and check an experiment file.
+def read_draft(path: Path) -> Draft:
+    """Read an experiment file. Only what can be seen in it is checked, no data set is opened and no engine asked.
 
     Raises:
-        SpecErrors: the file cannot be read or is wrong; it holds all mistakes together.
+        SpecErrors: the file cannot be read, or is no YAML that anything could be said about.
     """
-    return parse_experiment(read_text(path), path)
+    return parse_draft(read_text(path), path)
 
 
-def parse_experiment(text: str, path: Path) -> Experiment:
-    """Check an experiment's text. ``path`` names the file in errors; relative paths in the text start at its folder.
+def parse_draft(text: str, path: Path) -> Draft:
+    """Read an experiment's text. ``path`` names the file in errors; relative paths in the text start at its folder.
+
+    Mistakes are kept in the draft, so that later checks add theirs.
 
     Raises:
-        SpecErrors: the text is wrong; it holds all mistakes together.
+        SpecErrors: it is no YAML that anything could be said about.
     """
     document = parse(text, str(path))
     raw = document.value()
@@ -51,10 +53,7 @@ def parse_experiment(text: str, path: Path) -> Experiment:
         explain(error, ExperimentFile, document)
         checked = _salvage_file(raw)
     # What validated is checked further even when something else did not, so that all mistakes are told at once.
-    experiment = _build(checked, document, text, path)
-    if document.errors:
-        raise SpecErrors(document.errors)
-    return experiment
+    return _build(checked, document, text, path)
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class Checked:
         return Definitions(types, profiles)
 
 
-def _build(checked: Checked, document: Document, text: str, path: Path) -> Experiment:
+def _build(checked: Checked, document: Document, text: str, path: Path) -> Draft:
     """The experiment as far as it can be built; what is wrong is reported in the document."""
     file = checked.file
     catalog = load_catalog()
@@ -115,30 +114,26 @@ def _build(checked: Checked, document: Document, text: str, path: Path) -> Exper
         seed = file.seed if ("seed",) not in checked.lost else values.get("seed", 0)
         data_tree = take_data_tree(file.data, values, tree, path.parent)
         config = check_config(values, tree, seed, clients)
-    source = _source(file.federatedscope.source, document, path.parent)
-    known = not checked.has_lost("role", "count", "name", "type") and clients is not None
-    data = DataCheck(file.data, document, tree, path.parent).source(
-        file.seed,
-        next((device.name for device in devices if device.role == "server"), None) if known else None,
-        [device.name for device in devices if device.role == "client"] if known else None,
-        any(device.engine == "federatedscope" for device in devices),
+    data = DataSectionReader(file.data, document, tree, path.parent).source(
+        any(device.engine == "federatedscope" for device in devices)
     )
-    data = replace(data, tree=data_tree)
-    return Experiment(
+    experiment = Experiment(
         name=str(file.name),
         seed=file.seed,
         devices=devices,
         course=_course(file, document, clients),
-        data=data,
+        data=replace(data, tree=data_tree),
         config=config,
         link_backend=file.network.backend,
         allow_unshaped=file.network.allow_unshaped,
         cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
-        federatedscope_source=source,
+        federatedscope_source=file.federatedscope.source,
         mends_off=tuple(sorted(name for name, wanted in file.federatedscope.mends.items() if not wanted)),
         path=path,
         source=text,
     )
+    known = not checked.has_lost("role", "count", "name", "type") and clients is not None
+    return Draft(experiment, document, tree, known)
 
 
 def _course(file: ExperimentFile, document: Document, clients: int | None) -> CourseLimits:
@@ -192,29 +187,6 @@ def _config_tree(section: FederatedScopeSection, checked: Checked, document: Doc
     document.errors.extend(tree.errors)
     tree.errors = document.errors
     return tree
-
-
-def _source(source: str | None, document: Document, folder: Path) -> str | None:
-    """Checkouts and wheels as absolute paths; requirements and URLs as they are."""
-    if source is None:
-        return None
-    path = ("federatedscope", "source")
-    try:
-        found = parse_source(source, folder, FROM_SPEC)
-    except SettingsError as error:
-        document.report(path, str(error).removeprefix(f"{FROM_SPEC}: "))
-        return None
-    wanted = {"checkout": "folder", "wheel": "file"}.get(found.kind)
-    if wanted is not None:
-        try:
-            there = found.path.is_dir() if wanted == "folder" else found.path.is_file()
-        except OSError as error:
-            document.report(path, f"{without_password(source)} cannot be read: {error.strerror}")
-            return None
-        if not there:
-            said = f"there is no {wanted} {without_password(source)}"
-            document.report(path, said, "paths start at this file's folder")
-    return found.text
 
 
 def _refuse_nothing(value: Any, path: tuple[PathPart, ...], document: Document) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..catalog import load_catalog
+from ..catalog.data_sets import BUNDLED, CLIENT_TEST_SHARE, CLIENT_VAL_SHARE, MIN_SAMPLES
 from ..catalog.names import NAME_PATTERN
 from ..catalog.resolve import DEFAULT_PIDS, KILO, MEMORY_MB
 from ..contract.link import Link
-from ..datasets.facts import BUNDLED, CLIENT_TEST_SHARE, CLIENT_VAL_SHARE, MIN_SAMPLES
 from .json_schema import json_schema
 
 # Where each part of the file stands, in the order of the page.

@@ -97,6 +97,18 @@ class Document:
             plain = plain[part]
         return plain if isinstance(plain, dict) else {}
 
+    def get(self, path: Sequence[PathPart]) -> Any:
+        """The plain value at a path; None: there is none."""
+        node = self.root
+        for part in (*self.base, *path):
+            if isinstance(node.value, dict) and part in node.value:
+                node = node.value[part][2]
+            elif isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):
+                node = node.value[part]
+            else:
+                return None
+        return node.plain()
+
     def position(self, path: Sequence[PathPart]) -> tuple[int, int]:
         """Line and column of the deepest part of the path that the file has."""
         node, where = self.root, (self.root.line, self.root.column)

@@ -19,7 +19,7 @@ from ansible.module_utils.fedsim_difference import Differences, render_diff
 from ansible.module_utils.fedsim_state_dir import write_if_different
 
 try:
-    from fedsim_runner.datasets import render_participants
+    from fedsim_runner.engines.participant_files import render_participants
 
     IMPORT_ERROR = None
 except ImportError:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.datasets.own import OwnFiles, digest, load_own
+from fedsim_runner.datasets.own_files import OwnFiles, digest, load_own
 
 from .conftest import REPOSITORY, Answer, call_module
 

@@ -17,7 +17,7 @@ from fedsim_runner.agent.host.appending import CannotWriteError, explain
 from fedsim_runner.console.interrupts import Interrupts
 from fedsim_runner.console.progress import Progress
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.datasets import render_participants
+from fedsim_runner.engines.participant_files import render_participants
 from fedsim_runner.inventory import build_inventory
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan import plan_as_dict

@@ -11,7 +11,7 @@ import pytest
 from fedsim_runner.inventory import build_inventory, write_inventory
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan import make_plan, plan_as_dict
-from fedsim_runner.spec import load_experiment
+from fedsim_runner.runs.experiment_file import load_experiment
 
 EXPECTED = Path(__file__).parent / "expected"
 # The sample is for the smallest machine that people have: two cores.

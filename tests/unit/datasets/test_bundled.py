@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn import datasets as theirs
 
+from fedsim_runner.catalog.data_sets import BUNDLED, FEDERATEDSCOPE, OWN_FILES
 from fedsim_runner.datasets import bundled
 from fedsim_runner.datasets.bundled import load_bundled
-from fedsim_runner.datasets.facts import BUNDLED, FEDERATEDSCOPE, OWN_FILES
 from fedsim_runner.datasets.packages import missing_package
 from fedsim_runner.spec.schema import Dataset
 

@@ -18,7 +18,7 @@ from fedsim_runner.testbed.processes.testbed import run_without_docker
 from fedsim_runner.runs.prepare import RunOptions
 from fedsim_runner.runs.rerun import open_original, rerun
 from fedsim_runner.engines.federatedscope import SourceError
-from fedsim_runner.spec import load_experiment
+from fedsim_runner.runs.experiment_file import load_experiment
 from tests.e2e.conftest import small_spec
 
 

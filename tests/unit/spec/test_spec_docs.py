@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from fedsim_runner.spec import load_experiment
+from fedsim_runner.runs.experiment_file import load_experiment
 from fedsim_runner.spec.__main__ import main, schema_text
 from fedsim_runner.spec.json_schema import json_schema
 from fedsim_runner.spec.reference import reference

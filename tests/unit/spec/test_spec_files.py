@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedsim_runner.spec import SpecErrors, load_experiment, parse_experiment
+from fedsim_runner.runs.experiment_file import load_experiment, parse_experiment
 from fedsim_runner.yamlfile.document import SIZE_MAX
+from fedsim_runner.yamlfile.errors import SpecErrors
 
 HEAD = "name: x\nfederatedscope: {config: {federate: {total_round_num: 3}}}\ndevices:\n"
 SERVER = "  - {name: server, type: edge-server, role: server}\n"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.content import content_root
-from fedsim_runner.spec import SpecErrors, load_experiment
+from fedsim_runner.runs.experiment_file import load_experiment
+from fedsim_runner.yamlfile.errors import SpecErrors
 
 SPECS = Path(__file__).resolve().parents[2] / "golden" / "specs"
 Golden = Callable[[Path, str], None]

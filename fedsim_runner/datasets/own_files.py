@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .archives import read_archive
+from .csv_files import read_table
+from .labelled_samples import DataSet, Part, Samples
+from .npz_files import read_archive
 from .problems import DataError, DataProblem
-from .samples import DataSet, Part, Samples
-from .tables import read_table
 
 _WHOLE = re.compile(r"[-+]?[0-9]{1,300}(\.0*)?")
 # Of a label that is told as wrong.

@@ -1,6 +1,7 @@
-"""The data sets that packages bundle, as far as planning needs to know them. No numpy here: planning stays quick.
+"""The data sets that an experiment may name: facts about those that packages bundle, and the names of the other kinds.
 
-Nothing is downloaded: each set is a file inside an installed package. A test holds the figures to the files.
+Nothing is downloaded: each bundled set is a file inside an installed package, which :mod:`fedsim_runner.datasets`
+reads. A test holds the figures to the files.
 """
 
 from __future__ import annotations
@@ -123,25 +124,3 @@ BUNDLED: dict[str, BundledSet] = {
         install=_EXTRA,
     ),
 }
-
-
-def held_out(samples: int, test_fraction: float) -> int:
-    """How many of the samples are the server's test set."""
-    return max(1, round(samples * test_fraction))
-
-
-def client_sizes(samples: int, own_test: int | None = None) -> dict[str, int]:
-    """Sizes of a client's splits; ``own_test``: its file brings a test set of that size, ``samples`` being the rest."""
-    val = max(1, round(samples * CLIENT_VAL_SHARE))
-    test = max(1, round(samples * CLIENT_TEST_SHARE)) if own_test is None else 0
-    return {"train": samples - val - test, "val": val, "test": test if own_test is None else own_test}
-
-
-def too_few(rest: int, clients: int) -> str | None:
-    """Why so many clients cannot share so many samples; None: they can."""
-    if clients * MIN_SAMPLES <= rest:
-        return None
-    return (
-        f"{rest} samples are too few for {clients} clients: each needs {MIN_SAMPLES}, "
-        f"so at most {rest // MIN_SAMPLES} clients"
-    )

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from fedsim_runner.datasets.facts import MIN_SAMPLES
-from fedsim_runner.datasets.split import split_labels
+from fedsim_runner.catalog.data_sets import MIN_SAMPLES
+from fedsim_runner.datasets.label_split import split_labels
 
 LABELS = np.arange(1000) % 10
 

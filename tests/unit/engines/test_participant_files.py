@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from fedsim_runner.datasets import render_participants, shard_sizes
+from fedsim_runner.engines.participant_files import render_participants, shard_sizes
 
 REPOSITORY = Path(__file__).parents[3]
 SAMPLE = REPOSITORY / "inventories" / "sample" / "device_files" / "local.json"
@@ -44,7 +44,7 @@ def test_unchanged_is_skipped_and_damage_is_mended(device_file: dict[str, Any], 
 def test_skipping_does_not_import_numpy(device_file: dict[str, Any], tmp_path: Path) -> None:
     render_participants(device_file, tmp_path)
     program = (
-        "import json, pathlib, sys; from fedsim_runner.datasets import render_participants;"
+        "import json, pathlib, sys; from fedsim_runner.engines.participant_files import render_participants;"
         "render_participants(json.loads(pathlib.Path(sys.argv[1]).read_text()), pathlib.Path(sys.argv[2]));"
         "sys.exit('numpy' in sys.modules)"
     )
@@ -156,7 +156,7 @@ def test_sizes_of_an_iid_split_need_no_numpy(device_file: dict[str, Any], tmp_pa
     device_file["data"]["split"] = "iid"
     (tmp_path / "local.json").write_text(json.dumps(device_file), encoding="utf-8")
     program = (
-        "import json, pathlib, sys; from fedsim_runner.datasets import shard_sizes;"
+        "import json, pathlib, sys; from fedsim_runner.engines.participant_files import shard_sizes;"
         "print(json.dumps(shard_sizes(json.loads(pathlib.Path(sys.argv[1]).read_text()))));"
         "sys.exit('numpy' in sys.modules)"
     )

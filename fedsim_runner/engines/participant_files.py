@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from .facts import BUNDLED, client_sizes, held_out, too_few
-from .table import VERSION, read_table_file, total_by_device, write_table_file
+from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE
+from ..datasets.label_table import VERSION, read_table_file, total_by_device, write_table_file
+from ..datasets.sample_counts import client_sizes, held_out, too_few
 
 if TYPE_CHECKING:
-    from .samples import Samples
+    from ..datasets.dealing import Dealt
+    from ..datasets.labelled_samples import Samples
 
 CONFIG = "config.yaml"
 SHARD = "shard.npz"
@@ -28,7 +30,8 @@ FORMAT = 4
 
 @dataclass(frozen=True)
 class RenderResult:
-    """``labels``: samples by client and class. ``table``: the whole label table, see :mod:`.table`."""
+    """``labels``: samples by client and class. ``table``: the whole label table, see
+    :mod:`fedsim_runner.datasets.label_table`."""
 
     changed: bool
     table: Mapping[str, Any]
@@ -122,7 +125,7 @@ def shard_sizes(device_file: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         each, more = divmod(samples - test, len(clients))
         parts = {client: client_sizes(each + (number < more)) for number, client in enumerate(clients)}
         return {server: {"test": test}, **parts}
-    from .shards import make_shards
+    from ..datasets.dealing import make_shards
 
     return _sizes(make_shards(device_file).shards)
 
@@ -153,9 +156,9 @@ def _provide_shards(
                 shutil.copyfile(Path(rendered) / name / SHARD, target / name / SHARD)
             return kept
     # Only here: numpy takes longer to import than everything else takes that an unchanged call does.
-    from .shards import as_npz, count_labels, make_shards
+    from ..datasets.dealing import as_npz, count_labels
 
-    dealt = make_shards(device_file, load=True)
+    dealt = _deal(device_file)
     for name in names:
         (target / name / SHARD).write_bytes(as_npz(dealt.shards[name]))
     data, server = device_file["data"], device_file["course"]["server"]
@@ -176,6 +179,19 @@ def _provide_shards(
         "devices": {name: count_labels(splits, dealt.classes) for name, splits in dealt.shards.items()},
         "sizes": _sizes(dealt.shards),
     }
+
+
+def _deal(device_file: Mapping[str, Any]) -> Dealt:
+    """The shards, made here or, of its own data sets, by FederatedScope, which may download them."""
+    from ..datasets.dealing import Dealt, in_layout, make_shards
+
+    data = device_file["data"]
+    if data["dataset"] != FEDERATEDSCOPE:
+        return make_shards(device_file)
+    from .federatedscope.data_loader import export_shards
+
+    shards, classes = export_shards(device_file)
+    return Dealt(in_layout(shards, data["layout"]), classes, True)
 
 
 def _sizes(shards: Mapping[str, Mapping[str, Samples]]) -> dict[str, dict[str, int]]:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from ..catalog.data_sets import FEDERATEDSCOPE, OWN_FILES
 from ..spec.experiment import DataSource
 from .bundled import load_bundled
-from .facts import FEDERATEDSCOPE, OWN_FILES, client_sizes, held_out
-from .own import OwnFiles, digest, load_own
+from .label_split import split_labels
+from .labelled_samples import DataSet, Part, Samples
+from .own_files import OwnFiles, digest, load_own
 from .problems import DataError, DataProblem
-from .samples import DataSet, Part, Samples
-from .split import split_labels
+from .sample_counts import client_sizes, held_out
 
 Shards = dict[str, dict[str, Samples]]
 
@@ -44,25 +45,16 @@ def load_data(device_file: Mapping[str, Any]) -> DataSet:
     return load_own(files, data["sha256"] or digest(files))
 
 
-def make_shards(device_file: Mapping[str, Any], load: bool = False) -> Dealt:
-    """Every participant's splits, in the wanted layout.
-
-    Args:
-        device_file: as written by :mod:`fedsim_runner.inventory`.
-        load: whether to call FederatedScope for one of its own data sets, which may download it.
+def make_shards(device_file: Mapping[str, Any]) -> Dealt:
+    """Every participant's splits, in the layout that the device file (see :mod:`fedsim_runner.inventory`) asks for.
 
     Raises:
-        ValueError: the data set is not known, cannot be read or is too small for the clients, or it is
-            FederatedScope's and ``load`` is not wanted.
+        ValueError: the data set is not known, cannot be read or is too small for the clients, or FederatedScope is
+            the one that loads and splits it.
     """
     data, server = device_file["data"], device_file["course"]["server"]
     if data["dataset"] == FEDERATEDSCOPE:
-        if not load:
-            raise ValueError(f"data set {data['tree']['type']} is not known before FederatedScope has loaded it")
-        from .federatedscope_sets import export_shards
-
-        shards, classes = export_shards(device_file)
-        return Dealt(_in_layout(shards, data["layout"]), classes, True)
+        raise ValueError(f"data set {data['tree']['type']} is not known before FederatedScope has loaded it")
     fields = {name: data[name] for name in ("dataset", "split", "alpha", "test_fraction", "layout", "path")}
     return split_data(load_data(device_file), DataSource(**fields), data["seed"], server, device_file["clients"])
 
@@ -76,12 +68,13 @@ def split_data(loaded: DataSet, source: DataSource, seed: int, server: str, clie
     if not 0 < source.test_fraction < 1:
         raise ValueError(f"test_fraction must be between 0 and 1, not {source.test_fraction}")
     dealing = _own_files if source.split == "files" else _dealt
-    shaped = _in_layout(dealing(loaded, source, seed, server, clients), source.layout)
+    shaped = in_layout(dealing(loaded, source, seed, server, clients), source.layout)
     central = loaded.by_device.get(server) if loaded.whole is None else loaded.whole.test
     return Dealt(shaped, loaded.classes, central is not None)
 
 
-def _in_layout(shards: Shards, layout: str) -> Shards:
+def in_layout(shards: Shards, layout: str) -> Shards:
+    """The shards with every sample in one layout, see :meth:`.Samples.shaped`."""
     return {
         device: {name: samples.shaped(layout) for name, samples in splits.items()} for device, splits in shards.items()
     }

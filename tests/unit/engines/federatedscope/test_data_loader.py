@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedsim_runner.datasets import federatedscope_sets, render_participants, shard_sizes
-from fedsim_runner.spec import SpecErrors, parse_experiment
+from fedsim_runner.engines.federatedscope import data_loader
+from fedsim_runner.engines.participant_files import render_participants, shard_sizes
+from fedsim_runner.runs.experiment_file import parse_experiment
+from fedsim_runner.yamlfile.errors import SpecErrors
 from tests.federatedscope import PYTHON, SOURCE, WAYS
 
 # Stands in for torchvision and its downloads; FederatedScope's loader for `NAME@torchvision` and its splitter are real.
@@ -49,7 +51,7 @@ def theirs(device_file: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Monk
     (package / "__init__.py").write_text("from . import datasets\n", encoding="utf-8")
     (package / "datasets.py").write_text(TORCHVISION, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(package.parent))
-    monkeypatch.setattr(federatedscope_sets, "interpreter", lambda: PYTHON)
+    monkeypatch.setattr(data_loader, "interpreter", lambda: PYTHON)
     tree = {"type": "Blobs@torchvision", "root": str(tmp_path), "splits": [0.8, 0.2, 0.0]}
     tree |= {"splitter": "lda", "splitter_args": [{"alpha": 0.5}]}
     device_file["data"] |= {"dataset": "federatedscope", "layout": "image", "tree": tree}
@@ -95,12 +97,12 @@ def test_what_federatedscope_refuses(theirs: dict[str, Any], tmp_path: Path, cha
 
 def test_an_interpreter_that_is_none(theirs: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be run: No such file"):
-        federatedscope_sets.export_shards(theirs, python="/nowhere/python", source=tmp_path)
+        data_loader.export_shards(theirs, python="/nowhere/python", source=tmp_path)
 
 
 def test_an_interpreter_without_federatedscope(theirs: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"No module named 'federatedscope' \(federatedscope\.python of the user"):
-        federatedscope_sets.export_shards(theirs, source=tmp_path)
+        data_loader.export_shards(theirs, source=tmp_path)
 
 
 def test_planning_loads_nothing(theirs: dict[str, Any]) -> None:

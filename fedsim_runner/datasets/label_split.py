@@ -8,7 +8,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .facts import MIN_SAMPLES, too_few
+from ..catalog.data_sets import MIN_SAMPLES
+from .sample_counts import too_few
 
 ATTEMPTS = 1000
 

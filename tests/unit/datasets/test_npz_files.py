@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedsim_runner.datasets.archives import read_archive
+from fedsim_runner.datasets.npz_files import read_archive
 from fedsim_runner.datasets.problems import DataError
 
 X = np.arange(24, dtype=np.uint8).reshape(6, 2, 2)

@@ -7,8 +7,8 @@ import random
 import numpy as np
 import pytest
 
+from fedsim_runner.datasets.csv_files import Table, read_table
 from fedsim_runner.datasets.problems import DataError
-from fedsim_runner.datasets.tables import Table, read_table
 
 GOOD = "length,width,kind\n1,2.5,b\n\n-3e-1, 4 ,a\n"
 

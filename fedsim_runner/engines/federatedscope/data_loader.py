@@ -19,7 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from .samples import Samples
+from fedsim_runner.datasets.labelled_samples import Samples
+
+from .source import SettingsError, SourceError, resolve_source
+from .user_settings import user_settings
+from .wheel import CachedSource
 
 PROGRAM = Path(__file__).with_name("export_program.py")
 # A download over a slow line has its time.
@@ -65,10 +69,6 @@ def interpreter() -> str:
     Raises:
         ValueError: the user's configuration is wrong.
     """
-    # Not above: they are heavy, and nothing else here needs them.
-    from ..engines.federatedscope import SettingsError
-    from ..engines.federatedscope.user_settings import user_settings
-
     try:
         return user_settings().python or sys.executable
     except SettingsError as error:
@@ -85,8 +85,6 @@ def missing_interpreter() -> str | None:
 
 
 def _source(named: str | None) -> Path:
-    from ..engines.federatedscope import CachedSource, SettingsError, SourceError, resolve_source
-
     try:
         found = resolve_source(named)
         return found.path if found.kind == "checkout" else CachedSource(found).wheel()

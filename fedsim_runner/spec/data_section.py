@@ -1,0 +1,133 @@
+"""The `data` part of an experiment file: which keys fit together, and what they mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE, OWN_FILES
+from ..yamlfile.document import Document
+from .experiment import DataSource
+from .federatedscope_tree import FILES_OF_THE_USER, FLAT_MODELS, IMAGE_MODELS, model_type
+from .schema import DataSection
+
+DEFAULT_ALPHA = 0.5
+
+
+def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document, folder: Path) -> dict[str, Any] | None:
+    """For data set `federatedscope`, take FederatedScope's own `data` out of its configuration.
+
+    It is for its loader alone: participants get their share from a file. ``root`` becomes an absolute path.
+    """
+    given = values.get("data")
+    if section.dataset != FEDERATEDSCOPE or not isinstance(given, dict | None):
+        return None
+    given = dict(given or {})
+    values.pop("data", None)
+    kind = given.get("type")
+    if not isinstance(kind, str) or not kind.strip() or kind == "file":
+        said = "missing key" if kind is None else "names no data set of FederatedScope's"
+        mend = "one of FederatedScope's, femnist or MNIST@torchvision for instance"
+        tree.report(("data", "type"), said, f"{mend}; {FILES_OF_THE_USER}" if kind == "file" else mend)
+        return None
+    for key in ("file_path", "root"):
+        if key in given and (key == "file_path" or not isinstance(given[key], str)):
+            tree.report(("data", key), "means nothing here" if key == "file_path" else "must be text")
+            return None
+    root = _absolute(given.get("root", "data"), folder)
+    if root is None:
+        tree.report(("data", "root"), "is no path")
+    return {**given, "root": root}
+
+
+def _absolute(path: str, folder: Path) -> str | None:
+    """A path that starts at ``folder``; None: it can be none (a null character, the home of an unknown user)."""
+    try:
+        return str((folder / Path(path).expanduser()).resolve())
+    except (ValueError, RuntimeError, OSError):
+        return None
+
+
+class DataSectionReader:
+    """What a file's `data` section means; everything wrong with it is reported in its document.
+
+    Args:
+        section: as far as it validated.
+        document: the experiment file.
+        tree: FederatedScope's configuration; None: it could not be read.
+        folder: where relative paths start.
+    """
+
+    def __init__(self, section: DataSection, document: Document, tree: Document | None, folder: Path) -> None:
+        self._section = section
+        self._document = document
+        self._tree = tree
+        self._folder = folder
+
+    def source(self, real: bool) -> DataSource:
+        """The data source. ``real``: whether FederatedScope itself runs one of the devices."""
+        section = self._section
+        self._check_keys()
+        path = None if section.path is None else _absolute(section.path, self._folder)
+        if section.path is not None and path is None:
+            self._report("path", "is no path")
+        return DataSource(
+            dataset=section.dataset,
+            split=section.split,
+            alpha=DEFAULT_ALPHA if section.alpha is None else float(section.alpha),
+            test_fraction=float(section.test_fraction),
+            layout=self._layout(real),
+            path=path,
+            label=str(section.label) if isinstance(section.label, str) else section.label,
+            header=section.header,
+        )
+
+    def _check_keys(self) -> None:
+        section, given = self._section, self._section.model_fields_set
+        own = section.dataset in OWN_FILES
+        splits_itself = section.dataset == FEDERATEDSCOPE
+        if section.alpha is not None and not splits_itself and section.split not in ("dirichlet", "quantity"):
+            mend = "write split: dirichlet or quantity, or remove it"
+            self._report("alpha", f"means nothing with split: {section.split}", mend)
+        if own and section.path is None:
+            what = "the folder with one file per device" if section.split == "files" else "your file"
+            self._report("path", "missing key", f"dataset: {section.dataset} needs {what}")
+        for key, kinds in (("path", OWN_FILES), ("label", ("csv",)), ("header", ("csv",))):
+            if key in given and section.dataset not in kinds:
+                self._report(key, f"means nothing with dataset: {section.dataset}", "remove it")
+        if splits_itself:
+            for key in ("split", "alpha", "test_fraction"):
+                if key in given:
+                    mend = "see splitter, splitter_args and splits in federatedscope.config.data"
+                    self._report(key, "means nothing with dataset: federatedscope, which splits its own", mend)
+        elif section.split == "files" and not own:
+            mend = "write dataset: csv or npz"
+            self._report("split", f"files needs files of yours, and dataset is {section.dataset}", mend)
+        if section.header is False and isinstance(section.label, str):
+            self._report("label", "is a name, and header: false says that there are none", "give the column's number")
+
+    def _layout(self, real: bool) -> Literal["flat", "image"]:
+        section, model = self._section, model_type(self._tree)
+        asked = section.layout
+        if asked == "auto":
+            asked = "flat" if model in FLAT_MODELS else "image"
+        elif asked == "flat" and model in IMAGE_MODELS:
+            self._report("layout", f"flat does not fit model {model}, which takes images", "remove it")
+        elif asked == "image" and model in FLAT_MODELS and real:
+            said = f"image does not fit FederatedScope's {model}, which takes one row of numbers per sample"
+            self._report("layout", said, "remove it")
+        facts = BUNDLED.get(section.dataset)
+        if section.dataset == "csv" or (facts is not None and len(facts.shape) == 1):
+            if section.layout == "image":
+                self._report("layout", f"{section.dataset} has rows of numbers, no images", "remove it")
+            elif model in IMAGE_MODELS:
+                self._no_images(f"{section.dataset} has rows of numbers")
+            return "flat"
+        return asked
+
+    def _no_images(self, why: str) -> None:
+        if self._tree is not None:
+            self._tree.report(("model", "type"), f"{model_type(self._tree)} takes images, and {why}")
+
+    def _report(self, key: str, message: str, mend: str | None = None) -> None:
+        self._document.report(("data", key), message, mend)

@@ -1,0 +1,81 @@
+"""An experiment file that was read: what it means, and where it says so, for the checks that come after reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..yamlfile.document import Document
+from ..yamlfile.errors import SpecErrors
+from .experiment import Experiment
+from .federatedscope_tree import IMAGE_MODELS, model_type, tree_value
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An experiment as far as its file alone decides about it.
+
+    Reading asks nothing but the file. What takes the user's data, an engine or the network to find out is checked
+    afterwards by those who know; they report into the same documents, so that all mistakes are shown together.
+
+    Attributes:
+        experiment: what the file means, as far as it is right. ``data.sha256`` is not known yet, and
+            ``federatedscope_source`` stands as the file has it.
+        document: the experiment file.
+        tree: FederatedScope's configuration, in the experiment file or in its own; None: it could not be read.
+            Its mistakes are among the document's.
+        devices_known: whether every device's name, role and count is right, so that their numbers mean something.
+    """
+
+    experiment: Experiment
+    document: Document
+    tree: Document | None
+    devices_known: bool
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths of the file start."""
+        return Path(self.document.file).parent
+
+    def is_sound(self, section: str) -> bool:
+        """Whether no mistake is known in a section of the file."""
+        return not any(error.path.startswith(section) for error in self.document.errors)
+
+    def written(self, *path: str) -> Any:
+        """The value that the file itself gives at a path; None: it leaves it to the default."""
+        return self.document.get(path)
+
+    def configured(self, section: str, key: str) -> Any:
+        """A value of FederatedScope's configuration; None: it says nothing."""
+        return tree_value(self.tree, section, key)
+
+    @property
+    def model(self) -> str:
+        """The model's type as FederatedScope compares it, in lower case."""
+        return model_type(self.tree)
+
+    @property
+    def model_takes_images(self) -> bool:
+        """Whether the model is known to need images of (channels, height, width)."""
+        return self.model in IMAGE_MODELS
+
+    def report(self, path: Sequence[str], message: str, hint: str | None = None) -> None:
+        """Add a mistake at a path of the experiment file."""
+        self.document.report(path, message, hint)
+
+    def report_in_tree(self, path: Sequence[str], message: str, hint: str | None = None) -> None:
+        """Add a mistake at a path of FederatedScope's configuration, if that could be read."""
+        if self.tree is not None:
+            self.tree.report(path, message, hint)
+
+    def finish(self) -> Experiment:
+        """The experiment, once everything is checked.
+
+        Raises:
+            SpecErrors: all mistakes together.
+        """
+        if self.document.errors:
+            raise SpecErrors(self.document.errors)
+        return self.experiment
