@@ -17,16 +17,16 @@ from typing import Any
 
 import docker
 
+from fedsim_runner.contract.names import LABEL_KIND, LABEL_RUN
+
 from .common import fedsim, light_mix, show
 
 IDLE_SECONDS = 10.0
-RUN_LABEL = "org.fedsim.run"
-KIND_LABEL = "org.fedsim.kind"
 
 
 def cpu_seconds(client: docker.DockerClient, run: str, kind: str) -> dict[str, float]:
     """CPU seconds so far by container, as the Engine accounts them."""
-    filters = {"label": [f"{RUN_LABEL}={run}", f"{KIND_LABEL}={kind}"]}
+    filters = {"label": [f"{LABEL_RUN}={run}", f"{LABEL_KIND}={kind}"]}
     seen = {}
     for summary in client.api.containers(filters=filters):
         stats: Any = client.api.stats(summary["Id"], stream=False, one_shot=True)

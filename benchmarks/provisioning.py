@@ -18,11 +18,11 @@ from typing import Any
 
 import docker
 
+from fedsim_runner.contract.names import LABEL_KIND, LABEL_RUN
+
 from .common import fedsim, light_mix, show
 
 THREADS = 4
-RUN_LABEL = "org.fedsim.run"
-KIND_LABEL = "org.fedsim.kind"
 LABEL = "org.fedsim.benchmark"
 STATE_ROOT = Path("/var/lib/fedsim")
 
@@ -31,7 +31,7 @@ def create_calls(client: docker.DockerClient, run: str) -> list[dict[str, Any]]:
     """The create call of every device container of ``run``, as the Engine would take it again."""
     api = client.api
     calls = []
-    filters = {"label": [f"{RUN_LABEL}={run}", f"{KIND_LABEL}=device"]}
+    filters = {"label": [f"{LABEL_RUN}={run}", f"{LABEL_KIND}=device"]}
     for summary in api.containers(all=True, filters=filters):
         seen = api.inspect_container(summary["Id"])
         endpoints = {
@@ -90,7 +90,7 @@ def measure(client: docker.DockerClient, folder: Path, devices: int) -> dict[str
     try:
         again = fedsim(["up", str(spec), "--run", run], folder)
         calls = create_calls(client, run)
-        network = client.api.networks(filters={"label": f"{RUN_LABEL}={run}"})[0]
+        network = client.api.networks(filters={"label": f"{LABEL_RUN}={run}"})[0]
     finally:
         down = fedsim(["down", run], folder)
     # The mounted folders are gone with the run; the Engine refuses a bind of a folder that is not there.

@@ -10,13 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..contract.atomic import CannotWriteError, replace
+from ..contract.names import LABEL_RUN
 from . import PROTOCOL
 from . import device_file as devicefile
 from .course import snapshot
 from .course.gate import Gate
 from .course.supervision import Event
 from .course.watch import Watch
-from .host.appending import CannotWriteError, replace
 from .host.docker_api import Docker, DockerError
 from .host.fleet import Container, Fleet
 from .host.journal import Journal
@@ -134,7 +135,7 @@ class Agent:
         action = event.get("Action")
         with self._lock:
             known = next((c for c in self._containers.values() if c.id == identity), None)
-            if known is None and not (action == "start" and attributes.get("org.fedsim.run") == self._run):
+            if known is None and not (action == "start" and attributes.get(LABEL_RUN) == self._run):
                 return
             if known is not None and action == "die":
                 # Before anything else: what starts next must not pass the gate unshaped.

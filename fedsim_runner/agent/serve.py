@@ -13,8 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ..contract.atomic import CannotWriteError
 from .host import control
-from .host.appending import CannotWriteError
 from .host.docker_api import Docker
 from .host.fleet import Events
 from .run_agent import TICK_S, Agent

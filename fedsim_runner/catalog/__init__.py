@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from ..contract.errors import Exit, FedsimError
 from .entries import DeviceTypeEntry, ProfileEntry
 from .resolve import Problem, Resolver, resolve_device_type, resolve_profile
 from .types import DeviceType, NetworkProfile
@@ -22,8 +23,10 @@ NETWORK_PROFILES_FILE = FOLDER / "network_profiles.yaml"
 __all__ = ["Catalog", "CatalogError", "load_catalog"]
 
 
-class CatalogError(Exception):
+class CatalogError(FedsimError):
     """The catalogue that came with the program is wrong."""
+
+    exit = Exit.INTERNAL
 
 
 @dataclass(frozen=True)

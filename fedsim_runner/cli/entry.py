@@ -56,7 +56,7 @@ def call(arguments: Sequence[str]) -> int:
         return code if isinstance(code, int) else Exit.DONE
     except FedsimError as error:
         _say(str(error))
-        return int(error.code)
+        return int(error.exit)
     except (KeyboardInterrupt, typer.Abort):
         _say("interrupted")
         return Exit.INTERRUPTED

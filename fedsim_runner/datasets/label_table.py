@@ -21,10 +21,11 @@ No numpy here: reading the table is quick.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from ..contract import atomic
 
 LABELS = "labels.json"
 VERSION = 1
@@ -45,9 +46,7 @@ def write_table_file(participants: Path, table: Mapping[str, Any]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    fresh = participants / f"{LABELS}.{os.getpid()}"
-    fresh.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(participants / LABELS)
+    atomic.write(participants / LABELS, json.dumps(table, indent=1) + "\n")
 
 
 def total_by_device(table: Mapping[str, Any]) -> dict[str, dict[str, int]]:

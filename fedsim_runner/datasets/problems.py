@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..contract.errors import Exit, FedsimError
+
 # More of one file are counted, not listed.
 LISTED = 10
 
@@ -24,8 +26,10 @@ class DataProblem:
         return f"{where}: {self.message}" + (f" ({self.mend})" if self.mend else "")
 
 
-class DataError(ValueError):
+class DataError(FedsimError, ValueError):
     """All mistakes found in the user's data files."""
+
+    exit = Exit.SPEC
 
     def __init__(self, problems: Iterable[DataProblem]) -> None:
         self.problems = tuple(problems)

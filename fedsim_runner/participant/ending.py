@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from ..contract import atomic
 from .errors import EXIT_FAILED, EXIT_TERMINATED
 from .usage import cpu_seconds, interface_bytes, memory_peak_bytes
 
@@ -103,10 +104,8 @@ class Ending:
             memory_peak_bytes=memory_peak_bytes(in_container),
             cpu_seconds=round(cpu_seconds(), 3),
         )
-        draft = folder / f"{EXIT_FILE}.draft"
         try:
-            draft.write_text(json.dumps(self._record) + "\n", encoding="utf-8")
-            draft.replace(folder / EXIT_FILE)
+            atomic.write(folder / EXIT_FILE, json.dumps(self._record) + "\n")
         except OSError as error:
             _say(f"cannot write {folder / EXIT_FILE}: {error}")
 

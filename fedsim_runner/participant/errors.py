@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from ..contract.errors import Exit, FedsimError
+
 EXIT_FAILED = 1
 EXIT_UNSUPPORTED = 2
 EXIT_TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
 
 
-class ParticipantError(Exception):
+class ParticipantError(FedsimError):
     """A known reason to end with exit code 1; the text is one line."""
+
+    exit = Exit.COURSE
 
 
 class UnsupportedError(ParticipantError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..contract.names import network_name
 from ..lab.host import LabHost
 from ..spec.experiment import Device, Experiment
 from .addresses import free_subnet
@@ -66,7 +67,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
         lab_hosts=ordered_hosts,
         placed=tuple(placed),
         cpu_factor=factor,
-        network_name=f"fedsim-{run}",
+        network_name=network_name(run),
         subnet=str(subnet),
         gateway=str(subnet.network_address + 1),
         notes=tuple(_notes(placed, ordered_hosts, factor)),

@@ -7,38 +7,22 @@ import re
 import time
 from pathlib import Path
 
+from ..contract.names import RUN_LENGTH, RunNameError, check_run
 from ..results import RUNNING
 from ..results.run_files import read_json
 
-RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+# What users know a run id as: the option is --run NAME.
+RUN_NAME = "run name"
 STAMP_LENGTH = len("-20260101t000000z")
 # Written when a course was tried in the folder: another one must not be mixed into it.
 REPORT = "report.json"
-
-
-class RunNameError(ValueError):
-    """A run id that cannot be used; the text says why."""
 
 
 def new_run_id(experiment: str, now: float) -> str:
     """``<experiment>-<YYYYMMDDtHHMMSSz>`` for the time ``now`` in unix seconds."""
     stamp = time.strftime("%Y%m%dt%H%M%Sz", time.gmtime(now))
     name = re.sub(r"[^a-z0-9-]+", "-", experiment.lower()).strip("-") or "run"
-    return f"{name[: 60 - STAMP_LENGTH - 3].rstrip('-')}-{stamp}"
-
-
-def check_run_id(run: str) -> str:
-    """The id as given.
-
-    Raises:
-        RunNameError: it is no run id.
-    """
-    if not RUN_ID.fullmatch(run):
-        raise RunNameError(
-            f"{run!r} is no run name: lower case letters, digits and dashes, at most 60, "
-            "beginning with a letter or a digit"
-        )
-    return run
+    return f"{name[: RUN_LENGTH - STAMP_LENGTH - 3].rstrip('-')}-{stamp}"
 
 
 def create_run_folder(runs_dir: Path, run: str, named_by_user: bool) -> tuple[str, Path]:
@@ -53,7 +37,7 @@ def create_run_folder(runs_dir: Path, run: str, named_by_user: bool) -> tuple[st
     """
     runs_dir.mkdir(parents=True, exist_ok=True)
     if named_by_user:
-        folder = runs_dir / check_run_id(run)
+        folder = runs_dir / check_run(run, RUN_NAME)
         folder.mkdir(exist_ok=True)
         if read_json(folder / REPORT).get("status", RUNNING) != RUNNING:
             raise RunNameError(f"{folder} holds the results of an earlier run: choose another --run, or remove it")

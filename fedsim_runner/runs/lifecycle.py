@@ -20,7 +20,7 @@ from ..console.live import devices_planned
 from .manifest import (record_containers, record_engine, record_federatedscope, record_journal, record_packages, start_manifest, write_manifest)
 from .prepare import Prepared, RunOptions, check_privileges, now, prepare_run, reservations
 from ..console.progress import Progress
-from .registry import Registry, RunBusyError
+from .registry import Registry
 from ..testbed.docker.playbook import PlaybookResult
 from ..testbed.docker.playbook_session import LOG, PlaybookSession
 
@@ -133,8 +133,6 @@ def _with_run(
                 answer = work(session, prepared, manifest)
             write_manifest(manifest, folder, ended=now())
             registry.record(plan.run, folder, plan.lab_hosts[0].name, plan.subnet, str(manifest["status"]))
-    except RunBusyError as error:
-        raise FedsimError(str(error), Exit.SPEC) from error
     finally:
         reservations().release(plan.run)
         give_to_user(folder)

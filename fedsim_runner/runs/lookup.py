@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ..inventory import Inventory, write_inventory
 from ..testbed.docker.engine import lab_engine
-from ..contract.errors import Exit, FedsimError
-from .folder import RunNameError, check_run_id
+from ..contract.names import RUN_PATTERN, check_run
+from .folder import RUN_NAME
 from .prepare import DEFAULT_RUNS_DIR, LAB_HOST
 from .registry import Registry, RunEntry
 
@@ -39,12 +39,9 @@ def find_run(run: str, runs_dir: Path | None = None) -> KnownRun:
     """Look a run up in the registry, then in the folder of runs. It need not be known anywhere.
 
     Raises:
-        FedsimError: ``run`` is no run name.
+        RunNameError: ``run`` is no run name.
     """
-    try:
-        check_run_id(run)
-    except RunNameError as error:
-        raise FedsimError(str(error), Exit.SPEC) from error
+    check_run(run, RUN_NAME)
     entry = Registry().find(run)
     places = [Path(entry.folder)] if entry is not None else []
     places.append((runs_dir or DEFAULT_RUNS_DIR) / run)
@@ -103,7 +100,4 @@ def lab_hosts_of(known: KnownRun) -> list[str]:
 
 
 def _is_run_id(name: str) -> bool:
-    try:
-        return bool(check_run_id(name))
-    except RunNameError:
-        return False
+    return RUN_PATTERN.fullmatch(name) is not None

@@ -14,7 +14,8 @@ from ..results.run_files import CONTAINERS, JOURNAL, read_devices, read_journal,
 from ..engines.federatedscope import CachedSource, SettingsError, SourceError, resolve_source, source_manifest
 from ..spec.experiment import CourseLimits, Experiment
 from ..plan.model import Plan
-from ..testbed.docker.engine import KIND_LABEL, RUN_LABEL, LabEngine, NoEngineError, lab_engine
+from ..contract.names import LABEL_KIND, LABEL_RUN
+from ..testbed.docker.engine import LabEngine, NoEngineError, lab_engine
 from .inputs import EXPERIMENT, INPUTS, SPEC, keep_wheel
 from .machine import checkout, control_node
 from ..testbed.docker.image_packages import packages_of
@@ -173,7 +174,7 @@ def _engine(engine: LabEngine) -> dict[str, Any]:
 def _images(engine: LabEngine, run: str) -> dict[str, dict[str, Any]]:
     """By reference: the image's id, and its digest where a registry gave it one."""
     found: dict[str, dict[str, Any]] = {}
-    for item in engine.client.api.containers(all=True, filters={"label": [f"{RUN_LABEL}={run}", KIND_LABEL]}):
+    for item in engine.client.api.containers(all=True, filters={"label": [f"{LABEL_RUN}={run}", LABEL_KIND]}):
         reference = item["Image"]
         if reference not in found:
             seen = engine.client.api.inspect_image(item["ImageID"])

@@ -12,17 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..engines.federatedscope.source import SettingsError, resolve_source, unreachable
+from ..engines.federatedscope.source import resolve_source, unreachable
 from ..inventory import build_inventory, write_inventory
 from ..lab import Reservations, local_lab_host
 from ..spec.experiment import Experiment
 from ..lab.host import LabHost
 from ..plan.model import Plan
-from ..plan import TESTBED_RANGE, PlacementError, make_plan, plan_as_dict
+from ..plan import TESTBED_RANGE, make_plan, plan_as_dict
 from ..testbed.docker.engine import NoEngineError, lab_engine
 from ..engines.course_check import refuse_unsupported
 from ..contract.errors import Exit, FedsimError
-from .folder import RunNameError, check_run_id, create_run_folder, new_run_id
+from ..contract.names import check_run
+from .folder import RUN_NAME, create_run_folder, new_run_id
 from .inputs import keep_dockerfiles, keep_experiment
 from .registry import state_home
 
@@ -94,8 +95,6 @@ def prepare_run(experiment: Experiment, options: RunOptions, now: float) -> Prep
         run, folder = create_run_folder(
             options.runs_dir, options.run or new_run_id(experiment.name, now), options.run is not None
         )
-    except RunNameError as error:
-        raise FedsimError(str(error), Exit.SPEC) from error
     except OSError as error:
         raise FedsimError(f"run folder in {options.runs_dir}: {error.strerror}", Exit.SPEC) from error
     folder = folder.resolve()
@@ -168,10 +167,7 @@ def make_plan_or_refuse(experiment: Experiment, hosts: Sequence[LabHost], run: s
     Raises:
         FedsimError: the experiment does not fit the lab, or asks for what its engines do not do.
     """
-    try:
-        plan = make_plan(_with_source(experiment), hosts, run)
-    except PlacementError as error:
-        raise FedsimError(str(error), Exit.LAB) from error
+    plan = make_plan(_with_source(experiment), hosts, run)
     refuse_unsupported(plan)
     return plan
 
@@ -180,10 +176,7 @@ def _with_source(experiment: Experiment) -> Experiment:
     """The experiment with the source of FederatedScope that is in use; without one where no device uses it."""
     if all(device.engine != "federatedscope" for device in experiment.devices):
         return replace(experiment, federatedscope_source=None)
-    try:
-        source = resolve_source(experiment.federatedscope_source)
-    except SettingsError as error:
-        raise FedsimError(str(error), Exit.SPEC) from error
+    source = resolve_source(experiment.federatedscope_source)
     problem = source.problem()
     if problem is not None:
         raise FedsimError(unreachable(source, problem), Exit.LAB)
@@ -209,10 +202,7 @@ def _without_own_network(host: LabHost, run: str | None) -> LabHost:
 
 
 def _name(run: str | None) -> str | None:
-    try:
-        return None if run is None else check_run_id(run)
-    except RunNameError as error:
-        raise FedsimError(str(error), Exit.SPEC) from error
+    return None if run is None else check_run(run, RUN_NAME)
 
 
 def now() -> float:

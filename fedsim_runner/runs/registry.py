@@ -5,6 +5,7 @@ It is a convenience, not the truth: what a run has on a lab host is told by labe
 
 from __future__ import annotations
 
+from ..contract.errors import Exit, FedsimError
 import fcntl
 import json
 import os
@@ -14,11 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+from ..contract import atomic
 from ..lab.process_identity import is_alive, own_identity
 
 
-class RunBusyError(Exception):
+class RunBusyError(FedsimError):
     """Another process works on the run; the text names it."""
+
+    exit = Exit.SPEC
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,7 @@ class Registry:
         entry = RunEntry(run, str(folder.resolve()), lab_host, subnet, own_identity(), state)
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(run)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(asdict(entry), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        atomic.write(path, json.dumps(asdict(entry), indent=1) + "\n")
 
     def find(self, run: str) -> RunEntry | None:
         """The entry of a run; None if there is none or it cannot be read."""

@@ -15,7 +15,7 @@ from ..testbed.docker.playbook_session import PlaybookSession
 from .folder import give_to_user
 from .lookup import STATE_ROOT, KnownRun, all_runs, find_run, inventory_for, lab_hosts_of
 from .prepare import PROCESSES, check_privileges, reservations
-from .registry import Registry, RunBusyError
+from .registry import Registry
 
 TRIES = 2
 
@@ -28,23 +28,20 @@ def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit
     """
     known = find_run(run, runs_dir)
     registry = Registry()
-    try:
-        with registry.hold(run):
-            # Ansible outlives a control node that was killed, and would go on creating what is removed here.
-            orphans = end_processes(RUN_VARIABLE, run, only_orphans_of=CONTROL_VARIABLE)
-            if orphans:
-                console.print(f"{run}: ended {orphans} processes whose control node is gone", highlight=False)
-            if known.entry is not None and known.entry.lab_host == PROCESSES:
-                code = Exit.DONE
-            else:
-                code = _destroy(known, console)
-            if code is Exit.DONE:
-                registry.forget(run)
-                reservations().release(run)
-                console.print(f"run {run}: nothing is left on the lab host", highlight=False)
-            return code
-    except RunBusyError as error:
-        raise FedsimError(str(error), Exit.SPEC) from error
+    with registry.hold(run):
+        # Ansible outlives a control node that was killed, and would go on creating what is removed here.
+        orphans = end_processes(RUN_VARIABLE, run, only_orphans_of=CONTROL_VARIABLE)
+        if orphans:
+            console.print(f"{run}: ended {orphans} processes whose control node is gone", highlight=False)
+        if known.entry is not None and known.entry.lab_host == PROCESSES:
+            code = Exit.DONE
+        else:
+            code = _destroy(known, console)
+        if code is Exit.DONE:
+            registry.forget(run)
+            reservations().release(run)
+            console.print(f"run {run}: nothing is left on the lab host", highlight=False)
+        return code
 
 
 def remove_all(console: Console) -> Exit:
@@ -58,7 +55,7 @@ def remove_all(console: Console) -> Exit:
         try:
             code = remove_run(run, console)
         except FedsimError as error:
-            if error.code is not Exit.SPEC:
+            if error.exit is not Exit.SPEC:
                 raise
             console.print(f"skipped: {error}", highlight=False)
             continue

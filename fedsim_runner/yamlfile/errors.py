@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..contract.errors import Exit, FedsimError
+
 PathPart = str | int
 
 
@@ -27,8 +29,10 @@ class SpecError:
         return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
-class SpecErrors(Exception):
+class SpecErrors(FedsimError):
     """All mistakes of an experiment file together, in the order of the file."""
+
+    exit = Exit.SPEC
 
     def __init__(self, errors: Iterable[SpecError]) -> None:
         self.errors: tuple[SpecError, ...] = tuple(sorted(set(errors), key=_order))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ansible.module_utils._contract.errors import Exit, FedsimError
 from ansible.module_utils.fedsim_difference import Differences, render_diff
 from ansible.module_utils.fedsim_docker import explain
 
@@ -13,8 +14,10 @@ from ansible.module_utils.fedsim_docker import explain
 THREADS = 4
 
 
-class DeviceFailedError(Exception):
+class DeviceFailedError(FedsimError):
     """Work on one device failed; the text says why."""
+
+    exit = Exit.PROVISIONING
 
 
 def each_device(names: Iterable[str], work: Callable[[str, Differences], None]) -> dict[str, dict[str, Any]]:

@@ -7,13 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils._contract.errors import Exit, FedsimError
 from ansible.module_utils._contract.names import network_name
 
 SUPPORTED_VERSION = 1
 
 
-class DeviceFileError(Exception):
+class DeviceFileError(FedsimError):
     """The device file cannot be used; the text says why and what to do."""
+
+    exit = Exit.SPEC
 
 
 def read_device_file(path: str, run: str | None = None) -> dict[str, Any]:

@@ -9,6 +9,8 @@ import time
 import traceback
 from typing import Any
 
+from ansible.module_utils._contract.errors import Exit, FedsimError
+
 try:
     import docker
     from docker.errors import APIError, DockerException, NotFound
@@ -33,14 +35,14 @@ TIMEOUT_S = 120
 DAEMON_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class EngineError(Exception):
+class EngineError(FedsimError):
     """The Engine cannot be used; the text says why and what to do."""
+
+    exit = Exit.LAB
 
     def __init__(self, what: str, fix: str = "", *, by_role: bool = False) -> None:
         """``by_role``: role lab_host can mend it."""
-        super().__init__(f"{what}: {fix}" if fix else what)
-        self.what = what
-        self.fix = fix
+        super().__init__(what, hint=fix)
         self.by_role = by_role
 
 

@@ -11,14 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils._contract.errors import Exit, FedsimError
+from ansible.module_utils._contract.names import (
+    KIND_IMAGE,
+    LABEL_IMAGE,
+    LABEL_IMAGE_NAME,
+    LABEL_IMAGE_PARENT,
+    LABEL_KIND,
+)
 from ansible.module_utils.fedsim_docker import APIError, NotFound, explain
 
-LABEL_IMAGE = "org.fedsim.image"
-LABEL_KIND = "org.fedsim.kind"
-LABEL_NAME = "org.fedsim.image_name"
-LABEL_PARENT = "org.fedsim.image_parent"
 #: What every stage of our Dockerfiles carries, so that leftovers of a killed build can be told from other people's.
-KIND_IMAGE = f"{LABEL_KIND}=image"
+OUR_IMAGES = f"{LABEL_KIND}={KIND_IMAGE}"
 
 #: The Engine's names for processors, as `docker info` gives them, in the words of images.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -31,19 +35,25 @@ _STEP = re.compile(r"^Step \d+/\d+ : ")
 _MADE = re.compile(r"^ ---> ([0-9a-f]{12,64})\s*$")
 
 
-class BuildFailedError(Exception):
+class BuildFailedError(FedsimError):
     """An image could not be built; the text names the image, the Dockerfile's step and what it said."""
+
+    exit = Exit.PROVISIONING
 
 
 def own_images(client: Any) -> dict[str, dict[str, Any]]:
     """Our images on this Engine by ref, in one call: id, size in bytes, and the size beyond the parent's."""
-    listed = client.images(filters={"label": [KIND_IMAGE]})
+    listed = client.images(filters={"label": [OUR_IMAGES]})
     found: dict[str, dict[str, Any]] = {}
     for image in listed:
         labels = image.get("Labels") or {}
         for ref in image.get("RepoTags") or ():
             if LABEL_IMAGE in labels and ref.endswith(":" + labels[LABEL_IMAGE]):
-                found[ref] = {"id": image["Id"], "size": image["Size"], "parent": labels.get(LABEL_PARENT) or None}
+                found[ref] = {
+                    "id": image["Id"],
+                    "size": image["Size"],
+                    "parent": labels.get(LABEL_IMAGE_PARENT) or None,
+                }
     for entry in found.values():
         entry["own"] = entry["size"] - found.get(entry["parent"], {"size": 0})["size"]
     return found
@@ -66,12 +76,12 @@ def one_builder() -> Iterator[None]:
 def sweep(client: Any) -> list[str]:
     """Remove what a killed build left: untagged images and stopped build containers of ours. Call under the lock."""
     removed = []
-    for container in client.containers(all=True, filters={"label": [KIND_IMAGE], "status": ["exited", "created"]}):
+    for container in client.containers(all=True, filters={"label": [OUR_IMAGES], "status": ["exited", "created"]}):
         # A step's container stands on an unnamed image; one on a named image is somebody's, labels inherited.
         with contextlib.suppress(APIError):  # the builder itself may be removing it right now
             if not client.inspect_image(container["ImageID"])["RepoTags"]:
                 client.remove_container(container["Id"])
-    for image in client.images(filters={"label": [KIND_IMAGE], "dangling": True}):
+    for image in client.images(filters={"label": [OUR_IMAGES], "dangling": True}):
         if _remove(client, image["Id"]):
             removed.append(image["Id"])
     return removed
@@ -90,8 +100,8 @@ def build(client: Any, layer: dict[str, Any], archive: Path, parent: str, networ
                 fileobj=context, custom_context=True, tag=layer["ref"], rm=True, forcerm=True, nocache=True,
                 network_mode=network, buildargs={layer["parent_argument"]: parent, **_proxies(network)},
                 labels={
-                    LABEL_KIND: "image", LABEL_IMAGE: layer["key"], LABEL_NAME: layer["name"],
-                    LABEL_PARENT: layer["parent"] or "",
+                    LABEL_KIND: KIND_IMAGE, LABEL_IMAGE: layer["key"], LABEL_IMAGE_NAME: layer["name"],
+                    LABEL_IMAGE_PARENT: layer["parent"] or "",
                 },
                 platform=platform, decode=True,
             )  # fmt: skip
@@ -109,7 +119,7 @@ def build(client: Any, layer: dict[str, Any], archive: Path, parent: str, networ
 def import_rootfs(client: Any, rootfs: Path) -> str:
     """The bootstrap as an image without a name; the base built on it keeps it. Returns its id."""
     with rootfs.open("rb") as source:
-        answer = client.import_image_from_data(source, changes=[f"LABEL {KIND_IMAGE}"])
+        answer = client.import_image_from_data(source, changes=[f"LABEL {OUR_IMAGES}"])
     match = re.search(r"sha256:[0-9a-f]{64}", answer)
     if match is None:
         raise BuildFailedError(f"the Engine did not import the Debian bootstrap {rootfs.name}: {answer.strip()}")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils._contract.atomic import write_or_overwrite
+
 ENDS = ("course_finished", "course_failed")
 #: A snapshot of more devices is cut down to so many: results of modules travel through Ansible's callbacks.
 SNAPSHOT_DEVICES = 50
@@ -89,17 +91,7 @@ class Reader:
         if not self._keep:
             return
         self._cursor_file.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self._cursor)
-        fresh = self._cursor_file.with_name(self._cursor_file.name + ".new")
-        try:
-            fresh.write_text(text)
-            fresh.replace(self._cursor_file)
-        except OSError:
-            fresh.unlink(missing_ok=True)
-            # On a full disk: the block that the file has already is enough.
-            with self._cursor_file.open("r+") as stream:
-                stream.write(text)
-                stream.truncate()
+        write_or_overwrite(self._cursor_file, json.dumps(self._cursor))
 
 
 def read_snapshot(agent_folder: Path) -> dict[str, Any] | None:

@@ -7,12 +7,16 @@ import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
 
+from ansible.module_utils._contract import atomic
+from ansible.module_utils._contract.errors import Exit, FedsimError
 from ansible.module_utils._contract.names import DEVICE_UID
 from ansible.module_utils.fedsim_difference import Differences
 
 
-class UnsafeArchiveError(Exception):
+class UnsafeArchiveError(FedsimError):
     """An archive names something outside its folder, or something that is no plain file."""
+
+    exit = Exit.PROVISIONING
 
 
 def layout(state_dir: Path, devices: list[str]) -> dict[Path, tuple[int, int]]:
@@ -67,10 +71,7 @@ def write_if_different(path: Path, content: bytes, mode: int, check: bool) -> bo
         pass
     if not check:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(path.name + ".new")
-        fresh.write_bytes(content)
-        fresh.chmod(mode)
-        fresh.replace(path)
+        atomic.write(path, content, mode)
     return True
 
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils._contract.names import LABEL_DEVICE, agent_name, check_run, labels, run_filter
+from ansible.module_utils._contract.names import KIND_AGENT, LABEL_DEVICE, agent_name, check_run, labels, run_filter
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fedsim_batch import each_device
 from ansible.module_utils.fedsim_containers import LOG_CONFIG, compare_container
@@ -127,7 +127,7 @@ def agent_container(params: dict[str, Any]) -> dict[str, Any]:
         "User": "0:0",
         "Cmd": ["python3", "-m", "fedsim_runner.agent", "serve", "--state", state_dir, "--run", run],
         "Env": [],
-        "Labels": labels(run, "agent", params["lab_host"], state_dir),
+        "Labels": labels(run, KIND_AGENT, params["lab_host"], state_dir),
         "HostConfig": {
             "PidMode": "host",
             "NetworkMode": "host",
@@ -161,7 +161,7 @@ class Agent:
 
     def present(self) -> dict[str, Any]:
         body = agent_container(self.module.params)
-        found = list_containers(self.client, run_filter(self.run, "agent"))
+        found = list_containers(self.client, run_filter(self.run, KIND_AGENT))
         if found and self._is_as_wanted(found[0], body):
             return {}
         anew = bool(found) or (self.state_dir / "gate" / "open").exists()
@@ -181,7 +181,7 @@ class Agent:
         return self._probe()
 
     def absent(self) -> None:
-        for entry in list_containers(self.client, run_filter(self.run, "agent")):
+        for entry in list_containers(self.client, run_filter(self.run, KIND_AGENT)):
             self.differences.add("state", entry["State"], "absent")
             self._remove(entry["Id"], running=entry["State"] == "running")
 

@@ -181,7 +181,7 @@ def main() -> None:
             _refuse_unknown_keys(engine, contents.values())
         contexts = assemble(layers, cache_dir(), bootstrap=params["bootstrap"])
     except ImageError as error:
-        module.fail_json(msg=str(error), **({} if error.exit_code is None else {"fedsim_exit_code": error.exit_code}))
+        module.fail_json(msg=str(error), fedsim_exit_code=error.exit)
     except (OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     # Not "changed": the cache is the control node's own business, the lab hosts report what they build.

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import os
@@ -14,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils._contract.atomic import FULL, replacing
 from ansible.module_utils._contract.names import LABEL_DEVICE, LABEL_KIND, check_run, run_filter
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fedsim_batch import each_device
@@ -117,7 +117,6 @@ AGENT_FILES = ("journal.jsonl", "metrics.csv")
 SCRATCH = "tmp"
 CONSOLE = "console.log"
 DEEPEST = 20
-FULL = (errno.ENOSPC, errno.EDQUOT)
 ELSEWHERE = "/var/tmp"
 
 
@@ -256,19 +255,19 @@ def same_content(one: Path, other: Path) -> bool:
 
 
 def write(
-    params: dict[str, Any], containers: Containers, dest: Path, fresh: Path, keep: bool
+    params: dict[str, Any], containers: Containers, dest: Path, target: Path, keep: bool
 ) -> tuple[Path, bool, tuple[list[str], list[str]]]:
-    """Pack into ``fresh`` and, if that differs, move it to ``dest``; whether it differs, and what was packed."""
-    try:
-        with fresh.open("wb") as stream:
+    """Pack beside ``target``, which is replaced if ``keep`` and the pack differs from ``dest``.
+
+    Returns: ``target``, whether the pack differs, and what was packed.
+    """
+    with replacing(target, 0o644) as draft:
+        with draft.open("wb") as stream:
             found = pack(params, containers, stream)
-        changed = not same_content(fresh, dest)
-        if changed and keep:
-            fresh.chmod(0o644)
-            fresh.replace(dest)
-    finally:
-        fresh.unlink(missing_ok=True)
-    return dest, changed, found
+        changed = not same_content(draft, dest)
+        if not (changed and keep):
+            draft.unlink()
+    return target, changed, found
 
 
 def write_where_space_is(
@@ -277,15 +276,14 @@ def write_where_space_is(
     """Like :func:`write`, beside ``dest``; where that disk is full, on another one."""
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
-        # In the same folder, so that it can be moved in one step.
-        return write(params, containers, dest, dest.with_name(dest.name + ".new"), True)
+        return write(params, containers, dest, dest, True)
     except OSError as error:
         if error.errno not in FULL:
             raise
     folder = Path(tempfile.mkdtemp(prefix=f"fedsim-{params['run']}-", dir=ELSEWHERE))
     try:
         folder.chmod(0o755)
-        return write(params, containers, folder / dest.name, folder / f"{dest.name}.new", True)
+        return write(params, containers, folder / dest.name, folder / dest.name, True)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -303,7 +301,7 @@ def main() -> None:
         containers = Containers(client, run)
         if module.check_mode:
             # In check mode nothing may be made beside the target.
-            dest, changed, found = write(module.params, containers, dest, Path(module.tmpdir) / "collected.tar", False)
+            _, changed, found = write(module.params, containers, dest, Path(module.tmpdir) / dest.name, False)
         else:
             dest, changed, found = write_where_space_is(module.params, containers, dest)
     except (APIError, OSError) as error:

@@ -7,6 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils._contract.atomic import replacing
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, APIError, RequestException, connect_or_fail, explain
 from ansible.module_utils.fedsim_image_build import own_images
@@ -102,14 +103,13 @@ def main() -> None:
 
 def _save(client: Any, refs: list[str], path: Path) -> None:
     """Whole or not at all."""
-    draft = path.with_name(path.name + ".part")
-    try:
-        with draft.open("wb") as archive, contextlib.closing(_save_stream(client, refs)) as stream:
-            for chunk in stream.stream(1 << 20, decode_content=False):
-                archive.write(chunk)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with (
+        replacing(path) as draft,
+        draft.open("wb") as archive,
+        contextlib.closing(_save_stream(client, refs)) as stream,
+    ):
+        for chunk in stream.stream(1 << 20, decode_content=False):
+            archive.write(chunk)
 
 
 def _save_stream(client: Any, refs: list[str]) -> Any:

@@ -281,7 +281,7 @@ def main() -> None:
             client.close()
     except EngineError as error:
         left_to_role = error.by_role and not module.params["engine_required"]
-        problems.add(error.what, error.fix, fatal=not left_to_role)
+        problems.add(error.message, error.hint, fatal=not left_to_role)
         if left_to_role:
             news.append({"event": "engine_wanted", "installed": facts["engine_installed"]})
     if facts["disk_free_bytes"] < ENOUGH_DISK_BYTES:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils._contract.names import LABEL_KIND, LABEL_STATE, check_run, run_filter
+from ansible.module_utils._contract.names import KIND_AGENT, LABEL_KIND, LABEL_STATE, check_run, run_filter
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fedsim_batch import each_device
 from ansible.module_utils.fedsim_difference import Differences, render_diff
@@ -83,8 +83,8 @@ class Teardown:
 
     def containers(self, found: list[dict[str, Any]]) -> list[str]:
         """Remove the run's containers; their names."""
-        agents = [entry for entry in found if entry["Labels"].get(LABEL_KIND) == "agent"]
-        others = [entry for entry in found if entry["Labels"].get(LABEL_KIND) != "agent"]
+        agents = [entry for entry in found if entry["Labels"].get(LABEL_KIND) == KIND_AGENT]
+        others = [entry for entry in found if entry["Labels"].get(LABEL_KIND) != KIND_AGENT]
         if not self.check:
             for entry in agents:
                 # It ends by itself while its devices go, and does not report their end as a failed course.

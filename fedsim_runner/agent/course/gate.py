@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..host.appending import replace
+from fedsim_runner.contract.atomic import replace
 
 
 class Gate:

@@ -13,12 +13,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from fedsim_runner.contract.errors import Exit, FedsimError
+
 SOCKET = "/var/run/docker.sock"
 TIMEOUT_S = 30.0
 
 
-class DockerError(Exception):
+class DockerError(FedsimError):
     """The Engine refused a call, or did not answer."""
+
+    exit = Exit.LAB
 
 
 class _Connection(http.client.HTTPConnection):

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract.names import KIND_DEVICE, LABEL_DEVICE, LABEL_KIND, LABEL_RUN
+
 from .docker_api import Docker, DockerError
 
-LABEL_RUN, LABEL_KIND, LABEL_DEVICE = "org.fedsim.run", "org.fedsim.kind", "org.fedsim.device"
 _INSPECTORS = 4
 _RETRY_S = 0.5
 
@@ -49,7 +50,7 @@ class Fleet:
 
     def __init__(self, docker: Docker, run: str) -> None:
         self._docker = docker
-        self._labels = {LABEL_RUN: run, LABEL_KIND: "device"}
+        self._labels = {LABEL_RUN: run, LABEL_KIND: KIND_DEVICE}
 
     def look(self, known: Mapping[str, Container]) -> dict[str, Container]:
         """All device containers by device; those of ``known`` whose process still lives are not asked about again.

@@ -15,7 +15,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from .appending import AppendFile, CannotWriteError
+from fedsim_runner.contract.atomic import AppendFile, CannotWriteError
 
 RESERVE = "reserve"
 RESERVE_BYTES = 1 << 20

@@ -8,11 +8,15 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
+from fedsim_runner.contract.errors import Exit, FedsimError
+
 TIMEOUT_S = 20.0
 
 
-class CommandError(Exception):
+class CommandError(FedsimError):
     """A program refused; the text holds its arguments and what it said."""
+
+    exit = Exit.LINKS
 
 
 def run(arguments: Sequence[str], *, stdin: str | None = None) -> str:

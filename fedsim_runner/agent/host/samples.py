@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedsim_runner.contract.atomic import AppendFile
+
 from ..links.plan import INTERFACE
-from .appending import AppendFile
 from .usage import Reading
 
 HEADER = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 
+from fedsim_runner.contract.names import LABEL_RUN
+
 from ..host import programs
 from ..host.docker_api import Docker, DockerError
 
@@ -18,7 +20,7 @@ def remove_bridge_addresses(docker: Docker, network: str, run: str) -> list[str]
         detail = docker.network(network)
     except DockerError:
         return []
-    if detail.get("Driver") != "bridge" or (detail.get("Labels") or {}).get("org.fedsim.run") != run:
+    if detail.get("Driver") != "bridge" or (detail.get("Labels") or {}).get(LABEL_RUN) != run:
         return []
     bridge = (detail.get("Options") or {}).get("com.docker.network.bridge.name") or f"br-{detail['Id'][:12]}"
     if not re.fullmatch(r"[\w.-]{1,15}", bridge):

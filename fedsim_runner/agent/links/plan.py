@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fedsim_runner.contract.errors import Exit, FedsimError
+
 Backend = Literal["netem", "userspace"]
 
 INTERFACE = "eth0"
@@ -103,8 +105,10 @@ class Shape:
     queue_packets: int = 0
 
 
-class UnshapableError(Exception):
+class UnshapableError(FedsimError):
     """No back end here can hold the wanted links; the text names what is missing and the mend."""
+
+    exit = Exit.LINKS
 
 
 def buffer_bytes(rate_bps: int) -> int:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fedsim_runner.contract.errors import Exit
 from fedsim_runner.testbed.docker.images.errors import ImageError
 
 Kind = Literal["checkout", "wheel", "git", "requirement"]
@@ -59,13 +60,13 @@ _BUILD_TEXTS = ("README", "LICENSE")
 class SourceError(ImageError):
     """FederatedScope cannot be had from its source; the text says why and names the ways out."""
 
-    exit_code = 3
+    exit = Exit.LAB
 
 
 class SettingsError(ImageError):
     """What names the source cannot be understood; the text says where that is and what mends it."""
 
-    exit_code = 2
+    exit = Exit.SPEC
 
 
 @dataclass(frozen=True)

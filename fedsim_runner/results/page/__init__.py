@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract import atomic
+
 PAGE = "report.html"
 FIGURES = "figures"
 
@@ -38,9 +40,7 @@ def publish(run_dir: Path, report: Mapping[str, Any], *, output: Path | None = N
         for one in drawn.values():
             one.save(folder)
     page = target / PAGE
-    fresh = page.with_name(PAGE + ".new")
-    fresh.write_text(render_page(run_dir, report, drawn, problems), encoding="utf-8", errors="replace")
-    fresh.replace(page)
+    atomic.write(page, render_page(run_dir, report, drawn, problems))
     return page
 
 

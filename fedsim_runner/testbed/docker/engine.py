@@ -15,19 +15,13 @@ import docker
 from docker.errors import APIError, DockerException
 
 from fedsim_runner.contract.errors import Exit, FedsimError
-
-RUN_LABEL = "org.fedsim.run"
-KIND_LABEL = "org.fedsim.kind"
-DEVICE_LABEL = "org.fedsim.device"
-STATE_LABEL = "org.fedsim.state"
-LAB_HOST_LABEL = "org.fedsim.lab_host"
+from fedsim_runner.contract.names import KIND_AGENT, LABEL_DEVICE, LABEL_RUN, LABEL_STATE, run_filter
 
 
 class NoEngineError(FedsimError):
     """The Docker Engine cannot be used; the text says why and how to mend it."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, Exit.LAB)
+    exit = Exit.LAB
 
 
 class LabEngine:
@@ -38,11 +32,11 @@ class LabEngine:
 
     def runs(self) -> list[str]:
         """Ids of the runs that have containers, networks or volumes here."""
-        return sorted({labels[RUN_LABEL] for labels in self._labels(RUN_LABEL)})
+        return sorted({labels[LABEL_RUN] for labels in self._labels(LABEL_RUN)})
 
     def left_over(self, run: str) -> list[str]:
         """Names of everything that carries the run's label."""
-        api, filters = self.client.api, {"label": f"{RUN_LABEL}={run}"}
+        api, filters = self.client.api, run_filter(run)
         names = [item["Names"][0].lstrip("/") for item in api.containers(all=True, filters=filters)]
         names += [item["Name"] for item in api.networks(filters=filters)]
         names += [item["Name"] for item in api.volumes(filters=filters)["Volumes"] or []]
@@ -50,7 +44,7 @@ class LabEngine:
 
     def subnet(self, run: str) -> str | None:
         """The IPv4 subnet of the run's network, if it has one."""
-        for network in self.client.api.networks(filters={"label": f"{RUN_LABEL}={run}"}):
+        for network in self.client.api.networks(filters=run_filter(run)):
             for pool in network.get("IPAM", {}).get("Config") or []:
                 if ":" not in pool.get("Subnet", ":"):
                     return str(ipaddress.IPv4Network(pool["Subnet"], strict=False))
@@ -58,13 +52,13 @@ class LabEngine:
 
     def containers(self, run: str, kind: str) -> dict[str, dict[str, Any]]:
         """The Engine's summaries of the run's containers of one kind, by device name (an agent's by ``agent``)."""
-        filters = {"label": [f"{RUN_LABEL}={run}", f"{KIND_LABEL}={kind}"]}
+        filters = run_filter(run, kind)
         found = self.client.api.containers(all=True, filters=filters)
-        return {item["Labels"].get(DEVICE_LABEL, kind): item for item in found}
+        return {item["Labels"].get(LABEL_DEVICE, kind): item for item in found}
 
     def ask_agent(self, run: str, command: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
         """The answer of the run's agent; None if it does not run or does not answer."""
-        agent = self.containers(run, "agent").get("agent")
+        agent = self.containers(run, KIND_AGENT).get(KIND_AGENT)
         if agent is None or agent["State"] != "running":
             return None
         api = self.client.api
@@ -79,10 +73,10 @@ class LabEngine:
 
     def read_state_file(self, run: str, relative: str) -> str | None:
         """A text file of the run's state folder, read through the agent's container (it may be in another VM)."""
-        agent = self.containers(run, "agent").get("agent")
+        agent = self.containers(run, KIND_AGENT).get(KIND_AGENT)
         if agent is None or agent["State"] != "running":
             return None
-        state = agent["Labels"].get(STATE_LABEL, "")
+        state = agent["Labels"].get(LABEL_STATE, "")
         created = self.client.api.exec_create(agent["Id"], ["cat", f"{state}/{relative}"])
         output, _ = self.client.api.exec_start(created["Id"], demux=True)
         return None if output is None else bytes(output).decode(errors="replace")

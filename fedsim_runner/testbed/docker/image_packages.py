@@ -10,9 +10,11 @@ from typing import Any
 
 from docker.errors import APIError, DockerException
 
+from fedsim_runner.contract import atomic
+from fedsim_runner.contract.names import LABEL_RUN
 from fedsim_runner.runs.registry import state_home
 
-from .engine import RUN_LABEL, LabEngine
+from .engine import LabEngine
 
 SCRIPT = (
     "import importlib.metadata as m, json, platform;"
@@ -45,7 +47,7 @@ def _ask(api: Any, image: str, run: str) -> dict[str, str] | None:
     try:
         settings = api.create_host_config(network_mode="none", read_only=True, cap_drop=["ALL"], mem_limit="256m")
         container = api.create_container(
-            image, ["-c", SCRIPT], entrypoint=["python3"], labels={RUN_LABEL: run}, host_config=settings
+            image, ["-c", SCRIPT], entrypoint=["python3"], labels={LABEL_RUN: run}, host_config=settings
         )["Id"]
         api.start(container)
         if api.wait(container, timeout=WAIT_S).get("StatusCode") != 0:
@@ -76,10 +78,8 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
 
 def _write(path: Path, content: Mapping[str, Mapping[str, str]]) -> None:
     """Replaced as a whole. A folder that cannot be written only means that images are asked again."""
-    fresh = path.with_suffix(".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        fresh.replace(path)
+        atomic.write(path, json.dumps(content, indent=1) + "\n")
     except OSError:
         return

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from fedsim_runner.agent.host.usage import Reading
 from fedsim_runner.content import PACKAGE_DIR
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.engines.federatedscope import SettingsError, resolve_source
+from fedsim_runner.engines.federatedscope import resolve_source
 from fedsim_runner.lab.process_identity import own_identity
 
 from ..docker.playbook import CONTROL_VARIABLE, RUN_VARIABLE
@@ -77,11 +77,8 @@ def interpreters(engines: Iterable[str], source: str | None) -> dict[str, Interp
         # Brings pydantic, which a course of light participants has no use for.
         from fedsim_runner.engines.federatedscope.user_settings import config_path, user_settings
 
-        try:
-            python = user_settings().python or sys.executable
-            named = resolve_source(source)
-        except SettingsError as error:
-            raise FedsimError(str(error), Exit.SPEC) from error
+        python = user_settings().python or sys.executable
+        named = resolve_source(source)
         checkout = (str(named.path),) if named.kind == "checkout" else ()
         found[FEDERATEDSCOPE] = Interpreter(python, checkout)
         missing = missing_modules(found[FEDERATEDSCOPE])

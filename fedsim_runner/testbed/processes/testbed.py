@@ -13,9 +13,9 @@ from typing import Any
 
 from rich.console import Console
 
-from fedsim_runner.agent.host.appending import CannotWriteError, explain
 from fedsim_runner.console.interrupts import Interrupts
 from fedsim_runner.console.progress import Progress
+from fedsim_runner.contract.atomic import CannotWriteError, explain
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.engines.participant_files import render_participants
 from fedsim_runner.inventory import build_inventory
@@ -24,11 +24,11 @@ from fedsim_runner.plan import plan_as_dict
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.results import render_summary, write_report
 from fedsim_runner.results.page import try_publish
-from fedsim_runner.runs.folder import RunNameError, create_run_folder, give_to_user, new_run_id
+from fedsim_runner.runs.folder import create_run_folder, give_to_user, new_run_id
 from fedsim_runner.runs.inputs import keep_dockerfiles, keep_experiment
 from fedsim_runner.runs.manifest import start_manifest, write_manifest
 from fedsim_runner.runs.prepare import PROCESSES, RunOptions, make_plan_or_refuse, now
-from fedsim_runner.runs.registry import Registry, RunBusyError
+from fedsim_runner.runs.registry import Registry
 from fedsim_runner.spec.experiment import Experiment
 
 from .children import Interpreter, Participant, interpreters
@@ -68,8 +68,6 @@ def run_without_docker(experiment: Experiment, options: RunOptions, console: Con
                 progress.note(problem, "yellow")
             registry.record(run, folder, PROCESSES, "", report["status"])
             console.print(render_summary(report, folder))
-    except RunBusyError as error:
-        raise FedsimError(str(error), Exit.SPEC) from error
     finally:
         give_to_user(folder)
     return code, report
@@ -158,8 +156,6 @@ def _make_folder(experiment: Experiment, options: RunOptions, began: float) -> t
     wanted = options.run or new_run_id(experiment.name, began)
     try:
         run, folder = create_run_folder(options.runs_dir, wanted, options.run is not None)
-    except RunNameError as error:
-        raise FedsimError(str(error), Exit.SPEC) from error
     except OSError as error:
         raise FedsimError(f"run folder in {options.runs_dir}: {error.strerror}", Exit.SPEC) from error
     return run, folder.resolve()

@@ -4,41 +4,70 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Final
 
-LABEL_RUN = "org.fedsim.run"
-LABEL_KIND = "org.fedsim.kind"
-LABEL_DEVICE = "org.fedsim.device"
-LABEL_STATE = "org.fedsim.state"
-LABEL_LAB_HOST = "org.fedsim.lab_host"
-LABEL_INPUTS = "org.fedsim.inputs"
+from .errors import Exit, FedsimError
 
-RUN_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+#: What a container, network or image belongs to.
+LABEL_RUN: Final = "org.fedsim.run"
+LABEL_KIND: Final = "org.fedsim.kind"
+LABEL_DEVICE: Final = "org.fedsim.device"
+LABEL_STATE: Final = "org.fedsim.state"
+LABEL_LAB_HOST: Final = "org.fedsim.lab_host"
+LABEL_INPUTS: Final = "org.fedsim.inputs"
+#: An image's key, its name, and the image it was built from.
+LABEL_IMAGE: Final = "org.fedsim.image"
+LABEL_IMAGE_NAME: Final = "org.fedsim.image_name"
+LABEL_IMAGE_PARENT: Final = "org.fedsim.image_parent"
+
+#: Values of ``LABEL_KIND``.
+KIND_AGENT: Final = "agent"
+KIND_DEVICE: Final = "device"
+KIND_IMAGE: Final = "image"
+KIND_NETWORK: Final = "network"
+
+RUN_LENGTH: Final = 60
+RUN_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 #: uid and gid that device containers run as; their out folders belong to it.
-DEVICE_UID = 10001
+DEVICE_UID: Final = 10001
 
 
-def check_run(run: str) -> str:
+class RunNameError(FedsimError, ValueError):
+    """A run id that cannot be used; the text says why."""
+
+    exit = Exit.SPEC
+
+
+def check_run(run: str, called: str = "run id") -> str:
     """The run id as given.
 
+    Args:
+        run: what may be one.
+        called: what the person who gave it knows it as.
+
     Raises:
-        ValueError: it is no run id. It becomes part of paths that are removed later, so nothing else may pass.
+        RunNameError: it is no run id. It becomes part of paths that are removed later, so nothing else may pass.
     """
     if not RUN_PATTERN.fullmatch(run):
-        raise ValueError(
-            f"{run!r} is no run id: lower case letters, digits and dashes, at most 60, beginning with a letter or digit"
+        raise RunNameError(
+            f"{run!r} is no {called}: lower case letters, digits and dashes, at most {RUN_LENGTH}, "
+            "beginning with a letter or a digit"
         )
     return run
 
 
 def container_name(run: str, device: str) -> str:
+    """Name of a device's container."""
     return f"fedsim-{run}-{device}"
 
 
 def agent_name(run: str) -> str:
+    """Name of the container of a run's agent; no device's name begins with a dash."""
     return f"fedsim-{run}--agent"
 
 
 def network_name(run: str) -> str:
+    """Name of a run's network."""
     return f"fedsim-{run}"
 
 
@@ -48,15 +77,16 @@ def bridge_name(run: str) -> str:
 
 
 def labels(run: str, kind: str, lab_host: str, state_dir: str, device: str | None = None) -> dict[str, str]:
+    """What everything that a run creates carries."""
     found = {LABEL_RUN: run, LABEL_KIND: kind, LABEL_LAB_HOST: lab_host, LABEL_STATE: state_dir}
     if device is not None:
         found[LABEL_DEVICE] = device
     return found
 
 
-def run_filter(run: str, kind: str | None = None) -> dict[str, list[str]]:
-    """The Engine's list filter for what belongs to a run."""
-    wanted = [f"{LABEL_RUN}={run}"]
+def run_filter(run: str | None = None, kind: str | None = None) -> dict[str, list[str]]:
+    """The Engine's list filter for what belongs to a run; without one, for what belongs to any."""
+    wanted = [LABEL_RUN if run is None else f"{LABEL_RUN}={run}"]
     if kind is not None:
         wanted.append(f"{LABEL_KIND}={kind}")
     return {"label": wanted}

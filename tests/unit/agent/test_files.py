@@ -12,8 +12,8 @@ import pytest
 
 from fedsim_runner.agent.course.gate import Gate
 from fedsim_runner.agent.course.tail import LONGEST_LINE, Tail
-from fedsim_runner.agent.host.appending import AppendFile, CannotWriteError, replace
 from fedsim_runner.agent.host.journal import RESERVE, Journal
+from fedsim_runner.contract.atomic import AppendFile, CannotWriteError, replace
 
 
 @pytest.fixture

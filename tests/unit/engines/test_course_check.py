@@ -64,7 +64,7 @@ def with_engine(wanted: Experiment, engine: Any, *names: str, config: Mapping[st
 def refused(wanted: Experiment) -> list[str]:
     with pytest.raises(FedsimError) as told:
         refuse_unsupported(plan_of(wanted))
-    assert told.value.code is Exit.SPEC
+    assert told.value.exit is Exit.SPEC
     return str(told.value).splitlines()
 
 
@@ -146,7 +146,7 @@ def test_a_source_without_keys_is_no_federatedscope(checkout: Path) -> None:
     (checkout / "federatedscope" / "core" / "configs" / "cfg_all.py").unlink()
     with pytest.raises(FedsimError, match="is this FederatedScope") as told:
         refuse_unsupported(plan_of(spec_at(checkout, SPEC)))
-    assert told.value.code is Exit.LAB
+    assert told.value.exit is Exit.LAB
 
 
 def test_shards_are_looked_at(checkout: Path) -> None:

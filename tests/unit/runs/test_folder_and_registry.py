@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from fedsim_runner.contract.names import RUN_PATTERN, RunNameError, check_run
 from fedsim_runner.runs import folder as run_folder
-from fedsim_runner.runs.folder import RUN_ID, RunNameError, check_run_id, create_run_folder, give_to_user, new_run_id
+from fedsim_runner.runs.folder import create_run_folder, give_to_user, new_run_id
 from fedsim_runner.testbed.docker.orphans import end_processes
 from fedsim_runner.runs.registry import Registry, RunBusyError
 from fedsim_runner.lab.process_identity import is_alive, own_identity
@@ -20,15 +21,15 @@ from fedsim_runner.lab.process_identity import is_alive, own_identity
 @pytest.mark.parametrize("name", ["study", "A Study_of 5G!", "x" * 90, "-", "ends-" * 9])
 def test_generated_ids_are_ids(name: str) -> None:
     run = new_run_id(name, 1_700_000_000)
-    assert RUN_ID.fullmatch(run)
+    assert RUN_PATTERN.fullmatch(run)
     assert run.endswith("-20231114t221320z")
-    assert RUN_ID.fullmatch(f"{run}-99")
+    assert RUN_PATTERN.fullmatch(f"{run}-99")
 
 
 @pytest.mark.parametrize("name", ["", "A", "a_b", "../x", "a" * 61, "-a", "a\n"])
 def test_names_that_are_no_run_ids(name: str) -> None:
     with pytest.raises(RunNameError):
-        check_run_id(name)
+        check_run(name)
 
 
 def test_two_runs_of_one_second_get_two_folders(tmp_path: Path) -> None:

@@ -184,4 +184,4 @@ def test_a_folder_that_is_not_whole_is_refused(
     damage(folder)
     with pytest.raises(FedsimError, match=message) as caught:
         read_experiment(folder)
-    assert caught.value.code is Exit.SPEC
+    assert caught.value.exit is Exit.SPEC

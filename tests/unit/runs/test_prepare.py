@@ -65,7 +65,7 @@ def test_an_experiment_that_does_not_fit_leaves_no_folder(tmp_path: Path, monkey
     monkeypatch.setattr(prepare, "local_lab_host", lambda name: lab_host(name, cpus=0.01))
     with pytest.raises(FedsimError) as refused:
         prepare_run(experiment(), RunOptions(runs_dir=tmp_path / "runs"), 0.0)
-    assert refused.value.code is Exit.LAB
+    assert refused.value.exit is Exit.LAB
     assert list((tmp_path / "runs").iterdir()) == []
 
 
@@ -74,7 +74,7 @@ def test_without_root_and_sudo_the_message_says_what_to_do(monkeypatch: pytest.M
     monkeypatch.setattr(prepare.shutil, "which", lambda name: None)
     with pytest.raises(FedsimError, match="with sudo") as refused:
         check_privileges()
-    assert refused.value.code is Exit.LAB
+    assert refused.value.exit is Exit.LAB
 
 
 def test_root_needs_no_sudo(monkeypatch: pytest.MonkeyPatch) -> None:

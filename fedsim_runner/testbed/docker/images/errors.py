@@ -1,10 +1,11 @@
 """The error of this package."""
 
+from __future__ import annotations
 
-class ImageError(Exception):
-    """An image cannot be planned or its context not assembled; the text says why and what mends it.
+from fedsim_runner.contract.errors import Exit, FedsimError
 
-    ``exit_code``: what fedsim-provision ends with; None: as for every failure of provisioning.
-    """
 
-    exit_code: int | None = None
+class ImageError(FedsimError):
+    """An image cannot be planned or its context not assembled; the text says why and what mends it."""
+
+    exit = Exit.PROVISIONING
