@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_device_file import DeviceFileError, read_device_file
 from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, EngineError, connect, find_daemon
 from ansible.module_utils.fedsim_image_build import own_images
 
@@ -22,7 +21,7 @@ module: fedsim_lab_host
 short_description: Probe a lab host
 description:
   - Reads what the lab host's kernel and Docker Engine really offer, and lists what is missing with its mend.
-  - With O(device_file) it also compares with what the devices of this lab host ask for.
+  - With O(demands) it also compares with what the devices of this lab host ask for.
   - Changes nothing.
 author: fedsim-runner (@fedsim-runner)
 requirements: ["Docker SDK for Python"]
@@ -34,9 +33,29 @@ attributes:
     support: none
     description: There is nothing to differ.
 options:
-  device_file:
-    description: Device file whose demands the lab host shall meet. May be missing.
-    type: path
+  demands:
+    description:
+      - What the devices that are placed on this lab host ask for together, from their device file on the control node.
+        The lab host itself has no device file yet.
+    type: dict
+    suboptions:
+      devices:
+        description: How many they are.
+        type: int
+        required: true
+      memory_bytes:
+        description: Their memory limits, added up.
+        type: int
+        required: true
+      gpus:
+        description: Their GPUs, added up.
+        type: int
+        required: true
+      arch:
+        description: The architectures they are planned for.
+        type: list
+        elements: str
+        required: true
   state_root:
     description: Folder that will hold the state folders of runs; its disk is measured.
     type: path
@@ -58,7 +77,7 @@ options:
 EXAMPLES = r"""
 - name: What has this lab host
   fedsim_lab_host:
-    device_file: "{{ fedsim_device_file }}"
+    demands: {devices: 20, memory_bytes: 10737418240, gpus: 0, arch: [amd64]}
   register: probe
 """
 
@@ -87,7 +106,15 @@ problems:
 """
 
 ARGUMENTS: dict[str, Any] = {
-    "device_file": {"type": "path"},
+    "demands": {
+        "type": "dict",
+        "options": {
+            "devices": {"type": "int", "required": True},
+            "memory_bytes": {"type": "int", "required": True},
+            "gpus": {"type": "int", "required": True},
+            "arch": {"type": "list", "elements": "str", "required": True},
+        },
+    },
     "state_root": {"type": "path", "default": "/var/lib/fedsim"},
     "fail_if_unfit": {"type": "bool", "default": False},
     "engine_required": {"type": "bool", "default": True},
@@ -217,35 +244,32 @@ def read_engine(client: Any, facts: dict[str, Any], problems: Problems) -> None:
             )
 
 
-def demands(content: dict[str, Any], facts: dict[str, Any], problems: Problems) -> None:
+def compare(demands: dict[str, Any], facts: dict[str, Any], problems: Problems) -> None:
     """Compare the lab host with what its devices ask for."""
-    devices = content["devices"]
-    foreign = sorted({device["arch"] for device in devices} - {facts["arch"]})
+    foreign = sorted(set(demands["arch"]) - {facts["arch"]})
     if foreign:
         problems.add(
             "devices want {}, the lab host is {}".format(", ".join(foreign), facts["arch"]),
             "plan again on this lab host (`fedsim-provision plan`)",
         )
-    gpus = sum(device["gpus"] for device in devices)
-    if gpus and not facts.get("gpu_runtime"):
+    if demands["gpus"] and not facts.get("gpu_runtime"):
         problems.add(
-            f"{gpus} GPUs are asked for and the Engine has no nvidia runtime",
+            f"{demands['gpus']} GPUs are asked for and the Engine has no nvidia runtime",
             "install the NVIDIA Container Toolkit, or set `gpus: 0` in the device's overrides",
         )
-    wanted = sum(device["memory_bytes"] for device in devices)
-    if wanted > facts["memory_bytes"]:
+    if demands["memory_bytes"] > facts["memory_bytes"]:
         problems.add(
             "the devices' memory limits add up to {:.1f} GiB, the lab host has {:.1f} GiB".format(
-                wanted / 2**30, facts["memory_bytes"] / 2**30
+                demands["memory_bytes"] / 2**30, facts["memory_bytes"] / 2**30
             ),
             "fine as long as not all are used up; else place fewer devices here",
             fatal=False,
         )
     threshold = facts.get("neighbour_table")
-    if threshold is not None and len(devices) * NEIGHBOURS_PER_DEVICE > threshold:
+    if threshold is not None and demands["devices"] * NEIGHBOURS_PER_DEVICE > threshold:
         problems.add(
-            f"{len(devices)} devices overflow the neighbour table of {threshold} entries",
-            f"`sysctl -w net.ipv4.neigh.default.gc_thresh3={len(devices) * NEIGHBOURS_PER_DEVICE * 2}`",
+            f"{demands['devices']} devices overflow the neighbour table of {threshold} entries",
+            f"`sysctl -w net.ipv4.neigh.default.gc_thresh3={demands['devices'] * NEIGHBOURS_PER_DEVICE * 2}`",
         )
 
 
@@ -290,12 +314,8 @@ def main() -> None:
             f"free {gib(ENOUGH_DISK_BYTES)} (`docker image prune`, old runs)",
             fatal=False,
         )
-    path = module.params["device_file"]
-    if path and Path(path).exists():
-        try:
-            demands(read_device_file(path), facts, problems)
-        except DeviceFileError as error:
-            module.fail_json(msg=str(error))
+    if module.params["demands"]:
+        compare(module.params["demands"], facts, problems)
     answer = {
         "changed": False,
         "engine_answers": facts["engine"] is not None,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import Answer, call_module, device, device_file_content, load_module
+from .conftest import Answer, call_module, load_module
 
 
 def probe(tmp_path: Path, expect_failure: bool = False, **options: Any) -> Answer:
@@ -37,12 +36,10 @@ def test_a_missing_engine_that_is_required_ends_the_run_with_its_mend(tmp_path: 
 
 
 def test_devices_that_the_lab_host_cannot_carry_end_the_run(tmp_path: Path) -> None:
-    path = tmp_path / "device_file.json"
-    devices = [device("server", "server", 0, "198.19.0.2", arch="riscv64", gpus=2)]
-    path.write_text(json.dumps(device_file_content("unfit", "198.19.0.0/24", devices)))
-    answer = probe(tmp_path, expect_failure=True, engine_required=False, device_file=str(path))
+    demands = {"devices": 1, "memory_bytes": 2**28, "gpus": 2, "arch": ["riscv64"]}
+    answer = probe(tmp_path, expect_failure=True, engine_required=False, demands=demands)
     assert "devices want riscv64" in answer.msg
     assert "NVIDIA Container Toolkit" in answer.msg
     assert answer["fedsim_exit_code"] == 3
-    told = probe(tmp_path, engine_required=False, device_file=str(path), fail_if_unfit=False)
+    told = probe(tmp_path, engine_required=False, demands=demands, fail_if_unfit=False)
     assert [problem["fatal"] for problem in told["problems"] if "devices want" in problem["what"]] == [True]
