@@ -21,9 +21,10 @@ def _python(session: nox.Session, *arguments: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style of Python, YAML and Ansible content."""
+    """Style of Python, YAML and Ansible content, and the layers of the package."""
     _python(session, "ruff", "check", ".")
     _python(session, "ruff", "format", "--check", ".")
+    session.run(str(Path(sys.executable).with_name("lint-imports")), "--no-cache", env=ENVIRONMENT, external=True)
     _python(session, "yamllint", "--strict", ".")
     _python(session, "ansiblelint", "--offline", "--strict", "playbooks", "roles")
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from ..console.plan_view import render_plan
 from ..contract.errors import Exit, FedsimError
 from ..inventory import build_inventory, write_inventory
-from ..plan import plan_as_dict, render_plan
+from ..plan import plan_as_dict
 from ..runs.lifecycle import provision, run_experiment
 from ..runs.prepare import DEFAULT_RUNS_DIR, RunOptions, plan_only
 from ..runs.rerun import open_original

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..lab.host import LabHost
-from ..plan.display import link_as_dict
 from ..plan.model import PlacedDevice, Plan
+from ..plan.plan_data import link_as_dict
 from .participant_config import common_config, device_config
 
 DEVICE_FILE_VERSION = 1

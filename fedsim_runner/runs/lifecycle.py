@@ -11,7 +11,7 @@ from rich.console import Console
 from ..results import render_summary, write_report
 from ..results.run_files import read_json
 from ..spec.experiment import Experiment
-from ..plan import render_plan
+from ..console.plan_view import render_plan
 from ..results.page import try_publish
 from ..testbed.docker.engine import NoEngineError, lab_engine
 from ..contract.errors import Exit, FedsimError, exit_for_stage

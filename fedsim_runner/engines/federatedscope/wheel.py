@@ -17,8 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fedsim_runner.testbed.docker.images.cache import cache_dir, locked
-from fedsim_runner.testbed.docker.images.wheelhouse import pip_errors
+from fedsim_runner.downloads.cache import cache_dir, locked
+from fedsim_runner.downloads.pip_output import pip_errors
 
 from .source import PACKAGE, Source, SourceError, file_digest, package_files, resolve_source, tree_digest, unreachable
 

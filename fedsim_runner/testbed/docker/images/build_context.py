@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .cache import locked
+from fedsim_runner.downloads.cache import locked
+
 from .layers import Layer, context_files, is_executable
 from .rootfs import rootfs_for
 from .wheelhouse import wheels_for

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedsim_runner.downloads.pip_output import pip_errors
+
 from .errors import ImageError
 
 TARGET_PYTHON = "3.11"  # Debian bookworm's
@@ -122,12 +124,6 @@ def download_message(requirements: Path, outputs: Sequence[str], indexes: Sequen
         "(or HTTPS_PROXY, PIP_INDEX_URL, PIP_CERT); without a network put the wheels into a folder and name it "
         "with `find-links` (PIP_FIND_LINKS) together with `no-index`. Then run again."
     )
-
-
-def pip_errors(output: str) -> str:
-    """Of what pip printed the lines that say what is wrong."""
-    said = [line.strip() for line in output.splitlines() if line.strip()]
-    return " ".join([line for line in said if line.startswith("ERROR")] or said[-2:])
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:

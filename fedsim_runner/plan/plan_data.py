@@ -1,0 +1,54 @@
+"""A plan as plain data, for files and other programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..contract.link import Link
+from .model import PlacedDevice, Plan
+
+
+def plan_as_dict(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON-able data, for the run folder and ``--json``."""
+    return {
+        "experiment": plan.experiment.name,
+        "run": plan.run,
+        "seed": plan.experiment.seed,
+        "cpu_factor": plan.cpu_factor,
+        "network": {"name": plan.network_name, "subnet": plan.subnet, "gateway": plan.gateway},
+        "link_backend": plan.experiment.link_backend,
+        "lab_hosts": [
+            {"name": host.name, "cpus": host.cpus, "memory_bytes": host.memory_bytes, "arch": host.arch}
+            for host in plan.lab_hosts
+        ],
+        "devices": [_device_as_dict(item) for item in plan.placed],
+        "notes": list(plan.notes),
+    }
+
+
+def _device_as_dict(item: PlacedDevice) -> dict[str, Any]:
+    device = item.device
+    return {
+        "name": device.name,
+        "type": device.type.name,
+        "role": device.role,
+        "engine": device.engine,
+        "lab_host": item.lab_host,
+        "address": item.address,
+        "cpus": item.cpus,
+        "nominal_cpus": device.type.cpus,
+        "memory_bytes": device.type.memory_bytes,
+        "gpus": item.gpus,
+        "network": device.network.name,
+        "link": {"up": link_as_dict(device.network.up), "down": link_as_dict(device.network.down)},
+    }
+
+
+def link_as_dict(link: Link) -> dict[str, Any]:
+    """One direction of a link as data, in the units of :class:`fedsim_runner.contract.link.Link`."""
+    return {
+        "rate_bps": link.rate_bps,
+        "delay_us": link.delay_us,
+        "jitter_us": link.jitter_us,
+        "loss": link.loss,
+    }
