@@ -111,7 +111,7 @@ def plan_layers(
     """
     planned: dict[tuple[str, str], Layer] = {}
     for name, arch in sorted(wanted.items()):
-        _add(planned, name, arch, sources, f"{base} {suite} {recipe()}")
+        _add(planned, name, arch, sources, f"{base} {suite} {recipe(suite)}")
     return tuple(planned.values())
 
 

@@ -28,6 +28,10 @@ _CLEAN_UP = (
 # /bin is a link to /usr/bin from the start, so the program that would make it one, and all of Perl (46 MB), stay out.
 _MERGED_USR = ("usr-is-merged",)
 _MERGED_USR_HOOKS = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
+# What apt says of an archive whose key it does not have.
+_UNSIGNED = ("is not signed", "NO_PUBKEY", "Missing key")
+# Where security updates lie for a machine whose apt has Debian's archive and no source of them.
+_SECURITY_SITE = "http://deb.debian.org/debian-security"
 _ACQUIRE = re.compile(r'^(Acquire::https?(?:::[^ ]+)?) "(.*)";$')
 
 
@@ -45,15 +49,15 @@ def rootfs_for(directory: Path, arch: str, suite: str, cache: Path) -> Path:
     Raises ImageError: mmdebstrap is missing or fails.
     """
     packages = read_packages(directory / "packages.txt")
-    key = hashlib.sha256("\n".join([suite, arch, recipe(), *packages]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([arch, recipe(suite), *packages]).encode()).hexdigest()[:16]
     target = cache / "rootfs" / f"{suite}-{arch}-{key}.tar"
     if target.is_file():
         return target
     if shutil.which("mmdebstrap") is None:
         raise ImageError(
             "no image registry answers and mmdebstrap, which makes the base image without one, is not installed: "
-            "`apt-get install mmdebstrap` (on Debian and Ubuntu, WSL2 included), or name a Debian image that the lab "
-            "host can pull: -e fedsim_image_base=IMAGE"
+            "`apt-get install mmdebstrap debian-archive-keyring` (on Debian and Ubuntu, WSL2 included), or name a "
+            "Debian image that the lab host can pull: -e fedsim_image_base=IMAGE"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="bootstrap-") as folder:
@@ -66,9 +70,14 @@ def rootfs_for(directory: Path, arch: str, suite: str, cache: Path) -> Path:
     return target
 
 
-def recipe() -> str:
+def recipe(suite: str) -> str:
     """How a bootstrap is made, apart from its packages: an input of the base image like its Dockerfile."""
-    return "\n".join([*_MERGED_USR, *_EXCLUDED, _CLEAN_UP])
+    return "\n".join([*suites_of(suite), *_MERGED_USR, *_EXCLUDED, _CLEAN_UP])
+
+
+def suites_of(suite: str) -> tuple[str, str, str]:
+    """What a bootstrap of ``suite`` takes its packages from: the release, its updates and its security updates."""
+    return suite, f"{suite}-updates", f"{suite}-security"
 
 
 def read_packages(path: Path) -> tuple[str, ...]:
@@ -80,7 +89,7 @@ def read_packages(path: Path) -> tuple[str, ...]:
 def bootstrap_command(
     packages: Sequence[str], arch: str, suite: str, target: Path, apt: AptSettings
 ) -> tuple[str, ...]:
-    """The mmdebstrap call. Without sources mmdebstrap takes Debian's own mirror."""
+    """The mmdebstrap call. Without sources mmdebstrap takes Debian's own mirror, with all of :func:`suites_of`."""
     return (
         "mmdebstrap", "--variant=minbase", "--format=tar", f"--architectures={arch}",
         f"--include={','.join([*packages, *_MERGED_USR])}", f"--hook-dir={_MERGED_USR_HOOKS}",
@@ -96,11 +105,13 @@ def bootstrap_message(output: str, *, root: bool) -> str:
     said = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in said if line.startswith(("E:", "Err:", "dpkg: error"))] or said
     rights = "" if root else " As a normal user it needs user namespaces and the package uidmap; else run as root."
-    return (
-        f"the Debian bootstrap failed: {' '.join(errors[-4:]) or 'mmdebstrap said nothing'}\n"
-        "mmdebstrap uses the mirror, proxy and certificates of this machine's apt: see that `apt-get update` works."
-        f"{rights}"
-    )
+    hint = "mmdebstrap uses the mirror, proxy and certificates of this machine's apt: see that `apt-get update` works."
+    if any(sign in line for line in said for sign in _UNSIGNED):
+        hint = (
+            "This machine lacks the keys that Debian signs its archive with (Ubuntu does not install them): "
+            "`apt-get install debian-archive-keyring`."
+        )
+    return f"the Debian bootstrap failed: {' '.join(errors[-4:]) or 'mmdebstrap said nothing'}\n{hint}{rights}"
 
 
 def apt_settings(suite: str) -> AptSettings:
@@ -109,27 +120,31 @@ def apt_settings(suite: str) -> AptSettings:
         return AptSettings((), ())
     # --no-release-info: the lists may never have been fetched on a fresh machine, the configuration is there.
     targets = _output("apt-get", "indextargets", "--no-release-info", "--format",
-                      "$(SITE)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)|$(SIGNED_BY)")  # fmt: skip
+                      "$(SITE)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)")  # fmt: skip
     return AptSettings(parse_sources(targets, suite), parse_options(_output("apt-config", "dump")))
 
 
 def parse_sources(targets: str, suite: str) -> tuple[str, ...]:
     """mmdebstrap source lines for ``suite`` out of ``apt-get indextargets`` (site|release|component|...).
 
-    A machine of another Debian release lends its mirror: the suite's name alone is replaced.
+    They are always those of :func:`suites_of`, so that the same recipe does not lack updates on one machine. A machine
+    of another Debian release lends its mirror. Empty where apt has no archive of Debian's.
     """
-    found: dict[tuple[str, str], None] = {}
+    found: dict[str, str] = {}
     for line in targets.splitlines():
         fields = line.split("|")
-        if len(fields) < 4 or fields[3] != "Packages" or fields[2] != "main":
-            continue
-        found[fields[0].rstrip("/"), fields[1]] = None
-    own = [(site, release) for site, release in found if release.split("-")[0].split("/")[0] == suite]
-    if not own:
-        # "/debian" is where Debian's archive lies on every mirror of it; other archives have other paths.
-        sites = [site for site, release in found if site.endswith("/debian") and "-" not in release]
-        own = [(site, suite) for site in dict.fromkeys(sites)][:1]
-    return tuple(f"deb {site} {release} main" for site, release in own)
+        if len(fields) >= 4 and fields[2:4] == ["main", "Packages"]:
+            found.setdefault(fields[1], fields[0].rstrip("/"))
+    main, updates, security = suites_of(suite)
+    # "/debian" is where Debian's archive lies on every mirror of it; other archives have other paths.
+    lent = (site for release, site in found.items() if site.endswith("/debian") and "-" not in release)
+    archive = found.get(main) or next(lent, None)
+    if archive is None:
+        return ()
+    lent = (site for release, site in found.items() if release.endswith("-security") and "debian" in site)
+    secured = found.get(security) or next(lent, _SECURITY_SITE)
+    sites = {main: archive, updates: found.get(updates, archive), security: secured}
+    return tuple(f"deb {site} {release} main" for release, site in sites.items())
 
 
 def parse_options(dump: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from fedsim_runner.testbed.docker.images.rootfs import (
     parse_options,
     parse_sources,
     read_packages,
+    recipe,
     rootfs_for,
 )
 
@@ -38,7 +39,28 @@ def test_the_suites_own_sources_are_taken() -> None:
 def test_another_release_lends_its_mirror() -> None:
     assert parse_sources(TARGETS.replace("bookworm", "trixie"), "bookworm") == (
         "deb http://mirror.test/debian bookworm main",
+        "deb http://mirror.test/debian bookworm-updates main",
+        "deb http://mirror.test/debian-security bookworm-security main",
     )
+
+
+def test_updates_do_not_depend_on_the_machines_sources() -> None:
+    """The base's key says that they are in, so they are in everywhere."""
+    alone = "http://mirror.test/debian|bookworm|main|Packages\n"
+    assert parse_sources(alone, "bookworm") == (
+        "deb http://mirror.test/debian bookworm main",
+        "deb http://mirror.test/debian bookworm-updates main",
+        "deb http://deb.debian.org/debian-security bookworm-security main",
+    )
+    split = "http://a.test/debian|bookworm|main|Packages\nhttp://b.test/u|bookworm-updates|main|Packages\n"
+    assert parse_sources(split, "bookworm")[1] == "deb http://b.test/u bookworm-updates main"
+    ubuntu = "http://security.test/ubuntu|noble-security|main|Packages\n"
+    assert parse_sources(alone + ubuntu, "bookworm") == parse_sources(alone, "bookworm")
+
+
+def test_the_recipe_names_all_suites() -> None:
+    assert recipe("trixie").splitlines()[:3] == ["trixie", "trixie-updates", "trixie-security"]
+    assert recipe("trixie") != recipe("bookworm")
 
 
 def test_a_machine_without_debian_sources_leaves_the_mirror_to_mmdebstrap() -> None:
@@ -99,6 +121,13 @@ def test_a_failed_bootstrap_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 def test_rights_are_mentioned_only_where_they_may_be_the_reason() -> None:
     assert "run as root" in bootstrap_message("E: x", root=False)
     assert "run as root" not in bootstrap_message("E: x", root=True)
+
+
+def test_missing_keys_are_named_instead_of_the_mirror() -> None:
+    said = "I: running apt-get update...\nE: The repository 'http://m.test/debian bookworm InRelease' is not signed.\n"
+    message = bootstrap_message(said, root=True)
+    assert "apt-get install debian-archive-keyring" in message
+    assert "apt-get update` works" not in message
 
 
 def test_packages_are_read_without_comments(tmp_path: Path) -> None:
