@@ -88,6 +88,22 @@ def test_the_straggler_study(engine: docker.DockerClient, repository: Path, tmp_
     assert left_over(engine, "stragglers") == []
 
 
+def test_a_device_of_64_mb_holds_a_light_participant(engine: docker.DockerClient, tmp_path: Path) -> None:
+    """With the Python of the image: that of the control node may need more."""
+    spec = small_spec(tmp_path, "small-memory")
+    spec.write_text(
+        spec.read_text(encoding="utf-8").replace("cpus: 0.5,", "cpus: 0.5, memory_mb: 64,"), encoding="utf-8"
+    )
+    command = Command([str(spec), "--run", "small-memory"], tmp_path)
+    assert command.finish() == 0, command.output
+    devices = {row["device"]: row for row in rows(tmp_path / "runs" / "small-memory" / "devices.csv")}
+    assert set(devices) == {"server", "mote-1", "mote-2"}
+    for name, row in devices.items():
+        assert row["memory_limit_bytes"] == str(64 * 2**20), name
+        assert row["oom_kills"] == "0", name
+    assert left_over(engine, "small-memory") == []
+
+
 def test_every_example_is_run_by_a_test(repository: Path) -> None:
     names = {path.stem for path in (repository / "examples").glob("*.yaml")}
     light = {"quickstart", "new-device-type", "unequal-links", "stragglers"}
