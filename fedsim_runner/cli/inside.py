@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from typing import Annotated
 
@@ -12,6 +10,7 @@ import typer
 from ..contract.errors import Exit, FedsimError
 from ..runs.lookup import find_run
 from ..testbed.docker.engine import lab_engine
+from ..testbed.docker.exec_session import Streams, run_inside
 from .app import RunArgument, app
 
 DEFAULT_COMMAND = ("/bin/sh",)
@@ -31,7 +30,7 @@ def exec_(
     """Run a command inside a device, with its limits and its links; the exit code is the command's."""
     find_run(run)
     words = list(command or DEFAULT_COMMAND)
-    with lab_engine(timeout_s=3600) as engine:
+    with lab_engine() as engine:
         containers = engine.containers(run, "device")
         item = containers.get(device)
         if item is None:
@@ -39,18 +38,5 @@ def exec_(
             raise FedsimError(f"run {run} has no device {device}: {there}", Exit.SPEC)
         if item["State"] != "running":
             raise FedsimError(f"device {device} does not run (its container is {item['State']})", Exit.SPEC)
-        docker = shutil.which("docker")
-        if docker is not None:
-            terminal = "-it" if sys.stdin.isatty() and sys.stdout.isatty() else "-i"
-            sys.stdout.flush()
-            os.execv(docker, ["docker", "exec", terminal, item["Id"], *words])
-        # Without the docker program: no terminal and no standard input.
-        created = engine.client.api.exec_create(item["Id"], words)
-        for output, errors in engine.client.api.exec_start(created["Id"], stream=True, demux=True):
-            if output:
-                sys.stdout.buffer.write(output)
-                sys.stdout.flush()
-            if errors:
-                sys.stderr.buffer.write(errors)
-                sys.stderr.flush()
-        return int(engine.client.api.exec_inspect(created["Id"])["ExitCode"] or 0)
+        sys.stdout.flush()
+        return run_inside(engine.client.api, item["Id"], words, Streams.own())
