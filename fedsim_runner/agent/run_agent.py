@@ -10,13 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..contract import events
 from ..contract.atomic import CannotWriteError, replace
+from ..contract.events import Event
 from ..contract.names import LABEL_RUN
 from . import PROTOCOL
 from . import device_file as devicefile
 from .course import snapshot
 from .course.gate import Gate
-from .course.supervision import Event
 from .course.watch import Watch
 from .host.docker_api import Docker, DockerError
 from .host.fleet import Container, Fleet
@@ -67,13 +68,12 @@ class Agent:
     def start(self) -> None:
         """Say so in the journal, see which containers there are, and take up a run that an earlier agent left."""
         self._note(
-            {
-                "event": "agent_started",
-                "backend": self._probed["backend"],
-                "kernel": platform.release(),
-                "version": PROTOCOL,
-                "congestion_control": _congestion_control(),
-            }
+            events.AgentStarted(
+                backend=self._probed["backend"],
+                kernel=platform.release(),
+                version=PROTOCOL,
+                congestion_control=_congestion_control(),
+            )
         )
         try:
             remembered = json.loads(self._memory.read_text())
@@ -88,7 +88,7 @@ class Agent:
     def close(self) -> None:
         """End cleanly. Where packets pass through this agent, they stop."""
         with self._lock:
-            self._note({"event": "agent_stopped"})
+            self._note(events.AgentStopped())
             self._links.stop()
             self._sampler.close()
             self._watch.close()
@@ -162,7 +162,7 @@ class Agent:
         if container.pid and (before is None or before.pid != container.pid):
             self._sampler.watch(container.device, container.pid, container.id)
             self._watch.started(container.device)
-            self._note({"event": "device_started", "device": container.device})
+            self._note(events.DeviceStarted(container.device))
             if container.device in self._links.shaped:
                 self._reapply(container.device)
             if self._watch.supervisor is not None and container.device in self._watch.supervisor.lost:
@@ -179,7 +179,7 @@ class Agent:
         code = 137 if exit_code is None else exit_code
         self._containers[name] = Container(name, container.id, 0, False, code, oom_killed)
         if self._watch.supervisor is None:
-            self._note({"event": "device_exited", "device": name, "exit_code": code, "oom_killed": oom_killed})
+            self._note(events.DeviceExited(name, code, oom_killed))
             return
         self._watch.ended(name, code, oom_killed, self._fleet.last_lines(container.id))
 
@@ -259,7 +259,7 @@ class Agent:
             self._open_at = at
             self._watch.begin(at)
             self._remember()
-            self._note({"event": "gate_opened", "open_at": at})
+            self._note(events.GateOpened(at))
             self._feed_exits()
             return {"changed": True}
 
@@ -300,14 +300,14 @@ class Agent:
     def _act(self, event: Event) -> None:
         """An event of the course: what has to be done because of it, and the journal."""
         supervisor = self._watch.supervisor
-        if event["event"] == "client_lost" and supervisor is not None:
+        if isinstance(event, events.ClientLost) and event.device is not None and supervisor is not None:
             try:
                 self._gate.tell_lost(supervisor.lost)
             except CannotWriteError as error:
                 self._note(event)
                 self._fail(None, f"the server cannot be told of a lost client: {error}")
                 return
-            self._kill_lost(event["device"])
+            self._kill_lost(event.device)
         self._note(event)
         if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
             self._end_course()
@@ -402,7 +402,7 @@ class Agent:
         """A file that is not needed for the course is incomplete: said once."""
         if str(error) not in self._cannot_write:
             self._cannot_write.add(str(error))
-            self._note({"event": "agent_cannot_write", "reason": str(error)})
+            self._note(events.AgentCannotWrite(str(error)))
 
 
 def _congestion_control() -> str | None:

@@ -9,9 +9,11 @@ import ast
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
+
+from fedsim_runner.contract.events import Event
 
 LineKind = Literal[
     "ready",
@@ -97,11 +99,11 @@ def written_at(line: str) -> float | None:
         return None  # looks like a time and is none
 
 
-def stamped(events: Iterable[dict[str, Any]], line: str) -> list[dict[str, Any]]:
+def stamped(events: Iterable[Event], line: str) -> list[Event]:
     """Journal events that ``line`` caused, with its own time: logs are read twice a second, rounds may be shorter."""
     caused = list(events)
     moment = written_at(line) if caused else None
-    return [event if moment is None else {"t": moment, **event} for event in caused]
+    return [event if moment is None else replace(event, t=moment) for event in caused]
 
 
 def parse(line: str) -> LogLine | None:

@@ -1,7 +1,7 @@
 """Is the course alive, how far is it, and who is to blame when it is not: a pure state machine over log lines.
 
 The caller feeds log lines, activity lines, exits and the time (``now``: seconds on any steady scale); every call
-returns the journal events it caused, as dicts without ``t``. Rounds are counted from 1 in events: ``round_started
+returns the journal events it caused, without their time. Rounds are counted from 1 in events: ``round_started
 {"round": 1}`` is FederatedScope's "Round #0", and ``evaluated {"round": n}`` means that n rounds have been aggregated.
 
 A course has succeeded when the server logged its final evaluation and every client that was not lost its finish
@@ -13,14 +13,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+
+from fedsim_runner.contract import events as journal
+from fedsim_runner.contract.course_state import Outcome
+from fedsim_runner.contract.events import Event
 
 from . import loglines
 from .activities import Activities
 from .exit_reasons import exit_reason, last_line
 from .waiting import Participant, Progress, Role, Waiting
-
-Event = dict[str, Any]
 
 # CPU seconds within which a participant of an engine says its first word. light: 1 on an ordinary core, 4 on the
 # slowest that was tried. federatedscope: 6 from uncompiled files, more where its pages must be read again and again.
@@ -45,16 +46,6 @@ class Limits:
     grace_s: float = 5.0
     go_on: bool = False
     min_clients: int = 1
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How the course ended; ``device`` and ``last_lines`` name who ended a failed one."""
-
-    status: Literal["finished", "failed"]
-    reason: str | None = None
-    device: str | None = None
-    last_lines: tuple[str, ...] = ()
 
 
 class Supervisor:
@@ -207,9 +198,7 @@ class Supervisor:
             participant.lines.extend(line for line in extra if line not in known)
         participant.exit_code, participant.oom_killed = exit_code, oom_killed
         participant.frozen_since = None
-        events: list[Event] = [
-            {"event": "device_exited", "device": device, "exit_code": exit_code, "oom_killed": oom_killed}
-        ]
+        events: list[Event] = [journal.DeviceExited(device, exit_code, oom_killed)]
         if participant.state == "lost":
             return events
         self._last_news = now
@@ -240,7 +229,7 @@ class Supervisor:
             gone = all(one.exit_code is not None or one.state == "lost" for one in self._participants.values())
             if gone or now - self._succeeded_at >= self._limits.grace_s:
                 self._outcome = Outcome("finished")
-                return [{"event": "course_finished", "rounds": self._rounds_done, "results": self.results}]
+                return [journal.CourseFinished(self._rounds_done, self.results)]
             return []
         if now - self._started >= self._limits.timeout_s:
             blamed, why = self._waited_for()
@@ -264,13 +253,13 @@ class Supervisor:
         match line.kind:
             case "ready" if participant.state == "starting":
                 participant.state = "ready"
-                return [{"event": "device_ready", "device": device}]
+                return [journal.DeviceReady(device)]
             case "assigned" if participant.client_id is None:
                 participant.client_id, participant.state = line.number, "joined"
-                return [{"event": "device_joined", "device": device, "client_id": line.number}]
+                return [journal.DeviceJoined(device, line.number)]
             case "round" if participant.role == "server" and line.number is not None and line.number > progress.round:
                 progress.round, progress.evaluating, participant.state = line.number, None, "training"
-                return [{"event": "round_started", "round": line.number + 1}]
+                return [journal.RoundStarted(line.number + 1)]
             case "evaluating" if participant.role == "server" and line.number is not None:
                 progress.evaluating, participant.state = line.number + 1, "evaluating"
                 self._announced.append(line.number + 1)
@@ -278,14 +267,14 @@ class Supervisor:
                 progress.training_finished, progress.evaluating = True, self._reached
                 self._announced.append(self._reached)
                 participant.state = "evaluating"
-                return [{"event": "training_finished"}]
+                return [journal.TrainingFinished()]
             case "done" if participant.role == "server" and not progress.server_done:
                 progress.server_done = participant.done = True
                 participant.state = "finished"
-                return [{"event": "device_finished", "device": device}]
+                return [journal.DeviceFinished(device)]
             case "finish" if participant.role == "client" and not participant.done:
                 participant.done, participant.state = True, "finished"
-                return [{"event": "device_finished", "device": device}]
+                return [journal.DeviceFinished(device)]
             case "result":
                 return self._take_result(device, participant, line)
             case "training_failed":
@@ -298,12 +287,12 @@ class Supervisor:
         """What the server did because of a deadline or a lost client."""
         counts, number = line.counts, line.number
         if line.kind == "deadline" and number is not None and counts is not None:
-            return [{"event": "round_deadline", "round": number + 1, "arrived": counts[0], "wanted": counts[1]}]
+            return [journal.RoundDeadline(number + 1, counts[0], counts[1])]
         owner = self._owner(line.client_id)
         if owner is None:
             return []
         if line.kind == "late" and number is not None:
-            return [{"event": "update_late", "device": owner, "round": number + 1}]
+            return [journal.UpdateLate(owner, number + 1)]
         # Mostly the server repeats what it was told; where it found out by itself, the client is lost all the same.
         if line.kind == "lost" and self._limits.go_on and not self._participants[owner].done:
             return self._down(owner, f"given up by the server: {line.text}", now)
@@ -327,19 +316,19 @@ class Supervisor:
             done = self._announced.popleft() if self._announced else line.number
             self._rounds_done = max(self._rounds_done, min(done, self._total_rounds))
             self._results = results
-            return [{"event": "evaluated", "round": self._rounds_done, "results": results}]
+            return [journal.Evaluated(self._rounds_done, results)]
         results = {name: value for values in line.results.values() for name, value in values.items()}
         if participant.role == "server":  # the server's last lines repeat each client's final results
             owner = self._owner(line.client_id)
             if owner is None:
                 return []
-            return [_client_result(owner, min(line.number, self._reached), results)]
+            return [journal.ClientResult(owner, min(line.number, self._reached), results)]
         number = line.number
         if any(name.startswith("train_") for name in results):
             participant.trained, participant.state = max(participant.trained, number), "training"
         else:
             participant.tested = max(participant.tested, number)
-        return [_client_result(device, min(number + 1, self._reached or self._total_rounds), results)]
+        return [journal.ClientResult(device, min(number + 1, self._reached or self._total_rounds), results)]
 
     @property
     def _reached(self) -> int:
@@ -411,16 +400,7 @@ class Supervisor:
         self._activities.forget(device, participant.client_id)
         self._last_news = now  # the others get the time to notice and to go on
         self._check_success(now)
-        lines = list(participant.lines)
-        return [
-            {
-                "event": "client_lost",
-                "device": device,
-                "reason": reason,
-                "oom_killed": participant.oom_killed,
-                "last_lines": lines,
-            }
-        ]
+        return [journal.ClientLost(device, reason, participant.oom_killed, tuple(participant.lines))]
 
     def _fail(self, device: str | None, reason: str) -> list[Event]:
         if self._outcome is not None:
@@ -429,8 +409,4 @@ class Supervisor:
         if device in self._participants:
             self._participants[device].state = "failed"
         self._outcome = Outcome("failed", reason, device, lines)
-        return [{"event": "course_failed", "device": device, "reason": reason, "last_lines": list(lines)}]
-
-
-def _client_result(device: str, number: int, results: dict[str, float]) -> Event:
-    return {"event": "client_result", "device": device, "round": number, "results": results}
+        return [journal.CourseFailed(device, reason, lines)]

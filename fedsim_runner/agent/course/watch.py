@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract.events import Event
+
 from ..device_file import DeviceFile
 from ..host.fleet import Container
 from ..host.usage import Reading, Usage
 from . import loglines, snapshot
-from .supervision import START_CPU_S, Event, Limits, Supervisor
+from .supervision import START_CPU_S, Limits, Supervisor
 from .tail import ACTIVITY, Tail
 
 _LAST_BYTES = 1 << 26  # read of a file whose participant has ended

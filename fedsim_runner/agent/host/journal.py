@@ -7,15 +7,15 @@ and given up when a line does not fit, so that what happened can still be told.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from fedsim_runner.contract.atomic import AppendFile, CannotWriteError
+from fedsim_runner.contract.events import Event
 
 RESERVE = "reserve"
 RESERVE_BYTES = 1 << 20
@@ -43,9 +43,10 @@ class Journal:
         """Whether lines wait that could not be written."""
         return bool(self._waiting)
 
-    def write(self, event: dict[str, Any]) -> None:
+    def write(self, event: Event) -> None:
         """One line. If it cannot be written, it is kept, tried again with the next one, and ``failure`` says why."""
-        line = json.dumps({"t": round(time.time(), 3), **_plain(event)}, allow_nan=False).encode() + b"\n"
+        timed = event if event.t is not None else replace(event, t=round(time.time(), 3))
+        line = timed.to_line().encode()
         with self._lock:
             self._waiting.append(line)
             for release in (True, False):
@@ -67,14 +68,3 @@ class Journal:
         # Without it the journal works as well, as long as there is space.
         with contextlib.suppress(OSError), self._reserve.open("wb") as stream:
             os.posix_fallocate(stream.fileno(), 0, RESERVE_BYTES)
-
-
-def _plain(value: Any) -> Any:
-    """NaN and infinities are no JSON: as null."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value

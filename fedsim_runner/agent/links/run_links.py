@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from ..course.supervision import Event
+from fedsim_runner.contract import events
+
 from ..device_file import DeviceFile
 from ..host.docker_api import Docker
 from . import isolation, netns
@@ -21,7 +22,9 @@ class RunLinks:
         unshaped: why no link is, where the experiment allows that.
     """
 
-    def __init__(self, docker: Docker, run: str, probed: Mapping[str, Any], note: Callable[[Event], None]) -> None:
+    def __init__(
+        self, docker: Docker, run: str, probed: Mapping[str, Any], note: Callable[[events.Event], None]
+    ) -> None:
         self._docker = docker
         self._run = run
         self._probed = probed
@@ -73,7 +76,7 @@ class RunLinks:
             self._remember(results)
             network = isolation.remove_bridge_addresses(self._docker, file.network, self._run)
             for address in network:
-                self._note({"event": "bridge_address_removed", "address": address})
+                self._note(events.BridgeAddressRemoved(address))
         return {
             "changed": bool(network) or any(result.changed for result in results.values()),
             "backend": backend,
@@ -87,9 +90,9 @@ class RunLinks:
         result = self._shaper.apply({name: netns.of_process(pid)})[name]
         if result.failed is not None:
             self.shaped.discard(name)
-            self._note({"event": "link_failed", "device": name, "reason": result.failed})
+            self._note(events.LinkFailed(name, result.failed))
             return result.failed
-        self._note({"event": "link_reapplied", "device": name})
+        self._note(events.LinkReapplied(name))
         return None
 
     def forget(self, name: str) -> None:
@@ -108,7 +111,7 @@ class RunLinks:
 
     def _go_unshaped(self, reason: str, names: Collection[str], check: bool) -> dict[str, Any]:
         if not check and self.unshaped != reason:
-            self._note({"event": "links_unshaped", "reason": reason})
+            self._note(events.LinksUnshaped(reason))
             self.unshaped = reason
         nothing = {name: Result().as_dict() for name in names}
         return {"changed": False, "backend": None, "unshaped": reason, "devices": nothing}
@@ -118,4 +121,4 @@ class RunLinks:
             if result.failed is None:
                 self.shaped.add(name)
                 if result.changed:
-                    self._note({"event": "link_shaped", "device": name, "changed": True})
+                    self._note(events.LinkShaped(name))

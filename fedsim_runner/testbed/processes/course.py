@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import csv
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fedsim_runner.agent.course import snapshot
 from fedsim_runner.agent.course.gate import Gate
 from fedsim_runner.agent.course.loglines import stamped
-from fedsim_runner.agent.course.supervision import START_CPU_S, Limits, Outcome, Supervisor
+from fedsim_runner.agent.course.supervision import START_CPU_S, Limits, Supervisor
 from fedsim_runner.agent.course.tail import ACTIVITY, Tail
 from fedsim_runner.agent.host.samples import HEADER
 from fedsim_runner.agent.host.usage import Usage
+from fedsim_runner.contract.course_state import Outcome
+from fedsim_runner.contract.events import ClientLost, DeviceStarted, Event, GateOpened
 from fedsim_runner.plan.model import Plan
 
 from .children import Interpreter, Participant, Processes, last_lines, reading
@@ -82,7 +84,7 @@ class Course:
     def _follow(self, cancelled: Callable[[], bool], told: Callable[[], None]) -> Outcome | None:
         for one in self._participants:
             self._processes.start(one)
-            self._tell({"event": "device_started", "device": one.name})
+            self._tell(DeviceStarted(one.name))
         limits = self._plan.experiment.course
         self._supervisor = supervisor = Supervisor(
             {one.name: one.role for one in self._participants},
@@ -98,7 +100,7 @@ class Course:
         )
         open_at = time.time()
         self._gate.open(open_at)
-        self._tell({"event": "gate_opened", "open_at": open_at})
+        self._tell(GateOpened(open_at))
         sampled = 0.0
         exited: set[str] = set()
         while supervisor.outcome is None:
@@ -160,10 +162,10 @@ class Course:
             "devices": devices,
         }
 
-    def _tell_all(self, events: Iterable[dict[str, Any]]) -> None:
+    def _tell_all(self, events: Iterable[Event]) -> None:
         for event in events:
-            if event["event"] == "client_lost":
-                self._lose(event["device"])
+            if isinstance(event, ClientLost) and event.device is not None:
+                self._lose(event.device)
             self._tell(event)
 
     def _lose(self, name: str) -> None:
@@ -176,8 +178,8 @@ class Course:
         self._gate.tell_lost({**lost, **by_address})
         self._processes.kill(name)
 
-    def _tell(self, event: dict[str, Any]) -> None:
-        stamped = {"t": round(time.time(), 6), **event}
-        self._journal.write(json.dumps(stamped) + "\n")
+    def _tell(self, event: Event) -> None:
+        timed = event if event.t is not None else replace(event, t=round(time.time(), 6))
+        self._journal.write(timed.to_line())
         self._journal.flush()
-        self._news(stamped)
+        self._news(timed.as_dict())

@@ -14,6 +14,7 @@ from fedsim_runner.agent.course.gate import Gate
 from fedsim_runner.agent.course.tail import LONGEST_LINE, Tail
 from fedsim_runner.agent.host.journal import RESERVE, Journal
 from fedsim_runner.contract.atomic import AppendFile, CannotWriteError, replace
+from fedsim_runner.contract.events import AgentStarted, CourseFailed, Evaluated
 
 
 @pytest.fixture
@@ -47,10 +48,10 @@ def test_a_full_disk_is_named_and_leaves_no_half_line(small: Path) -> None:
 
 def test_the_journal_tells_the_end_from_its_reserve(small: Path) -> None:
     journal = Journal(small / "journal.jsonl")
-    journal.write({"event": "agent_started"})
+    journal.write(AgentStarted())
     fill(small)
     for number in range(200):
-        journal.write({"event": "evaluated", "round": number, "results": {"x": float("nan")}})
+        journal.write(Evaluated(number, {"x": float("nan")}))
     assert journal.failure == f"no space left on {small}/journal.jsonl"
     assert not journal.stuck
     assert not (small / RESERVE).exists()
@@ -58,10 +59,10 @@ def test_the_journal_tells_the_end_from_its_reserve(small: Path) -> None:
     assert [line.get("round") for line in lines[1:]] == list(range(200))
     fill(small)
     for number in range(200):
-        journal.write({"event": "evaluated", "round": number})
+        journal.write(Evaluated(number, {"x": float("nan")}))
     assert journal.stuck
     (small / "filler").unlink()
-    journal.write({"event": "course_failed"})
+    journal.write(CourseFailed())
     assert not journal.stuck
     assert (small / "journal.jsonl").read_text().count("\n") == 402
     journal.close()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 
 from fedsim_runner.agent.course.activities import Activities
 from fedsim_runner.agent.course.loglines import parse, stamped
 from fedsim_runner.agent.course.supervision import Limits, Supervisor
+from fedsim_runner.contract import events as journal
 
 PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
 DIGITS = "9" * 5000
@@ -36,7 +38,7 @@ LINES = {
 def test_log_lines(name: str) -> None:
     supervisor = Supervisor({"hub": "server"}, 3, Limits(1e9, 1e9), 0.0)
     begun = time.process_time()
-    events = supervisor.feed_line("hub", PREFIX + LINES[name], 1.0)
+    events = [event.as_dict() for event in supervisor.feed_line("hub", PREFIX + LINES[name], 1.0)]
     assert time.process_time() - begun < 1
     assert all(event["event"] == "evaluated" for event in events)
     assert supervisor.round <= 3
@@ -46,7 +48,7 @@ def test_log_lines(name: str) -> None:
 @pytest.mark.parametrize("moment", ["2026-99-99 99:99:99,999", "0001-01-01 00:00:00,000", "2026-01-01 1::::::1,000"])
 def test_times_that_are_none(moment: str) -> None:
     line = f"{moment} (server:442) INFO: Starting training (Round #0)"
-    assert [event["event"] for event in stamped([{"event": "x"}], line)] == ["x"]
+    assert [event["event"] for event in stamped_dicts({"event": "x"}, line)] == ["x"]
 
 
 def test_names_can_be_written() -> None:
@@ -74,3 +76,9 @@ def test_activity_lines(line: str) -> None:
     activities.feed("hub", line)
     assert activities.state("hub", None) in (None, "training")
     assert activities.round("hub") in (None, -1, 1)
+
+
+def stamped_dicts(event: dict[str, Any], line: str) -> list[dict[str, Any]]:
+    typed = journal.parse(event)
+    assert typed is not None
+    return [item.as_dict() for item in stamped([typed], line)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from fedsim_runner.agent.course.loglines import stamped, written_at
+from fedsim_runner.contract import events
 
 LINE = "2026-11-24 09:56:01,494 (server:82) INFO: ----------- Starting training (Round #0) -------------"
 
@@ -16,5 +18,11 @@ def test_a_log_line_has_its_own_time() -> None:
 
 def test_a_traceback_has_none_and_keeps_the_readers() -> None:
     assert written_at("Traceback (most recent call last):") is None
-    assert stamped([{"event": "x"}], "Traceback (most recent call last):") == [{"event": "x"}]
-    assert stamped([{"event": "x"}], LINE) == [{"t": written_at(LINE), "event": "x"}]
+    assert stamped_dicts({"event": "x"}, "Traceback (most recent call last):") == [{"event": "x"}]
+    assert stamped_dicts({"event": "x"}, LINE) == [{"t": written_at(LINE), "event": "x"}]
+
+
+def stamped_dicts(event: dict[str, Any], line: str) -> list[dict[str, Any]]:
+    typed = events.parse(event)
+    assert typed is not None
+    return [item.as_dict() for item in stamped([typed], line)]

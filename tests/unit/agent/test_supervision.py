@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import pytest
 
 from fedsim_runner.agent.course.supervision import Limits, Supervisor
+from fedsim_runner.contract.events import Event
 
 PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
 
@@ -30,13 +32,16 @@ class Course:
         limits = Limits(timeout_s, silence_s, go_on=go_on, min_clients=min_clients)
         self.supervisor = Supervisor(roles, rounds, limits, 0.0, start_s)
 
+    def take(self, events: Iterable[Event]) -> None:
+        self.events += [event.as_dict() for event in events]
+
     def say(self, device: str, text: str, after: float = 1.0) -> None:
         self.now += after
-        self.events += self.supervisor.feed_line(device, f"\x1b[1;32m{PREFIX}{text}\x1b[0m\n", self.now)
+        self.take(self.supervisor.feed_line(device, f"\x1b[1;32m{PREFIX}{text}\x1b[0m\n", self.now))
 
     def exit(self, device: str, code: int, oom: bool = False, lines: tuple[str, ...] = ()) -> None:
         self.now += 1
-        self.events += self.supervisor.feed_exit(device, code, oom, self.now, lines)
+        self.take(self.supervisor.feed_exit(device, code, oom, self.now, lines))
 
     def act(self, device: str, what: str, after: float = 0.0, **keys: Any) -> None:
         self.now += after
@@ -47,7 +52,7 @@ class Course:
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
-        self.events += self.supervisor.tick(self.now)
+        self.take(self.supervisor.tick(self.now))
 
     def join(self) -> None:
         self.say("hub", "Server: Listen to 0.0.0.0:50051...")
@@ -248,7 +253,7 @@ def test_a_crash_that_does_not_end_its_process_is_found() -> None:
     course = Course(silence_s=1000)
     course.join()
     for line in ("Traceback (most recent call last):", "KeyError: 'x'"):
-        course.events += course.supervisor.feed_line("hub", line, course.now)
+        course.take(course.supervisor.feed_line("hub", line, course.now))
     course.wait(16)
     outcome = course.supervisor.outcome
     assert outcome is not None and outcome.device == "hub" and "KeyError: 'x'" in str(outcome.reason)

@@ -45,7 +45,8 @@ def make(state: Path, clients: int = 1) -> tuple[Watch, list[dict[str, Any]]]:
     for name in names:
         (state / "devices" / name / "out" / "course").mkdir(parents=True)
     told: list[dict[str, Any]] = []
-    return Watch(state, devicefile.load(state / "device_file.json"), told.append), told
+    file = devicefile.load(state / "device_file.json")
+    return Watch(state, file, lambda event: told.append(event.as_dict())), told
 
 
 def write(state: Path, device: str, *lines: str | dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 
 from fedsim_runner.agent.course.supervision import Limits, Supervisor
+from fedsim_runner.contract.events import Evaluated
 
 REPOSITORY = Path(__file__).parents[3]
 LOOPBACK = "127.0.0.1"
@@ -160,7 +161,7 @@ def supervised(course: Course) -> tuple[Supervisor, list[int]]:
             events += supervisor.feed_line(name, line, 1)
         events += supervisor.feed_exit(name, course.processes[name].returncode, False, 2)
     events += supervisor.tick(10)
-    return supervisor, [event["round"] for event in events if event["event"] == "evaluated"]
+    return supervisor, [event.round for event in events if isinstance(event, Evaluated) and event.round is not None]
 
 
 def command(own: Path, gate: Path, engine: str = "light", patch: str | None = None) -> list[str]:

@@ -1,0 +1,183 @@
+"""How a course stands: one state, folded from the events of all lab hosts' journals.
+
+Whoever wants to know how a course goes, or went, folds its events with :meth:`CourseState.apply` and reads the state.
+What an event changes is said by its class (:meth:`fedsim_runner.contract.events.Event.change`).
+
+Several lab hosts: each one's journal tells of its own devices, the server's also of rounds and results. Within one
+journal the order of events counts; in which order the journals are mixed does not. The course has finished when every
+lab host's agent has said so, and has failed as soon as one of them does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from .events import AgentStarted, ClientLost, Event, RoundDeadline
+
+#: The lab host of events that do not name one: a run's only one.
+ONLY_HOST = ""
+#: States of a device that the end of its process does not change.
+LASTING = ("finished", "failed", "lost")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a course ended.
+
+    Attributes:
+        reason: why it failed.
+        device: who ended a failed one, with its last lines.
+        t: when, in Unix seconds.
+    """
+
+    status: Literal["finished", "failed"]
+    reason: str | None = None
+    device: str | None = None
+    last_lines: tuple[str, ...] = ()
+    t: float | None = None
+
+
+@dataclass
+class DeviceState:
+    """What the journals tell of a device; None for what they do not.
+
+    Attributes:
+        state: started, ready, joined, finished, exited, failed or lost.
+        error: why it was given up, or the course because of it.
+        lost: whether it was given up while the course went on.
+    """
+
+    state: str | None = None
+    client_id: int | None = None
+    exit_code: int | None = None
+    oom_killed: bool | None = None
+    error: str | None = None
+    lost: bool = False
+
+
+@dataclass
+class Evaluation:
+    """Results after a round, and when they were there first (Unix seconds)."""
+
+    t: float | None
+    results: dict[str, float | None] = field(default_factory=dict)
+
+
+@dataclass
+class CourseState:
+    """A course at one moment. Times are Unix seconds, rounds count from 1.
+
+    Attributes:
+        lab_hosts: those whose agents all have to end; others are added as they are heard of.
+        agents: the last start of each lab host's agent.
+        gate_opens: when the gate opens or opened.
+        gate_opened: when that was said.
+        training_began: when the first round started.
+        round: the last round that has started, 0 before.
+        evaluations: by round, in the order in which they came.
+        final_results: what the course ended with.
+        lost: the loss of each client that was given up.
+        late_updates: how many updates of each device came too late.
+        deadlines: rounds that were aggregated at their deadline.
+        shaped: devices whose links were brought into force.
+        restarted: those of them whose containers started again.
+        unshaped: why links are not in force.
+        ends: how each lab host's agent says that the course ended.
+        last_t: time of the last event.
+    """
+
+    lab_hosts: set[str] = field(default_factory=set)
+    agents: dict[str, AgentStarted] = field(default_factory=dict)
+    gate_opens: float | None = None
+    gate_opened: float | None = None
+    training_began: float | None = None
+    round: int = 0
+    evaluations: dict[int, Evaluation] = field(default_factory=dict)
+    final_results: dict[str, float | None] = field(default_factory=dict)
+    devices: dict[str, DeviceState] = field(default_factory=dict)
+    lost: dict[str, ClientLost] = field(default_factory=dict)
+    late_updates: Counter[str] = field(default_factory=Counter)
+    deadlines: list[RoundDeadline] = field(default_factory=list)
+    shaped: set[str] = field(default_factory=set)
+    restarted: set[str] = field(default_factory=set)
+    unshaped: list[str] = field(default_factory=list)
+    ends: dict[str, Outcome] = field(default_factory=dict)
+    last_t: float | None = None
+
+    def apply(self, event: Event) -> None:
+        """Take one event in. Events of one lab host must come in their order."""
+        self.lab_hosts.add(self.host_of(event))
+        self.last_t = later(self.last_t, event.t)
+        if event.about is not None:
+            self.devices.setdefault(event.about, DeviceState())
+        event.change(self)
+
+    def apply_all(self, events: Iterable[Event]) -> CourseState:
+        """Take events in, and return the state."""
+        for event in events:
+            self.apply(event)
+        return self
+
+    def host_of(self, event: Event) -> str:
+        """The lab host that an event is from; where there is only one, events need not name it."""
+        if event.lab_host is not None:
+            return event.lab_host
+        return next(iter(self.lab_hosts)) if len(self.lab_hosts) == 1 else ONLY_HOST
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the course ended: by the first failure, or because every lab host has finished. None before."""
+        failed = [end for end in self.ends.values() if end.status == "failed"]
+        if failed:
+            return min(failed, key=lambda end: (end.t is None, end.t or 0.0, end.device or "", end.reason or ""))
+        if not self.ends or self.unfinished:
+            return None
+        times = [end.t for end in self.ends.values() if end.t is not None]
+        return Outcome("finished", t=max(times, default=None))
+
+    @property
+    def unfinished(self) -> list[str]:
+        """Lab hosts whose agents have not said that the course is over."""
+        return sorted(self.lab_hosts - self.ends.keys())
+
+    @property
+    def began(self) -> float | None:
+        """When training began: the first round, or the opening of the gate where no round is known."""
+        return self.gate_opened if self.training_began is None else self.training_began
+
+    @property
+    def last_step(self) -> float | None:
+        """When the round in training began: at the last evaluation, or with the training."""
+        last = next(reversed(self.evaluations.values()), None)
+        return self.training_began if last is None else last.t
+
+    @property
+    def link_backend(self) -> str | None:
+        """What shapes the links; all names where lab hosts differ, None where nothing does."""
+        return ", ".join(sorted({agent.backend for agent in self.agents.values() if agent.backend})) or None
+
+    @property
+    def device_counts(self) -> Mapping[str, int]:
+        """Devices by state."""
+        return Counter(device.state for device in self.devices.values() if device.state is not None)
+
+    def reached(self, device: str | None, state: str) -> None:
+        """A device has got so far; what one still does that was given up does not count."""
+        if device is not None and not self.devices[device].lost:
+            self.devices[device].state = state
+
+
+def earlier(one: float | None, other: float | None) -> float | None:
+    """The earlier of two times, either of which may not be known."""
+    known = [moment for moment in (one, other) if moment is not None]
+    return min(known, default=None)
+
+
+def later(one: float | None, other: float | None) -> float | None:
+    """The later of two times, either of which may not be known."""
+    known = [moment for moment in (one, other) if moment is not None]
+    return max(known, default=None)

@@ -1,0 +1,431 @@
+"""What happens during a run, as values: one class for each event of the journal (``journal.jsonl``).
+
+An event travels as one JSON object with its name in ``event``, its time in ``t`` and the fields of its class. Rounds
+count from 1. A new event is one class here: its fields, and in :meth:`Event.change` what it means for the course.
+
+Journals of other versions are read, too: an event that is not known here is an :class:`UnknownEvent`, a field that is
+missing or makes no sense is None. Nothing that is read raises.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, ClassVar
+
+from . import lenient
+from .course_state import LASTING, CourseState, Evaluation, Outcome, earlier
+
+_READ = "read"
+
+
+def _read(reader: Callable[[object], Any], default: Any = None) -> Any:
+    """A field of an event and how it is read from a journal."""
+    return field(default=default, metadata={_READ: reader})
+
+
+def _results() -> Any:
+    return field(default_factory=dict, metadata={_READ: lenient.metrics})
+
+
+def _own(kind: type[Event]) -> list[Field[Any]]:
+    """The fields that make this event."""
+    return [one for one in fields(kind) if not one.kw_only]
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: NaN and infinities are none, so they are null."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened.
+
+    Attributes:
+        t: when, in Unix seconds; None until it is written.
+        lab_host: whose journal it comes from; None where a run has one journal only.
+    """
+
+    name: ClassVar[str] = ""
+    known: ClassVar[dict[str, type[Event]]] = {}
+
+    t: float | None = field(default=None, kw_only=True)
+    lab_host: str | None = field(default=None, kw_only=True)
+
+    def __init_subclass__(cls) -> None:
+        if "name" in cls.__dict__:
+            Event.known[cls.name] = cls
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it travels: plain data, without what is not known of time and lab host."""
+        found: dict[str, Any] = {} if self.t is None else {"t": self.t}
+        found["event"] = self.name
+        found.update((one.name, _plain(getattr(self, one.name))) for one in _own(type(self)))
+        if self.lab_host is not None:
+            found["lab_host"] = self.lab_host
+        return found
+
+    def to_line(self) -> str:
+        """The event as a line of the journal, with its end."""
+        return json.dumps(self.as_dict(), allow_nan=False) + "\n"
+
+    @property
+    def about(self) -> str | None:
+        """The device it is about."""
+        return getattr(self, "device", None)
+
+    def change(self, course: CourseState) -> None:
+        """What it changes in the state of the course; nothing, where only people want to know."""
+
+
+@dataclass(frozen=True)
+class UnknownEvent(Event):
+    """An event of another version."""
+
+    kind: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        found = super().as_dict()
+        del found["kind"], found["values"]
+        return {**found, "event": self.kind, **self.values}
+
+    @property
+    def about(self) -> str | None:
+        return lenient.name(self.values.get("device"))
+
+
+# -- the lab host and its agent ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EngineWanted(Event):
+    """No Docker Engine answers; ``installed``: it only has to be started."""
+
+    name = "engine_wanted"
+    installed: bool | None = _read(lenient.flag)
+
+
+@dataclass(frozen=True)
+class AgentStarted(Event):
+    """An agent begins its work; ``backend``: what shapes its links, ``version``: of its commands."""
+
+    name = "agent_started"
+    backend: str | None = _read(lenient.text)
+    kernel: str | None = _read(lenient.text)
+    version: int | None = _read(lenient.whole)
+    congestion_control: str | None = _read(lenient.text)
+
+    def change(self, course: CourseState) -> None:
+        course.agents[course.host_of(self)] = self
+
+
+@dataclass(frozen=True)
+class AgentStopped(Event):
+    """An agent ends cleanly."""
+
+    name = "agent_stopped"
+
+
+@dataclass(frozen=True)
+class AgentCannotWrite(Event):
+    """A file that the course does not need is incomplete."""
+
+    name = "agent_cannot_write"
+    reason: str | None = _read(lenient.text)
+
+
+# -- links and gate ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BridgeAddressRemoved(Event):
+    """The lab host had an address in the run's network, by which it could have been reached."""
+
+    name = "bridge_address_removed"
+    address: str | None = _read(lenient.text)
+
+
+@dataclass(frozen=True)
+class LinkShaped(Event):
+    """A device's link is in force."""
+
+    name = "link_shaped"
+    device: str | None = _read(lenient.name)
+    changed: bool | None = _read(lenient.flag, True)
+
+    def change(self, course: CourseState) -> None:
+        if self.device is not None:
+            course.shaped.add(self.device)
+
+
+@dataclass(frozen=True)
+class LinkReapplied(Event):
+    """A device's container started again, and its link is in force again."""
+
+    name = "link_reapplied"
+    device: str | None = _read(lenient.name)
+
+    def change(self, course: CourseState) -> None:
+        if self.device is not None:
+            course.shaped.add(self.device)
+            course.restarted.add(self.device)
+
+
+@dataclass(frozen=True)
+class LinkFailed(Event):
+    """A device's link could not be brought into force again."""
+
+    name = "link_failed"
+    device: str | None = _read(lenient.name)
+    reason: str | None = _read(lenient.text)
+
+
+@dataclass(frozen=True)
+class LinksUnshaped(Event):
+    """No link is in force, and the experiment allows that."""
+
+    name = "links_unshaped"
+    reason: str | None = _read(lenient.text)
+
+    def change(self, course: CourseState) -> None:
+        course.unshaped.append(str(self.reason))
+
+
+@dataclass(frozen=True)
+class GateOpened(Event):
+    """The participants are let go at ``open_at`` (Unix seconds)."""
+
+    name = "gate_opened"
+    open_at: float | None = _read(lenient.number)
+
+    def change(self, course: CourseState) -> None:
+        course.gate_opens = earlier(course.gate_opens, self.open_at or self.t)
+        course.gate_opened = earlier(course.gate_opened, self.t)
+
+
+# -- devices -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DeviceStarted(Event):
+    """A device's container has started."""
+
+    name = "device_started"
+    device: str | None = _read(lenient.name)
+
+    def change(self, course: CourseState) -> None:
+        course.reached(self.device, "started")
+
+
+@dataclass(frozen=True)
+class DeviceReady(Event):
+    """A participant listens."""
+
+    name = "device_ready"
+    device: str | None = _read(lenient.name)
+
+    def change(self, course: CourseState) -> None:
+        course.reached(self.device, "ready")
+
+
+@dataclass(frozen=True)
+class DeviceJoined(Event):
+    """The server has accepted a client, and numbered it."""
+
+    name = "device_joined"
+    device: str | None = _read(lenient.name)
+    client_id: int | None = _read(lenient.whole)
+
+    def change(self, course: CourseState) -> None:
+        course.reached(self.device, "joined")
+        if self.device is not None:
+            course.devices[self.device].client_id = self.client_id
+
+
+@dataclass(frozen=True)
+class DeviceFinished(Event):
+    """A participant has reached the end of the course."""
+
+    name = "device_finished"
+    device: str | None = _read(lenient.name)
+
+    def change(self, course: CourseState) -> None:
+        course.reached(self.device, "finished")
+
+
+@dataclass(frozen=True)
+class DeviceExited(Event):
+    """A participant's process has ended."""
+
+    name = "device_exited"
+    device: str | None = _read(lenient.name)
+    exit_code: int | None = _read(lenient.whole)
+    oom_killed: bool | None = _read(lenient.flag)
+
+    def change(self, course: CourseState) -> None:
+        if self.device is None:
+            return
+        device = course.devices[self.device]
+        device.exit_code = self.exit_code
+        device.oom_killed = self.oom_killed or device.oom_killed
+        if device.state not in LASTING:
+            device.state = "exited"
+
+
+@dataclass(frozen=True)
+class ClientLost(Event):
+    """A client was given up, and the course goes on without it; ``last_lines``: what it said at the end."""
+
+    name = "client_lost"
+    device: str | None = _read(lenient.name)
+    reason: str | None = _read(lenient.text)
+    oom_killed: bool | None = _read(lenient.flag)
+    last_lines: tuple[str, ...] = _read(lenient.lines, ())
+
+    def change(self, course: CourseState) -> None:
+        if self.device is None:
+            return
+        device = course.devices[self.device]
+        device.state, device.lost, device.error = "lost", True, self.reason
+        if self.oom_killed is not None:
+            device.oom_killed = self.oom_killed
+        course.lost.setdefault(self.device, self)
+
+
+# -- the course --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RoundStarted(Event):
+    """The server sends the model of a round."""
+
+    name = "round_started"
+    round: int | None = _read(lenient.whole)
+
+    def change(self, course: CourseState) -> None:
+        course.round = max(course.round, self.round or 0)
+        course.training_began = earlier(course.training_began, self.t)
+
+
+@dataclass(frozen=True)
+class ClientResult(Event):
+    """A client's own results in a round."""
+
+    name = "client_result"
+    device: str | None = _read(lenient.name)
+    round: int | None = _read(lenient.whole)
+    results: Mapping[str, float | None] = _results()
+
+
+@dataclass(frozen=True)
+class RoundDeadline(Event):
+    """A round was aggregated at its deadline, with ``arrived`` of ``wanted`` updates."""
+
+    name = "round_deadline"
+    round: int | None = _read(lenient.whole)
+    arrived: int | None = _read(lenient.whole)
+    wanted: int | None = _read(lenient.whole)
+
+    def change(self, course: CourseState) -> None:
+        course.deadlines.append(self)
+
+
+@dataclass(frozen=True)
+class UpdateLate(Event):
+    """A client's update came too late and was dropped."""
+
+    name = "update_late"
+    device: str | None = _read(lenient.name)
+    round: int | None = _read(lenient.whole)
+
+    def change(self, course: CourseState) -> None:
+        if self.device is not None:
+            course.late_updates[self.device] += 1
+
+
+@dataclass(frozen=True)
+class Evaluated(Event):
+    """The model after ``round`` rounds has been evaluated."""
+
+    name = "evaluated"
+    round: int | None = _read(lenient.whole)
+    results: Mapping[str, float | None] = _results()
+
+    def change(self, course: CourseState) -> None:
+        if self.round is None:
+            return
+        # The last round is evaluated once more at the end of the course: the time is that of the first.
+        course.evaluations.setdefault(self.round, Evaluation(self.t)).results.update(self.results)
+
+
+@dataclass(frozen=True)
+class TrainingFinished(Event):
+    """The last round is over; its evaluation is not."""
+
+    name = "training_finished"
+
+
+@dataclass(frozen=True)
+class CourseFinished(Event):
+    """The course has succeeded, as far as this lab host's participants go."""
+
+    name = "course_finished"
+    rounds: int | None = _read(lenient.whole)
+    results: Mapping[str, float | None] = _results()
+
+    def change(self, course: CourseState) -> None:
+        course.ends[course.host_of(self)] = Outcome("finished", t=self.t)
+        # Only the server's lab host has results.
+        course.final_results = dict(self.results) or course.final_results
+
+
+@dataclass(frozen=True)
+class CourseFailed(Event):
+    """The course has failed; ``device``: who ended it, ``last_lines``: what that participant said at the end."""
+
+    name = "course_failed"
+    device: str | None = _read(lenient.name)
+    reason: str | None = _read(lenient.text)
+    last_lines: tuple[str, ...] = _read(lenient.lines, ())
+
+    def change(self, course: CourseState) -> None:
+        if self.device is not None:
+            device = course.devices[self.device]
+            device.state, device.error = "failed", self.reason
+        course.ends[course.host_of(self)] = Outcome("failed", self.reason, self.device, self.last_lines, self.t)
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def parse(value: object, lab_host: str | None = None) -> Event | None:
+    """An event as it travelled; None if it is none.
+
+    ``lab_host``: whose journal it is from, where the event does not say it.
+    """
+    if not isinstance(value, Mapping) or not isinstance(value.get("event"), str):
+        return None
+    common: dict[str, Any] = {"t": lenient.number(value.get("t"))}
+    common["lab_host"] = lenient.name(value.get("lab_host")) or lab_host
+    kind = Event.known.get(value["event"])
+    if kind is None:
+        rest = {str(key): item for key, item in value.items() if key not in ("t", "event", "lab_host")}
+        return UnknownEvent(value["event"], rest, **common)
+    return kind(**common, **{one.name: one.metadata[_READ](value.get(one.name)) for one in _own(kind)})
+
+
+def parse_line(line: str, lab_host: str | None = None) -> Event | None:
+    """An event out of a line of a journal; None if it holds none, as one that was cut by a crash."""
+    try:
+        return parse(json.loads(line), lab_host)
+    except (ValueError, RecursionError):
+        return None
