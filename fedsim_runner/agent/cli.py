@@ -1,4 +1,4 @@
-"""Command line of the agent: ``serve``, ``ctl``, ``probe``, and the internal ``packets``."""
+"""Command line of the agent: ``serve``, ``ctl``, ``probe``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str]) -> int:
     """Run one command; each imports only what it needs, so that ``ctl`` starts quickly."""
     match list(arguments):
-        case ["packets"]:
-            from .links.userspace import packets
-
-            return packets.main()
         case ["probe"]:
             from .links import probe
 

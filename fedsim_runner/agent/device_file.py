@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from .links.plan import DeviceLink, Link
+from ..contract.link import Link
+from .links import backends
+from .links.profile import DeviceLink, Profile
 
 
 @dataclass(frozen=True)
 class DeviceFile:
     """One lab host's part of a run."""
 
-    seed: int
-    link_backend: Literal["auto", "netem", "userspace"]
+    link_backend: str
     allow_unshaped: bool
     network: str
     timeout_s: float
@@ -27,8 +28,7 @@ class DeviceFile:
     cpus: dict[str, float]
     memory_bytes: dict[str, int | None]
     engines: dict[str, str]
-    links: tuple[DeviceLink, ...]
-    peers: tuple[DeviceLink, ...]
+    links: Profile
 
 
 def load(path: Path) -> DeviceFile:
@@ -42,11 +42,14 @@ def load(path: Path) -> DeviceFile:
     roles: dict[str, Literal["server", "client"]] = {
         device["name"]: "server" if device["role"] == "server" else "client" for device in data["devices"]
     }
-    backend = data.get("link_backend", "auto")
-    if backend not in ("auto", "netem", "userspace"):
-        raise ValueError(f"link_backend: {backend!r} is none of auto, netem, userspace")
+    backend = data.get("link_backend", backends.AUTO)
+    known = [backends.AUTO, *backends.names()]
+    if backend not in known:
+        raise ValueError(f"link_backend: {backend!r} is none of {', '.join(known)}")
+    seed = int(data.get("seed") or 0)
+    links = [_link(device["name"], device["address"], device["link"]) for device in data["devices"]]
+    peers = [_link(peer["device"], address, peer["link"]) for address, peer in (data.get("peers") or {}).items()]
     return DeviceFile(
-        int(data.get("seed") or 0),
         backend,
         bool(data.get("allow_unshaped")),
         data["network"]["name"],
@@ -59,8 +62,7 @@ def load(path: Path) -> DeviceFile:
         {device["name"]: float(device["cpus"]) for device in data["devices"]},
         {device["name"]: device.get("memory_bytes") for device in data["devices"]},
         {device["name"]: str(device.get("engine", "light")) for device in data["devices"]},
-        tuple(_link(device["name"], device["address"], device["link"]) for device in data["devices"]),
-        tuple(_link(peer["device"], address, peer["link"]) for address, peer in (data.get("peers") or {}).items()),
+        Profile(links, peers, seed),
     )
 
 

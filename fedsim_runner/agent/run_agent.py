@@ -23,7 +23,7 @@ from .host.docker_api import Docker, DockerError
 from .host.fleet import Container, Fleet
 from .host.journal import Journal
 from .host.samples import Sampler
-from .links import probe
+from .links import counters, probe
 from .links.run_links import RunLinks
 
 TICK_S = 0.5
@@ -50,7 +50,7 @@ class Agent:
         self._memory = state / "agent" / "state.json"
         self._snapshot = state / "agent" / "snapshot.json"
         self._journal = Journal(state / "agent" / "journal.jsonl")
-        self._sampler = Sampler(state / "agent" / "metrics.csv")
+        self._sampler = Sampler(state / "agent" / "metrics.csv", counters.read)
         self._file = devicefile.load(state / "device_file.json")
         self._watch = Watch(state, self._file, self._act)
         self._containers: dict[str, Container] = {}
@@ -205,7 +205,7 @@ class Agent:
         """Bring links to what the device file wants (it is read anew).
 
         Raises:
-            links.UnshapableError: no back end here holds them, and ``allow_unshaped`` is not set.
+            UnshapableError: no back end here holds them, and ``allow_unshaped`` is not set.
         """
         with self._lock:
             self._file = devicefile.load(self._state / "device_file.json")
@@ -280,10 +280,8 @@ class Agent:
     # -- supervision --------------------------------------------------------------------------------------------------
 
     def _watch_over(self) -> None:
-        if self._links.broken:
-            self._fail(
-                None, "the agent's packet process has ended: no traffic reaches this lab host's devices any more"
-            )
+        if self._links.broken is not None:
+            self._fail(None, self._links.broken)
         if self._journal.failure is not None:
             self._fail(None, self._journal.failure)
             over = self._ended_at is not None and time.monotonic() - self._ended_at >= SETTLE_S
@@ -389,7 +387,7 @@ class Agent:
                 return self.status()
             case "packets":
                 with self._lock:
-                    return self._links.packets()
+                    return self._links.figures()
             case "stop":
                 self.stopping.set()
                 return {"stopping": True}

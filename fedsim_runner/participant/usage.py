@@ -5,7 +5,8 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
-INTERFACE = "eth0"
+from ..contract.link import INTERFACE
+
 # cgroup v1 and v2 as a container sees them; memory.peak came with Linux 5.19.
 MEMORY_PEAK = (
     Path("/sys/fs/cgroup/memory/memory.max_usage_in_bytes"),

@@ -15,7 +15,6 @@ from ..catalog.types import DeviceType, NetworkProfile
 
 Role = Literal["server", "client"]
 Engine = Literal["light", "federatedscope"]
-LinkBackend = Literal["auto", "netem", "userspace"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Experiment:
     course: CourseLimits
     data: DataSource
     config: Mapping[str, Any]
-    link_backend: LinkBackend = "auto"
+    link_backend: str = "auto"
     allow_unshaped: bool = False
     cpu_factor: float | None = None
     federatedscope_source: str | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
+from ..agent.links import backends
 from ..catalog.entries import DeviceTypeEntry, Entry, LimitsEntry, ProfileEntry
 from ..catalog.names import NAME_MAX, NAME_PATTERN
 from ..participant.federatedscope.names import MENDS
@@ -19,6 +20,11 @@ Dataset = Literal[
     "federatedscope",
 ]  # fmt: skip
 DATASETS: tuple[str, ...] = get_args(Dataset)
+
+if TYPE_CHECKING:
+    LinkBackendName = str
+else:
+    LinkBackendName = Literal[(backends.AUTO, *backends.names())]
 
 MendName = Literal[
     "busy_wait",
@@ -84,8 +90,9 @@ class NetworkSection(Entry):
         default_factory=dict,
         description="Network profiles by name; one of the catalogue's names replaces that profile.",
     )
-    backend: Literal["auto", "netem", "userspace"] = Field(
-        default="auto", description="How links are shaped. `auto` tries the kernel's netem, else userspace."
+    backend: LinkBackendName = Field(
+        default=backends.AUTO,
+        description="How links are shaped. `auto` takes the best that the lab host's kernel can do.",
     )
     allow_unshaped: bool = Field(
         default=False, description="Go on, and say so, where the lab host cannot shape a link as asked."

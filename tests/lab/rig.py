@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from fedsim_runner.agent.host import programs
 from fedsim_runner.agent.links import netns
-from fedsim_runner.agent.links.plan import DeviceLink, Link
+from fedsim_runner.agent.links.profile import DeviceLink
+from fedsim_runner.contract.link import Link
 
 PORT = 5000
 

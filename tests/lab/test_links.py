@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.agent.links import netns, probe
-from fedsim_runner.agent.links.plan import Backend, DeviceLink, Link
+from fedsim_runner.agent.links import backends, netns, probe
+from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.contract.link import Link
 from tests.lab.rig import PORT, Rig, rig
 
 MBIT = 1_000_000
@@ -34,15 +35,15 @@ def probed() -> dict[str, Any]:
 
 
 @pytest.fixture
-def backend(probed: dict[str, Any]) -> Backend:
+def backend(probed: dict[str, Any]) -> str:
     wanted = os.environ.get("FEDSIM_LAB_BACKEND") or probed["backend"]
-    assert wanted in ("netem", "userspace"), f"this kernel can shape with neither back end: {probed['missing']}"
-    return "netem" if wanted == "netem" else "userspace"
+    assert wanted in backends.names(), f"this kernel can shape with no back end: {probed['missing']}"
+    return wanted
 
 
 @contextlib.contextmanager
-def shaped(links: list[DeviceLink], backend: Backend, probed: dict[str, Any]) -> Iterator[Shaper]:
-    shaper = Shaper(links, [], backend, probed["iptables"], seed=1)
+def shaped(links: list[DeviceLink], backend: str, probed: dict[str, Any]) -> Iterator[Shaper]:
+    shaper = Shaper([kind(probed) for kind in backends.load_all()], Profile(links, seed=1), backend)
     try:
         yield shaper
     finally:
@@ -55,7 +56,7 @@ def apply(shaper: Shaper, lab: Rig, **kind: bool) -> dict[str, Any]:
     return results
 
 
-def test_delay_holds_in_each_direction(backend: Backend, probed: dict[str, Any]) -> None:
+def test_delay_holds_in_each_direction(backend: str, probed: dict[str, Any]) -> None:
     with rig("a", "b") as lab:
         links = [
             DeviceLink("a", lab.addresses["a"], Link(delay_us=30_000), Link(delay_us=10_000)),
@@ -67,7 +68,7 @@ def test_delay_holds_in_each_direction(backend: Backend, probed: dict[str, Any])
             assert statistics.median(lab.one_way_s("b", "a")) == pytest.approx(0.015, abs=SLACK_S)
 
 
-def test_rate_holds_in_each_direction(backend: Backend, probed: dict[str, Any]) -> None:
+def test_rate_holds_in_each_direction(backend: str, probed: dict[str, Any]) -> None:
     with rig("a", "b") as lab, shaped(lab.wired(Link(4 * MBIT), Link(8 * MBIT)), backend, probed) as shaper:
         apply(shaper, lab)
         for source, target, rate in (("a", "b", 4 * MBIT), ("b", "a", 8 * MBIT)):
@@ -79,7 +80,7 @@ def test_rate_holds_in_each_direction(backend: Backend, probed: dict[str, Any]) 
             assert len(arrived) < 1500, "what exceeds rate and queue is dropped"
 
 
-def test_loss_is_per_packet(backend: Backend, probed: dict[str, Any]) -> None:
+def test_loss_is_per_packet(backend: str, probed: dict[str, Any]) -> None:
     with rig("a", "b") as lab, shaped(lab.wired(Link(loss=0.1)), backend, probed) as shaper:
         apply(shaper, lab)
         arrived = lab.burst("a", "b", 2000, 200, 8 * MBIT)
@@ -87,7 +88,7 @@ def test_loss_is_per_packet(backend: Backend, probed: dict[str, Any]) -> None:
         assert len(lab.burst("b", "a", 500, 200, 8 * MBIT)) == 500
 
 
-def test_loss_meets_single_packets_of_a_tcp_flow(backend: Backend, probed: dict[str, Any]) -> None:
+def test_loss_meets_single_packets_of_a_tcp_flow(backend: str, probed: dict[str, Any]) -> None:
     """No super-packet arrives where loss is set: one drop must not take 64 kB."""
     with rig("a", "b") as lab, shaped(lab.wired(Link(loss=0.001)), backend, probed) as shaper:
         apply(shaper, lab)
@@ -111,13 +112,12 @@ def test_loss_meets_single_packets_of_a_tcp_flow(backend: Backend, probed: dict[
                 while True:
                     assert len(watcher.recv(1 << 17)) <= 1514
         else:
-            state = shaper.state()
-            assert state is not None and state["devices"]["b"]["received"] >= 1_000_000 / 1460
+            assert shaper.figures()["devices"]["b"]["received"] >= 1_000_000 / 1460
         for channel in (listener, watcher, receiver):
             channel.close()
 
 
-def test_jitter_spreads_and_keeps_order(backend: Backend, probed: dict[str, Any]) -> None:
+def test_jitter_spreads_and_keeps_order(backend: str, probed: dict[str, Any]) -> None:
     with rig("a", "b") as lab:
         link = Link(delay_us=30_000, jitter_us=20_000)
         with shaped(lab.wired(link), backend, probed) as shaper:
@@ -130,7 +130,7 @@ def test_jitter_spreads_and_keeps_order(backend: Backend, probed: dict[str, Any]
             assert numbers == sorted(numbers) and len(numbers) == 300
 
 
-def test_tcp_fills_a_delayed_link(backend: Backend, probed: dict[str, Any]) -> None:
+def test_tcp_fills_a_delayed_link(backend: str, probed: dict[str, Any]) -> None:
     """A held packet must not count against its sender's socket."""
     with (
         rig("a", "b") as lab,
@@ -157,7 +157,7 @@ def test_tcp_fills_a_delayed_link(backend: Backend, probed: dict[str, Any]) -> N
         listener.close()
 
 
-def test_apply_again_change_check_and_restart(backend: Backend, probed: dict[str, Any]) -> None:
+def test_apply_again_change_check_and_restart(backend: str, probed: dict[str, Any]) -> None:
     with rig("a", "b") as lab, contextlib.ExitStack() as stack:
         link = Link(5 * MBIT, 20_000, 2_000, 0.01)
         shaper = stack.enter_context(shaped(lab.wired(link, link), backend, probed))
@@ -183,13 +183,13 @@ def test_apply_again_change_check_and_restart(backend: Backend, probed: dict[str
         assert statistics.median(lab.one_way_s("a", "b")) < 0.003
 
 
-def test_a_device_that_is_gone_fails_by_name(backend: Backend, probed: dict[str, Any]) -> None:
+def test_a_device_that_is_gone_fails_by_name(backend: str, probed: dict[str, Any]) -> None:
     with rig("a", "b") as lab, shaped(lab.wired(Link(5 * MBIT)), backend, probed) as shaper:
         results = shaper.apply({**lab.namespaces, "a": "/proc/0/ns/net"})
         assert results["a"].failed is not None and results["b"].failed is None
 
 
-def test_without_its_agent_a_device_gets_nothing(backend: Backend, probed: dict[str, Any]) -> None:
+def test_without_its_agent_a_device_gets_nothing(backend: str, probed: dict[str, Any]) -> None:
     if backend == "netem":
         pytest.skip("netem's links live in the kernel: they stay true without the agent")
     with rig("a", "b") as lab, shaped(lab.wired(Link(delay_us=1000)), backend, probed) as shaper:

@@ -1,12 +1,9 @@
-"""Running ``tc`` and ``iptables``: in the calling thread's network namespace, with an error that names the command."""
+"""Running a program: in the calling thread's network namespace, with an error that names the command."""
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 from collections.abc import Sequence
-from typing import Any
 
 from fedsim_runner.contract.errors import Exit, FedsimError
 
@@ -34,18 +31,3 @@ def run(arguments: Sequence[str], *, stdin: str | None = None) -> str:
     if done.returncode != 0:
         raise CommandError(f"{' '.join(arguments)}: {(done.stderr or done.stdout).strip() or done.returncode}")
     return done.stdout
-
-
-def read_qdiscs(interface: str | None = None) -> list[dict[str, Any]]:
-    """Qdiscs of one interface or of all, as ``tc`` prints them in JSON with raw numbers."""
-    arguments = ["tc", "-raw", "-json", "qdisc", "show"]
-    if interface is not None:
-        arguments += ["dev", interface]
-    text = run(arguments).strip()
-    loaded = json.loads(text) if text else []
-    return [entry for entry in loaded if isinstance(entry, dict)]
-
-
-def iptables_programs() -> list[str]:
-    """The iptables variants installed here, the kernel's newer interface first."""
-    return [name for name in ("iptables-nft", "iptables-legacy", "iptables") if shutil.which(name)]

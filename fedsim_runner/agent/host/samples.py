@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedsim_runner.contract.atomic import AppendFile
 
-from ..links.plan import INTERFACE
 from .usage import Reading
 
 HEADER = (
@@ -30,14 +29,23 @@ class _Device:
 
 
 class Sampler:
-    """Appends to ``metrics.csv``; ``watch`` says which process stands for which device."""
+    """Appends to ``metrics.csv``; ``watch`` says which process stands for which device.
 
-    def __init__(self, path: Path, mounts: Iterable[str] = _MOUNTS) -> None:
+    Args:
+        path: the file.
+        counters: the link's columns out of a ``/proc/<pid>/net/dev``; None without a link.
+        mounts: where the lab host's cgroups are.
+    """
+
+    def __init__(
+        self, path: Path, counters: Callable[[str], list[str] | None], mounts: Iterable[str] = _MOUNTS
+    ) -> None:
         """Open the file.
 
         Raises:
             CannotWriteError: it cannot be made.
         """
+        self._counters = counters
         self._devices: dict[str, _Device] = {}
         self._lines: list[tuple[str, list[str]]] = []
         self._mounts = [Path(mount) for mount in mounts]
@@ -116,7 +124,7 @@ class Sampler:
             text = {key: os.pread(descriptor, 8192, 0).decode() for key, descriptor in entry.files.items()}
         except OSError:
             return None  # gone between two events
-        network = _interface(text.get("net", ""))
+        network = self._counters(text.get("net", ""))
         if network is None:
             return None
         memory = text.get("memory", "").strip()
@@ -172,12 +180,3 @@ def _guesses(base: Path, container: str) -> list[Path]:
 def _table(text: str) -> Mapping[str, int]:
     pairs = (line.split() for line in text.splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
-
-
-def _interface(text: str) -> list[str] | None:
-    for line in text.splitlines():
-        name, colon, counters = line.partition(":")
-        if colon and name.strip() == INTERFACE:
-            columns = counters.split()
-            return [columns[0], columns[1], columns[3], columns[8], columns[9], columns[11]]
-    return None

@@ -9,8 +9,7 @@ from fedsim_runner.contract import events
 
 from ..device_file import DeviceFile
 from ..host.docker_api import Docker
-from . import isolation, netns
-from . import plan as links
+from . import backends, isolation, netns
 from .shaper import Result, Shaper
 
 
@@ -39,10 +38,9 @@ class RunLinks:
         return None if self.unshaped is not None else self._probed["backend"]
 
     @property
-    def broken(self) -> bool:
-        """Whether packets do not pass any more because their process has ended."""
-        packets = self._shaper.packets if self._shaper is not None else None
-        return packets is not None and not packets.alive
+    def broken(self) -> str | None:
+        """Why no traffic passes any more."""
+        return self._shaper.broken() if self._shaper is not None else None
 
     def covers(self, devices: Collection[str]) -> bool:
         """Whether all of these devices may send."""
@@ -54,19 +52,19 @@ class RunLinks:
         """Bring the links of ``wanted`` devices to what the device file says; ``running``: processes by device.
 
         Raises:
-            links.UnshapableError: no back end here holds them, and ``allow_unshaped`` is not set.
+            UnshapableError: no back end here holds them, and ``allow_unshaped`` is not set.
         """
         try:
-            backend = links.choose_backend(file.link_backend, file.links, file.peers, self._probed)
-        except links.UnshapableError as error:
+            backend = backends.choose(file.link_backend, file.links, self._probed)
+        except backends.UnshapableError as error:
             if not file.allow_unshaped:
                 raise
             return self._go_unshaped(str(error), wanted, check)
         self.unshaped = None
         if self._shaper is None:
-            self._shaper = Shaper(file.links, file.peers, backend, self._probed["iptables"], file.seed)
+            self._shaper = Shaper([kind(self._probed) for kind in backends.load_all()], file.links, backend)
         else:
-            self._shaper.want(file.links, file.peers, backend)
+            self._shaper.want(file.links, backend)
         results = self._shaper.apply({name: netns.of_process(pid) for name, pid in running.items()}, check=check)
         for name in wanted:
             if name not in running:
@@ -100,9 +98,9 @@ class RunLinks:
         if self._shaper is not None:
             self._shaper.forget(name)
 
-    def packets(self) -> dict[str, Any]:
-        """Figures of the process that delays packets; empty where the kernel does all."""
-        return (self._shaper.state() if self._shaper is not None else None) or {}
+    def figures(self) -> dict[str, Any]:
+        """Counters of what holds packets outside the kernel; empty where the kernel does all."""
+        return self._shaper.figures() if self._shaper is not None else {}
 
     def stop(self) -> None:
         """Where packets pass through this agent, they stop."""

@@ -9,8 +9,15 @@ import pytest
 
 from fedsim_runner.agent.course.gate import Gate
 from fedsim_runner.agent.course.tail import Tail
-from fedsim_runner.agent.links import plan as links
-from fedsim_runner.agent.links.plan import DeviceLink, Link, Qdisc
+from fedsim_runner.agent.links import backends, root_qdisc
+from fedsim_runner.agent.links.netem.backend import Backend as NetemBackend
+from fedsim_runner.agent.links.netem.qdisc import Netem
+from fedsim_runner.agent.links.profile import DeviceLink, Profile
+from fedsim_runner.agent.links.userspace import queue_rule
+from fedsim_runner.agent.links.userspace.arrivals import Arrivals
+from fedsim_runner.agent.links.userspace.backend import Backend as Userspace
+from fedsim_runner.agent.links.userspace.qdisc import Tbf
+from fedsim_runner.contract.link import Link
 
 G5 = Link(20_000_000, 15_000, 3_000, 0.001)
 GOLDEN = [
@@ -23,7 +30,7 @@ GOLDEN = [
 
 @pytest.mark.parametrize(("link", "arguments"), GOLDEN)
 def test_netem_arguments(link: Link, arguments: str) -> None:
-    assert " ".join(links.qdisc_arguments("eth0", links.netem_qdisc(link))) == arguments
+    assert " ".join(root_qdisc.qdisc_arguments("eth0", Netem.holding(link))) == arguments
 
 
 @pytest.mark.parametrize(
@@ -35,13 +42,13 @@ def test_netem_arguments(link: Link, arguments: str) -> None:
     ],
 )
 def test_tbf_arguments(rate: int, arguments: str) -> None:
-    words = links.qdisc_arguments("v1", links.tbf_qdisc(Link(rate, 50_000)))
+    words = root_qdisc.qdisc_arguments("v1", Tbf.holding(Link(rate, 50_000)))
     assert " ".join(words) == f"qdisc replace dev v1 root tbf rate {rate}bit {arguments}"
 
 
 def test_no_link_no_qdisc() -> None:
-    assert links.netem_qdisc(Link()) is None and links.tbf_qdisc(Link(None, 5)) is None
-    assert links.qdisc_arguments("eth0", None) == ["qdisc", "del", "dev", "eth0", "root"]
+    assert Netem.holding(Link()) is None and Tbf.holding(Link(None, 5)) is None
+    assert root_qdisc.qdisc_arguments("eth0", None) == ["qdisc", "del", "dev", "eth0", "root"]
 
 
 def test_what_tc_shows_is_what_was_asked() -> None:
@@ -67,29 +74,32 @@ def test_what_tc_shows_is_what_was_asked() -> None:
             "options": {"rate": 1250000, "burst": 20480, "burst_raw": "3e800", "lat": 147456, "limit": 204800},
         },
     ]
-    found = links.parse_qdiscs(shown)
+    found = root_qdisc.parse_qdiscs(shown, [Netem, Tbf])
     assert set(found) == {"a", "b"}
-    assert links.same_qdisc(Qdisc("netem", 2_000_000, 50_500, 3_000, 0.015, limit=777), found["a"])
-    assert not links.same_qdisc(Qdisc("netem", 2_000_000, 50_500, 3_000, 0.016, limit=777), found["a"])
-    assert links.same_qdisc(Qdisc("tbf", 10_000_000, limit=204_800, burst=20_480), found["b"])
-    assert not links.same_qdisc(None, found["b"])
+    assert Netem(2_000_000, 50_500, 3_000, 0.015, limit=777).same(found["a"])
+    assert not Netem(2_000_000, 50_500, 3_000, 0.016, limit=777).same(found["a"])
+    assert Tbf(10_000_000, limit=204_800, burst=20_480).same(found["b"])
+    assert not Tbf(10_000_000, limit=204_800, burst=20_480).same(None)
+    assert not Netem(10_000_000, limit=204_800).same(found["b"])
 
 
 def test_the_queue_rule_is_recognised() -> None:
-    assert " ".join(links.queue_rule_arguments(True)) == (
+    assert " ".join(queue_rule.queue_rule_arguments(True)) == (
         "-w 5 -t mangle -A PREROUTING -i eth0 -j NFQUEUE --queue-num 0"
     )
-    assert links.has_queue_rule("-P PREROUTING ACCEPT\n-A PREROUTING -i eth0 -j NFQUEUE --queue-num 0\n")
-    assert not links.has_queue_rule("-A PREROUTING -i eth0 -j NFQUEUE --queue-num 0 --queue-bypass\n")
+    assert queue_rule.has_queue_rule("-P PREROUTING ACCEPT\n-A PREROUTING -i eth0 -j NFQUEUE --queue-num 0\n")
+    assert not queue_rule.has_queue_rule("-A PREROUTING -i eth0 -j NFQUEUE --queue-num 0 --queue-bypass\n")
 
 
 def test_one_lossy_sender_makes_every_receiver_take_single_packets() -> None:
     devices = [DeviceLink("a", "198.18.0.2", Link(loss=0.1), Link()), DeviceLink("b", "198.18.0.3", Link(), Link())]
-    shapes = links.shapes(devices, [], "userspace")
-    assert not shapes["a"].queue and shapes["b"].queue and shapes["b"].per_packet
+    userspace = Userspace({})
+    planned = userspace.plan(Profile(devices))
+    queue = planned["b"]["arrivals"]
+    assert not planned["a"]["arrivals"] and isinstance(queue, Arrivals) and queue.single_packets
     far = [DeviceLink("c", "198.18.0.9", Link(delay_us=1000), Link())]
-    assert links.shapes(devices, far, "userspace")["a"].queue
-    assert links.shapes(devices, [], "netem")["b"].per_packet
+    assert userspace.plan(Profile(devices, far))["a"]["arrivals"]
+    assert NetemBackend({}).plan(Profile(devices))["b"]["segmentation offload"] == "off"
 
 
 def test_the_back_end_follows_what_links_need() -> None:
@@ -101,14 +111,14 @@ def test_the_back_end_follows_what_links_need() -> None:
         "missing": [{"what": "netem", "fix": "F"}],
     }
     rates = [DeviceLink("a", "198.18.0.2", Link(1000), Link())]
-    assert links.choose_backend("auto", rates, [], probed) == "userspace"
-    assert links.choose_backend("auto", rates, [], {**probed, "netem": True}) == "netem"
+    assert backends.choose("auto", Profile(rates), probed) == "userspace"
+    assert backends.choose("auto", Profile(rates), {**probed, "netem": True}) == "netem"
     delays = [DeviceLink("a", "198.18.0.2", Link(1000, 5), Link())]
-    with pytest.raises(links.UnshapableError, match=r"5\.15 .*netem \(F\); nfqueue"):
-        links.choose_backend("auto", delays, [], probed)
-    with pytest.raises(links.UnshapableError, match="link_backend netem"):
-        links.choose_backend("netem", rates, [], probed)
-    assert links.choose_backend("netem", [DeviceLink("a", "198.18.0.2", Link(), Link())], [], probed) == "netem"
+    with pytest.raises(backends.UnshapableError, match=r"5\.15 .*netem \(F\); nfqueue"):
+        backends.choose("auto", Profile(delays), probed)
+    with pytest.raises(backends.UnshapableError, match="link_backend netem"):
+        backends.choose("netem", Profile(rates), probed)
+    assert backends.choose("netem", Profile([DeviceLink("a", "198.18.0.2", Link(), Link())]), probed) == "netem"
 
 
 def test_the_gate_opens_whole_and_shuts(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ One process, apart from supervision so that its work never delays a packet: a ti
 for queues and timer together, verdicts of one moment sent together. Its parent's end closes its standard input and so
 ends it; without it no queue has a listener and the kernel drops what arrives (fail closed).
 
-It is told by JSON lines on its standard input, and answers each with one on standard output:
+It takes JSON lines on its standard input, and answers each with one on standard output:
 ``{"op": "set", "seed": n, "ups": {address: [delay_us, jitter_us, loss]}, "devices": {name: {"netns", "down", "maxlen",
-"gso"}}}`` and ``{"op": "state"}``.
+"gso"}}}`` and ``{"op": "state"}``. Without ``seed`` and ``ups`` the senders stay; a device of null is let go.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import netns
-from ..plan import QUEUE_NUMBER
 from . import nfqueue
+from .queue_rule import QUEUE_NUMBER
 
 _PR_SET_TIMERSLACK = 29
 _TIMER_SLACK_NS = 1000
@@ -186,7 +186,8 @@ class Packets:
     def _obey(self, command: dict[str, Any]) -> dict[str, Any]:
         failed: dict[str, str] = {}
         if command["op"] == "set":
-            self._set_ups(command)
+            if "ups" in command:
+                self._set_ups(command)
             for name, wanted in command["devices"].items():
                 try:
                     self._set_device(name, wanted)

@@ -1,0 +1,1 @@
+"""All of a link by the kernel's netem, one qdisc in each direction."""

@@ -1,0 +1,16 @@
+"""What the netem back end needs of the kernel."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ..protocol import Need
+from ..root_qdisc import try_qdisc
+
+NETEM = Need(
+    "netem",
+    "netem",
+    "rate, delay, jitter and loss",
+    "sch_netem",
+    partial(try_qdisc, "netem", "delay", "1ms", "limit", "10"),
+)

@@ -1,0 +1,143 @@
+"""The userspace back end: rate stays in the kernel, all else is done by a process of the agent's.
+
+A device's incoming packets pass a queue, in whose process each waits for its sender's delay up and its own down.
+Jitter is drawn uniformly from [delay - jitter, delay + jitter], and packets of one path stay in order: one that draws
+a shorter delay than its predecessor leaves together with it. Without that process nothing passes (fail closed).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from fedsim_runner.agent.host import programs
+from fedsim_runner.contract.link import Link
+
+from ..fan_out import in_each
+from ..profile import Profile
+from ..protocol import Failures, LinkBackend, Need, Settings
+from ..root_qdisc import Qdisc
+from ..veth import DOWN, UP
+from .arrivals import Arrivals, Senders
+from .needs import NFQUEUE, TBF
+from .packet_process import PacketProcess
+from .qdisc import Tbf
+from .queue_rule import has_queue_rule, list_rules_arguments, queue_rule_arguments
+
+RULE, ARRIVALS = "queue rule", "arrivals"
+PRESENT, ABSENT = "present", "absent"
+
+
+class Backend(LinkBackend):
+    """tbf at each end of a device's veth pair, an NFQUEUE rule in its namespace, and the process behind that."""
+
+    name: ClassVar[str] = "userspace"
+    preference: ClassVar[int] = 20
+    qdiscs: ClassVar[tuple[type[Qdisc], ...]] = (Tbf,)
+
+    def __init__(self, probed: Mapping[str, Any]) -> None:
+        self._iptables: str | None = probed.get("iptables")
+        self._process: PacketProcess | None = None
+
+    @staticmethod
+    def needs(links: Iterable[Link]) -> list[Need]:
+        links = list(links)
+        rates = [TBF] if any(link.rate_bps for link in links) else []
+        return rates + ([NFQUEUE] if any(link.delays_or_drops for link in links) else [])
+
+    def plan(self, profile: Profile) -> dict[str, Settings]:
+        senders = Senders.of(profile)
+        planned: dict[str, Settings] = {}
+        for device in profile.devices:
+            arrivals = Arrivals.of(device, profile, senders)
+            planned[device.device] = {
+                UP: Tbf.holding(device.up),
+                DOWN: Tbf.holding(device.down),
+                RULE: PRESENT if arrivals is not None else ABSENT,
+                ARRIVALS: arrivals,
+            }
+        return planned
+
+    def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
+        rules, failed = in_each(namespaces, self._read_rule)
+        arrivals = self._read_arrivals(namespaces)
+        return {name: {RULE: rule, ARRIVALS: arrivals.get(name)} for name, rule in rules.items()}, failed
+
+    def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
+        # The listener first: a rule without one drops, and a rule is only trusted with its delays behind it.
+        failed = self._set_arrivals(changes, namespaces)
+
+        def change(name: str) -> None:
+            if RULE in changes[name] and self._iptables is not None:
+                programs.run([self._iptables, *queue_rule_arguments(changes[name][RULE] == PRESENT)])
+
+        _, also_failed = in_each({name: namespaces[name] for name in changes}, change)
+        return {**failed, **also_failed}
+
+    def forget(self, device: str) -> None:
+        if self._process is not None:
+            with contextlib.suppress(OSError):  # an ended packet process holds nothing
+                self._process.ask({"op": "set", "devices": {device: None}})
+
+    def broken(self) -> str | None:
+        if self._process is None or self._process.alive:
+            return None
+        return "the agent's packet process has ended: no traffic reaches this lab host's devices any more"
+
+    def figures(self) -> dict[str, Any]:
+        return self._process.ask({"op": "state"}) if self._process is not None else {}
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+
+    def _read_rule(self, _name: str) -> str:
+        if self._iptables is None:
+            return ABSENT
+        return PRESENT if has_queue_rule(programs.run([self._iptables, *list_rules_arguments()])) else ABSENT
+
+    def _read_arrivals(self, namespaces: Mapping[str, str]) -> dict[str, Arrivals]:
+        """What the packet process does for each device whose present namespace it listens in."""
+        if self._process is None:
+            return {}
+        try:
+            answer = self._process.ask({"op": "state"})
+        except OSError:
+            return {}
+        senders = Senders(answer["ups"])
+        listening: dict[str, Arrivals] = {}
+        for name, state in answer["devices"].items():
+            try:
+                status = Path(namespaces[name]).stat()
+            except (KeyError, OSError):
+                continue  # not asked for, or its container has ended
+            if state["namespace"] == [status.st_dev, status.st_ino]:
+                listening[name] = Arrivals.parse(state, senders)
+        return listening
+
+    def _set_arrivals(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
+        devices: dict[str, dict[str, Any] | None] = {}
+        command: dict[str, Any] = {"op": "set", "devices": devices}
+        for name, change in changes.items():
+            wanted = change.get(ARRIVALS)
+            if isinstance(wanted, Arrivals):
+                command |= {"seed": wanted.senders.seed, "ups": wanted.senders.ups}
+                devices[name] = {
+                    "netns": namespaces[name],
+                    "down": wanted.down,
+                    "maxlen": wanted.queue_packets,
+                    "gso": not wanted.single_packets,
+                }
+            elif ARRIVALS in change:
+                devices[name] = None
+        if not devices or (self._process is None and not any(devices.values())):
+            return {}
+        if self._process is None:
+            self._process = PacketProcess()
+        try:
+            failed: Failures = self._process.ask(command)["failed"]
+        except OSError as error:
+            return dict.fromkeys(devices, str(error))
+        return failed

@@ -1,0 +1,60 @@
+"""The agent's end of the packet process (packets.py): starting it, asking it, ending it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_END_TIMEOUT_S = 30.0
+
+
+class PacketProcess:
+    """A running packet process, and the pipe to it."""
+
+    def __init__(self) -> None:
+        package = __package__ or "userspace"
+        root = str(Path(__file__).resolve().parents[package.count(".") + 1])
+        path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", package],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        self._lock = threading.Lock()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Send one command and wait for its answer.
+
+        Raises:
+            OSError: the process has ended.
+        """
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with self._lock:
+            self._process.stdin.write(json.dumps(command).encode() + b"\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        if not line:
+            raise OSError("the packet process has ended")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def stop(self) -> None:
+        """End it: its queues have no listener then, and what they get is dropped."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

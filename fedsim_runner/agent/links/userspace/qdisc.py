@@ -1,0 +1,57 @@
+"""The token bucket that holds the rate of one direction of a link."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from fedsim_runner.contract.link import Link
+
+from ..queue_size import buffer_bytes
+from ..root_qdisc import Qdisc
+
+BURST_S = 0.004
+MIN_BURST_BYTES = 1600  # one frame: below that tbf passes nothing
+
+
+@dataclass(frozen=True)
+class Tbf(Qdisc):
+    """``limit`` and ``burst`` in bytes."""
+
+    rate_bps: int
+    limit: int
+    burst: int
+
+    kind: ClassVar[str] = "tbf"
+
+    @classmethod
+    def holding(cls, link: Link) -> Tbf | None:
+        """What holds a direction's rate: a burst of 4 ms (at least one frame) and the buffer behind it.
+
+        Delayed packets do not wait in this queue, so it is not sized by the delay.
+        """
+        if link.rate_bps is None:
+            return None
+        burst = max(math.ceil(link.rate_bps / 8 * BURST_S), MIN_BURST_BYTES)
+        return cls(link.rate_bps, burst + buffer_bytes(link.rate_bps), burst)
+
+    def arguments(self) -> list[str]:
+        return ["rate", f"{self.rate_bps}bit", "burst", f"{self.burst}b", "limit", f"{self.limit}b"]
+
+    @classmethod
+    def parse(cls, options: Mapping[str, Any]) -> Tbf:
+        return cls(int(options.get("rate", 0)) * 8, int(options.get("limit", 0)), int(options.get("burst", 0)))
+
+    def same(self, active: object) -> bool:
+        return (
+            isinstance(active, Tbf)
+            and abs(self.limit - active.limit) <= 1
+            and abs(self.rate_bps - active.rate_bps) <= 8
+            # The kernel keeps the burst in clock ticks.
+            and abs(self.burst - active.burst) <= max(2.0, self.burst * 0.01)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} rate {self.rate_bps} bit/s burst {self.burst} bytes limit {self.limit} bytes"
