@@ -86,8 +86,8 @@ def run_inside(api: Any, container: str, command: Sequence[str], streams: Stream
     except BrokenPipeError:
         raise
     except (APIError, OSError) as error:
-        said = getattr(error, "explanation", None) or error
-        raise FedsimError(f"the Engine ended the command or did not start it: {said}", Exit.LAB) from error
+        said = str(getattr(error, "explanation", None) or error)
+        raise FedsimError("the Engine ended the command or did not start it", Exit.LAB, said=said) from error
 
 
 def _pipeable(api: Any, source: int | None) -> int | None:
@@ -226,6 +226,8 @@ class _Copy:
             return self._socket.recv(CHUNK)
         except NOT_YET:
             return None
+        except ConnectionResetError:  # so ends a connection with input that the command did not read
+            return b""
 
     def _take_input(self) -> None:
         assert self._source is not None

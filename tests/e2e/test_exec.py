@@ -1,0 +1,97 @@
+"""A command inside a device, without the docker program: at a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.e2e.conftest import Command, left_over, small_spec
+
+RUN = "looked-into"
+EXEC = [sys.executable, "-m", "fedsim_runner", "exec", RUN]
+
+
+@pytest.fixture
+def testbed(engine: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A testbed that waits at its gate; no program is found from here on."""
+    try:
+        up = Command(["up", str(small_spec(tmp_path, "small")), "--run", RUN], tmp_path)
+        assert up.finish() == 0, up.output
+        with monkeypatch.context() as patched:
+            patched.setenv("PATH", "/nonexistent")
+            yield tmp_path
+    finally:
+        assert Command(["down", RUN], tmp_path).finish() == 0
+    assert left_over(engine, RUN) == []
+
+
+class Terminal:
+    """The command at a terminal of its own, its controlling one."""
+
+    def __init__(self, command: list[str], cwd: Path) -> None:
+        self.user, program = pty.openpty()
+        self.resize(30, 100)
+        self.process = subprocess.Popen(
+            ["/usr/bin/setsid", "--ctty", *command], cwd=cwd, stdin=program, stdout=program, stderr=program
+        )
+        os.close(program)
+        self.text = ""
+
+    def resize(self, lines: int, columns: int) -> None:
+        fcntl.ioctl(self.user, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def type(self, keys: str) -> None:
+        os.write(self.user, keys.encode())
+
+    def wait_for(self, text: str, seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while text not in self.text:
+            assert time.monotonic() < end, f"{text!r} did not come:\n{self.text}"
+            if select.select([self.user], [], [], 0.1)[0]:
+                self.text += os.read(self.user, 65536).decode()
+        self.text = self.text.partition(text)[2]
+
+
+def test_a_shell_at_a_terminal(testbed: Path) -> None:
+    shell = Terminal([*EXEC, "mote-1"], testbed)
+    shell.wait_for("$ ")
+    shell.type("tty; id -u; stty size\r")
+    for line in ("/dev/pts/", "10001", "30 100"):
+        shell.wait_for(line)
+    shell.resize(44, 77)
+    shell.type("until stty size | grep 44; do sleep 0.1; done\r")
+    shell.wait_for("44 77")
+    shell.type("sleep 600\r")
+    shell.wait_for("sleep 600\r\n")
+    shell.type("\x03")
+    shell.wait_for("$ ")
+    shell.type("exit 5\r")
+    assert shell.process.wait(30) == 5
+    os.close(shell.user)
+
+
+def test_a_command_in_a_pipe(testbed: Path) -> None:
+    def inside(*command: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+        words = [*EXEC, "mote-1", "--", *command]
+        return subprocess.run(words, cwd=testbed, input=given, capture_output=True, timeout=60, check=False)
+
+    blob = os.urandom(1 << 20)
+    copied = inside("cat", given=blob)
+    assert (copied.returncode, copied.stdout == blob, copied.stderr) == (0, True, b"")
+    failed = inside("sh", "-c", "tty; echo out; echo err >&2; exit 7")
+    assert (failed.returncode, failed.stdout, failed.stderr) == (7, b"not a tty\nout\n", b"err\n")
+    missing = inside("no-such-program")
+    assert missing.returncode in (126, 127)
+    assert b"no-such-program" in missing.stdout + missing.stderr
