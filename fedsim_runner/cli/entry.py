@@ -16,7 +16,7 @@ from rich.markup import escape
 from typer.models import CommandInfo
 
 from ..contract.errors import Exit, FedsimError
-from ..runs.registry import state_home
+from ..user_folders import state_home
 from . import after, ansible, inside, lab, look, report, runs
 from .app import app, out
 

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-
-def cache_dir() -> Path:
-    """``~/.cache/fedsim``, or where XDG_CACHE_HOME says."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "fedsim"
 
 
 @contextmanager

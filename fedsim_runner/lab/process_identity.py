@@ -1,4 +1,8 @@
-"""Telling processes apart over time: a pid is used again, a pid with its start time is not (see proc(5))."""
+"""Telling processes apart over time: a pid is used again, a pid with its start time is not (see proc(5)).
+
+The start time is the kernel's, in ticks since boot. psutil gives it in wall-clock time, which changes when the clock is
+set.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from ..contract.errors import Exit, FedsimError
 from ..contract.names import check_run
 from .folder import RUN_NAME, create_run_folder, new_run_id
 from .inputs import keep_dockerfiles, keep_experiment
-from .registry import state_home
+from ..user_folders import state_home
 
 DEFAULT_RUNS_DIR = Path("runs")
 LAB_HOST = "local"

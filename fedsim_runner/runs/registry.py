@@ -17,6 +17,7 @@ from typing import IO
 
 from ..contract import atomic
 from ..lab.process_identity import is_alive, own_identity
+from ..user_folders import state_home
 
 
 class RunBusyError(FedsimError):
@@ -40,11 +41,6 @@ class RunEntry:
     def alive(self) -> bool:
         """Whether the process that works on the run still lives."""
         return is_alive(self.control)
-
-
-def state_home() -> Path:
-    """``$XDG_STATE_HOME/fedsim`` or its default."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "fedsim"
 
 
 class Registry:

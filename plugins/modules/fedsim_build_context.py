@@ -149,9 +149,9 @@ ARGUMENTS: dict[str, Any] = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        from fedsim_runner.downloads.cache import cache_dir
         from fedsim_runner.testbed.docker.images import ImageError, LayerSources, needs
         from fedsim_runner.testbed.docker.images.build_context import assemble
+        from fedsim_runner.user_folders import cache_dir
     except ImportError as error:
         module.fail_json(msg=f"fedsim-runner is not installed in the Python that runs Ansible here: {error}")
     params = module.params

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedsim_runner.downloads.cache import cache_dir
+from fedsim_runner.user_folders import cache_dir
 
 from .source import SettingsError, Source, resolve_source
 from .wheel import CachedSource

@@ -11,7 +11,6 @@ Both keys may be left out, and so may the file. Relative paths start at the file
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from pydantic import Field, ValidationError
 
 from fedsim_runner.catalog.entries import Entry
 from fedsim_runner.spec.explain import explain
+from fedsim_runner.user_folders import config_dir
 from fedsim_runner.yamlfile.document import parse, read_text
 from fedsim_runner.yamlfile.errors import SpecErrors
 
@@ -48,8 +48,7 @@ class UserSettings:
 
 def config_path() -> Path:
     """Where the file is looked for; it need not be there."""
-    home = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path.home() / ".config") / "fedsim" / "config.yaml"
+    return config_dir() / "config.yaml"
 
 
 def user_settings(path: Path | None = None) -> UserSettings:

@@ -17,8 +17,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fedsim_runner.downloads.cache import cache_dir, locked
+from fedsim_runner.downloads.cache import locked
 from fedsim_runner.downloads.pip_output import pip_errors
+from fedsim_runner.user_folders import cache_dir
 
 from .source import PACKAGE, Source, SourceError, file_digest, package_files, resolve_source, tree_digest, unreachable
 

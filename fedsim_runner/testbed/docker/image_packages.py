@@ -12,7 +12,7 @@ from docker.errors import APIError, DockerException
 
 from fedsim_runner.contract import atomic
 from fedsim_runner.contract.names import LABEL_RUN
-from fedsim_runner.runs.registry import state_home
+from fedsim_runner.user_folders import state_home
 
 from .engine import LabEngine
 

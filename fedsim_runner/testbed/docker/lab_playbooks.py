@@ -16,7 +16,7 @@ from fedsim_runner.contract.errors import Exit, FedsimError, exit_for_stage
 from fedsim_runner.inventory import write_inventory
 from fedsim_runner.runs.lookup import bare_inventory
 from fedsim_runner.runs.prepare import LAB_HOST, check_privileges, root_command
-from fedsim_runner.runs.registry import state_home
+from fedsim_runner.user_folders import state_home
 
 from .playbook import PlaybookResult
 from .playbook_session import LOG, PlaybookSession

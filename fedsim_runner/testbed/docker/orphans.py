@@ -1,4 +1,4 @@
-"""Ending the processes of a playbook, told apart by a variable in their environment (see proc(5))."""
+"""Ending the processes of a run, told apart by a variable in their environment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
+
+import psutil
 
 from fedsim_runner.lab.process_identity import is_alive, start_time
 
@@ -15,17 +16,15 @@ GRACE_S = 2.0
 
 def processes_with(variable: str, value: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Processes, this one excepted, that were started with ``variable=value``; with their environment."""
-    wanted = f"{variable}={value}".encode()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
             continue
         try:
-            items = (entry / "environ").read_bytes().split(b"\0")
-        except OSError:
+            environment = process.environ()
+        except (psutil.Error, OSError):
             continue
-        if wanted in items:
-            pairs = (item.decode(errors="replace").partition("=") for item in items if item)
-            yield int(entry.name), {key: text for key, _, text in pairs}
+        if environment.get(variable) == value:
+            yield process.pid, environment
 
 
 def end_processes(variable: str, value: str, only_orphans_of: str | None = None) -> int:

@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+import psutil
+
 from fedsim_runner.agent.host.usage import Reading
 from fedsim_runner.content import PACKAGE_DIR
 from fedsim_runner.contract.errors import Exit, FedsimError
@@ -180,8 +182,8 @@ class Processes:
     def frozen(self, name: str) -> bool:
         """Whether it is stopped by a signal."""
         try:
-            return _stat(self._children[name].pid)[0] == "T"
-        except (OSError, IndexError):
+            return psutil.Process(self._children[name].pid).status() == psutil.STATUS_STOPPED
+        except psutil.NoSuchProcess:
             return False
 
     def kill(self, name: str) -> None:
@@ -205,23 +207,23 @@ class Processes:
 def process_figures(pid: int) -> dict[str, Any] | None:
     """CPU seconds, resident memory and its peak in bytes of a process; None if it is gone."""
     try:
-        stat = _stat(pid)
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        process = psutil.Process(pid)
+        cpu, memory = process.cpu_times(), process.memory_info().rss
+        peak = _memory_peak(pid)
+    except (psutil.NoSuchProcess, OSError):
         return None
-    sizes = {
-        key: int(value.split()[0]) * 1024
-        for key, _, value in (line.partition(":") for line in status.splitlines())
-        if key in ("VmRSS", "VmHWM")
-    }
-    if not sizes:  # a zombie has no memory any more
+    if peak is None:  # a zombie has no memory any more
         return None
-    ticks = os.sysconf("SC_CLK_TCK")
-    return {
-        "cpu_seconds": (int(stat[11]) + int(stat[12])) / ticks,
-        "memory_bytes": sizes.get("VmRSS"),
-        "memory_peak_bytes": sizes.get("VmHWM"),
-    }
+    # The peak may have been read a moment later, never earlier.
+    return {"cpu_seconds": cpu.user + cpu.system, "memory_bytes": memory, "memory_peak_bytes": max(peak, memory)}
+
+
+def _memory_peak(pid: int) -> int | None:
+    """The kernel's high water mark in bytes, which psutil does not give; None for a zombie."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
 
 
 def reading(figures: Mapping[str, Any]) -> Reading:
@@ -235,11 +237,6 @@ def last_lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
     except OSError:
         return []
-
-
-def _stat(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat from the state on."""
-    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 def _joined(folders: Iterable[str]) -> str:

@@ -1,0 +1,24 @@
+"""Where this user's state, cache and configuration lie: on Linux in the folders of the XDG base directory rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+
+NAME = "fedsim"
+
+
+def state_home() -> Path:
+    """Registry of runs, address reservations, errors: ``$XDG_STATE_HOME/fedsim``, else ``~/.local/state/fedsim``."""
+    return platformdirs.user_state_path(NAME, appauthor=False)
+
+
+def cache_dir() -> Path:
+    """Wheels and root file systems: ``$XDG_CACHE_HOME/fedsim``, else ``~/.cache/fedsim``."""
+    return platformdirs.user_cache_path(NAME, appauthor=False)
+
+
+def config_dir() -> Path:
+    """The user's own configuration: ``$XDG_CONFIG_HOME/fedsim``, else ``~/.config/fedsim``."""
+    return platformdirs.user_config_path(NAME, appauthor=False)
