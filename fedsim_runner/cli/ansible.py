@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 
-from ..content import content_root
+from ..content import collection_playbooks
 from ..contract.errors import Exit
 from ..testbed.docker.playbook import ansible_environment
 from .app import app
@@ -14,8 +14,7 @@ from .app import app
 @app.command(name="ansible-env")
 def ansible_env() -> int:
     """Print the variables that plain Ansible needs: eval "$(fedsim-provision ansible-env)"."""
-    playbooks = content_root() / "playbooks"
-    for name, value in {**ansible_environment(), "FEDSIM_PLAYBOOKS": str(playbooks)}.items():
+    for name, value in {**ansible_environment(), "FEDSIM_PLAYBOOKS": str(collection_playbooks())}.items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
-    sys.stdout.write('# ansible-playbook -i DIR/hosts.yml "$FEDSIM_PLAYBOOKS/run_experiment.yml"\n')
+    sys.stdout.write("# ansible-playbook -i DIR/hosts.yml fedsim.testbed.run_experiment\n")
     return Exit.DONE

@@ -7,12 +7,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils._contract.names import KIND_AGENT, LABEL_DEVICE, agent_name, check_run, labels, run_filter
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_batch import each_device
-from ansible.module_utils.fedsim_containers import LOG_CONFIG, compare_container
-from ansible.module_utils.fedsim_difference import Differences, render_diff
-from ansible.module_utils.fedsim_docker import (
+from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
+from ansible_collections.fedsim.testbed.plugins.module_utils._containers import LOG_CONFIG, compare_container
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
+    KIND_AGENT,
+    LABEL_DEVICE,
+    agent_name,
+    check_run,
+    labels,
+    run_filter,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     DOCKER_ARGUMENTS,
     APIError,
     EngineError,
@@ -22,7 +29,7 @@ from ansible.module_utils.fedsim_docker import (
     list_containers,
     wait_for_agent,
 )
-from ansible.module_utils.fedsim_journal import course_has_ended
+from ansible_collections.fedsim.testbed.plugins.module_utils._journal import course_has_ended
 
 DOCUMENTATION = r"""
 module: fedsim_agent
@@ -78,7 +85,7 @@ options:
 
 EXAMPLES = r"""
 - name: The run's agent
-  fedsim_agent:
+  fedsim.testbed.fedsim_agent:
     run: quickstart
     lab_host: local
     state_dir: /var/lib/fedsim/quickstart

@@ -96,7 +96,7 @@ options:
 
 EXAMPLES = r"""
 - name: Images that the devices need
-  fedsim_build_context:
+  fedsim.testbed.fedsim_build_context:
     hosts:
       - {name: lab1, arch: amd64, local: true, device_file: inventory/device_files/lab1.json}
   delegate_to: localhost
@@ -119,7 +119,7 @@ hosts:
       build: []
       ship: []
 layers:
-  description: The layers with the paths of their archives, for M(fedsim_images).
+  description: The layers with the paths of their archives, for M(fedsim.testbed.fedsim_images).
   returned: when assembled
   type: list
   elements: dict

@@ -13,13 +13,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils._contract.atomic import FULL, replacing
-from ansible.module_utils._contract.names import LABEL_DEVICE, LABEL_KIND, check_run, run_filter
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_batch import each_device
-from ansible.module_utils.fedsim_device_file import matches
-from ansible.module_utils.fedsim_difference import Differences
-from ansible.module_utils.fedsim_docker import (
+from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import FULL, replacing
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
+    LABEL_DEVICE,
+    LABEL_KIND,
+    check_run,
+    run_filter,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import matches
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     DOCKER_ARGUMENTS,
     APIError,
     connect_or_fail,
@@ -32,7 +37,7 @@ module: fedsim_collect
 short_description: Pack the artifacts of a run on a lab host into one file
 description:
   - Packs each device's out folder and console log, the agent's journal and samples, and what the Engine knows of the
-    containers into one tar file. M(fedsim_unpack) puts it into the run folder.
+    containers into one tar file. M(fedsim.testbed.fedsim_unpack) puts it into the run folder.
   - Works on whatever is there, also after a course that failed or a provisioning that stopped half way.
   - Links and special files in an out folder are left out, for a device could point them anywhere. So are the temporary
     files of a participant, in the folder C(tmp) of its out folder, and what lies within more than 20 folders.
@@ -80,7 +85,7 @@ options:
 
 EXAMPLES = r"""
 - name: Pack
-  fedsim_collect:
+  fedsim.testbed.fedsim_collect:
     run: quickstart
     state_dir: /var/lib/fedsim/quickstart
     dest: /var/lib/fedsim/quickstart/collected.tar

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils._contract.names import agent_name, check_run
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_difference import Differences, render_diff
-from ansible.module_utils.fedsim_docker import (
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name, check_run
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     DOCKER_ARGUMENTS,
     EngineError,
     agent_control,
@@ -21,7 +21,7 @@ from ansible.module_utils.fedsim_docker import (
     inspect_or_none,
     last_lines,
 )
-from ansible.module_utils.fedsim_journal import Reader, read_snapshot
+from ansible_collections.fedsim.testbed.plugins.module_utils._journal import Reader, read_snapshot
 
 DOCUMENTATION = r"""
 module: fedsim_course
@@ -77,13 +77,13 @@ options:
 
 EXAMPLES = r"""
 - name: Open the gate
-  fedsim_course:
+  fedsim.testbed.fedsim_course:
     action: start
     run: quickstart
     state_dir: /var/lib/fedsim/quickstart
 
 - name: Follow the course
-  fedsim_course:
+  fedsim.testbed.fedsim_course:
     action: poll
     run: quickstart
     state_dir: /var/lib/fedsim/quickstart

@@ -7,10 +7,9 @@ import shutil
 import time
 from typing import Any
 
-from ansible.module_utils._contract.names import LABEL_DEVICE, check_run, run_filter
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_batch import DeviceFailedError, each_device, finish
-from ansible.module_utils.fedsim_containers import (
+from ansible_collections.fedsim.testbed.plugins.module_utils._batch import DeviceFailedError, each_device, finish
+from ansible_collections.fedsim.testbed.plugins.module_utils._containers import (
     Settings,
     block_device_of,
     compare_container,
@@ -18,15 +17,16 @@ from ansible.module_utils.fedsim_containers import (
     device_folder,
     device_name,
 )
-from ansible.module_utils.fedsim_device_file import (
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import LABEL_DEVICE, check_run, run_filter
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import (
     DeviceFileError,
     matches,
     read_device_file,
     select_devices,
     server_address,
 )
-from ansible.module_utils.fedsim_difference import Differences
-from ansible.module_utils.fedsim_docker import (
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     DOCKER_ARGUMENTS,
     APIError,
     NotFound,
@@ -35,7 +35,7 @@ from ansible.module_utils.fedsim_docker import (
     last_lines,
     list_containers,
 )
-from ansible.module_utils.fedsim_state_dir import prepare_out
+from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import prepare_out
 
 DOCUMENTATION = r"""
 module: fedsim_devices
@@ -91,14 +91,14 @@ options:
 
 EXAMPLES = r"""
 - name: All devices of this lab host
-  fedsim_devices:
+  fedsim.testbed.fedsim_devices:
     run: quickstart
     state_dir: /var/lib/fedsim/quickstart
     device_file: /var/lib/fedsim/quickstart/device_file.json
     images: "{{ fedsim_image_refs }}"
 
 - name: Remove two of them
-  fedsim_devices:
+  fedsim.testbed.fedsim_devices:
     state: absent
     run: quickstart
     state_dir: /var/lib/fedsim/quickstart

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, EngineError, connect, find_daemon
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    DOCKER_ARGUMENTS,
+    EngineError,
+    connect,
+    find_daemon,
+)
 
 DOCUMENTATION = r"""
 module: fedsim_engine
@@ -44,7 +49,7 @@ options:
 
 EXAMPLES = r"""
 - name: Start the Docker Engine
-  fedsim_engine:
+  fedsim.testbed.fedsim_engine:
 """
 
 RETURN = r"""

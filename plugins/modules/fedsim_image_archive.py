@@ -7,10 +7,16 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils._contract.atomic import replacing
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, APIError, RequestException, connect_or_fail, explain
-from ansible.module_utils.fedsim_image_build import own_images
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import replacing
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    DOCKER_ARGUMENTS,
+    APIError,
+    RequestException,
+    connect_or_fail,
+    explain,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
 
 DOCUMENTATION = r"""
 module: fedsim_image_archive
@@ -49,7 +55,7 @@ options:
 
 EXAMPLES = r"""
 - name: Load the images that another lab host built
-  fedsim_image_archive:
+  fedsim.testbed.fedsim_image_archive:
     state: loaded
     path: /var/tmp/fedsim-images.tar
     refs: ["fedsim/base:0123456789abcdef"]

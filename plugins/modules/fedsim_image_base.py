@@ -6,7 +6,13 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, APIError, RequestException, connect_or_fail, explain
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    DOCKER_ARGUMENTS,
+    APIError,
+    RequestException,
+    connect_or_fail,
+    explain,
+)
 
 DOCUMENTATION = r"""
 module: fedsim_image_base
@@ -43,7 +49,7 @@ options:
 
 EXAMPLES = r"""
 - name: A registry's Debian, if one answers
-  fedsim_image_base:
+  fedsim.testbed.fedsim_image_base:
     image: debian:bookworm-slim
     platform: amd64
   register: base

@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, APIError, RequestException, connect_or_fail, explain
-from ansible.module_utils.fedsim_image_build import (
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    DOCKER_ARGUMENTS,
+    APIError,
+    RequestException,
+    connect_or_fail,
+    explain,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import (
     ARCHITECTURES,
     BuildFailedError,
     build,
@@ -23,7 +29,8 @@ DOCUMENTATION = r"""
 module: fedsim_images
 short_description: Images of the devices and the agent, built on a lab host
 description:
-  - Builds the layers that the Engine lacks, in the order given, from context archives of M(fedsim_build_context).
+  - Builds the layers that the Engine lacks, in the order given, from context archives of
+    M(fedsim.testbed.fedsim_build_context).
   - A layer whose reference exists is left alone: its tag is a hash of all that the image is built from.
   - Builds have no network, except for a base out of a registry, which fetches Debian packages.
   - A build that fails or is interrupted leaves no container and no unnamed image.
@@ -38,7 +45,7 @@ attributes:
     description: References before and after.
 options:
   layers:
-    description: Layers as M(fedsim_build_context) returns them, parents first.
+    description: Layers as M(fedsim.testbed.fedsim_build_context) returns them, parents first.
     type: list
     elements: dict
     required: true
@@ -56,7 +63,7 @@ options:
 
 EXAMPLES = r"""
 - name: Build the layers that are missing
-  fedsim_images:
+  fedsim.testbed.fedsim_images:
     layers: "{{ contexts.layers }}"
 """
 

@@ -6,14 +6,15 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, connect_or_fail
-from ansible.module_utils.fedsim_image_build import ARCHITECTURES, own_images
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import DOCKER_ARGUMENTS, connect_or_fail
+from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import ARCHITECTURES, own_images
 
 DOCUMENTATION = r"""
 module: fedsim_images_info
 short_description: The images of fedsim-runner that a lab host has
 description:
-  - Lists the images that M(fedsim_images) built or loaded, with their sizes, and the Engine's architecture.
+  - Lists the images that M(fedsim.testbed.fedsim_images) built or loaded, with their sizes, and the Engine's
+    architecture.
 author: fedsim-runner (@fedsim-runner)
 requirements: ["Docker SDK for Python", "Docker Engine 20.10 or newer"]
 attributes:
@@ -36,7 +37,7 @@ options:
 
 EXAMPLES = r"""
 - name: Images that the lab host has
-  fedsim_images_info:
+  fedsim.testbed.fedsim_images_info:
   register: found
 """
 

@@ -13,8 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, EngineError, connect, find_daemon
-from ansible.module_utils.fedsim_image_build import own_images
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    DOCKER_ARGUMENTS,
+    EngineError,
+    connect,
+    find_daemon,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
 
 DOCUMENTATION = r"""
 module: fedsim_lab_host
@@ -76,7 +81,7 @@ options:
 
 EXAMPLES = r"""
 - name: What has this lab host
-  fedsim_lab_host:
+  fedsim.testbed.fedsim_lab_host:
     demands: {devices: 20, memory_bytes: 10737418240, gpus: 0, arch: [amd64]}
   register: probe
 """

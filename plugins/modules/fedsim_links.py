@@ -5,11 +5,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.module_utils._contract.names import agent_name, check_run
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_batch import finish
-from ansible.module_utils.fedsim_device_file import DeviceFileError, read_device_file, select_devices
-from ansible.module_utils.fedsim_docker import (
+from ansible_collections.fedsim.testbed.plugins.module_utils._batch import finish
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name, check_run
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import (
+    DeviceFileError,
+    read_device_file,
+    select_devices,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     DOCKER_ARGUMENTS,
     EngineError,
     agent_control,
@@ -54,7 +58,7 @@ options:
 
 EXAMPLES = r"""
 - name: Links of all devices
-  fedsim_links:
+  fedsim.testbed.fedsim_links:
     run: quickstart
     device_file: /var/lib/fedsim/quickstart/device_file.json
 """

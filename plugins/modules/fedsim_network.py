@@ -6,11 +6,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils._contract.names import bridge_name, check_run, labels, run_filter
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_device_file import DeviceFileError, read_device_file
-from ansible.module_utils.fedsim_difference import Differences, render_diff
-from ansible.module_utils.fedsim_docker import DOCKER_ARGUMENTS, APIError, connect_or_fail, explain
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
+    bridge_name,
+    check_run,
+    labels,
+    run_filter,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import DeviceFileError, read_device_file
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    DOCKER_ARGUMENTS,
+    APIError,
+    connect_or_fail,
+    explain,
+)
 
 DOCUMENTATION = r"""
 module: fedsim_network
@@ -54,7 +64,7 @@ options:
 
 EXAMPLES = r"""
 - name: The run's network
-  fedsim_network:
+  fedsim.testbed.fedsim_network:
     run: quickstart
     state_dir: /var/lib/fedsim/quickstart
     device_file: /var/lib/fedsim/quickstart/device_file.json

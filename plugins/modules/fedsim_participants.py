@@ -12,11 +12,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils._contract.names import check_run
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_device_file import DeviceFileError, read_device_file
-from ansible.module_utils.fedsim_difference import Differences, render_diff
-from ansible.module_utils.fedsim_state_dir import write_if_different
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import check_run
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import DeviceFileError, read_device_file
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
+from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import write_if_different
 
 try:
     from fedsim_runner.engines.participant_files import render_participants
@@ -31,7 +31,7 @@ short_description: Make the inputs of a lab host's participants
 description:
   - Runs on the control node with the Python that runs Ansible. Splits the data and writes C(config.yaml),
     C(launcher.json) and C(shard.npz) of each device of a lab host, and packs them with the device file into one tar
-    file for M(fedsim_state). C(labels.json) beside them is the run's label table.
+    file for M(fedsim.testbed.fedsim_state). C(labels.json) beside them is the run's label table.
   - The same device file gives the same bytes. Shards that are in O(target) already and were made from the same data
     stay as they are, so the user's own data files are only needed the first time.
 author: fedsim-runner (@fedsim-runner)
@@ -64,7 +64,7 @@ options:
 
 EXAMPLES = r"""
 - name: Inputs of the devices
-  fedsim_participants:
+  fedsim.testbed.fedsim_participants:
     run: quickstart
     device_file: "{{ fedsim_device_file }}"
     target: runs/quickstart/participants/local

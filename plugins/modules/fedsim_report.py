@@ -43,8 +43,8 @@ options:
     type: path
   outcome:
     description:
-      - How the course ended, as M(fedsim_course) returns it, for what the journal cannot tell. Empty means that the
-        journal counts.
+      - How the course ended, as M(fedsim.testbed.fedsim_course) returns it, for what the journal cannot tell.
+        Empty means that the journal counts.
     type: dict
     default: {}
   page:
@@ -55,7 +55,7 @@ options:
 
 EXAMPLES = r"""
 - name: Report
-  fedsim_report:
+  fedsim.testbed.fedsim_report:
     run_dir: runs/quickstart
   delegate_to: localhost
 """

@@ -7,10 +7,10 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils._contract.names import check_run
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_difference import Differences, render_diff
-from ansible.module_utils.fedsim_state_dir import (
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import check_run
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
+from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
     UnsafeArchiveError,
     layout,
     make_folders,
@@ -51,7 +51,7 @@ options:
 
 EXAMPLES = r"""
 - name: Inputs of the devices
-  fedsim_state:
+  fedsim.testbed.fedsim_state:
     run: quickstart
     state_dir: /var/lib/fedsim/quickstart
     archive: /var/lib/fedsim/quickstart/participants.tar

@@ -8,11 +8,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils._contract.names import KIND_AGENT, LABEL_KIND, LABEL_STATE, check_run, run_filter
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_batch import each_device
-from ansible.module_utils.fedsim_difference import Differences, render_diff
-from ansible.module_utils.fedsim_docker import (
+from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
+    KIND_AGENT,
+    LABEL_KIND,
+    LABEL_STATE,
+    check_run,
+    run_filter,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     DOCKER_ARGUMENTS,
     APIError,
     EngineError,
@@ -55,7 +61,7 @@ options:
 
 EXAMPLES = r"""
 - name: Nothing of this run stays
-  fedsim_teardown:
+  fedsim.testbed.fedsim_teardown:
     run: quickstart
 """
 

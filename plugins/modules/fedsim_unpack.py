@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fedsim_state_dir import UnsafeArchiveError, safe_members, write_if_different
+from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
+    UnsafeArchiveError,
+    safe_members,
+    write_if_different,
+)
 
 DOCUMENTATION = r"""
 module: fedsim_unpack
@@ -26,7 +30,7 @@ attributes:
     description: The content is not shown.
 options:
   src:
-    description: Tar file that M(fedsim_collect) made.
+    description: Tar file that M(fedsim.testbed.fedsim_collect) made.
     type: path
     required: true
   dest:
@@ -37,7 +41,7 @@ options:
 
 EXAMPLES = r"""
 - name: Unpack
-  fedsim_unpack:
+  fedsim.testbed.fedsim_unpack:
     src: runs/quickstart/.collected-local.tar
     dest: runs/quickstart
 """

@@ -22,14 +22,15 @@ attributes:
     description: There is nothing to differ.
 options:
   outcome:
-    description: How the course ended, as M(fedsim_course) returns it. Empty if it was never followed to its end.
+    description:
+      - How the course ended, as M(fedsim.testbed.fedsim_course) returns it. Empty if it was never followed to its end.
     type: dict
     default: {}
 """
 
 EXAMPLES = r"""
 - name: Verdict
-  fedsim_verdict:
+  fedsim.testbed.fedsim_verdict:
     outcome: "{{ course_outcome }}"
 """
 

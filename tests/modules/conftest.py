@@ -21,14 +21,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import ansible.module_utils
 import docker
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 LIBRARY = REPOSITORY / "plugins" / "modules"
-SHARED = REPOSITORY / "plugins" / "module_utils"
+COLLECTION = "ansible_collections.fedsim.testbed"
 # A tag of its own: test runs side by side must not take it from each other.
 TEST_IMAGE = f"fedsim-test/busybox:{os.getpid()}"
 TEST_LABEL = "org.fedsim.image"
@@ -104,12 +103,19 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def load_module(name: str) -> ModuleType:
-    """One of our modules, importable as Ansible's loader would make it."""
-    if str(SHARED) not in ansible.module_utils.__path__:
-        ansible.module_utils.__path__.append(str(SHARED))
-    if str(LIBRARY) not in sys.path:
-        sys.path.insert(0, str(LIBRARY))
-    return importlib.import_module(name)
+    """One of our modules, by the name under which Ansible imports it, too."""
+    return _load(f"plugins.modules.{name}")
+
+
+def load_utils(name: str) -> ModuleType:
+    """Something that our modules share."""
+    return _load(f"plugins.module_utils.{name}")
+
+
+def _load(name: str) -> ModuleType:
+    if str(REPOSITORY / "collections") not in sys.path:
+        sys.path.append(str(REPOSITORY / "collections"))
+    return importlib.import_module(f"{COLLECTION}.{name}")
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Lab, device, load_module, make_state
+from .conftest import Lab, device, load_utils, make_state
 
 pytestmark = pytest.mark.docker
 NAMES = {"server", "pi-1", "pi-2"}
@@ -228,7 +228,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
 
 
 def test_federatedscope_has_room_for_its_threads(lab: Lab) -> None:
-    containers = load_module("ansible.module_utils.fedsim_containers")
+    containers = load_utils("_containers")
     settings = containers.Settings(lab.content, str(lab.state_dir), {"edge-light": lab.image}, None, {})
     entry = lab.content["devices"][1]
     assert containers.pids_limit(settings, entry) == 32

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from fedsim_runner.testbed.docker.playbook import ansible_environment
 
 from .conftest import LIBRARY, load_module
 
@@ -31,13 +34,15 @@ def test_options_are_those_of_the_argument_spec(name: str) -> None:
 def test_examples_use_the_module(name: str) -> None:
     module = load_module(name)
     for task in yaml.safe_load(module.EXAMPLES):
-        assert set(task[name] or {}) <= set(module.ARGUMENTS)
+        assert set(task[f"fedsim.testbed.{name}"] or {}) <= set(module.ARGUMENTS)
     for value in yaml.safe_load(module.RETURN).values():
         assert {"description", "returned", "type"} <= set(value)
 
 
 def test_ansible_doc_shows_all_of_them() -> None:
     program = str(Path(sys.executable).parent / "ansible-doc")
-    shown = subprocess.run([program, "-M", str(LIBRARY), "-j", *NAMES], capture_output=True, text=True, timeout=120)
+    full_names = [f"fedsim.testbed.{name}" for name in NAMES]
+    environment = {**os.environ, **ansible_environment()}
+    shown = subprocess.run([program, "-j", *full_names], capture_output=True, text=True, timeout=120, env=environment)
     assert shown.returncode == 0, shown.stderr
-    assert set(json.loads(shown.stdout)) == set(NAMES)
+    assert set(json.loads(shown.stdout)) == set(full_names)

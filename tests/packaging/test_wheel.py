@@ -40,12 +40,16 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_carries_what_ansible_and_docker_read(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
+    collection = "collections/ansible_collections/fedsim/testbed"
     for name in (
         "ansible.cfg",
-        "playbooks/run_experiment.yml",
-        "playbooks/destroy.yml",
-        "plugins/modules/fedsim_devices.py",
-        "roles/device_containers/meta/argument_specs.yml",
+        f"{collection}/galaxy.yml",
+        f"{collection}/meta/runtime.yml",
+        f"{collection}/playbooks/run_experiment.yml",
+        f"{collection}/playbooks/destroy.yml",
+        f"{collection}/plugins/modules/fedsim_devices.py",
+        f"{collection}/plugins/module_utils/_contract/names.py",
+        f"{collection}/roles/device_containers/meta/argument_specs.yml",
         "dockerfiles/iot-minimal/Dockerfile",
     ):
         assert f"fedsim_runner/_content/{name}" in names
@@ -67,7 +71,7 @@ def test_ansible_env_lets_plain_ansible_run_our_playbooks(installed: Path, repos
     run([str(installed / "fedsim-provision"), "inventory", str(spec), "-o", "lab"], tmp_path)
     script = (
         f'export PATH="{installed}:$PATH"; eval "$(fedsim-provision ansible-env)"; '
-        'ansible-playbook --syntax-check -i lab/hosts.yml "$FEDSIM_PLAYBOOKS/run_experiment.yml"'
+        'ansible-playbook --syntax-check -i lab/hosts.yml "$FEDSIM_PLAYBOOKS/run_experiment.yml" fedsim.testbed.destroy'
     )
     done = run(["sh", "-ec", script], tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.content import content_root
-
 DRIVER = """\
 import sys
 from pathlib import Path
@@ -22,7 +20,7 @@ import fedsim_runner.testbed.docker.playbook as runner
 import fedsim_runner.runs.lifecycle as lifecycle
 import fedsim_runner.runs.removal as removal
 root = Path(sys.argv[1])
-runner.content_root = lambda: root
+runner.collection_playbooks = lambda: root / "playbooks"
 # No Engine takes part: whether something is left is what the playbooks left in a folder.
 left = lambda run: [path.name for path in root.glob("left-*")]
 lifecycle._left_over = left
@@ -63,7 +61,6 @@ class Driver:
         self.lines: list[str] = []
         self._reader: threading.Thread | None = None
         (root / "playbooks").mkdir(parents=True)
-        (root / "ansible.cfg").write_text((content_root() / "ansible.cfg").read_text(encoding="utf-8"))
         (root / "driver.py").write_text(DRIVER, encoding="utf-8")
         self.stages([])
         self.teardown()

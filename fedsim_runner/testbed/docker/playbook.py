@@ -25,7 +25,7 @@ from typing import Any, Literal, TextIO
 
 import ansible_runner
 
-from fedsim_runner.content import content_root
+from fedsim_runner.content import collection_playbooks, collections_path, content_root
 from fedsim_runner.lab.process_identity import own_identity
 
 from .ansible_events import EventReader, Failure, Listener
@@ -65,13 +65,10 @@ class PlaybookResult:
 
 
 def ansible_environment() -> dict[str, str]:
-    """The ``ANSIBLE_*`` variables with which Ansible finds our playbooks, roles and modules from any folder."""
-    root = content_root()
+    """The ``ANSIBLE_*`` variables with which Ansible finds our collection from any folder."""
     return {
-        "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
-        "ANSIBLE_ROLES_PATH": str(root / "roles"),
-        "ANSIBLE_LIBRARY": str(root / "plugins" / "modules"),
-        "ANSIBLE_MODULE_UTILS": str(root / "plugins" / "module_utils"),
+        "ANSIBLE_CONFIG": str(content_root() / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
     }
 
 
@@ -90,7 +87,7 @@ def run_playbook(
         cancelled: polled; once true the playbook and all its processes are ended.
         playbooks_folder: where ``playbook.path`` is looked up; our own playbooks if left out.
     """
-    folder = playbooks_folder or content_root() / "playbooks"
+    folder = playbooks_folder or collection_playbooks()
     call = uuid.uuid4().hex
     reader = EventReader(listener, log, playbook.keep)
     private = Path(tempfile.mkdtemp(prefix="fedsim-ansible-"))

@@ -9,7 +9,7 @@ import time
 import traceback
 from typing import Any
 
-from ansible.module_utils._contract.errors import Exit, FedsimError
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
 
 try:
     import docker

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils._contract.atomic import write_or_overwrite
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import write_or_overwrite
 
 ENDS = ("course_finished", "course_failed")
 #: A snapshot of more devices is cut down to so many: results of modules travel through Ansible's callbacks.

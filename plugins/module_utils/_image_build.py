@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils._contract.errors import Exit, FedsimError
-from ansible.module_utils._contract.names import (
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_IMAGE,
     LABEL_IMAGE,
     LABEL_IMAGE_NAME,
     LABEL_IMAGE_PARENT,
     LABEL_KIND,
 )
-from ansible.module_utils.fedsim_docker import APIError, NotFound, explain
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import APIError, NotFound, explain
 
 #: What every stage of our Dockerfiles carries, so that leftovers of a killed build can be told from other people's.
 OUR_IMAGES = f"{LABEL_KIND}={KIND_IMAGE}"

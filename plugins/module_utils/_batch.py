@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ansible.module_utils._contract.errors import Exit, FedsimError
-from ansible.module_utils.fedsim_difference import Differences, render_diff
-from ansible.module_utils.fedsim_docker import explain
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import explain
 
 #: More threads do not make the Engine faster (measured), they only make it queue.
 THREADS = 4

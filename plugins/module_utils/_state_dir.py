@@ -7,10 +7,10 @@ import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
 
-from ansible.module_utils._contract import atomic
-from ansible.module_utils._contract.errors import Exit, FedsimError
-from ansible.module_utils._contract.names import DEVICE_UID
-from ansible.module_utils.fedsim_difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract import atomic
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import DEVICE_UID
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 
 
 class UnsafeArchiveError(FedsimError):

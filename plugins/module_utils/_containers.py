@@ -8,8 +8,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils._contract.names import DEVICE_UID, LABEL_INPUTS, container_name, labels
-from ansible.module_utils.fedsim_difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
+    DEVICE_UID,
+    LABEL_INPUTS,
+    container_name,
+    labels,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 
 #: Scratch space of a device; counted against its memory like everything a tmpfs holds.
 TMPFS = {"/tmp": "rw,noexec,nosuid,nodev,size=16m,mode=1777"}

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils._contract.errors import Exit, FedsimError
-from ansible.module_utils._contract.names import network_name
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import network_name
 
 SUPPORTED_VERSION = 1
 
