@@ -27,7 +27,7 @@ class DeviceFile:
     roles: dict[str, Literal["server", "client"]]
     cpus: dict[str, float]
     memory_bytes: dict[str, int | None]
-    engines: dict[str, str]
+    start_cpu_s: dict[str, float]
     links: Profile
 
 
@@ -61,7 +61,7 @@ def load(path: Path) -> DeviceFile:
         roles,
         {device["name"]: float(device["cpus"]) for device in data["devices"]},
         {device["name"]: device.get("memory_bytes") for device in data["devices"]},
-        {device["name"]: str(device.get("engine", "light")) for device in data["devices"]},
+        {device["name"]: float(device.get("start_cpu_s") or 0) for device in data["devices"]},
         Profile(links, peers, seed),
     )
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..agent.course.loglines import written_at
 from ..contract.errors import Exit, FedsimError
 from ..results.run_files import read_devices
 from ..runs.lookup import KnownRun, find_run
@@ -24,6 +25,8 @@ LOG_NAMES = ("course/exp_print.log", "console.log")
 SETTLE_S = 0.3
 LOOK_EVERY_S = 0.3
 SHOWN_NAMES = 8
+# How Python's logging begins a line, in whatever format follows.
+TIME = re.compile(r"(\d{4}-\d\d-\d\d [\d:]{8},\d{3}) ")
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,20 @@ def _timed(device: str, texts: Sequence[str]) -> Iterator[Line]:
     for text in texts:
         last = max(last, written_at(text) or last)
         yield Line(device, _clean(text), (last,))
+
+
+def written_at(line: str) -> float | None:
+    """Unix seconds that a line begins with; None if it begins with something else, as in a traceback.
+
+    Log lines carry local time without a zone: participant and reader have the same one, all containers being on UTC.
+    """
+    match = TIME.match(_clean(line))
+    if match is None:
+        return None
+    try:
+        return round(datetime.strptime(match.group(1), "%Y-%m-%d %H:%M:%S,%f").timestamp(), 3)
+    except (ValueError, OverflowError):
+        return None  # looks like a time and is none
 
 
 def _growing_lines(run: str, files: Mapping[str, Path], tail: int) -> Iterator[Line]:

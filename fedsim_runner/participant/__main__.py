@@ -16,26 +16,29 @@ from typing import NoReturn
 from .ending import ENDING, Terminated
 from .errors import EXIT_FAILED, EXIT_TERMINATED, EXIT_UNSUPPORTED, ParticipantError, UnsupportedError
 from .gate import wait_for_gate
+from .reporting import Reporter
+
+Program = Callable[[Path, Path, Reporter], None]
 
 
-def run_light(config: Path, gate: Path) -> None:
+def run_light(config: Path, gate: Path, reporter: Reporter) -> None:
     """Engine ``light``: imported behind the gate, so that a waiting device holds no numpy in its memory."""
     from .light.course import run
 
-    run(config, gate)
+    run(config, gate, reporter)
 
 
-def run_federatedscope(config: Path, gate: Path) -> None:
+def run_federatedscope(config: Path, gate: Path, reporter: Reporter) -> None:
     """Engine ``federatedscope``: imported behind the gate, so that a waiting device holds no torch in its memory."""
     from .federatedscope.course import run
 
-    run(config, gate)
+    run(config, gate, reporter)
 
 
-ENGINES: dict[str, Callable[[Path, Path], None]] = {"light": run_light, "federatedscope": run_federatedscope}
+ENGINES: dict[str, Program] = {"light": run_light, "federatedscope": run_federatedscope}
 
 
-def _engine(name: str) -> Callable[[Path, Path], None]:
+def _engine(name: str) -> Program:
     if name not in ENGINES:
         raise UnsupportedError(f"engine {name}: there are only {', '.join(sorted(ENGINES))}")
     return ENGINES[name]
@@ -62,7 +65,11 @@ def _take_part(engine_name: str, config: Path, gate: Path, out: Path) -> None:
         ENDING.prepare(out)
         engine = _engine(engine_name)
         ENDING.gate_opened(wait_for_gate(gate))
-        engine(config, gate)
+        try:
+            reporter = Reporter(out)
+        except OSError as error:
+            raise ParticipantError(f"cannot write: {error}") from error
+        engine(config, gate, reporter)
     except KeyboardInterrupt:
         ENDING.end(130, error="ended by SIGINT", by="SIGINT")
     except UnsupportedError as error:

@@ -1,11 +1,12 @@
-"""Is the course alive, how far is it, and who is to blame when it is not: a pure state machine over log lines.
+"""Is the course alive, how far is it, and who is to blame when it is not: a pure state machine over events.
 
-The caller feeds log lines, activity lines, exits and the time (``now``: seconds on any steady scale); every call
-returns the journal events it caused, without their time. Rounds are counted from 1 in events: ``round_started
-{"round": 1}`` is FederatedScope's "Round #0", and ``evaluated {"round": n}`` means that n rounds have been aggregated.
+The caller feeds what participants report, their log lines (whose wording does not matter), activity lines, exits and
+the time (``now``: seconds on any steady scale); every call returns the journal events it caused, without their time.
+Rounds are counted from 1 in these: ``round_started {"round": 1}`` is a participant's round 0, and ``evaluated
+{"round": n}`` means that n rounds have been aggregated.
 
-A course has succeeded when the server logged its final evaluation and every client that was not lost its finish
-message; exit codes after that do not matter, because FederatedScope often hangs or crashes while it shuts down.
+A course has succeeded when the server and every client that was not lost have reported that they finished; exit codes
+after that do not matter, because FederatedScope often hangs or crashes while it shuts down.
 """
 
 from __future__ import annotations
@@ -15,18 +16,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fedsim_runner.contract import events as journal
+from fedsim_runner.contract import participant_events as reported
 from fedsim_runner.contract.course_state import Outcome
 from fedsim_runner.contract.events import Event
+from fedsim_runner.contract.log_text import clean, shown
 
-from . import loglines
 from .activities import Activities
 from .exit_reasons import exit_reason, last_line
 from .waiting import Participant, Progress, Role, Waiting
 
-# CPU seconds within which a participant of an engine says its first word. light: 1 on an ordinary core, 4 on the
-# slowest that was tried. federatedscope: 6 from uncompiled files, more where its pages must be read again and again.
-START_CPU_S = {"light": 5.0, "federatedscope": 30.0}
-TRACEBACK_GRACE_S = 15.0  # FederatedScope can crash in one thread and stay: give the process this long to end
+CRASH_GRACE_S = 15.0  # a participant can crash in one thread and stay: give the process this long to end
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Supervisor:
     """Follows one course. ``now`` of the constructor is when the participants were let go (the gate's time).
 
     Args:
-        participants: role of every participant whose log is fed; on several lab hosts, this host's.
+        participants: role of every participant whose events are fed; on several lab hosts, this host's.
         total_rounds: ``federate.total_round_num``.
         limits: its time limits, and what a lost client means.
         now: start of both clocks.
@@ -116,11 +115,11 @@ class Supervisor:
 
     @property
     def states(self) -> dict[str, str]:
-        """State of every participant as its log tells it."""
+        """State of every participant as its events say."""
         return {name: participant.state for name, participant in self._participants.items()}
 
     def live_state(self, device: str) -> str:
-        """What the participant does now, as its activity tells it; by its log where it writes none.
+        """What the participant does now, as its activity says; by its events where it writes none.
 
         One of starting, waiting, receiving, training, evaluating, aggregating, sending, finished, exited, lost, failed.
         """
@@ -148,24 +147,30 @@ class Supervisor:
         """Exit code of a participant that has ended."""
         return self._participants[device].exit_code
 
-    def feed_line(self, device: str, line: str, now: float) -> list[Event]:
-        """One line of the participant's log file."""
+    def feed_log(self, device: str, line: str, now: float) -> None:
+        """One line of the participant's log: a sign of life, and kept to be shown if it fails."""
         participant = self._participants.get(device)
-        text = loglines.clean(line)
+        text = clean(line)
         if participant is None or not text.strip():
-            return []
-        participant.lines.append(loglines.shown(text))
-        if participant.state == "lost":
+            return
+        participant.lines.append(shown(text))
+        if participant.state != "lost":
+            self._last_news = now
+
+    def feed_event(self, device: str, event: reported.ParticipantEvent, now: float) -> list[Event]:
+        """Something that the participant reports. Feed the log lines that came before it first."""
+        participant = self._participants.get(device)
+        if participant is None or participant.state == "lost":
             return []
         self._last_news = now
-        if loglines.message(line) is not None:
-            participant.traceback_at = None
-        elif text.startswith("Traceback (most recent call last)"):
-            participant.traceback_at = now
-        parsed = loglines.parse(line)
-        if parsed is None or self._outcome is not None:
+        match event:
+            case reported.Crashed():
+                participant.crashed_at = now
+            case reported.Resumed():
+                participant.crashed_at = None
+        if self._outcome is not None:
             return []
-        events = self._take(device, participant, parsed, now)
+        events = self._take(device, participant, event, now)
         self._check_success(now)
         return events
 
@@ -185,14 +190,14 @@ class Supervisor:
     def feed_exit(
         self, device: str, exit_code: int, oom_killed: bool, now: float, last_lines: Iterable[str] = ()
     ) -> list[Event]:
-        """The participant's process ended. Feed its remaining log lines first.
+        """The participant's process ended. Feed its remaining log lines and events first.
 
         ``last_lines``: what it said on standard error, for a participant that has logged nothing (a crash at import).
         """
         participant = self._participants.get(device)
         if participant is None:
             return []
-        extra = [loglines.shown(loglines.clean(line)) for line in last_lines if line.strip()]
+        extra = [shown(clean(line)) for line in last_lines if line.strip()]
         if extra:
             known = set(participant.lines)
             participant.lines.extend(line for line in extra if line not in known)
@@ -238,7 +243,7 @@ class Supervisor:
         for name, participant in self._participants.items():
             if participant.state in ("lost", "finished", "exited"):
                 continue
-            if participant.traceback_at is not None and now - participant.traceback_at >= TRACEBACK_GRACE_S:
+            if participant.crashed_at is not None and now - participant.crashed_at >= CRASH_GRACE_S:
                 events += self._down(name, f"crashed and hangs: {last_line(participant.lines)}", now)
             elif self._limits.go_on and self._frozen_too_long(participant, now):
                 # With a round deadline the others go on without it, so there need not be any silence.
@@ -248,83 +253,70 @@ class Supervisor:
         self._check_success(now)
         return events
 
-    def _take(self, device: str, participant: Participant, line: loglines.LogLine, now: float) -> list[Event]:
+    def _take(self, device: str, participant: Participant, event: reported.ParticipantEvent, now: float) -> list[Event]:
         progress = self._progress
-        match line.kind:
-            case "ready" if participant.state == "starting":
+        of_server = participant.role == "server"
+        match event:
+            case reported.Ready() if participant.state == "starting":
                 participant.state = "ready"
                 return [journal.DeviceReady(device)]
-            case "assigned" if participant.client_id is None:
-                participant.client_id, participant.state = line.number, "joined"
-                return [journal.DeviceJoined(device, line.number)]
-            case "round" if participant.role == "server" and line.number is not None and line.number > progress.round:
-                progress.round, progress.evaluating, participant.state = line.number, None, "training"
-                return [journal.RoundStarted(line.number + 1)]
-            case "evaluating" if participant.role == "server" and line.number is not None:
-                progress.evaluating, participant.state = line.number + 1, "evaluating"
-                self._announced.append(line.number + 1)
-            case "training_finished" if not progress.training_finished:
+            case reported.Joined(client_id=number) if participant.client_id is None:
+                participant.client_id, participant.state = number, "joined"
+                return [journal.DeviceJoined(device, number)]
+            case reported.RoundStarted(round=number) if of_server and number > progress.round:
+                progress.round, progress.evaluating, participant.state = number, None, "training"
+                return [journal.RoundStarted(number + 1)]
+            case reported.EvaluationStarted(round=number) if of_server:
+                progress.evaluating, participant.state = number + 1, "evaluating"
+                self._announced.append(number + 1)
+            case reported.TrainingFinished() if not progress.training_finished:
                 progress.training_finished, progress.evaluating = True, self._reached
                 self._announced.append(self._reached)
                 participant.state = "evaluating"
                 return [journal.TrainingFinished()]
-            case "done" if participant.role == "server" and not progress.server_done:
-                progress.server_done = participant.done = True
-                participant.state = "finished"
-                return [journal.DeviceFinished(device)]
-            case "finish" if participant.role == "client" and not participant.done:
+            case reported.Finished() if not participant.done:
                 participant.done, participant.state = True, "finished"
+                progress.server_done = progress.server_done or of_server
                 return [journal.DeviceFinished(device)]
-            case "result":
-                return self._take_result(device, participant, line)
-            case "training_failed":
-                return self._fail(device, f"the server gave up training at round {line.number}")
-            case "deadline" | "late" | "lost" if participant.role == "server":
-                return self._take_policy(line, now)
+            case reported.Result():
+                return self._take_result(device, participant, event)
+            case reported.TrainingFailed(round=number):
+                return self._fail(device, f"the server gave up training at round {number}")
+            case reported.DeadlinePassed() | reported.Update() | reported.ClientLost() if of_server:
+                return self._take_policy(event, now)
         return []
 
-    def _take_policy(self, line: loglines.LogLine, now: float) -> list[Event]:
+    def _take_policy(
+        self, event: reported.DeadlinePassed | reported.Update | reported.ClientLost, now: float
+    ) -> list[Event]:
         """What the server did because of a deadline or a lost client."""
-        counts, number = line.counts, line.number
-        if line.kind == "deadline" and number is not None and counts is not None:
-            return [journal.RoundDeadline(number + 1, counts[0], counts[1])]
-        owner = self._owner(line.client_id)
+        if isinstance(event, reported.DeadlinePassed):
+            return [journal.RoundDeadline(event.round + 1, event.arrived, event.wanted)]
+        owner = self._owner(event.client_id)
         if owner is None:
             return []
-        if line.kind == "late" and number is not None:
-            return [journal.UpdateLate(owner, number + 1)]
+        if isinstance(event, reported.Update):
+            return [] if event.used else [journal.UpdateLate(owner, event.round + 1)]
         # Mostly the server repeats what it was told; where it found out by itself, the client is lost all the same.
-        if line.kind == "lost" and self._limits.go_on and not self._participants[owner].done:
-            return self._down(owner, f"given up by the server: {line.text}", now)
+        if self._limits.go_on and not self._participants[owner].done:
+            return self._down(owner, f"given up by the server: {event.reason}", now)
         return []
 
-    def _owner(self, client_id: int | None) -> str | None:
-        if client_id is None:
-            return None
+    def _owner(self, client_id: int) -> str | None:
         return next((name for name, one in self._participants.items() if one.client_id == client_id), None)
 
-    def _take_result(self, device: str, participant: Participant, line: loglines.LogLine) -> list[Event]:
-        if line.number is None or not line.results:
-            return []
-        if participant.role == "server" and line.role == "server":
-            results = next(
-                (line.results[form] for form in ("weighted_avg", "avg", "raw") if form in line.results), None
-            )
-            if results is None:
-                return []
-            # Clients number an evaluation r, a global one r + 1: the line that announced it is the same for both.
-            done = self._announced.popleft() if self._announced else line.number
+    def _take_result(self, device: str, participant: Participant, result: reported.Result) -> list[Event]:
+        number, results = result.round, result.metrics
+        if participant.role == "server" and result.client_id is None:
+            # Clients number an evaluation r, a global one r + 1: the event that announced it is the same for both.
+            done = self._announced.popleft() if self._announced else number
             self._rounds_done = max(self._rounds_done, min(done, self._total_rounds))
             self._results = results
             return [journal.Evaluated(self._rounds_done, results)]
-        results = {name: value for values in line.results.values() for name, value in values.items()}
-        if participant.role == "server":  # the server's last lines repeat each client's final results
-            owner = self._owner(line.client_id)
-            if owner is None:
-                return []
-            return [journal.ClientResult(owner, min(line.number, self._reached), results)]
-        number = line.number
-        if any(name.startswith("train_") for name in results):
+        if participant.role == "server" and result.client_id is not None:
+            owner = self._owner(result.client_id)  # its last lines repeat each client's final results
+            return [] if owner is None else [journal.ClientResult(owner, min(number, self._reached), results)]
+        if result.stage == "training":
             participant.trained, participant.state = max(participant.trained, number), "training"
         else:
             participant.tested = max(participant.tested, number)
@@ -395,7 +387,7 @@ class Supervisor:
                 device, f"{reason}; {left} clients are left, and course.min_clients is {self._limits.min_clients}"
             )
         participant.state = "lost"
-        participant.traceback_at = None
+        participant.crashed_at = None
         self._lost[device] = reason
         self._activities.forget(device, participant.client_id)
         self._last_news = now  # the others get the time to notice and to go on

@@ -8,6 +8,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from fedsim_runner.contract.participant_events import LOG, LOG_FOLDER
+
 _CHUNK = 1 << 18
 # What a participant writes is bounded by nobody but the reader: more in one look is left for the next one.
 LOOK_BYTES = 1 << 22
@@ -16,15 +18,19 @@ LONGEST_LINE = 1 << 20
 _BYTES_PER_LINE = 32
 _MOST_FILES = 64  # of one participant; a course has one, and one for each sub-experiment
 
-LOG, ACTIVITY = "exp_print.log", "activity.jsonl"
+ACTIVITY = "activity.jsonl"
 
 
 class Tail:
-    """One file of one participant under its output folder: ``course*/NAME``, the newest last."""
+    """One file of one participant under its output folder: ``course*/NAME``, the newest last.
 
-    def __init__(self, out: Path, name: str = LOG) -> None:
+    Not ``in_course``: ``NAME`` in the output folder itself.
+    """
+
+    def __init__(self, out: Path, name: str = LOG, in_course: bool = True) -> None:
         self._out = out
         self._name = name
+        self._in_course = in_course
         self._files: dict[Path, int] = {}
         self._partial: dict[Path, bytes] = {}
         self._looking = False
@@ -56,16 +62,8 @@ class Tail:
         self._files.clear()
 
     def _look(self) -> None:
-        try:
-            folders = sorted(
-                entry.path
-                for entry in os.scandir(self._out)
-                if entry.name.startswith("course") and entry.is_dir(follow_symlinks=False)
-            )
-        except OSError:
-            return
-        for folder in folders:
-            for candidate in self._candidates(Path(folder)):
+        for folder in self._folders():
+            for candidate in self._candidates(folder):
                 if candidate in self._files:
                     continue
                 if len(self._files) >= _MOST_FILES:
@@ -76,7 +74,21 @@ class Tail:
                     continue
                 self._files[candidate], self._partial[candidate] = descriptor, b""
 
+    def _folders(self) -> list[Path]:
+        if not self._in_course:
+            return [self._out]
+        try:
+            return sorted(
+                Path(entry.path)
+                for entry in os.scandir(self._out)
+                if entry.name.startswith(LOG_FOLDER) and entry.is_dir(follow_symlinks=False)
+            )
+        except OSError:
+            return []
+
     def _candidates(self, folder: Path) -> list[Path]:
+        if not self._in_course:
+            return [folder / self._name]
         try:
             inside = sorted(entry.path for entry in os.scandir(folder) if entry.name.startswith("sub_exp"))
         except OSError:

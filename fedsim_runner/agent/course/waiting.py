@@ -22,20 +22,20 @@ class Participant:
     role: Role
     state: DeviceState = "starting"
     client_id: int | None = None
-    trained: int = -1  # FederatedScope's number of the last round it reported training of
+    trained: int = -1  # the last round it reported training of, from 0
     tested: int = -1  # ... and evaluation of
     done: bool = False
     exit_code: int | None = None
     oom_killed: bool = False
     frozen_since: float | None = None
     last_life: float = float("-inf")  # when it was last seen to work, though it said nothing
-    traceback_at: float | None = None
+    crashed_at: float | None = None
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
 
 
 @dataclass
 class Progress:
-    """How far the course is, in FederatedScope's numbers: -1 before the first round."""
+    """How far the course is, in rounds from 0: -1 before the first one."""
 
     round: int = -1
     evaluating: int | None = None  # rounds aggregated, while only their evaluation is out

@@ -16,9 +16,10 @@ from fedsim_runner.contract.events import Event
 from ..device_file import DeviceFile
 from ..host.fleet import Container
 from ..host.usage import Reading, Usage
-from . import loglines, snapshot
-from .supervision import START_CPU_S, Limits, Supervisor
-from .tail import ACTIVITY, Tail
+from . import snapshot
+from .reports import Reports
+from .supervision import Limits, Supervisor
+from .tail import LOOK_BYTES
 
 _LAST_BYTES = 1 << 26  # read of a file whose participant has ended
 
@@ -36,8 +37,7 @@ class Watch:
         self._state = state
         self._file = file
         self._tell = tell
-        self._logs: dict[str, Tail] = {}
-        self._activities: dict[str, Tail] = {}
+        self._reports: dict[str, Reports] = {}
         self._usage = Usage(file.silence_timeout_s)
         self.supervisor: Supervisor | None = None
         self.use(file)
@@ -46,9 +46,8 @@ class Watch:
         """The device file was read anew."""
         self._file = file
         for name in file.roles:
-            out = self._state / "devices" / name / "out"
-            self._logs.setdefault(name, Tail(out))
-            self._activities.setdefault(name, Tail(out, ACTIVITY))
+            if name not in self._reports:
+                self._reports[name] = Reports(name, self._state / "devices" / name / "out")
 
     def begin(self, open_at: float) -> None:
         """The gate opens or opened at ``open_at`` (Unix seconds)."""
@@ -58,26 +57,23 @@ class Watch:
             file.total_rounds,
             Limits(file.timeout_s, file.silence_timeout_s, go_on=file.go_on, min_clients=file.min_clients),
             time.monotonic() + open_at - time.time(),
-            {name: START_CPU_S.get(file.engines[name], 0.0) / cpus for name, cpus in file.cpus.items()},
+            {name: file.start_cpu_s[name] / cpus for name, cpus in file.cpus.items()},
         )
 
     def take_up(self, open_at: float, lost: Mapping[str, str]) -> None:
-        """A course that an earlier agent has begun: its logs are read again, without telling them again."""
+        """A course that an earlier agent has begun: all is read again, and nothing is told again."""
         self.begin(open_at)
         assert self.supervisor is not None
         now = time.monotonic()
-        for name, tail in self._logs.items():
-            for line in tail.lines(_LAST_BYTES):
-                self.supervisor.feed_line(name, line, now)
-            for line in self._activities[name].lines(_LAST_BYTES):
-                self.supervisor.feed_activity(name, line, now)
+        for reports in self._reports.values():
+            for _ in reports.feed(self.supervisor, now, _LAST_BYTES):
+                pass
         for name, reason in lost.items():
             self.supervisor.lose(name, reason, now)
 
     def started(self, name: str) -> None:
         """A container of the device has started."""
-        self._logs[name].look_again()
-        self._activities[name].look_again()
+        self._reports[name].look_again()
 
     def ended(self, name: str, exit_code: int, oom_killed: bool, lines: list[str]) -> None:
         """The device's container has ended; ``lines``: the end of its output."""
@@ -94,7 +90,7 @@ class Watch:
         """Twice a second: new lines, then the time limits."""
         if self.supervisor is None:
             return
-        for name in self._logs:
+        for name in self._reports:
             self._read(name)
         self.tell_all(self.supervisor.tick(time.monotonic()))
 
@@ -129,17 +125,12 @@ class Watch:
         return found
 
     def close(self) -> None:
-        for tail in (*self._logs.values(), *self._activities.values()):
-            tail.close()
+        for reports in self._reports.values():
+            reports.close()
 
-    def _read(self, name: str, most: int | None = None) -> None:
+    def _read(self, name: str, most: int = LOOK_BYTES) -> None:
         assert self.supervisor is not None
-        limit = () if most is None else (most,)
-        # Log lines first: by them the supervisor knows the ids that activity lines speak of.
-        for line in self._logs[name].lines(*limit):
-            self.tell_all(loglines.stamped(self.supervisor.feed_line(name, line, time.monotonic()), line))
-        for line in self._activities[name].lines(*limit):
-            self.supervisor.feed_activity(name, line, time.monotonic())
+        self.tell_all(self._reports[name].feed(self.supervisor, time.monotonic(), most))
 
 
 def _stopped(pid: int) -> bool:

@@ -16,9 +16,11 @@ from ..activity import Activity
 from ..ending import ENDING
 from ..errors import ParticipantError, UnsupportedError
 from ..launch import LaunchSettings, load_launch_settings
+from ..reporting import Reporter
 from . import data, mends, policies, records
 from .client import FINISH, prefer_newest
 from .inbox import waiting_kinds
+from .log_events import report_log
 from .policies import Policies
 from .surroundings import Surroundings
 from .upstream import Place, expect_for_course
@@ -40,7 +42,7 @@ FAREWELL_S = 2.0
 logger = logging.getLogger("federatedscope.core.workers")
 
 
-def run(config: Path, gate: Path) -> None:
+def run(config: Path, gate: Path, reporter: Reporter) -> None:
     """Take part in the course that ``config`` describes, to its end.
 
     Raises:
@@ -51,7 +53,7 @@ def run(config: Path, gate: Path) -> None:
     folder = _out_folder(config)
     scratch = _enter(folder)
     try:
-        _run(config, gate, settings)
+        _run(config, gate, settings, reporter)
     finally:
         if scratch.is_dir() and not any(scratch.iterdir()):
             scratch.rmdir()
@@ -83,7 +85,7 @@ def _enter(folder: Path) -> Path:
     return scratch
 
 
-def _run(config: Path, gate: Path, settings: LaunchSettings) -> None:
+def _run(config: Path, gate: Path, settings: LaunchSettings, reporter: Reporter) -> None:
     off = settings.mends_off
     _import(off)
     tree = _load(config)
@@ -92,9 +94,10 @@ def _run(config: Path, gate: Path, settings: LaunchSettings) -> None:
     tree.outdir = str(Path.cwd())
     try:
         importlib.import_module("federatedscope.core.auxiliaries.logging").update_logger(tree, clear_before_add=True)
-        _take_part(tree, gate, settings)
+        report_log(reporter)
+        _take_part(tree, gate, settings, reporter)
     except ParticipantError as error:
-        logger.error(str(error))  # the course is followed by its log file: the reason must be in it
+        logger.error(str(error))  # its last lines are shown when a course fails: the reason must be among them
         raise
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -132,7 +135,7 @@ def _load(config: Path) -> Any:
     return tree
 
 
-def _take_part(tree: Any, gate: Path, settings: LaunchSettings) -> None:
+def _take_part(tree: Any, gate: Path, settings: LaunchSettings, reporter: Reporter) -> None:
     role = str(tree.distribute.role)
     try:
         activity = Activity(Path(tree.outdir))
@@ -144,7 +147,7 @@ def _take_part(tree: Any, gate: Path, settings: LaunchSettings) -> None:
     mends.apply_to_course(settings.mends_off, surroundings)
     runner = _runner(tree)
     if role == "server":
-        _serve(runner, gate, settings, surroundings)
+        _serve(runner, gate, settings, surroundings, reporter)
     else:
         _attend(runner, surroundings)
 
@@ -176,9 +179,10 @@ def _runner(tree: Any) -> Any:
         raise ParticipantError(f"cannot listen: {error}") from error
 
 
-def _serve(runner: Any, gate: Path, settings: LaunchSettings, surroundings: Surroundings) -> None:
+def _serve(runner: Any, gate: Path, settings: LaunchSettings, surroundings: Surroundings, reporter: Reporter) -> None:
     server = runner.server
     records.record_server(server, surroundings.activity)
+    records.report_updates(server, reporter)
     look: Callable[[], None] = _nothing
     if policies.are_wanted(settings):
         kept = Policies(server, gate, settings, surroundings)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
+from fedsim_runner.contract.participant_events import Update
+
 from ..activity import Activity
 from ..ending import ENDING
+from ..reporting import Reporter
 from .inbox import number_of, text_of
 from .surroundings import Surroundings, peer_of
 from .upstream import Place
@@ -20,6 +24,12 @@ PLACES = (
     Place(INBOX, "gRPCComServeFunc.sendMessage", ("self", "request", "context"), ("msg_queue",)),
     Place("federatedscope.core.workers.server", "Server._perform_federated_aggregation", ("self",)),
     Place("federatedscope.core.workers.server", "Server.eval", ("self",)),
+    Place(
+        "federatedscope.core.workers.server",
+        "Server.callback_funcs_model_para",
+        ("self", "message"),
+        ("dropout_num", "is_finish", "state"),
+    ),
     Place("federatedscope.core.workers.client", "Client.callback_funcs_for_evaluate", ("self", "message")),
 )
 
@@ -115,6 +125,22 @@ def record_server(server: Any, activity: Activity) -> None:
     if server._cfg.federate.make_global_eval:
         # It comes after the round was counted.
         server.eval = _noted(server.eval, activity, ("evaluate", "evaluated"), lambda: int(server.state) - 1)
+
+
+def report_updates(server: Any, reporter: Reporter) -> None:
+    """Report every update that comes, and whether it is used. Comes before the policies, which drop some and say so."""
+    take = server.msg_handlers["model_para"]
+
+    def reported_update(message: Any) -> Any:
+        state, dropped, over, at = int(server.state), server.dropout_num, server.is_finish, time.time()
+        answer = take(message)  # it may go on to the next round
+        if not over:
+            number = int(message.state)
+            used = state < server.total_round_num and server.dropout_num == dropped
+            reporter.report(Update(int(message.sender), number, max(0, state - number), used), at)
+        return answer
+
+    server.register_handlers("model_para", reported_update, ["model_para", "evaluate", "finish"])
 
 
 def _noted(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fedsim_runner.contract.participant_events import Finished, Joined, Ready
+
 from ..activity import Activity
 from ..errors import ParticipantError
 from .logs import RunLog, logger
@@ -47,7 +49,7 @@ class Client:
             ParticipantError: the server cannot be reached, or sends what makes no sense.
         """
         settings = self._settings
-        logger.info(f"Client: Listen to {settings.client_host}:{settings.client_port}...")
+        self._log.event(Ready(), f"Client: Listen to {settings.client_host}:{settings.client_port}...")
         self._transport.add_peer(SERVER, f"{settings.server_host}:{settings.server_port}")
         address = {"host": settings.client_host, "port": settings.client_port}
         join = Message("join_in", NOT_ASSIGNED, [SERVER], 0, address)
@@ -71,7 +73,8 @@ class Client:
     def _on_assign(self, message: Message) -> None:
         self._id = int(message.content)
         settings = self._settings
-        logger.info(f"Client (address {settings.client_host}:{settings.client_port}) is assigned with #{self._id}.")
+        address = f"{settings.client_host}:{settings.client_port}"
+        self._log.event(Joined(self._id), f"Client (address {address}) is assigned with #{self._id}.")
 
     def _on_ask(self, message: Message) -> None:
         settings = self._settings
@@ -104,7 +107,7 @@ class Client:
         self._reply(message, "metrics", metrics)
 
     def _on_finish(self, message: Message) -> None:
-        logger.info(f"================= client {self._id} received finish message =================")
+        self._log.event(Finished(), f"================= client {self._id} received finish message =================")
         self._log.finished(self._id, self._trainer.model, self._transport.sent_bytes, self._transport.received_bytes)
 
     def _on_nothing(self, message: Message) -> None:

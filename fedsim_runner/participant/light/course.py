@@ -7,6 +7,7 @@ from pathlib import Path
 from ..activity import Activity
 from ..errors import ParticipantError
 from ..launch import load_launch_settings
+from ..reporting import Reporter
 from .client import Client
 from .logs import RunLog, logger
 from .server import Server
@@ -14,11 +15,12 @@ from .settings import load_settings
 from .shards import load_shard
 
 
-def run(config: Path, gate: Path | None = None) -> None:
+def run(config: Path, gate: Path | None, reporter: Reporter) -> None:
     """Take part in the course that ``config`` describes, to its end.
 
     Args:
         gate: the gate's folder, where a server hears of lost clients.
+        reporter: takes the events of the course.
 
     Raises:
         UnsupportedError: the configuration asks for what this engine does not do.
@@ -27,7 +29,7 @@ def run(config: Path, gate: Path | None = None) -> None:
     settings, tree = load_settings(config)
     policy = load_launch_settings(config)
     try:
-        log = RunLog(settings, tree)
+        log = RunLog(settings, tree, reporter)
         activity = Activity(log.folder)
     except OSError as error:
         raise ParticipantError(f"cannot write: {error}") from error
@@ -40,7 +42,7 @@ def run(config: Path, gate: Path | None = None) -> None:
         )
         participant.run()
     except ParticipantError as error:
-        logger.error(str(error))  # the course is followed by its log file: the reason must be in it
+        logger.error(str(error))  # its last lines are shown when a course fails: the reason must be among them
         raise
     except OSError as error:
         logger.error(f"cannot write: {error}")

@@ -8,12 +8,17 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Mapping
 from datetime import datetime
+from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
+from fedsim_runner.contract.participant_events import ParticipantEvent, Result, Scope
+
+from ..reporting import Reporter
 from .models import Model
 from .results import rounded
 from .settings import Settings
@@ -24,9 +29,10 @@ logger = logging.getLogger("fedsim.participant")
 
 
 class RunLog:
-    """The ``folder`` ``outdir/expname`` of one participant."""
+    """The ``folder`` ``outdir/expname`` of one participant; what is logged for people is reported as well."""
 
-    def __init__(self, settings: Settings, tree: dict[str, Any]) -> None:
+    def __init__(self, settings: Settings, tree: dict[str, Any], reporter: Reporter) -> None:
+        self._reporter = reporter
         self.folder = _own_folder(settings.outdir)
         self._started = time.time()
         formatter = logging.Formatter(FORMAT)
@@ -43,13 +49,33 @@ class RunLog:
         with (self.folder / "config.yaml").open("w", encoding="utf-8") as stream:
             yaml.safe_dump(tree, stream)
 
+    def event(self, event: ParticipantEvent, text: str, level: int = logging.INFO) -> None:
+        """Log something that happened in the course, in FederatedScope's words, and report it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        logger.log(level, text, stacklevel=2)
+        self._reporter.report(event)
+
+    def report(self, event: ParticipantEvent) -> None:
+        """Report something that FederatedScope does not log.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._reporter.report(event)
+
     def results(self, line: dict[str, Any], per_client: dict[str, Any] | None = None) -> None:
         """Log a line of results, and keep it unrounded in the results files.
 
         Args:
             per_client: what ``line`` summarises; it goes into ``eval_results.raw`` instead, and is not logged.
         """
-        logger.info(str(rounded(line)))
+        shown = rounded(line)
+        logger.info(str(shown))
+        if (event := _result(shown)) is not None:
+            self._reporter.report(event)
         if str(line["Role"]).startswith("Server"):
             self._append("eval_results.log", line)
         self._append("eval_results.raw", per_client or line)
@@ -98,3 +124,14 @@ def _own_folder(wanted: Path) -> Path:
             return folder
         except FileExistsError:
             time.sleep(1)
+
+
+def _result(line: Mapping[str, Any]) -> Result | None:
+    """A line of results as an event; None for the best results of all rounds, which happened in none."""
+    number = line["Round"]
+    scope: Scope | None = next((form for form in get_args(Scope) if f"Results_{form}" in line), None)
+    if not isinstance(number, int) or scope is None:
+        return None
+    metrics = {name: float(value) for name, value in line[f"Results_{scope}"].items() if isinstance(value, Real)}
+    training = any(name.startswith("train_") for name in metrics)
+    return Result(number, "training" if training else "evaluation", scope, metrics)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedsim_runner.contract.participant_events import ClientLost
+
 from ..activity import Activity
 from ..errors import ParticipantError
 from ..launch import LaunchSettings
 from ..lost import LostClients
-from .logs import logger
+from .logs import RunLog, logger
 
 
 @dataclass
@@ -33,6 +35,7 @@ class Roster:
     policy: LaunchSettings
     gate: Path | None
     activity: Activity
+    log: RunLog
     _members: dict[int, _Member] = field(default_factory=dict)
     _never_joined: set[str] = field(default_factory=set)  # devices that were lost before
     _reasons: dict[str, str] = field(default_factory=dict)  # of lost clients, by device
@@ -106,7 +109,7 @@ class Roster:
         member = self._members[client]
         member.lost = True
         self.activity.note("lost", peer=client)
-        self._say(f"Client #{client} ({member.host})", member.host, reason)
+        self._say(f"Client #{client} ({member.host})", member.host, reason, client)
 
     def news(self) -> dict[int, str]:
         """Joined clients that the agent has given up since the last look, with the reasons.
@@ -131,11 +134,13 @@ class Roster:
                 return client
         return None
 
-    def _say(self, who: str, device: str, reason: str) -> None:
+    def _say(self, who: str, device: str, reason: str, client: int | None = None) -> None:
         left, wanted = self.expected, max(1, self.policy.min_clients)
         reason = " ".join(reason.split())
         self._reasons[device] = reason
         logger.warning(f"Server: {who} is lost: {reason}; going on with {left} clients")
+        if client is not None:
+            self.log.report(ClientLost(client, reason))
         if left < wanted:
             lost = "; ".join(f"{name}: {why}" for name, why in self._reasons.items())
             raise ParticipantError(

@@ -13,6 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from fedsim_runner.contract.participant_events import (
+    DeadlinePassed,
+    EvaluationStarted,
+    Finished,
+    Ready,
+    RoundStarted,
+    TrainingFinished,
+    Update,
+)
+
 from ..activity import Activity
 from ..errors import ParticipantError
 from ..launch import LaunchSettings
@@ -53,8 +63,9 @@ class Server:
         self._deadline_s = policy.round_deadline_s
         self._trainer = Trainer(settings, shard)
         self._best = Best(settings)
-        self._roster = Roster(settings.client_num, policy, gate, activity)
+        self._roster = Roster(settings.client_num, policy, gate, activity, log)
         self._sampler = np.random.default_rng(settings.seed)
+        self._round_number = 0
         self._can_evaluate = any(split in shard for split in settings.eval_splits)
         self._transport = Transport(
             settings.server_host,
@@ -73,7 +84,7 @@ class Server:
         settings = self._settings
         if settings.make_global_eval and not self._can_evaluate:
             raise ParticipantError("federate.make_global_eval needs val or test data on the server")
-        logger.info(f"Server: Listen to {settings.server_host}:{settings.server_port}...")
+        self._log.event(Ready(), f"Server: Listen to {settings.server_host}:{settings.server_port}...")
         try:
             self._wait_for_clients()
             self._train()
@@ -122,20 +133,21 @@ class Server:
 
     def _train(self) -> None:
         total = self._settings.total_rounds
-        logger.info("----------- Starting training (Round #0) -------------")
         for state in range(total):
-            if state:
-                logger.info(f"----------- Starting a new training round (Round #{state}) -------------")
+            self._round_number = state
+            what = "a new training round" if state else "training"
+            self._log.event(RoundStarted(state), f"----------- Starting {what} (Round #{state}) -------------")
             updates = self._round(state)
             self._activity.note("aggregate", round=state)
             self._aggregate(updates)
             self._activity.note("aggregated", round=state)
             done = state + 1
             if done == total:
-                logger.info("Server: Training is finished! Starting evaluation.")
+                self._log.event(TrainingFinished(), "Server: Training is finished! Starting evaluation.")
                 self._evaluate(done)
             elif done % self._settings.eval_freq == 0:
-                logger.info(f"Server: Starting evaluation at the end of round {state}.")
+                text = f"Server: Starting evaluation at the end of round {state}."
+                self._log.event(EvaluationStarted(state), text)
                 if self._evaluate(done):
                     self._post("converged", self._roster.present, done, "None")
                     return
@@ -197,7 +209,7 @@ class Server:
         return self._best.should_stop(summary)
 
     def _finish(self) -> None:
-        logger.info("Server: Final evaluation is finished! Starting merging results.")
+        self._log.event(Finished(), "Server: Final evaluation is finished! Starting merging results.")
         self._log.results(formatted("Server #", "Final", self._best.results))
         transport = self._transport
         self._log.finished(SERVER, self._trainer.model, transport.sent_bytes, transport.received_bytes)
@@ -240,6 +252,8 @@ class Server:
                 if (message.msg_type, message.state) == (kind, state) and message.sender in waited:
                     roster.settle(message.sender, kind, state)
                     answers[message.sender] = message
+                    if kind == "model_para":
+                        self._log.report(Update(message.sender, state, staleness=0, used=True))
                 else:
                     self._other(message, request)
             if answers and until is not None and time.monotonic() >= until and missing():
@@ -249,6 +263,8 @@ class Server:
                 logger.info(
                     f"Server: Round #{state} is {what} after its deadline of {self._deadline_s:g} s with {number}"
                 )
+                if kind == "model_para":
+                    self._log.report(DeadlinePassed(state, len(answers), known))
                 break
         return list(answers.values())
 
@@ -275,6 +291,8 @@ class Server:
                 f"Server: The {what} of client #{client} for round {message.state} came after the deadline and {verb} "
                 "dropped"
             )
+            if kind == "model_para":
+                self._log.report(Update(client, message.state, self._round_number - message.state, used=False))
         else:
             logger.info(f"Drop a out-of-date message from round #{message.state}")
 

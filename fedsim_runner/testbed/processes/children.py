@@ -46,13 +46,17 @@ for name in sys.argv[1:]:
 
 @dataclass(frozen=True)
 class Participant:
-    """One child process to be. ``out`` is its folder for logs; ``address`` is host:port of a client."""
+    """One child process to be. ``out`` is its folder for logs; ``address`` is host:port of a client.
+
+    ``start_cpu_s``: CPU seconds within which it is expected to listen.
+    """
 
     name: str
     role: Literal["server", "client"]
     engine: str
     config: Path
     out: Path
+    start_cpu_s: float = 0.0
     address: str = ""
 
 

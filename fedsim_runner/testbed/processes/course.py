@@ -11,9 +11,8 @@ from typing import Any
 
 from fedsim_runner.agent.course import snapshot
 from fedsim_runner.agent.course.gate import Gate
-from fedsim_runner.agent.course.loglines import stamped
-from fedsim_runner.agent.course.supervision import START_CPU_S, Limits, Supervisor
-from fedsim_runner.agent.course.tail import ACTIVITY, Tail
+from fedsim_runner.agent.course.reports import Reports
+from fedsim_runner.agent.course.supervision import Limits, Supervisor
 from fedsim_runner.agent.host.samples import HEADER
 from fedsim_runner.agent.host.usage import Usage
 from fedsim_runner.contract.course_state import Outcome
@@ -58,8 +57,7 @@ class Course:
         self._shown = shown
         self._gate = Gate(folder)
         self._processes = Processes(plan.run, folder / "gate", pythons)
-        self._logs = {one.name: Tail(one.out) for one in participants}
-        self._activities = {one.name: Tail(one.out, ACTIVITY) for one in participants}
+        self._reports = {one.name: Reports(one.name, one.out) for one in participants}
         self._usage = Usage(plan.experiment.course.silence_timeout_s)
 
     def run(self, cancelled: Callable[[], bool], told: Callable[[], None]) -> Outcome | None:
@@ -78,8 +76,8 @@ class Course:
                 self._metrics.writeheader()
                 return self._follow(cancelled, told)
         finally:
-            for tail in (*self._logs.values(), *self._activities.values()):
-                tail.close()
+            for reports in self._reports.values():
+                reports.close()
 
     def _follow(self, cancelled: Callable[[], bool], told: Callable[[], None]) -> Outcome | None:
         for one in self._participants:
@@ -96,7 +94,7 @@ class Course:
                 min_clients=limits.min_clients,
             ),
             time.monotonic(),
-            {one.name: START_CPU_S.get(one.engine, 0.0) for one in self._participants},
+            {one.name: one.start_cpu_s for one in self._participants},
         )
         open_at = time.time()
         self._gate.open(open_at)
@@ -125,10 +123,7 @@ class Course:
         return supervisor.outcome
 
     def _read(self, name: str, now: float) -> None:
-        for line in self._logs[name].lines():
-            self._tell_all(stamped(self._supervisor.feed_line(name, line, now), line))
-        for line in self._activities[name].lines():
-            self._supervisor.feed_activity(name, line, now)
+        self._tell_all(self._reports[name].feed(self._supervisor, now))
 
     def _sample(self, now: float) -> None:
         moment = round(time.time(), 3)

@@ -99,6 +99,7 @@ def _course(
                 engine=device["engine"],
                 config=inputs / device["name"] / "config.yaml",
                 out=folder / "collected" / device["name"],
+                start_cpu_s=device["start_cpu_s"],
                 address=f"{LOOPBACK}:{device['port']}" if device["role"] == "client" else "",
             )
             for device in content["devices"]

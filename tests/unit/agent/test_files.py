@@ -114,6 +114,11 @@ def test_a_tail_follows_no_link_and_waits_for_no_pipe(tmp_path: Path) -> None:
     writer = os.open(pipe, os.O_RDWR)
     assert list(Tail(tmp_path).lines()) == []
     assert list(Tail(tmp_path, "activity.jsonl").lines()) == []
+    (tmp_path / "events.jsonl").symlink_to(tmp_path / "secret")
+    assert list(Tail(tmp_path, "events.jsonl", in_course=False).lines()) == []
+    (tmp_path / "events.jsonl").unlink()
+    os.mkfifo(tmp_path / "events.jsonl")
+    assert list(Tail(tmp_path, "events.jsonl", in_course=False).lines()) == []
     os.close(writer)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
 
 import pytest
 
 from fedsim_runner.agent.course.activities import Activities
-from fedsim_runner.agent.course.loglines import parse, stamped
 from fedsim_runner.agent.course.supervision import Limits, Supervisor
-from fedsim_runner.contract import events as journal
+from fedsim_runner.contract import participant_events
+from fedsim_runner.participant.federatedscope.loglines import parse
+from tests.reported import Lines
 
 PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
 DIGITS = "9" * 5000
@@ -38,17 +38,89 @@ LINES = {
 def test_log_lines(name: str) -> None:
     supervisor = Supervisor({"hub": "server"}, 3, Limits(1e9, 1e9), 0.0)
     begun = time.process_time()
-    events = [event.as_dict() for event in supervisor.feed_line("hub", PREFIX + LINES[name], 1.0)]
+    events = [event.as_dict() for event in Lines(supervisor).feed("hub", PREFIX + LINES[name], 1.0)]
     assert time.process_time() - begun < 1
     assert all(event["event"] == "evaluated" for event in events)
     assert supervisor.round <= 3
     json.dumps(events, allow_nan=False)
 
 
-@pytest.mark.parametrize("moment", ["2026-99-99 99:99:99,999", "0001-01-01 00:00:00,000", "2026-01-01 1::::::1,000"])
+HUGE = "1" + "0" * 400
+EVENTS = {
+    "no event": "{}",
+    "no object": "[]",
+    "half a line": '{"event": "round", "rou',
+    "of an unknown name": '{"event": "started", "t": 1}',
+    "a list as name": '{"event": ["round"], "round": 1}',
+    "round of 5000 digits": f'{{"event": "round", "round": {DIGITS}}}',
+    "round of 400 digits": f'{{"event": "round", "round": {HUGE}}}',
+    "round below all": f'{{"event": "round", "round": -{HUGE}}}',
+    "round that is none": '{"event": "round", "round": NaN}',
+    "round that is true": '{"event": "round", "round": true}',
+    "no round": '{"event": "round"}',
+    "client that is a text": '{"event": "lost", "client_id": "1", "reason": "x"}',
+    "reason that is a list": '{"event": "lost", "client_id": 1, "reason": ["x"]}',
+    "metric that is no float": f'{{"event": "result", "round": 1, "stage": "evaluation", "scope": "raw", '
+    f'"metrics": {{"acc": {HUGE}}}}}',
+    "metrics that are a list": '{"event": "result", "round": 1, "stage": "evaluation", "scope": "raw", "metrics": []}',
+    "a scope of its own": '{"event": "result", "round": 1, "stage": "evaluation", "scope": {}, "metrics": {}}',
+    "nested too deeply": '{"event": "round", "round": ' + "[" * 100_000,
+    "a result without end": '{"event": "result", "metrics": {' + '"a": 1, ' * 200_000,
+    "a number": "1" * 5000,
+    "no text": "\x00\xff",
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_event_lines(name: str) -> None:
+    begun = time.process_time()
+    assert participant_events.parse(EVENTS[name]) is None
+    assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"event": "result", "round": 999999999, "stage": "evaluation", "scope": "avg", "metrics": {"acc": 1}}',
+        '{"event": "result", "round": -7, "stage": "training", "scope": "raw", "metrics": {"a": "b", "c": []}}',
+        '{"event": "round", "round": 999999999, "more": {"a": 1}}',
+        '{"event": "evaluating", "round": -999999999}',
+        '{"event": "lost", "client_id": -1, "reason": "x"}',
+        '{"event": "update", "client_id": 7, "round": 1, "staleness": -5, "used": false}',
+        '{"event": "deadline", "round": -1, "arrived": -1, "wanted": 0}',
+        '{"event": "training_failed", "round": 5}',
+    ],
+)
+def test_events_that_make_no_sense_harm_nobody(event: str) -> None:
+    supervisor = Supervisor({"hub": "server"}, 3, Limits(1e9, 1e9), 0.0)
+    reported = participant_events.parse(event)
+    assert reported is not None
+    events = [item.as_dict() for item in supervisor.feed_event("hub", reported.event, 1.0)]
+    assert supervisor.round <= 3
+    assert supervisor.rounds_done <= 3
+    json.dumps(events, allow_nan=False)
+    supervisor.feed_event("nobody", reported.event, 1.0)
+
+
+@pytest.mark.parametrize("moment", ["NaN", "Infinity", "-1", "1e300", HUGE, "true", "[]", '"x"', "null"])
 def test_times_that_are_none(moment: str) -> None:
-    line = f"{moment} (server:442) INFO: Starting training (Round #0)"
-    assert [event["event"] for event in stamped_dicts({"event": "x"}, line)] == ["x"]
+    reported = participant_events.parse(f'{{"t": {moment}, "event": "ready"}}')
+    assert reported is not None
+    assert reported.t is None
+
+
+def test_a_reason_is_shown_without_what_steers_a_terminal() -> None:
+    line = json.dumps({"event": "lost", "client_id": 1, "reason": "\x1b]0;title\x07" + "x" * 5000})
+    reported = participant_events.parse(line)
+    assert reported is not None
+    assert reported.event == participant_events.ClientLost(1, "]0;title" + "x" * 990)
+
+
+def test_metrics_of_any_name_can_be_written() -> None:
+    line = '{"event": "result", "round": 1, "stage": "evaluation", "scope": "avg", "metrics": {"\\ud800": 1}}'
+    reported = participant_events.parse(line)
+    assert reported is not None
+    assert reported.event == participant_events.Result(1, "evaluation", "avg", {"?": 1.0})
 
 
 def test_names_can_be_written() -> None:
@@ -76,9 +148,3 @@ def test_activity_lines(line: str) -> None:
     activities.feed("hub", line)
     assert activities.state("hub", None) in (None, "training")
     assert activities.round("hub") in (None, -1, 1)
-
-
-def stamped_dicts(event: dict[str, Any], line: str) -> list[dict[str, Any]]:
-    typed = journal.parse(event)
-    assert typed is not None
-    return [item.as_dict() for item in stamped([typed], line)]

@@ -10,6 +10,7 @@ import pytest
 
 from fedsim_runner.agent.course.supervision import Limits, Supervisor
 from fedsim_runner.contract.events import Event
+from tests.reported import Lines
 
 PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
 
@@ -31,13 +32,14 @@ class Course:
         roles: dict[str, Literal["server", "client"]] = {"hub": "server", "a": "client", "b": "client"}
         limits = Limits(timeout_s, silence_s, go_on=go_on, min_clients=min_clients)
         self.supervisor = Supervisor(roles, rounds, limits, 0.0, start_s)
+        self.lines = Lines(self.supervisor)
 
     def take(self, events: Iterable[Event]) -> None:
         self.events += [event.as_dict() for event in events]
 
     def say(self, device: str, text: str, after: float = 1.0) -> None:
         self.now += after
-        self.take(self.supervisor.feed_line(device, f"\x1b[1;32m{PREFIX}{text}\x1b[0m\n", self.now))
+        self.take(self.lines.feed(device, f"\x1b[1;32m{PREFIX}{text}\x1b[0m\n", self.now))
 
     def exit(self, device: str, code: int, oom: bool = False, lines: tuple[str, ...] = ()) -> None:
         self.now += 1
@@ -253,7 +255,7 @@ def test_a_crash_that_does_not_end_its_process_is_found() -> None:
     course = Course(silence_s=1000)
     course.join()
     for line in ("Traceback (most recent call last):", "KeyError: 'x'"):
-        course.take(course.supervisor.feed_line("hub", line, course.now))
+        course.take(course.lines.feed("hub", line, course.now))
     course.wait(16)
     outcome = course.supervisor.outcome
     assert outcome is not None and outcome.device == "hub" and "KeyError: 'x'" in str(outcome.reason)

@@ -12,9 +12,11 @@ from fedsim_runner.agent import device_file as devicefile
 from fedsim_runner.agent.course.watch import Watch
 from fedsim_runner.agent.host.fleet import Container
 from fedsim_runner.agent.host.usage import Reading
+from tests.reported import report_line
 
 LINK = {way: {"rate_bps": None, "delay_us": 0, "jitter_us": 0, "loss": 0.0} for way in ("up", "down")}
 PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
+MOMENT = 1_700_000_000.123
 
 
 def make(state: Path, clients: int = 1) -> tuple[Watch, list[dict[str, Any]]]:
@@ -50,10 +52,13 @@ def make(state: Path, clients: int = 1) -> tuple[Watch, list[dict[str, Any]]]:
 
 
 def write(state: Path, device: str, *lines: str | dict[str, Any]) -> None:
+    out = state / "devices" / device / "out"
     for line in lines:
-        name, text = ("exp_print.log", PREFIX + line) if isinstance(line, str) else ("activity.jsonl", json.dumps(line))
-        with (state / "devices" / device / "out" / "course" / name).open("a") as stream:
-            stream.write(text + "\n")
+        if isinstance(line, str):
+            report_line(out, PREFIX + line, MOMENT)
+            continue
+        with (out / "course" / "activity.jsonl").open("a") as stream:
+            stream.write(json.dumps(line) + "\n")
 
 
 def test_lines_become_events_and_live_states(tmp_path: Path) -> None:
@@ -66,6 +71,7 @@ def test_lines_become_events_and_live_states(tmp_path: Path) -> None:
     write(tmp_path, "pi-1", "Client: Listen to pi-1:50052...", "Client (address pi-1:50052) is assigned with #1.")
     watch.tick()
     assert [event["event"] for event in told] == ["device_ready", "device_ready", "device_joined"]
+    assert {event["t"] for event in told} == {MOMENT}, "when it was written, not when it was read"
     watch.sample(10.0, {"pi-1": Reading(5000, 1.0, 0.0, 0, 100, 0)}, {})
     watch.sample(11.0, {"pi-1": Reading(6000, 1.2, 0.3, 1, 1100, 500)}, {})
     assert watch.devices(containers) == {

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import yaml
 
 from fedsim_runner.agent.course.supervision import Limits, Supervisor
 from fedsim_runner.contract.events import Evaluated
+from fedsim_runner.contract.participant_events import EVENTS, ParticipantEvent, Result, Update, parse
+from fedsim_runner.participant.federatedscope.loglines import LogReader
 
 REPOSITORY = Path(__file__).parents[3]
 LOOPBACK = "127.0.0.1"
@@ -134,6 +137,22 @@ class Course:
         path = self.folder / name / "course" / file
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
+    def reported(self, name: str) -> list[ParticipantEvent]:
+        """Events of a participant; those that its log lines mean for one that the launcher has not started."""
+        path = self.folder / name / EVENTS
+        if not path.exists():
+            reader = LogReader()
+            return [event for line in self.log(name).splitlines() for event in reader.events(line)]
+        found = [parse(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        assert None not in found
+        events = [reported.event for reported in found if reported is not None]
+        # What is logged for people says the same; only updates that are used are not logged.
+        logged = [event for event in events if not (isinstance(event, Update) and event.used)]
+        reader = LogReader()
+        said = [event for line in self.log(name).splitlines() for event in reader.events(line)]
+        assert [_without_owner(event) for event in logged] == [_without_owner(event) for event in said]
+        return events
+
     def record(self, name: str) -> dict[str, Any]:
         """A participant's exit.json."""
         return dict(json.loads((self.folder / name / "exit.json").read_text(encoding="utf-8")))
@@ -146,8 +165,13 @@ class Course:
             process.wait()
 
 
+def _without_owner(event: ParticipantEvent) -> str:
+    """As text, in which nan equals nan. A client's own results need not say whose they are."""
+    return str(replace(event, client_id=None) if isinstance(event, Result) else event)
+
+
 def supervised(course: Course) -> tuple[Supervisor, list[int]]:
-    """Everybody's log through the supervisor, as the agent feeds it; also the rounds it saw evaluated."""
+    """Everybody's events through the supervisor, as the agent feeds it; also the rounds it saw evaluated."""
     tree = yaml.safe_load((course.folder / "server" / "config.yaml").read_text(encoding="utf-8"))
     supervisor = Supervisor(
         {name: "server" if name == "server" else "client" for name in course.names},
@@ -158,7 +182,9 @@ def supervised(course: Course) -> tuple[Supervisor, list[int]]:
     events = []
     for name in reversed(course.names):
         for line in course.log(name).splitlines():
-            events += supervisor.feed_line(name, line, 1)
+            supervisor.feed_log(name, line, 1)
+        for event in course.reported(name):
+            events += supervisor.feed_event(name, event, 1)
         events += supervisor.feed_exit(name, course.processes[name].returncode, False, 2)
     events += supervisor.tick(10)
     return supervisor, [event.round for event in events if isinstance(event, Evaluated) and event.round is not None]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.agent.course import loglines
+from fedsim_runner.participant.federatedscope import loglines
 from tests.unit.participant.helpers import Course, supervised
 
 MakeCourse = Callable[..., Course]

@@ -44,7 +44,7 @@ def test_a_crash_leaves_a_traceback_and_one_line(tmp_path: Path) -> None:
     (tmp_path / "open").write_text("{}", encoding="utf-8")
     patch = (
         "from fedsim_runner.participant import __main__ as launcher\n"
-        "def crash(config, gate): raise ValueError('two\\nlines')\n"
+        "def crash(config, gate, reporter): raise ValueError('two\\nlines')\n"
         "launcher.ENGINES['light'] = crash"
     )
     done = subprocess.run(
@@ -117,7 +117,7 @@ def test_a_course_ends_though_its_console_is_on_a_full_disk(tmp_path: Path, work
         "import threading, time\n"
         "from fedsim_runner.participant import __main__ as launcher\n"
         "from fedsim_runner.participant.ending import ENDING\n"
-        f"def work(config, gate):\n{work}"
+        f"def work(config, gate, reporter):\n{work}"
         "launcher.ENGINES['light'] = work"
     )
     with Path("/dev/full").open("w", encoding="utf-8") as full:

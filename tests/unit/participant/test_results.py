@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedsim_runner.agent.course import loglines
+from fedsim_runner.participant.federatedscope import loglines
 from fedsim_runner.participant.light.logs import RunLog
 from fedsim_runner.participant.light.models import LogisticRegression
 from fedsim_runner.participant.light.results import Best, formatted, merged, rounded
 from fedsim_runner.participant.light.settings import Settings, parse_settings
+from fedsim_runner.participant.reporting import Reporter
 from tests.unit.participant.helpers import CONFIG
 from tests.unit.participant.helpers import merged as over
 
@@ -87,7 +88,7 @@ def test_best_forgets_nan() -> None:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Any:
-    made = RunLog(settings(outdir=str(tmp_path), expname="course"), {"seed": 7})
+    made = RunLog(settings(outdir=str(tmp_path), expname="course"), {"seed": 7}, Reporter(tmp_path))
     yield made
     made.close()
 
@@ -103,7 +104,7 @@ def test_log_files(log: RunLog, tmp_path: Path) -> None:
     assert (folder / "eval_results.log").read_text(encoding="utf-8").count("0.6666666666666666") == 1
     assert len((folder / "eval_results.raw").read_text(encoding="utf-8").splitlines()) == 2
     assert (folder / "config.yaml").read_text(encoding="utf-8") == "seed: 7\n"
-    again = RunLog(settings(outdir=str(tmp_path), expname="course"), {})
+    again = RunLog(settings(outdir=str(tmp_path), expname="course"), {}, Reporter(tmp_path))
     again.close()
     assert [path.name[:8] for path in folder.iterdir() if path.is_dir()] == ["sub_exp_"]
 

@@ -1,6 +1,6 @@
-"""FederatedScope's log lines as values. Pure: text in, one small value out.
+"""FederatedScope's log lines as values, and as the events that they report. Pure: text in, small values out.
 
-The regular expressions are FederatedScope 0.3.0's wording; both engines write these lines.
+The regular expressions are FederatedScope 0.3.0's wording, which the light engine writes, too.
 """
 
 from __future__ import annotations
@@ -8,12 +8,28 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
-from fedsim_runner.contract.events import Event
+from fedsim_runner.contract.log_text import clean, shown
+from fedsim_runner.contract.participant_events import (
+    ClientLost,
+    Crashed,
+    DeadlinePassed,
+    EvaluationStarted,
+    Finished,
+    Joined,
+    ParticipantEvent,
+    Ready,
+    Result,
+    Resumed,
+    RoundStarted,
+    Scope,
+    TrainingFailed,
+    TrainingFinished,
+    Update,
+)
 
 LineKind = Literal[
     "ready",
@@ -30,8 +46,6 @@ LineKind = Literal[
     "lost",
 ]
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _PREFIX = re.compile(r"^(\d{4}-\d\d-\d\d [\d:]{8},\d{3}) \((\w+):(\d+)\) ?([A-Z]+): ?(.*)$")
 _READY = re.compile(r"(?:Server|Client): Listen to (\S+):(\d{1,9})\.\.\.")
 _ASSIGNED = re.compile(r"Client \(address (\S+):(\d{1,9})\) is assigned with #(\d{1,9})")
@@ -40,7 +54,7 @@ _ROUND = re.compile(r"Starting a new training round \(Round #(\d{1,9})\)")
 _EVALUATING = re.compile(r"Server: Starting evaluation at the end of round (\d{1,9})")
 _FINISH = re.compile(r"client (-?\d{1,9}) received finish message")
 _FAILED = re.compile(r"Training fails at round #(\d{1,9})")
-# Policies: written by the launcher's mends and the light engine, unknown to FederatedScope.
+# Policies: written by the launcher and the light engine, unknown to FederatedScope.
 _DEADLINE = re.compile(
     r"Server: Round #(\d{1,9}) is aggregated after its deadline of \S+ s with (\d{1,9}) of (\d{1,9}) updates?"
 )
@@ -49,8 +63,7 @@ _LATE = re.compile(
 )
 _LOST = re.compile(r"Server: Client #(\d{1,9}) \(([^)]*)\) is lost: (.*); going on with (\d{1,9}) clients?")
 _RESULT = re.compile(r"\{'Role': '(?:Server|Client) #")
-# Participants write what they like: longer lines are cut, longer results and larger numbers are nonsense.
-_LONGEST_SHOWN = 1000
+# FederatedScope logs what it likes: longer results and larger numbers are nonsense.
 _LONGEST_TEXT = 1 << 12
 _LONGEST_RESULT = 1 << 18
 _LARGEST_NUMBER = 10**9
@@ -69,41 +82,10 @@ class LogLine:
     text: str = ""  # lost: the reason
 
 
-def clean(line: str) -> str:
-    """The line without colours and line end."""
-    return _ANSI.sub("", line).rstrip("\r\n")
-
-
-def shown(text: str) -> str:
-    """A line as it may be shown to people: not endless, and without what would steer a terminal."""
-    return _CONTROL.sub("", text[:_LONGEST_SHOWN])
-
-
 def message(line: str) -> str | None:
     """A log line's text behind FederatedScope's prefix; None if it is no log line (a traceback, a print)."""
     match = _PREFIX.match(clean(line))
     return match.group(5) if match else None
-
-
-def written_at(line: str) -> float | None:
-    """Unix seconds at which the participant wrote the line; None if it is no log line.
-
-    Log lines carry local time without a zone: participant and reader have the same one, all containers being on UTC.
-    """
-    match = _PREFIX.match(clean(line))
-    if match is None:
-        return None
-    try:
-        return round(datetime.strptime(match.group(1), "%Y-%m-%d %H:%M:%S,%f").timestamp(), 3)
-    except (ValueError, OverflowError):
-        return None  # looks like a time and is none
-
-
-def stamped(events: Iterable[Event], line: str) -> list[Event]:
-    """Journal events that ``line`` caused, with its own time: logs are read twice a second, rounds may be shorter."""
-    caused = list(events)
-    moment = written_at(line) if caused else None
-    return [event if moment is None else replace(event, t=moment) for event in caused]
 
 
 def parse(line: str) -> LogLine | None:
@@ -137,6 +119,75 @@ def parse(line: str) -> LogLine | None:
     if match := _LOST.search(text):
         return LogLine("lost", client_id=int(match.group(1)), text=match.group(3))
     return None
+
+
+class LogReader:
+    """The log of one participant, line by line, as the events that it reports."""
+
+    def __init__(self) -> None:
+        self._round = 0
+        self._crashed = False
+
+    def events(self, line: str) -> Iterator[ParticipantEvent]:
+        """What the line reports; most report nothing."""
+        if message(line) is None:
+            if clean(line).startswith("Traceback (most recent call last)"):
+                self._crashed = True
+                yield Crashed()
+        elif self._crashed:
+            self._crashed = False
+            yield Resumed()
+        parsed = parse(line)
+        event = self._event(parsed) if parsed is not None else None
+        if event is not None:
+            yield event
+
+    def _event(self, line: LogLine) -> ParticipantEvent | None:
+        number, client = line.number, line.client_id
+        match line.kind:
+            case "ready":
+                return Ready()
+            case "training_finished":
+                return TrainingFinished()
+            case "done" | "finish":
+                return Finished()
+            case "lost" if client is not None:
+                return ClientLost(client, shown(line.text))
+        if number is None:
+            return None
+        match line.kind:
+            case "assigned":
+                return Joined(number)
+            case "round":
+                self._round = number
+                return RoundStarted(number)
+            case "evaluating":
+                return EvaluationStarted(number)
+            case "training_failed":
+                return TrainingFailed(number)
+            case "deadline" if line.counts is not None:
+                return DeadlinePassed(number, *line.counts)
+            case "late" if client is not None:
+                return Update(client, number, max(0, self._round - number), used=False)
+            case "result":
+                return result_event(number, line.role == "server", line.results or {}, client)
+        return None
+
+
+def result_event(
+    number: int, of_server: bool, results: dict[str, dict[str, float]], client_id: int | None
+) -> Result | None:
+    """A line of results, which may hold several forms of the same metrics. None where it holds none that is known."""
+    if of_server:
+        scope: Scope | None = next((form for form in get_args(Scope) if form in results), None)
+        return None if scope is None else Result(number, "evaluation", scope, results[scope])
+    metrics = {name: value for values in results.values() for name, value in values.items()}
+    if not metrics and not results:
+        return None
+    stage: Literal["training", "evaluation"] = (
+        "training" if any(name.startswith("train_") for name in metrics) else "evaluation"
+    )
+    return Result(number, stage, "raw", metrics, client_id)
 
 
 def _result(text: str) -> LogLine | None:

@@ -1,0 +1,50 @@
+"""What one participant writes, as it goes to the supervisor: its log, its events and its activity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from fedsim_runner.contract.events import Event
+from fedsim_runner.contract.participant_events import EVENTS, LOG, parse
+
+from .supervision import Supervisor
+from .tail import ACTIVITY, LOOK_BYTES, Tail
+
+
+class Reports:
+    """Of the participant ``device``, whose output folder is ``out``."""
+
+    def __init__(self, device: str, out: Path) -> None:
+        self._device = device
+        self._log = Tail(out, LOG)
+        self._events = Tail(out, EVENTS, in_course=False)
+        self._activity = Tail(out, ACTIVITY)
+
+    def look_again(self) -> None:
+        """The participant has started anew: it may write to another folder."""
+        self._log.look_again()
+        self._activity.look_again()
+
+    def feed(self, supervisor: Supervisor, now: float, most: int = LOOK_BYTES) -> Iterator[Event]:
+        """Feed what has come, about ``most`` bytes of each file; the journal events that it caused.
+
+        They carry the participant's own time where it gives one: files are read twice a second, rounds may be shorter.
+        """
+        # The log first: its last lines are told with an event. Events before activity: by them the supervisor knows
+        # the ids that activity lines speak of.
+        for line in self._log.lines(most):
+            supervisor.feed_log(self._device, line, now)
+        for line in self._events.lines(most):
+            reported = parse(line)
+            if reported is None:
+                continue
+            for event in supervisor.feed_event(self._device, reported.event, now):
+                yield event if reported.t is None else replace(event, t=reported.t)
+        for line in self._activity.lines(most):
+            supervisor.feed_activity(self._device, line, now)
+
+    def close(self) -> None:
+        for tail in (self._log, self._events, self._activity):
+            tail.close()

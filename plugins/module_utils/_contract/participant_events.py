@@ -1,0 +1,245 @@
+"""What a participant reports of its course: one JSON line per event in ``events.jsonl`` of its output folder.
+
+The engine in the container writes them, the agent and the processes testbed read them; nobody reads an engine's log
+lines to follow a course. Rounds are counted from 0, as in ``activity.jsonl`` and in FederatedScope; client ids are the
+engine's own, which :class:`Joined` announces.
+
+A participant is not to be trusted: :func:`parse` takes any text, and returns nothing that is too long, too large or of
+another type than its field says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Literal, get_args
+
+from .log_text import shown
+
+EVENTS = "events.jsonl"
+# The log of a participant, in the folder `course` of its output folder, under FederatedScope's name for it: growth of
+# it is a sign of life, and its last lines are shown when the participant fails.
+LOG_FOLDER, LOG = "course", "exp_print.log"
+
+Stage = Literal["training", "evaluation"]
+Scope = Literal["weighted_avg", "avg", "raw"]
+
+_LONGEST_LINE = 1 << 18
+_MOST_METRICS = 10_000
+_LARGEST_NUMBER = 10**9
+_LATEST = 253_402_300_800.0  # the year 10000
+
+
+@dataclass(frozen=True)
+class ParticipantEvent:
+    """Something that happened to a participant, or that a server says of a client."""
+
+    name: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class Ready(ParticipantEvent):
+    """It listens."""
+
+    name = "ready"
+
+
+@dataclass(frozen=True)
+class Joined(ParticipantEvent):
+    """A client: the server has given it this id."""
+
+    name = "joined"
+    client_id: int
+
+
+@dataclass(frozen=True)
+class RoundStarted(ParticipantEvent):
+    """The server: this round begins."""
+
+    name = "round"
+    round: int
+
+
+@dataclass(frozen=True)
+class EvaluationStarted(ParticipantEvent):
+    """The server: this round is aggregated, and its evaluation begins."""
+
+    name = "evaluating"
+    round: int
+
+
+@dataclass(frozen=True)
+class TrainingFinished(ParticipantEvent):
+    """The server: all rounds are aggregated (or training stops early), and the last evaluation begins."""
+
+    name = "training_finished"
+
+
+@dataclass(frozen=True)
+class TrainingFailed(ParticipantEvent):
+    """The server gives up in this round."""
+
+    name = "training_failed"
+    round: int
+
+
+@dataclass(frozen=True)
+class Result(ParticipantEvent):
+    """Metrics of a client's training or evaluation, or of the server's evaluation of a round.
+
+    ``scope``: how a server's metrics were made of those of its clients; ``raw``: they are one participant's own.
+    ``client_id``: whose they are, where a server repeats those of one client.
+    """
+
+    name = "result"
+    round: int
+    stage: Stage
+    scope: Scope
+    metrics: dict[str, float]
+    client_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Update(ParticipantEvent):
+    """The server: an update of a client came. ``staleness``: rounds that were aggregated since it was asked for."""
+
+    name = "update"
+    client_id: int
+    round: int
+    staleness: int
+    used: bool
+
+
+@dataclass(frozen=True)
+class DeadlinePassed(ParticipantEvent):
+    """The server: the round was aggregated after its deadline, with ``arrived`` of ``wanted`` updates."""
+
+    name = "deadline"
+    round: int
+    arrived: int
+    wanted: int
+
+
+@dataclass(frozen=True)
+class ClientLost(ParticipantEvent):
+    """The server goes on without this client."""
+
+    name = "lost"
+    client_id: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Finished(ParticipantEvent):
+    """The course is over for this participant: the last evaluation is done, or the server's farewell has come."""
+
+    name = "finished"
+
+
+@dataclass(frozen=True)
+class Crashed(ParticipantEvent):
+    """Something in it has failed, and the process lives on: it may be of no use any more."""
+
+    name = "crashed"
+
+
+@dataclass(frozen=True)
+class Resumed(ParticipantEvent):
+    """After :class:`Crashed`: it goes on."""
+
+    name = "resumed"
+
+
+_CLASSES: dict[str, type[ParticipantEvent]] = {found.name: found for found in ParticipantEvent.__subclasses__()}
+
+
+@dataclass(frozen=True)
+class Reported:
+    """An event, and when the participant wrote it (Unix seconds; None: it gives no time that makes sense)."""
+
+    event: ParticipantEvent
+    t: float | None
+
+
+def to_line(event: ParticipantEvent, t: float) -> str:
+    """The event as a line of the file, with its line end."""
+    given = {key: value for key, value in asdict(event).items() if value is not None}
+    return json.dumps({"t": round(t, 4), "event": event.name, **given}) + "\n"
+
+
+def parse(text: str) -> Reported | None:
+    """What a line of the file says; None where it is no event that makes sense."""
+    if len(text) > _LONGEST_LINE:
+        return None
+    try:
+        tree = json.loads(text)
+        if not isinstance(tree, dict):
+            return None
+        found = _CLASSES.get(tree["event"])
+        if found is None:
+            return None
+        given = {field.name: _CHECKS[str(field.type)](tree.get(field.name)) for field in fields(found)}
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        return None
+    return Reported(found(**given), _moment(tree.get("t")))
+
+
+def _moment(value: Any) -> float | None:
+    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LATEST
+    return float(value) if known else None
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or abs(value) > _LARGEST_NUMBER:
+        raise ValueError("not a number of a round, a client or a count")
+    return value
+
+
+def _whole_or_none(value: Any) -> int | None:
+    return None if value is None else _whole(value)
+
+
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise ValueError("neither true nor false")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not a text")
+    return _writable(shown(value))
+
+
+def _metrics(value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping) or len(value) > _MOST_METRICS:
+        raise ValueError("not metrics")
+    numbers = {name: metric for name, metric in value.items() if type(metric) in (int, float)}
+    return {_writable(name): float(metric) for name, metric in numbers.items()}
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(f"none of {choices}")
+        return str(value)
+
+    return check
+
+
+def _writable(text: str) -> str:
+    """Without halves of surrogate pairs, which JSON can name and no file can hold."""
+    return text.encode(errors="replace").decode()
+
+
+# By the types of the fields above.
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "int": _whole,
+    "int | None": _whole_or_none,
+    "bool": _flag,
+    "str": _text,
+    "dict[str, float]": _metrics,
+    "Stage": _one_of(get_args(Stage)),
+    "Scope": _one_of(get_args(Scope)),
+}
