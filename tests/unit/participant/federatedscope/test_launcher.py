@@ -193,5 +193,6 @@ def test_writes_land_in_the_out_folder(torch_course: Callable[..., TorchCourse])
     course.go()
     assert [course.wait(name) for name in course.names] == [0, 0]
     assert sorted(path.name for path in (course.folder / "server").iterdir()) == [
-        "config.yaml", "console.log", "course", "exit.json", "launcher.json", "model.pt", "shard.npz",
+        "config.yaml", "console.log", "course", "events.jsonl", "exit.json", "launcher.json", "model.pt",
+        "shard.npz",
     ]  # fmt: skip
