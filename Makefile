@@ -1,5 +1,5 @@
 # Everything sets itself up: .venv, Debian packages and a Docker Engine where they are missing (scripts/bootstrap).
-.PHONY: quickstart test lint clean
+.PHONY: quickstart test unit lint clean
 
 quickstart:
 	scripts/bootstrap
@@ -8,6 +8,10 @@ quickstart:
 test:
 	scripts/bootstrap --dev
 	.venv/bin/nox
+
+unit:
+	scripts/bootstrap --dev
+	.venv/bin/nox --session unit
 
 lint:
 	scripts/bootstrap --dev

@@ -36,6 +36,12 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def unit(session: nox.Session) -> None:
+    """The quick half of the tests, which call functions and nothing else; ``tests`` runs these as well."""
+    _python(session, "pytest", "-m", "pure", "tests/unit", "tests/golden", *session.posargs)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """All tests; arguments after ``--`` go to pytest."""
     _python(session, "pytest", *session.posargs)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,62 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# What makes a test more than a call of a function; `make unit` leaves these out (pyproject.toml says what each means).
+HEAVY = ("ansible", "course", "docker", "drawing", "federatedscope", "process")
+# A pure test takes milliseconds of CPU time, a few take half a second.
+PURE_CPU_S = 2.0
+# What Python says it is about to do when it starts another program.
+STARTS_A_PROGRAM = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system")
+
+_MARK_IT = f"mark it as one of {', '.join(HEAVY)}"
+_pure_test: str | None = None
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write golden files instead of comparing")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The tests call Ansible's programs by name: those of this environment, whether or not it is activated.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    sys.addaudithook(_refuse_programs)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever has none of the heavy markers is pure, and held to it below."""
+    for item in items:
+        if not any(item.get_closest_marker(name) for name in HEAVY):
+            item.add_marker("pure")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A pure test starts no program; run as one of the pure ones alone, it is quick, too."""
+    global _pure_test
+    _pure_test = item.nodeid if item.get_closest_marker("pure") else None
+    try:
+        return (yield)
+    finally:
+        _pure_test = None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    started = time.process_time()
+    outcome = yield
+    used = time.process_time() - started
+    if used > PURE_CPU_S and pyfuncitem.config.option.markexpr == "pure":
+        pytest.fail(
+            f"took {used:.1f} s of CPU time: mark it as one of {', '.join(HEAVY)}, or make it quicker", pytrace=False
+        )
+    return outcome
+
+
+def _refuse_programs(event: str, arguments: tuple[Any, ...]) -> None:
+    if _pure_test is not None and event in STARTS_A_PROGRAM:
+        what = arguments[1] if event == "subprocess.Popen" else event
+        # No Exception: the code under test may handle those.
+        pytest.fail(f"{_pure_test} starts {what}: {_MARK_IT}", pytrace=False)
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ def fill(folder: Path) -> None:
             stream.write(bytes(4096))
 
 
+@pytest.mark.process
 def test_a_full_disk_is_named_and_leaves_no_half_line(small: Path) -> None:
     file = AppendFile(small / "file")
     file.append(b"one\n")
@@ -46,6 +47,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_line(small: Path) -> None:
     file.close()
 
 
+@pytest.mark.process
 def test_the_journal_tells_the_end_from_its_reserve(small: Path) -> None:
     journal = Journal(small / "journal.jsonl")
     journal.write(AgentStarted())

@@ -13,6 +13,8 @@ from fedsim_runner.cli import entry
 from fedsim_runner.cli.entry import call, with_verb
 from fedsim_runner.contract.errors import Exit, FedsimError
 
+pytestmark = pytest.mark.process
+
 
 def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

@@ -164,6 +164,7 @@ def test_in_a_mixed_course_each_engine_refuses(checkout: Path) -> None:
     assert "the light engine does" in "".join(lines)
 
 
+@pytest.mark.process
 def test_without_federatedscope_nothing_of_it_is_imported() -> None:
     code = (
         "import sys\n"

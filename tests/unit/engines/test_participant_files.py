@@ -41,6 +41,7 @@ def test_unchanged_is_skipped_and_damage_is_mended(device_file: dict[str, Any], 
     assert contents(tmp_path) == before
 
 
+@pytest.mark.process
 def test_skipping_does_not_import_numpy(device_file: dict[str, Any], tmp_path: Path) -> None:
     render_participants(device_file, tmp_path)
     program = (
@@ -152,6 +153,7 @@ def test_layout(device_file: dict[str, Any], tmp_path: Path, layout: str, shape:
     assert read_table(tmp_path)["shape"] == list(shape)
 
 
+@pytest.mark.process
 def test_sizes_of_an_iid_split_need_no_numpy(device_file: dict[str, Any], tmp_path: Path) -> None:
     device_file["data"]["split"] = "iid"
     (tmp_path / "local.json").write_text(json.dumps(device_file), encoding="utf-8")

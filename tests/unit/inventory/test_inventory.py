@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from fedsim_runner.inventory import build_inventory, read_device_files, write_inventory
@@ -26,6 +27,7 @@ def test_same_plan_same_bytes(tmp_path: Path) -> None:
         assert path.read_bytes() == twin.read_bytes()
 
 
+@pytest.mark.ansible
 def test_ansible_loads_it_with_groups_by_type_role_and_lab_host(tmp_path: Path) -> None:
     hosts = written(tmp_path, hosts=2)
     graph = subprocess.run(

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from fedsim_runner.lab import Reservations, local_lab_host
 
 
+@pytest.mark.process
 def test_the_local_lab_host_has_this_machines_capacity() -> None:
     host = local_lab_host("here")
     assert host.name == "here"
@@ -29,6 +32,7 @@ def test_a_reservation_of_a_living_process_is_seen_and_can_be_released(tmp_path:
     assert reservations.networks() == ()
 
 
+@pytest.mark.process
 def test_a_reservation_of_a_dead_process_is_stale(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from fedsim_runner.lab import Reservations;"

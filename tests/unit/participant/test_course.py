@@ -15,6 +15,8 @@ import pytest
 from fedsim_runner.participant.federatedscope import loglines
 from tests.unit.participant.helpers import Course, supervised
 
+pytestmark = pytest.mark.course
+
 MakeCourse = Callable[..., Course]
 PREFIX = re.compile(r"^\d{4}-\d\d-\d\d [\d:]{8},\d{3} \(\w+:\d+\) [A-Z]+: .*$")
 QUICK = "from fedsim_runner.participant.light import transport; transport.PROBE_S, transport.RETRY_S = 0.3, 1.0"

@@ -14,6 +14,8 @@ import yaml
 from fedsim_runner.participant.gate import wait_for_gate
 from tests.unit.participant.helpers import REPOSITORY, command, environment
 
+pytestmark = pytest.mark.process
+
 
 def launch(own: Path, text: str, engine: str = "light") -> tuple[int, str, dict[str, object]]:
     """Exit code, standard error and exit.json of a participant with this configuration."""

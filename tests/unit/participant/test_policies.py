@@ -19,6 +19,8 @@ from fedsim_runner.participant.light.wire import Message
 from tests.unit.participant.helpers import LOOPBACK, Course, free_ports, merged
 from tests.unit.participant.test_course import BUSY, ENDLESS, QUICK, accuracy, cpu_seconds, wait_for
 
+pytestmark = pytest.mark.course
+
 MakeCourse = Callable[..., Course]
 CONTINUE = {"on_client_failure": "continue"}
 BY_CLIENTS = {"federate": {"make_global_eval": False}, "early_stop": {"patience": 0}}

@@ -83,6 +83,7 @@ def test_a_failed_run_counts_with_what_it_has(runs: list[Path], tmp_path: Path) 
     assert any(note.startswith("not finished: quick-1, empty") for note in compared["notes"])
 
 
+@pytest.mark.drawing
 def test_the_verb_compares(
     runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +106,7 @@ def test_the_verb_compares(
     assert (folder / "figures" / "accuracy.pdf").exists()
 
 
+@pytest.mark.drawing
 def test_the_verb_writes_one_run_again(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["report", str(runs[0])]) == 0
     assert str(runs[0] / "report.html") in capsys.readouterr().out
@@ -117,6 +119,7 @@ def test_the_verb_writes_one_run_again(runs: list[Path], capsys: pytest.CaptureF
     assert (again["status"], again["reason"], again["notes"]) == ("interrupted", report["reason"], ["told once"])
 
 
+@pytest.mark.drawing
 def test_another_folder_leaves_the_run_as_it_is(runs: list[Path], tmp_path: Path) -> None:
     assert call(["report", str(runs[0]), "--output", str(tmp_path / "out")]) == 0
     assert not (runs[0] / "report.html").exists()

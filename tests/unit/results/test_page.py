@@ -18,6 +18,8 @@ from fedsim_runner.results.tables import devices, rounds
 from fedsim_runner.results.tables import time_split as split
 from tests.unit.results.synthetic import write_run
 
+pytestmark = pytest.mark.drawing
+
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',

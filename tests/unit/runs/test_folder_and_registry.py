@@ -82,6 +82,7 @@ def test_a_damaged_entry_is_no_entry(tmp_path: Path) -> None:
     assert Registry(tmp_path).all() == []
 
 
+@pytest.mark.process
 def test_a_run_that_another_process_holds_is_busy(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib, time\n"
@@ -104,6 +105,7 @@ def test_a_run_that_another_process_holds_is_busy(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.process
 def test_only_orphans_are_ended(tmp_path: Path) -> None:
     environment = {**os.environ, "FEDSIM_TEST_RUN": tmp_path.name}
     mine = {**environment, "FEDSIM_TEST_OWNER": own_identity()}

@@ -13,6 +13,8 @@ from fedsim_runner.lab.process_identity import start_time
 
 from tests.unit.conftest import Driver
 
+pytestmark = pytest.mark.ansible
+
 
 def report(driver: Driver, run: str = "mine") -> dict[str, object]:
     loaded: dict[str, object] = json.loads((driver.root / "runs" / run / "report.json").read_text(encoding="utf-8"))

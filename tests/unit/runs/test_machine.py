@@ -33,6 +33,7 @@ def test_the_processors_name(text: str | None, model: str | None, tmp_path: Path
     assert cpu_model(path) == model
 
 
+@pytest.mark.process
 def test_this_machine_and_this_program(repository: Path) -> None:
     told = control_node()
     assert all(told["packages"].values())

@@ -21,6 +21,8 @@ from fedsim_runner.engines.federatedscope import SourceError
 from fedsim_runner.runs.experiment_file import load_experiment
 from tests.e2e.conftest import small_spec
 
+pytestmark = pytest.mark.course
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -95,11 +95,13 @@ def test_what_federatedscope_refuses(theirs: dict[str, Any], tmp_path: Path, cha
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.process
 def test_an_interpreter_that_is_none(theirs: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be run: No such file"):
         data_loader.export_shards(theirs, python="/nowhere/python", source=tmp_path)
 
 
+@pytest.mark.process
 def test_an_interpreter_without_federatedscope(theirs: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"No module named 'federatedscope' \(federatedscope\.python of the user"):
         data_loader.export_shards(theirs, source=tmp_path)

@@ -174,6 +174,7 @@ def test_a_wheels_identity_is_its_content(tmp_path: Path) -> None:
     assert before != source.fingerprint()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("damage", "words"),
     [

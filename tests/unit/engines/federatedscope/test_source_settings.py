@@ -50,6 +50,7 @@ def test_paths_start_at_the_file(config: Path) -> None:
     assert user_settings() == UserSettings("federatedscope==0.3.0", "python3.12")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -108,6 +108,7 @@ def test_a_requirement_without_version_stays_what_it_was(make: Make) -> None:
     assert len(programs.targets) == 1
 
 
+@pytest.mark.process
 def test_a_checkout_is_built_from_a_copy(make: Make, checkout: Path, tmp_path: Path) -> None:
     (checkout / "build").mkdir()
     (checkout / "build" / "stale.py").write_text("")
@@ -176,6 +177,7 @@ def test_the_pip_call_keeps_the_users_configuration() -> None:
     assert "--no-build-isolation" in wheel_command("x", Path("/w"), isolated=False)
 
 
+@pytest.mark.process
 def test_pip_really_builds_a_checkout(checkout: Path, tmp_path: Path) -> None:
     arguments = "name='federatedscope', version='0.3.0', packages=['federatedscope']"
     (checkout / "setup.py").write_text(f"import setuptools\nsetuptools.setup({arguments})\n")
@@ -193,6 +195,7 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
+@pytest.mark.process
 def test_the_manifest_of_a_checkout(make: Make, checkout: Path, tmp_path: Path) -> None:
     bare = source_manifest(str(checkout), tmp_path / "cache")
     assert (bare["kind"], bare["revision"], bare["dirty"], bare["wheel"]) == ("checkout", None, None, None)

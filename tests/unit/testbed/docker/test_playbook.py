@@ -15,6 +15,8 @@ import pytest
 from fedsim_runner.testbed.docker.orphans import processes_with
 from fedsim_runner.testbed.docker.playbook import CALL_VARIABLE, RUN_VARIABLE, Playbook, PlaybookResult, run_playbook
 
+pytestmark = pytest.mark.ansible
+
 
 class Heard:
     """A listener that remembers."""

@@ -22,6 +22,8 @@ from fedsim_runner.testbed.processes.children import Interpreter, missing_module
 from fedsim_runner.testbed.processes.testbed import free_ports, local_device_file
 from tests.builders import experiment, lab_host
 
+pytestmark = pytest.mark.course
+
 FEDERATEDSCOPE = """\
 name: fs
 devices:

@@ -90,6 +90,7 @@ def test_without_mmdebstrap_the_message_says_what_to_install(tmp_path: Path, mon
         rootfs_for(tmp_path, "amd64", "bookworm", tmp_path / "cache")
 
 
+@pytest.mark.process
 def test_a_made_bootstrap_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in for mmdebstrap writes its target; the second call finds it without any program."""
     (tmp_path / "packages.txt").write_text("# comment\npython3\n")
@@ -105,6 +106,7 @@ def test_a_made_bootstrap_is_used_again(tmp_path: Path, monkeypatch: pytest.Monk
     assert rootfs_for(tmp_path, "amd64", "bookworm", tmp_path / "cache") == made
 
 
+@pytest.mark.process
 def test_a_failed_bootstrap_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "packages.txt").write_text("python3\n")
     tools = tmp_path / "tools"
