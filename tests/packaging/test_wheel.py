@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
-
-def run(command: list[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PYTHONPATH"))}
-    return subprocess.run(command, cwd=cwd, env={**clean, **environment}, capture_output=True, text=True, timeout=500)
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel built from the sdist, as an index would serve it."""
-    repository = Path(__file__).resolve().parents[2]
-    folder = tmp_path_factory.mktemp("dist")
-    built = run([sys.executable, "-m", "build", "--outdir", str(folder), str(repository)], folder)
-    assert built.returncode == 0, built.stdout + built.stderr
-    return next(folder.glob("*.whl"))
+from .conftest import run
 
 
 @pytest.fixture(scope="session")

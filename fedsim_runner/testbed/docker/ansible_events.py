@@ -128,11 +128,13 @@ def failure_text(result: object) -> str:
     if details and str(result.get("msg", "")).startswith("One or more items failed"):
         return failure_text(details[0])
     message = str(result.get("msg") or "").strip()
-    # A module that died says so in `msg` and why in its standard error.
-    crashed = message.startswith("MODULE FAILURE") or message.startswith("Task failed: Module failed")
-    cause = str(result.get("module_stderr") or result.get("stderr") or "").strip()
-    if cause and (crashed or not message or message == "non-zero return code"):
-        message = f"{message}: {cause.splitlines()[-1]}" if message else cause.splitlines()[-1]
+    # Fields decide, for each version of Ansible words it differently: of a module that died, `module_stderr` says why;
+    # of a command that failed, which has `cmd` and `rc`, `stderr` does.
+    cause = str(result.get("module_stderr") or "").strip()
+    if not cause and (not message or ("cmd" in result and result.get("rc"))):
+        cause = str(result.get("stderr") or "").strip()
+    if cause:
+        message = f"{message.removesuffix('.')}: {cause.splitlines()[-1]}" if message else cause.splitlines()[-1]
     return message or "the task failed without a message"
 
 

@@ -114,11 +114,37 @@ def test_ansible_playbook_that_is_not_there() -> None:
     ("result", "text"),
     [
         ({"msg": "plain"}, "plain"),
-        ({"msg": "non-zero return code", "stderr": "first\nlast"}, "non-zero return code: last"),
+        (
+            {"msg": "non-zero return code", "cmd": ["sh"], "rc": 3, "stdout": "out", "stderr": "first\nlast"},
+            "non-zero return code: last",
+        ),
+        (  # the same with ansible-core 2.21
+            {
+                "msg": "The command exited with a non-zero return code.",
+                "cmd": ["sh"],
+                "rc": 3,
+                "stdout": "out",
+                "stderr": "first\nlast",
+            },
+            "The command exited with a non-zero return code: last",
+        ),
+        ({"msg": "non-zero return code", "cmd": "false", "rc": 1, "stdout": "", "stderr": ""}, "non-zero return code"),
+        ({"msg": "Error executing command.", "cmd": "/no", "rc": 2, "stderr": ""}, "Error executing command."),
+        ({"msg": "no such package", "rc": 100, "stderr": "E: Unable to locate"}, "no such package"),
         (
             {"msg": "MODULE FAILURE: see stderr", "module_stderr": "Traceback ...\nKeyError: 'x'"},
             "MODULE FAILURE: see stderr: KeyError: 'x'",
         ),
+        (  # ansible-core 2.19
+            {
+                "msg": "Module result deserialization failed: No start of json char found",
+                "rc": 1,
+                "module_stdout": "",
+                "module_stderr": "Traceback ...\nMemoryError: all of it",
+            },
+            "Module result deserialization failed: No start of json char found: MemoryError: all of it",
+        ),
+        ({"msg": "Task failed: Module failed: 'x'", "changed": False}, "Task failed: Module failed: 'x'"),
         ({"msg": "One or more items failed", "results": [{"msg": "a"}, {"failed": True, "msg": "b"}]}, "b"),
         ({}, "the task failed without a message"),
         (None, "the task failed without a message"),

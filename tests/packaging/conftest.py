@@ -1,0 +1,37 @@
+"""What is handed out: sdist, wheel and the collection's artefact, each made once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def run(command: list[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A program without the caller's Ansible and Python variables."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PYTHONPATH"))}
+    return subprocess.run(command, cwd=cwd, env={**clean, **environment}, capture_output=True, text=True, timeout=500)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel built from the sdist, as an index would serve it."""
+    folder = tmp_path_factory.mktemp("dist")
+    built = run([sys.executable, "-m", "build", "--outdir", str(folder), str(REPOSITORY)], folder)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection as Galaxy would serve it."""
+    folder = tmp_path_factory.mktemp("galaxy")
+    program = str(Path(sys.executable).parent / "ansible-galaxy")
+    built = run([program, "collection", "build", "--output-path", str(folder), str(REPOSITORY)], folder)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return next(folder.glob("*.tar.gz"))
