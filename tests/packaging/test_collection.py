@@ -13,6 +13,8 @@ import yaml
 
 from .conftest import REPOSITORY, run
 
+pytestmark = pytest.mark.ansible
+
 COLLECTION = Path("ansible_collections", "fedsim", "testbed")
 CONTRACT = Path("plugins", "module_utils", "_contract")
 
