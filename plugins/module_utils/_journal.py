@@ -7,9 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract import lenient
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import write_or_overwrite
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.course_state import (
+    ONLY_HOST,
+    CourseState,
+    Outcome,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events import (
+    CourseFailed,
+    CourseFinished,
+    parse_line,
+)
 
-ENDS = ("course_finished", "course_failed")
 #: A snapshot of more devices is cut down to so many: results of modules travel through Ansible's callbacks.
 SNAPSHOT_DEVICES = 50
 SNAPSHOT_SHOWN = 20
@@ -23,8 +33,9 @@ def course_has_ended(journal: Path) -> bool:
         text = journal.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return False
-    # Cheap look first: journals of long courses have many lines that are none of our business.
-    return any(_event(line).get("event") in ENDS for line in text.splitlines() if '"course_f' in line)
+    # Journals of long courses have many lines: only those that may be its end are read.
+    ends = [line for line in text.splitlines() if CourseFinished.name in line or CourseFailed.name in line]
+    return any(isinstance(parse_line(line), CourseFinished | CourseFailed) for line in ends)
 
 
 class Reader:
@@ -34,64 +45,63 @@ class Reader:
         self._journal = agent_folder / "journal.jsonl"
         self._cursor_file = agent_folder / "cursors" / consumer
         self._keep = keep
-        self._cursor = self._load()
+        self._offset = 0
+        self._course = CourseState()
+        self._load()
 
     @property
-    def outcome(self) -> dict[str, Any] | None:
-        """How the course ended, if this consumer has read it."""
-        return self._cursor["outcome"]
+    def outcome(self) -> Outcome | None:
+        """How the course ended on this lab host, if this consumer has read it."""
+        return self._course.outcome
 
     @property
-    def gate_opened(self) -> float | None:
-        """Unix seconds at which the gate opened, if this consumer has read it."""
-        return self._cursor["gate_opened"]
+    def gate_opens(self) -> float | None:
+        """Unix seconds at which the gate opens or opened, if this consumer has read it."""
+        return self._course.gate_opens
 
     def news(self) -> list[dict[str, Any]]:
-        """Complete lines since the cursor, which moves behind them."""
+        """Events of complete lines since the cursor, which moves behind them."""
         try:
             with self._journal.open("rb") as stream:
-                if stream.seek(0, 2) < self._cursor["offset"]:
-                    self._cursor = _new_cursor()  # the journal was begun anew
-                stream.seek(self._cursor["offset"])
+                if stream.seek(0, 2) < self._offset:
+                    self._offset, self._course = 0, CourseState()  # the journal was begun anew
+                stream.seek(self._offset)
                 data = stream.read()
         except FileNotFoundError:
             return []
         complete = data[: data.rfind(b"\n") + 1]
         if not complete:
             return []
-        events = [event for event in map(_event, complete.decode(errors="replace").splitlines()) if event]
-        self._cursor["offset"] += len(complete)
-        for event in events:
-            self._note(event)
+        events = [event for event in map(parse_line, complete.decode(errors="replace").splitlines()) if event]
+        self._offset += len(complete)
+        self._course.apply_all(events)
         self._save()
-        return events
+        return [event.as_dict() for event in events]
 
-    def _note(self, event: dict[str, Any]) -> None:
-        kind = event.get("event")
-        if kind == "gate_opened":
-            self._cursor["gate_opened"] = event.get("open_at") or event.get("t")
-        elif kind == "course_finished":
-            self._cursor["outcome"] = {"status": "finished", "reason": None, "device": None, "last_lines": []}
-        elif kind == "course_failed" and self._cursor["outcome"] is None:
-            self._cursor["outcome"] = {
-                "status": "failed",
-                "reason": event.get("reason"),
-                "device": event.get("device"),
-                "last_lines": event.get("last_lines") or [],
-            }
-
-    def _load(self) -> dict[str, Any]:
+    def _load(self) -> None:
+        """Take up what was known at the cursor: of the course, what a later call asks for."""
         try:
             found = json.loads(self._cursor_file.read_text())
-            return {**_new_cursor(), **found}
         except (OSError, ValueError):
-            return _new_cursor()
+            return
+        if not isinstance(found, dict):
+            return
+        self._offset = lenient.whole(found.get("offset")) or 0
+        self._course.gate_opens = lenient.number(found.get("gate_opened"))
+        outcome = Outcome.parse(found.get("outcome"))
+        if outcome is not None:
+            self._course.ends[ONLY_HOST] = outcome
 
     def _save(self) -> None:
         if not self._keep:
             return
         self._cursor_file.parent.mkdir(parents=True, exist_ok=True)
-        write_or_overwrite(self._cursor_file, json.dumps(self._cursor))
+        known = {
+            "offset": self._offset,
+            "gate_opened": self.gate_opens,
+            "outcome": None if self.outcome is None else self.outcome.as_dict(),
+        }
+        write_or_overwrite(self._cursor_file, json.dumps(known))
 
 
 def read_snapshot(agent_folder: Path) -> dict[str, Any] | None:
@@ -114,15 +124,3 @@ def _most_interesting(devices: Mapping[str, Mapping[str, Any]]) -> dict[str, Map
     first, *rest = devices
     rest.sort(key=lambda name: (ranks.get(devices[name]["state"], len(ranks)), devices[name]["round"]))
     return {name: devices[name] for name in (first, *rest[: SNAPSHOT_SHOWN - 1])}
-
-
-def _new_cursor() -> dict[str, Any]:
-    return {"offset": 0, "outcome": None, "gate_opened": None}
-
-
-def _event(line: str) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -6,10 +6,12 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.course_state import Outcome
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name, check_run
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
@@ -142,8 +144,8 @@ CHECK_AGENT_EVERY_S = 1.0
 GRACE_S = 120
 
 
-def failed(reason: str, last: list[str] | None = None) -> dict[str, Any]:
-    return {"status": "failed", "reason": reason, "device": None, "last_lines": last or []}
+def failed(reason: str, last: Iterable[str] = ()) -> Outcome:
+    return Outcome("failed", reason, last_lines=tuple(last))
 
 
 class Poll:
@@ -178,11 +180,11 @@ class Poll:
                     "fedsim_news": news,
                     "fedsim_snapshot": read_snapshot(self.state_dir / "agent"),
                     "finished": finished,
-                    "outcome": outcome,
+                    "outcome": None if outcome is None else outcome.as_dict(),
                 }
             time.sleep(LOOK_EVERY_S)
 
-    def _dead_agent(self) -> dict[str, Any] | None:
+    def _dead_agent(self) -> Outcome | None:
         name = agent_name(self.run)
         found = inspect_or_none(self.client, name)
         if found is None:
@@ -195,8 +197,8 @@ class Poll:
         cause = f"; it said: {said[-1]}" if state["ExitCode"] == AGENT_GAVE_UP else ""
         return failed(f"the agent container {name} ended during the course ({why}){cause}", said)
 
-    def _overdue(self) -> dict[str, Any] | None:
-        opened = self.reader.gate_opened
+    def _overdue(self) -> Outcome | None:
+        opened = self.reader.gate_opens
         if opened is None:
             return None
         try:
@@ -220,7 +222,7 @@ def start(module: AnsibleModule, client: Any, run: str) -> dict[str, Any]:
             if opened["changed"]:
                 differences.add("gate", "closed", "open")
         except EngineError as error:
-            answer = {"finished": True, "outcome": failed(str(error))}
+            answer = {"finished": True, "outcome": failed(str(error)).as_dict()}
     answer["changed"] = bool(differences)
     if module._diff:
         answer["diff"] = render_diff({run: differences.items}, "course")

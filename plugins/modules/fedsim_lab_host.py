@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events import EngineWanted
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     DOCKER_ARGUMENTS,
     EngineError,
@@ -312,7 +313,7 @@ def main() -> None:
         left_to_role = error.by_role and not module.params["engine_required"]
         problems.add(error.message, error.hint, fatal=not left_to_role)
         if left_to_role:
-            news.append({"event": "engine_wanted", "installed": facts["engine_installed"]})
+            news.append(EngineWanted(facts["engine_installed"]).as_dict())
     if facts["disk_free_bytes"] < ENOUGH_DISK_BYTES:
         problems.add(
             f"{gib(facts['disk_free_bytes'])} of disk are free",

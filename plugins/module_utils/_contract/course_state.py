@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import lenient
 
 if TYPE_CHECKING:
     from .events import AgentStarted, ClientLost, Event, RoundDeadline
@@ -39,6 +41,24 @@ class Outcome:
     device: str | None = None
     last_lines: tuple[str, ...] = ()
     t: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it leaves the process, without the time."""
+        return {
+            "status": self.status,
+            "reason": self.reason,
+            "device": self.device,
+            "last_lines": list(self.last_lines),
+        }
+
+    @classmethod
+    def parse(cls, value: object) -> Outcome | None:
+        """An outcome as it travelled; None if it is none."""
+        status = value.get("status") if isinstance(value, Mapping) else None
+        if not isinstance(value, Mapping) or status not in ("finished", "failed"):
+            return None
+        reason, device = lenient.text(value.get("reason")), lenient.name(value.get("device"))
+        return cls(status, reason, device, lenient.lines(value.get("last_lines")))
 
 
 @dataclass
