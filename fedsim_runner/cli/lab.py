@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..agent.links import backends
 from ..contract.errors import Exit, FedsimError
+from ..contract.link import Link
 from ..engines.federatedscope.source_state import source_state
 from ..results.summary import size
 from ..testbed.docker.lab_playbooks import Findings, build_images, examine
@@ -99,7 +101,7 @@ def _rows(found: Findings) -> list[dict[str, Any]]:
     engine = host.get("engine")
     rows = [
         _row("Docker Engine", engine or "none usable", "20.10 or newer", True if engine else None),
-        _row("kernel", host.get("kernel"), "any; netem or NFQUEUE", True),
+        _row("kernel", host.get("kernel"), f"any; {_what_delays()}", True),
         _row("cpus", host.get("cpus"), "0.01 per device", True),
         _row("memory", size(host.get("memory_bytes")), "what the devices use", True),
         _row("free disk", size(host.get("disk_free_bytes")), "1 GB for images", True),
@@ -123,16 +125,28 @@ def _link_rows(found: Findings) -> list[dict[str, Any]]:
     probe = found.links
     if probe is None:
         return [_row("links", "not tried", "root", None, found.links_reason or "")]
-    backend = probe.get("backend")
-    rows = [
-        _row("links: netem", bool(probe.get("netem")), "yes, or the next two", True if probe.get("netem") else None),
-        _row("links: tbf", bool(probe.get("tbf")), "yes, for rates", bool(probe.get("tbf") or backend)),
-        _row("links: NFQUEUE", bool(probe.get("nfqueue")), "yes without netem", True if probe.get("nfqueue") else None),
-        _row("link back end", backend or "none", "netem or userspace", bool(backend)),
-    ]
-    if backend == "netem":
-        return rows  # what the other back end lacks is of no use here
+    known = backends.load_all()
+    names = [backend.name for backend in known]
+    chosen = probe.get("backend")
+    rows = []
+    of_no_use = set()
+    for need, owner in backends.all_needs().items():
+        has = bool(probe.get(need.piece))
+        others = chosen is not None or owner is not known[-1]
+        rows.append(
+            _row(f"links: {need.label}", has, f"{need.holds}, by {owner.name}", has or (None if others else False))
+        )
+        if chosen in names and names.index(owner.name) > names.index(chosen):
+            of_no_use.add(need.piece)
+    rows.append(_row("link back end", chosen or "none", " or ".join(names), bool(chosen)))
     for missing in probe.get("missing") or []:
-        ok = None if backend else False
-        rows.append(_row(str(missing["what"]), "missing", "for some back end", ok, str(missing["fix"])))
+        if missing["what"] not in of_no_use:
+            ok = None if chosen else False
+            rows.append(_row(str(missing["what"]), "missing", "for some back end", ok, str(missing["fix"])))
     return rows
+
+
+def _what_delays() -> str:
+    """The piece of the kernel by which each back end holds more than a rate."""
+    needs = [need for backend in backends.load_all() for need in backend.needs([Link(delay_us=1)])]
+    return " or ".join(need.label for need in needs)

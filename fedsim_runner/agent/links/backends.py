@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.link import Link
 
 from .. import links
+from .need import Need
 from .profile import Profile
-from .protocol import LinkBackend, Need
+from .protocol import LinkBackend
 
 AUTO = "auto"
+#: A link with everything: what it needs is all that a back end may need.
+EVERYTHING = Link(1_000_000, 1000, 100, 0.01)
 
 
 class UnshapableError(FedsimError):
@@ -31,6 +35,15 @@ def load_all() -> list[type[LinkBackend]]:
     """Every back end, in the order in which ``auto`` tries them."""
     loaded = [importlib.import_module(f"{links.__name__}.{name}.backend").Backend for name in names()]
     return sorted(loaded, key=lambda backend: (backend.preference, backend.name))
+
+
+def all_needs() -> dict[Need, type[LinkBackend]]:
+    """Everything that some back end may need, with the first back end that does."""
+    first: dict[Need, type[LinkBackend]] = {}
+    for backend in load_all():
+        for need in backend.needs([EVERYTHING]):
+            first.setdefault(need, backend)
+    return first
 
 
 def choose(wanted: str, profile: Profile, probed: Mapping[str, Any]) -> str:

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Iterator
 from typing import Any
-
-from fedsim_runner.contract.link import Link
 
 from ..host import programs
 from . import netns
-from .backends import load_all
-from .protocol import LinkBackend, Need
-
-#: A link with everything: what it needs is all that a back end may need.
-EVERYTHING = Link(1_000_000, 1000, 100, 0.01)
+from .backends import EVERYTHING, all_needs, load_all
+from .need import Need
+from .protocol import LinkBackend
 
 
 def probe() -> dict[str, Any]:
@@ -30,7 +25,7 @@ def probe() -> dict[str, Any]:
         link with everything), ``missing`` (what and fix), ``kernel``.
     """
     kernel = platform.release()
-    needs = dict(_all_needs())
+    needs = all_needs()
     found: dict[str, Any] = {need.piece: False for need in needs}
     found |= {need.detail: None for need in needs if need.detail is not None}
     reasons: dict[str, str] = {}
@@ -56,15 +51,6 @@ def probe() -> dict[str, Any]:
             0, {"what": "rights", "fix": f"run as root with NET_ADMIN and SYS_ADMIN [{reasons['namespace']}]"}
         )
     return {**found, "backend": backend.name if backend is not None else None, "missing": missing, "kernel": kernel}
-
-
-def _all_needs() -> Iterator[tuple[Need, type[LinkBackend]]]:
-    seen: set[str] = set()
-    for backend in load_all():
-        for need in backend.needs([EVERYTHING]):
-            if need.piece not in seen:
-                seen.add(need.piece)
-                yield need, backend
 
 
 def _try(need: Need, found: dict[str, Any], reasons: dict[str, str]) -> None:

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
 from fedsim_runner.contract.link import Link
 
+from .need import Need
 from .profile import Profile
 from .root_qdisc import Qdisc
 
 Settings = Mapping[str, object]  # what holds one device's link: item -> value; str(value) is for people
 Failures = dict[str, str]  # device -> reason
-
-
-@dataclass(frozen=True)
-class Need:
-    """A piece of the lab host's kernel that a back end works with; ``trial`` uses it in a scratch namespace."""
-
-    piece: str  # its key in the probe's answer
-    label: str
-    holds: str  # what of a link
-    module: str  # the kernel module that brings it
-    trial: Callable[[], str | None]  # OSError or CommandError: it is missing; a text is kept by the probe as `detail`
-    detail: str | None = None
-    hint: Callable[[], str | None] = lambda: None  # a fix that is nearer than the kernel module, where there is one
 
 
 class LinkBackend(Protocol):

@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 
 from fedsim_runner.contract.link import Link
 
+from ..need import Need
 from ..profile import Profile
-from ..protocol import Failures, LinkBackend, Need, Settings
+from ..protocol import Failures, LinkBackend, Settings
 from ..root_qdisc import Qdisc
 from ..veth import DOWN, OFFLOAD, UP
 from .needs import NETEM

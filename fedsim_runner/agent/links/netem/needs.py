@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..protocol import Need
+from ..need import Need
 from ..root_qdisc import try_qdisc
 
 NETEM = Need(

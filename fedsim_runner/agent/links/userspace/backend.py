@@ -16,8 +16,9 @@ from fedsim_runner.agent.host import programs
 from fedsim_runner.contract.link import Link
 
 from ..fan_out import in_each
+from ..need import Need
 from ..profile import Profile
-from ..protocol import Failures, LinkBackend, Need, Settings
+from ..protocol import Failures, LinkBackend, Settings
 from ..root_qdisc import Qdisc
 from ..veth import DOWN, UP
 from .arrivals import Arrivals, Senders

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fedsim_runner.agent.host import programs
 
-from ..protocol import Need
+from ..need import Need
 from ..root_qdisc import try_qdisc
 from . import nfqueue
 from .queue_rule import iptables_programs
