@@ -39,11 +39,11 @@ def load_all() -> list[type[LinkBackend]]:
 
 def all_needs() -> dict[Need, type[LinkBackend]]:
     """Everything that some back end may need, with the first back end that does."""
-    first: dict[Need, type[LinkBackend]] = {}
+    by_piece: dict[str, tuple[Need, type[LinkBackend]]] = {}
     for backend in load_all():
         for need in backend.needs([EVERYTHING]):
-            first.setdefault(need, backend)
-    return first
+            by_piece.setdefault(need.piece, (need, backend))
+    return dict(by_piece.values())
 
 
 def choose(wanted: str, profile: Profile, probed: Mapping[str, Any]) -> str:
