@@ -14,8 +14,8 @@ from ..contract import events
 from ..contract.atomic import CannotWriteError, replace
 from ..contract.events import Event
 from ..contract.names import LABEL_RUN
+from ..contract.paths import StateFolder
 from . import PROTOCOL
-from . import device_file as devicefile
 from .course import snapshot
 from .course.gate import Gate
 from .course.watch import Watch
@@ -25,6 +25,7 @@ from .host.journal import Journal
 from .host.samples import Sampler
 from .links import counters, probe
 from .links.run_links import RunLinks
+from .run_settings import read_run_settings
 
 TICK_S = 0.5
 SAMPLE_S = 1.0
@@ -35,7 +36,7 @@ RESYNC_S = 30.0
 class Agent:
     """The state of one run. Docker's events, ticks and commands come from different threads: one lock for all."""
 
-    def __init__(self, state: Path, run: str, docker: Docker) -> None:
+    def __init__(self, state: StateFolder, run: str, docker: Docker) -> None:
         """Read the device file and begin the agent's files.
 
         Raises:
@@ -47,11 +48,11 @@ class Agent:
         self._fleet = Fleet(docker, run)
         self._lock = threading.RLock()
         self._gate = Gate(state)
-        self._memory = state / "agent" / "state.json"
-        self._snapshot = state / "agent" / "snapshot.json"
-        self._journal = Journal(state / "agent" / "journal.jsonl")
-        self._sampler = Sampler(state / "agent" / "metrics.csv", counters.read)
-        self._file = devicefile.load(state / "device_file.json")
+        self._memory = state.memory
+        self._snapshot = state.snapshot
+        self._journal = Journal(state.journal)
+        self._sampler = Sampler(state.metrics, counters.read)
+        self._file = read_run_settings(self._state.device_file)
         self._watch = Watch(state, self._file, self._act)
         self._containers: dict[str, Container] = {}
         self._open_at: float | None = None
@@ -208,7 +209,7 @@ class Agent:
             UnshapableError: no back end here holds them, and ``allow_unshaped`` is not set.
         """
         with self._lock:
-            self._file = devicefile.load(self._state / "device_file.json")
+            self._file = read_run_settings(self._state.device_file)
             self._watch.use(self._file)
             wanted = [name for name in self._file.roles if names is None or name in names]
             self.look()

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ..contract.atomic import CannotWriteError
+from ..contract.errors import FedsimError
+from ..contract.paths import StateFolder
 from .host import control
 from .host.docker_api import Docker
 from .host.fleet import Events
@@ -31,8 +32,8 @@ def main(arguments: Sequence[str]) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # up to eight files per device stay open
     docker = Docker()
     try:
-        agent = Agent(options.state, options.run, docker)
-    except CannotWriteError as error:
+        agent = Agent(StateFolder(options.state), options.run, docker)
+    except FedsimError as error:
         print(f"agent: {error}", file=sys.stderr)
         return 1
 

@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE
+from ..contract.device_file import CourseSettings, Device, FederatedScopeSettings
+from ..contract.paths import CONFIG, LAUNCHER, SHARD
+from ..contract.records import LaunchSettings
+from ..contract.typed_json import load
 from ..datasets.label_table import VERSION, read_table_file, total_by_device, write_table_file
 from ..datasets.sample_counts import client_sizes, held_out, too_few
 
@@ -20,12 +24,9 @@ if TYPE_CHECKING:
     from ..datasets.dealing import Dealt
     from ..datasets.labelled_samples import Samples
 
-CONFIG = "config.yaml"
-SHARD = "shard.npz"
-LAUNCHER = "launcher.json"
 STAMP = ".stamp.json"
 # Raise it when the same device file gives other bytes than before.
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
         folder = target / device["name"]
         config = yaml.safe_dump(effective_config(device_file, device), sort_keys=True)
         (folder / CONFIG).write_text(config, encoding="utf-8")
-        (folder / LAUNCHER).write_text(json.dumps(launcher_settings(device_file, device)) + "\n", encoding="utf-8")
+        (folder / LAUNCHER).write_text(launch_settings(device_file, device).as_text(), encoding="utf-8")
     write_table_file(target, table)
     # Last: a half-written folder has no stamp and is written again.
     told["files"] = _digests(target, names, (CONFIG, SHARD, LAUNCHER))
@@ -87,18 +88,13 @@ def effective_config(device_file: Mapping[str, Any], device: Mapping[str, Any]) 
     return _merged(device_file["course"]["config"], device["config"])
 
 
-def launcher_settings(device_file: Mapping[str, Any], device: Mapping[str, Any]) -> dict[str, Any]:
+def launch_settings(device_file: Mapping[str, Any], device: Mapping[str, Any]) -> LaunchSettings:
     """What the launcher of one participant is told beside FederatedScope's own configuration."""
-    course = device_file["course"]
-    return {
-        "version": 1,
-        "device": device["name"],
-        "role": device["role"],
-        "on_client_failure": course["on_client_failure"],
-        "min_clients": course["min_clients"],
-        "round_deadline_s": course["round_deadline_s"],
-        "mends_off": device_file["federatedscope"]["mends_off"],
-    }
+    return LaunchSettings.of(
+        load(Device, device),
+        load(CourseSettings, device_file["course"]),
+        load(FederatedScopeSettings, device_file["federatedscope"]),
+    )
 
 
 def shard_sizes(device_file: Mapping[str, Any]) -> dict[str, dict[str, int]]:

@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..contract.device_file import (
+    CourseSettings,
+    DataSettings,
+    Device,
+    DeviceFile,
+    FederatedScopeSettings,
+    Network,
+    Peer,
+)
+from ..contract.link import Links
 from ..lab.host import LabHost
 from ..plan.model import PlacedDevice, Plan
-from ..plan.plan_data import link_as_dict
 from .participant_config import common_config, device_config
 
-DEVICE_FILE_VERSION = 1
 # CPU seconds within which a participant of an engine says its first word. light: 1 on an ordinary core, 4 on the
 # slowest that was tried. federatedscope: 6 from uncompiled files, more where its pages must be read again and again.
 START_CPU_S = {"light": 5.0, "federatedscope": 30.0}
@@ -30,7 +38,7 @@ def build_inventory(plan: Plan) -> Inventory:
     """Devices as inventory hosts with the few variables people look up; everything else in the device files."""
     return Inventory(
         hosts=_hosts(plan),
-        device_files={host.name: _device_file(plan, host) for host in plan.lab_hosts},
+        device_files={host.name: _device_file(plan, host).as_dict() for host in plan.lab_hosts},
     )
 
 
@@ -77,81 +85,77 @@ def _group(name: str) -> str:
     return name.replace("-", "_").replace(".", "_")
 
 
-def _device_file(plan: Plan, host: LabHost) -> dict[str, Any]:
+def _device_file(plan: Plan, host: LabHost) -> DeviceFile:
     experiment = plan.experiment
     here = [item for item in plan.placed if item.lab_host == host.name]
     dockerfiles = [Path(device.type.dockerfile) for device in experiment.devices]
     elsewhere = [item for item in plan.placed if item.lab_host != host.name]
-    return {
-        "version": DEVICE_FILE_VERSION,
-        "run": plan.run,
-        "experiment": experiment.name,
-        "seed": experiment.seed,
-        "lab_host": host.name,
-        "network": {"name": plan.network_name, "subnet": plan.subnet, "gateway": plan.gateway},
-        "link_backend": experiment.link_backend,
-        "allow_unshaped": experiment.allow_unshaped,
-        "cpu_factor": plan.cpu_factor,
-        "course": {
-            "timeout_s": experiment.course.timeout_s,
-            "silence_timeout_s": experiment.course.silence_timeout_s,
-            "on_client_failure": experiment.course.on_client_failure,
-            "min_clients": experiment.course.min_clients,
-            "round_deadline_s": experiment.course.round_deadline_s,
-            "total_rounds": experiment.total_rounds,
-            "server": experiment.server.name,
-            "client_num": len(experiment.clients),
-            "config": common_config(experiment),
-        },
-        "data": {
-            "dataset": experiment.data.dataset,
-            "split": experiment.data.split,
-            "alpha": experiment.data.alpha,
-            "test_fraction": experiment.data.test_fraction,
-            "seed": experiment.seed,
-            "layout": experiment.data.layout,
-            "path": experiment.data.path,
-            "label": experiment.data.label,
-            "header": experiment.data.header,
-            "sha256": experiment.data.sha256,
-            "rendered": experiment.data.rendered,
-            "tree": None if experiment.data.tree is None else dict(experiment.data.tree),
-        },
-        "federatedscope": {
-            "source": experiment.federatedscope_source,
-            "mends_off": list(experiment.mends_off),
-        },
-        "dockerfile_roots": sorted({str(path.parent) for path in dockerfiles if path.is_absolute()}),
-        "clients": [device.name for device in experiment.clients],
-        "devices": [_device(plan, host, item) for item in here],
-        "peers": {item.address: {"device": item.device.name, "link": _link(item)} for item in elsewhere},
-    }
+    return DeviceFile(
+        run=plan.run,
+        experiment=experiment.name,
+        seed=experiment.seed,
+        lab_host=host.name,
+        network=Network(plan.network_name, plan.subnet, plan.gateway),
+        link_backend=experiment.link_backend,
+        allow_unshaped=experiment.allow_unshaped,
+        cpu_factor=plan.cpu_factor,
+        course=CourseSettings(
+            timeout_s=experiment.course.timeout_s,
+            silence_timeout_s=experiment.course.silence_timeout_s,
+            on_client_failure=experiment.course.on_client_failure,
+            min_clients=experiment.course.min_clients,
+            round_deadline_s=experiment.course.round_deadline_s,
+            total_rounds=experiment.total_rounds,
+            server=experiment.server.name,
+            client_num=len(experiment.clients),
+            config=common_config(experiment),
+        ),
+        data=DataSettings(
+            dataset=experiment.data.dataset,
+            split=experiment.data.split,
+            alpha=experiment.data.alpha,
+            test_fraction=experiment.data.test_fraction,
+            seed=experiment.seed,
+            layout=experiment.data.layout,
+            path=experiment.data.path,
+            label=experiment.data.label,
+            header=experiment.data.header,
+            sha256=experiment.data.sha256,
+            rendered=experiment.data.rendered,
+            tree=experiment.data.tree,
+        ),
+        federatedscope=FederatedScopeSettings(experiment.federatedscope_source, experiment.mends_off),
+        dockerfile_roots=tuple(sorted({str(path.parent) for path in dockerfiles if path.is_absolute()})),
+        clients=tuple(device.name for device in experiment.clients),
+        devices=tuple(_device(plan, host, item) for item in here),
+        peers={item.address: Peer(item.device.name, _links(item)) for item in elsewhere},
+    )
 
 
-def _device(plan: Plan, host: LabHost, item: PlacedDevice) -> dict[str, Any]:
+def _device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
     device = item.device
-    return {
-        "name": device.name,
-        "type": device.type.name,
-        "role": device.role,
-        "engine": device.engine,
-        "index": item.index,
-        "address": item.address,
-        "port": item.port,
-        "image": _image(item),
-        "cpus": item.cpus,
-        "threads": item.threads,
-        "start_cpu_s": START_CPU_S[device.engine],
-        "memory_bytes": device.type.memory_bytes,
-        "pids": device.type.pids,
-        "read_bps": device.type.read_bps,
-        "write_bps": device.type.write_bps,
-        "gpus": item.gpus,
-        "arch": host.arch,
-        "network": device.network.name,
-        "link": _link(item),
-        "config": device_config(plan, item),
-    }
+    return Device(
+        name=device.name,
+        type=device.type.name,
+        role=device.role,
+        engine=device.engine,
+        index=item.index,
+        address=item.address,
+        port=item.port,
+        image=_image(item),
+        cpus=item.cpus,
+        threads=item.threads,
+        start_cpu_s=START_CPU_S[device.engine],
+        memory_bytes=device.type.memory_bytes,
+        pids=device.type.pids,
+        read_bps=device.type.read_bps,
+        write_bps=device.type.write_bps,
+        gpus=item.gpus,
+        arch=host.arch,
+        network=device.network.name,
+        link=_links(item),
+        config=device_config(plan, item),
+    )
 
 
 def _image(item: PlacedDevice) -> str:
@@ -161,6 +165,5 @@ def _image(item: PlacedDevice) -> str:
     return f"{Path(item.device.type.dockerfile).name}-{engine}{build}"
 
 
-def _link(item: PlacedDevice) -> dict[str, Any]:
-    network = item.device.network
-    return {"up": link_as_dict(network.up), "down": link_as_dict(network.down)}
+def _links(item: PlacedDevice) -> Links:
+    return Links(item.device.network.up, item.device.network.down)

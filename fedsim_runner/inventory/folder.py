@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from ..contract.device_file import read_device_file
 from .build import Inventory
 
 # Ansible takes 26 s to list 2,000 hosts from YAML and a fifth of it from JSON; below this, YAML is kinder to people.
@@ -43,10 +44,6 @@ def read_device_files(folder: Path) -> dict[str, dict[str, Any]]:
     """Device files of an inventory folder by lab host name.
 
     Raises:
-        OSError: a file cannot be read.
-        ValueError: a file is not JSON.
+        DeviceFileError: a file cannot be read or is of another version.
     """
-    return {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted((folder / "device_files").glob("*.json"))
-    }
+    return {path.stem: read_device_file(path).as_dict() for path in sorted((folder / "device_files").glob("*.json"))}

@@ -8,12 +8,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from ..contract.paths import DEVICE_INPUTS, DEVICE_OUTPUTS, SHARD
 from ..plan.model import PlacedDevice, Plan
 from ..spec.experiment import Experiment
 
-# Where a device container sees its files.
-INPUT_FOLDER = "/fedsim/in"
-OUTPUT_FOLDER = "/fedsim/out"
 # FederatedScope writes its logs to <outdir>/<expname>.
 LOG_FOLDER = "course"
 
@@ -26,7 +24,7 @@ def common_config(experiment: Experiment) -> dict[str, Any]:
     federate["client_num"] = len(experiment.clients)
     config.setdefault("distribute", {})["use"] = True
     config.setdefault("data", {})["type"] = "file"
-    config["outdir"] = OUTPUT_FOLDER
+    config["outdir"] = DEVICE_OUTPUTS
     config["expname"] = LOG_FOLDER
     config["seed"] = experiment.seed
     return config
@@ -47,6 +45,6 @@ def device_config(plan: Plan, item: PlacedDevice) -> dict[str, Any]:
         distribute["client_port"] = item.port
     return {
         "distribute": distribute,
-        "data": {"file_path": f"{INPUT_FOLDER}/shard.npz"},
+        "data": {"file_path": f"{DEVICE_INPUTS}/{SHARD}"},
         "use_gpu": item.gpus > 0,
     }

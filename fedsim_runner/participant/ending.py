@@ -8,7 +8,6 @@ SIGTERM is watched by a thread of its own.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -17,13 +16,14 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ..contract import atomic
+from ..contract.paths import EXIT_RECORD
+from ..contract.records import ExitRecord
 from .errors import EXIT_FAILED, EXIT_TERMINATED
 from .usage import cpu_seconds, interface_bytes, memory_peak_bytes
 
-EXIT_FILE = "exit.json"
 # From SIGTERM until the process is ended although the main thread has not reacted.
 TERMINATE_S = 1.0
 
@@ -43,13 +43,7 @@ class Ending:
     def __init__(self) -> None:
         self._folder: Path | None = None
         self._lock = threading.RLock()  # SIGTERM may interrupt an end, which then begins anew
-        self._record: dict[str, Any] = {
-            "exit_code": 0,
-            "signal": None,
-            "error": None,
-            "started": time.time(),
-            "gate_opened": None,
-        }
+        self._record = ExitRecord(started=time.time())
 
     def prepare(self, folder: Path) -> None:
         """From now on SIGTERM ends the process; the record will lie in ``folder``. Call it in the main thread."""
@@ -63,7 +57,7 @@ class Ending:
 
     def gate_opened(self, at: float) -> None:
         """Note when the gate was passed, unix seconds."""
-        self._record["gate_opened"] = at
+        self._record.gate_opened = at
 
     def give_up(self, reason: str) -> NoReturn:
         """End with exit code 1 and a one-line reason, from any thread."""
@@ -76,9 +70,10 @@ class Ending:
             by: name of the signal that asked for it.
         """
         self._lock.acquire()  # never released: there is one end
-        self._record.update(exit_code=code, signal=by, error=" ".join(error.split()) if error else None)
-        if error:
-            _say(str(self._record["error"]))
+        record = self._record
+        record.exit_code, record.signal, record.error = code, by, " ".join(error.split()) if error else None
+        if record.error:
+            _say(record.error)
         if self._folder is not None:
             self._write(self._folder)
         with contextlib.suppress(OSError):
@@ -97,17 +92,16 @@ class Ending:
     def _write(self, folder: Path) -> None:
         received, sent = interface_bytes()
         in_container = os.getpid() == 1
-        self._record.update(
-            ended=time.time(),
-            rx_bytes=received if in_container else None,
-            tx_bytes=sent if in_container else None,
-            memory_peak_bytes=memory_peak_bytes(in_container),
-            cpu_seconds=round(cpu_seconds(), 3),
-        )
+        record = self._record
+        record.ended = time.time()
+        if in_container:
+            record.rx_bytes, record.tx_bytes = received, sent
+        record.memory_peak_bytes = memory_peak_bytes(in_container)
+        record.cpu_seconds = round(cpu_seconds(), 3)
         try:
-            atomic.write(folder / EXIT_FILE, json.dumps(self._record) + "\n")
+            atomic.write(folder / EXIT_RECORD, record.as_text())
         except OSError as error:
-            _say(f"cannot write {folder / EXIT_FILE}: {error}")
+            _say(f"cannot write {folder / EXIT_RECORD}: {error}")
 
 
 def _say(text: str) -> None:

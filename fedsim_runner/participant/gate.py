@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
+
+from ..contract.paths import GATE_OPEN
+from ..contract.records import opens_at
 
 POLL_S = 0.2
 
@@ -12,16 +14,15 @@ POLL_S = 0.2
 def wait_for_gate(folder: Path) -> float:
     """Block until ``folder/open`` appears, and until the time it names. Returns the unix time of passing.
 
-    The file holds ``{"open_at": unix seconds or null}``: on several lab hosts the gates open at an agreed time.
+    On several lab hosts the gates open at an agreed time.
     """
-    path = folder / "open"
+    path = folder / GATE_OPEN
     while True:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            open_at = opens_at(path.read_text(encoding="utf-8"))
             break
-        except (FileNotFoundError, json.JSONDecodeError):  # absent, or seen while it is being written
+        except (FileNotFoundError, ValueError):  # absent, or seen while it is being written
             time.sleep(POLL_S)
-    open_at = content.get("open_at")
     while open_at is not None and time.time() < open_at:
         time.sleep(min(POLL_S, max(0.0, open_at - time.time())))
     return time.time()

@@ -5,17 +5,17 @@ The file holds a JSON object, device name -> reason. It only grows, and it is re
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-LOST = "lost.json"
+from ..contract.paths import GATE_LOST
+from ..contract.records import lost_in
 
 
 class LostClients:
     """Looks for news in the gate's folder; a look at an unchanged file is one ``stat``."""
 
     def __init__(self, gate: Path) -> None:
-        self._path = gate / LOST
+        self._path = gate / GATE_LOST
         self._seen: tuple[int, int, int] | None = None
         self._told: dict[str, str] = {}
 
@@ -30,7 +30,7 @@ class LostClients:
             return {}
         self._seen = mark
         try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
+            content = lost_in(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             self._seen = None
             return {}  # replaced between the two calls: the next look sees it

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..contract.link import Link
 from .model import PlacedDevice, Plan
 
 
@@ -40,15 +39,5 @@ def _device_as_dict(item: PlacedDevice) -> dict[str, Any]:
         "memory_bytes": device.type.memory_bytes,
         "gpus": item.gpus,
         "network": device.network.name,
-        "link": {"up": link_as_dict(device.network.up), "down": link_as_dict(device.network.down)},
-    }
-
-
-def link_as_dict(link: Link) -> dict[str, Any]:
-    """One direction of a link as data, in the units of :class:`fedsim_runner.contract.link.Link`."""
-    return {
-        "rate_bps": link.rate_bps,
-        "delay_us": link.delay_us,
-        "jitter_us": link.jitter_us,
-        "loss": link.loss,
+        "link": {"up": device.network.up.as_dict(), "down": device.network.down.as_dict()},
     }

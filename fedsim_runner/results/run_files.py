@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..contract.device_file import with_names_of_this_version
+
 JOURNAL = "journal.jsonl"
 METRICS = "metrics.csv"
 CONTAINERS = "containers.json"
@@ -52,7 +54,7 @@ def read_devices(run_dir: Path, inventory_dir: Path | None = None) -> tuple[dict
     """The run's devices by name, from its device files, and what the first device file says of the whole run."""
     folders = [run_dir / "inventory", run_dir] if inventory_dir is None else [inventory_dir]
     for folder in folders:
-        contents = [read_json(path) for path in sorted((folder / "device_files").glob("*.json"))]
+        contents = [_device_file(path) for path in sorted((folder / "device_files").glob("*.json"))]
         devices = {
             device["name"]: {"lab_host": content.get("lab_host"), **device}
             for content in contents
@@ -62,6 +64,11 @@ def read_devices(run_dir: Path, inventory_dir: Path | None = None) -> tuple[dict
         if devices:
             return dict(sorted(devices.items(), key=lambda item: item[1].get("index") or 0)), contents[0]
     return {}, {}
+
+
+def _device_file(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    return with_names_of_this_version(found, f"device file {path}") if "version" in found else found
 
 
 def number(value: object) -> float | None:

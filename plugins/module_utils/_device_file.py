@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
-import json
-from pathlib import Path
 from typing import Any
 
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import network_name
-
-SUPPORTED_VERSION = 1
-
-
-class DeviceFileError(FedsimError):
-    """The device file cannot be used; the text says why and what to do."""
-
-    exit = Exit.SPEC
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract import device_file
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.device_file import DeviceFileError
 
 
 def read_device_file(path: str, run: str | None = None) -> dict[str, Any]:
     """The device file at ``path``, as one of ``run`` if that is given: an inventory may be run under other names.
 
     Raises:
-        DeviceFileError: it is missing, unreadable, no JSON, or of another version.
+        DeviceFileError: it is missing, unreadable, no JSON, or of another version or form.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DeviceFileError(
-            f"device file {path} cannot be read ({error.strerror}): write it with `fedsim-provision inventory`"
-        ) from error
-    except ValueError as error:
-        raise DeviceFileError(f"device file {path} is no JSON: {error}") from error
-    if not isinstance(content, dict) or content.get("version") != SUPPORTED_VERSION:
-        raise DeviceFileError(
-            f"device file {path} is not of version {SUPPORTED_VERSION}: "
-            "write it again with `fedsim-provision inventory`"
-        )
-    if run is not None and content["run"] != run:
-        content["run"] = run
-        content["network"]["name"] = network_name(run)
-    return content
+    return device_file.read_device_file(path, run).as_dict()
 
 
 def matches(name: str, pattern: str | None) -> bool:

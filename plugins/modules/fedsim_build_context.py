@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
 
 DOCUMENTATION = r"""
 module: fedsim_build_context
@@ -190,12 +190,14 @@ def main() -> None:
 
 def _device_file(host: dict[str, Any]) -> dict[str, Any]:
     """The devices of a lab host and the folders of the user's own Dockerfiles; none without a device file."""
-    content = json.loads(Path(host["device_file"]).read_text()) if host["device_file"] else {}
+    if not host["device_file"]:
+        return {"devices": [], "dockerfile_roots": [], "source": None, "config": {}}
+    content = read_device_file(host["device_file"])
     return {
-        "devices": content.get("devices", []),
-        "dockerfile_roots": content.get("dockerfile_roots", []),
-        "source": (content.get("federatedscope") or {}).get("source"),
-        "config": (content.get("course") or {}).get("config") or {},
+        "devices": content["devices"],
+        "dockerfile_roots": content["dockerfile_roots"],
+        "source": content["federatedscope"]["source"],
+        "config": content["course"]["config"],
     }
 
 

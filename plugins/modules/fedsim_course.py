@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterable
@@ -12,7 +11,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.course_state import Outcome
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.device_file import DeviceFileError
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name, check_run
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     DOCKER_ARGUMENTS,
@@ -153,10 +155,10 @@ class Poll:
         self.client = client
         self.run = run
         self.check: bool = module.check_mode
-        self.state_dir = Path(module.params["state_dir"])
+        self.state = StateFolder(Path(module.params["state_dir"]))
         self.wait_s: float = 0 if module.check_mode else module.params["wait_s"]
         self.gather_s: float = min(module.params["gather_s"], self.wait_s)
-        self.reader = Reader(self.state_dir / "agent", module.params["consumer"], keep=not module.check_mode)
+        self.reader = Reader(self.state.agent, module.params["consumer"], keep=not module.check_mode)
 
     def run_once(self) -> dict[str, Any]:
         begun = time.monotonic()
@@ -178,7 +180,7 @@ class Poll:
                 return {
                     "changed": False,
                     "fedsim_news": news,
-                    "fedsim_snapshot": read_snapshot(self.state_dir / "agent"),
+                    "fedsim_snapshot": read_snapshot(self.state.agent),
                     "finished": finished,
                     "outcome": None if outcome is None else outcome.as_dict(),
                 }
@@ -202,8 +204,8 @@ class Poll:
         if opened is None:
             return None
         try:
-            limit = float(json.loads((self.state_dir / "device_file.json").read_text())["course"]["timeout_s"])
-        except (OSError, ValueError, KeyError):
+            limit = float(read_device_file(str(self.state.device_file))["course"]["timeout_s"])
+        except DeviceFileError:
             return None
         if time.time() > opened + limit + GRACE_S:
             return failed(f"the agent does not end a course that is {GRACE_S} s over its time")
@@ -211,7 +213,7 @@ class Poll:
 
 
 def start(module: AnsibleModule, client: Any, run: str) -> dict[str, Any]:
-    gate = Path(module.params["state_dir"]) / "gate" / "open"
+    gate = StateFolder(Path(module.params["state_dir"])).gate_open
     differences = Differences()
     answer: dict[str, Any] = {"finished": False, "outcome": None}
     if module.check_mode:

@@ -10,25 +10,25 @@ that is restarted stands before a closed gate until its new interface is shaped.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from fedsim_runner.contract.atomic import replace
+from fedsim_runner.contract.paths import StateFolder
+from fedsim_runner.contract.records import gate_text, lost_in, lost_text, opens_at
 
 
 class Gate:
     """The gate of one run on one lab host."""
 
-    def __init__(self, state: Path) -> None:
-        self._file = state / "gate" / "open"
-        self._lost = state / "gate" / "lost.json"
+    def __init__(self, state: StateFolder) -> None:
+        self._file = state.gate_open
+        self._lost = state.gate_lost
 
     def read(self) -> float | None:
         """When it opens or opened (Unix seconds); None while it is shut."""
         try:
-            return float(json.loads(self._file.read_text())["open_at"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return opens_at(self._file.read_text())
+        except (OSError, ValueError):
             return None
 
     def open(self, open_at: float) -> None:
@@ -38,7 +38,7 @@ class Gate:
             CannotWriteError: it is as it was.
         """
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        replace(self._file, json.dumps({"open_at": open_at}) + "\n")
+        replace(self._file, gate_text(open_at))
 
     def shut(self) -> None:
         """Launchers that start from now on wait."""
@@ -48,8 +48,8 @@ class Gate:
     def lost(self) -> dict[str, str]:
         """Clients that were given up, with the reasons."""
         try:
-            return {str(name): str(reason) for name, reason in json.loads(self._lost.read_text()).items()}
-        except (OSError, ValueError, AttributeError):
+            return lost_in(self._lost.read_text())
+        except (OSError, ValueError):
             return {}
 
     def forget_lost(self) -> None:
@@ -62,4 +62,4 @@ class Gate:
         Raises:
             CannotWriteError: it is as it was.
         """
-        replace(self._lost, json.dumps(dict(lost)) + "\n")
+        replace(self._lost, lost_text(lost))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 import time
@@ -12,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract.events import Event
+from fedsim_runner.contract.paths import EXIT_RECORD, StateFolder
+from fedsim_runner.contract.records import exit_reason_in
 
-from ..device_file import DeviceFile
 from ..host.fleet import Container
 from ..host.usage import Reading, Usage
+from ..run_settings import RunSettings
 from . import snapshot
 from .reports import Reports
 from .supervision import Limits, Supervisor
@@ -33,7 +34,7 @@ class Watch:
         tell: takes every event as it happens; it acts on lost clients and on the end of the course.
     """
 
-    def __init__(self, state: Path, file: DeviceFile, tell: Callable[[Event], None]) -> None:
+    def __init__(self, state: StateFolder, file: RunSettings, tell: Callable[[Event], None]) -> None:
         self._state = state
         self._file = file
         self._tell = tell
@@ -42,12 +43,12 @@ class Watch:
         self.supervisor: Supervisor | None = None
         self.use(file)
 
-    def use(self, file: DeviceFile) -> None:
+    def use(self, file: RunSettings) -> None:
         """The device file was read anew."""
         self._file = file
         for name in file.roles:
             if name not in self._reports:
-                self._reports[name] = Reports(name, self._state / "devices" / name / "out")
+                self._reports[name] = Reports(name, self._state.outputs(name))
 
     def begin(self, open_at: float) -> None:
         """The gate opens or opened at ``open_at`` (Unix seconds)."""
@@ -79,11 +80,10 @@ class Watch:
         """The device's container has ended; ``lines``: the end of its output."""
         assert self.supervisor is not None
         self._read(name, _LAST_BYTES)
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            said = json.loads(_read_small(self._state / "devices" / name / "out" / "exit.json"))
-            # An older start's file says nothing about this end.
-            if isinstance(said, dict) and said.get("error") and said.get("exit_code") == exit_code:
-                lines.append(str(said["error"]).encode(errors="replace").decode())
+        with contextlib.suppress(OSError):
+            reason = exit_reason_in(_read_small(self._state.outputs(name) / EXIT_RECORD), exit_code)
+            if reason is not None:
+                lines.append(reason)
         self.tell_all(self.supervisor.feed_exit(name, exit_code, oom_killed, time.monotonic(), lines))
 
     def tick(self) -> None:

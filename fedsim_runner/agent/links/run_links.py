@@ -7,8 +7,8 @@ from typing import Any
 
 from fedsim_runner.contract import events
 
-from ..device_file import DeviceFile
 from ..host.docker_api import Docker
+from ..run_settings import RunSettings
 from . import backends, isolation, netns
 from .shaper import Result, Shaper
 
@@ -47,7 +47,7 @@ class RunLinks:
         return self.unshaped is not None or self.shaped.issuperset(devices)
 
     def apply(
-        self, file: DeviceFile, wanted: Collection[str], running: Mapping[str, int], check: bool
+        self, file: RunSettings, wanted: Collection[str], running: Mapping[str, int], check: bool
     ) -> dict[str, Any]:
         """Bring the links of ``wanted`` devices to what the device file says; ``running``: processes by device.
 

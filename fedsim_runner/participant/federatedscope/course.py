@@ -12,10 +12,12 @@ from typing import Any
 
 import yaml
 
+from fedsim_runner.contract.records import LaunchSettings
+
 from ..activity import Activity
 from ..ending import ENDING
 from ..errors import ParticipantError, UnsupportedError
-from ..launch import LaunchSettings, load_launch_settings
+from ..launch import load_launch_settings
 from ..reporting import Reporter
 from . import data, mends, policies, records
 from .client import FINISH, prefer_newest
@@ -86,7 +88,7 @@ def _enter(folder: Path) -> Path:
 
 
 def _run(config: Path, gate: Path, settings: LaunchSettings, reporter: Reporter) -> None:
-    off = settings.mends_off
+    off = settings.patches_off
     _import(off)
     tree = _load(config)
     _check(settings, str(tree.distribute.role))
@@ -115,7 +117,7 @@ def _import(off: tuple[str, ...]) -> None:
 
 def _check(settings: LaunchSettings, role: str) -> None:
     """Whether FederatedScope is what all parts of the launcher were made for. Comes before any of them touches it."""
-    mends.check(settings.mends_off)
+    mends.check(settings.patches_off)
     expect_for_course("the launcher", *PLACES)
     expect_for_course("the loader of shards", *data.PLACES)
     expect_for_course("the records of activity", *records.PLACES)
@@ -144,7 +146,7 @@ def _take_part(tree: Any, gate: Path, settings: LaunchSettings, reporter: Report
     surroundings = Surroundings(activity, _give_up)
     data.register_npz_loader()
     records.record_messages(surroundings)
-    mends.apply_to_course(settings.mends_off, surroundings)
+    mends.apply_to_course(settings.patches_off, surroundings)
     runner = _runner(tree)
     if role == "server":
         _serve(runner, gate, settings, surroundings, reporter)

@@ -17,8 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract.records import LaunchSettings
+
 from ..errors import ParticipantError, UnsupportedError
-from ..launch import LaunchSettings
 from ..lost import LostClients
 from .mends.async_updates import IDLE, top_up
 from .surroundings import Surroundings

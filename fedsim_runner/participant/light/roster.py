@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedsim_runner.contract.participant_events import ClientLost
+from fedsim_runner.contract.records import LaunchSettings
 
 from ..activity import Activity
 from ..errors import ParticipantError
-from ..launch import LaunchSettings
 from ..lost import LostClients
 from .logs import RunLog, logger
 

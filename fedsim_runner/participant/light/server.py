@@ -22,10 +22,10 @@ from fedsim_runner.contract.participant_events import (
     TrainingFinished,
     Update,
 )
+from fedsim_runner.contract.records import LaunchSettings
 
 from ..activity import Activity
 from ..errors import ParticipantError
-from ..launch import LaunchSettings
 from .logs import RunLog, logger
 from .models import load_parameters
 from .results import Best, formatted, merged

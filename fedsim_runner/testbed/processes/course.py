@@ -17,6 +17,7 @@ from fedsim_runner.agent.host.samples import HEADER
 from fedsim_runner.agent.host.usage import Usage
 from fedsim_runner.contract.course_state import Outcome
 from fedsim_runner.contract.events import ClientLost, DeviceStarted, Event, GateOpened
+from fedsim_runner.contract.paths import JOURNAL, METRICS, StateFolder
 from fedsim_runner.plan.model import Plan
 
 from .children import Interpreter, Participant, Processes, last_lines, reading
@@ -55,20 +56,22 @@ class Course:
         self._folder = folder
         self._news = news
         self._shown = shown
-        self._gate = Gate(folder)
-        self._processes = Processes(plan.run, folder / "gate", pythons)
+        # The gate lies in the run folder as it does in a lab host's state folder.
+        self._state = StateFolder(folder)
+        self._gate = Gate(self._state)
+        self._processes = Processes(plan.run, self._state.gate, pythons)
         self._reports = {one.name: Reports(one.name, one.out) for one in participants}
         self._usage = Usage(plan.experiment.course.silence_timeout_s)
 
     def run(self, cancelled: Callable[[], bool], told: Callable[[], None]) -> Outcome | None:
         """How the course ended; None if it was cancelled. ``told`` is called often, for messages of interrupts."""
-        (self._folder / "gate").mkdir(exist_ok=True)
+        self._state.gate.mkdir(exist_ok=True)
         self._gate.shut()
         self._gate.forget_lost()
         try:
             with (
-                (self._folder / "journal.jsonl").open("w", encoding="utf-8") as journal,
-                (self._folder / "metrics.csv").open("w", encoding="utf-8", newline="") as metrics,
+                (self._folder / JOURNAL).open("w", encoding="utf-8") as journal,
+                (self._folder / METRICS).open("w", encoding="utf-8", newline="") as metrics,
                 self._processes,
             ):
                 self._journal = journal

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from .typed_json import load
 
 #: A device's interface on the run's network.
 INTERFACE = "eth0"
@@ -25,12 +27,22 @@ class Link:
         return self.delay_us > 0 or self.jitter_us > 0 or self.loss > 0
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Link:
-        """From the device file."""
-        rate = data.get("rate_bps")
-        return cls(
-            int(rate) if rate else None,
-            int(data.get("delay_us") or 0),
-            int(data.get("jitter_us") or 0),
-            float(data.get("loss") or 0.0),
-        )
+    def from_dict(cls, data: Mapping[str, Any]) -> Link:
+        """From JSON.
+
+        Raises:
+            FormError: it is not of this form.
+        """
+        return load(cls, data, "link")
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Links:
+    """Both directions of a device's link: ``up`` is what it sends, ``down`` what it receives."""
+
+    up: Link
+    down: Link

@@ -15,6 +15,7 @@ from fedsim_runner.agent.course.tail import LONGEST_LINE, Tail
 from fedsim_runner.agent.host.journal import RESERVE, Journal
 from fedsim_runner.contract.atomic import AppendFile, CannotWriteError, replace
 from fedsim_runner.contract.events import AgentStarted, CourseFailed, Evaluated
+from fedsim_runner.contract.paths import StateFolder
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_the_journal_tells_the_end_from_its_reserve(small: Path) -> None:
 
 
 def test_lost_clients_are_told_whole_and_forgotten_by_the_next_course(tmp_path: Path) -> None:
-    gate = Gate(tmp_path)
+    gate = Gate(StateFolder(tmp_path))
     gate.open(1.0)
     assert gate.lost() == {}
     gate.tell_lost({"a": "frozen", "b": "ended"})

@@ -18,6 +18,7 @@ from fedsim_runner.agent.links.userspace.arrivals import Arrivals
 from fedsim_runner.agent.links.userspace.backend import Backend as Userspace
 from fedsim_runner.agent.links.userspace.qdisc import Tbf
 from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.paths import StateFolder
 
 G5 = Link(20_000_000, 15_000, 3_000, 0.001)
 GOLDEN = [
@@ -122,7 +123,7 @@ def test_the_back_end_follows_what_links_need() -> None:
 
 
 def test_the_gate_opens_whole_and_shuts(tmp_path: Path) -> None:
-    gate = Gate(tmp_path)
+    gate = Gate(StateFolder(tmp_path))
     assert gate.read() is None
     gate.open(12.5)
     assert gate.read() == 12.5

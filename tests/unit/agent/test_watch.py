@@ -8,47 +8,31 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fedsim_runner.agent import device_file as devicefile
 from fedsim_runner.agent.course.watch import Watch
 from fedsim_runner.agent.host.fleet import Container
 from fedsim_runner.agent.host.usage import Reading
+from fedsim_runner.agent.run_settings import read_run_settings
+from fedsim_runner.contract.paths import StateFolder
+from tests.device_files import device, device_file
 from tests.reported import report_line
 
-LINK = {way: {"rate_bps": None, "delay_us": 0, "jitter_us": 0, "loss": 0.0} for way in ("up", "down")}
 PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
 MOMENT = 1_700_000_000.123
 
 
 def make(state: Path, clients: int = 1) -> tuple[Watch, list[dict[str, Any]]]:
     names = ["hub", *(f"pi-{number}" for number in range(1, clients + 1))]
-    content = {
-        "network": {"name": "n"},
-        "course": {
-            "timeout_s": 100,
-            "silence_timeout_s": 50,
-            "total_rounds": 3,
-            "on_client_failure": "continue",
-            "min_clients": 1,
-        },
-        "devices": [
-            {
-                "name": name,
-                "role": "server" if name == "hub" else "client",
-                "engine": "federatedscope",
-                "address": "198.18.0.2",
-                "link": LINK,
-                "cpus": 0.5,
-                "memory_bytes": 1 << 28,
-            }
-            for name in names
-        ],
-    }
-    (state / "device_file.json").write_text(json.dumps(content))
+    devices = [
+        device(name, "server" if name == "hub" else "client", index, engine="federatedscope")
+        for index, name in enumerate(names)
+    ]
+    course = {"timeout_s": 100, "silence_timeout_s": 50, "total_rounds": 3, "on_client_failure": "continue"}
+    (state / "device_file.json").write_text(device_file(*devices, course=course).as_text())
     for name in names:
         (state / "devices" / name / "out" / "course").mkdir(parents=True)
     told: list[dict[str, Any]] = []
-    file = devicefile.load(state / "device_file.json")
-    return Watch(state, file, lambda event: told.append(event.as_dict())), told
+    file = read_run_settings(state / "device_file.json")
+    return Watch(StateFolder(state), file, lambda event: told.append(event.as_dict())), told
 
 
 def write(state: Path, device: str, *lines: str | dict[str, Any]) -> None:

@@ -95,8 +95,8 @@ class Course:
             over = {"distribute": distribute, "data": {"file_path": str(own / "shard.npz")}}
             tree = merged(tree, over | {"outdir": str(own), "expname": "course"})
             (own / "config.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
-            launcher = {"version": 1, "device": name, "on_client_failure": "abort", "min_clients": 1}
-            launcher |= {"round_deadline_s": None, "mends_off": [], **(policy or {})}
+            launcher = {"device": name, "on_client_failure": "abort", "min_clients": 1}
+            launcher |= {"round_deadline_s": None, "patches_off": [], **(policy or {})}
             (own / "launcher.json").write_text(json.dumps(launcher), encoding="utf-8")
 
     def start(self, *names: str, patch: str | None = None) -> None:

@@ -41,7 +41,7 @@ class TorchCourse(Course):
 
     def settings(self, name: str, **launch: Any) -> None:
         """Write a participant's launcher.json."""
-        usual = {"on_client_failure": "abort", "min_clients": 1, "round_deadline_s": None, "mends_off": []}
+        usual = {"on_client_failure": "abort", "min_clients": 1, "round_deadline_s": None, "patches_off": []}
         text = json.dumps({"device": name} | usual | launch)
         (self.folder / name / "launcher.json").write_text(text, encoding="utf-8")
 

@@ -76,7 +76,7 @@ def test_a_revision_that_kept_what_matters_runs(
 
 
 def test_all_mends_can_be_switched_off(torch_course: Callable[..., TorchCourse]) -> None:
-    course = torch_course(clients=1, config={"federate": {"total_round_num": 1}}, mends_off=list(MENDS))
+    course = torch_course(clients=1, config={"federate": {"total_round_num": 1}}, patches_off=list(MENDS))
     course.go("server")
     course.wait_for("server", "Listen to")
     course.start("client-1")
@@ -113,7 +113,7 @@ def test_activity_of_a_course(torch_course: Callable[..., TorchCourse]) -> None:
 def test_sigterm_ends_it_at_once(torch_course: Callable[..., TorchCourse], busy: str) -> None:
     # Without that mend it is the main thread that sends.
     config = {"federate": {"total_round_num": 10000}}
-    course = torch_course(clients=1, config=config, mends_off=["blocked_broadcast"] if busy == "sending" else [])
+    course = torch_course(clients=1, config=config, patches_off=["blocked_broadcast"] if busy == "sending" else [])
     course.open_gate()
     course.start("server")
     course.start("client-1", patch=DEEP if busy == "deep in a library" else None)

@@ -72,7 +72,7 @@ def test_names_are_the_same_everywhere() -> None:
 
 @pytest.mark.parametrize("without", [ON, off("busy_wait")])
 def test_busy_wait(torch_course: Callable[..., TorchCourse], without: tuple[str, ...]) -> None:
-    course = torch_course(mends_off=without)
+    course = torch_course(patches_off=without)
     course.go("server", "client-1")  # one client is missing: both wait
     course.wait_for("client-1", "is assigned with")
     time.sleep(1)
@@ -90,7 +90,7 @@ def test_busy_wait(torch_course: Callable[..., TorchCourse], without: tuple[str,
 
 @pytest.mark.parametrize("without", [ON, off("lost_join")])
 def test_lost_join(torch_course: Callable[..., TorchCourse], without: tuple[str, ...]) -> None:
-    course = torch_course(clients=1, mends_off=without, config={"federate": {"total_round_num": 1}})
+    course = torch_course(clients=1, patches_off=without, config={"federate": {"total_round_num": 1}})
     course.go("client-1")
     course.wait_for("client-1", "Listen to")
     time.sleep(1)
@@ -169,7 +169,7 @@ print(json.dumps(waiting(receiver)))
 
 @pytest.mark.parametrize("without", [ON, off("second_finish")])
 def test_second_finish(torch_course: Callable[..., TorchCourse], without: tuple[str, ...]) -> None:
-    course = torch_course(clients=1, mends_off=without, config={"federate": {"total_round_num": 1}})
+    course = torch_course(clients=1, patches_off=without, config={"federate": {"total_round_num": 1}})
     course.go()
     # Without the mend the second one finds nobody, and is tried for a while.
     assert course.wait("client-1") == 0
@@ -227,7 +227,7 @@ print(json.dumps([logged(text) for text in texts]))
 def test_lean_imports_in_figures(torch_course: Callable[..., TorchCourse]) -> None:
     found = {}
     for without in ((), ("lean_imports",)):
-        course = torch_course(clients=1, mends_off=without, config={"federate": {"total_round_num": 200}})
+        course = torch_course(clients=1, patches_off=without, config={"federate": {"total_round_num": 200}})
         course.go()
         course.wait_for("client-1", r"'Round': 1, 'Results_raw': \{'train_")
         found[without] = anonymous_mb(course.processes["client-1"])

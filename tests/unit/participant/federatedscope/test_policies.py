@@ -226,7 +226,7 @@ def test_asynchronous_with_a_killed_client(torch_course: Callable[..., TorchCour
 
 def test_asynchronous_without_the_mend(torch_course: Callable[..., TorchCourse]) -> None:
     asynchronous = {"asyn": {"use": True, "min_received_num": 2}}
-    course = torch_course(config=merged(rounds_of(3, "server"), asynchronous), mends_off=["async_updates"])
+    course = torch_course(config=merged(rounds_of(3, "server"), asynchronous), patches_off=["async_updates"])
     course.go()
     assert course.wait("server") == 1
     assert "Traceback" in course.said("server")

@@ -1,0 +1,65 @@
+"""What the agent needs of the run's device file, in the form that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..contract import device_file
+from ..contract.device_file import DeviceFileError, Role
+from ..contract.link import Links
+from .links import backends
+from .links.profile import DeviceLink, Profile
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """One lab host's part of a run. A device that is missing in ``cpus`` is not limited."""
+
+    link_backend: str
+    allow_unshaped: bool
+    network: str
+    timeout_s: float
+    silence_timeout_s: float
+    go_on: bool
+    min_clients: int
+    total_rounds: int
+    roles: Mapping[str, Role]
+    cpus: Mapping[str, float]
+    memory_bytes: Mapping[str, int | None]
+    start_cpu_s: Mapping[str, float]
+    links: Profile
+
+
+def read_run_settings(path: Path) -> RunSettings:
+    """Read them from the device file.
+
+    Raises:
+        DeviceFileError: it is missing, of another version or form, or names a link back end that is not known here.
+    """
+    found = device_file.read_device_file(path)
+    known = [backends.AUTO, *backends.names()]
+    if found.link_backend not in known:
+        raise DeviceFileError(f"link_backend: {found.link_backend!r} is none of {', '.join(known)}")
+    links = [_link(device.name, device.address, device.link) for device in found.devices]
+    peers = [_link(peer.device, address, peer.link) for address, peer in found.peers.items()]
+    return RunSettings(
+        found.link_backend,
+        found.allow_unshaped,
+        found.network.name,
+        found.course.timeout_s,
+        found.course.silence_timeout_s,
+        found.course.on_client_failure == "continue",
+        found.course.min_clients,
+        found.course.total_rounds,
+        {device.name: device.role for device in found.devices},
+        {device.name: device.cpus for device in found.devices if device.cpus is not None},
+        {device.name: device.memory_bytes for device in found.devices},
+        {device.name: device.start_cpu_s for device in found.devices},
+        Profile(links, peers, found.seed),
+    )
+
+
+def _link(name: str, address: str, link: Links) -> DeviceLink:
+    return DeviceLink(name, address, link.up, link.down)

@@ -1,0 +1,208 @@
+"""The device file: all that one lab host has to know of a run, written beside the inventory and copied to the lab host.
+
+Every reader comes through here, so that a file of another version is refused by name and never half understood.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from .errors import Exit, FedsimError
+from .link import Links
+from .names import network_name
+from .typed_json import FormError, dump, load
+
+VERSION: Final = 2
+#: Version 1 (fedsim-runner 0.1.0) differs in one word: it has ``federatedscope.mends_off`` for ``patches_off``.
+SUPPORTED: Final = (1, 2)
+
+Role = Literal["server", "client"]
+
+
+class DeviceFileError(FedsimError, ValueError):
+    """The device file cannot be used; the text says why and what to do."""
+
+    exit = Exit.SPEC
+
+
+@dataclass(frozen=True)
+class Network:
+    """The run's network."""
+
+    name: str
+    subnet: str
+    gateway: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CourseSettings:
+    """The course: its limits in seconds, its policies, and the configuration that all participants share."""
+
+    timeout_s: float
+    silence_timeout_s: float
+    on_client_failure: Literal["abort", "continue"] = "abort"
+    min_clients: int = 1
+    round_deadline_s: float | None = None
+    total_rounds: int
+    server: str
+    client_num: int
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """Which data set is split how; see :class:`fedsim_runner.spec.experiment.DataSource`."""
+
+    dataset: str
+    split: str
+    alpha: float
+    test_fraction: float
+    seed: int
+    layout: str
+    path: str | None = None
+    label: str | int | None = None
+    header: bool | None = None
+    sha256: str | None = None
+    rendered: str | None = None
+    tree: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class FederatedScopeSettings:
+    """Where FederatedScope comes from (None: no device uses it), and the patches that are not applied to it."""
+
+    source: str | None = None
+    patches_off: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """One device.
+
+    Attributes:
+        cpus: None: not limited, as ``memory_bytes``.
+        start_cpu_s: CPU seconds within which its participant says its first word; files of version 1 do not have it.
+        config: what only this participant's configuration has.
+    """
+
+    name: str
+    type: str
+    role: Role
+    engine: str
+    index: int
+    address: str
+    port: int
+    image: str
+    cpus: float | None
+    threads: int
+    start_cpu_s: float = 30.0
+    memory_bytes: int | None
+    pids: int
+    read_bps: int | None
+    write_bps: int | None
+    gpus: int
+    arch: str
+    network: str | None
+    link: Links
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A device of the same run on another lab host."""
+
+    device: str
+    link: Links
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceFile:
+    """One lab host's part of a run. ``peers`` by address; ``clients`` are those of the whole run, in order."""
+
+    version: int = VERSION
+    run: str
+    experiment: str
+    seed: int
+    lab_host: str
+    network: Network
+    link_backend: str = "auto"
+    allow_unshaped: bool = False
+    cpu_factor: float = 1.0
+    course: CourseSettings
+    data: DataSettings
+    federatedscope: FederatedScopeSettings = field(default_factory=FederatedScopeSettings)
+    dockerfile_roots: tuple[str, ...] = ()
+    clients: tuple[str, ...]
+    devices: tuple[Device, ...]
+    peers: Mapping[str, Peer] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], name: str = "device file") -> DeviceFile:
+        """What was read from JSON; ``name`` is what messages call it.
+
+        Raises:
+            DeviceFileError: it has another version or another form.
+        """
+        try:
+            return load(cls, with_names_of_this_version(content, name))
+        except FormError as error:
+            raise DeviceFileError(f"{name} is damaged: {error}", hint=_HINT) from error
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        content: dict[str, Any] = dump(self)
+        return content
+
+    def as_text(self) -> str:
+        """The file's text."""
+        return json.dumps(self.as_dict(), indent=1) + "\n"
+
+    def of_run(self, run: str) -> DeviceFile:
+        """The same under another run id: an inventory may be run under other names."""
+        return replace(self, run=run, network=replace(self.network, name=network_name(run)))
+
+
+_HINT = "write it again with `fedsim-provision inventory`"
+
+
+def read_device_file(path: str | Path, run: str | None = None) -> DeviceFile:
+    """The device file at ``path``, as one of ``run`` if that is given.
+
+    Raises:
+        DeviceFileError: it is missing, unreadable, no JSON, or of another version or form.
+    """
+    name = f"device file {path}"
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        hint = "write it with `fedsim-provision inventory`"
+        raise DeviceFileError(f"{name} cannot be read ({error.strerror})", hint=hint) from error
+    except (ValueError, RecursionError) as error:
+        raise DeviceFileError(f"{name} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise DeviceFileError(f"{name} is no JSON object", hint=_HINT)
+    found = DeviceFile.from_dict(content, name)
+    return found if run is None or run == found.run else found.of_run(run)
+
+
+def with_names_of_this_version(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The content of a device file, its form unchecked: for readers that make do with what is left of a damaged one.
+
+    Raises:
+        DeviceFileError: it has another version.
+    """
+    version = content.get("version")
+    if version not in SUPPORTED or isinstance(version, bool):
+        known = " and ".join(map(str, SUPPORTED))
+        raise DeviceFileError(
+            f"{name} has version {version}, and this fedsim-runner reads versions {known}", hint=_HINT
+        )
+    settings = content.get("federatedscope")
+    if version == 1 and isinstance(settings, Mapping) and "mends_off" in settings:
+        renamed = {"patches_off" if key == "mends_off" else key: value for key, value in settings.items()}
+        content = {**content, "federatedscope": renamed}
+    return {**content, "version": VERSION}

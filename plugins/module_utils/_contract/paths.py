@@ -1,0 +1,116 @@
+"""Where the files lie that more than one process reads or writes: on the lab host, in a container, in a run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+#: Holds a state folder per run on each lab host.
+STATE_ROOT: Final = Path("/var/lib/fedsim")
+
+#: Where a device's container sees its inputs (read-only), its output and the gate (read-only).
+DEVICE_INPUTS: Final = "/fedsim/in"
+DEVICE_OUTPUTS: Final = "/fedsim/out"
+DEVICE_GATE: Final = "/fedsim/gate"
+
+DEVICE_FILE: Final = "device_file.json"
+
+#: A participant's inputs ...
+CONFIG: Final = "config.yaml"
+LAUNCHER: Final = "launcher.json"
+SHARD: Final = "shard.npz"
+#: ... and how it ended, among its outputs.
+EXIT_RECORD: Final = "exit.json"
+#: In the gate's folder: a launcher waits for the first, a server reads the second.
+GATE_OPEN: Final = "open"
+GATE_LOST: Final = "lost.json"
+
+#: The agent's files.
+JOURNAL: Final = "journal.jsonl"
+METRICS: Final = "metrics.csv"
+SNAPSHOT: Final = "snapshot.json"
+
+#: In a run folder on the control node.
+COLLECTED: Final = "collected"
+CONTAINERS: Final = "containers.json"
+DEVICE_FILES: Final = "device_files"
+INVENTORY: Final = "inventory"
+MANIFEST: Final = "manifest.json"
+PARTICIPANTS: Final = "participants"
+PLAN: Final = "plan.json"
+REPORT: Final = "report.json"
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """A run's folder on a lab host."""
+
+    path: Path
+
+    @property
+    def device_file(self) -> Path:
+        """The device file of this lab host."""
+        return self.path / DEVICE_FILE
+
+    @property
+    def gate(self) -> Path:
+        """Every device sees this folder."""
+        return self.path / "gate"
+
+    @property
+    def gate_open(self) -> Path:
+        """What launchers wait for."""
+        return self.gate / GATE_OPEN
+
+    @property
+    def gate_lost(self) -> Path:
+        """The clients that were given up."""
+        return self.gate / GATE_LOST
+
+    @property
+    def agent(self) -> Path:
+        """The agent's files."""
+        return self.path / "agent"
+
+    @property
+    def journal(self) -> Path:
+        """What happened, one event per line."""
+        return self.agent / JOURNAL
+
+    @property
+    def metrics(self) -> Path:
+        """What the devices use, one line per device and second."""
+        return self.agent / METRICS
+
+    @property
+    def snapshot(self) -> Path:
+        """The course as the agent last saw it."""
+        return self.agent / SNAPSHOT
+
+    @property
+    def memory(self) -> Path:
+        """What an agent that is started again has to know."""
+        return self.agent / "state.json"
+
+    @property
+    def cursors(self) -> Path:
+        """How far each consumer has read the journal."""
+        return self.agent / "cursors"
+
+    @property
+    def devices(self) -> Path:
+        """A folder per device."""
+        return self.path / "devices"
+
+    def device(self, name: str) -> Path:
+        """The folder of one device."""
+        return self.devices / name
+
+    def inputs(self, device: str) -> Path:
+        """What the device's container sees as :data:`DEVICE_INPUTS`."""
+        return self.device(device) / "in"
+
+    def outputs(self, device: str) -> Path:
+        """What the device's container sees as :data:`DEVICE_OUTPUTS`."""
+        return self.device(device) / "out"

@@ -1,0 +1,141 @@
+"""Small files between two processes: how a participant is started and how it ended, and what lies at the gate.
+
+``launcher.json`` is written with a participant's other inputs and read by its launcher. ``exit.json`` is the launcher's
+last word, for the agent and the report. The gate's two files are written by the agent and read by participants.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from .device_file import CourseSettings, Device, FederatedScopeSettings, Role
+from .typed_json import FormError, dump, load
+
+LAUNCH_VERSION: Final = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchSettings:
+    """What the launcher is told beside FederatedScope's own configuration; the defaults hold where there is no file.
+
+    Attributes:
+        round_deadline_s: seconds after which the server aggregates what has arrived; None: it waits for all.
+        patches_off: names of FederatedScope's patches that are not applied.
+    """
+
+    version: int = LAUNCH_VERSION
+    device: str = ""
+    role: Role = "client"
+    on_client_failure: Literal["abort", "continue"] = "abort"
+    min_clients: int = 1
+    round_deadline_s: float | None = None
+    patches_off: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, device: Device, course: CourseSettings, federatedscope: FederatedScopeSettings) -> LaunchSettings:
+        """Those of one device."""
+        return cls(
+            device=device.name,
+            role=device.role,
+            on_client_failure=course.on_client_failure,
+            min_clients=course.min_clients,
+            round_deadline_s=course.round_deadline_s,
+            patches_off=federatedscope.patches_off,
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> LaunchSettings:
+        """What a file holds.
+
+        Raises:
+            ValueError: it is no JSON, or of another version or form.
+        """
+        content = json.loads(text)
+        found = content.get("version", LAUNCH_VERSION) if isinstance(content, Mapping) else None
+        if found != LAUNCH_VERSION:
+            raise FormError(f"version {found}, and this fedsim-runner reads version {LAUNCH_VERSION}")
+        return load(cls, content)
+
+    def as_text(self) -> str:
+        """What the file holds."""
+        return json.dumps(dump(self)) + "\n"
+
+
+@dataclass(kw_only=True)
+class ExitRecord:
+    """How a participant ended. Times are Unix seconds; what a process alone uses is None outside a container.
+
+    Attributes:
+        signal: name of the signal that asked for the end.
+        error: the reason in one line; None: the course was finished.
+    """
+
+    exit_code: int = 0
+    signal: str | None = None
+    error: str | None = None
+    started: float
+    gate_opened: float | None = None
+    ended: float | None = None
+    rx_bytes: int | None = None
+    tx_bytes: int | None = None
+    memory_peak_bytes: int | None = None
+    cpu_seconds: float | None = None
+
+    def as_text(self) -> str:
+        """What the file holds."""
+        return json.dumps(dump(self)) + "\n"
+
+
+def exit_reason_in(text: str, exit_code: int) -> str | None:
+    """Why a participant ended with ``exit_code``, from its record; None where the record speaks of another start.
+
+    A participant is not to be trusted: any text is taken.
+    """
+    try:
+        content: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict) or not content.get("error") or content.get("exit_code") != exit_code:
+        return None
+    return str(content["error"]).encode(errors="replace").decode()
+
+
+def gate_text(open_at: float) -> str:
+    """What the gate's file holds: the Unix time at which launchers may pass."""
+    return json.dumps({"open_at": open_at}) + "\n"
+
+
+def opens_at(text: str) -> float | None:
+    """When the gate opens, from its file; None: at once.
+
+    Raises:
+        ValueError: the text is not whole, or not of this form.
+    """
+    content: Any = json.loads(text)
+    if not isinstance(content, dict):
+        raise FormError("expected an object")
+    at = content.get("open_at")
+    try:
+        return None if at is None else float(at)
+    except TypeError as error:
+        raise FormError(f"open_at: {error}") from error
+
+
+def lost_text(lost: Mapping[str, str]) -> str:
+    """What the file of the clients that were given up holds: the reason by device."""
+    return json.dumps(dict(lost)) + "\n"
+
+
+def lost_in(text: str) -> dict[str, str]:
+    """The clients that were given up, with reasons.
+
+    Raises:
+        ValueError: the text is not whole, or not of this form.
+    """
+    content: Any = json.loads(text)
+    if not isinstance(content, dict):
+        raise FormError("expected an object")
+    return {str(name): str(reason) for name, reason in content.items()}
