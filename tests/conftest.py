@@ -16,7 +16,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # What makes a test more than a call of a function; `make unit` leaves these out (pyproject.toml says what each means).
-HEAVY = ("ansible", "course", "docker", "drawing", "federatedscope", "process")
+HEAVY = ("ansible", "course", "docker", "drawing", "federatedscope", "packages", "process")
 # A pure test takes milliseconds of CPU time, a few take half a second.
 PURE_CPU_S = 2.0
 # What Python says it is about to do when it starts another program.

@@ -6,7 +6,6 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from sklearn import datasets as theirs
 
 from fedsim_runner.catalog.data_sets import BUNDLED, FEDERATEDSCOPE, OWN_FILES
 from fedsim_runner.datasets import bundled
@@ -14,18 +13,14 @@ from fedsim_runner.datasets.bundled import load_bundled
 from fedsim_runner.datasets.packages import missing_package
 from fedsim_runner.spec.schema import Dataset
 
-LOADERS = {
-    "digits": theirs.load_digits,
-    "iris": theirs.load_iris,
-    "wine": theirs.load_wine,
-    "breast_cancer": theirs.load_breast_cancer,
-}
+IN_SCIKIT_LEARN = ("digits", "iris", "wine", "breast_cancer")
 
 
 def test_the_spec_knows_the_same_data_sets() -> None:
     assert set(get_args(Dataset)) == {*BUNDLED, *OWN_FILES, FEDERATEDSCOPE}
 
 
+@pytest.mark.packages
 @pytest.mark.parametrize("name", BUNDLED)
 def test_facts_are_the_files(name: str) -> None:
     facts, loaded = BUNDLED[name], load_bundled(name)
@@ -44,9 +39,12 @@ def test_facts_are_the_files(name: str) -> None:
         assert (flat.min(), flat.max()) == (0, 1)
 
 
-@pytest.mark.parametrize("name", LOADERS)
+@pytest.mark.packages
+@pytest.mark.parametrize("name", IN_SCIKIT_LEARN)
 def test_reading_the_file_gives_what_scikit_learn_gives(name: str) -> None:
-    expected: Any = LOADERS[name]()
+    from sklearn import datasets as theirs
+
+    expected: Any = getattr(theirs, f"load_{name}")()
     loaded = load_bundled(name)
     assert loaded.whole is not None
     assert loaded.whole.own.y.tolist() == expected.target.tolist()
@@ -57,6 +55,7 @@ def test_reading_the_file_gives_what_scikit_learn_gives(name: str) -> None:
     assert np.allclose(loaded.whole.own.shaped("flat").x, features, atol=1e-6)
 
 
+@pytest.mark.packages
 def test_images_are_rows_of_pixels_from_the_top() -> None:
     loaded = load_bundled("mnist_5k")
     assert loaded.whole is not None
