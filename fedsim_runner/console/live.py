@@ -16,8 +16,8 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
+from ..contract.lenient import number, whole
 from ..plan.model import Plan
-from ..results.run_files import number, whole
 from ..results.summary import sparkline
 
 STYLES = {

@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.status import Status
 
-from ..results.run_files import number, whole
+from ..contract.lenient import number, whole
 from .live import CourseNow, CourseView, DeviceNow, accuracy_of, counts_now, devices_now
 
 SHOWN_LAST_LINES = 8

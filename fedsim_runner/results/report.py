@@ -8,18 +8,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .run_files import JOURNAL, METRICS, number, read_devices, read_journal, read_json
+from ..contract.course_state import ONLY_HOST, CourseState
+from .run_files import read_course, read_devices, read_json
 from .tables.devices import FIELDS, devices_of
-from .tables.incidents import late_updates, lost_clients, notes_of
+from .tables.incidents import lost_clients, notes_of
 from .tables.labels import COLUMNS as LABEL_COLUMNS
 from .tables.labels import label_rows, labels_of
-from .tables.rounds import OWN, began, final_of, rounds_of
+from .tables.rounds import OWN, final_of, rounds_of
 from .tables.tasks import course_rounds, read_activity
 from .tables.time_split import FIELDS as SPLIT_FIELDS
 from .tables.time_split import ROUND_FIELDS, Throttled, device_facts, round_facts, split_rounds
 
 REPORT_VERSION = 2
 TABLES = ("rounds.csv", "devices.csv", "device_rounds.csv", "labels.csv")
+FINISHED = "finished"
 # Status of a report that was written while the course goes on.
 RUNNING = "running"
 
@@ -50,35 +52,37 @@ def write_report(
     Raises:
         OSError: the folder cannot be written.
     """
-    events = read_journal(run_dir / JOURNAL)
+    course = read_course(run_dir)
     placed, common = _placed(run_dir, inventory_dir)
     plan = read_json(run_dir / "plan.json")
-    seen_status, seen_reason, seen_device = _outcome(events)
+    seen_status, seen_reason, seen_device = _outcome(course)
     final_status = status or seen_status
-    devices = devices_of(run_dir, placed, events)
-    rounds = rounds_of(events)
-    final = {"test_acc": None, **final_of(events, rounds)}
-    device_rounds, rounds = _split(run_dir, devices, events, rounds)
+    if status == FINISHED and course.outcome is not None:
+        final_status = course.outcome.status  # on another lab host it may have failed
+    devices = devices_of(run_dir, placed, course)
+    rounds = rounds_of(course)
+    final = {"test_acc": None, **final_of(course, rounds)}
+    device_rounds, rounds = _split(run_dir, devices, course, rounds)
     labels = labels_of(run_dir)
     report: dict[str, Any] = {
         "version": REPORT_VERSION,
         "run": common.get("run") or plan.get("run") or run_dir.name,
         "experiment": common.get("experiment") or plan.get("experiment"),
         "status": final_status,
-        "reason": None if final_status in ("finished", RUNNING) else named(reason, seen_device) or seen_reason,
-        "device": None if final_status in ("finished", RUNNING) else seen_device,
-        "duration_s": _duration(events),
-        "began": began(events),
-        "startup_s": _startup(events),
-        "link_backend": _link_backend(events),
+        "reason": None if final_status in (FINISHED, RUNNING) else named(reason, seen_device) or seen_reason,
+        "device": None if final_status in (FINISHED, RUNNING) else seen_device,
+        "duration_s": _duration(course),
+        "began": course.began,
+        "startup_s": _startup(course),
+        "link_backend": course.link_backend,
         "cpu_factor": common.get("cpu_factor") or plan.get("cpu_factor"),
         "total_rounds": _mapping(common.get("course")).get("total_rounds"),
         "rounds": rounds,
         "final": final,
         "devices": devices,
-        "lost_clients": lost_clients(events),
+        "lost_clients": lost_clients(course),
         "labels": labels,
-        "notes": _unique([*_plan_notes(plan), *notes_of(events), *notes]),
+        "notes": _unique([*_plan_notes(plan), *notes_of(course), *notes]),
         "device_rounds": device_rounds,
     }
     if writing:
@@ -123,22 +127,21 @@ def _placed(run_dir: Path, inventory_dir: Path | None) -> tuple[dict[str, dict[s
 def _split(
     run_dir: Path,
     devices: dict[str, dict[str, Any]],
-    events: Sequence[dict[str, Any]],
+    course: CourseState,
     rounds: Sequence[dict[str, Any]],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The table of rounds by device, and ``rounds`` with what it adds. What it adds to ``devices`` is put there."""
-    late = late_updates(events)
     server = next((name for name, entry in devices.items() if entry["role"] == "server"), None)
     ids = {name: entry["client_id"] for name, entry in devices.items() if entry["client_id"] is not None}
     activity = read_activity(run_dir, list(devices))
     times = course_rounds(activity, server, ids)
-    zero = began(events)
+    zero = course.began
     zero = times[0].began if zero is None and times else zero or 0.0
-    table = split_rounds(times, activity, zero, Throttled(run_dir / METRICS))
+    table = split_rounds(times, activity, zero, Throttled(run_dir))
     for name, facts in device_facts(table, len(times)).items():
         devices[name].update(facts)
     for name, entry in devices.items():
-        entry["late_updates"] = max(entry["late_updates"] or 0, late.get(name, 0)) if name in ids else None
+        entry["late_updates"] = max(entry["late_updates"] or 0, course.late_updates[name]) if name in ids else None
     facts_by_round = round_facts(times, activity, server, zero)
     evaluated = {entry["round"]: entry for entry in rounds}
     # A round that was not evaluated is a round, too.
@@ -162,37 +165,32 @@ def named(reason: str | None, device: str | None) -> str | None:
     return f"{device}: {reason}" if reason and device and device not in reason else reason
 
 
-def _outcome(events: Sequence[dict[str, Any]]) -> tuple[str, str | None, str | None]:
-    """Status, reason and the device to blame, as the journal has them."""
-    for event in reversed(events):
-        if event["event"] == "course_finished":
-            return "finished", None, None
-        if event["event"] == "course_failed":
-            device = event.get("device")
-            return "failed", named(str(event.get("reason") or "no reason given"), device), device
-    if not events:
+def _outcome(course: CourseState) -> tuple[str, str | None, str | None]:
+    """Status, reason and the device to blame, as the journals have them."""
+    outcome = course.outcome
+    if outcome is not None and outcome.status == "failed":
+        return "failed", named(outcome.reason or "no reason given", outcome.device), outcome.device
+    if outcome is not None:
+        return outcome.status, None, None
+    if not course.events:
         return "failed", "the run ended before its journal began", None
+    others = [name for name in course.unfinished if name != ONLY_HOST]
+    if others:
+        return "failed", f"the journal of {', '.join(others)} ends before the course does", None
     return "failed", "the journal ends before the course does", None
 
 
-def _duration(events: Sequence[dict[str, Any]]) -> float | None:
+def _duration(course: CourseState) -> float | None:
     """Seconds from the opening of the gate to the end of the course."""
-    began = next((number(event.get("t")) for event in events if event["event"] == "gate_opened"), None)
-    ends = [number(event.get("t")) for event in events if event["event"] in ("course_finished", "course_failed")]
-    ended = ends[-1] if ends else (number(events[-1].get("t")) if events else None)
-    return None if began is None or ended is None else round(ended - began, 3)
+    outcome = course.outcome
+    ended = course.last_t if outcome is None else outcome.t
+    return None if course.gate_opened is None or ended is None else round(ended - course.gate_opened, 3)
 
 
-def _startup(events: Sequence[dict[str, Any]]) -> float | None:
+def _startup(course: CourseState) -> float | None:
     """Seconds from the opening of the gate to the first round: participants start, join, load their data."""
-    opened = next((number(event.get("t")) for event in events if event["event"] == "gate_opened"), None)
-    first = next((number(event.get("t")) for event in events if event["event"] == "round_started"), None)
+    opened, first = course.gate_opened, course.training_began
     return None if opened is None or first is None else round(max(0.0, first - opened), 3)
-
-
-def _link_backend(events: Sequence[dict[str, Any]]) -> str | None:
-    found = [event.get("backend") for event in events if event["event"] == "agent_started"]
-    return None if not found or found[-1] is None else str(found[-1])
 
 
 def _plan_notes(plan: dict[str, Any]) -> list[str]:

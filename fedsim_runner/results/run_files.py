@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..contract.course_state import ONLY_HOST, CourseState
 from ..contract.device_file import with_names_of_this_version
+from ..contract.events import Event, parse_line
 
 JOURNAL = "journal.jsonl"
 METRICS = "metrics.csv"
@@ -24,30 +26,43 @@ def read_json(path: Path) -> dict[str, Any]:
     return loaded if isinstance(loaded, dict) else {}
 
 
-def read_journal(path: Path) -> list[dict[str, Any]]:
-    """Events of a journal in the order of their time. A line that was cut by a crash is left out."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    events = []
-    for line in lines:
+def read_journal(run_dir: Path) -> list[Event]:
+    """Events of all lab hosts' journals in the order of their time. A line that was cut by a crash is left out."""
+    events: list[Event] = []
+    for lab_host, path in _of_agents(run_dir, JOURNAL).items():
         try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
             continue
-        if isinstance(event, dict) and isinstance(event.get("event"), str):
-            events.append(event)
-    return sorted(events, key=lambda event: number(event.get("t")) or 0.0)
+        events += [event for line in lines if (event := parse_line(line, lab_host)) is not None]
+    return sorted(events, key=lambda event: event.t or 0.0)
 
 
-def read_metrics(path: Path) -> Iterator[dict[str, str]]:
-    """Rows of a metrics table, one at a time: a long run has many."""
-    try:
-        with path.open(encoding="utf-8", errors="replace", newline="") as stream:
-            yield from csv.DictReader(stream)
-    except OSError:
-        return
+def read_course(run_dir: Path) -> CourseState:
+    """The course as the journals of the run's lab hosts tell it."""
+    return CourseState(set(_of_agents(run_dir, JOURNAL))).apply_all(read_journal(run_dir))
+
+
+def read_metrics(run_dir: Path) -> Iterator[dict[str, str]]:
+    """Rows of all lab hosts' samples, one at a time: a long run has many."""
+    for path in _of_agents(run_dir, METRICS).values():
+        try:
+            with path.open(encoding="utf-8", errors="replace", newline="") as stream:
+                yield from csv.DictReader(stream)
+        except OSError:
+            continue
+
+
+def read_containers(run_dir: Path) -> dict[str, dict[str, Any]]:
+    """What the Engines knew of the devices' containers, by device."""
+    found = [read_json(path) for path in _of_agents(run_dir, CONTAINERS).values()]
+    return {name: facts for part in found for name, facts in part.items() if isinstance(facts, dict)}
+
+
+def _of_agents(run_dir: Path, name: str) -> dict[str, Path]:
+    """One file of each lab host: the first one's lies in the run folder itself, and has no name of its own."""
+    others = sorted(path for path in (run_dir / "agents").glob("*") if path.is_dir())
+    return {ONLY_HOST: run_dir / name, **{path.name: path / name for path in others}}
 
 
 def read_devices(run_dir: Path, inventory_dir: Path | None = None) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
@@ -69,22 +84,3 @@ def read_devices(run_dir: Path, inventory_dir: Path | None = None) -> tuple[dict
 def _device_file(path: Path) -> dict[str, Any]:
     found = read_json(path)
     return with_names_of_this_version(found, f"device file {path}") if "version" in found else found
-
-
-def number(value: object) -> float | None:
-    """A finite number, or None for everything else; text is parsed."""
-    if isinstance(value, bool) or value is None or value == "":
-        return None
-    if not isinstance(value, int | float | str):
-        return None
-    try:
-        found = float(value)
-    except ValueError:
-        return None
-    return found if found == found and abs(found) != float("inf") else None
-
-
-def whole(value: object) -> int | None:
-    """A whole number, or None."""
-    found = number(value)
-    return None if found is None else int(found)

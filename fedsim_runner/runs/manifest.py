@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..results.run_files import CONTAINERS, JOURNAL, read_devices, read_journal, read_json
+from ..results.run_files import read_containers, read_course, read_devices
 from ..engines.federatedscope import CachedSource, SettingsError, SourceError, resolve_source, source_manifest
 from ..spec.experiment import CourseLimits, Experiment
 from ..plan.model import Plan
@@ -93,24 +93,22 @@ def record_engine(manifest: dict[str, Any], run: str) -> None:
 
 def record_journal(manifest: dict[str, Any], folder: Path) -> None:
     """Add what the agent told: the link back end, the kernel, TCP's congestion control, the links that were shaped."""
-    shaped: set[str] = set()
-    for event in read_journal(folder / JOURNAL):
-        if event["event"] == "agent_started":
-            manifest["link_backend"] = event.get("backend")
-            manifest["agent"] = {key: event.get(key) for key in ("kernel", "version", "congestion_control")}
-        elif event["event"] in ("link_shaped", "link_reapplied"):
-            shaped.add(str(event.get("device")))
+    course = read_course(folder)
+    manifest["link_backend"] = course.link_backend
+    if course.agents:
+        started = course.agents[min(course.agents)]
+        manifest["agent"] = {key: getattr(started, key) for key in ("kernel", "version", "congestion_control")}
     devices, _ = read_devices(folder)
     manifest["links"] = {
-        name: {"network": device.get("network"), "shaped": name in shaped, **(device.get("link") or {})}
+        name: {"network": device.get("network"), "shaped": name in course.shaped, **(device.get("link") or {})}
         for name, device in devices.items()
     }
 
 
 def record_containers(manifest: dict[str, Any], folder: Path) -> None:
     """Add the images that the collected containers ran, which are gone from the Engine by now."""
-    for facts in read_json(folder / CONTAINERS).values():
-        if isinstance(facts, dict) and facts.get("image"):
+    for facts in read_containers(folder).values():
+        if facts.get("image"):
             manifest["images"].setdefault(facts["image"], {"id": facts.get("image_id"), "digests": []})
 
 

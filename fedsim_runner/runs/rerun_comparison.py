@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..results.run_files import whole
+from ..contract.lenient import whole
 from ..console.live import accuracy_of
 
 # What a manifest says, by where it stands there: while one of these differs, results or times may.

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract.lenient import whole
+
 from ..findings import waiting_share, worst_straggler
 from ..page.formats import flat
 from ..page.metrics import ACCURACIES, metric_of
-from ..run_files import read_json, whole
+from ..run_files import read_json
 from ..tables.rounds import mean_round_seconds
 from .run_folders import refresh_report
 

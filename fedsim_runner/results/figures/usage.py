@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..run_files import METRICS, number, read_metrics
+from fedsim_runner.contract.lenient import number
+
+from ..run_files import read_metrics
 from .style import (
     COLOURS,
     GREY,
@@ -52,7 +54,7 @@ def read_usage(run_dir: Path, report: Mapping[str, Any]) -> dict[str, Usage]:
     """Samples by device, in the report's order; thinned out to what a figure can show."""
     zero = report.get("began") or 0.0
     found: dict[str, Usage] = {name: Usage() for name in report.get("devices") or {}}
-    for row in read_metrics(run_dir / METRICS):
+    for row in read_metrics(run_dir):
         usage = found.get(row.get("device") or "")
         moment, memory, cpu = (number(row.get(key)) for key in ("t", "memory_bytes", "cpu_seconds"))
         if usage is None or moment is None or cpu is None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..run_files import CONTAINERS, METRICS, number, read_json, read_metrics, whole
+from fedsim_runner.contract.course_state import CourseState, DeviceState
+from fedsim_runner.contract.lenient import flag, number, whole
+
+from ..run_files import read_containers, read_json, read_metrics
 from .time_split import DEVICE_FIELDS
 
 # Columns of devices.csv and keys of a device in report.json, in this order.
@@ -43,17 +46,9 @@ FIELDS = (
     "packets_dropped",
     *DEVICE_FIELDS,
 )
-STATES = {
-    "device_started": "started",
-    "device_ready": "ready",
-    "device_joined": "joined",
-    "device_finished": "finished",
-}
 
 
-def devices_of(
-    run_dir: Path, placed: dict[str, dict[str, Any]], events: Sequence[dict[str, Any]]
-) -> dict[str, dict[str, Any]]:
+def devices_of(run_dir: Path, placed: dict[str, dict[str, Any]], course: CourseState) -> dict[str, dict[str, Any]]:
     """One entry per device with the keys of :data:`FIELDS`; what is not known is None.
 
     The keys of :data:`~.time_split.DEVICE_FIELDS` are None here: they come from the activity.
@@ -64,31 +59,32 @@ def devices_of(
     collected = run_dir / "collected"
     if collected.is_dir():
         names += sorted(path.name for path in collected.iterdir() if path.is_dir() and path.name not in placed)
-    states = _states(events)
-    names += [name for name in states if name not in names]
+    names += [name for name in course.devices if name not in names]
     measured = _measured(run_dir)
-    containers = read_json(run_dir / CONTAINERS)
-    for name, facts in containers.items():
-        if name in names and isinstance(facts, dict):
-            states.setdefault(name, {}).update(_ended(facts, states.get(name, {})))
+    containers = read_containers(run_dir)
     return {
-        name: _device(placed.get(name, {}), states.get(name, {}), measured.get(name, {}), collected / name)
+        name: _device(
+            placed.get(name, {}),
+            _with_end(course.devices.get(name, DeviceState()), containers.get(name, {})),
+            measured.get(name, {}),
+            collected / name,
+        )
         for name in names
     }
 
 
 def _device(
-    placed: dict[str, Any], state: dict[str, Any], measured: dict[str, float | None], folder: Path
+    placed: dict[str, Any], seen: DeviceState, measured: dict[str, float | None], folder: Path
 ) -> dict[str, Any]:
     end = read_json(folder / "exit.json")
     started, ended = number(end.get("gate_opened")), number(end.get("ended"))
     entry: dict[str, Any] = dict.fromkeys(FIELDS)
     entry.update({key: placed.get(key) for key in ("type", "role", "engine", "network", "lab_host", "address", "cpus")})
     entry.update(
-        state=state.get("state"),
-        exit_code=_first(whole(state.get("exit_code")), whole(end.get("exit_code"))),
-        oom_killed=state.get("oom_killed"),
-        error=end.get("error") or state.get("error"),
+        state=seen.state,
+        exit_code=_first(seen.exit_code, whole(end.get("exit_code"))),
+        oom_killed=seen.oom_killed,
+        error=end.get("error") or seen.error,
         bytes_up=_whole_or(end.get("tx_bytes"), measured.get("tx_bytes")),
         bytes_down=_whole_or(end.get("rx_bytes"), measured.get("rx_bytes")),
         memory_peak_bytes=_largest(end.get("memory_peak_bytes"), measured.get("memory_peak_bytes")),
@@ -96,9 +92,9 @@ def _device(
         cpu_seconds=_first(number(end.get("cpu_seconds")), measured.get("cpu_seconds")),
         throttled_seconds=measured.get("throttled_seconds"),
         course_seconds=None if started is None or ended is None else round(ended - started, 3),
-        client_id=whole(state.get("client_id")),
-        lost=bool(state.get("lost")),
-        oom_kills=_oom_kills(state, measured),
+        client_id=seen.client_id,
+        lost=seen.lost,
+        oom_kills=_oom_kills(seen, measured),
         packets_dropped=whole(measured.get("packets_dropped")),
         **_link(placed.get("link")),
     )
@@ -110,10 +106,10 @@ def _device(
     return entry
 
 
-def _oom_kills(state: dict[str, Any], measured: dict[str, float | None]) -> int | None:
+def _oom_kills(seen: DeviceState, measured: dict[str, float | None]) -> int | None:
     """As the kernel counted them; a device that died of one between two samples has at least one."""
     counted: int | None = whole(measured.get("oom_kills"))
-    return max(counted or 0, 1) if state.get("oom_killed") else counted
+    return max(counted or 0, 1) if seen.oom_killed else counted
 
 
 def _link(link: object) -> dict[str, Any]:
@@ -129,45 +125,22 @@ def _link(link: object) -> dict[str, Any]:
     return found
 
 
-def _ended(facts: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """What the Engine knows of a container's end and the journal does not tell."""
+def _with_end(seen: DeviceState, facts: dict[str, Any]) -> DeviceState:
+    """Adds what the Engine knows of a container's end and the journal does not tell."""
     if facts.get("status") != "exited":
-        return {}
-    told = {key: facts.get(key) for key in ("exit_code", "oom_killed")}
-    return {"state": "exited", **told, **{key: value for key, value in known.items() if value is not None}}
-
-
-def _states(events: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for event in events:
-        name, kind = event.get("device"), event["event"]
-        if not isinstance(name, str):
-            continue
-        entry = found.setdefault(name, {})
-        if kind == "device_joined":
-            entry["client_id"] = event.get("client_id")
-        if kind == "client_lost":
-            entry.update(state="lost", lost=True, error=event.get("reason"))
-            if event.get("oom_killed") is not None:
-                entry["oom_killed"] = bool(event["oom_killed"])
-        elif entry.get("lost") and kind in STATES:
-            continue  # what it still did after it was given up
-        elif kind in STATES:
-            entry["state"] = STATES[kind]
-        elif kind == "device_exited":
-            entry["exit_code"] = event.get("exit_code")
-            entry["oom_killed"] = event.get("oom_killed") or entry.get("oom_killed")
-            if entry.get("state") not in ("finished", "failed", "lost"):
-                entry["state"] = "exited"
-        elif kind == "course_failed":
-            entry["state"], entry["error"] = "failed", event.get("reason")
-    return found
+        return seen
+    return replace(
+        seen,
+        state=_first(seen.state, "exited"),
+        exit_code=_first(seen.exit_code, whole(facts.get("exit_code"))),
+        oom_killed=_first(seen.oom_killed, flag(facts.get("oom_killed"))),
+    )
 
 
 def _measured(run_dir: Path) -> dict[str, dict[str, float | None]]:
     """Largest value of each counter of metrics.csv by device: counters only grow, and memory's peak is wanted."""
     found: dict[str, dict[str, float | None]] = {}
-    for row in read_metrics(run_dir / METRICS):
+    for row in read_metrics(run_dir):
         name = row.get("device")
         if not name:
             continue

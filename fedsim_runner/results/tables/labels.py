@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..run_files import number, read_json, whole
+from fedsim_runner.contract.lenient import number, whole
+
+from ..run_files import read_json
 
 LABELS = "labels.json"
 COLUMNS = ("device", "split", "label", "samples")

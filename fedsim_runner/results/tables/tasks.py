@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..run_files import number, whole
+from fedsim_runner.contract.lenient import number, whole
 
 ACTIVITY = "activity.jsonl"
 MODEL = "model_para"  # FederatedScope's type of the messages that carry a model, in both directions

@@ -21,7 +21,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..run_files import number, read_metrics
+from fedsim_runner.contract.lenient import number
+
+from ..run_files import read_metrics
 from .tasks import RoundTimes, Step, Task
 
 PARTS = ("download", "handling", "compute", "upload", "waiting")
@@ -74,10 +76,10 @@ DEVICE_FIELDS = (
 class Throttled:
     """The counter ``throttled_seconds`` of each device, read between two samples as if it grew evenly."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, run_dir: Path) -> None:
         self._times: dict[str, list[float]] = defaultdict(list)
         self._values: dict[str, list[float]] = defaultdict(list)
-        for row in read_metrics(path):
+        for row in read_metrics(run_dir):
             moment, value, name = number(row.get("t")), number(row.get("throttled_seconds")), row.get("device")
             if moment is not None and value is not None and name:
                 times = self._times[name]

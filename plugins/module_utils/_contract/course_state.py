@@ -107,7 +107,8 @@ class CourseState:
         restarted: those of them whose containers started again.
         unshaped: why links are not in force.
         ends: how each lab host's agent says that the course ended.
-        last_t: time of the last event.
+        events: how many there were so far.
+        last_t: time of the last one.
     """
 
     lab_hosts: set[str] = field(default_factory=set)
@@ -126,11 +127,13 @@ class CourseState:
     restarted: set[str] = field(default_factory=set)
     unshaped: list[str] = field(default_factory=list)
     ends: dict[str, Outcome] = field(default_factory=dict)
+    events: int = 0
     last_t: float | None = None
 
     def apply(self, event: Event) -> None:
         """Take one event in. Events of one lab host must come in their order."""
         self.lab_hosts.add(self.host_of(event))
+        self.events += 1
         self.last_t = later(self.last_t, event.t)
         if event.about is not None:
             self.devices.setdefault(event.about, DeviceState())
