@@ -13,10 +13,14 @@ from typing import Any
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+REPOSITORY = TESTS.parent
 
 # What makes a test more than a call of a function; `make unit` leaves these out (pyproject.toml says what each means).
 HEAVY = ("ansible", "course", "docker", "drawing", "federatedscope", "packages", "process")
+# The folders of tests/ by what they hold: functions, or the command and the links on a Docker Engine.
+MAY_BE_PURE = ("golden", "unit")
+ON_AN_ENGINE = ("e2e", "lab")
 # A pure test takes milliseconds of CPU time, a few take half a second.
 PURE_CPU_S = 2.0
 # What Python says it is about to do when it starts another program.
@@ -37,9 +41,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever has none of the heavy markers is pure, and held to it below."""
+    """What calls functions and has none of the heavy markers is pure, and held to it below."""
     for item in items:
-        if not any(item.get_closest_marker(name) for name in HEAVY):
+        folder = item.path.resolve().relative_to(TESTS).parts[0]
+        if folder in ON_AN_ENGINE:
+            item.add_marker("docker")
+        elif folder in MAY_BE_PURE and not any(item.get_closest_marker(name) for name in HEAVY):
             item.add_marker("pure")
 
 
