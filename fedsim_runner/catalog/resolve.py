@@ -28,11 +28,11 @@ ValueT = TypeVar("ValueT", NetworkProfile, DeviceType)
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong at ``path`` below the entry, and how to mend it."""
+    """Something wrong at ``path`` below the entry, and what helps."""
 
     path: tuple[str, ...]
     message: str
-    mend: str | None = None
+    hint: str | None = None
 
 
 def resolve_profile(
@@ -151,8 +151,8 @@ def _dockerfile(
     path = ("dockerfile",) if entry.dockerfile is not None else ()
     if "/" not in value and value not in (".", ".."):
         if dockerfiles is not None and not (dockerfiles / value / "Dockerfile").is_file():
-            mend = f'"dockerfile" may name another, or a path such as ./{value}'
-            problems.append(Problem(path, f"there is no dockerfiles/{value}/Dockerfile", mend))
+            hint = f'"dockerfile" may name another, or a path such as ./{value}'
+            problems.append(Problem(path, f"there is no dockerfiles/{value}/Dockerfile", hint))
         return value
     try:
         directory = ((folder or Path.cwd()) / Path(value).expanduser()).resolve()
@@ -166,8 +166,8 @@ def _dockerfile(
     if wrong:
         problems.append(Problem(path, *wrong))
     elif dockerfiles is not None and (dockerfiles / directory.name).is_dir() and directory.parent != dockerfiles:
-        mend = "rename the directory"
-        problems.append(Problem(path, f"dockerfiles/ has {directory.name} already, and images go by that name", mend))
+        hint = "rename the directory"
+        problems.append(Problem(path, f"dockerfiles/ has {directory.name} already, and images go by that name", hint))
     return str(directory)
 
 
@@ -223,7 +223,7 @@ class Resolver:
 
 
 def unknown_name(path: tuple[str, ...], kind: str, name: str, candidates: list[str]) -> Problem:
-    """The problem of a name that nothing has, with the nearest name or all names as mend."""
+    """The problem of a name that nothing has, with the nearest name or all names, as the hint."""
     return Problem(path, f'there is no {kind} "{name}"', suggestion(name, candidates))
 
 

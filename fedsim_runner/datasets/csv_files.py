@@ -58,8 +58,8 @@ def read_table(data: bytes, file: str, label: str | int | None, header: bool | N
                 if header is not False:
                     continue
             if len(row) != width:
-                mend = "a text with a comma in it needs quotes" if len(row) > width else None
-                findings.add(line, f"has {len(row)} columns, the first line has {width}", mend)
+                hint = "a text with a comma in it needs quotes" if len(row) > width else None
+                findings.add(line, f"has {len(row)} columns, the first line has {width}", hint)
                 continue
             written = row.pop(place).strip()
             try:
@@ -101,24 +101,24 @@ def _decode(data: bytes, file: str) -> str:
 
 def _names(row: list[str], file: str, line: int, header: bool | None) -> list[str]:
     if len(row) == 1:
-        mend = None
+        hint = None
         for separator, said in ((";", "semicolons"), ("\t", "tabs")):
             if separator in row[0]:
-                mend = f"it has {said}: save it with commas"
+                hint = f"it has {said}: save it with commas"
         message = "has one column: a label and at least one feature are needed, with commas between them"
-        raise DataError([DataProblem(file, line, message, mend)])
+        raise DataError([DataProblem(file, line, message, hint)])
     if header is False:
         return [f"column {number}" for number in range(len(row))]
     if header is None and all(map(_is_number, row)):
         message = "is the first line and holds numbers alone: names of columns, or a sample?"
-        mend = "write header: false if it is a sample, header: true if these are names"
-        raise DataError([DataProblem(file, line, message, mend, key="header")])
+        hint = "write header: false if it is a sample, header: true if these are names"
+        raise DataError([DataProblem(file, line, message, hint, key="header")])
     return [cell.strip() for cell in row]
 
 
 def _label_place(names: list[str], label: str | int | None, header: bool | None, file: str, line: int) -> int:
-    def wrong(message: str, mend: str | None = None) -> DataError:
-        return DataError([DataProblem(file, line, message, mend, key="label")])
+    def wrong(message: str, hint: str | None = None) -> DataError:
+        return DataError([DataProblem(file, line, message, hint, key="label")])
 
     if label is None:
         return len(names) - 1

@@ -104,10 +104,10 @@ def _report_files(draft: Draft, error: DataError, path: str) -> None:
         file = shown + problem.file.removeprefix(path) if problem.file.startswith(path) else problem.file
         message = problem.message.replace(path, shown)
         if problem.key is None:
-            draft.document.errors.append(SpecError(file, problem.line, 0, "", message, problem.mend))
+            draft.document.errors.append(SpecError(file, problem.line, 0, "", message, problem.hint))
         else:
             where = f"{file}:{problem.line}" if problem.line else file
-            _report(draft, problem.key, f"{where}: {message}", problem.mend)
+            _report(draft, problem.key, f"{where}: {message}", problem.hint)
 
 
 def _report(draft: Draft, key: str, message: str, hint: str | None = None) -> None:

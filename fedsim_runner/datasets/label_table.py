@@ -32,7 +32,7 @@ VERSION = 1
 
 
 def read_table_file(participants: Path) -> dict[str, Any] | None:
-    """The label table in a run's ``participants`` folder; None: there is none that can be read."""
+    """The label table in a run's ``participants`` folder; None: it is missing or cannot be read."""
     try:
         loaded = json.loads((participants / LABELS).read_text(encoding="utf-8"))
     except (OSError, ValueError):

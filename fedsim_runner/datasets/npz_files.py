@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .problems import DataError, DataProblem
 
-# What NumPy and zipfile raise for a file that is none, is cut off, locked or holds objects.
+# What NumPy and zipfile raise for a file that is not an archive, is cut off, locked or holds objects.
 _UNREADABLE = (
     OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile, zlib.error, NotImplementedError,
     RuntimeError, MemoryError, SyntaxError, TypeError, OverflowError,
@@ -51,10 +51,10 @@ def read_archive(data: bytes, file: str) -> tuple[Arrays, Arrays | None]:
     except DataError:
         raise
     except _UNREADABLE as error:
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "allow_pickle" in told or "Object arrays" in told:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "allow_pickle" in said or "Object arrays" in said:
             raise _wrong(file, "holds Python objects, which are not read", "save arrays of numbers or text") from error
-        raise _wrong(file, f"cannot be read as NPZ: {told}") from error
+        raise _wrong(file, f"cannot be read as NPZ: {said}") from error
     found = [_arrays(file, *one) for one in read]
     if len(found) == 2 and found[0].x.shape[1:] != found[1].x.shape[1:]:
         shapes = " and ".join(str(one.x.shape[1:]) for one in found)
@@ -68,8 +68,8 @@ def _arrays(file: str, x_name: str, x: npt.NDArray[np.generic], y_name: str, y: 
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:
-        mend = "labels are one number or text per sample; for one-hot rows write y.argmax(axis=1)"
-        raise _wrong(file, f"{y_name} has the shape {y.shape}; expected ({len(x)},)", mend)
+        hint = "labels are one number or text per sample; for one-hot rows write y.argmax(axis=1)"
+        raise _wrong(file, f"{y_name} has the shape {y.shape}; expected ({len(x)},)", hint)
     if len(x) != len(y):
         raise _wrong(file, f"{x_name} has {len(x)} samples and {y_name} {len(y)}")
     if x.size == 0:
@@ -97,5 +97,5 @@ def _arrays(file: str, x_name: str, x: npt.NDArray[np.generic], y_name: str, y: 
     return Arrays(features, y)
 
 
-def _wrong(file: str, message: str, mend: str | None = None) -> DataError:
-    return DataError([DataProblem(file, 0, message, mend)])
+def _wrong(file: str, message: str, hint: str | None = None) -> DataError:
+    return DataError([DataProblem(file, 0, message, hint)])

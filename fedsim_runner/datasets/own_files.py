@@ -20,7 +20,7 @@ from .npz_files import read_archive
 from .problems import DataError, DataProblem
 
 _WHOLE = re.compile(r"[-+]?[0-9]{1,300}(\.0*)?")
-# Of a label that is told as wrong.
+# Characters of a wrong label that a message shows.
 _SHOWN = 40
 # The one file's place where devices have none of their own.
 _ALL = ""
@@ -85,8 +85,8 @@ def load_own(files: OwnFiles, sha256: str) -> DataSet:
     if problems:
         raise DataError(problems)
     if _digest(digests) != sha256:
-        mend = "write the inventory again"
-        raise DataError([DataProblem(files.path, 0, "has changed since the run was planned", mend)])
+        hint = "write the inventory again"
+        raise DataError([DataProblem(files.path, 0, "has changed since the run was planned", hint)])
     every = [one for pair in raw.values() for one in pair if one is not None]
     _check_alike(every)
     classes, mapped = _classes(every)
@@ -100,7 +100,7 @@ def load_own(files: OwnFiles, sha256: str) -> DataSet:
 
 
 def _contents(files: OwnFiles) -> Iterator[tuple[str, Path, bytes]]:
-    """Device, path and content of every file; all that are missing are told together."""
+    """Device, path and content of every file; all that are missing are reported together."""
     folder = Path(files.path)
     missing: list[DataProblem] = []
     if files.devices and not folder.is_dir():
@@ -113,8 +113,8 @@ def _contents(files: OwnFiles) -> Iterator[tuple[str, Path, bytes]]:
         try:
             if path.exists() and not path.is_file():
                 message = "is a folder" if path.is_dir() else "is not an ordinary file"
-                mend = "split: files takes one file per device" if path.is_dir() else None
-                raise DataError([DataProblem(str(path), 0, message, mend, key="path")])
+                hint = "split: files takes one file per device" if path.is_dir() else None
+                raise DataError([DataProblem(str(path), 0, message, hint, key="path")])
             content = path.read_bytes()
         except FileNotFoundError:
             whose = f" (device {device})" if device else ""

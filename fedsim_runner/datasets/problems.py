@@ -1,4 +1,4 @@
-"""What is wrong with the user's data files, said so that it can be mended."""
+"""What is wrong with the user's data files, worded so that it can be fixed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class DataProblem:
     file: str
     line: int
     message: str
-    mend: str | None = None
+    hint: str | None = None
     key: str | None = None
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{where}: {self.message}" + (f" ({self.mend})" if self.mend else "")
+        return f"{where}: {self.message}" + (f" ({self.hint})" if self.hint else "")
 
 
 class DataError(FedsimError, ValueError):
@@ -44,10 +44,10 @@ class Findings:
         self._listed: list[DataProblem] = []
         self._more = 0
 
-    def add(self, line: int, message: str, mend: str | None = None, key: str | None = None) -> None:
+    def add(self, line: int, message: str, hint: str | None = None, key: str | None = None) -> None:
         """One mistake; its place in the file is ``line``."""
         if len(self._listed) < LISTED:
-            self._listed.append(DataProblem(self._file, line, message, mend, key))
+            self._listed.append(DataProblem(self._file, line, message, hint, key))
         else:
             self._more += 1
 

@@ -6,6 +6,6 @@ from ..contract.errors import Exit, FedsimError
 
 
 class PlacementError(FedsimError):
-    """The experiment does not fit the lab. The text says what does not fit and how to mend it."""
+    """The experiment does not fit the lab. The text says what does not fit and what helps."""
 
     exit = Exit.LAB

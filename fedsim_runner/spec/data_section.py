@@ -27,8 +27,8 @@ def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document,
     kind = given.get("type")
     if not isinstance(kind, str) or not kind.strip() or kind == "file":
         said = "missing key" if kind is None else "names no data set of FederatedScope's"
-        mend = "one of FederatedScope's, femnist or MNIST@torchvision for instance"
-        tree.report(("data", "type"), said, f"{mend}; {FILES_OF_THE_USER}" if kind == "file" else mend)
+        hint = "one of FederatedScope's, femnist or MNIST@torchvision for instance"
+        tree.report(("data", "type"), said, f"{hint}; {FILES_OF_THE_USER}" if kind == "file" else hint)
         return None
     for key in ("file_path", "root"):
         if key in given and (key == "file_path" or not isinstance(given[key], str)):
@@ -41,7 +41,7 @@ def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document,
 
 
 def _absolute(path: str, folder: Path) -> str | None:
-    """A path that starts at ``folder``; None: it can be none (a null character, the home of an unknown user)."""
+    """A path that starts at ``folder``; None: it is no path (a null character, the home of an unknown user)."""
     try:
         return str((folder / Path(path).expanduser()).resolve())
     except (ValueError, RuntimeError, OSError):
@@ -87,8 +87,8 @@ class DataSectionReader:
         own = section.dataset in OWN_FILES
         splits_itself = section.dataset == FEDERATEDSCOPE
         if section.alpha is not None and not splits_itself and section.split not in ("dirichlet", "quantity"):
-            mend = "write split: dirichlet or quantity, or remove it"
-            self._report("alpha", f"means nothing with split: {section.split}", mend)
+            hint = "write split: dirichlet or quantity, or remove it"
+            self._report("alpha", f"means nothing with split: {section.split}", hint)
         if own and section.path is None:
             what = "the folder with one file per device" if section.split == "files" else "your file"
             self._report("path", "missing key", f"dataset: {section.dataset} needs {what}")
@@ -98,11 +98,11 @@ class DataSectionReader:
         if splits_itself:
             for key in ("split", "alpha", "test_fraction"):
                 if key in given:
-                    mend = "see splitter, splitter_args and splits in federatedscope.config.data"
-                    self._report(key, "means nothing with dataset: federatedscope, which splits its own", mend)
+                    hint = "see splitter, splitter_args and splits in federatedscope.config.data"
+                    self._report(key, "means nothing with dataset: federatedscope, which splits its own", hint)
         elif section.split == "files" and not own:
-            mend = "write dataset: csv or npz"
-            self._report("split", f"files needs files of yours, and dataset is {section.dataset}", mend)
+            hint = "write dataset: csv or npz"
+            self._report("split", f"files needs files of yours, and dataset is {section.dataset}", hint)
         if section.header is False and isinstance(section.label, str):
             self._report("label", "is a name, and header: false says that there are none", "give the column's number")
 
@@ -129,5 +129,5 @@ class DataSectionReader:
         if self._tree is not None:
             self._tree.report(("model", "type"), f"{model_type(self._tree)} takes images, and {why}")
 
-    def _report(self, key: str, message: str, mend: str | None = None) -> None:
-        self._document.report(("data", key), message, mend)
+    def _report(self, key: str, message: str, hint: str | None = None) -> None:
+        self._document.report(("data", key), message, hint)

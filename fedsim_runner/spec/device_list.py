@@ -54,7 +54,7 @@ def stock(catalog: Catalog, own: Definitions, document: Document, folder: Path) 
             _check_name(name, (*at, name), document)
 
     def report(at: tuple[PathPart, ...], name: str, problem: Problem) -> None:
-        document.report((*at, name, *problem.path), problem.message, problem.mend)
+        document.report((*at, name, *problem.path), problem.message, problem.hint)
 
     profiles = Resolver("network profile", lambda name, problem: report(at_profile, name, problem)).resolve(
         {name: entry for name, entry in own.profiles.items() if entry is not None},
@@ -130,7 +130,7 @@ def build_devices(
 def _type_of(entry: DeviceEntry, at: tuple[PathPart, ...], shelf: Shelf, document: Document) -> DeviceType | None:
     if entry.type not in shelf.types:
         problem = unknown_name(("type",), "device type", entry.type, list(shelf.types))
-        document.report((*at, *problem.path), problem.message, problem.mend)
+        document.report((*at, *problem.path), problem.message, problem.hint)
         return None
     return shelf.types[entry.type]
 
@@ -143,15 +143,15 @@ def _network_of(
         base = None
         if entry.network.based_on is not None:
             if entry.network.based_on not in shelf.profiles:
-                mend = suggestion(entry.network.based_on, list(shelf.profiles))
-                document.report((*here, "based_on"), f'there is no network profile "{entry.network.based_on}"', mend)
+                hint = suggestion(entry.network.based_on, list(shelf.profiles))
+                document.report((*here, "based_on"), f'there is no network profile "{entry.network.based_on}"', hint)
                 return None
             base = shelf.profiles[entry.network.based_on]
             if base is None:
                 return None
         profile, problems = resolve_profile(f"{entry.name or entry.type}-link", entry.network, base)
         for problem in problems:
-            document.report((*here, *problem.path), problem.message, problem.mend)
+            document.report((*here, *problem.path), problem.message, problem.hint)
         return profile
     name = entry.network
     if name is None:
@@ -187,8 +187,8 @@ def _check_duplicates(
     clash = next((name for name in names if name in owners), None)
     if clash is not None:
         where = ("devices", number, "name") if entry.name is not None else ("devices", number)
-        mend = "choose another" if entry.name is not None else "give one of them a name, or use count"
-        document.report(where, f'duplicate device name "{clash}", already that of devices[{owners[clash]}]', mend)
+        hint = "choose another" if entry.name is not None else "give one of them a name, or use count"
+        document.report(where, f'duplicate device name "{clash}", already that of devices[{owners[clash]}]', hint)
     for name in names:
         owners.setdefault(name, number)
 

@@ -1,4 +1,4 @@
-"""From pydantic's findings to ours: the file's own words, places and mends."""
+"""From pydantic's findings to ours: the file's own words and places, with hints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..catalog.resolve import suggestion
 from ..yamlfile.document import Document, Doubtful
 from ..yamlfile.errors import PathPart
 
-_WANTED = {
+_EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
@@ -41,8 +41,8 @@ def explain(error: ValidationError, model: type[BaseModel], document: Document) 
         path = path_in(value, details["loc"])
         if details["type"] == "missing" and document.errors_at(path):
             continue  # it is there, without a value
-        message, mend = _words(details, path, model, value)
-        document.report(path, message, mend)
+        message, hint = _words(details, path, model, value)
+        document.report(path, message, hint)
 
 
 def path_in(value: Any, loc: Sequence[PathPart]) -> tuple[PathPart, ...]:
@@ -70,8 +70,8 @@ def _words(
         return "missing key", near.replace("did you mean", "is it").replace("?", " that you wrote?") if near else None
     if kind == "extra_forbidden":
         return "unknown key", suggestion(str(path[-1]), _keys_at(model, path[:-1]))
-    if kind in _WANTED:
-        return _wrong_type(_WANTED[kind], given, path)
+    if kind in _EXPECTED:
+        return _wrong_type(_EXPECTED[kind], given, path)
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
         return f"{words} {context[name]:.12g}, not {describe(given)}", None
@@ -79,31 +79,31 @@ def _words(
         choices = re.findall(r"'([^']*)'", str(context["expected"]))
         quoted = [f'"{choice}"' for choice in choices]
         shown = " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
-        mend = suggestion(given, choices, or_all=False) if isinstance(given, str) else None
-        return f"must be {shown}, not {describe(given)}", mend
+        hint = suggestion(given, choices, or_all=False) if isinstance(given, str) else None
+        return f"must be {shown}, not {describe(given)}", hint
     if kind == "finite_number":
         return f"must be a finite number, not {describe(given)}", None
     return details["msg"], None
 
 
-def _wrong_type(wanted: str, given: Any, path: tuple[PathPart, ...]) -> tuple[str, str | None]:
-    message = f"must be {wanted}, not {describe(given)}"
-    mend = None
-    if wanted == "text" and path and path[-1] == "network":
+def _wrong_type(expected: str, given: Any, path: tuple[PathPart, ...]) -> tuple[str, str | None]:
+    message = f"must be {expected}, not {describe(given)}"
+    hint = None
+    if expected == "text" and path and path[-1] == "network":
         message = f"must be the name of a network profile or a mapping, not {describe(given)}"
     elif isinstance(given, Doubtful):
-        mend = given.why
-    elif isinstance(given, str) and wanted.endswith("number"):
+        hint = given.why
+    elif isinstance(given, str) and expected.endswith("number"):
         number = re.match(r"\s*([-+]?[0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%/]*)\s*$", given)
         if number and number[2]:
-            mend = "the key's name says the unit" if "_" in str(path[-1]) else "write the bare number"
+            hint = "the key's name says the unit" if "_" in str(path[-1]) else "write the bare number"
         elif number:
-            mend = f"write {number[1]} without quotes"
-    elif wanted == "text" and isinstance(given, int | float):
-        mend = f'write "{str(given).lower() if isinstance(given, bool) else given}" in quotes if you mean text'
-    elif wanted == "a list" and isinstance(given, dict):
-        mend = "start each entry with a hyphen"
-    return message, mend
+            hint = f"write {number[1]} without quotes"
+    elif expected == "text" and isinstance(given, int | float):
+        hint = f'write "{str(given).lower() if isinstance(given, bool) else given}" in quotes if you mean text'
+    elif expected == "a list" and isinstance(given, dict):
+        hint = "start each entry with a hyphen"
+    return message, hint
 
 
 def describe(value: Any) -> str:
@@ -150,7 +150,7 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _options(annotation: Any) -> list[Any]:
-    """The members of a (nested, annotated) union; the annotation itself where it is none."""
+    """The members of a (nested, annotated) union; the annotation itself where it is not a union."""
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
         return _options(typing.get_args(annotation)[0])

@@ -15,7 +15,7 @@ from ..yamlfile.errors import PathPart, SpecErrors
 from .explain import describe
 
 ROUNDS_MAX = 1_000_000
-# What mends a tree that says where data come from, as one for standalone mode does.
+# Hints for a tree that says where data come from, as one for standalone mode does.
 LOADED_BY_FEDERATEDSCOPE = (
     "`data: {dataset: federatedscope}` in the experiment file lets FederatedScope load and split the data"
 )
@@ -119,7 +119,7 @@ def check_config(config: Mapping[str, Any], document: Document, seed: int, clien
             document.report(("distribute", key), why, "remove it; only distribute.grpc_* may be set")
     if type(result.get("verbose", 1)) is not int or result.get("verbose", 1) < 1:
         document.report(("verbose",), "must be at least 1: the course is followed by its log lines", "remove it")
-    # A section that only held what the testbed sets is none of the user's.
+    # A section that held only what the testbed sets does not count as the user's.
     return {key: value for key, value in result.items() if value != {} or config.get(key) == {}}
 
 
@@ -135,10 +135,10 @@ def _take_owned(owned: Owned, tree: dict[str, Any], document: Document, unsure: 
     same = any(type(given) is type(value) and given == value for value in owned.set_to)
     if same or unsure or isinstance(given, Doubtful):  # a doubtful value is reported as such
         return
-    mend = f"remove it, or write {_written(owned.set_to[0])}" if owned.set_to else "remove it"
+    hint = f"remove it, or write {_written(owned.set_to[0])}" if owned.set_to else "remove it"
     if owned.instead is not None:
-        mend = f"{mend}; {owned.instead}"
-    document.report(owned.path, f"the testbed sets it: {owned.why}", mend)
+        hint = f"{hint}; {owned.instead}"
+    document.report(owned.path, f"the testbed sets it: {owned.why}", hint)
 
 
 def _written(value: Any) -> str:
@@ -151,10 +151,10 @@ def _check_federate(tree: Mapping[str, Any], document: Document, clients: int | 
         near = suggestion("total_round_num", list(federate), or_all=False) if federate else None
         if near is None and "federate" not in tree:
             near = suggestion("federate", list(tree), or_all=False)
-        mend = (
+        hint = (
             near.replace("did you mean", "is it").replace("?", " that you wrote?") if near else "the number of rounds"
         )
-        document.report(("federate", "total_round_num"), "missing key", mend)
+        document.report(("federate", "total_round_num"), "missing key", hint)
     else:
         _whole_number(("federate", "total_round_num"), federate["total_round_num"], 1, ROUNDS_MAX, document)
     sampled = federate.get("sample_client_num", -1)
@@ -178,7 +178,7 @@ def _whole_number(path: tuple[PathPart, ...], value: Any, low: int, high: int | 
 
 
 def _check_values(value: Any, path: tuple[PathPart, ...], document: Document) -> None:
-    """What two YAML readers would read differently, and numbers that are none, must not reach a participant."""
+    """Values that YAML readers read differently, and numbers that are not finite, must not reach a participant."""
     if isinstance(value, dict):
         for key, below in value.items():
             _check_values(below, (*path, key), document)

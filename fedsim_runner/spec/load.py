@@ -52,7 +52,7 @@ def parse_draft(text: str, path: Path) -> Draft:
     except ValidationError as error:
         explain(error, ExperimentFile, document)
         checked = _salvage_file(raw)
-    # What validated is checked further even when something else did not, so that all mistakes are told at once.
+    # What validated is checked further even when something else did not, so that all mistakes are listed at once.
     return _build(checked, document, text, path)
 
 
@@ -182,7 +182,7 @@ def _config_tree(section: FederatedScopeSection, checked: Checked, document: Doc
             if error.line:
                 document.errors.append(error)
             else:
-                document.report((*at, "config_file"), f"{section.config_file}: {error.message}", error.mend)
+                document.report((*at, "config_file"), f"{section.config_file}: {error.message}", error.hint)
         return None
     document.errors.extend(tree.errors)
     tree.errors = document.errors
@@ -213,7 +213,7 @@ def _salvage_file(raw: dict[str, Any]) -> Checked:
     if not isinstance(listed, list):
         lost.add(("devices",))
     for number, item in enumerate(listed if isinstance(listed, list) else []):
-        # By whole keys: half of a written-out network would only lead to mistakes that are none.
+        # By whole keys: half of a written-out network would only lead to false alarms.
         entry, missed = _salvage(DeviceEntry, item, {}, depth=1)
         devices.append(entry)
         lost |= {("devices", number, *path) for path in missed}

@@ -47,9 +47,9 @@ Rules that hold everywhere:
   takes over what it does not say itself.
 - Paths in the file start at the file's own folder.
 - YAML: one document, UTF-8, no tags, no merge keys. Anchors and aliases work. Text that YAML 1.1 and 1.2 read
-  differently (`yes`, `010`, `1_000`, `1:30`, dates) is refused wherever no text is wanted.
+  differently (`yes`, `010`, `1_000`, `1:30`, dates) is refused wherever text is not what the key takes.
 
-All mistakes are told together, one per line, and the exit code is 2:
+All mistakes are listed together, one per line, and the exit code is 2:
 
     exp.yaml:7: devices[2].nework: unknown key (did you mean "network"?)
 """

@@ -2,7 +2,7 @@
 
 Safe and strict: text, numbers, booleans, lists and mappings with text keys, nothing else. Tags, duplicate keys,
 merge keys, further documents and anything that grows without bound are refused. Scalars on which YAML 1.1 and 1.2
-disagree (``yes``, ``010``, ``1_000``, ``1:30``, dates) become `Doubtful` text: fine where a text is wanted, an error
+disagree (``yes``, ``010``, ``1_000``, ``1:30``, dates) become `Doubtful` text: fine where text is expected, an error
 elsewhere.
 """
 
@@ -123,10 +123,10 @@ class Document:
                 break
         return where
 
-    def report(self, path: Sequence[PathPart], message: str, mend: str | None = None) -> None:
+    def report(self, path: Sequence[PathPart], message: str, hint: str | None = None) -> None:
         """Add an error at a path."""
         line, column = self.position(path)
-        self.errors.append(SpecError(self.file, line, column, format_path((*self.base, *path)), message, mend))
+        self.errors.append(SpecError(self.file, line, column, format_path((*self.base, *path)), message, hint))
 
     def below(self, base: tuple[PathPart, ...]) -> Document:
         """The same file, and the same list of errors, seen from ``base``."""
@@ -185,7 +185,7 @@ def parse(text: str, file: str) -> Document:
         if "nesting" in problem:
             # The scanner reads ahead of its events: from PyYAML 6.0.4 on its own limit is met before ours.
             raise SpecErrors([SpecError(file, line, column, "", f"nested deeper than {DEPTH_MAX} levels")]) from None
-        broken = SpecError(file, line, column, "", f"not YAML: {problem}", _syntax_mend(text, line))
+        broken = SpecError(file, line, column, "", f"not YAML: {problem}", _syntax_hint(text, line))
         raise SpecErrors([*document.errors, broken]) from None
     except yaml.YAMLError as error:
         reason = getattr(error, "reason", None) or str(error)
@@ -201,11 +201,11 @@ def parse(text: str, file: str) -> Document:
     return document
 
 
-def _fail(file: str, message: str, mend: str | None = None, line: int = 0) -> NoReturn:
-    raise SpecErrors([SpecError(file, line, 1 if line else 0, "", message, mend)])
+def _fail(file: str, message: str, hint: str | None = None, line: int = 0) -> NoReturn:
+    raise SpecErrors([SpecError(file, line, 1 if line else 0, "", message, hint)])
 
 
-def _syntax_mend(text: str, line: int) -> str | None:
+def _syntax_hint(text: str, line: int) -> str | None:
     lines = text.splitlines()
     around = lines[max(0, line - 2) : line]
     if any("\t" in part[: len(part) - len(part.lstrip())] for part in around):
@@ -319,8 +319,8 @@ class _Builder:
         if tag is None or (tag == "!" and isinstance(event, yaml.ScalarEvent)):
             return
         shown = tag.replace("tag:yaml.org,2002:", "!!")
-        mend = "write plain values; text that looks like a number goes in quotes"
-        self._report(*_place(event), None, f"the tag {shown} is refused: tags may build any object", mend)
+        hint = "write plain values; text that looks like a number goes in quotes"
+        self._report(*_place(event), None, f"the tag {shown} is refused: tags may build any object", hint)
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
         text = event.value
@@ -339,10 +339,10 @@ class _Builder:
                 return float(text)
         return _doubtful(text)
 
-    def _report(self, line: int, column: int, key: str | None, message: str, mend: str | None = None) -> None:
+    def _report(self, line: int, column: int, key: str | None, message: str, hint: str | None = None) -> None:
         path = self._path() if key is None else (*self._path(of_key=False), key)
         shown = format_path(path)
-        self.document.errors.append(SpecError(self.document.file, line, column, shown, message, mend))
+        self.document.errors.append(SpecError(self.document.file, line, column, shown, message, hint))
 
     def _path(self, of_key: bool = True) -> tuple[PathPart, ...]:
         path: list[PathPart] = []
@@ -353,8 +353,8 @@ class _Builder:
                 path.append(key[0])
         return tuple(path)
 
-    def _fail(self, event: yaml.Event, message: str, mend: str | None = None) -> NoReturn:
-        self._report(*_place(event), None, message, mend)
+    def _fail(self, event: yaml.Event, message: str, hint: str | None = None) -> NoReturn:
+        self._report(*_place(event), None, message, hint)
         raise SpecErrors(self.document.errors)
 
 

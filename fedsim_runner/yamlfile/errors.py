@@ -1,4 +1,4 @@
-"""What is wrong with an experiment file, said so that it can be mended without the manual."""
+"""What is wrong with an experiment file, worded so that it can be fixed without the manual."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class SpecError:
     column: int
     path: str
     message: str
-    mend: str | None = None
+    hint: str | None = None
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
         what = f"{self.path}: {self.message}" if self.path else self.message
-        text = f"{where}: {what} ({self.mend})" if self.mend else f"{where}: {what}"
+        text = f"{where}: {what} ({self.hint})" if self.hint else f"{where}: {what}"
         # What a file holds may be shown, but not act on the terminal or look like a second error.
         return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 

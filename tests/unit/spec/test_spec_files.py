@@ -90,7 +90,7 @@ def test_errors_know_line_and_column() -> None:
         parse_experiment(HEAD + SERVER + "  - {type: iot-minimal, nework: 5g}\n", Path("x.yaml"))
     (error,) = caught.value.errors
     assert (error.file, error.line, error.column, error.path) == ("x.yaml", 5, 25, "devices[1].nework")
-    assert error.mend == 'did you mean "network"?'
+    assert error.hint == 'did you mean "network"?'
 
 
 def test_relative_paths_start_at_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
