@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from fedsim_runner.contract.device_file import CourseSettings, DataSettings, Device, DeviceFile, Links, Network, Role
-from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.device_file import (
+    CourseSettings,
+    DataSettings,
+    Device,
+    DeviceFile,
+    FederatedScopeSettings,
+    Network,
+    Role,
+)
+from fedsim_runner.contract.link import Link, Links
 
 
 def device(name: str, role: Role = "client", index: int = 1, **changes: object) -> Device:
@@ -32,8 +40,8 @@ def device(name: str, role: Role = "client", index: int = 1, **changes: object) 
     return Device(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def device_file(*devices: Device, course: dict[str, object] | None = None) -> DeviceFile:
-    """A run on one lab host; without devices: a server and two clients."""
+def device_file(*devices: Device, course: dict[str, object] | None = None, source: str | None = None) -> DeviceFile:
+    """A run on one lab host; without devices: a server and two clients. ``source``: of FederatedScope."""
     devices = devices or (device("server", "server", 0), device("pi-1"), device("pi-2", index=2))
     settings: dict[str, object] = {"timeout_s": 60.0, "silence_timeout_s": 30.0, "total_rounds": 2, **(course or {})}
     clients = tuple(one.name for one in devices if one.role == "client")
@@ -46,6 +54,7 @@ def device_file(*devices: Device, course: dict[str, object] | None = None) -> De
         network=Network("fedsim-study", "198.18.0.0/24", "198.18.0.1"),
         course=CourseSettings(server=server, client_num=len(clients), **settings),  # type: ignore[arg-type]
         data=DataSettings(dataset="digits", split="iid", alpha=0.5, test_fraction=0.2, seed=1, layout="flat"),
+        federatedscope=FederatedScopeSettings(source),
         clients=clients,
         devices=devices,
     )

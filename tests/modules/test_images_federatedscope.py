@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
+from fedsim_runner.contract.device_file import Device
 from fedsim_runner.engines.federatedscope import CachedSource, resolve_source
 from fedsim_runner.testbed.docker.images import LayerSources, plan_layers
+from tests.device_files import device, device_file
 from tests.federatedscope import SOURCE, WAYS
 
 from .conftest import call_module
@@ -46,16 +49,15 @@ import json
 print(json.dumps({"implementation": api_implementation.Type(), "content": received.content, "state": received.state,
                   "learned": losses[-1] < losses[0], "cuda": torch.version.cuda}))
 """
-DEVICE = {"name": "d-1", "image": "iot-minimal-federatedscope", "arch": "amd64"}
+DEVICE = device("d-1", image="iot-minimal-federatedscope")
 
 
 def plan_call(
-    tmp_path: Path, source: str, devices: list[dict[str, Any]], config: dict[str, Any] | None = None, **more: Any
+    tmp_path: Path, source: str, devices: list[Device], config: dict[str, Any] | None = None, **more: Any
 ) -> dict[str, Any]:
-    device_file = tmp_path / "devices.json"
-    course = {"config": config or {}}
-    device_file.write_text(json.dumps({"devices": devices, "federatedscope": {"source": source}, "course": course}))
-    return {"hosts": [{"name": "here", "arch": "amd64", "local": True, "device_file": str(device_file)}], **more}
+    path = tmp_path / "devices.json"
+    path.write_text(device_file(*devices, course={"config": config or {}}, source=source).as_text())
+    return {"hosts": [{"name": "here", "arch": "amd64", "local": True, "device_file": str(path)}], **more}
 
 
 def test_an_unreachable_source_ends_with_its_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +108,7 @@ def test_keys_are_checked_as_soon_as_a_source_that_had_to_be_fetched_is_here(
 
 
 def test_a_light_course_does_not_look_at_the_source(tmp_path: Path) -> None:
-    call = plan_call(tmp_path, "/nowhere/at/all", [{**DEVICE, "image": "iot-minimal-light"}])
+    call = plan_call(tmp_path, "/nowhere/at/all", [replace(DEVICE, image="iot-minimal-light")])
     refs = call_module("fedsim_build_context", call)["hosts"]["here"]["refs"]
     assert set(refs) == {"agent", "iot-minimal-light"}
 
@@ -114,7 +116,7 @@ def test_a_light_course_does_not_look_at_the_source(tmp_path: Path) -> None:
 def test_two_sources_in_one_play_are_refused(tmp_path: Path) -> None:
     call = plan_call(tmp_path, "federatedscope==1", [DEVICE])
     other = tmp_path / "other.json"
-    other.write_text(json.dumps({"devices": [DEVICE], "federatedscope": {"source": "federatedscope==2"}}))
+    other.write_text(device_file(DEVICE, source="federatedscope==2").as_text())
     call["hosts"].append({**call["hosts"][0], "name": "there", "device_file": str(other)})
     answer = call_module("fedsim_build_context", call, expect_failure=True)
     assert "more than one source of FederatedScope: federatedscope==1, federatedscope==2" in answer.msg
@@ -125,22 +127,21 @@ def test_two_sources_in_one_play_are_refused(tmp_path: Path) -> None:
 def test_a_device_trains_with_it(engine: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEDSIM_FEDERATEDSCOPE_SOURCE", SOURCE)
     arch = str(engine.version()["Arch"])
-    device_file = tmp_path / "devices.json"
-    devices = [{**DEVICE, "arch": arch}]
-    device_file.write_text(json.dumps({"devices": devices, "federatedscope": {"source": SOURCE}}))
-    inventory = write_inventory(tmp_path, {"here": {"fedsim_device_file": str(device_file)}})
+    path = tmp_path / "devices.json"
+    path.write_text(device_file(replace(DEVICE, arch=arch), source=SOURCE).as_text())
+    inventory = write_inventory(tmp_path, {"here": {"fedsim_device_file": str(path)}})
     built = play(inventory, fedsim_images_all=False)
     assert recap(built, "here")["failed"] == 0
     assert "fedsim/torch" in built.stdout and "MB of its own" in built.stdout
     assert recap(play(inventory, fedsim_images_all=False), "here")["changed"] == 0
 
     sources = LayerSources.installed(federatedscope=CachedSource(resolve_source()))
-    refs = {layer.name: layer.ref for layer in plan_layers({DEVICE["image"]: arch}, sources)}
-    image = engine.images.get(refs[DEVICE["image"]])
+    refs = {layer.name: layer.ref for layer in plan_layers({DEVICE.image: arch}, sources)}
+    image = engine.images.get(refs[DEVICE.image])
     assert image.labels["org.fedsim.engine"] == "federatedscope"
     assert image.labels["org.fedsim.device_type"] == "iot-minimal"
     out = engine.containers.run(
-        refs[DEVICE["image"]], ["python3", "-c", TRAINING], remove=True, network_mode="none", read_only=True,
+        refs[DEVICE.image], ["python3", "-c", TRAINING], remove=True, network_mode="none", read_only=True,
         tmpfs={"/tmp": "rw,noexec,nosuid,nodev,size=16m,mode=1777"}, mem_limit="768m", cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
     )  # fmt: skip

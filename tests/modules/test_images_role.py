@@ -15,6 +15,7 @@ import docker
 import pytest
 
 from fedsim_runner.testbed.docker.images import LayerSources, all_logical_names, plan_layers
+from tests.device_files import device, device_file
 
 from .conftest import REPOSITORY
 
@@ -109,10 +110,10 @@ def test_other_lab_hosts_get_images_shipped(refs: dict[str, str], engine: docker
     toys = tmp_path / "mine" / "toy"
     toys.mkdir(parents=True)
     (toys / "Dockerfile").write_text(TOY % tmp_path.name)
-    device_file = tmp_path / "devices.json"
+    path = tmp_path / "devices.json"
     arch = str(engine.version()["Arch"])
-    device_file.write_text(json.dumps({"devices": [{"name": "toy-1", "image": "toy-light", "arch": arch}]}))
-    there = {"fedsim_device_file": str(device_file), "images_local": False, "images_shipping_folder": str(tmp_path)}
+    path.write_text(device_file(device("toy-1", image="toy-light", arch=arch)).as_text())
+    there = {"fedsim_device_file": str(path), "images_local": False, "images_shipping_folder": str(tmp_path)}
     inventory = write_inventory(tmp_path, {"far1": there, "far2": there})
     extra = {"fedsim_images_all": False, "fedsim_dockerfiles": [str(tmp_path / "mine")]}
     sources = LayerSources.installed([tmp_path / "mine"])
@@ -131,9 +132,9 @@ def test_other_lab_hosts_get_images_shipped(refs: dict[str, str], engine: docker
 
 
 def test_a_device_type_without_dockerfile_fails_with_its_name(refs: dict[str, str], tmp_path: Path) -> None:
-    device_file = tmp_path / "devices.json"
-    device_file.write_text(json.dumps({"devices": [{"name": "d-1", "image": "drone-light", "arch": "amd64"}]}))
-    inventory = write_inventory(tmp_path, {"here": {"fedsim_device_file": str(device_file)}})
+    path = tmp_path / "devices.json"
+    path.write_text(device_file(device("d-1", image="drone-light")).as_text())
+    inventory = write_inventory(tmp_path, {"here": {"fedsim_device_file": str(path)}})
     outcome = play(inventory, fedsim_images_all=False)
     assert outcome.returncode != 0
     assert "there is no Dockerfile in dockerfiles/drone" in outcome.stdout
