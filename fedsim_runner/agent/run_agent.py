@@ -7,10 +7,22 @@ import json
 import platform
 import threading
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..contract import events
+from ..contract.agent_calls import (
+    ApplyLinks,
+    GateAnswer,
+    LinksAnswer,
+    OpenGate,
+    Packets,
+    Probe,
+    Status,
+    Stop,
+    call_of,
+)
 from ..contract.atomic import CannotWriteError, replace
 from ..contract.events import Event
 from ..contract.names import LABEL_RUN
@@ -202,7 +214,7 @@ class Agent:
 
     # -- links and gate -----------------------------------------------------------------------------------------------
 
-    def apply(self, check: bool, names: list[str] | None) -> dict[str, Any]:
+    def apply(self, check: bool, names: Collection[str] | None) -> LinksAnswer:
         """Bring links to what the device file wants (it is read anew).
 
         Raises:
@@ -240,7 +252,7 @@ class Agent:
         except CannotWriteError as error:
             self._fail(None, str(error))
 
-    def open_gate(self, open_at: float | None) -> dict[str, Any]:
+    def open_gate(self, open_at: float | None) -> GateAnswer:
         """Let the participants go, now or at a time, once their links are in force; supervision starts then.
 
         Raises:
@@ -371,28 +383,28 @@ class Agent:
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
-    def command(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    def command(self, name: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
         """What ``ctl`` asks for.
 
         Raises:
-            ValueError: no such command.
+            ValueError: no such command, or not with these arguments.
         """
-        match name:
-            case "probe":
+        match call_of(name, arguments):
+            case Probe():
                 return dict(self._probed)
-            case "links-apply":
-                return self.apply(bool(arguments.get("check")), arguments.get("devices"))
-            case "gate-open":
-                return self.open_gate(arguments.get("open_at"))
-            case "status":
+            case ApplyLinks(check, devices):
+                return self.apply(check, devices)
+            case OpenGate(open_at):
+                return self.open_gate(open_at)
+            case Status():
                 return self.status()
-            case "packets":
+            case Packets():
                 with self._lock:
                     return self._links.figures()
-            case "stop":
+            case Stop():
                 self.stopping.set()
                 return {"stopping": True}
-        raise ValueError(f"no command {name!r}: probe, links-apply, gate-open, status, packets, stop")
+        raise AssertionError(f"{name} is a call that nobody answers")
 
     def _note(self, event: Event) -> None:
         self._journal.write(event)

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from ..console.progress import Progress
+from ..contract import agent_calls
 from ..contract.errors import Exit, FedsimError, exit_for_stage
 from ..results import RUNNING, write_report
 from ..results.page import try_publish
@@ -28,7 +29,7 @@ def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[d
     with lab_engine() as engine:
         if not engine.left_over(run):
             raise FedsimError(f"run {run} has nothing on the lab host (any more)", Exit.SPEC)
-        told = engine.ask_agent(run, "status", {}) or {}
+        told = engine.ask_agent(run, agent_calls.Status()) or {}
     target = (into or known.folder or Path("runs") / run).resolve()
     target.mkdir(parents=True, exist_ok=True)
     with inventory_for(known) as (_, hosts_file), Progress(console, 0) as progress:

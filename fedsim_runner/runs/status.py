@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..contract import agent_calls
 from ..contract.errors import Exit, FedsimError
 from ..results.run_files import read_json
 from ..testbed.docker.engine import NoEngineError, lab_engine
@@ -67,7 +68,7 @@ def _add_engine_state(run: str, answer: dict[str, Any]) -> bool:
             containers = engine.containers(run, "device") if left else {}
             for name, item in sorted(containers.items()):
                 answer["devices"][name] = {"state": item["State"], "exit_code": None}
-            told = engine.ask_agent(run, "status", {}) if left else None
+            told = engine.ask_agent(run, agent_calls.Status()) if left else None
     except NoEngineError:
         return False
     if told is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import time
 import traceback
 from typing import Any
 
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import Call, answer_in, command_line
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
 
 try:
@@ -139,35 +139,28 @@ def run_in(client: Any, container: str, command: list[str]) -> tuple[int, str, s
     )
 
 
-def agent_control(client: Any, agent: str, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def agent_control(client: Any, agent: str, call: Call) -> dict[str, Any]:
     """The agent's answer to one control command.
 
     Raises:
         EngineError: the agent is not there, not running, or answers with an error.
     """
     try:
-        status, out, err = run_in(
-            client,
-            agent,
-            ["python3", "-m", "fedsim_runner.agent", "ctl", command, json.dumps(arguments, sort_keys=True)],
-        )
+        status, out, err = run_in(client, agent, command_line(call))
     except NotFound as error:
         raise EngineError(f"the agent container {agent} does not exist: run the agent stage first") from error
     except (APIError, RequestException) as error:
         raise EngineError(f"the agent container {agent} cannot be asked: {explain(error)}") from error
-    try:
-        answer = json.loads(out.strip().splitlines()[-1]) if out.strip() else None
-    except ValueError:
-        answer = None
-    if status != 0 or not isinstance(answer, dict):
-        detail = answer.get("error") if isinstance(answer, dict) else None
+    answer = answer_in(out)
+    if status != 0 or answer is None:
+        detail = answer.get("error") if answer is not None else None
         lines = (err.strip() or out.strip() or "no output").splitlines()
-        raise EngineError(f"the agent's `{command}` failed (exit {status}): {detail or lines[-1]}")
+        raise EngineError(f"the agent's `{call.name}` failed (exit {status}): {detail or lines[-1]}")
     return answer
 
 
-def wait_for_agent(client: Any, agent: str, command: str, timeout_s: float) -> dict[str, Any]:
-    """The agent's first answer to ``command``, asked again until it comes.
+def wait_for_agent(client: Any, agent: str, call: Call, timeout_s: float) -> dict[str, Any]:
+    """The agent's first answer to ``call``, asked again until it comes.
 
     Raises:
         EngineError: the agent ended, or did not answer in ``timeout_s`` seconds.
@@ -176,7 +169,7 @@ def wait_for_agent(client: Any, agent: str, command: str, timeout_s: float) -> d
     pause = 0.1
     while True:
         try:
-            return agent_control(client, agent, command, {})
+            return agent_control(client, agent, call)
         except EngineError as error:
             found = inspect_or_none(client, agent)
             if found is None or not found["State"]["Running"]:

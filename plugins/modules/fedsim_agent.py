@@ -10,6 +10,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._containers import LOG_CONFIG, compare_container
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import Probe
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_AGENT,
     LABEL_DEVICE,
@@ -240,7 +241,7 @@ class Agent:
         self.client.remove_container(identifier, force=True, v=True)
 
     def _probe(self) -> dict[str, Any]:
-        return wait_for_agent(self.client, agent_name(self.run), "probe", self.module.params["wait_s"])
+        return wait_for_agent(self.client, agent_name(self.run), Probe(), self.module.params["wait_s"])
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import OpenGate, Status
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.course_state import Outcome
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.device_file import DeviceFileError
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name, check_run
@@ -220,7 +221,7 @@ def start(module: AnsibleModule, client: Any, run: str) -> dict[str, Any]:
         differences.compare("gate", "open" if gate.exists() else "closed", "open")
     else:
         try:
-            opened = agent_control(client, agent_name(run), "gate-open", {"open_at": module.params["open_at"]})
+            opened = agent_control(client, agent_name(run), OpenGate(module.params["open_at"]))
             if opened["changed"]:
                 differences.add("gate", "closed", "open")
         except EngineError as error:
@@ -247,7 +248,7 @@ def main() -> None:
         elif action == "poll":
             answer = Poll(module, client, run).run_once()
         else:
-            answer = {"changed": False, "status": agent_control(client, agent_name(run), "status", {})}
+            answer = {"changed": False, "status": agent_control(client, agent_name(run), Status())}
     except EngineError as error:
         module.fail_json(msg=str(error))
     except OSError as error:

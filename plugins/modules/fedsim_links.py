@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import finish
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import ApplyLinks
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name, check_run
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import (
     DeviceFileError,
@@ -107,8 +108,8 @@ def main() -> None:
     try:
         if module.check_mode and inspect_or_none(client, agent_name(run)) is None:
             finish(module, to_be_shaped(names), "links", backend=None)
-        chosen = names if module.params["devices"] else None
-        answer = agent_control(client, agent_name(run), "links-apply", {"check": module.check_mode, "devices": chosen})
+        chosen = tuple(names) if module.params["devices"] else None
+        answer = agent_control(client, agent_name(run), ApplyLinks(module.check_mode, chosen))
     except EngineError as error:
         module.fail_json(msg=str(error))
     finally:

@@ -13,7 +13,7 @@ import socketserver
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ SOCKET = os.environ.get("FEDSIM_AGENT_SOCKET", "/run/fedsim-agent.sock")
 TIMEOUT_S = 300.0
 _START_S = 10.0  # an agent whose container has only just started
 
-Handler = Callable[[str, dict[str, Any]], dict[str, Any]]
+Handler = Callable[[str, dict[str, Any]], Mapping[str, Any]]
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):

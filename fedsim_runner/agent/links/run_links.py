@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from fedsim_runner.contract import events
+from fedsim_runner.contract.agent_calls import LinksAnswer
 
 from ..host.docker_api import Docker
 from ..run_settings import RunSettings
@@ -46,9 +47,7 @@ class RunLinks:
         """Whether all of these devices may send."""
         return self.unshaped is not None or self.shaped.issuperset(devices)
 
-    def apply(
-        self, file: RunSettings, wanted: Collection[str], running: Mapping[str, int], check: bool
-    ) -> dict[str, Any]:
+    def apply(self, file: RunSettings, wanted: Collection[str], running: Mapping[str, int], check: bool) -> LinksAnswer:
         """Bring the links of ``wanted`` devices to what the device file says; ``running``: processes by device.
 
         Raises:
@@ -107,12 +106,12 @@ class RunLinks:
         if self._shaper is not None:
             self._shaper.stop()
 
-    def _go_unshaped(self, reason: str, names: Collection[str], check: bool) -> dict[str, Any]:
+    def _go_unshaped(self, reason: str, names: Collection[str], check: bool) -> LinksAnswer:
         if not check and self.unshaped != reason:
             self._note(events.LinksUnshaped(reason))
             self.unshaped = reason
         nothing = {name: Result().as_dict() for name in names}
-        return {"changed": False, "backend": None, "unshaped": reason, "devices": nothing}
+        return {"changed": False, "backend": None, "devices": nothing, "unshaped": reason}
 
     def _remember(self, results: Mapping[str, Result]) -> None:
         for name, result in results.items():

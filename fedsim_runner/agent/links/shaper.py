@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from fedsim_runner.contract.agent_calls import LinkAnswer
+
 from .profile import Profile
 from .protocol import Failures, LinkBackend, Settings
 from .root_qdisc import Qdisc
@@ -20,7 +22,7 @@ class Result:
     failed: str | None = None
     diff: list[dict[str, str]] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> LinkAnswer:
         return {"changed": self.changed, "failed": self.failed, "diff": self.diff}
 
 

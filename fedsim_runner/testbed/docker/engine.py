@@ -6,7 +6,6 @@ Ownership is told by label, never by name. Nothing is changed here.
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import docker
 from docker.errors import APIError, DockerException
 
+from fedsim_runner.contract.agent_calls import Call, answer_in, command_line
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.names import KIND_AGENT, LABEL_DEVICE, LABEL_RUN, LABEL_STATE, run_filter
 
@@ -56,20 +56,18 @@ class LabEngine:
         found = self.client.api.containers(all=True, filters=filters)
         return {item["Labels"].get(LABEL_DEVICE, kind): item for item in found}
 
-    def ask_agent(self, run: str, command: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
+    def ask_agent(self, run: str, call: Call) -> dict[str, Any] | None:
         """The answer of the run's agent; None if it does not run or does not answer."""
         agent = self.containers(run, KIND_AGENT).get(KIND_AGENT)
         if agent is None or agent["State"] != "running":
             return None
         api = self.client.api
         try:
-            call = ["python3", "-m", "fedsim_runner.agent", "ctl", command, json.dumps(arguments)]
-            created = api.exec_create(agent["Id"], call)
+            created = api.exec_create(agent["Id"], command_line(call))
             output, _ = api.exec_start(created["Id"], demux=True)
-            answer = json.loads((output or b"").decode().strip().splitlines()[-1])
-        except (APIError, ValueError, IndexError):
+        except APIError:
             return None
-        return answer if isinstance(answer, dict) else None
+        return answer_in((output or b"").decode(errors="replace"))
 
     def read_state_file(self, run: str, relative: str) -> str | None:
         """A text file of the run's state folder, read through the agent's container (it may be in another VM)."""
