@@ -24,8 +24,6 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import APIE
 #: What every stage of our Dockerfiles carries, so that leftovers of a killed build can be told from other people's.
 OUR_IMAGES = f"{LABEL_KIND}={KIND_IMAGE}"
 
-#: The Engine's names for processors, as `docker info` gives them, in the words of images.
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 #: Handed to the builder where the lab host has them: the base of a registry fetches Debian packages.
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 #: Lines of output that a message about a failed step repeats.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     DOCKER_ARGUMENTS,
     APIError,
@@ -16,7 +17,6 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     explain,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import (
-    ARCHITECTURES,
     BuildFailedError,
     build,
     import_rootfs,
@@ -97,7 +97,7 @@ class Builder:
         self.folder = Path(params["folder"]) if params["folder"] else None
         self.base_image: str | None = params["base_image"]
         engine = client.info()["Architecture"]
-        self.arch = ARCHITECTURES.get(engine, engine)
+        self.arch = architecture(engine)
 
     def missing(self) -> list[dict[str, Any]]:
         there = own_images(self.client)

@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import DOCKER_ARGUMENTS, connect_or_fail
-from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import ARCHITECTURES, own_images
+from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
 
 DOCUMENTATION = r"""
 module: fedsim_images_info
@@ -80,7 +81,7 @@ def main() -> None:
     engine = client.info()["Architecture"]
     module.exit_json(
         changed=False,
-        arch=ARCHITECTURES.get(engine, engine),
+        arch=architecture(engine),
         images=images,
         disk=disk,
         table=[*(_line(ref, shown[ref]) for ref in sorted(shown)), f"{_mb(disk)} on the disk, shared layers once"],

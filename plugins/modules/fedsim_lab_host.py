@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-import ipaddress
-import json
-import os
 import platform
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events import EngineWanted
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import (
+    HostCapacity,
+    capacity_of_this_machine,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     DOCKER_ARGUMENTS,
     EngineError,
@@ -127,10 +128,6 @@ ARGUMENTS: dict[str, Any] = {
     **DOCKER_ARGUMENTS,
 }
 
-#: Exit code of fedsim-provision for a lab that cannot carry a run.
-LAB_NOT_FIT = 3
-
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 #: Free space below which a run is likely to end in a full disk.
 ENOUGH_DISK_BYTES = 3 * 1024**3
 #: Above this the kernel's default neighbour table (1024 entries, shared by all namespaces) overflows.
@@ -153,40 +150,6 @@ def virtual_machine() -> str | None:
     return None
 
 
-def routed_networks() -> list[str]:
-    try:
-        answer = subprocess.run(
-            ["ip", "-j", "-4", "route", "show", "table", "all"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-        routes = json.loads(answer.stdout or "[]")
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return []
-    found = set()
-    for route in routes:
-        destination = str(route.get("dst", "default"))
-        if destination == "default" or route.get("type") in ("local", "broadcast", "multicast"):
-            continue
-        try:
-            found.add(str(ipaddress.IPv4Network(destination, strict=False)))
-        except ValueError:
-            continue
-    return sorted(found)
-
-
-def docker_networks(client: Any) -> list[str]:
-    found = set()
-    for network in client.networks():
-        for config in (network.get("IPAM") or {}).get("Config") or []:
-            subnet = config.get("Subnet", "")
-            if ":" not in subnet and subnet:
-                found.add(subnet)
-    return sorted(found)
-
-
 def gib(amount: int) -> str:
     return f"{amount / 2**30:.1f} GiB"
 
@@ -198,14 +161,16 @@ def disk_free_bytes(folder: str) -> int:
     return shutil.disk_usage(path).free
 
 
-def read_engine(client: Any, facts: dict[str, Any], problems: Problems) -> None:
+def read_engine(client: Any, capacity: HostCapacity, facts: dict[str, Any], problems: Problems) -> None:
     info = client.info()
+    capacity = capacity.as_engine_says(info, client.networks())
     facts.update(
         engine=info["ServerVersion"],
         api=client.api_version,
-        cpus=info["NCPU"],
-        memory_bytes=info["MemTotal"],
-        arch=ARCHITECTURES.get(info["Architecture"], info["Architecture"]),
+        cpus=capacity.cpus,
+        memory_bytes=capacity.memory_bytes,
+        arch=capacity.arch,
+        networks=list(capacity.networks),
         kernel=info["KernelVersion"],
         cgroup_version=str(info.get("CgroupVersion", "1")),
         cgroup_driver=info["CgroupDriver"],
@@ -219,7 +184,6 @@ def read_engine(client: Any, facts: dict[str, Any], problems: Problems) -> None:
         security=[option.split(",")[0].replace("name=", "") for option in info.get("SecurityOptions") or []],
     )
     facts["images"] = sorted(own_images(client))
-    facts["networks"] = sorted(set(facts["networks"]) | set(docker_networks(client)))
     if not facts["memory_limit"]:
         problems.add(
             "the kernel does not limit a container's memory",
@@ -289,12 +253,13 @@ def neighbour_table() -> int | None:
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     problems = Problems()
+    capacity = capacity_of_this_machine()
     facts: dict[str, Any] = {
         "kernel": platform.release(),
-        "arch": ARCHITECTURES.get(platform.machine(), platform.machine()),
-        "cpus": os.cpu_count(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "networks": routed_networks(),
+        "arch": capacity.arch,
+        "cpus": capacity.cpus,
+        "memory_bytes": capacity.memory_bytes,
+        "networks": list(capacity.networks),
         "virtual_machine": virtual_machine(),
         "neighbour_table": neighbour_table(),
         "disk_free_bytes": disk_free_bytes(module.params["state_root"]),
@@ -306,7 +271,7 @@ def main() -> None:
     try:
         client = connect(module.params["docker_host"])
         try:
-            read_engine(client, facts, problems)
+            read_engine(client, capacity, facts, problems)
         finally:
             client.close()
     except EngineError as error:
@@ -332,7 +297,7 @@ def main() -> None:
     fatal = [problem for problem in problems.found if problem["fatal"]]
     if fatal and module.params["fail_if_unfit"]:
         text = "; ".join("{}: {}".format(problem["what"], problem["fix"]) for problem in fatal)
-        module.fail_json(msg=f"this lab host cannot carry the run: {text}", fedsim_exit_code=LAB_NOT_FIT, **answer)
+        module.fail_json(msg=f"this lab host cannot carry the run: {text}", fedsim_exit_code=Exit.LAB, **answer)
     module.exit_json(**answer)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit
 
 DOCUMENTATION = r"""
 module: fedsim_verdict
@@ -43,7 +44,6 @@ fedsim_exit_code:
 """
 
 ARGUMENTS: dict[str, Any] = {"outcome": {"type": "dict", "default": {}}}
-COURSE_FAILED = 5
 
 
 def main() -> None:
@@ -54,10 +54,10 @@ def main() -> None:
     if not outcome and module.check_mode:
         module.exit_json(changed=False, msg="no course was run in check mode")
     if not outcome:
-        module.fail_json(msg="the course was not followed to its end", fedsim_exit_code=COURSE_FAILED)
+        module.fail_json(msg="the course was not followed to its end", fedsim_exit_code=Exit.COURSE)
     device = f"device {outcome['device']}: " if outcome.get("device") else ""
     said = "".join(f"\n  {line}" for line in outcome.get("last_lines") or [])
-    module.fail_json(msg=f"the course failed: {device}{outcome.get('reason')}{said}", fedsim_exit_code=COURSE_FAILED)
+    module.fail_json(msg=f"the course failed: {device}{outcome.get('reason')}{said}", fedsim_exit_code=Exit.COURSE)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,92 @@
+"""What a lab host can carry and which networks it knows: of the machine this runs on, and as its Docker Engine says.
+
+Where an Engine answers its own figures count: Docker Desktop's Engine lives in another virtual machine than the shell.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+#: Names of processors, as the kernel and the Engine give them, in the words of images.
+ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+_NO_DESTINATION = ("local", "broadcast", "multicast")
+
+
+@dataclass(frozen=True)
+class HostCapacity:
+    """``networks``: IPv4 networks in use there, in order. ``gpus``: those that the Engine can give to containers."""
+
+    cpus: int
+    memory_bytes: int
+    arch: str
+    networks: tuple[str, ...] = ()
+    gpus: int = 0
+
+    def as_engine_says(self, info: Mapping[str, Any], networks: Iterable[Mapping[str, Any]]) -> HostCapacity:
+        """With the Engine's figures.
+
+        Args:
+            info: its answer to ``/info``.
+            networks: its answer to ``/networks``.
+        """
+        nvidia = "nvidia" in (info.get("Runtimes") or {})
+        return replace(
+            self,
+            cpus=int(info["NCPU"]),
+            memory_bytes=int(info["MemTotal"]),
+            arch=architecture(str(info["Architecture"])),
+            networks=_ordered([*self.networks, *_subnets(networks)]),
+            gpus=len(list(Path("/dev").glob("nvidia[0-9]*"))) if nvidia else 0,
+        )
+
+
+def capacity_of_this_machine() -> HostCapacity:
+    """As it is without an Engine."""
+    return HostCapacity(
+        cpus=len(os.sched_getaffinity(0)),
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        arch=architecture(platform.machine()),
+        networks=_ordered(_routed_networks()),
+    )
+
+
+def architecture(machine: str) -> str:
+    """A processor's name in the words of images."""
+    return ARCHITECTURES.get(machine, machine)
+
+
+def _routed_networks() -> list[str]:
+    """IPv4 networks that this machine has a route to, in any table. Empty where iproute2 is not installed yet."""
+    command = ["ip", "-json", "-4", "route", "show", "table", "all"]
+    try:
+        answer = subprocess.run(command, capture_output=True, check=True, text=True, timeout=10)
+        routes = json.loads(answer.stdout or "[]")
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return []
+    found = [str(route.get("dst", "default")) for route in routes if route.get("type") not in _NO_DESTINATION]
+    return [network for destination in found if destination != "default" and (network := _network(destination))]
+
+
+def _subnets(networks: Iterable[Mapping[str, Any]]) -> list[str]:
+    pools = [pool for network in networks for pool in (network.get("IPAM") or {}).get("Config") or []]
+    return [network for pool in pools if (network := _network(str(pool.get("Subnet", ""))))]
+
+
+def _network(text: str) -> str | None:
+    """An IPv4 network, or None for anything else."""
+    try:
+        return str(ipaddress.IPv4Network(text, strict=False))
+    except ValueError:
+        return None
+
+
+def _ordered(networks: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(networks), key=ipaddress.IPv4Network))
