@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 from ..contract.link import Link
 from .entries import DeviceTypeEntry, DirectionEntry, LimitsEntry, ProfileEntry
-from .names import wrong_name
+from .name_rules import wrong_name
 from .types import DeviceType, NetworkProfile
 
 KILO = 1_000

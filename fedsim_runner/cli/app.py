@@ -15,7 +15,7 @@ from ..contract.errors import Exit, FedsimError
 from ..runs.experiment_file import load_experiment
 from ..runs.prepare import DEFAULT_RUNS_DIR
 from ..spec.experiment import Experiment
-from ..yamlfile.errors import SpecErrors
+from ..yamlfile.spec_errors import SpecErrors
 
 # Without a terminal nothing is wrapped: scripts look for whole lines.
 PLAIN_WIDTH = 200

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..catalog.data_sets import BUNDLED, OWN_FILES
 from ..spec.draft import Draft
 from ..spec.experiment import DataSource
-from ..yamlfile.errors import SpecError
+from ..yamlfile.spec_errors import SpecError
 from .packages import missing_package
 from .problems import DataError
 from .sample_counts import held_out, too_few

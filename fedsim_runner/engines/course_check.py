@@ -15,7 +15,7 @@ from ..plan.model import Plan
 from ..spec.experiment import Experiment
 from ..spec.federatedscope_tree import tree_document
 from ..yamlfile.document import Document
-from ..yamlfile.errors import SpecErrors
+from ..yamlfile.spec_errors import SpecErrors
 from .participant_files import effective_config
 
 # A reason of the light engine begins with the key that it is about.

@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 from collections.abc import Iterable
 
-from .errors import PlacementError
+from .placement_error import PlacementError
 
 # Set aside for testing network devices, so nobody's real network is in it (RFC 2544, appendix C.2.2).
 TESTBED_RANGE = ipaddress.IPv4Network("198.18.0.0/15")

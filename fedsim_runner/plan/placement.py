@@ -9,8 +9,8 @@ from ..contract.names import network_name
 from ..lab.host import LabHost
 from ..spec.experiment import Device, Experiment
 from .addresses import free_subnet
-from .errors import PlacementError
 from .model import PlacedDevice, Plan
+from .placement_error import PlacementError
 
 SERVER_PORT = 50051
 CLIENT_PORT = 50052

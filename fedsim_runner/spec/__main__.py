@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from ..yamlfile.errors import SpecErrors
+from ..yamlfile.spec_errors import SpecErrors
 from .json_schema import json_schema
 from .load import read_draft
 from .reference import reference

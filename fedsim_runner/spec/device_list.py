@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..catalog import Catalog
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
-from ..catalog.names import RESERVED, wrong_name
+from ..catalog.name_rules import RESERVED, wrong_name
 from ..catalog.resolve import (
     Problem,
     Resolver,
@@ -21,7 +21,7 @@ from ..catalog.resolve import (
 from ..catalog.types import DeviceType, NetworkProfile
 from ..content import content_root
 from ..yamlfile.document import Document
-from ..yamlfile.errors import PathPart
+from ..yamlfile.spec_errors import PathPart
 from .experiment import Device
 from .schema import DEVICES_MAX, DeviceEntry
 

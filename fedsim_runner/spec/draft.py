@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..yamlfile.document import Document
-from ..yamlfile.errors import SpecErrors
+from ..yamlfile.spec_errors import SpecErrors
 from .experiment import Experiment
 from .federatedscope_tree import IMAGE_MODELS, model_type, tree_value
 

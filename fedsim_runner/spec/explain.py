@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from ..catalog.resolve import suggestion
 from ..yamlfile.document import Document, Doubtful
-from ..yamlfile.errors import PathPart
+from ..yamlfile.spec_errors import PathPart
 
 _EXPECTED = {
     "int_type": "a whole number",

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..catalog.resolve import suggestion
 from ..yamlfile.document import Document, Doubtful, Node, parse, read_text
-from ..yamlfile.errors import PathPart, SpecErrors
+from ..yamlfile.spec_errors import PathPart, SpecErrors
 from .explain import describe
 
 ROUNDS_MAX = 1_000_000

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from ..catalog import load_catalog
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
-from ..catalog.names import wrong_name
+from ..catalog.name_rules import wrong_name
 from ..yamlfile.document import Document, parse, read_text
-from ..yamlfile.errors import PathPart, SpecErrors
+from ..yamlfile.spec_errors import PathPart, SpecErrors
 from .data_section import DataSectionReader, take_data_tree
 from .device_list import Definitions, build_devices, check_roles, stock
 from .draft import Draft

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..catalog import load_catalog
 from ..catalog.data_sets import BUNDLED, CLIENT_TEST_SHARE, CLIENT_VAL_SHARE, MIN_SAMPLES
-from ..catalog.names import NAME_PATTERN
+from ..catalog.name_rules import NAME_PATTERN
 from ..catalog.resolve import DEFAULT_PIDS, KILO, MEMORY_MB
 from ..contract.link import Link
 from .json_schema import json_schema

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from ..agent.links import backends
 from ..catalog.entries import DeviceTypeEntry, Entry, LimitsEntry, ProfileEntry
-from ..catalog.names import NAME_MAX, NAME_PATTERN
+from ..catalog.name_rules import NAME_MAX, NAME_PATTERN
 from ..participant.federatedscope.names import MENDS
 
 DEVICES_MAX = 10_000

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from .errors import PathPart, SpecError, SpecErrors, format_path
+from .spec_errors import PathPart, SpecError, SpecErrors, format_path
 
 SIZE_MAX = 4 * 2**20
 DEPTH_MAX = 32

@@ -20,7 +20,7 @@ from fedsim_runner.catalog.entries import Entry
 from fedsim_runner.spec.explain import explain
 from fedsim_runner.user_folders import config_dir
 from fedsim_runner.yamlfile.document import parse, read_text
-from fedsim_runner.yamlfile.errors import SpecErrors
+from fedsim_runner.yamlfile.spec_errors import SpecErrors
 
 from .source import SettingsError, parse_source
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from fedsim_runner.catalog import load_catalog
 from fedsim_runner.catalog.entries import DeviceTypeEntry, LimitsEntry, ProfileEntry
-from fedsim_runner.catalog.names import wrong_name
+from fedsim_runner.catalog.name_rules import wrong_name
 from fedsim_runner.catalog.resolve import resolve_device_type, resolve_profile, suggestion, with_limits
 from fedsim_runner.contract.link import Link
 

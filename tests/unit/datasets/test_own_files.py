@@ -16,7 +16,7 @@ from fedsim_runner.inventory import build_inventory
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan import make_plan
 from fedsim_runner.runs.experiment_file import parse_experiment
-from fedsim_runner.yamlfile.errors import SpecErrors
+from fedsim_runner.yamlfile.spec_errors import SpecErrors
 
 SPEC = """\
 name: own

@@ -11,7 +11,7 @@ import pytest
 
 from fedsim_runner.runs.experiment_file import load_experiment, parse_experiment
 from fedsim_runner.yamlfile.document import SIZE_MAX
-from fedsim_runner.yamlfile.errors import SpecErrors
+from fedsim_runner.yamlfile.spec_errors import SpecErrors
 
 HEAD = "name: x\nfederatedscope: {config: {federate: {total_round_num: 3}}}\ndevices:\n"
 SERVER = "  - {name: server, type: edge-server, role: server}\n"

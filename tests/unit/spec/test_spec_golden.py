@@ -11,7 +11,7 @@ import pytest
 
 from fedsim_runner.content import content_root
 from fedsim_runner.runs.experiment_file import load_experiment
-from fedsim_runner.yamlfile.errors import SpecErrors
+from fedsim_runner.yamlfile.spec_errors import SpecErrors
 
 SPECS = Path(__file__).resolve().parents[2] / "golden" / "specs"
 Golden = Callable[[Path, str], None]

@@ -12,7 +12,7 @@ import pytest
 from fedsim_runner.engines.federatedscope import data_loader
 from fedsim_runner.engines.participant_files import render_participants, shard_sizes
 from fedsim_runner.runs.experiment_file import parse_experiment
-from fedsim_runner.yamlfile.errors import SpecErrors
+from fedsim_runner.yamlfile.spec_errors import SpecErrors
 from tests.federatedscope import PYTHON, SOURCE, WAYS
 
 # Stands in for torchvision and its downloads; FederatedScope's loader for `NAME@torchvision` and its splitter are real.
