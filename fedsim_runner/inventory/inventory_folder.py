@@ -28,7 +28,7 @@ def write_inventory(inventory: Inventory, folder: Path) -> Path:
     for lab_host, content in inventory.device_files.items():
         devices += len(content["devices"])
         text = json.dumps(content, indent=1) + "\n"
-        (device_files / f"{lab_host}.json").write_text(text, encoding="utf-8")
+        _write_if_different(device_files / f"{lab_host}.json", text)
     if devices > YAML_UP_TO_DEVICES:
         hosts_file, stale = folder / "hosts.json", folder / "hosts.yml"
         text = json.dumps(inventory.hosts, indent=1) + "\n"
@@ -36,8 +36,17 @@ def write_inventory(inventory: Inventory, folder: Path) -> Path:
         hosts_file, stale = folder / "hosts.yml", folder / "hosts.json"
         text = HEADER + yaml.safe_dump(inventory.hosts, sort_keys=False, width=110)
     stale.unlink(missing_ok=True)
-    hosts_file.write_text(text, encoding="utf-8")
+    _write_if_different(hosts_file, text)
     return hosts_file
+
+
+def _write_if_different(path: Path, text: str) -> None:
+    try:
+        if path.read_bytes() == text.encode():
+            return
+    except OSError:
+        pass  # writing says what is wrong
+    path.write_text(text, encoding="utf-8")
 
 
 def read_device_files(folder: Path) -> dict[str, dict[str, Any]]:

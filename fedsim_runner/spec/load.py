@@ -24,6 +24,10 @@ from .schema import DeviceEntry, ExperimentFile, FederatedScopeSection
 
 _AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")
 
+# Experiment files named so are inventories, too; the plugin that reads them is in plugins/inventory.
+INVENTORY_SUFFIXES = (".fedsim.yaml", ".fedsim.yml")
+INVENTORY_PLUGIN = "fedsim.testbed.experiment"
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -46,6 +50,8 @@ def parse_draft(text: str, path: Path) -> Draft:
     """
     document = parse(text, str(path))
     raw = document.value()
+    if path.name.endswith(INVENTORY_SUFFIXES) and raw.get("plugin") == INVENTORY_PLUGIN:
+        del raw["plugin"]  # for Ansible, which reads the same file as an inventory
     _refuse_nothing(raw, (), document)
     try:
         checked = Checked(ExperimentFile.model_validate(raw))

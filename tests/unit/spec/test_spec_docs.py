@@ -53,7 +53,7 @@ def test_schema_accepts_what_loads(path: Path) -> None:
 @pytest.mark.parametrize("path", named(EXAMPLES))
 def test_examples_load(path: Path) -> None:
     experiment = load_experiment(path)
-    assert experiment.name == path.stem
+    assert experiment.name == path.stem.removesuffix(".fedsim")
     assert experiment.clients
     assert path.read_text(encoding="utf-8").startswith("# yaml-language-server: $schema=../docs/")
 

@@ -147,3 +147,11 @@ def test_a_bomb_of_brackets_is_refused_at_once(tmp_path: Path) -> None:
     (line,) = errors_of(path)
     assert "nested deeper than 32 levels" in line
     assert time.process_time() - started < 1
+
+
+def test_the_key_that_names_ansibles_plugin_means_nothing_here(tmp_path: Path) -> None:
+    text = "plugin: fedsim.testbed.experiment\n" + HEAD + SERVER + "  - {type: iot-minimal}\n"
+    (tmp_path / "x.fedsim.yaml").write_text(text, encoding="utf-8")
+    assert load_experiment(tmp_path / "x.fedsim.yaml").name == "x"
+    (tmp_path / "x.yaml").write_text(text, encoding="utf-8")
+    assert errors_of(tmp_path / "x.yaml")[0].startswith("x.yaml:1: plugin: unknown key")

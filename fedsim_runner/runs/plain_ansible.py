@@ -1,0 +1,43 @@
+"""A run that plain Ansible carries out, from the experiment file alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from ..contract.errors import Exit, FedsimError
+from ..inventory import build_inventory, write_inventory
+from .experiment_file import load_experiment
+from .prepare import DEFAULT_RUNS_DIR, plan_only
+
+
+def experiment_as_inventory(spec: Path, run: str | None, run_folder: Path | None) -> Mapping[str, Any]:
+    """The inventory of an experiment in Ansible's YAML form, with its device files written.
+
+    The same file, lab and run give the same inventory at every call, so that a later playbook finds what an earlier one
+    made. Files in the run folder whose content is the same stay as they are.
+
+    Args:
+        spec: the experiment file.
+        run: run id; None: the experiment's name.
+        run_folder: None: ``runs/RUN`` below the current folder.
+
+    Raises:
+        SpecErrors: the experiment file is wrong.
+        FedsimError: the experiment does not fit the lab, or the run folder cannot be written.
+    """
+    plan = plan_only(load_experiment(spec), run)
+    folder = (run_folder or DEFAULT_RUNS_DIR / plan.run).resolve()
+    inventory = build_inventory(plan)
+    try:
+        hosts_file = write_inventory(inventory, folder / "inventory")
+    except OSError as error:
+        raise FedsimError(f"{error.filename or folder}: {error.strerror}", Exit.SPEC) from error
+    hosts = deepcopy(dict(inventory.hosts))
+    hosts["all"]["vars"]["fedsim_run_dir"] = str(folder)
+    for name, variables in hosts["all"]["children"]["lab_hosts"]["hosts"].items():
+        # The inventory's folder is the experiment file's here.
+        variables["fedsim_device_file"] = str(hosts_file.parent / "device_files" / f"{name}.json")
+    return hosts
