@@ -13,7 +13,7 @@ from ansible.plugins.inventory import BaseInventoryPlugin
 try:
     from fedsim_runner.contract.errors import FedsimError
     from fedsim_runner.runs.plain_ansible import experiment_as_inventory
-    from fedsim_runner.yamlfile.errors import SpecErrors
+    from fedsim_runner.yamlfile.spec_errors import SpecErrors
 
     IMPORT_ERROR = None
 except ImportError:
