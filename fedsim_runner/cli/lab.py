@@ -12,8 +12,8 @@ from rich.table import Table
 from ..agent.links import backends
 from ..contract.errors import Exit, FedsimError
 from ..contract.link import Link
+from ..contract.units import size
 from ..engines.federatedscope.source_state import source_state
-from ..results.summary import size
 from ..testbed.docker.lab_playbooks import Findings, build_images, examine
 from .app import ImageBaseOption, JsonOption, app, out, print_json
 

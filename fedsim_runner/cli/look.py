@@ -12,8 +12,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..console.live import LINES_AROUND, CourseNow, CourseView, accuracy_of, counts_now, devices_now
+from ..console.course_now import CourseNow, counts_now, devices_now
+from ..console.live import LINES_AROUND, CourseView
 from ..console.logs import log_lines
+from ..contract.course_state import accuracy_of
 from ..contract.errors import Exit, FedsimError
 from ..runs.lookup import all_runs
 from ..runs.status import ENDED, status_of

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..contract.link import Link
+from ..contract.units import memory, rate
 from ..plan.model import Plan
 from .tables import Column, FoldedTable
 
@@ -18,7 +19,7 @@ def render_plan(plan: Plan) -> RenderableType:
     head = Text.assemble(
         ("Experiment ", "bold"),
         f"{experiment.name}, seed {experiment.seed}: {len(plan.placed)} devices on ",
-        ", ".join(f"{host.name} ({host.cpus:g} cpus, {host.memory_bytes / 2**30:.1f} GB)" for host in plan.lab_hosts),
+        ", ".join(f"{host.name} ({host.cpus:g} cpus, {memory(host.memory_bytes)})" for host in plan.lab_hosts),
         f", network {plan.subnet}, cpu factor {plan.cpu_factor:g}",
     )
     shown = plan.placed[:SHOWN_DEVICES]
@@ -32,7 +33,7 @@ def render_plan(plan: Plan) -> RenderableType:
         where,
         [
             Column("cpus", [f"{item.cpus:g} of {item.device.type.cpus:g}" for item in shown], right=True),
-            Column("memory", [_size(device.type.memory_bytes) for device in devices], right=True),
+            Column("memory", [memory(device.type.memory_bytes) for device in devices], right=True),
         ],
         [
             Column("up", [describe_link(device.network.up) for device in devices]),
@@ -49,21 +50,10 @@ def render_plan(plan: Plan) -> RenderableType:
 
 def describe_link(link: Link) -> str:
     """One direction of a link in a few words, e.g. ``10 Mbit/s 25±5 ms loss 0.5%``."""
-    parts = ["unlimited" if link.rate_bps is None else _rate(link.rate_bps)]
+    parts = ["unlimited" if link.rate_bps is None else rate(link.rate_bps)]
     if link.delay_us:
         jitter = f"±{link.jitter_us / 1000:g}" if link.jitter_us else ""
         parts.append(f"{link.delay_us / 1000:g}{jitter} ms")
     if link.loss:
         parts.append(f"loss {link.loss * 100:g}%")
     return " ".join(parts)
-
-
-def _rate(bits: int) -> str:
-    for unit, size in (("Gbit/s", 10**9), ("Mbit/s", 10**6), ("kbit/s", 10**3)):
-        if bits >= size:
-            return f"{bits / size:g} {unit}"
-    return f"{bits} bit/s"
-
-
-def _size(size: int) -> str:
-    return f"{size / 2**30:g} GB" if size >= 2**30 else f"{size / 2**20:g} MB"

@@ -6,38 +6,23 @@ On a terminal the course is a live table below these lines (see :mod:`fedsim_run
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
-from rich.live import Live
-from rich.markup import escape
-from rich.status import Status
 
-from ..contract.lenient import number, whole
-from .live import CourseNow, CourseView, DeviceNow, accuracy_of, counts_now, devices_now
+from ..contract.course_state import CourseState, accuracy_of
+from ..contract.events import CourseFailed, Evaluated, Event, TrainingFinished, parse
+from ..contract.lenient import name, number, text, whole
+from .course_now import CourseNow, DeviceNow, counts_now, devices_now
+from .live import CourseView
+from .news import BAD, Missed, line_of, round_line
+from .status_line import StatusLine
 
-SHOWN_LAST_LINES = 8
-SHOWN_LATE = 4
-# The stage in which devices work; the table is drawn this often a second, so that its clock goes smoothly.
+# The stage in which devices work.
 LIVE_STAGE = "course"
-DRAWN_PER_SECOND = 2
-# Journal events after which a device is in a state worth counting.
-STATES = {
-    "device_started": "started",
-    "device_ready": "ready",
-    "device_joined": "joined",
-    "device_finished": "finished",
-    "client_lost": "lost",
-}
-ENDED = ("finished", "lost")
-NEWS_STYLES = {"course_failed": "red", "client_lost": "red", "link_failed": "red"}
-# An Engine outlives the run, so it is told.
-ENGINE_STARTS = "no Docker Engine answers: starting the one that is installed"
-ENGINE_COMES = "no Docker Engine is installed: installing docker.io, which stays, and starting it"
 
 
 class Progress:
@@ -57,20 +42,15 @@ class Progress:
         """``unshaped``: it is known beforehand that no links will be in force. ``devices``: before any news of them."""
         self._console = console
         self._total_rounds = total_rounds
+        self._unshaped = unshaped
         self._lock = threading.RLock()
-        self._stage: str | None = None
-        self._stage_began = 0.0
-        self._status: Status | None = None
-        self._live: Live | None = None
+        self._line = StatusLine(console)
+        self._state = CourseState()
+        self._missed = Missed()
+        self._planned = {device.name: device for device in devices}
+        self._snapshots: dict[str | None, Mapping[str, Any]] = {}  # the last one of each lab host
         # Replaced, never changed: the thread that draws must not wait for the lock of one that prints.
         self._course = CourseNow(run, None, 0, total_rounds, devices=tuple(devices), counts=counts_now(None, devices))
-        self._deadlines: list[Mapping[str, Any]] = []
-        self._late: list[str] = []
-        self._seen: float | None = None  # the time of the last snapshot
-        self._states: dict[str, str] = {}
-        self._links = 0
-        self._unshaped = unshaped
-        self._clock: float | None = None  # when the round in training began, in the journal's time
 
     def __enter__(self) -> Progress:
         return self
@@ -81,27 +61,14 @@ class Progress:
     def stage(self, name: str) -> None:
         """A stage begins, which ends the one before."""
         with self._lock:
-            self._end_stage()
-            self._stage, self._stage_began = name, time.monotonic()
-            if self._console.is_terminal and name == LIVE_STAGE:
-                self._live = Live(
-                    get_renderable=self._view,
-                    console=self._console,
-                    refresh_per_second=DRAWN_PER_SECOND,
-                    transient=True,
-                    vertical_overflow="crop",
-                )
-                self._live.start()
-            elif self._console.is_terminal:
-                self._status = self._console.status(f"{escape(name)} ...")
-                self._status.start()
-            else:
-                self._console.print(f"{name} ...", markup=False, highlight=False)
+            self._tell_missed()
+            self._line.begin(name, self._view if name == LIVE_STAGE else None)
 
     def close(self, failed: bool = False) -> None:
         """The last stage is over. Safe to call twice."""
         with self._lock:
-            self._end_stage(failed)
+            self._tell_missed()
+            self._line.end(failed)
 
     def note(self, text: str, style: str | None = None) -> None:
         """One line that is not tied to a stage."""
@@ -110,179 +77,88 @@ class Progress:
 
     def news(self, event: Mapping[str, Any]) -> None:
         """A journal event."""
+        typed = parse(event)
+        if typed is None:
+            return
         with self._lock:
-            self._count(event)
-            if event["event"] in ("training_finished", "course_failed"):
-                self._tell_deadlines()
-            text = self._describe(event)
-            if text is not None:
-                self.note("  " + text, NEWS_STYLES.get(event["event"]))
+            began = self._state.last_step
+            self._state.apply(typed)
+            self._missed.add(typed)
+            if isinstance(typed, TrainingFinished | CourseFailed):
+                self._tell_missed()
+            line = self._line_of(typed, began)
+            if line is not None:
+                self.note("  " + line, "red" if isinstance(typed, BAD) else None)
             self._update()
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:
-        """What the devices do right now. One that is older than the last is dropped."""
+        """What a lab host's devices do right now. One that is older than the last is dropped."""
         with self._lock:
-            moment = number(snapshot.get("t"))
-            if moment is not None and self._seen is not None and moment < self._seen:
+            lab_host, moment = name(snapshot.get("lab_host")), number(snapshot.get("t"))
+            seen = number(self._snapshots.get(lab_host, {}).get("t"))
+            if moment is not None and seen is not None and moment < seen:
                 return
-            self._seen = moment
-            devices = devices_now(snapshot.get("devices"))
-            known = self._course
-            accuracy = accuracy_of(snapshot.get("results"))
-            self._course = replace(
-                known,
-                state=str(snapshot["state"]) if snapshot.get("state") else known.state,
-                round=whole(snapshot.get("round")) if snapshot.get("round") is not None else known.round,
-                total_rounds=whole(snapshot.get("total_rounds")) or known.total_rounds,
-                accuracy=known.accuracy if accuracy is None else accuracy,
-                devices=devices or known.devices,
-                counts=counts_now(snapshot.get("counts"), devices),
-            )
+            self._snapshots[lab_host] = snapshot
+            self._update()
 
     def _view(self) -> CourseView:
-        return CourseView(replace(self._course, elapsed_s=time.monotonic() - self._stage_began))
+        return CourseView(replace(self._course, elapsed_s=self._line.seconds))
 
-    def _tell_deadlines(self) -> None:
+    def _line_of(self, event: Event, began: float | None) -> str | None:
+        """The event's line; ``began``: when the round began that it may end."""
+        if isinstance(event, Evaluated):
+            if event.round is None:
+                return None
+            seconds = None if began is None or event.t is None else event.t - began
+            return round_line(event, self._total_rounds, seconds, self._missed.take())
+        unshaped = self._unshaped or bool(self._state.unshaped)
+        return line_of(event, unshaped, each_device=not self._console.is_terminal)
+
+    def _tell_missed(self) -> None:
         """What no round's line has told."""
-        if text := self._deadline_text():
-            self.note(f"  {text}", "yellow")
-
-    def _deadline_text(self) -> str:
-        """Rounds that met their deadline and updates that came too late since the last line, however many."""
-        deadlines, late = self._deadlines, list(dict.fromkeys(self._late))
-        parts = []
-        if len(deadlines) == 1:
-            parts.append(f"deadline: {deadlines[0].get('arrived')} of {deadlines[0].get('wanted')} updates")
-        elif deadlines:
-            parts.append(f"deadline in {len(deadlines)} rounds")
-        if late:
-            more = f" and {len(late) - SHOWN_LATE} more" if len(late) > SHOWN_LATE else ""
-            parts.append(f"too late, dropped: {', '.join(late[:SHOWN_LATE])}{more}")
-        self._deadlines, self._late = [], []
-        return "  ".join(parts)
-
-    def _end_stage(self, failed: bool = False) -> None:
-        self._tell_deadlines()
-        for shown in (self._live, self._status):
-            if shown is not None:
-                shown.stop()
-        self._live = self._status = None
-        if self._stage is None:
-            return
-        seconds = time.monotonic() - self._stage_began
-        mark = "failed after" if failed else "done in"
-        if self._console.is_terminal:
-            sign = "[red]✗[/]" if failed else "[green]✓[/]"
-            self._console.print(f"{sign} {escape(self._stage)} [dim]{seconds:.1f} s[/]", highlight=False)
-        else:
-            self._console.print(f"{self._stage} {mark} {seconds:.1f} s", markup=False, highlight=False)
-        self._stage = None
-
-    def _count(self, event: Mapping[str, Any]) -> None:
-        kind, device = event["event"], event.get("device")
-        if device is not None and kind in STATES:
-            self._states[device] = STATES[kind]
-        elif device is not None and kind == "device_exited" and self._states.get(device) not in ENDED:
-            self._states[device] = "exited"
-        elif kind == "link_shaped":
-            self._links += 1
-        elif kind == "round_started" and self._clock is None:
-            self._clock = _time(event)
+        if missed := self._missed.take():
+            self.note(f"  {missed}", "yellow")
 
     def _update(self) -> None:
-        """Take what the news say into what is drawn."""
-        counts = Counter(self._states.values())
-        if self._seen is None:
-            known = {device.name: device for device in self._course.devices}
-            for name, state in self._states.items():
-                known[name] = replace(known.get(name) or DeviceNow(name, state), state=state)
-            devices = tuple(known.values())
-            self._course = replace(self._course, devices=devices, counts=counts_now(None, devices))
-        if self._status is None:
-            return
-        parts = [f"{count} {state}" for state, count in sorted(counts.items())]
-        if not counts and self._links:
-            parts = [f"{self._links} links shaped"]
-        detail = ", ".join(parts)
-        self._status.update(f"{escape(self._stage or '')} ... [dim]{escape(detail)}[/]")
-
-    def _describe(self, event: Mapping[str, Any]) -> str | None:
-        device = event.get("device")
-        match event["event"]:
-            case "engine_wanted":
-                return ENGINE_STARTS if event.get("installed") else ENGINE_COMES
-            case "agent_started":
-                self._course = replace(self._course, backend=event.get("backend"))
-                return f"link back end: {event.get('backend') or 'none'} (kernel {event.get('kernel', 'unknown')})"
-            case "link_reapplied":
-                return f"{device}: link shaped again after a restart"
-            case "link_failed":
-                return f"{device}: its link could not be shaped: {event.get('reason')}"
-            case "links_unshaped":
-                self._unshaped = True
-                return f"links are not shaped (--allow-unshaped): {event.get('reason')}"
-            case "gate_opened":
-                return "the gate is open" if self._unshaped else "all links are in force, the gate is open"
-            case "device_joined" if not self._console.is_terminal:
-                return f"{device} joined"
-            case "round_started":
-                self._course = replace(self._course, round=whole(event.get("round")))
-                return "training starts" if event.get("round") == 1 else None
-            case "evaluated":
-                return self._round_line(event)
-            case "training_finished":
-                return "training finished, final evaluation"
-            case "device_exited" if event.get("exit_code") or event.get("oom_killed"):
-                memory = " (memory limit reached)" if event.get("oom_killed") else ""
-                return f"{device} exited with {event.get('exit_code')}{memory}"
-            case "round_deadline":
-                self._deadlines.append(event)
-            case "update_late":
-                self._late.append(str(event.get("device") or "a client"))
-            case "client_lost":
-                return lost_lines(event)
-            case "course_failed":
-                return failure_lines(event)
-        return None
-
-    def _round_line(self, event: Mapping[str, Any]) -> str:
-        now = _time(event)
-        seconds = "" if self._clock is None or now is None else f"  {now - self._clock:.2f} s"
-        self._clock = now
-        results = event.get("results") or {}
-        accuracy = accuracy_of(results)
-        if accuracy is not None:
-            accuracies = (*self._course.accuracies, accuracy)
-            self._course = replace(self._course, accuracy=accuracy, accuracies=accuracies)
-        shown = [
-            f"{label} {results[key]:.4f}"
-            for key, label in (("test_acc", "accuracy"), ("test_avg_loss", "loss"), ("val_acc", "validation accuracy"))
-            if isinstance(results.get(key), int | float)
-        ]
-        deadline = self._deadline_text()
-        return f"round {event.get('round')}/{self._total_rounds}  {'  '.join(shown)}{seconds}" + (
-            f"  {deadline}" if deadline else ""
+        """Take what is known into what is drawn."""
+        state, snapshots = self._state, self._snapshots.values()
+        devices = self._devices()
+        accuracies = state.accuracies
+        last = [accuracy for one in snapshots if (accuracy := accuracy_of(one.get("results"))) is not None]
+        last = last or list(accuracies[-1:])
+        self._course = replace(
+            self._course,
+            state=next((text(one["state"]) for one in snapshots if one.get("state")), self._course.state),
+            round=max([state.round, *(whole(one.get("round")) or 0 for one in snapshots)]),
+            total_rounds=max((whole(one.get("total_rounds")) or 0 for one in snapshots), default=0)
+            or self._course.total_rounds,
+            accuracy=last[-1] if last else None,
+            accuracies=accuracies,
+            backend=state.link_backend,
+            devices=devices,
+            counts=self._counts(devices),
         )
+        counts = sorted(state.device_counts.items())
+        if counts:
+            self._line.detail(", ".join(f"{count} {state_name}" for state_name, count in counts))
+        else:
+            self._line.detail(f"{len(state.shaped)} links shaped" if state.shaped else "")
 
+    def _devices(self) -> tuple[DeviceNow, ...]:
+        """As the snapshots have them, in the plan's order; before the first one as the news tell."""
+        found = [device for one in self._snapshots.values() for device in devices_now(one.get("devices"))]
+        if found:
+            order = {known: index for index, known in enumerate(self._planned)}
+            return tuple(sorted(found, key=lambda device: order.get(device.name, len(order))))
+        known = dict(self._planned)
+        for device_name, device in self._state.devices.items():
+            if device.state is not None:
+                known[device_name] = replace(known.get(device_name) or DeviceNow(device_name, ""), state=device.state)
+        return tuple(known.values())
 
-def failure_lines(event: Mapping[str, Any]) -> str:
-    """A ``course_failed`` event with the participant's last lines."""
-    device = event.get("device")
-    reason = str(event.get("reason") or "no reason given")
-    text = f"{device}: {reason}" if device and device not in reason else reason
-    return "\n".join([f"the course failed: {text}", *_last_lines(event)])
-
-
-def lost_lines(event: Mapping[str, Any]) -> str:
-    """A ``client_lost`` event: the course goes on without it."""
-    reason = str(event.get("reason") or "no reason given")
-    return "\n".join([f"{event.get('device')} is lost, the course goes on: {reason}", *_last_lines(event)])
-
-
-def _last_lines(event: Mapping[str, Any]) -> list[str]:
-    return [f"    | {line}" for line in (event.get("last_lines") or [])[-SHOWN_LAST_LINES:]]
-
-
-def _time(event: Mapping[str, Any]) -> float | None:
-    value = event.get("t")
-    return float(value) if isinstance(value, int | float) else None
+    def _counts(self, devices: Sequence[DeviceNow]) -> dict[str, int]:
+        """Devices by state, also of those that snapshots of many devices leave out."""
+        total: Counter[str] = Counter()
+        for one in self._snapshots.values():
+            total.update(counts_now(one.get("counts"), devices_now(one.get("devices"))))
+        return dict(total) or counts_now(None, devices)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ..contract.names import network_name
+from ..contract.units import size
 from ..lab.host import LabHost
 from ..spec.experiment import Device, Experiment
 from .addresses import free_subnet
@@ -142,8 +143,8 @@ def _notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], factor: flo
         memory = sum(item.device.type.memory_bytes for item in here)
         if memory > host.memory_bytes:
             notes.append(
-                f"lab host {host.name}: devices may use {memory / 2**30:.1f} GB of memory together, "
-                f"{host.memory_bytes / 2**30:.1f} GB are there: limits hold per device, the sum is over-committed"
+                f"lab host {host.name}: devices may use {size(memory)} of memory together, "
+                f"{size(host.memory_bytes)} are there: limits hold per device, the sum is over-committed"
             )
         without_gpu = [item.device.name for item in here if item.gpus < item.device.type.gpus]
         if without_gpu:

@@ -15,6 +15,8 @@ from ..contract.events import Event, parse_line
 JOURNAL = "journal.jsonl"
 METRICS = "metrics.csv"
 CONTAINERS = "containers.json"
+# Below it lie the journals of a run's other lab hosts, in a folder each.
+AGENTS = "agents"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -40,7 +42,11 @@ def read_journal(run_dir: Path) -> list[Event]:
 
 def read_course(run_dir: Path) -> CourseState:
     """The course as the journals of the run's lab hosts tell it."""
-    return CourseState(set(_of_agents(run_dir, JOURNAL))).apply_all(read_journal(run_dir))
+    events = read_journal(run_dir)
+    lab_hosts = {event.lab_host or ONLY_HOST for event in events} | set(_other_hosts(run_dir))
+    if not lab_hosts - set(_other_hosts(run_dir)):
+        lab_hosts.add(ONLY_HOST)  # the first one's journal is missing or empty
+    return CourseState(lab_hosts).apply_all(events)
 
 
 def read_metrics(run_dir: Path) -> Iterator[dict[str, str]]:
@@ -60,9 +66,12 @@ def read_containers(run_dir: Path) -> dict[str, dict[str, Any]]:
 
 
 def _of_agents(run_dir: Path, name: str) -> dict[str, Path]:
-    """One file of each lab host: the first one's lies in the run folder itself, and has no name of its own."""
-    others = sorted(path for path in (run_dir / "agents").glob("*") if path.is_dir())
-    return {ONLY_HOST: run_dir / name, **{path.name: path / name for path in others}}
+    """One file of each lab host; the first one's lies in the run folder itself."""
+    return {ONLY_HOST: run_dir / name, **{host: run_dir / AGENTS / host / name for host in _other_hosts(run_dir)}}
+
+
+def _other_hosts(run_dir: Path) -> list[str]:
+    return sorted(path.name for path in (run_dir / AGENTS).glob("*") if path.is_dir())
 
 
 def read_devices(run_dir: Path, inventory_dir: Path | None = None) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:

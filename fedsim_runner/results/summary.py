@@ -10,10 +10,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..console.bars import sparkline
 from ..console.tables import Column, FoldedTable
+from ..contract.units import seconds, size
 from .findings import what_happened
 
-BARS = "▁▂▃▄▅▆▇█"
 SHOWN_ROUNDS = 12
 SHOWN_DEVICES = 30
 SPLIT = ("download", "compute", "upload", "waiting")
@@ -30,7 +31,7 @@ def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None =
     status = str(report.get("status"))
     head = Text.assemble(
         (f"{report.get('run')}: {status}", STYLES.get(status, "bold")),
-        f" after {_seconds(report.get('duration_s'))}",
+        f" after {seconds(report.get('duration_s'))}",
         f", links by {report['link_backend']}" if report.get("link_backend") else "",
     )
     parts: list[RenderableType] = [Text(""), head]
@@ -53,13 +54,6 @@ def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None =
     return Group(*parts)
 
 
-def sparkline(values: Sequence[float | None]) -> str:
-    """Values in 0..1 as a row of bars; a gap where there is none."""
-    return "".join(
-        " " if value is None else BARS[min(len(BARS) - 1, max(0, int(value * len(BARS))))] for value in values
-    )
-
-
 def _rounds(rounds: Sequence[Mapping[str, Any]]) -> RenderableType:
     # Rounds between two evaluations (eval.freq) have no results to show; all are in rounds.csv.
     evaluated = [entry for entry in rounds if entry.get("test_acc") is not None] or rounds
@@ -74,7 +68,7 @@ def _rounds(rounds: Sequence[Mapping[str, Any]]) -> RenderableType:
             str(entry["round"]),
             _plain(entry.get("test_acc"), ".4f"),
             _plain(entry.get("test_avg_loss"), ".4f"),
-            _seconds(entry.get("seconds")),
+            seconds(entry.get("seconds")),
         )
     line = Text.assemble("accuracy by round  ", (sparkline(accuracies), "green"))
     if len(shown) == len(rounds):
@@ -99,31 +93,15 @@ def _devices(devices: Mapping[str, Mapping[str, Any]]) -> RenderableType:
         [
             column("peak memory", "memory_peak_bytes", size),
             column("limit", "memory_limit_bytes", size),
-            column("cpu", "cpu_seconds", _seconds),
+            column("cpu", "cpu_seconds", seconds),
         ],
-        [column(part, f"mean_{part}_seconds", _seconds) for part in SPLIT] if split else [],
+        [column(part, f"mean_{part}_seconds", seconds) for part in SPLIT] if split else [],
     )
     hidden = len(devices) - SHOWN_DEVICES
     below = [Text(f"... and {hidden} more in devices.csv")] if hidden > 0 else []
     if split:
         below.append(Text("download to waiting: mean of a round", style="dim"))
     return Group(table, *below)
-
-
-def size(value: object) -> str:
-    """Bytes for people, in powers of 1024."""
-    if not isinstance(value, int | float):
-        return "-"
-    amount = float(value)
-    for unit in ("B", "kB", "MB"):
-        if abs(amount) < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} GB"
-
-
-def _seconds(value: object) -> str:
-    return f"{value:.{1 if value >= 10 else 2}f} s" if isinstance(value, int | float) else "-"
 
 
 def _plain(value: object, form: str) -> str:

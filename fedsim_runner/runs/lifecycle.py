@@ -16,7 +16,7 @@ from ..results.page import try_publish
 from ..testbed.docker.engine import NoEngineError, lab_engine
 from ..contract.errors import Exit, FedsimError, exit_for_stage
 from .folder import give_to_user
-from ..console.live import devices_planned
+from ..console.course_now import devices_planned
 from .manifest import (record_containers, record_engine, record_federatedscope, record_journal, record_packages, start_manifest, write_manifest)
 from .prepare import Prepared, RunOptions, check_privileges, now, prepare_run, reservations
 from ..console.progress import Progress

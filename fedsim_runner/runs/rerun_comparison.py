@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..contract.lenient import whole
-from ..console.live import accuracy_of
+from ..contract.course_state import accuracy_of
 
 # What a manifest says, by where it stands there: while one of these differs, results or times may.
 FACTS = (

@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import DOCKER_ARGUMENTS, connect_or_fail
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
 
@@ -61,11 +62,11 @@ disk:
   type: int
   sample: 260000000
 table:
-  description: The same images in lines for people, sizes in MB (1,000,000 bytes).
+  description: The same images in lines for people; 1 MB is 2**20 bytes.
   returned: always
   type: list
   elements: str
-  sample: ["fedsim/base                    160.0 MB in all   160.0 MB of its own"]
+  sample: ["fedsim/base                                152.6 MB in all   152.6 MB of its own"]
 """
 
 ARGUMENTS: dict[str, Any] = {"refs": {"type": "list", "elements": "str"}, **DOCKER_ARGUMENTS}
@@ -84,7 +85,7 @@ def main() -> None:
         arch=architecture(engine),
         images=images,
         disk=disk,
-        table=[*(_line(ref, shown[ref]) for ref in sorted(shown)), f"{_mb(disk)} on the disk, shared layers once"],
+        table=[*(_line(ref, shown[ref]) for ref in sorted(shown)), f"{size(disk)} on the disk, shared layers once"],
     )
 
 
@@ -99,11 +100,7 @@ def _with_parents(refs: list[str], images: dict[str, dict[str, Any]]) -> dict[st
 
 
 def _line(ref: str, image: dict[str, Any]) -> str:
-    return f"{ref.rpartition(':')[0]:<40} {_mb(image['size'])} in all {_mb(image['own'])} of its own"
-
-
-def _mb(size: int) -> str:
-    return f"{size / 1_000_000:7.1f} MB"
+    return f"{ref.rpartition(':')[0]:<40} {size(image['size']):>10} in all {size(image['own']):>10} of its own"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capa
     HostCapacity,
     capacity_of_this_machine,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     DOCKER_ARGUMENTS,
     EngineError,
@@ -150,10 +151,6 @@ def virtual_machine() -> str | None:
     return None
 
 
-def gib(amount: int) -> str:
-    return f"{amount / 2**30:.1f} GiB"
-
-
 def disk_free_bytes(folder: str) -> int:
     path = Path(folder)
     while not path.exists():
@@ -229,9 +226,8 @@ def compare(demands: dict[str, Any], facts: dict[str, Any], problems: Problems) 
         )
     if demands["memory_bytes"] > facts["memory_bytes"]:
         problems.add(
-            "the devices' memory limits add up to {:.1f} GiB, the lab host has {:.1f} GiB".format(
-                demands["memory_bytes"] / 2**30, facts["memory_bytes"] / 2**30
-            ),
+            f"the devices' memory limits add up to {size(demands['memory_bytes'])}, "
+            f"the lab host has {size(facts['memory_bytes'])}",
             "fine as long as not all are used up; else place fewer devices here",
             fatal=False,
         )
@@ -281,8 +277,8 @@ def main() -> None:
             news.append(EngineWanted(facts["engine_installed"]).as_dict())
     if facts["disk_free_bytes"] < ENOUGH_DISK_BYTES:
         problems.add(
-            f"{gib(facts['disk_free_bytes'])} of disk are free",
-            f"free {gib(ENOUGH_DISK_BYTES)} (`docker image prune`, old runs)",
+            f"{size(facts['disk_free_bytes'])} of disk are free",
+            f"free {size(ENOUGH_DISK_BYTES)} (`docker image prune`, old runs)",
             fatal=False,
         )
     if module.params["demands"]:

@@ -12,9 +12,9 @@ from rich.text import Text
 
 from fedsim_runner import __version__
 from fedsim_runner.console.tables import Column, FoldedTable
+from fedsim_runner.contract.units import size
 
 from ..report import write_csv
-from ..summary import size
 from .groups import FIELDS, GROUP_FIELDS
 
 PAGE = "comparison.html"

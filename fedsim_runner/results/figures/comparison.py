@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fedsim_runner.contract.units import size_unit
+
 from ..page.metrics import NAMES
 from .learning import learning_axes
 from .style import (
@@ -22,7 +24,6 @@ from .style import (
     new_figure,
     new_pair,
     part_legend,
-    scale_bytes,
     short,
 )
 
@@ -113,7 +114,7 @@ def draw_traffic(compared: Mapping[str, Any]) -> Drawn | None:
     groups = [group for group in compared["groups"] if group["bytes_sent_mean"] is not None]
     if not groups:
         return None
-    factor, unit = scale_bytes(max(group["bytes_sent_mean"] for group in groups))
+    factor, unit = size_unit(max(group["bytes_sent_mean"] for group in groups))
     figure, axes = new_figure(device_height(len(groups)))
     axes.barh(
         range(len(groups)),

@@ -193,16 +193,6 @@ def device_height(count: int) -> float:
     return 1.1 + (0.24 if count <= 20 else 0.145) * max(count, 2)
 
 
-def scale_bytes(largest: float) -> tuple[float, str]:
-    """What to divide bytes by, and the unit that gives; powers of 1024 as everywhere in the report."""
-    factor, unit = 1.0, "B"
-    for name in ("kB", "MB", "GB", "TB"):
-        if largest < 1024 * factor:
-            break
-        factor, unit = factor * 1024, name
-    return factor, unit
-
-
 def drawing(function: Callable[..., Drawn | None]) -> Callable[..., Drawn | None]:
     """A function that draws, done under the common look, twice: in the common width, and for narrow screens."""
 

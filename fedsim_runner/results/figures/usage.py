@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract.lenient import number
+from fedsim_runner.contract.units import size_unit
 
 from ..run_files import read_metrics
 from .style import (
@@ -20,7 +21,6 @@ from .style import (
     drawing,
     narrow,
     new_figure,
-    scale_bytes,
     short,
 )
 
@@ -77,7 +77,7 @@ def draw_bytes(report: Mapping[str, Any]) -> Drawn | None:
         return None
     names = list(devices)
     largest = max(max(entry.get("bytes_up") or 0, entry.get("bytes_down") or 0) for entry in devices.values())
-    factor, unit = scale_bytes(largest)
+    factor, unit = size_unit(largest)
     figure, axes = new_figure(device_height(len(names)))
     for key, label, shift, colour, hatch in (
         ("bytes_up", "up (device to network)", -0.19, "#004A80", ""),
@@ -108,7 +108,7 @@ def draw_memory(report: Mapping[str, Any], usage: Mapping[str, Usage]) -> Drawn 
     """Memory in use over time; None without samples."""
     series = {name: (one.seconds, one.memory) for name, one in usage.items() if any(one.memory)}
     largest = max((max(values) for _, values in series.values()), default=0.0)
-    factor, unit = scale_bytes(largest)
+    factor, unit = size_unit(largest)
     limits = {name: report["devices"][name].get("memory_limit_bytes") for name in series}
     caption = "Memory in use, file cache included, over the time since training began"
     return _draw(series, limits, "memory", "Memory", unit, factor, caption)
@@ -179,7 +179,7 @@ def _panel(
 def _amount(limit: float, factor: float, unit: str) -> str:
     if unit == "CPUs":
         return f"{limit:g} CPU{'' if limit == 1 else 's'}"
-    factor, unit = scale_bytes(limit)
+    factor, unit = size_unit(limit)
     return f"{limit / factor:.4g} {unit}"
 
 

@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..summary import size
+from fedsim_runner.contract import units
 
 __all__ = ["FILTERS", "flat"]
 
 UNKNOWN = "–"
-
-
-def seconds(value: object) -> str:
-    """Seconds with what digits matter."""
-    if not isinstance(value, int | float):
-        return UNKNOWN
-    return f"{value:.1f} s" if value >= 10 else f"{value:.3f} s"
 
 
 def plain(value: object, digits: int = 4) -> str:
@@ -24,14 +17,19 @@ def plain(value: object, digits: int = 4) -> str:
     return f"{value:.{digits}f}" if isinstance(value, int | float) else UNKNOWN
 
 
+def seconds(value: object) -> str:
+    """Seconds with what digits matter."""
+    return units.seconds(value, 3, UNKNOWN)
+
+
+def amount(value: object) -> str:
+    """Bytes."""
+    return units.size(value, UNKNOWN)
+
+
 def rate(value: object) -> str:
     """Bit per second."""
-    if not isinstance(value, int | float):
-        return "no limit"
-    for factor, unit in ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")):
-        if value >= factor:
-            return f"{value / factor:g} {unit}"
-    return f"{value:g} bit/s"
+    return units.rate(value) if isinstance(value, int | float) else "no limit"
 
 
 def percent(value: object, digits: int = 0) -> str:
@@ -55,11 +53,6 @@ def milliseconds_both(up: object, down: object) -> str:
 def loss_both(up: object, down: object) -> str:
     """Probabilities of either direction, which are often tiny."""
     return both(up, down, 100, "%")
-
-
-def amount(value: object) -> str:
-    """Bytes."""
-    return size(value).replace("-", UNKNOWN) if not isinstance(value, int | float) else size(value)
 
 
 def text(value: object) -> str:

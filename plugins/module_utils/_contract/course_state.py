@@ -179,6 +179,12 @@ class CourseState:
         return self.training_began if last is None else last.t
 
     @property
+    def accuracies(self) -> tuple[float, ...]:
+        """The accuracies of the evaluated rounds that have one, in their order."""
+        found = (accuracy_of(evaluation.results) for evaluation in self.evaluations.values())
+        return tuple(accuracy for accuracy in found if accuracy is not None)
+
+    @property
     def link_backend(self) -> str | None:
         """What shapes the links; all names where lab hosts differ, None where nothing does."""
         return ", ".join(sorted({agent.backend for agent in self.agents.values() if agent.backend})) or None
@@ -192,6 +198,15 @@ class CourseState:
         """A device has got so far; what one still does that was given up does not count."""
         if device is not None and not self.devices[device].lost:
             self.devices[device].state = state
+
+
+def accuracy_of(results: object) -> float | None:
+    """The accuracy among a round's results: on test data, else on validation data."""
+    if not isinstance(results, Mapping):
+        return None
+    return next(
+        (value for key in ("test_acc", "val_acc") if (value := lenient.number(results.get(key))) is not None), None
+    )
 
 
 def earlier(one: float | None, other: float | None) -> float | None:

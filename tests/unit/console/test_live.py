@@ -9,17 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fedsim_runner.console.live import (
-    CourseNow,
-    CourseView,
-    bar,
-    choose,
-    counts_now,
-    devices_now,
-    duration,
-    render_course,
-)
+from fedsim_runner.console.bars import bar
+from fedsim_runner.console.course_now import CourseNow, counts_now, devices_now
+from fedsim_runner.console.live import CourseView, choose, render_course
 from fedsim_runner.console.progress import Progress
+from fedsim_runner.contract.units import duration
 
 MB = 2**20
 

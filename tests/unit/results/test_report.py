@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from fedsim_runner.console.bars import sparkline
+from fedsim_runner.contract.units import size
 from fedsim_runner.results import RUNNING, render_summary, write_report
-from fedsim_runner.results.summary import size, sparkline
 
 DEVICES = [
     {"name": "pi-1", "type": "raspberry-pi", "role": "client", "index": 1, "network": "wifi", "memory_bytes": 4096},

@@ -1,0 +1,99 @@
+"""A course and its devices at one moment, as values: what the live view and ``status`` show.
+
+The figures come from the agent (``ctl status`` and the snapshots of ``fedsim_course``): per device its state and round,
+cpu (cores in use) of ``cpus``, the share of the time it was held back by that limit (``throttled``), memory and its
+limit in bytes, and the bit/s it sends and receives.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..contract.lenient import number, whole
+from ..plan.model import Plan
+
+# Share of the time held back by the cpu limit from which on that is shown.
+THROTTLED = 0.05
+
+
+@dataclass(frozen=True)
+class DeviceNow:
+    """One device; None for what is not known."""
+
+    name: str
+    state: str
+    round: int | None = None
+    cpu: float | None = None
+    cpus: float | None = None
+    memory_bytes: float | None = None
+    memory_limit_bytes: float | None = None
+    up_bps: float | None = None
+    down_bps: float | None = None
+    throttled: bool = False
+    oom_kills: int = 0
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True)
+class CourseNow:
+    """The course at one moment. ``counts``: devices by state, also of those that are not in ``devices``."""
+
+    run: str
+    state: str | None = None
+    round: int | None = None
+    total_rounds: int | None = None
+    accuracy: float | None = None
+    accuracies: tuple[float | None, ...] = ()
+    elapsed_s: float | None = None
+    backend: str | None = None
+    devices: tuple[DeviceNow, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def device_count(self) -> int:
+        """Devices of the course, shown or not."""
+        return max(len(self.devices), sum(self.counts.values()))
+
+
+def devices_now(entries: object) -> tuple[DeviceNow, ...]:
+    """Devices out of an agent's answer; whatever does not look like one is left out."""
+    if not isinstance(entries, Mapping):
+        return ()
+    return tuple(_device(str(name), entry) for name, entry in entries.items() if isinstance(entry, Mapping))
+
+
+def devices_planned(plan: Plan) -> tuple[DeviceNow, ...]:
+    """The devices of a plan, with their limits, before anything is known of them."""
+    return tuple(
+        DeviceNow(item.device.name, "starting", cpus=item.cpus, memory_limit_bytes=float(item.device.type.memory_bytes))
+        for item in plan.placed
+    )
+
+
+def counts_now(counts: object, devices: Iterable[DeviceNow]) -> dict[str, int]:
+    """Devices by state: the agent's own count if it gave one."""
+    if isinstance(counts, Mapping):
+        found = {str(state): whole(count) or 0 for state, count in counts.items()}
+        if any(found.values()):
+            return found
+    return dict(Counter(device.state for device in devices))
+
+
+def _device(name: str, entry: Mapping[str, Any]) -> DeviceNow:
+    return DeviceNow(
+        name=name,
+        state=str(entry.get("state") or "unknown"),
+        round=whole(entry.get("round")),
+        cpu=number(entry.get("cpu")),
+        cpus=number(entry.get("cpus")),
+        memory_bytes=number(entry.get("memory_bytes")),
+        memory_limit_bytes=number(entry.get("memory_limit_bytes")),
+        up_bps=number(entry.get("up_bps")),
+        down_bps=number(entry.get("down_bps")),
+        throttled=(number(entry.get("throttled")) or 0.0) > THROTTLED,
+        oom_kills=whole(entry.get("oom_kills")) or 0,
+        exit_code=whole(entry.get("exit_code")),
+    )

@@ -1,0 +1,123 @@
+"""Events of a run as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..contract.events import (
+    AgentStarted,
+    ClientLost,
+    CourseFailed,
+    DeviceExited,
+    DeviceJoined,
+    EngineWanted,
+    Evaluated,
+    Event,
+    GateOpened,
+    LinkFailed,
+    LinkReapplied,
+    LinksUnshaped,
+    RoundDeadline,
+    RoundStarted,
+    TrainingFinished,
+    UpdateLate,
+)
+
+SHOWN_LAST_LINES = 8
+SHOWN_LATE = 4
+# An Engine outlives the run, so people are informed.
+ENGINE_STARTS = "no Docker Engine answers: starting the one that is installed"
+ENGINE_COMES = "no Docker Engine is installed: installing docker.io, which stays, and starting it"
+BAD = (CourseFailed, ClientLost, LinkFailed)
+SHOWN_RESULTS = (("test_acc", "accuracy"), ("test_avg_loss", "loss"), ("val_acc", "validation accuracy"))
+
+
+def line_of(event: Event, unshaped: bool = False, each_device: bool = True) -> str | None:
+    """The line that an event is worth; None for those that only move figures.
+
+    Args:
+        unshaped: no links are in force.
+        each_device: also what is said once for each device.
+    """
+    match event:
+        case EngineWanted():
+            return ENGINE_STARTS if event.installed else ENGINE_COMES
+        case AgentStarted():
+            return f"link back end: {event.backend or 'none'} (kernel {event.kernel or 'unknown'})"
+        case LinkReapplied():
+            return f"{event.device}: link shaped again after a restart"
+        case LinkFailed():
+            return f"{event.device}: its link could not be shaped: {event.reason}"
+        case LinksUnshaped():
+            return f"links are not shaped (--allow-unshaped): {event.reason}"
+        case GateOpened():
+            return "the gate is open" if unshaped else "all links are in force, the gate is open"
+        case DeviceJoined() if each_device:
+            return f"{event.device} joined"
+        case RoundStarted(round=1):
+            return "training starts"
+        case TrainingFinished():
+            return "training finished, final evaluation"
+        case DeviceExited() if event.exit_code or event.oom_killed:
+            memory = " (memory limit reached)" if event.oom_killed else ""
+            return f"{event.device} exited with {event.exit_code}{memory}"
+        case ClientLost():
+            lost = f"{event.device} is lost, the course goes on: {_reason(event)}"
+            return "\n".join([lost, *_last_lines(event.last_lines)])
+        case CourseFailed():
+            reason = _reason(event)
+            named = f"{event.device}: {reason}" if event.device and event.device not in reason else reason
+            return "\n".join([f"the course failed: {named}", *_last_lines(event.last_lines)])
+    return None
+
+
+def round_line(event: Evaluated, total_rounds: int, seconds: float | None, missed: str) -> str:
+    """The line of a round: its results, how long it took, and who missed its deadline."""
+    results = [(label, event.results.get(key)) for key, label in SHOWN_RESULTS]
+    parts = [
+        f"round {event.round}/{total_rounds}",
+        "  ".join(f"{label} {value:.4f}" for label, value in results if value is not None),
+    ]
+    if seconds is not None:
+        parts.append(f"{seconds:.2f} s")
+    if missed:
+        parts.append(missed)
+    return "  ".join(parts)
+
+
+class Missed:
+    """Rounds that met their deadline and updates that came too late, until a line has said so, however many."""
+
+    def __init__(self) -> None:
+        self._deadlines: list[RoundDeadline] = []
+        self._late: list[str] = []
+
+    def add(self, event: Event) -> None:
+        """An event; those that are about something else are passed over."""
+        match event:
+            case RoundDeadline():
+                self._deadlines.append(event)
+            case UpdateLate():
+                self._late.append(event.device or "a client")
+
+    def take(self) -> str:
+        """What has come since the last call; empty if nothing has."""
+        deadlines, late = self._deadlines, list(dict.fromkeys(self._late))
+        parts = []
+        if len(deadlines) == 1:
+            parts.append(f"deadline: {deadlines[0].arrived} of {deadlines[0].wanted} updates")
+        elif deadlines:
+            parts.append(f"deadline in {len(deadlines)} rounds")
+        if late:
+            more = f" and {len(late) - SHOWN_LATE} more" if len(late) > SHOWN_LATE else ""
+            parts.append(f"too late, dropped: {', '.join(late[:SHOWN_LATE])}{more}")
+        self._deadlines, self._late = [], []
+        return "  ".join(parts)
+
+
+def _reason(event: ClientLost | CourseFailed) -> str:
+    return event.reason or "no reason given"
+
+
+def _last_lines(lines: Sequence[str]) -> list[str]:
+    return [f"    | {line}" for line in lines[-SHOWN_LAST_LINES:]]

@@ -1,0 +1,69 @@
+"""The stage that is going on, and how long it takes: one that begins ends the one before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.status import Status
+
+DRAWN_PER_SECOND = 2  # so that the clock of what is drawn goes smoothly
+
+
+class StatusLine:
+    """Moves on a terminal; elsewhere a line for each begin and end. For one thread at a time."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._stage: str | None = None
+        self._began = 0.0
+        self._status: Status | None = None
+        self._live: Live | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long the stage has been going on."""
+        return time.monotonic() - self._began
+
+    def begin(self, stage: str, view: Callable[[], RenderableType] | None = None) -> None:
+        """A stage begins; ``view``: drawn below all lines of a terminal while it goes on."""
+        self.end()
+        self._stage, self._began = stage, time.monotonic()
+        if not self._console.is_terminal:
+            self._console.print(f"{stage} ...", markup=False, highlight=False)
+        elif view is None:
+            self._status = self._console.status(f"{escape(stage)} ...")
+            self._status.start()
+        else:
+            self._live = Live(
+                get_renderable=view,
+                console=self._console,
+                refresh_per_second=DRAWN_PER_SECOND,
+                transient=True,
+                vertical_overflow="crop",
+            )
+            self._live.start()
+
+    def detail(self, text: str) -> None:
+        """What is known of the stage so far, beside its name."""
+        if self._status is not None:
+            self._status.update(f"{escape(self._stage or '')} ... [dim]{escape(text)}[/]")
+
+    def end(self, failed: bool = False) -> None:
+        """The stage is over; nothing happens where none is going on."""
+        for shown in (self._live, self._status):
+            if shown is not None:
+                shown.stop()
+        self._live = self._status = None
+        if self._stage is None:
+            return
+        if self._console.is_terminal:
+            sign = "[red]✗[/]" if failed else "[green]✓[/]"
+            self._console.print(f"{sign} {escape(self._stage)} [dim]{self.seconds:.1f} s[/]", highlight=False)
+        else:
+            mark = "failed after" if failed else "done in"
+            self._console.print(f"{self._stage} {mark} {self.seconds:.1f} s", markup=False, highlight=False)
+        self._stage = None
