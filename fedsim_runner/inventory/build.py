@@ -19,7 +19,7 @@ from ..contract.device_file import (
 from ..contract.link import Links
 from ..lab.host import LabHost
 from ..plan.model import PlacedDevice, Plan
-from .participant_config import common_config, device_config
+from ..spec.testbed_keys import common_config, participant_config
 
 # CPU seconds within which a participant of an engine says its first word. light: 1 on an ordinary core, 4 on the
 # slowest that was tried. federatedscope: 6 from uncompiled files, more where its pages must be read again and again.
@@ -108,7 +108,7 @@ def _device_file(plan: Plan, host: LabHost) -> DeviceFile:
             total_rounds=experiment.total_rounds,
             server=experiment.server.name,
             client_num=len(experiment.clients),
-            config=common_config(experiment),
+            config=common_config(experiment.config, experiment.seed, len(experiment.clients)),
         ),
         data=DataSettings(
             dataset=experiment.data.dataset,
@@ -154,7 +154,16 @@ def _device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
         arch=host.arch,
         network=device.network.name,
         link=_links(item),
-        config=device_config(plan, item),
+        config=_config(plan, item),
+    )
+
+
+def _config(plan: Plan, item: PlacedDevice) -> dict[str, Any]:
+    server = next(placed for placed in plan.placed if placed.device.role == "server")
+    # The server binds all addresses, clients dial its name.
+    host = "0.0.0.0" if item is server else plan.experiment.server.name
+    return participant_config(
+        item.device.role, (item.device.name, item.port), (host, server.port), use_gpu=item.gpus > 0
     )
 
 

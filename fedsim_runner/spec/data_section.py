@@ -8,8 +8,9 @@ from typing import Any, Literal
 from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE, OWN_FILES
 from ..yamlfile.document import Document
 from .experiment import DataSource
-from .federatedscope_tree import FILES_OF_THE_USER, FLAT_MODELS, IMAGE_MODELS, model_type
+from .federatedscope_tree import FLAT_MODELS, IMAGE_MODELS, model_type
 from .schema import DataSection
+from .testbed_keys import FILES_OF_THE_USER
 
 DEFAULT_ALPHA = 0.5
 

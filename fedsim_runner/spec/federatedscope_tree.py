@@ -1,11 +1,10 @@
-"""The user's FederatedScope tree: what must be in it, and what the testbed sets itself."""
+"""The user's FederatedScope tree: what must be in it, and that it leaves to the testbed what the testbed sets."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,9 @@ from ..catalog.resolve import suggestion
 from ..yamlfile.document import Document, Doubtful, Node, parse, read_text
 from ..yamlfile.spec_errors import PathPart, SpecErrors
 from .explain import describe
+from .testbed_keys import LOADED_BY_FEDERATEDSCOPE, SPLIT_BY_TESTBED, USERS_DISTRIBUTE_PREFIX, Owned, owned_keys
 
 ROUNDS_MAX = 1_000_000
-# Hints for a tree that says where data come from, as one for standalone mode does.
-LOADED_BY_FEDERATEDSCOPE = (
-    "`data: {dataset: federatedscope}` in the experiment file lets FederatedScope load and split the data"
-)
-FILES_OF_THE_USER = "`data: {dataset: npz, path: ...}` in the experiment file names files of yours"
-_SPLIT_BY_TESTBED = "the testbed splits `data.dataset` and gives each participant its share"
-
 # FederatedScope's models that take rows, and those that take images of (channels, height, width).
 FLAT_MODELS = ("lr", "mlp")
 IMAGE_MODELS = ("convnet2", "convnet5", "vgg11")
@@ -64,39 +57,6 @@ def model_type(tree: Document | None) -> str:
     return kind.lower() if isinstance(kind, str) else "lr"
 
 
-@dataclass(frozen=True)
-class Owned:
-    """A key that the testbed sets. A value that equals ``set_to`` says the same and may stay."""
-
-    path: tuple[str, ...]
-    set_to: tuple[Any, ...]
-    why: str
-    instead: str | None = None  # where to say what the value said
-
-
-def owned_keys(seed: int, clients: int | None) -> tuple[Owned, ...]:
-    """All keys the testbed sets, for an experiment's seed and number of clients (None: not known)."""
-    containers = "every participant is a container of its own"
-    folders = "the testbed collects what a participant writes into its own folder"
-    gpus = "it follows from the device's `gpus`"
-    client_count = () if clients is None else (clients,)
-    said = "the number of client devices" if clients is None else f"the experiment has {clients} client devices"
-    return (
-        Owned(("federate", "mode"), ("distributed",), containers),
-        Owned(("federate", "client_num"), client_count, said),
-        Owned(("distribute", "use"), (True,), containers),
-        Owned(("data", "type"), ("file",), _SPLIT_BY_TESTBED, LOADED_BY_FEDERATEDSCOPE),
-        Owned(("data", "file_path"), (), _SPLIT_BY_TESTBED, FILES_OF_THE_USER),
-        Owned(("outdir",), (), folders),
-        Owned(("expname",), (), folders),
-        Owned(("expname_tag",), (), folders),
-        Owned(("seed",), (seed,), "`seed` at the top of the experiment file is the one seed", "give the number there"),
-        Owned(("use_gpu",), (), gpus, "`overrides: {gpus: 1}` at a device asks for one"),
-        Owned(("device",), (), gpus),
-        Owned(("wandb", "use"), (False,), "devices reach nothing but each other"),
-    )
-
-
 def check_config(config: Mapping[str, Any], document: Document, seed: int, clients: int | None) -> dict[str, Any]:
     """Report what is wrong with the tree and return it without what the testbed owns."""
     _check_values(config, (), document)
@@ -111,10 +71,10 @@ def check_config(config: Mapping[str, Any], document: Document, seed: int, clien
         _take_owned(owned, result, document, unsure=owned.path[-1] == "client_num" and clients is None)
     # Left in the tree only where FederatedScope's loader has no part in the course.
     for key in result.get("data", {}):
-        message = f"means nothing here: {_SPLIT_BY_TESTBED}, and FederatedScope's loader sees none of it"
+        message = f"means nothing here: {SPLIT_BY_TESTBED}, and FederatedScope's loader sees none of it"
         document.report(("data", key), message, f"remove it; {LOADED_BY_FEDERATEDSCOPE}")
     for key in list(result.get("distribute", ())):
-        if not key.startswith("grpc_"):
+        if not key.startswith(USERS_DISTRIBUTE_PREFIX):
             why = "the testbed sets it: roles, addresses and ports come from the devices"
             document.report(("distribute", key), why, "remove it; only distribute.grpc_* may be set")
     if type(result.get("verbose", 1)) is not int or result.get("verbose", 1) < 1:
@@ -132,10 +92,11 @@ def _take_owned(owned: Owned, tree: dict[str, Any], document: Document, unsure: 
     if owned.path[-1] not in holder:
         return
     given = holder.pop(owned.path[-1])
-    same = any(type(given) is type(value) and given == value for value in owned.set_to)
+    accepted = owned.accepted
+    same = accepted is not None and type(given) is type(accepted) and given == accepted
     if same or unsure or isinstance(given, Doubtful):  # a doubtful value is reported as such
         return
-    hint = f"remove it, or write {_written(owned.set_to[0])}" if owned.set_to else "remove it"
+    hint = "remove it" if accepted is None else f"remove it, or write {_written(accepted)}"
     if owned.instead is not None:
         hint = f"{hint}; {owned.instead}"
     document.report(owned.path, f"the testbed sets it: {owned.why}", hint)

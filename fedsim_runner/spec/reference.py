@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..catalog.name_rules import NAME_PATTERN
 from ..catalog.resolve import DEFAULT_PIDS, KILO, MEMORY_MB
 from ..contract.link import Link
 from .json_schema import json_schema
+from .testbed_keys import USERS_DISTRIBUTE_PREFIX, owned_keys
 
 # Where each part of the file stands, in the order of the page.
 _SECTIONS = (
@@ -85,13 +87,21 @@ Data sets that packages bundle; nothing is downloaded at run time. Standardised:
 1 over the whole set, because one learning rate does not fit features of very different scales.
 """
 
-_OWNED = """\
-The testbed sets these keys itself. A value that says the same may stay, any other is a mistake:
-`federate.mode` (distributed), `federate.client_num` (the number of client devices), `distribute.*` except
-`distribute.grpc_*`, `data.type` (file), `data.file_path`, `outdir`, `expname`, `expname_tag`, `seed` (the file's own),
-`use_gpu`, `device`, `wandb.use` (false). `verbose` must be at least 1, because the course is followed by its log lines.
-All other keys of FederatedScope's `data` are for data set `federatedscope` alone: nothing reads them with any other.
-"""
+
+def _owned() -> str:
+    keys = []
+    for owned in owned_keys(seed=0, clients=None):
+        value = owned.described or owned.accepted
+        shown = str(value).lower() if isinstance(value, bool) else value
+        keys.append(f"`{'.'.join(owned.path)}`" + ("" if value is None or value == "" else f" ({shown})"))
+    text = (
+        "The testbed sets these keys itself. A value that says the same may stay, any other is a mistake: "
+        f"{', '.join(keys)}, and all of `distribute` but `distribute.{USERS_DISTRIBUTE_PREFIX}*`. `verbose` must be at "
+        "least 1, because the course is followed by its log lines. "
+        "All other keys of FederatedScope's `data` are for data set `federatedscope` alone: nothing reads them with "
+        "any other."
+    )
+    return textwrap.fill(text, 119, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def reference() -> str:
@@ -107,7 +117,7 @@ def reference() -> str:
         if name == "DataSection":
             parts += _data_sets()
         if name == "FederatedScopeSection":
-            parts.append(_OWNED)
+            parts.append(_owned())
         if name == "DeviceTypeEntry":
             parts.append(f"Without `pids` and `based_on` a type has {DEFAULT_PIDS} pids, without `gpus` none.\n")
     parts += _catalogue()

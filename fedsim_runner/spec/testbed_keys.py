@@ -1,0 +1,111 @@
+"""What the testbed sets in FederatedScope's configuration: which keys, to what, and why a user may not.
+
+Keys and their effects: FederatedScope's ``core/configs/cfg_fl_setting.py`` and ``cfg_data.py``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..contract.participant_events import LOG_FOLDER
+from ..contract.paths import DEVICE_INPUTS, DEVICE_OUTPUTS, SHARD
+
+# Hints for a tree that says where data come from, as one for standalone mode does.
+LOADED_BY_FEDERATEDSCOPE = (
+    "`data: {dataset: federatedscope}` in the experiment file lets FederatedScope load and split the data"
+)
+FILES_OF_THE_USER = "`data: {dataset: npz, path: ...}` in the experiment file names files of yours"
+SPLIT_BY_TESTBED = "the testbed splits `data.dataset` and gives each participant its share"
+# The one part of ``distribute`` that is the user's.
+USERS_DISTRIBUTE_PREFIX = "grpc_"
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A key that the testbed sets.
+
+    Attributes:
+        path: the key.
+        value: what it is set to for all participants; None: each has its own, or it is not known.
+        why: the reason, for the message that refuses what a user writes.
+        instead: where to say what the user's value said.
+        may_be_said: whether the user's tree may hold the key, with the same value.
+        is_default: FederatedScope has this value anyway, so that it is not written.
+        described: what it is set to, for the reference page, where that is not ``value``.
+    """
+
+    path: tuple[str, ...]
+    value: Any
+    why: str
+    instead: str | None = None
+    may_be_said: bool = True
+    is_default: bool = False
+    described: str = ""
+
+    @property
+    def accepted(self) -> Any:
+        """The one value that a user may write; None: any is refused."""
+        return self.value if self.may_be_said else None
+
+
+def owned_keys(seed: int, clients: int | None) -> tuple[Owned, ...]:
+    """All keys the testbed sets, for an experiment's seed and number of clients (None: not known)."""
+    containers = "every participant is a container of its own"
+    folders = "the testbed collects what a participant writes into its own folder"
+    gpus = "it follows from the device's `gpus`"
+    said = "the number of client devices" if clients is None else f"the experiment has {clients} client devices"
+    one_seed = "`seed` at the top of the experiment file is the one seed"
+    return (
+        Owned(("federate", "mode"), "distributed", containers),
+        Owned(("federate", "client_num"), clients, said, described="the number of client devices"),
+        Owned(("distribute", "use"), True, containers),
+        Owned(("data", "type"), "file", SPLIT_BY_TESTBED, LOADED_BY_FEDERATEDSCOPE),
+        Owned(("data", "file_path"), None, SPLIT_BY_TESTBED, FILES_OF_THE_USER),
+        Owned(("outdir",), DEVICE_OUTPUTS, folders, may_be_said=False),
+        # FederatedScope writes its logs to <outdir>/<expname>.
+        Owned(("expname",), LOG_FOLDER, folders, may_be_said=False),
+        Owned(("expname_tag",), None, folders),
+        Owned(("seed",), seed, one_seed, "give the number there", described="the file's own"),
+        Owned(("use_gpu",), None, gpus, "`overrides: {gpus: 1}` at a device asks for one"),
+        Owned(("device",), None, gpus),
+        Owned(("wandb", "use"), False, "devices reach nothing but each other", is_default=True),
+    )
+
+
+def common_config(config: Mapping[str, Any], seed: int, clients: int) -> dict[str, Any]:
+    """The user's tree with what is the same for every participant of a distributed course."""
+    tree = copy.deepcopy(dict(config))
+    for owned in owned_keys(seed, clients):
+        if owned.value is not None and not owned.is_default:
+            holder = tree
+            for part in owned.path[:-1]:
+                holder = holder.setdefault(part, {})
+            holder[owned.path[-1]] = owned.value
+    return tree
+
+
+def participant_config(
+    role: str,
+    own: tuple[str, int],
+    server: tuple[str, int],
+    *,
+    shard: str = f"{DEVICE_INPUTS}/{SHARD}",
+    use_gpu: bool = False,
+) -> dict[str, Any]:
+    """What one participant's configuration has of its own.
+
+    Args:
+        role: ``server`` or ``client``.
+        own: name or address, and port, that a client binds and advertises. A server binds its port on all addresses.
+        server: name or address, and port, under which the participant finds the server; the server binds it.
+        shard: path of its share of the data, as the participant sees it.
+        use_gpu: whether it computes on a GPU.
+    """
+    distribute: dict[str, Any] = {"role": role, "server_port": server[1], "data_idx": -1, "server_host": server[0]}
+    if role == "client":
+        # Bound and advertised: with FederatedScope's default of 0.0.0.0 the server would dial itself.
+        distribute.update(client_host=own[0], client_port=own[1])
+    return {"distribute": distribute, "data": {"file_path": shard}, "use_gpu": use_gpu}
