@@ -28,6 +28,10 @@ _CLEAN_UP = (
 # /bin is a link to /usr/bin from the start, so the program that would make it one, and all of Perl (46 MB), stay out.
 _MERGED_USR = ("usr-is-merged",)
 _MERGED_USR_HOOKS = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
+# Debian's keys, which apt does not trust by itself everywhere (Ubuntu). It takes one folder and one file of keys: the
+# machine's own file goes first.
+_DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_OWN_KEYS = Path("/etc/apt/trusted.gpg")
 # What apt says of an archive whose key it does not have.
 _UNSIGNED = ("is not signed", "NO_PUBKEY", "Missing key")
 # Where security updates lie for a machine whose apt has Debian's archive and no source of them.
@@ -37,10 +41,11 @@ _ACQUIRE = re.compile(r'^(Acquire::https?(?:::[^ ]+)?) "(.*)";$')
 
 @dataclass(frozen=True)
 class AptSettings:
-    """What apt on this machine is configured to: source lines for mmdebstrap, and proxy and certificate options."""
+    """What apt on this machine is configured to: source lines for mmdebstrap, proxy and certificate options, keys."""
 
     sources: tuple[str, ...]
     options: tuple[str, ...]
+    keys: Path | None = None  # None: those that apt trusts anyway
 
 
 def rootfs_for(directory: Path, arch: str, suite: str, cache: Path) -> Path:
@@ -95,6 +100,7 @@ def bootstrap_command(
         f"--include={','.join([*packages, *_MERGED_USR])}", f"--hook-dir={_MERGED_USR_HOOKS}",
         *(f"--dpkgopt=path-exclude={path}" for path in _EXCLUDED),
         *(f"--aptopt={option}" for option in apt.options),
+        *([f"--keyring={apt.keys}"] if apt.keys else []),
         f"--customize-hook={_CLEAN_UP}",
         suite, str(target), *apt.sources,
     )  # fmt: skip
@@ -121,7 +127,8 @@ def apt_settings(suite: str) -> AptSettings:
     # --no-release-info: the lists may never have been fetched on a fresh machine, the configuration is there.
     targets = _output("apt-get", "indextargets", "--no-release-info", "--format",
                       "$(SITE)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)")  # fmt: skip
-    return AptSettings(parse_sources(targets, suite), parse_options(_output("apt-config", "dump")))
+    keys = _DEBIAN_KEYS if _DEBIAN_KEYS.is_file() and not _OWN_KEYS.exists() else None
+    return AptSettings(parse_sources(targets, suite), parse_options(_output("apt-config", "dump")), keys)
 
 
 def parse_sources(targets: str, suite: str) -> tuple[str, ...]:

@@ -58,6 +58,14 @@ def test_updates_do_not_depend_on_the_machines_sources() -> None:
     assert parse_sources(alone + ubuntu, "bookworm") == parse_sources(alone, "bookworm")
 
 
+def test_debians_keys_are_named_where_apt_does_not_trust_them_by_itself() -> None:
+    keys = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+    command = bootstrap_command(["python3"], "amd64", "bookworm", Path("/t.tar"), AptSettings((), (), keys))
+    assert f"--keyring={keys}" in command
+    without = bootstrap_command(["python3"], "amd64", "bookworm", Path("/t.tar"), AptSettings((), ()))
+    assert not [word for word in without if word.startswith("--keyring")]
+
+
 def test_the_recipe_names_all_suites() -> None:
     assert recipe("trixie").splitlines()[:3] == ["trixie", "trixie-updates", "trixie-security"]
     assert recipe("trixie") != recipe("bookworm")
