@@ -11,8 +11,8 @@ from typing import Any
 from ..catalog.resolve import suggestion
 from ..yamlfile.document import Document, Doubtful, Node, parse, read_text
 from ..yamlfile.spec_errors import PathPart, SpecErrors
-from .explain import describe
 from .testbed_keys import LOADED_BY_FEDERATEDSCOPE, SPLIT_BY_TESTBED, USERS_DISTRIBUTE_PREFIX, Owned, owned_keys
+from .validation_messages import describe
 
 ROUNDS_MAX = 1_000_000
 # FederatedScope's models that take rows, and those that take images of (channels, height, width).

@@ -18,9 +18,9 @@ from .data_section import DataSectionReader, take_data_tree
 from .device_list import Definitions, build_devices, check_roles, stock
 from .draft import Draft
 from .experiment import CourseLimits, Experiment
-from .explain import explain, path_in
 from .federatedscope_tree import check_config
 from .schema import DeviceEntry, ExperimentFile, FederatedScopeSection
+from .validation_messages import explain, path_in
 
 _AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")
 

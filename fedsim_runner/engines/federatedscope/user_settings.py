@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from fedsim_runner.catalog.entries import Entry
-from fedsim_runner.spec.explain import explain
+from fedsim_runner.spec.validation_messages import explain
 from fedsim_runner.user_folders import config_dir
 from fedsim_runner.yamlfile.document import parse, read_text
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
