@@ -35,6 +35,13 @@ def test_variables_are_typed_prefixed_and_have_their_defaults(path: Path) -> Non
     assert set(defaults) == {name for name, option in options.items() if not option.get("required")}
 
 
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "playbooks").glob("*.yml")), ids=lambda path: path.stem)
+def test_each_stage_has_a_tag_of_its_name(path: Path) -> None:
+    for play in yaml.safe_load(path.read_text(encoding="utf-8")):
+        if "hosts" in play:
+            assert play["name"].lower().replace(" ", "_") in play["tags"]
+
+
 def playbook(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(Path(sys.executable).parent / "ansible-playbook"), f"playbooks/{name}", *arguments],
