@@ -8,7 +8,6 @@ the next round. Their processor time over ten seconds is read from the Engine. T
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -17,6 +16,8 @@ import time
 from pathlib import Path
 
 import docker
+
+from fedsim_runner.contract.events import Evaluated, parse_line
 
 from .common import show
 from .many_devices import IDLE_SECONDS, cpu_seconds
@@ -57,7 +58,7 @@ def _wait_for_round(folder: Path, name: str, process: subprocess.Popen[bytes]) -
     end = time.monotonic() + LIMIT_S
     while time.monotonic() < end and process.poll() is None:
         lines = journal.read_text(encoding="utf-8").splitlines() if journal.exists() else []
-        if sum(json.loads(line)["event"] == "evaluated" for line in lines[:-1]) >= 2:
+        if sum(isinstance(parse_line(line), Evaluated) for line in lines) >= 2:
             return
         time.sleep(0.2)
     raise SystemExit((folder / f"{name}.log").read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import platform
 import threading
@@ -374,6 +375,7 @@ class Agent:
         course = snapshot.course_part(supervisor, self._file.total_rounds)
         return {
             "t": round(now, 3),
+            "lab_host": self._file.lab_host,
             "state": state,
             **course,
             "backend": self._links.backend,
@@ -407,7 +409,7 @@ class Agent:
         raise AssertionError(f"{name} is a call that nobody answers")
 
     def _note(self, event: Event) -> None:
-        self._journal.write(event)
+        self._journal.write(dataclasses.replace(event, lab_host=self._file.lab_host))
 
     def _cannot(self, error: CannotWriteError) -> None:
         """A file that is not needed for the course is incomplete: said once."""

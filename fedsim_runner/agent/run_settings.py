@@ -17,6 +17,7 @@ from .links.profile import DeviceLink, Profile
 class RunSettings:
     """One lab host's part of a run. A device that is missing in ``cpus`` is not limited."""
 
+    lab_host: str
     link_backend: str
     allow_unshaped: bool
     network: str
@@ -45,6 +46,7 @@ def read_run_settings(path: Path) -> RunSettings:
     links = [_link(device.name, device.address, device.link) for device in found.devices]
     peers = [_link(peer.device, address, peer.link) for address, peer in found.peers.items()]
     return RunSettings(
+        found.lab_host,
         found.link_backend,
         found.allow_unshaped,
         found.network.name,

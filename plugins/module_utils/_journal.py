@@ -87,7 +87,7 @@ class Reader:
         if not isinstance(found, dict):
             return
         self._offset = lenient.whole(found.get("offset")) or 0
-        self._course.gate_opens = lenient.number(found.get("gate_opened"))
+        self._course.gate_opens = lenient.number(found.get("gate_opens"))
         outcome = Outcome.parse(found.get("outcome"))
         if outcome is not None:
             self._course.ends[ONLY_HOST] = outcome
@@ -98,7 +98,7 @@ class Reader:
         self._cursor_file.parent.mkdir(parents=True, exist_ok=True)
         known = {
             "offset": self._offset,
-            "gate_opened": self.gate_opens,
+            "gate_opens": self.gate_opens,
             "outcome": None if self.outcome is None else self.outcome.as_dict(),
         }
         write_or_overwrite(self._cursor_file, json.dumps(known))

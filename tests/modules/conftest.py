@@ -36,7 +36,7 @@ TEST_LABEL = "org.fedsim.image"
 PYTHON_STAND_IN = """#!/bin/sh
 trap 'exit 143' TERM
 [ "$4" = broken ] && { echo "no such engine"; exit 3; }
-[ "$2" = agent ] || { echo "waiting at the gate"; while :; do sleep 0.2 & wait $!; done; }
+[ "$2" = fedsim_runner.agent ] || { echo "waiting at the gate"; while :; do sleep 0.2 & wait $!; done; }
 case "$3 $4" in
 "serve "*)
     echo "$5" > /tmp/state
