@@ -13,7 +13,7 @@ from rich.console import Console
 from .. import __version__
 from ..contract.errors import Exit, FedsimError
 from ..runs.experiment_file import load_experiment
-from ..runs.prepare import DEFAULT_RUNS_DIR
+from ..runs.options import DEFAULT_RUNS_DIR
 from ..spec.experiment import Experiment
 from ..yamlfile.spec_errors import SpecErrors
 

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from ..console.course_now import CourseNow, counts_now, devices_now
 from ..console.live import LINES_AROUND, CourseView
-from ..console.logs import log_lines
 from ..contract.course_state import accuracy_of
 from ..contract.errors import Exit, FedsimError
+from ..runs.logs import log_lines
 from ..runs.lookup import all_runs
 from ..runs.status import ENDED, status_of
 from .app import JsonOption, RunArgument, app, out, print_json

@@ -12,9 +12,11 @@ from ..contract.errors import Exit, FedsimError
 from ..inventory import build_inventory, write_inventory
 from ..plan import plan_as_dict
 from ..runs.lifecycle import provision, run_experiment
-from ..runs.prepare import DEFAULT_RUNS_DIR, RunOptions, plan_only
+from ..runs.options import DEFAULT_RUNS_DIR, RunOptions
+from ..runs.planning import plan_only
 from ..runs.rerun import open_original
 from ..runs.rerun import rerun as repeat
+from ..testbed.installed import DEFAULT, find_testbed
 from .app import (
     DevicesOption,
     ImageBaseOption,
@@ -28,6 +30,9 @@ from .app import (
     out,
     print_json,
 )
+
+# What --no-docker means.
+PROCESSES = "processes"
 
 
 @app.command()
@@ -47,13 +52,7 @@ def run(
     experiment = load(spec)
     options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
     console = out(stderr=as_json)
-    if no_docker:
-        # Data sets bring scikit-learn, which takes a second to import.
-        from ..testbed.processes.testbed import run_without_docker
-
-        code, report = run_without_docker(experiment, options, console)
-    else:
-        code, report = run_experiment(experiment, options, console)
+    code, report = run_experiment(experiment, options, console, find_testbed(PROCESSES if no_docker else DEFAULT))
     if as_json:
         print_json(report)
     return code
@@ -76,12 +75,8 @@ def rerun(
     original = open_original(run, runs_dir)
     options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
     console = out(stderr=as_json)
-    if no_docker or original.without_docker:
-        from ..testbed.processes.testbed import run_without_docker
-
-        code, report = repeat(original, options, console, run_without_docker)
-    else:
-        code, report = repeat(original, options, console)
+    testbed = find_testbed(PROCESSES if no_docker else original.testbed)
+    code, report = repeat(original, options, console, testbed)
     if as_json:
         print_json(report)
     return code
@@ -90,7 +85,7 @@ def rerun(
 @app.command()
 def plan(spec: SpecArgument, as_json: JsonOption = False) -> int:
     """Print devices, addresses, limits, links and the cpu factor; touch nothing."""
-    made = plan_only(load(spec))
+    made = plan_only(load(spec), find_testbed())
     if as_json:
         print_json(plan_as_dict(made))
     else:
@@ -110,7 +105,7 @@ def up(
 ) -> int:
     """Provision and stop at the gate; a second `up --run NAME` changes only what differs."""
     options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base, devices)
-    return provision(load(spec), options, out())
+    return provision(load(spec), options, out(), find_testbed())
 
 
 @app.command()
@@ -120,7 +115,7 @@ def inventory(
     run_name: RunNameOption = None,
 ) -> int:
     """Write the inventory and the device files for plain Ansible."""
-    made = plan_only(load(spec), run_name)
+    made = plan_only(load(spec), find_testbed(), run_name)
     try:
         hosts_file = write_inventory(build_inventory(made), output)
     except OSError as error:

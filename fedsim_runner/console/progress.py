@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +20,6 @@ from .course_now import CourseNow, DeviceNow, counts_now, devices_now
 from .live import CourseView
 from .news import BAD, Missed, line_of, round_line
 from .status_line import StatusLine
-
-# The stage in which devices work.
-LIVE_STAGE = "course"
 
 
 class Progress:
@@ -38,8 +35,15 @@ class Progress:
         unshaped: bool = False,
         run: str = "",
         devices: Sequence[DeviceNow] = (),
+        live_stages: Collection[str] = (),
     ) -> None:
-        """``unshaped``: it is known beforehand that no links will be in force. ``devices``: before any news of them."""
+        """Nothing is shown yet.
+
+        Args:
+            unshaped: it is known beforehand that no links will be in force.
+            devices: what is known of them before any news.
+            live_stages: stages in which devices work, so that a terminal shows each of them.
+        """
         self._console = console
         self._total_rounds = total_rounds
         self._unshaped = unshaped
@@ -51,6 +55,7 @@ class Progress:
         self._snapshots: dict[str | None, Mapping[str, Any]] = {}  # the last one of each lab host
         # Replaced, never changed: the thread that draws must not wait for the lock of one that prints.
         self._course = CourseNow(run, None, 0, total_rounds, devices=tuple(devices), counts=counts_now(None, devices))
+        self._live_stages = frozenset(live_stages)
 
     def __enter__(self) -> Progress:
         return self
@@ -62,7 +67,7 @@ class Progress:
         """A stage begins, which ends the one before."""
         with self._lock:
             self._tell_missed()
-            self._line.begin(name, self._view if name == LIVE_STAGE else None)
+            self._line.begin(name, self._view if name in self._live_stages else None)
 
     def close(self, failed: bool = False) -> None:
         """The last stage is over. Safe to call twice."""

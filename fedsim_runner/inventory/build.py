@@ -60,24 +60,23 @@ def _hosts(plan: Plan) -> dict[str, Any]:
         "all": {
             "vars": {"fedsim_experiment": plan.experiment.name, "fedsim_run": plan.run},
             "children": {
-                "lab_hosts": {"hosts": {host.name: _lab_host_vars(host) for host in plan.lab_hosts}},
+                "lab_hosts": {"hosts": {host.name: _device_file_var(host) | reach(host) for host in plan.lab_hosts}},
                 "devices": {"children": {name: {"hosts": members} for name, members in groups.items()}},
             },
         }
     }
 
 
-def _lab_host_vars(host: LabHost) -> dict[str, Any]:
-    variables: dict[str, Any] = {
-        "fedsim_device_file": f"{{{{ inventory_dir }}}}/device_files/{host.name}.json",
-    }
+def _device_file_var(host: LabHost) -> dict[str, Any]:
+    return {"fedsim_device_file": f"{{{{ inventory_dir }}}}/device_files/{host.name}.json"}
+
+
+def reach(host: LabHost) -> dict[str, Any]:
+    """The variables by which Ansible reaches a lab host."""
     if host.connection == "local":
-        variables["ansible_connection"] = "local"
         # Interpreter discovery may pick a Python without the Docker SDK, or a broken one.
-        variables["ansible_python_interpreter"] = "{{ ansible_playbook_python }}"
-    else:
-        variables["ansible_host"] = host.address
-    return variables
+        return {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    return {"ansible_host": host.address}
 
 
 def _group(name: str) -> str:

@@ -8,13 +8,21 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class LabHost:
-    """What placement needs to know of a lab host. ``networks`` are IPv4 networks in use there, as text."""
+    """What placement needs to know of a lab host, and how plays and Engine calls reach it.
+
+    Attributes:
+        networks: IPv4 networks in use there, as text.
+        connection: Ansible's.
+        address: of the lab host, for Ansible; None: its name.
+        engine_url: where its Docker Engine listens, as seen from here; None: as ``DOCKER_HOST`` says, else the socket.
+    """
 
     name: str
-    cpus: float
-    memory_bytes: int
-    arch: str
+    cpus: float = 0.0
+    memory_bytes: int = 0
+    arch: str = ""
     networks: tuple[str, ...] = ()
     gpus: int = 0
     connection: Literal["local", "ssh"] = "local"
     address: str | None = None
+    engine_url: str | None = None

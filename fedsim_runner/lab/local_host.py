@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import docker
 from docker.errors import DockerException
 
@@ -9,7 +11,13 @@ from ..contract.host_capacity import capacity_of_this_machine
 from .host import LabHost
 
 
-def local_lab_host(name: str = "local") -> LabHost:
+def probe_lab_host(host: LabHost) -> LabHost:
+    """A known lab host with what it can carry now."""
+    found = local_lab_host(host.name, host.engine_url)
+    return replace(found, connection=host.connection, address=host.address, engine_url=host.engine_url)
+
+
+def local_lab_host(name: str, engine_url: str | None = None) -> LabHost:
     """Read the capacity and the networks of the lab host that this machine's Docker Engine is.
 
     With an Engine that answers, its own figures count (Docker Desktop's Engine lives in another VM than the shell);
@@ -17,7 +25,7 @@ def local_lab_host(name: str = "local") -> LabHost:
     """
     capacity = capacity_of_this_machine()
     try:
-        client = docker.from_env(timeout=10)
+        client = docker.DockerClient(engine_url, timeout=10) if engine_url else docker.from_env(timeout=10)
         try:
             capacity = capacity.as_engine_says(client.info(), client.api.networks())
         finally:

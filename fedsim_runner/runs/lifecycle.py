@@ -1,226 +1,242 @@
-"""The life of a run: provision, course, collect, tear down, report; and what happens when it is cut short."""
+"""The life of a run on any testbed: plan, provision, course, collect, tear down, report; and what cuts it short."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 
+from ..console.course_now import devices_planned
+from ..console.plan_view import render_plan
+from ..console.progress import Progress
+from ..contract.errors import Exit
 from ..results import render_summary, write_report
+from ..results.page import try_publish
 from ..results.run_files import read_json
 from ..spec.experiment import Experiment
-from ..console.plan_view import render_plan
-from ..results.page import try_publish
-from ..testbed.docker.engine import NoEngineError, lab_engine
-from ..contract.errors import Exit, FedsimError, exit_for_stage
+from ..testbed.protocol import Testbed
+from ..testbed.stages import COLLECT, DESTROY, Stage, clean_up, exit_of, stage_named
+from ..testbed.values import Order, Stopped
+from .ending import say_failure, tear_down
 from .folder import give_to_user
-from ..console.course_now import devices_planned
-from .manifest import (record_containers, record_engine, record_federatedscope, record_journal, record_packages, start_manifest, write_manifest)
-from .prepare import Prepared, RunOptions, check_privileges, now, prepare_run, reservations
-from ..console.progress import Progress
+from .left_over import left_over
+from .manifest import record_federatedscope, start_manifest, write_manifest
+from .options import RunOptions
+from .planning import reservations
+from .prepare import Prepared, prepare_run
 from .registry import Registry
-from ..testbed.docker.playbook import PlaybookResult
-from ..testbed.docker.playbook_session import LOG, PlaybookSession
-
-# Before these stages a run has no journal and no output that could be fetched.
-WORTH_COLLECTING = frozenset({"devices", "links", "course", "collect"})
-# In these stages a run makes nothing: where the lab is not fit for it there is nothing to remove.
-MAKES_NOTHING = frozenset({"preflight", "lab host"})
-# By then the teardown is over.
-AFTER_TEARDOWN = frozenset({"report", "verdict"})
-
-
-# News of a course are shown in steps of about this many seconds; each costs Ansible 0.3 s of CPU.
-LIVE_NEWS_S = 1
-# On a terminal devices are looked at this often even where there is no news.
-LIVE_LOOK_S = 2
+from ..testbed.run_listener import RunListener
 
 Report = dict[str, Any]
-T = TypeVar("T")
 
 
-def run_experiment(experiment: Experiment, options: RunOptions, console: Console) -> tuple[Exit, Report]:
-    """The whole way on this machine's Docker Engine. Prints progress and a summary; leaves the run folder.
+@dataclass(frozen=True)
+class Life:
+    """A run that is worked on."""
+
+    testbed: Testbed
+    prepared: Prepared
+    order: Order
+    listener: RunListener
+    manifest: dict[str, Any]
+
+    @property
+    def run(self) -> str:
+        return self.prepared.run
+
+    @property
+    def folder(self) -> Path:
+        return self.prepared.folder
+
+    def stage(self, stopped: Stopped) -> Stage:
+        """Where it ended."""
+        return stage_named(self.testbed.traits.stages, stopped.stage)
+
+    def exit(self, stopped: Stopped | None) -> Exit:
+        """What the command ends with."""
+        if stopped is None:
+            return Exit.DONE
+        if stopped.failure is None:
+            return Exit.INTERRUPTED
+        return exit_of(self.stage(stopped), stopped.failure.exit_code)
+
+    def record(self) -> None:
+        """Into the manifest, while the testbed may still be there."""
+        self.testbed.record(self.manifest, self.order, ended=False)
+        if self.testbed.traits.builds_images:
+            record_federatedscope(self.manifest, self.prepared.plan.experiment, self.folder)
+
+
+def run_experiment(
+    experiment: Experiment, options: RunOptions, console: Console, testbed: Testbed
+) -> tuple[Exit, Report]:
+    """The whole way. Prints progress and a summary; leaves the run folder.
 
     Raises:
         FedsimError: nothing was begun: the experiment does not fit, the name is taken, the user may not.
     """
+    with _life(experiment, options, console, testbed) as life:
+        stopped = None
+        try:
+            life.listener.run(lambda listener: testbed.follow(life.order, listener))
+        except Stopped as error:
+            stopped = error
+        life.record()
+        _finish(life, stopped)
+        code = life.exit(stopped)
+        report = _report(life.folder, stopped)
+        life.manifest["status"] = report["status"]
+        testbed.record(life.manifest, life.order, ended=True)
+        # The page repeats the manifest, so that comes first.
+        write_manifest(life.manifest, life.folder, ended=now())
+        if problem := try_publish(life.folder, report):
+            life.listener.progress.note(problem, "yellow")
+        console.print(render_summary(report, life.folder))
+        if options.keep and code is Exit.DONE and left_over(testbed, life.run):
+            life.listener.progress.note(
+                f"the testbed is still up (--keep); remove it: fedsim-provision down {life.run}"
+            )
+    return code, report
 
-    def work(session: PlaybookSession, prepared: Prepared, manifest: dict[str, Any]) -> tuple[Exit, Report]:
-        result = session.run("run_experiment.yml")
-        record_engine(manifest, prepared.run)
-        record_federatedscope(manifest, prepared.plan.experiment, prepared.folder)
-        _finish(session, prepared, result, options.keep)
-        code = _exit_code(result)
-        report = _report(session, prepared.folder, result)
-        manifest["status"] = report["status"]
-        record_journal(manifest, prepared.folder)
-        record_containers(manifest, prepared.folder)
-        record_packages(manifest, prepared.run)
-        # The page tells the manifest, so that comes first.
-        write_manifest(manifest, prepared.folder, ended=now())
-        if problem := try_publish(prepared.folder, report):
-            session.progress.note(problem, "yellow")
-        console.print(render_summary(report, prepared.folder))
-        if options.keep and code is Exit.DONE:
-            session.progress.note(f"the testbed is still up (--keep); remove it: fedsim-provision down {prepared.run}")
-        return code, report
 
-    return _with_run(experiment, options, console, work)
-
-
-def provision(experiment: Experiment, options: RunOptions, console: Console) -> Exit:
+def provision(experiment: Experiment, options: RunOptions, console: Console, testbed: Testbed) -> Exit:
     """Bring the testbed up to the closed gate, or bring one that is up to what the experiment file says now.
 
     Raises:
         FedsimError: as for :func:`run_experiment`.
     """
-
-    def work(session: PlaybookSession, prepared: Prepared, manifest: dict[str, Any]) -> Exit:
-        result = session.run("up.yml")
-        record_engine(manifest, prepared.run)
-        record_federatedscope(manifest, prepared.plan.experiment, prepared.folder)
-        manifest["status"] = "up" if result.status == "successful" else result.status
-        code = _exit_code(result)
-        if result.status == "successful":
-            session.progress.note(
-                f"the testbed of run {prepared.run} is up (changed={result.changed}); "
-                f"look: fedsim-provision status {prepared.run}; remove: fedsim-provision down {prepared.run}"
+    with _life(experiment, options, console, testbed) as life:
+        stopped, changed = None, 0
+        try:
+            changed = life.listener.run(lambda listener: testbed.provision(life.order, listener))
+        except Stopped as error:
+            stopped = error
+        life.record()
+        note, run = life.listener.progress.note, life.run
+        if stopped is None:
+            life.manifest["status"] = "up"
+            note(
+                f"the testbed of run {run} is up (changed={changed}); "
+                f"look: fedsim-provision status {run}; remove: fedsim-provision down {run}"
             )
-            return code
-        _tell_failure(session, result)
-        if prepared.existed or options.keep:
-            session.progress.note(f"what is there was left as it is; remove it: fedsim-provision down {prepared.run}")
-        elif not _made_nothing(prepared, result):
-            _tear_down(session, prepared.run)
-        return code
+            return Exit.DONE
+        life.manifest["status"] = "canceled" if stopped.failure is None else "failed"
+        say_failure(life.listener.progress, stopped)
+        if life.prepared.existed or options.keep:
+            note(f"what is there was left as it is; remove it: fedsim-provision down {run}")
+        elif life.stage(stopped).leaves or left_over(testbed, run):
+            _tear_down(life)
+        return life.exit(stopped)
 
-    return _with_run(experiment, options, console, work)
 
-
-def _with_run(
-    experiment: Experiment,
-    options: RunOptions,
-    console: Console,
-    work: Callable[[PlaybookSession, Prepared, dict[str, Any]], T],
-) -> T:
+@contextmanager
+def _life(experiment: Experiment, options: RunOptions, console: Console, testbed: Testbed) -> Iterator[Life]:
     registry = Registry()
     began = now()
-    check_privileges()
-    prepared = prepare_run(experiment, options, began)
-    plan, folder = prepared.plan, prepared.folder
+    experiment = testbed.accept(experiment)
+    prepared = prepare_run(experiment, options, began, testbed)
+    plan, folder, traits = prepared.plan, prepared.folder, testbed.traits
+    lab_hosts = [host.name for host in plan.lab_hosts]
+    progress = Progress(
+        console,
+        experiment.total_rounds,
+        unshaped=bool(prepared.lacks),
+        run=plan.run,
+        devices=devices_planned(plan),
+        live_stages={stage.name for stage in traits.stages if stage.live},
+    )
     try:
-        with (
-            registry.hold(plan.run),
-            Progress(console, experiment.total_rounds, run=plan.run, devices=devices_planned(plan)) as progress,
-        ):
-            console.print(f"[bold]plan[/] of run {plan.run}", highlight=False)
-            console.print(render_plan(plan))
-            manifest = start_manifest(plan, began, "docker", folder, options.repeats)
+        with registry.hold(plan.run), progress:
+            _show_plan(console, progress, prepared, testbed)
+            manifest = start_manifest(plan, began, traits.name, prepared.lacks, folder, options.repeats)
             write_manifest(manifest, folder)
-            registry.record(plan.run, folder, plan.lab_hosts[0].name, plan.subnet, "running")
-            extra_vars = {
-                "fedsim_keep": options.keep,
-                "fedsim_gather_s": LIVE_NEWS_S,
-                "fedsim_report_page": False,  # drawn once, when the manifest is complete
-                **({"course_wait_s": LIVE_LOOK_S} if console.is_terminal else {}),
-                **({"fedsim_devices": options.devices} if options.devices else {}),
-                **({"fedsim_image_base": options.image_base} if options.image_base else {}),
-            }
-            with PlaybookSession(plan.run, folder, prepared.hosts_file, prepared.lab_hosts, progress, extra_vars) as session:
-                answer = work(session, prepared, manifest)
+            registry.record(plan.run, folder, traits.name, lab_hosts, plan.subnet, "running")
+            order = Order(plan, folder, options.keep, console.is_terminal, options.devices, options.image_base)
+            with RunListener(progress, traits.on_interrupt) as listener:
+                yield Life(testbed, prepared, order, listener, manifest)
             write_manifest(manifest, folder, ended=now())
-            registry.record(plan.run, folder, plan.lab_hosts[0].name, plan.subnet, str(manifest["status"]))
+            registry.record(plan.run, folder, traits.name, lab_hosts, plan.subnet, str(manifest["status"]))
     finally:
         reservations().release(plan.run)
         give_to_user(folder)
-    return answer
 
 
-def _finish(session: PlaybookSession, prepared: Prepared, result: PlaybookResult, keep: bool) -> None:
-    """After the playbook: fetch and remove what it did not get to, and say what failed."""
-    if result.status == "failed" and result.stage != "verdict":
-        _tell_failure(session, result)
-    if result.status != "successful" and result.stage not in AFTER_TEARDOWN:
-        if result.stage in WORTH_COLLECTING and session.interrupts < 2:
-            collected = session.run("collect.yml", ignore_interrupts=1)
-            if collected.status == "failed":
-                _tell_failure(session, collected, "not everything could be collected")
-        if keep:
-            session.progress.note(f"the testbed was left as it is (--keep): fedsim-provision down {prepared.run}")
-        elif not _made_nothing(prepared, result):
-            _tear_down(session, prepared.run)
-    elif not keep and _left_over(prepared.run):
-        _tear_down(session, prepared.run)
-    session.save_journal_if_missing()
+def _show_plan(console: Console, progress: Progress, prepared: Prepared, testbed: Testbed) -> None:
+    plan = prepared.plan
+    if not prepared.lacks:
+        console.print(f"[bold]plan[/] of run {plan.run}", highlight=False)
+        console.print(render_plan(plan))
+        return
+    # Limits, links and addresses are not shown as if they were in force.
+    lacks = "; ".join(lack.what for lack in prepared.lacks)
+    progress.note(f"plan of run {plan.run}: {len(plan.placed)} {testbed.traits.devices_are}; {lacks}")
+    for lack in prepared.lacks:
+        progress.note(f"  {lack.hint}")
+    for item in plan.placed:
+        progress.note(f"  {item.device.name}  {item.device.type.name}  {item.device.role}")
 
 
-def _made_nothing(prepared: Prepared, result: PlaybookResult) -> bool:
-    return result.stage in MAKES_NOTHING and not prepared.existed and not _left_over(prepared.run)
+def _finish(life: Life, stopped: Stopped | None) -> None:
+    """After the course: fetch and remove what is still there, and say what failed."""
+    note, keep = life.listener.progress.note, life.order.keep
+    if stopped is not None and stopped.stage != "verdict":
+        say_failure(life.listener.progress, stopped)
+    steps = [] if stopped is None else clean_up(life.stage(stopped), keep)
+    if COLLECT in steps and life.listener.interrupts < 2:
+        try:
+            life.listener.run(
+                lambda listener: life.testbed.collect(life.run, life.folder, life.folder, listener),
+                ignore_interrupts=1,
+            )
+        except Stopped as error:
+            say_failure(life.listener.progress, error, "not everything could be collected")
+    if keep:
+        if stopped is not None and life.stage(stopped).leaves:
+            note(f"the testbed was left as it is (--keep): fedsim-provision down {life.run}")
+    elif DESTROY in steps or left_over(life.testbed, life.run):
+        _tear_down(life)
+    life.listener.save_journal_if_missing(life.folder)
 
 
-def _tear_down(session: PlaybookSession, run: str, tries: int = 2) -> bool:
-    """Remove everything of the run. Tried again where a call that was in flight left something behind."""
-    mend = f"finish it with: fedsim-provision down {run}"
-    for _ in range(tries):
-        if session.interrupts >= 2:
-            session.progress.note(f"the testbed was not torn down; {mend}")
-            return False
-        result = session.run("destroy.yml", ignore_interrupts=1)
-        if result.status == "canceled":
-            session.progress.note(f"the teardown was interrupted; {mend}")
-            return False
-        left = _left_over(run)
-        if result.status == "successful" and not left:
-            return True
-    if result.status == "failed":
-        _tell_failure(session, result, "the teardown failed")
-    if left:
-        session.progress.note(f"still there: {', '.join(left)}", "red")
-    session.progress.note(mend)
-    return False
+def _tear_down(life: Life) -> None:
+    """Remove everything of the run, and say where that did not come to its end."""
+    note, hint = life.listener.progress.note, f"finish it with: fedsim-provision down {life.run}"
+    ending = tear_down(life.testbed, life.run, life.folder, life.listener, ignore_interrupts=1)
+    if ending.not_tried:
+        note(f"the testbed was not torn down; {hint}")
+    elif ending.interrupted:
+        note(f"the teardown was interrupted; {hint}")
+    elif not ending.clean:
+        if ending.stopped is not None:
+            say_failure(life.listener.progress, ending.stopped, "the teardown failed")
+        if ending.left:
+            note(f"still there: {', '.join(ending.left)}", "red")
+        note(hint)
 
 
-def _left_over(run: str) -> list[str]:
-    try:
-        with lab_engine() as engine:
-            return engine.left_over(run)
-    except NoEngineError:
-        return []
-
-
-def _report(session: PlaybookSession, folder: Path, result: PlaybookResult) -> dict[str, Any]:
+def _report(folder: Path, stopped: Stopped | None) -> Report:
     """The report of the run folder, with what only the wrapper knows of its end."""
-    if result.status == "successful":
+    if stopped is None:
         return write_report(folder)
-    report = write_report(folder) if result.stage != "verdict" else read_json(folder / "report.json")
-    if result.status == "canceled":
+    verdict = stopped.stage == "verdict"
+    report = read_json(folder / "report.json") if verdict else {}
+    report = report or write_report(folder)
+    if stopped.failure is None:
         if report["status"] == "finished":
             return report
-        return write_report(folder, status="interrupted", reason=f"interrupted in stage {result.stage}")
-    if report.get("status") == "failed" and result.stage == "verdict":
+        return write_report(folder, status="interrupted", reason=f"interrupted in stage {stopped.stage}")
+    if report.get("status") == "failed" and verdict:
         return report
-    text = result.failure.text if result.failure else "the playbook failed"
-    text = text.splitlines()[0] if result.stage == "verdict" else f"stage {result.stage}: {text}"
+    text = stopped.failure.text
+    text = text.splitlines()[0] if verdict else f"stage {stopped.stage}: {text}"
     return write_report(folder, status="failed", reason=text)
 
 
-def _exit_code(result: PlaybookResult) -> Exit:
-    if result.status == "canceled":
-        return Exit.INTERRUPTED
-    if result.failure is not None:
-        return exit_for_stage(result.failure.stage, result.failure.exit_code)
-    return Exit.DONE
-
-
-def _tell_failure(session: PlaybookSession, result: PlaybookResult, what: str | None = None) -> None:
-    """One clear message, with where the rest is."""
-    failure = result.failure
-    if failure is None:
-        return
-    where = f" on {failure.host}" if failure.host else ""
-    stage = what or f"stage {failure.stage or 'start'} failed"
-    session.progress.note(f"error: {stage}{where}: {failure.text}", "red")
-    session.progress.note(f"Ansible's whole output: {session.folder / LOG}")
+def now() -> float:
+    """Unix seconds."""
+    return time.time()

@@ -1,21 +1,20 @@
-"""Finding a run by its name: its folder, its inventory, and all runs that a lab host or this user knows of."""
+"""Finding a run by its name: its folder, its testbed, and all runs that a testbed or this user knows of."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..inventory import Inventory, write_inventory
-from ..testbed.docker.engine import lab_engine
-from ..contract.names import RUN_PATTERN, check_run
+from ..contract.errors import Exit, FedsimError
+from ..contract.names import RunNameError, check_run
+from ..results.run_files import read_json
+from ..testbed.installed import DEFAULT, all_testbeds, find_testbed
+from ..testbed.protocol import Testbed
 from .folder import RUN_NAME
-from .prepare import DEFAULT_RUNS_DIR, LAB_HOST
+from .manifest import MANIFEST
+from .options import DEFAULT_RUNS_DIR
 from .registry import Registry, RunEntry
-
-STATE_ROOT = Path("/var/lib/fedsim")
 
 
 @dataclass(frozen=True)
@@ -26,22 +25,17 @@ class KnownRun:
     folder: Path | None
     entry: RunEntry | None
 
-    @property
-    def hosts_file(self) -> Path | None:
-        """The inventory of the run folder."""
-        for name in ("hosts.yml", "hosts.json"):
-            if self.folder is not None and (self.folder / "inventory" / name).exists():
-                return self.folder / "inventory" / name
-        return None
-
 
 def find_run(run: str, runs_dir: Path | None = None) -> KnownRun:
     """Look a run up in the registry, then in the folder of runs. It need not be known anywhere.
 
     Raises:
-        RunNameError: ``run`` is no run name.
+        FedsimError: ``run`` is no run name.
     """
-    check_run(run, RUN_NAME)
+    try:
+        check_run(run, RUN_NAME)
+    except RunNameError as error:
+        raise FedsimError(str(error), Exit.SPEC) from error
     entry = Registry().find(run)
     places = [Path(entry.folder)] if entry is not None else []
     places.append((runs_dir or DEFAULT_RUNS_DIR) / run)
@@ -49,55 +43,31 @@ def find_run(run: str, runs_dir: Path | None = None) -> KnownRun:
     return KnownRun(run, folder, entry)
 
 
-def all_runs() -> list[str]:
-    """Runs that have something on the lab host or an entry here.
+def known_testbed(known: KnownRun) -> Testbed:
+    """The testbed of a run. Of one that nobody has noted something may still be on the lab hosts.
 
     Raises:
-        NoEngineError: the Engine cannot be asked.
+        FedsimError: it is not installed.
     """
-    with lab_engine() as engine:
-        names = set(engine.runs())
+    if known.entry is not None:
+        return find_testbed(known.entry.testbed)
+    manifest = {} if known.folder is None else read_json(known.folder / MANIFEST)
+    return find_testbed(str(manifest.get("mode") or DEFAULT))
+
+
+def all_runs(testbeds: Iterable[Testbed] | None = None) -> list[str]:
+    """Runs that have something on a testbed (by default: on any that is installed) or an entry here.
+
+    Raises:
+        FedsimError: a testbed cannot be asked.
+    """
+    names = {run for testbed in (all_testbeds() if testbeds is None else testbeds) for run in testbed.list()}
     names.update(entry.run for entry in Registry().all())
-    if STATE_ROOT.is_dir():
-        # A run that was cut short before its first container has nothing but its state folder.
-        names.update(path.name for path in STATE_ROOT.iterdir() if path.is_dir())
     return sorted(name for name in names if _is_run_id(name))
 
 
-@contextmanager
-def inventory_for(known: KnownRun) -> Iterator[tuple[Path, Path]]:
-    """A folder to work in and a hosts file: the run's own, or a small one made up for this machine's Engine."""
-    if known.folder is not None and known.hosts_file is not None:
-        yield known.folder, known.hosts_file
-        return
-    with tempfile.TemporaryDirectory(prefix="fedsim-") as name:
-        folder = Path(name)
-        yield known.folder or folder, write_inventory(bare_inventory(known.run), folder / "inventory")
-
-
-def bare_inventory(run: str, lab_host: str = LAB_HOST) -> Inventory:
-    """An inventory without devices: enough for what goes by label."""
-    variables = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
-    }
-    hosts = {
-        "all": {
-            "vars": {"fedsim_run": run, "fedsim_experiment": run},
-            "children": {"lab_hosts": {"hosts": {lab_host: variables}}, "devices": {"hosts": {}}},
-        }
-    }
-    return Inventory(hosts=hosts, device_files={})
-
-
-def lab_hosts_of(known: KnownRun) -> list[str]:
-    """Names of the run's lab hosts."""
-    if known.folder is not None and known.hosts_file is not None:
-        names = [path.stem for path in sorted((known.folder / "inventory" / "device_files").glob("*.json"))]
-        if names:
-            return names
-    return [LAB_HOST]
-
-
 def _is_run_id(name: str) -> bool:
-    return RUN_PATTERN.fullmatch(name) is not None
+    try:
+        return bool(check_run(name))
+    except RunNameError:
+        return False

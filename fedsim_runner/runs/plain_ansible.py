@@ -9,8 +9,10 @@ from typing import Any
 
 from ..contract.errors import Exit, FedsimError
 from ..inventory import build_inventory, write_inventory
+from ..testbed.installed import find_testbed
 from .experiment_file import load_experiment
-from .prepare import DEFAULT_RUNS_DIR, plan_only
+from .options import DEFAULT_RUNS_DIR
+from .planning import plan_only
 
 
 def experiment_as_inventory(spec: Path, run: str | None, run_folder: Path | None) -> Mapping[str, Any]:
@@ -28,7 +30,7 @@ def experiment_as_inventory(spec: Path, run: str | None, run_folder: Path | None
         SpecErrors: the experiment file is wrong.
         FedsimError: the experiment does not fit the lab, or the run folder cannot be written.
     """
-    plan = plan_only(load_experiment(spec), run)
+    plan = plan_only(load_experiment(spec), find_testbed(), run)
     folder = (run_folder or DEFAULT_RUNS_DIR / plan.run).resolve()
     inventory = build_inventory(plan)
     try:

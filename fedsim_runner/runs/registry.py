@@ -9,11 +9,11 @@ from ..contract.errors import Exit, FedsimError
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from ..contract import atomic
 from ..lab.process_identity import is_alive, own_identity
@@ -28,11 +28,19 @@ class RunBusyError(FedsimError):
 
 @dataclass(frozen=True)
 class RunEntry:
-    """``control`` identifies the process that last worked on the run; ``state`` is what it was about to do."""
+    """Where a run is.
+
+    Attributes:
+        testbed: the name of its kind.
+        lab_hosts: their names.
+        control: identifies the process that last worked on the run.
+        state: what that process was about to do.
+    """
 
     run: str
     folder: str
-    lab_host: str
+    testbed: str
+    lab_hosts: tuple[str, ...]
     subnet: str
     control: str
     state: str
@@ -49,13 +57,15 @@ class Registry:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or state_home() / "runs"
 
-    def record(self, run: str, folder: Path, lab_host: str, subnet: str, state: str) -> None:
+    def record(
+        self, run: str, folder: Path, testbed: str, lab_hosts: Sequence[str], subnet: str, state: str
+    ) -> None:
         """Write or replace the entry of a run, with this process as the one that works on it.
 
         Raises:
             OSError: the registry cannot be written.
         """
-        entry = RunEntry(run, str(folder.resolve()), lab_host, subnet, own_identity(), state)
+        entry = RunEntry(run, str(folder.resolve()), testbed, tuple(lab_hosts), subnet, own_identity(), state)
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(run)
         atomic.write(path, json.dumps(asdict(entry), indent=1) + "\n")
@@ -63,8 +73,8 @@ class Registry:
     def find(self, run: str) -> RunEntry | None:
         """The entry of a run; None if there is none or it cannot be read."""
         try:
-            return RunEntry(**json.loads(self._path(run).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            return _entry(json.loads(self._path(run).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def all(self) -> list[RunEntry]:
@@ -108,3 +118,12 @@ class Registry:
 
     def _path(self, run: str) -> Path:
         return self._folder / f"{run}.json"
+
+
+def _entry(content: dict[str, Any]) -> RunEntry:
+    if "lab_host" in content:
+        # As 0.1.0 wrote it: one lab host, and "processes" where there was none.
+        lab_host = content.pop("lab_host")
+        without = lab_host == "processes"
+        content |= {"testbed": "processes" if without else "docker", "lab_hosts": [] if without else [lab_host]}
+    return RunEntry(**{**content, "lab_hosts": tuple(content["lab_hosts"])})

@@ -7,21 +7,19 @@ from pathlib import Path
 from rich.console import Console
 
 from ..console.progress import Progress
-from ..contract.errors import Exit, FedsimError, exit_for_stage
-from ..testbed.docker.engine import NoEngineError, lab_engine
-from ..testbed.docker.orphans import end_processes
-from ..testbed.docker.playbook import CONTROL_VARIABLE, RUN_VARIABLE
-from ..testbed.docker.playbook_session import PlaybookSession
+from ..contract.errors import Exit, FedsimError
+from ..testbed.orphans import CONTROL_VARIABLE, RUN_VARIABLE, end_processes
+from ..testbed.stages import exit_of, stage_named
+from .ending import tear_down
 from .folder import give_to_user
-from .lookup import STATE_ROOT, KnownRun, all_runs, find_run, inventory_for, lab_hosts_of
-from .prepare import PROCESSES, check_privileges, reservations
+from .lookup import KnownRun, all_runs, find_run, known_testbed
+from .planning import reservations
 from .registry import Registry
-
-TRIES = 2
+from ..testbed.run_listener import RunListener
 
 
 def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit:
-    """Remove everything that a run has on the lab host; safe to call twice, and without its run folder.
+    """Remove everything that a run has on its testbed; safe to call twice, and without its run folder.
 
     Raises:
         FedsimError: another process works on the run, or this user may not.
@@ -33,10 +31,7 @@ def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit
         orphans = end_processes(RUN_VARIABLE, run, only_orphans_of=CONTROL_VARIABLE)
         if orphans:
             console.print(f"{run}: ended {orphans} processes whose control node is gone", highlight=False)
-        if known.entry is not None and known.entry.lab_host == PROCESSES:
-            code = Exit.DONE
-        else:
-            code = _destroy(known, console)
+        code = _destroy(known, console)
         if code is Exit.DONE:
             registry.forget(run)
             reservations().release(run)
@@ -48,7 +43,7 @@ def remove_all(console: Console) -> Exit:
     """Remove all runs but those that a living process works on; the worst exit code.
 
     Raises:
-        FedsimError: the Engine cannot be asked, or this user may not.
+        FedsimError: a testbed cannot be asked, or this user may not.
     """
     worst = Exit.DONE
     for run in all_runs():
@@ -65,35 +60,19 @@ def remove_all(console: Console) -> Exit:
 
 
 def _destroy(known: KnownRun, console: Console) -> Exit:
-    mend = f"fedsim-provision down {known.run}"
-    with inventory_for(known) as (folder, hosts_file), Progress(console, 0) as progress:
-        check_privileges()
-        told = "interrupted: stopping the teardown"
-        with PlaybookSession(known.run, folder, hosts_file, lab_hosts_of(known), progress, {}, told) as session:
-            for _ in range(TRIES):
-                result = session.run("destroy.yml")
-                if result.status == "canceled":
-                    progress.note(f"the teardown was interrupted; finish it with: {mend}")
-                    return Exit.INTERRUPTED
-                left = _left(known.run)
-                if result.status == "successful" and not left:
-                    break
-            else:
-                if result.failure is not None:
-                    progress.note(f"error: teardown: {result.failure.text}", "red")
-                    return exit_for_stage(result.failure.stage, result.failure.exit_code)
-                progress.note(f"error: still there: {', '.join(left)}", "red")
-                return Exit.PROVISIONING
-        if known.folder is not None:
-            give_to_user(known.folder)
+    testbed = known_testbed(known)
+    with Progress(console, 0) as progress, RunListener(progress, "interrupted: stopping the teardown") as listener:
+        ending = tear_down(testbed, known.run, known.folder, listener)
+        if ending.interrupted or ending.not_tried:
+            progress.note(f"the teardown was interrupted; finish it with: fedsim-provision down {known.run}")
+            return Exit.INTERRUPTED
+        if ending.stopped is not None and ending.stopped.failure is not None:
+            failure = ending.stopped.failure
+            progress.note(f"error: teardown: {failure.text}", "red")
+            return exit_of(stage_named(testbed.traits.stages, failure.stage), failure.exit_code)
+        if ending.left:
+            progress.note(f"error: still there: {', '.join(ending.left)}", "red")
+            return Exit.PROVISIONING
+    if known.folder is not None:
+        give_to_user(known.folder)
     return Exit.DONE
-
-
-def _left(run: str) -> list[str]:
-    try:
-        with lab_engine() as engine:
-            left = engine.left_over(run)
-    except NoEngineError:
-        left = []
-    state = STATE_ROOT / run
-    return [*left, str(state)] if state.exists() else left

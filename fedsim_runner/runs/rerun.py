@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,10 @@ from ..contract.errors import Exit, FedsimError
 from .folder import REPORT, give_to_user
 from .inputs import SPEC, kept_wheel, read_experiment
 from .lookup import find_run
+from ..testbed.protocol import Testbed
 from .lifecycle import Report, run_experiment
 from .manifest import MANIFEST, MANIFEST_VERSION, inputs_digest, spec_digest
-from .prepare import DEFAULT_RUNS_DIR, PROCESSES, Repeated, RunOptions
-
-Runner = Callable[[Experiment, RunOptions, Console], tuple[Exit, Report]]
-
+from .options import DEFAULT_RUNS_DIR, Repeated, RunOptions
 
 @dataclass(frozen=True)
 class Original:
@@ -38,9 +36,9 @@ class Original:
     experiment: Experiment
 
     @property
-    def without_docker(self) -> bool:
-        """Whether its participants were plain processes."""
-        return bool(self.manifest["mode"] == PROCESSES)
+    def testbed(self) -> str:
+        """The name of its testbed's kind."""
+        return str(self.manifest["mode"])
 
 
 def open_original(run: str, runs_dir: Path = DEFAULT_RUNS_DIR) -> Original:
@@ -69,18 +67,15 @@ def open_original(run: str, runs_dir: Path = DEFAULT_RUNS_DIR) -> Original:
     return Original(str(manifest["run"]), folder, manifest, read_json(folder / REPORT), experiment)
 
 
-def rerun(original: Original, options: RunOptions, console: Console, run: Runner | None = None) -> tuple[Exit, Report]:
+def rerun(original: Original, options: RunOptions, console: Console, testbed: Testbed) -> tuple[Exit, Report]:
     """Run it again under a new name; prints and keeps in the new manifest how far the two differ.
-
-    Args:
-        run: what runs an experiment: :func:`run_experiment` if left out.
 
     Raises:
         FedsimError: nothing was begun.
     """
     console.print(f"repeating run {original.run} ({original.folder})", markup=False, highlight=False)
     options = replace(options, repeats=Repeated(original.run, original.folder))
-    code, report = (run or run_experiment)(original.experiment, options, console)
+    code, report = run_experiment(original.experiment, options, console, testbed)
     folder = options.runs_dir / str(report["run"])
     manifest = read_json(folder / MANIFEST)
     facts = differing_facts(original.manifest, manifest)

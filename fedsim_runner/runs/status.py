@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..contract import agent_calls
 from ..contract.errors import Exit, FedsimError
 from ..results.run_files import read_json
-from ..testbed.docker.engine import NoEngineError, lab_engine
-from .lookup import STATE_ROOT, find_run
+from ..testbed.values import UnreachableError
+from .left_over import left_over
+from .lookup import find_run, known_testbed
 
 # With these words the states of a run begin in which nothing changes any more.
 ENDED = ("finished", "failed", "interrupted", "cut short")
 
 
 def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
-    """State of a run and of its devices: from its agent while it runs, else from the Engine and the run folder.
+    """State of a run and of its devices: from its testbed, else from the run folder.
 
     Raises:
         FedsimError: nobody knows the run.
@@ -34,7 +34,12 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
         "folder": None if known.folder is None else str(known.folder),
         "control_node": known.entry is not None and known.entry.alive,
     }
-    engine_known = _add_engine_state(run, answer)
+    testbed = known_testbed(known)
+    try:
+        now = testbed.status(run)
+    except UnreachableError:
+        now = None
+    answer |= now or {}
     report = {} if known.folder is None else read_json(known.folder / "report.json")
     if answer["state"] is None and report:
         answer.update(state=report.get("status"), reason=report.get("reason"), device=report.get("device"))
@@ -51,35 +56,11 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
     if answer["state"] is None and known.entry is not None:
         gone = known.entry.state == "running" and not known.entry.alive
         answer["state"] = "cut short: its control node is gone" if gone else known.entry.state
-    remains = (STATE_ROOT / run).is_dir()
+    remains = now is None and bool(left_over(testbed, run))
     if answer["state"] is None and remains:
         answer["state"] = "cut short: only its state folder is left"
-    if not engine_known and known.entry is None and not report and not remains:
+    if now is None and known.entry is None and not report and not remains:
         raise FedsimError(
             f"no run {run} is known here or on the lab host (fedsim-provision status lists all)", Exit.SPEC
         )
     return answer
-
-
-def _add_engine_state(run: str, answer: dict[str, Any]) -> bool:
-    try:
-        with lab_engine() as engine:
-            left = engine.left_over(run)
-            containers = engine.containers(run, "device") if left else {}
-            for name, item in sorted(containers.items()):
-                answer["devices"][name] = {"state": item["State"], "exit_code": None}
-            told = engine.ask_agent(run, agent_calls.Status()) if left else None
-    except NoEngineError:
-        return False
-    if told is not None:
-        answer.update({key: told.get(key) for key in ("state", "round", "total_rounds", "reason", "device")})
-        answer["results"] = told.get("results") or {}
-        # In the agent's order, which begins with the server.
-        seen = answer["devices"]
-        answer["devices"] = {
-            name: {**seen.get(name, {}), **entry} for name, entry in (told.get("devices") or {}).items()
-        }
-        answer["devices"] |= {name: entry for name, entry in seen.items() if name not in answer["devices"]}
-    elif left:
-        answer["state"] = "up, without its agent"
-    return bool(left)

@@ -13,21 +13,32 @@ from pathlib import Path
 
 import pytest
 
-DRIVER = """\
-import sys
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# A testbed of its own, found before the one that is installed.
+TESTBED = """\
+from contextlib import contextmanager
 from pathlib import Path
-import fedsim_runner.testbed.docker.playbook as runner
-import fedsim_runner.runs.lifecycle as lifecycle
-import fedsim_runner.runs.removal as removal
-root = Path(sys.argv[1])
-runner.collection_playbooks = lambda: root / "playbooks"
-# No Engine takes part: whether something is left is what the playbooks left in a folder.
-left = lambda run: [path.name for path in root.glob("left-*")]
-lifecycle._left_over = left
-removal._left = left
-from fedsim_runner.cli import main
-main(sys.argv[2:])
+from fedsim_runner.testbed.docker.testbed import DockerTestbed
+from tests.fake_engine import FakeEngine
+
+root = Path(__file__).parent
+
+@contextmanager
+def connect(host, timeout_s=30):
+    # No Engine takes part: what is there is what the playbooks left in a folder.
+    left = {}
+    for path in sorted(root.glob("left-*")):
+        left.setdefault(path.read_text().strip(), []).append(path.name)
+    yield FakeEngine(left)
+
+def make():
+    return DockerTestbed(connect=connect, playbooks=root / "playbooks", state_root=root / "state-folders")
 """
+DISTRIBUTION = {
+    "METADATA": "Metadata-Version: 2.1\nName: tiny\nVersion: 1\n",
+    "entry_points.txt": "[fedsim.testbeds]\ndocker = tiny_testbed:make\n",
+}
 
 TEARDOWN = """\
 - name: teardown
@@ -48,7 +59,7 @@ PLAY = """\
   hosts: lab_hosts
   gather_facts: false
   tasks:
-    - ansible.builtin.shell: "touch {root}/left-{number}; {command}"
+    - ansible.builtin.shell: "echo {{{{ fedsim_run }}}} > {root}/left-{number}; {command}"
 """
 
 
@@ -61,7 +72,10 @@ class Driver:
         self.lines: list[str] = []
         self._reader: threading.Thread | None = None
         (root / "playbooks").mkdir(parents=True)
-        (root / "driver.py").write_text(DRIVER, encoding="utf-8")
+        (root / "tiny_testbed.py").write_text(TESTBED, encoding="utf-8")
+        (root / "tiny-1.dist-info").mkdir()
+        for name, text in DISTRIBUTION.items():
+            (root / "tiny-1.dist-info" / name).write_text(text, encoding="utf-8")
         self.stages([])
         self.teardown()
 
@@ -81,9 +95,10 @@ class Driver:
         (self.root / "playbooks" / name).write_text(text or "[]", encoding="utf-8")
 
     def start(self, *arguments: str) -> None:
-        environment = {**os.environ, "XDG_STATE_HOME": str(self.root / "state")}
+        path = os.pathsep.join([str(self.root), str(REPOSITORY)])
+        environment = {**os.environ, "XDG_STATE_HOME": str(self.root / "state"), "PYTHONPATH": path}
         self.process = subprocess.Popen(
-            [sys.executable, str(self.root / "driver.py"), str(self.root), *arguments],
+            [sys.executable, "-m", "fedsim_runner", *arguments],
             cwd=self.root,
             env=environment,
             stdout=subprocess.PIPE,

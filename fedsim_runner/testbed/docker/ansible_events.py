@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
-ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+from ..values import ANSI, Failure, Listener
+
 # Results of tasks come in these events; `runner_retry` is one unsuccessful try of an until loop.
 RESULT_EVENTS = frozenset(
     {
@@ -22,30 +22,6 @@ RESULT_EVENTS = frozenset(
 FAILURE_EVENTS = frozenset({"runner_on_failed", "runner_on_unreachable", "runner_item_on_failed"})
 ERROR_LINE = re.compile(r"^(?:ERROR! |\[ERROR\]: )(.*)$")
 KEPT_LINES = 20
-
-
-class Listener(Protocol):
-    """Whoever wants to know how a playbook gets on."""
-
-    def stage(self, name: str) -> None:
-        """A play begins."""
-
-    def news(self, event: Mapping[str, Any]) -> None:
-        """A journal event (see the agent's journal)."""
-
-    def snapshot(self, snapshot: Mapping[str, Any]) -> None:
-        """What the course and its devices do right now (see :mod:`fedsim_runner.console.live`)."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a playbook failed: ``text`` is for people. ``exit_code`` where a module asks for a certain one."""
-
-    stage: str | None
-    task: str | None
-    host: str | None
-    text: str
-    exit_code: int | None = None
 
 
 class EventReader:

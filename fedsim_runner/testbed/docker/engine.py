@@ -14,14 +14,14 @@ import docker
 from docker.errors import APIError, DockerException
 
 from fedsim_runner.contract.agent_calls import Call, answer_in, command_line
-from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.names import KIND_AGENT, LABEL_DEVICE, LABEL_RUN, LABEL_STATE, run_filter
+from fedsim_runner.lab.host import LabHost
+
+from ..values import UnreachableError
 
 
-class NoEngineError(FedsimError):
-    """The Docker Engine cannot be used; the text says why and how to mend it."""
-
-    exit = Exit.LAB
+class NoEngineError(UnreachableError):
+    """The Docker Engine cannot be used; the text says why and what helps."""
 
 
 class LabEngine:
@@ -30,17 +30,15 @@ class LabEngine:
     def __init__(self, client: Any) -> None:
         self.client = client
 
-    def runs(self) -> list[str]:
-        """Ids of the runs that have containers, networks or volumes here."""
-        return sorted({labels[LABEL_RUN] for labels in self._labels(LABEL_RUN)})
-
-    def left_over(self, run: str) -> list[str]:
-        """Names of everything that carries the run's label."""
-        api, filters = self.client.api, run_filter(run)
-        names = [item["Names"][0].lstrip("/") for item in api.containers(all=True, filters=filters)]
-        names += [item["Name"] for item in api.networks(filters=filters)]
-        names += [item["Name"] for item in api.volumes(filters=filters)["Volumes"] or []]
-        return sorted(names)
+    def runs(self) -> dict[str, list[str]]:
+        """Names of the containers, networks and volumes here that carry a run's label, by run."""
+        api, filters = self.client.api, {"label": LABEL_RUN}
+        found: dict[str, list[str]] = {}
+        for item in api.containers(all=True, filters=filters):
+            found.setdefault(item["Labels"][LABEL_RUN], []).append(item["Names"][0].lstrip("/"))
+        for item in (*api.networks(filters=filters), *(api.volumes(filters=filters)["Volumes"] or [])):
+            found.setdefault(item["Labels"][LABEL_RUN], []).append(item["Name"])
+        return {run: sorted(names) for run, names in found.items()}
 
     def subnet(self, run: str) -> str | None:
         """The IPv4 subnet of the run's network, if it has one."""
@@ -79,25 +77,17 @@ class LabEngine:
         output, _ = self.client.api.exec_start(created["Id"], demux=True)
         return None if output is None else bytes(output).decode(errors="replace")
 
-    def _labels(self, label: str) -> Iterator[dict[str, str]]:
-        api, filters = self.client.api, {"label": label}
-        for item in api.containers(all=True, filters=filters):
-            yield item["Labels"]
-        for item in api.networks(filters=filters):
-            yield item["Labels"]
-        for item in api.volumes(filters=filters)["Volumes"] or []:
-            yield item["Labels"]
-
 
 @contextmanager
-def lab_engine(timeout_s: int = 30) -> Iterator[LabEngine]:
-    """The Engine that ``DOCKER_HOST`` names, the local one if it is not set.
+def lab_engine(host: LabHost, timeout_s: int = 30) -> Iterator[LabEngine]:
+    """The Engine of a lab host.
 
     Raises:
         NoEngineError: it does not answer, or this user may not use it.
     """
     try:
-        client = docker.from_env(timeout=timeout_s)
+        url = host.engine_url
+        client = docker.DockerClient(url, timeout=timeout_s) if url else docker.from_env(timeout=timeout_s)
         client.ping()
     except (DockerException, OSError) as error:
         raise NoEngineError(_why(error)) from error

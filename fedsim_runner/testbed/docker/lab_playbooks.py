@@ -12,14 +12,19 @@ from typing import Any
 from rich.console import Console
 
 from fedsim_runner.console.progress import Progress
-from fedsim_runner.contract.errors import Exit, FedsimError, exit_for_stage
+from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.inventory import write_inventory
-from fedsim_runner.runs.lookup import bare_inventory
-from fedsim_runner.runs.prepare import LAB_HOST, check_privileges, root_command
+from fedsim_runner.lab import known_hosts
 from fedsim_runner.user_folders import state_home
 
+from ..run_listener import RunListener
+from ..stages import exit_of, stage_named
+from ..values import Listener, Stopped
 from .playbook import PlaybookResult
 from .playbook_session import LOG, PlaybookSession
+from .privileges import check_privileges, root_command
+from .run_inventory import bare_inventory
+from .stages import STAGES
 
 PROBE_TIMEOUT_S = 120
 
@@ -88,24 +93,28 @@ def _probe_links(command: list[str]) -> tuple[Mapping[str, Any] | None, str | No
 
 
 def _play(name: str, playbook: str, console: Console, extra_vars: Mapping[str, Any], keep: str) -> PlaybookResult:
-    folder = state_home() / "lab"
+    folder, hosts = state_home() / "lab", known_hosts()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        hosts_file = write_inventory(bare_inventory(name), folder / f"{name}-inventory")
+        hosts_file = write_inventory(bare_inventory(name, hosts), folder / f"{name}-inventory")
     except OSError as error:
         raise FedsimError(f"{folder}: {error.strerror}", Exit.LAB) from error
     log = folder / LOG
     log.unlink(missing_ok=True)
-    with Progress(console, 0) as progress:
-        told = "interrupted: stopping"
-        with PlaybookSession(name, folder, hosts_file, [LAB_HOST], progress, extra_vars, told) as session:
-            result = session.run(playbook, keep=[keep])
-    if result.status == "canceled":
-        raise FedsimError("interrupted", Exit.INTERRUPTED)
-    if result.failure is not None:
-        where = f"stage {result.failure.stage or name} failed"
-        raise FedsimError(
-            f"{where}: {result.failure.text} (Ansible's whole output: {log})",
-            exit_for_stage(result.failure.stage, result.failure.exit_code),
-        )
-    return result
+    names = [host.name for host in hosts]
+    with Progress(console, 0) as progress, RunListener(progress, "interrupted: stopping") as listener:
+
+        def work(hearing: Listener) -> PlaybookResult:
+            with PlaybookSession(name, folder, hosts_file, names, hearing, extra_vars) as session:
+                return session.run(playbook, keep=[keep])
+
+        try:
+            return listener.run(work)
+        except Stopped as stopped:
+            if stopped.failure is None:
+                raise FedsimError("interrupted", Exit.INTERRUPTED) from stopped
+            where = f"stage {stopped.failure.stage or name} failed"
+            raise FedsimError(
+                f"{where}: {stopped.failure.text} (Ansible's whole output: {log})",
+                exit_of(stage_named(STAGES, stopped.failure.stage), stopped.failure.exit_code),
+            ) from stopped

@@ -18,7 +18,7 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -28,12 +28,11 @@ import ansible_runner
 from fedsim_runner.content import collection_playbooks, collections_path, content_root
 from fedsim_runner.lab.process_identity import own_identity
 
-from .ansible_events import EventReader, Failure, Listener
-from .orphans import end_processes
+from ..orphans import CONTROL_VARIABLE, RUN_VARIABLE, end_processes
+from ..values import Failure, Listener
+from .ansible_events import EventReader
 
-# Marks every process of a playbook: whose they are can be told even after the control node is gone.
-RUN_VARIABLE = "FEDSIM_RUN"
-CONTROL_VARIABLE = "FEDSIM_CONTROL"
+# Marks every process of one call.
 CALL_VARIABLE = "FEDSIM_CALL"
 # Seconds between two looks at the cancel flag while a task is silent.
 CANCEL_POLL_S = 0.2
@@ -76,15 +75,14 @@ def run_playbook(
     playbook: Playbook,
     log: TextIO,
     listener: Listener,
-    cancelled: Callable[[], bool],
     playbooks_folder: Path | None = None,
 ) -> PlaybookResult:
     """Run one playbook to its end and say what came of it.
 
     Args:
         log: gets Ansible's whole output as text.
-        listener: is told of stages and news while they happen, from this thread.
-        cancelled: polled; once true the playbook and all its processes are ended.
+        listener: hears of stages and news while they happen, in this thread; once it is ``cancelled()`` the playbook
+            and all its processes are ended.
         playbooks_folder: where ``playbook.path`` is looked up; our own playbooks if left out.
     """
     folder = playbooks_folder or collection_playbooks()
@@ -93,7 +91,7 @@ def run_playbook(
     private = Path(tempfile.mkdtemp(prefix="fedsim-ansible-"))
 
     def cancel() -> bool:
-        if not cancelled():
+        if not listener.cancelled():
             return False
         end_processes(CALL_VARIABLE, call)
         return True

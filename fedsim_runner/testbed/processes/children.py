@@ -23,8 +23,9 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.engines.federatedscope import resolve_source
 from fedsim_runner.lab.process_identity import own_identity
 
-from ..docker.playbook import CONTROL_VARIABLE, RUN_VARIABLE
+from ..orphans import CONTROL_VARIABLE, RUN_VARIABLE, processes_with
 
+PARTICIPANT = "fedsim_runner.participant"
 GRACE_S = 5.0
 LAST_LINES = 20
 PR_SET_PDEATHSIG = 1
@@ -119,7 +120,7 @@ def missing_modules(interpreter: Interpreter) -> list[str]:
 
 
 class Processes:
-    """The children of one run; as a context manager it ends all of them."""
+    """The children of one run; as a context manager it ends all of them. They end with the thread that starts them."""
 
     def __init__(self, run: str, gate: Path, pythons: Mapping[str, Interpreter]) -> None:
         self._run = run
@@ -159,7 +160,7 @@ class Processes:
             RUN_VARIABLE: self._run,
             CONTROL_VARIABLE: own_identity(),
         }
-        command = [interpreter.python, "-m", "fedsim_runner.participant", "--engine", one.engine]
+        command = [interpreter.python, "-m", PARTICIPANT, "--engine", one.engine]
         command += ["--config", str(one.config), "--gate", str(self._gate), "--out", str(one.out)]
         with (one.out / "console.log").open("ab") as console:
             self._children[one.name] = subprocess.Popen(
@@ -206,6 +207,19 @@ class Processes:
                     child.wait(None if end is None else max(0.0, end - time.monotonic()))
                 except subprocess.TimeoutExpired:
                     continue
+
+
+def living_participants() -> dict[str, list[str]]:
+    """Names of devices whose processes live, by run; of all control nodes on this machine."""
+    found: dict[str, list[str]] = {}
+    for pid, environment in processes_with(RUN_VARIABLE):
+        try:
+            words = psutil.Process(pid).cmdline()
+        except psutil.Error:
+            continue
+        if PARTICIPANT in words and "--out" in words:
+            found.setdefault(environment[RUN_VARIABLE], []).append(Path(words[words.index("--out") + 1]).name)
+    return found
 
 
 def process_figures(pid: int) -> dict[str, Any] | None:

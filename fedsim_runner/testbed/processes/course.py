@@ -1,10 +1,11 @@
-"""A course of child processes: let go together, listened to, sampled, ended. No agent: this does its work."""
+"""A course of child processes: started, let go together, listened to, sampled, ended. No agent: this does its work."""
 
 from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,24 +21,21 @@ from fedsim_runner.contract.events import ClientLost, DeviceStarted, Event, Gate
 from fedsim_runner.contract.paths import JOURNAL, METRICS, StateFolder
 from fedsim_runner.plan.model import Plan
 
+from ..values import Listener
 from .children import Interpreter, Participant, Processes, last_lines, reading
 
 PAUSE_S = 0.05
 SAMPLE_EVERY_S = 1.0
 
-News = Callable[[Mapping[str, Any]], None]
-
 
 class Course:
-    """One course from start to end; :meth:`run` leaves no child behind.
+    """One course from start to end; :meth:`end` leaves no child behind.
 
     Args:
         plan: whose course it is.
         participants: all of them.
         pythons: interpreters by engine; this one where an engine is not named.
         folder: the run's folder.
-        news: takes every journal event.
-        shown: takes a snapshot each second, in the form of the agent's.
     """
 
     def __init__(
@@ -46,48 +44,48 @@ class Course:
         participants: Sequence[Participant],
         pythons: Mapping[str, Interpreter],
         folder: Path,
-        news: News,
-        shown: News,
     ) -> None:
         self._plan = plan
         # Clients first: what they log comes before the server's answer to it.
         self._participants = sorted(participants, key=lambda one: one.role)
         self._addresses = {one.name: one.address for one in participants}
         self._folder = folder
-        self._news = news
-        self._shown = shown
         # The gate lies in the run folder as it does in a lab host's state folder.
         self._state = StateFolder(folder)
         self._gate = Gate(self._state)
         self._processes = Processes(plan.run, self._state.gate, pythons)
         self._reports = {one.name: Reports(one.name, one.out) for one in participants}
         self._usage = Usage(plan.experiment.course.silence_timeout_s)
+        self._stack = ExitStack()
+        self._opened: Supervisor | None = None
 
-    def run(self, cancelled: Callable[[], bool], told: Callable[[], None]) -> Outcome | None:
-        """How the course ended; None if it was cancelled. ``told`` is called often, for messages of interrupts."""
+    @property
+    def _supervisor(self) -> Supervisor:
+        assert self._opened is not None, "a course is followed when its gate is open"
+        return self._opened
+
+    def start(self, listener: Listener) -> None:
+        """Start all participants, which wait at the gate; ``listener`` hears of every journal event from now on."""
+        self._listener = listener
         self._state.gate.mkdir(exist_ok=True)
         self._gate.shut()
         self._gate.forget_lost()
-        try:
-            with (
-                (self._folder / JOURNAL).open("w", encoding="utf-8") as journal,
-                (self._folder / METRICS).open("w", encoding="utf-8", newline="") as metrics,
-                self._processes,
-            ):
-                self._journal = journal
-                self._metrics = csv.DictWriter(metrics, HEADER.split(","), lineterminator="\n")
-                self._metrics.writeheader()
-                return self._follow(cancelled, told)
-        finally:
-            for reports in self._reports.values():
-                reports.close()
-
-    def _follow(self, cancelled: Callable[[], bool], told: Callable[[], None]) -> Outcome | None:
+        self._stack.callback(self._close_reports)
+        self._journal = self._stack.enter_context((self._folder / JOURNAL).open("w", encoding="utf-8"))
+        metrics = self._stack.enter_context((self._folder / METRICS).open("w", encoding="utf-8", newline=""))
+        self._metrics = csv.DictWriter(metrics, HEADER.split(","), lineterminator="\n")
+        self._metrics.writeheader()
+        self._stack.enter_context(self._processes)
         for one in self._participants:
             self._processes.start(one)
             self._tell(DeviceStarted(one.name))
+
+    def open(self) -> None:
+        """Open the gate; safe twice."""
+        if self._opened is not None:
+            return
         limits = self._plan.experiment.course
-        self._supervisor = supervisor = Supervisor(
+        self._opened = Supervisor(
             {one.name: one.role for one in self._participants},
             self._plan.experiment.total_rounds,
             Limits(
@@ -102,11 +100,15 @@ class Course:
         open_at = time.time()
         self._gate.open(open_at)
         self._tell(GateOpened(open_at))
+
+    def follow(self, listener: Listener) -> Outcome | None:
+        """How the course ended, once the gate is open; None if it was cancelled."""
+        self._listener = listener
+        supervisor = self._supervisor
         sampled = 0.0
         exited: set[str] = set()
         while supervisor.outcome is None:
-            told()
-            if cancelled():
+            if listener.cancelled():
                 return None
             now = time.monotonic()
             if now - sampled >= SAMPLE_EVERY_S:
@@ -122,8 +124,16 @@ class Course:
                     self._tell_all(supervisor.feed_exit(one.name, code, False, now, said))
             self._tell_all(supervisor.tick(now))
             time.sleep(PAUSE_S)
-        self._shown(self._snapshot())
+        listener.snapshot(self._snapshot())
         return supervisor.outcome
+
+    def end(self) -> None:
+        """End all participants; safe twice."""
+        self._stack.close()
+
+    def _close_reports(self) -> None:
+        for reports in self._reports.values():
+            reports.close()
 
     def _read(self, name: str, now: float) -> None:
         self._tell_all(self._reports[name].feed(self._supervisor, now))
@@ -138,7 +148,7 @@ class Course:
             self._supervisor.feed_frozen(name, self._processes.frozen(name), now)
             if self._usage.works(name, self._supervisor.live_state(name), None, now):
                 self._supervisor.feed_life(name, now)
-        self._shown(self._snapshot())
+        self._listener.snapshot(self._snapshot())
 
     def _snapshot(self) -> dict[str, Any]:
         supervisor = self._supervisor
@@ -180,4 +190,4 @@ class Course:
         timed = event if event.t is not None else replace(event, t=round(time.time(), 6))
         self._journal.write(timed.to_line())
         self._journal.flush()
-        self._news(timed.as_dict())
+        self._listener.news(timed.as_dict())

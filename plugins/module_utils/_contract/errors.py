@@ -52,22 +52,3 @@ class FedsimError(Exception):
     def __str__(self) -> str:
         """Message, what the program said, hint, joined by colons."""
         return ": ".join(part for part in (self.message, self.said, self.hint) if part)
-
-
-# By the stage that failed. Stages that are not named here are provisioning.
-STAGE_EXIT = {
-    "preflight": Exit.LAB,
-    "lab host": Exit.LAB,
-    "doctor": Exit.LAB,
-    "course": Exit.COURSE,
-    "collect": Exit.COURSE,
-    "report": Exit.COURSE,
-    "verdict": Exit.COURSE,
-}
-
-
-def exit_for_stage(stage: str | None, wanted: int | None = None) -> Exit:
-    """The exit code of a playbook that failed in ``stage``; ``wanted`` is what the failed module asks for."""
-    if wanted is not None and wanted in set(Exit):
-        return Exit(wanted)
-    return STAGE_EXIT.get(stage or "", Exit.PROVISIONING)

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from fedsim_runner.cli import look
 from fedsim_runner.cli.entry import call
-from fedsim_runner.console.logs import Line
 from fedsim_runner.contract.errors import Exit
+from fedsim_runner.testbed.values import Line
 
 
 def answer(state: str = "running", number: int = 3, **more: Any) -> dict[str, Any]:

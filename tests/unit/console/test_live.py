@@ -130,7 +130,7 @@ def test_bars_and_durations() -> None:
 
 def test_the_course_is_drawn_below_the_lines_and_gone_afterwards() -> None:
     console = Console(file=io.StringIO(), width=100, height=24, force_terminal=True, color_system=None)
-    with Progress(console, total_rounds=2, run="study") as progress:
+    with Progress(console, total_rounds=2, run="study", live_stages={"course"}) as progress:
         progress.stage("course")
         progress.news({"t": 1, "event": "agent_started", "backend": "netem", "kernel": "6.1"})
         progress.snapshot({"t": 2, "state": "running", "round": 1, "total_rounds": 2, "devices": SMALL})
@@ -150,7 +150,7 @@ def test_the_course_is_drawn_below_the_lines_and_gone_afterwards() -> None:
 
 def test_before_the_first_snapshot_the_news_tell_who_is_there() -> None:
     console = Console(file=io.StringIO(), width=100, height=24, force_terminal=True, color_system=None)
-    with Progress(console, total_rounds=2, run="study") as progress:
+    with Progress(console, total_rounds=2, run="study", live_stages={"course"}) as progress:
         progress.stage("course")
         progress.news({"t": 1, "event": "device_joined", "device": "pi"})
         time.sleep(0.7)
@@ -159,7 +159,7 @@ def test_before_the_first_snapshot_the_news_tell_who_is_there() -> None:
 
 def test_without_a_terminal_snapshots_print_nothing() -> None:
     console = Console(file=io.StringIO(), width=100)
-    with Progress(console, total_rounds=2) as progress:
+    with Progress(console, total_rounds=2, live_stages={"course"}) as progress:
         progress.stage("course")
         progress.snapshot({"t": 2, "devices": SMALL})
     assert "pi" not in console.file.getvalue()

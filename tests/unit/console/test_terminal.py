@@ -37,7 +37,7 @@ def work():
         progress.snapshot(snapshot(number, "training" if number % 2 else "sending"))
         progress.news({"t": number, "event": "evaluated", "round": number, "results": {"test_acc": number / 1000}})
         time.sleep(0.05)
-with Progress(console, 1000, run="study") as progress:
+with Progress(console, 1000, run="study", live_stages={"course"}) as progress:
     interrupts = Interrupts(lambda count: progress.note("interrupted: stopping"))
     with interrupts:
         progress.stage("course")

@@ -13,7 +13,7 @@ import pytest
 from fedsim_runner.contract.names import RUN_PATTERN, RunNameError, check_run
 from fedsim_runner.runs import folder as run_folder
 from fedsim_runner.runs.folder import create_run_folder, give_to_user, new_run_id
-from fedsim_runner.testbed.docker.orphans import end_processes
+from fedsim_runner.testbed.orphans import end_processes
 from fedsim_runner.runs.registry import Registry, RunBusyError
 from fedsim_runner.lab.process_identity import is_alive, own_identity
 
@@ -66,7 +66,7 @@ def test_under_sudo_files_belong_to_the_invoking_user(tmp_path: Path, monkeypatc
 def test_the_registry_finds_a_run_and_forgets_it(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "state")
     assert registry.find("a") is None
-    registry.record("a", tmp_path, "local", "198.18.0.0/24", "running")
+    registry.record("a", tmp_path, "docker", ["local"], "198.18.0.0/24", "running")
     found = registry.find("a")
     assert found is not None
     assert (found.folder, found.alive) == (str(tmp_path), True)

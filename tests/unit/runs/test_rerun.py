@@ -14,8 +14,9 @@ from rich.console import Console
 from fedsim_runner.cli.entry import call
 from fedsim_runner.runs import rerun as rerun_module
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.testbed.processes.testbed import run_without_docker
-from fedsim_runner.runs.prepare import RunOptions
+from fedsim_runner.testbed.installed import find_testbed
+from fedsim_runner.runs.lifecycle import run_experiment
+from fedsim_runner.runs.options import RunOptions
 from fedsim_runner.runs.rerun import open_original, rerun
 from fedsim_runner.engines.federatedscope import SourceError
 from fedsim_runner.runs.experiment_file import load_experiment
@@ -32,7 +33,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         console = Console(file=io.StringIO(), width=200)
         made = load_experiment(small_spec(folder, "small", rounds=2))
-        code, _ = run_without_docker(made, RunOptions("first", folder / "runs"), console)
+        code, _ = run_experiment(made, RunOptions("first", folder / "runs"), console, find_testbed("processes"))
     assert code is Exit.DONE, console.file.getvalue()
     return folder / "runs" / "first"
 
@@ -56,8 +57,8 @@ def test_the_same_course_again_and_what_is_told_of_it(moved: Path, tmp_path: Pat
     (moved / "manifest.json").write_text(json.dumps(changed), encoding="utf-8")
     console = Console(file=io.StringIO(), width=200)
     original = open_original(str(moved))
-    assert original.without_docker
-    code, report = rerun(original, RunOptions(runs_dir=tmp_path / "again"), console, run_without_docker)
+    assert original.testbed == "processes"
+    code, report = rerun(original, RunOptions(runs_dir=tmp_path / "again"), console, find_testbed("processes"))
     told = console.file.getvalue()
     assert code is Exit.DONE, told
     assert report["run"].startswith("small-")

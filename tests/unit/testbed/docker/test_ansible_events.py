@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.contract.errors import Exit, exit_for_stage
+from fedsim_runner.contract.errors import Exit
 from fedsim_runner.testbed.docker.ansible_events import EventReader, failure_text
+from fedsim_runner.testbed.docker.stages import STAGES
+from fedsim_runner.testbed.stages import exit_of, stage_named
 
 
 class Heard:
@@ -83,7 +85,7 @@ def test_a_failure_has_stage_task_host_and_the_exit_code_the_module_asks_for() -
     failure = events.failure(2)
     assert (failure.stage, failure.task, failure.host) == ("links", "Shape", "local")
     assert failure.text == "1 of 2 devices failed: pi-1: no tbf"
-    assert exit_for_stage(failure.stage, failure.exit_code) is Exit.LAB
+    assert exit_of(stage_named(STAGES, failure.stage), failure.exit_code) is Exit.LAB
 
 
 def test_an_unreachable_lab_host_is_a_failure() -> None:
@@ -169,5 +171,5 @@ def test_failure_text(result: object, text: str) -> None:
     ],
 )
 def test_exit_codes_by_stage(stage: str | None, code: int) -> None:
-    assert exit_for_stage(stage) == code
-    assert exit_for_stage(stage, 99) == code
+    assert exit_of(stage_named(STAGES, stage)) == code
+    assert exit_of(stage_named(STAGES, stage), 99) == code

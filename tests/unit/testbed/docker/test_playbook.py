@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.testbed.docker.orphans import processes_with
-from fedsim_runner.testbed.docker.playbook import CALL_VARIABLE, RUN_VARIABLE, Playbook, PlaybookResult, run_playbook
+from fedsim_runner.testbed.docker.playbook import CALL_VARIABLE, Playbook, PlaybookResult, run_playbook
+from fedsim_runner.testbed.orphans import RUN_VARIABLE, processes_with
 
 pytestmark = pytest.mark.ansible
 
@@ -25,6 +25,7 @@ class Heard:
         self.stages: list[str] = []
         self.events: list[Mapping[str, Any]] = []
         self.staged = threading.Event()
+        self.stop = threading.Event()
 
     def stage(self, name: str) -> None:
         self.stages.append(name)
@@ -32,6 +33,9 @@ class Heard:
 
     def news(self, event: Mapping[str, Any]) -> None:
         self.events.append(event)
+
+    def cancelled(self) -> bool:
+        return self.stop.is_set()
 
 
 INVENTORY = """\
@@ -50,13 +54,13 @@ class Stage:
         self.folder = folder
         self.heard = Heard()
         self.log = io.StringIO()
-        self.stop = threading.Event()
+        self.stop = self.heard.stop
         (folder / "hosts.yml").write_text(INVENTORY, encoding="utf-8")
 
     def run(self, text: str, expected: tuple[str, ...] = ("here",), **extra_vars: Any) -> PlaybookResult:
         (self.folder / "play.yml").write_text(text, encoding="utf-8")
         playbook = Playbook("play.yml", self.folder / "hosts.yml", "tiny", expected, extra_vars)
-        return run_playbook(playbook, self.log, self.heard, self.stop.is_set, self.folder)
+        return run_playbook(playbook, self.log, self.heard, self.folder)
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ import pytest
 
 from fedsim_runner.inventory import build_inventory
 from fedsim_runner.plan import make_plan
-from fedsim_runner.testbed.docker.orphans import processes_with
-from fedsim_runner.testbed.docker.playbook import RUN_VARIABLE
+from fedsim_runner.testbed.orphans import RUN_VARIABLE, processes_with
 from fedsim_runner.testbed.processes.children import Interpreter, missing_modules, process_figures
-from fedsim_runner.testbed.processes.testbed import free_ports, local_device_file
+from fedsim_runner.testbed.processes.loopback import free_ports, local_device_file
 from tests.builders import experiment, lab_host
 
 pytestmark = pytest.mark.course

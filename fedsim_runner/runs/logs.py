@@ -2,142 +2,56 @@
 
 from __future__ import annotations
 
-import difflib
-import queue
 import re
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ..contract.errors import Exit, FedsimError
 from ..results.run_files import read_devices
-from ..runs.lookup import KnownRun, find_run
-from ..runs.registry import Registry
-from ..testbed.docker.ansible_events import ANSI
-from ..testbed.docker.engine import LabEngine, NoEngineError, lab_engine
+from ..testbed.device_names import chosen_devices
+from ..testbed.protocol import Testbed
+from ..testbed.values import ANSI, Line, UnreachableError
+from .lookup import KnownRun, find_run, known_testbed
+from .registry import Registry
 
 LOG_NAMES = ("course/exp_print.log", "console.log")
-# Lines of several devices that come within this time are put in the order of their own times.
-SETTLE_S = 0.3
 LOOK_EVERY_S = 0.3
-SHOWN_NAMES = 8
 # How Python's logging begins a line, in whatever format follows.
 TIME = re.compile(r"(\d{4}-\d\d-\d\d [\d:]{8},\d{3}) ")
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line of a device's log without colours; ``at`` orders lines of several devices."""
-
-    device: str
-    text: str
-    at: tuple[Any, ...] = ()
-
-
-def log_lines(run: str, devices: Sequence[str], follow: bool, tail: int) -> tuple[list[str], Iterator[Line]]:
+def log_lines(
+    run: str, devices: Sequence[str], follow: bool, tail: int, testbed: Testbed | None = None
+) -> tuple[Sequence[str], Iterator[Line]]:
     """Names of the devices (all if none are named) and their lines, which come while they are written with ``follow``.
 
     Args:
         tail: only the last lines of each device; 0: all.
+        testbed: where the run is, if it is not the one that it was begun on.
 
     Raises:
         FedsimError: the run has no such device, or nothing of it is left.
     """
     known = find_run(run)
     try:
-        with lab_engine(timeout_s=60) as engine:
-            containers = engine.containers(run, "device")
-    except NoEngineError:
+        if found := (testbed or known_testbed(known)).logs(run, devices, follow, tail):
+            return found
+    except UnreachableError:
         if not _files(known):
             raise
-        containers = {}
-    if containers:
-        names = _chosen(run, devices, containers)
-        return names, _container_lines({name: containers[name]["Id"] for name in names}, follow, tail)
     files = _files(known)
     going_on = known.entry is not None and known.entry.alive and known.entry.state == "running"
     if not files:
         there = _planned(known)
         if there:
-            _chosen(run, devices, there)
+            chosen_devices(run, devices, there)
         raise FedsimError(f"run {run}: there is no container and nothing was collected", Exit.SPEC)
-    names = _chosen(run, devices, files)
+    names = chosen_devices(run, devices, files)
     chosen = {name: files[name] for name in names}
     return names, _growing_lines(run, chosen, tail) if follow and going_on else iter(_file_lines(chosen, tail))
-
-
-def in_order(
-    lines: queue.Queue[Line | None], sources: int, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Line]:
-    """Lines of several sources by their time, as far as they come together; each source ends with None."""
-    waiting: list[Line] = []
-    since = clock()
-    while sources or waiting:
-        try:
-            line = lines.get(timeout=SETTLE_S) if sources else None
-            if line is None:
-                sources -= 1 if sources else 0
-            else:
-                waiting.append(line)
-            quiet = not sources
-        except queue.Empty:
-            quiet = True
-        if waiting and (quiet or clock() - since >= 2 * SETTLE_S):
-            yield from sorted(waiting, key=lambda item: item.at)
-            waiting = []
-        if not waiting:
-            since = clock()
-
-
-def _chosen(run: str, wanted: Sequence[str], there: Mapping[str, object]) -> list[str]:
-    if not wanted:
-        return list(there)
-    for name in wanted:
-        if name not in there:
-            near = difflib.get_close_matches(name, there, n=3, cutoff=0.4)
-            names = sorted(there)
-            more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-            mend = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names[:SHOWN_NAMES])}{more}"
-            raise FedsimError(f"run {run} has no device {name}: {mend}", Exit.SPEC)
-    return list(dict.fromkeys(wanted))
-
-
-def _container_lines(containers: Mapping[str, str], follow: bool, tail: int) -> Iterator[Line]:
-    lines: queue.Queue[Line | None] = queue.Queue()
-
-    def read(engine: LabEngine, name: str, identifier: str) -> None:
-        try:
-            kept = b""
-            stream = engine.client.api.logs(identifier, stream=True, follow=follow, tail=tail or "all", timestamps=True)
-            for chunk in stream:
-                *whole, kept = (kept + chunk).split(b"\n")
-                for line in whole:
-                    lines.put(_stamped(name, line))
-            if kept:
-                lines.put(_stamped(name, kept))
-        except Exception:
-            # The container or the Engine has gone, in whatever way docker-py says so: the log ends here.
-            return
-        finally:
-            lines.put(None)
-
-    with lab_engine(timeout_s=60) as engine:
-        for name, identifier in containers.items():
-            thread = threading.Thread(target=read, args=(engine, name, identifier), daemon=True)
-            thread.start()
-            if not follow:
-                thread.join()
-        yield from in_order(lines, len(containers))
-
-
-def _stamped(device: str, line: bytes) -> Line:
-    """A line of the Engine's: its time (RFC 3339 with nine digits, so that text sorts) and what was written."""
-    moment, _, text = line.decode(errors="replace").partition(" ")
-    return Line(device, _clean(text), (moment,))
 
 
 def _files(known: KnownRun) -> dict[str, Path]:

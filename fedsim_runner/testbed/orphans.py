@@ -11,11 +11,14 @@ import psutil
 
 from fedsim_runner.lab.process_identity import is_alive, start_time
 
+# Mark every process of a run: whose they are can be told even after the control node is gone.
+RUN_VARIABLE = "FEDSIM_RUN"
+CONTROL_VARIABLE = "FEDSIM_CONTROL"
 GRACE_S = 2.0
 
 
-def processes_with(variable: str, value: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Processes, this one excepted, that were started with ``variable=value``; with their environment."""
+def processes_with(variable: str, value: str | None = None) -> Iterator[tuple[int, dict[str, str]]]:
+    """Processes, this one excepted, that were started with ``variable=value`` (None: any); with their environment."""
     for process in psutil.process_iter():
         if process.pid == os.getpid():
             continue
@@ -23,7 +26,7 @@ def processes_with(variable: str, value: str) -> Iterator[tuple[int, dict[str, s
             environment = process.environ()
         except (psutil.Error, OSError):
             continue
-        if environment.get(variable) == value:
+        if variable in environment and value in (None, environment[variable]):
             yield process.pid, environment
 
 

@@ -6,55 +6,36 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fedsim_runner.console import logs
-from fedsim_runner.console.logs import Line, in_order, log_lines
 from fedsim_runner.contract.errors import FedsimError
+from fedsim_runner.lab.host import LabHost
+from fedsim_runner.runs.logs import log_lines
 from fedsim_runner.runs.registry import Registry
+from fedsim_runner.testbed.docker.container_logs import in_order
 from fedsim_runner.testbed.docker.engine import NoEngineError
-
-
-class FakeApi:
-    """Docker's answers: chunks that end anywhere, with the Engine's times in front of lines."""
-
-    def __init__(self) -> None:
-        self.chunks: dict[str, list[bytes]] = {}
-        self.asked: list[dict[str, Any]] = []
-
-    def logs(self, identifier: str, **options: Any) -> Iterator[bytes]:
-        self.asked.append(options)
-        for chunk in self.chunks[identifier]:
-            if chunk == b"broken":
-                raise OSError("the Engine is gone")
-            yield chunk
-
-
-class FakeEngine:
-    def __init__(self) -> None:
-        self.client = type("Client", (), {"api": FakeApi()})()
-
-    def containers(self, run: str, kind: str) -> dict[str, dict[str, Any]]:
-        return {name: {"Id": name} for name in self.client.api.chunks}
+from fedsim_runner.testbed.docker.testbed import DockerTestbed
+from fedsim_runner.testbed.values import Line
+from tests.fake_engine import FakeEngine
 
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
-    made = FakeEngine()
-
-    @contextmanager
-    def lab_engine(timeout_s: int = 30) -> Iterator[FakeEngine]:
-        yield made
-
-    monkeypatch.setattr(logs, "lab_engine", lab_engine)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
-    return made
+    return FakeEngine()
+
+
+def lines_of(engine: FakeEngine, run: str, *arguments: Any) -> tuple[Sequence[str], Iterator[Line]]:
+    """Of a lab host with this Engine, all of whose containers are the run's devices."""
+    engine.devices[run] = dict.fromkeys(engine.client.api.chunks, "running")
+    testbed = DockerTestbed([LabHost("one")], connect=lambda host, timeout_s: nullcontext(engine))
+    return log_lines(run, *arguments, testbed=testbed)
 
 
 def stamp(second: int) -> bytes:
@@ -66,7 +47,7 @@ def test_containers_are_woven_together_by_time(follow: bool, engine: FakeEngine)
     api = engine.client.api
     api.chunks["server"] = [stamp(1) + b"\x1b[33mone\x1b[0m\n" + stamp(4) + b"fo", b"ur\n" + stamp(5) + b"no end"]
     api.chunks["pi"] = [stamp(2) + b"two\r\n" + stamp(3) + b"three\n", b"broken"]
-    names, lines = log_lines("study", [], follow, 5)
+    names, lines = lines_of(engine, "study", [], follow, 5)
     assert names == ["server", "pi"]
     assert [(line.device, line.text) for line in lines] == [
         ("server", "one"),
@@ -103,10 +84,10 @@ def test_a_device_that_never_pauses_is_shown_too() -> None:
 def test_a_device_that_is_not_there_is_answered_with_the_ones_that_are(engine: FakeEngine) -> None:
     engine.client.api.chunks = {"server": [], "phone-1": [], "phone-2": []}
     with pytest.raises(FedsimError, match="no device phone1: did you mean phone-1"):
-        log_lines("study", ["server", "phone1"], False, 0)
+        lines_of(engine, "study", ["server", "phone1"], False, 0)
     with pytest.raises(FedsimError, match="no device xyz: it has phone-1, phone-2, server"):
-        log_lines("study", ["xyz"], False, 0)
-    assert log_lines("study", ["phone-1", "server", "phone-1"], False, 0)[0] == ["phone-1", "server"]
+        lines_of(engine, "study", ["xyz"], False, 0)
+    assert lines_of(engine, "study", ["phone-1", "server", "phone-1"], False, 0)[0] == ["phone-1", "server"]
 
 
 def collected(folder: Path, device: str, text: str, name: str = "course/exp_print.log") -> Path:
@@ -131,42 +112,38 @@ def test_a_run_that_is_over_is_read_from_its_folder(engine: FakeEngine, tmp_path
     collected(tmp_path, "server", SERVER)
     collected(tmp_path, "pi", PI)
     collected(tmp_path, "early", "no log yet\n", "console.log")
-    _, lines = log_lines("study", ["server", "pi"], True, 0)
+    _, lines = lines_of(engine, "study", ["server", "pi"], True, 0)
     texts = [line.text.rpartition(": ")[2].strip() for line in lines]
     assert texts == ["one", "two", "Traceback (most recent call last):", "three", "four"]
-    names, lines = log_lines("study", [], False, 1)
+    names, lines = lines_of(engine, "study", [], False, 1)
     assert sorted(names) == ["early", "pi", "server"]
     assert sorted(line.text.strip().rpartition(": ")[2] for line in lines) == ["four", "no log yet", "three"]
     with pytest.raises(FedsimError, match="did you mean server"):
-        log_lines("study", ["sever"], False, 0)
+        lines_of(engine, "study", ["sever"], False, 0)
 
 
-def test_without_an_engine_the_folder_is_enough(
-    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    @contextmanager
-    def none(timeout_s: int = 30) -> Iterator[FakeEngine]:
+def test_without_an_engine_the_folder_is_enough(engine: FakeEngine, tmp_path: Path) -> None:
+    def none(host: LabHost, timeout_s: int) -> Any:
         raise NoEngineError("no Docker Engine answers")
-        yield engine
 
-    monkeypatch.setattr(logs, "lab_engine", none)
+    testbed = DockerTestbed([LabHost("one")], connect=none)
     with pytest.raises(NoEngineError):
-        log_lines("study", [], False, 0)
+        log_lines("study", [], False, 0, testbed)
     collected(tmp_path, "pi", PI)
-    assert [line.device for line in log_lines("study", [], False, 0)[1]] == ["pi"] * 3
+    assert [line.device for line in log_lines("study", [], False, 0, testbed)[1]] == ["pi"] * 3
 
 
 def test_plain_processes_are_followed_until_their_run_ends(engine: FakeEngine, tmp_path: Path) -> None:
     path = collected(tmp_path, "pi", PI)
     registry = Registry()
-    registry.record("study", tmp_path / "runs" / "study", "processes", "", "running")
+    registry.record("study", tmp_path / "runs" / "study", "processes", [], "", "running")
     _, lines = log_lines("study", [], True, 0)
     assert [next(lines).text.strip() for _ in range(3)][-1] == "three"
 
     def write() -> None:
         with path.open("a", encoding="utf-8") as stream:
             stream.write("2026-01-01 00:00:09,000 (client:1) INFO: nine\nlast words")
-        registry.record("study", tmp_path / "runs" / "study", "processes", "", "finished")
+        registry.record("study", tmp_path / "runs" / "study", "processes", [], "", "finished")
 
     threading.Timer(0.2, write).start()
     assert [line.text.rpartition(": ")[2] for line in lines] == ["nine", "last words"]
@@ -174,4 +151,4 @@ def test_plain_processes_are_followed_until_their_run_ends(engine: FakeEngine, t
 
 def test_a_run_without_anything_says_so(engine: FakeEngine) -> None:
     with pytest.raises(FedsimError, match="there is no container and nothing was collected"):
-        log_lines("study", [], False, 0)
+        lines_of(engine, "study", [], False, 0)

@@ -1,0 +1,74 @@
+"""The one way a run is removed from its testbed, and how a failure is said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..console.progress import Progress
+from ..testbed.protocol import Testbed
+from ..testbed.values import Stopped
+from .left_over import left_over
+from ..testbed.run_listener import RunListener
+
+# Tried again where a call that was in flight left something behind.
+TRIES = 2
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a removal came out.
+
+    Attributes:
+        left: names of what is still there.
+        stopped: it failed (the last time), or was interrupted.
+        not_tried: the user had already asked twice to leave things as they are.
+    """
+
+    left: Sequence[str] = ()
+    stopped: Stopped | None = None
+    not_tried: bool = False
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user stopped it on the way."""
+        return self.stopped is not None and self.stopped.failure is None
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is left."""
+        return not (self.left or self.stopped or self.not_tried)
+
+
+def tear_down(
+    testbed: Testbed, run: str, folder: Path | None, listener: RunListener, ignore_interrupts: int = 0
+) -> Ending:
+    """Remove everything of the run."""
+    ending = Ending()
+    for _ in range(TRIES):
+        if listener.interrupts > ignore_interrupts:
+            return Ending(not_tried=True)
+        try:
+            left = listener.run(lambda one: testbed.destroy(run, folder, one), ignore_interrupts)
+        except Stopped as stopped:
+            if stopped.failure is None:
+                return Ending(stopped=stopped)
+            ending = Ending(left_over(testbed, run), stopped)
+        else:
+            ending = Ending(left)
+            if not left:
+                break
+    return ending
+
+
+def say_failure(progress: Progress, stopped: Stopped, what: str | None = None) -> None:
+    """One clear message, with where the rest is."""
+    failure = stopped.failure
+    if failure is None:
+        return
+    where = f" on {failure.host}" if failure.host else ""
+    stage = what or f"stage {failure.stage or 'start'} failed"
+    progress.note(f"error: {stage}{where}: {failure.text}", "red")
+    if stopped.log is not None:
+        progress.note(f"Ansible's whole output: {stopped.log}")

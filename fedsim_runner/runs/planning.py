@@ -1,0 +1,80 @@
+"""A plan for the lab hosts of a testbed as they are now, with an address range that no other run plans with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..contract.errors import Exit, FedsimError
+from ..contract.names import check_run
+from ..engines.course_check import refuse_unsupported
+from ..engines.federatedscope.source import resolve_source, unreachable
+from ..lab import Reservations
+from ..lab.host import LabHost
+from ..plan import make_plan
+from ..plan.model import Plan
+from ..spec.experiment import Experiment
+from ..testbed.protocol import Testbed
+from ..testbed.values import Lack
+from ..user_folders import state_home
+from .folder import RUN_NAME
+
+
+def plan_only(experiment: Experiment, testbed: Testbed, run: str | None = None) -> Plan:
+    """The plan of an experiment; nothing is touched.
+
+    Raises:
+        FedsimError: it does not fit the lab, or ``run`` is no name.
+    """
+    hosts = testbed.lab_hosts(experiment, run)
+    name = experiment.name if run is None else check_run(run, RUN_NAME)
+    return with_lacks(make_plan_or_refuse(experiment, hosts, name), testbed)[0]
+
+
+def reserved_plan(experiment: Experiment, testbed: Testbed, run: str) -> tuple[Plan, Sequence[Lack]]:
+    """A plan whose address range is held until :func:`reservations` releases it; what the testbed cannot hold of it.
+
+    Raises:
+        FedsimError: the experiment does not fit the lab, or asks for what its engines do not do.
+    """
+    held = reservations()
+    with held.locked():
+        taken = held.networks()
+        hosts = [replace(host, networks=(*host.networks, *taken)) for host in testbed.lab_hosts(experiment, run)]
+        plan = make_plan_or_refuse(experiment, hosts, run)
+        held.reserve(run, plan.subnet)
+    return with_lacks(plan, testbed)
+
+
+def reservations() -> Reservations:
+    """Address ranges held by this user's runs."""
+    return Reservations(state_home() / "reservations")
+
+
+def with_lacks(plan: Plan, testbed: Testbed) -> tuple[Plan, Sequence[Lack]]:
+    """The plan with notes that say what the testbed cannot hold; reports repeat a plan's notes."""
+    lacks = testbed.lacks(plan)
+    # What a lab host can carry does not matter where nothing is limited.
+    return (replace(plan, notes=tuple(lack.what for lack in lacks)) if lacks else plan), lacks
+
+
+def make_plan_or_refuse(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Plan:
+    """A plan.
+
+    Raises:
+        FedsimError: the experiment does not fit the lab, or asks for what its engines do not do.
+    """
+    plan = make_plan(_with_source(experiment), hosts, run)
+    refuse_unsupported(plan)
+    return plan
+
+
+def _with_source(experiment: Experiment) -> Experiment:
+    """The experiment with the source of FederatedScope that is in use; without one where no device uses it."""
+    if all(device.engine != "federatedscope" for device in experiment.devices):
+        return replace(experiment, federatedscope_source=None)
+    source = resolve_source(experiment.federatedscope_source)
+    problem = source.problem()
+    if problem is not None:
+        raise FedsimError(unreachable(source, problem), Exit.LAB)
+    return replace(experiment, federatedscope_source=source.text)

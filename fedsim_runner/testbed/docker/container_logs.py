@@ -1,0 +1,86 @@
+"""What participants log, from their containers: several together, in the order of time."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+
+from fedsim_runner.lab.host import LabHost
+
+from ..values import ANSI, Line
+from .engine import LabEngine
+
+# Lines of several devices that come within this time are put in the order of their own times.
+SETTLE_S = 0.3
+
+
+def container_lines(
+    containers: Mapping[str, tuple[LabHost, str]],
+    connect: Callable[[LabHost], AbstractContextManager[LabEngine]],
+    follow: bool,
+    tail: int,
+) -> Iterator[Line]:
+    """Lines of devices, whose lab host and container id are given by name; while they come with ``follow``.
+
+    Args:
+        tail: only the last lines of each device; 0: all.
+    """
+    lines: queue.Queue[Line | None] = queue.Queue()
+
+    def read(engine: LabEngine, name: str, identifier: str) -> None:
+        try:
+            kept = b""
+            stream = engine.client.api.logs(identifier, stream=True, follow=follow, tail=tail or "all", timestamps=True)
+            for chunk in stream:
+                *whole, kept = (kept + chunk).split(b"\n")
+                for line in whole:
+                    lines.put(_stamped(name, line))
+            if kept:
+                lines.put(_stamped(name, kept))
+        except Exception:
+            # The container or the Engine has gone, in whatever way docker-py says so: the log ends here.
+            return
+        finally:
+            lines.put(None)
+
+    with ExitStack() as stack:
+        hosts = dict.fromkeys(host for host, _ in containers.values())
+        engines = {host: stack.enter_context(connect(host)) for host in hosts}
+        for name, (host, identifier) in containers.items():
+            thread = threading.Thread(target=read, args=(engines[host], name, identifier), daemon=True)
+            thread.start()
+            if not follow:
+                thread.join()
+        yield from in_order(lines, len(containers))
+
+
+def _stamped(device: str, line: bytes) -> Line:
+    """A line of the Engine's: its time (RFC 3339 with nine digits, so that text sorts) and what was written."""
+    moment, _, text = line.decode(errors="replace").partition(" ")
+    return Line(device, ANSI.sub("", text).rstrip("\r"), (moment,))
+
+
+def in_order(
+    lines: queue.Queue[Line | None], sources: int, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Line]:
+    """Lines of several sources by their time, as far as they come together; each source ends with None."""
+    waiting: list[Line] = []
+    since = clock()
+    while sources or waiting:
+        try:
+            line = lines.get(timeout=SETTLE_S) if sources else None
+            if line is None:
+                sources -= 1 if sources else 0
+            else:
+                waiting.append(line)
+            quiet = not sources
+        except queue.Empty:
+            quiet = True
+        if waiting and (quiet or clock() - since >= 2 * SETTLE_S):
+            yield from sorted(waiting, key=lambda item: item.at)
+            waiting = []
+        if not waiting:
+            since = clock()

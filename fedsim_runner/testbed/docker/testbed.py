@@ -1,0 +1,227 @@
+"""Devices as containers on lab hosts, each with its limits and its link; the work is done by playbooks."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fedsim_runner.contract import agent_calls
+from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.names import RUN_PATTERN
+from fedsim_runner.contract.paths import STATE_ROOT
+from fedsim_runner.lab import known_hosts, probe_lab_host
+from fedsim_runner.lab.host import LabHost
+from fedsim_runner.plan import TESTBED_RANGE
+from fedsim_runner.plan.model import Plan
+from fedsim_runner.spec.experiment import Experiment
+
+from ..device_names import chosen_devices
+from ..values import Lack, Line, Listener, Order, Traits, UnreachableError
+from . import run_facts
+from .agent_status import device_states, merge
+from .container_logs import container_lines
+from .engine import LabEngine, lab_engine
+from .exec_session import Streams, run_inside
+from .playbook_session import PlaybookSession
+from .privileges import check_privileges
+from .run_inventory import hosts_file_of, inventory_for
+from .stages import STAGES
+
+# News of a course are shown in steps of about this many seconds; each costs Ansible 0.3 s of CPU.
+LIVE_NEWS_S = 1
+# On a terminal devices are looked at this often even where there is no news.
+LIVE_LOOK_S = 2
+ENGINE_TIMEOUT_S = 30
+LOGS_TIMEOUT_S = 60
+
+Connect = Callable[..., AbstractContextManager[LabEngine]]
+
+
+class DockerTestbed:
+    """Lab hosts with a Docker Engine each."""
+
+    traits = Traits(
+        name="docker",
+        devices_are="containers",
+        on_interrupt="interrupted: stopping and tearing down (Ctrl-C again to leave things as they are)",
+        stages=STAGES,
+        builds_images=True,
+    )
+
+    def __init__(
+        self,
+        hosts: Sequence[LabHost] | None = None,
+        connect: Connect = lab_engine,
+        probe: Callable[[LabHost], LabHost] = probe_lab_host,
+        playbooks: Path | None = None,
+        state_root: Path = STATE_ROOT,
+    ) -> None:
+        """Other than the known lab hosts, their Engines, what they can carry, our playbooks: for tests."""
+        self._hosts = tuple(known_hosts() if hosts is None else hosts)
+        self._connect = connect
+        self._probe = probe
+        self._playbooks = playbooks
+        self._state_root = state_root
+
+    def accept(self, experiment: Experiment) -> Experiment:
+        """As it is, if this user may prepare lab hosts."""
+        check_privileges()
+        return experiment
+
+    def lab_hosts(self, experiment: Experiment, run: str | None) -> Sequence[LabHost]:
+        """All of them. For a run that is up only its own subnet is free: a second ``up`` changes nothing."""
+        return [self._with_own_network(self._probe(host), run) for host in self._hosts]
+
+    def lacks(self, plan: Plan) -> Sequence[Lack]:
+        """Nothing that could be known by now: what a kernel cannot hold ends the run, or is let pass by its user."""
+        return ()
+
+    def provision(self, order: Order, listener: Listener) -> int:
+        """Play up.yml."""
+        with self._session_of(order, listener) as session:
+            return session.run("up.yml").changed
+
+    def open(self, run: str) -> None:
+        """Ask every lab host's agent."""
+        answers = [engine.ask_agent(run, agent_calls.OpenGate()) for _, engine in self._engines()]
+        if all(answer is None for answer in answers):
+            raise FedsimError(f"run {run} has no agent that could open its gate", Exit.COURSE)
+
+    def follow(self, order: Order, listener: Listener) -> None:
+        """Play run_experiment.yml: from provisioning to the report it is one call of ansible-playbook."""
+        with self._session_of(order, listener) as session:
+            session.run("run_experiment.yml")
+
+    def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> None:
+        """Play collect.yml."""
+        with inventory_for(run, folder, self._hosts) as (hosts_file, names):
+            self._play(run, into, hosts_file, names, listener, "collect.yml")
+
+    def destroy(self, run: str, folder: Path | None, listener: Listener) -> Sequence[str]:
+        """Play destroy.yml, which goes by label. An Engine that cannot be asked has nothing that could be named."""
+        with inventory_for(run, folder, self._hosts) as (hosts_file, names):
+            self._play(run, folder or hosts_file.parent, hosts_file, names, listener, "destroy.yml")
+        try:
+            return self.list().get(run, [])
+        except UnreachableError:
+            return []
+
+    def list(self) -> Mapping[str, Sequence[str]]:
+        """What carries a run's label on any lab host. Names say where they are if there are several lab hosts."""
+        found: dict[str, list[str]] = {}
+        for host, engine in self._engines():
+            where = "" if len(self._hosts) == 1 else f" on {host.name}"
+            for run, names in engine.runs().items():
+                found.setdefault(run, []).extend(f"{name}{where}" for name in names)
+        if self._state_root.is_dir():
+            # A run that was cut short before its first container has nothing but its state folder.
+            for path in sorted(self._state_root.iterdir()):
+                if path.is_dir() and RUN_PATTERN.fullmatch(path.name):
+                    found.setdefault(path.name, []).append(str(path))
+        return found
+
+    def status(self, run: str) -> Mapping[str, Any] | None:
+        """From the agents while they run, else from the Engines."""
+        seen: dict[str, dict[str, Any]] = {}
+        told: list[dict[str, Any]] = []
+        there = False
+        for host, engine in self._engines():
+            if run not in engine.runs():
+                continue
+            there = True
+            seen |= device_states(engine.containers(run, "device"), host.name)
+            answer = engine.ask_agent(run, agent_calls.Status())
+            told += [] if answer is None else [answer]
+        return merge(seen, told) if there else None
+
+    def record(self, manifest: dict[str, Any], order: Order, ended: bool) -> None:
+        """Engines and images; once the run has ended also what was collected, and what the images hold."""
+        if ended:
+            run_facts.record_journal(manifest, order.folder)
+            run_facts.record_containers(manifest, order.folder)
+        try:
+            for host, engine in self._engines():
+                if ended:
+                    run_facts.record_packages(manifest, engine, order.run)
+                else:
+                    run_facts.record_engine(manifest, host.name, engine, order.run)
+        except UnreachableError:
+            return
+
+    def exec(self, run: str, device: str, command: Sequence[str]) -> int:
+        """On the lab host that carries the device."""
+        names: list[str] = []
+        for _, engine in self._engines():
+            containers = engine.containers(run, "device")
+            names += containers
+            item = containers.get(device)
+            if item is None:
+                continue
+            if item["State"] != "running":
+                raise FedsimError(f"device {device} does not run (its container is {item['State']})", Exit.SPEC)
+            sys.stdout.flush()
+            return run_inside(engine.client.api, item["Id"], command, Streams.own())
+        there = f"it has {', '.join(sorted(names))}" if names else "it has no containers here"
+        raise FedsimError(f"run {run} has no device {device}: {there}", Exit.SPEC)
+
+    def logs(
+        self, run: str, devices: Sequence[str], follow: bool, tail: int
+    ) -> tuple[Sequence[str], Iterator[Line]] | None:
+        """From the containers, also those that have ended."""
+        containers = {
+            name: (host, item["Id"])
+            for host, engine in self._engines(LOGS_TIMEOUT_S)
+            for name, item in engine.containers(run, "device").items()
+        }
+        if not containers:
+            return None
+        names = chosen_devices(run, devices, containers)
+        places = {name: containers[name] for name in names}
+        return names, container_lines(places, lambda host: self._connect(host, LOGS_TIMEOUT_S), follow, tail)
+
+    def _engines(self, timeout_s: int = ENGINE_TIMEOUT_S) -> Iterator[tuple[LabHost, LabEngine]]:
+        for host in self._hosts:
+            with self._connect(host, timeout_s) as engine:
+                yield host, engine
+
+    def _with_own_network(self, host: LabHost, run: str | None) -> LabHost:
+        if run is None:
+            return host
+        try:
+            with self._connect(host, ENGINE_TIMEOUT_S) as engine:
+                own = engine.subnet(run)
+        except UnreachableError:
+            return host
+        if own is None:
+            return host
+        subnet = ipaddress.IPv4Network(own)
+        others = [network for network in host.networks if not ipaddress.IPv4Network(network).overlaps(subnet)]
+        if subnet.subnet_of(TESTBED_RANGE):
+            others += map(str, TESTBED_RANGE.address_exclude(subnet))
+        return replace(host, networks=tuple(others))
+
+    def _session_of(self, order: Order, listener: Listener) -> PlaybookSession:
+        hosts_file = hosts_file_of(order.folder)
+        assert hosts_file is not None, "a run folder that is provisioned has its inventory"
+        extra_vars = {
+            "fedsim_keep": order.keep,
+            "fedsim_gather_s": LIVE_NEWS_S,
+            "fedsim_report_page": False,  # drawn once, when the manifest is complete
+            **({"course_wait_s": LIVE_LOOK_S} if order.live else {}),
+            **({"fedsim_devices": order.devices} if order.devices else {}),
+            **({"fedsim_image_base": order.image_base} if order.image_base else {}),
+        }
+        names = [host.name for host in order.plan.lab_hosts]
+        return PlaybookSession(order.run, order.folder, hosts_file, names, listener, extra_vars, self._playbooks)
+
+    def _play(
+        self, run: str, folder: Path, hosts_file: Path, names: Sequence[str], listener: Listener, playbook: str
+    ) -> None:
+        check_privileges()
+        with PlaybookSession(run, folder, hosts_file, names, listener, {}, self._playbooks) as session:
+            session.run(playbook)

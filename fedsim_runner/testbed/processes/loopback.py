@@ -1,0 +1,61 @@
+"""A course's participants on this machine's loopback: addresses, ports, paths."""
+
+from __future__ import annotations
+
+import copy
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from .children import Participant
+
+LOOPBACK = "127.0.0.1"
+
+
+def participants_of(content: Mapping[str, Any], folder: Path) -> list[Participant]:
+    """The child processes of a device file that :func:`local_device_file` made."""
+    return [
+        Participant(
+            name=device["name"],
+            role=device["role"],
+            engine=device["engine"],
+            config=folder / "participants" / device["name"] / "config.yaml",
+            out=folder / "collected" / device["name"],
+            start_cpu_s=device["start_cpu_s"],
+            address=f"{LOOPBACK}:{device['port']}" if device["role"] == "client" else "",
+        )
+        for device in content["devices"]
+    ]
+
+
+def local_device_file(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A device file for processes on loopback: free ports, paths in the run folder, nothing limited."""
+    local = copy.deepcopy(dict(content))
+    ports = free_ports(len(local["devices"]))
+    server = next(index for index, device in enumerate(local["devices"]) if device["role"] == "server")
+    nothing = {"rate_bps": None, "delay_us": 0, "jitter_us": 0, "loss": 0.0}
+    for device, port in zip(local["devices"], ports, strict=True):
+        name = device["name"]
+        device.update(address=LOOPBACK, port=port, cpus=None, memory_bytes=None, network=None)
+        device["link"] = {"up": nothing, "down": nothing}
+        config = device["config"]
+        distribute = config["distribute"]
+        distribute.update(server_host=LOOPBACK, server_port=ports[server])
+        if device["role"] == "client":
+            distribute.update(client_host=LOOPBACK, client_port=port)
+        config["data"]["file_path"] = str(folder / "participants" / name / "shard.npz")
+        config["outdir"] = str(folder / "collected" / name)
+        config["use_gpu"] = False
+    return local
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports of the loopback that nobody listens on."""
+    with ExitStack() as stack:
+        # All are held until all are known, else the kernel may give one twice.
+        holders = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for holder in holders:
+            holder.bind((LOOPBACK, 0))
+        return [holder.getsockname()[1] for holder in holders]

@@ -1,0 +1,13 @@
+"""The stages of a course of plain processes, which ends all of them on every way out."""
+
+from __future__ import annotations
+
+from fedsim_runner.contract.errors import Exit
+
+from ..stages import Stage
+
+STAGES = (
+    Stage("participants", leaves=False),
+    Stage("course", Exit.COURSE, leaves=False, live=True),
+    Stage("verdict", Exit.COURSE, leaves=False),
+)

@@ -1,0 +1,93 @@
+"""What a testbed says while it works, shown as progress; and what the user who presses Ctrl-C says to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from ..console.interrupts import Interrupts
+from ..console.progress import Progress
+from .values import Listener, Stopped
+
+T = TypeVar("T")
+AGAIN = "interrupted again: stopping at once"
+
+
+class RunListener:
+    """Entered for the length of a verb that has a testbed do something. The main thread only."""
+
+    def __init__(self, progress: Progress, on_interrupt: str) -> None:
+        self.progress = progress
+        self._on_interrupt = on_interrupt
+        self._interrupts = Interrupts(self._interrupted)
+        self._heard: list[Mapping[str, Any]] = []
+
+    def __enter__(self) -> RunListener:
+        self._interrupts.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._interrupts.__exit__(kind, error, traceback)
+        self.progress.close()
+
+    @property
+    def interrupts(self) -> int:
+        """How often the user asked to stop."""
+        return self._interrupts.count
+
+    def run(self, work: Callable[[Listener], T], ignore_interrupts: int = 0) -> T:
+        """Have a testbed do something; it goes on through so many requests to stop and ends at the next one.
+
+        Raises:
+            Stopped: it ended early.
+        """
+        try:
+            result = self._interrupts.run(lambda: work(_Hearing(self, ignore_interrupts)))
+        except Stopped:
+            self.progress.close(failed=True)
+            raise
+        self.progress.close()
+        return result
+
+    def heard(self, event: Mapping[str, Any]) -> None:
+        """A journal event came."""
+        self._heard.append(event)
+        self.progress.news(event)
+
+    def save_journal_if_missing(self, folder: Path) -> None:
+        """Keep what was heard of the journal where the journal itself could not be fetched."""
+        path = folder / "journal.jsonl"
+        if self._heard and not path.exists():
+            text = "".join(json.dumps(dict(event)) + "\n" for event in self._heard)
+            path.write_text(text, encoding="utf-8")
+
+    def _interrupted(self, count: int) -> None:
+        if count == 1:
+            self.progress.note(self._on_interrupt)
+        elif count == 2:
+            self.progress.note(AGAIN)
+
+
+class _Hearing:
+    """A :class:`Listener` for one piece of work."""
+
+    def __init__(self, owner: RunListener, ignore_interrupts: int) -> None:
+        self._owner = owner
+        self._ignore_interrupts = ignore_interrupts
+
+    def stage(self, name: str) -> None:
+        self._owner.progress.stage(name)
+
+    def news(self, event: Mapping[str, Any]) -> None:
+        self._owner.heard(event)
+
+    def snapshot(self, snapshot: Mapping[str, Any]) -> None:
+        self._owner.progress.snapshot(snapshot)
+
+    def cancelled(self) -> bool:
+        return self._owner.interrupts > self._ignore_interrupts
