@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..agent.links import backends
+from ..catalog.engines import engine_facts, engine_names
 from ..contract.errors import Exit, FedsimError
 from ..contract.link import Link
 from ..contract.units import size
@@ -17,8 +18,8 @@ from ..engines.federatedscope.source_state import source_state
 from ..testbed.docker.lab_playbooks import Findings, build_images, examine
 from .app import ImageBaseOption, JsonOption, app, out, print_json
 
-# What `images` builds for. The last is PyTorch with CUDA, for devices with a GPU.
-ENGINES = ("light", "federatedscope", "federatedscope-cuda")
+# What `images` builds for; with -cuda for devices with a GPU.
+ENGINES = (*engine_names(), *(f"{name}-cuda" for name in engine_names() if engine_facts(name).cuda))
 
 
 EngineOption = Annotated[

@@ -1,24 +1,23 @@
-"""Each participant's config.yaml, launcher.json and shard, and the run's label table."""
+"""Each participant's input files and shard, and the run's label table."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE
 from ..contract.device_file import CourseSettings, Device, FederatedScopeSettings
-from ..contract.paths import CONFIG, LAUNCHER, SHARD
+from ..contract.paths import LAUNCHER, SHARD
 from ..contract.records import LaunchSettings
 from ..contract.typed_json import load
 from ..datasets.label_table import VERSION, read_table_file, total_by_device, write_table_file
 from ..datasets.sample_counts import client_sizes, held_out, too_few
+from .protocol import engine
 
 if TYPE_CHECKING:
     from ..datasets.dealing import Dealt
@@ -43,7 +42,7 @@ class RenderResult:
 
 
 def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderResult:
-    """Write every device's ``config.yaml``, ``shard.npz`` and ``launcher.json`` to ``target/<device>/``.
+    """Write every device's input files to ``target/<device>/``: its engine's, ``shard.npz`` and ``launcher.json``.
 
     Shards that are there already and were made from the same data are the truth: they stay, and the user's files need
     not be there any more. The same holds for those of another run's ``participants`` folder that the device file
@@ -61,7 +60,7 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
     names = [device["name"] for device in device_file["devices"]]
     wanted = {"shards": data_fingerprint(device_file), "settings": _settings_fingerprint(device_file)}
     known = _read_stamp(stamp)
-    found = _digests(target, names, (CONFIG, SHARD, LAUNCHER))
+    found = _digests(target, known.get("files", {}))
     table = _table_of(target, wanted["shards"])
     told = {"format": FORMAT, "fingerprint": wanted, "files": found}
     if table is not None and known == told:
@@ -71,14 +70,16 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
     for name in names:
         (target / name).mkdir(exist_ok=True)
     table = _provide_shards(device_file, target, names, table)
+    written = [f"{name}/{SHARD}" for name in names]
     for device in device_file["devices"]:
-        folder = target / device["name"]
-        config = yaml.safe_dump(effective_config(device_file, device), sort_keys=True)
-        (folder / CONFIG).write_text(config, encoding="utf-8")
-        (folder / LAUNCHER).write_text(launch_settings(device_file, device).as_text(), encoding="utf-8")
+        texts = dict(engine(device["engine"]).files(effective_config(device_file, device)))
+        texts[LAUNCHER] = launch_settings(device_file, device).as_text()
+        for name, text in texts.items():
+            (target / device["name"] / name).write_text(text, encoding="utf-8")
+            written.append(f"{device['name']}/{name}")
     write_table_file(target, table)
     # Last: a half-written folder has no stamp and is written again.
-    told["files"] = _digests(target, names, (CONFIG, SHARD, LAUNCHER))
+    told["files"] = _digests(target, written)
     stamp.write_text(json.dumps(told) + "\n", encoding="utf-8")
     return RenderResult(True, table)
 
@@ -210,7 +211,7 @@ def _good_shards(participants: Path, fingerprint: str) -> set[str]:
         if stamp.get("fingerprint", {}).get("shards") != fingerprint:
             continue
         shards = [name.removesuffix(f"/{SHARD}") for name in stamp["files"] if name.endswith(f"/{SHARD}")]
-        found = _digests(participants, shards, (SHARD,))
+        found = _digests(participants, [f"{name}/{SHARD}" for name in shards])
         good |= {name for name in shards if found[f"{name}/{SHARD}"] == stamp["files"][f"{name}/{SHARD}"]}
     return good
 
@@ -224,15 +225,16 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _settings_fingerprint(device_file: Mapping[str, Any]) -> str:
-    devices = [{key: device[key] for key in ("name", "role", "index", "config")} for device in device_file["devices"]]
+    keys = ("name", "role", "index", "engine", "config")
+    devices = [{key: device[key] for key in keys} for device in device_file["devices"]]
     told = {"course": device_file["course"], "federatedscope": device_file["federatedscope"], "devices": devices}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def _digests(folder: Path, devices: Sequence[str], files: Sequence[str]) -> dict[str, str | None]:
-    """SHA-256 of every device's files by name; None for a file that is not there."""
+def _digests(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
+    """SHA-256 of files below ``folder`` by name; None for a file that is not there."""
     found: dict[str, str | None] = {}
-    for name in (f"{device}/{file}" for device in devices for file in files):
+    for name in names:
         path = folder / name
         found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..catalog.engines import engine_facts
 from ..contract.device_file import (
     CourseSettings,
     DataSettings,
@@ -20,10 +21,6 @@ from ..contract.link import Links
 from ..lab.host import LabHost
 from ..plan.model import PlacedDevice, Plan
 from ..spec.testbed_keys import common_config, participant_config
-
-# CPU seconds within which a participant of an engine says its first word. light: 1 on an ordinary core, 4 on the
-# slowest that was tried. federatedscope: 6 from uncompiled files, more where its pages must be read again and again.
-START_CPU_S = {"light": 5.0, "federatedscope": 30.0}
 
 
 @dataclass(frozen=True)
@@ -133,20 +130,23 @@ def _device_file(plan: Plan, host: LabHost) -> DeviceFile:
 
 def _device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
     device = item.device
+    facts = engine_facts(device.engine)
     return Device(
         name=device.name,
         type=device.type.name,
         role=device.role,
         engine=device.engine,
+        program=facts.program,
         index=item.index,
         address=item.address,
         port=item.port,
         image=_image(item),
         cpus=item.cpus,
         threads=item.threads,
-        start_cpu_s=START_CPU_S[device.engine],
+        start_cpu_s=facts.start_cpu_s,
         memory_bytes=device.type.memory_bytes,
         pids=device.type.pids,
+        least_pids=facts.least_pids(len(plan.experiment.clients)),
         read_bps=device.type.read_bps,
         write_bps=device.type.write_bps,
         gpus=item.gpus,
@@ -167,10 +167,10 @@ def _config(plan: Plan, item: PlacedDevice) -> dict[str, Any]:
 
 
 def _image(item: PlacedDevice) -> str:
-    """The image's logical name. With a GPU FederatedScope needs another build of torch; the light engine uses none."""
-    engine = item.device.engine
-    build = "-cuda" if engine == "federatedscope" and item.gpus else ""
-    return f"{Path(item.device.type.dockerfile).name}-{engine}{build}"
+    """The image's logical name. With a GPU torch is needed in another build; not every engine uses it."""
+    engine = engine_facts(item.device.engine)
+    build = "-cuda" if engine.cuda and item.gpus else ""
+    return f"{Path(item.device.type.dockerfile).name}-{engine.name}{build}"
 
 
 def _links(item: PlacedDevice) -> Links:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -38,7 +40,23 @@ def run_federatedscope(config: Path, gate: Path, reporter: Reporter) -> None:
 ENGINES: dict[str, Program] = {"light": run_light, "federatedscope": run_federatedscope}
 
 
-def _engine(name: str) -> Program:
+def run_module(name: str, module: str, config: Path, gate: Path, reporter: Reporter) -> None:
+    """Another engine, whose module is imported behind the gate, too.
+
+    Raises:
+        UnsupportedError: there is no such module here.
+    """
+    try:
+        program: Program = importlib.import_module(module).run
+    except (ImportError, AttributeError) as error:
+        raise UnsupportedError(f"engine {name}: {module} cannot be imported here: {error}") from error
+    program(config, gate, reporter)
+
+
+def _engine(text: str) -> Program:
+    name, _, module = text.partition("=")
+    if module:
+        return partial(run_module, name, module)
     if name not in ENGINES:
         raise UnsupportedError(f"engine {name}: there are only {', '.join(sorted(ENGINES))}")
     return ENGINES[name]
@@ -47,7 +65,7 @@ def _engine(name: str) -> Program:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one participant and end the process, see :mod:`.ending`."""
     parser = argparse.ArgumentParser(prog="participant", description="Take part in one FederatedScope course.")
-    parser.add_argument("--engine", required=True, help=f"one of: {', '.join(sorted(ENGINES))}")
+    parser.add_argument("--engine", required=True, help=f"one of: {', '.join(sorted(ENGINES))}; or NAME=MODULE")
     parser.add_argument("--config", required=True, type=Path, help="FederatedScope YAML of this participant")
     parser.add_argument("--gate", required=True, type=Path, help="folder in which the file `open` will appear")
     parser.add_argument("--out", required=True, type=Path, help="folder for exit.json")

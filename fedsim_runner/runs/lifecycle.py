@@ -25,7 +25,7 @@ from ..testbed.values import Order, Stopped
 from .ending import say_failure, tear_down
 from .folder import give_to_user
 from .left_over import left_over
-from .manifest import record_federatedscope, start_manifest, write_manifest
+from .manifest import record_sources, start_manifest, write_manifest
 from .options import RunOptions
 from .planning import reservations
 from .prepare import Prepared, prepare_run
@@ -69,7 +69,7 @@ class Life:
         """Into the manifest, while the testbed may still be there."""
         self.testbed.record(self.manifest, self.order, ended=False)
         if self.testbed.traits.builds_images:
-            record_federatedscope(self.manifest, self.prepared.plan.experiment, self.folder)
+            record_sources(self.manifest, self.prepared.plan.experiment, self.folder)
 
 
 def run_experiment(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..engines.federatedscope import CachedSource, SettingsError, SourceError, resolve_source, source_manifest
+from ..engines.protocol import engines_of
 from ..spec.experiment import CourseLimits, Experiment
 from ..plan.model import Plan
 from .inputs import EXPERIMENT, INPUTS, SPEC, keep_wheel
@@ -82,21 +82,18 @@ def _digest(path: Path) -> str | None:
         return None
 
 
-def record_federatedscope(manifest: dict[str, Any], experiment: Experiment, folder: Path) -> None:
-    """Add which FederatedScope devices ran, and keep its wheel in the run folder; nothing where no device ran it.
+def record_sources(manifest: dict[str, Any], experiment: Experiment, folder: Path) -> None:
+    """Add which sources of engines devices ran, and keep their wheels in the run folder.
 
     Raises:
         OSError: the run folder cannot be written.
     """
-    if all(device.engine != "federatedscope" for device in experiment.devices):
-        return
-    try:
-        manifest["federatedscope"] = source_manifest(experiment.federatedscope_source)
-        wheel = CachedSource(resolve_source(experiment.federatedscope_source)).cached()
-    except (SettingsError, SourceError):
-        return  # the images told why
-    if wheel is not None:
-        keep_wheel(wheel, folder)
+    for engine in engines_of(experiment.devices):
+        found = engine.provenance(experiment.federatedscope_source)
+        if found is not None:
+            manifest[engine.facts.name] = dict(found.facts)
+            if found.wheel is not None:
+                keep_wheel(found.wheel, folder)
 
 
 def write_manifest(manifest: dict[str, Any], folder: Path, ended: float | None = None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..contract.errors import Exit, FedsimError
 from ..contract.names import check_run
 from ..engines.course_check import refuse_unsupported
-from ..engines.federatedscope.source import resolve_source, unreachable
+from ..engines.protocol import engines_of
 from ..lab import Reservations
 from ..lab.host import LabHost
 from ..plan import make_plan
@@ -70,11 +70,6 @@ def make_plan_or_refuse(experiment: Experiment, hosts: Sequence[LabHost], run: s
 
 
 def _with_source(experiment: Experiment) -> Experiment:
-    """The experiment with the source of FederatedScope that is in use; without one where no device uses it."""
-    if all(device.engine != "federatedscope" for device in experiment.devices):
-        return replace(experiment, federatedscope_source=None)
-    source = resolve_source(experiment.federatedscope_source)
-    problem = source.problem()
-    if problem is not None:
-        raise FedsimError(unreachable(source, problem), Exit.LAB)
-    return replace(experiment, federatedscope_source=source.text)
+    """The experiment with the engine's source that is in use; without one where no device's engine has any."""
+    found = [engine.source_in_use(experiment.federatedscope_source) for engine in engines_of(experiment.devices)]
+    return replace(experiment, federatedscope_source=next(filter(None, found), None))

@@ -14,7 +14,6 @@ from typing import Any, Literal
 from ..catalog.types import DeviceType, NetworkProfile
 
 Role = Literal["server", "client"]
-Engine = Literal["light", "federatedscope"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Device:
     name: str
     type: DeviceType
     role: Role
-    engine: Engine
+    engine: str
     network: NetworkProfile
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ..catalog import load_catalog
+from ..catalog.engines import engine_facts
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
 from ..catalog.name_rules import wrong_name
 from ..yamlfile.document import Document, parse, read_text
@@ -121,7 +122,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path) -> Draft
         data_tree = take_data_tree(file.data, values, tree, path.parent)
         config = check_config(values, tree, seed, clients)
     data = DataSectionReader(file.data, document, tree, path.parent).source(
-        any(device.engine == "federatedscope" for device in devices)
+        any(engine_facts(device.engine).natural_shape for device in devices)
     )
     experiment = Experiment(
         name=str(file.name),

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from ..agent.links import backends
+from ..catalog.engines import engine_names
 from ..catalog.entries import DeviceTypeEntry, Entry, LimitsEntry, ProfileEntry
 from ..catalog.name_rules import NAME_MAX, NAME_PATTERN
 from ..participant.federatedscope.names import MENDS
@@ -23,7 +24,9 @@ DATASETS: tuple[str, ...] = get_args(Dataset)
 
 if TYPE_CHECKING:
     LinkBackendName = str
+    EngineName = str
 else:
+    EngineName = Literal[engine_names()]
     LinkBackendName = Literal[(backends.AUTO, *backends.names())]
 
 MendName = Literal[
@@ -76,7 +79,7 @@ class DeviceEntry(Entry):
         default=None,
         description="Network profile by name, or written out here. Not given: the device type's.",
     )
-    engine: Literal["light", "federatedscope"] = Field(
+    engine: EngineName = Field(
         default="light",
         description="What runs the participant: our small engine without torch, or FederatedScope itself.",
     )

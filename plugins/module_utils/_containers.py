@@ -14,6 +14,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
     container_name,
     labels,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.records import engine_argument
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 
 #: Scratch space of a device; counted against its memory like everything a tmpfs holds.
@@ -28,8 +29,6 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "TORCH_NUM_THREADS",
 )
-#: Threads that gRPC and torch start by themselves, generously.
-LIBRARY_THREADS = 96
 #: Options of HostConfig that are compared one by one.
 COMPARED_HOST_OPTIONS = (
     "NanoCpus",
@@ -88,7 +87,7 @@ def device_container(settings: Settings, device: dict[str, Any], disk: str | Non
         "Memory": device["memory_bytes"],
         # Equal to the memory: no swap on top of it.
         "MemorySwap": device["memory_bytes"],
-        "PidsLimit": pids_limit(settings, device),
+        "PidsLimit": pids_limit(device),
         "BlkioDeviceReadBps": io_limit(disk, device["read_bps"]),
         "BlkioDeviceWriteBps": io_limit(disk, device["write_bps"]),
         "CapDrop": ["ALL"],
@@ -128,7 +127,7 @@ def device_container(settings: Settings, device: dict[str, Any], disk: str | Non
             "-m",
             "fedsim_runner.participant",
             "--engine",
-            device["engine"],
+            engine_argument(device["engine"], device.get("program")),
             "--config",
             "/fedsim/in/config.yaml",
             "--gate",
@@ -153,14 +152,9 @@ def device_container(settings: Settings, device: dict[str, Any], disk: str | Non
     }
 
 
-def pids_limit(settings: Settings, device: dict[str, Any]) -> int:
-    """The device type's own, but never so low that FederatedScope's threads do not fit.
-
-    Its gRPC server has up to one thread for each client of the course, beside those of gRPC and torch.
-    """
-    if device["engine"] != "federatedscope":
-        return int(device["pids"])
-    return max(int(device["pids"]), LIBRARY_THREADS + int(settings.content["course"]["client_num"]))
+def pids_limit(device: dict[str, Any]) -> int:
+    """The device type's own, but never so low that the threads of its engine do not fit."""
+    return max(int(device["pids"]), int(device.get("least_pids") or 0))
 
 
 def device_folder(state_dir: str, device: str) -> Path:

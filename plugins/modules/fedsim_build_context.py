@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -158,9 +157,9 @@ def main() -> None:
     try:
         contents = {host["name"]: _device_file(host) for host in params["hosts"]}
         own = {root for content in contents.values() for root in content["dockerfile_roots"]}
-        engine = _federatedscope(params, contents.values()) if _uses_federatedscope(params, contents.values()) else None
+        found = _sources(params, list(contents.values()))
         folders = [Path(folder) for folder in sorted({*params["dockerfiles"], *own})]
-        sources = LayerSources.installed(folders, engine)
+        sources = LayerSources.installed(folders, found)
         hosts = [
             needs.HostImages(
                 name=host["name"],
@@ -177,12 +176,14 @@ def main() -> None:
         layers = [layer for layer in plan.layers if layer.ref in params["refs"]]
         if module.check_mode:
             module.exit_json(changed=bool(layers), layers=[])
-        if engine is not None and any(layer.engine_source is not None for layer in layers):
-            _refuse_unknown_keys(engine, contents.values())
+        for source in {id(layer.engine_source): layer.engine_source for layer in layers}.values():
+            if source is not None:
+                for content in contents.values():
+                    source.refuse(content["config"])
         contexts = assemble(layers, cache_dir(), bootstrap=params["bootstrap"])
     except ImageError as error:
         module.fail_json(msg=str(error), fedsim_exit_code=error.exit)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError) as error:
         module.fail_json(msg=str(error))
     # Not "changed": the cache is the control node's own business, the lab hosts report what they build.
     module.exit_json(changed=False, layers=[context.as_dict() for context in contexts])
@@ -201,33 +202,22 @@ def _device_file(host: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _uses_federatedscope(params: dict[str, Any], contents: Iterable[dict[str, Any]]) -> bool:
+def _sources(params: dict[str, Any], contents: list[dict[str, Any]]) -> dict[str, Any]:
+    """What images of engines install that is not in their folders, by the engines' names."""
+    from fedsim_runner.engines.protocol import engine
+
     if params["all"]:
-        return any(engine.startswith("federatedscope") for engine in params["engines"])
-    images = [str(device["image"]) for content in contents for device in content["devices"]]
-    return any("-federatedscope" in image for image in images)
-
-
-def _federatedscope(params: dict[str, Any], contents: Iterable[dict[str, Any]]) -> Any:
-    """The source of FederatedScope. Imported only where a device uses it."""
-    from fedsim_runner.engines.federatedscope import CachedSource, resolve_source
-    from fedsim_runner.engines.federatedscope.source import FROM_DEVICE_FILE
-
+        used = {name.removesuffix("-cuda") for name in params["engines"]}
+    else:
+        used = {str(device["engine"]) for content in contents for device in content["devices"]}
     named = sorted({content["source"] for content in contents if content["source"]})
     if len(named) > 1:
         raise ValueError(f"the device files name more than one source of FederatedScope: {', '.join(named)}")
+    given = params["federatedscope_source"], "fedsim_federatedscope_source"
     if named and not params["all"]:
-        return CachedSource(resolve_source(named[0], FROM_DEVICE_FILE))
-    return CachedSource(resolve_source(params["federatedscope_source"], "fedsim_federatedscope_source"))
-
-
-def _refuse_unknown_keys(engine: Any, contents: Iterable[dict[str, Any]]) -> None:
-    """Planning checks them where the source is at hand; one that had to be fetched is looked at here."""
-    from fedsim_runner.engines.federatedscope.keys import refuse_unknown_keys
-
-    wheel = engine.wheel()
-    for content in contents:
-        refuse_unknown_keys(content["config"], wheel)
+        given = named[0], "the device file"
+    found = {name: engine(name).image_source(*given) for name in sorted(used)}
+    return {name: source for name, source in found.items() if source is not None}
 
 
 def _wanted(

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fedsim_runner.catalog.engines import engine_facts
+
 from .conftest import Lab, device, load_utils, make_state
 
 pytestmark = pytest.mark.docker
@@ -229,9 +231,8 @@ def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
 
 def test_federatedscope_has_room_for_its_threads(lab: Lab) -> None:
     containers = load_utils("_containers")
-    settings = containers.Settings(lab.content, str(lab.state_dir), {"edge-light": lab.image}, None, {})
     entry = lab.content["devices"][1]
-    assert containers.pids_limit(settings, entry) == 32
-    lab.content["course"]["client_num"] = 50
-    assert containers.pids_limit(settings, entry | {"engine": "federatedscope"}) == 146
-    assert containers.pids_limit(settings, entry | {"engine": "federatedscope", "pids": 1024}) == 1024
+    assert containers.pids_limit(entry) == 32
+    least = engine_facts("federatedscope").least_pids(50)
+    assert containers.pids_limit(entry | {"least_pids": least}) == 146
+    assert containers.pids_limit(entry | {"least_pids": least, "pids": 1024}) == 1024

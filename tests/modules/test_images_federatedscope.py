@@ -135,7 +135,7 @@ def test_a_device_trains_with_it(engine: docker.DockerClient, tmp_path: Path, mo
     assert "fedsim/torch" in built.stdout and "MB of its own" in built.stdout
     assert recap(play(inventory, fedsim_images_all=False), "here")["changed"] == 0
 
-    sources = LayerSources.installed(federatedscope=CachedSource(resolve_source()))
+    sources = LayerSources.installed(sources={"federatedscope": CachedSource(resolve_source())})
     refs = {layer.name: layer.ref for layer in plan_layers({DEVICE.image: arch}, sources)}
     image = engine.images.get(refs[DEVICE.image])
     assert image.labels["org.fedsim.engine"] == "federatedscope"

@@ -41,7 +41,6 @@ WAYS_OUT = (
 
 # Origins, as doctor and messages name them; the user configuration's is the path of the file.
 FROM_SPEC = "the experiment file"
-FROM_DEVICE_FILE = "the device file"
 FROM_DEFAULT = "the default"
 
 _COMMIT = re.compile(r"[0-9a-f]{40}$")

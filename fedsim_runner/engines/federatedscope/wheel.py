@@ -68,6 +68,16 @@ class CachedSource:
                 found = self._make(folder)
         return found
 
+    def refuse(self, config: Mapping[str, Any]) -> None:
+        """Planning checks keys where the source is at hand; one that had to be fetched is asked here.
+
+        Raises:
+            SettingsError: keys that it does not know, or values of another type.
+        """
+        from .keys import refuse_unknown_keys
+
+        refuse_unknown_keys(config, self.wheel())
+
     def cached(self) -> Path | None:
         """The wheel if the cache has it; nothing is fetched or built."""
         try:

@@ -19,8 +19,8 @@ import psutil
 
 from fedsim_runner.agent.host.usage import Reading
 from fedsim_runner.content import PACKAGE_DIR
-from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.engines.federatedscope import resolve_source
+from fedsim_runner.engines.engine_values import Interpreter
+from fedsim_runner.engines.protocol import engine
 from fedsim_runner.lab.process_identity import own_identity
 
 from ..orphans import CONTROL_VARIABLE, RUN_VARIABLE, processes_with
@@ -29,94 +29,36 @@ PARTICIPANT = "fedsim_runner.participant"
 GRACE_S = 5.0
 LAST_LINES = 20
 PR_SET_PDEATHSIG = 1
-CHECK_S = 60.0
-FEDERATEDSCOPE = "federatedscope"
-# What FederatedScope's distributed mode cannot do without.
-NEEDED = ("torch", "numpy", "scipy", "yaml", "grpc", "google.protobuf", "federatedscope.core")
-_FIND = """
-import importlib.util, sys
-for name in sys.argv[1:]:
-    try:
-        found = importlib.util.find_spec(name) is not None
-    except ImportError:
-        found = False
-    if not found:
-        print(name)
-"""
 
 
 @dataclass(frozen=True)
 class Participant:
     """One child process to be. ``out`` is its folder for logs; ``address`` is host:port of a client.
 
-    ``start_cpu_s``: CPU seconds within which it is expected to listen.
+    ``launch``: the engine as the launcher takes it. ``start_cpu_s``: CPU seconds within which it is expected to listen.
     """
 
     name: str
     role: Literal["server", "client"]
     engine: str
+    launch: str
     config: Path
     out: Path
     start_cpu_s: float = 0.0
     address: str = ""
 
 
-@dataclass(frozen=True)
-class Interpreter:
-    """A Python that can run an engine, and the folders it needs on its path."""
-
-    python: str
-    path: tuple[str, ...] = ()
-
-
 def interpreters(engines: Iterable[str], source: str | None) -> dict[str, Interpreter]:
-    """The Python of each engine: this one, except for FederatedScope that the user's configuration names.
+    """The Python of each engine.
 
     Args:
         engines: engines of the course.
         source: ``federatedscope.source`` of the experiment.
 
     Raises:
-        FedsimError: FederatedScope cannot be run here; exit code 3, or 2 if the configuration is wrong.
+        FedsimError: an engine cannot be run here; exit code 3, or 2 if the configuration is wrong.
     """
-    found = dict.fromkeys(engines, Interpreter(sys.executable))
-    if FEDERATEDSCOPE in found:
-        # Brings pydantic, which a course of light participants has no use for.
-        from fedsim_runner.engines.federatedscope.user_settings import config_path, user_settings
-
-        python = user_settings().python or sys.executable
-        named = resolve_source(source)
-        checkout = (str(named.path),) if named.kind == "checkout" else ()
-        found[FEDERATEDSCOPE] = Interpreter(python, checkout)
-        missing = missing_modules(found[FEDERATEDSCOPE])
-        if missing:
-            raise FedsimError(
-                f"engine federatedscope without Docker: {python} does not find {', '.join(missing)}; name an "
-                f"interpreter that has FederatedScope's packages as federatedscope.python in {config_path()} and a "
-                "checkout as federatedscope.source, or run with Docker",
-                Exit.LAB,
-            )
-    return found
-
-
-def missing_modules(interpreter: Interpreter) -> list[str]:
-    """Modules of :data:`NEEDED` that it does not find.
-
-    Raises:
-        FedsimError: it cannot be started.
-    """
-    command = [interpreter.python, "-c", _FIND, *NEEDED]
-    environment = {**os.environ, "PYTHONPATH": _joined(interpreter.path)}
-    try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=CHECK_S, check=True)
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.strip().splitlines()
-        reason = said[-1] if said else f"exit code {error.returncode}"
-        raise FedsimError(f"{interpreter.python} cannot run FederatedScope: {reason}", Exit.LAB) from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise FedsimError(f"{interpreter.python} cannot run FederatedScope: {reason}", Exit.LAB) from error
-    return done.stdout.split()
+    return {name: engine(name).interpreter(source) for name in engines}
 
 
 class Processes:
@@ -160,7 +102,7 @@ class Processes:
             RUN_VARIABLE: self._run,
             CONTROL_VARIABLE: own_identity(),
         }
-        command = [interpreter.python, "-m", PARTICIPANT, "--engine", one.engine]
+        command = [interpreter.python, "-m", PARTICIPANT, "--engine", one.launch]
         command += ["--config", str(one.config), "--gate", str(self._gate), "--out", str(one.out)]
         with (one.out / "console.log").open("ab") as console:
             self._children[one.name] = subprocess.Popen(

@@ -19,10 +19,11 @@ from fedsim_runner.agent.host.usage import Usage
 from fedsim_runner.contract.course_state import Outcome
 from fedsim_runner.contract.events import ClientLost, DeviceStarted, Event, GateOpened
 from fedsim_runner.contract.paths import JOURNAL, METRICS, StateFolder
+from fedsim_runner.engines.engine_values import Interpreter
 from fedsim_runner.plan.model import Plan
 
 from ..values import Listener
-from .children import Interpreter, Participant, Processes, last_lines, reading
+from .children import Participant, Processes, last_lines, reading
 
 PAUSE_S = 0.05
 SAMPLE_EVERY_S = 1.0

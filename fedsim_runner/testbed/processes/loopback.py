@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract.records import engine_argument
+
 from .children import Participant
 
 LOOPBACK = "127.0.0.1"
@@ -21,6 +23,7 @@ def participants_of(content: Mapping[str, Any], folder: Path) -> list[Participan
             name=device["name"],
             role=device["role"],
             engine=device["engine"],
+            launch=engine_argument(device["engine"], device["program"]),
             config=folder / "participants" / device["name"] / "config.yaml",
             out=folder / "collected" / device["name"],
             start_cpu_s=device["start_cpu_s"],

@@ -85,7 +85,9 @@ class Device:
 
     Attributes:
         cpus: None: not limited, as ``memory_bytes``.
+        program: module of its engine, imported in the device; None: the launcher knows the engine by its name.
         start_cpu_s: CPU seconds within which its participant says its first word; files of version 1 do not have it.
+        least_pids: processes and threads that its engine needs, whatever ``pids`` says.
         config: what only this participant's configuration has.
     """
 
@@ -93,6 +95,7 @@ class Device:
     type: str
     role: Role
     engine: str
+    program: str | None = None
     index: int
     address: str
     port: int
@@ -102,6 +105,7 @@ class Device:
     start_cpu_s: float = 30.0
     memory_bytes: int | None
     pids: int
+    least_pids: int = 0
     read_bps: int | None
     write_bps: int | None
     gpus: int

@@ -64,6 +64,11 @@ class LaunchSettings:
         return json.dumps(dump(self)) + "\n"
 
 
+def engine_argument(name: str, program: str | None) -> str:
+    """An engine as the launcher takes it: by its name if it is one of ours, else with its module."""
+    return name if program is None else f"{name}={program}"
+
+
 @dataclass(kw_only=True)
 class ExitRecord:
     """How a participant ended. Times are Unix seconds; what a process alone uses is None outside a container.

@@ -1,7 +1,7 @@
 """Layers and their keys: pure functions of the files that go into an image.
 
 A layer's key is a hash of everything its image is built from: its folder under dockerfiles/, our own code copied into
-it, the source of FederatedScope where it is installed, its architecture and its parent's key. So an image with that key
+it, the source of its engine where that is installed, its architecture and its parent's key. So an image with that key
 never has to be built twice, anywhere.
 """
 
@@ -11,9 +11,10 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
+from fedsim_runner.catalog.engines import EngineFacts, engine_facts, engine_names
 from fedsim_runner.content import PACKAGE_DIR, content_root
+from fedsim_runner.engines.engine_values import EngineSource
 
 from .errors import ImageError
 from .rootfs import recipe
@@ -21,27 +22,17 @@ from .rootfs import recipe
 AUTO_BASE = "auto"  # a registry's Debian when one answers, else the bootstrap
 BOOTSTRAP_BASE = "bootstrap"
 ENGINE_PREFIX = "engine-"
-FEDERATEDSCOPE = "engine-federatedscope"
 AGENT = "agent"
 PACKAGE = "fedsim_runner"
 BASE = "base"
 TORCH = "torch"
 CUDA = "-cuda"  # after the name of a layer that has another build for devices with a GPU
-WITH_CUDA = (TORCH, FEDERATEDSCOPE)
 KEY_LENGTH = 16
 _FORMAT = "fedsim-image-2"  # raise it when the way of building changes what comes out of the same files
 
 
-class EngineSource(Protocol):
-    """Where an engine that is not ours comes from."""
-
-    def identity(self) -> str:
-        """What is installed, as text that changes when it does."""
-        ...
-
-    def wheel(self) -> Path:
-        """It, as a wheel on the control node."""
-        ...
+def _installed() -> tuple[EngineFacts, ...]:
+    return tuple(engine_facts(name) for name in engine_names())
 
 
 @dataclass(frozen=True)
@@ -50,22 +41,36 @@ class LayerSources:
 
     dockerfiles: tuple[Path, ...]
     package: Path  # our own: the folders of it that an image needs are copied
-    federatedscope: EngineSource | None = None  # only needed where a device uses it
+    sources: Mapping[str, EngineSource] = field(default_factory=dict)  # of engines that devices use, by their names
+    engines: tuple[EngineFacts, ...] = field(default_factory=_installed)
 
     @classmethod
-    def installed(cls, extra: Sequence[Path] = (), federatedscope: EngineSource | None = None) -> LayerSources:
+    def installed(cls, extra: Sequence[Path] = (), sources: Mapping[str, EngineSource] | None = None) -> LayerSources:
         """Those of this installation, with folders of the user's own device types before them."""
-        return cls((*extra, content_root() / "dockerfiles"), PACKAGE_DIR, federatedscope)
+        return cls((*extra, content_root() / "dockerfiles"), PACKAGE_DIR, sources or {})
 
     def directory(self, layer: str) -> Path | None:
         """The folder that holds ``layer``'s Dockerfile."""
-        candidates = (root / layer for root in self.dockerfiles)
+        engine = self.engine(layer)
+        own = [engine.dockerfile] if engine is not None and engine.dockerfile is not None else []
+        candidates = (*(root / layer for root in self.dockerfiles), *own)
         return next((path for path in candidates if (path / "Dockerfile").is_file()), None)
 
     def names(self) -> tuple[str, ...]:
-        """All folders with a Dockerfile, sorted."""
+        """All layers with a Dockerfile, sorted."""
         found = {path.parent.name for root in self.dockerfiles for path in root.glob("*/Dockerfile")}
+        found |= {ENGINE_PREFIX + engine.name for engine in self.engines if engine.dockerfile is not None}
         return tuple(sorted(found))
+
+    def engine(self, layer: str) -> EngineFacts | None:
+        """The engine whose layer this is."""
+        return next((engine for engine in self.engines if layer == ENGINE_PREFIX + engine.name), None)
+
+    def has_cuda(self, layer: str) -> bool:
+        """Whether a layer has another build for devices with a GPU."""
+        own = {engine.below for engine in self.engines if engine.cuda} - {BASE}
+        engine = self.engine(layer)
+        return layer in own or (engine is not None and engine.cuda)
 
 
 @dataclass(frozen=True)
@@ -149,10 +154,11 @@ def _add(
     parent = _add(planned, parent_name, arch, sources, base_identity) if parent_name else None
     python = _python(name, _parts(folder), sources)
     source = None
-    if folder == FEDERATEDSCOPE:
-        source = sources.federatedscope
+    engine = sources.engine(folder)
+    if engine is not None and engine.source is not None:
+        source = sources.sources.get(engine.name)
         if source is None:
-            raise ImageError(f"image {name}: no source of FederatedScope was named")
+            raise ImageError(f"image {name}: no source of {engine.source} was named")
     installed = [variant] if variant else []
     if source is not None:
         installed.append(source.identity())
@@ -165,16 +171,17 @@ def _add(
 def _lineage(name: str, sources: LayerSources) -> tuple[str, str, str | None, str]:
     """Folder, variant, parent and build argument of a logical name."""
     folder = name.removesuffix(CUDA)
-    variant = CUDA if name.endswith(CUDA) and folder in WITH_CUDA else ""
+    variant = CUDA if name.endswith(CUDA) and sources.has_cuda(folder) else ""
     folder = folder if variant else name
     if name == BASE:
         return BASE, "", None, "BASE"
-    if folder == FEDERATEDSCOPE:
-        return folder, variant, TORCH + variant, "BASE"
+    own = sources.engine(folder)
+    if own is not None:
+        return folder, variant, own.below + (variant if sources.has_cuda(own.below) else ""), "BASE"
     if folder in (AGENT, TORCH) or name.startswith(ENGINE_PREFIX):
         return folder, variant, BASE, "BASE"
     engines = [known.removeprefix(ENGINE_PREFIX) for known in sources.names() if known.startswith(ENGINE_PREFIX)]
-    engines.append((FEDERATEDSCOPE + CUDA).removeprefix(ENGINE_PREFIX))
+    engines += [known.name + CUDA for known in sources.engines if known.cuda]
     # An engine's name may have a dash in it, and so may a device type's.
     engine = max((known for known in engines if name.endswith(f"-{known}")), key=len, default=None)
     folder, dash, last = (name.removesuffix(f"-{engine}"), "-", engine) if engine else name.rpartition("-")

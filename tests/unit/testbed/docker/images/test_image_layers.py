@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,9 @@ class Fork:
     def identity(self) -> str:
         return self.name
 
+    def refuse(self, config: Mapping[str, Any]) -> None:
+        """It knows every key."""
+
     def wheel(self) -> Path:
         path = self.folder / "federatedscope-0.3.0-py3-none-any.whl"
         path.write_text(self.name)
@@ -143,7 +147,7 @@ def with_torch(sources: LayerSources, tmp_path: Path) -> Callable[[str], LayerSo
     for name in ("torch", "engine-federatedscope"):
         (tmp_path / "dockerfiles" / name).mkdir()
         (tmp_path / "dockerfiles" / name / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\n")
-    return lambda name: replace(sources, federatedscope=Fork(name, tmp_path))
+    return lambda name: replace(sources, sources={"federatedscope": Fork(name, tmp_path)})
 
 
 FS_NAMES = ("toy-board-federatedscope", "toy-board-federatedscope-cuda")
@@ -188,14 +192,14 @@ def test_the_light_engine_never_asks_for_federatedscope(sources: LayerSources) -
         def identity(self) -> str:
             raise AssertionError("asked for")
 
-        wheel = identity
+        wheel = refuse = identity
 
-    assert keys(replace(sources, federatedscope=Untouched())) == keys(sources)
+    assert keys(replace(sources, sources={"federatedscope": Untouched()})) == keys(sources)
 
 
 def test_without_a_source_there_is_no_image(with_torch: Callable[[str], LayerSources]) -> None:
     with pytest.raises(ImageError, match="no source of FederatedScope was named"):
-        federatedscope_layers(replace(with_torch("x"), federatedscope=None))
+        federatedscope_layers(replace(with_torch("x"), sources={}))
 
 
 def test_the_wheel_of_federatedscope_is_in_its_context(
@@ -217,7 +221,7 @@ def test_a_source_that_cannot_be_had_leaves_nothing_behind(
         def wheel(self) -> Path:
             raise ImageError("gone")
 
-    sources = replace(with_torch("x"), federatedscope=Gone("gone", tmp_path))
+    sources = replace(with_torch("x"), sources={"federatedscope": Gone("gone", tmp_path)})
     with pytest.raises(ImageError, match="gone"):
         assemble(plan_layers(dict.fromkeys(FS_NAMES, "amd64"), sources), tmp_path / "cache", bootstrap=True)
     assert not (tmp_path / "cache").exists()

@@ -1,0 +1,86 @@
+"""The engines that are installed, and what planning, images and processes have to know of each.
+
+Ours are named here; those of other packages are found by the entry points of group ``fedsim.engines``, whose objects
+follow :class:`fedsim_runner.engines.protocol.Engine`. An engine's code is only loaded when it is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+GROUP = "fedsim.engines"
+_OURS = {
+    "light": "fedsim_runner.engines.light.engine:ENGINE",
+    "federatedscope": "fedsim_runner.engines.federatedscope.engine:ENGINE",
+}
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What can be said of an engine without asking it.
+
+    Attributes:
+        name: as experiment files name it.
+        start_cpu_s: CPU seconds within which a participant says its first word.
+        program: module with ``run(config, gate, reporter)``, imported in the device behind the gate; None: one of ours,
+            which the launcher knows by its name.
+        dockerfile: folder with the Dockerfile of its image; None: ``dockerfiles/engine-NAME``.
+        below: the image that this one stands on, a folder under ``dockerfiles``.
+        cuda: it and the image below have another build for devices with a GPU.
+        source: what its image installs, named by the experiment or the user, as messages call it; None: its own files.
+        natural_shape: its participants take samples in their natural shape; else they are flattened where possible.
+        threads: threads of its libraries in each participant...
+        threads_per_client: ... and for each client of the course, which a device's limit of processes must hold.
+    """
+
+    name: str
+    start_cpu_s: float
+    program: str | None = None
+    dockerfile: Path | None = None
+    below: str = "base"
+    cuda: bool = False
+    source: str | None = None
+    natural_shape: bool = False
+    threads: int = 0
+    threads_per_client: int = 0
+
+    def least_pids(self, clients: int) -> int:
+        """Processes and threads that a participant needs in a course of so many clients."""
+        return self.threads + self.threads_per_client * clients
+
+
+@cache
+def _found() -> dict[str, EntryPoint]:
+    ours = {name: EntryPoint(name, value, GROUP) for name, value in _OURS.items()}
+    return {**{point.name: point for point in entry_points(group=GROUP)}, **ours}
+
+
+def engine_names() -> tuple[str, ...]:
+    """Ours first, then those of other packages by name."""
+    return (*_OURS, *sorted(set(_found()) - set(_OURS)))
+
+
+@cache
+def load_engine(name: str) -> Any:
+    """The engine itself; :func:`fedsim_runner.engines.protocol.engine` gives it its type.
+
+    Raises:
+        LookupError: no such engine is installed.
+    """
+    if name not in _found():
+        raise LookupError(f"engine {name} is not installed; there are {', '.join(engine_names())}")
+    return _found()[name].load()
+
+
+def engine_facts(name: str) -> EngineFacts:
+    """What is known of an engine.
+
+    Raises:
+        LookupError: no such engine is installed.
+    """
+    facts: EngineFacts = load_engine(name).facts
+    return facts

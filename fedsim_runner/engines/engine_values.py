@@ -1,0 +1,79 @@
+"""What goes between an engine and those who ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a course cannot run: a path in the course's configuration, what is wrong with it, and what helps."""
+
+    path: tuple[str | int, ...]
+    reason: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Participant:
+    """One participant with its whole configuration."""
+
+    name: str
+    role: Literal["server", "client"]
+    engine: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DealtData:
+    """Samples by device and split, number of classes, shape of one sample; empty where the data cannot be read here."""
+
+    samples: Mapping[str, Mapping[str, int]]
+    classes: int | None = None
+    shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Course:
+    """A course before it is built. ``config``: the configuration as the user wrote it; ``data`` reads the data set."""
+
+    participants: tuple[Participant, ...]
+    config: Mapping[str, Any]
+    source: str | None
+    has_round_deadline: bool
+    data: Callable[[], DealtData]
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python that can run an engine, and the folders it needs on its path."""
+
+    python: str
+    path: tuple[str, ...] = ()
+
+
+class EngineSource(Protocol):
+    """What an engine's image installs that is not in this package."""
+
+    def identity(self) -> str:
+        """It, as text that changes when it does."""
+        ...
+
+    def wheel(self) -> Path:
+        """It, as a wheel on the control node."""
+        ...
+
+    def refuse(self, config: Mapping[str, Any]) -> None:
+        """Check a configuration against what had to be fetched first. Raises FedsimError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Which source a run used: what its manifest says of it, and the wheel that it keeps."""
+
+    facts: Mapping[str, Any]
+    wheel: Path | None

@@ -1,0 +1,70 @@
+"""The Python that runs FederatedScope where there is no container."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from fedsim_runner.contract.errors import Exit, FedsimError
+
+from ..engine_values import Interpreter
+from .source import resolve_source
+
+CHECK_S = 60.0
+# What FederatedScope's distributed mode cannot do without.
+NEEDED = ("torch", "numpy", "scipy", "yaml", "grpc", "google.protobuf", "federatedscope.core")
+_FIND = """
+import importlib.util, sys
+for name in sys.argv[1:]:
+    try:
+        found = importlib.util.find_spec(name) is not None
+    except ImportError:
+        found = False
+    if not found:
+        print(name)
+"""
+
+
+def interpreter(source: str | None) -> Interpreter:
+    """The Python that the user's configuration names, or this one; ``source``: as the experiment names it.
+
+    Raises:
+        FedsimError: FederatedScope cannot be run here; exit code 3, or 2 if the configuration is wrong.
+    """
+    # Brings pydantic, which a course of light participants has no use for.
+    from .user_settings import config_path, user_settings
+
+    python = user_settings().python or sys.executable
+    named = resolve_source(source)
+    checkout = (str(named.path),) if named.kind == "checkout" else ()
+    found = Interpreter(python, checkout)
+    missing = missing_modules(found)
+    if missing:
+        raise FedsimError(
+            f"engine federatedscope without Docker: {python} does not find {', '.join(missing)}; name an "
+            f"interpreter that has FederatedScope's packages as federatedscope.python in {config_path()} and a "
+            "checkout as federatedscope.source, or run with Docker",
+            Exit.LAB,
+        )
+    return found
+
+
+def missing_modules(interpreter: Interpreter) -> list[str]:
+    """Modules of :data:`NEEDED` that it does not find.
+
+    Raises:
+        FedsimError: it cannot be started.
+    """
+    command = [interpreter.python, "-c", _FIND, *NEEDED]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(interpreter.path)}
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=CHECK_S, check=True)
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines()
+        reason = said[-1] if said else f"exit code {error.returncode}"
+        raise FedsimError(f"{interpreter.python} cannot run FederatedScope: {reason}", Exit.LAB) from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise FedsimError(f"{interpreter.python} cannot run FederatedScope: {reason}", Exit.LAB) from error
+    return done.stdout.split()

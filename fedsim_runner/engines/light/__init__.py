@@ -1,0 +1,1 @@
+"""The light engine, seen from the control node."""
