@@ -194,4 +194,4 @@ def test_a_checkout_that_is_none_is_told_with_the_ways_out(checkout: Path, damag
     assert words in message and str(named) in message and f"named by {SOURCE_VARIABLE}" in message
     for way_out in ("local checkout", "wheel", f"{SOURCE_VARIABLE}=PATH", "config.yaml", "HTTPS_PROXY"):
         assert way_out in message
-    assert caught.value.exit_code == 3
+    assert caught.value.exit == 3

@@ -68,7 +68,7 @@ def test_a_mistake_is_told_with_its_place(config: Path, text: str, words: str) -
     with pytest.raises(SettingsError) as caught:
         user_settings()
     assert words in str(caught.value)
-    assert caught.value.exit_code == 2
+    assert caught.value.exit == 2
 
 
 def test_a_folder_in_its_place_is_told(config: Path) -> None:
