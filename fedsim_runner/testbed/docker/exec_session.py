@@ -97,7 +97,9 @@ def _pipeable(api: Any, source: int | None) -> int | None:
     mode = os.fstat(source).st_mode
     if stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode):
         raise FedsimError(
-            "a command inside a device gets no piped input over TLS: use DOCKER_HOST=ssh://..., or </dev/null", Exit.LAB
+            "a command inside a device gets no piped input over TLS",
+            Exit.LAB,
+            hint="run it on the lab host itself, or without input: </dev/null",
         )
     return None
 
