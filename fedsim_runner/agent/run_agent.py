@@ -1,4 +1,4 @@
-"""The agent: links, gate, supervision, samples and journal of one run on one lab host, as one state."""
+"""The agent of one run on one lab host: it brings what happens there to links, gate, supervision and journal."""
 
 from __future__ import annotations
 
@@ -8,32 +8,23 @@ import json
 import platform
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from ..contract import events
-from ..contract.agent_calls import (
-    ApplyLinks,
-    GateAnswer,
-    LinksAnswer,
-    OpenGate,
-    Packets,
-    Probe,
-    Status,
-    Stop,
-    call_of,
-)
+from ..contract.agent_calls import GateAnswer, LinksAnswer
 from ..contract.atomic import CannotWriteError, replace
 from ..contract.events import Event
 from ..contract.names import LABEL_RUN
 from ..contract.paths import StateFolder
 from . import PROTOCOL
+from .containers import Containers
 from .course import snapshot
-from .course.gate import Gate
 from .course.watch import Watch
-from .host.docker_api import Docker, DockerError
-from .host.fleet import Container, Fleet
+from .gatekeeper import Gatekeeper
+from .host.docker_api import Docker
+from .host.fleet import Container
 from .host.journal import Journal
 from .host.samples import Sampler
 from .links import counters, probe
@@ -55,25 +46,21 @@ class Agent:
         Raises:
             CannotWriteError: one of them cannot be made.
         """
-        self._state = state
         self._run = run
-        self._docker = docker
-        self._fleet = Fleet(docker, run)
         self._lock = threading.RLock()
-        self._gate = Gate(state)
-        self._memory = state.memory
+        self._device_file = state.device_file
         self._snapshot = state.snapshot
         self._journal = Journal(state.journal)
         self._sampler = Sampler(state.metrics, counters.read)
-        self._file = read_run_settings(self._state.device_file)
+        self._file = read_run_settings(self._device_file)
         self._watch = Watch(state, self._file, self._act)
-        self._containers: dict[str, Container] = {}
-        self._open_at: float | None = None
+        self._containers = Containers(docker, run, lambda: self._file.roles, self._started, self._ended)
+        self._probed = probe.probe()
+        self._links = RunLinks(docker, run, self._file.link_backend, self._probed, self._note)
+        self._gatekeeper = Gatekeeper(state, self._links, self._containers, self._fail, self._cannot)
         self._ended_at: float | None = None
         self._cannot_write: set[str] = set()
         self._next_sample = self._next_look = 0.0
-        self._probed = probe.probe()
-        self._links = RunLinks(docker, run, self._probed, self._note)
         self.stopping = threading.Event()
         self.failure: str | None = None  # why this agent cannot go on
 
@@ -83,21 +70,25 @@ class Agent:
         """Say so in the journal, see which containers there are, and take up a run that an earlier agent left."""
         self._note(
             events.AgentStarted(
-                backend=self._probed["backend"],
+                backend=self._links.backend,
                 kernel=platform.release(),
                 version=PROTOCOL,
                 congestion_control=_congestion_control(),
             )
         )
-        try:
-            remembered = json.loads(self._memory.read_text())
-        except (OSError, ValueError):
-            remembered = {}
+        shaped, open_at = self._gatekeeper.remembered()
         self.look()
-        if remembered.get("shaped"):
-            self.apply(False, list(remembered["shaped"]))
-        if remembered.get("open_at") is not None:
-            self._take_up(float(remembered["open_at"]))
+        if shaped:
+            self.apply(False, shaped)
+        if open_at is not None:
+            self._take_up(open_at)
+
+    def _take_up(self, open_at: float) -> None:
+        """An agent that was restarted in the middle of a course."""
+        self._gatekeeper.open_at = open_at
+        self._watch.take_up(open_at, self._gatekeeper.lost())
+        self._gatekeeper.reopen()
+        self._feed_exits()
 
     def close(self) -> None:
         """End cleanly. Where packets pass through this agent, they stop."""
@@ -119,27 +110,30 @@ class Agent:
             self._watch_over()
             if now >= self._next_sample:
                 self._next_sample = max(self._next_sample + SAMPLE_S, now + SAMPLE_S / 2)
-                self._watch.sample(now, self._sampler.read(), self._containers)
+                self._watch.sample(now, self._sampler.read(), self._containers.known)
                 try:
                     self._sampler.write(now)
                     replace(self._snapshot, json.dumps(self._now(now)) + "\n")
                 except CannotWriteError as error:
                     self._cannot(error)
 
-    # -- containers ---------------------------------------------------------------------------------------------------
+    def _watch_over(self) -> None:
+        """What this agent itself needs."""
+        if self._links.broken is not None:
+            self._fail(None, self._links.broken)
+        if self._journal.failure is not None:
+            self._fail(None, self._journal.failure)
+            if self._journal.stuck and (self._settled() or self._watch.supervisor is None):
+                # Nobody would ever hear of it: the end of this process, and its last words, tell it.
+                self.failure = self._journal.failure
+                self.stopping.set()
+
+    # -- what containers do -------------------------------------------------------------------------------------------
 
     def look(self) -> None:
         """Compare all containers with what is known; an Engine that does not answer changes nothing."""
         with self._lock:
-            try:
-                found = self._fleet.look(self._containers)
-            except DockerError:
-                return
-            for name in self._file.roles:
-                if name in found:
-                    self._observe(found[name])
-                elif name in self._containers:
-                    self._ended(self._containers.pop(name), 137, False)
+            self._containers.look()
 
     def docker_event(self, event: dict[str, Any]) -> None:
         """What the Engine reports."""
@@ -148,72 +142,90 @@ class Agent:
         identity = attributes.get("container") if event.get("Type") == "network" else actor.get("ID")
         action = event.get("Action")
         with self._lock:
-            known = next((c for c in self._containers.values() if c.id == identity), None)
+            known = self._containers.with_id(identity)
             if known is None and not (action == "start" and attributes.get(LABEL_RUN) == self._run):
                 return
             if known is not None and action == "die":
-                # Before anything else: what starts next must not pass the gate unshaped.
-                self._gate.shut()
+                # Before anything else.
+                self._gatekeeper.shut()
                 code = attributes.get("exitCode")
                 if known.pid:
-                    self._ended(known, int(code) if code and code.isdigit() else 137, None)
+                    self._containers.died(known, int(code) if code and code.isdigit() else None)
                     self._let_late_ones_in()
                 return
-            container = self._fleet.inspect(str(identity))
-            if container is None or container.device not in self._file.roles:
-                return
-            self._observe(container)
-            if action == "connect" and container.device in self._links.shaped:
-                self._reapply(container.device)
+            container = self._containers.inspect(str(identity))
+            if container is not None and action == "connect":
+                self._gatekeeper.new_interface(container.device)
 
-    def _observe(self, container: Container) -> None:
-        before = self._containers.get(container.device)
-        if before == container:
-            return
-        if before is not None and before.pid and before.pid != container.pid:
-            self._ended(before, container.exit_code, container.oom_killed)
-        self._containers[container.device] = container
-        if container.pid and (before is None or before.pid != container.pid):
-            self._sampler.watch(container.device, container.pid, container.id)
-            self._watch.started(container.device)
-            self._note(events.DeviceStarted(container.device))
-            if container.device in self._links.shaped:
-                self._reapply(container.device)
-            if self._watch.supervisor is not None and container.device in self._watch.supervisor.lost:
-                self._kill_lost(container.device)  # somebody started it again
-
-    def _ended(self, container: Container, exit_code: int | None, oom_killed: bool | None) -> None:
-        """The process behind a container has gone; ``oom_killed`` None: the Engine is asked."""
+    def _started(self, container: Container) -> None:
         name = container.device
+        self._sampler.watch(name, container.pid, container.id)
+        self._watch.started(name)
+        self._note(events.DeviceStarted(name))
+        self._gatekeeper.new_interface(name)
+        if self._watch.supervisor is not None and name in self._watch.supervisor.lost:
+            self._containers.send([name], "KILL")  # somebody started it again
+
+    def _ended(self, container: Container) -> None:
+        name, code = container.device, container.exit_code
+        assert code is not None
         self._sampler.forget(name)
         self._links.forget(name)
-        if oom_killed is None:
-            after = self._fleet.inspect(container.id)
-            oom_killed = after is not None and after.oom_killed
-        code = 137 if exit_code is None else exit_code
-        self._containers[name] = Container(name, container.id, 0, False, code, oom_killed)
         if self._watch.supervisor is None:
-            self._note(events.DeviceExited(name, code, oom_killed))
+            self._note(events.DeviceExited(name, code, container.oom_killed))
             return
-        self._watch.ended(name, code, oom_killed, self._fleet.last_lines(container.id))
+        self._watch.ended(name, code, container.oom_killed, self._containers.last_lines(container))
 
     def _feed_exits(self) -> None:
         """Participants that had ended before anybody watched."""
-        for name, container in list(self._containers.items()):
+        for name, container in list(self._containers.known.items()):
             if not container.pid and container.exit_code is not None:
-                lines = self._fleet.last_lines(container.id)
+                lines = self._containers.last_lines(container)
                 self._watch.ended(name, container.exit_code, container.oom_killed, lines)
 
     def _let_late_ones_in(self) -> None:
         """A client was lost while others still stood before the gate, which was shut because of it."""
         supervisor = self._watch.supervisor
-        if supervisor is None or self._open_at is None or self._ended_at is not None or not self._file.go_on:
+        if supervisor is None or not self._file.go_on:
             return
-        running = self._running()
-        if any(supervisor.states[name] == "starting" for name in running) and self._links.covers(running):
-            self._open()
+        if any(supervisor.states[name] == "starting" for name in self._containers.running()):
+            self._gatekeeper.reopen()
 
-    # -- links and gate -----------------------------------------------------------------------------------------------
+    # -- what the course does -----------------------------------------------------------------------------------------
+
+    def _act(self, event: Event) -> None:
+        """An event of the course: what has to be done because of it, and the journal."""
+        supervisor = self._watch.supervisor
+        if isinstance(event, events.ClientLost) and event.device is not None and supervisor is not None:
+            try:
+                self._gatekeeper.announce_lost(supervisor.lost)
+            except CannotWriteError as error:
+                self._note(event)
+                self._fail(None, f"the server cannot be told of a lost client: {error}")
+                return
+            # One that still runs (frozen) must not wake up and disturb the course that goes on without it.
+            self._containers.send([event.device], "KILL")
+        self._note(event)
+        if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
+            self._ended_at = time.monotonic()
+            self._gatekeeper.end()
+            # Participants that have not ended write their last files, and free the processors.
+            self._containers.send(list(self._containers.running()), "TERM")
+
+    def _fail(self, device: str | None, reason: str) -> None:
+        """The course, if one runs, has failed for a reason from outside it."""
+        if self._watch.supervisor is not None:
+            self._watch.tell_all(self._watch.supervisor.fail(device, reason))
+
+    def _settled(self) -> bool:
+        """Whether the course has ended long enough ago."""
+        return self._ended_at is not None and time.monotonic() - self._ended_at >= SETTLE_S
+
+    # -- what is asked of it (commands.py) ----------------------------------------------------------------------------
+
+    def probed(self) -> dict[str, Any]:
+        """What this kernel can shape with."""
+        return dict(self._probed)
 
     def apply(self, check: bool, names: Collection[str] | None) -> LinksAnswer:
         """Bring links to what the device file wants (it is read anew).
@@ -222,36 +234,10 @@ class Agent:
             UnshapableError: no back end here holds them, and ``allow_unshaped`` is not set.
         """
         with self._lock:
-            self._file = read_run_settings(self._state.device_file)
+            self._file = read_run_settings(self._device_file)
             self._watch.use(self._file)
-            wanted = [name for name in self._file.roles if names is None or name in names]
             self.look()
-            running = {name: c.pid for name in wanted if (c := self._containers.get(name)) is not None and c.pid}
-            answer = self._links.apply(self._file, wanted, running, check)
-            if not check:
-                self._remember()
-            return answer
-
-    def _reapply(self, name: str) -> None:
-        """A new interface of a device whose link was in force; then the gate, if it was open, opens again."""
-        container = self._containers[name]
-        if not container.pid:
-            return
-        failed = self._links.again(name, container.pid)
-        if failed is not None:
-            self._fail(name, f"its link could not be shaped again: {failed}")
-        elif self._open_at is not None and self._ended_at is None and self._links.covers(self._running()):
-            self._open()
-
-    def _running(self) -> set[str]:
-        return {name for name, container in self._containers.items() if container.pid}
-
-    def _open(self) -> None:
-        assert self._open_at is not None
-        try:
-            self._gate.open(self._open_at)
-        except CannotWriteError as error:
-            self._fail(None, str(error))
+            return self._gatekeeper.apply(self._file, names, check)
 
     def open_gate(self, open_at: float | None) -> GateAnswer:
         """Let the participants go, now or at a time, once their links are in force; supervision starts then.
@@ -261,152 +247,44 @@ class Agent:
             CannotWriteError: the gate cannot be opened.
         """
         with self._lock:
-            if self._open_at is not None:
+            if self._gatekeeper.open_at is not None:
                 return {"changed": False}
             self.look()
-            if not self._links.covers(self._running()):
-                bare = sorted(self._running() - self._links.shaped)
-                raise RuntimeError(f"links are not in force on: {', '.join(bare)}")
-            at = time.time() if open_at is None else open_at
-            self._gate.forget_lost()
-            self._gate.open(at)
-            self._open_at = at
+            at = self._gatekeeper.open(open_at)
             self._watch.begin(at)
-            self._remember()
             self._note(events.GateOpened(at))
             self._feed_exits()
             return {"changed": True}
 
-    def _take_up(self, open_at: float) -> None:
-        """An agent that was restarted in the middle of a course."""
-        self._open_at = open_at
-        self._watch.take_up(open_at, self._gate.lost())
-        if self._links.covers(self._running()):
-            self._open()
-        self._feed_exits()
-
-    def _remember(self) -> None:
-        try:
-            replace(self._memory, json.dumps({"open_at": self._open_at, "shaped": sorted(self._links.shaped)}))
-        except CannotWriteError as error:
-            self._cannot(error)
-
-    # -- supervision --------------------------------------------------------------------------------------------------
-
-    def _watch_over(self) -> None:
-        if self._links.broken is not None:
-            self._fail(None, self._links.broken)
-        if self._journal.failure is not None:
-            self._fail(None, self._journal.failure)
-            over = self._ended_at is not None and time.monotonic() - self._ended_at >= SETTLE_S
-            if self._journal.stuck and (over or self._watch.supervisor is None):
-                # Nobody would ever hear of it: the end of this process, and its last words, tell it.
-                self.failure = self._journal.failure
-                self.stopping.set()
-
-    def _fail(self, device: str | None, reason: str) -> None:
-        """The course, if one runs, has failed for a reason from outside it."""
-        if self._watch.supervisor is not None:
-            self._watch.tell_all(self._watch.supervisor.fail(device, reason))
-
-    def _act(self, event: Event) -> None:
-        """An event of the course: what has to be done because of it, and the journal."""
-        supervisor = self._watch.supervisor
-        if isinstance(event, events.ClientLost) and event.device is not None and supervisor is not None:
-            try:
-                self._gate.tell_lost(supervisor.lost)
-            except CannotWriteError as error:
-                self._note(event)
-                self._fail(None, f"the server cannot be told of a lost client: {error}")
-                return
-            self._kill_lost(event.device)
-        self._note(event)
-        if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
-            self._end_course()
-
-    def _kill_lost(self, name: str) -> None:
-        """A lost client that still runs (frozen) must not wake up and disturb the course that goes on without it."""
-        container = self._containers.get(name)
-        if container is None or not container.pid:
-            return
-        identity = container.id
-
-        def kill() -> None:
-            with contextlib.suppress(DockerError):  # it ended by itself, or the Engine is away
-                self._docker.kill(identity, "KILL")
-
-        threading.Thread(target=kill, name="end a lost client", daemon=True).start()
-
-    def _end_course(self) -> None:
-        """Let participants end that have not: they write their last files, and free the processors."""
-        self._ended_at = time.monotonic()
-        running = [container for container in self._containers.values() if container.pid]
-
-        def end() -> None:
-            for container in running:
-                with contextlib.suppress(DockerError):  # it ended by itself, or the Engine is away
-                    self._docker.kill(container.id, "TERM")
-
-        threading.Thread(target=end, name="end participants", daemon=True).start()
-
     def status(self) -> dict[str, Any]:
         """Where the run stands. It is over only when its participants have ended too, or had 5 s to do so."""
         with self._lock:
-            supervisor = self._watch.supervisor
-            outcome = supervisor.outcome if supervisor is not None else None
             answer = self._now(time.time())
             for name, device in answer["devices"].items():
-                container = self._containers.get(name)
+                container = self._containers.known.get(name)
                 device["exit_code"] = container.exit_code if container is not None else None
-            answer["reason"] = outcome.reason if outcome is not None else None
-            answer["device"] = outcome.device if outcome is not None else None
-            answer["lost"] = supervisor.lost if supervisor is not None else {}
-            return answer
+            return {**answer, **snapshot.ending(self._watch.supervisor)}
+
+    def link_figures(self) -> dict[str, Any]:
+        """Counters of what holds packets outside the kernel."""
+        with self._lock:
+            return self._links.figures()
 
     def _now(self, now: float) -> dict[str, Any]:
         supervisor = self._watch.supervisor
-        outcome = supervisor.outcome if supervisor is not None else None
-        state = "provisioned" if supervisor is None else "running"
-        if outcome is not None and self._ended_at is not None:
-            ended = not any(container.pid for container in self._containers.values())
-            if ended or time.monotonic() - self._ended_at >= SETTLE_S:
-                state = outcome.status
-        devices = self._watch.devices(self._containers)
-        course = snapshot.course_part(supervisor, self._file.total_rounds)
+        final = self._settled() or (self._ended_at is not None and not self._containers.running())
+        devices = self._watch.devices(self._containers.known)
         return {
             "t": round(now, 3),
             "lab_host": self._file.lab_host,
-            "state": state,
-            **course,
+            "state": snapshot.run_state(supervisor, final),
+            **snapshot.course_part(supervisor, self._file.total_rounds),
             "backend": self._links.backend,
             "counts": snapshot.counts(devices.values()),
             "devices": devices,
         }
 
-    # -- commands -----------------------------------------------------------------------------------------------------
-
-    def command(self, name: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
-        """What ``ctl`` asks for.
-
-        Raises:
-            ValueError: no such command, or not with these arguments.
-        """
-        match call_of(name, arguments):
-            case Probe():
-                return dict(self._probed)
-            case ApplyLinks(check, devices):
-                return self.apply(check, devices)
-            case OpenGate(open_at):
-                return self.open_gate(open_at)
-            case Status():
-                return self.status()
-            case Packets():
-                with self._lock:
-                    return self._links.figures()
-            case Stop():
-                self.stopping.set()
-                return {"stopping": True}
-        raise AssertionError(f"{name} is a call that nobody answers")
+    # -- the journal --------------------------------------------------------------------------------------------------
 
     def _note(self, event: Event) -> None:
         self._journal.write(dataclasses.replace(event, lab_host=self._file.lab_host))

@@ -9,12 +9,14 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from ..contract.errors import FedsimError
 from ..contract.paths import StateFolder
+from . import commands
 from .host import control
 from .host.docker_api import Docker
 from .host.fleet import Events
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     Events(docker, events).start()
     agent.start()
-    close_control = control.listen(agent.command, options.socket)
+    close_control = control.listen(partial(commands.answer, agent), options.socket)
     next_tick = time.monotonic()
     while not agent.stopping.is_set():
         try:

@@ -20,6 +20,23 @@ def course_part(supervisor: Supervisor | None, total_rounds: int) -> dict[str, A
     }
 
 
+def run_state(supervisor: Supervisor | None, final: bool) -> str:
+    """Where the run stands; ``final``: what the course ended with holds, because its participants are through, too."""
+    if supervisor is None:
+        return "provisioned"
+    return supervisor.outcome.status if supervisor.outcome is not None and final else "running"
+
+
+def ending(supervisor: Supervisor | None) -> dict[str, Any]:
+    """Why the course ended, because of which device, and which clients it has lost."""
+    outcome = supervisor.outcome if supervisor is not None else None
+    return {
+        "reason": outcome.reason if outcome is not None else None,
+        "device": outcome.device if outcome is not None else None,
+        "lost": supervisor.lost if supervisor is not None else {},
+    }
+
+
 def device_part(
     name: str, state: str, round_number: int, usage: Usage, cpus: float | None, memory_limit: int | None
 ) -> dict[str, Any]:

@@ -17,17 +17,30 @@ from .shaper import Result, Shaper
 class RunLinks:
     """Shapes devices by their processes. Not safe from several threads: its owner holds a lock.
 
+    Args:
+        docker: the Engine.
+        run: the run's id.
+        wanted: name of a link back end, or ``auto``.
+        probed: what the kernel can shape with.
+        note: takes what happens.
+
     Attributes:
         shaped: devices whose link is in force.
         unshaped: why no link is, where the experiment allows that.
     """
 
     def __init__(
-        self, docker: Docker, run: str, probed: Mapping[str, Any], note: Callable[[events.Event], None]
+        self,
+        docker: Docker,
+        run: str,
+        wanted: str,
+        probed: Mapping[str, Any],
+        note: Callable[[events.Event], None],
     ) -> None:
         self._docker = docker
         self._run = run
         self._probed = probed
+        self._backend: str | None = probed["backend"] if wanted == backends.AUTO else wanted
         self._note = note
         self._shaper: Shaper | None = None
         self.shaped: set[str] = set()
@@ -36,7 +49,7 @@ class RunLinks:
     @property
     def backend(self) -> str | None:
         """What shapes here; None where nothing does."""
-        return None if self.unshaped is not None else self._probed["backend"]
+        return None if self.unshaped is not None else self._backend
 
     @property
     def broken(self) -> str | None:

@@ -1,0 +1,32 @@
+"""What ``ctl`` asks of the running agent: each call of the contract and what answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..contract.agent_calls import ApplyLinks, OpenGate, Packets, Probe, Status, Stop, call_of
+from .run_agent import Agent
+
+
+def answer(agent: Agent, name: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
+    """Carry out one command.
+
+    Raises:
+        ValueError: no such command, or not with these arguments.
+    """
+    match call_of(name, arguments):
+        case Probe():
+            return agent.probed()
+        case ApplyLinks(check, devices):
+            return agent.apply(check, devices)
+        case OpenGate(open_at):
+            return agent.open_gate(open_at)
+        case Status():
+            return agent.status()
+        case Packets():
+            return agent.link_figures()
+        case Stop():
+            agent.stopping.set()
+            return {"stopping": True}
+    raise AssertionError(f"{name} is a call that nobody answers")

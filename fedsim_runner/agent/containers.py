@@ -1,0 +1,105 @@
+"""The run's device containers as last seen, and what changes about them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Collection
+
+from .host.docker_api import Docker, DockerError
+from .host.fleet import Container, Fleet
+
+_KILLED = 137  # the exit code where the Engine tells none
+
+
+class Containers:
+    """Not safe from several threads: its owner holds a lock.
+
+    Args:
+        docker: the Engine.
+        run: the run's id.
+        devices: names of the devices that count; asked anew each time.
+        started: called with a container that has a process for the first time.
+        ended: called with a container whose process has gone.
+    """
+
+    def __init__(
+        self,
+        docker: Docker,
+        run: str,
+        devices: Callable[[], Collection[str]],
+        started: Callable[[Container], None],
+        ended: Callable[[Container], None],
+    ) -> None:
+        self._docker = docker
+        self._fleet = Fleet(docker, run)
+        self._devices = devices
+        self._started = started
+        self._ended = ended
+        self.known: dict[str, Container] = {}
+
+    def running(self) -> dict[str, int]:
+        """Process by device, of those that run."""
+        return {name: container.pid for name, container in self.known.items() if container.pid}
+
+    def look(self) -> None:
+        """Compare all containers with what is known; an Engine that does not answer changes nothing."""
+        try:
+            found = self._fleet.look(self.known)
+        except DockerError:
+            return
+        for name in self._devices():
+            if name in found:
+                self._observe(found[name])
+            elif name in self.known:
+                self._end(self.known.pop(name), _KILLED, False)
+
+    def with_id(self, identity: object) -> Container | None:
+        """The known container of this id."""
+        return next((container for container in self.known.values() if container.id == identity), None)
+
+    def inspect(self, identity: str) -> Container | None:
+        """Ask the Engine about one container; None where it is gone or no device's."""
+        container = self._fleet.inspect(identity)
+        if container is None or container.device not in self._devices():
+            return None
+        self._observe(container)
+        return container
+
+    def died(self, container: Container, exit_code: int | None) -> None:
+        """The Engine reports a known container's end."""
+        after = self._fleet.inspect(container.id)
+        self._end(container, exit_code, after is not None and after.oom_killed)
+
+    def last_lines(self, container: Container) -> list[str]:
+        """The end of its output; nothing when it is gone."""
+        return self._fleet.last_lines(container.id)
+
+    def send(self, names: Collection[str], signal: str) -> None:
+        """Send a signal to those of these devices that run, without waiting for the Engine."""
+        identities = [self.known[name].id for name in names if name in self.known and self.known[name].pid]
+        if not identities:
+            return
+
+        def kill() -> None:
+            for identity in identities:
+                with contextlib.suppress(DockerError):  # it ended by itself, or the Engine is away
+                    self._docker.kill(identity, signal)
+
+        threading.Thread(target=kill, name=f"send {signal}", daemon=True).start()
+
+    def _observe(self, container: Container) -> None:
+        before = self.known.get(container.device)
+        if before == container:
+            return
+        if before is not None and before.pid and before.pid != container.pid:
+            self._end(before, container.exit_code, container.oom_killed)
+        self.known[container.device] = container
+        if container.pid and (before is None or before.pid != container.pid):
+            self._started(container)
+
+    def _end(self, container: Container, exit_code: int | None, oom_killed: bool) -> None:
+        code = _KILLED if exit_code is None else exit_code
+        after = Container(container.device, container.id, 0, False, code, oom_killed)
+        self.known[container.device] = after
+        self._ended(after)
