@@ -178,12 +178,13 @@ class Packets:
             return False
         *lines, self._pending = (self._pending + data).split(b"\n")
         for line in lines:
-            answer = json.dumps(self._obey(json.loads(line))).encode() + b"\n"
+            answer = json.dumps(self.obey(json.loads(line))).encode() + b"\n"
             while answer:
                 answer = answer[os.write(self._answers, answer) :]
         return True
 
-    def _obey(self, command: dict[str, Any]) -> dict[str, Any]:
+    def obey(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one command and answer it."""
         failed: dict[str, str] = {}
         if command["op"] == "set":
             if "ups" in command:

@@ -1,0 +1,285 @@
+"""What every link back end keeps to; a new folder is tested by these without a change, as the toy one in third/ is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedsim_runner.agent import links
+from fedsim_runner.agent.links import backends, probe
+from fedsim_runner.agent.links.profile import DeviceLink, Profile
+from fedsim_runner.agent.links.protocol import LinkBackend
+from fedsim_runner.agent.links.shaper import Result, Shaper
+from fedsim_runner.agent.links.userspace import backend as userspace
+from fedsim_runner.agent.links.userspace import nfqueue
+from fedsim_runner.agent.links.userspace.packets import Packets
+from fedsim_runner.agent.links.veth import DOWN, UP, Veths
+from fedsim_runner.contract.link import Link
+
+from .fake_kernel import HOST, FakeKernel
+
+THIRD = Path(__file__).parent / "third"
+each_backend = pytest.mark.parametrize("kind", [*backends.names(), "toy"], indirect=True)
+GOLDEN = Path(__file__).parents[3] / "golden" / "links"
+G5 = Link(20_000_000, 15_000, 3_000, 0.001)
+SLOW = Link(50_000, 300_000)
+
+
+def _two(a: tuple[Link, Link], b: tuple[Link, Link], seed: int = 0) -> Profile:
+    return Profile([DeviceLink("a", "198.18.0.2", *a), DeviceLink("b", "198.18.0.3", *b)], seed=seed)
+
+
+NONE = Link(), Link()
+CASES = {
+    "different": _two((G5, SLOW), (SLOW, G5), seed=3),
+    "rates": _two((Link(1_000_000), Link(2_000_000)), (Link(1_000_000), Link(2_000_000))),
+    "delay": _two((Link(delay_us=1000), Link()), NONE),
+    "peer": Profile([DeviceLink("a", "198.18.0.2", *NONE)], [DeviceLink("c", "198.18.0.9", G5, Link())]),
+    "nothing": _two(NONE, NONE),
+}
+PROPERTIES = {"rate_bps": 3_000_000, "delay_us": 20_000, "jitter_us": 5_000, "loss": 0.02}
+
+
+class PacketsHere:
+    """The userspace back end's packet process as an object in this one."""
+
+    alive = True
+
+    def __init__(self) -> None:
+        self._packets = Packets(*os.pipe())
+
+    def ask(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(json.dumps(self._packets.obey(json.loads(json.dumps(command)))))
+        return answer
+
+    def stop(self) -> None:
+        self.alive = False
+
+
+@pytest.fixture
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[LinkBackend]:
+    """The back end of this name; the toy one is found as any folder is."""
+    if request.param not in backends.names():
+        monkeypatch.setattr(links, "__path__", [*links.__path__, str(THIRD)])
+    return next(kind for kind in backends.load_all() if kind.name == request.param)
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
+    made = FakeKernel().install(monkeypatch)
+    monkeypatch.setattr(userspace, "PacketProcess", PacketsHere)
+    monkeypatch.setattr(nfqueue, "open_queue", lambda *arguments: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    return made
+
+
+@pytest.fixture
+def probed(kind: type[LinkBackend]) -> dict[str, Any]:
+    """A kernel that has all that any back end needs."""
+    return {need.piece: True for need in backends.all_needs()} | {"iptables": "iptables-nft", "kernel": "6.1"}
+
+
+@pytest.fixture
+def namespaces(tmp_path: Path) -> dict[str, str]:
+    for name in "ab":
+        (tmp_path / name).touch()
+    return {name: str(tmp_path / name) for name in "ab"}
+
+
+@pytest.fixture
+def shaper(probed: dict[str, Any]) -> Iterator[Callable[[Profile, str], Shaper]]:
+    made: list[Shaper] = []
+
+    def make(profile: Profile, chosen: str) -> Shaper:
+        made.append(Shaper([kind(probed) for kind in backends.load_all()], profile, chosen))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def as_dicts(results: Mapping[str, Result]) -> dict[str, Any]:
+    assert all(result.failed is None for result in results.values()), results
+    return {name: result.as_dict() for name, result in results.items()}
+
+
+def commands(kernel: FakeKernel) -> list[str]:
+    """What was changed, sorted: devices are worked on by several threads."""
+    found = sorted(f"{where}: {what}" for where, what in kernel.log)
+    kernel.log.clear()
+    return found
+
+
+@each_backend
+def test_its_name_is_its_folder_and_its_place_is_its_own(kind: type[LinkBackend]) -> None:
+    assert kind.__module__ == f"fedsim_runner.agent.links.{kind.name}.backend"
+    assert [other.preference for other in backends.load_all()].count(kind.preference) == 1
+    assert kind.name in backends.names() and kind.name != backends.AUTO
+
+
+@each_backend
+def test_it_needs_nothing_for_no_link_and_something_for_every_property(kind: type[LinkBackend]) -> None:
+    assert kind.needs([]) == kind.needs([Link(), Link()]) == []
+    everything = {need.piece for need in kind.needs([backends.EVERYTHING])}
+    for name, value in PROPERTIES.items():
+        needs = kind.needs([Link(), Link(**{name: value})])
+        assert needs and {need.piece for need in needs} <= everything
+        assert all(need.label and need.holds and need.module for need in needs)
+
+
+@each_backend
+def test_each_missing_piece_has_its_fix(
+    kind: type[LinkBackend], kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda program: None)
+    kernel.lacks = ("tc", "iptables")
+    found = probe.probe()
+    assert found["backend"] is None
+    fixes = {missing["what"]: missing["fix"] for missing in found["missing"]}
+    profile = Profile([DeviceLink("a", "198.18.0.2", backends.EVERYTHING, Link())])
+    with pytest.raises(backends.UnshapableError) as refusal:
+        backends.choose(kind.name, profile, found)
+    for need in kind.needs([backends.EVERYTHING]):
+        assert found[need.piece] is False
+        assert (need.hint() or need.module) in fixes[need.piece]
+        assert f"{need.piece} ({fixes[need.piece]})" in str(refusal.value)
+    assert backends.choose(kind.name, profile.without_links(), found) == kind.name
+
+
+@each_backend
+def test_auto_takes_it_where_the_kernel_lacks_what_the_others_need(kind: type[LinkBackend]) -> None:
+    probed = {need.piece: True for need in kind.needs([backends.EVERYTHING])}
+    assert backends.choose(backends.AUTO, CASES["different"], probed) == kind.name
+
+
+@each_backend
+@pytest.mark.parametrize("case", CASES)
+def test_a_plan_is_made_of_its_profile_alone(
+    kind: type[LinkBackend], case: str, kernel: FakeKernel, probed: dict[str, Any], namespaces: dict[str, str]
+) -> None:
+    backend, profile = kind(probed), CASES[case]
+    planned = backend.plan(profile)
+    assert list(planned) == [device.device for device in profile.devices]
+    assert planned == kind(probed).plan(dataclasses.replace(profile, devices=tuple(profile.devices)))
+    assert kernel.log == []
+    # All of it can be read back.
+    here = {name: namespaces[name] for name in planned}
+    known: dict[str, Any] = {**Veths(kind.qdiscs).read(here)[0]["a"], **backend.read(here)[0]["a"]}
+    assert all(set(settings) <= set(known) for settings in planned.values())
+
+
+@each_backend
+@pytest.mark.parametrize("way", [UP, DOWN])
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_no_property_of_a_link_is_ignored(kind: type[LinkBackend], way: str, name: str, probed: dict[str, Any]) -> None:
+    bare = CASES["nothing"]
+    first = dataclasses.replace(bare.devices[0], **{way: Link(**{name: PROPERTIES[name]})})
+    planned = kind(probed).plan(dataclasses.replace(bare, devices=[first, bare.devices[1]]))
+    assert planned != kind(probed).plan(bare)
+
+
+@each_backend
+@pytest.mark.parametrize("case", CASES)
+def test_profile_to_commands(
+    kind: type[LinkBackend],
+    case: str,
+    kernel: FakeKernel,
+    namespaces: dict[str, str],
+    shaper: Callable[[Profile, str], Shaper],
+    golden: Callable[[Path, str], None],
+) -> None:
+    plan = kind({}).plan(CASES[case])
+    lines = [f"{name} {item}: {value}" for name, settings in plan.items() for item, value in settings.items()]
+    as_dicts(shaper(CASES[case], kind.name).apply(namespaces))
+    lines += ["", *commands(kernel)]
+    golden(
+        Path(__file__).parents[3] / "golden" / "links" / kind.name / f"{case}.txt",
+        "".join(f"{line}\n" for line in lines),
+    )
+
+
+@each_backend
+def test_apply_again_check_change_and_take_away(
+    kind: type[LinkBackend],
+    kernel: FakeKernel,
+    namespaces: dict[str, str],
+    shaper: Callable[[Profile, str], Shaper],
+) -> None:
+    one = shaper(CASES["different"], kind.name)
+    checked = as_dicts(one.apply(namespaces, check=True))
+    assert commands(kernel) == [] and all(result["changed"] for result in checked.values())
+    assert as_dicts(one.apply(namespaces)) == checked
+    assert commands(kernel)
+    assert not any(result["changed"] for result in as_dicts(one.apply(namespaces)).values())
+    assert commands(kernel) == []
+    one.want(CASES["rates"], kind.name)
+    assert {entry["item"] for entry in as_dicts(one.apply(namespaces))["a"]["diff"]} >= {UP, DOWN}
+    one.want(CASES["nothing"], kind.name)
+    assert as_dicts(one.apply(namespaces))["b"]["changed"]
+    assert not kernel.qdiscs and not any(kernel.rules.values())
+
+
+@each_backend
+def test_it_leaves_nothing_to_another(
+    kind: type[LinkBackend],
+    kernel: FakeKernel,
+    namespaces: dict[str, str],
+    shaper: Callable[[Profile, str], Shaper],
+) -> None:
+    for other in backends.load_all():
+        fresh = shaper(CASES["different"], other.name)
+        fresh.apply(namespaces)
+        expected = (dict(kernel.qdiscs), {name: rules for name, rules in kernel.rules.items() if rules})
+        # Another back end's links by an agent that has ended, then those of one that goes on.
+        for switched in (shaper(CASES["different"], kind.name), fresh):
+            switched.want(CASES["different"], kind.name)
+            as_dicts(switched.apply(namespaces))
+            switched.want(CASES["different"], other.name)
+            as_dicts(switched.apply(namespaces))
+            assert (kernel.qdiscs, {name: rules for name, rules in kernel.rules.items() if rules}) == expected
+        fresh.want(CASES["nothing"], other.name)
+        fresh.apply(namespaces)
+
+
+@each_backend
+def test_a_device_that_is_gone_fails_by_name(
+    kind: type[LinkBackend],
+    kernel: FakeKernel,
+    namespaces: dict[str, str],
+    shaper: Callable[[Profile, str], Shaper],
+) -> None:
+    results = shaper(CASES["different"], kind.name).apply({**namespaces, "a": "/nowhere"})
+    assert results["a"].failed == "no namespace nowhere" and results["b"].failed is None
+    assert (HOST, "v-b") in kernel.qdiscs and (HOST, "v-a") not in kernel.qdiscs
+
+
+@each_backend
+def test_what_the_kernel_does_not_keep_is_a_failure(
+    kind: type[LinkBackend],
+    kernel: FakeKernel,
+    namespaces: dict[str, str],
+    shaper: Callable[[Profile, str], Shaper],
+) -> None:
+    kernel.forgets = True
+    results = shaper(CASES["rates"], kind.name).apply(namespaces)
+    assert str(results["a"].failed).startswith("the kernel did not keep what was set: up is none, not ")
+
+
+@each_backend
+def test_it_lets_go_of_a_device_and_stops(
+    kind: type[LinkBackend], kernel: FakeKernel, namespaces: dict[str, str], shaper: Callable[[Profile, str], Shaper]
+) -> None:
+    one = shaper(CASES["different"], kind.name)
+    one.forget("a")
+    assert one.broken() is None and one.figures() == {}
+    as_dicts(one.apply(namespaces))
+    one.forget("a")
+    json.dumps(one.figures())
+    assert one.broken() is None

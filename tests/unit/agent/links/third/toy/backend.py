@@ -1,0 +1,60 @@
+"""All of a link by a root qdisc that only the tests' kernel has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+from fedsim_runner.agent.links.need import Need
+from fedsim_runner.agent.links.profile import Profile
+from fedsim_runner.agent.links.protocol import Failures, LinkBackend, Settings
+from fedsim_runner.agent.links.root_qdisc import Qdisc, try_qdisc
+from fedsim_runner.agent.links.veth import DOWN, UP
+from fedsim_runner.contract.link import Link
+
+TOY = Need("toy", "toy", "rate, delay, jitter and loss", "sch_toy", partial(try_qdisc, "toy", "limit", "10"))
+
+
+@dataclass(frozen=True)
+class Toy(Qdisc):
+    link: Link
+    kind: ClassVar[str] = "toy"
+
+    def arguments(self) -> list[str]:
+        link = self.link
+        return [str(link.rate_bps or 0), f"{link.delay_us}us", f"{link.jitter_us}us", f"{link.loss:.8g}"]
+
+    @classmethod
+    def parse(cls, options: Mapping[str, Any]) -> Toy:
+        rate, delay, jitter, loss = options["words"]
+        return cls(Link(int(rate) or None, int(delay[:-2]), int(jitter[:-2]), float(loss)))
+
+    def same(self, active: object) -> bool:
+        return self == active
+
+
+class Backend(LinkBackend):
+    name: ClassVar[str] = "toy"
+    preference: ClassVar[int] = 30
+    qdiscs: ClassVar[tuple[type[Qdisc], ...]] = (Toy,)
+
+    def __init__(self, probed: Mapping[str, Any]) -> None:
+        pass
+
+    @staticmethod
+    def needs(links: Iterable[Link]) -> list[Need]:
+        return [TOY] if any(link != Link() for link in links) else []
+
+    def plan(self, profile: Profile) -> dict[str, Settings]:
+        def holding(link: Link) -> Toy | None:
+            return None if link == Link() else Toy(link)
+
+        return {one.device: {UP: holding(one.up), DOWN: holding(one.down)} for one in profile.devices}
+
+    def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
+        return {name: {} for name in namespaces}, {}
+
+    def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
+        return {}
