@@ -21,10 +21,9 @@ from fedsim_runner.agent.links import netns
 HOST = "host"
 
 
-def _number(text: str, *units: str) -> float:
-    for unit in units:
-        text = text.removesuffix(unit)
-    return float(text)
+def _number(text: str) -> float:
+    """Without its unit: what the back ends set has us, bit, b and %."""
+    return float(text.rstrip("abcdefghijklmnopqrstuvwxyz%"))
 
 
 def _netem(words: Sequence[str]) -> dict[str, Any]:
@@ -35,24 +34,24 @@ def _netem(words: Sequence[str]) -> dict[str, Any]:
         if key == "limit":
             options["limit"] = int(rest.pop(0))
         elif key == "delay":
-            options["delay"] = {"delay": _number(rest.pop(0), "us") / 1e6, "jitter": 0.0}
+            options["delay"] = {"delay": _number(rest.pop(0)) / 1e6, "jitter": 0.0}
             if rest and rest[0].endswith("us"):
-                options["delay"]["jitter"] = _number(rest.pop(0), "us") / 1e6
+                options["delay"]["jitter"] = _number(rest.pop(0)) / 1e6
         elif key == "loss":
             assert rest.pop(0) == "random"
-            options["loss-random"] = {"loss": _number(rest.pop(0), "%") / 100}
+            options["loss-random"] = {"loss": _number(rest.pop(0)) / 100}
         else:
             assert key == "rate", key
-            options["rate"] = {"rate": int(_number(rest.pop(0), "bit") / 8)}
+            options["rate"] = {"rate": int(_number(rest.pop(0)) / 8)}
     return options
 
 
 def _tbf(words: Sequence[str]) -> dict[str, Any]:
     given = dict(zip(words[::2], words[1::2], strict=True))
     return {
-        "rate": int(_number(given["rate"], "bit") / 8),
-        "burst": int(_number(given["burst"], "kb", "b")),
-        "limit": int(_number(given["limit"], "kb", "b")),
+        "rate": int(_number(given["rate"]) / 8),
+        "burst": int(_number(given["burst"])),
+        "limit": int(_number(given["limit"])),
     }
 
 
