@@ -1,4 +1,4 @@
-"""What a FederatedScope participant costs while it waits for a message, with the mend busy_wait and without.
+"""What a FederatedScope participant costs while it waits for a message, with the patch busy_wait and without.
 
     python -m benchmarks.idle
 
@@ -27,9 +27,9 @@ LIMIT_S = 300
 SETTLE_S = 3
 
 
-def waiting_shares(folder: Path, name: str, mends_off: tuple[str, ...]) -> dict[str, float]:
+def waiting_shares(folder: Path, name: str, patches_off: tuple[str, ...]) -> dict[str, float]:
     """Share of one core that the server and the client which is not paused use while they wait."""
-    spec = open_course(folder, name, clients=2, rounds=10_000, model="lr", mends_off=mends_off)
+    spec = open_course(folder, name, clients=2, rounds=10_000, model="lr", patches_off=patches_off)
     client = docker.from_env(timeout=120)
     command = [sys.executable, "-m", "fedsim_runner", str(spec), "--run", name]
     with (folder / f"{name}.log").open("w") as output:
@@ -68,11 +68,11 @@ def main() -> None:
     """Print one table."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="fedsim-bench-") as folder:
-        for title, name, mends_off in (
-            ("without busy_wait's mend", "idle-stock", ("busy_wait",)),
-            ("as we run it", "idle-mended", ()),
+        for title, name, patches_off in (
+            ("without busy_wait's patch", "idle-stock", ("busy_wait",)),
+            ("as we run it", "idle-patched", ()),
         ):
-            shares = waiting_shares(Path(folder), name, mends_off)
+            shares = waiting_shares(Path(folder), name, patches_off)
             rows.append((title, *(f"{shares[device] * 100:.2f} %" for device in ("server", "client-1"))))
     show("a waiting participant, share of one core", ("FederatedScope", "server", "client"), rows)
 

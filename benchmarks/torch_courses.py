@@ -21,7 +21,7 @@ devices:
 course: {{timeout: 1800, silence_timeout: 600}}
 data: {{dataset: digits, split: iid}}
 federatedscope:
-{mends}  config:
+{patches}  config:
     federate: {{total_round_num: {rounds}, make_global_eval: true}}
     model: {{type: {model}, hidden: 64, out_channels: 10, task: classification, dropout: 0.0}}
     criterion: {{type: CrossEntropyLoss}}
@@ -39,10 +39,10 @@ def open_course(
     rounds: int,
     model: str = "mlp",
     memory_mb: int = 2048,
-    mends_off: tuple[str, ...] = (),
+    patches_off: tuple[str, ...] = (),
 ) -> Path:
     """Write the experiment file of one server and ``clients`` clients, all with FederatedScope."""
-    mends = f"  mends: {{{', '.join(f'{mend}: false' for mend in mends_off)}}}\n" if mends_off else ""
+    patches = f"  patches: {{{', '.join(f'{patch}: false' for patch in patches_off)}}}\n" if patches_off else ""
     text = OPEN.format(
         name=name,
         cpus=os.cpu_count(),
@@ -50,7 +50,7 @@ def open_course(
         clients=clients,
         rounds=rounds,
         model=model,
-        mends=mends,
+        patches=patches,
     )
     path = folder / f"{name}.yaml"
     path.write_text(text, encoding="utf-8")

@@ -26,9 +26,9 @@ def peaks(report: dict[str, Any]) -> list[float]:
     return [item["memory_peak_bytes"] / 2**20 for item in report["devices"].values() if item["role"] == "client"]
 
 
-def run(folder: Path, name: str, mends_off: tuple[str, ...], memory_mb: int) -> dict[str, Any]:
+def run(folder: Path, name: str, patches_off: tuple[str, ...], memory_mb: int) -> dict[str, Any]:
     """One course; its report."""
-    spec = open_course(folder, name, CLIENTS, ROUNDS, memory_mb=memory_mb, mends_off=mends_off)
+    spec = open_course(folder, name, CLIENTS, ROUNDS, memory_mb=memory_mb, patches_off=patches_off)
     fedsim([str(spec), "--run", name], folder)
     report: dict[str, Any] = json.loads((folder / "runs" / name / "report.json").read_text(encoding="utf-8"))
     return report

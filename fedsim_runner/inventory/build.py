@@ -120,7 +120,7 @@ def _device_file(plan: Plan, host: LabHost) -> DeviceFile:
             rendered=experiment.data.rendered,
             tree=experiment.data.tree,
         ),
-        federatedscope=FederatedScopeSettings(experiment.federatedscope_source, experiment.mends_off),
+        federatedscope=FederatedScopeSettings(experiment.federatedscope_source, experiment.patches_off),
         dockerfile_roots=tuple(sorted({str(path.parent) for path in dockerfiles if path.is_absolute()})),
         clients=tuple(device.name for device in experiment.clients),
         devices=tuple(_device(plan, host, item) for item in here),

@@ -14,6 +14,7 @@ from ..contract.events import Event, parse_line
 
 JOURNAL = "journal.jsonl"
 METRICS = "metrics.csv"
+MANIFEST = "manifest.json"
 CONTAINERS = "containers.json"
 # Below it lie the journals of a run's other lab hosts, in a folder each.
 AGENTS = "agents"
@@ -26,6 +27,12 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
+
+
+def read_manifest(run_dir: Path) -> dict[str, Any]:
+    """The run's manifest, empty if it is missing or damaged. fedsim-runner 0.1.0 called patches "mends"."""
+    manifest = read_json(run_dir / MANIFEST)
+    return {"patches_off" if key == "mends_off" else key: value for key, value in manifest.items()}
 
 
 def read_journal(run_dir: Path) -> list[Event]:

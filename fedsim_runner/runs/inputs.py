@@ -32,7 +32,9 @@ FEDERATEDSCOPE = "federatedscope"
 SPEC = "experiment.yaml"
 PARTICIPANTS = "participants"
 # Raise it when an older version's values no longer mean the same.
-VERSION = 1
+VERSION = 2
+#: Version 1 (fedsim-runner 0.1.0) differs in one word: it has ``mends_off`` for ``patches_off``.
+SUPPORTED = (1, 2)
 
 _ADAPTER = TypeAdapter(Experiment)
 
@@ -116,15 +118,18 @@ def read_experiment(folder: Path) -> Experiment:
     except (ValueError, RecursionError) as error:
         raise FedsimError(f"{path} is damaged: {error}", Exit.SPEC) from error
     version = content.get("version") if isinstance(content, dict) else None
-    if version != VERSION:
+    if version not in SUPPORTED:
         raise FedsimError(
-            f"{path} has version {version}, and this fedsim-runner reads version {VERSION}: "
+            f"{path} has version {version}, and this fedsim-runner reads versions {' and '.join(map(str, SUPPORTED))}: "
             "repeat the run with the fedsim-runner that its manifest names",
             Exit.SPEC,
         )
     try:
-        experiment = _ADAPTER.validate_python(content["experiment"])
-    except (ValidationError, KeyError, TypeError) as error:
+        values = content["experiment"]
+        if version == 1:
+            values = {"patches_off" if key == "mends_off" else key: value for key, value in values.items()}
+        experiment = _ADAPTER.validate_python(values)
+    except (ValidationError, KeyError, TypeError, AttributeError) as error:
         raise FedsimError(f"{path} is damaged: {_first(error)}", Exit.SPEC) from error
     experiment = replace(experiment, path=folder / SPEC, source=source)
     if (folder / PARTICIPANTS).is_dir():

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from ..contract.errors import Exit, FedsimError
 from ..contract.names import RunNameError, check_run
-from ..results.run_files import read_json
+from ..results.run_files import read_manifest
 from ..testbed.installed import DEFAULT, all_testbeds, find_testbed
 from ..testbed.protocol import Testbed
 from .folder import RUN_NAME
-from .manifest import MANIFEST
 from .options import DEFAULT_RUNS_DIR
 from .registry import Registry, RunEntry
 
@@ -51,7 +50,7 @@ def known_testbed(known: KnownRun) -> Testbed:
     """
     if known.entry is not None:
         return find_testbed(known.entry.testbed)
-    manifest = {} if known.folder is None else read_json(known.folder / MANIFEST)
+    manifest = {} if known.folder is None else read_manifest(known.folder)
     return find_testbed(str(manifest.get("mode") or DEFAULT))
 
 

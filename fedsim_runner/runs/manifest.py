@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import __version__
 from ..engines.protocol import engines_of
+from ..results.run_files import MANIFEST
 from ..spec.experiment import CourseLimits, Experiment
 from ..plan.model import Plan
 from .inputs import EXPERIMENT, INPUTS, SPEC, keep_wheel
@@ -18,7 +19,6 @@ from .machine import checkout, control_node
 from ..testbed.values import Lack
 from .options import Repeated
 
-MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
 
 
@@ -41,7 +41,7 @@ def start_manifest(
         "seed": experiment.seed,  # of the split, the initial model, the sampling, the links
         "cpu_factor": plan.cpu_factor,
         "policies": _policies(experiment.course),
-        "mends_off": list(experiment.mends_off),
+        "patches_off": list(experiment.patches_off),
         "federatedscope": None,
         "link_backend": None,
         "allow_unshaped": experiment.allow_unshaped,

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ..results.run_files import read_json
+from ..results.run_files import MANIFEST, read_json, read_manifest
 from ..engines.federatedscope import SettingsError, SourceError, source_manifest
 from ..spec.experiment import Experiment
 from ..results.page import try_publish
@@ -22,7 +22,7 @@ from .inputs import SPEC, kept_wheel, read_experiment
 from .lookup import find_run
 from ..testbed.protocol import Testbed
 from .lifecycle import Report, run_experiment
-from .manifest import MANIFEST, MANIFEST_VERSION, inputs_digest, spec_digest
+from .manifest import MANIFEST_VERSION, inputs_digest, spec_digest
 from .options import DEFAULT_RUNS_DIR, Repeated, RunOptions
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.exists():
         raise FedsimError(f"{folder} is no run folder: it has no {MANIFEST}", Exit.SPEC)
-    manifest = read_json(path)
+    manifest = read_manifest(folder)
     if not manifest:
         raise FedsimError(f"{path} is damaged", Exit.SPEC)
     if manifest.get("version") != MANIFEST_VERSION:

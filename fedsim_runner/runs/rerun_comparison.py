@@ -17,7 +17,7 @@ FACTS = (
     ("FederatedScope's revision", ("federatedscope", "revision")),
     ("FederatedScope's version", ("federatedscope", "version")),
     ("FederatedScope's wheel", ("federatedscope", "sha256")),
-    ("mends switched off", ("mends_off",)),
+    ("patches switched off", ("patches_off",)),
     ("cpu factor", ("cpu_factor",)),
     ("link back end", ("link_backend",)),
     ("allow_unshaped", ("allow_unshaped",)),

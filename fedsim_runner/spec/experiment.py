@@ -79,7 +79,7 @@ class Experiment:
     allow_unshaped: bool = False
     cpu_factor: float | None = None
     federatedscope_source: str | None = None
-    mends_off: tuple[str, ...] = ()  # of fedsim_runner.participant.federatedscope.names.MENDS
+    patches_off: tuple[str, ...] = ()  # of fedsim_runner.participant.federatedscope.names.PATCHES
     path: Path | None = None
     source: str = field(default="", repr=False)  # the file's text, for the run folder
 

@@ -135,7 +135,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path) -> Draft
         allow_unshaped=file.network.allow_unshaped,
         cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
         federatedscope_source=file.federatedscope.source,
-        mends_off=tuple(sorted(name for name, wanted in file.federatedscope.mends.items() if not wanted)),
+        patches_off=tuple(sorted(name for name, wanted in file.federatedscope.patches.items() if not wanted)),
         path=path,
         source=text,
     )

@@ -11,7 +11,7 @@ from ..agent.links import backends
 from ..catalog.engines import engine_names
 from ..catalog.entries import DeviceTypeEntry, Entry, LimitsEntry, ProfileEntry
 from ..catalog.name_rules import NAME_MAX, NAME_PATTERN
-from ..participant.federatedscope.names import MENDS
+from ..participant.federatedscope.names import PATCHES
 
 DEVICES_MAX = 10_000
 SECONDS_MAX = 7 * 24 * 3600
@@ -29,7 +29,7 @@ else:
     EngineName = Literal[engine_names()]
     LinkBackendName = Literal[(backends.AUTO, *backends.names())]
 
-MendName = Literal[
+PatchName = Literal[
     "busy_wait",
     "lost_join",
     "lost_message",
@@ -189,10 +189,10 @@ class FederatedScopeSection(Entry):
         description="Where FederatedScope comes from, for devices with `engine: federatedscope`: a pip requirement, "
         "a git URL, or a local checkout (a path with a slash; a relative one starts at the experiment file).",
     )
-    mends: dict[MendName, bool] = Field(
+    patches: dict[PatchName, bool] = Field(
         default_factory=dict,
-        description="`false` runs FederatedScope without that mend, to see what it cures. Names: "
-        + "; ".join(f"`{name}` ({symptom})" for name, symptom in MENDS.items())
+        description="`false` runs FederatedScope without that patch, to see what it cures. Names: "
+        + "; ".join(f"`{name}` ({symptom})" for name, symptom in PATCHES.items())
         + ".",
     )
 

@@ -32,6 +32,8 @@ _BOUNDS = {
     "less_than": ("lt", "must be less than"),
     "less_than_equal": ("le", "must be at most"),
 }
+# Keys that earlier versions had.
+_RENAMED: dict[tuple[PathPart, ...], str] = {("federatedscope", "mends"): "patches"}
 
 
 def explain(error: ValidationError, model: type[BaseModel], document: Document) -> None:
@@ -69,6 +71,8 @@ def _words(
         near = suggestion(key, [name for name in present if name not in _keys_at(model, path[:-1])], or_all=False)
         return "missing key", near.replace("did you mean", "is it").replace("?", " that you wrote?") if near else None
     if kind == "extra_forbidden":
+        if path in _RENAMED:
+            return "unknown key", f'it is called "{_RENAMED[path]}" now'
         return "unknown key", suggestion(str(path[-1]), _keys_at(model, path[:-1]))
     if kind in _EXPECTED:
         return _wrong_type(_EXPECTED[kind], given, path)

@@ -1,7 +1,7 @@
 """Where FederatedScope comes from: what was named, by whom, and what kind of source that is.
 
 The first of these counts: ``federatedscope.source`` of the experiment file, the environment variable
-FEDSIM_FEDERATEDSCOPE_SOURCE, the user's configuration file, and else upstream at the commit that the mends were made
+FEDSIM_FEDERATEDSCOPE_SOURCE, the user's configuration file, and else upstream at the commit that the patches were made
 for.
 """
 

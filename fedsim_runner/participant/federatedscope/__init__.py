@@ -1,1 +1,1 @@
-"""Engine ``federatedscope``: FederatedScope itself, unmodified on disk, mended at import for a testbed."""
+"""Engine ``federatedscope``: FederatedScope itself, unmodified on disk, patched at import for a testbed."""

@@ -19,12 +19,12 @@ from ..ending import ENDING
 from ..errors import ParticipantError, UnsupportedError
 from ..launch import load_launch_settings
 from ..reporting import Reporter
-from . import data, mends, policies, records
+from . import data, patches, policies, records
 from .client import FINISH, prefer_newest
 from .inbox import waiting_kinds
 from .log_events import report_log
+from .patch_context import PatchContext
 from .policies import Policies
-from .surroundings import Surroundings
 from .upstream import Place, expect_for_course
 
 RUNNER = "federatedscope.core.fed_runner"
@@ -92,7 +92,7 @@ def _run(config: Path, gate: Path, settings: LaunchSettings, reporter: Reporter)
     _import(off)
     tree = _load(config)
     _check(settings, str(tree.distribute.role))
-    mends.apply_to_logs(off)
+    patches.apply_to_logs(off)
     tree.outdir = str(Path.cwd())
     try:
         importlib.import_module("federatedscope.core.auxiliaries.logging").update_logger(tree, clear_before_add=True)
@@ -109,7 +109,7 @@ def _run(config: Path, gate: Path, settings: LaunchSettings, reporter: Reporter)
 
 def _import(off: tuple[str, ...]) -> None:
     try:
-        mends.apply_at_import(off)
+        patches.apply_at_import(off)
         importlib.import_module("federatedscope.core.auxiliaries.runner_builder")
     except ImportError as error:
         raise UnsupportedError(f"engine federatedscope: it cannot be imported here: {error}") from error
@@ -117,11 +117,11 @@ def _import(off: tuple[str, ...]) -> None:
 
 def _check(settings: LaunchSettings, role: str) -> None:
     """Whether FederatedScope is what all parts of the launcher were made for. Comes before any of them touches it."""
-    mends.check(settings.patches_off)
+    patches.check(settings.patches_off)
     expect_for_course("the launcher", *PLACES)
     expect_for_course("the loader of shards", *data.PLACES)
     expect_for_course("the records of activity", *records.PLACES)
-    if role == "server" and policies.are_wanted(settings):
+    if role == "server" and policies.are_enabled(settings):
         expect_for_course(policies.KEY, *policies.PLACES)
 
 
@@ -143,15 +143,15 @@ def _take_part(tree: Any, gate: Path, settings: LaunchSettings, reporter: Report
         activity = Activity(Path(tree.outdir))
     except OSError as error:
         raise ParticipantError(f"cannot write: {error}") from error
-    surroundings = Surroundings(activity, _give_up)
+    shared = PatchContext(activity, _give_up)
     data.register_npz_loader()
-    records.record_messages(surroundings)
-    mends.apply_to_course(settings.patches_off, surroundings)
+    records.record_messages(shared)
+    patches.apply_to_course(settings.patches_off, shared)
     runner = _runner(tree)
     if role == "server":
-        _serve(runner, gate, settings, surroundings, reporter)
+        _serve(runner, gate, settings, shared, reporter)
     else:
-        _attend(runner, surroundings)
+        _attend(runner, shared)
 
 
 def _runner(tree: Any) -> Any:
@@ -181,32 +181,32 @@ def _runner(tree: Any) -> Any:
         raise ParticipantError(f"cannot listen: {error}") from error
 
 
-def _serve(runner: Any, gate: Path, settings: LaunchSettings, surroundings: Surroundings, reporter: Reporter) -> None:
+def _serve(runner: Any, gate: Path, settings: LaunchSettings, shared: PatchContext, reporter: Reporter) -> None:
     server = runner.server
-    records.record_server(server, surroundings.activity)
+    records.record_server(server, shared.activity)
     records.report_updates(server, reporter)
     look: Callable[[], None] = _nothing
-    if policies.are_wanted(settings):
-        kept = Policies(server, gate, settings, surroundings)
+    if policies.are_enabled(settings):
+        kept = Policies(server, gate, settings, shared)
         look = kept.look_at_the_end
         if settings.on_client_failure == "continue":
-            surroundings.unreachable = kept.unreachable
+            shared.unreachable = kept.unreachable
     runner.run()
-    for flush in surroundings.flush:
+    for flush in shared.flush:
         flush(look)
     if server.state <= server.total_round_num:  # it says so in its log, and returns as if all were well
         raise ParticipantError(f"FederatedScope gave up training in round #{server.state}: too few updates came")
 
 
-def _attend(runner: Any, surroundings: Surroundings) -> None:
+def _attend(runner: Any, shared: PatchContext) -> None:
     client = runner.client
 
     def server_unreachable(peer: int, kind: str, reason: str) -> None:
         if FINISH not in waiting_kinds(client.comm_manager):  # else the course is over and the server gone
             _give_up(peer, kind, reason)
 
-    surroundings.unreachable = server_unreachable
-    records.record_client(client, surroundings.activity)
+    shared.unreachable = server_unreachable
+    records.record_client(client, shared.activity)
     prefer_newest(client)
     runner.run()
     # The server waits for the answer to what it has just sent.

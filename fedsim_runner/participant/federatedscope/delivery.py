@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from .surroundings import Surroundings, peer_of
+from .patch_context import PatchContext, peer_of
 
 METHOD = "/gRPCComServeFunc/sendMessage"
 # One call may take this long: a slow link needs minutes for a large model. A peer that is gone is noticed earlier.
@@ -47,30 +47,30 @@ class Outgoing:
 class Delivery:
     """Channels to peers, kept between messages, and how a message is brought to one of them."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self._surroundings = surroundings
+    def __init__(self, shared: PatchContext) -> None:
+        self._shared = shared
         self._lock = threading.Lock()
         self._channels: dict[str, grpc.Channel] = {}
         self._forgotten: dict[str, threading.Event] = {}
         self._marks = itertools.count()
         self._self = f"{os.getpid()}-{time.time_ns()}"
-        surroundings.forget.append(self._forget)
+        shared.forget.append(self._forget)
 
     def deliver(self, communication: Any, address: str, message: Any, retry_s: float) -> None:
         """Bring ``message`` (FederatedScope's, or an :class:`Outgoing`) to ``address``; blocks until it is there.
 
-        A peer that cannot be reached for ``retry_s``, or refuses the message, is told to ``surroundings.unreachable``.
+        A peer that cannot be reached for ``retry_s``, or refuses the message, is told to ``shared.unreachable``.
         """
         outgoing = message if isinstance(message, Outgoing) else Outgoing(message)
         peer = peer_of(communication, address)
-        note = self._surroundings.activity.note
+        note = self._shared.activity.note
         told: dict[str, Any] = {"kind": outgoing.msg_type, "round": outgoing.state, "peer": peer}
         told["size"] = len(outgoing.data)
         note("send", **told)
         reason = self._attempts(communication, address, outgoing, retry_s)
         note("send_failed" if reason else "sent", **told)
         if reason and not self._gone(address).is_set():
-            self._surroundings.unreachable(
+            self._shared.unreachable(
                 peer, outgoing.msg_type, f"{outgoing.msg_type} could not be sent to {address}: {reason}"
             )
 

@@ -1,9 +1,9 @@
-"""Names of the mends, for the experiment file and the launcher. Importing this costs nothing."""
+"""Names of the patches, for the experiment file and the launcher. Importing this costs nothing."""
 
 from __future__ import annotations
 
 # Name -> the symptom that it cures, in a sentence for the user.
-MENDS: dict[str, str] = {
+PATCHES: dict[str, str] = {
     "busy_wait": "a participant that waits for a message burns a whole core",
     "lost_join": "a client that starts before its server is never heard of",
     "lost_message": "a message that could not be sent at once is dropped and the course hangs",

@@ -21,8 +21,8 @@ from fedsim_runner.contract.records import LaunchSettings
 
 from ..errors import ParticipantError, UnsupportedError
 from ..lost import LostClients
-from .mends.async_updates import IDLE, top_up
-from .surroundings import Surroundings
+from .patch_context import PatchContext
+from .patches.async_updates import IDLE, top_up
 from .upstream import Place
 
 SERVER = "federatedscope.core.workers.server"
@@ -47,7 +47,7 @@ KEY = "course.on_client_failure and course.round_deadline"
 logger = logging.getLogger(SERVER)
 
 
-def are_wanted(settings: LaunchSettings) -> bool:
+def are_enabled(settings: LaunchSettings) -> bool:
     """Whether the course has a policy that FederatedScope does not have itself."""
     return settings.on_client_failure == "continue" or settings.round_deadline_s is not None
 
@@ -55,7 +55,7 @@ def are_wanted(settings: LaunchSettings) -> bool:
 class Policies:
     """Of one server. Takes the places of some of its methods; needs no thread."""
 
-    def __init__(self, server: Any, gate: Path, settings: LaunchSettings, surroundings: Surroundings) -> None:
+    def __init__(self, server: Any, gate: Path, settings: LaunchSettings, shared: PatchContext) -> None:
         """Attach to ``server``, which has not begun to run.
 
         Raises:
@@ -65,7 +65,7 @@ class Policies:
         self._server = server
         self._communication = server.comm_manager
         self._settings = settings
-        self._surroundings = surroundings
+        self._shared = shared
         self._asynchronous = bool(server._cfg.asyn.use)
         self._told = LostClients(gate)
         self._unreachable: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
@@ -147,7 +147,7 @@ class Policies:
     def _receive_or_news(self) -> Any:
         """The next message, or that there is something to do."""
         inbox = self._communication.server_funcs
-        wait = getattr(inbox, "wait_for_message", None)  # of the mend busy_wait
+        wait = getattr(inbox, "wait_for_message", None)  # of the patch busy_wait
         while True:
             self._pending = self._news()
             if self._pending or self._is_round_overdue() or self._is_evaluation_overdue():
@@ -207,7 +207,7 @@ class Policies:
             f"Server: The update of client #{message.sender} for round {message.state} came after the deadline "
             "and is dropped"
         )
-        self._surroundings.activity.note("late", peer=int(message.sender), round=int(message.state))
+        self._shared.activity.note("late", peer=int(message.sender), round=int(message.state))
         self._begin_again_if_alone()
         return False
 
@@ -303,8 +303,8 @@ class Policies:
             self._lost_addresses.add(address)
             self._gone.add(client)
             self._server.sampler.client_state[client] = 0
-            self._surroundings.activity.note("lost", peer=client)
-            for forget in self._surroundings.forget:
+            self._shared.activity.note("lost", peer=client)
+            for forget in self._shared.forget:
                 forget(address)
         who = f"Client #{client} ({device})" if client is not None else f"A client ({device})"
         logger.warning(f"Server: {who} is lost: {self._lost[device]}; going on with {self._alive()} clients")

@@ -14,7 +14,7 @@ from ..activity import Activity
 from ..ending import ENDING
 from ..reporting import Reporter
 from .inbox import number_of, text_of
-from .surroundings import Surroundings, peer_of
+from .patch_context import PatchContext, peer_of
 from .upstream import Place
 
 COMMUNICATION = "federatedscope.core.communication"
@@ -34,14 +34,14 @@ PLACES = (
 )
 
 
-def record_messages(surroundings: Surroundings) -> None:
+def record_messages(shared: PatchContext) -> None:
     """Note every message that comes, and those that FederatedScope's own ``_send`` sends.
 
-    Comes before the mends: they send in another way, and note it.
+    Comes before the patches: they send in another way, and note it.
     """
     communication = importlib.import_module(COMMUNICATION)
     inbox = importlib.import_module(INBOX).gRPCComServeFunc
-    activity = surroundings.activity
+    activity = shared.activity
     manager, send, put = communication.gRPCCommManager, communication.gRPCCommManager._send, inbox.sendMessage
     stub_of = communication.gRPC_comm_manager_pb2_grpc.gRPCComServeFuncStub
     sending = threading.local()

@@ -1,7 +1,7 @@
 """Places of FederatedScope that the launcher holds on to, and whether they are still what it was made for.
 
 What is checked is what matters: the place is there, takes these parameters, and its code still uses the names that a
-mend relies on. Another revision that kept them is welcome.
+patch relies on. Another revision that kept them is welcome.
 """
 
 from __future__ import annotations
@@ -66,18 +66,18 @@ def version() -> str:
     return str(getattr(importlib.import_module("federatedscope"), "__version__", "of an unknown version"))
 
 
-def expect_for_mend(mend: str, *places: Place) -> None:
-    """Check what a mend holds on to.
+def expect_for_patch(patch: str, *places: Place) -> None:
+    """Check what a patch holds on to.
 
     Raises:
-        UnsupportedError: FederatedScope has moved on; the text names the mend, the place and the ways out.
+        UnsupportedError: FederatedScope has moved on; the text names the patch, the place and the ways out.
     """
-    way_out = f"switch it off with federatedscope.mends.{mend}: false"
-    _expect(f"mend {mend}", way_out, places)
+    way_out = f"switch it off with federatedscope.patches.{patch}: false"
+    _expect(f"patch {patch}", way_out, places)
 
 
 def expect_for_course(part: str, *places: Place) -> None:
-    """Check what a part of the launcher holds on to that is no mend.
+    """Check what a part of the launcher holds on to that is no patch.
 
     Raises:
         UnsupportedError: FederatedScope has moved on.

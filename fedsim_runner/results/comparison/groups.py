@@ -16,7 +16,7 @@ from fedsim_runner.contract.lenient import whole
 from ..findings import waiting_share, worst_straggler
 from ..page.formats import flat
 from ..page.metrics import ACCURACIES, metric_of
-from ..run_files import read_json
+from ..run_files import read_json, read_manifest
 from ..tables.rounds import mean_round_seconds
 from .run_folders import refresh_report
 
@@ -65,7 +65,7 @@ def compare_runs(folders: Sequence[Path], *, target: float | None = None, groupi
     """
     reports = [refresh_report(folder, writing=False) for folder in folders]
     specs = [_spec(folder) for folder in folders]
-    manifests = [read_json(folder / "manifest.json") for folder in folders]
+    manifests = [read_manifest(folder) for folder in folders]
     metric = next((key for one in reports if (key := metric_of(one["rounds"], ACCURACIES))), ACCURACIES[0])
     wanted = _common_target(reports, metric) if target is None else target
     names = _group_names(folders, reports, specs, manifests, grouping)

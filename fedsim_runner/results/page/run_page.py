@@ -13,7 +13,7 @@ from fedsim_runner import __version__
 
 from ..figures import Drawn
 from ..findings import waiting_share, what_happened
-from ..run_files import read_json
+from ..run_files import read_manifest
 from ..tables.rounds import mean_round_seconds
 from .formats import FILTERS, UNKNOWN, flat, text
 from .metrics import ACCURACIES, LOSSES, NAMES, metric_of
@@ -46,7 +46,7 @@ LISTED = (
     ("Packages", "control_node.packages"),
     ("FederatedScope", "federatedscope"),
     ("Policies", "policies"),
-    ("Mends switched off", "mends_off"),
+    ("Patches switched off", "patches_off"),
     ("Images", "images"),
 )
 
@@ -79,7 +79,7 @@ def pictures(figures: Mapping[str, Drawn]) -> dict[str, dict[str, Any]]:
 
 def render_page(run_dir: Path, report: Mapping[str, Any], figures: Mapping[str, Drawn], problems: list[str]) -> str:
     """The page of one run. ``problems``: what could not be drawn, in words."""
-    manifest = read_json(run_dir / "manifest.json")
+    manifest = read_manifest(run_dir)
     rounds = report.get("rounds") or []
     sent = [entry["bytes_up"] for entry in report["devices"].values() if entry.get("bytes_up") is not None]
     results = [key for key in (metric_of(rounds, ACCURACIES), metric_of(rounds, LOSSES)) if key]

@@ -25,7 +25,7 @@ devices:
 course: {on_client_failure: continue, min_clients: 2}
 federatedscope:
   config_file: tree.yaml
-  mends: {lost_join: false}
+  patches: {lost_join: false}
 """
 
 

@@ -14,7 +14,7 @@ MANIFEST: dict[str, Any] = {
     "fedsim_runner": "0.1.0",
     "fedsim_runner_source": None,
     "federatedscope": {"revision": "ab" * 20, "version": "0.3.0", "sha256": "cd" * 32},
-    "mends_off": [],
+    "patches_off": [],
     "cpu_factor": 0.5,
     "link_backend": "netem",
     "agent": {"kernel": "6.1", "congestion_control": "cubic"},
@@ -54,7 +54,7 @@ def test_the_same_is_nothing_to_tell() -> None:
         ("link_backend", "userspace", "link back end: netem, now userspace"),
         ("federatedscope/revision", "ef" * 20, "FederatedScope's revision: abababababab, now efefefefefef"),
         ("federatedscope/sha256", "ef" * 32, "FederatedScope's wheel: cdcdcdcdcdcd, now efefefefefef"),
-        ("mends_off", ["lost_join"], "mends switched off: none, now lost_join"),
+        ("patches_off", ["lost_join"], "patches switched off: none, now lost_join"),
         ("cpu_factor", 0.25, "cpu factor: 0.5, now 0.25"),
         ("engine/version", "27.0", "Docker Engine: 26.1, now 27.0"),
         (

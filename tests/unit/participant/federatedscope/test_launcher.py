@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from fedsim_runner.participant.federatedscope.names import MENDS
+from fedsim_runner.participant.federatedscope.names import PATCHES
 from tests.unit.participant.federatedscope.helpers import TorchCourse, run_python
 from tests.unit.participant.helpers import merged
 
@@ -56,9 +56,9 @@ def test_what_has_moved_on_is_named(torch_course: Callable[..., TorchCourse], so
     course.go("server")
     assert course.wait("server") == 2
     error = course.record("server")["error"]
-    assert error.startswith("unsupported: mend busy_wait: federatedscope.core.gRPC_server.gRPCComServeFunc.")
+    assert error.startswith("unsupported: patch busy_wait: federatedscope.core.gRPC_server.gRPCComServeFunc.")
     assert "is not what it was made for (FederatedScope 0.3.0: it does not use msg_queue" in error
-    assert "switch it off with federatedscope.mends.busy_wait: false or use FederatedScope 0.3.0, revision" in error
+    assert "switch it off with federatedscope.patches.busy_wait: false or use FederatedScope 0.3.0, revision" in error
     assert "Traceback" not in course.said("server")
 
 
@@ -75,8 +75,8 @@ def test_a_revision_that_kept_what_matters_runs(
     assert [course.wait(name) for name in course.names] == [0, 0], course.said("server")
 
 
-def test_all_mends_can_be_switched_off(torch_course: Callable[..., TorchCourse]) -> None:
-    course = torch_course(clients=1, config={"federate": {"total_round_num": 1}}, patches_off=list(MENDS))
+def test_all_patches_can_be_switched_off(torch_course: Callable[..., TorchCourse]) -> None:
+    course = torch_course(clients=1, config={"federate": {"total_round_num": 1}}, patches_off=list(PATCHES))
     course.go("server")
     course.wait_for("server", "Listen to")
     course.start("client-1")
@@ -111,7 +111,7 @@ def test_activity_of_a_course(torch_course: Callable[..., TorchCourse]) -> None:
 
 @pytest.mark.parametrize("busy", ["waiting", "deep in a library", "sending"])
 def test_sigterm_ends_it_at_once(torch_course: Callable[..., TorchCourse], busy: str) -> None:
-    # Without that mend it is the main thread that sends.
+    # Without that patch it is the main thread that sends.
     config = {"federate": {"total_round_num": 10000}}
     course = torch_course(clients=1, config=config, patches_off=["blocked_broadcast"] if busy == "sending" else [])
     course.open_gate()

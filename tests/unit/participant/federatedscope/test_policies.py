@@ -98,7 +98,7 @@ def test_samples_only_those_that_are_left(torch_course: Callable[..., TorchCours
 def test_a_client_that_takes_nothing_is_as_good_as_lost(torch_course: Callable[..., TorchCourse]) -> None:
     course = torch_course(config=rounds_of(6, evaluator="server"), **CONTINUE)
     course.open_gate()
-    patience = "from fedsim_runner.participant.federatedscope.mends import lost_message\nlost_message.RETRY_S = 1"
+    patience = "from fedsim_runner.participant.federatedscope.patches import lost_message\nlost_message.RETRY_S = 1"
     course.start("server", patch=patience)
     course.start("client-1")
     course.start("client-2", patch=SLOW.format(seconds=5, rounds=[2]))
@@ -224,7 +224,7 @@ def test_asynchronous_with_a_killed_client(torch_course: Callable[..., TorchCour
     assert accuracy(course) > 0.75
 
 
-def test_asynchronous_without_the_mend(torch_course: Callable[..., TorchCourse]) -> None:
+def test_asynchronous_without_the_patch(torch_course: Callable[..., TorchCourse]) -> None:
     asynchronous = {"asyn": {"use": True, "min_received_num": 2}}
     course = torch_course(config=merged(rounds_of(3, "server"), asynchronous), patches_off=["async_updates"])
     course.go()

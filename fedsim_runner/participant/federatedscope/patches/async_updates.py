@@ -14,7 +14,7 @@ import importlib
 import logging
 from typing import Any
 
-from ..surroundings import Surroundings
+from ..patch_context import PatchContext
 from ..upstream import Place
 
 SERVER = "federatedscope.core.workers.server"
@@ -36,11 +36,11 @@ PLACES = (
 IDLE = 1
 
 
-def apply(surroundings: Surroundings) -> None:
+def apply(shared: PatchContext) -> None:
     """Make asynchronous courses (``asyn.aggregator: goal_achieved``) run between processes."""
     _decode_updates()
     _sample_idle_clients()
-    _take_late_updates(surroundings)
+    _take_late_updates(shared)
 
 
 def _decode_updates() -> None:
@@ -67,7 +67,7 @@ def _sample_idle_clients() -> None:
     sampler.sample = sample_idle
 
 
-def _take_late_updates(surroundings: Surroundings) -> None:
+def _take_late_updates(shared: PatchContext) -> None:
     module = importlib.import_module(SERVER)
     server = module.Server
     take = server.callback_funcs_model_para
@@ -79,12 +79,12 @@ def _take_late_updates(surroundings: Surroundings) -> None:
         if self.state >= self.total_round_num:
             self.sampler.change_state(message.sender, "idle")
             logger.info(f"Drop a out-of-date message from round #{message.state}")
-            surroundings.activity.note("late", peer=int(message.sender), round=int(message.state))
+            shared.activity.note("late", peer=int(message.sender), round=int(message.state))
             return False
         dropped = self.dropout_num
         moved_on = take(self, message)
         if self.dropout_num > dropped:
-            surroundings.activity.note("late", peer=int(message.sender), round=int(message.state))
+            shared.activity.note("late", peer=int(message.sender), round=int(message.state))
         if not self.is_finish and not moved_on:
             top_up(self, int(self._cfg.asyn.min_received_num))
         return moved_on

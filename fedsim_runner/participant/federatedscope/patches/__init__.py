@@ -1,6 +1,6 @@
-"""The mends: each takes one symptom of FederatedScope away, at import, and can be switched off by its name.
+"""The patches: each takes one symptom of FederatedScope away, at import, and can be switched off by its name.
 
-A mend is a module with ``PLACES``, what of FederatedScope it holds on to, and ``apply``.
+A patch is a module with ``PLACES``, what of FederatedScope it holds on to, and ``apply``.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from ..delivery import Delivery
-from ..surroundings import Surroundings
-from ..upstream import Place, expect_for_mend
+from ..patch_context import PatchContext
+from ..upstream import Place, expect_for_patch
 from . import (
     async_updates,
     blocked_broadcast,
@@ -21,7 +21,7 @@ from . import (
     second_finish,
 )
 
-# By the names of :data:`..names.MENDS`.
+# By the names of :data:`..names.PATCHES`.
 PLACES: dict[str, tuple[Place, ...]] = {
     "lean_imports": lean_imports.PLACES,
     "log_addresses": log_addresses.PLACES,
@@ -35,40 +35,40 @@ PLACES: dict[str, tuple[Place, ...]] = {
 
 
 def apply_at_import(off: Collection[str]) -> None:
-    """The mend that has to come before all other imports of FederatedScope."""
+    """The patch that has to come before all other imports of FederatedScope."""
     if "lean_imports" not in off:
         lean_imports.apply()
 
 
 def check(off: Collection[str]) -> None:
-    """Whether FederatedScope is what the mends were made for. Comes before any of them, but that at import.
+    """Whether FederatedScope is what the patches were made for. Comes before any of them, but that at import.
 
     Raises:
-        UnsupportedError: it has moved on; the text names the mend and the ways out.
+        UnsupportedError: it has moved on; the text names the patch and the ways out.
     """
     for name, places in PLACES.items():
         if name not in off:
-            expect_for_mend(name, *places)
+            expect_for_patch(name, *places)
 
 
 def apply_to_logs(off: Collection[str]) -> None:
-    """The mend that has to come before FederatedScope logs."""
+    """The patch that has to come before FederatedScope logs."""
     if "log_addresses" not in off:
         log_addresses.apply()
 
 
-def apply_to_course(off: Collection[str], surroundings: Surroundings) -> None:
-    """All other mends."""
-    delivery = Delivery(surroundings)
+def apply_to_course(off: Collection[str], shared: PatchContext) -> None:
+    """All other patches."""
+    delivery = Delivery(shared)
     # Each of them wraps what the one before has left.
-    mends: dict[str, Callable[[], None]] = {
+    patches: dict[str, Callable[[], None]] = {
         "lost_join": lambda: lost_join.apply(delivery),
         "lost_message": lambda: lost_message.apply(delivery),
-        "blocked_broadcast": lambda: blocked_broadcast.apply(surroundings),
+        "blocked_broadcast": lambda: blocked_broadcast.apply(shared),
         "busy_wait": busy_wait.apply,
         "second_finish": second_finish.apply,
-        "async_updates": lambda: async_updates.apply(surroundings),
+        "async_updates": lambda: async_updates.apply(shared),
     }
-    for name, apply in mends.items():
+    for name, apply in patches.items():
         if name not in off:
             apply()

@@ -1,4 +1,4 @@
-"""What the mends and policies share in one process."""
+"""What the patches and policies share in one process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..activity import Activity
 
 
 @dataclass
-class Surroundings:
+class PatchContext:
     """Of one participant.
 
     ``unreachable``: told of a peer that does not take a message: its id, the type of the message, why; from any thread.

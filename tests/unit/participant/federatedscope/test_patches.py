@@ -1,4 +1,4 @@
-"""Every mend against the symptom it cures: there when it is off, gone when it is on."""
+"""Every patch against the symptom it cures: there when it is off, gone when it is on."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, get_args
 
 import pytest
 
-from fedsim_runner.participant.federatedscope import mends
-from fedsim_runner.participant.federatedscope.names import MENDS
-from fedsim_runner.spec.schema import MendName
+from fedsim_runner.participant.federatedscope import patches
+from fedsim_runner.participant.federatedscope.names import PATCHES
+from fedsim_runner.spec.schema import PatchName
 from tests.unit.participant.federatedscope.helpers import (
     TorchCourse,
     anonymous_mb,
@@ -24,24 +24,24 @@ from tests.unit.participant.helpers import free_ports
 
 pytestmark = pytest.mark.federatedscope
 
-ON = pytest.param((), id="mended")
+ON = pytest.param((), id="patched")
 
-# Participants' communication without a course; sys.argv: names of mends that are off, ports.
+# Participants' communication without a course; sys.argv: names of patches that are off, ports.
 PRELUDE = """
 import json, pathlib, sys, tempfile, threading, time
 from fedsim_runner.participant.activity import Activity
-from fedsim_runner.participant.federatedscope import mends, records
-from fedsim_runner.participant.federatedscope.surroundings import Surroundings
+from fedsim_runner.participant.federatedscope import patches, records
+from fedsim_runner.participant.federatedscope.patch_context import PatchContext
 off = sys.argv[1].split(",")
 failures = []
 folder = pathlib.Path(tempfile.mkdtemp())
-surroundings = Surroundings(Activity(folder), lambda *what: failures.append(what))
-mends.apply_at_import(off)
+shared = PatchContext(Activity(folder), lambda *what: failures.append(what))
+patches.apply_at_import(off)
 import federatedscope.core.workers
-mends.check(off)
-records.record_messages(surroundings)
-mends.apply_to_logs(off)
-mends.apply_to_course(off, surroundings)
+patches.check(off)
+records.record_messages(shared)
+patches.apply_to_logs(off)
+patches.apply_to_course(off, shared)
 from federatedscope.core.configs.config import global_cfg
 from federatedscope.core.communication import gRPCCommManager
 from federatedscope.core.message import Message
@@ -54,7 +54,7 @@ def waiting(manager):
 
 
 def off(*names: str) -> Any:
-    """A parameter: these mends are switched off."""
+    """A parameter: these patches are switched off."""
     return pytest.param(names, id=f"without {', '.join(names)}")
 
 
@@ -67,7 +67,7 @@ def evaluate(source: Path, code: str, without: tuple[str, ...] = (), ports: int 
 
 
 def test_names_are_the_same_everywhere() -> None:
-    assert set(mends.PLACES) == set(MENDS) == set(get_args(MendName))
+    assert set(patches.PLACES) == set(PATCHES) == set(get_args(PatchName))
 
 
 @pytest.mark.parametrize("without", [ON, off("busy_wait")])
@@ -136,7 +136,7 @@ print(json.dumps([waiting(receiver), failures]))
 
 def test_a_message_that_nobody_takes_is_a_named_failure(source: Path) -> None:
     code = """
-from fedsim_runner.participant.federatedscope.mends import lost_message
+from fedsim_runner.participant.federatedscope.patches import lost_message
 lost_message.RETRY_S = 0.5
 sender = manager(ports[0])
 sender.add_neighbors(1, {"host": "127.0.0.1", "port": ports[1]})
@@ -171,7 +171,7 @@ print(json.dumps(waiting(receiver)))
 def test_second_finish(torch_course: Callable[..., TorchCourse], without: tuple[str, ...]) -> None:
     course = torch_course(clients=1, patches_off=without, config={"federate": {"total_round_num": 1}})
     course.go()
-    # Without the mend the second one finds nobody, and is tried for a while.
+    # Without the patch the second one finds nobody, and is tried for a while.
     assert course.wait("client-1") == 0
     wait_until(lambda: course.log("server", "system_metrics.log"), 30, lambda: course.said("server"))
     time.sleep(1)

@@ -16,7 +16,7 @@ from typing import Any
 from fedsim_runner.participant.ending import ENDING
 
 from ..delivery import Outgoing
-from ..surroundings import Surroundings
+from ..patch_context import PatchContext
 from ..upstream import Place
 
 MODULE = "federatedscope.core.communication"
@@ -78,12 +78,12 @@ class Lanes:
                 ENDING.give_up(f"{address}: cannot be sent to: {type(error).__name__}: {error}")
 
 
-def apply(surroundings: Surroundings) -> None:
+def apply(shared: PatchContext) -> None:
     """Send to all receivers at once."""
     manager = importlib.import_module(MODULE).gRPCCommManager
     lanes = Lanes()
-    surroundings.forget.append(lanes.forget)
-    surroundings.flush.append(lanes.flush)
+    shared.forget.append(lanes.forget)
+    shared.flush.append(lanes.flush)
 
     def send(self: Any, message: Any) -> None:
         receivers = message.receiver
