@@ -17,6 +17,8 @@ from ..runs.options import DEFAULT_RUNS_DIR
 from ..spec.experiment import Experiment
 from ..yamlfile.spec_errors import SpecErrors
 
+# The testbed that --no-docker means.
+NO_DOCKER = "processes"
 # Without a terminal nothing is wrapped: scripts look for whole lines.
 PLAIN_WIDTH = 200
 

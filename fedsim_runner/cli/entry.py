@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,13 +18,10 @@ from typer.models import CommandInfo
 
 from ..contract.errors import Exit, FedsimError
 from ..user_folders import state_home
-from . import after, ansible, inside, lab, look, report, runs
 from .app import app, out
 
-# The verbs register themselves on the app when they are imported.
-VERB_MODULES = (runs, look, inside, after, lab, ansible, report)
-# In the order of use, for --help.
-VERBS = [
+# Each is a file of verbs/ that registers itself on the app when it is imported; in the order of use, for --help.
+VERBS = (
     "run",
     "rerun",
     "plan",
@@ -38,7 +36,7 @@ VERBS = [
     "doctor",
     "inventory",
     "ansible-env",
-]
+)
 GROUP_OPTIONS = frozenset({"-h", "--help", "--version", "--install-completion", "--show-completion"})
 BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
 
@@ -102,7 +100,8 @@ def _name(command: CommandInfo) -> str:
     return str(command.name or getattr(command.callback, "__name__", ""))
 
 
-app.registered_commands.sort(key=lambda command: VERBS.index(_name(command)))
+for _verb in VERBS:
+    import_module(f".verbs.{_verb.replace('-', '_')}", __package__)
 
 
 def _looks_like_a_file(word: str) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.cli import lab
 from fedsim_runner.cli.entry import call
+from fedsim_runner.cli.verbs import doctor as doctor_verb
 from fedsim_runner.contract.errors import Exit
 from fedsim_runner.testbed.docker.lab_playbooks import Findings
 
@@ -17,7 +17,7 @@ LINKS = {"netem": True, "tbf": True, "nfqueue": False, "backend": "netem", "miss
 
 
 def doctor(findings: Findings, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
-    monkeypatch.setattr(lab, "examine", lambda console: findings)
+    monkeypatch.setattr(doctor_verb, "examine", lambda console: findings)
     return call(["doctor", *options])
 
 

@@ -1,4 +1,4 @@
-"""Verbs that look at a run: status, logs."""
+"""The verb status: how far a run is."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..console.course_now import CourseNow, counts_now, devices_now
-from ..console.live import LINES_AROUND, CourseView
-from ..contract.course_state import accuracy_of
-from ..contract.errors import Exit, FedsimError
-from ..runs.logs import log_lines
-from ..runs.lookup import all_runs
-from ..runs.status import ENDED, status_of
-from .app import JsonOption, RunArgument, app, out, print_json
+from fedsim_runner.console.course_now import CourseNow, counts_now, devices_now
+from fedsim_runner.console.live import LINES_AROUND, CourseView
+from fedsim_runner.contract.course_state import accuracy_of
+from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.runs.lookup import all_runs
+from fedsim_runner.runs.status import ENDED, status_of
 
-# Colours that tell devices apart; red is for what is wrong.
-NAME_STYLES = ("cyan", "green", "yellow", "blue", "magenta", "bright_cyan", "bright_green", "bright_blue")
+from ..app import JsonOption, app, out, print_json
+
 WATCH_EVERY_S = 1.0
+
+
 ALL_ROWS = 1_000_000
 
 
@@ -50,30 +50,6 @@ def status(
         console.print(_all_table(answers) if answers else "no runs")
     else:
         console.print(_one(answers[0], ALL_ROWS))
-    return Exit.DONE
-
-
-@app.command()
-def logs(
-    run: RunArgument,
-    devices: Annotated[
-        list[str] | None, typer.Argument(metavar="DEVICE", help="Some devices; all if left out.")
-    ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the course ends, or Ctrl-C.")] = False,
-    tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="Last lines of each device only; 0: all.")] = 0,
-) -> int:
-    """Print what the participants log, from their containers or from the run folder."""
-    names, lines = log_lines(run, devices or [], follow, tail)
-    console = out()
-    width = max(map(len, names))
-    styles = {name: NAME_STYLES[number % len(NAME_STYLES)] for number, name in enumerate(names)}
-    try:
-        for line in lines:
-            prefix = (f"{line.device:<{width}} | ", styles[line.device]) if len(names) > 1 else ""
-            console.print(Text.assemble(prefix, line.text), soft_wrap=True, highlight=False, emoji=False)
-    except KeyboardInterrupt:
-        if not follow:
-            raise
     return Exit.DONE
 
 

@@ -1,55 +1,21 @@
-"""Verbs about the lab: images, doctor."""
+"""The verb doctor: whether this machine can be a lab host."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..agent.links import backends
-from ..catalog.engines import engine_facts, engine_names
-from ..contract.errors import Exit, FedsimError
-from ..contract.link import Link
-from ..contract.units import size
-from ..engines.federatedscope.source_state import source_state
-from ..testbed.docker.lab_playbooks import Findings, build_images, examine
-from .app import ImageBaseOption, JsonOption, app, out, print_json
+from fedsim_runner.agent.links import backends
+from fedsim_runner.contract.errors import Exit
+from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.units import size
+from fedsim_runner.engines.federatedscope.source_state import source_state
+from fedsim_runner.testbed.docker.lab_playbooks import Findings, examine
 
-# What `images` builds for; with -cuda for devices with a GPU.
-ENGINES = (*engine_names(), *(f"{name}-cuda" for name in engine_names() if engine_facts(name).cuda))
-
-
-EngineOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--engine",
-        metavar="ENGINE",
-        help=f"Engine to build for, repeatable or joined by commas: {', '.join(ENGINES)}; light if left out.",
-        show_default=False,
-    ),
-]
-
-
-@app.command()
-def images(engine: EngineOption = None, image_base: ImageBaseOption = None, as_json: JsonOption = False) -> int:
-    """Build all images in one go and print their sizes; what is there is not built again."""
-    found = build_images(out(stderr=as_json), image_base, _engines(engine or ["light"]))
-    if as_json:
-        print_json({"images": found.images, "disk": found.disk})
-        return Exit.DONE
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("image", no_wrap=True)
-    for column in ("size", "of its own"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("on", no_wrap=True)
-    for reference, image in sorted(found.images.items()):
-        table.add_row(reference, size(image["size"]), size(image["own"]), str(image.get("parent") or "-"))
-    table.add_row("all, shared layers once", size(found.disk), "", "", style="bold")
-    out().print(table)
-    return Exit.DONE
+from ..app import JsonOption, app, out, print_json
 
 
 @app.command()
@@ -65,16 +31,6 @@ def doctor(as_json: JsonOption = False) -> int:
     _print(console, rows)
     console.print("this machine can be a lab host" if fit else "this machine cannot be a lab host yet", style="bold")
     return Exit.DONE if fit else Exit.LAB
-
-
-def _engines(named: list[str]) -> list[str]:
-    wanted = [name.strip() for part in named for name in part.split(",") if name.strip()]
-    for name in wanted:
-        if name not in ENGINES:
-            raise FedsimError(f'--engine: "{name}" is no engine; there are {", ".join(ENGINES)}', Exit.SPEC)
-    if not wanted:
-        raise FedsimError(f"--engine: names none; there are {', '.join(ENGINES)}", Exit.SPEC)
-    return list(dict.fromkeys(wanted))
 
 
 def _print(console: Console, rows: list[dict[str, Any]]) -> None:

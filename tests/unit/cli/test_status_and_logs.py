@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fedsim_runner.cli import look
 from fedsim_runner.cli.entry import call
+from fedsim_runner.cli.verbs import logs, status
 from fedsim_runner.contract.errors import Exit
 from fedsim_runner.testbed.values import Line
 
@@ -34,7 +34,7 @@ def answer(state: str = "running", number: int = 3, **more: Any) -> dict[str, An
 
 
 def test_status_shows_every_device(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(look, "status_of", lambda run: answer())
+    monkeypatch.setattr(status, "status_of", lambda run: answer())
     assert call(["status", "study"]) == Exit.DONE
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("study   round 3/10   accuracy 0.7500")
@@ -47,7 +47,7 @@ def test_status_tells_a_reason_and_json_stays_data(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = answer("failed", reason="pi-1: ended by [SIGKILL]")
-    monkeypatch.setattr(look, "status_of", lambda run: told)
+    monkeypatch.setattr(status, "status_of", lambda run: told)
     assert call(["status", "study"]) == Exit.DONE
     out = capsys.readouterr().out
     assert "study   failed" in out
@@ -64,8 +64,8 @@ def test_watch_needs_one_run_and_shows_no_data(arguments: list[str], capsys: pyt
 
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Console:
     console = Console(file=io.StringIO(), width=100, height=20, force_terminal=True, color_system=None)
-    monkeypatch.setattr(look, "out", lambda stderr=False: console)
-    monkeypatch.setattr(look, "WATCH_EVERY_S", 0.0)
+    monkeypatch.setattr(status, "out", lambda stderr=False: console)
+    monkeypatch.setattr(status, "WATCH_EVERY_S", 0.0)
     return console
 
 
@@ -73,7 +73,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Console:
 def test_watch_looks_again_until_the_run_has_ended(last: str, monkeypatch: pytest.MonkeyPatch) -> None:
     console = terminal(monkeypatch)
     answers = iter([answer(number=3), answer(number=4), answer(last, number=5)])
-    monkeypatch.setattr(look, "status_of", lambda run: next(answers))
+    monkeypatch.setattr(status, "status_of", lambda run: next(answers))
     assert call(["status", "study", "--watch"]) == Exit.DONE
     text = console.file.getvalue()
     assert text.index("round 3/10") < text.index("round 4/10") < text.index("round 5/10")
@@ -92,7 +92,7 @@ def test_ctrl_c_ends_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
         return found
 
-    monkeypatch.setattr(look, "status_of", status_of)
+    monkeypatch.setattr(status, "status_of", status_of)
     assert call(["status", "study", "--watch"]) == Exit.DONE
     assert console.file.getvalue().rstrip().endswith("\x1b[?25h")
 
@@ -113,7 +113,7 @@ def given(monkeypatch: pytest.MonkeyPatch, names: list[str], interrupted: bool =
 
         return names, lines()
 
-    monkeypatch.setattr(look, "log_lines", log_lines)
+    monkeypatch.setattr(logs, "log_lines", log_lines)
     return asked
 
 

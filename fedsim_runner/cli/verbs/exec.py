@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ..runs.lookup import find_run, known_testbed
-from .app import RunArgument, app
+from fedsim_runner.runs.lookup import find_run, known_testbed
+
+from ..app import RunArgument, app
 
 DEFAULT_COMMAND = ("/bin/sh",)
 

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from ..contract.errors import Exit, FedsimError
-from ..results import render_summary
-from ..results.comparison.run_folders import is_run_folder, refresh_report
-from ..results.page import publish
-from ..runs.folder import give_to_user
-from ..runs.lookup import find_run
-from .app import JsonOption, app, out, print_json
+from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.results import render_summary
+from fedsim_runner.results.comparison.run_folders import is_run_folder, refresh_report
+from fedsim_runner.results.page import publish
+from fedsim_runner.runs.folder import give_to_user
+from fedsim_runner.runs.lookup import find_run
+
+from ..app import JsonOption, app, out, print_json
 
 
 @app.command()
@@ -83,8 +84,8 @@ def _one(folder: Path, output: Path | None, figures: bool, as_json: bool) -> int
 def _several(
     folders: list[Path], output: Path | None, figures: bool, target: float | None, group: str, as_json: bool
 ) -> int:
-    from ..results.comparison.groups import GROUPINGS, compare_runs
-    from ..results.comparison.page import publish_comparison, render_comparison
+    from fedsim_runner.results.comparison.groups import GROUPINGS, compare_runs
+    from fedsim_runner.results.comparison.page import publish_comparison, render_comparison
 
     if group not in GROUPINGS:
         raise FedsimError(f"--group {group}: unknown, choose one of {', '.join(GROUPINGS)}", Exit.SPEC)

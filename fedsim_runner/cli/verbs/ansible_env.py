@@ -1,14 +1,15 @@
-"""The verb ansible-env."""
+"""The verb ansible-env: variables for plain Ansible."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 
-from ..content import collection_playbooks
-from ..contract.errors import Exit
-from ..testbed.docker.playbook import ansible_environment
-from .app import app
+from fedsim_runner.content import collection_playbooks
+from fedsim_runner.contract.errors import Exit
+from fedsim_runner.testbed.docker.playbook import ansible_environment
+
+from ..app import app
 
 
 @app.command(name="ansible-env")

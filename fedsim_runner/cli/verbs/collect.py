@@ -1,0 +1,31 @@
+"""The verb collect: files of a run that is up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedsim_runner.contract.errors import Exit
+from fedsim_runner.results import render_summary
+from fedsim_runner.runs.collection import collect_run
+
+from ..app import JsonOption, RunArgument, app, out, print_json
+
+
+@app.command()
+def collect(
+    run: RunArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to fill instead of the run folder.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Fetch logs, journal and samples of a run that is up, and write its report."""
+    report, folder = collect_run(run, out(stderr=as_json), output)
+    if as_json:
+        print_json(report)
+    else:
+        out().print(render_summary(report, folder))
+    return Exit.DONE

@@ -1,0 +1,23 @@
+"""The verb down: removal."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.runs.removal import remove_all, remove_run
+
+from ..app import app, out
+
+
+@app.command()
+def down(
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Name of the run.", show_default=False)] = None,
+    every: Annotated[bool, typer.Option("--all", help="All runs that no living process works on.")] = False,
+) -> int:
+    """Remove everything a run has on the lab host, also without its run folder; twice is safe."""
+    if every == (run is not None):
+        raise FedsimError("name one RUN, or ask for --all", Exit.SPEC)
+    return remove_all(out()) if run is None else remove_run(run, out())

@@ -1,0 +1,37 @@
+"""The verb inventory: what plain Ansible reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.inventory import build_inventory, write_inventory
+from fedsim_runner.runs.planning import plan_only
+from fedsim_runner.testbed.installed import find_testbed
+
+from ..app import (
+    RunNameOption,
+    SpecArgument,
+    app,
+    load,
+    out,
+)
+
+
+@app.command()
+def inventory(
+    spec: SpecArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")],
+    run_name: RunNameOption = None,
+) -> int:
+    """Write the inventory and the device files for plain Ansible."""
+    made = plan_only(load(spec), find_testbed(), run_name)
+    try:
+        hosts_file = write_inventory(build_inventory(made), output)
+    except OSError as error:
+        raise FedsimError(f"{output}: {error.strerror}", Exit.SPEC) from error
+    out().print(f"{hosts_file}: {len(made.placed)} devices, run {made.run}", highlight=False)
+    return Exit.DONE

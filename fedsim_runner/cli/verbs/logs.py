@@ -1,0 +1,40 @@
+"""The verb logs: what the participants log."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from fedsim_runner.contract.errors import Exit
+from fedsim_runner.runs.logs import log_lines
+
+from ..app import RunArgument, app, out
+
+# Colours that tell devices apart; red is for what is wrong.
+NAME_STYLES = ("cyan", "green", "yellow", "blue", "magenta", "bright_cyan", "bright_green", "bright_blue")
+
+
+@app.command()
+def logs(
+    run: RunArgument,
+    devices: Annotated[
+        list[str] | None, typer.Argument(metavar="DEVICE", help="Some devices; all if left out.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the course ends, or Ctrl-C.")] = False,
+    tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="Last lines of each device only; 0: all.")] = 0,
+) -> int:
+    """Print what the participants log, from their containers or from the run folder."""
+    names, lines = log_lines(run, devices or [], follow, tail)
+    console = out()
+    width = max(map(len, names))
+    styles = {name: NAME_STYLES[number % len(NAME_STYLES)] for number, name in enumerate(names)}
+    try:
+        for line in lines:
+            prefix = (f"{line.device:<{width}} | ", styles[line.device]) if len(names) > 1 else ""
+            console.print(Text.assemble(prefix, line.text), soft_wrap=True, highlight=False, emoji=False)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+    return Exit.DONE

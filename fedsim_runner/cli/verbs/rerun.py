@@ -1,0 +1,47 @@
+"""The verb rerun: a run again, from its folder alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fedsim_runner.runs.options import DEFAULT_RUNS_DIR, RunOptions
+from fedsim_runner.runs.rerun import open_original
+from fedsim_runner.runs.rerun import rerun as repeat
+from fedsim_runner.testbed.installed import find_testbed
+
+from ..app import (
+    NO_DOCKER,
+    ImageBaseOption,
+    RunNameOption,
+    RunsDirOption,
+    UnshapedOption,
+    app,
+    out,
+    print_json,
+)
+
+
+@app.command()
+def rerun(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of the run, or its name.", show_default=False)],
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the testbed up afterwards.")] = False,
+    no_docker: Annotated[
+        bool, typer.Option("--no-docker", help="As plain processes, whatever the run was; one that was stays so.")
+    ] = False,
+    allow_unshaped: UnshapedOption = False,
+    image_base: ImageBaseOption = None,
+    runs_dir: RunsDirOption = DEFAULT_RUNS_DIR,
+    run_name: RunNameOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; progress to stderr.")] = False,
+) -> int:
+    """Repeat a run from its folder alone, and say how far the two differ."""
+    original = open_original(run, runs_dir)
+    options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
+    console = out(stderr=as_json)
+    testbed = find_testbed(NO_DOCKER if no_docker else original.testbed)
+    code, report = repeat(original, options, console, testbed)
+    if as_json:
+        print_json(report)
+    return code
