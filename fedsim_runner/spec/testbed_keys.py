@@ -93,6 +93,7 @@ def participant_config(
     server: tuple[str, int],
     *,
     shard: str = f"{DEVICE_INPUTS}/{SHARD}",
+    outputs: str | None = None,
     use_gpu: bool = False,
 ) -> dict[str, Any]:
     """What one participant's configuration has of its own.
@@ -102,10 +103,12 @@ def participant_config(
         own: name or address, and port, that a client binds and advertises. A server binds its port on all addresses.
         server: name or address, and port, under which the participant finds the server; the server binds it.
         shard: path of its share of the data, as the participant sees it.
+        outputs: folder that it writes to; None: the common one, as every container has its own.
         use_gpu: whether it computes on a GPU.
     """
     distribute: dict[str, Any] = {"role": role, "server_port": server[1], "data_idx": -1, "server_host": server[0]}
     if role == "client":
         # Bound and advertised: with FederatedScope's default of 0.0.0.0 the server would dial itself.
         distribute.update(client_host=own[0], client_port=own[1])
-    return {"distribute": distribute, "data": {"file_path": shard}, "use_gpu": use_gpu}
+    tree = {"distribute": distribute, "data": {"file_path": shard}, "use_gpu": use_gpu}
+    return tree if outputs is None else {**tree, "outdir": outputs}

@@ -148,7 +148,8 @@ ARGUMENTS: dict[str, Any] = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        from fedsim_runner.testbed.docker.images import ImageError, LayerSources, needs
+        from fedsim_runner.contract.errors import FedsimError
+        from fedsim_runner.testbed.docker.images import LayerSources, needs
         from fedsim_runner.testbed.docker.images.build_context import assemble
         from fedsim_runner.user_folders import cache_dir
     except ImportError as error:
@@ -181,7 +182,7 @@ def main() -> None:
                 for content in contents.values():
                     source.refuse(content["config"])
         contexts = assemble(layers, cache_dir(), bootstrap=params["bootstrap"])
-    except ImageError as error:
+    except FedsimError as error:
         module.fail_json(msg=str(error), fedsim_exit_code=error.exit)
     except (OSError, ValueError, LookupError) as error:
         module.fail_json(msg=str(error))

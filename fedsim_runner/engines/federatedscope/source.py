@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fedsim_runner.contract.errors import Exit
-from fedsim_runner.testbed.docker.images.errors import ImageError
+from fedsim_runner.contract.errors import Exit, FedsimError
 
 Kind = Literal["checkout", "wheel", "git", "requirement"]
 
@@ -56,13 +55,13 @@ _BUILD_FILES = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in")
 _BUILD_TEXTS = ("README", "LICENSE")
 
 
-class SourceError(ImageError):
+class SourceError(FedsimError):
     """FederatedScope cannot be had from its source; the text says why and names the ways out."""
 
     exit = Exit.LAB
 
 
-class SettingsError(ImageError):
+class SettingsError(FedsimError):
     """What names the source cannot be understood; the text says where that is and what mends it."""
 
     exit = Exit.SPEC

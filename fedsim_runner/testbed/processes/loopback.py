@@ -9,7 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract.paths import SHARD
 from fedsim_runner.contract.records import engine_argument
+from fedsim_runner.spec.testbed_keys import participant_config
 
 from .children import Participant
 
@@ -43,14 +45,14 @@ def local_device_file(content: Mapping[str, Any], folder: Path) -> dict[str, Any
         name = device["name"]
         device.update(address=LOOPBACK, port=port, cpus=None, memory_bytes=None, network=None)
         device["link"] = {"up": nothing, "down": nothing}
-        config = device["config"]
-        distribute = config["distribute"]
-        distribute.update(server_host=LOOPBACK, server_port=ports[server])
-        if device["role"] == "client":
-            distribute.update(client_host=LOOPBACK, client_port=port)
-        config["data"]["file_path"] = str(folder / "participants" / name / "shard.npz")
-        config["outdir"] = str(folder / "collected" / name)
-        config["use_gpu"] = False
+        shard = folder / "participants" / name / SHARD
+        device["config"] = participant_config(
+            device["role"],
+            (LOOPBACK, port),
+            (LOOPBACK, ports[server]),
+            shard=str(shard),
+            outputs=str(folder / "collected" / name),
+        )
     return local
 
 
