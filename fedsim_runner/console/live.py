@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
+from ..contract.interest import interest
 from ..contract.units import duration
 from .bars import sparkline
 from .course_now import CourseNow, DeviceNow
 from .device_table import GONE, STYLES, device_table
 
-# Where not all devices can be shown, those first of which a person may want to know why the round takes so long.
-INTEREST = ("failed", "lost", "sending", "training", "receiving", "evaluating", "starting", "waiting")
 # The smallest table that says anything.
 ROWS_MIN = 3
 SPARK_ROUNDS = 12
@@ -77,8 +76,7 @@ def choose(devices: Sequence[DeviceNow], rows: int) -> tuple[DeviceNow, ...]:
     if len(devices) <= rows:
         return tuple(devices)
     first, rest = devices[:1], devices[1:]
-    ranks = {state: rank for rank, state in enumerate(INTEREST)}
-    behind = sorted(rest, key=lambda device: (ranks.get(device.state, len(ranks)), device.round or 0))
+    behind = sorted(rest, key=lambda device: interest(device.state, device.round or 0))
     # What was lost has been told; it must not hide who is being waited for.
     gone = [device for device in behind if device.state in GONE]
     here = [device for device in behind if device.state not in GONE]

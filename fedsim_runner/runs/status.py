@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..contract.errors import Exit, FedsimError
-from ..results.run_files import read_json
+from ..results.run_files import read_course, read_json
 from ..testbed.values import UnreachableError
 from .left_over import left_over
 from .lookup import find_run, known_testbed
@@ -17,6 +17,8 @@ ENDED = ("finished", "failed", "interrupted", "cut short")
 
 def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
     """State of a run and of its devices: from its testbed, else from the run folder.
+
+    Where there is neither an agent nor a report yet, the journal tells how far the course is.
 
     Raises:
         FedsimError: nobody knows the run.
@@ -53,6 +55,8 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
             # What an ended device used at most stands for what one uses now.
             seen.setdefault("memory_bytes", entry.get("memory_peak_bytes"))
             seen.setdefault("memory_limit_bytes", entry.get("memory_limit_bytes"))
+    elif answer["state"] is None and known.folder is not None:
+        _add_course(known.folder, answer)
     if answer["state"] is None and known.entry is not None:
         gone = known.entry.state == "running" and not known.entry.alive
         answer["state"] = "cut short: its control node is gone" if gone else known.entry.state
@@ -64,3 +68,16 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
             f"no run {run} is known here or on the lab host (fedsim-provision status lists all)", Exit.SPEC
         )
     return answer
+
+
+def _add_course(folder: Path, answer: dict[str, Any]) -> None:
+    """How far the course is, as the journal has it."""
+    course = read_course(folder)
+    if not course.events:
+        return
+    answer["round"] = max([course.round, *course.evaluations])
+    if course.evaluations:
+        answer["results"] = list(course.evaluations.values())[-1].results
+    for name, device in course.devices.items():
+        if device.state is not None:
+            answer["devices"].setdefault(name, {"state": device.state, "exit_code": device.exit_code})

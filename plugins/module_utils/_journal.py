@@ -19,12 +19,11 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events im
     CourseFinished,
     parse_line,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.interest import interest
 
 #: A snapshot of more devices is cut down to so many: results of modules travel through Ansible's callbacks.
 SNAPSHOT_DEVICES = 50
 SNAPSHOT_SHOWN = 20
-#: Those first of which a person may want to know why the round takes so long.
-INTEREST = ("failed", "lost", "sending", "training", "receiving", "evaluating", "starting", "waiting")
 
 
 def course_has_ended(journal: Path) -> bool:
@@ -120,7 +119,6 @@ def read_snapshot(agent_folder: Path) -> dict[str, Any] | None:
 
 def _most_interesting(devices: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The first device, which is the server where it is on this lab host, and those that are furthest behind."""
-    ranks = {state: rank for rank, state in enumerate(INTEREST)}
     first, *rest = devices
-    rest.sort(key=lambda name: (ranks.get(devices[name]["state"], len(ranks)), devices[name]["round"]))
+    rest.sort(key=lambda name: interest(devices[name]["state"], devices[name]["round"]))
     return {name: devices[name] for name in (first, *rest[: SNAPSHOT_SHOWN - 1])}

@@ -163,3 +163,19 @@ def test_without_a_terminal_snapshots_print_nothing() -> None:
         progress.stage("course")
         progress.snapshot({"t": 2, "devices": SMALL})
     assert "pi" not in console.file.getvalue()
+
+
+def test_two_lab_hosts_are_one_course() -> None:
+    console = Console(file=io.StringIO(), width=100, height=24, force_terminal=True, color_system=None)
+    first = {"server": entry("waiting"), "pi": entry("training")}
+    with Progress(console, total_rounds=2, run="study", live_stages={"course"}) as progress:
+        progress.stage("course")
+        progress.snapshot({"t": 9, "lab_host": "lab1", "round": 2, "devices": first, "results": {"test_acc": 0.25}})
+        progress.snapshot({"t": 3, "lab_host": "lab2", "round": 0, "devices": {"phone": entry("sending")}})
+        progress.snapshot({"t": 2, "lab_host": "lab2", "devices": {"stale": entry("training")}})
+        end = time.monotonic() + 10
+        while "phone" not in console.file.getvalue() and time.monotonic() < end:
+            time.sleep(0.05)
+    text = console.file.getvalue()
+    assert all(name in text for name in ("server", "pi", "phone", "round 2/2", "accuracy 0.2500"))
+    assert "stale" not in text

@@ -1,0 +1,66 @@
+"""A run on two lab hosts: what came back from each of them is one report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fedsim_runner.results import write_report
+
+FIRST: list[dict[str, Any]] = [
+    {"t": 1.0, "event": "agent_started", "backend": "netem"},
+    {"t": 2.0, "event": "device_started", "device": "server"},
+    {"t": 3.0, "event": "gate_opened", "open_at": 4.0},
+    {"t": 5.0, "event": "round_started", "round": 1},
+    {"t": 7.0, "event": "evaluated", "round": 1, "results": {"test_acc": 0.5}},
+    {"t": 7.5, "event": "device_finished", "device": "server"},
+    {"t": 8.0, "event": "course_finished", "rounds": 1, "results": {"test_acc": 0.5}},
+]
+SECOND: list[dict[str, Any]] = [
+    {"t": 1.5, "event": "agent_started", "backend": "netem"},
+    {"t": 3.1, "event": "gate_opened", "open_at": 4.0},
+    {"t": 4.5, "event": "device_joined", "device": "pi-1", "client_id": 1},
+    {"t": 6.0, "event": "link_reapplied", "device": "pi-1"},
+    {"t": 7.4, "event": "device_finished", "device": "pi-1"},
+    {"t": 8.5, "event": "course_finished", "rounds": 0, "results": {}},
+]
+HEADER = "t,device,memory_bytes,tx_bytes,rx_bytes"
+
+
+def folder_of(root: Path, second: list[dict[str, Any]], named: bool = False) -> Path:
+    folders = {"lab1": root, "lab2": root / "agents" / "lab2"}
+    for (lab_host, folder), events, device in zip(folders.items(), (FIRST, second), ("server", "pi-1"), strict=True):
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [{**event, "lab_host": lab_host} if named else event for event in events]
+        (folder / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        (folder / "metrics.csv").write_text(f"{HEADER}\n5.0,{device},1000,10,20\n", encoding="utf-8")
+        facts = {device: {"status": "exited", "exit_code": 0, "oom_killed": False}}
+        (folder / "containers.json").write_text(json.dumps(facts), encoding="utf-8")
+    return root
+
+
+def test_journals_samples_and_containers_are_merged(tmp_path: Path) -> None:
+    for named in (False, True):
+        report = write_report(folder_of(tmp_path / str(named), SECOND, named))
+        assert (report["status"], report["duration_s"], report["link_backend"]) == ("finished", 5.5, "netem")
+        assert [entry["test_acc"] for entry in report["rounds"]] == [0.5]
+        assert report["final"] == {"test_acc": 0.5}
+        assert report["notes"] == ["containers that restarted during the run: pi-1"]
+        device = report["devices"]["pi-1"]
+        assert (device["state"], device["client_id"], device["exit_code"], device["bytes_up"]) == ("finished", 1, 0, 10)
+        assert report["devices"]["server"]["bytes_down"] == 20
+
+
+def test_a_course_is_not_over_before_every_lab_host_says_so(tmp_path: Path) -> None:
+    report = write_report(folder_of(tmp_path / "cut", SECOND[:-1]))
+    assert (report["status"], report["reason"]) == ("failed", "the journal of lab2 ends before the course does")
+    (tmp_path / "cut" / "agents" / "lab2" / "journal.jsonl").unlink()
+    report = write_report(tmp_path / "cut")
+    assert (report["status"], report["reason"]) == ("failed", "the journal of lab2 ends before the course does")
+
+
+def test_a_failure_on_any_lab_host_is_the_run_s_whatever_the_first_one_says(tmp_path: Path) -> None:
+    failed = {"t": 6.5, "event": "course_failed", "device": "pi-1", "reason": "killed", "last_lines": []}
+    report = write_report(folder_of(tmp_path, [*SECOND[:4], failed]), status="finished")
+    assert (report["status"], report["reason"], report["device"]) == ("failed", "pi-1: killed", "pi-1")
