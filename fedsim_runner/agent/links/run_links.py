@@ -10,7 +10,7 @@ from fedsim_runner.contract.agent_calls import LinksAnswer
 
 from ..host.docker_api import Docker
 from ..run_settings import RunSettings
-from . import backends, isolation, netns
+from . import backends, bridge_addresses, netns
 from .shaper import Result, Shaper
 
 
@@ -84,7 +84,7 @@ class RunLinks:
         network: list[str] = []
         if not check:
             self._remember(results)
-            network = isolation.remove_bridge_addresses(self._docker, file.network, self._run)
+            network = bridge_addresses.remove_bridge_addresses(self._docker, file.network, self._run)
             for address in network:
                 self._note(events.BridgeAddressRemoved(address))
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -122,6 +123,14 @@ def test_its_name_is_its_folder_and_its_place_is_its_own(kind: type[LinkBackend]
     assert kind.__module__ == f"fedsim_runner.agent.links.{kind.name}.backend"
     assert [other.preference for other in backends.load_all()].count(kind.preference) == 1
     assert kind.name in backends.names() and kind.name != backends.AUTO
+
+
+@pytest.mark.parametrize("name", backends.names())
+def test_nothing_outside_the_folders_names_it(name: str, repository: Path) -> None:
+    package = repository / "fedsim_runner"
+    folders = {package / "agent" / "links" / other for other in backends.names()}
+    others = [path for path in package.rglob("*.py") if not folders & set(path.parents)]
+    assert [path for path in others if re.search(rf"\b{name}\b", path.read_text(encoding="utf-8"))] == []
 
 
 @each_backend
