@@ -67,6 +67,7 @@ def test_preflight_names_the_fix(arguments: list[str], message: str) -> None:
     assert message in " ".join(done.stdout.split())
 
 
+@pytest.mark.docker
 def test_destroy_of_a_run_that_never_was() -> None:
     done = playbook("destroy.yml", "-e", "fedsim_run=never-was")
     assert done.returncode == 0, done.stdout
