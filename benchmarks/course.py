@@ -18,6 +18,8 @@ from typing import Any
 
 import yaml
 
+from fedsim_runner.contract.paths import REPORT, SHARD
+
 from .bare import BareCourse, run_bare
 from .common import fedsim, show
 from .torch_courses import open_course
@@ -30,7 +32,7 @@ LIMIT_S = 300
 def ours(folder: Path, spec: Path, run: str) -> dict[str, Any]:
     """One run of our own; its report."""
     fedsim([str(spec), "--run", run], folder)
-    report: dict[str, Any] = json.loads((folder / "runs" / run / "report.json").read_text(encoding="utf-8"))
+    report: dict[str, Any] = json.loads((folder / "runs" / run / REPORT).read_text(encoding="utf-8"))
     return report
 
 
@@ -38,7 +40,7 @@ def bare(folder: Path, inputs: Path, number: int) -> BareCourse:
     """The same participants' configurations and data, bare."""
     names = sorted(path.name for path in inputs.iterdir() if path.is_dir())
     configs = {name: yaml.safe_load((inputs / name / "config.yaml").read_text(encoding="utf-8")) for name in names}
-    shards = {name: inputs / name / "shard.npz" for name in names}
+    shards = {name: inputs / name / SHARD for name in names}
     return run_bare(folder / f"bare-{number}", configs, shards, LIMIT_S)
 
 

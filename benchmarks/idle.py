@@ -18,6 +18,7 @@ from pathlib import Path
 import docker
 
 from fedsim_runner.contract.events import Evaluated, parse_line
+from fedsim_runner.contract.paths import STATE_ROOT, StateFolder
 
 from .common import show
 from .many_devices import IDLE_SECONDS, cpu_seconds
@@ -54,7 +55,7 @@ def _wait_for_round(folder: Path, name: str, process: subprocess.Popen[bytes]) -
     Raises:
         SystemExit: the command ended, or it took too long.
     """
-    journal = Path("/var/lib/fedsim") / name / "agent" / "journal.jsonl"
+    journal = StateFolder(STATE_ROOT / name).journal
     end = time.monotonic() + LIMIT_S
     while time.monotonic() < end and process.poll() is None:
         lines = journal.read_text(encoding="utf-8").splitlines() if journal.exists() else []

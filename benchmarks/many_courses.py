@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fedsim_runner.contract.paths import REPORT
+
 from .common import show
 from .torch_courses import open_course
 
@@ -34,7 +36,7 @@ def main() -> None:
         for number in range(1, courses + 1):
             command = [sys.executable, "-m", "fedsim_runner", str(spec), "--run", f"course-{number}"]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            path = folder / "runs" / f"course-{number}" / "report.json"
+            path = folder / "runs" / f"course-{number}" / REPORT
             report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"status": "no report"}
             hung = "silent" in str(report.get("reason")) or "longer than" in str(report.get("reason"))
             outcome = "hung" if hung else str(report["status"])

@@ -18,6 +18,7 @@ from typing import Any
 import docker
 
 from fedsim_runner.contract.names import LABEL_KIND, LABEL_RUN
+from fedsim_runner.contract.paths import REPORT
 
 from .common import fedsim, light_mix, show
 
@@ -57,7 +58,7 @@ def main() -> None:
         finally:
             fedsim(["down", run], folder)
         course = fedsim([str(spec), "--run", run], folder)
-        report = json.loads((folder / "runs" / run / "report.json").read_text(encoding="utf-8"))
+        report = json.loads((folder / "runs" / run / REPORT).read_text(encoding="utf-8"))
     peaks = [device["memory_peak_bytes"] / 2**20 for device in report["devices"].values() if device["role"] == "client"]
     show(
         f"{devices} light devices",

@@ -15,6 +15,8 @@ import tempfile
 import threading
 from pathlib import Path
 
+from fedsim_runner.contract.paths import REPORT
+
 from .common import show
 
 SPEC = """\
@@ -74,7 +76,7 @@ def main() -> None:
             command = [sys.executable, "-m", "fedsim_runner", str(path), "--run", name]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             lowest.over.set()
-            report = json.loads((Path(folder) / "runs" / name / "report.json").read_text(encoding="utf-8"))
+            report = json.loads((Path(folder) / "runs" / name / REPORT).read_text(encoding="utf-8"))
             peak = max((device["memory_peak_bytes"] or 0) / 2**20 for device in report["devices"].values()
                        if device["role"] == "client")  # fmt: skip
             used = before - lowest.mb

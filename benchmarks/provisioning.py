@@ -19,12 +19,12 @@ from typing import Any
 import docker
 
 from fedsim_runner.contract.names import LABEL_KIND, LABEL_RUN
+from fedsim_runner.contract.paths import STATE_ROOT
 
 from .common import fedsim, light_mix, show
 
 THREADS = 4
 LABEL = "org.fedsim.benchmark"
-STATE_ROOT = Path("/var/lib/fedsim")
 
 
 def create_calls(client: docker.DockerClient, run: str) -> list[dict[str, Any]]:

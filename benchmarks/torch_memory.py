@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract.paths import REPORT
+
 from .common import fedsim, show
 from .torch_courses import open_course
 
@@ -30,7 +32,7 @@ def run(folder: Path, name: str, patches_off: tuple[str, ...], memory_mb: int) -
     """One course; its report."""
     spec = open_course(folder, name, CLIENTS, ROUNDS, memory_mb=memory_mb, patches_off=patches_off)
     fedsim([str(spec), "--run", name], folder)
-    report: dict[str, Any] = json.loads((folder / "runs" / name / "report.json").read_text(encoding="utf-8"))
+    report: dict[str, Any] = json.loads((folder / "runs" / name / REPORT).read_text(encoding="utf-8"))
     return report
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from ..contract.device_file import read_device_file
+from ..contract.paths import DEVICE_FILES
 from .build import Inventory
 
 # Ansible takes 26 s to list 2,000 hosts from YAML and a fifth of it from JSON; below this, YAML is kinder to people.
@@ -22,7 +23,7 @@ def write_inventory(inventory: Inventory, folder: Path) -> Path:
     Raises:
         OSError: the folder cannot be written.
     """
-    device_files = folder / "device_files"
+    device_files = folder / DEVICE_FILES
     device_files.mkdir(parents=True, exist_ok=True)
     devices = 0
     for lab_host, content in inventory.device_files.items():
@@ -55,4 +56,4 @@ def read_device_files(folder: Path) -> dict[str, dict[str, Any]]:
     Raises:
         DeviceFileError: a file cannot be read or is of another version.
     """
-    return {path.stem: read_device_file(path).as_dict() for path in sorted((folder / "device_files").glob("*.json"))}
+    return {path.stem: read_device_file(path).as_dict() for path in sorted((folder / DEVICE_FILES).glob("*.json"))}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..contract.course_state import ONLY_HOST, CourseState
+from ..contract.paths import PLAN, REPORT
 from .run_files import read_course, read_devices, read_json
 from .tables.devices import FIELDS, devices_of
 from .tables.incidents import lost_clients, notes_of
@@ -54,7 +55,7 @@ def write_report(
     """
     course = read_course(run_dir)
     placed, common = _placed(run_dir, inventory_dir)
-    plan = read_json(run_dir / "plan.json")
+    plan = read_json(run_dir / PLAN)
     seen_status, seen_reason, seen_device = _outcome(course)
     final_status = status or seen_status
     if status == FINISHED and course.outcome is not None:
@@ -98,7 +99,7 @@ def _write(report: dict[str, Any], target: Path) -> None:
     write_csv(target / "device_rounds.csv", SPLIT_FIELDS, report["device_rounds"])
     write_csv(target / "labels.csv", LABEL_COLUMNS, label_rows(report["labels"]))
     text = json.dumps(report, indent=1, allow_nan=False) + "\n"
-    (target / "report.json").write_text(text, encoding="utf-8")
+    (target / REPORT).write_text(text, encoding="utf-8")
 
 
 def _placed(run_dir: Path, inventory_dir: Path | None) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
@@ -106,7 +107,7 @@ def _placed(run_dir: Path, inventory_dir: Path | None) -> tuple[dict[str, dict[s
     placed, common = read_devices(run_dir, inventory_dir)
     if placed:
         return placed, common
-    before = read_json(run_dir / "report.json")
+    before = read_json(run_dir / REPORT)
     common = {key: before.get(key) for key in ("run", "experiment", "cpu_factor")}
     common["course"] = {"total_rounds": before.get("total_rounds")}
     for name, entry in _mapping(before.get("devices")).items():

@@ -11,11 +11,8 @@ from typing import Any
 from ..contract.course_state import ONLY_HOST, CourseState
 from ..contract.device_file import with_names_of_this_version
 from ..contract.events import Event, parse_line
+from ..contract.paths import CONTAINERS, DEVICE_FILES, INVENTORY, JOURNAL, MANIFEST, METRICS
 
-JOURNAL = "journal.jsonl"
-METRICS = "metrics.csv"
-MANIFEST = "manifest.json"
-CONTAINERS = "containers.json"
 # Below it lie the journals of a run's other lab hosts, in a folder each.
 AGENTS = "agents"
 
@@ -83,9 +80,9 @@ def _other_hosts(run_dir: Path) -> list[str]:
 
 def read_devices(run_dir: Path, inventory_dir: Path | None = None) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """The run's devices by name, from its device files, and what the first device file says of the whole run."""
-    folders = [run_dir / "inventory", run_dir] if inventory_dir is None else [inventory_dir]
+    folders = [run_dir / INVENTORY, run_dir] if inventory_dir is None else [inventory_dir]
     for folder in folders:
-        contents = [_device_file(path) for path in sorted((folder / "device_files").glob("*.json"))]
+        contents = [_device_file(path) for path in sorted((folder / DEVICE_FILES).glob("*.json"))]
         devices = {
             device["name"]: {"lab_host": content.get("lab_host"), **device}
             for content in contents

@@ -10,9 +10,17 @@ from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     DEVICE_UID,
+    KIND_DEVICE,
     LABEL_INPUTS,
     container_name,
     labels,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import (
+    CONFIG,
+    DEVICE_GATE,
+    DEVICE_INPUTS,
+    DEVICE_OUTPUTS,
+    StateFolder,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.records import engine_argument
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
@@ -81,7 +89,7 @@ def device_container(settings: Settings, device: dict[str, Any], disk: str | Non
     """Body of the Engine's create call for a device. ``disk`` is the block device its I/O limits are put on."""
     name = device["name"]
     server = settings.content["course"]["server"]
-    folder = device_folder(settings.state_dir, name)
+    state = StateFolder(Path(settings.state_dir))
     host: dict[str, Any] = {
         "NanoCpus": round(device["cpus"] * 1e9),
         "Memory": device["memory_bytes"],
@@ -96,9 +104,9 @@ def device_container(settings: Settings, device: dict[str, Any], disk: str | Non
         "ReadonlyRootfs": True,
         "Tmpfs": TMPFS,
         "Binds": [
-            "%s:/fedsim/gate:ro" % (Path(settings.state_dir) / "gate"),
-            "%s:/fedsim/in:ro" % (folder / "in"),
-            "%s:/fedsim/out:rw" % (folder / "out"),
+            f"{state.gate}:{DEVICE_GATE}:ro",
+            f"{state.inputs(name)}:{DEVICE_INPUTS}:ro",
+            f"{state.outputs(name)}:{DEVICE_OUTPUTS}:rw",
         ],
         "ExtraHosts": [f"{server}:{settings.server_address}"] if settings.server_address else None,
         "NetworkMode": settings.content["network"]["name"],
@@ -129,16 +137,16 @@ def device_container(settings: Settings, device: dict[str, Any], disk: str | Non
             "--engine",
             engine_argument(device["engine"], device.get("program")),
             "--config",
-            "/fedsim/in/config.yaml",
+            f"{DEVICE_INPUTS}/{CONFIG}",
             "--gate",
-            "/fedsim/gate",
+            DEVICE_GATE,
             "--out",
-            "/fedsim/out",
+            DEVICE_OUTPUTS,
         ],
         "Env": [f"{variable}={device['threads']}" for variable in THREAD_VARIABLES],
         "Labels": {
-            **labels(settings.run, "device", settings.content["lab_host"], settings.state_dir, name),
-            LABEL_INPUTS: inputs_digest(folder / "in"),
+            **labels(settings.run, KIND_DEVICE, settings.content["lab_host"], settings.state_dir, name),
+            LABEL_INPUTS: inputs_digest(state.inputs(name)),
         },
         "HostConfig": {option: value for option, value in host.items() if option not in settings.dropped},
         "NetworkingConfig": {
@@ -155,10 +163,6 @@ def device_container(settings: Settings, device: dict[str, Any], disk: str | Non
 def pids_limit(device: dict[str, Any]) -> int:
     """The device type's own, but never so low that the threads of its engine do not fit."""
     return max(int(device["pids"]), int(device.get("least_pids") or 0))
-
-
-def device_folder(state_dir: str, device: str) -> Path:
-    return Path(state_dir) / "devices" / device
 
 
 def device_name(settings: Settings, device: dict[str, Any]) -> str:

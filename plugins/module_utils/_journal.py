@@ -20,6 +20,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events im
     parse_line,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.interest import interest
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 
 #: A snapshot of more devices is cut down to so many: results of modules travel through Ansible's callbacks.
 SNAPSHOT_DEVICES = 50
@@ -40,9 +41,9 @@ def course_has_ended(journal: Path) -> bool:
 class Reader:
     """What one consumer has not read yet. The cursor is a file beside the journal, so it outlives the consumer."""
 
-    def __init__(self, agent_folder: Path, consumer: str, keep: bool = True) -> None:
-        self._journal = agent_folder / "journal.jsonl"
-        self._cursor_file = agent_folder / "cursors" / consumer
+    def __init__(self, state: StateFolder, consumer: str, keep: bool = True) -> None:
+        self._journal = state.journal
+        self._cursor_file = state.cursors / consumer
         self._keep = keep
         self._offset = 0
         self._course = CourseState()
@@ -103,10 +104,10 @@ class Reader:
         write_or_overwrite(self._cursor_file, json.dumps(known))
 
 
-def read_snapshot(agent_folder: Path) -> dict[str, Any] | None:
+def read_snapshot(state: StateFolder) -> dict[str, Any] | None:
     """What the agent last saw of its devices, cut down if there are many; None before its first look."""
     try:
-        found = json.loads((agent_folder / "snapshot.json").read_text())
+        found = json.loads(state.snapshot.read_text())
     except (OSError, ValueError):
         return None
     devices = found.get("devices") if isinstance(found, dict) else None

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract import atomic
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import DEVICE_UID
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 
 
@@ -19,19 +20,13 @@ class UnsafeArchiveError(FedsimError):
     exit = Exit.PROVISIONING
 
 
-def layout(state_dir: Path, devices: list[str]) -> dict[Path, tuple[int, int]]:
-    """Folders of the state dir with their mode and owner (uid = gid)."""
-    folders = {
-        state_dir: (0o755, 0),
-        state_dir / "gate": (0o755, 0),
-        state_dir / "agent": (0o755, 0),
-        state_dir / "agent" / "cursors": (0o755, 0),
-        state_dir / "devices": (0o755, 0),
-    }
+def layout(state: StateFolder, devices: list[str]) -> dict[Path, tuple[int, int]]:
+    """Folders of the state folder with their mode and owner (uid = gid)."""
+    folders = dict.fromkeys((state.path, state.gate, state.agent, state.cursors, state.devices), (493, 0))
     for device in devices:
-        folders[state_dir / "devices" / device] = (0o755, 0)
-        folders[state_dir / "devices" / device / "in"] = (0o755, 0)
-        folders[state_dir / "devices" / device / "out"] = (0o755, DEVICE_UID)
+        folders[state.device(device)] = (0o755, 0)
+        folders[state.inputs(device)] = (0o755, 0)
+        folders[state.outputs(device)] = (0o755, DEVICE_UID)
     return folders
 
 
@@ -53,13 +48,12 @@ def make_folders(folders: dict[Path, tuple[int, int]], check: bool, differences:
             os.chown(path, owner, owner)
 
 
-def prepare_out(folder: Path, empty: bool) -> None:
-    """The out folder of a device, owned by the user its container runs as, empty if asked."""
-    out = folder / "out"
-    if empty and out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
-    os.chown(out, DEVICE_UID, DEVICE_UID)
+def prepare_out(folder: Path) -> None:
+    """The output folder of a device, empty and owned by the user its container runs as."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    os.chown(folder, DEVICE_UID, DEVICE_UID)
 
 
 def write_if_different(path: Path, content: bytes, mode: int, check: bool) -> bool:

@@ -13,12 +13,14 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._containers import 
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import Probe
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_AGENT,
+    KIND_DEVICE,
     LABEL_DEVICE,
     agent_name,
     check_run,
     labels,
     run_filter,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     DOCKER_ARGUMENTS,
@@ -163,7 +165,7 @@ class Agent:
         self.client = client
         self.run = run
         self.check: bool = module.check_mode
-        self.state_dir = Path(module.params["state_dir"])
+        self.state = StateFolder(Path(module.params["state_dir"]))
         self.differences = Differences()
         self.removed: list[str] = []
 
@@ -172,7 +174,7 @@ class Agent:
         found = list_containers(self.client, run_filter(self.run, KIND_AGENT))
         if found and self._is_as_wanted(found[0], body):
             return {}
-        anew = bool(found) or (self.state_dir / "gate" / "open").exists()
+        anew = bool(found) or self.state.gate_open.exists()
         for entry in found:
             self._remove(entry["Id"], running=entry["State"] == "running")
         if anew:
@@ -206,14 +208,14 @@ class Agent:
         except NotFound:
             image_id = "not on this lab host"
         compare_container(inspected, body, image_id, self.differences)
-        if course_has_ended(self.state_dir / "agent" / "journal.jsonl"):
+        if course_has_ended(self.state.journal):
             self.differences.add("course", "ended", "not begun")
         return not self.differences
 
     def _begin_anew(self) -> None:
         devices = {
             entry["Labels"].get(LABEL_DEVICE) or entry["Id"]: entry["Id"]
-            for entry in list_containers(self.client, run_filter(self.run, "device"))
+            for entry in list_containers(self.client, run_filter(self.run, KIND_DEVICE))
         }
         self.removed = sorted(devices)
         if self.removed:
@@ -228,10 +230,10 @@ class Agent:
         failed = [name for name, result in results.items() if result["failed"]]
         if failed:
             raise EngineError("devices of the ended course cannot be removed: {}".format(", ".join(failed)))
-        for name in ("open", "lost.json"):
-            (self.state_dir / "gate" / name).unlink(missing_ok=True)
-        shutil.rmtree(self.state_dir / "agent", ignore_errors=True)
-        (self.state_dir / "agent" / "cursors").mkdir(parents=True)
+        self.state.gate_open.unlink(missing_ok=True)
+        self.state.gate_lost.unlink(missing_ok=True)
+        shutil.rmtree(self.state.agent, ignore_errors=True)
+        self.state.cursors.mkdir(parents=True)
 
     def _remove(self, identifier: str, running: bool) -> None:
         if self.check:

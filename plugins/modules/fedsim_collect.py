@@ -17,11 +17,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import FULL, replacing
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
+    KIND_AGENT,
     LABEL_DEVICE,
     LABEL_KIND,
     check_run,
     run_filter,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import COLLECTED, CONTAINERS, StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import matches
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
@@ -118,7 +120,6 @@ ARGUMENTS: dict[str, Any] = {
     "max_file_bytes": {"type": "int", "default": 256 * 1024**2},
     **DOCKER_ARGUMENTS,
 }
-AGENT_FILES = ("journal.jsonl", "metrics.csv")
 SCRATCH = "tmp"
 CONSOLE = "console.log"
 DEEPEST = 20
@@ -225,24 +226,26 @@ class Containers:
 
 def pack(params: dict[str, Any], containers: Containers, stream: Any) -> tuple[list[str], list[str]]:
     """Write the tar file; the devices it has something of, and what was left out."""
-    root = Path(params["state_dir"])
-    folders = root / "devices"
+    state = StateFolder(Path(params["state_dir"]))
+    folders = state.devices
     names = {path.name for path in folders.iterdir() if path.is_dir()} if folders.is_dir() else set()
-    devices = sorted(name for name in names | (set(containers.facts) - {"agent"}) if matches(name, params["devices"]))
+    devices = sorted(
+        name for name in names | (set(containers.facts) - {KIND_AGENT}) if matches(name, params["devices"])
+    )
     prefix = params["agent_prefix"].strip("/")
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
         packer = Packer(archive, params["max_file_bytes"])
         for device in devices:
-            if (folders / device / "out").is_dir():
-                packer.add_folder(folders / device / "out", f"collected/{device}")
+            if state.outputs(device).is_dir():
+                packer.add_folder(state.outputs(device), f"{COLLECTED}/{device}")
             if device in containers.logs:
-                packer.add(f"collected/{device}/{CONSOLE}", containers.logs[device])
-        for name in AGENT_FILES:
-            packer.add_path(root / "agent" / name, f"{prefix}/{name}".lstrip("/"))
-        if "agent" in containers.logs:
-            packer.add(f"{prefix}/agent.log".lstrip("/"), containers.logs["agent"])
+                packer.add(f"{COLLECTED}/{device}/{CONSOLE}", containers.logs[device])
+        for path in (state.journal, state.metrics):
+            packer.add_path(path, f"{prefix}/{path.name}".lstrip("/"))
+        if KIND_AGENT in containers.logs:
+            packer.add(f"{prefix}/agent.log".lstrip("/"), containers.logs[KIND_AGENT])
         text = json.dumps(containers.facts, indent=1, sort_keys=True) + "\n"
-        packer.add(f"{prefix}/containers.json".lstrip("/"), text.encode())
+        packer.add(f"{prefix}/{CONTAINERS}".lstrip("/"), text.encode())
     packer.left_out += [f"{name}: {why}" for name, why in sorted(containers.failed.items())]
     return devices, packer.left_out
 

@@ -159,7 +159,7 @@ class Poll:
         self.state = StateFolder(Path(module.params["state_dir"]))
         self.wait_s: float = 0 if module.check_mode else module.params["wait_s"]
         self.gather_s: float = min(module.params["gather_s"], self.wait_s)
-        self.reader = Reader(self.state.agent, module.params["consumer"], keep=not module.check_mode)
+        self.reader = Reader(self.state, module.params["consumer"], keep=not module.check_mode)
 
     def run_once(self) -> dict[str, Any]:
         begun = time.monotonic()
@@ -181,7 +181,7 @@ class Poll:
                 return {
                     "changed": False,
                     "fedsim_news": news,
-                    "fedsim_snapshot": read_snapshot(self.state.agent),
+                    "fedsim_snapshot": read_snapshot(self.state),
                     "finished": finished,
                     "outcome": None if outcome is None else outcome.as_dict(),
                 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -14,10 +15,15 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._containers import 
     block_device_of,
     compare_container,
     device_container,
-    device_folder,
     device_name,
 )
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import LABEL_DEVICE, check_run, run_filter
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
+    KIND_DEVICE,
+    LABEL_DEVICE,
+    check_run,
+    run_filter,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import (
     DeviceFileError,
     matches,
@@ -150,7 +156,7 @@ class Present:
         self.settings = Settings(content, state_dir, module.params["images"], server_address(content), engine)
         self.existing = {
             entry["Labels"].get(LABEL_DEVICE, ""): entry
-            for entry in list_containers(client, run_filter(content["run"], "device"))
+            for entry in list_containers(client, run_filter(content["run"], KIND_DEVICE))
         }
         # Docker's folder exists here only where the Engine runs in this machine, not in another VM.
         self.disk = block_device_of(self.settings.docker_root)
@@ -181,7 +187,7 @@ class Present:
         if self.check or not differences:
             return
         if identifier is None:
-            prepare_out(device_folder(self.settings.state_dir, name), empty=True)
+            prepare_out(StateFolder(Path(self.settings.state_dir)).outputs(name))
             identifier = self.client.create_container_from_config(body, device_name(self.settings, device))["Id"]
         if self.start:
             self._start(identifier)
@@ -192,7 +198,7 @@ class Present:
             return
         now = {
             entry["Labels"].get(LABEL_DEVICE, ""): entry
-            for entry in list_containers(self.client, run_filter(self.settings.run, "device"))
+            for entry in list_containers(self.client, run_filter(self.settings.run, KIND_DEVICE))
         }
         for name, result in results.items():
             if name not in self.wanted or result["failed"] or not result["changed"]:
@@ -257,7 +263,7 @@ def present(module: AnsibleModule, client: Any, run: str) -> None:
 def absent(module: AnsibleModule, client: Any, run: str) -> None:
     found = {
         entry["Labels"].get(LABEL_DEVICE) or entry["Id"]: entry["Id"]
-        for entry in list_containers(client, run_filter(run, "device"))
+        for entry in list_containers(client, run_filter(run, KIND_DEVICE))
     }
     chosen = [name for name in sorted(found) if matches(name, module.params["devices"])]
 
@@ -269,7 +275,7 @@ def absent(module: AnsibleModule, client: Any, run: str) -> None:
             client.remove_container(found[name], force=True, v=True)
         except NotFound:
             return
-        shutil.rmtree(device_folder(module.params["state_dir"], name) / "out", ignore_errors=True)
+        shutil.rmtree(StateFolder(Path(module.params["state_dir"])).outputs(name), ignore_errors=True)
 
     finish(module, each_device(chosen, remove), "devices")
 

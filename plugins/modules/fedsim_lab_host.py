@@ -15,6 +15,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capa
     HostCapacity,
     capacity_of_this_machine,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     DOCKER_ARGUMENTS,
@@ -123,7 +124,7 @@ ARGUMENTS: dict[str, Any] = {
             "arch": {"type": "list", "elements": "str", "required": True},
         },
     },
-    "state_root": {"type": "path", "default": "/var/lib/fedsim"},
+    "state_root": {"type": "path", "default": str(STATE_ROOT)},
     "fail_if_unfit": {"type": "bool", "default": False},
     "engine_required": {"type": "bool", "default": True},
     **DOCKER_ARGUMENTS,

@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
+    KIND_NETWORK,
     bridge_name,
     check_run,
     labels,
@@ -103,7 +104,7 @@ def wanted_network(content: dict[str, Any], state_dir: str) -> dict[str, Any]:
             "Driver": "default",
             "Config": [{"Subnet": network["subnet"], "Gateway": network["gateway"]}],
         },
-        "labels": labels(content["run"], "network", content["lab_host"], state_dir),
+        "labels": labels(content["run"], KIND_NETWORK, content["lab_host"], state_dir),
     }
 
 
@@ -154,7 +155,7 @@ def present(module: AnsibleModule, client: Any, run: str) -> None:
     except DeviceFileError as error:
         module.fail_json(msg=str(error))
     wanted = wanted_network(content, module.params["state_dir"])
-    found = client.networks(filters=run_filter(run, "network"))
+    found = client.networks(filters=run_filter(run, KIND_NETWORK))
     by_name = [network for network in client.networks(names=[wanted["name"]]) if network["Name"] == wanted["name"]]
     strange = [network for network in by_name if network["Id"] not in {ours["Id"] for ours in found}]
     if strange:
@@ -176,7 +177,7 @@ def present(module: AnsibleModule, client: Any, run: str) -> None:
     answer: dict[str, Any] = {"changed": bool(differences)}
     if module._diff:
         answer["diff"] = render_diff({wanted["name"]: differences.items}, "network")
-    real = client.networks(filters=run_filter(run, "network"))
+    real = client.networks(filters=run_filter(run, KIND_NETWORK))
     if real:
         answer["network"] = {
             "id": real[0]["Id"],
@@ -207,7 +208,7 @@ def recreate(
 
 
 def absent(module: AnsibleModule, client: Any, run: str) -> None:
-    found = client.networks(filters=run_filter(run, "network"))
+    found = client.networks(filters=run_filter(run, KIND_NETWORK))
     differences = Differences()
     for network in found:
         differences.add("state", "present", "absent")

@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import check_run
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import DEVICE_FILE
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import DeviceFileError, read_device_file
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
 from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import write_if_different
@@ -96,7 +97,7 @@ def pack(device_file: bytes, inputs: dict[str, bytes]) -> bytes:
     """The tar file: its bytes depend on the content alone."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        files = {"device_file.json": device_file, **{f"devices/{name}": data for name, data in inputs.items()}}
+        files = {DEVICE_FILE: device_file, **{f"devices/{name}": data for name, data in inputs.items()}}
         for name in sorted(files):
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(files[name]), 0o644

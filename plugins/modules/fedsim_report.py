@@ -10,6 +10,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 try:
+    from fedsim_runner.contract.paths import REPORT
     from fedsim_runner.results import write_report
     from fedsim_runner.results.page import PAGE, try_publish
     from fedsim_runner.results.report import TABLES
@@ -81,7 +82,7 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def contents(run_dir: Path) -> dict[str, bytes | None]:
-    names = ("report.json", *TABLES, PAGE)
+    names = (REPORT, *TABLES, PAGE)
     return {name: (run_dir / name).read_bytes() if (run_dir / name).exists() else None for name in names}
 
 

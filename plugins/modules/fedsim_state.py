@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import check_run
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
 from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
     UnsafeArchiveError,
@@ -96,7 +97,7 @@ def unpack(state_dir: Path, files: dict[str, bytes], check: bool, differences: D
             differences.add(name, before, len(content))
             written.append(name)
     for device in devices_of(files):
-        folder = state_dir / "devices" / device / "in"
+        folder = StateFolder(state_dir).inputs(device)
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             name = str(path.relative_to(state_dir))
             if name not in files:
@@ -119,7 +120,7 @@ def main() -> None:
             differences.add("archive", None, module.params["archive"])
         else:
             files = read_archive(module.params["archive"])
-            make_folders(layout(state_dir, devices_of(files)), module.check_mode, differences)
+            make_folders(layout(StateFolder(state_dir), devices_of(files)), module.check_mode, differences)
             written = unpack(state_dir, files, module.check_mode, differences)
     except (ValueError, UnsafeArchiveError, tarfile.TarError, OSError) as error:
         module.fail_json(msg=f"state folder {state_dir}: {error}")

@@ -17,6 +17,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
     check_run,
     run_filter,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     DOCKER_ARGUMENTS,
@@ -75,7 +76,7 @@ removed:
 
 ARGUMENTS: dict[str, Any] = {
     "run": {"type": "str", "required": True},
-    "state_root": {"type": "path", "default": "/var/lib/fedsim"},
+    "state_root": {"type": "path", "default": str(STATE_ROOT)},
     **DOCKER_ARGUMENTS,
 }
 GONE_WITHIN_S = 60

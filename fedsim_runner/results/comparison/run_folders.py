@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract.paths import DEVICE_FILES, INVENTORY, JOURNAL, MANIFEST, PLAN, REPORT
+
 from .. import write_report
 from ..report import RUNNING
-from ..run_files import JOURNAL, read_json
+from ..run_files import read_json
 
 # A folder is a run's if it has any of these.
-SIGNS = (JOURNAL, "report.json", "plan.json", "manifest.json", "inventory/device_files")
+SIGNS = (JOURNAL, REPORT, PLAN, MANIFEST, f"{INVENTORY}/{DEVICE_FILES}")
 
 
 def is_run_folder(folder: Path) -> bool:
@@ -26,7 +28,7 @@ def refresh_report(run_dir: Path, output: Path | None = None, writing: bool = Tr
     Raises:
         OSError: the folder cannot be written.
     """
-    before = read_json(run_dir / "report.json")
+    before = read_json(run_dir / REPORT)
     status, reason, notes = before.get("status"), before.get("reason"), before.get("notes")
     known = isinstance(status, str) and status != RUNNING
     return write_report(

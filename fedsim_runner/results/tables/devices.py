@@ -8,6 +8,7 @@ from typing import Any
 
 from fedsim_runner.contract.course_state import CourseState, DeviceState
 from fedsim_runner.contract.lenient import flag, number, whole
+from fedsim_runner.contract.paths import COLLECTED, EXIT_RECORD
 
 from ..run_files import read_containers, read_json, read_metrics
 from .time_split import DEVICE_FIELDS
@@ -56,7 +57,7 @@ def devices_of(run_dir: Path, placed: dict[str, dict[str, Any]], course: CourseS
     added.
     """
     names = list(placed)
-    collected = run_dir / "collected"
+    collected = run_dir / COLLECTED
     if collected.is_dir():
         names += sorted(path.name for path in collected.iterdir() if path.is_dir() and path.name not in placed)
     names += [name for name in course.devices if name not in names]
@@ -76,7 +77,7 @@ def devices_of(run_dir: Path, placed: dict[str, dict[str, Any]], course: CourseS
 def _device(
     placed: dict[str, Any], seen: DeviceState, measured: dict[str, float | None], folder: Path
 ) -> dict[str, Any]:
-    end = read_json(folder / "exit.json")
+    end = read_json(folder / EXIT_RECORD)
     started, ended = number(end.get("gate_opened")), number(end.get("ended"))
     entry: dict[str, Any] = dict.fromkeys(FIELDS)
     entry.update({key: placed.get(key) for key in ("type", "role", "engine", "network", "lab_host", "address", "cpus")})

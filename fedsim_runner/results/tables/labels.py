@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract.lenient import number, whole
+from fedsim_runner.contract.paths import PARTICIPANTS
 
 from ..run_files import read_json
 
@@ -16,7 +17,7 @@ COLUMNS = ("device", "split", "label", "samples")
 def labels_of(run_dir: Path) -> dict[str, Any] | None:
     """``{"classes": [names], "devices": {device: {split: {label: samples}}}}``, and dataset, split and alpha where they
     are told; None where nothing is known."""
-    told = read_json(run_dir / "participants" / LABELS)
+    told = read_json(run_dir / PARTICIPANTS / LABELS)
     devices: dict[str, dict[str, dict[str, int]]] = {}
     for device, splits in _items(told.get("devices")):
         for split, counts in _items(splits):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract.lenient import number, whole
+from fedsim_runner.contract.paths import COLLECTED
 
 ACTIVITY = "activity.jsonl"
 MODEL = "model_para"  # FederatedScope's type of the messages that carry a model, in both directions
@@ -71,7 +72,7 @@ def read_activity(run_dir: Path, devices: Sequence[str]) -> dict[str, list[Step]
     """The steps of every device that noted any, in the order of time."""
     found = {}
     for device in devices:
-        steps = sorted(_read(run_dir / "collected" / device / "course" / ACTIVITY), key=lambda step: step.t)
+        steps = sorted(_read(run_dir / COLLECTED / device / "course" / ACTIVITY), key=lambda step: step.t)
         if steps:
             found[device] = steps
     return found
