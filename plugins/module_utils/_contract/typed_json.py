@@ -8,6 +8,8 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from .errors import Exit, FedsimError
+
 T = TypeVar("T")
 
 _KINDS: dict[Any, str] = {
@@ -21,8 +23,10 @@ _KINDS: dict[Any, str] = {
 }
 
 
-class FormError(ValueError):
+class FormError(FedsimError, ValueError):
     """Data that are not of the form; the text names the place."""
+
+    exit = Exit.SPEC
 
 
 def load(kind: type[T], data: object, where: str = "") -> T:

@@ -1,0 +1,69 @@
+"""Files that are replaced whole."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.contract import atomic
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("old", encoding="utf-8")
+    with pytest.raises(RuntimeError), atomic.replacing(target) as draft:
+        draft.write_text("half", encoding="utf-8")
+        raise RuntimeError
+    assert names(tmp_path) == ["file"]
+    assert target.read_text(encoding="utf-8") == "old"
+
+
+def test_a_block_that_removes_its_draft_keeps_the_old_file(tmp_path: Path) -> None:
+    atomic.write(tmp_path / "file", "old")
+    with atomic.replacing(tmp_path / "file") as draft:
+        draft.write_text("the same", encoding="utf-8")
+        draft.unlink()
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_draft_is_no_match_for_patterns_of_the_files_it_becomes(tmp_path: Path) -> None:
+    with atomic.replacing(tmp_path / "run.json") as draft:
+        draft.write_text("{}", encoding="utf-8")
+        assert list(tmp_path.glob("*.json")) == []
+
+
+def test_many_writers_of_one_file(tmp_path: Path) -> None:
+    texts = [str(number) * 10_000 for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda text: atomic.write(tmp_path / "file", text), texts * 5))
+    assert (tmp_path / "file").read_text(encoding="utf-8") in texts
+    assert names(tmp_path) == ["file"]
+
+
+def test_the_mode_is_set_before_the_file_is_in_its_place(tmp_path: Path) -> None:
+    atomic.write(tmp_path / "file", b"\x00", mode=0o640)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_an_error_for_people_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(atomic.CannotWriteError, match=f"^{tmp_path}/none/file cannot be written: No such file"):
+        atomic.replace(tmp_path / "none" / "file", "text")
+
+
+def test_a_short_text_finds_room_in_the_file_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "cursor"
+    target.write_text("a long text", encoding="utf-8")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic, "write", full)
+    atomic.write_or_overwrite(target, "short")
+    assert target.read_text(encoding="utf-8") == "short"

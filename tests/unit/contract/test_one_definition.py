@@ -1,0 +1,142 @@
+"""Everything that two processes agree on has one definition: no label, path, run-id pattern or error root elsewhere."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.contract import names, paths
+from fedsim_runner.contract.errors import Exit, FedsimError
+
+REPOSITORY = Path(__file__).parents[3]
+CONTRACT = REPOSITORY / "plugins" / "module_utils" / "_contract"
+SOURCES = [
+    path
+    for folder in ("fedsim_runner", "plugins", "benchmarks")
+    for path in sorted((REPOSITORY / folder).rglob("*.py"))
+    if CONTRACT not in path.resolve().parents
+]
+# Names of files and folders that mean nothing else. (config.yaml is the user configuration's name, too.)
+PATHS = [
+    paths.DEVICE_FILE,
+    paths.LAUNCHER,
+    paths.SHARD,
+    paths.EXIT_RECORD,
+    paths.GATE_LOST,
+    paths.JOURNAL,
+    paths.METRICS,
+    paths.SNAPSHOT,
+    paths.CONTAINERS,
+    paths.MANIFEST,
+    paths.PLAN,
+    paths.REPORT,
+    paths.DEVICE_FILES,
+    paths.COLLECTED,
+]
+FOLDERS = re.compile(rf"{paths.STATE_ROOT}|/fedsim/(in|out|gate)\b")
+# A label of the benchmark's own.
+ALLOWED = {"org.fedsim.benchmark"}
+
+
+def literals(path: Path) -> Iterator[tuple[int, str]]:
+    """String constants of a source file but docstrings and the documentation of modules."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    prose = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            prose.add(node.value)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            targets = {target.id for target in node.targets if isinstance(target, ast.Name)}
+            if targets & {"DOCUMENTATION", "EXAMPLES", "RETURN"}:
+                prose.add(node.value)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in prose:
+            yield node.lineno, node.value
+
+
+def found(wrong: re.Pattern[str] | list[str]) -> list[str]:
+    return [
+        f"{path.relative_to(REPOSITORY)}:{line}: {text!r}"
+        for path in SOURCES
+        for line, text in literals(path)
+        if text not in ALLOWED and (text in wrong if isinstance(wrong, list) else wrong.search(text))
+    ]
+
+
+def test_labels_are_named_in_the_contract_only() -> None:
+    assert found(re.compile(r"org\.fedsim\.")) == []
+
+
+def test_paths_are_named_in_the_contract_only() -> None:
+    assert found(PATHS) == []
+    assert found(FOLDERS) == []
+
+
+def test_the_run_id_pattern_stands_once_and_the_role_has_the_same() -> None:
+    assert found(re.compile(re.escape(names.RUN_PATTERN.pattern))) == []
+    role = (REPOSITORY / "roles" / "preflight" / "tasks" / "main.yml").read_text(encoding="utf-8")
+    assert f"match('{names.RUN_PATTERN.pattern}$')" in role
+
+
+def test_the_device_images_run_as_the_uid_of_the_contract() -> None:
+    named = {
+        match
+        for path in (REPOSITORY / "dockerfiles").rglob("Dockerfile")
+        for match in re.findall(r"^USER (\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert named - {"root"} == {f"{names.DEVICE_UID}:{names.DEVICE_UID}"}
+
+
+def test_files_are_replaced_by_one_function() -> None:
+    copies = re.compile(r"with_(name|suffix)\([^)]*(\.new|\.draft|\.tmp|\.part)\b|os\.replace\(")
+    wrong = [path for path in SOURCES if copies.search(path.read_text(encoding="utf-8"))]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("good", ["a", "a-1", "0", "x" * 60])
+def test_run_ids(good: str) -> None:
+    assert names.check_run(good) == good
+
+
+@pytest.mark.parametrize("bad", ["", "-a", "A", "a_b", "a/..", "a\n", "x" * 61])
+def test_what_is_no_run_id(bad: str) -> None:
+    with pytest.raises(names.RunNameError, match="is no run name") as refused:
+        names.check_run(bad, "run name")
+    assert refused.value.exit is Exit.SPEC
+
+
+def error_classes() -> Iterator[tuple[str, list[str]]]:
+    """Exception classes of the sources with the names of their bases."""
+    for path in [*SOURCES, *CONTRACT.glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+                if any(base.endswith(("Error", "Errors", "Exception")) for base in bases):
+                    yield node.name, bases
+
+
+def test_every_error_descends_from_the_one_root() -> None:
+    classes = dict(error_classes())
+    assert len(classes) > 20
+    # Not an Exception, so that no engine swallows it: SIGTERM arrived.
+    del classes["Terminated"]
+    of_ours = {FedsimError.__name__}
+    for _ in classes:
+        of_ours |= {name for name, bases in classes.items() if of_ours & set(bases)}
+    assert set(classes) - of_ours == set()
+
+
+def test_an_error_says_who_must_act_and_what_helps() -> None:
+    class NoRoomError(FedsimError):
+        exit = Exit.LAB
+        hint = "remove old runs"
+
+    assert str(NoRoomError("no room")) == "no room: remove old runs"
+    assert NoRoomError("no room").exit is Exit.LAB
+    other = NoRoomError("no room", Exit.SPEC, "ask for less", said="df: 0")
+    assert (str(other), other.exit, other.message) == ("no room: df: 0: ask for less", Exit.SPEC, "no room")
+    assert FedsimError("unknown").exit is Exit.INTERNAL

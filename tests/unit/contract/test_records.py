@@ -1,0 +1,83 @@
+"""The small files between two processes, and what the agent can be asked."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fedsim_runner.contract import agent_calls, records
+from fedsim_runner.contract.agent_calls import ApplyLinks, OpenGate, Status, answer_in, call_of, command_line
+from fedsim_runner.contract.typed_json import FormError
+from tests.device_files import device, device_file
+
+
+def test_launch_settings_travel() -> None:
+    whole = device_file(course={"min_clients": 2, "round_deadline_s": 7.5})
+    settings = records.LaunchSettings.of(device("pi-1"), whole.course, whole.federatedscope)
+    assert records.LaunchSettings.from_text(settings.as_text()) == settings
+    assert settings.round_deadline_s == 7.5
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"version": 1, "device": "a"}', "version 1, and this fedsim-runner reads version 2"),
+        ('{"device": 3}', "device: expected text, not a whole number"),
+        ("[]", "version None"),
+        ("{", "Expecting"),
+    ],
+)
+def test_launch_settings_of_another_form_are_refused(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        records.LaunchSettings.from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"exit_code": 1, "error": "no shard"}', "no shard"),
+        ('{"exit_code": 2, "error": "of another start"}', None),
+        ('{"exit_code": 1, "error": null}', None),
+        ('{"exit_code": 1, "error": "\\ud800"}', "?"),
+        ("[" * 100_000, None),
+        ("", None),
+        ("3", None),
+    ],
+)
+def test_an_exit_record_may_hold_anything(text: str, reason: str | None) -> None:
+    assert records.exit_reason_in(text, 1) == reason
+
+
+def test_the_gate_says_when_it_opens() -> None:
+    assert records.opens_at(records.gate_text(12.5)) == 12.5
+    assert records.opens_at("{}") is None
+    for text in ("", "[]", '{"open_at": []}'):
+        with pytest.raises(ValueError):
+            records.opens_at(text)
+
+
+def test_the_lost_are_read_as_written() -> None:
+    assert records.lost_in(records.lost_text({"a": "frozen"})) == {"a": "frozen"}
+    with pytest.raises(ValueError):
+        records.lost_in("[]")
+
+
+@pytest.mark.parametrize("call", [ApplyLinks(True, ("pi-1",)), ApplyLinks(), OpenGate(3.5), Status()], ids=str)
+def test_a_call_arrives_as_it_was_made(call: agent_calls.Call) -> None:
+    *_, name, arguments = command_line(call)
+    assert call_of(name, json.loads(arguments)) == call
+
+
+def test_a_call_that_is_not_known_is_told_those_that_are() -> None:
+    with pytest.raises(FormError, match="no command 'go': probe, links-apply, gate-open, status, packets, stop"):
+        call_of("go", {})
+    with pytest.raises(FormError, match=r"links-apply\.chek: unknown key"):
+        call_of("links-apply", {"chek": True})
+
+
+@pytest.mark.parametrize(
+    ("output", "answer"), [('warning\n{"a": 1}\n', {"a": 1}), ("", None), ("[]", None), ("x", None)]
+)
+def test_the_answer_is_the_last_line(output: str, answer: object) -> None:
+    assert answer_in(output) == answer
