@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ..contract.paths import INVENTORY
 from ..console.progress import Progress
 from ..contract.errors import Exit, FedsimError
 from ..results import RUNNING, write_report
@@ -42,7 +43,7 @@ def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[d
                 f"{run}: {stopped.failure.text}", exit_of(stage, stopped.failure.exit_code)
             ) from stopped
         going_on = status.get("state") in ("provisioned", "running")
-        inventory = None if known.folder is None else known.folder / "inventory"
+        inventory = None if known.folder is None else known.folder / INVENTORY
         report = write_report(target, inventory_dir=inventory, status=RUNNING if going_on else None)
         if problem := try_publish(target, report):
             progress.note(problem, "yellow")

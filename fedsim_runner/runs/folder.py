@@ -7,6 +7,7 @@ import re
 import time
 from pathlib import Path
 
+from ..contract.paths import REPORT
 from ..contract.names import RUN_LENGTH, RunNameError, check_run
 from ..results import RUNNING
 from ..results.run_files import read_json
@@ -14,8 +15,6 @@ from ..results.run_files import read_json
 # What users know a run id as: the option is --run NAME.
 RUN_NAME = "run name"
 STAMP_LENGTH = len("-20260101t000000z")
-# Written when a course was tried in the folder: another one must not be mixed into it.
-REPORT = "report.json"
 
 
 def new_run_id(experiment: str, now: float) -> str:
@@ -39,6 +38,7 @@ def create_run_folder(runs_dir: Path, run: str, named_by_user: bool) -> tuple[st
     if named_by_user:
         folder = runs_dir / check_run(run, RUN_NAME)
         folder.mkdir(exist_ok=True)
+        # Written when a course was tried in the folder: another one must not be mixed into it.
         if read_json(folder / REPORT).get("status", RUNNING) != RUNNING:
             raise RunNameError(f"{folder} holds the results of an earlier run: choose another --run, or remove it")
         return run, folder

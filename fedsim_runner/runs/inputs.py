@@ -22,6 +22,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from ..contract.paths import PARTICIPANTS
 from ..spec.experiment import Device, Experiment
 from ..contract.errors import Exit, FedsimError
 
@@ -30,7 +31,6 @@ EXPERIMENT = "experiment.json"
 DOCKERFILES = "dockerfiles"
 FEDERATEDSCOPE = "federatedscope"
 SPEC = "experiment.yaml"
-PARTICIPANTS = "participants"
 # Raise it when an older version's values no longer mean the same.
 VERSION = 2
 #: Version 1 (fedsim-runner 0.1.0) differs in one word: it has ``mends_off`` for ``patches_off``.

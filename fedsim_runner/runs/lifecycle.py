@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ..contract.paths import REPORT
 from ..console.course_now import devices_planned
 from ..console.plan_view import render_plan
 from ..console.progress import Progress
@@ -224,7 +225,7 @@ def _report(folder: Path, stopped: Stopped | None) -> Report:
     if stopped is None:
         return write_report(folder)
     verdict = stopped.stage == "verdict"
-    report = read_json(folder / "report.json") if verdict else {}
+    report = read_json(folder / REPORT) if verdict else {}
     report = report or write_report(folder)
     if stopped.failure is None:
         if report["status"] == "finished":

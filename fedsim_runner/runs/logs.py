@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..contract.paths import COLLECTED
 from ..contract.errors import Exit, FedsimError
 from ..results.run_files import read_devices
 from ..testbed.device_names import chosen_devices
@@ -58,7 +59,7 @@ def _files(known: KnownRun) -> dict[str, Path]:
     if known.folder is None:
         return {}
     found = {}
-    for folder in sorted(path for path in (known.folder / "collected").glob("*") if path.is_dir()):
+    for folder in sorted(path for path in (known.folder / COLLECTED).glob("*") if path.is_dir()):
         path = next((folder / name for name in LOG_NAMES if (folder / name).is_file()), None)
         if path is not None:
             found[folder.name] = path

@@ -29,12 +29,9 @@ def find_run(run: str, runs_dir: Path | None = None) -> KnownRun:
     """Look a run up in the registry, then in the folder of runs. It need not be known anywhere.
 
     Raises:
-        FedsimError: ``run`` is no run name.
+        RunNameError: ``run`` is no run name.
     """
-    try:
-        check_run(run, RUN_NAME)
-    except RunNameError as error:
-        raise FedsimError(str(error), Exit.SPEC) from error
+    check_run(run, RUN_NAME)
     entry = Registry().find(run)
     places = [Path(entry.folder)] if entry is not None else []
     places.append((runs_dir or DEFAULT_RUNS_DIR) / run)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..contract.paths import MANIFEST
 from .. import __version__
 from ..engines.protocol import engines_of
-from ..results.run_files import MANIFEST
 from ..spec.experiment import CourseLimits, Experiment
 from ..plan.model import Plan
 from .inputs import EXPERIMENT, INPUTS, SPEC, keep_wheel

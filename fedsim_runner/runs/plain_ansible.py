@@ -7,6 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from ..contract.paths import DEVICE_FILES, INVENTORY
 from ..contract.errors import Exit, FedsimError
 from ..inventory import build_inventory, write_inventory
 from ..testbed.installed import find_testbed
@@ -34,12 +35,12 @@ def experiment_as_inventory(spec: Path, run: str | None, run_folder: Path | None
     folder = (run_folder or DEFAULT_RUNS_DIR / plan.run).resolve()
     inventory = build_inventory(plan)
     try:
-        hosts_file = write_inventory(inventory, folder / "inventory")
+        hosts_file = write_inventory(inventory, folder / INVENTORY)
     except OSError as error:
         raise FedsimError(f"{error.filename or folder}: {error.strerror}", Exit.SPEC) from error
     hosts = deepcopy(dict(inventory.hosts))
     hosts["all"]["vars"]["fedsim_run_dir"] = str(folder)
     for name, variables in hosts["all"]["children"]["lab_hosts"]["hosts"].items():
         # The inventory's folder is the experiment file's here.
-        variables["fedsim_device_file"] = str(hosts_file.parent / "device_files" / f"{name}.json")
+        variables["fedsim_device_file"] = str(hosts_file.parent / DEVICE_FILES / f"{name}.json")
     return hosts

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..contract.paths import INVENTORY, PLAN
 from ..contract.errors import Exit, FedsimError
 from ..inventory import build_inventory, write_inventory
 from ..plan import plan_as_dict
@@ -74,5 +75,5 @@ def write_run_files(plan: Plan, folder: Path) -> None:
         OSError: the folder cannot be written.
     """
     keep_experiment(plan.experiment, plan.cpu_factor, folder)
-    (folder / "plan.json").write_text(json.dumps(plan_as_dict(plan), indent=1) + "\n", encoding="utf-8")
-    write_inventory(build_inventory(plan), folder / "inventory")
+    (folder / PLAN).write_text(json.dumps(plan_as_dict(plan), indent=1) + "\n", encoding="utf-8")
+    write_inventory(build_inventory(plan), folder / INVENTORY)

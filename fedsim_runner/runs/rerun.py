@@ -11,13 +11,14 @@ from typing import Any
 
 from rich.console import Console
 
-from ..results.run_files import MANIFEST, read_json, read_manifest
+from ..contract.paths import MANIFEST, REPORT
+from ..results.run_files import read_json, read_manifest
 from ..engines.federatedscope import SettingsError, SourceError, source_manifest
 from ..spec.experiment import Experiment
 from ..results.page import try_publish
 from .rerun_comparison import compare_rounds, describe_rounds, differing_facts
 from ..contract.errors import Exit, FedsimError
-from .folder import REPORT, give_to_user
+from .folder import give_to_user
 from .inputs import SPEC, kept_wheel, read_experiment
 from .lookup import find_run
 from ..testbed.protocol import Testbed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..contract.paths import REPORT
 from ..contract.errors import Exit, FedsimError
 from ..results.run_files import read_course, read_json
 from ..testbed.values import UnreachableError
@@ -42,7 +43,7 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
     except UnreachableError:
         now = None
     answer |= now or {}
-    report = {} if known.folder is None else read_json(known.folder / "report.json")
+    report = {} if known.folder is None else read_json(known.folder / REPORT)
     if answer["state"] is None and report:
         answer.update(state=report.get("status"), reason=report.get("reason"), device=report.get("device"))
         answer["round"] = len(report.get("rounds") or [])

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from ..console.interrupts import Interrupts
 from ..console.progress import Progress
+from ..contract.paths import JOURNAL
 from .values import Listener, Stopped
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ class RunListener:
 
     def save_journal_if_missing(self, folder: Path) -> None:
         """Keep what was heard of the journal where the journal itself could not be fetched."""
-        path = folder / "journal.jsonl"
+        path = folder / JOURNAL
         if self._heard and not path.exists():
             text = "".join(json.dumps(dict(event)) + "\n" for event in self._heard)
             path.write_text(text, encoding="utf-8")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from fedsim_runner.contract.paths import DEVICE_FILES, INVENTORY
 from fedsim_runner.inventory import Inventory, write_inventory
 from fedsim_runner.inventory.build import reach
 from fedsim_runner.lab.host import LabHost
@@ -17,7 +18,7 @@ def inventory_for(run: str, folder: Path | None, hosts: Sequence[LabHost]) -> It
     """A hosts file and the names of its lab hosts."""
     own = None if folder is None else hosts_file_of(folder)
     if own is not None:
-        names = [path.stem for path in sorted((own.parent / "device_files").glob("*.json"))]
+        names = [path.stem for path in sorted((own.parent / DEVICE_FILES).glob("*.json"))]
         yield own, names or [host.name for host in hosts]
         return
     with tempfile.TemporaryDirectory(prefix="fedsim-") as name:
@@ -26,7 +27,7 @@ def inventory_for(run: str, folder: Path | None, hosts: Sequence[LabHost]) -> It
 
 def hosts_file_of(folder: Path) -> Path | None:
     """The inventory of a run folder."""
-    found = (folder / "inventory" / name for name in ("hosts.yml", "hosts.json"))
+    found = (folder / INVENTORY / name for name in ("hosts.yml", "hosts.json"))
     return next((path for path in found if path.exists()), None)
 
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from fedsim_runner.contract.paths import SHARD
+from fedsim_runner.contract.paths import COLLECTED, CONFIG, PARTICIPANTS, SHARD
 from fedsim_runner.contract.records import engine_argument
 from fedsim_runner.spec.testbed_keys import participant_config
 
@@ -26,8 +26,8 @@ def participants_of(content: Mapping[str, Any], folder: Path) -> list[Participan
             role=device["role"],
             engine=device["engine"],
             launch=engine_argument(device["engine"], device["program"]),
-            config=folder / "participants" / device["name"] / "config.yaml",
-            out=folder / "collected" / device["name"],
+            config=folder / PARTICIPANTS / device["name"] / CONFIG,
+            out=folder / COLLECTED / device["name"],
             start_cpu_s=device["start_cpu_s"],
             address=f"{LOOPBACK}:{device['port']}" if device["role"] == "client" else "",
         )
@@ -45,13 +45,13 @@ def local_device_file(content: Mapping[str, Any], folder: Path) -> dict[str, Any
         name = device["name"]
         device.update(address=LOOPBACK, port=port, cpus=None, memory_bytes=None, network=None)
         device["link"] = {"up": nothing, "down": nothing}
-        shard = folder / "participants" / name / SHARD
+        shard = folder / PARTICIPANTS / name / SHARD
         device["config"] = participant_config(
             device["role"],
             (LOOPBACK, port),
             (LOOPBACK, ports[server]),
             shard=str(shard),
-            outputs=str(folder / "collected" / name),
+            outputs=str(folder / COLLECTED / name),
         )
     return local
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from fedsim_runner.contract.atomic import CannotWriteError, explain
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.paths import DEVICE_FILES, INVENTORY, PARTICIPANTS
 from fedsim_runner.inventory import build_inventory
 from fedsim_runner.lab import known_hosts
 from fedsim_runner.lab.host import LabHost
@@ -62,9 +63,9 @@ class ProcessTestbed:
         folder = order.folder
         (host,) = order.plan.lab_hosts
         content = local_device_file(build_inventory(order.plan).device_files[host.name], folder)
-        device_file = folder / "inventory" / "device_files" / f"{host.name}.json"
+        device_file = folder / INVENTORY / DEVICE_FILES / f"{host.name}.json"
         device_file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        inputs = folder / "participants"
+        inputs = folder / PARTICIPANTS
         inputs.mkdir(exist_ok=True)
         try:
             _render(content, inputs)
