@@ -26,6 +26,7 @@ class EngineFacts:
     Attributes:
         name: as experiment files name it.
         start_cpu_s: CPU seconds within which a participant says its first word.
+        memory_bytes: what a participant needs with a small model; less is noted in the plan.
         program: module with ``run(config, gate, reporter)``, imported in the device behind the gate; None: one of ours,
             which the launcher knows by its name.
         dockerfile: folder with the Dockerfile of its image; None: ``dockerfiles/engine-NAME``.
@@ -39,6 +40,7 @@ class EngineFacts:
 
     name: str
     start_cpu_s: float
+    memory_bytes: int = 0
     program: str | None = None
     dockerfile: Path | None = None
     below: str = "base"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..catalog.engines import engine_facts
 from ..contract.names import network_name
 from ..contract.units import size
 from ..lab.host import LabHost
@@ -135,6 +136,13 @@ def _notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], factor: flo
             f"compute is scaled by {factor:g} on every device, so ratios hold; links stay in real time "
             f"(repeat with cpu_factor: {factor:g})"
         )
+    for engine in sorted({item.device.engine for item in placed}):
+        need = engine_facts(engine).memory_bytes
+        small = [item.device for item in placed if item.device.engine == engine]
+        small = [device for device in small if device.type.memory_bytes < need]
+        if small:
+            names = _names([device.name for device in small])
+            notes.append(f"{names}: less memory than the {size(need)} that engine {engine} needs for a small model")
     for host in hosts:
         here = [item for item in placed if item.lab_host == host.name]
         cpus = sum(item.cpus for item in here)

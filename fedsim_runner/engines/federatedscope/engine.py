@@ -22,6 +22,7 @@ class FederatedScopeEngine(Engine):
         "federatedscope",
         # 6 from uncompiled files, more where its pages must be read again and again.
         start_cpu_s=30.0,
+        memory_bytes=192 << 20,
         below="torch",
         cuda=True,
         source="FederatedScope",

@@ -19,7 +19,7 @@ class LightEngine(Engine):
     """Small participants of numpy and gRPC, see :mod:`fedsim_runner.participant.light`."""
 
     # 1 second on an ordinary core, 4 on the slowest that was tried.
-    facts = EngineFacts("light", start_cpu_s=5.0)
+    facts = EngineFacts("light", start_cpu_s=5.0, memory_bytes=48 << 20)
 
     def check_config(self, course: Course) -> Iterator[Refusal]:
         # Brings numpy, for which nobody has a use who only asks for the facts.

@@ -125,3 +125,12 @@ def test_the_plan_as_data_has_every_device() -> None:
     data = plan_as_dict(make_plan(experiment(2), [lab_host()], "study"))
     assert [device["name"] for device in data["devices"]] == ["server", "phone-1", "phone-2"]
     assert data["devices"][0]["link"]["up"] == {"rate_bps": 10_000_000, "delay_us": 5000, "jitter_us": 0, "loss": 0.0}
+
+
+def test_a_device_that_is_too_small_for_its_engine_is_noted() -> None:
+    wanted = experiment(clients=2)
+    small = replace(wanted.devices[1], type=device_type("watch", memory_mb=32))
+    plan = make_plan(
+        replace(wanted, devices=(wanted.devices[0], small, *wanted.devices[2:])), [lab_host(cpus=64)], "r1"
+    )
+    assert plan.notes == (f"{small.name}: less memory than the 48.0 MB that engine light needs for a small model",)
