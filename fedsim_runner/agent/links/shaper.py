@@ -44,7 +44,7 @@ class Shaper:
 
     def __init__(self, backends: Sequence[LinkBackend], profile: Profile, chosen: str) -> None:
         self._backends = backends
-        # Back ends before the root qdiscs: what the packets of a device pass is there before its rate is.
+        # Back ends first: one that listens does so before anything lets packets through.
         self._parts: list[_Part] = [*backends, Veths(kind for backend in backends for kind in backend.qdiscs)]
         self.want(profile, chosen)
 

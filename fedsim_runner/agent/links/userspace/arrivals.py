@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,11 +56,17 @@ class Arrivals:
         )
 
     @classmethod
-    def of(cls, device: DeviceLink, profile: Profile, senders: Senders) -> Arrivals | None:
-        """What this device's packets meet; None where no sender and not its own way down holds or drops any."""
-        others = [other.up for other in profile.everyone if other.address != device.address]
+    def of(cls, device: DeviceLink, delaying: Iterable[DeviceLink], senders: Senders) -> Arrivals | None:
+        """What this device's packets meet; None where no sender and not its own way down holds or drops any.
+
+        Args:
+            device: the receiver.
+            delaying: those of the run's devices whose way up holds or drops packets.
+            senders: all of the run's devices.
+        """
+        others = [other.up for other in delaying if other.address != device.address]
         down = device.down
-        if not (down.delays_or_drops or any(up.delays_or_drops for up in others)):
+        if not (down.delays_or_drops or others):
             return None
         longest = max((up.delay_us + up.jitter_us for up in others), default=0) + down.delay_us + down.jitter_us
         held = (down.rate_bps or UNLIMITED_BPS) / 8 * longest / 1e6 / FRAME_BYTES

@@ -50,9 +50,10 @@ class Backend(LinkBackend):
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
         senders = Senders.of(profile)
+        delaying = [device for device in profile.everyone if device.up.delays_or_drops]
         planned: dict[str, Settings] = {}
         for device in profile.devices:
-            arrivals = Arrivals.of(device, profile, senders)
+            arrivals = Arrivals.of(device, delaying, senders)
             planned[device.device] = {
                 UP: Tbf.holding(device.up),
                 DOWN: Tbf.holding(device.down),
