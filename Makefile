@@ -18,5 +18,5 @@ lint:
 	.venv/bin/nox --session lint types
 
 clean:
-	rm -rf .venv .nox .ansible .pytest_cache .mypy_cache .ruff_cache build dist
+	rm -rf .venv .nox .ansible .pytest_cache .mypy_cache .ruff_cache .grimp_cache .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

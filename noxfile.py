@@ -24,6 +24,7 @@ def lint(session: nox.Session) -> None:
     """Style of Python, YAML and Ansible content, and the layers of the package."""
     _python(session, "ruff", "check", ".")
     _python(session, "ruff", "format", "--check", ".")
+    # It has no module of its own to call.
     session.run(str(Path(sys.executable).with_name("lint-imports")), "--no-cache", env=ENVIRONMENT, external=True)
     _python(session, "yamllint", "--strict", ".")
     _python(session, "ansiblelint", "--offline", "--strict", "playbooks", "roles")
