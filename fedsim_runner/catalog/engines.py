@@ -6,17 +6,26 @@ follow :class:`fedsim_runner.engines.protocol.Engine`. An engine's code is only 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from ..contract.errors import Exit, FedsimError
+
 GROUP = "fedsim.engines"
 _OURS = {
     "light": "fedsim_runner.engines.light.engine:ENGINE",
     "federatedscope": "fedsim_runner.engines.federatedscope.engine:ENGINE",
 }
+
+
+class EngineError(FedsimError, LookupError):
+    """An engine is not installed, or its package is broken."""
+
+    exit = Exit.SPEC
 
 
 @dataclass(frozen=True)
@@ -71,18 +80,33 @@ def load_engine(name: str) -> Any:
     """The engine itself; :func:`fedsim_runner.engines.protocol.engine` gives it its type.
 
     Raises:
-        LookupError: no such engine is installed.
+        EngineError: no such engine is installed, or its package is broken.
     """
     if name not in _found():
-        raise LookupError(f"engine {name} is not installed; there are {', '.join(engine_names())}")
-    return _found()[name].load()
+        raise EngineError(f"engine {name} is not installed; there are {', '.join(engine_names())}")
+    point = _found()[name]
+    try:
+        return point.load()
+    except Exception as error:  # a package of somebody else's may fail in any way
+        if name in _OURS:
+            raise
+        raise EngineError(f"engine {name} cannot be loaded from {point.value}: {error}") from error
 
 
 def engine_facts(name: str) -> EngineFacts:
     """What is known of an engine.
 
     Raises:
-        LookupError: no such engine is installed.
+        EngineError: no such engine is installed.
     """
     facts: EngineFacts = load_engine(name).facts
     return facts
+
+
+def usable_engines() -> tuple[EngineFacts, ...]:
+    """What is known of all engines that can be loaded; a broken one is named where it is used."""
+    found = []
+    for name in engine_names():
+        with suppress(EngineError):
+            found.append(engine_facts(name))
+    return tuple(found)

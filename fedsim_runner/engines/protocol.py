@@ -48,7 +48,7 @@ class Engine(Protocol):
 
 
 def engine(name: str) -> Engine:
-    """An installed engine. Raises LookupError."""
+    """An installed engine. Raises EngineError."""
     return cast(Engine, load_engine(name))
 
 

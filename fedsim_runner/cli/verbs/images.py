@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fedsim_runner.catalog.engines import engine_facts, engine_names
+from fedsim_runner.catalog.engines import usable_engines
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.units import size
 from fedsim_runner.testbed.docker.lab_playbooks import build_images
@@ -15,7 +15,10 @@ from fedsim_runner.testbed.docker.lab_playbooks import build_images
 from ..app import ImageBaseOption, JsonOption, app, out, print_json
 
 # What `images` builds for; with -cuda for devices with a GPU.
-ENGINES = (*engine_names(), *(f"{name}-cuda" for name in engine_names() if engine_facts(name).cuda))
+ENGINES = (
+    *(engine.name for engine in usable_engines()),
+    *(f"{engine.name}-cuda" for engine in usable_engines() if engine.cuda),
+)
 
 
 EngineOption = Annotated[

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from importlib.metadata import EntryPoint
 
 import pytest
 import yaml
 
+from fedsim_runner.catalog import engines
 from fedsim_runner.catalog.engines import engine_facts, engine_names, load_engine
 from fedsim_runner.engines.course_check import refuse_unsupported
 from fedsim_runner.engines.protocol import engine
@@ -66,3 +68,12 @@ def test_a_course_is_asked_of_the_engines_that_run_it(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(type(engine("federatedscope")), "check_config", asked)
     refuse_unsupported(make_plan(experiment(clients=2), [lab_host(cpus=64)], "study"))
+
+
+def test_a_broken_package_is_named_where_it_is_used_and_hinders_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {**engines._found(), "broken": EntryPoint("broken", "no_such_module:ENGINE", engines.GROUP)}
+    monkeypatch.setattr(engines, "_found", lambda: found)
+    assert engine_names() == ("light", "federatedscope", "broken")
+    assert [facts.name for facts in engines.usable_engines()] == ["light", "federatedscope"]
+    with pytest.raises(LookupError, match="engine broken cannot be loaded from no_such_module:ENGINE: No module named"):
+        engine_facts("broken")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedsim_runner.catalog.engines import EngineFacts, engine_facts, engine_names
+from fedsim_runner.catalog.engines import EngineFacts, usable_engines
 from fedsim_runner.content import PACKAGE_DIR, content_root
 from fedsim_runner.engines.engine_values import EngineSource
 
@@ -31,10 +31,6 @@ KEY_LENGTH = 16
 _FORMAT = "fedsim-image-2"  # raise it when the way of building changes what comes out of the same files
 
 
-def _installed() -> tuple[EngineFacts, ...]:
-    return tuple(engine_facts(name) for name in engine_names())
-
-
 @dataclass(frozen=True)
 class LayerSources:
     """Where layers come from. Of folders with the same name the first one in ``dockerfiles`` counts."""
@@ -42,7 +38,7 @@ class LayerSources:
     dockerfiles: tuple[Path, ...]
     package: Path  # our own: the folders of it that an image needs are copied
     sources: Mapping[str, EngineSource] = field(default_factory=dict)  # of engines that devices use, by their names
-    engines: tuple[EngineFacts, ...] = field(default_factory=_installed)
+    engines: tuple[EngineFacts, ...] = field(default_factory=usable_engines)
 
     @classmethod
     def installed(cls, extra: Sequence[Path] = (), sources: Mapping[str, EngineSource] | None = None) -> LayerSources:
