@@ -22,9 +22,6 @@ except ImportError:
     APIError = DockerException = NotFound = RequestException = OSError
     SDK_ERROR = traceback.format_exc()
 
-#: Every module that talks to the Engine takes this option.
-DOCKER_ARGUMENTS: dict[str, Any] = {"docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"}}
-
 MINIMUM_API = (1, 41)
 MINIMUM_ENGINE = "20.10"
 #: Seconds an Engine under load may take for one call; creating 100 containers makes single calls wait.
@@ -70,15 +67,6 @@ def connect(docker_host: str, timeout: int = TIMEOUT_S) -> Any:
             f"fedsim needs Engine {MINIMUM_ENGINE} (API 1.41) or newer",
         )
     return client
-
-
-def connect_or_fail(module: Any) -> Any:
-    """``connect`` for a module: ends it with the message."""
-    try:
-        return connect(module.params["docker_host"])
-    except EngineError as error:
-        extra = {"exception": SDK_ERROR} if SDK_ERROR else {}
-        module.fail_json(msg=str(error), engine_answers=False, **extra)
 
 
 def explain(error: BaseException) -> str:

@@ -22,7 +22,7 @@ class UnsafeArchiveError(FedsimError):
 
 def layout(state: StateFolder, devices: list[str]) -> dict[Path, tuple[int, int]]:
     """Folders of the state folder with their mode and owner (uid = gid)."""
-    folders = dict.fromkeys((state.path, state.gate, state.agent, state.cursors, state.devices), (493, 0))
+    folders = dict.fromkeys((state.path, state.gate, state.agent, state.cursors, state.devices), (0o755, 0))
     for device in devices:
         folders[state.device(device)] = (0o755, 0)
         folders[state.inputs(device)] = (0o755, 0)

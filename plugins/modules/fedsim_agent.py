@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._containers import LOG_CONFIG, compare_container
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import Probe
@@ -16,23 +19,26 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
     KIND_DEVICE,
     LABEL_DEVICE,
     agent_name,
-    check_run,
     labels,
     run_filter,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    DOCKER_ARGUMENTS,
-    APIError,
     EngineError,
     NotFound,
-    connect_or_fail,
-    explain,
     list_containers,
     wait_for_agent,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._journal import course_has_ended
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DOCKER,
+    RUN,
+    STATE_DIR,
+    Call,
+    differing,
+    run_module,
+)
 
 DOCUMENTATION = r"""
 module: fedsim_agent
@@ -43,31 +49,26 @@ description:
   - After a course that has ended, or an agent that died, everything begins anew. The gate is closed, the journal is
     emptied, and the run's device containers are removed, for they have passed the gate.
 author: fedsim-runner (@fedsim-runner)
-requirements: ["Docker SDK for Python", "Docker Engine 20.10 or newer"]
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
+  - fedsim.testbed.docker
+  - fedsim.testbed.run
+  - fedsim.testbed.run.state_dir
 attributes:
   check_mode:
     support: full
-    description: Nothing is changed, the answer says what would be.
   diff_mode:
     support: full
-    description: Before and after of each option that differs.
+    details: Before and after of each option that differs.
 options:
   state:
     description: Whether the agent shall be there.
     type: str
     choices: [present, absent]
     default: present
-  run:
-    description: Run id.
-    type: str
-    required: true
   lab_host:
     description: Name of the lab host, recorded in a label. Required for O(state=present).
     type: str
-  state_dir:
-    description: The run's state folder on the lab host.
-    type: path
-    required: true
   image:
     description: Reference of the agent's image. Required for O(state=present).
     type: str
@@ -80,10 +81,6 @@ options:
     description: Seconds to wait for its first answer.
     type: int
     default: 60
-  docker_host:
-    description: Where the Engine listens.
-    type: str
-    default: unix:///var/run/docker.sock
 """
 
 EXAMPLES = r"""
@@ -110,9 +107,7 @@ removed_devices:
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "run": {"type": "str", "required": True},
     "lab_host": {"type": "str"},
-    "state_dir": {"type": "path", "required": True},
     "image": {"type": "str"},
     "capabilities": {
         "type": "list",
@@ -122,12 +117,70 @@ ARGUMENTS: dict[str, Any] = {
         "default": ["DAC_READ_SEARCH", "NET_ADMIN", "SYS_ADMIN", "SYS_NICE", "SYS_PTRACE"],
     },
     "wait_s": {"type": "int", "default": 60},
-    **DOCKER_ARGUMENTS,
+    **RUN,
+    **STATE_DIR,
+    **DOCKER,
 }
 STOP_SECONDS = 10
 
 
-def agent_container(params: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Facts:
+    """What is there of a run's agent.
+
+    ``agents`` are the Engine's entries; ``inspected`` is the first of them if it is running, ``image_id`` the wanted
+    image on this lab host. ``devices`` are the ids of the run's device containers.
+    """
+
+    agents: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    inspected: dict[str, Any] | None = None
+    image_id: str = ""
+    gate_open: bool = False
+    course_ended: bool = False
+    devices: Mapping[str, str] = field(default_factory=dict)
+
+
+def agent_actions(have: Facts, want: dict[str, Any] | None) -> Actions:
+    """From what is there to the wanted agent, or to none.
+
+    After a course that has ended, or an agent that died, everything begins anew: devices have passed the gate.
+    """
+    differences = Differences()
+    gone = [
+        Action("stop" if entry["State"] == "running" else "remove", entry["Id"], {"seconds": STOP_SECONDS})
+        for entry in have.agents
+    ]
+    if want is None:
+        for entry in have.agents:
+            differences.add("state", entry["State"], "absent")
+        return actions(gone, differences) if gone else nothing("the run has no agent")
+    if have.agents:
+        _compare(have, want, differences)
+        if not differences:
+            return nothing("the agent is as wanted")
+    anew = []
+    if have.agents or have.gate_open:
+        if have.devices:
+            differences.add("devices", sorted(have.devices), [])
+            anew.append(Action("remove_devices", "devices", have.devices))
+        anew.append(Action("close_gate", "gate"))
+    if not have.agents:
+        differences.add("state", "absent", "started")
+    return actions((*gone, *anew, Action("start", want["Image"], want)), differences)
+
+
+def _compare(have: Facts, want: dict[str, Any], differences: Differences) -> None:
+    if have.inspected is None:
+        differences.add("state", have.agents[0]["State"], "started")
+        return
+    # In the host's network namespace the hostname is the lab host's.
+    hostname = have.inspected["Config"]["Hostname"]
+    compare_container(have.inspected, {**want, "Hostname": hostname}, have.image_id, differences)
+    if have.course_ended:
+        differences.add("course", "ended", "not begun")
+
+
+def agent_container(params: Mapping[str, Any]) -> dict[str, Any]:
     """Body of the Engine's create call for the agent."""
     state_dir, run = params["state_dir"], params["run"]
     socket = params["docker_host"].removeprefix("unix://")
@@ -159,121 +212,96 @@ def agent_container(params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-class Agent:
-    def __init__(self, module: AnsibleModule, client: Any, run: str) -> None:
-        self.module = module
+def read_facts(client: Any, run: str, state: StateFolder, image: str | None) -> Facts:
+    """What is there of the run's agent and of the course that it had."""
+    agents = list_containers(client, run_filter(run, KIND_AGENT))
+    inspected, image_id = None, "not on this lab host"
+    if agents and agents[0]["State"] == "running" and image:
+        inspected = client.inspect_container(agents[0]["Id"])
+        with contextlib.suppress(NotFound):
+            image_id = client.inspect_image(image)["Id"]
+    return Facts(
+        agents,
+        inspected,
+        image_id,
+        state.gate_open.exists(),
+        course_has_ended(state.journal),
+        {
+            entry["Labels"].get(LABEL_DEVICE) or entry["Id"]: entry["Id"]
+            for entry in list_containers(client, run_filter(run, KIND_DEVICE))
+        },
+    )
+
+
+class Doers:
+    """How each action is done."""
+
+    def __init__(self, client: Any, run: str, state: StateFolder) -> None:
         self.client = client
         self.run = run
-        self.check: bool = module.check_mode
-        self.state = StateFolder(Path(module.params["state_dir"]))
-        self.differences = Differences()
-        self.removed: list[str] = []
+        self.state = state
 
-    def present(self) -> dict[str, Any]:
-        body = agent_container(self.module.params)
-        found = list_containers(self.client, run_filter(self.run, KIND_AGENT))
-        if found and self._is_as_wanted(found[0], body):
-            return {}
-        anew = bool(found) or self.state.gate_open.exists()
-        for entry in found:
-            self._remove(entry["Id"], running=entry["State"] == "running")
-        if anew:
-            self._begin_anew()
-        if not found:
-            self.differences.add("state", "absent", "started")
-        if self.check:
-            return {}
-        try:
-            identifier = self.client.create_container_from_config(body, agent_name(self.run))["Id"]
-            self.client.start(identifier)
-        except NotFound as error:
-            raise EngineError("image {} is not on this lab host: run the images stage".format(body["Image"])) from error
-        return self._probe()
+    def carry_out(self, todo: Actions) -> None:
+        todo.carry_out(
+            {
+                "stop": self.stop,
+                "remove": self.remove,
+                "remove_devices": self.remove_devices,
+                "close_gate": self.close_gate,
+                "start": self.start,
+            }
+        )
 
-    def absent(self) -> None:
-        for entry in list_containers(self.client, run_filter(self.run, KIND_AGENT)):
-            self.differences.add("state", entry["State"], "absent")
-            self._remove(entry["Id"], running=entry["State"] == "running")
+    def stop(self, action: Action) -> None:
+        self.client.stop(action.name, timeout=action.options["seconds"])
+        self.remove(action)
 
-    def _is_as_wanted(self, entry: dict[str, Any], body: dict[str, Any]) -> bool:
-        if entry["State"] != "running":
-            self.differences.add("state", entry["State"], "started")
-            return False
-        body["Hostname"] = None
-        inspected = self.client.inspect_container(entry["Id"])
-        # In the host's network namespace the hostname is the lab host's.
-        body["Hostname"] = inspected["Config"]["Hostname"]
-        try:
-            image_id = self.client.inspect_image(body["Image"])["Id"]
-        except NotFound:
-            image_id = "not on this lab host"
-        compare_container(inspected, body, image_id, self.differences)
-        if course_has_ended(self.state.journal):
-            self.differences.add("course", "ended", "not begun")
-        return not self.differences
+    def remove(self, action: Action) -> None:
+        self.client.remove_container(action.name, force=True, v=True)
 
-    def _begin_anew(self) -> None:
-        devices = {
-            entry["Labels"].get(LABEL_DEVICE) or entry["Id"]: entry["Id"]
-            for entry in list_containers(self.client, run_filter(self.run, KIND_DEVICE))
-        }
-        self.removed = sorted(devices)
-        if self.removed:
-            self.differences.add("devices", self.removed, [])
-        if self.check:
-            return
+    def remove_devices(self, action: Action) -> None:
+        def one(name: str, differences: Differences) -> None:
+            self.client.remove_container(action.options[name], force=True, v=True)
 
-        def remove(name: str, differences: Differences) -> None:
-            self.client.remove_container(devices[name], force=True, v=True)
-
-        results = each_device(self.removed, remove)
-        failed = [name for name, result in results.items() if result["failed"]]
+        failed = [name for name, result in each_device(sorted(action.options), one).items() if result["failed"]]
         if failed:
             raise EngineError("devices of the ended course cannot be removed: {}".format(", ".join(failed)))
+
+    def close_gate(self, action: Action) -> None:
         self.state.gate_open.unlink(missing_ok=True)
         self.state.gate_lost.unlink(missing_ok=True)
         shutil.rmtree(self.state.agent, ignore_errors=True)
         self.state.cursors.mkdir(parents=True)
 
-    def _remove(self, identifier: str, running: bool) -> None:
-        if self.check:
-            return
-        if running:
-            self.client.stop(identifier, timeout=STOP_SECONDS)
-        self.client.remove_container(identifier, force=True, v=True)
+    def start(self, action: Action) -> None:
+        try:
+            created = self.client.create_container_from_config(dict(action.options), agent_name(self.run))
+            self.client.start(created["Id"])
+        except NotFound as error:
+            raise EngineError(f"image {action.name} is not on this lab host: run the images stage") from error
 
-    def _probe(self) -> dict[str, Any]:
-        return wait_for_agent(self.client, agent_name(self.run), Probe(), self.module.params["wait_s"])
+
+def work(call: Call) -> dict[str, Any]:
+    state = StateFolder(Path(call.params["state_dir"]))
+    wanted = call.params["state"] == "present"
+    want = agent_container(call.params) if wanted else None
+    have = read_facts(call.client, call.run, state, call.params["image"])
+    todo = agent_actions(have, want)
+    probe: dict[str, Any] = {}
+    if not call.check:
+        Doers(call.client, call.run, state).carry_out(todo)
+        if want and todo.todo:
+            probe = wait_for_agent(call.client, agent_name(call.run), Probe(), call.params["wait_s"])
+    answer = differing("agent", agent_name(call.run), todo.differences)
+    if wanted:
+        removed = [name for action in todo.todo if action.do == "remove_devices" for name in sorted(action.options)]
+        answer.update(probe=probe, removed_devices=removed)
+    return answer
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec=ARGUMENTS,
-        supports_check_mode=True,
-        required_if=[("state", "present", ["image", "lab_host"])],
-    )
-    try:
-        run = check_run(module.params["run"])
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    client = connect_or_fail(module)
-    agent = Agent(module, client, run)
-    answer: dict[str, Any] = {}
-    try:
-        if module.params["state"] == "present":
-            answer.update(probe=agent.present(), removed_devices=agent.removed)
-        else:
-            agent.absent()
-    except EngineError as error:
-        module.fail_json(msg=str(error))
-    except APIError as error:
-        module.fail_json(msg=f"agent of run {run}: {explain(error)}")
-    finally:
-        client.close()
-    answer["changed"] = bool(agent.differences)
-    if module._diff:
-        answer["diff"] = render_diff({agent_name(run): agent.differences.items}, "agent")
-    module.exit_json(**answer)
+    needed = [("state", "present", ["image", "lab_host"])]
+    run_module(ARGUMENTS, work, "agent of run {run}", engine=True, required_if=needed)
 
 
 if __name__ == "__main__":

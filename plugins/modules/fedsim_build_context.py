@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
 
 DOCUMENTATION = r"""
 module: fedsim_build_context
@@ -22,13 +22,15 @@ description:
     O(federatedscope_source), the environment variable C(FEDSIM_FEDERATEDSCOPE_SOURCE), the user's configuration file,
     or upstream at a pinned commit. A source that cannot be had fails the module with C(fedsim_exit_code) 3.
 author: fedsim-runner (@fedsim-runner)
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
 attributes:
   check_mode:
     support: full
-    description: V(planned) never changes anything. V(assembled) fills nothing and returns no layers.
+    details: V(planned) never changes anything. V(assembled) fills nothing and returns no layers.
   diff_mode:
     support: none
-    description: Archives have no lines to compare.
+    details: Archives have no lines to compare.
 options:
   state:
     description: How far to go.
@@ -145,16 +147,15 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+def work(call: Call) -> dict[str, Any]:
     try:
         from fedsim_runner.contract.errors import FedsimError
         from fedsim_runner.testbed.docker.images import LayerSources, needs
         from fedsim_runner.testbed.docker.images.build_context import assemble
         from fedsim_runner.user_folders import cache_dir
     except ImportError as error:
-        module.fail_json(msg=f"fedsim-runner is not installed in the Python that runs Ansible here: {error}")
-    params = module.params
+        raise FailedError(f"fedsim-runner is not installed in the Python that runs Ansible here: {error}") from error
+    params = call.params
     try:
         contents = {host["name"]: _device_file(host) for host in params["hosts"]}
         own = {root for content in contents.values() for root in content["dockerfile_roots"]}
@@ -173,21 +174,19 @@ def main() -> None:
         ]
         plan = needs.plan_hosts(hosts, sources, base=params["base"])
         if params["state"] == "planned":
-            module.exit_json(changed=False, hosts={name: entry.as_dict() for name, entry in plan.hosts.items()})
+            return {"changed": False, "hosts": {name: entry.as_dict() for name, entry in plan.hosts.items()}}
         layers = [layer for layer in plan.layers if layer.ref in params["refs"]]
-        if module.check_mode:
-            module.exit_json(changed=bool(layers), layers=[])
+        if call.check:
+            return {"changed": bool(layers), "layers": []}
         for source in {id(layer.engine_source): layer.engine_source for layer in layers}.values():
             if source is not None:
                 for content in contents.values():
                     source.refuse(content["config"])
         contexts = assemble(layers, cache_dir(), bootstrap=params["bootstrap"])
     except FedsimError as error:
-        module.fail_json(msg=str(error), fedsim_exit_code=error.exit)
-    except (OSError, ValueError, LookupError) as error:
-        module.fail_json(msg=str(error))
+        raise FailedError(str(error), fedsim_exit_code=error.exit) from error
     # Not "changed": the cache is the control node's own business, the lab hosts report what they build.
-    module.exit_json(changed=False, layers=[context.as_dict() for context in contexts])
+    return {"changed": False, "layers": [context.as_dict() for context in contexts]}
 
 
 def _device_file(host: dict[str, Any]) -> dict[str, Any]:
@@ -229,6 +228,10 @@ def _wanted(
     if params["all"]:
         return needs.wanted_of_everything(host["arch"], sources, params["engines"])
     return needs.wanted_of_devices(devices, host["arch"])
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work, expected=(OSError, ValueError, LookupError))
 
 
 if __name__ == "__main__":

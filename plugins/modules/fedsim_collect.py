@@ -10,28 +10,31 @@ import shutil
 import stat
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import FULL, replacing
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_AGENT,
     LABEL_DEVICE,
     LABEL_KIND,
-    check_run,
     run_filter,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import COLLECTED, CONTAINERS, StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import matches
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    DOCKER_ARGUMENTS,
-    APIError,
-    connect_or_fail,
-    explain,
     list_containers,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DEVICES,
+    DOCKER,
+    RUN,
+    STATE_DIR,
+    Call,
+    run_module,
 )
 
 DOCUMENTATION = r"""
@@ -45,32 +48,24 @@ description:
     files of a participant, in the folder C(tmp) of its out folder, and what lies within more than 20 folders.
   - Where the disk of O(dest) is full, the file is written to a new folder in /var/tmp, which the caller removes.
 author: fedsim-runner (@fedsim-runner)
-requirements: ["Docker SDK for Python"]
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
+  - fedsim.testbed.docker
+  - fedsim.testbed.run
+  - fedsim.testbed.run.state_dir
+  - fedsim.testbed.run.devices
 attributes:
   check_mode:
     support: full
-    description: The file is not written, the answer says whether it would differ.
+    details: The file is not written, the answer says whether it would differ.
   diff_mode:
     support: none
-    description: The content is not shown.
+    details: The content is not shown.
 options:
-  run:
-    description: Run id.
-    type: str
-    required: true
-  state_dir:
-    description: The run's state folder on the lab host.
-    type: path
-    required: true
   dest:
     description: The tar file to write.
     type: path
     required: true
-  devices:
-    description:
-      - Only devices whose name matches; shell patterns joined by commas, V(!) in front takes away. Empty for all.
-    type: str
-    default: ""
   agent_prefix:
     description: Folder inside the tar file for what belongs to no device; empty for its root.
     type: str
@@ -79,10 +74,6 @@ options:
     description: Files that are larger are left out and named in RV(left_out).
     type: int
     default: 268435456
-  docker_host:
-    description: Where the Engine listens.
-    type: str
-    default: unix:///var/run/docker.sock
 """
 
 EXAMPLES = r"""
@@ -112,13 +103,13 @@ left_out:
 """
 
 ARGUMENTS: dict[str, Any] = {
-    "run": {"type": "str", "required": True},
-    "state_dir": {"type": "path", "required": True},
     "dest": {"type": "path", "required": True},
-    "devices": {"type": "str", "default": ""},
     "agent_prefix": {"type": "str", "default": ""},
     "max_file_bytes": {"type": "int", "default": 256 * 1024**2},
-    **DOCKER_ARGUMENTS,
+    **RUN,
+    **STATE_DIR,
+    **DEVICES,
+    **DOCKER,
 }
 SCRATCH = "tmp"
 CONSOLE = "console.log"
@@ -224,7 +215,7 @@ class Containers:
             self.logs[name] = self._client.logs(self._ids[name], stdout=True, stderr=True)
 
 
-def pack(params: dict[str, Any], containers: Containers, stream: Any) -> tuple[list[str], list[str]]:
+def pack(params: Mapping[str, Any], containers: Containers, stream: Any) -> tuple[list[str], list[str]]:
     """Write the tar file; the devices it has something of, and what was left out."""
     state = StateFolder(Path(params["state_dir"]))
     folders = state.devices
@@ -263,7 +254,7 @@ def same_content(one: Path, other: Path) -> bool:
 
 
 def write(
-    params: dict[str, Any], containers: Containers, dest: Path, target: Path, keep: bool
+    params: Mapping[str, Any], containers: Containers, dest: Path, target: Path, keep: bool
 ) -> tuple[Path, bool, tuple[list[str], list[str]]]:
     """Pack beside ``target``, which is replaced if ``keep`` and the pack differs from ``dest``.
 
@@ -279,7 +270,7 @@ def write(
 
 
 def write_where_space_is(
-    params: dict[str, Any], containers: Containers, dest: Path
+    params: Mapping[str, Any], containers: Containers, dest: Path
 ) -> tuple[Path, bool, tuple[list[str], list[str]]]:
     """Like :func:`write`, beside ``dest``; where that disk is full, on another one."""
     try:
@@ -297,27 +288,20 @@ def write_where_space_is(
         raise
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        run = check_run(module.params["run"])
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    client = connect_or_fail(module)
-    dest = Path(module.params["dest"])
-    try:
-        containers = Containers(client, run)
-        if module.check_mode:
-            # In check mode nothing may be made beside the target.
-            _, changed, found = write(module.params, containers, dest, Path(module.tmpdir) / dest.name, False)
-        else:
-            dest, changed, found = write_where_space_is(module.params, containers, dest)
-    except (APIError, OSError) as error:
-        module.fail_json(msg=f"artifacts of run {run}: {explain(error)}")
-    finally:
-        client.close()
+def work(call: Call) -> dict[str, Any]:
+    dest = Path(call.params["dest"])
+    containers = Containers(call.client, call.run)
+    if call.check:
+        # In check mode nothing may be made beside the target.
+        _, changed, found = write(call.params, containers, dest, Path(call.tmpdir) / dest.name, False)
+    else:
+        dest, changed, found = write_where_space_is(call.params, containers, dest)
     devices, left_out = found
-    module.exit_json(changed=changed, dest=str(dest), devices=devices, left_out=left_out)
+    return {"changed": changed, "dest": str(dest), "devices": devices, "left_out": left_out}
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work, "artifacts of run {run}", engine=True)
 
 
 if __name__ == "__main__":

@@ -9,24 +9,30 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import OpenGate, Status
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.course_state import Outcome
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.device_file import DeviceFileError
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name, check_run
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    DOCKER_ARGUMENTS,
     EngineError,
     agent_control,
-    connect_or_fail,
     explain,
     inspect_or_none,
     last_lines,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._journal import Reader, read_snapshot
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DOCKER,
+    RUN,
+    STATE_DIR,
+    Call,
+    FailedError,
+    differing,
+    run_module,
+)
 
 DOCUMENTATION = r"""
 module: fedsim_course
@@ -37,27 +43,23 @@ description:
   - A course that fails is no failure of the module, for its logs are still to be collected; see RV(outcome).
   - An agent that is gone ends the course, with its name.
 author: fedsim-runner (@fedsim-runner)
-requirements: ["Docker SDK for Python"]
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
+  - fedsim.testbed.docker
+  - fedsim.testbed.run
+  - fedsim.testbed.run.state_dir
 attributes:
   check_mode:
     support: full
-    description: The gate stays as it is and the cursor is not moved; a poll does not wait.
+    details: The gate stays as it is and the cursor is not moved; a poll does not wait.
   diff_mode:
     support: full
-    description: The gate, closed or open.
+    details: The gate, closed or open.
 options:
   action:
     description: What to do.
     type: str
     choices: [start, poll, status]
-    required: true
-  run:
-    description: Run id.
-    type: str
-    required: true
-  state_dir:
-    description: The run's state folder on the lab host.
-    type: path
     required: true
   open_at:
     description: When the gate opens, in unix seconds; at once if not given. Several lab hosts agree on one time.
@@ -74,10 +76,6 @@ options:
     description: Seconds for which a poll gathers news before it returns them. The end of the course is told at once.
     type: float
     default: 1
-  docker_host:
-    description: Where the Engine listens.
-    type: str
-    default: unix:///var/run/docker.sock
 """
 
 EXAMPLES = r"""
@@ -130,13 +128,13 @@ status:
 
 ARGUMENTS: dict[str, Any] = {
     "action": {"type": "str", "choices": ["start", "poll", "status"], "required": True},
-    "run": {"type": "str", "required": True},
-    "state_dir": {"type": "path", "required": True},
     "open_at": {"type": "float"},
     "consumer": {"type": "str", "default": "play"},
     "wait_s": {"type": "float", "default": 5},
     "gather_s": {"type": "float", "default": 1},
-    **DOCKER_ARGUMENTS,
+    **RUN,
+    **STATE_DIR,
+    **DOCKER,
 }
 
 LOOK_EVERY_S = 0.2
@@ -152,14 +150,14 @@ def failed(reason: str, last: Iterable[str] = ()) -> Outcome:
 
 
 class Poll:
-    def __init__(self, module: AnsibleModule, client: Any, run: str) -> None:
-        self.client = client
-        self.run = run
-        self.check: bool = module.check_mode
-        self.state = StateFolder(Path(module.params["state_dir"]))
-        self.wait_s: float = 0 if module.check_mode else module.params["wait_s"]
-        self.gather_s: float = min(module.params["gather_s"], self.wait_s)
-        self.reader = Reader(self.state, module.params["consumer"], keep=not module.check_mode)
+    def __init__(self, call: Call) -> None:
+        self.client = call.client
+        self.run = call.run
+        self.check = call.check
+        self.state = StateFolder(Path(call.params["state_dir"]))
+        self.wait_s: float = 0 if call.check else call.params["wait_s"]
+        self.gather_s: float = min(call.params["gather_s"], self.wait_s)
+        self.reader = Reader(self.state, call.params["consumer"], keep=not call.check)
 
     def run_once(self) -> dict[str, Any]:
         begun = time.monotonic()
@@ -213,49 +211,37 @@ class Poll:
         return None
 
 
-def start(module: AnsibleModule, client: Any, run: str) -> dict[str, Any]:
-    gate = StateFolder(Path(module.params["state_dir"])).gate_open
+def start(call: Call) -> dict[str, Any]:
+    gate = StateFolder(Path(call.params["state_dir"])).gate_open
     differences = Differences()
-    answer: dict[str, Any] = {"finished": False, "outcome": None}
-    if module.check_mode:
+    ended = None
+    if call.check:
         differences.compare("gate", "open" if gate.exists() else "closed", "open")
     else:
         try:
-            opened = agent_control(client, agent_name(run), OpenGate(module.params["open_at"]))
+            opened = agent_control(call.client, agent_name(call.run), OpenGate(call.params["open_at"]))
             if opened["changed"]:
                 differences.add("gate", "closed", "open")
         except EngineError as error:
-            answer = {"finished": True, "outcome": failed(str(error)).as_dict()}
-    answer["changed"] = bool(differences)
-    if module._diff:
-        answer["diff"] = render_diff({run: differences.items}, "course")
-    return answer
+            ended = failed(str(error)).as_dict()
+    return differing("course", call.run, differences, finished=ended is not None, outcome=ended)
+
+
+def work(call: Call) -> dict[str, Any]:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", call.params["consumer"]):
+        raise FailedError("consumer: letters, digits, dots, dashes and underscores only")
+    try:
+        if call.params["action"] == "start":
+            return start(call)
+        if call.params["action"] == "poll":
+            return Poll(call).run_once()
+        return {"changed": False, "status": agent_control(call.client, agent_name(call.run), Status())}
+    except OSError as error:
+        raise FailedError(f"{error.filename or call.params['state_dir']}: {explain(error)}") from error
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        run = check_run(module.params["run"])
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", module.params["consumer"]):
-        module.fail_json(msg="consumer: letters, digits, dots, dashes and underscores only")
-    client = connect_or_fail(module)
-    try:
-        action = module.params["action"]
-        if action == "start":
-            answer = start(module, client, run)
-        elif action == "poll":
-            answer = Poll(module, client, run).run_once()
-        else:
-            answer = {"changed": False, "status": agent_control(client, agent_name(run), Status())}
-    except EngineError as error:
-        module.fail_json(msg=str(error))
-    except OSError as error:
-        module.fail_json(msg=f"{error.filename or module.params['state_dir']}: {explain(error)}")
-    finally:
-        client.close()
-    module.exit_json(**answer)
+    run_module(ARGUMENTS, work, engine=True)
 
 
 if __name__ == "__main__":

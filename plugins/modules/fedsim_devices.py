@@ -5,27 +5,26 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fedsim.testbed.plugins.module_utils._batch import DeviceFailedError, each_device, finish
+from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
+from ansible_collections.fedsim.testbed.plugins.module_utils._batch import DeviceFailedError, each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._containers import (
     Settings,
     block_device_of,
     compare_container,
     device_container,
-    device_name,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_DEVICE,
     LABEL_DEVICE,
-    check_run,
+    container_name,
     run_filter,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import (
-    DeviceFileError,
     matches,
     read_device_file,
     select_devices,
@@ -33,13 +32,21 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    DOCKER_ARGUMENTS,
     APIError,
+    EngineError,
     NotFound,
-    connect_or_fail,
     explain,
     last_lines,
     list_containers,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DEVICES,
+    DOCKER,
+    RUN,
+    STATE_DIR,
+    Call,
+    per_device,
+    run_module,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import prepare_out
 
@@ -54,14 +61,18 @@ description:
     waits at the gate until the agent opens it.
   - Containers of the run whose device is no longer in the device file are removed, unless O(devices) narrows the call.
 author: fedsim-runner (@fedsim-runner)
-requirements: ["Docker SDK for Python", "Docker Engine 20.10 or newer"]
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
+  - fedsim.testbed.docker
+  - fedsim.testbed.run
+  - fedsim.testbed.run.state_dir
+  - fedsim.testbed.run.devices
 attributes:
   check_mode:
     support: full
-    description: Nothing is changed, the answer says what would be.
   diff_mode:
     support: full
-    description: Before and after of each option that differs, by device.
+    details: Before and after of each option that differs, by device.
 options:
   state:
     description:
@@ -69,30 +80,13 @@ options:
     type: str
     choices: [present, started, absent]
     default: started
-  run:
-    description: Run id.
-    type: str
-    required: true
   device_file:
     description: Device file on the lab host. Required unless O(state=absent).
     type: path
-  state_dir:
-    description: The run's state folder on the lab host.
-    type: path
-    required: true
   images:
     description: References of images by their logical names, as the images stage returns them.
     type: dict
     default: {}
-  devices:
-    description:
-      - Only devices whose name matches; shell patterns joined by commas, V(!) in front takes away. Empty for all.
-    type: str
-    default: ""
-  docker_host:
-    description: Where the Engine listens.
-    type: str
-    default: unix:///var/run/docker.sock
 """
 
 EXAMPLES = r"""
@@ -131,75 +125,87 @@ seconds:
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "started", "absent"], "default": "started"},
-    "run": {"type": "str", "required": True},
     "device_file": {"type": "path"},
-    "state_dir": {"type": "path", "required": True},
     "images": {"type": "dict", "default": {}},
-    "devices": {"type": "str", "default": ""},
-    **DOCKER_ARGUMENTS,
+    **RUN,
+    **STATE_DIR,
+    **DEVICES,
+    **DOCKER,
 }
+
+
+def device_actions(
+    name: str,
+    have: Mapping[str, Any] | None,
+    inspected: dict[str, Any] | None,
+    want: dict[str, Any] | None,
+    image_id: str | None = None,
+    start: bool = True,
+) -> Actions:
+    """From the container that a device has to the one it shall have.
+
+    Args:
+        name: the device.
+        have: its entry in the Engine's list; None: there is no container.
+        inspected: the container as the Engine knows it, if it is running or was only created.
+        want: body of the Engine's create call; None: no container.
+        image_id: what the wanted image is on this lab host; None: it is not there.
+        start: whether the container shall run.
+    """
+    differences = Differences()
+    goal = "started" if start else "created"
+    made = (Action("create", name, want or {}), *((Action("start", name),) if start else ()))
+    if want is None:
+        if have is None:
+            return nothing(f"{name} has no container")
+        differences.add("state", "present", "absent")
+        return actions((Action("remove", have["Id"]),), differences)
+    if have is None:
+        differences.add("state", "absent", goal)
+        return actions(made, differences)
+    if inspected is None:
+        differences.add("state", have["State"], goal)
+    else:
+        compare_container(inspected, want, image_id, differences)
+    if differences:
+        return actions((Action("remove", have["Id"]), *made), differences)
+    if start and have["State"] == "created":
+        differences.add("state", "created", "started")
+        return actions((Action("start", name),), differences)
+    return nothing(f"{name} is as wanted")
 
 
 class Present:
     """Bringing the wanted devices up, one call for all of them."""
 
-    def __init__(
-        self, module: AnsibleModule, client: Any, content: dict[str, Any], wanted: list[dict[str, Any]]
-    ) -> None:
-        self.module = module
-        self.client = client
-        self.check: bool = module.check_mode
-        self.start: bool = module.params["state"] == "started"
+    def __init__(self, call: Call, content: dict[str, Any], wanted: list[dict[str, Any]]) -> None:
+        self.client = call.client
+        self.check = call.check
+        self.start: bool = call.params["state"] == "started"
         self.wanted = {device["name"]: device for device in wanted}
-        engine = client.info()
-        state_dir = module.params["state_dir"]
-        self.settings = Settings(content, state_dir, module.params["images"], server_address(content), engine)
-        self.existing = {
-            entry["Labels"].get(LABEL_DEVICE, ""): entry
-            for entry in list_containers(client, run_filter(content["run"], KIND_DEVICE))
-        }
+        state_dir, images = call.params["state_dir"], call.params["images"]
+        self.settings = Settings(content, state_dir, images, server_address(content), self.client.info())
+        self.existing = existing(self.client, call.run)
         # Docker's folder exists here only where the Engine runs in this machine, not in another VM.
         self.disk = block_device_of(self.settings.docker_root)
         self.image_ids = {logical: self._image_id(logical) for logical in sorted({d["image"] for d in wanted})}
 
     def work(self, name: str, differences: Differences) -> None:
-        device = self.wanted.get(name)
-        found = self.existing.get(name)
-        if device is None:
-            differences.add("state", "present", "absent")
-            if not self.check:
-                self.client.remove_container(self.existing[name]["Id"], force=True, v=True)
-            return
-        body = self._body(device)
-        identifier: str | None = found["Id"] if found else None
-        if found is None:
-            differences.add("state", "absent", "started" if self.start else "created")
-        elif found["State"] not in ("running", "created"):
-            differences.add("state", found["State"], "started" if self.start else "created")
-            identifier = self._remove(found["Id"])
-        else:
-            inspected = self.client.inspect_container(found["Id"])
-            compare_container(inspected, body, self.image_ids[device["image"]], differences)
-            if differences:
-                identifier = self._remove(found["Id"])
-            elif self.start and found["State"] == "created":
-                differences.add("state", "created", "started")
-        if self.check or not differences:
-            return
-        if identifier is None:
-            prepare_out(StateFolder(Path(self.settings.state_dir)).outputs(name))
-            identifier = self.client.create_container_from_config(body, device_name(self.settings, device))["Id"]
-        if self.start:
-            self._start(identifier)
+        """Bring one device to what is wanted, or only say what differs."""
+        device, have = self.wanted.get(name), self.existing.get(name)
+        want = None if device is None else self._body(device)
+        inspected = None
+        if have is not None and want is not None and have["State"] in ("running", "created"):
+            inspected = self.client.inspect_container(have["Id"])
+        image_id = None if device is None else self.image_ids[device["image"]]
+        todo = device_actions(name, have, inspected, want, image_id, self.start)
+        differences.items += todo.differences.items
+        if not self.check:
+            todo.carry_out({"create": self._create, "start": self._start, "remove": self._remove})
 
     def read_back(self, results: dict[str, dict[str, Any]]) -> None:
         """A container that ended at once did start as far as the Engine is concerned: look again, in one call."""
-        if self.check or not self.start:
-            return
-        now = {
-            entry["Labels"].get(LABEL_DEVICE, ""): entry
-            for entry in list_containers(self.client, run_filter(self.settings.run, KIND_DEVICE))
-        }
+        now = existing(self.client, self.settings.run)
         for name, result in results.items():
             if name not in self.wanted or result["failed"] or not result["changed"]:
                 continue
@@ -228,78 +234,70 @@ class Present:
             return None
         try:
             return str(self.client.inspect_image(reference)["Id"])
-        except NotFound:
-            if self.check:
+        except NotFound as error:
+            if self.check:  # the images stage has built nothing either
                 return None
-            self.module.fail_json(msg=f"image {reference} is not on this lab host: run the images stage")
+            raise EngineError(f"image {reference} is not on this lab host: run the images stage") from error
 
-    def _remove(self, identifier: str) -> None:
-        if not self.check:
-            self.client.remove_container(identifier, force=True, v=True)
+    def _create(self, action: Action) -> None:
+        prepare_out(StateFolder(Path(self.settings.state_dir)).outputs(action.name))
+        self.client.create_container_from_config(dict(action.options), container_name(self.settings.run, action.name))
 
-    def _start(self, identifier: str) -> None:
+    def _start(self, action: Action) -> None:
         try:
-            self.client.start(identifier)
+            self.client.start(container_name(self.settings.run, action.name))
         except APIError as error:
             raise DeviceFailedError(f"cannot be started: {explain(error)}") from error
 
+    def _remove(self, action: Action) -> None:
+        self.client.remove_container(action.name, force=True, v=True)
 
-def present(module: AnsibleModule, client: Any, run: str) -> None:
-    try:
-        content = read_device_file(module.params["device_file"], run)
-        selected = select_devices(content, module.params["devices"])
-    except DeviceFileError as error:
-        module.fail_json(msg=str(error))
+
+def existing(client: Any, run: str) -> dict[str, dict[str, Any]]:
+    """The Engine's entries of a run's device containers by device."""
+    found = list_containers(client, run_filter(run, KIND_DEVICE))
+    return {entry["Labels"].get(LABEL_DEVICE) or entry["Id"]: entry for entry in found}
+
+
+def present(call: Call) -> dict[str, Any]:
+    content = read_device_file(call.params["device_file"], call.run)
+    selected = select_devices(content, call.params["devices"])
     begun = time.monotonic()
-    job = Present(module, client, content, selected)
+    job = Present(call, content, selected)
     names = list(job.wanted)
-    if not module.params["devices"]:
+    if not call.params["devices"]:
         names += sorted(name for name in job.existing if name not in job.wanted)
     results = each_device(names, job.work)
-    job.read_back(results)
-    finish(module, results, "devices", seconds={"create_and_start": round(time.monotonic() - begun, 2)})
+    if job.start and not call.check:
+        job.read_back(results)
+    return per_device("devices", results, seconds={"create_and_start": round(time.monotonic() - begun, 2)})
 
 
-def absent(module: AnsibleModule, client: Any, run: str) -> None:
-    found = {
-        entry["Labels"].get(LABEL_DEVICE) or entry["Id"]: entry["Id"]
-        for entry in list_containers(client, run_filter(run, KIND_DEVICE))
-    }
-    chosen = [name for name in sorted(found) if matches(name, module.params["devices"])]
+def absent(call: Call) -> dict[str, Any]:
+    found = existing(call.client, call.run)
+    chosen = [name for name in sorted(found) if matches(name, call.params["devices"])]
 
     def remove(name: str, differences: Differences) -> None:
-        differences.add("state", "present", "absent")
-        if module.check_mode:
+        todo = device_actions(name, found[name], None, None)
+        differences.items += todo.differences.items
+        if call.check:
             return
         try:
-            client.remove_container(found[name], force=True, v=True)
+            call.client.remove_container(found[name]["Id"], force=True, v=True)
         except NotFound:
             return
-        shutil.rmtree(StateFolder(Path(module.params["state_dir"])).outputs(name), ignore_errors=True)
+        shutil.rmtree(StateFolder(Path(call.params["state_dir"])).outputs(name), ignore_errors=True)
 
-    finish(module, each_device(chosen, remove), "devices")
+    return per_device("devices", each_device(chosen, remove))
+
+
+def work(call: Call) -> dict[str, Any]:
+    return absent(call) if call.params["state"] == "absent" else present(call)
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec=ARGUMENTS,
-        supports_check_mode=True,
-        required_if=[("state", "present", ["device_file"]), ("state", "started", ["device_file"])],
-    )
-    try:
-        run = check_run(module.params["run"])
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    client = connect_or_fail(module)
-    try:
-        if module.params["state"] == "absent":
-            absent(module, client, run)
-        else:
-            present(module, client, run)
-    except APIError as error:
-        module.fail_json(msg=f"devices of run {run}: {explain(error)}")
-    finally:
-        client.close()
+    needed = [("state", state, ["device_file"]) for state in ("present", "started")]
+    run_module(ARGUMENTS, work, "devices of run {run}", engine=True, required_if=needed)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    DOCKER_ARGUMENTS,
     EngineError,
     connect,
     find_daemon,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
 
 DOCUMENTATION = r"""
 module: fedsim_engine
@@ -24,14 +23,16 @@ description:
   - Starts the Engine with systemd where that runs, else with its init script, else as a process of its own with a log
     file, and waits until it answers. Does nothing if one answers already.
 author: fedsim-runner (@fedsim-runner)
-requirements: ["Docker SDK for Python"]
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
+  - fedsim.testbed.docker
 attributes:
   check_mode:
     support: full
-    description: Nothing is started, the answer says what would be.
+    details: Nothing is started, the answer says what would be.
   diff_mode:
     support: none
-    description: There is nothing to differ.
+    details: There is nothing to differ.
 options:
   log:
     description: Log file of an Engine that is started as a process of its own.
@@ -41,10 +42,6 @@ options:
     description: Seconds to wait for its answer.
     type: int
     default: 60
-  docker_host:
-    description: Where the Engine listens.
-    type: str
-    default: unix:///var/run/docker.sock
 """
 
 EXAMPLES = r"""
@@ -63,7 +60,7 @@ started_with:
 ARGUMENTS: dict[str, Any] = {
     "log": {"type": "path", "default": "/var/log/dockerd.log"},
     "wait_s": {"type": "int", "default": 60},
-    **DOCKER_ARGUMENTS,
+    **DOCKER,
 }
 DEFAULTS = Path("/etc/default/docker")
 INIT_SCRIPT = Path("/etc/init.d/docker")
@@ -88,21 +85,21 @@ def mend_defaults(defaults: Path = DEFAULTS) -> None:
         defaults.write_text(f"{text}{ULIMIT_MEND}")
 
 
-def start(module: AnsibleModule, how: str) -> None:
+def start(call: Call, how: str) -> None:
     """Start the Engine; a service that does not start says why."""
     if how == "systemd":
         # Not enabled: the package has done that, or the owner has undone it.
-        module.run_command(["systemctl", "start", "docker"], check_rc=True)
+        call.run_command(["systemctl", "start", "docker"], check_rc=True)
         return
     if how == "init script":
         mend_defaults()
         # Its exit status tells of cgroup mounts too, which do not matter: what counts is whether the Engine answers.
-        module.run_command(["service", "docker", "start"])
+        call.run_command(["service", "docker", "start"])
         return
     daemon = find_daemon()
     if daemon is None:
-        module.fail_json(msg="dockerd is not installed: install docker.io")
-    with Path(module.params["log"]).open("ab") as log:
+        raise FailedError("dockerd is not installed: install docker.io")
+    with Path(call.params["log"]).open("ab") as log:
         subprocess.Popen([daemon], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/")
 
 
@@ -115,21 +112,23 @@ def answers(docker_host: str) -> str | None:
     return None
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    host = module.params["docker_host"]
+def work(call: Call) -> dict[str, Any]:
+    host = call.params["docker_host"]
     if answers(host) is None:
-        module.exit_json(changed=False, started_with="")
+        return {"changed": False, "started_with": ""}
     how = manager()
-    if module.check_mode:
-        module.exit_json(changed=True, started_with=how)
-    start(module, how)
-    deadline = time.monotonic() + module.params["wait_s"]
-    while (why := answers(host)) is not None:
-        if time.monotonic() > deadline:
-            module.fail_json(msg=f"the Docker Engine was started ({how}) and does not answer: {why}")
-        time.sleep(0.3)
-    module.exit_json(changed=True, started_with=how)
+    if not call.check:
+        start(call, how)
+        deadline = time.monotonic() + call.params["wait_s"]
+        while (why := answers(host)) is not None:
+            if time.monotonic() > deadline:
+                raise FailedError(f"the Docker Engine was started ({how}) and does not answer: {why}")
+            time.sleep(0.3)
+    return {"changed": True, "started_with": how}
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work)
 
 
 if __name__ == "__main__":

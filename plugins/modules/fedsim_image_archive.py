@@ -7,16 +7,9 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import replacing
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    DOCKER_ARGUMENTS,
-    APIError,
-    RequestException,
-    connect_or_fail,
-    explain,
-)
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
 
 DOCUMENTATION = r"""
 module: fedsim_image_archive
@@ -24,14 +17,16 @@ short_description: Images saved to and loaded from a file
 description:
   - Writes images of one lab host into a file, layers shared by them once, or loads them from such a file on another.
 author: fedsim-runner (@fedsim-runner)
-requirements: ["Docker SDK for Python", "Docker Engine 20.10 or newer"]
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
+  - fedsim.testbed.docker
 attributes:
   check_mode:
     support: full
-    description: Nothing is written or loaded, the answer says what would be.
+    details: Nothing is written or loaded, the answer says what would be.
   diff_mode:
     support: none
-    description: The file is binary.
+    details: The file is binary.
 options:
   state:
     description: Whether the file is written (V(saved)) or read (V(loaded)).
@@ -47,10 +42,6 @@ options:
     type: list
     elements: str
     required: true
-  docker_host:
-    description: Where the Engine listens.
-    type: str
-    default: unix:///var/run/docker.sock
 """
 
 EXAMPLES = r"""
@@ -73,38 +64,33 @@ ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["saved", "loaded"], "required": True},
     "path": {"type": "path", "required": True},
     "refs": {"type": "list", "elements": "str", "required": True},
-    **DOCKER_ARGUMENTS,
+    **DOCKER,
 }
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    client = connect_or_fail(module)
+def work(call: Call) -> dict[str, Any]:
+    client, state = call.client, call.params["state"]
     client.timeout = None  # hundreds of megabytes, at the disk's speed
-    refs, path = module.params["refs"], Path(module.params["path"])
-    try:
-        there = own_images(client)
-        absent = [ref for ref in refs if ref not in there]
-        if module.params["state"] == "saved":
+    refs, path = call.params["refs"], Path(call.params["path"])
+    there = own_images(client)
+    absent = [ref for ref in refs if ref not in there]
+    if state == "saved":
+        if absent:
+            raise FailedError(f"not on this lab host: {', '.join(absent)}: run the images role again")
+        changed = bool(refs)
+        if changed and not call.check:
+            _save(client, refs, path)
+    else:
+        changed = bool(absent)
+        if changed and not call.check:
+            with path.open("rb") as archive:
+                for _message in client.load_image(archive):
+                    pass
+            there = own_images(client)
+            absent = [ref for ref in refs if ref not in there]
             if absent:
-                module.fail_json(msg=f"not on this lab host: {', '.join(absent)}: run the images role again")
-            changed = bool(refs)
-            if changed and not module.check_mode:
-                _save(client, refs, path)
-        else:
-            changed = bool(absent)
-            if changed and not module.check_mode:
-                with path.open("rb") as archive:
-                    for _message in client.load_image(archive):
-                        pass
-                there = own_images(client)
-                absent = [ref for ref in refs if ref not in there]
-                if absent:
-                    module.fail_json(msg=f"{path} does not hold {', '.join(absent)}")
-    except (APIError, RequestException, OSError) as error:
-        module.fail_json(msg=f"images were not {module.params['state']}: {explain(error)}")
-    ids = {ref: there[ref]["id"] for ref in refs if ref in there}
-    module.exit_json(changed=changed, ids=ids)
+                raise FailedError(f"{path} does not hold {', '.join(absent)}")
+    return {"changed": changed, "ids": {ref: there[ref]["id"] for ref in refs if ref in there}}
 
 
 def _save(client: Any, refs: list[str], path: Path) -> None:
@@ -123,6 +109,10 @@ def _save_stream(client: Any, refs: list[str]) -> Any:
     answer = client._get(client._url("/images/get"), params={"names": refs}, stream=True)
     client._raise_for_status(answer)
     return answer.raw
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work, "images were not {state}", engine=True)
 
 
 if __name__ == "__main__":

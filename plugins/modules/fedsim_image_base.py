@@ -5,14 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    DOCKER_ARGUMENTS,
     APIError,
     RequestException,
-    connect_or_fail,
     explain,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
 
 DOCUMENTATION = r"""
 module: fedsim_image_base
@@ -20,14 +18,16 @@ short_description: The Debian image that the base is built on, from a registry
 description:
   - Pulls the image if a registry answers, and says so if none does.
 author: fedsim-runner (@fedsim-runner)
-requirements: ["Docker SDK for Python", "Docker Engine 20.10 or newer"]
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
+  - fedsim.testbed.docker
 attributes:
   check_mode:
     support: full
-    description: Nothing is pulled; the answer is whether the image is there already.
+    details: Nothing is pulled; the answer is whether the image is there already.
   diff_mode:
     support: none
-    description: An image has no lines to compare.
+    details: An image has no lines to compare.
 options:
   image:
     description: Reference of the image.
@@ -41,10 +41,6 @@ options:
     description: Seconds of silence after which the registry counts as not answering.
     type: int
     default: 20
-  docker_host:
-    description: Where the Engine listens.
-    type: str
-    default: unix:///var/run/docker.sock
 """
 
 EXAMPLES = r"""
@@ -77,18 +73,17 @@ ARGUMENTS: dict[str, Any] = {
     "image": {"type": "str", "required": True},
     "platform": {"type": "str", "required": True},
     "timeout": {"type": "int", "default": 20},
-    **DOCKER_ARGUMENTS,
+    **DOCKER,
 }
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    client = connect_or_fail(module)
-    name, arch = module.params["image"], module.params["platform"]
+def work(call: Call) -> dict[str, Any]:
+    client = call.client
+    name, arch = call.params["image"], call.params["platform"]
     found = _matching(client, name, arch)
-    if found is not None or module.check_mode:
-        module.exit_json(changed=False, present=found is not None, digest=_digest(found), reason=None)
-    client.timeout = module.params["timeout"]
+    if found is not None or call.check:
+        return {"changed": False, "present": found is not None, "digest": _digest(found), "reason": None}
+    client.timeout = call.params["timeout"]
     repository, tag = _split(name)
     reason = None
     try:
@@ -97,7 +92,7 @@ def main() -> None:
     except (APIError, RequestException, OSError) as error:
         reason = explain(error)
     found = _matching(client, name, arch)
-    module.exit_json(changed=found is not None, present=found is not None, digest=_digest(found), reason=reason)
+    return {"changed": found is not None, "present": found is not None, "digest": _digest(found), "reason": reason}
 
 
 def _split(name: str) -> tuple[str, str | None]:
@@ -120,6 +115,10 @@ def _matching(client: Any, name: str, arch: str) -> dict[str, Any] | None:
 def _digest(image: dict[str, Any] | None) -> str | None:
     digests = (image or {}).get("RepoDigests") or []
     return digests[0] if digests else None
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work, engine=True)
 
 
 if __name__ == "__main__":

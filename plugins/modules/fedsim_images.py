@@ -4,18 +4,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    DOCKER_ARGUMENTS,
-    APIError,
-    RequestException,
-    connect_or_fail,
-    explain,
-)
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import (
     BuildFailedError,
     build,
@@ -24,6 +17,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import
     own_images,
     sweep,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
 
 DOCUMENTATION = r"""
 module: fedsim_images
@@ -35,14 +29,16 @@ description:
   - Builds have no network, except for a base out of a registry, which fetches Debian packages.
   - A build that fails or is interrupted leaves no container and no unnamed image.
 author: fedsim-runner (@fedsim-runner)
-requirements: ["Docker SDK for Python", "Docker Engine 20.10 or newer"]
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
+  - fedsim.testbed.docker
 attributes:
   check_mode:
     support: full
-    description: Nothing is built, the answer says what would be.
+    details: Nothing is built, the answer says what would be.
   diff_mode:
     support: full
-    description: References before and after.
+    details: References before and after.
 options:
   layers:
     description: Layers as M(fedsim.testbed.fedsim_build_context) returns them, parents first.
@@ -55,10 +51,6 @@ options:
   base_image:
     description: A Debian image that the Engine has, to build the base on. Not set, the base layer names a bootstrap.
     type: str
-  docker_host:
-    description: Where the Engine listens.
-    type: str
-    default: unix:///var/run/docker.sock
 """
 
 EXAMPLES = r"""
@@ -84,14 +76,14 @@ ARGUMENTS: dict[str, Any] = {
     "layers": {"type": "list", "elements": "dict", "required": True},
     "folder": {"type": "path"},
     "base_image": {"type": "str"},
-    **DOCKER_ARGUMENTS,
+    **DOCKER,
 }
 
 
 class Builder:
     """The layers of one call on one Engine."""
 
-    def __init__(self, client: Any, params: dict[str, Any]) -> None:
+    def __init__(self, client: Any, params: Mapping[str, Any]) -> None:
         self.client = client
         self.layers: list[dict[str, Any]] = params["layers"]
         self.folder = Path(params["folder"]) if params["folder"] else None
@@ -140,34 +132,31 @@ class Builder:
         return archive
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    client = connect_or_fail(module)
-    client.timeout = None  # a step may be silent for long; the Engine closes the connection when it is done
-    try:
-        builder = Builder(client, module.params)
-        if module.check_mode:
-            missing = [layer["ref"] for layer in builder.missing()]
-            module.exit_json(changed=bool(missing), built=dict.fromkeys(missing, 0.0), diff=_diff(builder, missing))
-        built = builder.build_missing()
-        there = own_images(client)
-    except BuildFailedError as error:
-        module.fail_json(msg=str(error))
-    except (APIError, RequestException, OSError) as error:
-        module.fail_json(msg=f"the images were not built: {explain(error)}")
+def work(call: Call) -> dict[str, Any]:
+    call.client.timeout = None  # a step may be silent for long; the Engine closes the connection when it is done
+    builder = Builder(call.client, call.params)
+    if call.check:
+        missing = [layer["ref"] for layer in builder.missing()]
+        return {"changed": bool(missing), "built": dict.fromkeys(missing, 0.0), "diff": _diff(builder, missing)}
+    built = builder.build_missing()
+    there = own_images(call.client)
     refs = [layer["ref"] for layer in builder.layers]
-    module.exit_json(
-        changed=bool(built),
-        built=built,
-        images={ref: there[ref] for ref in refs if ref in there},
-        diff=_diff(builder, list(built)),
-    )
+    return {
+        "changed": bool(built),
+        "built": built,
+        "images": {ref: there[ref] for ref in refs if ref in there},
+        "diff": _diff(builder, list(built)),
+    }
 
 
 def _diff(builder: Builder, built: list[str]) -> dict[str, str]:
     after = [layer["ref"] for layer in builder.layers]
     before = [ref for ref in after if ref not in built]
     return {"before": "".join(f"{ref}\n" for ref in before), "after": "".join(f"{ref}\n" for ref in after)}
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work, "the images were not built", engine=True)
 
 
 if __name__ == "__main__":

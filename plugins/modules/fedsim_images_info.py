@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import DOCKER_ARGUMENTS, connect_or_fail
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
 
 DOCUMENTATION = r"""
 module: fedsim_images_info
@@ -18,23 +17,21 @@ description:
   - Lists the images that M(fedsim.testbed.fedsim_images) built or loaded, with their sizes, and the Engine's
     architecture.
 author: fedsim-runner (@fedsim-runner)
-requirements: ["Docker SDK for Python", "Docker Engine 20.10 or newer"]
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
+  - fedsim.testbed.docker
 attributes:
   check_mode:
     support: full
-    description: Nothing is ever changed.
+    details: Nothing is ever changed.
   diff_mode:
     support: none
-    description: Nothing is ever changed.
+    details: Nothing is ever changed.
 options:
   refs:
     description: References of interest; these and the images below them make up the table and the bytes on the disk.
     type: list
     elements: str
-  docker_host:
-    description: Where the Engine listens.
-    type: str
-    default: unix:///var/run/docker.sock
 """
 
 EXAMPLES = r"""
@@ -69,24 +66,21 @@ table:
   sample: ["fedsim/base                                152.6 MB in all   152.6 MB of its own"]
 """
 
-ARGUMENTS: dict[str, Any] = {"refs": {"type": "list", "elements": "str"}, **DOCKER_ARGUMENTS}
+ARGUMENTS: dict[str, Any] = {"refs": {"type": "list", "elements": "str"}, **DOCKER}
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    client = connect_or_fail(module)
-    images = own_images(client)
-    refs = module.params["refs"]
+def work(call: Call) -> dict[str, Any]:
+    images = own_images(call.client)
+    refs = call.params["refs"]
     shown = images if refs is None else _with_parents(refs, images)
     disk = sum(image["own"] for image in shown.values())
-    engine = client.info()["Architecture"]
-    module.exit_json(
-        changed=False,
-        arch=architecture(engine),
-        images=images,
-        disk=disk,
-        table=[*(_line(ref, shown[ref]) for ref in sorted(shown)), f"{size(disk)} on the disk, shared layers once"],
-    )
+    return {
+        "changed": False,
+        "arch": architecture(call.client.info()["Architecture"]),
+        "images": images,
+        "disk": disk,
+        "table": [*(_line(ref, shown[ref]) for ref in sorted(shown)), f"{size(disk)} on the disk, shared layers once"],
+    }
 
 
 def _with_parents(refs: list[str], images: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -101,6 +95,10 @@ def _with_parents(refs: list[str], images: dict[str, dict[str, Any]]) -> dict[st
 
 def _line(ref: str, image: dict[str, Any]) -> str:
     return f"{ref.rpartition(':')[0]:<40} {size(image['size']):>10} in all {size(image['own']):>10} of its own"
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work, engine=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events import EngineWanted
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import (
@@ -18,12 +17,12 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capa
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    DOCKER_ARGUMENTS,
     EngineError,
     connect,
     find_daemon,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
 
 DOCUMENTATION = r"""
 module: fedsim_lab_host
@@ -33,14 +32,16 @@ description:
   - With O(demands) it also compares with what the devices of this lab host ask for.
   - Changes nothing.
 author: fedsim-runner (@fedsim-runner)
-requirements: ["Docker SDK for Python"]
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
+  - fedsim.testbed.docker
 attributes:
   check_mode:
     support: full
-    description: The module changes nothing.
+    details: The module changes nothing.
   diff_mode:
     support: none
-    description: There is nothing to differ.
+    details: There is nothing to differ.
 options:
   demands:
     description:
@@ -77,10 +78,6 @@ options:
     description: Whether an Engine that is missing or stopped makes the lab host unfit.
     type: bool
     default: true
-  docker_host:
-    description: Where the Engine listens.
-    type: str
-    default: unix:///var/run/docker.sock
 """
 
 EXAMPLES = r"""
@@ -127,7 +124,7 @@ ARGUMENTS: dict[str, Any] = {
     "state_root": {"type": "path", "default": str(STATE_ROOT)},
     "fail_if_unfit": {"type": "bool", "default": False},
     "engine_required": {"type": "bool", "default": True},
-    **DOCKER_ARGUMENTS,
+    **DOCKER,
 }
 
 #: Free space below which a run is likely to end in a full disk.
@@ -247,8 +244,7 @@ def neighbour_table() -> int | None:
         return None
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+def work(call: Call) -> dict[str, Any]:
     problems = Problems()
     capacity = capacity_of_this_machine()
     facts: dict[str, Any] = {
@@ -259,20 +255,20 @@ def main() -> None:
         "networks": list(capacity.networks),
         "virtual_machine": virtual_machine(),
         "neighbour_table": neighbour_table(),
-        "disk_free_bytes": disk_free_bytes(module.params["state_root"]),
+        "disk_free_bytes": disk_free_bytes(call.params["state_root"]),
         "engine": None,
         "engine_installed": find_daemon() is not None,
         "docker_desktop": False,
     }
     news: list[dict[str, Any]] = []
     try:
-        client = connect(module.params["docker_host"])
+        client = connect(call.params["docker_host"])
         try:
             read_engine(client, capacity, facts, problems)
         finally:
             client.close()
     except EngineError as error:
-        left_to_role = error.by_role and not module.params["engine_required"]
+        left_to_role = error.by_role and not call.params["engine_required"]
         problems.add(error.message, error.hint, fatal=not left_to_role)
         if left_to_role:
             news.append(EngineWanted(facts["engine_installed"]).as_dict())
@@ -282,8 +278,8 @@ def main() -> None:
             f"free {size(ENOUGH_DISK_BYTES)} (`docker image prune`, old runs)",
             fatal=False,
         )
-    if module.params["demands"]:
-        compare(module.params["demands"], facts, problems)
+    if call.params["demands"]:
+        compare(call.params["demands"], facts, problems)
     answer = {
         "changed": False,
         "engine_answers": facts["engine"] is not None,
@@ -292,10 +288,14 @@ def main() -> None:
         "fedsim_news": news,
     }
     fatal = [problem for problem in problems.found if problem["fatal"]]
-    if fatal and module.params["fail_if_unfit"]:
+    if fatal and call.params["fail_if_unfit"]:
         text = "; ".join("{}: {}".format(problem["what"], problem["fix"]) for problem in fatal)
-        module.fail_json(msg=f"this lab host cannot carry the run: {text}", fedsim_exit_code=Exit.LAB, **answer)
-    module.exit_json(**answer)
+        raise FailedError(f"this lab host cannot carry the run: {text}", fedsim_exit_code=Exit.LAB, **answer)
+    return answer
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work)
 
 
 if __name__ == "__main__":

@@ -3,23 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fedsim.testbed.plugins.module_utils._batch import finish
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import ApplyLinks
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name, check_run
-from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import (
-    DeviceFileError,
-    read_device_file,
-    select_devices,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    DOCKER_ARGUMENTS,
-    EngineError,
-    agent_control,
-    connect_or_fail,
-    inspect_or_none,
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file, select_devices
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import agent_control, inspect_or_none
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DEVICES,
+    DOCKER,
+    RUN,
+    Call,
+    per_device,
+    run_module,
 )
 
 DOCUMENTATION = r"""
@@ -29,32 +26,23 @@ description:
   - Asks the run's agent to bring the links of the devices to what the device file says. The agent alone applies tc; it
     reads, compares, changes, reads back, and answers with what differed.
 author: fedsim-runner (@fedsim-runner)
-requirements: ["Docker SDK for Python"]
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
+  - fedsim.testbed.docker
+  - fedsim.testbed.run
+  - fedsim.testbed.run.devices
 attributes:
   check_mode:
     support: full
-    description: The agent compares and changes nothing.
+    details: The agent compares and changes nothing.
   diff_mode:
     support: full
-    description: Before and after of each item that differs, by device.
+    details: Before and after of each item that differs, by device.
 options:
-  run:
-    description: Run id.
-    type: str
-    required: true
   device_file:
     description: Device file on the lab host.
     type: path
     required: true
-  devices:
-    description:
-      - Only devices whose name matches; shell patterns joined by commas, V(!) in front takes away. Empty for all.
-    type: str
-    default: ""
-  docker_host:
-    description: Where the Engine listens.
-    type: str
-    default: unix:///var/run/docker.sock
 """
 
 EXAMPLES = r"""
@@ -83,37 +71,25 @@ failed_devices:
 """
 
 ARGUMENTS: dict[str, Any] = {
-    "run": {"type": "str", "required": True},
     "device_file": {"type": "path", "required": True},
-    "devices": {"type": "str", "default": ""},
-    **DOCKER_ARGUMENTS,
+    **RUN,
+    **DEVICES,
+    **DOCKER,
 }
 
 
-def to_be_shaped(names: list[str]) -> dict[str, Any]:
-    """The answer of check mode before there is an agent to ask."""
-    item = {"item": "link", "before": None, "after": "as in the device file"}
-    return {name: {"changed": True, "failed": False, "msg": None, "diff": [item]} for name in names}
+def link_results(names: Sequence[str], answer: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """One result per device.
 
+    The agent is the one that compares and applies, with and without check mode: this only reads what it says.
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        run = check_run(module.params["run"])
-        content = read_device_file(module.params["device_file"], run)
-        names = [device["name"] for device in select_devices(content, module.params["devices"])]
-    except (ValueError, DeviceFileError) as error:
-        module.fail_json(msg=str(error))
-    client = connect_or_fail(module)
-    try:
-        if module.check_mode and inspect_or_none(client, agent_name(run)) is None:
-            finish(module, to_be_shaped(names), "links", backend=None)
-        chosen = tuple(names) if module.params["devices"] else None
-        answer = agent_control(client, agent_name(run), ApplyLinks(module.check_mode, chosen))
-    except EngineError as error:
-        module.fail_json(msg=str(error))
-    finally:
-        client.close()
+    Args:
+        names: the devices that were asked for.
+        answer: what the agent says of them; None: there is no agent yet, so all of them are still to be shaped.
+    """
+    if answer is None:
+        item = {"item": "link", "before": None, "after": "as in the device file"}
+        return {name: {"changed": True, "failed": False, "msg": None, "diff": [item]} for name in names}
     results = {
         name: {
             "changed": bool(found["changed"]),
@@ -123,15 +99,23 @@ def main() -> None:
         }
         for name, found in answer["devices"].items()
     }
-    for name in names:
-        if name not in results:
-            results[name] = {
-                "changed": False,
-                "failed": True,
-                "msg": "the agent does not know it",
-                "diff": [],
-            }
-    finish(module, results, "links", backend=answer.get("backend"), changed=answer["changed"])
+    unknown = {"changed": False, "failed": True, "msg": "the agent does not know it", "diff": []}
+    return {**results, **{name: dict(unknown) for name in names if name not in results}}
+
+
+def work(call: Call) -> dict[str, Any]:
+    content = read_device_file(call.params["device_file"], call.run)
+    names = [device["name"] for device in select_devices(content, call.params["devices"])]
+    agent = agent_name(call.run)
+    if call.check and inspect_or_none(call.client, agent) is None:
+        return per_device("links", link_results(names, None), backend=None)
+    chosen = tuple(names) if call.params["devices"] else None
+    answer = agent_control(call.client, agent, ApplyLinks(call.check, chosen))
+    return per_device("links", link_results(names, answer), changed=answer["changed"], backend=answer.get("backend"))
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work, "links of run {run}", engine=True)
 
 
 if __name__ == "__main__":

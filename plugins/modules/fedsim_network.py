@@ -3,24 +3,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_NETWORK,
     bridge_name,
-    check_run,
     labels,
     run_filter,
 )
-from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import DeviceFileError, read_device_file
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    DOCKER_ARGUMENTS,
-    APIError,
-    connect_or_fail,
-    explain,
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import APIError, explain
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DOCKER,
+    RUN,
+    STATE_DIR,
+    Call,
+    differing,
+    run_module,
 )
 
 DOCUMENTATION = r"""
@@ -32,35 +37,26 @@ description:
     each other and nothing else.
   - A network that differs is created anew if no container uses it, else the module fails and names the difference.
 author: fedsim-runner (@fedsim-runner)
-requirements: ["Docker SDK for Python", "Docker Engine 20.10 or newer"]
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
+  - fedsim.testbed.docker
+  - fedsim.testbed.run
+  - fedsim.testbed.run.state_dir
 attributes:
   check_mode:
     support: full
-    description: Nothing is changed, the answer says what would be.
   diff_mode:
     support: full
-    description: Before and after of each option that differs.
+    details: Before and after of each option that differs.
 options:
   state:
     description: Whether the network shall be there.
     type: str
     choices: [present, absent]
     default: present
-  run:
-    description: Run id.
-    type: str
-    required: true
   device_file:
     description: Device file on the lab host. Required for O(state=present).
     type: path
-  state_dir:
-    description: The run's state folder on the lab host, recorded in a label.
-    type: path
-    required: true
-  docker_host:
-    description: Where the Engine listens.
-    type: str
-    default: unix:///var/run/docker.sock
 """
 
 EXAMPLES = r"""
@@ -85,11 +81,78 @@ IPV6_SWITCH = "/proc/sys/net/ipv6/conf/%s/disable_ipv6"
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "run": {"type": "str", "required": True},
     "device_file": {"type": "path"},
-    "state_dir": {"type": "path", "required": True},
-    **DOCKER_ARGUMENTS,
+    **RUN,
+    **STATE_DIR,
+    **DOCKER,
 }
+
+
+class NetworkError(FedsimError):
+    """The network cannot be made or removed; the text says why and what to do."""
+
+    exit = Exit.PROVISIONING
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the Engine and the kernel have.
+
+    ``ours`` carry the run's labels and list their users; ``namesakes`` have only the wanted name. ``ipv6`` is true
+    where this process sees the bridge and its IPv6 is on.
+    """
+
+    ours: Sequence[dict[str, Any]] = field(default_factory=list)
+    namesakes: Sequence[dict[str, Any]] = field(default_factory=list)
+    ipv6: bool = False
+
+
+def network_actions(have: Facts, want: dict[str, Any] | None) -> Actions:
+    """From what is there to the wanted network, or to none.
+
+    Raises:
+        NetworkError: another network has the name, or containers use one that has to go.
+    """
+    if want is None:
+        return _absent(have)
+    if have.namesakes:
+        raise NetworkError(
+            "a network named {} exists that is not this run's (it lacks the run's labels): remove it with "
+            "`docker network rm {}`".format(want["name"], have.namesakes[0]["Id"][:12])
+        )
+    differences = Differences()
+    bridge = want["options"][BRIDGE_NAME]
+    # The kernel gives every bridge a link-local IPv6 address; taking it away is part of making one.
+    made = (Action("create", want["name"], want), Action("silence_ipv6", bridge))
+    if not have.ours:
+        differences.add("state", "absent", "present")
+        return actions(made, differences)
+    found = have.ours[0]
+    compare(found, want, differences)
+    if differences:
+        if found["Containers"]:
+            items = ", ".join(entry["item"] for entry in differences.items)
+            raise NetworkError(
+                f"network {found['Name']} differs ({items}) and {len(found['Containers'])} containers use it: "
+                "take the run down first (`fedsim-provision down`)"
+            )
+        return actions((Action("remove", found["Id"]), *made), differences)
+    if have.ipv6:
+        differences.add("bridge disable_ipv6", "0", "1")
+        return actions((Action("silence_ipv6", bridge),), differences)
+    return nothing(f"{want['name']} is as wanted")
+
+
+def _absent(have: Facts) -> Actions:
+    differences = Differences()
+    for network in have.ours:
+        differences.add("state", "present", "absent")
+        if network["Containers"]:
+            names = ", ".join(sorted(user["Name"] for user in network["Containers"].values())[:5])
+            raise NetworkError("network {} is in use by {}: remove the devices first".format(network["Name"], names))
+    if not differences:
+        return nothing("the run has no network")
+    return actions((Action("remove", network["Id"]) for network in have.ours), differences)
 
 
 def wanted_network(content: dict[str, Any], state_dir: str) -> dict[str, Any]:
@@ -121,128 +184,79 @@ def compare(found: dict[str, Any], wanted: dict[str, Any], differences: Differen
             differences.compare(key, real.get(key), value)
 
 
-def create(module: AnsibleModule, client: Any, wanted: dict[str, Any]) -> None:
-    try:
-        client.create_network(check_duplicate=True, **wanted)
-    except APIError as error:
-        reason = explain(error)
-        if "overlap" in reason.lower():
-            subnet = wanted["ipam"]["Config"][0]["Subnet"]
-            module.fail_json(
-                msg="subnet {} of run network {} overlaps a network that lab host already has ({}): plan again so that "
-                "another subnet is chosen (`fedsim-provision plan` reads the networks in use), or remove the other "
-                "network (`docker network ls`, `ip route`)".format(subnet, wanted["name"], reason)
-            )
-        module.fail_json(msg="network {} cannot be created: {}".format(wanted["name"], reason))
+def read_facts(client: Any, run: str, want: dict[str, Any] | None) -> Facts:
+    """What is there of the run's network."""
+    ours = [client.inspect_network(network["Id"]) for network in client.networks(filters=run_filter(run, KIND_NETWORK))]
+    if want is None:
+        return Facts(ours)
+    identifiers = {network["Id"] for network in ours}
+    named = [network for network in client.networks(names=[want["name"]]) if network["Name"] == want["name"]]
+    switch = _ipv6_switch(want["options"][BRIDGE_NAME])
+    ipv6 = switch.exists() and switch.read_text().strip() != "1"
+    return Facts(ours, [network for network in named if network["Id"] not in identifiers], ipv6)
 
 
-def silence_ipv6(bridge: str, check: bool, differences: Differences) -> None:
-    """The kernel gives every bridge a link-local IPv6 address: take it away where this process sees the bridge."""
-    switch = Path(IPV6_SWITCH % bridge)
-    # A bridge that was made just now has it always, which is part of making it and no difference of its own.
-    made_now = bool(differences)
-    if not switch.exists() or switch.read_text().strip() == "1":
-        return
-    if not made_now:
-        differences.add("bridge disable_ipv6", "0", "1")
-    if not check:
-        switch.write_text("1\n")
+def _ipv6_switch(bridge: str) -> Path:
+    return Path(IPV6_SWITCH % bridge)
 
 
-def present(module: AnsibleModule, client: Any, run: str) -> None:
-    try:
-        content = read_device_file(module.params["device_file"], run)
-    except DeviceFileError as error:
-        module.fail_json(msg=str(error))
-    wanted = wanted_network(content, module.params["state_dir"])
-    found = client.networks(filters=run_filter(run, KIND_NETWORK))
-    by_name = [network for network in client.networks(names=[wanted["name"]]) if network["Name"] == wanted["name"]]
-    strange = [network for network in by_name if network["Id"] not in {ours["Id"] for ours in found}]
-    if strange:
-        module.fail_json(
-            msg="a network named {} exists that is not this run's (it lacks the run's labels): remove it with "
-            "`docker network rm {}`".format(wanted["name"], strange[0]["Id"][:12])
-        )
-    differences = Differences()
-    if found:
-        compare(found[0], wanted, differences)
-        if differences and not module.check_mode:
-            recreate(module, client, found[0], wanted, differences)
-    else:
-        differences.add("state", "absent", "present")
-        if not module.check_mode:
-            create(module, client, wanted)
-    bridge = wanted["options"][BRIDGE_NAME]
-    silence_ipv6(bridge, module.check_mode, differences)
-    answer: dict[str, Any] = {"changed": bool(differences)}
-    if module._diff:
-        answer["diff"] = render_diff({wanted["name"]: differences.items}, "network")
-    real = client.networks(filters=run_filter(run, KIND_NETWORK))
-    if real:
+class Doers:
+    """How each action is done."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def carry_out(self, todo: Actions) -> None:
+        todo.carry_out({"create": self.create, "remove": self.remove, "silence_ipv6": self.silence_ipv6})
+
+    def create(self, action: Action) -> None:
+        try:
+            self.client.create_network(check_duplicate=True, **action.options)
+        except APIError as error:
+            reason = explain(error)
+            if "overlap" in reason.lower():
+                subnet = action.options["ipam"]["Config"][0]["Subnet"]
+                raise NetworkError(
+                    f"subnet {subnet} of run network {action.name} overlaps a network that lab host already has "
+                    f"({reason}): plan again so that another subnet is chosen (`fedsim-provision plan` reads the "
+                    "networks in use), or remove the other network (`docker network ls`, `ip route`)"
+                ) from error
+            raise NetworkError(f"network {action.name} cannot be created: {reason}") from error
+
+    def remove(self, action: Action) -> None:
+        self.client.remove_network(action.name)
+
+    def silence_ipv6(self, action: Action) -> None:
+        switch = _ipv6_switch(action.name)
+        if switch.exists():  # else the Engine runs in another machine than this process
+            switch.write_text("1\n")
+
+
+def work(call: Call) -> dict[str, Any]:
+    want = None
+    if call.params["state"] == "present":
+        want = wanted_network(read_device_file(call.params["device_file"], call.run), call.params["state_dir"])
+    have = read_facts(call.client, call.run, want)
+    todo = network_actions(have, want)
+    name = want["name"] if want else next((network["Name"] for network in have.ours), call.run)
+    if not call.check:
+        Doers(call.client).carry_out(todo)
+        have = read_facts(call.client, call.run, want)
+    answer = differing("network", name, todo.differences)
+    if want and have.ours:
         answer["network"] = {
-            "id": real[0]["Id"],
-            "name": real[0]["Name"],
-            "bridge": bridge,
-            "subnet": (real[0]["IPAM"]["Config"] or [{}])[0].get("Subnet"),
+            "id": have.ours[0]["Id"],
+            "name": have.ours[0]["Name"],
+            "bridge": want["options"][BRIDGE_NAME],
+            "subnet": (have.ours[0]["IPAM"]["Config"] or [{}])[0].get("Subnet"),
         }
-    module.exit_json(**answer)
-
-
-def recreate(
-    module: AnsibleModule,
-    client: Any,
-    found: dict[str, Any],
-    wanted: dict[str, Any],
-    differences: Differences,
-) -> None:
-    users = client.inspect_network(found["Id"])["Containers"] or {}
-    if users:
-        items = ", ".join(entry["item"] for entry in differences.items)
-        module.fail_json(
-            msg=f"network {found['Name']} differs ({items}) and {len(users)} containers use it: "
-            "take the run down first (`fedsim-provision down`)",
-            differences=differences.items,
-        )
-    client.remove_network(found["Id"])
-    create(module, client, wanted)
-
-
-def absent(module: AnsibleModule, client: Any, run: str) -> None:
-    found = client.networks(filters=run_filter(run, KIND_NETWORK))
-    differences = Differences()
-    for network in found:
-        differences.add("state", "present", "absent")
-        if module.check_mode:
-            continue
-        users = client.inspect_network(network["Id"])["Containers"] or {}
-        if users:
-            names = ", ".join(sorted(user["Name"] for user in users.values())[:5])
-            module.fail_json(msg="network {} is in use by {}: remove the devices first".format(network["Name"], names))
-        client.remove_network(network["Id"])
-    answer: dict[str, Any] = {"changed": bool(differences)}
-    if module._diff:
-        answer["diff"] = render_diff({network["Name"]: differences.items for network in found}, "network")
-    module.exit_json(**answer)
+    return answer
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec=ARGUMENTS, supports_check_mode=True, required_if=[("state", "present", ["device_file"])]
+    run_module(
+        ARGUMENTS, work, "network of run {run}", engine=True, required_if=[("state", "present", ["device_file"])]
     )
-    try:
-        run = check_run(module.params["run"])
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    client = connect_or_fail(module)
-    try:
-        if module.params["state"] == "present":
-            present(module, client, run)
-        else:
-            absent(module, client, run)
-    except APIError as error:
-        module.fail_json(msg=f"network of run {run}: {explain(error)}")
-    finally:
-        client.close()
 
 
 if __name__ == "__main__":

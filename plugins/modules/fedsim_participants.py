@@ -12,11 +12,16 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import check_run
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import DEVICE_FILE
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import DeviceFileError, read_device_file
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    RUN,
+    Call,
+    FailedError,
+    differing,
+    run_module,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import write_if_different
 
 try:
@@ -36,14 +41,16 @@ description:
   - The same device file gives the same bytes. Shards that are in O(target) already and were made from the same data
     stay as they are, so the user's own data files are only needed the first time.
 author: fedsim-runner (@fedsim-runner)
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
 requirements: ["fedsim-runner"]
 attributes:
   check_mode:
     support: full
-    description: The inputs are made aside and compared.
+    details: The inputs are made aside and compared.
   diff_mode:
     support: full
-    description: Names of the files that differ, and their sizes.
+    details: Names of the files that differ, and their sizes.
 options:
   run:
     description: Run id; the packed device file is one of this run.
@@ -86,10 +93,10 @@ devices:
 """
 
 ARGUMENTS: dict[str, Any] = {
-    "run": {"type": "str", "required": True},
     "device_file": {"type": "path", "required": True},
     "target": {"type": "path", "required": True},
     "archive": {"type": "path", "required": True},
+    **RUN,
 }
 
 
@@ -123,21 +130,15 @@ def copy_shares(source: Path, target: Path, devices: list[str]) -> None:
         shutil.copy2(path, target)
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    if IMPORT_ERROR:
-        module.fail_json(
-            msg="the Python that runs Ansible has no fedsim-runner: install it into ansible-playbook's environment",
-            exception=IMPORT_ERROR,
-        )
-    device_file, target = Path(module.params["device_file"]), Path(module.params["target"])
-    archive = Path(module.params["archive"])
+def work(call: Call) -> dict[str, Any]:
+    device_file, target = Path(call.params["device_file"]), Path(call.params["target"])
+    archive = Path(call.params["archive"])
     differences = Differences()
     try:
-        content = read_device_file(str(device_file), check_run(module.params["run"]))
+        content = read_device_file(str(device_file), call.run)
         devices = sorted(device["name"] for device in content["devices"])
-        if module.check_mode:
-            with tempfile.TemporaryDirectory(dir=module.tmpdir) as aside:
+        if call.check:
+            with tempfile.TemporaryDirectory(dir=call.tmpdir) as aside:
                 copy_shares(target, Path(aside), devices)
                 render_participants(content, Path(aside))
                 inputs = read_inputs(Path(aside), devices)
@@ -147,14 +148,15 @@ def main() -> None:
             inputs = read_inputs(target, devices)
         packed = pack((json.dumps(content, indent=1) + "\n").encode(), inputs)
         before = archive.stat().st_size if archive.exists() else None
-        if write_if_different(archive, packed, 0o644, module.check_mode):
+        if write_if_different(archive, packed, 0o644, call.check):
             differences.add(str(archive), before, len(packed))
-    except (DeviceFileError, OSError, ValueError) as error:
-        module.fail_json(msg=f"inputs of {device_file}: {error}")
-    answer: dict[str, Any] = {"changed": bool(differences), "archive": str(archive), "devices": devices}
-    if module._diff:
-        answer["diff"] = render_diff({"participants": differences.items}, "participants")
-    module.exit_json(**answer)
+    except DeviceFileError as error:
+        raise FailedError(f"inputs of {device_file}: {error}") from error
+    return differing("participants", "participants", differences, archive=str(archive), devices=devices)
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work, "inputs of {device_file}", import_error=IMPORT_ERROR, expected=(OSError, ValueError))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
 
 try:
     from fedsim_runner.contract.paths import REPORT
@@ -26,14 +26,16 @@ description:
   - Runs on the control node with the Python that runs Ansible. Makes C(report.json), its tables and
     C(report.html) from what was collected into the run folder, also of a course that failed.
 author: fedsim-runner (@fedsim-runner)
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
 requirements: ["fedsim-runner"]
 attributes:
   check_mode:
     support: partial
-    description: Nothing is written; whether the files would differ is not found out.
+    details: Nothing is written; whether the files would differ is not found out.
   diff_mode:
     support: none
-    description: The report is not shown as a diff.
+    details: The report is not shown as a diff.
 options:
   run_dir:
     description: The run folder.
@@ -86,19 +88,12 @@ def contents(run_dir: Path) -> dict[str, bytes | None]:
     return {name: (run_dir / name).read_bytes() if (run_dir / name).exists() else None for name in names}
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    if IMPORT_ERROR:
-        module.fail_json(
-            msg="the Python that runs Ansible has no fedsim-runner: install it into ansible-playbook's environment",
-            exception=IMPORT_ERROR,
-        )
-    if module.check_mode:
-        module.exit_json(changed=False, report={}, problem=None)
-    run_dir = Path(module.params["run_dir"])
-    inventory_dir = module.params["inventory_dir"]
+def work(call: Call) -> dict[str, Any]:
+    if call.check:
+        return {"changed": False, "report": {}, "problem": None}
+    run_dir = Path(call.params["run_dir"])
+    inventory_dir, outcome = call.params["inventory_dir"], call.params["outcome"]
     before = contents(run_dir)
-    outcome = module.params["outcome"]
     try:
         report = write_report(
             run_dir,
@@ -107,12 +102,16 @@ def main() -> None:
             inventory_dir=Path(inventory_dir) if inventory_dir else None,
         )
     except (OSError, ValueError, KeyError) as error:
-        module.fail_json(msg=f"no report of {run_dir}: {type(error).__name__}: {error}")
-    problem = try_publish(run_dir, report) if module.params["page"] else None
+        raise FailedError(f"no report of {run_dir}: {type(error).__name__}: {error}") from error
+    problem = try_publish(run_dir, report) if call.params["page"] else None
     if problem:
-        module.warn(problem)
-    told = {key: value for key, value in report.items() if key != "device_rounds"}
-    module.exit_json(changed=contents(run_dir) != before, report=told, problem=problem)
+        call.warn(problem)
+    shown = {key: value for key, value in report.items() if key != "device_rounds"}
+    return {"changed": contents(run_dir) != before, "report": shown, "problem": problem}
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work, import_error=IMPORT_ERROR)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,16 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import check_run
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    RUN,
+    STATE_DIR,
+    Call,
+    FailedError,
+    differing,
+    run_module,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
     UnsafeArchiveError,
     layout,
@@ -27,18 +33,16 @@ description:
     and the device file into them. A file is written only if its content differs.
   - Input files that the archive does not have are removed.
 author: fedsim-runner (@fedsim-runner)
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
+  - fedsim.testbed.run
 attributes:
   check_mode:
     support: full
-    description: Nothing is changed, the answer says what would be.
   diff_mode:
     support: full
-    description: Folders and files that differ; of files only their size.
+    details: Folders and files that differ; of files only their size.
 options:
-  run:
-    description: Run id.
-    type: str
-    required: true
   state_dir:
     description: The folder.
     type: path
@@ -67,9 +71,9 @@ written:
 """
 
 ARGUMENTS: dict[str, Any] = {
-    "run": {"type": "str", "required": True},
-    "state_dir": {"type": "path", "required": True},
     "archive": {"type": "path", "required": True},
+    **RUN,
+    **STATE_DIR,
 }
 
 
@@ -108,26 +112,26 @@ def unpack(state_dir: Path, files: dict[str, bytes], check: bool, differences: D
     return written
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    state_dir = Path(module.params["state_dir"])
+def work(call: Call) -> dict[str, Any]:
+    state_dir = Path(call.params["state_dir"])
     differences = Differences()
     written: list[str] = []
     try:
-        run = check_run(module.params["run"])
-        if not Path(module.params["archive"]).exists() and module.check_mode:
+        if not Path(call.params["archive"]).exists() and call.check:
             # In check mode the archive was not copied either: all of it is still to be done.
-            differences.add("archive", None, module.params["archive"])
+            differences.add("archive", None, call.params["archive"])
         else:
-            files = read_archive(module.params["archive"])
-            make_folders(layout(StateFolder(state_dir), devices_of(files)), module.check_mode, differences)
-            written = unpack(state_dir, files, module.check_mode, differences)
-    except (ValueError, UnsafeArchiveError, tarfile.TarError, OSError) as error:
-        module.fail_json(msg=f"state folder {state_dir}: {error}")
-    answer: dict[str, Any] = {"changed": bool(differences), "written": written}
-    if module._diff:
-        answer["diff"] = render_diff({run: differences.items}, "state folder")
-    module.exit_json(**answer)
+            files = read_archive(call.params["archive"])
+            make_folders(layout(StateFolder(state_dir), devices_of(files)), call.check, differences)
+            written = unpack(state_dir, files, call.check, differences)
+    except UnsafeArchiveError as error:
+        raise FailedError(f"state folder {state_dir}: {error}") from error
+    return differing("state folder", call.run, differences, written=written)
+
+
+def main() -> None:
+    expected = (ValueError, tarfile.TarError, OSError)
+    run_module(ARGUMENTS, work, "state folder {state_dir}", expected=expected)
 
 
 if __name__ == "__main__":

@@ -5,30 +5,28 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_AGENT,
     LABEL_KIND,
     LABEL_STATE,
-    check_run,
     run_filter,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    DOCKER_ARGUMENTS,
     APIError,
     EngineError,
     NotFound,
-    connect_or_fail,
-    explain,
     inspect_or_none,
     list_containers,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, RUN, Call, differing, run_module
 
 DOCUMENTATION = r"""
 module: fedsim_teardown
@@ -37,27 +35,21 @@ description:
   - Removes containers (devices first, the agent after them), the network and the state folder of a run. What belongs to
     the run is decided by label, so neither device file nor run folder is needed, and calling it twice is safe.
 author: fedsim-runner (@fedsim-runner)
-requirements: ["Docker SDK for Python"]
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
+  - fedsim.testbed.docker
+  - fedsim.testbed.run
 attributes:
   check_mode:
     support: full
-    description: Nothing is changed, the answer says what would be.
   diff_mode:
     support: full
-    description: What is there before and not after.
+    details: What is there before and not after.
 options:
-  run:
-    description: Run id.
-    type: str
-    required: true
   state_root:
     description: Folder that holds the state folders of runs.
     type: path
     default: /var/lib/fedsim
-  docker_host:
-    description: Where the Engine listens.
-    type: str
-    default: unix:///var/run/docker.sock
 """
 
 EXAMPLES = r"""
@@ -75,64 +67,99 @@ removed:
 """
 
 ARGUMENTS: dict[str, Any] = {
-    "run": {"type": "str", "required": True},
     "state_root": {"type": "path", "default": str(STATE_ROOT)},
-    **DOCKER_ARGUMENTS,
+    **RUN,
+    **DOCKER,
 }
 GONE_WITHIN_S = 60
 
 
-class Teardown:
-    def __init__(self, client: Any, run: str, check: bool) -> None:
+def teardown_actions(
+    run: str, containers: Sequence[dict[str, Any]], networks: Sequence[dict[str, Any]], folders: Sequence[str]
+) -> Actions:
+    """Everything of a run, in the order in which it can go.
+
+    Args:
+        run: run id.
+        containers: the Engine's entries of the run's containers.
+        networks: its networks.
+        folders: its state folders.
+    """
+    agents = [entry for entry in containers if entry["Labels"].get(LABEL_KIND) == KIND_AGENT]
+    others = [entry for entry in containers if entry["Labels"].get(LABEL_KIND) != KIND_AGENT]
+    differences = Differences()
+    for kind, names in (
+        ("containers", sorted(map(container_of, containers))),
+        ("networks", sorted(network["Name"] for network in networks)),
+        ("state", sorted(folders)),
+    ):
+        if names:
+            differences.add(kind, names, [])
+    if not differences:
+        return nothing(f"nothing of run {run} is here")
+    todo = [
+        # An agent ends by itself while its devices go, and does not report their end as a failed course.
+        *(Action("signal", entry["Id"]) for entry in agents),
+        *(
+            Action("remove_containers", kind, {container_of(entry): entry["Id"] for entry in entries})
+            for kind, entries in (("devices", others), ("agents", agents))
+            if entries
+        ),
+        *(Action("remove_network", network["Id"]) for network in networks),
+        *(Action("remove_folder", folder) for folder in sorted(folders)),
+    ]
+    return actions(todo, differences)
+
+
+def container_of(entry: dict[str, Any]) -> str:
+    """Name of a container in the Engine's list."""
+    names = entry.get("Names") or [entry["Id"]]
+    return str(names[0]).lstrip("/")
+
+
+class Doers:
+    """How each action is done."""
+
+    def __init__(self, client: Any) -> None:
         self.client = client
-        self.run = run
-        self.check = check
 
-    def containers(self, found: list[dict[str, Any]]) -> list[str]:
-        """Remove the run's containers; their names."""
-        agents = [entry for entry in found if entry["Labels"].get(LABEL_KIND) == KIND_AGENT]
-        others = [entry for entry in found if entry["Labels"].get(LABEL_KIND) != KIND_AGENT]
-        if not self.check:
-            for entry in agents:
-                # It ends by itself while its devices go, and does not report their end as a failed course.
-                self._signal(entry["Id"])
-            self._remove(others)
-            self._remove(agents)
-        return sorted(_name(entry) for entry in found)
+    def carry_out(self, todo: Actions) -> None:
+        todo.carry_out(
+            {
+                "signal": self.signal,
+                "remove_containers": self.remove_containers,
+                "remove_network": self.remove_network,
+                "remove_folder": self.remove_folder,
+            }
+        )
 
-    def networks(self) -> list[str]:
-        """Remove the run's networks; their names."""
-        found = self.client.networks(filters=run_filter(self.run))
-        if not self.check:
-            for network in found:
-                self._remove_network(network["Id"])
-        return sorted(network["Name"] for network in found)
-
-    def _remove(self, entries: list[dict[str, Any]]) -> None:
-        by_name = {_name(entry): entry["Id"] for entry in entries}
-
-        def one(name: str, differences: Differences) -> None:
-            remove_container(self.client, by_name[name])
-
-        failed = {name: result["msg"] for name, result in each_device(by_name, one).items() if result["failed"]}
-        if failed:
-            raise EngineError("; ".join("{}: {}".format(*pair) for pair in sorted(failed.items())))
-
-    def _signal(self, identifier: str) -> None:
+    def signal(self, action: Action) -> None:
         try:
-            self.client.kill(identifier, signal="SIGTERM")
+            self.client.kill(action.name, signal="SIGTERM")
         except APIError:
             # It is not running: it will be removed all the same.
             return
 
-    def _remove_network(self, identifier: str) -> None:
+    def remove_containers(self, action: Action) -> None:
+        def one(name: str, differences: Differences) -> None:
+            remove_container(self.client, action.options[name])
+
+        results = each_device(action.options, one)
+        failed = {name: result["msg"] for name, result in results.items() if result["failed"]}
+        if failed:
+            raise EngineError("; ".join("{}: {}".format(*pair) for pair in sorted(failed.items())))
+
+    def remove_network(self, action: Action) -> None:
         try:
-            users = self.client.inspect_network(identifier)["Containers"] or {}
+            users = self.client.inspect_network(action.name)["Containers"] or {}
             for user in users:
-                self.client.disconnect_container_from_network(user, identifier, force=True)
-            self.client.remove_network(identifier)
+                self.client.disconnect_container_from_network(user, action.name, force=True)
+            self.client.remove_network(action.name)
         except NotFound:
             return
+
+    def remove_folder(self, action: Action) -> None:
+        shutil.rmtree(action.name)
 
 
 def remove_container(client: Any, identifier: str) -> None:
@@ -152,11 +179,6 @@ def remove_container(client: Any, identifier: str) -> None:
         time.sleep(0.1)
 
 
-def _name(entry: dict[str, Any]) -> str:
-    names = entry.get("Names") or [entry["Id"]]
-    return str(names[0]).lstrip("/")
-
-
 def state_folders(run: str, state_root: str, containers: list[dict[str, Any]]) -> list[Path]:
     """The run's state folders: where they belong, and where the labels say. Nothing but folders named like the run."""
     candidates = {Path(state_root) / run}
@@ -168,37 +190,23 @@ def state_folders(run: str, state_root: str, containers: list[dict[str, Any]]) -
     )
 
 
+def work(call: Call) -> dict[str, Any]:
+    try:
+        containers = list_containers(call.client, run_filter(call.run))
+        networks = call.client.networks(filters=run_filter(call.run))
+        folders = [str(folder) for folder in state_folders(call.run, call.params["state_root"], containers)]
+        todo = teardown_actions(call.run, containers, networks, folders)
+        if not call.check:
+            Doers(call.client).carry_out(todo)
+    except EngineError as error:
+        raise EngineError(f"run {call.run}: {error}") from error
+    removed = {kind: [] for kind in ("containers", "networks", "state")}
+    removed.update({entry["item"]: entry["before"] for entry in todo.differences.items})
+    return differing("run", call.run, todo.differences, removed=removed)
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        run = check_run(module.params["run"])
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    client = connect_or_fail(module)
-    teardown = Teardown(client, run, module.check_mode)
-    try:
-        found = list_containers(client, run_filter(run))
-        folders = state_folders(run, module.params["state_root"], found)
-        removed = {
-            "containers": teardown.containers(found),
-            "networks": teardown.networks(),
-            "state": [str(folder) for folder in folders],
-        }
-        if not module.check_mode:
-            for folder in folders:
-                shutil.rmtree(folder)
-    except (EngineError, OSError) as error:
-        module.fail_json(msg=f"run {run}: {explain(error)}")
-    finally:
-        client.close()
-    differences = Differences()
-    for kind, names in removed.items():
-        if names:
-            differences.add(kind, names, [])
-    answer: dict[str, Any] = {"changed": bool(differences), "removed": removed}
-    if module._diff:
-        answer["diff"] = render_diff({run: differences.items}, "run")
-    module.exit_json(**answer)
+    run_module(ARGUMENTS, work, "run {run}", engine=True)
 
 
 if __name__ == "__main__":

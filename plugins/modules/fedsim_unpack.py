@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
 from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
     UnsafeArchiveError,
     safe_members,
@@ -21,13 +21,15 @@ description:
   - Runs on the control node as the user who called Ansible, to whom the files belong. A file is written only if its
     content differs. Nothing is written outside the folder, and nothing but plain files.
 author: fedsim-runner (@fedsim-runner)
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
 attributes:
   check_mode:
     support: full
-    description: Nothing is written, the answer says what would be.
+    details: Nothing is written, the answer says what would be.
   diff_mode:
     support: none
-    description: The content is not shown.
+    details: The content is not shown.
 options:
   src:
     description: Tar file that M(fedsim.testbed.fedsim_collect) made.
@@ -73,17 +75,20 @@ def unpack(src: str, dest: Path, check: bool) -> list[str]:
     return written
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    source, dest = module.params["src"], Path(module.params["dest"])
-    if module.check_mode and not Path(source).exists():
+def work(call: Call) -> dict[str, Any]:
+    source, dest = call.params["src"], Path(call.params["dest"])
+    if call.check and not Path(source).exists():
         # It was not fetched in check mode either.
-        module.exit_json(changed=True, written=[])
+        return {"changed": True, "written": []}
     try:
-        written = unpack(source, dest, module.check_mode)
-    except (UnsafeArchiveError, tarfile.TarError, OSError) as error:
-        module.fail_json(msg=f"{source} is not unpacked: {error}")
-    module.exit_json(changed=bool(written), written=written)
+        written = unpack(source, dest, call.check)
+    except UnsafeArchiveError as error:
+        raise FailedError(f"{source} is not unpacked: {error}") from error
+    return {"changed": bool(written), "written": written}
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work, "{src} is not unpacked", expected=(tarfile.TarError, OSError))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
 
 DOCUMENTATION = r"""
 module: fedsim_verdict
@@ -14,13 +14,15 @@ short_description: Fail if the course failed
 description:
   - The last thing a run does. Fails with the course's reason, the device's name and its last lines.
 author: fedsim-runner (@fedsim-runner)
+extends_documentation_fragment:
+  - fedsim.testbed.attributes
 attributes:
   check_mode:
     support: full
-    description: The module changes nothing; without an outcome, check mode succeeds.
+    details: The module changes nothing; without an outcome, check mode succeeds.
   diff_mode:
     support: none
-    description: There is nothing to differ.
+    details: There is nothing to differ.
 options:
   outcome:
     description:
@@ -46,18 +48,21 @@ fedsim_exit_code:
 ARGUMENTS: dict[str, Any] = {"outcome": {"type": "dict", "default": {}}}
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    outcome = module.params["outcome"]
+def work(call: Call) -> dict[str, Any]:
+    outcome = call.params["outcome"]
     if outcome.get("status") == "finished":
-        module.exit_json(changed=False, msg="the course finished")
-    if not outcome and module.check_mode:
-        module.exit_json(changed=False, msg="no course was run in check mode")
+        return {"changed": False, "msg": "the course finished"}
+    if not outcome and call.check:
+        return {"changed": False, "msg": "no course was run in check mode"}
     if not outcome:
-        module.fail_json(msg="the course was not followed to its end", fedsim_exit_code=Exit.COURSE)
+        raise FailedError("the course was not followed to its end", fedsim_exit_code=Exit.COURSE)
     device = f"device {outcome['device']}: " if outcome.get("device") else ""
     said = "".join(f"\n  {line}" for line in outcome.get("last_lines") or [])
-    module.fail_json(msg=f"the course failed: {device}{outcome.get('reason')}{said}", fedsim_exit_code=Exit.COURSE)
+    raise FailedError(f"the course failed: {device}{outcome.get('reason')}{said}", fedsim_exit_code=Exit.COURSE)
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work)
 
 
 if __name__ == "__main__":

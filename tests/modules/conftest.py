@@ -113,8 +113,6 @@ def load_utils(name: str) -> ModuleType:
 
 
 def _load(name: str) -> ModuleType:
-    if str(REPOSITORY / "collections") not in sys.path:
-        sys.path.append(str(REPOSITORY / "collections"))
     return importlib.import_module(f"{COLLECTION}.{name}")
 
 

@@ -1,0 +1,82 @@
+"""What modules would do, without an Engine: each file in cases/ is facts and arguments to actions, or to an error.
+
+facts, arguments    what the core of the folder's module is called with
+actions             the words of the actions and what they are done to, in their order
+differences         names of what differs
+because             why there is nothing to do: a case without actions must say so
+results             for links, whose agent does the comparing: the result of each device
+error               part of the message of a call that is refused
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Actions
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import FedsimError
+from ansible_collections.fedsim.testbed.plugins.modules import (
+    fedsim_agent,
+    fedsim_devices,
+    fedsim_links,
+    fedsim_network,
+    fedsim_teardown,
+)
+
+CASES = sorted((Path(__file__).parent / "cases").glob("*/*.json"))
+
+
+def agent(facts: dict[str, Any], arguments: dict[str, Any]) -> Actions:
+    want = fedsim_agent.agent_container(arguments) if arguments else None
+    return fedsim_agent.agent_actions(fedsim_agent.Facts(**facts), want)
+
+
+def device(facts: dict[str, Any], arguments: dict[str, Any]) -> Actions:
+    return fedsim_devices.device_actions(**facts, **arguments)
+
+
+def network(facts: dict[str, Any], arguments: dict[str, Any]) -> Actions:
+    want = fedsim_network.wanted_network(arguments, "/var/lib/fedsim/x") if arguments else None
+    return fedsim_network.network_actions(fedsim_network.Facts(**facts), want)
+
+
+def teardown(facts: dict[str, Any], arguments: dict[str, Any]) -> Actions:
+    return fedsim_teardown.teardown_actions(**facts, **arguments)
+
+
+def links(facts: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    return fedsim_links.link_results(**facts, **arguments)
+
+
+CORES: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
+    core.__name__: core for core in (agent, device, network, teardown, links)
+}
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_core(path: Path) -> None:
+    case = json.loads(path.read_text(encoding="utf-8"))
+    core = CORES[path.parent.name]
+    if "error" in case:
+        with pytest.raises(FedsimError) as caught:
+            core(case["facts"], case["arguments"])
+        assert case["error"] in str(caught.value)
+        return
+    found = core(case["facts"], case["arguments"])
+    if "results" in case:
+        assert found == case["results"]
+        return
+    assert [f"{action.do} {action.name}" for action in found.todo] == case["actions"]
+    assert [entry["item"] for entry in found.differences.items] == case["differences"]
+    assert found.because == case.get("because", "")
+    assert bool(found.todo) == bool(found.differences) != bool(found.because), (
+        "never silent, and never without a reason"
+    )
+
+
+@pytest.mark.parametrize("name", CORES)
+def test_each_core_has_cases(name: str) -> None:
+    assert [path for path in CASES if path.parent.name == name]
