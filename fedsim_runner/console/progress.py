@@ -40,6 +40,7 @@ class Progress:
         """Nothing is shown yet.
 
         Args:
+            total_rounds: of the course; 0: its snapshots say how many.
             unshaped: it is known beforehand that no links will be in force.
             devices: what is known of them before any news.
             live_stages: stages in which devices work, so that a terminal shows each of them.
@@ -115,7 +116,8 @@ class Progress:
             if event.round is None:
                 return None
             seconds = None if began is None or event.t is None else event.t - began
-            return round_line(event, self._total_rounds, seconds, self._missed.take())
+            total_rounds = self._total_rounds or self._course.total_rounds or 0
+            return round_line(event, total_rounds, seconds, self._missed.take())
         unshaped = self._unshaped or bool(self._state.unshaped)
         return line_of(event, unshaped, each_device=not self._console.is_terminal)
 
