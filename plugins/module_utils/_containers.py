@@ -12,7 +12,6 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
     DEVICE_UID,
     KIND_DEVICE,
     LABEL_INPUTS,
-    container_name,
     labels,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import (
@@ -163,10 +162,6 @@ def device_container(settings: Settings, device: dict[str, Any], disk: str | Non
 def pids_limit(device: dict[str, Any]) -> int:
     """The device type's own, but never so low that the threads of its engine do not fit."""
     return max(int(device["pids"]), int(device.get("least_pids") or 0))
-
-
-def device_name(settings: Settings, device: dict[str, Any]) -> str:
-    return container_name(settings.run, device["name"])
 
 
 def inputs_digest(folder: Path) -> str:
