@@ -6,19 +6,18 @@ On a terminal the course is a live table below these lines (see :mod:`fedsim_run
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
-from ..contract.course_state import CourseState, accuracy_of
-from ..contract.events import CourseFailed, Evaluated, Event, TrainingFinished, parse
-from ..contract.lenient import name, number, text, whole
-from .course_now import CourseNow, DeviceNow, counts_now, devices_now
+from ..contract.course_state import CourseState
+from ..contract.events import ClientResult, CourseFailed, Evaluated, Event, TrainingFinished, parse
+from .course_now import CourseNow, DeviceNow, counts_now
 from .live import CourseView
 from .news import BAD, Missed, line_of, round_line
+from .snapshots import Snapshots
 from .status_line import StatusLine
 
 
@@ -53,7 +52,7 @@ class Progress:
         self._state = CourseState()
         self._missed = Missed()
         self._planned = {device.name: device for device in devices}
-        self._snapshots: dict[str | None, Mapping[str, Any]] = {}  # the last one of each lab host
+        self._seen = Snapshots()
         # Replaced, never changed: the thread that draws must not wait for the lock of one that prints.
         self._course = CourseNow(run, None, 0, total_rounds, devices=tuple(devices), counts=counts_now(None, devices))
         self._live_stages = frozenset(live_stages)
@@ -67,13 +66,13 @@ class Progress:
     def stage(self, name: str) -> None:
         """A stage begins, which ends the one before."""
         with self._lock:
-            self._tell_missed()
+            self._print_missed()
             self._line.begin(name, self._view if name in self._live_stages else None)
 
     def close(self, failed: bool = False) -> None:
         """The last stage is over. Safe to call twice."""
         with self._lock:
-            self._tell_missed()
+            self._print_missed()
             self._line.end(failed)
 
     def note(self, text: str, style: str | None = None) -> None:
@@ -91,21 +90,18 @@ class Progress:
             self._state.apply(typed)
             self._missed.add(typed)
             if isinstance(typed, TrainingFinished | CourseFailed):
-                self._tell_missed()
+                self._print_missed()
             line = self._line_of(typed, began)
             if line is not None:
                 self.note("  " + line, "red" if isinstance(typed, BAD) else None)
-            self._update()
+            if not isinstance(typed, ClientResult):  # of which there are many, and nothing is drawn
+                self._update()
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:
         """What a lab host's devices do right now. One that is older than the last is dropped."""
         with self._lock:
-            lab_host, moment = name(snapshot.get("lab_host")), number(snapshot.get("t"))
-            seen = number(self._snapshots.get(lab_host, {}).get("t"))
-            if moment is not None and seen is not None and moment < seen:
-                return
-            self._snapshots[lab_host] = snapshot
-            self._update()
+            if self._seen.add(snapshot):
+                self._update()
 
     def _view(self) -> CourseView:
         return CourseView(replace(self._course, elapsed_s=self._line.seconds))
@@ -121,51 +117,38 @@ class Progress:
         unshaped = self._unshaped or bool(self._state.unshaped)
         return line_of(event, unshaped, each_device=not self._console.is_terminal)
 
-    def _tell_missed(self) -> None:
-        """What no round's line has told."""
+    def _print_missed(self) -> None:
+        """What no round's line has said."""
         if missed := self._missed.take():
             self.note(f"  {missed}", "yellow")
 
     def _update(self) -> None:
         """Take what is known into what is drawn."""
-        state, snapshots = self._state, self._snapshots.values()
-        devices = self._devices()
-        accuracies = state.accuracies
-        last = [accuracy for one in snapshots if (accuracy := accuracy_of(one.get("results"))) is not None]
-        last = last or list(accuracies[-1:])
+        state, seen = self._state, self._seen
+        devices, accuracies = self._devices(), state.accuracies
+        accuracy = seen.accuracy
         self._course = replace(
             self._course,
-            state=next((text(one["state"]) for one in snapshots if one.get("state")), self._course.state),
-            round=max([state.round, *(whole(one.get("round")) or 0 for one in snapshots)]),
-            total_rounds=max((whole(one.get("total_rounds")) or 0 for one in snapshots), default=0)
-            or self._course.total_rounds,
-            accuracy=last[-1] if last else None,
+            state=seen.state or self._course.state,
+            round=max(state.round, seen.round),
+            total_rounds=seen.total_rounds or self._course.total_rounds,
+            accuracy=accuracies[-1] if accuracy is None and accuracies else accuracy,
             accuracies=accuracies,
             backend=state.link_backend,
             devices=devices,
-            counts=self._counts(devices),
+            counts=seen.counts or counts_now(None, devices),
         )
-        counts = sorted(state.device_counts.items())
-        if counts:
-            self._line.detail(", ".join(f"{count} {state_name}" for state_name, count in counts))
-        else:
-            self._line.detail(f"{len(state.shaped)} links shaped" if state.shaped else "")
+        counts = [f"{count} {reached}" for reached, count in sorted(state.device_counts.items())]
+        shaped = f"{len(state.shaped)} links shaped" if state.shaped else ""
+        self._line.detail(", ".join(counts) or shaped)
 
     def _devices(self) -> tuple[DeviceNow, ...]:
-        """As the snapshots have them, in the plan's order; before the first one as the news tell."""
-        found = [device for one in self._snapshots.values() for device in devices_now(one.get("devices"))]
-        if found:
+        """As the snapshots have them, in the plan's order; before the first one, as the news have them."""
+        if found := self._seen.devices:
             order = {known: index for index, known in enumerate(self._planned)}
             return tuple(sorted(found, key=lambda device: order.get(device.name, len(order))))
         known = dict(self._planned)
-        for device_name, device in self._state.devices.items():
+        for name, device in self._state.devices.items():
             if device.state is not None:
-                known[device_name] = replace(known.get(device_name) or DeviceNow(device_name, ""), state=device.state)
+                known[name] = replace(known.get(name) or DeviceNow(name, ""), state=device.state)
         return tuple(known.values())
-
-    def _counts(self, devices: Sequence[DeviceNow]) -> dict[str, int]:
-        """Devices by state, also of those that snapshots of many devices leave out."""
-        total: Counter[str] = Counter()
-        for one in self._snapshots.values():
-            total.update(counts_now(one.get("counts"), devices_now(one.get("devices"))))
-        return dict(total) or counts_now(None, devices)

@@ -1,0 +1,61 @@
+"""What the agents last saw of a course: one snapshot for each lab host, read together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from ..contract.course_state import accuracy_of
+from ..contract.lenient import name, number, text, whole
+from .course_now import DeviceNow, counts_now, devices_now
+
+
+class Snapshots:
+    """The last snapshot of each lab host."""
+
+    def __init__(self) -> None:
+        self._last: dict[str | None, Mapping[str, Any]] = {}
+
+    def add(self, snapshot: Mapping[str, Any]) -> bool:
+        """Take one in; false if it is older than what is known of its lab host."""
+        lab_host, moment = name(snapshot.get("lab_host")), number(snapshot.get("t"))
+        seen = number(self._last.get(lab_host, {}).get("t"))
+        if moment is not None and seen is not None and moment < seen:
+            return False
+        self._last[lab_host] = snapshot
+        return True
+
+    @property
+    def state(self) -> str | None:
+        """What the course does, as the first lab host has it that says so."""
+        return next((text(one["state"]) for one in self._last.values() if one.get("state")), None)
+
+    @property
+    def round(self) -> int:
+        """The last round that any of them has seen."""
+        return max((whole(one.get("round")) or 0 for one in self._last.values()), default=0)
+
+    @property
+    def total_rounds(self) -> int | None:
+        """Rounds of the course."""
+        return max((whole(one.get("total_rounds")) or 0 for one in self._last.values()), default=0) or None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The last accuracy; only the server's lab host has one."""
+        found = (accuracy_of(one.get("results")) for one in self._last.values())
+        return next((accuracy for accuracy in found if accuracy is not None), None)
+
+    @property
+    def devices(self) -> list[DeviceNow]:
+        """All devices that they show."""
+        return [device for one in self._last.values() for device in devices_now(one.get("devices"))]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Devices by state, also of those that snapshots of many devices leave out."""
+        total: Counter[str] = Counter()
+        for one in self._last.values():
+            total.update(counts_now(one.get("counts"), devices_now(one.get("devices"))))
+        return dict(total)
