@@ -86,8 +86,8 @@ def with_verb(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     if not first.startswith("-") and not Path(first).exists() and not _looks_like_a_file(first):
         near = difflib.get_close_matches(first, verbs, n=1)
-        mend = f' (did you mean "{near[0]}"?)' if near else f" (verbs: {', '.join(verbs)})"
-        raise FedsimError(f"{first!r} is neither a verb nor an experiment file{mend}", Exit.SPEC)
+        hint = f' (did you mean "{near[0]}"?)' if near else f" (verbs: {', '.join(verbs)})"
+        raise FedsimError(f"{first!r} is neither a verb nor an experiment file{hint}", Exit.SPEC)
     return ["run", *arguments]
 
 

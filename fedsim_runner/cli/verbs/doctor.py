@@ -20,7 +20,7 @@ from ..app import JsonOption, app, out, print_json
 
 @app.command()
 def doctor(as_json: JsonOption = False) -> int:
-    """Probe this machine by trial and say what is missing and how to mend it."""
+    """Probe this machine by trial and say what is missing and how to fix it."""
     found = examine(out(stderr=as_json))
     rows = list(_rows(found))
     fit = all(row["ok"] is not False for row in rows)
@@ -46,11 +46,11 @@ def _print(console: Console, rows: list[dict[str, Any]]) -> None:
             console.print(f"{row['item']}: {row['mend']}", markup=False, highlight=False)
 
 
-def _row(item: str, found: object, needed: str, ok: bool | None, mend: str = "") -> dict[str, Any]:
+def _row(item: str, found: object, needed: str, ok: bool | None, hint: str = "") -> dict[str, Any]:
     if isinstance(found, bool):
         found = "yes" if found else "no"
     shown = "-" if found is None else str(found)
-    return {"item": item, "found": shown, "needed": needed, "ok": ok, "mend": mend}
+    return {"item": item, "found": shown, "needed": needed, "ok": ok, "mend": hint}
 
 
 def _rows(found: Findings) -> list[dict[str, Any]]:
