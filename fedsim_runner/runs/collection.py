@@ -7,16 +7,16 @@ from typing import Any
 
 from rich.console import Console
 
-from ..contract.paths import INVENTORY
 from ..console.progress import Progress
 from ..contract.errors import Exit, FedsimError
+from ..contract.paths import INVENTORY
 from ..results import RUNNING, write_report
 from ..results.page import try_publish
+from ..testbed.run_listener import RunListener
 from ..testbed.stages import exit_of, stage_named
 from ..testbed.values import Stopped
 from .folder import give_to_user
 from .lookup import find_run, known_testbed
-from ..testbed.run_listener import RunListener
 
 
 def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[dict[str, Any], Path]:
@@ -39,9 +39,7 @@ def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[d
             if stopped.failure is None:
                 raise FedsimError("interrupted", Exit.INTERRUPTED) from stopped
             stage = stage_named(testbed.traits.stages, stopped.stage)
-            raise FedsimError(
-                f"{run}: {stopped.failure.text}", exit_of(stage, stopped.failure.exit_code)
-            ) from stopped
+            raise FedsimError(f"{run}: {stopped.failure.text}", exit_of(stage, stopped.failure.exit_code)) from stopped
         going_on = status.get("state") in ("provisioned", "running")
         inventory = None if known.folder is None else known.folder / INVENTORY
         report = write_report(target, inventory_dir=inventory, status=RUNNING if going_on else None)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ..console.progress import Progress
 from ..testbed.protocol import Testbed
+from ..testbed.run_listener import RunListener
 from ..testbed.values import Stopped
 from .left_over import left_over
-from ..testbed.run_listener import RunListener
 
 # Tried again where a call that was in flight left something behind.
 TRIES = 2

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..datasets.data_check import check_data
 from ..engines.federatedscope.source_check import check_source
-from ..spec.experiment import Experiment
 from ..spec.draft import Draft
+from ..spec.experiment import Experiment
 from ..spec.load import parse_draft, read_draft
 
 

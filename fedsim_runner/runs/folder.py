@@ -7,8 +7,8 @@ import re
 import time
 from pathlib import Path
 
-from ..contract.paths import REPORT
 from ..contract.names import RUN_LENGTH, RunNameError, check_run
+from ..contract.paths import REPORT
 from ..results import RUNNING
 from ..results.run_files import read_json
 

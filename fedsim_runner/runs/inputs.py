@@ -22,9 +22,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from ..contract.errors import Exit, FedsimError
 from ..contract.paths import PARTICIPANTS
 from ..spec.experiment import Device, Experiment
-from ..contract.errors import Exit, FedsimError
 
 INPUTS = "inputs"
 EXPERIMENT = "experiment.json"

@@ -11,16 +11,17 @@ from typing import Any
 
 from rich.console import Console
 
-from ..contract.paths import REPORT
 from ..console.course_now import devices_planned
 from ..console.plan_view import render_plan
 from ..console.progress import Progress
 from ..contract.errors import Exit
+from ..contract.paths import REPORT
 from ..results import render_summary, write_report
 from ..results.page import try_publish
 from ..results.run_files import read_json
 from ..spec.experiment import Experiment
 from ..testbed.protocol import Testbed
+from ..testbed.run_listener import RunListener
 from ..testbed.stages import COLLECT, DESTROY, Stage, clean_up, exit_of, stage_named
 from ..testbed.values import Order, Stopped
 from .ending import say_failure, tear_down
@@ -31,7 +32,6 @@ from .options import RunOptions
 from .planning import reservations
 from .prepare import Prepared, prepare_run
 from .registry import Registry
-from ..testbed.run_listener import RunListener
 
 Report = dict[str, Any]
 

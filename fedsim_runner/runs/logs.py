@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..contract.paths import COLLECTED
 from ..contract.errors import Exit, FedsimError
+from ..contract.paths import COLLECTED
 from ..results.run_files import read_devices
 from ..testbed.device_names import chosen_devices
 from ..testbed.protocol import Testbed

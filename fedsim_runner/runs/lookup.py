@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..contract.errors import Exit, FedsimError
 from ..contract.names import RunNameError, check_run
 from ..results.run_files import read_manifest
 from ..testbed.installed import DEFAULT, all_testbeds, find_testbed

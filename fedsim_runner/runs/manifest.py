@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..contract.paths import MANIFEST
 from .. import __version__
+from ..contract.paths import MANIFEST
 from ..engines.protocol import engines_of
-from ..spec.experiment import CourseLimits, Experiment
 from ..plan.model import Plan
+from ..spec.experiment import CourseLimits, Experiment
+from ..testbed.values import Lack
 from .inputs import EXPERIMENT, INPUTS, SPEC, keep_wheel
 from .machine import checkout, control_node
-from ..testbed.values import Lack
 from .options import Repeated
 
 MANIFEST_VERSION = 1

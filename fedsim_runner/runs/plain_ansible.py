@@ -7,8 +7,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from ..contract.paths import DEVICE_FILES, INVENTORY
 from ..contract.errors import Exit, FedsimError
+from ..contract.paths import DEVICE_FILES, INVENTORY
 from ..inventory import build_inventory, write_inventory
 from ..testbed.installed import find_testbed
 from .experiment_file import load_experiment

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..contract.errors import Exit, FedsimError
 from ..contract.names import check_run
 from ..engines.course_check import refuse_unsupported
 from ..engines.protocol import engines_of

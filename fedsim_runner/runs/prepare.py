@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..contract.paths import INVENTORY, PLAN
 from ..contract.errors import Exit, FedsimError
+from ..contract.paths import INVENTORY, PLAN
 from ..inventory import build_inventory, write_inventory
 from ..plan import plan_as_dict
 from ..plan.model import Plan

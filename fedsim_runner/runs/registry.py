@@ -5,7 +5,6 @@ It is a convenience, not the truth: what a run has on a lab host is told by labe
 
 from __future__ import annotations
 
-from ..contract.errors import Exit, FedsimError
 import fcntl
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..contract import atomic
+from ..contract.errors import Exit, FedsimError
 from ..lab.process_identity import is_alive, own_identity
 from ..user_folders import state_home
 
@@ -57,9 +57,7 @@ class Registry:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or state_home() / "runs"
 
-    def record(
-        self, run: str, folder: Path, testbed: str, lab_hosts: Sequence[str], subnet: str, state: str
-    ) -> None:
+    def record(self, run: str, folder: Path, testbed: str, lab_hosts: Sequence[str], subnet: str, state: str) -> None:
         """Write or replace the entry of a run, with this process as the one that works on it.
 
         Raises:

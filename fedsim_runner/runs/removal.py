@@ -9,13 +9,13 @@ from rich.console import Console
 from ..console.progress import Progress
 from ..contract.errors import Exit, FedsimError
 from ..testbed.orphans import CONTROL_VARIABLE, RUN_VARIABLE, end_processes
+from ..testbed.run_listener import RunListener
 from ..testbed.stages import exit_of, stage_named
 from .ending import tear_down
 from .folder import give_to_user
 from .lookup import KnownRun, all_runs, find_run, known_testbed
 from .planning import reservations
 from .registry import Registry
-from ..testbed.run_listener import RunListener
 
 
 def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit:

@@ -11,20 +11,21 @@ from typing import Any
 
 from rich.console import Console
 
-from ..contract.paths import MANIFEST, REPORT
-from ..results.run_files import read_json, read_manifest
-from ..engines.federatedscope import SettingsError, SourceError, source_manifest
-from ..spec.experiment import Experiment
-from ..results.page import try_publish
-from .rerun_comparison import compare_rounds, describe_rounds, differing_facts
 from ..contract.errors import Exit, FedsimError
+from ..contract.paths import MANIFEST, REPORT
+from ..engines.federatedscope import SettingsError, SourceError, source_manifest
+from ..results.page import try_publish
+from ..results.run_files import read_json, read_manifest
+from ..spec.experiment import Experiment
+from ..testbed.protocol import Testbed
 from .folder import give_to_user
 from .inputs import SPEC, kept_wheel, read_experiment
-from .lookup import find_run
-from ..testbed.protocol import Testbed
 from .lifecycle import Report, run_experiment
+from .lookup import find_run
 from .manifest import MANIFEST_VERSION, inputs_digest, spec_digest
 from .options import DEFAULT_RUNS_DIR, Repeated, RunOptions
+from .rerun_comparison import compare_rounds, describe_rounds, differing_facts
+
 
 @dataclass(frozen=True)
 class Original:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..contract.lenient import whole
 from ..contract.course_state import accuracy_of
+from ..contract.lenient import whole
 
 # What a manifest says, by where it stands there: while one of these differs, results or times may.
 FACTS = (

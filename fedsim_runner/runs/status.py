@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..contract.paths import REPORT
 from ..contract.errors import Exit, FedsimError
+from ..contract.paths import REPORT
 from ..results.run_files import read_course, read_json
 from ..testbed.values import UnreachableError
 from .left_over import left_over

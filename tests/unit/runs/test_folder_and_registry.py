@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.contract.names import RUN_PATTERN, RunNameError, check_run
+from fedsim_runner.lab.process_identity import is_alive, own_identity
 from fedsim_runner.runs import folder as run_folder
 from fedsim_runner.runs.folder import create_run_folder, give_to_user, new_run_id
-from fedsim_runner.testbed.orphans import end_processes
 from fedsim_runner.runs.registry import Registry, RunBusyError
-from fedsim_runner.lab.process_identity import is_alive, own_identity
+from fedsim_runner.testbed.orphans import end_processes
 
 
 @pytest.mark.parametrize("name", ["study", "A Study_of 5G!", "x" * 90, "-", "ends-" * 9])

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.runs.experiment_file import load_experiment
 from fedsim_runner.runs.inputs import keep_dockerfiles, keep_experiment, keep_wheel, kept_wheel, read_experiment
 from fedsim_runner.spec.experiment import Experiment
-from fedsim_runner.runs.experiment_file import load_experiment
 from tests.builders import device_type, experiment
 
 OWN = """\

@@ -10,7 +10,6 @@ import signal
 import pytest
 
 from fedsim_runner.lab.process_identity import start_time
-
 from tests.unit.conftest import Driver
 
 pytestmark = pytest.mark.ansible

@@ -12,14 +12,14 @@ import pytest
 from rich.console import Console
 
 from fedsim_runner.cli.entry import call
-from fedsim_runner.runs import rerun as rerun_module
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.testbed.installed import find_testbed
+from fedsim_runner.engines.federatedscope import SourceError
+from fedsim_runner.runs import rerun as rerun_module
+from fedsim_runner.runs.experiment_file import load_experiment
 from fedsim_runner.runs.lifecycle import run_experiment
 from fedsim_runner.runs.options import RunOptions
 from fedsim_runner.runs.rerun import open_original, rerun
-from fedsim_runner.engines.federatedscope import SourceError
-from fedsim_runner.runs.experiment_file import load_experiment
+from fedsim_runner.testbed.installed import find_testbed
 from tests.e2e.conftest import small_spec
 
 pytestmark = pytest.mark.course
