@@ -36,6 +36,7 @@ def test_its_device_file_is_understood(mends: Path) -> None:
     assert found.federatedscope.patches_off == ("log_addresses",)
 
 
+@pytest.mark.drawing
 def test_its_report_and_its_page_can_be_written(mends: Path) -> None:
     report = write_report(mends)
     assert report["status"] == "finished"
