@@ -83,8 +83,7 @@ def load(spec: Path) -> Experiment:
     try:
         return load_experiment(spec)
     except SpecErrors as errors:
-        count = len(errors.errors)
-        raise FedsimError(f"{errors}\n{count} mistake{'s' if count > 1 else ''} in {spec}", Exit.SPEC) from errors
+        raise errors.counted(str(spec)) from errors
     except OSError as error:
         raise FedsimError(f"{spec}: {error.strerror}", Exit.SPEC) from error
 

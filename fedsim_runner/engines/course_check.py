@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..contract.errors import Exit, FedsimError
 from ..inventory import build_inventory
 from ..plan.model import Plan
 from ..spec.federatedscope_tree import tree_document
@@ -32,10 +31,7 @@ def refuse_unsupported(plan: Plan) -> None:
         for engine in engines:
             _report(engine.check_course(course), document)
     if document.errors:
-        errors = SpecErrors(document.errors)
-        count = len(errors.errors)
-        where = plan.experiment.path or "the experiment file"
-        raise FedsimError(f"{errors}\n{count} mistake{'s' if count > 1 else ''} in {where}", Exit.SPEC)
+        raise SpecErrors(document.errors).counted(str(plan.experiment.path or "the experiment file"))
 
 
 def _report(refusals: Iterable[Refusal], document: Document) -> None:

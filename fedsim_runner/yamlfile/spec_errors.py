@@ -41,6 +41,11 @@ class SpecErrors(FedsimError):
     def __str__(self) -> str:
         return "\n".join(map(str, self.errors))
 
+    def counted(self, where: str) -> FedsimError:
+        """All of them and their number as one message; ``where`` is what the user calls the file."""
+        count = len(self.errors)
+        return FedsimError(f"{self}\n{count} mistake{'s' if count > 1 else ''} in {where}", self.exit)
+
 
 def _order(error: SpecError) -> tuple[str, int, int, str, str]:
     return (error.file, error.line, error.column, error.path, error.message)

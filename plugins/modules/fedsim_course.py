@@ -11,7 +11,6 @@ from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import OpenGate, Status
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.course_state import Outcome
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.device_file import DeviceFileError
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
@@ -200,12 +199,9 @@ class Poll:
 
     def _overdue(self) -> Outcome | None:
         opened = self.reader.gate_opens
-        if opened is None:
+        if opened is None or not self.state.device_file.exists():
             return None
-        try:
-            limit = float(read_device_file(str(self.state.device_file))["course"]["timeout_s"])
-        except DeviceFileError:
-            return None
+        limit = float(read_device_file(str(self.state.device_file))["course"]["timeout_s"])
         if time.time() > opened + limit + GRACE_S:
             return failed(f"the agent does not end a course that is {GRACE_S} s over its time")
         return None

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fedsim_runner.contract.device_file import SUPPORTED
+from tests.device_files import device_file
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SPECS = sorted((REPOSITORY / "roles").glob("*/meta/argument_specs.yml"))
 
@@ -65,6 +68,17 @@ def test_preflight_names_the_fix(arguments: list[str], message: str) -> None:
     done = playbook("up.yml", *arguments)
     assert done.returncode != 0
     assert message in " ".join(done.stdout.split())
+
+
+def test_the_lab_host_stage_reads_the_device_files_that_the_modules_read(tmp_path: Path) -> None:
+    variables = yaml.safe_load((REPOSITORY / "roles" / "lab_host" / "vars" / "main.yml").read_text(encoding="utf-8"))
+    assert tuple(variables["__lab_host_versions"]) == SUPPORTED
+    path = tmp_path / "local.json"
+    path.write_text(json.dumps({**device_file().as_dict(), "version": 9}), encoding="utf-8")
+    done = playbook("up.yml", "--tags", "lab_host", "-e", json.dumps({"fedsim_device_file": str(path)}))
+    assert done.returncode != 0
+    told = f"device file {path} has version 9, and this fedsim-runner reads versions 1 and 2"
+    assert told in " ".join(done.stdout.split())
 
 
 @pytest.mark.docker

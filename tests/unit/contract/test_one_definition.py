@@ -91,6 +91,14 @@ def test_the_device_images_run_as_the_uid_of_the_contract() -> None:
     assert named - {"root"} == {f"{names.DEVICE_UID}:{names.DEVICE_UID}"}
 
 
+def test_plays_and_images_have_the_paths_of_the_contract() -> None:
+    variables = (REPOSITORY / "playbooks" / "group_vars" / "lab_hosts.yml").read_text(encoding="utf-8")
+    assert f"default('{paths.STATE_ROOT}')" in variables
+    assert f"fedsim_state_dir ~ '/{paths.DEVICE_FILE}'" in variables
+    base = (REPOSITORY / "dockerfiles" / "base" / "Dockerfile").read_text(encoding="utf-8")
+    assert f"mkdir -p {paths.DEVICE_INPUTS} {paths.DEVICE_OUTPUTS} {paths.DEVICE_GATE}" in base
+
+
 def test_files_are_replaced_by_one_function() -> None:
     copies = re.compile(r"with_(name|suffix)\([^)]*(\.new|\.draft|\.tmp|\.part)\b|os\.replace\(")
     wrong = [path for path in SOURCES if copies.search(path.read_text(encoding="utf-8"))]
