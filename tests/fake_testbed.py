@@ -1,0 +1,105 @@
+"""A testbed that only remembers: for the life of a run, and as the plainest thing that the contract holds for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fedsim_runner.contract.errors import Exit
+from fedsim_runner.lab.host import LabHost
+from fedsim_runner.plan.model import Plan
+from fedsim_runner.spec.experiment import Experiment
+from fedsim_runner.testbed.stages import Stage
+from fedsim_runner.testbed.values import Failure, Lack, Line, Listener, Order, Stopped, Traits
+
+STAGES = (
+    Stage("preflight", Exit.LAB, leaves=False),
+    Stage("devices", collect=True),
+    Stage("course", Exit.COURSE, collect=True, live=True),
+    Stage("verdict", Exit.COURSE, leaves=False),
+)
+LACK = Lack("devices are only thought of", "take a testbed that makes them")
+
+
+class FakeTestbed:
+    """``calls`` has what was asked; ``fails_in`` a stage in which it fails, ``interrupted_in`` one where it is stopped.
+
+    ``stays``: what ``destroy`` cannot remove.
+    """
+
+    traits = Traits("fake", "thoughts", "interrupted: forgetting", STAGES)
+
+    def __init__(
+        self, fails_in: str | None = None, interrupted_in: str | None = None, stays: Sequence[str] = ()
+    ) -> None:
+        self.calls: list[str] = []
+        self.there: dict[str, list[str]] = {}
+        self.open_gates: set[str] = set()
+        self._fails_in = fails_in
+        self._interrupted_in = interrupted_in
+        self._stays = list(stays)
+
+    def accept(self, experiment: Experiment) -> Experiment:
+        return experiment
+
+    def lab_hosts(self, experiment: Experiment, run: str | None) -> Sequence[LabHost]:
+        return [LabHost("one", 64, 2**40, "amd64"), LabHost("two", 64, 2**40, "amd64")]
+
+    def lacks(self, plan: Plan) -> Sequence[Lack]:
+        return (LACK,)
+
+    def provision(self, order: Order, listener: Listener) -> int:
+        self.calls.append("provision")
+        self._pass("preflight", listener)
+        self.there.setdefault(order.run, [])
+        self._pass("devices", listener, order)
+        self.there[order.run] = [item.device.name for item in order.plan.placed]
+        return len(order.plan.placed)
+
+    def open(self, run: str) -> None:
+        self.open_gates.add(run)
+
+    def follow(self, order: Order, listener: Listener) -> None:
+        if order.run not in self.there:
+            self.provision(order, listener)
+        self.open(order.run)
+        self.calls.append("follow")
+        self._pass("course", listener)
+        if not order.keep:
+            self.there.pop(order.run)
+        self._pass("verdict", listener)
+
+    def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> None:
+        self.calls.append("collect")
+
+    def destroy(self, run: str, folder: Path | None, listener: Listener) -> Sequence[str]:
+        self.calls.append("destroy")
+        self.there.pop(run, None)
+        return list(self._stays)
+
+    def list(self) -> Mapping[str, Sequence[str]]:
+        return {run: names for run, names in self.there.items() if names}
+
+    def status(self, run: str) -> Mapping[str, Any] | None:
+        return {"state": "provisioned", "devices": {}} if self.there.get(run) else None
+
+    def record(self, manifest: dict[str, Any], order: Order, ended: bool) -> None:
+        manifest["fake"] = "ended" if ended else "there"
+
+    def exec(self, run: str, device: str, command: Sequence[str]) -> int:
+        return 0
+
+    def logs(
+        self, run: str, devices: Sequence[str], follow: bool, tail: int
+    ) -> tuple[Sequence[str], Iterator[Line]] | None:
+        return None
+
+    def _pass(self, stage: str, listener: Listener, makes: Order | None = None) -> None:
+        listener.stage(stage)
+        if makes is not None:
+            self.there[makes.run].append("half of it")
+        if stage == self._interrupted_in or listener.cancelled():
+            raise Stopped(stage)
+        if stage == self._fails_in:
+            raise Stopped(stage, Failure(stage, None, "two", "it is broken"))

@@ -1,0 +1,171 @@
+"""A testbed of two lab hosts, each with an Engine of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.contract.errors import FedsimError
+from fedsim_runner.lab.host import LabHost
+from fedsim_runner.runs.lookup import all_runs
+from fedsim_runner.testbed.docker import testbed as docker_testbed
+from fedsim_runner.testbed.docker.engine import NoEngineError
+from fedsim_runner.testbed.docker.run_inventory import bare_inventory
+from fedsim_runner.testbed.docker.testbed import DockerTestbed
+from tests.builders import experiment, lab_host
+from tests.fake_engine import FakeEngine
+
+LOCAL = LabHost("one")
+REMOTE = LabHost("two", connection="ssh", address="192.0.2.7", engine_url="ssh://192.0.2.7")
+
+
+class Lab:
+    """``engines`` by lab host; one that is None does not answer."""
+
+    def __init__(self, state_root: Path) -> None:
+        self.engines: dict[str, FakeEngine | None] = {"one": FakeEngine(), "two": FakeEngine()}
+        self.testbed = DockerTestbed([LOCAL, REMOTE], connect=self.connect, probe=self.probe, state_root=state_root)
+
+    @contextmanager
+    def connect(self, host: LabHost, timeout_s: int = 30) -> Iterator[FakeEngine]:
+        engine = self.engines[host.name]
+        if engine is None:
+            raise NoEngineError(f"no Docker Engine answers on {host.name}")
+        yield engine
+
+    def probe(self, host: LabHost) -> LabHost:
+        return lab_host(host.name, networks=("10.0.0.0/8",))
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "registry"))
+    monkeypatch.chdir(tmp_path)
+    made = Lab(tmp_path / "state")
+    for name, device, state in (("one", "server", "running"), ("two", "phone", "exited")):
+        engine = made.engines[name]
+        assert engine is not None
+        engine.things = {"study": [f"fedsim-study-{device}"]}
+        engine.devices = {"study": {device: state}}
+    return made
+
+
+def engine_of(lab: Lab, name: str) -> FakeEngine:
+    engine = lab.engines[name]
+    assert engine is not None
+    return engine
+
+
+def test_what_is_left_is_told_of_every_lab_host(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "state" / "older").mkdir(parents=True)
+    engine_of(lab, "two").things["other"] = ["fedsim-other-agent"]
+    assert lab.testbed.list() == {
+        "study": ["fedsim-study-server on one", "fedsim-study-phone on two"],
+        "other": ["fedsim-other-agent on two"],
+        "older": [str(tmp_path / "state" / "older")],
+    }
+    assert all_runs([lab.testbed]) == ["older", "other", "study"]
+
+
+def test_a_lab_host_that_does_not_answer_is_not_taken_for_an_empty_one(lab: Lab) -> None:
+    lab.engines["two"] = None
+    with pytest.raises(NoEngineError, match="on two"):
+        lab.testbed.list()
+
+
+def test_status_is_one_answer_of_all_agents(lab: Lab) -> None:
+    engine_of(lab, "one").answers = {
+        "study": {
+            "state": "running",
+            "round": 3,
+            "total_rounds": 9,
+            "results": {"test_acc": 0.5},
+            "devices": {"server": {"state": "training"}},
+        }
+    }
+    engine_of(lab, "two").answers = {"study": {"state": "running", "round": 2, "devices": {"phone": {"state": "lost"}}}}
+    status = lab.testbed.status("study")
+    assert status is not None
+    assert {key: status[key] for key in ("state", "round", "total_rounds", "results")} == {
+        "state": "running",
+        "round": 3,
+        "total_rounds": 9,
+        "results": {"test_acc": 0.5},
+    }
+    assert {name: (entry["state"], entry["lab_host"]) for name, entry in status["devices"].items()} == {
+        "server": ("training", "one"),
+        "phone": ("lost", "two"),
+    }
+    engine_of(lab, "two").answers["study"].update(state="failed", reason="phone: out of memory", device="phone")
+    failed = lab.testbed.status("study")
+    assert failed is not None
+    assert (failed["state"], failed["reason"], failed["device"]) == ("failed", "phone: out of memory", "phone")
+    assert failed["round"] == 2
+
+
+def test_status_without_any_agent(lab: Lab) -> None:
+    status = lab.testbed.status("study")
+    assert status is not None
+    assert status["state"] == "up, without its agent"
+    assert sorted(status["devices"]) == ["phone", "server"]
+    assert lab.testbed.status("unknown") is None
+
+
+def test_every_agent_opens_its_gate(lab: Lab) -> None:
+    with pytest.raises(FedsimError, match="no agent"):
+        lab.testbed.open("study")
+    engine_of(lab, "two").answers = {"study": {"changed": True}}
+    lab.testbed.open("study")
+    assert engine_of(lab, "one").asked == engine_of(lab, "two").asked == [("study", "gate-open")] * 2
+
+
+def test_a_command_runs_where_the_device_is(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[object, str, Sequence[str]]] = []
+
+    def run_inside(api: object, container: str, command: Sequence[str], streams: object) -> int:
+        ran.append((api, container, command))
+        return 7
+
+    monkeypatch.setattr(docker_testbed, "run_inside", run_inside)
+    engine_of(lab, "two").devices["study"]["phone"] = "running"
+    assert lab.testbed.exec("study", "phone", ["id"]) == 7
+    assert ran == [(engine_of(lab, "two").client.api, "phone", ["id"])]
+    with pytest.raises(FedsimError, match="run study has no device pi: it has phone, server"):
+        lab.testbed.exec("study", "pi", ["id"])
+    engine_of(lab, "one").devices["study"]["server"] = "exited"
+    with pytest.raises(FedsimError, match="device server does not run"):
+        lab.testbed.exec("study", "server", ["id"])
+
+
+def test_logs_of_devices_on_both(lab: Lab) -> None:
+    stamp = b"2026-01-01T00:00:0%d.000000000Z "
+    engine_of(lab, "one").client.api.chunks = {"server": [stamp % 1 + b"one\n" + stamp % 3 + b"three\n"]}
+    engine_of(lab, "two").client.api.chunks = {"phone": [stamp % 2 + b"two\n"]}
+    found = lab.testbed.logs("study", [], False, 0)
+    assert found is not None
+    assert (list(found[0]), [line.text for line in found[1]]) == (["server", "phone"], ["one", "two", "three"])
+
+
+def test_the_manifest_has_every_engine(lab: Lab) -> None:
+    manifest: dict[str, object] = {"images": {}}
+    order = type("Order", (), {"run": "study", "folder": Path()})()
+    lab.testbed.record(manifest, order, ended=False)
+    assert manifest["engines"] == dict.fromkeys(("one", "two"), manifest["engine"])
+
+
+def test_a_plan_may_use_both(lab: Lab) -> None:
+    hosts = lab.testbed.lab_hosts(experiment(), None)
+    assert [host.name for host in hosts] == ["one", "two"]
+    engine_of(lab, "two").subnets = {"study": "198.18.4.0/24"}
+    first, second = lab.testbed.lab_hosts(experiment(), "study")
+    assert first.networks == ("10.0.0.0/8",)
+    assert "198.18.0.0/22" in second.networks
+
+
+def test_without_a_run_folder_plays_reach_both() -> None:
+    hosts = bare_inventory("study", [LOCAL, REMOTE]).hosts["all"]["children"]["lab_hosts"]["hosts"]
+    assert hosts["one"]["ansible_connection"] == "local"
+    assert hosts["two"] == {"ansible_host": "192.0.2.7"}
