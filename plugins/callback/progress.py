@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
-from typing import Any
-
-from ansible.plugins.callback.default import CallbackModule as DefaultCallback
-
 DOCUMENTATION = r"""
 name: progress
 type: stdout
@@ -23,6 +17,12 @@ extends_documentation_fragment:
 requirements:
   - C(stdout_callback = fedsim.testbed.progress) in ansible.cfg
 """
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 
 
 class CallbackModule(DefaultCallback):

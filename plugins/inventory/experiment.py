@@ -2,23 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
-import traceback
-from pathlib import Path
-from typing import Any, NoReturn
-
-from ansible.plugins.inventory import BaseInventoryPlugin
-
-try:
-    from fedsim_runner.contract.errors import FedsimError
-    from fedsim_runner.runs.plain_ansible import experiment_as_inventory
-    from fedsim_runner.yamlfile.spec_errors import SpecErrors
-
-    IMPORT_ERROR = None
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
-
 DOCUMENTATION = r"""
 name: experiment
 short_description: An experiment file as an inventory
@@ -58,6 +41,24 @@ EXAMPLES = r"""
 plugin: fedsim.testbed.experiment
 name: quickstart
 """
+
+import re
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ansible.plugins.inventory import BaseInventoryPlugin
+
+try:
+    from fedsim_runner.contract.errors import FedsimError
+    from fedsim_runner.runs.plain_ansible import experiment_as_inventory
+    from fedsim_runner.yamlfile.spec_errors import SpecErrors
+
+    IMPORT_ERROR = None
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
 
 SUFFIXES = (".fedsim.yaml", ".fedsim.yml")
 YAML_SUFFIXES = (".yaml", ".yml")

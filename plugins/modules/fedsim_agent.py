@@ -3,43 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
-from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
-from ansible_collections.fedsim.testbed.plugins.module_utils._containers import LOG_CONFIG, compare_container
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import Probe
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
-    KIND_AGENT,
-    KIND_DEVICE,
-    LABEL_DEVICE,
-    agent_name,
-    labels,
-    run_filter,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    EngineError,
-    NotFound,
-    list_containers,
-    wait_for_agent,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._journal import course_has_ended
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
-    DOCKER,
-    RUN,
-    STATE_DIR,
-    Call,
-    differing,
-    run_module,
-)
-
 DOCUMENTATION = r"""
 module: fedsim_agent
 short_description: The agent of a run on a lab host
@@ -104,6 +67,43 @@ removed_devices:
   type: list
   elements: str
 """
+
+import contextlib
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
+from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
+from ansible_collections.fedsim.testbed.plugins.module_utils._containers import LOG_CONFIG, compare_container
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import Probe
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
+    KIND_AGENT,
+    KIND_DEVICE,
+    LABEL_DEVICE,
+    agent_name,
+    labels,
+    run_filter,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    EngineError,
+    NotFound,
+    list_containers,
+    wait_for_agent,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._journal import course_has_ended
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DOCKER,
+    RUN,
+    STATE_DIR,
+    Call,
+    differing,
+    run_module,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -3,12 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
-
 DOCUMENTATION = r"""
 module: fedsim_build_context
 short_description: Plan images and assemble their build contexts on the control node
@@ -126,6 +120,12 @@ layers:
   elements: dict
   sample: [{"ref": "fedsim/base:0123456789abcdef", "name": "base", "context": "base-0123456789abcdef.tar"}]
 """
+
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
 
 HOST = {
     "name": {"type": "str", "required": True},

@@ -3,40 +3,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import shutil
-import stat
-import tarfile
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import FULL, replacing
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
-    KIND_AGENT,
-    LABEL_DEVICE,
-    LABEL_KIND,
-    run_filter,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import COLLECTED, CONTAINERS, StateFolder
-from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import matches
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    list_containers,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
-    DEVICES,
-    DOCKER,
-    RUN,
-    STATE_DIR,
-    Call,
-    run_module,
-)
-
 DOCUMENTATION = r"""
 module: fedsim_collect
 short_description: Pack the artifacts of a run on a lab host into one file
@@ -101,6 +67,40 @@ left_out:
   elements: str
   sample: ["collected/pi-1/link: a link"]
 """
+
+import io
+import json
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import FULL, replacing
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
+    KIND_AGENT,
+    LABEL_DEVICE,
+    LABEL_KIND,
+    run_filter,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import COLLECTED, CONTAINERS, StateFolder
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import matches
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    list_containers,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DEVICES,
+    DOCKER,
+    RUN,
+    STATE_DIR,
+    Call,
+    run_module,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "dest": {"type": "path", "required": True},

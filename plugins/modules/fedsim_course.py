@@ -3,36 +3,6 @@
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import OpenGate, Status
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.course_state import Outcome
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
-from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    EngineError,
-    agent_control,
-    explain,
-    inspect_or_none,
-    last_lines,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._journal import Reader, read_snapshot
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
-    DOCKER,
-    RUN,
-    STATE_DIR,
-    Call,
-    FailedError,
-    differing,
-    run_module,
-)
-
 DOCUMENTATION = r"""
 module: fedsim_course
 short_description: Start a course and follow it
@@ -124,6 +94,36 @@ status:
   type: dict
   sample: {"state": "running", "round": 3, "total_rounds": 10}
 """
+
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import OpenGate, Status
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.course_state import Outcome
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    EngineError,
+    agent_control,
+    explain,
+    inspect_or_none,
+    last_lines,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._journal import Reader, read_snapshot
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DOCKER,
+    RUN,
+    STATE_DIR,
+    Call,
+    FailedError,
+    differing,
+    run_module,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "action": {"type": "str", "choices": ["start", "poll", "status"], "required": True},

@@ -3,53 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
-from ansible_collections.fedsim.testbed.plugins.module_utils._batch import DeviceFailedError, each_device
-from ansible_collections.fedsim.testbed.plugins.module_utils._containers import (
-    Settings,
-    block_device_of,
-    compare_container,
-    device_container,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
-    KIND_DEVICE,
-    LABEL_DEVICE,
-    container_name,
-    run_filter,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
-from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import (
-    matches,
-    read_device_file,
-    select_devices,
-    server_address,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    APIError,
-    EngineError,
-    NotFound,
-    explain,
-    last_lines,
-    list_containers,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
-    DEVICES,
-    DOCKER,
-    RUN,
-    STATE_DIR,
-    Call,
-    per_device,
-    run_module,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import prepare_out
-
 DOCUMENTATION = r"""
 module: fedsim_devices
 short_description: The device containers of a lab host, all in one call
@@ -122,6 +75,53 @@ seconds:
   type: dict
   sample: {"create_and_start": 4.2}
 """
+
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
+from ansible_collections.fedsim.testbed.plugins.module_utils._batch import DeviceFailedError, each_device
+from ansible_collections.fedsim.testbed.plugins.module_utils._containers import (
+    Settings,
+    block_device_of,
+    compare_container,
+    device_container,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
+    KIND_DEVICE,
+    LABEL_DEVICE,
+    container_name,
+    run_filter,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import (
+    matches,
+    read_device_file,
+    select_devices,
+    server_address,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    APIError,
+    EngineError,
+    NotFound,
+    explain,
+    last_lines,
+    list_containers,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DEVICES,
+    DOCKER,
+    RUN,
+    STATE_DIR,
+    Call,
+    per_device,
+    run_module,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import prepare_out
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "started", "absent"], "default": "started"},

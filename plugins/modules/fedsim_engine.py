@@ -3,19 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import time
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    EngineError,
-    connect,
-    find_daemon,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
-
 DOCUMENTATION = r"""
 module: fedsim_engine
 short_description: Start an installed Docker Engine
@@ -56,6 +43,19 @@ started_with:
   type: str
   sample: systemd
 """
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    EngineError,
+    connect,
+    find_daemon,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
 
 ARGUMENTS: dict[str, Any] = {
     "log": {"type": "path", "default": "/var/log/dockerd.log"},

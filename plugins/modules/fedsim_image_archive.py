@@ -3,14 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import replacing
-from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
-
 DOCUMENTATION = r"""
 module: fedsim_image_archive
 short_description: Images saved to and loaded from a file
@@ -59,6 +51,14 @@ ids:
   type: dict
   sample: {"fedsim/base:0123456789abcdef": "sha256:..."}
 """
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import replacing
+from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["saved", "loaded"], "required": True},

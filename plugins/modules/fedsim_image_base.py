@@ -3,15 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    APIError,
-    RequestException,
-    explain,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
-
 DOCUMENTATION = r"""
 module: fedsim_image_base
 short_description: The Debian image that the base is built on, from a registry
@@ -68,6 +59,15 @@ digest:
   type: str
   sample: debian@sha256:0123...
 """
+
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    APIError,
+    RequestException,
+    explain,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
 
 ARGUMENTS: dict[str, Any] = {
     "image": {"type": "str", "required": True},

@@ -3,29 +3,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
-from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import (
-    BuildFailedError,
-    build,
-    import_rootfs,
-    one_builder,
-    own_images,
-    sweep,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
-
 DOCUMENTATION = r"""
 module: fedsim_images
 short_description: Images of the devices and the agent, built on a lab host
 description:
   - Builds the layers that the Engine lacks, in the order given, from context archives of
     M(fedsim.testbed.fedsim_build_context).
-  - A layer whose reference exists is left alone: its tag is a hash of all that the image is built from.
+  - A layer whose reference exists is left alone, for its tag is a hash of all that the image is built from.
   - Builds have no network, except for a base out of a registry, which fetches Debian packages.
   - A build that fails or is interrupted leaves no container and no unnamed image.
 author: fedsim-runner (@fedsim-runner)
@@ -71,6 +55,22 @@ images:
   type: dict
   sample: {"fedsim/base:0123456789abcdef": {"id": "sha256:...", "size": 160000000, "own": 160000000, "parent": null}}
 """
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
+from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import (
+    BuildFailedError,
+    build,
+    import_rootfs,
+    one_builder,
+    own_images,
+    sweep,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
 
 ARGUMENTS: dict[str, Any] = {
     "layers": {"type": "list", "elements": "dict", "required": True},

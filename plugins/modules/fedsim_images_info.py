@@ -3,13 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
-from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
-
 DOCUMENTATION = r"""
 module: fedsim_images_info
 short_description: The images of fedsim-runner that a lab host has
@@ -65,6 +58,13 @@ table:
   elements: str
   sample: ["fedsim/base                                152.6 MB in all   152.6 MB of its own"]
 """
+
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
+from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
 
 ARGUMENTS: dict[str, Any] = {"refs": {"type": "list", "elements": "str"}, **DOCKER}
 

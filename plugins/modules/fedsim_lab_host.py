@@ -3,27 +3,6 @@
 
 from __future__ import annotations
 
-import platform
-import shutil
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events import EngineWanted
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import (
-    HostCapacity,
-    capacity_of_this_machine,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    EngineError,
-    connect,
-    find_daemon,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
-
 DOCUMENTATION = r"""
 module: fedsim_lab_host
 short_description: Probe a lab host
@@ -110,6 +89,27 @@ problems:
   elements: dict
   sample: [{"what": "no Docker Engine answers", "fix": "apt-get install docker.io", "fatal": true}]
 """
+
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events import EngineWanted
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import (
+    HostCapacity,
+    capacity_of_this_machine,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    EngineError,
+    connect,
+    find_daemon,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
 
 ARGUMENTS: dict[str, Any] = {
     "demands": {

@@ -3,22 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import ApplyLinks
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name
-from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file, select_devices
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import agent_control, inspect_or_none
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
-    DEVICES,
-    DOCKER,
-    RUN,
-    Call,
-    per_device,
-    run_module,
-)
-
 DOCUMENTATION = r"""
 module: fedsim_links
 short_description: Shape the links of a lab host's devices
@@ -69,6 +53,22 @@ failed_devices:
   type: list
   elements: str
 """
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import ApplyLinks
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file, select_devices
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import agent_control, inspect_or_none
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DEVICES,
+    DOCKER,
+    RUN,
+    Call,
+    per_device,
+    run_module,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "device_file": {"type": "path", "required": True},

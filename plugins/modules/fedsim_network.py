@@ -3,31 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
-    KIND_NETWORK,
-    bridge_name,
-    labels,
-    run_filter,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import APIError, explain
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
-    DOCKER,
-    RUN,
-    STATE_DIR,
-    Call,
-    differing,
-    run_module,
-)
-
 DOCUMENTATION = r"""
 module: fedsim_network
 short_description: The isolated Docker network of a run
@@ -74,6 +49,31 @@ network:
   type: dict
   sample: {"id": "5c1e...", "name": "fedsim-quickstart", "bridge": "fsim-0a1b2c3d4e", "subnet": "198.18.0.0/24"}
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
+    KIND_NETWORK,
+    bridge_name,
+    labels,
+    run_filter,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import APIError, explain
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DOCKER,
+    RUN,
+    STATE_DIR,
+    Call,
+    differing,
+    run_module,
+)
 
 BRIDGE_NAME = "com.docker.network.bridge.name"
 INHIBIT_IPV4 = "com.docker.network.bridge.inhibit_ipv4"

@@ -3,34 +3,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import shutil
-import tarfile
-import tempfile
-import traceback
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import DEVICE_FILE
-from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import DeviceFileError, read_device_file
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
-    RUN,
-    Call,
-    FailedError,
-    differing,
-    run_module,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import write_if_different
-
-try:
-    from fedsim_runner.engines.participant_files import render_participants
-
-    IMPORT_ERROR = None
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
-
 DOCUMENTATION = r"""
 module: fedsim_participants
 short_description: Make the inputs of a lab host's participants
@@ -91,6 +63,35 @@ devices:
   type: list
   elements: str
 """
+
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import DEVICE_FILE
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import DeviceFileError, read_device_file
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    RUN,
+    Call,
+    FailedError,
+    differing,
+    run_module,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import write_if_different
+
+try:
+    from fedsim_runner.engines.participant_files import render_participants
+
+    IMPORT_ERROR = None
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
 
 ARGUMENTS: dict[str, Any] = {
     "device_file": {"type": "path", "required": True},

@@ -3,22 +3,6 @@
 
 from __future__ import annotations
 
-import traceback
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
-
-try:
-    from fedsim_runner.contract.paths import REPORT
-    from fedsim_runner.results import write_report
-    from fedsim_runner.results.page import PAGE, try_publish
-    from fedsim_runner.results.report import TABLES
-
-    IMPORT_ERROR = None
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
-
 DOCUMENTATION = r"""
 module: fedsim_report
 short_description: Write the report of a run
@@ -74,6 +58,23 @@ problem:
   returned: success
   type: str
 """
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
+
+try:
+    from fedsim_runner.contract.paths import REPORT
+    from fedsim_runner.results import write_report
+    from fedsim_runner.results.page import PAGE, try_publish
+    from fedsim_runner.results.report import TABLES
+
+    IMPORT_ERROR = None
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
 
 ARGUMENTS: dict[str, Any] = {
     "run_dir": {"type": "path", "required": True},

@@ -3,28 +3,6 @@
 
 from __future__ import annotations
 
-import tarfile
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
-    RUN,
-    STATE_DIR,
-    Call,
-    FailedError,
-    differing,
-    run_module,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
-    UnsafeArchiveError,
-    layout,
-    make_folders,
-    safe_members,
-    write_if_different,
-)
-
 DOCUMENTATION = r"""
 module: fedsim_state
 short_description: The state folder of a run on a lab host
@@ -69,6 +47,28 @@ written:
   type: list
   elements: str
 """
+
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    RUN,
+    STATE_DIR,
+    Call,
+    FailedError,
+    differing,
+    run_module,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
+    UnsafeArchiveError,
+    layout,
+    make_folders,
+    safe_members,
+    write_if_different,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "archive": {"type": "path", "required": True},

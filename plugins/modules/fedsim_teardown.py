@@ -3,31 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
-from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
-    KIND_AGENT,
-    LABEL_KIND,
-    LABEL_STATE,
-    run_filter,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    APIError,
-    EngineError,
-    NotFound,
-    inspect_or_none,
-    list_containers,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, RUN, Call, differing, run_module
-
 DOCUMENTATION = r"""
 module: fedsim_teardown
 short_description: Remove everything of a run from a lab host
@@ -65,6 +40,31 @@ removed:
   type: dict
   sample: {"containers": ["fedsim-quickstart-pi-1"], "networks": ["fedsim-quickstart"], "state": []}
 """
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
+from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
+    KIND_AGENT,
+    LABEL_KIND,
+    LABEL_STATE,
+    run_filter,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
+from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    APIError,
+    EngineError,
+    NotFound,
+    inspect_or_none,
+    list_containers,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, RUN, Call, differing, run_module
 
 ARGUMENTS: dict[str, Any] = {
     "state_root": {"type": "path", "default": str(STATE_ROOT)},

@@ -3,17 +3,6 @@
 
 from __future__ import annotations
 
-import tarfile
-from pathlib import Path
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
-from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
-    UnsafeArchiveError,
-    safe_members,
-    write_if_different,
-)
-
 DOCUMENTATION = r"""
 module: fedsim_unpack
 short_description: Unpack the artifacts of a run into its run folder
@@ -55,6 +44,17 @@ written:
   type: list
   elements: str
 """
+
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
+from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
+    UnsafeArchiveError,
+    safe_members,
+    write_if_different,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "src": {"type": "path", "required": True},

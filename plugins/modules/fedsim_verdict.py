@@ -3,11 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
-
 DOCUMENTATION = r"""
 module: fedsim_verdict
 short_description: Fail if the course failed
@@ -44,6 +39,11 @@ fedsim_exit_code:
   type: int
   sample: 5
 """
+
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
 
 ARGUMENTS: dict[str, Any] = {"outcome": {"type": "dict", "default": {}}}
 

@@ -55,3 +55,11 @@ def test_ansible_doc_shows_all_of_them(documented: dict[str, Any]) -> None:
     assert set(documented) == set(NAMES)
     for name, shown in documented.items():
         assert set(shown["attributes"]) == {"check_mode", "diff_mode"}, name
+
+
+def test_ansible_doc_can_print_them() -> None:
+    full_names = [f"fedsim.testbed.{name}" for name in NAMES]
+    environment = {**os.environ, **ansible_environment()}
+    program = str(Path(sys.executable).parent / "ansible-doc")
+    shown = subprocess.run([program, *full_names], capture_output=True, text=True, timeout=120, env=environment)
+    assert shown.returncode == 0, shown.stderr

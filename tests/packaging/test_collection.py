@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tarfile
 import tomllib
@@ -16,6 +17,25 @@ from .conftest import REPOSITORY, run
 pytestmark = pytest.mark.ansible
 
 COLLECTION = Path("ansible_collections", "fedsim", "testbed")
+# Those of ansible-test's checks that need no internet. ansible-doc, import, pep8, pylint, runtime-metadata,
+# validate-modules and yamllint install their requirements first; what validate-modules cannot know is in tests/sanity.
+SANITY = (
+    "action-plugin-docs",
+    "changelog",
+    "compile",
+    "empty-init",
+    "ignores",
+    "line-endings",
+    "no-assert",
+    "no-get-exception",
+    "no-illegal-filenames",
+    "no-smart-quotes",
+    "replace-urlopen",
+    "shebang",
+    "symlinks",
+    "use-argspec-type-path",
+    "use-compat-six",
+)
 CONTRACT = Path("plugins", "module_utils", "_contract")
 
 
@@ -103,3 +123,16 @@ def test_a_play_of_the_collection_runs(source: str, request: pytest.FixtureReque
     done = run(command, tmp_path, ANSIBLE_COLLECTIONS_PATH=collections, ANSIBLE_NOCOLOR="1", LC_ALL="C.UTF-8")
     assert done.returncode == 2, done.stdout + done.stderr
     assert "'Not_A_Run' is no run id" in done.stdout + done.stderr
+
+
+def test_ansible_tests_sanity_checks_pass(from_artefact: Path, tmp_path: Path) -> None:
+    collection = tmp_path / COLLECTION
+    shutil.copytree(from_artefact / COLLECTION, collection)
+    shutil.copytree(REPOSITORY / "tests" / "sanity", collection / "tests" / "sanity")
+    run(["git", "init", "-q", "."], collection)
+    run(["git", "add", "-A"], collection)
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    chosen = [argument for name in SANITY for argument in ("--test", name)]
+    program = str(Path(sys.executable).parent / "ansible-test")
+    done = run([program, "sanity", "--python", python, *chosen], collection, LC_ALL="C.UTF-8")
+    assert done.returncode == 0, done.stdout + done.stderr
