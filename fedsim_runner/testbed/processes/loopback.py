@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.paths import COLLECTED, CONFIG, PARTICIPANTS, SHARD
 from fedsim_runner.contract.records import engine_argument
 from fedsim_runner.spec.testbed_keys import participant_config
@@ -40,7 +41,7 @@ def local_device_file(content: Mapping[str, Any], folder: Path) -> dict[str, Any
     local = copy.deepcopy(dict(content))
     ports = free_ports(len(local["devices"]))
     server = next(index for index, device in enumerate(local["devices"]) if device["role"] == "server")
-    nothing = {"rate_bps": None, "delay_us": 0, "jitter_us": 0, "loss": 0.0}
+    nothing = Link().as_dict()
     for device, port in zip(local["devices"], ports, strict=True):
         name = device["name"]
         device.update(address=LOOPBACK, port=port, cpus=None, memory_bytes=None, network=None)
