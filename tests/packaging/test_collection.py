@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .conftest import REPOSITORY, run
+from tests.packaging.conftest import REPOSITORY, run
 
 pytestmark = pytest.mark.ansible
 

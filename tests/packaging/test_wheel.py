@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import run
+from tests.packaging.conftest import run
 
 
 @pytest.fixture(scope="session")
