@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import FedsimError
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import check_run
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import SDK_ERROR, EngineError, connect, explain
@@ -20,6 +20,8 @@ DEVICES: dict[str, Any] = {"devices": {"type": "str", "default": ""}}
 
 class FailedError(FedsimError):
     """The module fails and still has something to return."""
+
+    exit = Exit.PROVISIONING
 
     def __init__(self, message: str, **answer: Any) -> None:
         super().__init__(message)

@@ -27,7 +27,7 @@ def run(arguments: Sequence[str], *, stdin: str | None = None) -> str:
             arguments, input=stdin, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, close_fds=True
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CommandError(f"{' '.join(arguments)}: {error}") from error
+        raise CommandError(" ".join(arguments), said=str(error)) from error
     if done.returncode != 0:
-        raise CommandError(f"{' '.join(arguments)}: {(done.stderr or done.stdout).strip() or done.returncode}")
+        raise CommandError(" ".join(arguments), said=(done.stderr or done.stdout).strip() or str(done.returncode))
     return done.stdout
