@@ -81,7 +81,8 @@ def run_inside(api: Any, container: str, command: Sequence[str], streams: Stream
             else:
                 _Copy(stream, source, _Frames(streams).feed).run()
         finally:
-            stream.close()
+            # The whole answer: a reader that outlives its closed connection complains (Python 3.13).
+            getattr(stream, "_response", stream).close()
         return _exit_code(api, identity)
     except BrokenPipeError:
         raise

@@ -45,9 +45,9 @@ class Engine:
         theirs.sendall(b"HTTP/1.1 101 UPGRADED\n" + self.head)
         reader = ours.makefile("rb")
         reader.readline()
-        response = SimpleNamespace(raw=SimpleNamespace(_fp=SimpleNamespace(fp=reader)))
+        response = SimpleNamespace(raw=SimpleNamespace(_fp=SimpleNamespace(fp=reader)), close=reader.close)
         threading.Thread(target=self._run, args=(theirs,), daemon=True).start()
-        return SimpleNamespace(_sock=ours, _response=response, close=ours.close)
+        return SimpleNamespace(_sock=ours, _response=response)
 
     def _run(self, connection: socket.socket) -> None:
         with connection:
