@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,9 +43,15 @@ FOLDERS = re.compile(rf"{paths.STATE_ROOT}|/fedsim/(in|out|gate)\b")
 ALLOWED = {"org.fedsim.benchmark"}
 
 
-def literals(path: Path) -> Iterator[tuple[int, str]]:
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def literals(path: Path) -> list[tuple[int, str]]:
     """String constants of a source file but docstrings and the documentation of modules."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     prose = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -53,9 +60,11 @@ def literals(path: Path) -> Iterator[tuple[int, str]]:
             targets = {target.id for target in node.targets if isinstance(target, ast.Name)}
             if targets & {"DOCUMENTATION", "EXAMPLES", "RETURN"}:
                 prose.add(node.value)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in prose:
-            yield node.lineno, node.value
+    return [
+        (node.lineno, node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in prose
+    ]
 
 
 def found(wrong: re.Pattern[str] | list[str]) -> list[str]:
@@ -120,7 +129,7 @@ def test_what_is_no_run_id(bad: str) -> None:
 def error_classes() -> Iterator[tuple[str, list[str]]]:
     """Exception classes of the sources with the names of their bases."""
     for path in [*SOURCES, *CONTRACT.glob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ClassDef):
                 bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
                 if any(base.endswith(("Error", "Errors", "Exception")) for base in bases):
