@@ -14,7 +14,7 @@ import docker
 from docker.errors import APIError, DockerException
 
 from fedsim_runner.contract.agent_calls import Call, answer_in, command_line
-from fedsim_runner.contract.names import KIND_AGENT, LABEL_DEVICE, LABEL_RUN, LABEL_STATE, run_filter
+from fedsim_runner.contract.names import KIND_AGENT, LABEL_DEVICE, LABEL_RUN, run_filter
 from fedsim_runner.lab.host import LabHost
 
 from ..values import UnreachableError
@@ -66,16 +66,6 @@ class LabEngine:
         except APIError:
             return None
         return answer_in((output or b"").decode(errors="replace"))
-
-    def read_state_file(self, run: str, relative: str) -> str | None:
-        """A text file of the run's state folder, read through the agent's container (it may be in another VM)."""
-        agent = self.containers(run, KIND_AGENT).get(KIND_AGENT)
-        if agent is None or agent["State"] != "running":
-            return None
-        state = agent["Labels"].get(LABEL_STATE, "")
-        created = self.client.api.exec_create(agent["Id"], ["cat", f"{state}/{relative}"])
-        output, _ = self.client.api.exec_start(created["Id"], demux=True)
-        return None if output is None else bytes(output).decode(errors="replace")
 
 
 @contextmanager
