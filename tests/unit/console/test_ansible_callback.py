@@ -97,6 +97,6 @@ def test_each_round_has_a_line_and_a_look_is_no_failure(output: list[str]) -> No
         "  round 1/2  accuracy 0.5000  1.50 s",
         "  round 2/2  accuracy 0.7500  2.50 s",
     ]
-    assert [line for line in output if "FAILED - RETRYING" in line] == [
-        "FAILED - RETRYING: [localhost]: Something else (1 retries left)."
-    ]
+    other = [line for line in output if "FAILED - RETRYING" in line]
+    assert other, "what is no course is shown as ever"
+    assert all(line.startswith("FAILED - RETRYING: [localhost]: Something else") for line in other)
