@@ -104,6 +104,9 @@ def test_step_by_step_to_the_end_of_the_course(testbed: Substrate, order: Order)
     for _ in range(2):
         testbed.open(order.run)
     testbed.collect(order.run, order.folder, order.folder, hearing)
+    if testbed.traits.name == "docker":
+        assert list(testbed.list()[order.run]) == ["one-devices on one", "two-devices on two"]
+        assert sorted(path.name for path in order.folder.glob("*-collected")) == ["one-collected", "two-collected"]
     testbed.follow(order, hearing)
     assert order.run not in testbed.list()
     assert testbed.status(order.run) is None
