@@ -63,7 +63,7 @@ def test_apply_again_change_absent_twice(lab: Lab) -> None:
         ({"pids": 40}, {"PidsLimit"}),
         ({"threads": 2}, {"Env"}),
         # With torch and gRPC it has more threads than the light engine.
-        ({"engine": "federatedscope"}, {"Cmd", "PidsLimit"}),
+        ({"engine": "federatedscope", "least_pids": 99}, {"Cmd", "PidsLimit"}),
     ],
 )
 def test_the_diff_names_the_option(up: Lab, change: dict[str, object], items: set[str]) -> None:
