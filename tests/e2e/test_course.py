@@ -107,7 +107,8 @@ def test_a_device_of_64_mb_holds_a_light_participant(engine: docker.DockerClient
 def test_every_example_is_run_by_a_test(repository: Path) -> None:
     names = {path.stem for path in (repository / "examples").glob("*.yaml")}
     light = {"quickstart", "new-device-type", "unequal-links", "stragglers"}
-    assert names == light | {"distributed-lr", "convnet", "mixed"}  # these in test_federatedscope.py
+    plain_ansible = {"quickstart.fedsim"}
+    assert names == light | plain_ansible | {"distributed-lr", "convnet", "mixed"}  # the last in test_federatedscope.py
 
 
 def test_plain_ansible_runs_the_sample_inventory(engine: docker.DockerClient, repository: Path, tmp_path: Path) -> None:
@@ -130,6 +131,32 @@ def test_plain_ansible_runs_the_sample_inventory(engine: docker.DockerClient, re
     assert done.returncode == 0, done.stdout + done.stderr
     assert report_of(tmp_path / "run")["final"]["test_acc"] > 0.85
     assert left_over(engine, "sample-e2e") == []
+
+
+def test_plain_ansible_needs_the_experiment_file_alone(
+    engine: docker.DockerClient, repository: Path, tmp_path: Path
+) -> None:
+    spec = repository / "examples" / "quickstart.fedsim.yaml"
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(repository / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+
+    def playbook(name: str, *arguments: str) -> str:
+        program = str(Path(sys.executable).parent / "ansible-playbook")
+        command = [program, "-i", str(spec), f"fedsim.testbed.{name}", "-e", "fedsim_run=file-e2e", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    try:
+        playbook("up")
+        for stage in ("images", "agent", "devices", "links"):
+            assert "changed=0" in playbook("run_experiment", "--tags", stage), stage
+        output = playbook("run_experiment", "--tags", "course,collect,report")
+        assert "  round 10/10  accuracy 0." in output
+        assert "FAILED - RETRYING" not in output
+        assert report_of(tmp_path / "runs" / "file-e2e")["final"]["test_acc"] > 0.85
+    finally:
+        playbook("destroy")
+    assert left_over(engine, "file-e2e") == []
 
 
 def test_up_twice_then_course_state_and_down(engine: docker.DockerClient, tmp_path: Path) -> None:
