@@ -49,7 +49,7 @@ import json
 print(json.dumps({"implementation": api_implementation.Type(), "content": received.content, "state": received.state,
                   "learned": losses[-1] < losses[0], "cuda": torch.version.cuda}))
 """
-DEVICE = device("d-1", image="iot-minimal-federatedscope")
+DEVICE = device("d-1", image="iot-minimal-federatedscope", engine="federatedscope")
 
 
 def plan_call(
