@@ -76,8 +76,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
+from ansible_collections.fedsim.testbed.plugins.module_utils._agent_control import wait_for_agent
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
-from ansible_collections.fedsim.testbed.plugins.module_utils._containers import LOG_CONFIG, compare_container
+from ansible_collections.fedsim.testbed.plugins.module_utils._container_difference import compare_container
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import Probe
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_AGENT,
@@ -88,13 +89,9 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
     run_filter,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_container import LOG_CONFIG
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    EngineError,
-    NotFound,
-    list_containers,
-    wait_for_agent,
-)
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import EngineError, NotFound, list_containers
 from ansible_collections.fedsim.testbed.plugins.module_utils._journal import course_has_ended
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DOCKER,

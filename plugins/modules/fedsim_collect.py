@@ -90,9 +90,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import COLLECTED, CONTAINERS, StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import matches
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    list_containers,
-)
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import list_containers
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DEVICES,
     DOCKER,

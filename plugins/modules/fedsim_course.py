@@ -101,6 +101,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fedsim.testbed.plugins.module_utils._agent_control import agent_control
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import OpenGate, Status
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.course_state import Outcome
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name
@@ -109,7 +110,6 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     EngineError,
-    agent_control,
     explain,
     inspect_or_none,
     last_lines,

@@ -84,12 +84,7 @@ from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import DeviceFailedError, each_device
-from ansible_collections.fedsim.testbed.plugins.module_utils._containers import (
-    Settings,
-    block_device_of,
-    compare_container,
-    device_container,
-)
+from ansible_collections.fedsim.testbed.plugins.module_utils._container_difference import compare_container
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_DEVICE,
     LABEL_DEVICE,
@@ -97,6 +92,11 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
     run_filter,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_container import (
+    Settings,
+    block_device_of,
+    device_container,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import (
     matches,
     read_device_file,

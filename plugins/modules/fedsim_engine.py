@@ -50,11 +50,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    EngineError,
-    connect,
-    find_daemon,
-)
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import EngineError, connect, find_daemon
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
 
 ARGUMENTS: dict[str, Any] = {

@@ -62,11 +62,7 @@ digest:
 
 from typing import Any
 
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    APIError,
-    RequestException,
-    explain,
-)
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import APIError, RequestException, explain
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
 
 ARGUMENTS: dict[str, Any] = {

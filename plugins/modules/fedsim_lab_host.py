@@ -103,11 +103,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capa
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    EngineError,
-    connect,
-    find_daemon,
-)
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import EngineError, connect, find_daemon
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
 

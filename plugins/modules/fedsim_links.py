@@ -57,10 +57,11 @@ failed_devices:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.fedsim.testbed.plugins.module_utils._agent_control import agent_control
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import ApplyLinks
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file, select_devices
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import agent_control, inspect_or_none
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import inspect_or_none
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DEVICES,
     DOCKER,

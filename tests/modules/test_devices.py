@@ -230,7 +230,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
 
 
 def test_federatedscope_has_room_for_its_threads(lab: Lab) -> None:
-    containers = load_utils("_containers")
+    containers = load_utils("_device_container")
     entry = lab.content["devices"][1]
     assert containers.pids_limit(entry) == 32
     least = engine_facts("federatedscope").least_pids(50)

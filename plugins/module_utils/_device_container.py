@@ -1,9 +1,8 @@
-"""A device as the Engine's container configuration, and where a real container differs from it."""
+"""A device as the Engine's container configuration."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths imp
     StateFolder,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.records import engine_argument
-from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 
 #: Scratch space of a device; counted against its memory like everything a tmpfs holds.
 TMPFS = {"/tmp": "rw,noexec,nosuid,nodev,size=16m,mode=1777"}
@@ -35,25 +33,6 @@ THREAD_VARIABLES = (
     "MKL_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
     "TORCH_NUM_THREADS",
-)
-#: Options of HostConfig that are compared one by one.
-COMPARED_HOST_OPTIONS = (
-    "NanoCpus",
-    "Memory",
-    "MemorySwap",
-    "PidsLimit",
-    "BlkioDeviceReadBps",
-    "BlkioDeviceWriteBps",
-    "CapDrop",
-    "CapAdd",
-    "SecurityOpt",
-    "ReadonlyRootfs",
-    "Tmpfs",
-    "Binds",
-    "ExtraHosts",
-    "NetworkMode",
-    "LogConfig",
-    "DeviceRequests",
 )
 #: What the Engine says of the kernel, and the options it drops where the kernel cannot do them.
 NEEDED_OF_ENGINE = {
@@ -192,44 +171,3 @@ def block_device_of(folder: str) -> str | None:
         link = link.parent
     path = Path("/dev") / link.name
     return str(path) if path.is_block_device() else None
-
-
-def compare_container(
-    found: dict[str, Any], wanted: dict[str, Any], image_id: str | None, differences: Differences
-) -> None:
-    """Record where an inspected container differs from the wanted body. Extra labels and variables do not count."""
-    config, host = found["Config"], found["HostConfig"]
-    if image_id is not None and found["Image"] != image_id:
-        differences.add("Image", config["Image"], wanted["Image"])
-    for option in ("Hostname", "User", "Cmd"):
-        differences.compare(option, config.get(option), wanted[option])
-    environment = set(config.get("Env") or [])
-    for entry in wanted["Env"]:
-        if entry not in environment:
-            variable = entry.split("=", 1)[0] + "="
-            before = next((value for value in environment if value.startswith(variable)), None)
-            differences.add("Env", before, entry)
-    for key, value in wanted["Labels"].items():
-        differences.compare(key, (config.get("Labels") or {}).get(key), value)
-    for option in COMPARED_HOST_OPTIONS:
-        if option in wanted["HostConfig"]:
-            before, after = host.get(option), wanted["HostConfig"][option]
-            if _plain(before) != _plain(after):
-                differences.add(option, before, after)
-    for network, endpoint in wanted.get("NetworkingConfig", {}).get("EndpointsConfig", {}).items():
-        real = (found["NetworkSettings"]["Networks"] or {}).get(network) or {}
-        address = (real.get("IPAMConfig") or {}).get("IPv4Address")
-        differences.compare("address", address, endpoint["IPAMConfig"]["IPv4Address"])
-        aliases = real.get("Aliases") or []
-        missing = [alias for alias in endpoint["Aliases"] if alias not in aliases]
-        if missing:
-            differences.add("aliases", aliases, endpoint["Aliases"])
-
-
-def _plain(value: Any) -> Any:
-    """Engines write an unset option as null, 0 or an empty list, depending on their age."""
-    if not value:
-        return None
-    if isinstance(value, list):
-        return sorted(json.dumps(entry, sort_keys=True).replace("CAP_", "") for entry in value)
-    return value

@@ -1,0 +1,59 @@
+"""Asking a run's agent, inside its container."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import Call, answer_in, command_line
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    APIError,
+    EngineError,
+    NotFound,
+    RequestException,
+    explain,
+    inspect_or_none,
+    last_lines,
+    run_in,
+)
+
+
+def agent_control(client: Any, agent: str, call: Call) -> dict[str, Any]:
+    """The agent's answer to one control command.
+
+    Raises:
+        EngineError: the agent is not there, not running, or answers with an error.
+    """
+    try:
+        status, out, err = run_in(client, agent, command_line(call))
+    except NotFound as error:
+        raise EngineError(f"the agent container {agent} does not exist: run the agent stage first") from error
+    except (APIError, RequestException) as error:
+        raise EngineError(f"the agent container {agent} cannot be asked: {explain(error)}") from error
+    answer = answer_in(out)
+    if status != 0 or answer is None:
+        detail = answer.get("error") if answer is not None else None
+        lines = (err.strip() or out.strip() or "no output").splitlines()
+        raise EngineError(f"the agent's `{call.name}` failed (exit {status}): {detail or lines[-1]}")
+    return answer
+
+
+def wait_for_agent(client: Any, agent: str, call: Call, timeout_s: float) -> dict[str, Any]:
+    """The agent's first answer to ``call``, asked again until it comes.
+
+    Raises:
+        EngineError: the agent ended, or did not answer in ``timeout_s`` seconds.
+    """
+    deadline = time.monotonic() + timeout_s
+    pause = 0.1
+    while True:
+        try:
+            return agent_control(client, agent, call)
+        except EngineError as error:
+            found = inspect_or_none(client, agent)
+            if found is None or not found["State"]["Running"]:
+                raise EngineError(f"the agent ended while starting: {last_lines(client, agent)}") from error
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(pause * 1.5, 1.0)
