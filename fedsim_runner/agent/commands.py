@@ -25,7 +25,7 @@ def answer(agent: Agent, name: str, arguments: dict[str, Any]) -> Mapping[str, A
         case Status():
             return agent.status()
         case Packets():
-            return agent.link_figures()
+            return agent.packet_counters()
         case Stop():
             agent.stopping.set()
             return {"stopping": True}

@@ -28,35 +28,35 @@ class Containers:
         docker: Docker,
         run: str,
         devices: Callable[[], Collection[str]],
-        started: Callable[[Container], None],
-        ended: Callable[[Container], None],
+        on_started: Callable[[Container], None],
+        on_ended: Callable[[Container], None],
     ) -> None:
         self._docker = docker
         self._fleet = Fleet(docker, run)
         self._devices = devices
-        self._started = started
-        self._ended = ended
-        self.known: dict[str, Container] = {}
+        self._on_started = on_started
+        self._on_ended = on_ended
+        self.by_device: dict[str, Container] = {}
 
     def running(self) -> dict[str, int]:
         """Process by device, of those that run."""
-        return {name: container.pid for name, container in self.known.items() if container.pid}
+        return {name: container.pid for name, container in self.by_device.items() if container.pid}
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Compare all containers with what is known; an Engine that does not answer changes nothing."""
         try:
-            found = self._fleet.look(self.known)
+            found = self._fleet.list_containers(self.by_device)
         except DockerError:
             return
         for name in self._devices():
             if name in found:
                 self._observe(found[name])
-            elif name in self.known:
-                self._end(self.known.pop(name), _KILLED, False)
+            elif name in self.by_device:
+                self._end(self.by_device.pop(name), _KILLED, False)
 
     def with_id(self, identity: object) -> Container | None:
         """The known container of this id."""
-        return next((container for container in self.known.values() if container.id == identity), None)
+        return next((container for container in self.by_device.values() if container.id == identity), None)
 
     def inspect(self, identity: str) -> Container | None:
         """Ask the Engine about one container; None where it is gone or no device's."""
@@ -66,7 +66,7 @@ class Containers:
         self._observe(container)
         return container
 
-    def died(self, container: Container, exit_code: int | None) -> None:
+    def on_died(self, container: Container, exit_code: int | None) -> None:
         """The Engine reports a known container's end."""
         after = self._fleet.inspect(container.id)
         self._end(container, exit_code, after is not None and after.oom_killed)
@@ -77,7 +77,7 @@ class Containers:
 
     def send(self, names: Collection[str], signal: str) -> None:
         """Send a signal to those of these devices that run, without waiting for the Engine."""
-        identities = [self.known[name].id for name in names if name in self.known and self.known[name].pid]
+        identities = [self.by_device[name].id for name in names if name in self.by_device and self.by_device[name].pid]
         if not identities:
             return
 
@@ -89,17 +89,17 @@ class Containers:
         threading.Thread(target=kill, name=f"send {signal}", daemon=True).start()
 
     def _observe(self, container: Container) -> None:
-        before = self.known.get(container.device)
+        before = self.by_device.get(container.device)
         if before == container:
             return
         if before is not None and before.pid and before.pid != container.pid:
             self._end(before, container.exit_code, container.oom_killed)
-        self.known[container.device] = container
+        self.by_device[container.device] = container
         if container.pid and (before is None or before.pid != container.pid):
-            self._started(container)
+            self._on_started(container)
 
     def _end(self, container: Container, exit_code: int | None, oom_killed: bool) -> None:
         code = _KILLED if exit_code is None else exit_code
         after = Container(container.device, container.id, 0, False, code, oom_killed)
-        self.known[container.device] = after
-        self._ended(after)
+        self.by_device[container.device] = after
+        self._on_ended(after)

@@ -10,7 +10,7 @@ from ..contract.agent_calls import LinksAnswer
 from ..contract.atomic import CannotWriteError, replace
 from ..contract.paths import StateFolder
 from .containers import Containers
-from .course.gate import Gate
+from .course.gate_files import Gate
 from .links.run_links import RunLinks
 from .run_settings import RunSettings
 
@@ -46,7 +46,7 @@ class Gatekeeper:
         self._over = False
         self.open_at: float | None = None
 
-    def remembered(self) -> tuple[list[str], float | None]:
+    def load_memory(self) -> tuple[list[str], float | None]:
         """Which devices an earlier agent had shaped, and when it had opened the gate."""
         try:
             found = json.loads(self._memory.read_text())
@@ -69,12 +69,12 @@ class Gatekeeper:
             self._remember()
         return answer
 
-    def new_interface(self, name: str) -> None:
+    def shape_new_interface(self, name: str) -> None:
         """A device that had a link has a new interface: shape it; then the gate, if it was open, opens again."""
         pid = self._containers.running().get(name)
         if pid is None or name not in self._links.shaped:
             return
-        failed = self._links.again(name, pid)
+        failed = self._links.reapply(name, pid)
         if failed is not None:
             self._fail(name, f"its link could not be shaped again: {failed}")
         else:
@@ -110,7 +110,7 @@ class Gatekeeper:
         except CannotWriteError as error:
             self._fail(None, str(error))
 
-    def end(self) -> None:
+    def keep_shut(self) -> None:
         """The course is over: the gate does not open again."""
         self._over = True
 
@@ -124,7 +124,7 @@ class Gatekeeper:
         Raises:
             CannotWriteError: it does not learn of the last one.
         """
-        self._gate.tell_lost(lost)
+        self._gate.announce_lost(lost)
 
     def _remember(self) -> None:
         try:

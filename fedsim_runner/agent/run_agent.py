@@ -54,13 +54,13 @@ class Agent:
         self._sampler = Sampler(state.metrics, counters.read)
         self._file = read_run_settings(self._device_file)
         self._watch = Watch(state, self._file, self._act)
-        self._containers = Containers(docker, run, lambda: self._file.roles, self._started, self._ended)
+        self._containers = Containers(docker, run, lambda: self._file.roles, self._on_started, self._on_ended)
         self._probed = probe.probe()
-        self._links = RunLinks(docker, run, self._file.link_backend, self._probed, self._note)
-        self._gatekeeper = Gatekeeper(state, self._links, self._containers, self._fail, self._cannot)
+        self._links = RunLinks(docker, run, self._file.link_backend, self._probed, self._record)
+        self._gatekeeper = Gatekeeper(state, self._links, self._containers, self._fail, self._report_write_error)
         self._ended_at: float | None = None
         self._cannot_write: set[str] = set()
-        self._next_sample = self._next_look = 0.0
+        self._next_sample = self._next_refresh = 0.0
         self.stopping = threading.Event()
         self.failure: str | None = None  # why this agent cannot go on
 
@@ -68,7 +68,7 @@ class Agent:
 
     def start(self) -> None:
         """Say so in the journal, see which containers there are, and take up a run that an earlier agent left."""
-        self._note(
+        self._record(
             events.AgentStarted(
                 backend=self._links.backend,
                 kernel=platform.release(),
@@ -76,24 +76,24 @@ class Agent:
                 congestion_control=_congestion_control(),
             )
         )
-        shaped, open_at = self._gatekeeper.remembered()
-        self.look()
+        shaped, open_at = self._gatekeeper.load_memory()
+        self.refresh()
         if shaped:
             self.apply(False, shaped)
         if open_at is not None:
-            self._take_up(open_at)
+            self._resume(open_at)
 
-    def _take_up(self, open_at: float) -> None:
+    def _resume(self, open_at: float) -> None:
         """An agent that was restarted in the middle of a course."""
         self._gatekeeper.open_at = open_at
-        self._watch.take_up(open_at, self._gatekeeper.lost())
+        self._watch.resume(open_at, self._gatekeeper.lost())
         self._gatekeeper.reopen()
         self._feed_exits()
 
     def close(self) -> None:
         """End cleanly. Where packets pass through this agent, they stop."""
         with self._lock:
-            self._note(events.AgentStopped())
+            self._record(events.AgentStopped())
             self._links.stop()
             self._sampler.close()
             self._watch.close()
@@ -103,24 +103,24 @@ class Agent:
         """Twice a second: logs, time limits, samples."""
         with self._lock:
             now = time.time()
-            if now >= self._next_look:
-                self._next_look = now + RESYNC_S
-                self.look()
+            if now >= self._next_refresh:
+                self._next_refresh = now + RESYNC_S
+                self.refresh()
             self._watch.tick()
-            self._watch_over()
+            self._check_own_health()
             if now >= self._next_sample:
                 self._next_sample = max(self._next_sample + SAMPLE_S, now + SAMPLE_S / 2)
-                self._watch.sample(now, self._sampler.read(), self._containers.known)
+                self._watch.sample(now, self._sampler.read(), self._containers.by_device)
                 try:
                     self._sampler.write(now)
                     replace(self._snapshot, json.dumps(self._now(now)) + "\n")
                 except CannotWriteError as error:
-                    self._cannot(error)
+                    self._report_write_error(error)
 
-    def _watch_over(self) -> None:
+    def _check_own_health(self) -> None:
         """What this agent itself needs."""
-        if self._links.broken is not None:
-            self._fail(None, self._links.broken)
+        if self._links.failure is not None:
+            self._fail(None, self._links.failure)
         if self._journal.failure is not None:
             self._fail(None, self._journal.failure)
             if self._journal.stuck and (self._settled() or self._watch.supervisor is None):
@@ -130,10 +130,10 @@ class Agent:
 
     # -- what containers do -------------------------------------------------------------------------------------------
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Compare all containers with what is known; an Engine that does not answer changes nothing."""
         with self._lock:
-            self._containers.look()
+            self._containers.refresh()
 
     def docker_event(self, event: dict[str, Any]) -> None:
         """What the Engine reports."""
@@ -150,40 +150,40 @@ class Agent:
                 self._gatekeeper.shut()
                 code = attributes.get("exitCode")
                 if known.pid:
-                    self._containers.died(known, int(code) if code and code.isdigit() else None)
-                    self._let_late_ones_in()
+                    self._containers.on_died(known, int(code) if code and code.isdigit() else None)
+                    self._admit_late_starters()
                 return
             container = self._containers.inspect(str(identity))
             if container is not None and action == "connect":
-                self._gatekeeper.new_interface(container.device)
+                self._gatekeeper.shape_new_interface(container.device)
 
-    def _started(self, container: Container) -> None:
+    def _on_started(self, container: Container) -> None:
         name = container.device
         self._sampler.watch(name, container.pid, container.id)
-        self._watch.started(name)
-        self._note(events.DeviceStarted(name))
-        self._gatekeeper.new_interface(name)
+        self._watch.on_started(name)
+        self._record(events.DeviceStarted(name))
+        self._gatekeeper.shape_new_interface(name)
         if self._watch.supervisor is not None and name in self._watch.supervisor.lost:
             self._containers.send([name], "KILL")  # somebody started it again
 
-    def _ended(self, container: Container) -> None:
+    def _on_ended(self, container: Container) -> None:
         name, code = container.device, container.exit_code
         assert code is not None
         self._sampler.forget(name)
         self._links.forget(name)
         if self._watch.supervisor is None:
-            self._note(events.DeviceExited(name, code, container.oom_killed))
+            self._record(events.DeviceExited(name, code, container.oom_killed))
             return
-        self._watch.ended(name, code, container.oom_killed, self._containers.last_lines(container))
+        self._watch.on_ended(name, code, container.oom_killed, self._containers.last_lines(container))
 
     def _feed_exits(self) -> None:
         """Participants that had ended before anybody watched."""
-        for name, container in list(self._containers.known.items()):
+        for name, container in list(self._containers.by_device.items()):
             if not container.pid and container.exit_code is not None:
                 lines = self._containers.last_lines(container)
-                self._watch.ended(name, container.exit_code, container.oom_killed, lines)
+                self._watch.on_ended(name, container.exit_code, container.oom_killed, lines)
 
-    def _let_late_ones_in(self) -> None:
+    def _admit_late_starters(self) -> None:
         """A client was lost while others still stood before the gate, which was shut because of it."""
         supervisor = self._watch.supervisor
         if supervisor is None or not self._file.go_on:
@@ -200,22 +200,22 @@ class Agent:
             try:
                 self._gatekeeper.announce_lost(supervisor.lost)
             except CannotWriteError as error:
-                self._note(event)
+                self._record(event)
                 self._fail(None, f"the server cannot be told of a lost client: {error}")
                 return
             # One that still runs (frozen) must not wake up and disturb the course that goes on without it.
             self._containers.send([event.device], "KILL")
-        self._note(event)
+        self._record(event)
         if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
             self._ended_at = time.monotonic()
-            self._gatekeeper.end()
+            self._gatekeeper.keep_shut()
             # Participants that have not ended write their last files, and free the processors.
             self._containers.send(list(self._containers.running()), "TERM")
 
     def _fail(self, device: str | None, reason: str) -> None:
         """The course, if one runs, has failed for a reason from outside it."""
         if self._watch.supervisor is not None:
-            self._watch.tell_all(self._watch.supervisor.fail(device, reason))
+            self._watch.emit_all(self._watch.supervisor.fail(device, reason))
 
     def _settled(self) -> bool:
         """Whether the course has ended long enough ago."""
@@ -235,8 +235,8 @@ class Agent:
         """
         with self._lock:
             self._file = read_run_settings(self._device_file)
-            self._watch.use(self._file)
-            self.look()
+            self._watch.use_settings(self._file)
+            self.refresh()
             return self._gatekeeper.apply(self._file, names, check)
 
     def open_gate(self, open_at: float | None) -> GateAnswer:
@@ -249,10 +249,10 @@ class Agent:
         with self._lock:
             if self._gatekeeper.open_at is not None:
                 return {"changed": False}
-            self.look()
+            self.refresh()
             at = self._gatekeeper.open(open_at)
             self._watch.begin(at)
-            self._note(events.GateOpened(at))
+            self._record(events.GateOpened(at))
             self._feed_exits()
             return {"changed": True}
 
@@ -261,19 +261,19 @@ class Agent:
         with self._lock:
             answer = self._now(time.time())
             for name, device in answer["devices"].items():
-                container = self._containers.known.get(name)
+                container = self._containers.by_device.get(name)
                 device["exit_code"] = container.exit_code if container is not None else None
             return {**answer, **snapshot.ending(self._watch.supervisor)}
 
-    def link_figures(self) -> dict[str, Any]:
+    def packet_counters(self) -> dict[str, Any]:
         """Counters of what holds packets outside the kernel."""
         with self._lock:
-            return self._links.figures()
+            return self._links.counters()
 
     def _now(self, now: float) -> dict[str, Any]:
         supervisor = self._watch.supervisor
         final = self._settled() or (self._ended_at is not None and not self._containers.running())
-        devices = self._watch.devices(self._containers.known)
+        devices = self._watch.devices(self._containers.by_device)
         return {
             "t": round(now, 3),
             "lab_host": self._file.lab_host,
@@ -286,14 +286,14 @@ class Agent:
 
     # -- the journal --------------------------------------------------------------------------------------------------
 
-    def _note(self, event: Event) -> None:
+    def _record(self, event: Event) -> None:
         self._journal.write(dataclasses.replace(event, lab_host=self._file.lab_host))
 
-    def _cannot(self, error: CannotWriteError) -> None:
+    def _report_write_error(self, error: CannotWriteError) -> None:
         """A file that is not needed for the course is incomplete: said once."""
         if str(error) not in self._cannot_write:
             self._cannot_write.add(str(error))
-            self._note(events.AgentCannotWrite(str(error)))
+            self._record(events.AgentCannotWrite(str(error)))
 
 
 def _congestion_control() -> str | None:

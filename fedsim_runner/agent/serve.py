@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
             agent.tick()
             continue
         if event is None:
-            agent.look()
+            agent.refresh()
         else:
             agent.docker_event(event)
     agent.close()

@@ -112,7 +112,7 @@ def test_loss_meets_single_packets_of_a_tcp_flow(backend: str, probed: dict[str,
                 while True:
                     assert len(watcher.recv(1 << 17)) <= 1514
         else:
-            assert shaper.figures()["devices"]["b"]["received"] >= 1_000_000 / 1460
+            assert shaper.counters()["devices"]["b"]["received"] >= 1_000_000 / 1460
         for channel in (listener, watcher, receiver):
             channel.close()
 

@@ -19,14 +19,14 @@ _ENDS = {"trained": "training", "evaluated": "evaluating", "aggregated": "aggreg
 _REQUESTS = frozenset({"model_para", "evaluate"})
 _ANSWERS = frozenset({"model_para", "metrics"})
 # The begin of sending and its failure say nothing of progress: who tries again and again writes them for ever.
-_NO_NEWS = frozenset({"send", "send_failed", "lost", "late"})
+_NOT_PROGRESS = frozenset({"send", "send_failed", "lost", "late"})
 SERVER_ID = 0
 _MOST_SENDS = 10_000  # of one participant under way: more is nonsense
 _LONGEST_LINE = 1000  # so is a longer line: its words would be kept, too
 
 
 @dataclass
-class _Known:
+class _Steps:
     doing: str | None = None
     round: int | None = None
     owes: bool = False
@@ -38,7 +38,7 @@ class Activities:
     """Follows the participants of one course by their names."""
 
     def __init__(self, names: Collection[str], server: str | None) -> None:
-        self._known: dict[str, _Known] = {}
+        self._steps: dict[str, _Steps] = {}
         self._names = frozenset(names)
         self._server = server
 
@@ -49,47 +49,47 @@ class Activities:
             return False
         what, moment = line["what"], line["t"]
         key = (line["peer"], line["kind"], line["round"])
-        known = self._known.setdefault(device, _Known())
+        steps = self._steps.setdefault(device, _Steps())
         if what in _BEGINS:
-            known.doing, known.round = _BEGINS[what], line["round"]
+            steps.doing, steps.round = _BEGINS[what], line["round"]
         elif what in _ENDS:
-            if known.doing == _ENDS[what]:
-                known.doing = None
+            if steps.doing == _ENDS[what]:
+                steps.doing = None
         elif what == "send":
-            if len(known.sends) < _MOST_SENDS:
-                known.sends[key] = moment
+            if len(steps.sends) < _MOST_SENDS:
+                steps.sends[key] = moment
         elif what in ("sent", "send_failed"):
-            known.sends.pop(key, None)
+            steps.sends.pop(key, None)
             if what == "sent" and line["kind"] in _ANSWERS and line["peer"] == SERVER_ID:
-                known.owes = False
+                steps.owes = False
         elif what == "received" and device != self._server:
-            known.received[line["kind"], line["round"]] = moment
-            while len(known.received) > 8:  # only the last ones may cross with the server's lines
-                del known.received[next(iter(known.received))]
-            known.owes = known.owes or line["kind"] in _REQUESTS
-        return what not in _NO_NEWS
+            steps.received[line["kind"], line["round"]] = moment
+            while len(steps.received) > 8:  # only the last ones may cross with the server's lines
+                del steps.received[next(iter(steps.received))]
+            steps.owes = steps.owes or line["kind"] in _REQUESTS
+        return what not in _NOT_PROGRESS
 
-    def known(self, device: str) -> bool:
+    def has_lines(self, device: str) -> bool:
         """Whether it has written any line."""
-        return device in self._known
+        return device in self._steps
 
     def round(self, device: str) -> int | None:
         """FederatedScope's number of the round of its last step of work."""
-        known = self._known.get(device)
-        return known.round if known is not None else None
+        steps = self._steps.get(device)
+        return steps.round if steps is not None else None
 
     def owes(self, device: str) -> bool:
         """Whether a client has a request that it has not answered."""
-        known = self._known.get(device)
-        return known is not None and known.owes
+        steps = self._steps.get(device)
+        return steps is not None and steps.owes
 
     def incoming(self, device: str, client_id: int | None) -> bool:
         """Whether the server has begun to send to this client and the message is not there yet."""
-        server = self._known.get(self._server) if self._server is not None else None
+        server = self._steps.get(self._server) if self._server is not None else None
         if server is None or client_id is None:
             return False
-        known = self._known.get(device)
-        received = known.received if known is not None else {}
+        steps = self._steps.get(device)
+        received = steps.received if steps is not None else {}
         return any(
             peer == client_id and received.get((kind, number), -1.0) < begun
             for (peer, kind, number), begun in server.sends.items()
@@ -97,23 +97,23 @@ class Activities:
 
     def state(self, device: str, client_id: int | None) -> str | None:
         """training, evaluating, aggregating, sending, receiving or waiting; None if it has written no line."""
-        known = self._known.get(device)
-        if known is not None and known.doing is not None:
-            return known.doing
-        if known is not None and known.sends:
+        steps = self._steps.get(device)
+        if steps is not None and steps.doing is not None:
+            return steps.doing
+        if steps is not None and steps.sends:
             return "sending"
         if device == self._server:
-            others = (other for name, other in self._known.items() if name != device)
+            others = (other for name, other in self._steps.items() if name != device)
             if any(key[0] == SERVER_ID for other in others for key in other.sends):
                 return "receiving"
         elif self.incoming(device, client_id):
             return "receiving"
-        return "waiting" if known is not None else None
+        return "waiting" if steps is not None else None
 
     def forget(self, device: str, client_id: int | None) -> None:
         """It is lost: what it has begun, and what was begun to be sent to it, does not count any more."""
-        self._known.pop(device, None)
-        server = self._known.get(self._server) if self._server is not None else None
+        self._steps.pop(device, None)
+        server = self._steps.get(self._server) if self._server is not None else None
         if server is not None:
             server.sends = {key: begun for key, begun in server.sends.items() if key[0] != client_id}
 

@@ -10,7 +10,7 @@ from fedsim_runner.contract.events import Event
 from fedsim_runner.contract.participant_events import EVENTS, LOG, parse
 
 from .supervision import Supervisor
-from .tail import ACTIVITY, LOOK_BYTES, Tail
+from .tail import ACTIVITY, READ_BYTES, Tail
 
 
 class Reports:
@@ -22,12 +22,12 @@ class Reports:
         self._events = Tail(out, EVENTS, in_course=False)
         self._activity = Tail(out, ACTIVITY)
 
-    def look_again(self) -> None:
+    def rescan(self) -> None:
         """The participant has started anew: it may write to another folder."""
-        self._log.look_again()
-        self._activity.look_again()
+        self._log.rescan()
+        self._activity.rescan()
 
-    def feed(self, supervisor: Supervisor, now: float, most: int = LOOK_BYTES) -> Iterator[Event]:
+    def feed(self, supervisor: Supervisor, now: float, most: int = READ_BYTES) -> Iterator[Event]:
         """Feed what has come, about ``most`` bytes of each file; the journal events that it caused.
 
         They carry the participant's own time where it gives one: files are read twice a second, rounds may be shorter.

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..host.usage import Usage
+from ..host.device_usage import Usage
 from .supervision import Supervisor
 
 

@@ -72,7 +72,7 @@ class Supervisor:
         self._limits = limits
         self._start_s = dict(start_s or {})
         self._started = now
-        self._last_news = now
+        self._silent_since = now
         self._progress = Progress(server_done=self._server is None)
         self._activities = Activities(participants, self._server)
         self._waiting = Waiting(self._participants, self._server, self._progress, self._activities)
@@ -155,14 +155,14 @@ class Supervisor:
             return
         participant.lines.append(shown(text))
         if participant.state != "lost":
-            self._last_news = now
+            self._silent_since = now
 
     def feed_event(self, device: str, event: reported.ParticipantEvent, now: float) -> list[Event]:
         """Something that the participant reports. Feed the log lines that came before it first."""
         participant = self._participants.get(device)
         if participant is None or participant.state == "lost":
             return []
-        self._last_news = now
+        self._silent_since = now
         match event:
             case reported.Crashed():
                 participant.crashed_at = now
@@ -170,7 +170,7 @@ class Supervisor:
                 participant.crashed_at = None
         if self._outcome is not None:
             return []
-        events = self._take(device, participant, event, now)
+        events = self._handle(device, participant, event, now)
         self._check_success(now)
         return events
 
@@ -180,12 +180,12 @@ class Supervisor:
         if participant is None or participant.state == "lost":
             return
         if self._activities.feed(device, line):
-            self._last_news = now
+            self._silent_since = now
 
-    def feed_life(self, device: str, now: float) -> None:
+    def feed_heartbeat(self, device: str, now: float) -> None:
         """The participant was seen to work (its processor time grows, bytes move), though it says nothing."""
         if device in self._participants:
-            self._participants[device].last_life = now
+            self._participants[device].last_heartbeat = now
 
     def feed_exit(
         self, device: str, exit_code: int, oom_killed: bool, now: float, last_lines: Iterable[str] = ()
@@ -206,11 +206,11 @@ class Supervisor:
         events: list[Event] = [journal.DeviceExited(device, exit_code, oom_killed)]
         if participant.state == "lost":
             return events
-        self._last_news = now
+        self._silent_since = now
         if participant.done or self._outcome is not None:
             participant.state = "exited"
             return events
-        return events + self._down(device, exit_reason(exit_code, oom_killed, participant.lines), now)
+        return events + self._mark_down(device, exit_reason(exit_code, oom_killed, participant.lines), now)
 
     def feed_frozen(self, device: str, frozen: bool, now: float) -> None:
         """The participant's processes are frozen (``docker pause``, SIGSTOP): the first to blame for silence."""
@@ -220,7 +220,7 @@ class Supervisor:
 
     def lose(self, device: str, reason: str, now: float) -> list[Event]:
         """Give a client up, as an earlier agent did. The server and a finished course are left alone."""
-        return self._down(device, reason, now) if device in self._participants else []
+        return self._mark_down(device, reason, now) if device in self._participants else []
 
     def fail(self, device: str | None, reason: str) -> list[Event]:
         """End the course for a reason from outside (a link lost, an agent gone)."""
@@ -244,16 +244,18 @@ class Supervisor:
             if participant.state in ("lost", "finished", "exited"):
                 continue
             if participant.crashed_at is not None and now - participant.crashed_at >= CRASH_GRACE_S:
-                events += self._down(name, f"crashed and hangs: {last_line(participant.lines)}", now)
+                events += self._mark_down(name, f"crashed and hangs: {last_line(participant.lines)}", now)
             elif self._limits.go_on and self._frozen_too_long(participant, now):
                 # With a round deadline the others go on without it, so there need not be any silence.
-                events += self._down(name, f"frozen for {self._limits.silence_timeout_s:g} s", now)
-        if not events and now - self._last_news >= self._limits.silence_timeout_s:
+                events += self._mark_down(name, f"frozen for {self._limits.silence_timeout_s:g} s", now)
+        if not events and now - self._silent_since >= self._limits.silence_timeout_s:
             events = self._blame_silence(now)
         self._check_success(now)
         return events
 
-    def _take(self, device: str, participant: Participant, event: reported.ParticipantEvent, now: float) -> list[Event]:
+    def _handle(
+        self, device: str, participant: Participant, event: reported.ParticipantEvent, now: float
+    ) -> list[Event]:
         progress = self._progress
         of_server = participant.role == "server"
         match event:
@@ -279,14 +281,14 @@ class Supervisor:
                 progress.server_done = progress.server_done or of_server
                 return [journal.DeviceFinished(device)]
             case reported.Result():
-                return self._take_result(device, participant, event)
+                return self._handle_result(device, participant, event)
             case reported.TrainingFailed(round=number):
                 return self._fail(device, f"the server gave up training at round {number}")
             case reported.DeadlinePassed() | reported.Update() | reported.ClientLost() if of_server:
-                return self._take_policy(event, now)
+                return self._handle_policy(event, now)
         return []
 
-    def _take_policy(
+    def _handle_policy(
         self, event: reported.DeadlinePassed | reported.Update | reported.ClientLost, now: float
     ) -> list[Event]:
         """What the server did because of a deadline or a lost client."""
@@ -299,13 +301,13 @@ class Supervisor:
             return [] if event.used else [journal.UpdateLate(owner, event.round + 1)]
         # Mostly the server repeats what it was told; where it found out by itself, the client is lost all the same.
         if self._limits.go_on and not self._participants[owner].done:
-            return self._down(owner, f"given up by the server: {event.reason}", now)
+            return self._mark_down(owner, f"given up by the server: {event.reason}", now)
         return []
 
     def _owner(self, client_id: int) -> str | None:
         return next((name for name, one in self._participants.items() if one.client_id == client_id), None)
 
-    def _take_result(self, device: str, participant: Participant, result: reported.Result) -> list[Event]:
+    def _handle_result(self, device: str, participant: Participant, result: reported.Result) -> list[Event]:
         number, results = result.round, result.metrics
         if participant.role == "server" and result.client_id is None:
             # Clients number an evaluation r, a global one r + 1: the event that announced it is the same for both.
@@ -339,22 +341,22 @@ class Supervisor:
         due = [name for name in candidates if not self._excused(name, now)]
         if candidates and not due:
             return []
-        silent = f"silent for {now - self._last_news:.0f} s"
+        silent = f"silent for {now - self._silent_since:.0f} s"
         blamed, why = self._blame(due, what)
         if not self._limits.go_on or blamed is None:
             return self._fail(blamed, f"{silent}; {why}")
         frozen = [name for name in due if self._participants[name].frozen_since is not None]
         events: list[Event] = []
         for name in frozen or [blamed]:  # all frozen ones at once, else each would cost the time of one more silence
-            events += self._down(name, f"{silent}; {self._blame([name], what)[1]}", now)
+            events += self._mark_down(name, f"{silent}; {self._blame([name], what)[1]}", now)
         return events
 
     def _excused(self, name: str, now: float) -> bool:
         one = self._participants[name]
         if one.frozen_since is not None:
             return False
-        starting = one.state == "starting" and now - self._last_news < self._start_s.get(name, 0.0)
-        return starting or now - one.last_life < self._limits.silence_timeout_s
+        starting = one.state == "starting" and now - self._silent_since < self._start_s.get(name, 0.0)
+        return starting or now - one.last_heartbeat < self._limits.silence_timeout_s
 
     def _frozen_too_long(self, participant: Participant, now: float) -> bool:
         frozen = participant.frozen_since
@@ -374,7 +376,7 @@ class Supervisor:
         others = f" (and {len(candidates) - 1} more)" if len(candidates) > 1 else ""
         return first, f"{what}: waiting for {first}{others}"
 
-    def _down(self, device: str, reason: str, now: float) -> list[Event]:
+    def _mark_down(self, device: str, reason: str, now: float) -> list[Event]:
         """A participant is down: by the policy the course is, too, or it goes on without this client."""
         participant = self._participants[device]
         if self._outcome is not None or participant.state == "lost":
@@ -390,7 +392,7 @@ class Supervisor:
         participant.crashed_at = None
         self._lost[device] = reason
         self._activities.forget(device, participant.client_id)
-        self._last_news = now  # the others get the time to notice and to go on
+        self._silent_since = now  # the others get the time to notice and to go on
         self._check_success(now)
         return [journal.ClientLost(device, reason, participant.oom_killed, tuple(participant.lines))]
 

@@ -12,7 +12,7 @@ from fedsim_runner.contract.participant_events import LOG, LOG_FOLDER
 
 _CHUNK = 1 << 18
 # What a participant writes is bounded by nobody but the reader: more in one look is left for the next one.
-LOOK_BYTES = 1 << 22
+READ_BYTES = 1 << 22
 LONGEST_LINE = 1 << 20
 # Lines of a participant are longer than this on average: a look ends, too, after as many lines as that makes.
 _BYTES_PER_LINE = 32
@@ -33,19 +33,19 @@ class Tail:
         self._in_course = in_course
         self._files: dict[Path, int] = {}
         self._partial: dict[Path, bytes] = {}
-        self._looking = False
+        self._scanning = False
         self._before = 0
 
-    def look_again(self) -> None:
+    def rescan(self) -> None:
         """The participant has started anew: it may write to another folder."""
-        self._looking, self._before = True, len(self._files)
+        self._scanning, self._before = True, len(self._files)
 
-    def lines(self, most: int = LOOK_BYTES) -> Iterator[str]:
+    def lines(self, most: int = READ_BYTES) -> Iterator[str]:
         """Complete lines that have come since the last call, but empty ones, from about ``most`` bytes of each file."""
-        if self._looking or not self._files:
-            self._look()
+        if self._scanning or not self._files:
+            self._open_new()
             # What an earlier start left behind is there already: keep looking for the new folder until it comes.
-            self._looking = self._looking and len(self._files) == self._before
+            self._scanning = self._scanning and len(self._files) == self._before
         for path, descriptor in self._files.items():
             taken = 0
             while taken < most and (data := os.read(descriptor, _CHUNK)):
@@ -61,7 +61,7 @@ class Tail:
             os.close(descriptor)
         self._files.clear()
 
-    def _look(self) -> None:
+    def _open_new(self) -> None:
         for folder in self._folders():
             for candidate in self._candidates(folder):
                 if candidate in self._files:

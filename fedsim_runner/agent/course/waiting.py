@@ -28,7 +28,7 @@ class Participant:
     exit_code: int | None = None
     oom_killed: bool = False
     frozen_since: float | None = None
-    last_life: float = float("-inf")  # when it was last seen to work, though it said nothing
+    last_heartbeat: float = float("-inf")  # when it was last seen to work, though it said nothing
     crashed_at: float | None = None
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
 
@@ -47,9 +47,9 @@ class Waiting:
     """Looks at the participants of one course."""
 
     def __init__(
-        self, people: Mapping[str, Participant], server: str | None, progress: Progress, activities: Activities
+        self, participants: Mapping[str, Participant], server: str | None, progress: Progress, activities: Activities
     ) -> None:
-        self._people = people
+        self._participants = participants
         self._server = server
         self._progress = progress
         self._activities = activities
@@ -57,39 +57,39 @@ class Waiting:
     def candidates(self) -> tuple[list[str], str]:
         """Those the others wait for, likeliest first, and the sentence that says what for."""
         server = [self._server] if self._server is not None else []
-        people, progress = self._people, self._progress
+        participants, progress = self._participants, self._progress
         clients = self._clients()
-        if server and people[server[0]].state == "starting":
+        if server and participants[server[0]].state == "starting":
             return server, "the server is not listening yet"
         if progress.server_done:  # also where the server is on another lab host
-            unfinished = [name for name in clients if not people[name].done]
+            unfinished = [name for name in clients if not participants[name].done]
             if server:
                 return unfinished, "the course is over but a client has not received its end"
             return unfinished, "clients have not finished"
-        if server and people[server[0]].frozen_since is not None:
+        if server and participants[server[0]].frozen_since is not None:
             return server, "nothing goes on without the server"
         if progress.round < 0 and not progress.training_finished:
             for state, what in (("starting", "a client is not listening yet"), ("ready", "a client has not joined")):
-                late = [name for name in clients if people[name].state == state]
+                late = [name for name in clients if participants[name].state == state]
                 if late:
                     return late, what
             return server, "all clients have joined but training has not started"
         if progress.evaluating is not None:
             return self._evaluation(clients, server, progress.evaluating)
-        missing = [name for name in clients if people[name].trained < progress.round]
+        missing = [name for name in clients if participants[name].trained < progress.round]
         if missing and not self._has_nothing_to_do(missing):
             return missing, f"no training results in round {progress.round + 1}"
         if missing:
             return server, f"no client has anything to do in round {progress.round + 1}, and the server does not go on"
-        frozen = [name for name in clients if people[name].frozen_since is not None]
+        frozen = [name for name in clients if participants[name].frozen_since is not None]
         return (frozen or server), f"all clients have trained in round {progress.round + 1} but it does not end"
 
     def _evaluation(self, clients: list[str], server: list[str], number: int) -> tuple[list[str], str]:
-        people = self._people
-        missing = [name for name in clients if people[name].tested < number - 1]
-        frozen = any(people[name].frozen_since is not None for name in missing)
+        participants = self._participants
+        missing = [name for name in clients if participants[name].tested < number - 1]
+        frozen = any(participants[name].frozen_since is not None for name in missing)
         # Where the server evaluates alone, no client ever reports a test.
-        asked = frozen or any(people[name].tested >= 0 or self._activities.owes(name) for name in clients)
+        asked = frozen or any(participants[name].tested >= 0 or self._activities.owes(name) for name in clients)
         if missing and asked and not self._has_nothing_to_do(missing):
             return missing, f"no evaluation results of round {number}"
         return server, f"the evaluation of round {number} does not end"
@@ -103,20 +103,20 @@ class Waiting:
         """
 
         def rank(name: str) -> tuple[bool, bool, int, str]:
-            one = self._people[name]
+            one = self._participants[name]
             return one.frozen_since is None, not self._busy(name), one.client_id or 0, name
 
-        return sorted((n for n, p in self._people.items() if p.role == "client" and p.state != "lost"), key=rank)
+        return sorted((n for n, p in self._participants.items() if p.role == "client" and p.state != "lost"), key=rank)
 
     def _busy(self, name: str) -> bool:
         activities = self._activities
-        return activities.owes(name) or activities.incoming(name, self._people[name].client_id)
+        return activities.owes(name) or activities.incoming(name, self._participants[name].client_id)
 
     def _has_nothing_to_do(self, names: Iterable[str]) -> bool:
         """Whether the server is known to want nothing of these clients, so that it is the one that stands still."""
-        if self._server is None or not self._activities.known(self._server):
+        if self._server is None or not self._activities.has_lines(self._server):
             return False
         return all(
-            self._activities.known(name) and not self._busy(name) and self._people[name].frozen_since is None
+            self._activities.has_lines(name) and not self._busy(name) and self._participants[name].frozen_since is None
             for name in names
         )

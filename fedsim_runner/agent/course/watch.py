@@ -14,13 +14,13 @@ from fedsim_runner.contract.events import Event
 from fedsim_runner.contract.paths import EXIT_RECORD, StateFolder
 from fedsim_runner.contract.records import exit_reason_in
 
+from ..host.device_usage import Reading, Usage
 from ..host.fleet import Container
-from ..host.usage import Reading, Usage
 from ..run_settings import RunSettings
 from . import snapshot
 from .reports import Reports
 from .supervision import Limits, Supervisor
-from .tail import LOOK_BYTES
+from .tail import READ_BYTES
 
 _LAST_BYTES = 1 << 26  # read of a file whose participant has ended
 
@@ -34,16 +34,16 @@ class Watch:
         tell: takes every event as it happens; it acts on lost clients and on the end of the course.
     """
 
-    def __init__(self, state: StateFolder, file: RunSettings, tell: Callable[[Event], None]) -> None:
+    def __init__(self, state: StateFolder, file: RunSettings, emit: Callable[[Event], None]) -> None:
         self._state = state
         self._file = file
-        self._tell = tell
+        self._emit = emit
         self._reports: dict[str, Reports] = {}
         self._usage = Usage(file.silence_timeout_s)
         self.supervisor: Supervisor | None = None
-        self.use(file)
+        self.use_settings(file)
 
-    def use(self, file: RunSettings) -> None:
+    def use_settings(self, file: RunSettings) -> None:
         """The device file was read anew."""
         self._file = file
         for name in file.roles:
@@ -61,8 +61,8 @@ class Watch:
             {name: file.start_cpu_s[name] / cpus for name, cpus in file.cpus.items()},
         )
 
-    def take_up(self, open_at: float, lost: Mapping[str, str]) -> None:
-        """A course that an earlier agent has begun: all is read again, and nothing is told again."""
+    def resume(self, open_at: float, lost: Mapping[str, str]) -> None:
+        """A course that an earlier agent has begun: all is read again, and nothing is emitted again."""
         self.begin(open_at)
         assert self.supervisor is not None
         now = time.monotonic()
@@ -72,11 +72,11 @@ class Watch:
         for name, reason in lost.items():
             self.supervisor.lose(name, reason, now)
 
-    def started(self, name: str) -> None:
+    def on_started(self, name: str) -> None:
         """A container of the device has started."""
-        self._reports[name].look_again()
+        self._reports[name].rescan()
 
-    def ended(self, name: str, exit_code: int, oom_killed: bool, lines: list[str]) -> None:
+    def on_ended(self, name: str, exit_code: int, oom_killed: bool, lines: list[str]) -> None:
         """The device's container has ended; ``lines``: the end of its output."""
         assert self.supervisor is not None
         self._read(name, _LAST_BYTES)
@@ -84,7 +84,7 @@ class Watch:
             reason = exit_reason_in(_read_small(self._state.outputs(name) / EXIT_RECORD), exit_code)
             if reason is not None:
                 lines.append(reason)
-        self.tell_all(self.supervisor.feed_exit(name, exit_code, oom_killed, time.monotonic(), lines))
+        self.emit_all(self.supervisor.feed_exit(name, exit_code, oom_killed, time.monotonic(), lines))
 
     def tick(self) -> None:
         """Twice a second: new lines, then the time limits."""
@@ -92,23 +92,23 @@ class Watch:
             return
         for name in self._reports:
             self._read(name)
-        self.tell_all(self.supervisor.tick(time.monotonic()))
+        self.emit_all(self.supervisor.tick(time.monotonic()))
 
     def sample(self, now: float, readings: Mapping[str, Reading], containers: Mapping[str, Container]) -> None:
         """Once a second (``now``: Unix seconds): who works, and who is frozen."""
-        self._usage.take(now, readings)
+        self._usage.add(now, readings)
         supervisor = self.supervisor
         if supervisor is None:
             return
         steady = time.monotonic()
         for name, container in containers.items():
             supervisor.feed_frozen(name, container.paused or _stopped(container.pid), steady)
-            if self._usage.works(name, supervisor.live_state(name), self._file.cpus.get(name), now):
-                supervisor.feed_life(name, steady)
+            if self._usage.is_working(name, supervisor.live_state(name), self._file.cpus.get(name), now):
+                supervisor.feed_heartbeat(name, steady)
 
-    def tell_all(self, events: Iterable[Event]) -> None:
+    def emit_all(self, events: Iterable[Event]) -> None:
         for event in events:
-            self._tell(event)
+            self._emit(event)
 
     def devices(self, containers: Mapping[str, Container]) -> dict[str, dict[str, Any]]:
         """Every device now, for the snapshot."""
@@ -128,9 +128,9 @@ class Watch:
         for reports in self._reports.values():
             reports.close()
 
-    def _read(self, name: str, most: int = LOOK_BYTES) -> None:
+    def _read(self, name: str, most: int = READ_BYTES) -> None:
         assert self.supervisor is not None
-        self.tell_all(self._reports[name].feed(self.supervisor, time.monotonic(), most))
+        self.emit_all(self._reports[name].feed(self.supervisor, time.monotonic(), most))
 
 
 def _stopped(pid: int) -> bool:

@@ -52,7 +52,7 @@ class Fleet:
         self._docker = docker
         self._labels = {LABEL_RUN: run, LABEL_KIND: KIND_DEVICE}
 
-    def look(self, known: Mapping[str, Container]) -> dict[str, Container]:
+    def list_containers(self, known: Mapping[str, Container]) -> dict[str, Container]:
         """All device containers by device; those of ``known`` whose process still lives are not asked about again.
 
         Raises:

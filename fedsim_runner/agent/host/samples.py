@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fedsim_runner.contract.atomic import AppendFile
 
-from .usage import Reading
+from .device_usage import Reading
 
 HEADER = (
     "t,device,memory_bytes,memory_peak_bytes,cpu_seconds,throttled_seconds,oom_kills,"
@@ -129,7 +129,7 @@ class Sampler:
             return None
         memory = text.get("memory", "").strip()
         entry.peak = max(entry.peak, int(text.get("peak", "").strip() or memory or 0))
-        cpu, oom = _table(text.get("cpu", "")), _table(text.get("oom", ""))
+        cpu, oom = _parse_counters(text.get("cpu", "")), _parse_counters(text.get("oom", ""))
         if entry.v2:
             seconds, throttled = cpu.get("usage_usec", 0) / 1e6, cpu.get("throttled_usec", 0) / 1e6
         else:
@@ -149,7 +149,7 @@ class Sampler:
             for mount in self._mounts:
                 for controller in controllers.split(","):
                     base = mount / controller if controller else mount
-                    for folder in (base / path.lstrip("/"), *_guesses(base, container)):
+                    for folder in (base / path.lstrip("/"), *_likely_folders(base, container)):
                         probe = "cpuacct.usage" if controller == "cpuacct" else "cgroup.procs"
                         probe = "memory.current" if controller == "" else probe
                         if controller not in found and (".." not in folder.parts) and _exists(folder / probe):
@@ -172,11 +172,11 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _guesses(base: Path, container: str) -> list[Path]:
+def _likely_folders(base: Path, container: str) -> list[Path]:
     """Where Docker's two cgroup drivers put a container, for a reader whose own cgroup namespace hides the path."""
     return [base / "docker" / container, base / "system.slice" / f"docker-{container}.scope"] if container else []
 
 
-def _table(text: str) -> Mapping[str, int]:
+def _parse_counters(text: str) -> Mapping[str, int]:
     pairs = (line.split() for line in text.splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}

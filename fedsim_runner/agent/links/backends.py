@@ -17,7 +17,7 @@ from .protocol import LinkBackend
 
 AUTO = "auto"
 #: A link with everything: what it needs is all that a back end may need.
-EVERYTHING = Link(1_000_000, 1000, 100, 0.01)
+FULL_LINK = Link(1_000_000, 1000, 100, 0.01)
 
 
 class UnshapableError(FedsimError):
@@ -41,7 +41,7 @@ def all_needs() -> dict[Need, type[LinkBackend]]:
     """Everything that some back end may need, with the first back end that does."""
     by_piece: dict[str, tuple[Need, type[LinkBackend]]] = {}
     for backend in load_all():
-        for need in backend.needs([EVERYTHING]):
+        for need in backend.needs([FULL_LINK]):
             by_piece.setdefault(need.piece, (need, backend))
     return dict(by_piece.values())
 

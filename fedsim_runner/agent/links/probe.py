@@ -12,7 +12,7 @@ from typing import Any
 
 from ..host import programs
 from . import netns
-from .backends import EVERYTHING, all_needs, load_all
+from .backends import FULL_LINK, all_needs, load_all
 from .need import Need
 from .protocol import LinkBackend
 
@@ -36,7 +36,7 @@ def probe() -> dict[str, Any]:
                 _try(need, found, reasons)
     except (OSError, programs.CommandError) as error:
         reasons["namespace"] = str(error)
-    backend = next((b for b in load_all() if all(found[need.piece] for need in b.needs([EVERYTHING]))), None)
+    backend = next((b for b in load_all() if all(found[need.piece] for need in b.needs([FULL_LINK]))), None)
     missing = [
         {
             "what": need.piece,

@@ -27,14 +27,14 @@ class Profile:
     seed: int = 0
 
     @property
-    def everyone(self) -> list[DeviceLink]:
+    def all_devices(self) -> list[DeviceLink]:
         """All devices of the run."""
         return [*self.devices, *self.peers]
 
     @property
     def links(self) -> list[Link]:
         """Both directions of all of them."""
-        return [link for device in self.everyone for link in (device.up, device.down)]
+        return [link for device in self.all_devices for link in (device.up, device.down)]
 
     def without_links(self) -> Profile:
         """The same devices, none of them shaped."""

@@ -44,11 +44,11 @@ class LinkBackend(Protocol):
     def forget(self, device: str) -> None:
         """The device's container has ended, and its namespace with it."""
 
-    def broken(self) -> str | None:
+    def failure(self) -> str | None:
         """Why no traffic passes any more."""
         return None
 
-    def figures(self) -> dict[str, Any]:
+    def counters(self) -> dict[str, Any]:
         """Counters of what runs outside the kernel."""
         return {}
 

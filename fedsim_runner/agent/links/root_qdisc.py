@@ -25,7 +25,7 @@ class Qdisc(ABC):
         """From the options that ``tc -raw -json qdisc show`` prints."""
 
     @abstractmethod
-    def same(self, active: object) -> bool:
+    def matches(self, active: object) -> bool:
         """Equal up to what the kernel's units round away."""
 
 

@@ -22,7 +22,7 @@ class RunLinks:
         run: the run's id.
         wanted: name of a link back end, or ``auto``.
         probed: what the kernel can shape with.
-        note: takes what happens.
+        record: writes an event to the journal.
 
     Attributes:
         shaped: devices whose link is in force.
@@ -35,13 +35,13 @@ class RunLinks:
         run: str,
         wanted: str,
         probed: Mapping[str, Any],
-        note: Callable[[events.Event], None],
+        record: Callable[[events.Event], None],
     ) -> None:
         self._docker = docker
         self._run = run
         self._probed = probed
         self._backend: str | None = probed["backend"] if wanted == backends.AUTO else wanted
-        self._note = note
+        self._record = record
         self._shaper: Shaper | None = None
         self.shaped: set[str] = set()
         self.unshaped: str | None = None
@@ -52,9 +52,9 @@ class RunLinks:
         return None if self.unshaped is not None else self._backend
 
     @property
-    def broken(self) -> str | None:
+    def failure(self) -> str | None:
         """Why no traffic passes any more."""
-        return self._shaper.broken() if self._shaper is not None else None
+        return self._shaper.failure() if self._shaper is not None else None
 
     def covers(self, devices: Collection[str]) -> bool:
         """Whether all of these devices may send."""
@@ -76,7 +76,7 @@ class RunLinks:
         if self._shaper is None:
             self._shaper = Shaper([kind(self._probed) for kind in backends.load_all()], file.links, backend)
         else:
-            self._shaper.want(file.links, backend)
+            self._shaper.set_profile(file.links, backend)
         results = self._shaper.apply({name: netns.of_process(pid) for name, pid in running.items()}, check=check)
         for name in wanted:
             if name not in running:
@@ -86,23 +86,23 @@ class RunLinks:
             self._remember(results)
             network = bridge_addresses.remove_bridge_addresses(self._docker, file.network, self._run)
             for address in network:
-                self._note(events.BridgeAddressRemoved(address))
+                self._record(events.BridgeAddressRemoved(address))
         return {
             "changed": bool(network) or any(result.changed for result in results.values()),
             "backend": backend,
             "devices": {name: result.as_dict() for name, result in sorted(results.items())},
         }
 
-    def again(self, name: str, pid: int) -> str | None:
+    def reapply(self, name: str, pid: int) -> str | None:
         """A new interface of a device whose link was in force. Returns why it could not be shaped."""
         if self._shaper is None:
             return None
         result = self._shaper.apply({name: netns.of_process(pid)})[name]
         if result.failed is not None:
             self.shaped.discard(name)
-            self._note(events.LinkFailed(name, result.failed))
+            self._record(events.LinkFailed(name, result.failed))
             return result.failed
-        self._note(events.LinkReapplied(name))
+        self._record(events.LinkReapplied(name))
         return None
 
     def forget(self, name: str) -> None:
@@ -110,9 +110,9 @@ class RunLinks:
         if self._shaper is not None:
             self._shaper.forget(name)
 
-    def figures(self) -> dict[str, Any]:
+    def counters(self) -> dict[str, Any]:
         """Counters of what holds packets outside the kernel; empty where the kernel does all."""
-        return self._shaper.figures() if self._shaper is not None else {}
+        return self._shaper.counters() if self._shaper is not None else {}
 
     def stop(self) -> None:
         """Where packets pass through this agent, they stop."""
@@ -121,7 +121,7 @@ class RunLinks:
 
     def _go_unshaped(self, reason: str, names: Collection[str], check: bool) -> LinksAnswer:
         if not check and self.unshaped != reason:
-            self._note(events.LinksUnshaped(reason))
+            self._record(events.LinksUnshaped(reason))
             self.unshaped = reason
         nothing = {name: Result().as_dict() for name in names}
         return {"changed": False, "backend": None, "devices": nothing, "unshaped": reason}
@@ -131,4 +131,4 @@ class RunLinks:
             if result.failed is None:
                 self.shaped.add(name)
                 if result.changed:
-                    self._note(events.LinkShaped(name))
+                    self._record(events.LinkShaped(name))

@@ -46,9 +46,9 @@ class Shaper:
         self._backends = backends
         # Back ends first: one that listens does so before anything lets packets through.
         self._parts: list[_Part] = [*backends, Veths(kind for backend in backends for kind in backend.qdiscs)]
-        self.want(profile, chosen)
+        self.set_profile(profile, chosen)
 
-    def want(self, profile: Profile, chosen: str) -> None:
+    def set_profile(self, profile: Profile, chosen: str) -> None:
         """Links to hold from the next ``apply`` on."""
         nothing = profile.without_links()
         self._planned: dict[str, dict[str, object]] = {device.device: {} for device in profile.devices}
@@ -92,13 +92,13 @@ class Shaper:
         for backend in self._backends:
             backend.forget(device)
 
-    def broken(self) -> str | None:
+    def failure(self) -> str | None:
         """Why no traffic passes any more."""
-        return next((reason for backend in self._backends if (reason := backend.broken()) is not None), None)
+        return next((reason for backend in self._backends if (reason := backend.failure()) is not None), None)
 
-    def figures(self) -> dict[str, Any]:
+    def counters(self) -> dict[str, Any]:
         """Counters of what runs outside the kernel."""
-        return {key: value for backend in self._backends for key, value in backend.figures().items()}
+        return {key: value for backend in self._backends for key, value in backend.counters().items()}
 
     def stop(self) -> None:
         """The agent ends."""
@@ -138,7 +138,7 @@ class Shaper:
 
 
 def _same(wanted: object, active: object) -> bool:
-    return wanted.same(active) if isinstance(wanted, Qdisc) else wanted == active
+    return wanted.matches(active) if isinstance(wanted, Qdisc) else wanted == active
 
 
 def _difference(item: str, before: object, after: object) -> dict[str, str]:

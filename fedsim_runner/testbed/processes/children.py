@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import psutil
 
-from fedsim_runner.agent.host.usage import Reading
+from fedsim_runner.agent.host.device_usage import Reading
 from fedsim_runner.content import PACKAGE_DIR
 from fedsim_runner.engines.engine_values import Interpreter
 from fedsim_runner.engines.protocol import engine

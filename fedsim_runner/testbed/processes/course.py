@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.agent.course import snapshot
-from fedsim_runner.agent.course.gate import Gate
+from fedsim_runner.agent.course.gate_files import Gate
 from fedsim_runner.agent.course.reports import Reports
 from fedsim_runner.agent.course.supervision import Limits, Supervisor
+from fedsim_runner.agent.host.device_usage import Usage
 from fedsim_runner.agent.host.samples import HEADER
-from fedsim_runner.agent.host.usage import Usage
 from fedsim_runner.contract.course_state import Outcome
 from fedsim_runner.contract.events import ClientLost, DeviceStarted, Event, GateOpened
 from fedsim_runner.contract.paths import JOURNAL, METRICS, StateFolder
@@ -144,11 +144,11 @@ class Course:
         figures = self._processes.figures()
         for name, used in figures.items():
             self._metrics.writerow({"t": moment, "device": name, **used})
-        self._usage.take(now, {name: reading(used) for name, used in figures.items()})
+        self._usage.add(now, {name: reading(used) for name, used in figures.items()})
         for name in figures:
             self._supervisor.feed_frozen(name, self._processes.frozen(name), now)
-            if self._usage.works(name, self._supervisor.live_state(name), None, now):
-                self._supervisor.feed_life(name, now)
+            if self._usage.is_working(name, self._supervisor.live_state(name), None, now):
+                self._supervisor.feed_heartbeat(name, now)
         self._listener.snapshot(self._snapshot())
 
     def _snapshot(self) -> dict[str, Any]:
@@ -184,7 +184,7 @@ class Course:
         """
         lost = self._supervisor.lost
         by_address = {self._addresses[device]: reason for device, reason in lost.items() if self._addresses[device]}
-        self._gate.tell_lost({**lost, **by_address})
+        self._gate.announce_lost({**lost, **by_address})
         self._processes.kill(name)
 
     def _tell(self, event: Event) -> None:

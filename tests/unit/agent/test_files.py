@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.agent.course.gate import Gate
+from fedsim_runner.agent.course.gate_files import Gate
 from fedsim_runner.agent.course.tail import LONGEST_LINE, Tail
 from fedsim_runner.agent.host.journal import RESERVE, Journal
 from fedsim_runner.contract.atomic import AppendFile, CannotWriteError, replace
@@ -75,7 +75,7 @@ def test_lost_clients_are_told_whole_and_forgotten_by_the_next_course(tmp_path: 
     gate = Gate(StateFolder(tmp_path))
     gate.open(1.0)
     assert gate.lost() == {}
-    gate.tell_lost({"a": "frozen", "b": "ended"})
+    gate.announce_lost({"a": "frozen", "b": "ended"})
     assert gate.lost() == {"a": "frozen", "b": "ended"}
     assert (tmp_path / "gate" / "lost.json").stat().st_mode & 0o777 == 0o644
     gate.shut()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.agent.course.gate import Gate
+from fedsim_runner.agent.course.gate_files import Gate
 from fedsim_runner.agent.course.tail import Tail
 from fedsim_runner.agent.links import backends, root_qdisc
 from fedsim_runner.agent.links.netem.backend import Backend as NetemBackend
@@ -31,7 +31,7 @@ GOLDEN = [
 
 @pytest.mark.parametrize(("link", "arguments"), GOLDEN)
 def test_netem_arguments(link: Link, arguments: str) -> None:
-    assert " ".join(root_qdisc.qdisc_arguments("eth0", Netem.holding(link))) == arguments
+    assert " ".join(root_qdisc.qdisc_arguments("eth0", Netem.for_link(link))) == arguments
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_netem_arguments(link: Link, arguments: str) -> None:
     ],
 )
 def test_tbf_arguments(rate: int, arguments: str) -> None:
-    words = root_qdisc.qdisc_arguments("v1", Tbf.holding(Link(rate, 50_000)))
+    words = root_qdisc.qdisc_arguments("v1", Tbf.for_link(Link(rate, 50_000)))
     assert " ".join(words) == f"qdisc replace dev v1 root tbf rate {rate}bit {arguments}"
 
 
 def test_no_link_no_qdisc() -> None:
-    assert Netem.holding(Link()) is None and Tbf.holding(Link(None, 5)) is None
+    assert Netem.for_link(Link()) is None and Tbf.for_link(Link(None, 5)) is None
     assert root_qdisc.qdisc_arguments("eth0", None) == ["qdisc", "del", "dev", "eth0", "root"]
 
 
@@ -77,11 +77,11 @@ def test_what_tc_shows_is_what_was_asked() -> None:
     ]
     found = root_qdisc.parse_qdiscs(shown, [Netem, Tbf])
     assert set(found) == {"a", "b"}
-    assert Netem(2_000_000, 50_500, 3_000, 0.015, limit=777).same(found["a"])
-    assert not Netem(2_000_000, 50_500, 3_000, 0.016, limit=777).same(found["a"])
-    assert Tbf(10_000_000, limit=204_800, burst=20_480).same(found["b"])
-    assert not Tbf(10_000_000, limit=204_800, burst=20_480).same(None)
-    assert not Netem(10_000_000, limit=204_800).same(found["b"])
+    assert Netem(2_000_000, 50_500, 3_000, 0.015, limit=777).matches(found["a"])
+    assert not Netem(2_000_000, 50_500, 3_000, 0.016, limit=777).matches(found["a"])
+    assert Tbf(10_000_000, limit=204_800, burst=20_480).matches(found["b"])
+    assert not Tbf(10_000_000, limit=204_800, burst=20_480).matches(None)
+    assert not Netem(10_000_000, limit=204_800).matches(found["b"])
 
 
 def test_the_queue_rule_is_recognised() -> None:
@@ -142,7 +142,7 @@ def test_a_log_is_followed_by_whole_lines_into_new_folders(tmp_path: Path) -> No
     with log.open("a") as file:
         file.write("o\n")
     assert list(tail.lines()) == ["two"]
-    tail.look_again()
+    tail.rescan()
     (tmp_path / "course" / "sub_exp_1").mkdir()
     (tmp_path / "course" / "sub_exp_1" / "exp_print.log").write_text("again\n")
     assert list(tail.lines()) == ["again"]

@@ -427,7 +427,7 @@ def test_a_client_that_is_seen_to_work_is_not_silent_until_the_course_is_over_it
     course.train("a", 0)
     course.act("b", "train", round=0)
     for _ in range(30):
-        course.supervisor.feed_life("b", course.now)
+        course.supervisor.feed_heartbeat("b", course.now)
         course.wait(10)
     assert course.supervisor.outcome is None
     course.wait(60)  # and now it does nothing any more
@@ -436,8 +436,8 @@ def test_a_client_that_is_seen_to_work_is_not_silent_until_the_course_is_over_it
     course = Course(timeout_s=400)
     course.join()
     for _ in range(40):
-        course.supervisor.feed_life("b", course.now)
-        course.supervisor.feed_life("a", course.now)
+        course.supervisor.feed_heartbeat("b", course.now)
+        course.supervisor.feed_heartbeat("a", course.now)
         course.wait(10)
     assert course.supervisor.outcome is not None and "longer than 400 s" in str(course.supervisor.outcome.reason)
 
@@ -445,7 +445,7 @@ def test_a_client_that_is_seen_to_work_is_not_silent_until_the_course_is_over_it
 def test_a_frozen_client_is_not_excused_by_what_it_did_before() -> None:
     course = Course()
     course.join()
-    course.supervisor.feed_life("b", course.now)
+    course.supervisor.feed_heartbeat("b", course.now)
     course.freeze("b")
     course.wait(60)
     assert course.supervisor.outcome is not None and course.supervisor.outcome.device == "b"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.agent.course.watch import Watch
+from fedsim_runner.agent.host.device_usage import Reading
 from fedsim_runner.agent.host.fleet import Container
-from fedsim_runner.agent.host.usage import Reading
 from fedsim_runner.agent.run_settings import read_run_settings
 from fedsim_runner.contract.paths import StateFolder
 from tests.device_files import device, device_file
@@ -30,9 +30,9 @@ def make(state: Path, clients: int = 1) -> tuple[Watch, list[dict[str, Any]]]:
     (state / "device_file.json").write_text(device_file(*devices, course=course).as_text())
     for name in names:
         (state / "devices" / name / "out" / "course").mkdir(parents=True)
-    told: list[dict[str, Any]] = []
+    emitted: list[dict[str, Any]] = []
     file = read_run_settings(state / "device_file.json")
-    return Watch(StateFolder(state), file, lambda event: told.append(event.as_dict())), told
+    return Watch(StateFolder(state), file, lambda event: emitted.append(event.as_dict())), emitted
 
 
 def write(state: Path, device: str, *lines: str | dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ def write(state: Path, device: str, *lines: str | dict[str, Any]) -> None:
 
 
 def test_lines_become_events_and_live_states(tmp_path: Path) -> None:
-    watch, told = make(tmp_path)
+    watch, emitted = make(tmp_path)
     containers = {name: Container(name, "id", 1, False, None, False) for name in ("hub", "pi-1")}
     assert watch.devices(containers)["pi-1"]["state"] == "waiting"
     assert watch.devices({})["pi-1"]["state"] == "absent"
@@ -54,8 +54,8 @@ def test_lines_become_events_and_live_states(tmp_path: Path) -> None:
     write(tmp_path, "hub", "Server: Listen to 0.0.0.0:50051...", {"t": 1.0, "what": "send", "kind": "x", "peer": 1})
     write(tmp_path, "pi-1", "Client: Listen to pi-1:50052...", "Client (address pi-1:50052) is assigned with #1.")
     watch.tick()
-    assert [event["event"] for event in told] == ["device_ready", "device_ready", "device_joined"]
-    assert {event["t"] for event in told} == {MOMENT}, "when it was written, not when it was read"
+    assert [event["event"] for event in emitted] == ["device_ready", "device_ready", "device_joined"]
+    assert {event["t"] for event in emitted} == {MOMENT}, "when it was written, not when it was read"
     watch.sample(10.0, {"pi-1": Reading(5000, 1.0, 0.0, 0, 100, 0)}, {})
     watch.sample(11.0, {"pi-1": Reading(6000, 1.2, 0.3, 1, 1100, 500)}, {})
     assert watch.devices(containers) == {
@@ -72,29 +72,30 @@ def test_lines_become_events_and_live_states(tmp_path: Path) -> None:
 
 
 def test_the_reason_of_an_end_is_that_of_its_own_exit_file(tmp_path: Path) -> None:
-    watch, told = make(tmp_path, clients=2)
+    watch, emitted = make(tmp_path, clients=2)
     watch.begin(time.time())
     out = tmp_path / "devices" / "pi-1" / "out"
     (out / "exit.json").write_text(json.dumps({"exit_code": 1, "error": "cannot write: No space left on device"}))
-    watch.ended("pi-1", 1, False, ["Traceback"])
-    assert told[-1]["event"] == "client_lost"
-    assert told[-1]["reason"] == "ended with exit code 1: cannot write: No space left on device"
+    watch.on_ended("pi-1", 1, False, ["Traceback"])
+    assert emitted[-1]["event"] == "client_lost"
+    assert emitted[-1]["reason"] == "ended with exit code 1: cannot write: No space left on device"
     secret = tmp_path / "secret.json"
     secret.write_text(json.dumps({"exit_code": 1, "error": "secret"}))
     (tmp_path / "devices" / "pi-2" / "out" / "exit.json").symlink_to(secret)
-    watch.ended("pi-2", 1, False, [])
-    assert told[-1]["event"] == "course_failed"
+    watch.on_ended("pi-2", 1, False, [])
+    assert emitted[-1]["event"] == "course_failed"
     assert (
-        told[-1]["reason"] == "ended with exit code 1: it said nothing; 0 clients are left, and course.min_clients is 1"
+        emitted[-1]["reason"]
+        == "ended with exit code 1: it said nothing; 0 clients are left, and course.min_clients is 1"
     )
 
 
 def test_an_agent_that_takes_up_a_course_knows_its_lost_clients_and_tells_nothing_twice(tmp_path: Path) -> None:
-    watch, told = make(tmp_path, clients=2)
+    watch, emitted = make(tmp_path, clients=2)
     write(tmp_path, "pi-1", "Client: Listen to pi-1:50052...")
-    watch.take_up(time.time() - 10, {"pi-2": "frozen for 50 s"})
+    watch.resume(time.time() - 10, {"pi-2": "frozen for 50 s"})
     watch.tick()
-    assert told == []
+    assert emitted == []
     states = {name: device["state"] for name, device in watch.devices({}).items()}
     assert states == {"hub": "starting", "pi-1": "waiting", "pi-2": "lost"}
 
@@ -119,17 +120,17 @@ def test_looking_after_fifty_devices_is_cheap(tmp_path: Path) -> None:
 
 
 def test_an_exit_file_that_makes_no_sense_is_passed_over(tmp_path: Path) -> None:
-    watch, told = make(tmp_path, clients=3)
+    watch, emitted = make(tmp_path, clients=3)
     watch.begin(time.time())
     out = tmp_path / "devices" / "pi-1" / "out"
     (out / "exit.json").write_text("[" * 50_000)
-    watch.ended("pi-1", 1, False, ["killed \x1b]0;title\x07by itself"])
-    assert told[-1]["reason"] == "ended with exit code 1: killed ]0;titleby itself"
+    watch.on_ended("pi-1", 1, False, ["killed \x1b]0;title\x07by itself"])
+    assert emitted[-1]["reason"] == "ended with exit code 1: killed ]0;titleby itself"
     pipe = tmp_path / "devices" / "pi-2" / "out" / "exit.json"
     os.mkfifo(pipe)
     writer = os.open(pipe, os.O_RDWR)
-    watch.ended("pi-2", 1, False, ["x" * 100_000])
+    watch.on_ended("pi-2", 1, False, ["x" * 100_000])
     os.close(writer)
-    assert told[-1]["event"] == "client_lost"
-    assert len(told[-1]["reason"]) < 2000
+    assert emitted[-1]["event"] == "client_lost"
+    assert len(emitted[-1]["reason"]) < 2000
     watch.close()

@@ -40,7 +40,7 @@ class Backend(LinkBackend):
         single_packets = any(link.loss or link.rate_bps for link in profile.links)
         offload = {OFFLOAD: "off"} if single_packets else {}
         return {
-            device.device: {UP: Netem.holding(device.up), DOWN: Netem.holding(device.down), **offload}
+            device.device: {UP: Netem.for_link(device.up), DOWN: Netem.for_link(device.down), **offload}
             for device in profile.devices
         }
 

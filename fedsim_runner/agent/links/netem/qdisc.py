@@ -28,7 +28,7 @@ class Netem(Qdisc):
     kind: ClassVar[str] = "netem"
 
     @classmethod
-    def holding(cls, link: Link) -> Netem | None:
+    def for_link(cls, link: Link) -> Netem | None:
         """What holds one direction; its queue takes rate x (delay + jitter) and the buffer."""
         if link.rate_bps is None and not link.delays_or_drops:
             return None
@@ -62,7 +62,7 @@ class Netem(Qdisc):
             int(options.get("limit", 0)),
         )
 
-    def same(self, active: object) -> bool:
+    def matches(self, active: object) -> bool:
         return (
             isinstance(active, Netem)
             and self.limit == active.limit

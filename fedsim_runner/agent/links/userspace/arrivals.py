@@ -36,7 +36,7 @@ class Senders:
     @classmethod
     def of(cls, profile: Profile) -> Senders:
         """Every device of the run by its address."""
-        return cls({device.address: list(delay_of(device)) for device in profile.everyone}, profile.seed)
+        return cls({device.address: list(delay_jitter_loss(device)) for device in profile.all_devices}, profile.seed)
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,6 @@ class Arrivals:
         return cls((delay, jitter, loss), state["maxlen"], not state["gso"], senders)
 
 
-def delay_of(device: DeviceLink) -> tuple[int, int, float]:
+def delay_jitter_loss(device: DeviceLink) -> tuple[int, int, float]:
     """What packets from this device meet on their way up."""
     return device.up.delay_us, device.up.jitter_us, device.up.loss

@@ -50,13 +50,13 @@ class Backend(LinkBackend):
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
         senders = Senders.of(profile)
-        delaying = [device for device in profile.everyone if device.up.delays_or_drops]
+        delaying = [device for device in profile.all_devices if device.up.delays_or_drops]
         planned: dict[str, Settings] = {}
         for device in profile.devices:
             arrivals = Arrivals.of(device, delaying, senders)
             planned[device.device] = {
-                UP: Tbf.holding(device.up),
-                DOWN: Tbf.holding(device.down),
+                UP: Tbf.for_link(device.up),
+                DOWN: Tbf.for_link(device.down),
                 RULE: PRESENT if arrivals is not None else ABSENT,
                 ARRIVALS: arrivals,
             }
@@ -83,12 +83,12 @@ class Backend(LinkBackend):
             with contextlib.suppress(OSError):  # an ended packet process holds nothing
                 self._process.ask({"op": "set", "devices": {device: None}})
 
-    def broken(self) -> str | None:
+    def failure(self) -> str | None:
         if self._process is None or self._process.alive:
             return None
         return "the agent's packet process has ended: no traffic reaches this lab host's devices any more"
 
-    def figures(self) -> dict[str, Any]:
+    def counters(self) -> dict[str, Any]:
         return self._process.ask({"op": "state"}) if self._process is not None else {}
 
     def stop(self) -> None:

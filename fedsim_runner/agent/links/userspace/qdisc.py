@@ -27,7 +27,7 @@ class Tbf(Qdisc):
     kind: ClassVar[str] = "tbf"
 
     @classmethod
-    def holding(cls, link: Link) -> Tbf | None:
+    def for_link(cls, link: Link) -> Tbf | None:
         """What holds a direction's rate: a burst of 4 ms (at least one frame) and the buffer behind it.
 
         Delayed packets do not wait in this queue, so it is not sized by the delay.
@@ -44,7 +44,7 @@ class Tbf(Qdisc):
     def parse(cls, options: Mapping[str, Any]) -> Tbf:
         return cls(int(options.get("rate", 0)) * 8, int(options.get("limit", 0)), int(options.get("burst", 0)))
 
-    def same(self, active: object) -> bool:
+    def matches(self, active: object) -> bool:
         return (
             isinstance(active, Tbf)
             and abs(self.limit - active.limit) <= 1

@@ -136,7 +136,7 @@ def test_nothing_outside_the_folders_names_it(name: str, repository: Path) -> No
 @each_backend
 def test_it_needs_nothing_for_no_link_and_something_for_every_property(kind: type[LinkBackend]) -> None:
     assert kind.needs([]) == kind.needs([Link(), Link()]) == []
-    everything = {need.piece for need in kind.needs([backends.EVERYTHING])}
+    everything = {need.piece for need in kind.needs([backends.FULL_LINK])}
     for name, value in PROPERTIES.items():
         needs = kind.needs([Link(), Link(**{name: value})])
         assert needs and {need.piece for need in needs} <= everything
@@ -152,10 +152,10 @@ def test_each_missing_piece_has_its_fix(
     found = probe.probe()
     assert found["backend"] is None
     fixes = {missing["what"]: missing["fix"] for missing in found["missing"]}
-    profile = Profile([DeviceLink("a", "198.18.0.2", backends.EVERYTHING, Link())])
+    profile = Profile([DeviceLink("a", "198.18.0.2", backends.FULL_LINK, Link())])
     with pytest.raises(backends.UnshapableError) as refusal:
         backends.choose(kind.name, profile, found)
-    for need in kind.needs([backends.EVERYTHING]):
+    for need in kind.needs([backends.FULL_LINK]):
         assert found[need.piece] is False
         assert (need.hint() or need.module) in fixes[need.piece]
         assert f"{need.piece} ({fixes[need.piece]})" in str(refusal.value)
@@ -164,7 +164,7 @@ def test_each_missing_piece_has_its_fix(
 
 @each_backend
 def test_auto_takes_it_where_the_kernel_lacks_what_the_others_need(kind: type[LinkBackend]) -> None:
-    probed = {need.piece: True for need in kind.needs([backends.EVERYTHING])}
+    probed = {need.piece: True for need in kind.needs([backends.FULL_LINK])}
     assert backends.choose(backends.AUTO, CASES["different"], probed) == kind.name
 
 
@@ -228,9 +228,9 @@ def test_apply_again_check_change_and_take_away(
     assert commands(kernel)
     assert not any(result["changed"] for result in as_dicts(one.apply(namespaces)).values())
     assert commands(kernel) == []
-    one.want(CASES["rates"], kind.name)
+    one.set_profile(CASES["rates"], kind.name)
     assert {entry["item"] for entry in as_dicts(one.apply(namespaces))["a"]["diff"]} >= {UP, DOWN}
-    one.want(CASES["nothing"], kind.name)
+    one.set_profile(CASES["nothing"], kind.name)
     assert as_dicts(one.apply(namespaces))["b"]["changed"]
     assert not kernel.qdiscs and not any(kernel.rules.values())
 
@@ -248,12 +248,12 @@ def test_it_leaves_nothing_to_another(
         expected = (dict(kernel.qdiscs), {name: rules for name, rules in kernel.rules.items() if rules})
         # Another back end's links by an agent that has ended, then those of one that goes on.
         for switched in (shaper(CASES["different"], kind.name), fresh):
-            switched.want(CASES["different"], kind.name)
+            switched.set_profile(CASES["different"], kind.name)
             as_dicts(switched.apply(namespaces))
-            switched.want(CASES["different"], other.name)
+            switched.set_profile(CASES["different"], other.name)
             as_dicts(switched.apply(namespaces))
             assert (kernel.qdiscs, {name: rules for name, rules in kernel.rules.items() if rules}) == expected
-        fresh.want(CASES["nothing"], other.name)
+        fresh.set_profile(CASES["nothing"], other.name)
         fresh.apply(namespaces)
 
 
@@ -287,8 +287,8 @@ def test_it_lets_go_of_a_device_and_stops(
 ) -> None:
     one = shaper(CASES["different"], kind.name)
     one.forget("a")
-    assert one.broken() is None and one.figures() == {}
+    assert one.failure() is None and one.counters() == {}
     as_dicts(one.apply(namespaces))
     one.forget("a")
-    json.dumps(one.figures())
-    assert one.broken() is None
+    json.dumps(one.counters())
+    assert one.failure() is None

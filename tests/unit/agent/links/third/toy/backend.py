@@ -31,7 +31,7 @@ class Toy(Qdisc):
         rate, delay, jitter, loss = options["words"]
         return cls(Link(int(rate) or None, int(delay[:-2]), int(jitter[:-2]), float(loss)))
 
-    def same(self, active: object) -> bool:
+    def matches(self, active: object) -> bool:
         return self == active
 
 
@@ -48,10 +48,10 @@ class Backend(LinkBackend):
         return [TOY] if any(link != Link() for link in links) else []
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
-        def holding(link: Link) -> Toy | None:
+        def for_link(link: Link) -> Toy | None:
             return None if link == Link() else Toy(link)
 
-        return {one.device: {UP: holding(one.up), DOWN: holding(one.down)} for one in profile.devices}
+        return {one.device: {UP: for_link(one.up), DOWN: for_link(one.down)} for one in profile.devices}
 
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
         return {name: {} for name in namespaces}, {}

@@ -56,7 +56,7 @@ class Gate:
         """A course begins."""
         self._lost.unlink(missing_ok=True)
 
-    def tell_lost(self, lost: Mapping[str, str]) -> None:
+    def announce_lost(self, lost: Mapping[str, str]) -> None:
         """Tell the server all clients that were given up so far; the file is replaced whole.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim_runner.agent.host.usage import WINDOW_S, Reading, Usage
+from fedsim_runner.agent.host.device_usage import WINDOW_S, Reading, Usage
 
 
 def reading(cpu: float, moved: int = 0, throttled: float = 0.0) -> Reading:
@@ -13,24 +13,24 @@ def reading(cpu: float, moved: int = 0, throttled: float = 0.0) -> Reading:
 
 def test_rates_are_of_the_last_sample_and_gone_with_the_device() -> None:
     usage = Usage(60)
-    usage.take(10.0, {"a": reading(1.0, 100, 0.0)})
+    usage.add(10.0, {"a": reading(1.0, 100, 0.0)})
     assert usage.rates("a") is None
-    usage.take(12.0, {"a": reading(1.5, 1100, 5.0)})
+    usage.add(12.0, {"a": reading(1.5, 1100, 5.0)})
     rates = usage.rates("a")
     assert rates is not None
     assert (rates.cpu, rates.throttled) == (0.25, 1.0)
     assert (rates.up_bps, rates.down_bps) == (8000.0, 4000.0)
-    usage.take(13.0, {})
+    usage.add(13.0, {})
     assert usage.rates("a") is None
     assert usage.reading("a") is None
 
 
 def test_counters_of_another_container_are_no_negative_rates() -> None:
     usage = Usage(60)
-    usage.take(10.0, {"a": reading(5.0)})
-    usage.take(11.0, {"a": reading(0.1)})
+    usage.add(10.0, {"a": reading(5.0)})
+    usage.add(11.0, {"a": reading(0.1)})
     assert usage.rates("a") is None
-    assert not usage.works("a", "training", 1.0, 11.0)
+    assert not usage.is_working("a", "training", 1.0, 11.0)
 
 
 @pytest.mark.parametrize(
@@ -46,22 +46,22 @@ def test_counters_of_another_container_are_no_negative_rates() -> None:
 )
 def test_what_shows_that_a_device_works(state: str, cpu_seconds: float, moved: int, works: bool) -> None:
     usage = Usage(60)
-    usage.take(0.0, {"a": reading(1.0)})
-    usage.take(WINDOW_S, {"a": reading(1.0 + cpu_seconds, moved)})
-    assert usage.works("a", state, 1.0, WINDOW_S) is works
+    usage.add(0.0, {"a": reading(1.0)})
+    usage.add(WINDOW_S, {"a": reading(1.0 + cpu_seconds, moved)})
+    assert usage.is_working("a", state, 1.0, WINDOW_S) is works
 
 
 def test_a_device_at_a_twentieth_of_a_core_works_with_a_fifth_of_that() -> None:
     usage = Usage(60)
-    usage.take(0.0, {"a": reading(1.0)})
-    usage.take(WINDOW_S, {"a": reading(1.0 + 0.05 * WINDOW_S)})
-    assert usage.works("a", "training", 0.05, WINDOW_S)
-    assert not usage.works("a", "training", 0.05, WINDOW_S + 1), "looked at once in a window"
-    assert not usage.works("b", "training", 0.05, WINDOW_S)
+    usage.add(0.0, {"a": reading(1.0)})
+    usage.add(WINDOW_S, {"a": reading(1.0 + 0.05 * WINDOW_S)})
+    assert usage.is_working("a", "training", 0.05, WINDOW_S)
+    assert not usage.is_working("a", "training", 0.05, WINDOW_S + 1), "looked at once in a window"
+    assert not usage.is_working("b", "training", 0.05, WINDOW_S)
 
 
 def test_a_short_silence_is_looked_at_in_shorter_windows() -> None:
     usage = Usage(4)
-    usage.take(0.0, {"a": reading(1.0)})
-    usage.take(1.0, {"a": reading(1.5)})
-    assert usage.works("a", "training", 1.0, 1.0)
+    usage.add(0.0, {"a": reading(1.0)})
+    usage.add(1.0, {"a": reading(1.5)})
+    assert usage.is_working("a", "training", 1.0, 1.0)

@@ -46,7 +46,7 @@ class Usage:
         self._rates: dict[str, Rates] = {}
         self._marks: dict[str, tuple[float, Reading]] = {}
 
-    def take(self, now: float, readings: Mapping[str, Reading]) -> None:
+    def add(self, now: float, readings: Mapping[str, Reading]) -> None:
         """The newest sample of every device that runs."""
         for name, reading in readings.items():
             before = self._last.get(name)
@@ -69,7 +69,7 @@ class Usage:
     def rates(self, device: str) -> Rates | None:
         return self._rates.get(device)
 
-    def works(self, device: str, state: str, cpus: float | None, now: float) -> bool:
+    def is_working(self, device: str, state: str, cpus: float | None, now: float) -> bool:
         """Whether its counters show, once in a window, that it does what its state says.
 
         Training, evaluating and starting take processor time, receiving and sending move bytes.
