@@ -12,7 +12,7 @@ RESERVED = frozenset({"all", "ungrouped", "devices", "localhost", "local"})
 _NAME = re.compile(NAME_PATTERN)
 
 
-def wrong_name(name: str) -> tuple[str, str | None] | None:
+def explain_wrong_name(name: str) -> tuple[str, str | None] | None:
     """Why a text is no name and what would be one; None where it is one.
 
     Device names are host names, so the rule is that of a DNS label (RFC 1123) of at most 40 characters.

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 from ..contract.link import Link
 from .entries import DeviceTypeEntry, DirectionEntry, LimitsEntry, ProfileEntry
-from .name_rules import wrong_name
+from .name_rules import explain_wrong_name
 from .types import DeviceType, NetworkProfile
 
 KILO = 1_000
@@ -162,7 +162,7 @@ def _dockerfile(
     if not (directory / "Dockerfile").is_file():
         problems.append(Problem(path, f'there is no file "Dockerfile" in {value}', "paths start at this file's folder"))
     # The directory's name is the image's.
-    wrong = wrong_name(directory.name)
+    wrong = explain_wrong_name(directory.name)
     if wrong:
         problems.append(Problem(path, *wrong))
     elif dockerfiles is not None and (dockerfiles / directory.name).is_dir() and directory.parent != dockerfiles:

@@ -67,8 +67,8 @@ def read_table(data: bytes, file: str, label: str | int | None, header: bool | N
                     raise ValueError
                 numbers = array("f", map(float, row))
             except (ValueError, OverflowError):
-                _tell_bad_cells(row, names, place, line, findings)
-                if findings.many:
+                _report_bad_cells(row, names, place, line, findings)
+                if findings.has_many:
                     break
                 continue
             if not written:
@@ -80,7 +80,7 @@ def read_table(data: bytes, file: str, label: str | int | None, header: bool | N
         findings.add(start, f"cannot be read as CSV: {error}")
     if names is None:
         findings.add(0, "is empty")
-    elif not labels and not findings.any:
+    elif not labels and not findings.has_any:
         findings.add(0, "has no rows below the line with the names" if header is not False else "has no rows")
     matrix = np.array(features, dtype=np.float32).reshape(len(labels), max(width - 1, 0))
     if names is not None:
@@ -137,7 +137,7 @@ def _label_place(names: list[str], label: str | int | None, header: bool | None,
     return names.index(label)
 
 
-def _tell_bad_cells(row: list[str], names: list[str], place: int, line: int, findings: Findings) -> None:
+def _report_bad_cells(row: list[str], names: list[str], place: int, line: int, findings: Findings) -> None:
     features = [name for number, name in enumerate(names) if number != place]
     for name, cell in zip(features, row, strict=True):
         if not cell.strip():

@@ -12,7 +12,7 @@ from ..spec.experiment import DataSource
 from ..yamlfile.spec_errors import SpecError
 from .packages import missing_package
 from .problems import DataError
-from .sample_counts import held_out, too_few
+from .sample_counts import count_test_samples, explain_too_few
 
 
 def check_data(draft: Draft) -> Draft:
@@ -38,8 +38,8 @@ def _check_bundled(draft: Draft, clients: int | None) -> None:
     install = missing_package(name)
     if install:
         _report(draft, "dataset", f"{name} comes with the package {facts.package}", install)
-    rest = facts.samples - held_out(facts.samples, draft.experiment.data.test_fraction)
-    wrong = None if clients is None else too_few(rest, clients)
+    rest = facts.samples - count_test_samples(facts.samples, draft.experiment.data.test_fraction)
+    wrong = None if clients is None else explain_too_few(rest, clients)
     if wrong:
         key = "dataset" if draft.written("data", "dataset") is not None else ""
         _report(draft, key, f"{name} has {facts.samples} samples, without the server's test set {wrong}")
@@ -48,7 +48,7 @@ def _check_bundled(draft: Draft, clients: int | None) -> None:
 
 def _with_own_files(draft: Draft, server: str, clients: Sequence[str]) -> DataSource:
     # Here and not above: numpy is only needed for the user's files.
-    from .dealing import split_data
+    from .data_split import split_data
     from .own_files import OwnFiles, digest, load_own
 
     source = draft.experiment.data
@@ -57,7 +57,7 @@ def _with_own_files(draft: Draft, server: str, clients: Sequence[str]) -> DataSo
     try:
         source = replace(source, sha256=digest(files))
         loaded = load_own(files, str(source.sha256))
-        dealt = split_data(loaded, source, draft.experiment.seed, server, list(clients))
+        split = split_data(loaded, source, draft.experiment.seed, server, list(clients))
     except DataError as error:
         _report_files(draft, error, str(source.path))
         return source
@@ -67,10 +67,10 @@ def _with_own_files(draft: Draft, server: str, clients: Sequence[str]) -> DataSo
     except ValueError as error:
         _report(draft, "path", str(error))
         return source
-    if dealt.brings_test and draft.written("data", "test_fraction") is not None:
+    if split.has_own_test_set and draft.written("data", "test_fraction") is not None:
         said = "means nothing: your files bring the server's test set"
         _report(draft, "test_fraction", said, "remove it")
-    _check_shape(draft, dealt.shards[server]["test"].x.shape[1:])
+    _check_shape(draft, split.shards[server]["test"].x.shape[1:])
     _check_classes(draft, len(loaded.classes))
     return source
 

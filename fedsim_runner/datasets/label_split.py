@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..catalog.data_sets import MIN_SAMPLES
-from .sample_counts import too_few
+from .sample_counts import explain_too_few
 
 ATTEMPTS = 1000
 
@@ -34,7 +34,7 @@ def split_labels(labels: npt.NDArray[np.int64], clients: int, split: str, alpha:
     """
     if not 0 < alpha < math.inf:
         raise ValueError(f"alpha must be above 0 and finite, not {alpha}: small is uneven, 100 is nearly even")
-    wrong = too_few(len(labels), clients)
+    wrong = explain_too_few(len(labels), clients)
     if wrong:
         raise ValueError(wrong)
     rng = np.random.default_rng([seed, 1])

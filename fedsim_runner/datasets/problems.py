@@ -52,12 +52,12 @@ class Findings:
             self._more += 1
 
     @property
-    def any(self) -> bool:
+    def has_any(self) -> bool:
         """Whether there is a mistake."""
         return bool(self._listed)
 
     @property
-    def many(self) -> bool:
+    def has_many(self) -> bool:
         """Whether there is no use in looking for more."""
         return self._more >= 1000
 
@@ -69,7 +69,7 @@ class Findings:
         """
         self._listed.sort(key=lambda problem: problem.line)
         if self._more:
-            more = "many" if self.many else str(self._more)
+            more = "many" if self.has_many else str(self._more)
             self._listed.append(DataProblem(self._file, 0, f"{more} more mistakes like these"))
         if self._listed:
             raise DataError(self._listed)

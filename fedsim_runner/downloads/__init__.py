@@ -1,1 +1,1 @@
-"""What the control node downloads once and keeps: where it lies, and what pip said when it could not."""
+"""What the control node downloads once and keeps: its cache, and the errors that pip printed."""

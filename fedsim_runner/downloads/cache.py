@@ -1,4 +1,4 @@
-"""The control node's cache: files that appear whole or not at all, made by one process at a time."""
+"""The control node's cache: files that appear complete or not at all, written by one process at a time."""
 
 from __future__ import annotations
 

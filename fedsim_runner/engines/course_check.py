@@ -58,7 +58,7 @@ def _course(plan: Plan, device_files: list[Mapping[str, Any]]) -> Course:
 
 
 def _data(device_file: Mapping[str, Any]) -> DealtData:
-    from ..datasets.dealing import make_shards
+    from ..datasets.data_split import make_shards
 
     try:
         dealt = make_shards(device_file)

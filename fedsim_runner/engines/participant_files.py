@@ -16,11 +16,11 @@ from ..contract.paths import LAUNCHER, SHARD
 from ..contract.records import LaunchSettings
 from ..contract.typed_json import load
 from ..datasets.label_table import VERSION, read_table_file, total_by_device, write_table_file
-from ..datasets.sample_counts import client_sizes, held_out, too_few
+from ..datasets.sample_counts import count_test_samples, explain_too_few, split_sizes
 from .protocol import engine
 
 if TYPE_CHECKING:
-    from ..datasets.dealing import Dealt
+    from ..datasets.data_split import DataSplit
     from ..datasets.labelled_samples import Samples
 
 STAMP = ".stamp.json"
@@ -114,15 +114,15 @@ def shard_sizes(device_file: Mapping[str, Any]) -> dict[str, dict[str, int]]:
             return sizes
     if data["dataset"] in BUNDLED and data["split"] == "iid":
         samples = BUNDLED[data["dataset"]].samples
-        test = held_out(samples, data["test_fraction"])
-        wrong = too_few(samples - test, len(clients))
+        test = count_test_samples(samples, data["test_fraction"])
+        wrong = explain_too_few(samples - test, len(clients))
         if wrong:
             raise ValueError(wrong)
         # As numpy.array_split deals: the first ones get one more.
         each, more = divmod(samples - test, len(clients))
-        parts = {client: client_sizes(each + (number < more)) for number, client in enumerate(clients)}
+        parts = {client: split_sizes(each + (number < more)) for number, client in enumerate(clients)}
         return {server: {"test": test}, **parts}
-    from ..datasets.dealing import make_shards
+    from ..datasets.data_split import make_shards
 
     return _sizes(make_shards(device_file).shards)
 
@@ -153,7 +153,7 @@ def _provide_shards(
                 shutil.copyfile(Path(rendered) / name / SHARD, target / name / SHARD)
             return kept
     # Only here: numpy takes longer to import than everything else takes that an unchanged call does.
-    from ..datasets.dealing import as_npz, count_labels
+    from ..datasets.data_split import as_npz, count_labels
 
     dealt = _deal(device_file)
     for name in names:
@@ -164,7 +164,7 @@ def _provide_shards(
         "dataset": data["dataset"],
         "split": data["split"],
         "alpha": data["alpha"] if data["split"] in ("dirichlet", "quantity") else None,
-        "test_fraction": None if dealt.brings_test else data["test_fraction"],
+        "test_fraction": None if dealt.has_own_test_set else data["test_fraction"],
         "seed": data["seed"],
         "layout": data["layout"],
         "shape": list(dealt.shards[server]["test"].x.shape[1:]),
@@ -178,9 +178,9 @@ def _provide_shards(
     }
 
 
-def _deal(device_file: Mapping[str, Any]) -> Dealt:
+def _deal(device_file: Mapping[str, Any]) -> DataSplit:
     """The shards, made here or, of its own data sets, by FederatedScope, which may download them."""
-    from ..datasets.dealing import Dealt, in_layout, make_shards
+    from ..datasets.data_split import DataSplit, in_layout, make_shards
 
     data = device_file["data"]
     if data["dataset"] != FEDERATEDSCOPE:
@@ -188,7 +188,7 @@ def _deal(device_file: Mapping[str, Any]) -> Dealt:
     from .federatedscope.data_loader import export_shards
 
     shards, classes = export_shards(device_file)
-    return Dealt(in_layout(shards, data["layout"]), classes, True)
+    return DataSplit(in_layout(shards, data["layout"]), classes, True)
 
 
 def _sizes(shards: Mapping[str, Mapping[str, Samples]]) -> dict[str, dict[str, int]]:

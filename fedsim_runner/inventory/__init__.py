@@ -1,4 +1,4 @@
-"""From a plan to what Ansible reads: an inventory and one device file per lab host."""
+"""From a plan to the files Ansible reads: an inventory and one device file per lab host."""
 
 from .build import Inventory, build_inventory
 from .inventory_folder import read_device_files, write_inventory

@@ -1,4 +1,4 @@
-"""Building the inventory: data only, nothing is written here."""
+"""Building the inventory as data; nothing is written here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Inventory:
 
 
 def build_inventory(plan: Plan) -> Inventory:
-    """Devices as inventory hosts with the few variables people look up; everything else in the device files."""
+    """Make devices inventory hosts with the few variables people look up; everything else is in the device files."""
     return Inventory(
         hosts=_hosts(plan),
         device_files={host.name: _device_file(plan, host).as_dict() for host in plan.lab_hosts},
@@ -53,23 +53,24 @@ def _hosts(plan: Plan) -> dict[str, Any]:
         by_role[f"role_{device.role}"][device.name] = {}
         by_host[f"lab_host_{_group(item.lab_host)}"][device.name] = {}
     groups = {**by_host, **by_role, **dict(sorted(by_type.items()))}
+    lab_hosts = {host.name: _device_file_variable(host) | connection_variables(host) for host in plan.lab_hosts}
     return {
         "all": {
             "vars": {"fedsim_experiment": plan.experiment.name, "fedsim_run": plan.run},
             "children": {
-                "lab_hosts": {"hosts": {host.name: _device_file_var(host) | reach(host) for host in plan.lab_hosts}},
+                "lab_hosts": {"hosts": lab_hosts},
                 "devices": {"children": {name: {"hosts": members} for name, members in groups.items()}},
             },
         }
     }
 
 
-def _device_file_var(host: LabHost) -> dict[str, Any]:
+def _device_file_variable(host: LabHost) -> dict[str, Any]:
     return {"fedsim_device_file": f"{{{{ inventory_dir }}}}/device_files/{host.name}.json"}
 
 
-def reach(host: LabHost) -> dict[str, Any]:
-    """The variables by which Ansible reaches a lab host."""
+def connection_variables(host: LabHost) -> dict[str, Any]:
+    """The variables with which Ansible reaches a lab host."""
     if host.connection == "local":
         # Interpreter discovery may pick a Python without the Docker SDK, or a broken one.
         return {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
@@ -77,7 +78,7 @@ def reach(host: LabHost) -> dict[str, Any]:
 
 
 def _group(name: str) -> str:
-    """A name as an Ansible group name, which has no dashes or dots."""
+    """Turn a name into an Ansible group name, which has no dashes or dots."""
     return name.replace("-", "_").replace(".", "_")
 
 
@@ -159,7 +160,7 @@ def _device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
 
 def _config(plan: Plan, item: PlacedDevice) -> dict[str, Any]:
     server = next(placed for placed in plan.placed if placed.device.role == "server")
-    # The server binds all addresses, clients dial its name.
+    # The server binds to all addresses, clients connect to it by name.
     host = "0.0.0.0" if item is server else plan.experiment.server.name
     return participant_config(
         item.device.role, (item.device.name, item.port), (host, server.port), use_gpu=item.gpus > 0
@@ -167,7 +168,7 @@ def _config(plan: Plan, item: PlacedDevice) -> dict[str, Any]:
 
 
 def _image(item: PlacedDevice) -> str:
-    """The image's logical name. With a GPU torch is needed in another build; not every engine uses it."""
+    """The image's logical name. A GPU needs another build of torch, which not every engine uses."""
     engine = engine_facts(item.device.engine)
     build = "-cuda" if engine.cuda and item.gpus else ""
     return f"{Path(item.device.type.dockerfile).name}-{engine.name}{build}"

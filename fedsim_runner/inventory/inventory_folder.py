@@ -12,13 +12,13 @@ from ..contract.device_file import read_device_file
 from ..contract.paths import DEVICE_FILES
 from .build import Inventory
 
-# Ansible takes 26 s to list 2,000 hosts from YAML and a fifth of it from JSON; below this, YAML is kinder to people.
+# Ansible takes 26 s to list 2,000 hosts from YAML and a fifth of that from JSON; up to here, YAML is easier to read.
 YAML_UP_TO_DEVICES = 200
 HEADER = "# Written by fedsim-provision inventory. Edit the experiment file, or this one by hand.\n"
 
 
 def write_inventory(inventory: Inventory, folder: Path) -> Path:
-    """Write ``hosts.yml`` (or ``hosts.json``) and ``device_files/`` into ``folder``; returns the hosts file.
+    """Write ``hosts.yml`` (or ``hosts.json``) and ``device_files/`` into ``folder``; return the hosts file.
 
     Raises:
         OSError: the folder cannot be written.
@@ -46,14 +46,14 @@ def _write_if_different(path: Path, text: str) -> None:
         if path.read_bytes() == text.encode():
             return
     except OSError:
-        pass  # writing says what is wrong
+        pass  # writing will report what is wrong
     path.write_text(text, encoding="utf-8")
 
 
 def read_device_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Device files of an inventory folder by lab host name.
+    """Read the device files of an inventory folder, by lab host name.
 
     Raises:
-        DeviceFileError: a file cannot be read or is of another version.
+        DeviceFileError: a file cannot be read or has another version.
     """
     return {path.stem: read_device_file(path).as_dict() for path in sorted((folder / DEVICE_FILES).glob("*.json"))}

@@ -1,4 +1,4 @@
-"""A lab host as a value: a name, how to reach it, and what it can carry."""
+"""A lab host as a value: its name, how to reach it, and its capacity."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class LabHost:
 
     Attributes:
         networks: IPv4 networks in use there, as text.
-        connection: Ansible's.
-        address: of the lab host, for Ansible; None: its name.
-        engine_url: where its Docker Engine listens, as seen from here; None: as ``DOCKER_HOST`` says, else the socket.
+        connection: Ansible's connection plugin.
+        address: the lab host's address for Ansible; None: its name.
+        engine_url: where its Docker Engine listens, as seen from here; None: ``DOCKER_HOST`` if set, else the socket.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The control node as its own lab host, as far as it can be known without changing anything."""
+"""The control node as its own lab host, probed without changing anything."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .host import LabHost
 
 
 def probe_lab_host(host: LabHost) -> LabHost:
-    """A known lab host with what it can carry now."""
+    """Return a known lab host with its current capacity."""
     found = local_lab_host(host.name, host.engine_url)
     return replace(found, connection=host.connection, address=host.address, engine_url=host.engine_url)
 
 
 def local_lab_host(name: str, engine_url: str | None = None) -> LabHost:
-    """Read the capacity and the networks of the lab host that this machine's Docker Engine is.
+    """Read the capacity and the networks of the lab host behind this machine's Docker Engine.
 
-    With an Engine that answers, its own figures count (Docker Desktop's Engine lives in another VM than the shell);
-    without one those of this machine: the Engine will be installed on it.
+    If an Engine answers, its own figures count (Docker Desktop's Engine runs in another VM than the shell); if none
+    does, those of this machine, because the Engine will be installed on it.
     """
     capacity = capacity_of_this_machine()
     try:
@@ -31,7 +31,7 @@ def local_lab_host(name: str, engine_url: str | None = None) -> LabHost:
         finally:
             client.close()
     except (DockerException, OSError):
-        pass  # there is none yet: it will be installed on this machine
+        pass  # no Engine yet: it will be installed on this machine
     return LabHost(
         name=name,
         cpus=float(capacity.cpus),

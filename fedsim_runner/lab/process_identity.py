@@ -1,7 +1,7 @@
-"""Telling processes apart over time: a pid is used again, a pid with its start time is not (see proc(5)).
+"""Telling processes apart over time: a pid may be reused, a pid with its start time is not (see proc(5)).
 
-The start time is the kernel's, in ticks since boot. psutil gives it in wall-clock time, which changes when the clock is
-set.
+The start time is the kernel's, in ticks since boot. psutil reports it in wall-clock time, which changes when the clock
+is set.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from pathlib import Path
 
 
 def own_identity() -> str:
-    """This process as ``pid:start time``, which stays unique when pids are used again."""
+    """This process as ``pid:start time``, which stays unique when pids are reused."""
     return f"{os.getpid()}:{start_time(os.getpid())}"
 
 
 def is_alive(identity: str) -> bool:
-    """Whether the process that :func:`own_identity` named still runs."""
+    """Whether the process identified by :func:`own_identity` is still running."""
     pid, _, started = identity.partition(":")
     return pid.isdigit() and start_time(int(pid)) == started
 

@@ -1,6 +1,6 @@
-"""Address ranges held between planning a run and the creation of its network, so that two runs do not meet.
+"""Address ranges held between planning a run and creating its network, so that two runs do not collide.
 
-Once the network exists the Docker Engine itself is the record; a reservation of a process that is gone is stale.
+Once the network exists the Docker Engine itself is the record; a reservation whose process has ended is stale.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Reservations:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold while planning: read :meth:`networks`, plan, :meth:`reserve`.
+        """Hold the lock while planning: read :meth:`networks`, plan, :meth:`reserve`.
 
         Raises:
             OSError: the folder cannot be made or written.
@@ -33,7 +33,7 @@ class Reservations:
             yield
 
     def networks(self) -> tuple[str, ...]:
-        """IPv4 networks that living processes have reserved."""
+        """The IPv4 networks that running processes have reserved."""
         held = []
         for path in sorted(self._folder.glob("*.json")):
             try:
@@ -49,10 +49,10 @@ class Reservations:
         return tuple(held)
 
     def reserve(self, run: str, network: str) -> None:
-        """Hold ``network`` for ``run`` as long as this process lives or until :meth:`release`."""
+        """Hold ``network`` for ``run`` until this process ends or calls :meth:`release`."""
         entry = {"network": network, "control": own_identity()}
         (self._folder / f"{run}.json").write_text(json.dumps(entry), encoding="utf-8")
 
     def release(self, run: str) -> None:
-        """Give the network of ``run`` back; safe to call twice."""
+        """Release the network of ``run``; safe to call twice."""
         (self._folder / f"{run}.json").unlink(missing_ok=True)

@@ -8,25 +8,25 @@ from collections.abc import Iterable
 
 from .placement_error import PlacementError
 
-# Set aside for testing network devices, so nobody's real network is in it (RFC 2544, appendix C.2.2).
+# Set aside for testing network devices, so no real network uses it (RFC 2544, appendix C.2.2).
 TESTBED_RANGE = ipaddress.IPv4Network("198.18.0.0/15")
-# Network and broadcast address, and the gateway that Docker wants named.
+# The network and broadcast addresses, and the gateway, which Docker requires.
 UNUSABLE = 3
 LARGEST_PREFIX = 24
 
 
 def free_subnet(devices: int, in_use: Iterable[str], run: str) -> ipaddress.IPv4Network:
-    """A free subnet of the testbed range that holds ``devices`` addresses, a /24 or larger.
+    """Choose a free subnet of the testbed range that holds ``devices`` addresses, a /24 or larger.
 
-    The search starts at a place that the run's name decides: two runs that are planned at the same moment, by users or
-    control nodes that know nothing of each other, seldom choose the same one, and the same run always does.
+    The run's name decides where the search starts: two runs that are planned at the same moment, by users or control
+    nodes that know nothing of each other, seldom choose the same subnet, and the same run always does.
 
     Raises:
         PlacementError: no such subnet is free.
     """
     prefix = min(LARGEST_PREFIX, 32 - (devices + UNUSABLE - 1).bit_length())
     if prefix < TESTBED_RANGE.prefixlen:
-        raise PlacementError(f"{devices} devices do not fit into {TESTBED_RANGE}: ask for fewer devices")
+        raise PlacementError(f"{devices} devices do not fit into {TESTBED_RANGE}: use fewer devices")
     taken = [
         network
         for network in (ipaddress.IPv4Network(text, strict=False) for text in in_use)

@@ -1,4 +1,4 @@
-"""What planning decides: every device's lab host, address and real limits."""
+"""The result of planning: every device's lab host, address and actual limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..spec.experiment import Device, Experiment
 
 @dataclass(frozen=True)
 class PlacedDevice:
-    """A device on its lab host: its address and the limits it really gets."""
+    """A device on its lab host: its address and the limits it actually gets."""
 
     device: Device
     lab_host: str
@@ -24,7 +24,7 @@ class PlacedDevice:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything the inventory is written from."""
+    """Everything needed to write the inventory."""
 
     experiment: Experiment
     run: str
@@ -34,4 +34,4 @@ class Plan:
     network_name: str
     subnet: str
     gateway: str
-    notes: tuple[str, ...] = ()  # what the user should know: over-commit, missing GPU, arch not emulated
+    notes: tuple[str, ...] = ()  # for the user: over-commitment, missing GPU, arch not emulated

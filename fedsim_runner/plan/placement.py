@@ -1,4 +1,4 @@
-"""From an experiment and a lab to a plan."""
+"""Turning an experiment and a lab into a plan."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from .placement_error import PlacementError
 
 SERVER_PORT = 50051
 CLIENT_PORT = 50052
-# runc refuses a smaller cpu limit.
+# runc rejects a smaller cpu limit.
 MIN_CPUS = 0.01
 # A Linux bridge has 1023 ports, and the Engine fails past 1002 containers on one (moby#44973).
 MAX_DEVICES_PER_HOST = 1000
-# Kept back for the Engine, the agent and Ansible, so that a fully loaded lab still shapes and measures in time.
+# Reserved for the Engine, the agent and Ansible, so that a fully loaded lab still shapes and measures in time.
 RESERVED_CPU_SHARE = 0.1
 
 
 def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Plan:
     """Place every device on a lab host, scale cpus by one common factor and give each device its address.
 
-    Devices go, largest first, to the lab host with the most nominal cpus left; ties go by name, so the same
+    Devices go, largest first, to the lab host with the most nominal cpus left; ties are broken by name, so the same
     experiment on the same lab gives the same plan.
 
     Raises:
@@ -77,12 +77,12 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
 
 
 def _assign(devices: Sequence[Device], hosts: Sequence[LabHost]) -> dict[str, str]:
-    """Lab host name by device name."""
+    """Choose a lab host for each device; the result is lab host names by device name."""
     left = {host.name: host.cpus for host in hosts}
     count = {host.name: 0 for host in hosts}
     assigned = {}
     for device in sorted(devices, key=lambda device: (-device.type.cpus, device.name)):
-        name = max(left, key=lambda host: left[host])  # the first of equals: hosts are sorted by name
+        name = max(left, key=lambda host: left[host])  # the first among equals: hosts are sorted by name
         assigned[device.name] = name
         left[name] -= device.type.cpus
         count[name] += 1
@@ -147,12 +147,14 @@ def _notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], factor: flo
         here = [item for item in placed if item.lab_host == host.name]
         cpus = sum(item.cpus for item in here)
         if cpus > host.cpus:
-            notes.append(f"lab host {host.name}: {cpus:.2f} cpus promised, {host.cpus:g} there: devices will compete")
+            notes.append(
+                f"lab host {host.name}: devices were promised {cpus:.2f} cpus, it has {host.cpus:g}: they will compete"
+            )
         memory = sum(item.device.type.memory_bytes for item in here)
         if memory > host.memory_bytes:
             notes.append(
-                f"lab host {host.name}: devices may use {size(memory)} of memory together, "
-                f"{size(host.memory_bytes)} are there: limits hold per device, the sum is over-committed"
+                f"lab host {host.name}: devices may use {size(memory)} of memory together, it has "
+                f"{size(host.memory_bytes)}: each device's limit holds, but their sum is over-committed"
             )
         without_gpu = [item.device.name for item in here if item.gpus < item.device.type.gpus]
         if without_gpu:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..catalog import Catalog
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
-from ..catalog.name_rules import RESERVED, wrong_name
+from ..catalog.name_rules import RESERVED, explain_wrong_name
 from ..catalog.resolve import (
     Problem,
     Resolver,
@@ -27,7 +27,7 @@ from .schema import DEVICES_MAX, DeviceEntry
 
 
 @dataclass(frozen=True)
-class Shelf:
+class Choices:
     """What devices may name. None: defined, but wrongly (reported already)."""
 
     types: Mapping[str, DeviceType | None]
@@ -42,7 +42,7 @@ class Definitions:
     profiles: Mapping[str, ProfileEntry | None]
 
 
-def stock(catalog: Catalog, own: Definitions, document: Document, folder: Path) -> Shelf:
+def resolve_definitions(catalog: Catalog, own: Definitions, document: Document, folder: Path) -> Choices:
     """The catalogue with the experiment's own types and profiles; everything wrong with them is reported.
 
     Relative ``dockerfile`` paths start at ``folder``.
@@ -78,7 +78,7 @@ def stock(catalog: Catalog, own: Definitions, document: Document, folder: Path) 
         build_type,
     )
     _check_images(own, types, document)
-    return Shelf(types, profiles)
+    return Choices(types, profiles)
 
 
 def _check_images(own: Definitions, types: Mapping[str, DeviceType | None], document: Document) -> None:
@@ -98,7 +98,7 @@ def _check_images(own: Definitions, types: Mapping[str, DeviceType | None], docu
 
 
 def build_devices(
-    entries: Sequence[DeviceEntry | None], shelf: Shelf, document: Document, nameless: Set[int] = frozenset()
+    entries: Sequence[DeviceEntry | None], choices: Choices, document: Document, nameless: Set[int] = frozenset()
 ) -> tuple[Device, ...]:
     """The devices in the order of the file, counts expanded; everything wrong with them is reported.
 
@@ -114,8 +114,8 @@ def build_devices(
         if entry is None:
             continue
         at: tuple[PathPart, ...] = ("devices", number)
-        device_type = _type_of(entry, at, shelf, document)
-        network = _network_of(entry, device_type, at, shelf, document)
+        device_type = _find_type(entry, at, choices, document)
+        network = _find_network(entry, device_type, at, choices, document)
         names = _names(entry, at, document)
         if number not in nameless:
             _check_duplicates(names, number, entry, owners, document)
@@ -127,26 +127,26 @@ def build_devices(
     return tuple(devices)
 
 
-def _type_of(entry: DeviceEntry, at: tuple[PathPart, ...], shelf: Shelf, document: Document) -> DeviceType | None:
-    if entry.type not in shelf.types:
-        problem = unknown_name(("type",), "device type", entry.type, list(shelf.types))
+def _find_type(entry: DeviceEntry, at: tuple[PathPart, ...], choices: Choices, document: Document) -> DeviceType | None:
+    if entry.type not in choices.types:
+        problem = unknown_name(("type",), "device type", entry.type, list(choices.types))
         document.report((*at, *problem.path), problem.message, problem.hint)
         return None
-    return shelf.types[entry.type]
+    return choices.types[entry.type]
 
 
-def _network_of(
-    entry: DeviceEntry, device_type: DeviceType | None, at: tuple[PathPart, ...], shelf: Shelf, document: Document
+def _find_network(
+    entry: DeviceEntry, device_type: DeviceType | None, at: tuple[PathPart, ...], choices: Choices, document: Document
 ) -> NetworkProfile | None:
     here = (*at, "network")
     if isinstance(entry.network, ProfileEntry):
         base = None
         if entry.network.based_on is not None:
-            if entry.network.based_on not in shelf.profiles:
-                hint = suggestion(entry.network.based_on, list(shelf.profiles))
+            if entry.network.based_on not in choices.profiles:
+                hint = suggestion(entry.network.based_on, list(choices.profiles))
                 document.report((*here, "based_on"), f'there is no network profile "{entry.network.based_on}"', hint)
                 return None
-            base = shelf.profiles[entry.network.based_on]
+            base = choices.profiles[entry.network.based_on]
             if base is None:
                 return None
         profile, problems = resolve_profile(f"{entry.name or entry.type}-link", entry.network, base)
@@ -155,11 +155,11 @@ def _network_of(
         return profile
     name = entry.network
     if name is None:
-        return shelf.profiles.get(device_type.network) if device_type is not None else None
-    if name not in shelf.profiles:
-        document.report(here, f'there is no network profile "{name}"', suggestion(name, list(shelf.profiles)))
+        return choices.profiles.get(device_type.network) if device_type is not None else None
+    if name not in choices.profiles:
+        document.report(here, f'there is no network profile "{name}"', suggestion(name, list(choices.profiles)))
         return None
-    return shelf.profiles[name]
+    return choices.profiles[name]
 
 
 def _names(entry: DeviceEntry, at: tuple[PathPart, ...], document: Document) -> list[str]:
@@ -167,7 +167,7 @@ def _names(entry: DeviceEntry, at: tuple[PathPart, ...], document: Document) -> 
     names = [stem] if entry.count == 1 else [f"{stem}-{number}" for number in range(1, entry.count + 1)]
     if entry.name is not None and not _check_name(entry.name, (*at, "name"), document):
         return names
-    if names[-1] != stem and (wrong := wrong_name(names[-1])):
+    if names[-1] != stem and (wrong := explain_wrong_name(names[-1])):
         document.report((*at, "count"), f"the last device's name: {wrong[0]}", "give a shorter name")
     if names[0] in RESERVED:
         document.report((*at, "name"), f'"{names[0]}" is reserved', f'for example "{names[0]}-1"')
@@ -175,7 +175,7 @@ def _names(entry: DeviceEntry, at: tuple[PathPart, ...], document: Document) -> 
 
 
 def _check_name(name: str, path: tuple[PathPart, ...], document: Document) -> bool:
-    wrong = wrong_name(name)
+    wrong = explain_wrong_name(name)
     if wrong:
         document.report(path, *wrong)
     return wrong is None

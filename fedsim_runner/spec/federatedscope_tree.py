@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog.resolve import suggestion
-from ..yamlfile.document import Document, Doubtful, Node, parse, read_text
+from ..yamlfile.document import Ambiguous, Document, Node, parse, read_text
 from ..yamlfile.spec_errors import PathPart, SpecErrors
 from .testbed_keys import LOADED_BY_FEDERATEDSCOPE, SPLIT_BY_TESTBED, USERS_DISTRIBUTE_PREFIX, Owned, owned_keys
 from .validation_messages import describe
@@ -94,7 +94,7 @@ def _take_owned(owned: Owned, tree: dict[str, Any], document: Document, unsure: 
     given = holder.pop(owned.path[-1])
     accepted = owned.accepted
     same = accepted is not None and type(given) is type(accepted) and given == accepted
-    if same or unsure or isinstance(given, Doubtful):  # a doubtful value is reported as such
+    if same or unsure or isinstance(given, Ambiguous):  # a doubtful value is reported as such
         return
     hint = "remove it" if accepted is None else f"remove it, or write {_written(accepted)}"
     if owned.instead is not None:
@@ -125,7 +125,7 @@ def _check_federate(tree: Mapping[str, Any], document: Document, clients: int | 
 
 
 def _whole_number(path: tuple[PathPart, ...], value: Any, low: int, high: int | None, document: Document) -> bool:
-    if isinstance(value, Doubtful):
+    if isinstance(value, Ambiguous):
         return False  # reported as such
     if type(value) is not int:
         document.report(path, f"must be a whole number, not {describe(value)}")
@@ -146,7 +146,7 @@ def _check_values(value: Any, path: tuple[PathPart, ...], document: Document) ->
     elif isinstance(value, list):
         for number, below in enumerate(value):
             _check_values(below, (*path, number), document)
-    elif isinstance(value, Doubtful):
+    elif isinstance(value, Ambiguous):
         document.report(path, f'is the text "{value}" here, but not everywhere', value.why)
     elif isinstance(value, float) and not math.isfinite(value):
         document.report(path, f"must be a finite number, not {value}")

@@ -1,4 +1,4 @@
-"""Experiment file -> `Draft`: the experiment that it means, and everything that is wrong with it."""
+"""Experiment file -> `Draft`: the experiment it describes, and everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pydantic import BaseModel, ValidationError
 from ..catalog import load_catalog
 from ..catalog.engines import engine_facts
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
-from ..catalog.name_rules import wrong_name
+from ..catalog.name_rules import explain_wrong_name
 from ..yamlfile.document import Document, parse, read_text
 from ..yamlfile.spec_errors import PathPart, SpecErrors
 from .data_section import DataSectionReader, take_data_tree
-from .device_list import Definitions, build_devices, check_roles, stock
+from .device_list import Definitions, build_devices, check_roles, resolve_definitions
 from .draft import Draft
 from .experiment import CourseLimits, Experiment
 from .federatedscope_tree import check_config
@@ -25,7 +25,7 @@ from .validation_messages import explain, path_in
 
 _AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")
 
-# Experiment files named so are inventories, too; the plugin that reads them is in plugins/inventory.
+# Experiment files with these suffixes are also inventories; the plugin that reads them is in plugins/inventory.
 INVENTORY_SUFFIXES = (".fedsim.yaml", ".fedsim.yml")
 INVENTORY_PLUGIN = "fedsim.testbed.experiment"
 
@@ -33,10 +33,10 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def read_draft(path: Path) -> Draft:
-    """Read an experiment file. Only what can be seen in it is checked, no data set is opened and no engine asked.
+    """Read an experiment file. Only the file itself is checked: no data set is opened and no engine consulted.
 
     Raises:
-        SpecErrors: the file cannot be read, or is no YAML that anything could be said about.
+        SpecErrors: the file cannot be read, or is so broken as YAML that nothing in it can be checked.
     """
     return parse_draft(read_text(path), path)
 
@@ -44,52 +44,52 @@ def read_draft(path: Path) -> Draft:
 def parse_draft(text: str, path: Path) -> Draft:
     """Read an experiment's text. ``path`` names the file in errors; relative paths in the text start at its folder.
 
-    Mistakes are kept in the draft, so that later checks add theirs.
+    Mistakes are kept in the draft, so that later checks can add theirs.
 
     Raises:
-        SpecErrors: it is no YAML that anything could be said about.
+        SpecErrors: it is so broken as YAML that nothing in it can be checked.
     """
     document = parse(text, str(path))
     raw = document.value()
     if path.name.endswith(INVENTORY_SUFFIXES) and raw.get("plugin") == INVENTORY_PLUGIN:
         del raw["plugin"]  # for Ansible, which reads the same file as an inventory
-    _refuse_nothing(raw, (), document)
+    _report_empty_values(raw, (), document)
     try:
         checked = Checked(ExperimentFile.model_validate(raw))
     except ValidationError as error:
         explain(error, ExperimentFile, document)
         checked = _salvage_file(raw)
-    # What validated is checked further even when something else did not, so that all mistakes are listed at once.
+    # The valid parts are checked further even when others are invalid, so that all mistakes are listed together.
     return _build(checked, document, text, path)
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A file's content as far as it validated. ``lost`` are paths of what did not."""
+    """The valid part of a file's content; ``invalid`` has the paths of the rest."""
 
     file: ExperimentFile
     devices: tuple[DeviceEntry | None, ...] | None = None
-    lost: frozenset[tuple[PathPart, ...]] = field(default=frozenset())
+    invalid: frozenset[tuple[PathPart, ...]] = field(default=frozenset())
 
     @property
     def entries(self) -> Sequence[DeviceEntry | None]:
         return self.file.devices if self.devices is None else self.devices
 
-    def has_lost(self, *keys: str) -> bool:
-        """Whether a device, or one of these keys of a device, did not validate."""
-        if None in self.entries or ("devices",) in self.lost:
+    def has_invalid(self, *keys: str) -> bool:
+        """Whether any device, or one of these keys of any device, is invalid."""
+        if None in self.entries or ("devices",) in self.invalid:
             return True
-        return any(path[0] == "devices" and path[-1] in keys for path in self.lost if path)
+        return any(path[0] == "devices" and path[-1] in keys for path in self.invalid if path)
 
-    def has_lost_at(self, number: int, *keys: str) -> bool:
-        """Whether one of these keys of one device did not validate."""
-        return any(("devices", number, key) in self.lost for key in keys)
+    def has_invalid_at(self, number: int, *keys: str) -> bool:
+        """Whether one of these keys of one device is invalid."""
+        return any(("devices", number, key) in self.invalid for key in keys)
 
     def definitions(self) -> Definitions:
-        """The file's own device types and profiles; None for each of which a part did not validate."""
+        """The file's own device types and profiles; None for each that has an invalid part."""
         types: dict[str, DeviceTypeEntry | None] = dict(self.file.device_types)
         profiles: dict[str, ProfileEntry | None] = dict(self.file.network.profiles)
-        for path in self.lost:
+        for path in self.invalid:
             if path[:1] == ("device_types",) and len(path) > 1:
                 types[str(path[1])] = None
             elif path[:2] == ("network", "profiles") and len(path) > 2:
@@ -98,27 +98,27 @@ class Checked:
 
 
 def _build(checked: Checked, document: Document, text: str, path: Path) -> Draft:
-    """The experiment as far as it can be built; what is wrong is reported in the document."""
+    """Build the experiment from the valid part; what is wrong is reported in the document."""
     file = checked.file
     catalog = load_catalog()
-    wrong = wrong_name(file.name)
+    wrong = explain_wrong_name(file.name)
     if wrong:
         document.report(("name",), *wrong)
-    shelf = stock(catalog, checked.definitions(), document, path.parent)
-    nameless = {number for number in range(len(checked.entries)) if checked.has_lost_at(number, "name", "count")}
-    devices = build_devices(checked.entries, shelf, document, nameless)
+    choices = resolve_definitions(catalog, checked.definitions(), document, path.parent)
+    nameless = {number for number in range(len(checked.entries)) if checked.has_invalid_at(number, "name", "count")}
+    devices = build_devices(checked.entries, choices, document, nameless)
     clients = None
-    if not checked.has_lost("role", "count"):
+    if not checked.has_invalid("role", "count"):
         entries = [entry for entry in checked.entries if entry is not None]
         check_roles(entries, document)
         clients = sum(entry.count for entry in entries if entry.role == "client")
     config: dict[str, Any] = {}
     data_tree: dict[str, Any] | None = None
-    tree = _config_tree(file.federatedscope, checked, document, path.parent)
+    tree = _find_config_tree(file.federatedscope, checked, document, path.parent)
     if tree is not None:
         values = tree.value()
-        # The seed that is not known contradicts no other.
-        seed = file.seed if ("seed",) not in checked.lost else values.get("seed", 0)
+        # An unknown seed contradicts no other.
+        seed = file.seed if ("seed",) not in checked.invalid else values.get("seed", 0)
         data_tree = take_data_tree(file.data, values, tree, path.parent)
         config = check_config(values, tree, seed, clients)
     data = DataSectionReader(file.data, document, tree, path.parent).source(
@@ -128,22 +128,22 @@ def _build(checked: Checked, document: Document, text: str, path: Path) -> Draft
         name=str(file.name),
         seed=file.seed,
         devices=devices,
-        course=_course(file, document, clients),
+        course=_build_course(file, document, clients),
         data=replace(data, tree=data_tree),
         config=config,
         link_backend=file.network.backend,
         allow_unshaped=file.network.allow_unshaped,
         cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
         federatedscope_source=file.federatedscope.source,
-        patches_off=tuple(sorted(name for name, wanted in file.federatedscope.patches.items() if not wanted)),
+        patches_off=tuple(sorted(name for name, enabled in file.federatedscope.patches.items() if not enabled)),
         path=path,
         source=text,
     )
-    known = not checked.has_lost("role", "count", "name", "type") and clients is not None
+    known = not checked.has_invalid("role", "count", "name", "type") and clients is not None
     return Draft(experiment, document, tree, known)
 
 
-def _course(file: ExperimentFile, document: Document, clients: int | None) -> CourseLimits:
+def _build_course(file: ExperimentFile, document: Document, clients: int | None) -> CourseLimits:
     course = file.course
     if "min_clients" in course.model_fields_set:
         if course.on_client_failure == "abort":
@@ -165,16 +165,18 @@ def _course(file: ExperimentFile, document: Document, clients: int | None) -> Co
     )
 
 
-def _config_tree(section: FederatedScopeSection, checked: Checked, document: Document, folder: Path) -> Document | None:
-    """FederatedScope's tree, in the experiment file or in its own; None where it is nowhere. Errors go to one list."""
+def _find_config_tree(
+    section: FederatedScopeSection, checked: Checked, document: Document, folder: Path
+) -> Document | None:
+    """Find FederatedScope's tree, in the experiment file or its own; None if in neither. Errors go to one list."""
     at: tuple[PathPart, ...] = ("federatedscope",)
     if section.config is not None:
         if section.config_file is not None:
-            message = "given beside config: the tree comes from one place"
+            message = "given together with config: only one of them may be used"
             document.report((*at, "config_file"), message, "remove one of them")
         return document.below(_AT_CONFIG)
     if section.config_file is None:
-        if not any(path[:1] == at for path in checked.lost):
+        if not any(path[:1] == at for path in checked.invalid):
             document.report(at, "no configuration", "give config, with federate.total_round_num, or config_file")
         return None
     try:
@@ -196,8 +198,8 @@ def _config_tree(section: FederatedScopeSection, checked: Checked, document: Doc
     return tree
 
 
-def _refuse_nothing(value: Any, path: tuple[PathPart, ...], document: Document) -> None:
-    """A key without a value is a line that somebody forgot to finish; FederatedScope's own tree may hold nulls."""
+def _report_empty_values(value: Any, path: tuple[PathPart, ...], document: Document) -> None:
+    """Report keys without a value: probably unfinished lines. FederatedScope's own tree may hold nulls."""
     if path == _AT_CONFIG:
         return
     if isinstance(value, dict):
@@ -206,55 +208,55 @@ def _refuse_nothing(value: Any, path: tuple[PathPart, ...], document: Document) 
                 document.report((*path, key), "has no value", "give one, or remove the key")
                 del value[key]
             else:
-                _refuse_nothing(value[key], (*path, key), document)
+                _report_empty_values(value[key], (*path, key), document)
     elif isinstance(value, list):
         for number, below in enumerate(value):
-            _refuse_nothing(below, (*path, number), document)
+            _report_empty_values(below, (*path, number), document)
 
 
 def _salvage_file(raw: dict[str, Any]) -> Checked:
-    """What is right in a file that did not validate; its mistakes are reported already."""
+    """Keep the valid parts of a file that failed validation; its mistakes have already been reported."""
     listed = raw.get("devices")
-    lost: set[tuple[PathPart, ...]] = set()
+    invalid: set[tuple[PathPart, ...]] = set()
     devices: list[DeviceEntry | None] = []
     if not isinstance(listed, list):
-        lost.add(("devices",))
+        invalid.add(("devices",))
     for number, item in enumerate(listed if isinstance(listed, list) else []):
-        # By whole keys: half of a written-out network would only lead to false alarms.
-        entry, missed = _salvage(DeviceEntry, item, {}, depth=1)
+        # Whole keys are dropped: half of a written-out network would only cause false alarms.
+        entry, removed = _salvage(DeviceEntry, item, {}, depth=1)
         devices.append(entry)
-        lost |= {("devices", number, *path) for path in missed}
+        invalid |= {("devices", number, *path) for path in removed}
     needed = {"name": "unnamed", "devices": [], "federatedscope": {}}
-    file, missed = _salvage(ExperimentFile, {**raw, "devices": []}, needed)
+    file, removed = _salvage(ExperimentFile, {**raw, "devices": []}, needed)
     if "federatedscope" not in raw:
-        missed.add(("federatedscope",))
-    return Checked(file or ExperimentFile.model_validate(needed), tuple(devices), frozenset(lost | missed))
+        removed.add(("federatedscope",))
+    return Checked(file or ExperimentFile.model_validate(needed), tuple(devices), frozenset(invalid | removed))
 
 
 def _salvage(
     model: type[ModelT], raw: Any, needed: dict[str, Any], depth: int | None = None
 ) -> tuple[ModelT | None, set[tuple[PathPart, ...]]]:
-    """Validate without what does not validate; ``needed`` stands in for keys that must be there.
+    """Validate without the invalid parts, whose paths are returned; ``needed`` stands in for required keys.
 
-    What is removed is cut off at ``depth`` keys (None: exactly what is wrong).
+    The removed paths are cut off at ``depth`` keys (None: exactly what is wrong).
     """
-    lost: set[tuple[PathPart, ...]] = set()
+    invalid: set[tuple[PathPart, ...]] = set()
     value = raw
-    # Each pass removes at least one level of what is wrong.
+    # Each pass removes at least one level of invalid values.
     for _ in range(8):
         if not isinstance(value, dict):
-            return None, lost
+            return None, invalid
         value = {**needed, **value}
         try:
-            return model.model_validate(value), lost
+            return model.model_validate(value), invalid
         except ValidationError as error:
             wrong = {path_in(value, details["loc"]) for details in error.errors(include_url=False)}
-        lost |= wrong
+        invalid |= wrong
         if any(not _has(value, path) and len(path) == 1 for path in wrong):
-            return None, lost  # a needed key is missing and nothing can stand in for it
-        gone = {(path if _has(value, path) else path[:-1])[:depth] for path in wrong}
-        value = _without(value, gone, ())
-    return None, lost
+            return None, invalid  # a required key is missing and nothing can stand in for it
+        removed = {(path if _has(value, path) else path[:-1])[:depth] for path in wrong}
+        value = _without(value, removed, ())
+    return None, invalid
 
 
 def _has(value: Any, path: Sequence[PathPart]) -> bool:
@@ -265,7 +267,9 @@ def _has(value: Any, path: Sequence[PathPart]) -> bool:
     return True
 
 
-def _without(value: Any, gone: set[tuple[PathPart, ...]], path: tuple[PathPart, ...]) -> Any:
+def _without(value: Any, removed: set[tuple[PathPart, ...]], path: tuple[PathPart, ...]) -> Any:
     if isinstance(value, dict):
-        return {key: _without(below, gone, (*path, key)) for key, below in value.items() if (*path, key) not in gone}
+        return {
+            key: _without(below, removed, (*path, key)) for key, below in value.items() if (*path, key) not in removed
+        }
     return value

@@ -32,7 +32,7 @@ class Owned:
         value: what it is set to for all participants; None: each has its own, or it is not known.
         why: the reason, for the message that refuses what a user writes.
         instead: where to say what the user's value said.
-        may_be_said: whether the user's tree may hold the key, with the same value.
+        may_be_given: whether the user's tree may hold the key, with the same value.
         is_default: FederatedScope has this value anyway, so that it is not written.
         described: what it is set to, for the reference page, where that is not ``value``.
     """
@@ -41,14 +41,14 @@ class Owned:
     value: Any
     why: str
     instead: str | None = None
-    may_be_said: bool = True
+    may_be_given: bool = True
     is_default: bool = False
     described: str = ""
 
     @property
     def accepted(self) -> Any:
         """The one value that a user may write; None: any is refused."""
-        return self.value if self.may_be_said else None
+        return self.value if self.may_be_given else None
 
 
 def owned_keys(seed: int, clients: int | None) -> tuple[Owned, ...]:
@@ -64,9 +64,9 @@ def owned_keys(seed: int, clients: int | None) -> tuple[Owned, ...]:
         Owned(("distribute", "use"), True, containers),
         Owned(("data", "type"), "file", SPLIT_BY_TESTBED, LOADED_BY_FEDERATEDSCOPE),
         Owned(("data", "file_path"), None, SPLIT_BY_TESTBED, FILES_OF_THE_USER),
-        Owned(("outdir",), DEVICE_OUTPUTS, folders, may_be_said=False),
+        Owned(("outdir",), DEVICE_OUTPUTS, folders, may_be_given=False),
         # FederatedScope writes its logs to <outdir>/<expname>.
-        Owned(("expname",), LOG_FOLDER, folders, may_be_said=False),
+        Owned(("expname",), LOG_FOLDER, folders, may_be_given=False),
         Owned(("expname_tag",), None, folders),
         Owned(("seed",), seed, one_seed, "give the number there", described="the file's own"),
         Owned(("use_gpu",), None, gpus, "`overrides: {gpus: 1}` at a device asks for one"),

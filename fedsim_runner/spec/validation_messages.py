@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..catalog.resolve import suggestion
-from ..yamlfile.document import Document, Doubtful
+from ..yamlfile.document import Ambiguous, Document
 from ..yamlfile.spec_errors import PathPart
 
 _EXPECTED = {
@@ -95,7 +95,7 @@ def _wrong_type(expected: str, given: Any, path: tuple[PathPart, ...]) -> tuple[
     hint = None
     if expected == "text" and path and path[-1] == "network":
         message = f"must be the name of a network profile or a mapping, not {describe(given)}"
-    elif isinstance(given, Doubtful):
+    elif isinstance(given, Ambiguous):
         hint = given.why
     elif isinstance(given, str) and expected.endswith("number"):
         number = re.match(r"\s*([-+]?[0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%/]*)\s*$", given)

@@ -2,7 +2,7 @@
 
 Safe and strict: text, numbers, booleans, lists and mappings with text keys, nothing else. Tags, duplicate keys,
 merge keys, further documents and anything that grows without bound are refused. Scalars on which YAML 1.1 and 1.2
-disagree (``yes``, ``010``, ``1_000``, ``1:30``, dates) become `Doubtful` text: fine where text is expected, an error
+disagree (``yes``, ``010``, ``1_000``, ``1:30``, dates) become `Ambiguous` text: fine where text is expected, an error
 elsewhere.
 """
 
@@ -41,17 +41,17 @@ _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?$")
 
 
-class Doubtful(str):
+class Ambiguous(str):
     """Plain text that another YAML reader takes for something else. ``why`` says for what, and what to write."""
 
     why: str
 
-    def __new__(cls, text: str, why: str) -> Doubtful:
+    def __new__(cls, text: str, why: str) -> Ambiguous:
         value = super().__new__(cls, text)
         value.why = why
         return value
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Doubtful:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Ambiguous:
         return self
 
 
@@ -330,14 +330,14 @@ class _Builder:
             return text in _TRUE
         if _INTEGER.match(text) or _HEXADECIMAL.match(text) or _FLOAT.match(text):
             if len(text) > NUMBER_LENGTH_MAX:
-                return Doubtful(text, f"a number of more than {NUMBER_LENGTH_MAX} characters")
+                return Ambiguous(text, f"a number of more than {NUMBER_LENGTH_MAX} characters")
             if _INTEGER.match(text):
                 return int(text)
             if _HEXADECIMAL.match(text):
                 return int(text, 16)
             if not _LEADING_ZERO.match(text):
                 return float(text)
-        return _doubtful(text)
+        return _ambiguous(text)
 
     def _report(self, line: int, column: int, key: str | None, message: str, hint: str | None = None) -> None:
         path = self._path() if key is None else (*self._path(of_key=False), key)
@@ -364,21 +364,21 @@ def _place(event: yaml.Event) -> tuple[int, int]:
     return (mark.line + 1, mark.column + 1) if mark else (0, 0)
 
 
-def _doubtful(text: str) -> Any:
+def _ambiguous(text: str) -> Any:
     """Text, marked where YAML 1.1 (so FederatedScope's own reader) takes it for something else; a float if infinite."""
     if _NOT_FINITE.match(text):
         return float(text.replace(".", "", 1))
     if _OLD_BOOLEAN.match(text):
         truth = "true" if text.lower() in ("yes", "on") else "false"
-        return Doubtful(text, f'YAML 1.1 reads {text} as {truth}, YAML 1.2 as text: write {truth} or "{text}"')
+        return Ambiguous(text, f'YAML 1.1 reads {text} as {truth}, YAML 1.2 as text: write {truth} or "{text}"')
     if _OCTAL.match(text) or _LEADING_ZERO.match(text):
-        return Doubtful(text, f'YAML versions disagree on leading zeros: write a decimal number, or "{text}" for text')
+        return Ambiguous(text, f'YAML versions disagree on leading zeros: write a decimal number, or "{text}" for text')
     if "_" in text and _UNDERSCORES.match(text):
-        return Doubtful(text, f"only YAML 1.1 reads {text} as a number: write {text.replace('_', '')}")
+        return Ambiguous(text, f"only YAML 1.1 reads {text} as a number: write {text.replace('_', '')}")
     if _SEXAGESIMAL.match(text):
-        return Doubtful(
+        return Ambiguous(
             text, f'YAML 1.1 reads {text} as a number to base 60: write it in one unit, or "{text}" for text'
         )
     if _DATE.match(text):
-        return Doubtful(text, f'YAML 1.1 reads {text} as a date: write "{text}" for text')
+        return Ambiguous(text, f'YAML 1.1 reads {text} as a date: write "{text}" for text')
     return text

@@ -14,7 +14,7 @@ from rich.console import Console
 from fedsim_runner.console.progress import Progress
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.inventory import write_inventory
-from fedsim_runner.lab import known_hosts
+from fedsim_runner.lab import list_lab_hosts
 from fedsim_runner.user_folders import state_home
 
 from ..run_listener import RunListener
@@ -93,7 +93,7 @@ def _probe_links(command: list[str]) -> tuple[Mapping[str, Any] | None, str | No
 
 
 def _play(name: str, playbook: str, console: Console, extra_vars: Mapping[str, Any], keep: str) -> PlaybookResult:
-    folder, hosts = state_home() / "lab", known_hosts()
+    folder, hosts = state_home() / "lab", list_lab_hosts()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         hosts_file = write_inventory(bare_inventory(name, hosts), folder / f"{name}-inventory")

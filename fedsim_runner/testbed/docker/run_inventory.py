@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fedsim_runner.contract.paths import DEVICE_FILES, INVENTORY
 from fedsim_runner.inventory import Inventory, write_inventory
-from fedsim_runner.inventory.build import reach
+from fedsim_runner.inventory.build import connection_variables
 from fedsim_runner.lab.host import LabHost
 
 
@@ -37,7 +37,7 @@ def bare_inventory(run: str, hosts: Sequence[LabHost]) -> Inventory:
         "all": {
             "vars": {"fedsim_run": run, "fedsim_experiment": run},
             "children": {
-                "lab_hosts": {"hosts": {host.name: reach(host) for host in hosts}},
+                "lab_hosts": {"hosts": {host.name: connection_variables(host) for host in hosts}},
                 "devices": {"hosts": {}},
             },
         }

@@ -14,7 +14,7 @@ from fedsim_runner.contract import agent_calls
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.names import RUN_PATTERN
 from fedsim_runner.contract.paths import STATE_ROOT
-from fedsim_runner.lab import known_hosts, probe_lab_host
+from fedsim_runner.lab import list_lab_hosts, probe_lab_host
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan import TESTBED_RANGE
 from fedsim_runner.plan.model import Plan
@@ -62,7 +62,7 @@ class DockerTestbed:
         state_root: Path = STATE_ROOT,
     ) -> None:
         """Other than the known lab hosts, their Engines, what they can carry, our playbooks: for tests."""
-        self._hosts = tuple(known_hosts() if hosts is None else hosts)
+        self._hosts = tuple(list_lab_hosts() if hosts is None else hosts)
         self._connect = connect
         self._probe = probe
         self._playbooks = playbooks

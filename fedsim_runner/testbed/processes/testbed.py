@@ -14,7 +14,7 @@ from fedsim_runner.contract.atomic import CannotWriteError, explain
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.paths import DEVICE_FILES, INVENTORY, PARTICIPANTS
 from fedsim_runner.inventory import build_inventory
-from fedsim_runner.lab import known_hosts
+from fedsim_runner.lab import list_lab_hosts
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.spec.experiment import Experiment
@@ -51,7 +51,7 @@ class ProcessTestbed:
         """The control node, which carries all of them: processes share it as it is, and nothing has to fit."""
         cpus = sum(device.type.cpus for device in experiment.devices) * 2
         memory = sum(device.type.memory_bytes for device in experiment.devices)
-        return [replace(host, cpus=cpus, memory_bytes=memory, arch="any") for host in known_hosts()]
+        return [replace(host, cpus=cpus, memory_bytes=memory, arch="any") for host in list_lab_hosts()]
 
     def lacks(self, plan: Plan) -> Sequence[Lack]:
         """Whatever is not the course."""

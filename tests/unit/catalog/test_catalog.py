@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from fedsim_runner.catalog import load_catalog
 from fedsim_runner.catalog.entries import DeviceTypeEntry, LimitsEntry, ProfileEntry
-from fedsim_runner.catalog.name_rules import wrong_name
+from fedsim_runner.catalog.name_rules import explain_wrong_name
 from fedsim_runner.catalog.resolve import resolve_device_type, resolve_profile, suggestion, with_limits
 from fedsim_runner.contract.link import Link
 
@@ -94,12 +94,12 @@ def test_entries_are_strict(value: object) -> None:
 
 @pytest.mark.parametrize("name", ["a", "5g", "a-b-1", "a" * 40])
 def test_names(name: str) -> None:
-    assert wrong_name(name) is None
+    assert explain_wrong_name(name) is None
 
 
 @pytest.mark.parametrize("name", ["", "A", "a_b", "-a", "a-", "a.b", "a b", "a\n", "ä", "a" * 41])
 def test_no_names(name: str) -> None:
-    assert wrong_name(name) is not None
+    assert explain_wrong_name(name) is not None
 
 
 def test_suggestions() -> None:

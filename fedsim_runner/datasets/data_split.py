@@ -1,4 +1,4 @@
-"""Each participant's share of a data set."""
+"""Splitting a data set into each participant's share."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from .label_split import split_labels
 from .labelled_samples import DataSet, Part, Samples
 from .own_files import OwnFiles, digest, load_own
 from .problems import DataError, DataProblem
-from .sample_counts import client_sizes, held_out
+from .sample_counts import count_test_samples, split_sizes
 
 Shards = dict[str, dict[str, Samples]]
 
 
 @dataclass(frozen=True)
-class Dealt:
-    """``shards``: splits by device, the server first. ``classes``: their names. ``brings_test``: the server's test set
-    is the user's own, not a fraction held out.
+class DataSplit:
+    """``shards``: splits by device, the server first. ``classes``: their names.
+
+    ``has_own_test_set``: the server's test set comes from the user's files and is not a fraction held out.
     """
 
     shards: Shards
     classes: tuple[str, ...]
-    brings_test: bool
+    has_own_test_set: bool
 
 
 def load_data(device_file: Mapping[str, Any]) -> DataSet:
     """The data set of a device file.
 
     Raises:
-        ValueError: it is not known, cannot be read, or the user's files are others than those that were planned with.
+        ValueError: it is unknown or cannot be read, or the user's files have changed since the run was planned.
     """
     data = device_file["data"]
     if data["dataset"] not in OWN_FILES:
@@ -45,32 +46,32 @@ def load_data(device_file: Mapping[str, Any]) -> DataSet:
     return load_own(files, data["sha256"] or digest(files))
 
 
-def make_shards(device_file: Mapping[str, Any]) -> Dealt:
+def make_shards(device_file: Mapping[str, Any]) -> DataSplit:
     """Every participant's splits, in the layout that the device file (see :mod:`fedsim_runner.inventory`) asks for.
 
     Raises:
-        ValueError: the data set is not known, cannot be read or is too small for the clients, or FederatedScope is
-            the one that loads and splits it.
+        ValueError: the data set is unknown, cannot be read or is too small for the clients, or it is one that
+            FederatedScope loads and splits.
     """
     data, server = device_file["data"], device_file["course"]["server"]
     if data["dataset"] == FEDERATEDSCOPE:
-        raise ValueError(f"data set {data['tree']['type']} is not known before FederatedScope has loaded it")
+        raise ValueError(f"data set {data['tree']['type']} is unknown until FederatedScope has loaded it")
     fields = {name: data[name] for name in ("dataset", "split", "alpha", "test_fraction", "layout", "path")}
     return split_data(load_data(device_file), DataSource(**fields), data["seed"], server, device_file["clients"])
 
 
-def split_data(loaded: DataSet, source: DataSource, seed: int, server: str, clients: Sequence[str]) -> Dealt:
-    """Deal a data set out.
+def split_data(loaded: DataSet, source: DataSource, seed: int, server: str, clients: Sequence[str]) -> DataSplit:
+    """Split a data set among the clients and the server.
 
     Raises:
-        ValueError: it is too small for the clients, or the split is not known or does not fit it.
+        ValueError: it is too small for the clients, or the split is unknown or does not fit it.
     """
     if not 0 < source.test_fraction < 1:
         raise ValueError(f"test_fraction must be between 0 and 1, not {source.test_fraction}")
-    dealing = _own_files if source.split == "files" else _dealt
-    shaped = in_layout(dealing(loaded, source, seed, server, clients), source.layout)
+    split = _split_own_files if source.split == "files" else _split_whole
+    shaped = in_layout(split(loaded, source, seed, server, clients), source.layout)
     central = loaded.by_device.get(server) if loaded.whole is None else loaded.whole.test
-    return Dealt(shaped, loaded.classes, central is not None)
+    return DataSplit(shaped, loaded.classes, central is not None)
 
 
 def in_layout(shards: Shards, layout: str) -> Shards:
@@ -99,14 +100,14 @@ def as_npz(splits: Mapping[str, Samples]) -> bytes:
     return stream.getvalue()
 
 
-def _dealt(loaded: DataSet, source: DataSource, seed: int, server: str, clients: Sequence[str]) -> Shards:
-    """One data set dealt out to all clients; the server's test set is held out first, unless the file brings one."""
+def _split_whole(loaded: DataSet, source: DataSource, seed: int, server: str, clients: Sequence[str]) -> Shards:
+    """Split one data set among all clients; the server's test set is held out first, unless the file contains one."""
     if loaded.whole is None:
         raise ValueError(f"split {source.split} needs one file for all, not one per device")
     rest, test = loaded.whole.own, loaded.whole.test
     if test is None:
         order = np.random.default_rng([seed, 0]).permutation(len(rest.y))
-        cut = held_out(len(order), source.test_fraction)
+        cut = count_test_samples(len(order), source.test_fraction)
         rest, test = rest.take(order[cut:]), rest.take(order[:cut])
     parts = split_labels(rest.y, len(clients), source.split, source.alpha, seed)
     shards: Shards = {server: {"test": test}}
@@ -115,8 +116,8 @@ def _dealt(loaded: DataSet, source: DataSource, seed: int, server: str, clients:
     return shards
 
 
-def _own_files(loaded: DataSet, source: DataSource, seed: int, server: str, clients: Sequence[str]) -> Shards:
-    """Each client keeps its own file. Without a file of the server's, each client gives up a share as its test set."""
+def _split_own_files(loaded: DataSet, source: DataSource, seed: int, server: str, clients: Sequence[str]) -> Shards:
+    """Give each client its own file. If the server has none, each client gives up a share for the server's test set."""
     central = loaded.by_device.get(server)
     given: list[Samples] = []
     shards: Shards = {server: {}}
@@ -126,10 +127,10 @@ def _own_files(loaded: DataSet, source: DataSource, seed: int, server: str, clie
         count = len(part.own.y)
         if central is None:
             order = rng.permutation(count)
-            cut = held_out(count, source.test_fraction)
+            cut = count_test_samples(count, source.test_fraction)
             given.append(part.own.take(order[:cut]))
             part = Part(part.own.take(np.sort(order[cut:])), part.test)
-        sizes = client_sizes(len(part.own.y), None if part.test is None else len(part.test.y))
+        sizes = split_sizes(len(part.own.y), None if part.test is None else len(part.test.y))
         if min(sizes.values()) < 1:
             left = "" if central else f" after {count - len(part.own.y)} for the server's test set"
             file = f"{source.path}/{client}.{source.dataset}"
@@ -155,7 +156,7 @@ def _rng(seed: int, number: int) -> np.random.Generator:
 def _client_splits(part: Part, rng: np.random.Generator) -> dict[str, Samples]:
     own = part.own
     order = rng.permutation(len(own.y))
-    sizes = client_sizes(len(order), None if part.test is None else len(part.test.y))
+    sizes = split_sizes(len(order), None if part.test is None else len(part.test.y))
     val, test = sizes["val"], sizes["test"] if part.test is None else 0
     return {
         "train": own.take(order[val + test :]),
