@@ -14,6 +14,8 @@ from typing import Any
 import docker
 import pytest
 
+from fedsim_runner.contract.paths import STATE_ROOT, StateFolder
+
 HERE = Path(__file__).parent
 ROUNDS = 4
 SPEC = """\
@@ -113,17 +115,18 @@ def test_its_refusal_names_the_line(installed: dict[str, str], tmp_path: Path) -
 def test_in_containers_with_a_lost_client(installed: dict[str, str], tmp_path: Path) -> None:
     spec(tmp_path, "pause_s: 1", rounds=10)
     process = start(tmp_path, installed)
-    client = docker.from_env(timeout=60)
     try:
-        journal = Path("/var/lib/fedsim/toy-engine/journal.jsonl")
+        journal = StateFolder(STATE_ROOT / "toy-engine").journal
         end = time.monotonic() + 400
         while not (journal.exists() and '"round_started"' in journal.read_text(encoding="utf-8")):
             assert process.poll() is None and time.monotonic() < end, process.communicate()[0]
             time.sleep(0.2)
+        # Only now: the command starts an Engine where none runs.
+        client = docker.from_env(timeout=60)
         client.containers.get("fedsim-toy-engine-mote-3").kill()
+        client.close()
         output, _ = process.communicate(timeout=200)
     finally:
-        client.close()
         if process.poll() is None:
             process.kill()
     assert process.returncode == 0, output
