@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; each imports only what it needs, so that ``ctl`` starts quickly."""
+    """Run one command. Each imports only what it needs, so that ``ctl`` starts quickly."""
     match list(arguments):
         case ["probe"]:
             from .links import probe

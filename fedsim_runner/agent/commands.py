@@ -1,4 +1,4 @@
-"""What ``ctl`` asks of the running agent: each call of the contract and what answers it."""
+"""The commands that ``ctl`` sends to the running agent: each call of the contract and the method that answers it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def answer(agent: Agent, name: str, arguments: dict[str, Any]) -> Mapping[str, A
     """Carry out one command.
 
     Raises:
-        ValueError: no such command, or not with these arguments.
+        ValueError: the command is unknown or does not take these arguments.
     """
     match call_of(name, arguments):
         case Probe():
@@ -29,4 +29,4 @@ def answer(agent: Agent, name: str, arguments: dict[str, Any]) -> Mapping[str, A
         case Stop():
             agent.stopping.set()
             return {"stopping": True}
-    raise AssertionError(f"{name} is a call that nobody answers")
+    raise AssertionError(f"no method answers the call {name}")

@@ -1,4 +1,4 @@
-"""The run's device containers as last seen, and what changes about them."""
+"""The run's device containers as last seen, and the changes since then."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from collections.abc import Callable, Collection
 from .host.docker_api import Docker, DockerError
 from .host.fleet import Container, Fleet
 
-_KILLED = 137  # the exit code where the Engine tells none
+_KILLED = 137  # the exit code to assume where the Engine reports none
 
 
 class Containers:
-    """Not safe from several threads: its owner holds a lock.
+    """The device containers of one run. Not thread-safe: its owner holds a lock.
 
     Args:
         docker: the Engine.
         run: the run's id.
-        devices: names of the devices that count; asked anew each time.
-        started: called with a container that has a process for the first time.
-        ended: called with a container whose process has gone.
+        devices: returns the names of the devices that count; called each time they are needed.
+        on_started: called with a container when its process is first seen.
+        on_ended: called with a container whose process has ended.
+
+    Attributes:
+        by_device: the containers as last seen.
     """
 
     def __init__(
@@ -39,11 +42,11 @@ class Containers:
         self.by_device: dict[str, Container] = {}
 
     def running(self) -> dict[str, int]:
-        """Process by device, of those that run."""
+        """Process ids of the running containers, by device."""
         return {name: container.pid for name, container in self.by_device.items() if container.pid}
 
     def refresh(self) -> None:
-        """Compare all containers with what is known; an Engine that does not answer changes nothing."""
+        """Bring ``by_device`` up to date; if the Engine does not answer, nothing changes."""
         try:
             found = self._fleet.list_containers(self.by_device)
         except DockerError:
@@ -55,11 +58,11 @@ class Containers:
                 self._end(self.by_device.pop(name), _KILLED, False)
 
     def with_id(self, identity: object) -> Container | None:
-        """The known container of this id."""
+        """The known container with this id."""
         return next((container for container in self.by_device.values() if container.id == identity), None)
 
     def inspect(self, identity: str) -> Container | None:
-        """Ask the Engine about one container; None where it is gone or no device's."""
+        """Ask the Engine about one container; None if it is gone or does not belong to a device."""
         container = self._fleet.inspect(identity)
         if container is None or container.device not in self._devices():
             return None
@@ -67,23 +70,23 @@ class Containers:
         return container
 
     def on_died(self, container: Container, exit_code: int | None) -> None:
-        """The Engine reports a known container's end."""
+        """Handle the Engine's report that a known container has ended."""
         after = self._fleet.inspect(container.id)
         self._end(container, exit_code, after is not None and after.oom_killed)
 
     def last_lines(self, container: Container) -> list[str]:
-        """The end of its output; nothing when it is gone."""
+        """The end of its output; empty if it is gone."""
         return self._fleet.last_lines(container.id)
 
     def send(self, names: Collection[str], signal: str) -> None:
-        """Send a signal to those of these devices that run, without waiting for the Engine."""
+        """Send a signal to the running ones among these devices, without waiting for the Engine."""
         identities = [self.by_device[name].id for name in names if name in self.by_device and self.by_device[name].pid]
         if not identities:
             return
 
         def kill() -> None:
             for identity in identities:
-                with contextlib.suppress(DockerError):  # it ended by itself, or the Engine is away
+                with contextlib.suppress(DockerError):  # it has already ended, or the Engine does not answer
                     self._docker.kill(identity, signal)
 
         threading.Thread(target=kill, name=f"send {signal}", daemon=True).start()

@@ -1,4 +1,4 @@
-"""No participant passes the gate before its link is in force; what of that was reached survives the agent."""
+"""No participant passes the gate before its link is in force; this state outlives the agent."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .run_settings import RunSettings
 
 
 class Gatekeeper:
-    """Links and gate of one run. Not safe from several threads: its owner holds a lock.
+    """Links and gate of one run. Not thread-safe: its owner holds a lock.
 
     Args:
         state: the run's state folder.
-        links: what shapes.
-        containers: what runs.
-        fail: called with a device (None: the lab host) and why the course cannot go on.
-        cannot_write: called where what an agent after this one would need was not written.
+        links: shapes the devices' links.
+        containers: the device containers.
+        fail: called with a device (None: the lab host) and the reason why the course cannot go on.
+        report_write_error: called if the state that a later agent would need could not be written.
 
     Attributes:
-        open_at: when the gate was opened for the first time (Unix seconds).
+        open_at: when the gate opened for the first time (Unix seconds).
     """
 
     def __init__(
@@ -35,19 +35,19 @@ class Gatekeeper:
         links: RunLinks,
         containers: Containers,
         fail: Callable[[str | None, str], None],
-        cannot_write: Callable[[CannotWriteError], None],
+        report_write_error: Callable[[CannotWriteError], None],
     ) -> None:
         self._gate = Gate(state)
         self._memory = state.memory
         self._links = links
         self._containers = containers
         self._fail = fail
-        self._cannot_write = cannot_write
+        self._report_write_error = report_write_error
         self._over = False
         self.open_at: float | None = None
 
     def load_memory(self) -> tuple[list[str], float | None]:
-        """Which devices an earlier agent had shaped, and when it had opened the gate."""
+        """The devices that an earlier agent shaped, and when it opened the gate."""
         try:
             found = json.loads(self._memory.read_text())
         except (OSError, ValueError):
@@ -56,21 +56,21 @@ class Gatekeeper:
         return list(found.get("shaped") or ()), None if open_at is None else float(open_at)
 
     def apply(self, settings: RunSettings, names: Collection[str] | None, check: bool) -> LinksAnswer:
-        """Bring links to what is wanted; ``names``: only those devices'.
+        """Shape the links as the settings say; with ``names``, only those of these devices.
 
         Raises:
-            UnshapableError: no back end here holds them, and ``allow_unshaped`` is not set.
+            UnshapableError: no back end here can shape them, and ``allow_unshaped`` is not set.
         """
-        wanted = [name for name in settings.roles if names is None or name in names]
+        devices = [name for name in settings.roles if names is None or name in names]
         pids = self._containers.running()
-        running = {name: pids[name] for name in wanted if name in pids}
-        answer = self._links.apply(settings, wanted, running, check)
+        running = {name: pids[name] for name in devices if name in pids}
+        answer = self._links.apply(settings, devices, running, check)
         if not check:
             self._remember()
         return answer
 
     def shape_new_interface(self, name: str) -> None:
-        """A device that had a link has a new interface: shape it; then the gate, if it was open, opens again."""
+        """Shape the new interface of a device whose link was in force, and reopen the gate if it was open."""
         pid = self._containers.running().get(name)
         if pid is None or name not in self._links.shaped:
             return
@@ -81,7 +81,7 @@ class Gatekeeper:
             self.reopen()
 
     def open(self, open_at: float | None) -> float:
-        """Let the participants go, now or at a time, once their links are in force; returns when.
+        """Let the participants go, now or at ``open_at``, if their links are in force; return the time.
 
         Raises:
             RuntimeError: a running device's link has not been shaped.
@@ -98,11 +98,11 @@ class Gatekeeper:
         return at
 
     def shut(self) -> None:
-        """A container has ended: what starts next must not pass unshaped."""
+        """Shut the gate because a container has ended: the next one to start must not pass unshaped."""
         self._gate.shut()
 
     def reopen(self) -> None:
-        """Let those through that stand before the gate since it was shut, if all links are in force."""
+        """Let those through that have been waiting since the gate was shut, if all links are in force."""
         if self.open_at is None or self._over or not self._links.covers(self._containers.running()):
             return
         try:
@@ -111,18 +111,18 @@ class Gatekeeper:
             self._fail(None, str(error))
 
     def keep_shut(self) -> None:
-        """The course is over: the gate does not open again."""
+        """Never open the gate again: the course is over."""
         self._over = True
 
     def lost(self) -> dict[str, str]:
-        """Clients that were given up, with the reasons."""
+        """The clients that were given up, with the reasons."""
         return self._gate.lost()
 
     def announce_lost(self, lost: dict[str, str]) -> None:
-        """Let the server know all clients that were given up so far.
+        """Inform the server of all clients given up so far.
 
         Raises:
-            CannotWriteError: it does not learn of the last one.
+            CannotWriteError: the server does not learn of the last one.
         """
         self._gate.announce_lost(lost)
 
@@ -130,4 +130,4 @@ class Gatekeeper:
         try:
             replace(self._memory, json.dumps({"open_at": self.open_at, "shaped": sorted(self._links.shaped)}))
         except CannotWriteError as error:
-            self._cannot_write(error)
+            self._report_write_error(error)

@@ -1,4 +1,4 @@
-"""The agent of one run on one lab host: it brings what happens there to links, gate, supervision and journal."""
+"""The agent of one run on one lab host: it passes events there to links, gate, supervision and journal."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from .run_settings import read_run_settings
 
 TICK_S = 0.5
 SAMPLE_S = 1.0
-SETTLE_S = 5.0  # after the course: until participants have written their last files
+SETTLE_S = 5.0  # after the course, for participants to write their last files
 RESYNC_S = 30.0
 
 
 class Agent:
-    """The state of one run. Docker's events, ticks and commands come from different threads: one lock for all."""
+    """The state of one run. Docker's events, ticks and commands come from different threads and share one lock."""
 
     def __init__(self, state: StateFolder, run: str, docker: Docker) -> None:
-        """Read the device file and begin the agent's files.
+        """Read the device file and create the agent's files.
 
         Raises:
-            CannotWriteError: one of them cannot be made.
+            CannotWriteError: one of them cannot be created.
         """
         self._run = run
         self._lock = threading.RLock()
@@ -59,7 +59,7 @@ class Agent:
         self._links = RunLinks(docker, run, self._file.link_backend, self._probed, self._record)
         self._gatekeeper = Gatekeeper(state, self._links, self._containers, self._fail, self._report_write_error)
         self._ended_at: float | None = None
-        self._cannot_write: set[str] = set()
+        self._reported_write_errors: set[str] = set()
         self._next_sample = self._next_refresh = 0.0
         self.stopping = threading.Event()
         self.failure: str | None = None  # why this agent cannot go on
@@ -67,7 +67,7 @@ class Agent:
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Say so in the journal, see which containers there are, and take up a run that an earlier agent left."""
+        """Record the start in the journal, find the containers, and resume a run that an earlier agent left."""
         self._record(
             events.AgentStarted(
                 backend=self._links.backend,
@@ -84,14 +84,14 @@ class Agent:
             self._resume(open_at)
 
     def _resume(self, open_at: float) -> None:
-        """An agent that was restarted in the middle of a course."""
+        """Continue a course during which the agent was restarted."""
         self._gatekeeper.open_at = open_at
         self._watch.resume(open_at, self._gatekeeper.lost())
         self._gatekeeper.reopen()
         self._feed_exits()
 
     def close(self) -> None:
-        """End cleanly. Where packets pass through this agent, they stop."""
+        """End cleanly. Packets that pass through this agent stop."""
         with self._lock:
             self._record(events.AgentStopped())
             self._links.stop()
@@ -100,7 +100,7 @@ class Agent:
             self._journal.close()
 
     def tick(self) -> None:
-        """Twice a second: logs, time limits, samples."""
+        """Read logs, check time limits, take samples; called twice a second."""
         with self._lock:
             now = time.time()
             if now >= self._next_refresh:
@@ -118,25 +118,25 @@ class Agent:
                     self._report_write_error(error)
 
     def _check_own_health(self) -> None:
-        """What this agent itself needs."""
+        """Fail the course if packets no longer pass or the journal cannot be written."""
         if self._links.failure is not None:
             self._fail(None, self._links.failure)
         if self._journal.failure is not None:
             self._fail(None, self._journal.failure)
             if self._journal.stuck and (self._settled() or self._watch.supervisor is None):
-                # Nobody would ever hear of it: the end of this process, and its last words, tell it.
+                # The journal can no longer report it, so this process ends with the reason as its last output.
                 self.failure = self._journal.failure
                 self.stopping.set()
 
-    # -- what containers do -------------------------------------------------------------------------------------------
+    # -- containers ---------------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Compare all containers with what is known; an Engine that does not answer changes nothing."""
+        """Ask the Engine for all containers; if it does not answer, nothing changes."""
         with self._lock:
             self._containers.refresh()
 
     def docker_event(self, event: dict[str, Any]) -> None:
-        """What the Engine reports."""
+        """Handle one event of the Engine."""
         actor = event.get("Actor") or {}
         attributes = actor.get("Attributes") or {}
         identity = attributes.get("container") if event.get("Type") == "network" else actor.get("ID")
@@ -146,7 +146,7 @@ class Agent:
             if known is None and not (action == "start" and attributes.get(LABEL_RUN) == self._run):
                 return
             if known is not None and action == "die":
-                # Before anything else.
+                # Before anything else: a restarted container must find it shut.
                 self._gatekeeper.shut()
                 code = attributes.get("exitCode")
                 if known.pid:
@@ -164,7 +164,7 @@ class Agent:
         self._record(events.DeviceStarted(name))
         self._gatekeeper.shape_new_interface(name)
         if self._watch.supervisor is not None and name in self._watch.supervisor.lost:
-            self._containers.send([name], "KILL")  # somebody started it again
+            self._containers.send([name], "KILL")  # someone restarted it
 
     def _on_ended(self, container: Container) -> None:
         name, code = container.device, container.exit_code
@@ -177,43 +177,43 @@ class Agent:
         self._watch.on_ended(name, code, container.oom_killed, self._containers.last_lines(container))
 
     def _feed_exits(self) -> None:
-        """Participants that had ended before anybody watched."""
+        """Report the participants that had ended before supervision started."""
         for name, container in list(self._containers.by_device.items()):
             if not container.pid and container.exit_code is not None:
                 lines = self._containers.last_lines(container)
                 self._watch.on_ended(name, container.exit_code, container.oom_killed, lines)
 
     def _admit_late_starters(self) -> None:
-        """A client was lost while others still stood before the gate, which was shut because of it."""
+        """Reopen the gate, shut because a client was lost, for those that were still waiting at it."""
         supervisor = self._watch.supervisor
         if supervisor is None or not self._file.go_on:
             return
         if any(supervisor.states[name] == "starting" for name in self._containers.running()):
             self._gatekeeper.reopen()
 
-    # -- what the course does -----------------------------------------------------------------------------------------
+    # -- the course ---------------------------------------------------------------------------------------------------
 
     def _act(self, event: Event) -> None:
-        """An event of the course: what has to be done because of it, and the journal."""
+        """Act on an event of the course and record it."""
         supervisor = self._watch.supervisor
         if isinstance(event, events.ClientLost) and event.device is not None and supervisor is not None:
             try:
                 self._gatekeeper.announce_lost(supervisor.lost)
             except CannotWriteError as error:
                 self._record(event)
-                self._fail(None, f"the server cannot be told of a lost client: {error}")
+                self._fail(None, f"the server cannot be informed of a lost client: {error}")
                 return
-            # One that still runs (frozen) must not wake up and disturb the course that goes on without it.
+            # A frozen client must not wake up and disturb the course that goes on without it.
             self._containers.send([event.device], "KILL")
         self._record(event)
         if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
             self._ended_at = time.monotonic()
             self._gatekeeper.keep_shut()
-            # Participants that have not ended write their last files, and free the processors.
+            # The participants still running can write their last files, and then free the processors.
             self._containers.send(list(self._containers.running()), "TERM")
 
     def _fail(self, device: str | None, reason: str) -> None:
-        """The course, if one runs, has failed for a reason from outside it."""
+        """End the course, if one runs, for a reason from outside it."""
         if self._watch.supervisor is not None:
             self._watch.emit_all(self._watch.supervisor.fail(device, reason))
 
@@ -221,17 +221,17 @@ class Agent:
         """Whether the course has ended long enough ago."""
         return self._ended_at is not None and time.monotonic() - self._ended_at >= SETTLE_S
 
-    # -- what is asked of it (commands.py) ----------------------------------------------------------------------------
+    # -- ctl's commands (commands.py) ---------------------------------------------------------------------------------
 
     def probed(self) -> dict[str, Any]:
-        """What this kernel can shape with."""
+        """What this kernel can shape links with."""
         return dict(self._probed)
 
     def apply(self, check: bool, names: Collection[str] | None) -> LinksAnswer:
-        """Bring links to what the device file wants (it is read anew).
+        """Shape the links as the device file says, which is read again first.
 
         Raises:
-            UnshapableError: no back end here holds them, and ``allow_unshaped`` is not set.
+            UnshapableError: no back end here can shape them, and ``allow_unshaped`` is not set.
         """
         with self._lock:
             self._file = read_run_settings(self._device_file)
@@ -240,7 +240,7 @@ class Agent:
             return self._gatekeeper.apply(self._file, names, check)
 
     def open_gate(self, open_at: float | None) -> GateAnswer:
-        """Let the participants go, now or at a time, once their links are in force; supervision starts then.
+        """Let the participants go, now or at ``open_at``, if their links are in force, and start supervision.
 
         Raises:
             RuntimeError: a running device's link has not been shaped.
@@ -257,7 +257,7 @@ class Agent:
             return {"changed": True}
 
     def status(self) -> dict[str, Any]:
-        """Where the run stands. It is over only when its participants have ended too, or had 5 s to do so."""
+        """The state of the run. It is over only once its participants have ended, or have had 5 s to do so."""
         with self._lock:
             answer = self._now(time.time())
             for name, device in answer["devices"].items():
@@ -266,7 +266,7 @@ class Agent:
             return {**answer, **snapshot.ending(self._watch.supervisor)}
 
     def packet_counters(self) -> dict[str, Any]:
-        """Counters of what holds packets outside the kernel."""
+        """Counters of the process that holds packets outside the kernel."""
         with self._lock:
             return self._links.counters()
 
@@ -290,9 +290,9 @@ class Agent:
         self._journal.write(dataclasses.replace(event, lab_host=self._file.lab_host))
 
     def _report_write_error(self, error: CannotWriteError) -> None:
-        """A file that is not needed for the course is incomplete: said once."""
-        if str(error) not in self._cannot_write:
-            self._cannot_write.add(str(error))
+        """Record once that a file that the course does not need is incomplete."""
+        if str(error) not in self._reported_write_errors:
+            self._reported_write_errors.add(str(error))
             self._record(events.AgentCannotWrite(str(error)))
 
 

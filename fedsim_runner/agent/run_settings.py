@@ -1,4 +1,4 @@
-"""What the agent needs of the run's device file, in the form that it needs."""
+"""The agent's view of the run's device file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .links.profile import DeviceLink, Profile
 
 @dataclass(frozen=True)
 class RunSettings:
-    """One lab host's part of a run. A device that is missing in ``cpus`` is not limited."""
+    """One lab host's part of a run. A device missing from ``cpus`` has no CPU limit."""
 
     lab_host: str
     link_backend: str
@@ -34,15 +34,15 @@ class RunSettings:
 
 
 def read_run_settings(path: Path) -> RunSettings:
-    """Read them from the device file.
+    """Read the settings from the device file.
 
     Raises:
-        DeviceFileError: it is missing, of another version or form, or names a link back end that is not known here.
+        DeviceFileError: it is missing, has another version or form, or names an unknown link back end.
     """
     found = device_file.read_device_file(path)
     known = [backends.AUTO, *backends.names()]
     if found.link_backend not in known:
-        raise DeviceFileError(f"link_backend: {found.link_backend!r} is none of {', '.join(known)}")
+        raise DeviceFileError(f"link_backend: {found.link_backend!r} is not one of {', '.join(known)}")
     links = [_link(device.name, device.address, device.link) for device in found.devices]
     peers = [_link(peer.device, address, peer.link) for address, peer in found.peers.items()]
     return RunSettings(

@@ -1,4 +1,4 @@
-"""``serve``: the agent's process. Docker's events, ticks and commands are brought to the agent's state."""
+"""``serve``: the agent's process. It passes Docker's events, ticks and commands to the agent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .run_agent import TICK_S, Agent
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``serve --state DIR --run RUN``: until ``stop`` or SIGTERM."""
+    """``serve --state DIR --run RUN``: run until ``stop`` or SIGTERM."""
     parser = argparse.ArgumentParser(prog="agent serve")
     parser.add_argument("--state", type=Path, required=True, help="the run's state folder on this lab host")
     parser.add_argument("--run", required=True, help="the run's id")

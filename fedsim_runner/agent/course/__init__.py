@@ -1,1 +1,1 @@
-"""Watching over one course: what participants report, and whom the others wait for."""
+"""Supervision of one course: what participants report, and which one the others wait for."""

@@ -1,7 +1,7 @@
 """What each participant is doing, from the lines of its ``activity.jsonl``. Pure: text in, states out.
 
-A line tells the begin or the end of a step (see ``participant/activity.py``). A client receives while the server has
-begun to send to it and the message is not there yet; everything else a participant knows of itself.
+A line marks the start or the end of a step (see ``participant/activity.py``). A client is receiving while the server
+has started to send to it and the message has not arrived; each participant reports everything else itself.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _ENDS = {"trained": "training", "evaluated": "evaluating", "aggregated": "aggreg
 # Messages a client has to answer, and its answers.
 _REQUESTS = frozenset({"model_para", "evaluate"})
 _ANSWERS = frozenset({"model_para", "metrics"})
-# The begin of sending and its failure say nothing of progress: who tries again and again writes them for ever.
+# A send that starts or fails is no progress: a participant that keeps retrying writes these lines forever.
 _NOT_PROGRESS = frozenset({"send", "send_failed", "lost", "late"})
 SERVER_ID = 0
-_MOST_SENDS = 10_000  # of one participant under way: more is nonsense
-_LONGEST_LINE = 1000  # so is a longer line: its words would be kept, too
+_MOST_SENDS = 10_000  # sends of one participant under way: more make no sense
+_LONGEST_LINE = 1000  # nor does a longer line, whose strings would be kept
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Activities:
         self._server = server
 
     def feed(self, device: str, text: str) -> bool:
-        """One line; whether it tells of progress. Whatever is no line of an activity file is ignored."""
+        """Take one line and return whether it shows progress. Anything but an activity line is ignored."""
         line = _parse(text)
         if line is None or device not in self._names:
             return False
@@ -74,7 +74,7 @@ class Activities:
         return device in self._steps
 
     def round(self, device: str) -> int | None:
-        """FederatedScope's number of the round of its last step of work."""
+        """The round of its last step of work, as FederatedScope counts."""
         steps = self._steps.get(device)
         return steps.round if steps is not None else None
 
@@ -84,7 +84,7 @@ class Activities:
         return steps is not None and steps.owes
 
     def incoming(self, device: str, client_id: int | None) -> bool:
-        """Whether the server has begun to send to this client and the message is not there yet."""
+        """Whether the server has started to send to this client and the message has not arrived."""
         server = self._steps.get(self._server) if self._server is not None else None
         if server is None or client_id is None:
             return False
@@ -111,7 +111,7 @@ class Activities:
         return "waiting" if steps is not None else None
 
     def forget(self, device: str, client_id: int | None) -> None:
-        """It is lost: what it has begun, and what was begun to be sent to it, does not count any more."""
+        """Drop a lost participant: its own steps and the messages under way to it no longer count."""
         self._steps.pop(device, None)
         server = self._steps.get(self._server) if self._server is not None else None
         if server is not None:

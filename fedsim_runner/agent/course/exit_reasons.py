@@ -1,4 +1,4 @@
-"""Why a participant's process ended, in words."""
+"""Why a participant's process ended, as text."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 
 def last_line(lines: Iterable[str]) -> str:
-    """What a participant said last."""
+    """The last line a participant logged."""
     text = [line.strip() for line in lines if line.strip()]
-    return text[-1] if text else "it said nothing"
+    return text[-1] if text else "no output"
 
 
 def exit_reason(exit_code: int, oom_killed: bool, lines: Iterable[str]) -> str:

@@ -1,10 +1,10 @@
 """The gate: a file in a folder that every device sees read-only. A launcher waits for it, then for its ``open_at``.
 
-Beside it lies ``lost.json`` once a client was given up: device -> reason, from which the server learns of it.
+Once a client was given up, ``lost.json`` (device -> reason) lies next to it and informs the server.
 
-Only a launcher that has just started looks at it. So the agent may take the file away whenever a container of the
-run ends, and put it back once all links are in force again: participants that are through notice nothing, and one
-that is restarted stands before a closed gate until its new interface is shaped.
+Only a launcher that has just started reads the gate. So the agent may remove the file whenever a container of the
+run ends, and put it back once all links are in force again: participants that are through notice nothing, and a
+restarted one waits at the closed gate until its new interface is shaped.
 """
 
 from __future__ import annotations
@@ -32,34 +32,34 @@ class Gate:
             return None
 
     def open(self, open_at: float) -> None:
-        """Let launchers through from ``open_at`` on; the file appears whole.
+        """Let launchers through from ``open_at`` on; the file is never seen half written.
 
         Raises:
-            CannotWriteError: it is as it was.
+            CannotWriteError: the gate is as it was.
         """
         self._file.parent.mkdir(parents=True, exist_ok=True)
         replace(self._file, gate_text(open_at))
 
     def shut(self) -> None:
-        """Launchers that start from now on wait."""
+        """Make launchers that start from now on wait."""
         with contextlib.suppress(FileNotFoundError):
             self._file.unlink()
 
     def lost(self) -> dict[str, str]:
-        """Clients that were given up, with the reasons."""
+        """The clients that were given up, with the reasons."""
         try:
             return lost_in(self._lost.read_text())
         except (OSError, ValueError):
             return {}
 
     def forget_lost(self) -> None:
-        """A course begins."""
+        """Forget the lost clients of an earlier course."""
         self._lost.unlink(missing_ok=True)
 
     def announce_lost(self, lost: Mapping[str, str]) -> None:
-        """Tell the server all clients that were given up so far; the file is replaced whole.
+        """Inform the server of all clients given up so far; the file is replaced atomically.
 
         Raises:
-            CannotWriteError: it is as it was.
+            CannotWriteError: the file is as it was.
         """
         replace(self._lost, lost_text(lost))

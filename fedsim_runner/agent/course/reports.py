@@ -1,4 +1,4 @@
-"""What one participant writes, as it goes to the supervisor: its log, its events and its activity."""
+"""Reading what one participant writes (log, events, activity) and feeding it to the supervisor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .tail import ACTIVITY, READ_BYTES, Tail
 
 
 class Reports:
-    """Of the participant ``device``, whose output folder is ``out``."""
+    """The reports of participant ``device``, whose output folder is ``out``."""
 
     def __init__(self, device: str, out: Path) -> None:
         self._device = device
@@ -23,17 +23,18 @@ class Reports:
         self._activity = Tail(out, ACTIVITY)
 
     def rescan(self) -> None:
-        """The participant has started anew: it may write to another folder."""
+        """Look for new folders: a restarted participant may write to another one."""
         self._log.rescan()
         self._activity.rescan()
 
     def feed(self, supervisor: Supervisor, now: float, most: int = READ_BYTES) -> Iterator[Event]:
-        """Feed what has come, about ``most`` bytes of each file; the journal events that it caused.
+        """Feed the new lines, about ``most`` bytes of each file, and yield the journal events that they cause.
 
-        They carry the participant's own time where it gives one: files are read twice a second, rounds may be shorter.
+        An event carries the participant's own time if it gives one: files are read only twice a second, and rounds
+        may be shorter.
         """
-        # The log first: its last lines are told with an event. Events before activity: by them the supervisor knows
-        # the ids that activity lines speak of.
+        # The log first: its last lines are shown with an event. Events before activity: they give the supervisor the
+        # client ids that activity lines use.
         for line in self._log.lines(most):
             supervisor.feed_log(self._device, line, now)
         for line in self._events.lines(most):

@@ -1,4 +1,4 @@
-"""A course at one moment, for people who watch it: what ``snapshot.json`` and ``ctl status`` hold."""
+"""The state of a course at one moment, for people who watch it: the content of ``snapshot.json`` and ``ctl status``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .supervision import Supervisor
 
 
 def course_part(supervisor: Supervisor | None, total_rounds: int) -> dict[str, Any]:
-    """Round and last results."""
+    """The round and the last results."""
     return {
         "round": supervisor.round if supervisor is not None else 0,
         "rounds_done": supervisor.rounds_done if supervisor is not None else 0,
@@ -21,14 +21,14 @@ def course_part(supervisor: Supervisor | None, total_rounds: int) -> dict[str, A
 
 
 def run_state(supervisor: Supervisor | None, final: bool) -> str:
-    """Where the run stands; ``final``: what the course ended with holds, because its participants are through, too."""
+    """The state of the run; ``final``: the outcome of the course stands, because its participants have ended too."""
     if supervisor is None:
         return "provisioned"
     return supervisor.outcome.status if supervisor.outcome is not None and final else "running"
 
 
 def ending(supervisor: Supervisor | None) -> dict[str, Any]:
-    """Why the course ended, because of which device, and which clients it has lost."""
+    """Why the course ended, which device caused it, and which clients were lost."""
     outcome = supervisor.outcome if supervisor is not None else None
     return {
         "reason": outcome.reason if outcome is not None else None,
@@ -40,7 +40,7 @@ def ending(supervisor: Supervisor | None) -> dict[str, Any]:
 def device_part(
     name: str, state: str, round_number: int, usage: Usage, cpus: float | None, memory_limit: int | None
 ) -> dict[str, Any]:
-    """One device: what it does and what it uses; null for what is not known, as of a device that has ended."""
+    """One device: its state and what it uses; null where unknown, for example after the device has ended."""
     reading, rates = usage.reading(name), usage.rates(name)
     return {
         "state": state,
@@ -66,5 +66,5 @@ def _rounded(value: float | None, digits: int | None = None) -> float | None:
 
 
 def _finite(results: Mapping[str, float]) -> dict[str, float | None]:
-    # NaN and infinities are no JSON.
+    # NaN and infinity are not valid JSON.
     return {key: value if abs(value) < float("inf") else None for key, value in results.items()}

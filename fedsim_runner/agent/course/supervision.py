@@ -1,8 +1,8 @@
-"""Is the course alive, how far is it, and who is to blame when it is not: a pure state machine over events.
+"""Is the course alive, how far has it got, and which device is to blame if it hangs: a pure state machine over events.
 
-The caller feeds what participants report, their log lines (whose wording does not matter), activity lines, exits and
-the time (``now``: seconds on any steady scale); every call returns the journal events it caused, without their time.
-Rounds are counted from 1 in these: ``round_started {"round": 1}`` is a participant's round 0, and ``evaluated
+The caller feeds participants' events, log lines (whose wording does not matter), activity lines, exits and the time
+(``now``: seconds on any steady scale); every call returns the journal events it caused, without their time.
+Journal events count rounds from 1: ``round_started {"round": 1}`` is a participant's round 0, and ``evaluated
 {"round": n}`` means that n rounds have been aggregated.
 
 A course has succeeded when the server and every client that was not lost have reported that they finished; exit codes
@@ -25,7 +25,7 @@ from .activities import Activities
 from .exit_reasons import exit_reason, last_line
 from .waiting import Participant, Progress, Role, Waiting
 
-CRASH_GRACE_S = 15.0  # a participant can crash in one thread and stay: give the process this long to end
+CRASH_GRACE_S = 15.0  # a participant can crash in one thread and keep running: give the process this long to end
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Limits:
 
     Attributes:
         timeout_s: seconds for the whole course.
-        silence_timeout_s: seconds without news of any participant after which the one waited for is blamed.
-        grace_s: seconds that participants get to end by themselves once the course has succeeded.
+        silence_timeout_s: seconds without a report of any participant after which the one waited for is blamed.
+        grace_s: seconds that participants get to end on their own once the course has succeeded.
         go_on: a lost client does not end the course (``on_client_failure: continue``).
-        min_clients: fewer left end it nevertheless.
+        min_clients: with fewer clients left, the course ends all the same.
     """
 
     timeout_s: float
@@ -48,14 +48,14 @@ class Limits:
 
 
 class Supervisor:
-    """Follows one course. ``now`` of the constructor is when the participants were let go (the gate's time).
+    """Follows one course.
 
     Args:
-        participants: role of every participant whose events are fed; on several lab hosts, this host's.
+        participants: role of every participant whose events are fed; on several lab hosts, those of this host.
         total_rounds: ``federate.total_round_num``.
         limits: its time limits, and what a lost client means.
-        now: start of both clocks.
-        start_s: seconds that a participant may take to start, silence or not: with a hundredth of a core that is long.
+        now: when the gate opens, which starts both clocks.
+        start_s: seconds that a participant may take to start in silence: long, with a hundredth of a core.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Supervisor:
         self._progress = Progress(server_done=self._server is None)
         self._activities = Activities(participants, self._server)
         self._waiting = Waiting(self._participants, self._server, self._progress, self._activities)
-        # The next round starts before the clients' evaluation of the last one is in: announced, not yet merged.
+        # Evaluations announced but not yet merged: the next round starts before the clients' results are in.
         self._announced: deque[int] = deque()
         self._succeeded_at: float | None = None
         self._results: dict[str, float] = {}
@@ -86,12 +86,12 @@ class Supervisor:
 
     @property
     def outcome(self) -> Outcome | None:
-        """None while the course runs (or is in its grace)."""
+        """None while the course runs or is in its grace period."""
         return self._outcome
 
     @property
     def round(self) -> int:
-        """Round being trained, from 1; 0 before training starts."""
+        """The round being trained, from 1; 0 before training starts."""
         return min(max(self._progress.round + 1, self._rounds_done), self._total_rounds)
 
     @property
@@ -110,16 +110,16 @@ class Supervisor:
 
     @property
     def lost(self) -> dict[str, str]:
-        """Clients that were given up, with the reasons."""
+        """The clients that were given up, with the reasons."""
         return dict(self._lost)
 
     @property
     def states(self) -> dict[str, str]:
-        """State of every participant as its events say."""
+        """The state of every participant according to its events."""
         return {name: participant.state for name, participant in self._participants.items()}
 
     def live_state(self, device: str) -> str:
-        """What the participant does now, as its activity says; by its events where it writes none.
+        """What the participant does now, according to its activity, or to its events if it writes none.
 
         One of starting, waiting, receiving, training, evaluating, aggregating, sending, finished, exited, lost, failed.
         """
@@ -135,7 +135,7 @@ class Supervisor:
         return "waiting" if participant.state in ("ready", "joined") else participant.state
 
     def device_round(self, device: str) -> int:
-        """Last round (from 1) that the participant is known to have worked on; the course's for the server."""
+        """The last round (from 1) that a client is known to have worked on; for the server, the course's round."""
         participant = self._participants[device]
         if participant.role == "server":
             return self.round
@@ -144,11 +144,11 @@ class Supervisor:
         return min(last + 1, self._total_rounds)
 
     def exit_code(self, device: str) -> int | None:
-        """Exit code of a participant that has ended."""
+        """The exit code of a participant; None while it runs."""
         return self._participants[device].exit_code
 
     def feed_log(self, device: str, line: str, now: float) -> None:
-        """One line of the participant's log: a sign of life, and kept to be shown if it fails."""
+        """Take one line of the participant's log: a sign of life, kept to be shown if the participant fails."""
         participant = self._participants.get(device)
         text = clean(line)
         if participant is None or not text.strip():
@@ -158,7 +158,7 @@ class Supervisor:
             self._silent_since = now
 
     def feed_event(self, device: str, event: reported.ParticipantEvent, now: float) -> list[Event]:
-        """Something that the participant reports. Feed the log lines that came before it first."""
+        """Take an event that the participant reports. Feed the log lines that came before it first."""
         participant = self._participants.get(device)
         if participant is None or participant.state == "lost":
             return []
@@ -175,7 +175,7 @@ class Supervisor:
         return events
 
     def feed_activity(self, device: str, line: str, now: float) -> None:
-        """One line of the participant's ``activity.jsonl``."""
+        """Take one line of the participant's ``activity.jsonl``."""
         participant = self._participants.get(device)
         if participant is None or participant.state == "lost":
             return
@@ -183,16 +183,16 @@ class Supervisor:
             self._silent_since = now
 
     def feed_heartbeat(self, device: str, now: float) -> None:
-        """The participant was seen to work (its processor time grows, bytes move), though it says nothing."""
+        """Note that the participant is working (its CPU time grows, bytes move), though it reports nothing."""
         if device in self._participants:
             self._participants[device].last_heartbeat = now
 
     def feed_exit(
         self, device: str, exit_code: int, oom_killed: bool, now: float, last_lines: Iterable[str] = ()
     ) -> list[Event]:
-        """The participant's process ended. Feed its remaining log lines and events first.
+        """Note that the participant's process ended. Feed its remaining log lines and events first.
 
-        ``last_lines``: what it said on standard error, for a participant that has logged nothing (a crash at import).
+        ``last_lines``: its standard error, for a participant that has logged nothing (a crash at import).
         """
         participant = self._participants.get(device)
         if participant is None:
@@ -213,7 +213,7 @@ class Supervisor:
         return events + self._mark_down(device, exit_reason(exit_code, oom_killed, participant.lines), now)
 
     def feed_frozen(self, device: str, frozen: bool, now: float) -> None:
-        """The participant's processes are frozen (``docker pause``, SIGSTOP): the first to blame for silence."""
+        """Note whether the participant is frozen (``docker pause``, SIGSTOP), and so the first to blame for silence."""
         participant = self._participants.get(device)
         if participant is not None and (participant.frozen_since is not None) != frozen:
             participant.frozen_since = now if frozen else None
@@ -223,11 +223,11 @@ class Supervisor:
         return self._mark_down(device, reason, now) if device in self._participants else []
 
     def fail(self, device: str | None, reason: str) -> list[Event]:
-        """End the course for a reason from outside (a link lost, an agent gone)."""
+        """End the course for a reason from outside (a broken link, a lost agent)."""
         return self._fail(device, reason)
 
     def tick(self, now: float) -> list[Event]:
-        """Call about once a second: time limits, grace."""
+        """Check time limits and the grace period; call about once a second."""
         if self._outcome is not None:
             return []
         if self._succeeded_at is not None:
@@ -237,7 +237,7 @@ class Supervisor:
                 return [journal.CourseFinished(self._rounds_done, self.results)]
             return []
         if now - self._started >= self._limits.timeout_s:
-            blamed, why = self._waited_for()
+            blamed, why = self._find_waited_for()
             return self._fail(blamed, f"the course took longer than {self._limits.timeout_s:g} s; {why}")
         events: list[Event] = []
         for name, participant in self._participants.items():
@@ -245,8 +245,8 @@ class Supervisor:
                 continue
             if participant.crashed_at is not None and now - participant.crashed_at >= CRASH_GRACE_S:
                 events += self._mark_down(name, f"crashed and hangs: {last_line(participant.lines)}", now)
-            elif self._limits.go_on and self._frozen_too_long(participant, now):
-                # With a round deadline the others go on without it, so there need not be any silence.
+            elif self._limits.go_on and self._is_frozen_too_long(participant, now):
+                # With a round deadline the others go on without it, so the course need not fall silent.
                 events += self._mark_down(name, f"frozen for {self._limits.silence_timeout_s:g} s", now)
         if not events and now - self._silent_since >= self._limits.silence_timeout_s:
             events = self._blame_silence(now)
@@ -291,32 +291,32 @@ class Supervisor:
     def _handle_policy(
         self, event: reported.DeadlinePassed | reported.Update | reported.ClientLost, now: float
     ) -> list[Event]:
-        """What the server did because of a deadline or a lost client."""
+        """Handle what the server did because of a deadline or a lost client."""
         if isinstance(event, reported.DeadlinePassed):
             return [journal.RoundDeadline(event.round + 1, event.arrived, event.wanted)]
-        owner = self._owner(event.client_id)
+        owner = self._device_of(event.client_id)
         if owner is None:
             return []
         if isinstance(event, reported.Update):
             return [] if event.used else [journal.UpdateLate(owner, event.round + 1)]
-        # Mostly the server repeats what it was told; where it found out by itself, the client is lost all the same.
+        # Usually the server repeats what the agent announced; if it found out on its own, the client is lost as well.
         if self._limits.go_on and not self._participants[owner].done:
             return self._mark_down(owner, f"given up by the server: {event.reason}", now)
         return []
 
-    def _owner(self, client_id: int) -> str | None:
+    def _device_of(self, client_id: int) -> str | None:
         return next((name for name, one in self._participants.items() if one.client_id == client_id), None)
 
     def _handle_result(self, device: str, participant: Participant, result: reported.Result) -> list[Event]:
         number, results = result.round, result.metrics
         if participant.role == "server" and result.client_id is None:
-            # Clients number an evaluation r, a global one r + 1: the event that announced it is the same for both.
+            # A client's evaluation is numbered r, a global one r + 1; the event that announced it is the same for both.
             done = self._announced.popleft() if self._announced else number
             self._rounds_done = max(self._rounds_done, min(done, self._total_rounds))
             self._results = results
             return [journal.Evaluated(self._rounds_done, results)]
         if participant.role == "server" and result.client_id is not None:
-            owner = self._owner(result.client_id)  # its last lines repeat each client's final results
+            owner = self._device_of(result.client_id)  # its last lines repeat each client's final results
             return [] if owner is None else [journal.ClientResult(owner, min(number, self._reached), results)]
         if result.stage == "training":
             participant.trained, participant.state = max(participant.trained, number), "training"
@@ -326,7 +326,7 @@ class Supervisor:
 
     @property
     def _reached(self) -> int:
-        """Rounds that have begun. After an early stop FederatedScope's own numbers are beyond all of them."""
+        """Rounds that have begun. After an early stop, FederatedScope's own numbers exceed all of them."""
         return min(self._progress.round + 1, self._total_rounds)
 
     def _check_success(self, now: float) -> None:
@@ -336,9 +336,9 @@ class Supervisor:
             self._succeeded_at = now
 
     def _blame_silence(self, now: float) -> list[Event]:
-        """Somebody is down, unless those that are waited for are seen to work or may still be starting."""
+        """Mark a participant down, unless those waited for are seen to work or may still be starting."""
         candidates, what = self._waiting.candidates()
-        due = [name for name in candidates if not self._excused(name, now)]
+        due = [name for name in candidates if not self._is_excused(name, now)]
         if candidates and not due:
             return []
         silent = f"silent for {now - self._silent_since:.0f} s"
@@ -347,24 +347,24 @@ class Supervisor:
             return self._fail(blamed, f"{silent}; {why}")
         frozen = [name for name in due if self._participants[name].frozen_since is not None]
         events: list[Event] = []
-        for name in frozen or [blamed]:  # all frozen ones at once, else each would cost the time of one more silence
+        for name in frozen or [blamed]:  # all frozen ones together, or each would cost another silence timeout
             events += self._mark_down(name, f"{silent}; {self._blame([name], what)[1]}", now)
         return events
 
-    def _excused(self, name: str, now: float) -> bool:
-        one = self._participants[name]
-        if one.frozen_since is not None:
+    def _is_excused(self, name: str, now: float) -> bool:
+        participant = self._participants[name]
+        if participant.frozen_since is not None:
             return False
-        starting = one.state == "starting" and now - self._silent_since < self._start_s.get(name, 0.0)
-        return starting or now - one.last_heartbeat < self._limits.silence_timeout_s
+        starting = participant.state == "starting" and now - self._silent_since < self._start_s.get(name, 0.0)
+        return starting or now - participant.last_heartbeat < self._limits.silence_timeout_s
 
-    def _frozen_too_long(self, participant: Participant, now: float) -> bool:
+    def _is_frozen_too_long(self, participant: Participant, now: float) -> bool:
         frozen = participant.frozen_since
         silence = self._limits.silence_timeout_s
         return participant.role == "client" and frozen is not None and now - frozen >= silence
 
-    def _waited_for(self) -> tuple[str | None, str]:
-        """Whom the others wait for, and the sentence that says so."""
+    def _find_waited_for(self) -> tuple[str | None, str]:
+        """The participant that the others wait for, and a sentence that says so."""
         return self._blame(*self._waiting.candidates())
 
     def _blame(self, candidates: list[str], what: str) -> tuple[str | None, str]:
@@ -377,7 +377,7 @@ class Supervisor:
         return first, f"{what}: waiting for {first}{others}"
 
     def _mark_down(self, device: str, reason: str, now: float) -> list[Event]:
-        """A participant is down: by the policy the course is, too, or it goes on without this client."""
+        """Mark a participant down: depending on the policy the course fails, or goes on without this client."""
         participant = self._participants[device]
         if self._outcome is not None or participant.state == "lost":
             return []
@@ -392,7 +392,7 @@ class Supervisor:
         participant.crashed_at = None
         self._lost[device] = reason
         self._activities.forget(device, participant.client_id)
-        self._silent_since = now  # the others get the time to notice and to go on
+        self._silent_since = now  # the others get time to notice and go on
         self._check_success(now)
         return [journal.ClientLost(device, reason, participant.oom_killed, tuple(participant.lines))]
 

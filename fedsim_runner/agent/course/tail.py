@@ -1,4 +1,4 @@
-"""Following a participant's files: whole lines only, new folders after a restart, one read when idle."""
+"""Following a participant's files: whole lines only, new folders after a restart, one read call when idle."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from fedsim_runner.contract.participant_events import LOG, LOG_FOLDER
 
 _CHUNK = 1 << 18
-# What a participant writes is bounded by nobody but the reader: more in one look is left for the next one.
+# Only the reader bounds what a participant writes: what exceeds this in one read is left for the next one.
 READ_BYTES = 1 << 22
 LONGEST_LINE = 1 << 20
-# Lines of a participant are longer than this on average: a look ends, too, after as many lines as that makes.
+# A participant's lines are longer than this on average: it bounds the number of lines of one read, too.
 _BYTES_PER_LINE = 32
 _MOST_FILES = 64  # of one participant; a course has one, and one for each sub-experiment
 
@@ -22,9 +22,9 @@ ACTIVITY = "activity.jsonl"
 
 
 class Tail:
-    """One file of one participant under its output folder: ``course*/NAME``, the newest last.
+    """One file of one participant below its output folder: ``course*/NAME``, the newest last.
 
-    Not ``in_course``: ``NAME`` in the output folder itself.
+    Without ``in_course``: ``NAME`` in the output folder itself.
     """
 
     def __init__(self, out: Path, name: str = LOG, in_course: bool = True) -> None:
@@ -37,20 +37,20 @@ class Tail:
         self._before = 0
 
     def rescan(self) -> None:
-        """The participant has started anew: it may write to another folder."""
+        """Look for new folders: a restarted participant may write to another one."""
         self._scanning, self._before = True, len(self._files)
 
     def lines(self, most: int = READ_BYTES) -> Iterator[str]:
-        """Complete lines that have come since the last call, but empty ones, from about ``most`` bytes of each file."""
+        """Yield the complete, non-empty lines since the last call, from about ``most`` bytes of each file."""
         if self._scanning or not self._files:
             self._open_new()
-            # What an earlier start left behind is there already: keep looking for the new folder until it comes.
+            # An earlier start left its folders: keep looking until the new one appears.
             self._scanning = self._scanning and len(self._files) == self._before
         for path, descriptor in self._files.items():
             taken = 0
             while taken < most and (data := os.read(descriptor, _CHUNK)):
                 *whole, rest = (self._partial[path] + data).split(b"\n")
-                # A line without end is no line: its beginning is dropped, and its end will make no sense.
+                # The beginning of an endless line is dropped; the rest of it will not parse.
                 self._partial[path] = rest if len(rest) <= LONGEST_LINE else b""
                 taken += max(len(data), len(whole) * _BYTES_PER_LINE)
                 for line in filter(None, whole):
@@ -97,12 +97,12 @@ class Tail:
 
 
 def _open_plain(base: Path, path: Path) -> int:
-    """Open a plain file below ``base``; links on the way, and what is no file, are refused.
+    """Open a regular file below ``base``; links on the way and anything but a regular file are refused.
 
     A participant writes there with its own rights, and may put a link or a pipe there at any time.
 
     Raises:
-        OSError: it is not there, or no plain file.
+        OSError: it does not exist, or is not a regular file.
     """
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     *folders, name = path.relative_to(base).parts
@@ -116,5 +116,5 @@ def _open_plain(base: Path, path: Path) -> int:
         os.close(folder)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "no plain file", str(path))
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     return descriptor

@@ -1,4 +1,4 @@
-"""Whom a course waits for: what is known of its participants, and who is to blame when nothing moves. Pure."""
+"""Which participant a course waits for: what is known of each, and which one is to blame when nothing moves. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEPT_LINES = 20
 
 @dataclass
 class Participant:
-    """What is known of one participant. Times are the caller's ``now``."""
+    """What is known of one participant. Times are on the scale of the caller's ``now``."""
 
     role: Role
     state: DeviceState = "starting"
@@ -28,23 +28,23 @@ class Participant:
     exit_code: int | None = None
     oom_killed: bool = False
     frozen_since: float | None = None
-    last_heartbeat: float = float("-inf")  # when it was last seen to work, though it said nothing
+    last_heartbeat: float = float("-inf")  # when it was last seen to work, though it reported nothing
     crashed_at: float | None = None
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
 
 
 @dataclass
 class Progress:
-    """How far the course is, in rounds from 0: -1 before the first one."""
+    """How far the course has got, in rounds from 0; -1 before the first one."""
 
     round: int = -1
-    evaluating: int | None = None  # rounds aggregated, while only their evaluation is out
+    evaluating: int | None = None  # rounds aggregated, while only their evaluation is outstanding
     training_finished: bool = False
     server_done: bool = False
 
 
 class Waiting:
-    """Looks at the participants of one course."""
+    """Finds the participants that a course waits for."""
 
     def __init__(
         self, participants: Mapping[str, Participant], server: str | None, progress: Progress, activities: Activities
@@ -55,16 +55,16 @@ class Waiting:
         self._activities = activities
 
     def candidates(self) -> tuple[list[str], str]:
-        """Those the others wait for, likeliest first, and the sentence that says what for."""
+        """The participants that the others wait for, likeliest first, and a phrase that says what for."""
         server = [self._server] if self._server is not None else []
         participants, progress = self._participants, self._progress
         clients = self._clients()
         if server and participants[server[0]].state == "starting":
             return server, "the server is not listening yet"
-        if progress.server_done:  # also where the server is on another lab host
+        if progress.server_done:  # also if the server is on another lab host
             unfinished = [name for name in clients if not participants[name].done]
             if server:
-                return unfinished, "the course is over but a client has not received its end"
+                return unfinished, "the course is over but a client has not received the finish message"
             return unfinished, "clients have not finished"
         if server and participants[server[0]].frozen_since is not None:
             return server, "nothing goes on without the server"
@@ -88,35 +88,39 @@ class Waiting:
         participants = self._participants
         missing = [name for name in clients if participants[name].tested < number - 1]
         frozen = any(participants[name].frozen_since is not None for name in missing)
-        # Where the server evaluates alone, no client ever reports a test.
-        asked = frozen or any(participants[name].tested >= 0 or self._activities.owes(name) for name in clients)
-        if missing and asked and not self._has_nothing_to_do(missing):
+        # If only the server evaluates, no client ever reports a test.
+        clients_evaluate = frozen or any(
+            participants[name].tested >= 0 or self._activities.owes(name) for name in clients
+        )
+        if missing and clients_evaluate and not self._has_nothing_to_do(missing):
             return missing, f"no evaluation results of round {number}"
         return server, f"the evaluation of round {number} does not end"
 
     def _clients(self) -> list[str]:
-        """Clients that are still in, likeliest to blame first.
+        """The clients still in the course, likeliest to blame first.
 
-        A frozen one before all others. Then one that has a request unanswered, or to which a message is under way, if
-        its activity is known. Last in join order: FederatedScope's own broadcast sends one after another, and a client
-        that blocks its connection keeps the model from those behind it.
+        Frozen clients come before all others, then those with an unanswered request or a message under way to them,
+        if their activity is known. Ties go by join order: FederatedScope's own broadcast sends to one client after
+        another, and a client that blocks its connection keeps the model from those after it.
         """
 
         def rank(name: str) -> tuple[bool, bool, int, str]:
-            one = self._participants[name]
-            return one.frozen_since is None, not self._busy(name), one.client_id or 0, name
+            participant = self._participants[name]
+            return participant.frozen_since is None, not self._is_busy(name), participant.client_id or 0, name
 
         return sorted((n for n, p in self._participants.items() if p.role == "client" and p.state != "lost"), key=rank)
 
-    def _busy(self, name: str) -> bool:
+    def _is_busy(self, name: str) -> bool:
         activities = self._activities
         return activities.owes(name) or activities.incoming(name, self._participants[name].client_id)
 
     def _has_nothing_to_do(self, names: Iterable[str]) -> bool:
-        """Whether the server is known to want nothing of these clients, so that it is the one that stands still."""
+        """Whether the server is known to expect nothing from these clients, so that the server itself is stuck."""
         if self._server is None or not self._activities.has_lines(self._server):
             return False
         return all(
-            self._activities.has_lines(name) and not self._busy(name) and self._participants[name].frozen_since is None
+            self._activities.has_lines(name)
+            and not self._is_busy(name)
+            and self._participants[name].frozen_since is None
             for name in names
         )

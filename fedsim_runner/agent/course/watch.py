@@ -1,4 +1,4 @@
-"""Watching over one course: what participants write and use goes to the supervisor, its events to whoever acts."""
+"""Watching one course: what participants write and use goes to the supervisor, whose events go to the agent."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from .reports import Reports
 from .supervision import Limits, Supervisor
 from .tail import READ_BYTES
 
-_LAST_BYTES = 1 << 26  # read of a file whose participant has ended
+_LAST_BYTES = 1 << 26  # read from a file whose participant has ended
 
 
 class Watch:
-    """One course from its gate on; before that only the devices' use is known.
+    """Watches one course from the opening of its gate; before that, only the devices' use.
 
     Args:
         state: the run's state folder.
-        file: the device file.
-        tell: takes every event as it happens; it acts on lost clients and on the end of the course.
+        file: the settings from the device file.
+        emit: called with every event as it happens; acts on lost clients and on the end of the course.
     """
 
     def __init__(self, state: StateFolder, file: RunSettings, emit: Callable[[Event], None]) -> None:
@@ -44,14 +44,14 @@ class Watch:
         self.use_settings(file)
 
     def use_settings(self, file: RunSettings) -> None:
-        """The device file was read anew."""
+        """Take the settings of the device file, which was read again."""
         self._file = file
         for name in file.roles:
             if name not in self._reports:
                 self._reports[name] = Reports(name, self._state.outputs(name))
 
     def begin(self, open_at: float) -> None:
-        """The gate opens or opened at ``open_at`` (Unix seconds)."""
+        """Start supervision: the gate opens or opened at ``open_at`` (Unix seconds)."""
         file = self._file
         self.supervisor = Supervisor(
             file.roles,
@@ -62,7 +62,7 @@ class Watch:
         )
 
     def resume(self, open_at: float, lost: Mapping[str, str]) -> None:
-        """A course that an earlier agent has begun: all is read again, and nothing is emitted again."""
+        """Continue the course of an earlier agent: all files are read again, but no event is emitted twice."""
         self.begin(open_at)
         assert self.supervisor is not None
         now = time.monotonic()
@@ -73,11 +73,11 @@ class Watch:
             self.supervisor.lose(name, reason, now)
 
     def on_started(self, name: str) -> None:
-        """A container of the device has started."""
+        """Handle the start of a container of the device."""
         self._reports[name].rescan()
 
     def on_ended(self, name: str, exit_code: int, oom_killed: bool, lines: list[str]) -> None:
-        """The device's container has ended; ``lines``: the end of its output."""
+        """Handle the end of the device's container; ``lines``: the end of its output."""
         assert self.supervisor is not None
         self._read(name, _LAST_BYTES)
         with contextlib.suppress(OSError):
@@ -87,7 +87,7 @@ class Watch:
         self.emit_all(self.supervisor.feed_exit(name, exit_code, oom_killed, time.monotonic(), lines))
 
     def tick(self) -> None:
-        """Twice a second: new lines, then the time limits."""
+        """Read new lines, then check the time limits; called twice a second."""
         if self.supervisor is None:
             return
         for name in self._reports:
@@ -95,7 +95,7 @@ class Watch:
         self.emit_all(self.supervisor.tick(time.monotonic()))
 
     def sample(self, now: float, readings: Mapping[str, Reading], containers: Mapping[str, Container]) -> None:
-        """Once a second (``now``: Unix seconds): who works, and who is frozen."""
+        """Find out which devices work and which are frozen; called once a second (``now``: Unix seconds)."""
         self._usage.add(now, readings)
         supervisor = self.supervisor
         if supervisor is None:
@@ -111,7 +111,7 @@ class Watch:
             self._emit(event)
 
     def devices(self, containers: Mapping[str, Container]) -> dict[str, dict[str, Any]]:
-        """Every device now, for the snapshot."""
+        """The present state of every device, for the snapshot."""
         supervisor = self.supervisor
         found = {}
         for name in self._file.roles:
@@ -142,7 +142,7 @@ def _stopped(pid: int) -> bool:
 
 
 def _read_small(path: Path) -> str:
-    """A participant's file, without following a link it may have put there, and only its beginning."""
+    """The beginning of a participant's file, without following a link that it may have put there."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         plain = stat.S_ISREG(os.fstat(descriptor).st_mode)

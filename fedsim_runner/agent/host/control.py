@@ -1,6 +1,6 @@
-"""``ctl``: one command to the running agent over its socket, one JSON object back.
+"""``ctl``: send one command to the running agent over its socket and get one JSON object back.
 
-The socket is inside the agent's own file system, so only who may ``docker exec`` there reaches it.
+The socket is inside the agent's own file system, so only users who may ``docker exec`` there can reach it.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ class _Request(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         line = self.rfile.readline()
         try:
-            asked = json.loads(line)
-            answer = self.server.answer(asked["command"], asked["arguments"])
-        except Exception as error:  # whatever happened, the caller gets an answer and the agent lives on
+            request = json.loads(line)
+            answer = self.server.answer(request["command"], request["arguments"])
+        except Exception as error:  # the caller gets an answer, and the agent goes on
             answer = {"error": f"{type(error).__name__}: {error}" if not str(error) else str(error)}
-        with contextlib.suppress(OSError):  # a caller that has gone needs no answer
+        with contextlib.suppress(OSError):  # the caller has gone and needs no answer
             self.wfile.write(json.dumps(answer).encode() + b"\n")
 
 
 def listen(handler: Handler, path: str = SOCKET) -> Callable[[], None]:
-    """Answer commands from now on, in threads; returns what ends it."""
+    """Answer commands from now on, in threads; return a function that ends this."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).unlink(missing_ok=True)
     server = _Server(path, handler)
@@ -63,10 +63,10 @@ def listen(handler: Handler, path: str = SOCKET) -> Callable[[], None]:
 
 
 def ask(command: str, arguments: dict[str, Any], path: str = SOCKET) -> dict[str, Any]:
-    """Send one command and return the answer; an agent that is just starting is waited for.
+    """Send one command and return the answer, waiting for an agent that is just starting.
 
     Raises:
-        OSError: no agent listens.
+        OSError: no agent is listening.
     """
     deadline = time.monotonic() + _START_S
     while True:
@@ -91,7 +91,7 @@ def ask(command: str, arguments: dict[str, Any], path: str = SOCKET) -> dict[str
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``ctl COMMAND [JSON]``: prints the answer; 1 when it is an error."""
+    """``ctl COMMAND [JSON]``: print the answer; return 1 if it is an error."""
     if not 1 <= len(arguments) <= 2:
         print("usage: python -m fedsim_runner.agent ctl COMMAND [JSON]", file=sys.stderr)
         return 2

@@ -1,23 +1,23 @@
-"""How much a device uses right now, and whether that shows that it works. Pure: samples in, rates out."""
+"""How much a device uses right now, and whether that shows that it is working. Pure: samples in, rates out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Evidence of life is looked at over this time, so that a short burst is none; less where silence is short.
+# Usage counts as a sign of life over this time, so that a short burst does not; less if the silence timeout is short.
 WINDOW_S = 5.0
 WINDOWS_IN_SILENCE = 4
-# An idle participant uses less than half a percent of a core; one that trains uses all that it may.
+# An idle participant uses less than half a percent of a core; a training one uses all that it may.
 BUSY_SHARE = 0.2
 BUSY_CORES = 0.05
-# A connection to a process that does not read any more carries probes only, some tens of bytes at growing intervals.
+# A connection to a process that has stopped reading carries only probes: tens of bytes at growing intervals.
 MOVING_BYTES_S = 100.0
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One sample of a device: counters since its start, and its memory now; None for what is not counted."""
+    """One sample of a device: counters since its start, and its memory now; None for values that are not counted."""
 
     memory_bytes: int | None
     cpu_seconds: float
@@ -29,7 +29,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Rates:
-    """Over the last sample: cores, the share of the time it was held back by its CPU limit, bit/s."""
+    """Rates over the last sample: cores used, the share of time throttled by its CPU limit, bit/s."""
 
     cpu: float
     throttled: float
@@ -47,7 +47,7 @@ class Usage:
         self._marks: dict[str, tuple[float, Reading]] = {}
 
     def add(self, now: float, readings: Mapping[str, Reading]) -> None:
-        """The newest sample of every device that runs."""
+        """Add the newest sample of every running device."""
         for name, reading in readings.items():
             before = self._last.get(name)
             self._last[name] = now, reading
@@ -62,17 +62,17 @@ class Usage:
             self._marks.pop(name, None)
 
     def reading(self, device: str) -> Reading | None:
-        """The last one; None while the device does not run."""
-        known = self._last.get(device)
-        return known[1] if known is not None else None
+        """The last sample; None while the device does not run."""
+        last = self._last.get(device)
+        return last[1] if last is not None else None
 
     def rates(self, device: str) -> Rates | None:
         return self._rates.get(device)
 
     def is_working(self, device: str, state: str, cpus: float | None, now: float) -> bool:
-        """Whether its counters show, once in a window, that it does what its state says.
+        """Whether the device's counters show, once in a window, that it does what its state says.
 
-        Training, evaluating and starting take processor time, receiving and sending move bytes.
+        Training, evaluating and starting take CPU time; receiving and sending move bytes.
         """
         if device not in self._last or now - self._marks[device][0] < self._window_s:
             return False

@@ -1,6 +1,6 @@
-"""The few calls of the Docker Engine API that the agent makes, over its socket, with the standard library alone.
+"""The few calls of the Docker Engine API that the agent makes, over its socket, with only the standard library.
 
-No version in the path: the Engine then speaks its own default, from Debian's 20.10 to today's.
+The path carries no version: the Engine then uses its own default, from Debian's 20.10 to today's.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Docker:
-    """One Engine."""
+    """One Docker Engine."""
 
     def __init__(self, path: str = SOCKET) -> None:
         self._path = path
@@ -78,10 +78,10 @@ class Docker:
         return text.decode(errors="replace").splitlines()[-count:]
 
     def events(self, kinds: Mapping[str, list[str]], since: float) -> Iterator[dict[str, Any]]:
-        """Events as they come, from ``since`` (Unix seconds) on; ends when the Engine does.
+        """Yield events as they come, from ``since`` (Unix seconds) on, until the Engine ends.
 
         Raises:
-            DockerError: no connection.
+            DockerError: the Engine cannot be reached.
         """
         connection = _Connection(self._path, None)
         try:

@@ -1,4 +1,4 @@
-"""The run's device containers as Docker reports them, with as few calls as that takes."""
+"""The run's device containers as Docker reports them, with as few calls as possible."""
 
 from __future__ import annotations
 
@@ -46,42 +46,42 @@ def _from(detail: Mapping[str, Any]) -> Container:
 
 
 class Fleet:
-    """Looks at one run's device containers."""
+    """Lists one run's device containers."""
 
     def __init__(self, docker: Docker, run: str) -> None:
         self._docker = docker
         self._labels = {LABEL_RUN: run, LABEL_KIND: KIND_DEVICE}
 
     def list_containers(self, known: Mapping[str, Container]) -> dict[str, Container]:
-        """All device containers by device; those of ``known`` whose process still lives are not asked about again.
+        """All device containers by device. Those in ``known`` whose process still lives are not inspected again.
 
         Raises:
             DockerError: the Engine does not answer.
         """
         found: dict[str, Container] = {}
-        ask: list[str] = []
+        uninspected: list[str] = []
         for entry in self._docker.containers(self._labels):
             device = entry["Labels"].get(LABEL_DEVICE, "")
             before = known.get(device)
             if before is not None and before.id == entry["Id"] and entry["State"] == "running" and _lives(before):
                 found[device] = before
             else:
-                ask.append(entry["Id"])
+                uninspected.append(entry["Id"])
         with ThreadPoolExecutor(_INSPECTORS, "inspect") as pool:
-            for container in pool.map(self.inspect, ask):
+            for container in pool.map(self.inspect, uninspected):
                 if container is not None:
                     found[container.device] = container
         return found
 
     def inspect(self, container: str) -> Container | None:
-        """One container; None when it is gone."""
+        """One container; None if it is gone."""
         try:
             return _from(self._docker.inspect(container))
         except DockerError:
             return None
 
     def last_lines(self, container: str, count: int = 20) -> list[str]:
-        """The end of its output; nothing when it is gone."""
+        """The end of its output; empty if it is gone."""
         try:
             return self._docker.last_lines(container, count)
         except DockerError:
@@ -96,7 +96,7 @@ def _lives(container: Container) -> bool:
 
 
 class Events(threading.Thread):
-    """Puts the Engine's events of containers and networks into a queue; ``None`` after a gap, for a look at all."""
+    """Puts container and network events of the Engine into a queue; ``None`` after a gap: list everything again."""
 
     def __init__(self, docker: Docker, out: queue.SimpleQueue[dict[str, Any] | None]) -> None:
         super().__init__(name="docker events", daemon=True)
@@ -115,6 +115,6 @@ class Events(threading.Thread):
                     since = event.get("timeNano", 0) / 1e9 or since
                     self._out.put(event)
             except DockerError:
-                pass  # an Engine that restarts: try until it is back
+                pass  # the Engine restarts: try until it is back
             time.sleep(_RETRY_S)
             self._out.put(None)

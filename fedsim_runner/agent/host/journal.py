@@ -1,7 +1,7 @@
 """The journal: one JSON object per line, on disk as soon as it is written.
 
-A full disk must not make the end of a course unknown: a reserve of space is held beside the journal from the start
-and given up when a line does not fit, so that what happened can still be told.
+A full disk must not hide the end of a course: a reserve of space is held next to the journal from the start and
+released when a line does not fit, so that the last events can still be recorded.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from fedsim_runner.contract.events import Event
 
 RESERVE = "reserve"
 RESERVE_BYTES = 1 << 20
-_KEPT = 10_000  # lines that wait for space
+_KEPT = 10_000  # lines waiting for space
 
 
 class Journal:
-    """Appends events with the time (``t``, Unix seconds); safe from several threads."""
+    """Appends events with the time (``t``, Unix seconds). Thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        """Open it.
+        """Open the journal.
 
         Raises:
-            CannotWriteError: it cannot be made.
+            CannotWriteError: it cannot be created.
         """
         self._file = AppendFile(path)
         self._lock = threading.Lock()
         self._waiting: deque[bytes] = deque(maxlen=_KEPT)
         self._reserve = path.with_name(RESERVE)
         self.failure: str | None = None
-        self._hold()
+        self._take_reserve()
 
     @property
     def stuck(self) -> bool:
-        """Whether lines wait that could not be written."""
+        """Whether lines that could not be written are waiting."""
         return bool(self._waiting)
 
     def write(self, event: Event) -> None:
-        """One line. If it cannot be written, it is kept, tried again with the next one, and ``failure`` says why."""
+        """Write one line. If that fails, it is kept and tried again with the next one; ``failure`` says why."""
         timed = event if event.t is not None else replace(event, t=round(time.time(), 3))
         line = timed.to_line().encode()
         with self._lock:
@@ -64,7 +64,7 @@ class Journal:
         self._reserve.unlink(missing_ok=True)
         self._file.close()
 
-    def _hold(self) -> None:
-        # Without it the journal works as well, as long as there is space.
+    def _take_reserve(self) -> None:
+        # Without the reserve the journal still works as long as there is space.
         with contextlib.suppress(OSError), self._reserve.open("wb") as stream:
             os.posix_fallocate(stream.fileno(), 0, RESERVE_BYTES)

@@ -1,4 +1,4 @@
-"""Running a program: in the calling thread's network namespace, with an error that names the command."""
+"""Running a program in the calling thread's network namespace, with an error that names the command."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ TIMEOUT_S = 20.0
 
 
 class CommandError(FedsimError):
-    """A program refused; the text holds its arguments and what it said."""
+    """A program failed; the text holds its arguments and its output."""
 
     exit = Exit.LINKS
 
 
 def run(arguments: Sequence[str], *, stdin: str | None = None) -> str:
-    """Standard output of a program.
+    """Run a program and return its standard output.
 
     Raises:
-        CommandError: it is missing, failed, or took longer than 20 s.
+        CommandError: the program is missing, failed, or took longer than 20 s.
     """
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""One line per device and second: memory, processor time and bytes, from files that stay open between samples."""
+"""One line per device and second: memory, CPU time and bytes, read from files that stay open between samples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADER = (
     "t,device,memory_bytes,memory_peak_bytes,cpu_seconds,throttled_seconds,oom_kills,"
     "rx_bytes,rx_packets,rx_dropped,tx_bytes,tx_packets,tx_dropped"
 )
-# The agent's container has the host's cgroups mounted here, in place of its own.
+# The agent's container has the host's cgroups mounted here instead of its own.
 _MOUNTS = ("/sys/fs/cgroup",)
 
 
@@ -25,16 +25,16 @@ class _Device:
     pid: int
     files: dict[str, int] = field(default_factory=dict)
     v2: bool = False
-    peak: int = 0  # where the kernel keeps none: the largest sample
+    peak: int = 0  # if the kernel keeps none: the largest sample
 
 
 class Sampler:
-    """Appends to ``metrics.csv``; ``watch`` says which process stands for which device.
+    """Appends to ``metrics.csv``; ``watch`` assigns a process to a device.
 
     Args:
         path: the file.
-        counters: the link's columns out of a ``/proc/<pid>/net/dev``; None without a link.
-        mounts: where the lab host's cgroups are.
+        counters: extracts the link's columns from the text of a ``/proc/<pid>/net/dev``; None without a link.
+        mounts: where the lab host's cgroups are mounted.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Sampler:
         """Open the file.
 
         Raises:
-            CannotWriteError: it cannot be made.
+            CannotWriteError: it cannot be created.
         """
         self._counters = counters
         self._devices: dict[str, _Device] = {}
@@ -55,7 +55,7 @@ class Sampler:
             self._output.append(f"{HEADER}\n".encode())
 
     def watch(self, device: str, pid: int, container: str) -> None:
-        """Sample the cgroup and the interface of this process from now on."""
+        """Sample this process's cgroup and interface from now on."""
         if (known := self._devices.get(device)) is not None:
             if known.pid == pid:
                 return
@@ -63,7 +63,7 @@ class Sampler:
         entry = _Device(pid)
         folders = self._folders(pid, container)
         entry.v2 = "" in folders
-        wanted = (
+        files = (
             {
                 "memory": ("", "memory.current"),
                 "peak": ("", "memory.peak"),
@@ -79,7 +79,7 @@ class Sampler:
                 "oom": ("memory", "memory.oom_control"),
             }
         )
-        paths = {key: folders[name] / file for key, (name, file) in wanted.items() if name in folders}
+        paths = {key: folders[name] / file for key, (name, file) in files.items() if name in folders}
         paths["net"] = Path(f"/proc/{pid}/net/dev")
         for key, path in paths.items():
             with contextlib.suppress(OSError):  # memory.peak came with Linux 5.19
@@ -87,14 +87,14 @@ class Sampler:
         self._devices[device] = entry
 
     def forget(self, device: str) -> None:
-        """The device's container has ended."""
+        """Stop sampling a device whose container has ended."""
         entry = self._devices.pop(device, None)
         if entry is not None:
             for descriptor in entry.files.values():
                 os.close(descriptor)
 
     def read(self) -> dict[str, Reading]:
-        """A sample of each watched device, for :meth:`write`."""
+        """Sample each watched device, for :meth:`write`."""
         self._lines = []
         readings: dict[str, Reading] = {}
         for name, entry in self._devices.items():
@@ -105,10 +105,10 @@ class Sampler:
         return readings
 
     def write(self, now: float) -> None:
-        """One line for each device of the last :meth:`read`.
+        """Write one line for each device of the last :meth:`read`.
 
         Raises:
-            CannotWriteError: they are not in the file.
+            CannotWriteError: the lines are not in the file.
         """
         if self._lines:
             lines = (f"{now:.3f},{name},{','.join(values)}\n" for name, values in self._lines)
@@ -123,7 +123,7 @@ class Sampler:
         try:
             text = {key: os.pread(descriptor, 8192, 0).decode() for key, descriptor in entry.files.items()}
         except OSError:
-            return None  # gone between two events
+            return None  # the container ended before Docker reported it
         network = self._counters(text.get("net", ""))
         if network is None:
             return None
@@ -138,7 +138,7 @@ class Sampler:
         return [memory, peak, f"{seconds:.3f}", f"{throttled:.3f}", str(oom.get("oom_kill", 0)), *network]
 
     def _folders(self, pid: int, container: str) -> dict[str, Path]:
-        """The container's cgroup folder by v1 controller; under "" the v2 one, if memory is accounted there."""
+        """The container's cgroup folder by v1 controller; under "" its v2 folder, if memory is accounted there."""
         try:
             lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
         except OSError:
@@ -165,7 +165,7 @@ def _reading(values: list[str]) -> Reading:
 
 
 def _exists(path: Path) -> bool:
-    """``Path.exists`` for paths through another process's root, which some kernels let nobody look into."""
+    """``Path.exists`` for paths through another process's root, which some kernels let nobody read."""
     try:
         return path.exists()
     except OSError:
@@ -173,7 +173,7 @@ def _exists(path: Path) -> bool:
 
 
 def _likely_folders(base: Path, container: str) -> list[Path]:
-    """Where Docker's two cgroup drivers put a container, for a reader whose own cgroup namespace hides the path."""
+    """Where Docker's two cgroup drivers put a container, in case the reader's own cgroup namespace hides the path."""
     return [base / "docker" / container, base / "system.slice" / f"docker-{container}.scope"] if container else []
 
 

@@ -84,10 +84,7 @@ def test_the_reason_of_an_end_is_that_of_its_own_exit_file(tmp_path: Path) -> No
     (tmp_path / "devices" / "pi-2" / "out" / "exit.json").symlink_to(secret)
     watch.on_ended("pi-2", 1, False, [])
     assert emitted[-1]["event"] == "course_failed"
-    assert (
-        emitted[-1]["reason"]
-        == "ended with exit code 1: it said nothing; 0 clients are left, and course.min_clients is 1"
-    )
+    assert emitted[-1]["reason"] == "ended with exit code 1: no output; 0 clients are left, and course.min_clients is 1"
 
 
 def test_an_agent_that_takes_up_a_course_knows_its_lost_clients_and_tells_nothing_twice(tmp_path: Path) -> None:
