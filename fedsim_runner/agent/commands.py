@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..contract.agent_calls import ApplyLinks, OpenGate, Packets, Probe, Status, Stop, call_of
+from ..contract.agent_calls import ApplyLinks, OpenGate, Packets, Probe, Status, Stop, parse_call
 from .run_agent import Agent
 
 
@@ -15,7 +15,7 @@ def answer(agent: Agent, name: str, arguments: dict[str, Any]) -> Mapping[str, A
     Raises:
         ValueError: the command is unknown or does not take these arguments.
     """
-    match call_of(name, arguments):
+    match parse_call(name, arguments):
         case Probe():
             return agent.probed()
         case ApplyLinks(check, devices):

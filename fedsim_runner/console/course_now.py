@@ -58,14 +58,14 @@ class CourseNow:
         return max(len(self.devices), sum(self.counts.values()))
 
 
-def devices_now(entries: object) -> tuple[DeviceNow, ...]:
+def parse_devices(entries: object) -> tuple[DeviceNow, ...]:
     """Devices out of an agent's answer; whatever does not look like one is left out."""
     if not isinstance(entries, Mapping):
         return ()
     return tuple(_device(str(name), entry) for name, entry in entries.items() if isinstance(entry, Mapping))
 
 
-def devices_planned(plan: Plan) -> tuple[DeviceNow, ...]:
+def planned_devices(plan: Plan) -> tuple[DeviceNow, ...]:
     """The devices of a plan, with their limits, before anything is known of them."""
     return tuple(
         DeviceNow(item.device.name, "starting", cpus=item.cpus, memory_limit_bytes=float(item.device.type.memory_bytes))
@@ -73,7 +73,7 @@ def devices_planned(plan: Plan) -> tuple[DeviceNow, ...]:
     )
 
 
-def counts_now(counts: object, devices: Iterable[DeviceNow]) -> dict[str, int]:
+def count_states(counts: object, devices: Iterable[DeviceNow]) -> dict[str, int]:
     """Devices by state: the agent's own count if it gave one."""
     if isinstance(counts, Mapping):
         found = {str(state): whole(count) or 0 for state, count in counts.items()}

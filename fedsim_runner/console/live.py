@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
-from ..contract.interest import interest
+from ..contract.interest import rank_interest
 from ..contract.units import duration
 from .bars import sparkline
 from .course_now import CourseNow, DeviceNow
@@ -76,7 +76,7 @@ def choose(devices: Sequence[DeviceNow], rows: int) -> tuple[DeviceNow, ...]:
     if len(devices) <= rows:
         return tuple(devices)
     first, rest = devices[:1], devices[1:]
-    behind = sorted(rest, key=lambda device: interest(device.state, device.round or 0))
+    behind = sorted(rest, key=lambda device: rank_interest(device.state, device.round or 0))
     # What was lost has been told; it must not hide who is being waited for.
     gone = [device for device in behind if device.state in GONE]
     here = [device for device in behind if device.state not in GONE]

@@ -14,9 +14,9 @@ from rich.console import Console
 
 from ..contract.course_state import CourseState
 from ..contract.events import ClientResult, CourseFailed, Evaluated, Event, TrainingFinished, parse
-from .course_now import CourseNow, DeviceNow, counts_now
+from .course_now import CourseNow, DeviceNow, count_states
+from .event_lines import BAD, Missed, describe_event, describe_round
 from .live import CourseView
-from .news import BAD, Missed, line_of, round_line
 from .snapshots import Snapshots
 from .status_line import StatusLine
 
@@ -54,7 +54,7 @@ class Progress:
         self._planned = {device.name: device for device in devices}
         self._seen = Snapshots()
         # Replaced, never changed: the thread that draws must not wait for the lock of one that prints.
-        self._course = CourseNow(run, None, 0, total_rounds, devices=tuple(devices), counts=counts_now(None, devices))
+        self._course = CourseNow(run, None, 0, total_rounds, devices=tuple(devices), counts=count_states(None, devices))
         self._live_stages = frozenset(live_stages)
 
     def __enter__(self) -> Progress:
@@ -80,7 +80,7 @@ class Progress:
         with self._lock:
             self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
-    def news(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Mapping[str, Any]) -> None:
         """A journal event."""
         typed = parse(event)
         if typed is None:
@@ -113,9 +113,9 @@ class Progress:
                 return None
             seconds = None if began is None or event.t is None else event.t - began
             total_rounds = self._total_rounds or self._course.total_rounds or 0
-            return round_line(event, total_rounds, seconds, self._missed.take())
+            return describe_round(event, total_rounds, seconds, self._missed.take())
         unshaped = self._unshaped or bool(self._state.unshaped)
-        return line_of(event, unshaped, each_device=not self._console.is_terminal)
+        return describe_event(event, unshaped, each_device=not self._console.is_terminal)
 
     def _print_missed(self) -> None:
         """What no round's line has said."""
@@ -136,7 +136,7 @@ class Progress:
             accuracies=accuracies,
             backend=state.link_backend,
             devices=devices,
-            counts=seen.counts or counts_now(None, devices),
+            counts=seen.counts or count_states(None, devices),
         )
         counts = [f"{count} {reached}" for reached, count in sorted(state.device_counts.items())]
         shaped = f"{len(state.shaped)} links shaped" if state.shaped else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..contract.course_state import accuracy_of
 from ..contract.lenient import name, number, text, whole
-from .course_now import DeviceNow, counts_now, devices_now
+from .course_now import DeviceNow, count_states, parse_devices
 
 
 class Snapshots:
@@ -50,12 +50,12 @@ class Snapshots:
     @property
     def devices(self) -> list[DeviceNow]:
         """All devices that they show."""
-        return [device for one in self._last.values() for device in devices_now(one.get("devices"))]
+        return [device for one in self._last.values() for device in parse_devices(one.get("devices"))]
 
     @property
     def counts(self) -> dict[str, int]:
         """Devices by state, also of those that snapshots of many devices leave out."""
         total: Counter[str] = Counter()
         for one in self._last.values():
-            total.update(counts_now(one.get("counts"), devices_now(one.get("devices"))))
+            total.update(count_states(one.get("counts"), parse_devices(one.get("devices"))))
         return dict(total)

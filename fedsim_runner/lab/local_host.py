@@ -7,7 +7,7 @@ from dataclasses import replace
 import docker
 from docker.errors import DockerException
 
-from ..contract.host_capacity import capacity_of_this_machine
+from ..contract.host_capacity import measure_this_machine
 from .host import LabHost
 
 
@@ -23,11 +23,11 @@ def local_lab_host(name: str, engine_url: str | None = None) -> LabHost:
     If an Engine answers, its own figures count (Docker Desktop's Engine runs in another VM than the shell); if none
     does, those of this machine, because the Engine will be installed on it.
     """
-    capacity = capacity_of_this_machine()
+    capacity = measure_this_machine()
     try:
         client = docker.DockerClient(engine_url, timeout=10) if engine_url else docker.from_env(timeout=10)
         try:
-            capacity = capacity.as_engine_says(client.info(), client.api.networks())
+            capacity = capacity.with_engine_figures(client.info(), client.api.networks())
         finally:
             client.close()
     except (DockerException, OSError):

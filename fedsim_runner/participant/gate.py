@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from ..contract.paths import GATE_OPEN
-from ..contract.records import opens_at
+from ..contract.records import read_open_at
 
 POLL_S = 0.2
 
@@ -19,7 +19,7 @@ def wait_for_gate(folder: Path) -> float:
     path = folder / GATE_OPEN
     while True:
         try:
-            open_at = opens_at(path.read_text(encoding="utf-8"))
+            open_at = read_open_at(path.read_text(encoding="utf-8"))
             break
         except (FileNotFoundError, ValueError):  # absent, or seen while it is being written
             time.sleep(POLL_S)

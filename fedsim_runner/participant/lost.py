@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..contract.paths import GATE_LOST
-from ..contract.records import lost_in
+from ..contract.records import read_lost
 
 
 class LostClients:
@@ -30,7 +30,7 @@ class LostClients:
             return {}
         self._seen = mark
         try:
-            content = lost_in(self._path.read_text(encoding="utf-8"))
+            content = read_lost(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             self._seen = None
             return {}  # replaced between the two calls: the next look sees it

@@ -1,6 +1,6 @@
 """What a run leaves behind, as tables, a report and a summary for the terminal."""
 
-from .report import RUNNING, write_report
+from .run_report import RUNNING, write_report
 from .summary import render_summary
 
 __all__ = ["RUNNING", "render_summary", "write_report"]

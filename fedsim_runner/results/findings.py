@@ -8,7 +8,7 @@ from typing import Any
 NAMED = 6  # devices in one sentence
 
 
-def what_happened(report: Mapping[str, Any]) -> list[str]:
+def describe_findings(report: Mapping[str, Any]) -> list[str]:
     """Losses, kills, late updates, throttling, drops and stragglers of the run; what is usual is not told."""
     devices: Mapping[str, Mapping[str, Any]] = report.get("devices") or {}
     told = [*_lost(report), *_killed(report, devices)]
@@ -26,13 +26,13 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
     return told
 
 
-def worst_straggler(devices: Mapping[str, Mapping[str, Any]]) -> str | None:
+def find_worst_straggler(devices: Mapping[str, Mapping[str, Any]]) -> str | None:
     """The device that was behind by the most seconds over all rounds it was last in; None if none ever was."""
     behind = {name: entry["behind_seconds"] for name, entry in devices.items() if entry.get("straggler_rounds")}
     return max(behind, key=lambda name: behind[name]) if behind else None
 
 
-def waiting_share(report: Mapping[str, Any]) -> float | None:
+def compute_waiting_share(report: Mapping[str, Any]) -> float | None:
     """Share of the clients' time in rounds that they waited; None where that is not known."""
     waiting = total = 0.0
     for row in report.get("device_rounds") or []:
@@ -68,14 +68,14 @@ def _killed(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, Any]])
 
 
 def _stragglers(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    name = worst_straggler(devices)
+    name = find_worst_straggler(devices)
     if name is None:
         return []
     entry = devices[name]
     count, mean = entry["straggler_rounds"], entry["behind_seconds"] / entry["straggler_rounds"]
     often = f"Straggler: {name} was last in {count} of its {entry['rounds']} rounds"
     told = [f"{often}, on average {mean:.2f} s behind the one before it."] if mean >= 0.005 else []
-    share = waiting_share(report)
+    share = compute_waiting_share(report)
     if share is not None:
         told.append(f"Clients spent {share * 100:.0f} % of the rounds' time waiting for others.")
     return told

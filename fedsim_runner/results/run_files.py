@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..contract.course_state import ONLY_HOST, CourseState
-from ..contract.device_file import with_names_of_this_version
+from ..contract.device_file import convert_to_current_version
 from ..contract.events import Event, parse_line
 from ..contract.paths import CONTAINERS, DEVICE_FILES, INVENTORY, JOURNAL, MANIFEST, METRICS
 
@@ -96,4 +96,4 @@ def read_devices(run_dir: Path, inventory_dir: Path | None = None) -> tuple[dict
 
 def _device_file(path: Path) -> dict[str, Any]:
     found = read_json(path)
-    return with_names_of_this_version(found, f"device file {path}") if "version" in found else found
+    return convert_to_current_version(found, f"device file {path}") if "version" in found else found

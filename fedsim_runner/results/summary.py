@@ -13,7 +13,7 @@ from rich.text import Text
 from ..console.bars import sparkline
 from ..console.tables import Column, FoldedTable
 from ..contract.units import seconds, size
-from .findings import what_happened
+from .findings import describe_findings
 
 SHOWN_ROUNDS = 12
 SHOWN_DEVICES = 30
@@ -46,7 +46,7 @@ def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None =
     devices = dict(report.get("devices") or {})
     if devices:
         parts += [Text(""), _devices(devices)]
-    parts += [Text(line) for line in what_happened(report)]
+    parts += [Text(line) for line in describe_findings(report)]
     parts += [Text.assemble(("note: ", "yellow"), str(note)) for note in report.get("notes") or []]
     if page.exists():
         parts.append(Text.assemble("report: ", (str(page), "bold"), overflow="fold", no_wrap=False))

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ..console.course_now import devices_planned
+from ..console.course_now import planned_devices
 from ..console.plan_view import render_plan
 from ..console.progress import Progress
 from ..contract.errors import Exit
@@ -148,7 +148,7 @@ def _life(experiment: Experiment, options: RunOptions, console: Console, testbed
         experiment.total_rounds,
         unshaped=bool(prepared.lacks),
         run=plan.run,
-        devices=devices_planned(plan),
+        devices=planned_devices(plan),
         live_stages={stage.name for stage in traits.stages if stage.live},
     )
     try:

@@ -58,7 +58,7 @@ class RunListener:
     def heard(self, event: Mapping[str, Any]) -> None:
         """A journal event came."""
         self._heard.append(event)
-        self.progress.news(event)
+        self.progress.event(event)
 
     def save_journal_if_missing(self, folder: Path) -> None:
         """Keep what was heard of the journal where the journal itself could not be fetched."""
@@ -84,7 +84,7 @@ class _Hearing:
     def stage(self, name: str) -> None:
         self._owner.progress.stage(name)
 
-    def news(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Mapping[str, Any]) -> None:
         self._owner.heard(event)
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:

@@ -71,7 +71,7 @@ class Listener(Protocol):
     def stage(self, name: str) -> None:
         """A stage begins."""
 
-    def news(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Mapping[str, Any]) -> None:
         """A journal event (see :mod:`fedsim_runner.contract.events`)."""
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:

@@ -86,7 +86,7 @@ class News:
             self._progress.snapshot(result["fedsim_snapshot"])  # it knows how many rounds there are
         for item in result["fedsim_news"]:
             if isinstance(item, Mapping):
-                self._progress.news(item)
+                self._progress.event(item)
         shown = self._text.getvalue().splitlines()
         self._text.seek(0)
         self._text.truncate()

@@ -5,7 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import Call, answer_in, command_line
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import (
+    Call,
+    command_line,
+    parse_answer,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     APIError,
     EngineError,
@@ -30,7 +34,7 @@ def agent_control(client: Any, agent: str, call: Call) -> dict[str, Any]:
         raise EngineError(f"the agent container {agent} does not exist: run the agent stage first") from error
     except (APIError, RequestException) as error:
         raise EngineError(f"the agent container {agent} cannot be asked: {explain(error)}") from error
-    answer = answer_in(out)
+    answer = parse_answer(out)
     if status != 0 or answer is None:
         detail = answer.get("error") if answer is not None else None
         lines = (err.strip() or out.strip() or "no output").splitlines()

@@ -19,7 +19,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events im
     CourseFinished,
     parse_line,
 )
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.interest import interest
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.interest import rank_interest
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 
 #: A snapshot of more devices is cut down to so many: results of modules travel through Ansible's callbacks.
@@ -121,5 +121,5 @@ def read_snapshot(state: StateFolder) -> dict[str, Any] | None:
 def _most_interesting(devices: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The first device, which is the server where it is on this lab host, and those that are furthest behind."""
     first, *rest = devices
-    rest.sort(key=lambda name: interest(devices[name]["state"], devices[name]["round"]))
+    rest.sort(key=lambda name: rank_interest(devices[name]["state"], devices[name]["round"]))
     return {name: devices[name] for name in (first, *rest[: SNAPSHOT_SHOWN - 1])}

@@ -96,10 +96,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events import EngineWanted
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events import EngineMissing
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import (
     HostCapacity,
-    capacity_of_this_machine,
+    measure_this_machine,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
@@ -154,7 +154,7 @@ def disk_free_bytes(folder: str) -> int:
 
 def read_engine(client: Any, capacity: HostCapacity, facts: dict[str, Any], problems: Problems) -> None:
     info = client.info()
-    capacity = capacity.as_engine_says(info, client.networks())
+    capacity = capacity.with_engine_figures(info, client.networks())
     facts.update(
         engine=info["ServerVersion"],
         api=client.api_version,
@@ -242,7 +242,7 @@ def neighbour_table() -> int | None:
 
 def work(call: Call) -> dict[str, Any]:
     problems = Problems()
-    capacity = capacity_of_this_machine()
+    capacity = measure_this_machine()
     facts: dict[str, Any] = {
         "kernel": platform.release(),
         "arch": capacity.arch,
@@ -267,7 +267,7 @@ def work(call: Call) -> dict[str, Any]:
         left_to_role = error.by_role and not call.params["engine_required"]
         problems.add(error.message, error.hint, fatal=not left_to_role)
         if left_to_role:
-            news.append(EngineWanted(facts["engine_installed"]).as_dict())
+            news.append(EngineMissing(facts["engine_installed"]).as_dict())
     if facts["disk_free_bytes"] < ENOUGH_DISK_BYTES:
         problems.add(
             f"{size(facts['disk_free_bytes'])} of disk are free",

@@ -69,7 +69,7 @@ try:
     from fedsim_runner.contract.paths import REPORT
     from fedsim_runner.results import write_report
     from fedsim_runner.results.page import PAGE, try_publish
-    from fedsim_runner.results.report import TABLES
+    from fedsim_runner.results.run_report import TABLES
 
     IMPORT_ERROR = None
 except ImportError:

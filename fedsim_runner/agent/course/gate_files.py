@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from fedsim_runner.contract.atomic import replace
 from fedsim_runner.contract.paths import StateFolder
-from fedsim_runner.contract.records import gate_text, lost_in, lost_text, opens_at
+from fedsim_runner.contract.records import format_gate, format_lost, read_lost, read_open_at
 
 
 class Gate:
@@ -27,7 +27,7 @@ class Gate:
     def read(self) -> float | None:
         """When it opens or opened (Unix seconds); None while it is shut."""
         try:
-            return opens_at(self._file.read_text())
+            return read_open_at(self._file.read_text())
         except (OSError, ValueError):
             return None
 
@@ -38,7 +38,7 @@ class Gate:
             CannotWriteError: the gate is as it was.
         """
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        replace(self._file, gate_text(open_at))
+        replace(self._file, format_gate(open_at))
 
     def shut(self) -> None:
         """Make launchers that start from now on wait."""
@@ -48,7 +48,7 @@ class Gate:
     def lost(self) -> dict[str, str]:
         """The clients that were given up, with the reasons."""
         try:
-            return lost_in(self._lost.read_text())
+            return read_lost(self._lost.read_text())
         except (OSError, ValueError):
             return {}
 
@@ -62,4 +62,4 @@ class Gate:
         Raises:
             CannotWriteError: the file is as it was.
         """
-        replace(self._lost, lost_text(lost))
+        replace(self._lost, format_lost(lost))

@@ -12,7 +12,7 @@ from typing import Any
 
 from fedsim_runner.contract.events import Event
 from fedsim_runner.contract.paths import EXIT_RECORD, StateFolder
-from fedsim_runner.contract.records import exit_reason_in
+from fedsim_runner.contract.records import read_exit_reason
 
 from ..host.device_usage import Reading, Usage
 from ..host.fleet import Container
@@ -81,7 +81,7 @@ class Watch:
         assert self.supervisor is not None
         self._read(name, _LAST_BYTES)
         with contextlib.suppress(OSError):
-            reason = exit_reason_in(_read_small(self._state.outputs(name) / EXIT_RECORD), exit_code)
+            reason = read_exit_reason(_read_small(self._state.outputs(name) / EXIT_RECORD), exit_code)
             if reason is not None:
                 lines.append(reason)
         self.emit_all(self.supervisor.feed_exit(name, exit_code, oom_killed, time.monotonic(), lines))

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from fedsim_runner.console.course_now import CourseNow, counts_now, devices_now
+from fedsim_runner.console.course_now import CourseNow, count_states, parse_devices
 from fedsim_runner.console.live import LINES_AROUND, CourseView
 from fedsim_runner.contract.course_state import accuracy_of
 from fedsim_runner.contract.errors import Exit, FedsimError
@@ -70,7 +70,7 @@ def _watch(console: Console, run: str) -> None:
 
 
 def _one(answer: Mapping[str, Any], rows: int | None = None) -> RenderableType:
-    devices = devices_now(answer["devices"])
+    devices = parse_devices(answer["devices"])
     course = CourseNow(
         run=answer["run"],
         state=answer["state"] or "unknown",
@@ -78,7 +78,7 @@ def _one(answer: Mapping[str, Any], rows: int | None = None) -> RenderableType:
         total_rounds=answer["total_rounds"],
         accuracy=accuracy_of(answer.get("results")),
         devices=devices,
-        counts=counts_now(None, devices),
+        counts=count_states(None, devices),
     )
     parts: list[RenderableType] = []
     if answer["reason"]:

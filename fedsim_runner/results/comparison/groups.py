@@ -13,9 +13,9 @@ from typing import Any
 
 from fedsim_runner.contract.lenient import whole
 
-from ..findings import waiting_share, worst_straggler
+from ..findings import compute_waiting_share, find_worst_straggler
 from ..page.formats import flat
-from ..page.metrics import ACCURACIES, metric_of
+from ..page.metrics import ACCURACIES, find_metric
 from ..run_files import read_json, read_manifest
 from ..tables.rounds import mean_round_seconds
 from .run_folders import refresh_report
@@ -66,7 +66,7 @@ def compare_runs(folders: Sequence[Path], *, target: float | None = None, groupi
     reports = [refresh_report(folder, writing=False) for folder in folders]
     specs = [_spec(folder) for folder in folders]
     manifests = [read_manifest(folder) for folder in folders]
-    metric = next((key for one in reports if (key := metric_of(one["rounds"], ACCURACIES))), ACCURACIES[0])
+    metric = next((key for one in reports if (key := find_metric(one["rounds"], ACCURACIES))), ACCURACIES[0])
     wanted = _common_target(reports, metric) if target is None else target
     names = _group_names(folders, reports, specs, manifests, grouping)
     runs = [
@@ -96,7 +96,7 @@ def _run(
         (entry for entry in rounds if target is not None and (entry.get(metric) or -math.inf) >= target), None
     )
     rows = report["device_rounds"]
-    straggler = worst_straggler(devices)
+    straggler = find_worst_straggler(devices)
     return {
         "run": report["run"],
         "group": group,
@@ -114,7 +114,7 @@ def _run(
         "rounds_to_target": None if reached is None else reached["round"],
         "mean_round_seconds": mean_round_seconds(rounds),
         **{f"mean_{part}_seconds": _mean(row.get(f"{part}_seconds") for row in rows) for part in PARTS},
-        "waiting_share": _rounded(waiting_share(report)),
+        "waiting_share": _rounded(compute_waiting_share(report)),
         "bytes_sent": _sum(entry.get("bytes_up") for entry in devices.values()),
         "late_updates": _sum(entry.get("late_updates") for entry in devices.values()),
         "lost_clients": len(report["lost_clients"]),

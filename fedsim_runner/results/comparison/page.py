@@ -14,7 +14,7 @@ from fedsim_runner import __version__
 from fedsim_runner.console.tables import Column, FoldedTable
 from fedsim_runner.contract.units import size
 
-from ..report import write_csv
+from ..run_report import write_csv
 from .groups import FIELDS, GROUP_FIELDS
 
 PAGE = "comparison.html"

@@ -8,8 +8,8 @@ from typing import Any
 from fedsim_runner.contract.paths import DEVICE_FILES, INVENTORY, JOURNAL, MANIFEST, PLAN, REPORT
 
 from .. import write_report
-from ..report import RUNNING
 from ..run_files import read_json
+from ..run_report import RUNNING
 
 # A folder is a run's if it has any of these.
 SIGNS = (JOURNAL, REPORT, PLAN, MANIFEST, f"{INVENTORY}/{DEVICE_FILES}")

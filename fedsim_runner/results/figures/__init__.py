@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .labels import draw_labels
+from .label_heatmap import draw_labels
 from .learning import draw_accuracy, draw_loss
+from .resource_usage import draw_bytes, draw_cpu, draw_memory, read_usage
 from .style import Drawn
-from .timeline import draw_breakdown, draw_timeline, draw_timeline_near
-from .usage import draw_bytes, draw_cpu, draw_memory, read_usage
+from .timeline import draw_breakdown, draw_timeline, draw_timeline_detail
 
 __all__ = ["Drawn", "draw_all"]
 
@@ -22,7 +22,7 @@ def draw_all(run_dir: Path, report: Mapping[str, Any]) -> tuple[dict[str, Drawn]
         "accuracy": lambda: draw_accuracy(report),
         "loss": lambda: draw_loss(report),
         "timeline": lambda: draw_timeline(report),
-        "timeline from near": lambda: draw_timeline_near(report),
+        "timeline from near": lambda: draw_timeline_detail(report),
         "breakdown": lambda: draw_breakdown(report),
         "bytes": lambda: draw_bytes(report),
         "CPU": lambda: draw_cpu(report, usage),

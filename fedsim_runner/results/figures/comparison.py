@@ -18,8 +18,8 @@ from .style import (
     device_axis,
     device_height,
     drawing,
-    every,
     line_style,
+    marker_step,
     narrow,
     new_figure,
     new_pair,
@@ -70,7 +70,7 @@ def draw_curves(compared: Mapping[str, Any]) -> Drawn | None:
                 x, low, middle, high = _band(curves, place is axes[1])
                 place.fill_between(x, low, high, color=style["color"], alpha=0.18, lw=0)
             label = f"{short(name)} ({len(runs)} runs)" if len(runs) > 1 else short(name)
-            place.plot(x, middle, **style, markevery=every(len(x), 8), label=label if place is axes[0] else None)
+            place.plot(x, middle, **style, markevery=marker_step(len(x), 8), label=label if place is axes[0] else None)
     target = compared["target_accuracy"]
     if target is not None:
         for place in axes:

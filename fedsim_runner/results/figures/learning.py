@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ..page.metrics import ACCURACIES, LOSSES, NAMES, metric_of
-from .style import Drawn, drawing, every, line_style, narrow, new_pair
+from ..page.metrics import ACCURACIES, LOSSES, NAMES, find_metric
+from .style import Drawn, drawing, line_style, marker_step, narrow, new_pair
 
 
 @drawing
@@ -26,13 +26,13 @@ def draw_loss(report: Mapping[str, Any]) -> Drawn | None:
 
 def _draw(report: Mapping[str, Any], name: str, title: str, keys: Sequence[str]) -> Drawn | None:
     rounds = list(report.get("rounds") or [])
-    key = metric_of(rounds, keys)
+    key = find_metric(rounds, keys)
     if key is None:
         return None
     known = [entry for entry in rounds if entry.get(key) is not None]
     timed = [entry for entry in known if entry.get("elapsed_seconds") is not None]
     figure, axes = new_pair(2.3)
-    style = {**line_style(0), "markevery": every(len(known))}
+    style = {**line_style(0), "markevery": marker_step(len(known))}
     axes[0].plot([entry["round"] for entry in known], [entry[key] for entry in known], **style)
     axes[1].plot([entry["elapsed_seconds"] for entry in timed], [entry[key] for entry in timed], **style)
     axes[0].set(ylabel=NAMES[key])

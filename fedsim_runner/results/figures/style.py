@@ -175,7 +175,7 @@ def line_style(index: int) -> dict[str, Any]:
     }
 
 
-def every(points: int, wanted: int = 15) -> int:
+def marker_step(points: int, wanted: int = 15) -> int:
     """Draw a marker at each so many points."""
     return max(1, points // wanted)
 

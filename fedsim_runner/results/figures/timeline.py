@@ -39,7 +39,7 @@ def draw_timeline(report: Mapping[str, Any]) -> Drawn | None:
 
 
 @drawing
-def draw_timeline_near(report: Mapping[str, Any]) -> Drawn | None:
+def draw_timeline_detail(report: Mapping[str, Any]) -> Drawn | None:
     """Some rounds of the middle of a course that has many; None otherwise."""
     timed = [entry["round"] for entry in report.get("rounds") or [] if entry.get("began_at") is not None]
     if len(timed) <= NEAR_FROM:

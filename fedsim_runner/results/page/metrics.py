@@ -20,6 +20,6 @@ NAMES = {
 }
 
 
-def metric_of(rounds: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str | None:
+def find_metric(rounds: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str | None:
     """The first of ``keys`` that any round has a value for."""
     return next((key for key in keys if any(entry.get(key) is not None for entry in rounds)), None)

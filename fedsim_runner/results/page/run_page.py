@@ -12,11 +12,11 @@ from markupsafe import Markup
 from fedsim_runner import __version__
 
 from ..figures import Drawn
-from ..findings import waiting_share, what_happened
+from ..findings import compute_waiting_share, describe_findings
 from ..run_files import read_manifest
 from ..tables.rounds import mean_round_seconds
 from .formats import FILTERS, UNKNOWN, flat, text
-from .metrics import ACCURACIES, LOSSES, NAMES, metric_of
+from .metrics import ACCURACIES, LOSSES, NAMES, find_metric
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 # What a reader of a paper asks first, by its path in the manifest.
@@ -82,17 +82,17 @@ def render_page(run_dir: Path, report: Mapping[str, Any], figures: Mapping[str, 
     manifest = read_manifest(run_dir)
     rounds = report.get("rounds") or []
     sent = [entry["bytes_up"] for entry in report["devices"].values() if entry.get("bytes_up") is not None]
-    results = [key for key in (metric_of(rounds, ACCURACIES), metric_of(rounds, LOSSES)) if key]
+    results = [key for key in (find_metric(rounds, ACCURACIES), find_metric(rounds, LOSSES)) if key]
     return environment().get_template("report.html.j2").render(
         report=report,
         manifest=manifest,
         figures=pictures(figures),
         problems=problems,
-        happened=what_happened(report),
+        happened=describe_findings(report),
         score=_score(report),
         mean_round=mean_round_seconds(rounds),
         bytes_total=sum(sent) if sent else None,
-        waiting=waiting_share(report),
+        waiting=compute_waiting_share(report),
         results=results,
         names=NAMES,
         split=bool(report.get("device_rounds")),

@@ -49,7 +49,7 @@ FIELDS = (
 )
 
 
-def devices_of(run_dir: Path, placed: dict[str, dict[str, Any]], course: CourseState) -> dict[str, dict[str, Any]]:
+def build_devices(run_dir: Path, placed: dict[str, dict[str, Any]], course: CourseState) -> dict[str, dict[str, Any]]:
     """One entry per device with the keys of :data:`FIELDS`; what is not known is None.
 
     The keys of :data:`~.time_split.DEVICE_FIELDS` are None here: they come from the activity.

@@ -7,7 +7,7 @@ from typing import Any
 from fedsim_runner.contract.course_state import CourseState
 
 
-def lost_clients(course: CourseState) -> list[dict[str, Any]]:
+def list_lost_clients(course: CourseState) -> list[dict[str, Any]]:
     """Clients that were given up while the course went on: ``device``, ``reason``, ``oom_killed``, ``t`` (unix s)."""
     return [
         {"device": name, "reason": loss.reason, "oom_killed": bool(loss.oom_killed), "t": loss.t}
@@ -15,7 +15,7 @@ def lost_clients(course: CourseState) -> list[dict[str, Any]]:
     ]
 
 
-def notes_of(course: CourseState) -> list[str]:
+def collect_notes(course: CourseState) -> list[str]:
     """What a reader of the results must know."""
     found = [f"links were not shaped: {reason}" for reason in course.unshaped]
     if course.restarted:

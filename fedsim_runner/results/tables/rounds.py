@@ -11,7 +11,7 @@ from fedsim_runner.contract.course_state import CourseState
 OWN = ("round", "seconds", "elapsed_seconds")
 
 
-def rounds_of(course: CourseState) -> list[dict[str, Any]]:
+def build_rounds(course: CourseState) -> list[dict[str, Any]]:
     """One entry per evaluated round: ``round``, ``seconds`` since the one before, ``elapsed_seconds`` since training
     began, and the server's results.
 
@@ -29,7 +29,7 @@ def rounds_of(course: CourseState) -> list[dict[str, Any]]:
     return [found[key] for key in sorted(found)]
 
 
-def final_of(course: CourseState, rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def find_final_results(course: CourseState, rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The results at the end: those of the course's end, else of the last round that was evaluated."""
     if final := _results(course.final_results):
         return final

@@ -78,7 +78,7 @@ def read_activity(run_dir: Path, devices: Sequence[str]) -> dict[str, list[Step]
     return found
 
 
-def course_rounds(
+def join_rounds(
     activity: Mapping[str, Sequence[Step]], server: str | None, client_ids: Mapping[str, int]
 ) -> list[RoundTimes]:
     """The rounds with their tasks; empty if the server noted nothing.

@@ -124,7 +124,7 @@ def split_rounds(
     return table
 
 
-def round_facts(
+def describe_rounds(
     rounds: Sequence[RoundTimes], activity: Mapping[str, Sequence[Step]], server: str | None, zero: float
 ) -> dict[int, dict[str, Any]]:
     """By the round's number, from 1: the keys of :data:`ROUND_FIELDS`."""
@@ -148,7 +148,7 @@ def round_facts(
     return facts
 
 
-def device_facts(table: Iterable[Mapping[str, Any]], rounds: int) -> dict[str, dict[str, Any]]:
+def describe_devices(table: Iterable[Mapping[str, Any]], rounds: int) -> dict[str, dict[str, Any]]:
     """By device: the keys of :data:`DEVICE_FIELDS`. ``rounds``: how many the course had."""
     by_device: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in table:

@@ -55,7 +55,7 @@ class EventReader:
             self._failures.append(self._failure(data))
         if kind in RESULT_EVENTS:
             for item in _news(data.get("res")):
-                self._listener.news(item)
+                self._listener.event(item)
             result = data.get("res")
             if isinstance(result, Mapping) and isinstance(result.get("fedsim_snapshot"), Mapping):
                 self._listener.snapshot(result["fedsim_snapshot"])

@@ -13,7 +13,7 @@ from typing import Any
 import docker
 from docker.errors import APIError, DockerException
 
-from fedsim_runner.contract.agent_calls import Call, answer_in, command_line
+from fedsim_runner.contract.agent_calls import Call, command_line, parse_answer
 from fedsim_runner.contract.names import KIND_AGENT, LABEL_DEVICE, LABEL_RUN, run_filter
 from fedsim_runner.lab.host import LabHost
 
@@ -65,7 +65,7 @@ class LabEngine:
             output, _ = api.exec_start(created["Id"], demux=True)
         except APIError:
             return None
-        return answer_in((output or b"").decode(errors="replace"))
+        return parse_answer((output or b"").decode(errors="replace"))
 
 
 @contextmanager

@@ -68,9 +68,9 @@ class PlaybookSession:
             return  # all its tasks are skipped
         self._listener.stage(name)
 
-    def news(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Mapping[str, Any]) -> None:
         """A journal event came (from :func:`run_playbook`)."""
-        self._listener.news(event)
+        self._listener.event(event)
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:
         """What the course does right now (from :func:`run_playbook`)."""

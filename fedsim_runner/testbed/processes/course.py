@@ -191,4 +191,4 @@ class Course:
         timed = event if event.t is not None else replace(event, t=round(time.time(), 6))
         self._journal.write(timed.to_line())
         self._journal.flush()
-        self._listener.news(timed.as_dict())
+        self._listener.event(timed.as_dict())

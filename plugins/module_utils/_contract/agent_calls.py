@@ -1,7 +1,7 @@
 """What the agent can be asked while it runs: each call by name with its arguments, and the form of its answer.
 
 A call travels as a command line that is executed in the agent's container (:func:`command_line`); the answer is the
-last line that comes back (:func:`answer_in`). An answer with ``error`` says why there is no other.
+last line that comes back (:func:`parse_answer`). An answer with ``error`` says why there is no other.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def command_line(call: Call) -> list[str]:
     return ["python3", "-m", "fedsim_runner.agent", "ctl", call.name, json.dumps(dump(call), sort_keys=True)]
 
 
-def call_of(name: str, arguments: Mapping[str, Any]) -> Call:
+def parse_call(name: str, arguments: Mapping[str, Any]) -> Call:
     """The call that arrived.
 
     Raises:
@@ -113,7 +113,7 @@ def call_of(name: str, arguments: Mapping[str, Any]) -> Call:
     return load(CALLS[name], arguments, name)
 
 
-def answer_in(output: str) -> dict[str, Any] | None:
+def parse_answer(output: str) -> dict[str, Any] | None:
     """The answer in what the command printed; None where there is none."""
     lines = output.strip().splitlines()
     try:

@@ -1,7 +1,7 @@
 """How a course stands: one state, folded from the events of all lab hosts' journals.
 
 Whoever wants to know how a course goes, or went, folds its events with :meth:`CourseState.apply` and reads the state.
-What an event changes is said by its class (:meth:`fedsim_runner.contract.events.Event.change`).
+What an event changes is said by its class (:meth:`fedsim_runner.contract.events.Event.apply_to`).
 
 Several lab hosts: each one's journal tells of its own devices, the server's also of rounds and results. Within one
 journal the order of events counts; in which order the journals are mixed does not. The course has finished when every
@@ -137,7 +137,7 @@ class CourseState:
         self.last_t = later(self.last_t, event.t)
         if event.about is not None:
             self.devices.setdefault(event.about, DeviceState())
-        event.change(self)
+        event.apply_to(self)
 
     def apply_all(self, events: Iterable[Event]) -> CourseState:
         """Take events in, and return the state."""
@@ -194,7 +194,7 @@ class CourseState:
         """Devices by state."""
         return Counter(device.state for device in self.devices.values() if device.state is not None)
 
-    def reached(self, device: str | None, state: str) -> None:
+    def advance(self, device: str | None, state: str) -> None:
         """A device has got so far; what one still does that was given up does not count."""
         if device is not None and not self.devices[device].lost:
             self.devices[device].state = state

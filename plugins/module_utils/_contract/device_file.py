@@ -152,7 +152,7 @@ class DeviceFile:
             DeviceFileError: it has another version or another form.
         """
         try:
-            return load(cls, with_names_of_this_version(content, name))
+            return load(cls, convert_to_current_version(content, name))
         except FormError as error:
             raise DeviceFileError(f"{name} is damaged: {error}", hint=_HINT) from error
 
@@ -193,7 +193,7 @@ def read_device_file(path: str | Path, run: str | None = None) -> DeviceFile:
     return found if run is None or run == found.run else found.of_run(run)
 
 
-def with_names_of_this_version(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+def convert_to_current_version(content: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The content of a device file, its form unchecked: for readers that make do with what is left of a damaged one.
 
     Raises:

@@ -1,7 +1,7 @@
 """What happens during a run, as values: one class for each event of the journal (``journal.jsonl``).
 
 An event travels as one JSON object with its name in ``event``, its time in ``t`` and the fields of its class. Rounds
-count from 1. A new event is one class here: its fields, and in :meth:`Event.change` what it means for the course.
+count from 1. A new event is one class here: its fields, and in :meth:`Event.apply_to` what it means for the course.
 
 Journals of other versions are read, too: an event that is not known here is an :class:`UnknownEvent`, a field that is
 missing or makes no sense is None. Nothing that is read raises.
@@ -82,7 +82,7 @@ class Event:
         """The device it is about."""
         return getattr(self, "device", None)
 
-    def change(self, course: CourseState) -> None:
+    def apply_to(self, course: CourseState) -> None:
         """What it changes in the state of the course; nothing, where only people want to know."""
 
 
@@ -107,7 +107,7 @@ class UnknownEvent(Event):
 
 
 @dataclass(frozen=True)
-class EngineWanted(Event):
+class EngineMissing(Event):
     """No Docker Engine answers; ``installed``: it only has to be started."""
 
     name = "engine_wanted"
@@ -124,7 +124,7 @@ class AgentStarted(Event):
     version: int | None = _read(lenient.whole)
     congestion_control: str | None = _read(lenient.text)
 
-    def change(self, course: CourseState) -> None:
+    def apply_to(self, course: CourseState) -> None:
         course.agents[course.host_of(self)] = self
 
 
@@ -162,7 +162,7 @@ class LinkShaped(Event):
     device: str | None = _read(lenient.name)
     changed: bool | None = _read(lenient.flag, True)
 
-    def change(self, course: CourseState) -> None:
+    def apply_to(self, course: CourseState) -> None:
         if self.device is not None:
             course.shaped.add(self.device)
 
@@ -174,7 +174,7 @@ class LinkReapplied(Event):
     name = "link_reapplied"
     device: str | None = _read(lenient.name)
 
-    def change(self, course: CourseState) -> None:
+    def apply_to(self, course: CourseState) -> None:
         if self.device is not None:
             course.shaped.add(self.device)
             course.restarted.add(self.device)
@@ -196,7 +196,7 @@ class LinksUnshaped(Event):
     name = "links_unshaped"
     reason: str | None = _read(lenient.text)
 
-    def change(self, course: CourseState) -> None:
+    def apply_to(self, course: CourseState) -> None:
         course.unshaped.append(str(self.reason))
 
 
@@ -207,7 +207,7 @@ class GateOpened(Event):
     name = "gate_opened"
     open_at: float | None = _read(lenient.number)
 
-    def change(self, course: CourseState) -> None:
+    def apply_to(self, course: CourseState) -> None:
         course.gate_opens = earlier(course.gate_opens, self.open_at or self.t)
         course.gate_opened = earlier(course.gate_opened, self.t)
 
@@ -222,8 +222,8 @@ class DeviceStarted(Event):
     name = "device_started"
     device: str | None = _read(lenient.name)
 
-    def change(self, course: CourseState) -> None:
-        course.reached(self.device, "started")
+    def apply_to(self, course: CourseState) -> None:
+        course.advance(self.device, "started")
 
 
 @dataclass(frozen=True)
@@ -233,8 +233,8 @@ class DeviceReady(Event):
     name = "device_ready"
     device: str | None = _read(lenient.name)
 
-    def change(self, course: CourseState) -> None:
-        course.reached(self.device, "ready")
+    def apply_to(self, course: CourseState) -> None:
+        course.advance(self.device, "ready")
 
 
 @dataclass(frozen=True)
@@ -245,8 +245,8 @@ class DeviceJoined(Event):
     device: str | None = _read(lenient.name)
     client_id: int | None = _read(lenient.whole)
 
-    def change(self, course: CourseState) -> None:
-        course.reached(self.device, "joined")
+    def apply_to(self, course: CourseState) -> None:
+        course.advance(self.device, "joined")
         if self.device is not None:
             course.devices[self.device].client_id = self.client_id
 
@@ -258,8 +258,8 @@ class DeviceFinished(Event):
     name = "device_finished"
     device: str | None = _read(lenient.name)
 
-    def change(self, course: CourseState) -> None:
-        course.reached(self.device, "finished")
+    def apply_to(self, course: CourseState) -> None:
+        course.advance(self.device, "finished")
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ class DeviceExited(Event):
     exit_code: int | None = _read(lenient.whole)
     oom_killed: bool | None = _read(lenient.flag)
 
-    def change(self, course: CourseState) -> None:
+    def apply_to(self, course: CourseState) -> None:
         if self.device is None:
             return
         device = course.devices[self.device]
@@ -291,7 +291,7 @@ class ClientLost(Event):
     oom_killed: bool | None = _read(lenient.flag)
     last_lines: tuple[str, ...] = _read(lenient.lines, ())
 
-    def change(self, course: CourseState) -> None:
+    def apply_to(self, course: CourseState) -> None:
         if self.device is None:
             return
         device = course.devices[self.device]
@@ -311,7 +311,7 @@ class RoundStarted(Event):
     name = "round_started"
     round: int | None = _read(lenient.whole)
 
-    def change(self, course: CourseState) -> None:
+    def apply_to(self, course: CourseState) -> None:
         course.round = max(course.round, self.round or 0)
         course.training_began = earlier(course.training_began, self.t)
 
@@ -335,7 +335,7 @@ class RoundDeadline(Event):
     arrived: int | None = _read(lenient.whole)
     wanted: int | None = _read(lenient.whole)
 
-    def change(self, course: CourseState) -> None:
+    def apply_to(self, course: CourseState) -> None:
         course.deadlines.append(self)
 
 
@@ -347,7 +347,7 @@ class UpdateLate(Event):
     device: str | None = _read(lenient.name)
     round: int | None = _read(lenient.whole)
 
-    def change(self, course: CourseState) -> None:
+    def apply_to(self, course: CourseState) -> None:
         if self.device is not None:
             course.late_updates[self.device] += 1
 
@@ -360,7 +360,7 @@ class Evaluated(Event):
     round: int | None = _read(lenient.whole)
     results: Mapping[str, float | None] = _results()
 
-    def change(self, course: CourseState) -> None:
+    def apply_to(self, course: CourseState) -> None:
         if self.round is None:
             return
         # The last round is evaluated once more at the end of the course: the time is that of the first.
@@ -382,7 +382,7 @@ class CourseFinished(Event):
     rounds: int | None = _read(lenient.whole)
     results: Mapping[str, float | None] = _results()
 
-    def change(self, course: CourseState) -> None:
+    def apply_to(self, course: CourseState) -> None:
         course.ends[course.host_of(self)] = Outcome("finished", t=self.t)
         # Only the server's lab host has results.
         course.final_results = dict(self.results) or course.final_results
@@ -397,7 +397,7 @@ class CourseFailed(Event):
     reason: str | None = _read(lenient.text)
     last_lines: tuple[str, ...] = _read(lenient.lines, ())
 
-    def change(self, course: CourseState) -> None:
+    def apply_to(self, course: CourseState) -> None:
         if self.device is not None:
             device = course.devices[self.device]
             device.state, device.error = "failed", self.reason

@@ -30,7 +30,7 @@ class HostCapacity:
     networks: tuple[str, ...] = ()
     gpus: int = 0
 
-    def as_engine_says(self, info: Mapping[str, Any], networks: Iterable[Mapping[str, Any]]) -> HostCapacity:
+    def with_engine_figures(self, info: Mapping[str, Any], networks: Iterable[Mapping[str, Any]]) -> HostCapacity:
         """With the Engine's figures.
 
         Args:
@@ -48,7 +48,7 @@ class HostCapacity:
         )
 
 
-def capacity_of_this_machine() -> HostCapacity:
+def measure_this_machine() -> HostCapacity:
     """As it is without an Engine."""
     return HostCapacity(
         cpus=len(os.sched_getaffinity(0)),

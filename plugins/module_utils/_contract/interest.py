@@ -7,6 +7,6 @@ INTEREST = ("failed", "lost", "sending", "training", "receiving", "evaluating", 
 _RANKS = {state: rank for rank, state in enumerate(INTEREST)}
 
 
-def interest(state: str, round_number: int) -> tuple[int, int]:
+def rank_interest(state: str, round_number: int) -> tuple[int, int]:
     """Sorts devices: by their states, and those first that are furthest behind."""
     return _RANKS.get(state, len(_RANKS)), round_number

@@ -94,7 +94,7 @@ class ExitRecord:
         return json.dumps(dump(self)) + "\n"
 
 
-def exit_reason_in(text: str, exit_code: int) -> str | None:
+def read_exit_reason(text: str, exit_code: int) -> str | None:
     """Why a participant ended with ``exit_code``, from its record; None where the record speaks of another start.
 
     A participant is not to be trusted: any text is taken.
@@ -108,12 +108,12 @@ def exit_reason_in(text: str, exit_code: int) -> str | None:
     return str(content["error"]).encode(errors="replace").decode()
 
 
-def gate_text(open_at: float) -> str:
+def format_gate(open_at: float) -> str:
     """What the gate's file holds: the Unix time at which launchers may pass."""
     return json.dumps({"open_at": open_at}) + "\n"
 
 
-def opens_at(text: str) -> float | None:
+def read_open_at(text: str) -> float | None:
     """When the gate opens, from its file; None: at once.
 
     Raises:
@@ -129,12 +129,12 @@ def opens_at(text: str) -> float | None:
         raise FormError(f"open_at: {error}") from error
 
 
-def lost_text(lost: Mapping[str, str]) -> str:
+def format_lost(lost: Mapping[str, str]) -> str:
     """What the file of the clients that were given up holds: the reason by device."""
     return json.dumps(dict(lost)) + "\n"
 
 
-def lost_in(text: str) -> dict[str, str]:
+def read_lost(text: str) -> dict[str, str]:
     """The clients that were given up, with reasons.
 
     Raises:

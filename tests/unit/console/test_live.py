@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from fedsim_runner.console.bars import bar
-from fedsim_runner.console.course_now import CourseNow, counts_now, devices_now
+from fedsim_runner.console.course_now import CourseNow, count_states, parse_devices
 from fedsim_runner.console.live import CourseView, choose, render_course
 from fedsim_runner.console.progress import Progress
 from fedsim_runner.contract.units import duration
@@ -33,8 +33,8 @@ def entry(state: str, round_number: int = 3, **more: Any) -> dict[str, Any]:
 
 
 def course(entries: dict[str, Any], **more: Any) -> CourseNow:
-    devices = devices_now(entries)
-    return CourseNow("study", "running", 3, 10, devices=devices, counts=counts_now(None, devices), **more)
+    devices = parse_devices(entries)
+    return CourseNow("study", "running", 3, 10, devices=devices, counts=count_states(None, devices), **more)
 
 
 def drawn(view: object, width: int, height: int = 24) -> list[str]:
@@ -92,21 +92,22 @@ def test_devices_that_were_lost_do_not_hide_who_is_waited_for() -> None:
     entries = {"server": entry("waiting")}
     entries |= {f"gone-{number}": entry("lost") for number in range(20)}
     entries |= {"slow": entry("sending", 2), "other": entry("sending", 3)}
-    names = [device.name for device in choose(devices_now(entries), 6)]
+    names = [device.name for device in choose(parse_devices(entries), 6)]
     assert names[0] == "server"
     assert names[3:5] == ["slow", "other"]
-    assert choose(devices_now(SMALL), 3) == devices_now(SMALL)
+    assert choose(parse_devices(SMALL), 3) == parse_devices(SMALL)
 
 
 def test_the_agents_own_counts_stand_for_devices_that_it_does_not_send() -> None:
-    devices = devices_now(SMALL)
-    now = CourseNow("study", devices=devices, counts=counts_now({"waiting": 90, "training": 10}, devices))
+    devices = parse_devices(SMALL)
+    now = CourseNow("study", devices=devices, counts=count_states({"waiting": 90, "training": 10}, devices))
     lines = drawn(render_course(now, 80, 50), 80)
     assert "... and 97 more   90 waiting   10 training" in lines[-1]
 
 
 def test_what_is_not_known_is_a_dash_and_nonsense_is_left_out() -> None:
-    devices = devices_now({"a": {"state": "waiting"}, "b": "?", "c": {"state": None, "cpu": "x", "memory_bytes": None}})
+    odd = {"state": None, "cpu": "x", "memory_bytes": None}
+    devices = parse_devices({"a": {"state": "waiting"}, "b": "?", "c": odd})
     assert [(device.name, device.state, device.cpu) for device in devices] == [
         ("a", "waiting", None),
         ("c", "unknown", None),
@@ -114,7 +115,7 @@ def test_what_is_not_known_is_a_dash_and_nonsense_is_left_out() -> None:
     assert drawn(render_course(course({"a": {"state": "waiting"}}), 80, 5), 80)[-1].split() == ["a", "waiting"] + 5 * [
         "-"
     ]
-    assert devices_now(None) == ()
+    assert parse_devices(None) == ()
 
 
 def test_an_exit_and_lack_of_memory_are_told() -> None:
@@ -132,10 +133,10 @@ def test_the_course_is_drawn_below_the_lines_and_gone_afterwards() -> None:
     console = Console(file=io.StringIO(), width=100, height=24, force_terminal=True, color_system=None)
     with Progress(console, total_rounds=2, run="study", live_stages={"course"}) as progress:
         progress.stage("course")
-        progress.news({"t": 1, "event": "agent_started", "backend": "netem", "kernel": "6.1"})
+        progress.event({"t": 1, "event": "agent_started", "backend": "netem", "kernel": "6.1"})
         progress.snapshot({"t": 2, "state": "running", "round": 1, "total_rounds": 2, "devices": SMALL})
         progress.snapshot({"t": 1, "round": 2, "devices": {"stale": entry("training")}})
-        progress.news({"t": 3, "event": "evaluated", "round": 1, "results": {"test_acc": 0.5}})
+        progress.event({"t": 3, "event": "evaluated", "round": 1, "results": {"test_acc": 0.5}})
         time.sleep(1)
         progress.close()
     text = console.file.getvalue()
@@ -152,7 +153,7 @@ def test_before_the_first_snapshot_the_news_tell_who_is_there() -> None:
     console = Console(file=io.StringIO(), width=100, height=24, force_terminal=True, color_system=None)
     with Progress(console, total_rounds=2, run="study", live_stages={"course"}) as progress:
         progress.stage("course")
-        progress.news({"t": 1, "event": "device_joined", "device": "pi"})
+        progress.event({"t": 1, "event": "device_joined", "device": "pi"})
         time.sleep(0.7)
     assert "joined" in console.file.getvalue()
 

@@ -23,7 +23,7 @@ def shown(terminal: bool) -> str:
             {"event": "evaluated", "round": 2},
             {"event": "course_failed", "device": "[pi]", "reason": "ended by SIGKILL", "last_lines": ["a", "[/b]"]},
         ):
-            progress.news(event)
+            progress.event(event)
         progress.close(failed=True)
     return console.file.getvalue()
 
@@ -49,8 +49,8 @@ def test_a_terminal_gets_the_same_news() -> None:
 def test_an_engine_that_stays_is_told() -> None:
     console = Console(file=io.StringIO(), width=120)
     with Progress(console, 1) as progress:
-        progress.news({"event": "engine_wanted", "installed": False})
-        progress.news({"event": "engine_wanted", "installed": True})
+        progress.event({"event": "engine_wanted", "installed": False})
+        progress.event({"event": "engine_wanted", "installed": True})
     first, second = console.file.getvalue().splitlines()
     assert "installing docker.io, which stays" in first
     assert "starting the one that is installed" in second
@@ -59,8 +59,8 @@ def test_an_engine_that_stays_is_told() -> None:
 def test_nothing_claims_links_where_there_are_none() -> None:
     console = Console(file=io.StringIO(), width=120)
     with Progress(console, 1) as progress:
-        progress.news({"event": "links_unshaped", "reason": "no tbf"})
-        progress.news({"event": "gate_opened"})
+        progress.event({"event": "links_unshaped", "reason": "no tbf"})
+        progress.event({"event": "gate_opened"})
     text = console.file.getvalue()
     assert "not shaped" in text
     assert "in force" not in text
@@ -70,16 +70,16 @@ def test_deadlines_and_late_updates_stand_in_the_line_of_their_round() -> None:
     console = Console(file=io.StringIO(), width=160)
     with Progress(console, 9) as progress:
         progress.stage("course")
-        progress.news({"event": "round_deadline", "round": 1, "arrived": 3, "wanted": 9})
-        progress.news({"event": "evaluated", "round": 1, "results": {"test_acc": 0.5}})
+        progress.event({"event": "round_deadline", "round": 1, "arrived": 3, "wanted": 9})
+        progress.event({"event": "evaluated", "round": 1, "results": {"test_acc": 0.5}})
         for number in range(6):
-            progress.news({"event": "update_late", "device": f"slow-{number}", "round": 1})
-        progress.news({"event": "evaluated", "round": 2, "results": {"test_acc": 0.5}})
-        progress.news({"event": "evaluated", "round": 3, "results": {"test_acc": 0.5}})
+            progress.event({"event": "update_late", "device": f"slow-{number}", "round": 1})
+        progress.event({"event": "evaluated", "round": 2, "results": {"test_acc": 0.5}})
+        progress.event({"event": "evaluated", "round": 3, "results": {"test_acc": 0.5}})
         for number in (4, 5, 6):
-            progress.news({"event": "round_deadline", "round": number, "arrived": 1, "wanted": 9})
-        progress.news({"event": "update_late", "device": "slow-1", "round": 5})
-        progress.news({"event": "training_finished"})
+            progress.event({"event": "round_deadline", "round": number, "arrived": 1, "wanted": 9})
+        progress.event({"event": "update_late", "device": "slow-1", "round": 5})
+        progress.event({"event": "training_finished"})
     assert [line.strip() for line in console.file.getvalue().splitlines()][1:-1] == [
         "round 1/9  accuracy 0.5000  deadline: 3 of 9 updates",
         "round 2/9  accuracy 0.5000  too late, dropped: slow-0, slow-1, slow-2, slow-3 and 2 more",
@@ -93,7 +93,7 @@ def test_a_lost_client_has_its_last_words() -> None:
     console = Console(file=io.StringIO(), width=160)
     reason = "killed for lack of memory: its memory limit was reached (exit code 137)"
     with Progress(console, 3) as progress:
-        progress.news(
+        progress.event(
             {"event": "client_lost", "device": "pi", "oom_killed": True, "last_lines": ["x"], "reason": reason}
         )
     assert console.file.getvalue().splitlines() == [f"  pi is lost, the course goes on: {reason}", "    | x"]

@@ -35,7 +35,7 @@ def work():
         if interrupts.count:
             return
         progress.snapshot(snapshot(number, "training" if number % 2 else "sending"))
-        progress.news({"t": number, "event": "evaluated", "round": number, "results": {"test_acc": number / 1000}})
+        progress.event({"t": number, "event": "evaluated", "round": number, "results": {"test_acc": number / 1000}})
         time.sleep(0.05)
 with Progress(console, 1000, run="study", live_stages={"course"}) as progress:
     interrupts = Interrupts(lambda count: progress.note("interrupted: stopping"))

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from fedsim_runner.contract import agent_calls, records
-from fedsim_runner.contract.agent_calls import ApplyLinks, OpenGate, Status, answer_in, call_of, command_line
+from fedsim_runner.contract.agent_calls import ApplyLinks, OpenGate, Status, command_line, parse_answer, parse_call
 from fedsim_runner.contract.typed_json import FormError
 from tests.device_files import device, device_file
 
@@ -46,38 +46,38 @@ def test_launch_settings_of_another_form_are_refused(text: str, told: str) -> No
     ],
 )
 def test_an_exit_record_may_hold_anything(text: str, reason: str | None) -> None:
-    assert records.exit_reason_in(text, 1) == reason
+    assert records.read_exit_reason(text, 1) == reason
 
 
 def test_the_gate_says_when_it_opens() -> None:
-    assert records.opens_at(records.gate_text(12.5)) == 12.5
-    assert records.opens_at("{}") is None
+    assert records.read_open_at(records.format_gate(12.5)) == 12.5
+    assert records.read_open_at("{}") is None
     for text in ("", "[]", '{"open_at": []}'):
         with pytest.raises(ValueError):
-            records.opens_at(text)
+            records.read_open_at(text)
 
 
 def test_the_lost_are_read_as_written() -> None:
-    assert records.lost_in(records.lost_text({"a": "frozen"})) == {"a": "frozen"}
+    assert records.read_lost(records.format_lost({"a": "frozen"})) == {"a": "frozen"}
     with pytest.raises(ValueError):
-        records.lost_in("[]")
+        records.read_lost("[]")
 
 
 @pytest.mark.parametrize("call", [ApplyLinks(True, ("pi-1",)), ApplyLinks(), OpenGate(3.5), Status()], ids=str)
 def test_a_call_arrives_as_it_was_made(call: agent_calls.Call) -> None:
     *_, name, arguments = command_line(call)
-    assert call_of(name, json.loads(arguments)) == call
+    assert parse_call(name, json.loads(arguments)) == call
 
 
 def test_a_call_that_is_not_known_is_told_those_that_are() -> None:
     with pytest.raises(FormError, match="no command 'go': probe, links-apply, gate-open, status, packets, stop"):
-        call_of("go", {})
+        parse_call("go", {})
     with pytest.raises(FormError, match=r"links-apply\.chek: unknown key"):
-        call_of("links-apply", {"chek": True})
+        parse_call("links-apply", {"chek": True})
 
 
 @pytest.mark.parametrize(
     ("output", "answer"), [('warning\n{"a": 1}\n', {"a": 1}), ("", None), ("[]", None), ("x", None)]
 )
 def test_the_answer_is_the_last_line(output: str, answer: object) -> None:
-    assert answer_in(output) == answer
+    assert parse_answer(output) == answer

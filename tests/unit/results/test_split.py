@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fedsim_runner.results import write_report
-from fedsim_runner.results.findings import what_happened
+from fedsim_runner.results.findings import describe_findings
 
 # Two clients, two rounds; slow (client 1) is last in both, and in the second its update is too late.
 SERVER = """
@@ -120,7 +120,7 @@ def test_who_was_last_and_by_how_much(folder: Path) -> None:
     assert (devices["slow"]["straggler_rounds"], devices["slow"]["straggler_share"]) == (2, 1.0)
     assert (devices["slow"]["behind_seconds"], devices["fast"]["behind_seconds"]) == (9.5, 0.0)
     assert "Straggler: slow was last in 2 of its 2 rounds, on average 4.75 s behind the one before it." in (
-        what_happened(report)
+        describe_findings(report)
     )
     assert (devices["fast"]["straggler_rounds"], devices["fast"]["mean_compute_seconds"]) == (0, 1.0)
     assert devices["server"]["rounds"] is None

@@ -42,7 +42,7 @@ class Hearing:
     def stage(self, name: str) -> None:
         self.stages.append(name)
 
-    def news(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Mapping[str, Any]) -> None:
         self.events.append(event)
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ class Heard:
     def stage(self, name: str) -> None:
         self.said.append(name)
 
-    def news(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Mapping[str, Any]) -> None:
         self.said.append(event["event"])
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ class Heard:
         self.stages.append(name)
         self.staged.set()
 
-    def news(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Mapping[str, Any]) -> None:
         self.events.append(event)
 
     def cancelled(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.results.findings import what_happened
+from fedsim_runner.results.findings import describe_findings
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ from fedsim_runner.results.findings import what_happened
 def test_a_lost_client_and_when(began: float | None, startup: float | None, lost_at: float, when: str) -> None:
     lost = {"device": "pi", "reason": "ended", "t": lost_at}
     report: dict[str, Any] = {"began": began, "startup_s": startup, "lost_clients": [lost]}
-    assert what_happened(report) == [f"pi was lost{when}: ended. The course went on without it."]
+    assert describe_findings(report) == [f"pi was lost{when}: ended. The course went on without it."]

@@ -14,7 +14,7 @@ LABELS = "labels.json"
 COLUMNS = ("device", "split", "label", "samples")
 
 
-def labels_of(run_dir: Path) -> dict[str, Any] | None:
+def read_labels(run_dir: Path) -> dict[str, Any] | None:
     """``{"classes": [names], "devices": {device: {split: {label: samples}}}}``, and dataset, split and alpha where they
     are told; None where nothing is known."""
     told = read_json(run_dir / PARTICIPANTS / LABELS)
@@ -34,7 +34,7 @@ def labels_of(run_dir: Path) -> dict[str, Any] | None:
     return {**facts, "classes": classes + sorted(seen - set(classes), key=_natural), "devices": devices}
 
 
-def label_rows(labels: dict[str, Any] | None) -> list[dict[str, Any]]:
+def build_label_rows(labels: dict[str, Any] | None) -> list[dict[str, Any]]:
     """The same as rows of labels.csv."""
     return [
         {"device": device, "split": split, "label": label, "samples": count}

@@ -11,14 +11,14 @@ from typing import Any
 from ..contract.course_state import ONLY_HOST, CourseState
 from ..contract.paths import PLAN, REPORT
 from .run_files import read_course, read_devices, read_json
-from .tables.devices import FIELDS, devices_of
-from .tables.incidents import lost_clients, notes_of
-from .tables.labels import COLUMNS as LABEL_COLUMNS
-from .tables.labels import label_rows, labels_of
-from .tables.rounds import OWN, final_of, rounds_of
-from .tables.tasks import course_rounds, read_activity
+from .tables.devices import FIELDS, build_devices
+from .tables.incidents import collect_notes, list_lost_clients
+from .tables.label_counts import COLUMNS as LABEL_COLUMNS
+from .tables.label_counts import build_label_rows, read_labels
+from .tables.rounds import OWN, build_rounds, find_final_results
+from .tables.tasks import join_rounds, read_activity
 from .tables.time_split import FIELDS as SPLIT_FIELDS
-from .tables.time_split import ROUND_FIELDS, Throttled, device_facts, round_facts, split_rounds
+from .tables.time_split import ROUND_FIELDS, Throttled, describe_devices, describe_rounds, split_rounds
 
 REPORT_VERSION = 2
 TABLES = ("rounds.csv", "devices.csv", "device_rounds.csv", "labels.csv")
@@ -60,11 +60,11 @@ def write_report(
     final_status = status or seen_status
     if status == FINISHED and course.outcome is not None:
         final_status = course.outcome.status  # on another lab host it may have failed
-    devices = devices_of(run_dir, placed, course)
-    rounds = rounds_of(course)
-    final = {"test_acc": None, **final_of(course, rounds)}
+    devices = build_devices(run_dir, placed, course)
+    rounds = build_rounds(course)
+    final = {"test_acc": None, **find_final_results(course, rounds)}
     device_rounds, rounds = _split(run_dir, devices, course, rounds)
-    labels = labels_of(run_dir)
+    labels = read_labels(run_dir)
     report: dict[str, Any] = {
         "version": REPORT_VERSION,
         "run": common.get("run") or plan.get("run") or run_dir.name,
@@ -81,9 +81,9 @@ def write_report(
         "rounds": rounds,
         "final": final,
         "devices": devices,
-        "lost_clients": lost_clients(course),
+        "lost_clients": list_lost_clients(course),
         "labels": labels,
-        "notes": _unique([*_plan_notes(plan), *notes_of(course), *notes]),
+        "notes": _unique([*_plan_notes(plan), *collect_notes(course), *notes]),
         "device_rounds": device_rounds,
     }
     if writing:
@@ -97,7 +97,7 @@ def _write(report: dict[str, Any], target: Path) -> None:
     rows = [{"device": name, **entry} for name, entry in report["devices"].items()]
     write_csv(target / "devices.csv", ("device", *FIELDS), rows)
     write_csv(target / "device_rounds.csv", SPLIT_FIELDS, report["device_rounds"])
-    write_csv(target / "labels.csv", LABEL_COLUMNS, label_rows(report["labels"]))
+    write_csv(target / "labels.csv", LABEL_COLUMNS, build_label_rows(report["labels"]))
     text = json.dumps(report, indent=1, allow_nan=False) + "\n"
     (target / REPORT).write_text(text, encoding="utf-8")
 
@@ -135,15 +135,15 @@ def _split(
     server = next((name for name, entry in devices.items() if entry["role"] == "server"), None)
     ids = {name: entry["client_id"] for name, entry in devices.items() if entry["client_id"] is not None}
     activity = read_activity(run_dir, list(devices))
-    times = course_rounds(activity, server, ids)
+    times = join_rounds(activity, server, ids)
     zero = course.began
     zero = times[0].began if zero is None and times else zero or 0.0
     table = split_rounds(times, activity, zero, Throttled(run_dir))
-    for name, facts in device_facts(table, len(times)).items():
+    for name, facts in describe_devices(table, len(times)).items():
         devices[name].update(facts)
     for name, entry in devices.items():
         entry["late_updates"] = max(entry["late_updates"] or 0, course.late_updates[name]) if name in ids else None
-    facts_by_round = round_facts(times, activity, server, zero)
+    facts_by_round = describe_rounds(times, activity, server, zero)
     evaluated = {entry["round"]: entry for entry in rounds}
     # A round that was not evaluated is a round, too.
     numbers = sorted(set(evaluated) | set(facts_by_round))

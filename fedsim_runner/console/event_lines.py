@@ -10,7 +10,7 @@ from ..contract.events import (
     CourseFailed,
     DeviceExited,
     DeviceJoined,
-    EngineWanted,
+    EngineMissing,
     Evaluated,
     Event,
     GateOpened,
@@ -32,7 +32,7 @@ BAD = (CourseFailed, ClientLost, LinkFailed)
 SHOWN_RESULTS = (("test_acc", "accuracy"), ("test_avg_loss", "loss"), ("val_acc", "validation accuracy"))
 
 
-def line_of(event: Event, unshaped: bool = False, each_device: bool = True) -> str | None:
+def describe_event(event: Event, unshaped: bool = False, each_device: bool = True) -> str | None:
     """The line that an event is worth; None for those that only move figures.
 
     Args:
@@ -40,7 +40,7 @@ def line_of(event: Event, unshaped: bool = False, each_device: bool = True) -> s
         each_device: also what is said once for each device.
     """
     match event:
-        case EngineWanted():
+        case EngineMissing():
             return ENGINE_STARTS if event.installed else ENGINE_COMES
         case AgentStarted():
             return f"link back end: {event.backend or 'none'} (kernel {event.kernel or 'unknown'})"
@@ -71,7 +71,7 @@ def line_of(event: Event, unshaped: bool = False, each_device: bool = True) -> s
     return None
 
 
-def round_line(event: Evaluated, total_rounds: int, seconds: float | None, missed: str) -> str:
+def describe_round(event: Evaluated, total_rounds: int, seconds: float | None, missed: str) -> str:
     """The line of a round: its results, how long it took, and who missed its deadline."""
     results = [(label, event.results.get(key)) for key, label in SHOWN_RESULTS]
     parts = [
