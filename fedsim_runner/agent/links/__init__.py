@@ -1,1 +1,1 @@
-"""Links of the devices on one lab host: what they should be, and bringing them there."""
+"""Links of the devices on one lab host: what they should be, and shaping them accordingly."""

@@ -1,4 +1,4 @@
-"""The run's bridge has no address of the lab host: participants reach each other, and nothing else."""
+"""The run's bridge carries no address of the lab host: participants reach each other and nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..host.docker_api import Docker, DockerError
 
 
 def remove_bridge_addresses(docker: Docker, network: str, run: str) -> list[str]:
-    """Take the IPv4 addresses off the bridge of the run's own network; returns those that were there.
+    """Remove the IPv4 addresses from the bridge of the run's own network; return those that were there.
 
     A network created with ``com.docker.network.bridge.inhibit_ipv4`` has none.
     """

@@ -1,4 +1,4 @@
-"""A link's counters, as the kernel shows them in a process's ``/proc/<pid>/net/dev``."""
+"""A link's counters, from a process's ``/proc/<pid>/net/dev``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from fedsim_runner.contract.link import INTERFACE
 
 
 def read(text: str) -> list[str] | None:
-    """Bytes, packets and drops received, then the same sent; None where the device has no link."""
+    """Bytes, packets and drops received, then the same for sent; None if the device has no link."""
     for line in text.splitlines():
         name, colon, counters = line.partition(":")
         if colon and name.strip() == INTERFACE:

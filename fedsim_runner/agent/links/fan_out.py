@@ -1,4 +1,4 @@
-"""The same work in many devices' network namespaces at once."""
+"""Doing the same work in many devices' network namespaces in parallel."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _T = TypeVar("_T")
 
 
 def in_each(namespaces: Mapping[str, str], work: Callable[[str], _T]) -> tuple[dict[str, _T], dict[str, str]]:
-    """Call ``work`` with each device's name by a thread that stands in the device's namespace.
+    """Call ``work`` with each device's name in a thread inside the device's namespace.
 
     Returns:
-        What it returned, by device, and for those where it failed the reason.
+        Its results by device, and the reasons of failures by device.
     """
     done: dict[str, _T] = {}
     failed: dict[str, str] = {}

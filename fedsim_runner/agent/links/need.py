@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Need:
-    """What it is, what it holds, and how to find out whether it is there."""
+    """What the piece is, which link properties it provides, and how to find out whether it is there."""
 
     piece: str  # its key in the probe's answer
-    label: str  # as people write it
-    holds: str  # what of a link
-    module: str  # the kernel module that brings it
-    #: Uses it in a scratch namespace. OSError or CommandError: it is missing.
+    label: str  # its name for people
+    holds: str  # the link properties that it provides
+    module: str  # the kernel module that contains it
+    #: Uses the piece in a scratch namespace. OSError or CommandError: it is missing.
     trial: Callable[[], str | None]
-    detail: str | None = None  # the key under which the probe keeps what the trial returned
-    hint: Callable[[], str | None] = lambda: None  # a fix that is nearer than the kernel module, where there is one
+    detail: str | None = None  # the key under which the probe stores the trial's result
+    hint: Callable[[], str | None] = lambda: None  # a simpler fix than the kernel module, if there is one

@@ -1,7 +1,7 @@
 """Network namespaces and interfaces without forks: setns, rtnetlink, ethtool's ioctl.
 
-A namespace belongs to a thread. Everything here changes only the calling thread's, and programs that it starts
-inside inherit it.
+A namespace belongs to a thread. Everything here changes only the calling thread's, and programs that
+it starts inherit it.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def _restored() -> Iterator[None]:
 
 @contextlib.contextmanager
 def inside(path: str | Path) -> Iterator[None]:
-    """The calling thread works in the namespace of ``path`` (``/proc/<pid>/ns/net``).
+    """Run the block in the namespace at ``path`` (``/proc/<pid>/ns/net``), in the calling thread.
 
     Raises:
-        OSError: no such namespace any more, or no right to enter it.
+        OSError: the namespace no longer exists, or may not be entered.
     """
     target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -61,22 +61,22 @@ def inside(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def scratch() -> Iterator[None]:
-    """The calling thread works in a new, nameless namespace that ends with the block."""
+    """Run the block in a new, nameless namespace that ends with it, in the calling thread."""
     with _restored():
         _check(_libc.unshare(CLONE_NEWNET), "unshare")
         yield
 
 
 def of_process(pid: int) -> str:
-    """Path of a process's network namespace."""
+    """The path of a process's network namespace."""
     return f"/proc/{pid}/ns/net"
 
 
 def peer_index(interface: str) -> int:
-    """Interface number, in the namespace of its other end, of the veth that ``interface`` is paired with.
+    """The number of the veth that ``interface`` is paired with, in the namespace of that other end.
 
     Raises:
-        OSError: no such interface here.
+        OSError: the interface does not exist here.
         LookupError: it has no other end.
     """
     index = socket.if_nametoindex(interface)
@@ -92,7 +92,7 @@ def peer_index(interface: str) -> int:
         if kind == _IFLA_LINK:
             return int(struct.unpack_from("=I", reply, position + 4)[0])
         position += (length + 3) & ~3
-    raise LookupError(f"{interface} is no veth: it has no other end")
+    raise LookupError(f"{interface} is not a veth: it has no other end")
 
 
 def segmentation_offload(interface: str) -> bool:

@@ -1,7 +1,7 @@
-"""What this kernel can shape with, found by trying it in a scratch network namespace.
+"""What this kernel can shape links with, found by trying it in a scratch network namespace.
 
 Kernel configuration is never read: modules load on demand, vendors' kernels hide it, and a symbol says nothing about
-rights. ``tc qdisc add`` asks the kernel to load a module by itself; ``modprobe`` is tried where that did not help.
+rights. ``tc qdisc add`` makes the kernel load a module on its own; ``modprobe`` is tried if that did not help.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def probe() -> dict[str, Any]:
     """Try every piece that a back end may need.
 
     Returns:
-        By piece whether it is there, with what its trial found besides; ``backend`` (that ``auto`` would take for a
-        link with everything), ``missing`` (what and fix), ``kernel``.
+        For each piece whether it is there, and details that its trial found; ``backend`` (the one that ``auto`` takes
+        for a link with every property), ``missing`` (what and fix), ``kernel``.
     """
     kernel = platform.release()
     needs = all_needs()

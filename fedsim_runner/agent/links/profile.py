@@ -1,4 +1,4 @@
-"""The links that a run wants on one lab host."""
+"""The requested links of a run on one lab host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fedsim_runner.contract.link import Link
 
 @dataclass(frozen=True)
 class DeviceLink:
-    """A device's wanted link and its address on the run's network."""
+    """A device's requested link and its address on the run's network."""
 
     device: str
     address: str
@@ -20,7 +20,7 @@ class DeviceLink:
 
 @dataclass(frozen=True)
 class Profile:
-    """``devices`` are on this lab host, ``peers`` the run's others; ``seed`` decides what is drawn by chance here."""
+    """``devices`` are on this lab host, ``peers`` are the run's others; ``seed`` fixes all random draws."""
 
     devices: Sequence[DeviceLink]
     peers: Sequence[DeviceLink] = field(default=())
@@ -33,9 +33,9 @@ class Profile:
 
     @property
     def links(self) -> list[Link]:
-        """Both directions of all of them."""
+        """Both directions of all devices' links."""
         return [link for device in self.all_devices for link in (device.up, device.down)]
 
     def without_links(self) -> Profile:
-        """The same devices, none of them shaped."""
+        """The same devices without shaping."""
         return Profile([DeviceLink(device.device, device.address, Link(), Link()) for device in self.devices])

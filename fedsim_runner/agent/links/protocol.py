@@ -1,4 +1,4 @@
-"""What a link back end offers. Each folder beside this file is one: its ``backend.py`` has a class ``Backend``."""
+"""The interface of a link back end. Each folder next to this file is one: its ``backend.py`` has a ``Backend``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .need import Need
 from .profile import Profile
 from .root_qdisc import Qdisc
 
-Settings = Mapping[str, object]  # what holds one device's link: item -> value; str(value) is for people
+Settings = Mapping[str, object]  # settings that shape one device's link: item -> value; str(value) is for people
 Failures = dict[str, str]  # device -> reason
 
 
 class LinkBackend(Protocol):
-    """Devices are given as their network namespaces' paths by name. ``up`` and ``down`` are root qdiscs (veth.py)."""
+    """Shapes links. Devices come with their namespaces' paths. ``up`` and ``down`` are root qdiscs (veth.py)."""
 
-    name: ClassVar[str]  # its folder, and `network.backend` of an experiment
+    name: ClassVar[str]  # its folder, and the value of an experiment's `network.backend`
     preference: ClassVar[int]  # `auto` tries the lowest first
     qdiscs: ClassVar[tuple[type[Qdisc], ...]]  # kinds of root qdiscs that it sets
 
@@ -27,30 +27,30 @@ class LinkBackend(Protocol):
     @staticmethod
     @abstractmethod
     def needs(links: Iterable[Link]) -> list[Need]:
-        """What these links need."""
+        """The pieces of the kernel that these links need."""
 
     @abstractmethod
     def plan(self, profile: Profile) -> dict[str, Settings]:
-        """What holds each device's link. Pure."""
+        """The settings that shape each device's link. Pure."""
 
     @abstractmethod
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
-        """Those of its settings that veth.py does not read, the same for every device."""
+        """Read those of its settings that veth.py does not read, the same ones for every device."""
 
     @abstractmethod
     def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
-        """Set those of the read settings that differ."""
+        """Set those of the settings from ``read`` that differ."""
 
     def forget(self, device: str) -> None:
-        """The device's container has ended, and its namespace with it."""
+        """Release the device: its container has ended, and its namespace with it."""
 
     def failure(self) -> str | None:
-        """Why no traffic passes any more."""
+        """Why traffic no longer passes; None while it does."""
         return None
 
     def counters(self) -> dict[str, Any]:
-        """Counters of what runs outside the kernel."""
+        """Counters of the parts that run outside the kernel."""
         return {}
 
     def stop(self) -> None:
-        """The agent ends."""
+        """Stop: the agent ends."""

@@ -1,4 +1,4 @@
-"""Root qdiscs as values, and as ``tc`` takes and shows them. The kinds are the back ends'."""
+"""Root qdiscs as values, and as ``tc`` takes and shows them. The back ends define the kinds."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ class Qdisc(ABC):
 
     @abstractmethod
     def arguments(self) -> list[str]:
-        """``tc``'s arguments behind the kind."""
+        """``tc``'s arguments after the kind."""
 
     @classmethod
     @abstractmethod
     def parse(cls, options: Mapping[str, Any]) -> Qdisc:
-        """From the options that ``tc -raw -json qdisc show`` prints."""
+        """Build it from the options that ``tc -raw -json qdisc show`` prints."""
 
     @abstractmethod
     def matches(self, active: object) -> bool:
-        """Equal up to what the kernel's units round away."""
+        """Whether both are equal up to rounding in the kernel's units."""
 
 
 class ForeignQdisc:
-    """One of a kind that no back end sets."""
+    """A qdisc of a kind that no back end sets."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -42,7 +42,7 @@ class ForeignQdisc:
 def qdisc_arguments(interface: str, qdisc: Qdisc | None) -> list[str]:
     """``tc``'s arguments that put the qdisc at the interface's root, or remove the one that is there.
 
-    Without a handle: then one kind replaces another in one step, without a moment of none.
+    No handle is given, so one kind replaces another in a single step, without a gap between them.
     """
     if qdisc is None:
         return ["qdisc", "del", "dev", interface, "root"]
@@ -54,7 +54,7 @@ def parse_qdiscs(entries: Iterable[Mapping[str, Any]], kinds: Iterable[type[Qdis
     known = {kind.kind: kind for kind in kinds}
     found: dict[str, Qdisc | ForeignQdisc] = {}
     for entry in entries:
-        # The kernel's defaults have handle 0: and nobody set them.
+        # Handle "0:" marks the kernel's defaults, which nobody set.
         if not entry.get("root") or entry.get("handle") == "0:":
             continue
         kind = str(entry.get("kind"))
@@ -67,7 +67,7 @@ def read_qdiscs(interface: str | None = None) -> list[dict[str, Any]]:
     """Qdiscs of one interface or of all, as ``tc`` prints them in JSON with raw numbers.
 
     Raises:
-        CommandError: no such interface, or no right to look.
+        CommandError: the interface does not exist or may not be read.
     """
     arguments = ["tc", "-raw", "-json", "qdisc", "show"]
     if interface is not None:
@@ -78,10 +78,10 @@ def read_qdiscs(interface: str | None = None) -> list[dict[str, Any]]:
 
 
 def try_qdisc(kind: str, *arguments: str) -> None:
-    """Set such a qdisc on the loopback interface of a scratch namespace.
+    """Set a qdisc of this kind on the loopback interface of a scratch namespace.
 
     Raises:
-        OSError, CommandError: this kernel has none.
+        OSError, CommandError: this kernel does not have the kind.
     """
     programs.run(["tc", "qdisc", "replace", "dev", "lo", "root", kind, *arguments])
     active = [entry.get("kind") for entry in read_qdiscs("lo")]

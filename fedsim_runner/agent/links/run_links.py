@@ -1,4 +1,4 @@
-"""The links of one run on this lab host: which are in force, and bringing them into force."""
+"""The links of one run on this lab host: shaping them, and which are in force."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from .shaper import Result, Shaper
 
 
 class RunLinks:
-    """Shapes devices by their processes. Not safe from several threads: its owner holds a lock.
+    """Shapes devices by their processes. Not thread-safe: its owner holds a lock.
 
     Args:
         docker: the Engine.
         run: the run's id.
-        wanted: name of a link back end, or ``auto``.
-        probed: what the kernel can shape with.
+        requested: name of a link back end, or ``auto``.
+        probed: what the kernel can shape links with.
         record: writes an event to the journal.
 
     Attributes:
         shaped: devices whose link is in force.
-        unshaped: why no link is, where the experiment allows that.
+        unshaped: why no link is in force, if the experiment allows that.
     """
 
     def __init__(
         self,
         docker: Docker,
         run: str,
-        wanted: str,
+        requested: str,
         probed: Mapping[str, Any],
         record: Callable[[events.Event], None],
     ) -> None:
         self._docker = docker
         self._run = run
         self._probed = probed
-        self._backend: str | None = probed["backend"] if wanted == backends.AUTO else wanted
+        self._backend: str | None = probed["backend"] if requested == backends.AUTO else requested
         self._record = record
         self._shaper: Shaper | None = None
         self.shaped: set[str] = set()
@@ -48,53 +48,53 @@ class RunLinks:
 
     @property
     def backend(self) -> str | None:
-        """What shapes here; None where nothing does."""
+        """The back end that shapes here; None if none does."""
         return None if self.unshaped is not None else self._backend
 
     @property
     def failure(self) -> str | None:
-        """Why no traffic passes any more."""
+        """Why traffic no longer passes; None while it does."""
         return self._shaper.failure() if self._shaper is not None else None
 
     def covers(self, devices: Collection[str]) -> bool:
         """Whether all of these devices may send."""
         return self.unshaped is not None or self.shaped.issuperset(devices)
 
-    def apply(self, file: RunSettings, wanted: Collection[str], running: Mapping[str, int], check: bool) -> LinksAnswer:
-        """Bring the links of ``wanted`` devices to what the device file says; ``running``: processes by device.
+    def apply(self, file: RunSettings, names: Collection[str], running: Mapping[str, int], check: bool) -> LinksAnswer:
+        """Shape the links of the named devices as the device file says; ``running``: process ids by device.
 
         Raises:
-            UnshapableError: no back end here holds them, and ``allow_unshaped`` is not set.
+            UnshapableError: no back end here can shape them, and ``allow_unshaped`` is not set.
         """
         try:
             backend = backends.choose(file.link_backend, file.links, self._probed)
         except backends.UnshapableError as error:
             if not file.allow_unshaped:
                 raise
-            return self._go_unshaped(str(error), wanted, check)
+            return self._go_unshaped(str(error), names, check)
         self.unshaped = None
         if self._shaper is None:
             self._shaper = Shaper([kind(self._probed) for kind in backends.load_all()], file.links, backend)
         else:
             self._shaper.set_profile(file.links, backend)
         results = self._shaper.apply({name: netns.of_process(pid) for name, pid in running.items()}, check=check)
-        for name in wanted:
+        for name in names:
             if name not in running:
                 results[name] = Result(failed="its container is not running")
-        network: list[str] = []
+        removed: list[str] = []
         if not check:
             self._remember(results)
-            network = bridge_addresses.remove_bridge_addresses(self._docker, file.network, self._run)
-            for address in network:
+            removed = bridge_addresses.remove_bridge_addresses(self._docker, file.network, self._run)
+            for address in removed:
                 self._record(events.BridgeAddressRemoved(address))
         return {
-            "changed": bool(network) or any(result.changed for result in results.values()),
+            "changed": bool(removed) or any(result.changed for result in results.values()),
             "backend": backend,
             "devices": {name: result.as_dict() for name, result in sorted(results.items())},
         }
 
     def reapply(self, name: str, pid: int) -> str | None:
-        """A new interface of a device whose link was in force. Returns why it could not be shaped."""
+        """Shape the new interface of a device whose link was in force. Return the reason if that failed."""
         if self._shaper is None:
             return None
         result = self._shaper.apply({name: netns.of_process(pid)})[name]
@@ -106,16 +106,16 @@ class RunLinks:
         return None
 
     def forget(self, name: str) -> None:
-        """The device's process has ended, and its interface with it."""
+        """Release a device whose process, and with it its interface, has ended."""
         if self._shaper is not None:
             self._shaper.forget(name)
 
     def counters(self) -> dict[str, Any]:
-        """Counters of what holds packets outside the kernel; empty where the kernel does all."""
+        """Counters of the process that holds packets outside the kernel; empty if the kernel does all."""
         return self._shaper.counters() if self._shaper is not None else {}
 
     def stop(self) -> None:
-        """Where packets pass through this agent, they stop."""
+        """Stop: packets that pass through this agent stop, too."""
         if self._shaper is not None:
             self._shaper.stop()
 

@@ -1,4 +1,4 @@
-"""Making links true: read what there is, compare, change, read back; many devices at once."""
+"""Bringing links into force: read, compare, change, read back; many devices together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .veth import Veths
 
 @dataclass
 class Result:
-    """What became of one device's link."""
+    """The result of shaping one device's link."""
 
     changed: bool = False
     failed: str | None = None
@@ -27,7 +27,7 @@ class Result:
 
 
 class _Part(Protocol):
-    """What reads and changes some of the settings: a back end, or the veth pairs' ends."""
+    """Reads and changes some of the settings: a back end, or the ends of the veth pairs."""
 
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]: ...
     def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures: ...
@@ -37,19 +37,19 @@ class Shaper:
     """Owns the links of one run on one lab host.
 
     Args:
-        backends: all there are; those that are not chosen undo what is left of them.
-        profile: the links to hold.
-        chosen: name of the back end that holds them.
+        backends: all of them; those not chosen undo their remaining settings.
+        profile: the requested links.
+        chosen: name of the back end that shapes them.
     """
 
     def __init__(self, backends: Sequence[LinkBackend], profile: Profile, chosen: str) -> None:
         self._backends = backends
-        # Back ends first: one that listens does so before anything lets packets through.
+        # Back ends first: one that listens must do so before any packets pass.
         self._parts: list[_Part] = [*backends, Veths(kind for backend in backends for kind in backend.qdiscs)]
         self.set_profile(profile, chosen)
 
     def set_profile(self, profile: Profile, chosen: str) -> None:
-        """Links to hold from the next ``apply`` on."""
+        """Set the links that the next ``apply`` brings into force."""
         nothing = profile.without_links()
         self._planned: dict[str, dict[str, object]] = {device.device: {} for device in profile.devices}
         for backend in sorted(self._backends, key=lambda backend: backend.name != chosen):
@@ -59,7 +59,7 @@ class Shaper:
                     wanted.setdefault(item, value)
 
     def apply(self, namespaces: Mapping[str, str], *, check: bool = False) -> dict[str, Result]:
-        """Bring the links of the named devices to what is wanted.
+        """Shape the links of the named devices as requested.
 
         Args:
             namespaces: path of each device's network namespace.
@@ -88,27 +88,27 @@ class Shaper:
         return results
 
     def forget(self, device: str) -> None:
-        """The device's container has ended: let go of its namespace. Whatever still arrives there is dropped."""
+        """Release the namespace of a device whose container has ended. Packets that still arrive there are dropped."""
         for backend in self._backends:
             backend.forget(device)
 
     def failure(self) -> str | None:
-        """Why no traffic passes any more."""
+        """Why traffic no longer passes; None while it does."""
         return next((reason for backend in self._backends if (reason := backend.failure()) is not None), None)
 
     def counters(self) -> dict[str, Any]:
-        """Counters of what runs outside the kernel."""
+        """Counters of the parts that run outside the kernel."""
         return {key: value for backend in self._backends for key, value in backend.counters().items()}
 
     def stop(self) -> None:
-        """The agent ends."""
+        """Stop all back ends: the agent ends."""
         for backend in self._backends:
             backend.stop()
 
     def _compare(
         self, namespaces: Mapping[str, str], results: Mapping[str, Result], owners: dict[str, _Part]
     ) -> dict[str, dict[str, tuple[object, object]]]:
-        """By device that could be read: what differs, as item -> (active, wanted); and whose each item is."""
+        """Each readable device's differences, as item -> (active, wanted); records the owner of each item."""
         active: dict[str, dict[str, object]] = {name: {} for name in namespaces}
         for part in self._parts:
             found, failed = part.read({name: path for name, path in namespaces.items() if results[name].failed is None})

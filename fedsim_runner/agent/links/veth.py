@@ -1,7 +1,7 @@
-"""The two ends of devices' veth pairs: their root qdiscs, and segmentation offload.
+"""The two ends of the devices' veth pairs: their root qdiscs, and segmentation offload.
 
 ``up`` is shaped on the device's own interface (its egress), ``down`` on the lab host's side of the pair. The host's
-side of all pairs is read once and changed by one ``tc -batch``.
+side of all pairs is read in one call and changed with one ``tc -batch``.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from .protocol import Failures, Settings
 from .root_qdisc import ForeignQdisc, Qdisc, parse_qdiscs, qdisc_arguments, read_qdiscs
 
 UP, DOWN = "up", "down"
-OFFLOAD = "segmentation offload"  # of the device's interface; only "off" may be wanted
+OFFLOAD = "segmentation offload"  # on the device's interface; only "off" can be requested
 
 
 class Veths:
-    """Reads and changes both ends of devices' veth pairs.
+    """Reads and changes both ends of the devices' veth pairs.
 
     Args:
-        kinds: root qdiscs to know; others are shown by their kind only.
+        kinds: root qdiscs to parse; others are shown by their kind only.
     """
 
     def __init__(self, kinds: Iterable[type[Qdisc]]) -> None:
         self._kinds = tuple(kinds)
 
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
-        """What the kernel has for each device."""
+        """Read the kernel's settings for each device."""
         inside, failed = in_each(namespaces, self._read_inside)
         active = parse_qdiscs(read_qdiscs(), self._kinds)
         found: dict[str, Settings] = {}
@@ -46,7 +46,7 @@ class Veths:
         return found, failed
 
     def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
-        """Set what is to be changed; a qdisc of None is removed."""
+        """Make the changes; a qdisc of None is removed."""
 
         def change(name: str) -> int:
             wanted = changes[name]
@@ -91,7 +91,7 @@ def _run_batch(commands: Mapping[str, list[str]]) -> Failures:
     try:
         programs.run(["tc", "-batch", "-"], stdin="".join(" ".join(line) + "\n" for line in commands.values()))
     except programs.CommandError:
-        # A batch stops at its first error without saying whose it was: once more, one by one.
+        # A batch stops at its first error without naming the device: run the commands one by one.
         for name, line in commands.items():
             try:
                 programs.run(["tc", *line])

@@ -1,1 +1,1 @@
-"""All of a link by the kernel's netem, one qdisc in each direction."""
+"""A whole link by the kernel's netem, one qdisc in each direction."""

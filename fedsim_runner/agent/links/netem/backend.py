@@ -1,7 +1,7 @@
-"""The netem back end: the kernel does all, and goes on doing it without the agent.
+"""The netem back end: the kernel does everything, and goes on doing so without the agent.
 
-Jitter is drawn uniformly from [delay - jitter, delay + jitter]. netem keeps the packets of one path in order when it
-has a rate; a link with jitter and no rate gets one of 100 Gbit/s for that.
+Jitter is drawn uniformly from [delay - jitter, delay + jitter]. netem keeps the packets of one path in order only if it
+has a rate, so a link with jitter and no rate gets one of 100 Gbit/s.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Backend(LinkBackend):
         return [NETEM] if any(link.rate_bps or link.delays_or_drops for link in links) else []
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
-        # netem counts, drops and times what it is given: with offloads that is up to 64 kB at once, and they come
-        # from the sender, so one lossy or limited link anywhere concerns every device.
+        # netem counts, drops and times what it receives: with offload, packets of up to 64 kB. These come from the
+        # sender, so one lossy or rate-limited link anywhere concerns every device.
         single_packets = any(link.loss or link.rate_bps for link in profile.links)
         offload = {OFFLOAD: "off"} if single_packets else {}
         return {

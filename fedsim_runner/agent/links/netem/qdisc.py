@@ -1,4 +1,4 @@
-"""The netem qdisc: one direction of a link, whole."""
+"""The netem qdisc: all of one direction of a link."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fedsim_runner.contract.link import Link
 from ..queue_size import FRAME_BYTES, UNLIMITED_BPS, buffer_bytes
 from ..root_qdisc import Qdisc
 
-ORDERING_RATE_BPS = 100_000_000_000  # netem keeps the order of packets only where it has a rate
+ORDERING_RATE_BPS = 100_000_000_000  # netem keeps packets in order only if it has a rate
 
 
 @dataclass(frozen=True)
 class Netem(Qdisc):
-    """``limit`` in packets."""
+    """A netem qdisc; ``limit`` in packets."""
 
     rate_bps: int | None = None
     delay_us: int = 0
@@ -29,7 +29,7 @@ class Netem(Qdisc):
 
     @classmethod
     def for_link(cls, link: Link) -> Netem | None:
-        """What holds one direction; its queue takes rate x (delay + jitter) and the buffer."""
+        """The qdisc for one direction of a link; its queue holds rate x (delay + jitter) plus the buffer."""
         if link.rate_bps is None and not link.delays_or_drops:
             return None
         rate = link.rate_bps or UNLIMITED_BPS

@@ -1,4 +1,4 @@
-"""``python -m ...links.userspace``: the process that holds packets."""
+"""``python -m ...links.userspace``: the process that delays and drops packets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What packets that arrive at a device meet in user space, as a value."""
+"""Delay, jitter and loss that userspace applies to packets arriving at a device, as a value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KERNEL_QUEUE_PACKETS = 1024  # NFQUEUE's own default
 
 
 class Senders:
-    """What each device's packets meet on its way up; equal by what it does, not by the seed."""
+    """Delay, jitter and loss of every device's uplink, by address; compared without the seed."""
 
     def __init__(self, ups: Mapping[str, Sequence[float]], seed: int = 0) -> None:
         self.ups = ups
@@ -35,13 +35,13 @@ class Senders:
 
     @classmethod
     def of(cls, profile: Profile) -> Senders:
-        """Every device of the run by its address."""
+        """The uplinks of all devices of the run."""
         return cls({device.address: list(delay_jitter_loss(device)) for device in profile.all_devices}, profile.seed)
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """``down``: delay and jitter in microseconds, and loss; ``single_packets``: no super-packet is taken as one."""
+    """``down``: delay and jitter in microseconds, and loss; ``single_packets``: super-packets are split up."""
 
     down: tuple[int, int, float]
     queue_packets: int
@@ -57,12 +57,12 @@ class Arrivals:
 
     @classmethod
     def of(cls, device: DeviceLink, delaying: Iterable[DeviceLink], senders: Senders) -> Arrivals | None:
-        """What this device's packets meet; None where no sender and not its own way down holds or drops any.
+        """What applies to packets for this device; None if no sender's uplink and not its downlink delays or drops any.
 
         Args:
             device: the receiver.
-            delaying: those of the run's devices whose way up holds or drops packets.
-            senders: all of the run's devices.
+            delaying: the run's devices whose uplinks delay or drop packets.
+            senders: the uplinks of all of the run's devices.
         """
         others = [other.up for other in delaying if other.address != device.address]
         down = device.down
@@ -70,18 +70,18 @@ class Arrivals:
             return None
         longest = max((up.delay_us + up.jitter_us for up in others), default=0) + down.delay_us + down.jitter_us
         held = (down.rate_bps or UNLIMITED_BPS) / 8 * longest / 1e6 / FRAME_BYTES
-        # Twice, for packets smaller than a frame; never below the kernel's own default.
+        # Twice as many, for packets smaller than a frame; never below the kernel's own default.
         packets = min(_KERNEL_QUEUE_PACKETS + math.ceil(2 * held), MAX_QUEUE_PACKETS)
         single = down.loss > 0 or any(up.loss for up in others)
         return cls((down.delay_us, down.jitter_us, down.loss), packets, single, senders)
 
     @classmethod
     def parse(cls, state: Mapping[str, Any], senders: Senders) -> Arrivals:
-        """From what the packet process says of one device."""
+        """Build it from the packet process's state of one device."""
         delay, jitter, loss = state["down"]
         return cls((delay, jitter, loss), state["maxlen"], not state["gso"], senders)
 
 
 def delay_jitter_loss(device: DeviceLink) -> tuple[int, int, float]:
-    """What packets from this device meet on their way up."""
+    """Delay and jitter (microseconds) and loss of this device's uplink."""
     return device.up.delay_us, device.up.jitter_us, device.up.loss

@@ -1,8 +1,9 @@
-"""The userspace back end: rate stays in the kernel, all else is done by a process of the agent's.
+"""The userspace back end: the kernel limits the rate, and a process of the agent's does everything else.
 
-A device's incoming packets pass a queue, in whose process each waits for its sender's delay up and its own down.
+A device's incoming packets pass through a queue; that process holds each for its sender's uplink delay plus the
+receiver's downlink delay.
 Jitter is drawn uniformly from [delay - jitter, delay + jitter], and packets of one path stay in order: one that draws
-a shorter delay than its predecessor leaves together with it. Without that process nothing passes (fail closed).
+a shorter delay than its predecessor leaves together with it. Without the process nothing passes (fail closed).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ PRESENT, ABSENT = "present", "absent"
 
 
 class Backend(LinkBackend):
-    """tbf at each end of a device's veth pair, an NFQUEUE rule in its namespace, and the process behind that."""
+    """tbf at each end of a device's veth pair, an NFQUEUE rule in its namespace, and the process behind that rule."""
 
     name: ClassVar[str] = "userspace"
     preference: ClassVar[int] = 20
@@ -68,7 +69,7 @@ class Backend(LinkBackend):
         return {name: {RULE: rule, ARRIVALS: arrivals.get(name)} for name, rule in rules.items()}, failed
 
     def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
-        # The listener first: a rule without one drops, and a rule is only trusted with its delays behind it.
+        # The listener first: a rule without one drops packets, and only with it do delays apply.
         failed = self._set_arrivals(changes, namespaces)
 
         def change(name: str) -> None:
@@ -80,13 +81,13 @@ class Backend(LinkBackend):
 
     def forget(self, device: str) -> None:
         if self._process is not None:
-            with contextlib.suppress(OSError):  # an ended packet process holds nothing
+            with contextlib.suppress(OSError):  # the packet process has ended and holds nothing
                 self._process.ask({"op": "set", "devices": {device: None}})
 
     def failure(self) -> str | None:
         if self._process is None or self._process.alive:
             return None
-        return "the agent's packet process has ended: no traffic reaches this lab host's devices any more"
+        return "the agent's packet process has ended: traffic no longer reaches this lab host's devices"
 
     def counters(self) -> dict[str, Any]:
         return self._process.ask({"op": "state"}) if self._process is not None else {}
@@ -101,7 +102,7 @@ class Backend(LinkBackend):
         return PRESENT if has_queue_rule(programs.run([self._iptables, *list_rules_arguments()])) else ABSENT
 
     def _read_arrivals(self, namespaces: Mapping[str, str]) -> dict[str, Arrivals]:
-        """What the packet process does for each device whose present namespace it listens in."""
+        """The packet process's settings for each device in whose present namespace it listens."""
         if self._process is None:
             return {}
         try:
@@ -114,7 +115,7 @@ class Backend(LinkBackend):
             try:
                 status = Path(namespaces[name]).stat()
             except (KeyError, OSError):
-                continue  # not asked for, or its container has ended
+                continue  # not requested, or its container has ended
             if state["namespace"] == [status.st_dev, status.st_ino]:
                 listening[name] = Arrivals.parse(state, senders)
         return listening

@@ -1,4 +1,4 @@
-"""What the userspace back end needs of the kernel."""
+"""What the userspace back end needs from the kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NFQUEUE over a raw netlink socket: the few messages that are needed, packed and unpacked."""
+"""NFQUEUE over a raw netlink socket: packing and unpacking the few messages needed."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ def open_queue(queue: int, maxlen: int, gso: bool) -> socket.socket:
 
     Args:
         queue: its number.
-        maxlen: packets that it holds; more are dropped.
-        gso: take super-packets as one; False: one by one, as loss needs it.
+        maxlen: the number of packets that it holds; more are dropped.
+        gso: receive a super-packet whole; False: split it up, as loss requires.
 
     Raises:
-        OSError: the kernel has no NFQUEUE, or another process listens.
+        OSError: the kernel has no NFQUEUE, or another process is listening.
     """
     channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
     try:
         channel.bind((0, 0))
-        # A full receive buffer drops the packet; the error report about it would only cost another wake-up.
+        # A full receive buffer drops the packet; reporting that as an error would only cost another wake-up.
         channel.setsockopt(_SOL_NETLINK, _NO_ENOBUFS, 1)
-        with contextlib.suppress(OSError):  # the plain limit does where the host refuses more
+        with contextlib.suppress(OSError):  # the normal limit will do if the host refuses more
             channel.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BYTES)
         channel.settimeout(2)
         _configure(channel, queue, 0, _attribute(_CMD, struct.pack(">BBH", _BIND, 0, socket.AF_INET)))
@@ -73,7 +73,7 @@ def open_queue(queue: int, maxlen: int, gso: bool) -> socket.socket:
 
 
 def tune(channel: socket.socket, queue: int, maxlen: int, gso: bool) -> None:
-    """Set length and GSO flag; only before packets flow (the answer is waited for on the same socket)."""
+    """Set length and GSO flag. Only before packets flow, because the answer comes on the same socket."""
     _configure(
         channel,
         queue,
@@ -106,5 +106,5 @@ def parse_packet(message: bytes) -> tuple[int, bytes] | None:
 
 
 def verdict(queue: int, identity: int, decision: int) -> bytes:
-    """A verdict message; several may be joined and sent at once."""
+    """A verdict message; several can be concatenated and sent together."""
     return _verdict(32, _VERDICT, _REQUEST, 0, 0, 0, 0, socket.htons(queue), 12, 2) + _numbers(decision, identity)

@@ -1,4 +1,4 @@
-"""The agent's end of the packet process (packets.py): starting it, asking it, ending it."""
+"""The agent's side of the packet process (packets.py): starting it, sending commands, ending it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _END_TIMEOUT_S = 30.0
 
 
 class PacketProcess:
-    """A running packet process, and the pipe to it."""
+    """A running packet process and the pipes to it."""
 
     def __init__(self) -> None:
         package = __package__ or "userspace"
@@ -50,7 +50,7 @@ class PacketProcess:
         return answer
 
     def stop(self) -> None:
-        """End it: its queues have no listener then, and what they get is dropped."""
+        """End the process: its queues then have no listener, and packets for them are dropped."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:

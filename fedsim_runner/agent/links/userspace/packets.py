@@ -1,12 +1,12 @@
-"""The userspace back end's packet process: holds packets of all devices' queues for their delay, drops for loss.
+"""The userspace back end's packet process: it delays packets in all devices' queues, and drops some for loss.
 
-One process, apart from supervision so that its work never delays a packet: a timer heap over all devices, one wait
-for queues and timer together, verdicts of one moment sent together. Its parent's end closes its standard input and so
-ends it; without it no queue has a listener and the kernel drops what arrives (fail closed).
+It is separate from supervision, whose work therefore never delays a packet. It has one timer heap for all devices and
+one wait for queues and timers, and sends verdicts due at the same time together. When its parent ends, its standard
+input closes and it ends too; then no queue has a listener and the kernel drops what arrives (fail closed).
 
 It takes JSON lines on its standard input, and answers each with one on standard output:
 ``{"op": "set", "seed": n, "ups": {address: [delay_us, jitter_us, loss]}, "devices": {name: {"netns", "down", "maxlen",
-"gso"}}}`` and ``{"op": "state"}``. Without ``seed`` and ``ups`` the senders stay; a device of null is let go.
+"gso"}}}`` and ``{"op": "state"}``. Without ``seed`` and ``ups`` the senders stay; a device of null is released.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LONGEST_WAIT_S = 60.0
 
 @dataclass
 class _Path:
-    """What a packet from one sender to one device meets."""
+    """Delay, jitter and loss of packets from one sender to one device."""
 
     delay_s: float
     jitters_s: tuple[float, ...]
@@ -64,7 +64,7 @@ class _Queue:
 
 
 class Packets:
-    """All queues of a lab host."""
+    """The queues of all devices on a lab host."""
 
     def __init__(self, commands: int, answers: int) -> None:
         self._commands = commands
@@ -81,7 +81,7 @@ class Packets:
         self._latest_s = 0.0
 
     def run(self) -> None:
-        """Until standard input ends."""
+        """Handle packets and commands until standard input ends."""
         descriptor = self._poll.fileno()
         while True:
             # epoll itself waits in milliseconds; select on it in microseconds.
@@ -99,7 +99,7 @@ class Packets:
 
     def _receive(self, queue: _Queue) -> None:
         refused: list[int] = []
-        at_once: list[int] = []
+        undelayed: list[int] = []
         receive, paths, heap = queue.channel.recv, queue.paths, self._heap
         for _ in range(_BATCH):
             try:
@@ -107,7 +107,7 @@ class Packets:
             except BlockingIOError:
                 break
             except OSError:
-                break  # the namespace is going; its end is reported by Docker
+                break  # the namespace is ending, which Docker will report
             parsed = nfqueue.parse_packet(message)
             if parsed is None:
                 continue
@@ -124,15 +124,15 @@ class Packets:
             due = max(due, path.last_due)  # packets of one path stay in order
             path.last_due = due
             if due <= now:
-                at_once.append(identity)
+                undelayed.append(identity)
             else:
                 self._count += 1
                 heapq.heappush(heap, (due, self._count, queue, identity))
         queue.dropped += len(refused)
         if refused:
             self._send(queue, refused, nfqueue.DROP)
-        if at_once:
-            self._send(queue, at_once, nfqueue.ACCEPT)
+        if undelayed:
+            self._send(queue, undelayed, nfqueue.ACCEPT)
 
     def _release(self) -> None:
         now = time.monotonic()
@@ -160,7 +160,7 @@ class Packets:
                 queue.channel.send(data)
 
     def _path(self, queue: _Queue, source: bytes) -> _Path:
-        """Sender's up and receiver's down together; for a sender outside the run, down alone."""
+        """The sender's uplink and the receiver's downlink combined; for a sender outside the run, only the downlink."""
         up = self._ups.get(source, (0, 0, 0.0))
         down = queue.down
         path = _Path(
@@ -184,7 +184,7 @@ class Packets:
         return True
 
     def obey(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one command and answer it."""
+        """Carry out one command and return the answer."""
         failed: dict[str, str] = {}
         if command["op"] == "set":
             if "ups" in command:
@@ -253,14 +253,14 @@ class Packets:
 
 
 def main() -> int:
-    """Entry of the process: commands on standard input, answers on standard output."""
+    """Run the process: commands on standard input, answers on standard output."""
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, _TIMER_SLACK_NS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError):  # without CAP_SYS_NICE packets are late under load, not wrong
+    with contextlib.suppress(OSError):  # without CAP_SYS_NICE packets are only late under load
         os.setpriority(os.PRIO_PROCESS, 0, -15)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.collect()
-    gc.disable()  # nothing here makes cycles; a collection would be a late packet
+    gc.disable()  # nothing here creates cycles, and a collection would delay packets
     Packets(sys.stdin.fileno(), sys.stdout.fileno()).run()
     return 0

@@ -1,4 +1,4 @@
-"""The token bucket that holds the rate of one direction of a link."""
+"""The token bucket that limits the rate of one direction of a link."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..queue_size import buffer_bytes
 from ..root_qdisc import Qdisc
 
 BURST_S = 0.004
-MIN_BURST_BYTES = 1600  # one frame: below that tbf passes nothing
+MIN_BURST_BYTES = 1600  # one frame: with less, tbf passes nothing
 
 
 @dataclass(frozen=True)
 class Tbf(Qdisc):
-    """``limit`` and ``burst`` in bytes."""
+    """A tbf qdisc; ``limit`` and ``burst`` in bytes."""
 
     rate_bps: int
     limit: int
@@ -28,7 +28,7 @@ class Tbf(Qdisc):
 
     @classmethod
     def for_link(cls, link: Link) -> Tbf | None:
-        """What holds a direction's rate: a burst of 4 ms (at least one frame) and the buffer behind it.
+        """The qdisc for one direction's rate: a burst of 4 ms (at least one frame) plus the buffer.
 
         Delayed packets do not wait in this queue, so it is not sized by the delay.
         """

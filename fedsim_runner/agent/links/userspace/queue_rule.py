@@ -15,24 +15,24 @@ def iptables_programs() -> list[str]:
 
 
 def queue_rule() -> list[str]:
-    """The rule, as ``iptables -t mangle -S PREROUTING`` prints it behind ``-A``.
+    """The rule, as ``iptables -t mangle -S PREROUTING`` prints it after ``-A``.
 
-    PREROUTING of the receiver: there the packet has crossed the veth pair and no longer counts against the sender's
-    socket, whose small queues would throttle it. No ``--queue-bypass``: without an agent nothing passes.
+    It is in the receiver's PREROUTING: there the packet has crossed the veth pair and no longer counts against the
+    sender's socket, whose small queues would throttle it. No ``--queue-bypass``: without an agent nothing passes.
     """
     return ["PREROUTING", "-i", INTERFACE, "-j", "NFQUEUE", "--queue-num", str(QUEUE_NUMBER)]
 
 
 def queue_rule_arguments(present: bool) -> list[str]:
-    """``iptables``'s arguments that add or delete the queue rule."""
+    """The arguments of ``iptables`` that add or delete the queue rule."""
     return ["-w", "5", "-t", "mangle", "-A" if present else "-D", *queue_rule()]
 
 
 def list_rules_arguments() -> list[str]:
-    """``iptables``'s arguments that show the rules, for :func:`has_queue_rule`."""
+    """The arguments of ``iptables`` that list the rules, for :func:`has_queue_rule`."""
     return ["-w", "5", "-t", "mangle", "-S", "PREROUTING"]
 
 
 def has_queue_rule(listing: str) -> bool:
-    """Whether ``iptables -t mangle -S PREROUTING`` shows the rule."""
+    """Whether the output of ``iptables -t mangle -S PREROUTING`` contains the rule."""
     return " ".join(["-A", *queue_rule()]) in (line.strip() for line in listing.splitlines())
