@@ -1,4 +1,4 @@
-"""A lab host in a box: network namespaces on a bridge, as Docker would wire devices, without Docker.
+"""A lab host in miniature: network namespaces on a bridge, as Docker would connect devices, without Docker.
 
 Everything lives in nameless namespaces that end with the test. Addresses are from 198.18.0.0/15, the range set aside
 for testing.
@@ -23,7 +23,7 @@ PORT = 5000
 
 @dataclass
 class Rig:
-    """Devices by name; the calling thread stands in the host's namespace."""
+    """Devices by name; the calling thread is in the host's namespace."""
 
     addresses: dict[str, str] = field(default_factory=dict)
     holders: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Rig:
         return {name: netns.of_process(holder.pid) for name, holder in self.holders.items()}
 
     def add(self, name: str) -> None:
-        """A device: a namespace with eth0, whose other end is a port of the bridge."""
+        """Add a device: a namespace with eth0, whose other end is a port of the bridge."""
         number = len(self.addresses) + 2
         address = self.addresses.setdefault(name, f"198.18.0.{number}")
         with netns.scratch():
@@ -47,18 +47,18 @@ class Rig:
             programs.run(["ip", "link", "set", "eth0", "up"])
 
     def remove(self, name: str) -> None:
-        """The device's namespace ends, and its veth pair with it."""
-        # The kernel ends a namespace later, when nobody waits for it: the pair goes first, as Docker does it.
+        """End the device's namespace and its veth pair."""
+        # The kernel ends a namespace some time later, so remove the pair first, as Docker does.
         programs.run(["ip", "link", "del", f"p{self.addresses[name].rsplit('.', 1)[1]}"])
         holder = self.holders.pop(name)
         holder.kill()
         holder.wait()
 
-    def wired(self, up: Link | None = None, down: Link | None = None, device: str = "a") -> list[DeviceLink]:
-        """Wanted links: the given one for ``device``, none for the others."""
-        free = Link()
+    def links(self, up: Link | None = None, down: Link | None = None, device: str = "a") -> list[DeviceLink]:
+        """Requested links: the given ones for ``device``, none for the others."""
+        unshaped = Link()
         return [
-            DeviceLink(name, address, (name == device and up) or free, (name == device and down) or free)
+            DeviceLink(name, address, (name == device and up) or unshaped, (name == device and down) or unshaped)
             for name, address in self.addresses.items()
         ]
 
@@ -71,9 +71,9 @@ class Rig:
         return channel
 
     def one_way_s(self, source: str, target: str, count: int = 15, gap_s: float = 0.01) -> list[float]:
-        """Times from sending to receiving of small packets, in order of arrival; lost ones are missing."""
+        """Seconds from sending to receiving small packets, in order of arrival; lost ones are left out."""
         with self.udp(source) as sender, self.udp(target) as receiver:
-            # Neighbour resolution is not what is measured.
+            # Resolve the neighbour first, so that it is not measured.
             sender.sendto(b"first", (self.addresses[target], PORT))
             receiver.settimeout(2)
             with contextlib.suppress(TimeoutError):
@@ -92,7 +92,7 @@ class Rig:
             return times
 
     def burst(self, source: str, target: str, count: int, size: int, rate_bps: float) -> list[tuple[float, int]]:
-        """Send numbered packets at a pace; (time of arrival, number) of each that came."""
+        """Send numbered packets at a rate; return (time of arrival, number) of each that arrived."""
         arrived: list[tuple[float, int]] = []
         with self.udp(source) as sender, self.udp(target) as receiver:
             sender.sendto(b"0", (self.addresses[target], PORT))
@@ -122,14 +122,14 @@ class Rig:
 @contextlib.contextmanager
 def rig(*names: str) -> Iterator[Rig]:
     """A bridge and the named devices in a scratch namespace of the calling thread."""
-    made = Rig()
+    lab = Rig()
     with netns.scratch():
         try:
             programs.run(["ip", "link", "add", "br0", "type", "bridge"])
             programs.run(["ip", "link", "set", "br0", "up"])
             for name in names:
-                made.add(name)
-            yield made
+                lab.add(name)
+            yield lab
         finally:
-            for name in list(made.holders):
-                made.remove(name)
+            for name in list(lab.holders):
+                lab.remove(name)

@@ -1,6 +1,6 @@
-"""Links measured on a real kernel, in namespaces: what is asked for is what packets meet.
+"""Links measured on a real kernel, in namespaces: packets get the requested rate, delay, jitter and loss.
 
-The same functions run on this machine's kernel with the back end that it has, and inside a user-mode Linux kernel
+The same tests run on this machine's kernel with the back end that it supports, and inside a user-mode Linux kernel
 with netem (test_user_mode_kernel.py), where FEDSIM_LAB_BACKEND names the back end.
 """
 
@@ -24,21 +24,21 @@ from fedsim_runner.contract.link import Link
 from tests.lab.rig import PORT, Rig, rig
 
 MBIT = 1_000_000
-# Two cores shared with other work: medians are exact to a fraction of this.
+# For two cores shared with other work: medians differ by a fraction of this.
 SLACK_S = 0.004
 
 
 @pytest.fixture(scope="module")
 def probed() -> dict[str, Any]:
-    assert os.geteuid() == 0, "link tests make network namespaces: run them as root"
+    assert os.geteuid() == 0, "link tests create network namespaces: run them as root"
     return probe.probe()
 
 
 @pytest.fixture
 def backend(probed: dict[str, Any]) -> str:
-    wanted = os.environ.get("FEDSIM_LAB_BACKEND") or probed["backend"]
-    assert wanted in backends.names(), f"this kernel can shape with no back end: {probed['missing']}"
-    return wanted
+    name = os.environ.get("FEDSIM_LAB_BACKEND") or probed["backend"]
+    assert name in backends.names(), f"no back end can shape links on this kernel: {probed['missing']}"
+    return name
 
 
 @contextlib.contextmanager
@@ -69,7 +69,7 @@ def test_delay_holds_in_each_direction(backend: str, probed: dict[str, Any]) -> 
 
 
 def test_rate_holds_in_each_direction(backend: str, probed: dict[str, Any]) -> None:
-    with rig("a", "b") as lab, shaped(lab.wired(Link(4 * MBIT), Link(8 * MBIT)), backend, probed) as shaper:
+    with rig("a", "b") as lab, shaped(lab.links(Link(4 * MBIT), Link(8 * MBIT)), backend, probed) as shaper:
         apply(shaper, lab)
         for source, target, rate in (("a", "b", 4 * MBIT), ("b", "a", 8 * MBIT)):
             arrived = lab.burst(source, target, 1500, 1200, rate * 1.6)
@@ -81,16 +81,16 @@ def test_rate_holds_in_each_direction(backend: str, probed: dict[str, Any]) -> N
 
 
 def test_loss_is_per_packet(backend: str, probed: dict[str, Any]) -> None:
-    with rig("a", "b") as lab, shaped(lab.wired(Link(loss=0.1)), backend, probed) as shaper:
+    with rig("a", "b") as lab, shaped(lab.links(Link(loss=0.1)), backend, probed) as shaper:
         apply(shaper, lab)
         arrived = lab.burst("a", "b", 2000, 200, 8 * MBIT)
         assert len(arrived) == pytest.approx(1800, abs=70)  # 5 sigma
         assert len(lab.burst("b", "a", 500, 200, 8 * MBIT)) == 500
 
 
-def test_loss_meets_single_packets_of_a_tcp_flow(backend: str, probed: dict[str, Any]) -> None:
-    """No super-packet arrives where loss is set: one drop must not take 64 kB."""
-    with rig("a", "b") as lab, shaped(lab.wired(Link(loss=0.001)), backend, probed) as shaper:
+def test_loss_drops_single_packets_of_a_tcp_flow(backend: str, probed: dict[str, Any]) -> None:
+    """No super-packet arrives if loss is set: one drop must not cost 64 kB."""
+    with rig("a", "b") as lab, shaped(lab.links(Link(loss=0.001)), backend, probed) as shaper:
         apply(shaper, lab)
         with netns.inside(lab.namespaces["b"]):
             listener = socket.create_server((lab.addresses["b"], PORT))
@@ -120,7 +120,7 @@ def test_loss_meets_single_packets_of_a_tcp_flow(backend: str, probed: dict[str,
 def test_jitter_spreads_and_keeps_order(backend: str, probed: dict[str, Any]) -> None:
     with rig("a", "b") as lab:
         link = Link(delay_us=30_000, jitter_us=20_000)
-        with shaped(lab.wired(link), backend, probed) as shaper:
+        with shaped(lab.links(link), backend, probed) as shaper:
             apply(shaper, lab)
             times = lab.one_way_s("a", "b", count=60, gap_s=0.0)
             assert min(times) >= 0.009 and max(times) <= 0.050 + 3 * SLACK_S
@@ -134,10 +134,10 @@ def test_tcp_fills_a_delayed_link(backend: str, probed: dict[str, Any]) -> None:
     """A held packet must not count against its sender's socket."""
     with (
         rig("a", "b") as lab,
-        shaped(lab.wired(Link(20 * MBIT, 25_000), Link(delay_us=25_000)), backend, probed) as shaper,
+        shaped(lab.links(Link(20 * MBIT, 25_000), Link(delay_us=25_000)), backend, probed) as shaper,
     ):
         apply(shaper, lab)
-        lab.one_way_s("a", "b", count=1)  # netem delays neighbour resolution too: not what is timed
+        lab.one_way_s("a", "b", count=1)  # resolve the neighbour first: netem delays that as well
         with netns.inside(lab.namespaces["b"]):
             listener = socket.create_server((lab.addresses["b"], PORT))
         with netns.inside(lab.namespaces["a"]):
@@ -157,42 +157,42 @@ def test_tcp_fills_a_delayed_link(backend: str, probed: dict[str, Any]) -> None:
         listener.close()
 
 
-def test_apply_again_change_check_and_restart(backend: str, probed: dict[str, Any]) -> None:
+def test_check_apply_reapply_restart_and_change(backend: str, probed: dict[str, Any]) -> None:
     with rig("a", "b") as lab, contextlib.ExitStack() as stack:
         link = Link(5 * MBIT, 20_000, 2_000, 0.01)
-        shaper = stack.enter_context(shaped(lab.wired(link, link), backend, probed))
+        shaper = stack.enter_context(shaped(lab.links(link, link), backend, probed))
         checked = apply(shaper, lab, check=True)
         assert checked["a"]["changed"] and {entry["item"] for entry in checked["a"]["diff"]} >= {"up", "down"}
         assert apply(shaper, lab, check=True) == checked, "a check changes nothing"
         assert apply(shaper, lab) == checked
         assert not any(result["changed"] for result in apply(shaper, lab).values())
-        # A container that restarts comes back with a bare interface.
+        # A restarted container has a new, unshaped interface.
         lab.remove("a")
         lab.add("a")
         again = apply(shaper, lab)
         assert again["a"]["changed"] and not again["b"]["changed"]
         shaper.stop()
-        slower = stack.enter_context(shaped(lab.wired(Link(2 * MBIT, 20_000), link), backend, probed))
+        slower = stack.enter_context(shaped(lab.links(Link(2 * MBIT, 20_000), link), backend, probed))
         changed = apply(slower, lab)
         assert changed["a"]["diff"][0]["item"] == "up"
         assert not any(result["changed"] for result in apply(slower, lab).values())
         slower.stop()
-        bare = stack.enter_context(shaped(lab.wired(), backend, probed))
+        bare = stack.enter_context(shaped(lab.links(), backend, probed))
         assert apply(bare, lab)["a"]["changed"]
         assert not any(result["changed"] for result in apply(bare, lab).values())
         assert statistics.median(lab.one_way_s("a", "b")) < 0.003
 
 
-def test_a_device_that_is_gone_fails_by_name(backend: str, probed: dict[str, Any]) -> None:
-    with rig("a", "b") as lab, shaped(lab.wired(Link(5 * MBIT)), backend, probed) as shaper:
+def test_a_missing_device_fails_under_its_name(backend: str, probed: dict[str, Any]) -> None:
+    with rig("a", "b") as lab, shaped(lab.links(Link(5 * MBIT)), backend, probed) as shaper:
         results = shaper.apply({**lab.namespaces, "a": "/proc/0/ns/net"})
         assert results["a"].failed is not None and results["b"].failed is None
 
 
-def test_without_its_agent_a_device_gets_nothing(backend: str, probed: dict[str, Any]) -> None:
+def test_without_its_agent_a_device_gets_no_packets(backend: str, probed: dict[str, Any]) -> None:
     if backend == "netem":
-        pytest.skip("netem's links live in the kernel: they stay true without the agent")
-    with rig("a", "b") as lab, shaped(lab.wired(Link(delay_us=1000)), backend, probed) as shaper:
+        pytest.skip("netem's links live in the kernel and stay in force without the agent")
+    with rig("a", "b") as lab, shaped(lab.links(Link(delay_us=1000)), backend, probed) as shaper:
         apply(shaper, lab)
         assert len(lab.one_way_s("a", "b", count=3)) == 3
         shaper.stop()

@@ -1,7 +1,7 @@
-"""The link tests inside a user-mode Linux kernel: netem, which many kernels (and perhaps this one) lack.
+"""The link tests inside a user-mode Linux kernel with netem, which many kernels (perhaps this one) lack.
 
-The kernel boots in a second with this machine's files as its root and runs pytest as its only work. It is the one
-FEDSIM_TEST_UML_KERNEL names, else Debian's package user-mode-linux (whose modules need kmod).
+The kernel boots in a second with this machine's files as its root and only runs pytest. It is the one that
+FEDSIM_TEST_UML_KERNEL names, or else that of Debian's package user-mode-linux (whose modules need kmod).
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ def kernel() -> str:
     for candidate in candidates:
         if os.access(candidate, os.X_OK):
             return candidate
-    assert named is None, f"FEDSIM_TEST_UML_KERNEL names {named}, which is no program"
+    assert named is None, f"FEDSIM_TEST_UML_KERNEL names {named}, which is not executable"
     pytest.skip("no user-mode Linux kernel: apt-get install user-mode-linux kmod, or set FEDSIM_TEST_UML_KERNEL")
 
 
 def boot(program: str, script: Path) -> str:
-    """Run the script as init of a user-mode kernel; everything it printed."""
+    """Run the script as init of a user-mode kernel; return its output."""
     memory = Path("/dev/shm")
     environment = {"TMPDIR": str(memory if memory.is_dir() else script.parent), "HOME": str(script.parent)}
     machine = script.parent / "machine"
     arguments = [program, "mem=512M", f"umid=fedsim-{uuid.uuid4().hex[:8]}", f"uml_dir={machine}"]
     arguments += ["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", f"init={script}"]
     arguments += ["con=null", "con0=fd:0,fd:1", "quiet"]
-    # Newer kernels take seccomp=on, several times quicker; older ones hand an unknown word to init.
+    # Newer kernels run several times faster with seccomp=on; older ones pass the unknown word on to init.
     arguments += ["seccomp=on"]
     try:
         done = subprocess.run(
@@ -76,7 +76,7 @@ def test_links_by_netem(tmp_path: Path) -> None:
         "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8\n"
         "export PYTHONDONTWRITEBYTECODE=1 FEDSIM_LAB_BACKEND=netem\n"
         "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs run /run\n"
-        # Debian's kernel has modules, in a folder of its own; a kernel without any has no such file.
+        # Debian's kernel has its modules in a separate folder; a kernel without modules lacks this file.
         f"test ! -e /proc/sys/kernel/modprobe || echo {shlex.quote(str(loader))} >/proc/sys/kernel/modprobe\n"
         f"cd {shlex.quote(str(ROOT))} && {shlex.join(arguments)}\n"
         "echo o >/proc/sysrq-trigger\nsleep 60\n"

@@ -1,4 +1,4 @@
-"""Rates of devices, and what counts as evidence that one works."""
+"""Rates of devices, and what counts as evidence that a device is working."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def reading(cpu: float, moved: int = 0, throttled: float = 0.0) -> Reading:
     return Reading(1000, cpu, throttled, 0, moved, 2 * moved)
 
 
-def test_rates_are_of_the_last_sample_and_gone_with_the_device() -> None:
+def test_rates_cover_the_last_sample_and_end_with_the_device() -> None:
     usage = Usage(60)
     usage.add(10.0, {"a": reading(1.0, 100, 0.0)})
     assert usage.rates("a") is None
@@ -25,7 +25,7 @@ def test_rates_are_of_the_last_sample_and_gone_with_the_device() -> None:
     assert usage.reading("a") is None
 
 
-def test_counters_of_another_container_are_no_negative_rates() -> None:
+def test_counters_of_another_container_give_no_negative_rates() -> None:
     usage = Usage(60)
     usage.add(10.0, {"a": reading(5.0)})
     usage.add(11.0, {"a": reading(0.1)})
@@ -34,33 +34,33 @@ def test_counters_of_another_container_are_no_negative_rates() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "cpu_seconds", "moved", "works"),
+    ("state", "cpu_seconds", "moved", "working"),
     [
         ("training", 0.3, 0, True),
         ("starting", 0.3, 0, True),
-        ("evaluating", 0.01, 0, False),  # threads that only look around
-        ("waiting", 5.0, 10**6, False),  # FederatedScope's busy waiting
+        ("evaluating", 0.01, 0, False),  # threads that only poll
+        ("waiting", 5.0, 10**6, False),  # FederatedScope's busy wait
         ("receiving", 0.0, 1000, True),
         ("receiving", 5.0, 20, False),  # window probes
     ],
 )
-def test_what_shows_that_a_device_works(state: str, cpu_seconds: float, moved: int, works: bool) -> None:
+def test_evidence_that_a_device_is_working(state: str, cpu_seconds: float, moved: int, working: bool) -> None:
     usage = Usage(60)
     usage.add(0.0, {"a": reading(1.0)})
     usage.add(WINDOW_S, {"a": reading(1.0 + cpu_seconds, moved)})
-    assert usage.is_working("a", state, 1.0, WINDOW_S) is works
+    assert usage.is_working("a", state, 1.0, WINDOW_S) is working
 
 
-def test_a_device_at_a_twentieth_of_a_core_works_with_a_fifth_of_that() -> None:
+def test_with_a_twentieth_of_a_core_a_fifth_of_that_counts_as_working() -> None:
     usage = Usage(60)
     usage.add(0.0, {"a": reading(1.0)})
     usage.add(WINDOW_S, {"a": reading(1.0 + 0.05 * WINDOW_S)})
     assert usage.is_working("a", "training", 0.05, WINDOW_S)
-    assert not usage.is_working("a", "training", 0.05, WINDOW_S + 1), "looked at once in a window"
+    assert not usage.is_working("a", "training", 0.05, WINDOW_S + 1), "checked once in a window"
     assert not usage.is_working("b", "training", 0.05, WINDOW_S)
 
 
-def test_a_short_silence_is_looked_at_in_shorter_windows() -> None:
+def test_a_short_silence_timeout_shortens_the_window() -> None:
     usage = Usage(4)
     usage.add(0.0, {"a": reading(1.0)})
     usage.add(1.0, {"a": reading(1.5)})

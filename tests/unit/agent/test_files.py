@@ -1,4 +1,4 @@
-"""The agent's own files on a disk that fills up, and reading those of participants that misbehave."""
+"""The agent's own files on a disk that fills up, and reading the files of participants that misbehave."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fedsim_runner.contract.paths import StateFolder
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of two megabytes."""
+    """A file system of 2 MB."""
     folder = tmp_path / "small"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "fedsim-test", folder], check=True)
@@ -49,7 +49,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_line(small: Path) -> None:
 
 
 @pytest.mark.process
-def test_the_journal_tells_the_end_from_its_reserve(small: Path) -> None:
+def test_the_journal_records_the_end_in_its_reserve(small: Path) -> None:
     journal = Journal(small / "journal.jsonl")
     journal.write(AgentStarted())
     fill(small)
@@ -71,7 +71,7 @@ def test_the_journal_tells_the_end_from_its_reserve(small: Path) -> None:
     journal.close()
 
 
-def test_lost_clients_are_told_whole_and_forgotten_by_the_next_course(tmp_path: Path) -> None:
+def test_lost_clients_are_announced_together_and_forgotten_by_the_next_course(tmp_path: Path) -> None:
     gate = Gate(StateFolder(tmp_path))
     gate.open(1.0)
     assert gate.lost() == {}
@@ -86,7 +86,7 @@ def test_lost_clients_are_told_whole_and_forgotten_by_the_next_course(tmp_path: 
     assert gate.lost() == {}
 
 
-def test_a_tail_takes_a_bounded_amount_at_once_and_drops_endless_lines(tmp_path: Path) -> None:
+def test_a_tail_bounds_each_read_and_drops_endless_lines(tmp_path: Path) -> None:
     (tmp_path / "course").mkdir()
     log = tmp_path / "course" / "exp_print.log"
     log.write_bytes(b"x\n" * (1 << 20))
@@ -94,7 +94,7 @@ def test_a_tail_takes_a_bounded_amount_at_once_and_drops_endless_lines(tmp_path:
     first = list(tail.lines(most=1 << 19))
     assert 0 < len(first) <= 1 << 18
     seen = len(first)
-    # Whoever writes a million lines a second keeps nobody from looking at the others.
+    # A participant that writes a million lines a second must not keep the agent from reading the others.
     while more := len(list(tail.lines())):
         assert more <= 1 << 18
         seen += more
@@ -108,7 +108,7 @@ def test_a_tail_takes_a_bounded_amount_at_once_and_drops_endless_lines(tmp_path:
     tail.close()
 
 
-def test_a_tail_follows_no_link_and_waits_for_no_pipe(tmp_path: Path) -> None:
+def test_a_tail_follows_no_link_and_never_blocks_on_a_pipe(tmp_path: Path) -> None:
     (tmp_path / "course").mkdir()
     (tmp_path / "secret").write_text("secret\n")
     (tmp_path / "course" / "exp_print.log").symlink_to(tmp_path / "secret")
@@ -125,7 +125,7 @@ def test_a_tail_follows_no_link_and_waits_for_no_pipe(tmp_path: Path) -> None:
     os.close(writer)
 
 
-def test_a_tail_goes_through_no_folder_that_is_a_link(tmp_path: Path) -> None:
+def test_a_tail_enters_no_linked_folder(tmp_path: Path) -> None:
     out = tmp_path / "out"
     (out / "course" / "sub_exp").mkdir(parents=True)
     (out / "course" / "sub_exp" / "exp_print.log").write_text("own\n")

@@ -1,4 +1,4 @@
-"""A participant writes what it likes: no line of its makes the agent fail, or keeps it busy."""
+"""A participant may write anything: no line of it makes the agent fail or keeps it busy."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ LINES = {
     "lost client of 5000 digits": f"Server: Client #{DIGITS} (a) is lost: x; going on with 1 clients",
     "result's round of 5000 digits": RESULT.format(DIGITS, 1),
     "result's round in hexadecimal": RESULT.format("0x" + "f" * 50_000, 1),
-    "result's round below all": RESULT.format("-" + "9" * 4000, 1),
-    "metric that is no float": RESULT.format(1, "1" + "0" * 400),
+    "result's round far below zero": RESULT.format("-" + "9" * 4000, 1),
+    "metric beyond a float": RESULT.format(1, "1" + "0" * 400),
     "minus a text": RESULT.format("-'a'", 1),
     "a list as key": RESULT.format("{[1]: 2}", 1),
     "nested too deeply": RESULT.format("-" * 100_000 + "1", 1),
-    "half a result after the other": "{'Role': 'Server #'" * 50_000,
-    "half a lost client after the other": "Server: Client #1 (" * 50_000,
-    "a list without end": RESULT.format("[" + "1," * 400_000 + "]", 1),
+    "many unfinished results": "{'Role': 'Server #'" * 50_000,
+    "many unfinished lost clients": "Server: Client #1 (" * 50_000,
+    "an endless list": RESULT.format("[" + "1," * 400_000 + "]", 1),
 }
 
 
@@ -47,27 +47,27 @@ def test_log_lines(name: str) -> None:
 
 HUGE = "1" + "0" * 400
 EVENTS = {
-    "no event": "{}",
-    "no object": "[]",
+    "without an event": "{}",
+    "not an object": "[]",
     "half a line": '{"event": "round", "rou',
-    "of an unknown name": '{"event": "started", "t": 1}',
+    "an unknown name": '{"event": "started", "t": 1}',
     "a list as name": '{"event": ["round"], "round": 1}',
     "round of 5000 digits": f'{{"event": "round", "round": {DIGITS}}}',
     "round of 400 digits": f'{{"event": "round", "round": {HUGE}}}',
-    "round below all": f'{{"event": "round", "round": -{HUGE}}}',
-    "round that is none": '{"event": "round", "round": NaN}',
-    "round that is true": '{"event": "round", "round": true}',
-    "no round": '{"event": "round"}',
+    "round far below zero": f'{{"event": "round", "round": -{HUGE}}}',
+    "round that is not a number": '{"event": "round", "round": NaN}',
+    "round that is a boolean": '{"event": "round", "round": true}',
+    "without a round": '{"event": "round"}',
     "client that is a text": '{"event": "lost", "client_id": "1", "reason": "x"}',
     "reason that is a list": '{"event": "lost", "client_id": 1, "reason": ["x"]}',
-    "metric that is no float": f'{{"event": "result", "round": 1, "stage": "evaluation", "scope": "raw", '
+    "metric beyond a float": f'{{"event": "result", "round": 1, "stage": "evaluation", "scope": "raw", '
     f'"metrics": {{"acc": {HUGE}}}}}',
     "metrics that are a list": '{"event": "result", "round": 1, "stage": "evaluation", "scope": "raw", "metrics": []}',
-    "a scope of its own": '{"event": "result", "round": 1, "stage": "evaluation", "scope": {}, "metrics": {}}',
+    "scope that is an object": '{"event": "result", "round": 1, "stage": "evaluation", "scope": {}, "metrics": {}}',
     "nested too deeply": '{"event": "round", "round": ' + "[" * 100_000,
-    "a result without end": '{"event": "result", "metrics": {' + '"a": 1, ' * 200_000,
+    "an endless result": '{"event": "result", "metrics": {' + '"a": 1, ' * 200_000,
     "a number": "1" * 5000,
-    "no text": "\x00\xff",
+    "not text": "\x00\xff",
 }
 
 
@@ -91,7 +91,7 @@ def test_event_lines(name: str) -> None:
         '{"event": "training_failed", "round": 5}',
     ],
 )
-def test_events_that_make_no_sense_harm_nobody(event: str) -> None:
+def test_nonsensical_events_do_no_harm(event: str) -> None:
     supervisor = Supervisor({"hub": "server"}, 3, Limits(1e9, 1e9), 0.0)
     reported = participant_events.parse(event)
     assert reported is not None
@@ -103,27 +103,27 @@ def test_events_that_make_no_sense_harm_nobody(event: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["NaN", "Infinity", "-1", "1e300", HUGE, "true", "[]", '"x"', "null"])
-def test_times_that_are_none(moment: str) -> None:
+def test_invalid_times_are_dropped(moment: str) -> None:
     reported = participant_events.parse(f'{{"t": {moment}, "event": "ready"}}')
     assert reported is not None
     assert reported.t is None
 
 
-def test_a_reason_is_shown_without_what_steers_a_terminal() -> None:
+def test_a_reason_is_shown_without_terminal_control_characters() -> None:
     line = json.dumps({"event": "lost", "client_id": 1, "reason": "\x1b]0;title\x07" + "x" * 5000})
     reported = participant_events.parse(line)
     assert reported is not None
     assert reported.event == participant_events.ClientLost(1, "]0;title" + "x" * 990)
 
 
-def test_metrics_of_any_name_can_be_written() -> None:
+def test_metrics_with_unencodable_names_can_be_written() -> None:
     line = '{"event": "result", "round": 1, "stage": "evaluation", "scope": "avg", "metrics": {"\\ud800": 1}}'
     reported = participant_events.parse(line)
     assert reported is not None
     assert reported.event == participant_events.Result(1, "evaluation", "avg", {"?": 1.0})
 
 
-def test_names_can_be_written() -> None:
+def test_results_with_unencodable_names_can_be_written() -> None:
     result = parse(PREFIX + "{'Role': 'Server #', 'Round': 1, 'Results_avg': {'\\ud800': 1}}")
     assert result is not None
     assert result.results == {"avg": {"?": 1.0}}

@@ -1,4 +1,4 @@
-"""Links as arguments of tc and iptables, and back from what tc shows."""
+"""Links as arguments of tc and iptables, and read back from tc's output."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_no_link_no_qdisc() -> None:
     assert root_qdisc.qdisc_arguments("eth0", None) == ["qdisc", "del", "dev", "eth0", "root"]
 
 
-def test_what_tc_shows_is_what_was_asked() -> None:
+def test_qdiscs_that_tc_shows_match_the_requested_ones() -> None:
     shown: list[dict[str, Any]] = [
         {"kind": "noqueue", "handle": "0:", "dev": "lo", "root": True, "options": {}},
         {
@@ -98,12 +98,12 @@ def test_one_lossy_sender_makes_every_receiver_take_single_packets() -> None:
     planned = userspace.plan(Profile(devices))
     queue = planned["b"]["arrivals"]
     assert not planned["a"]["arrivals"] and isinstance(queue, Arrivals) and queue.single_packets
-    far = [DeviceLink("c", "198.18.0.9", Link(delay_us=1000), Link())]
-    assert userspace.plan(Profile(devices, far))["a"]["arrivals"]
+    remote = [DeviceLink("c", "198.18.0.9", Link(delay_us=1000), Link())]
+    assert userspace.plan(Profile(devices, remote))["a"]["arrivals"]
     assert NetemBackend({}).plan(Profile(devices))["b"]["segmentation offload"] == "off"
 
 
-def test_the_back_end_follows_what_links_need() -> None:
+def test_the_back_end_is_chosen_by_what_the_links_need() -> None:
     probed = {
         "netem": False,
         "tbf": True,
@@ -122,7 +122,7 @@ def test_the_back_end_follows_what_links_need() -> None:
     assert backends.choose("netem", Profile([DeviceLink("a", "198.18.0.2", Link(), Link())]), probed) == "netem"
 
 
-def test_the_gate_opens_whole_and_shuts(tmp_path: Path) -> None:
+def test_the_gate_opens_and_shuts(tmp_path: Path) -> None:
     gate = Gate(StateFolder(tmp_path))
     assert gate.read() is None
     gate.open(12.5)
@@ -132,7 +132,7 @@ def test_the_gate_opens_whole_and_shuts(tmp_path: Path) -> None:
     assert gate.read() is None
 
 
-def test_a_log_is_followed_by_whole_lines_into_new_folders(tmp_path: Path) -> None:
+def test_a_log_is_followed_into_new_folders_in_whole_lines(tmp_path: Path) -> None:
     tail = Tail(tmp_path)
     assert list(tail.lines()) == []
     (tmp_path / "course").mkdir()

@@ -1,4 +1,4 @@
-"""The agent with an Engine and a kernel of dictionaries: links, gate and containers together, by ctl's commands."""
+"""The agent with a fake Engine and a fake kernel: links, gate and containers together, driven by ctl's commands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PID, OTHER_PID = os.getpid(), os.getppid()
 
 
 class FakeEngine:
-    """Containers by device; what is killed is kept."""
+    """Containers by device, and the signals sent to them."""
 
     def __init__(self, names: list[str]) -> None:
         self.pids = dict.fromkeys(names, PID)
@@ -64,7 +64,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
 
 @pytest.fixture
 def state(tmp_path: Path, device_file: dict[str, Any]) -> StateFolder:
-    # The test's process stands for every device, so that they share one interface: their links are equal.
+    # The test's process stands for every device: all share one interface, so their links must be equal.
     for device in device_file["devices"]:
         device["link"] = device_file["devices"][0]["link"]
     folder = StateFolder(tmp_path)
@@ -89,7 +89,7 @@ def journal(state: StateFolder) -> list[dict[str, Any]]:
     return [json.loads(line) for line in state.journal.read_text().splitlines()]
 
 
-def test_no_gate_before_the_links_and_none_for_who_starts_later(
+def test_the_gate_opens_only_after_the_links_and_shuts_for_later_starters(
     kernel: FakeKernel, state: StateFolder, engine: FakeEngine
 ) -> None:
     agent = begin(state, engine)
@@ -120,7 +120,7 @@ def test_no_gate_before_the_links_and_none_for_who_starts_later(
     agent.close()
 
 
-def test_an_agent_takes_up_what_an_earlier_one_left(kernel: FakeKernel, state: StateFolder, engine: FakeEngine) -> None:
+def test_an_agent_resumes_what_an_earlier_one_left(kernel: FakeKernel, state: StateFolder, engine: FakeEngine) -> None:
     first = begin(state, engine)
     commands.answer(first, "links-apply", {})
     commands.answer(first, "gate-open", {"open_at": 12.0})
@@ -133,7 +133,7 @@ def test_an_agent_takes_up_what_an_earlier_one_left(kernel: FakeKernel, state: S
     second.close()
 
 
-def test_ctl_asks_only_what_there_is(kernel: FakeKernel, state: StateFolder, engine: FakeEngine) -> None:
+def test_ctl_refuses_unknown_commands(kernel: FakeKernel, state: StateFolder, engine: FakeEngine) -> None:
     agent = begin(state, engine)
     with pytest.raises(ValueError, match="no command 'dance': probe, links-apply, gate-open, status, packets, stop"):
         commands.answer(agent, "dance", {})

@@ -1,4 +1,4 @@
-"""The supervisor over FederatedScope's own lines: who finished, who failed, who is waited for."""
+"""The supervisor fed with FederatedScope's own lines: who finished, who failed, and who is waited for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
 
 
 class Course:
-    """A course with a server ``hub`` and clients ``a``, ``b``; collects events."""
+    """A course with a server ``hub`` and clients ``a`` and ``b``; collects events."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Course:
 def test_success_counts_rounds_from_one_and_takes_the_weighted_average() -> None:
     course = Course()
     course.whole()
-    assert course.supervisor.outcome is None, "participants get a grace to end by themselves"
+    assert course.supervisor.outcome is None, "participants get a grace period to end on their own"
     for name in ("hub", "a", "b"):
         course.exit(name, 0)
     course.wait(0)
@@ -117,7 +117,7 @@ def test_success_counts_rounds_from_one_and_takes_the_weighted_average() -> None
 
 
 def test_the_evaluation_of_a_late_round_keeps_its_number() -> None:
-    """FederatedScope sends ``evaluate`` and starts the next round at once: results come in after that."""
+    """FederatedScope sends ``evaluate`` and starts the next round immediately: results arrive after that."""
     course = Course()
     course.whole()
     assert [item["round"] for item in course.named("evaluated")] == [1, 2]
@@ -192,7 +192,7 @@ def test_silence_before_training_names_who_is_missing() -> None:
     assert outcome is not None and outcome.device == "b" and "has not joined" in str(outcome.reason)
 
 
-def test_a_start_on_little_cpu_is_no_silence() -> None:
+def test_a_start_on_little_cpu_does_not_count_as_silence() -> None:
     course = Course(silence_s=60, a=40, b=200)
     course.say("hub", "Server: Listen to 0.0.0.0:50051...")
     course.say("a", "Client: Listen to a:50052...")
@@ -203,7 +203,7 @@ def test_a_start_on_little_cpu_is_no_silence() -> None:
     assert course.events[-1]["reason"] == "silent for 210 s; a client is not listening yet: waiting for b"
 
 
-def test_a_slow_start_excuses_no_quick_or_frozen_device() -> None:
+def test_a_slow_start_does_not_excuse_a_quick_or_frozen_device() -> None:
     course = Course(silence_s=60, a=200, b=40)
     course.say("hub", "Server: Listen to 0.0.0.0:50051...")
     course.wait(60)
@@ -306,7 +306,7 @@ def answer(course: Course, name: str, number: int = 0) -> None:
     course.act(name, "sent", kind="model_para", round=number, peer=0)
 
 
-def test_a_lost_client_is_told_and_the_others_finish() -> None:
+def test_a_lost_client_is_reported_and_the_others_finish() -> None:
     course = Course(rounds=1, go_on=True)
     course.join()
     course.exit("b", 137, oom=True)
@@ -326,7 +326,7 @@ def test_a_lost_client_is_told_and_the_others_finish() -> None:
     course.exit("hub", 0)
     course.wait(0)
     assert course.supervisor.outcome is not None and course.supervisor.outcome.status == "finished"
-    assert len(course.named("client_lost")) == 1, "what the server repeats is no news"
+    assert len(course.named("client_lost")) == 1, "an event that the server repeats does not count again"
 
 
 def test_fewer_than_min_clients_fail_the_course_with_the_name_of_the_last_one() -> None:
@@ -340,7 +340,7 @@ def test_fewer_than_min_clients_fail_the_course_with_the_name_of_the_last_one() 
     )
 
 
-def test_a_lost_server_fails_the_course_whatever_the_policy() -> None:
+def test_a_lost_server_fails_the_course_under_any_policy() -> None:
     course = Course(go_on=True)
     course.join()
     course.exit("hub", 1, lines=("participant: 1 clients are left",))
@@ -354,7 +354,7 @@ def test_a_lost_server_fails_the_course_whatever_the_policy() -> None:
     assert outcome is not None and outcome.device == "hub" and "hub is frozen" in str(outcome.reason)
 
 
-def test_a_frozen_client_is_lost_after_the_silence_and_the_clock_starts_anew() -> None:
+def test_a_frozen_client_is_lost_after_the_silence_and_the_clock_restarts() -> None:
     course = Course(go_on=True)
     course.join()
     course.train("a", 0)
@@ -370,8 +370,8 @@ def test_a_frozen_client_is_lost_after_the_silence_and_the_clock_starts_anew() -
     assert outcome is not None and outcome.device == "hub", "the only client left has trained"
 
 
-def test_a_frozen_client_is_lost_though_the_others_talk_on() -> None:
-    """With a round deadline nobody waits for it until the end."""
+def test_a_frozen_client_is_lost_though_the_others_keep_reporting() -> None:
+    """With a round deadline the others do not wait for it."""
     course = Course(rounds=100, go_on=True)
     course.join()
     course.freeze("b")
@@ -399,7 +399,7 @@ def test_a_message_that_does_not_arrive_names_its_receiver() -> None:
     answer(course, "a")
     course.act("hub", "send", kind="model_para", round=0, peer=2)
     assert course.supervisor.live_state("b") == "receiving"
-    for _ in range(30):  # trying again and again is no news
+    for _ in range(30):  # retrying is not progress
         course.act("hub", "send_failed", after=2, kind="model_para", round=0, peer=2)
         course.act("hub", "send", kind="model_para", round=0, peer=2)
         course.wait(0)
@@ -407,7 +407,7 @@ def test_a_message_that_does_not_arrive_names_its_receiver() -> None:
     assert [event["device"] for event in course.named("client_lost")] == ["b"]
 
 
-def test_a_server_that_wants_nothing_is_to_blame_itself() -> None:
+def test_a_server_that_expects_nothing_is_itself_to_blame() -> None:
     course = Course(go_on=True)
     course.join()
     for name in "ab":
@@ -419,7 +419,7 @@ def test_a_server_that_wants_nothing_is_to_blame_itself() -> None:
     assert "no client has anything to do in round 1" in str(outcome.reason)
 
 
-def test_a_client_that_is_seen_to_work_is_not_silent_until_the_course_is_over_its_time() -> None:
+def test_a_working_client_does_not_count_as_silent_until_the_course_times_out() -> None:
     course = Course(timeout_s=400)
     course.join()
     ask(course, "a", "b")
@@ -430,7 +430,7 @@ def test_a_client_that_is_seen_to_work_is_not_silent_until_the_course_is_over_it
         course.supervisor.feed_heartbeat("b", course.now)
         course.wait(10)
     assert course.supervisor.outcome is None
-    course.wait(60)  # and now it does nothing any more
+    course.wait(60)  # and now it no longer does anything
     outcome = course.supervisor.outcome
     assert outcome is not None and outcome.device == "b" and "silent for" in str(outcome.reason)
     course = Course(timeout_s=400)
@@ -451,7 +451,7 @@ def test_a_frozen_client_is_not_excused_by_what_it_did_before() -> None:
     assert course.supervisor.outcome is not None and course.supervisor.outcome.device == "b"
 
 
-def test_deadlines_and_late_updates_are_told_with_names_and_rounds_from_one() -> None:
+def test_deadlines_and_late_updates_are_reported_with_names_and_rounds_from_one() -> None:
     course = Course(go_on=True)
     course.join()
     course.say("hub", "Server: Round #0 is aggregated after its deadline of 2.5 s with 1 of 2 updates")
@@ -460,14 +460,14 @@ def test_deadlines_and_late_updates_are_told_with_names_and_rounds_from_one() ->
     assert course.named("update_late") == [{"event": "update_late", "device": "b", "round": 1}]
 
 
-def test_a_client_that_the_server_found_lost_is_lost() -> None:
+def test_a_client_that_the_server_gave_up_is_lost() -> None:
     course = Course(go_on=True)
     course.join()
     course.say("hub", "Server: Client #1 (a) is lost: it refuses connections; going on with 1 clients")
     assert course.supervisor.lost == {"a": "given up by the server: it refuses connections"}
 
 
-def test_live_states_follow_the_activity_and_without_one_the_log() -> None:
+def test_live_states_follow_the_activity_or_without_it_the_log() -> None:
     course = Course()
     assert course.supervisor.live_state("hub") == "starting"
     course.join()
@@ -495,7 +495,7 @@ def test_live_states_follow_the_activity_and_without_one_the_log() -> None:
 @pytest.mark.parametrize(
     "line", ["", "{", "[]", "3", '{"what": 3}', '{"what": "train", "round": [1], "t": "x"}', "[" * 9999]
 )
-def test_nonsense_in_an_activity_file_harms_nobody(line: str) -> None:
+def test_nonsense_in_an_activity_file_does_no_harm(line: str) -> None:
     course = Course()
     course.join()
     course.supervisor.feed_activity("a", line, course.now)

@@ -1,4 +1,4 @@
-"""Files of participants in, events and a snapshot out: what the agent does between the Engine and the supervisor."""
+"""Participants' files in, events and a snapshot out: the agent's part between the Engine and the supervisor."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_lines_become_events_and_live_states(tmp_path: Path) -> None:
     watch.close()
 
 
-def test_the_reason_of_an_end_is_that_of_its_own_exit_file(tmp_path: Path) -> None:
+def test_the_reason_of_an_end_comes_from_its_own_exit_file(tmp_path: Path) -> None:
     watch, emitted = make(tmp_path, clients=2)
     watch.begin(time.time())
     out = tmp_path / "devices" / "pi-1" / "out"
@@ -87,7 +87,7 @@ def test_the_reason_of_an_end_is_that_of_its_own_exit_file(tmp_path: Path) -> No
     assert emitted[-1]["reason"] == "ended with exit code 1: no output; 0 clients are left, and course.min_clients is 1"
 
 
-def test_an_agent_that_takes_up_a_course_knows_its_lost_clients_and_tells_nothing_twice(tmp_path: Path) -> None:
+def test_an_agent_that_resumes_a_course_knows_its_lost_clients_and_repeats_no_event(tmp_path: Path) -> None:
     watch, emitted = make(tmp_path, clients=2)
     write(tmp_path, "pi-1", "Client: Listen to pi-1:50052...")
     watch.resume(time.time() - 10, {"pi-2": "frozen for 50 s"})
@@ -97,7 +97,7 @@ def test_an_agent_that_takes_up_a_course_knows_its_lost_clients_and_tells_nothin
     assert states == {"hub": "starting", "pi-1": "waiting", "pi-2": "lost"}
 
 
-def test_looking_after_fifty_devices_is_cheap(tmp_path: Path) -> None:
+def test_watching_fifty_devices_is_cheap(tmp_path: Path) -> None:
     watch, _ = make(tmp_path, clients=50)
     watch.begin(time.time())
     names = [f"pi-{number}" for number in range(1, 51)]
@@ -111,12 +111,12 @@ def test_looking_after_fifty_devices_is_cheap(tmp_path: Path) -> None:
         watch.tick()
         watch.sample(float(second), readings, {})
         json.dumps(watch.devices({}))
-    # Of one core, beside reading the cgroups' files; measured: 0.1 %.
+    # Share of one core, without reading the cgroups' files; measured: 0.1 %.
     assert (time.process_time() - begun) / 20 < 0.02
     watch.close()
 
 
-def test_an_exit_file_that_makes_no_sense_is_passed_over(tmp_path: Path) -> None:
+def test_a_nonsensical_exit_file_is_ignored(tmp_path: Path) -> None:
     watch, emitted = make(tmp_path, clients=3)
     watch.begin(time.time())
     out = tmp_path / "devices" / "pi-1" / "out"

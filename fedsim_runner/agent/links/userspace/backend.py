@@ -124,14 +124,14 @@ class Backend(LinkBackend):
         devices: dict[str, dict[str, Any] | None] = {}
         command: dict[str, Any] = {"op": "set", "devices": devices}
         for name, change in changes.items():
-            wanted = change.get(ARRIVALS)
-            if isinstance(wanted, Arrivals):
-                command |= {"seed": wanted.senders.seed, "ups": wanted.senders.ups}
+            arrivals = change.get(ARRIVALS)
+            if isinstance(arrivals, Arrivals):
+                command |= {"seed": arrivals.senders.seed, "ups": arrivals.senders.ups}
                 devices[name] = {
                     "netns": namespaces[name],
-                    "down": wanted.down,
-                    "maxlen": wanted.queue_packets,
-                    "gso": not wanted.single_packets,
+                    "down": arrivals.down,
+                    "maxlen": arrivals.queue_packets,
+                    "gso": not arrivals.single_packets,
                 }
             elif ARRIVALS in change:
                 devices[name] = None

@@ -189,9 +189,9 @@ class Packets:
         if command["op"] == "set":
             if "ups" in command:
                 self._set_ups(command)
-            for name, wanted in command["devices"].items():
+            for name, settings in command["devices"].items():
                 try:
-                    self._set_device(name, wanted)
+                    self._set_device(name, settings)
                 except OSError as error:
                     failed[name] = str(error)
         latest, self._latest_s = self._latest_s, 0.0
@@ -220,16 +220,16 @@ class Packets:
             for queue in self._queues.values():
                 queue.paths.clear()
 
-    def _set_device(self, name: str, wanted: dict[str, Any] | None) -> None:
+    def _set_device(self, name: str, settings: dict[str, Any] | None) -> None:
         queue = self._queues.get(name)
-        if wanted is None:
+        if settings is None:
             if queue is not None:
                 self._close(queue)
             return
-        status = Path(wanted["netns"]).stat()
+        status = Path(settings["netns"]).stat()
         namespace = (status.st_dev, status.st_ino)
-        down = (wanted["down"][0], wanted["down"][1], wanted["down"][2])
-        maxlen, gso = int(wanted["maxlen"]), bool(wanted["gso"])
+        down = (settings["down"][0], settings["down"][1], settings["down"][2])
+        maxlen, gso = int(settings["maxlen"]), bool(settings["gso"])
         if queue is not None and (queue.namespace, queue.maxlen, queue.gso) == (namespace, maxlen, gso):
             if queue.down != down:
                 queue.down = down
@@ -237,7 +237,7 @@ class Packets:
             return
         if queue is not None:
             self._close(queue)
-        with netns.inside(wanted["netns"]):
+        with netns.inside(settings["netns"]):
             channel = nfqueue.open_queue(QUEUE_NUMBER, maxlen, gso)
         queue = _Queue(name, namespace, channel, down, maxlen, gso)
         self._queues[name] = self._by_descriptor[channel.fileno()] = queue

@@ -1,6 +1,6 @@
-"""A kernel of dictionaries, in place of programs and netns: what ``tc`` and ``iptables`` set in it, they show.
+"""A fake kernel in place of programs and netns: what ``tc`` and ``iptables`` set in it, they also show.
 
-Namespaces are files of one letter. The interface in namespace ``a`` is paired with the host's interface ``v-a``.
+Namespaces are one-letter files. The interface in namespace ``a`` is paired with the host's interface ``v-a``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HOST = "host"
 
 
 def _number(text: str) -> float:
-    """Without its unit: what the back ends set has us, bit, b and %."""
+    """The number without its unit; the back ends use us, bit, b and %."""
     return float(text.rstrip("abcdefghijklmnopqrstuvwxyz%"))
 
 
@@ -47,20 +47,20 @@ def _netem(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _tbf(words: Sequence[str]) -> dict[str, Any]:
-    given = dict(zip(words[::2], words[1::2], strict=True))
+    options = dict(zip(words[::2], words[1::2], strict=True))
     return {
-        "rate": int(_number(given["rate"]) / 8),
-        "burst": int(_number(given["burst"])),
-        "limit": int(_number(given["limit"])),
+        "rate": int(_number(options["rate"]) / 8),
+        "burst": int(_number(options["burst"])),
+        "limit": int(_number(options["limit"])),
     }
 
 
 class FakeKernel:
-    """``log``: every command that changed something, as (namespace, arguments)."""
+    """Keeps qdiscs and rules. ``log``: every command that changed something, as (namespace, arguments)."""
 
     def __init__(self, lacks: Sequence[str] = ()) -> None:
-        self.lacks = tuple(lacks)  # words that no program may be called with
-        self.forgets = False  # takes every qdisc and keeps none
+        self.lacks = tuple(lacks)  # no program may be called with these words
+        self.forgets = False  # accepts every qdisc and keeps none
         self.log: list[tuple[str, str]] = []
         self.qdiscs: dict[tuple[str, str], dict[str, Any]] = {}
         self.rules: dict[str, list[str]] = {}
@@ -73,7 +73,7 @@ class FakeKernel:
         return getattr(self._here, "namespace", HOST)
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
-        """Let everything that asks the kernel ask this one."""
+        """Replace the real kernel in all callers."""
         monkeypatch.setattr(programs, "run", self.run)
         monkeypatch.setattr(netns, "inside", self.inside)
         monkeypatch.setattr(netns, "scratch", lambda: self.inside("scratch"))

@@ -1,4 +1,4 @@
-"""What every link back end keeps to; a new folder is tested by these without a change, as the toy one in third/ is."""
+"""The contract of every link back end; a new folder is tested without any change here, like the toy one in third/."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PROPERTIES = {"rate_bps": 3_000_000, "delay_us": 20_000, "jitter_us": 5_000, "lo
 
 
 class PacketsHere:
-    """The userspace back end's packet process as an object in this one."""
+    """The userspace back end's packet process as an object in the test's process."""
 
     alive = True
 
@@ -66,7 +66,7 @@ class PacketsHere:
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[LinkBackend]:
-    """The back end of this name; the toy one is found as any folder is."""
+    """The back end of this name; the toy one is found like any other folder."""
     if request.param not in backends.names():
         monkeypatch.setattr(links, "__path__", [*links.__path__, str(THIRD)])
     return next(kind for kind in backends.load_all() if kind.name == request.param)
@@ -82,7 +82,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
 
 @pytest.fixture
 def probed(kind: type[LinkBackend]) -> dict[str, Any]:
-    """A kernel that has all that any back end needs."""
+    """The probe of a kernel that has everything any back end needs."""
     return {need.piece: True for need in backends.all_needs()} | {"iptables": "iptables-nft", "kernel": "6.1"}
 
 
@@ -112,21 +112,21 @@ def as_dicts(results: Mapping[str, Result]) -> dict[str, Any]:
 
 
 def commands(kernel: FakeKernel) -> list[str]:
-    """What was changed, sorted: devices are worked on by several threads."""
+    """The commands that changed something, sorted, because several threads run them."""
     found = sorted(f"{where}: {what}" for where, what in kernel.log)
     kernel.log.clear()
     return found
 
 
 @each_backend
-def test_its_name_is_its_folder_and_its_place_is_its_own(kind: type[LinkBackend]) -> None:
+def test_its_name_is_its_folder_and_its_preference_is_unique(kind: type[LinkBackend]) -> None:
     assert kind.__module__ == f"fedsim_runner.agent.links.{kind.name}.backend"
     assert [other.preference for other in backends.load_all()].count(kind.preference) == 1
     assert kind.name in backends.names() and kind.name != backends.AUTO
 
 
 @pytest.mark.parametrize("name", backends.names())
-def test_nothing_outside_the_folders_names_it(name: str, repository: Path) -> None:
+def test_nothing_outside_its_folder_names_it(name: str, repository: Path) -> None:
     package = repository / "fedsim_runner"
     folders = {package / "agent" / "links" / other for other in backends.names()}
     others = [path for path in package.rglob("*.py") if not folders & set(path.parents)]
@@ -170,7 +170,7 @@ def test_auto_takes_it_where_the_kernel_lacks_what_the_others_need(kind: type[Li
 
 @each_backend
 @pytest.mark.parametrize("case", CASES)
-def test_a_plan_is_made_of_its_profile_alone(
+def test_a_plan_depends_on_its_profile_alone(
     kind: type[LinkBackend], case: str, kernel: FakeKernel, probed: dict[str, Any], namespaces: dict[str, str]
 ) -> None:
     backend, profile = kind(probed), CASES[case]
@@ -178,10 +178,10 @@ def test_a_plan_is_made_of_its_profile_alone(
     assert list(planned) == [device.device for device in profile.devices]
     assert planned == kind(probed).plan(dataclasses.replace(profile, devices=tuple(profile.devices)))
     assert kernel.log == []
-    # All of it can be read back.
+    # Every setting can be read back.
     here = {name: namespaces[name] for name in planned}
-    known: dict[str, Any] = {**Veths(kind.qdiscs).read(here)[0]["a"], **backend.read(here)[0]["a"]}
-    assert all(set(settings) <= set(known) for settings in planned.values())
+    readable: dict[str, Any] = {**Veths(kind.qdiscs).read(here)[0]["a"], **backend.read(here)[0]["a"]}
+    assert all(set(settings) <= set(readable) for settings in planned.values())
 
 
 @each_backend
@@ -215,7 +215,7 @@ def test_profile_to_commands(
 
 
 @each_backend
-def test_apply_again_check_change_and_take_away(
+def test_check_apply_reapply_change_and_remove(
     kind: type[LinkBackend],
     kernel: FakeKernel,
     namespaces: dict[str, str],
@@ -236,7 +236,7 @@ def test_apply_again_check_change_and_take_away(
 
 
 @each_backend
-def test_it_leaves_nothing_to_another(
+def test_it_leaves_nothing_behind_for_another(
     kind: type[LinkBackend],
     kernel: FakeKernel,
     namespaces: dict[str, str],
@@ -246,7 +246,7 @@ def test_it_leaves_nothing_to_another(
         fresh = shaper(CASES["different"], other.name)
         fresh.apply(namespaces)
         expected = (dict(kernel.qdiscs), {name: rules for name, rules in kernel.rules.items() if rules})
-        # Another back end's links by an agent that has ended, then those of one that goes on.
+        # Take over links from an agent that has ended, then within an agent that goes on.
         for switched in (shaper(CASES["different"], kind.name), fresh):
             switched.set_profile(CASES["different"], kind.name)
             as_dicts(switched.apply(namespaces))
@@ -258,7 +258,7 @@ def test_it_leaves_nothing_to_another(
 
 
 @each_backend
-def test_a_device_that_is_gone_fails_by_name(
+def test_a_missing_device_fails_under_its_name(
     kind: type[LinkBackend],
     kernel: FakeKernel,
     namespaces: dict[str, str],
@@ -270,7 +270,7 @@ def test_a_device_that_is_gone_fails_by_name(
 
 
 @each_backend
-def test_what_the_kernel_does_not_keep_is_a_failure(
+def test_settings_that_the_kernel_does_not_keep_are_a_failure(
     kind: type[LinkBackend],
     kernel: FakeKernel,
     namespaces: dict[str, str],
@@ -282,7 +282,7 @@ def test_what_the_kernel_does_not_keep_is_a_failure(
 
 
 @each_backend
-def test_it_lets_go_of_a_device_and_stops(
+def test_it_releases_a_device_and_stops(
     kind: type[LinkBackend], kernel: FakeKernel, namespaces: dict[str, str], shaper: Callable[[Profile, str], Shaper]
 ) -> None:
     one = shaper(CASES["different"], kind.name)

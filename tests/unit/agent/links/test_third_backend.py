@@ -1,4 +1,4 @@
-"""A third link back end is one folder: whoever lists, tries, chooses or names back ends knows it then."""
+"""A third link back end is one folder: everything that lists, tries, chooses or names back ends then knows it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def third(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(links, "__path__", [*links.__path__, str(THIRD)])
 
 
-def test_the_probe_tries_it_and_auto_comes_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_probe_tries_it_and_auto_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeKernel(lacks=("netem", "tbf", "iptables-nft", "iptables-legacy", "iptables")).install(monkeypatch)
     found = probe.probe()
     assert (found["toy"], found["netem"], found["backend"]) == (True, False, "toy")

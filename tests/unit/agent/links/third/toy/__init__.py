@@ -1,1 +1,1 @@
-"""A link back end for a test: all of it is this folder."""
+"""A link back end for a test, complete in this folder."""

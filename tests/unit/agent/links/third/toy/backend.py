@@ -1,4 +1,4 @@
-"""All of a link by a root qdisc that only the tests' kernel has."""
+"""A whole link by a root qdisc that only the tests' kernel has."""
 
 from __future__ import annotations
 
