@@ -17,7 +17,7 @@ def answer(agent: Agent, name: str, arguments: dict[str, Any]) -> Mapping[str, A
     """
     match parse_call(name, arguments):
         case Probe():
-            return agent.probed()
+            return agent.probe_result()
         case ApplyLinks(check, devices):
             return agent.apply(check, devices)
         case OpenGate(open_at):

@@ -41,7 +41,7 @@ class Containers:
         self._on_ended = on_ended
         self.by_device: dict[str, Container] = {}
 
-    def running(self) -> dict[str, int]:
+    def running_pids(self) -> dict[str, int]:
         """Process ids of the running containers, by device."""
         return {name: container.pid for name, container in self.by_device.items() if container.pid}
 

@@ -62,7 +62,7 @@ class Gatekeeper:
             UnshapableError: no back end here can shape them, and ``allow_unshaped`` is not set.
         """
         devices = [name for name in settings.roles if names is None or name in names]
-        pids = self._containers.running()
+        pids = self._containers.running_pids()
         running = {name: pids[name] for name in devices if name in pids}
         answer = self._links.apply(settings, devices, running, check)
         if not check:
@@ -71,7 +71,7 @@ class Gatekeeper:
 
     def shape_new_interface(self, name: str) -> None:
         """Shape the new interface of a device whose link was in force, and reopen the gate if it was open."""
-        pid = self._containers.running().get(name)
+        pid = self._containers.running_pids().get(name)
         if pid is None or name not in self._links.shaped:
             return
         failed = self._links.reapply(name, pid)
@@ -87,7 +87,7 @@ class Gatekeeper:
             RuntimeError: a running device's link has not been shaped.
             CannotWriteError: the gate cannot be opened.
         """
-        running = set(self._containers.running())
+        running = set(self._containers.running_pids())
         if not self._links.covers(running):
             raise RuntimeError(f"links are not in force on: {', '.join(sorted(running - self._links.shaped))}")
         at = time.time() if open_at is None else open_at
@@ -103,7 +103,7 @@ class Gatekeeper:
 
     def reopen(self) -> None:
         """Let those through that have been waiting since the gate was shut, if all links are in force."""
-        if self.open_at is None or self._over or not self._links.covers(self._containers.running()):
+        if self.open_at is None or self._over or not self._links.covers(self._containers.running_pids()):
             return
         try:
             self._gate.open(self.open_at)

@@ -52,11 +52,11 @@ class Agent:
         self._snapshot = state.snapshot
         self._journal = Journal(state.journal)
         self._sampler = Sampler(state.metrics, counters.read)
-        self._file = read_run_settings(self._device_file)
-        self._watch = Watch(state, self._file, self._act)
-        self._containers = Containers(docker, run, lambda: self._file.roles, self._on_started, self._on_ended)
+        self._settings = read_run_settings(self._device_file)
+        self._watch = Watch(state, self._settings, self._act)
+        self._containers = Containers(docker, run, lambda: self._settings.roles, self._on_started, self._on_ended)
         self._probed = probe.probe()
-        self._links = RunLinks(docker, run, self._file.link_backend, self._probed, self._record)
+        self._links = RunLinks(docker, run, self._settings.link_backend, self._probed, self._record)
         self._gatekeeper = Gatekeeper(state, self._links, self._containers, self._fail, self._report_write_error)
         self._ended_at: float | None = None
         self._reported_write_errors: set[str] = set()
@@ -64,7 +64,7 @@ class Agent:
         self.stopping = threading.Event()
         self.failure: str | None = None  # why this agent cannot go on
 
-    # -- life ---------------------------------------------------------------------------------------------------------
+    # -- life cycle ---------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Record the start in the journal, find the containers, and resume a run that an earlier agent left."""
@@ -113,7 +113,7 @@ class Agent:
                 self._watch.sample(now, self._sampler.read(), self._containers.by_device)
                 try:
                     self._sampler.write(now)
-                    replace(self._snapshot, json.dumps(self._now(now)) + "\n")
+                    replace(self._snapshot, json.dumps(self._state_at(now)) + "\n")
                 except CannotWriteError as error:
                     self._report_write_error(error)
 
@@ -123,7 +123,7 @@ class Agent:
             self._fail(None, self._links.failure)
         if self._journal.failure is not None:
             self._fail(None, self._journal.failure)
-            if self._journal.stuck and (self._settled() or self._watch.supervisor is None):
+            if self._journal.stuck and (self._has_settled() or self._watch.supervisor is None):
                 # The journal can no longer report it, so this process ends with the reason as its last output.
                 self.failure = self._journal.failure
                 self.stopping.set()
@@ -186,9 +186,9 @@ class Agent:
     def _admit_late_starters(self) -> None:
         """Reopen the gate, shut because a client was lost, for those that were still waiting at it."""
         supervisor = self._watch.supervisor
-        if supervisor is None or not self._file.go_on:
+        if supervisor is None or not self._settings.go_on:
             return
-        if any(supervisor.states[name] == "starting" for name in self._containers.running()):
+        if any(supervisor.states[name] == "starting" for name in self._containers.running_pids()):
             self._gatekeeper.reopen()
 
     # -- the course ---------------------------------------------------------------------------------------------------
@@ -210,20 +210,20 @@ class Agent:
             self._ended_at = time.monotonic()
             self._gatekeeper.keep_shut()
             # The participants still running can write their last files, and then free the processors.
-            self._containers.send(list(self._containers.running()), "TERM")
+            self._containers.send(list(self._containers.running_pids()), "TERM")
 
     def _fail(self, device: str | None, reason: str) -> None:
         """End the course, if one runs, for a reason from outside it."""
         if self._watch.supervisor is not None:
             self._watch.emit_all(self._watch.supervisor.fail(device, reason))
 
-    def _settled(self) -> bool:
+    def _has_settled(self) -> bool:
         """Whether the course has ended long enough ago."""
         return self._ended_at is not None and time.monotonic() - self._ended_at >= SETTLE_S
 
     # -- ctl's commands (commands.py) ---------------------------------------------------------------------------------
 
-    def probed(self) -> dict[str, Any]:
+    def probe_result(self) -> dict[str, Any]:
         """What this kernel can shape links with."""
         return dict(self._probed)
 
@@ -234,10 +234,10 @@ class Agent:
             UnshapableError: no back end here can shape them, and ``allow_unshaped`` is not set.
         """
         with self._lock:
-            self._file = read_run_settings(self._device_file)
-            self._watch.use_settings(self._file)
+            self._settings = read_run_settings(self._device_file)
+            self._watch.use_settings(self._settings)
             self.refresh()
-            return self._gatekeeper.apply(self._file, names, check)
+            return self._gatekeeper.apply(self._settings, names, check)
 
     def open_gate(self, open_at: float | None) -> GateAnswer:
         """Let the participants go, now or at ``open_at``, if their links are in force, and start supervision.
@@ -259,7 +259,7 @@ class Agent:
     def status(self) -> dict[str, Any]:
         """The state of the run. It is over only once its participants have ended, or have had 5 s to do so."""
         with self._lock:
-            answer = self._now(time.time())
+            answer = self._state_at(time.time())
             for name, device in answer["devices"].items():
                 container = self._containers.by_device.get(name)
                 device["exit_code"] = container.exit_code if container is not None else None
@@ -270,15 +270,15 @@ class Agent:
         with self._lock:
             return self._links.counters()
 
-    def _now(self, now: float) -> dict[str, Any]:
+    def _state_at(self, now: float) -> dict[str, Any]:
         supervisor = self._watch.supervisor
-        final = self._settled() or (self._ended_at is not None and not self._containers.running())
+        final = self._has_settled() or (self._ended_at is not None and not self._containers.running_pids())
         devices = self._watch.devices(self._containers.by_device)
         return {
             "t": round(now, 3),
-            "lab_host": self._file.lab_host,
+            "lab_host": self._settings.lab_host,
             "state": snapshot.run_state(supervisor, final),
-            **snapshot.course_part(supervisor, self._file.total_rounds),
+            **snapshot.course_part(supervisor, self._settings.total_rounds),
             "backend": self._links.backend,
             "counts": snapshot.counts(devices.values()),
             "devices": devices,
@@ -287,7 +287,7 @@ class Agent:
     # -- the journal --------------------------------------------------------------------------------------------------
 
     def _record(self, event: Event) -> None:
-        self._journal.write(dataclasses.replace(event, lab_host=self._file.lab_host))
+        self._journal.write(dataclasses.replace(event, lab_host=self._settings.lab_host))
 
     def _report_write_error(self, error: CannotWriteError) -> None:
         """Record once that a file that the course does not need is incomplete."""

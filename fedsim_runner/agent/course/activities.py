@@ -83,7 +83,7 @@ class Activities:
         steps = self._steps.get(device)
         return steps is not None and steps.owes
 
-    def incoming(self, device: str, client_id: int | None) -> bool:
+    def is_receiving(self, device: str, client_id: int | None) -> bool:
         """Whether the server has started to send to this client and the message has not arrived."""
         server = self._steps.get(self._server) if self._server is not None else None
         if server is None or client_id is None:
@@ -106,7 +106,7 @@ class Activities:
             others = (other for name, other in self._steps.items() if name != device)
             if any(key[0] == SERVER_ID for other in others for key in other.sends):
                 return "receiving"
-        elif self.incoming(device, client_id):
+        elif self.is_receiving(device, client_id):
             return "receiving"
         return "waiting" if steps is not None else None
 

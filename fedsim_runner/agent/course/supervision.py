@@ -385,8 +385,9 @@ class Supervisor:
             return self._fail(device, reason)
         left = sum(one.role == "client" and one.state != "lost" for one in self._participants.values()) - 1
         if left < self._limits.min_clients:
+            clients = "client is" if left == 1 else "clients are"
             return self._fail(
-                device, f"{reason}; {left} clients are left, and course.min_clients is {self._limits.min_clients}"
+                device, f"{reason}; {left} {clients} left, and course.min_clients is {self._limits.min_clients}"
             )
         participant.state = "lost"
         participant.crashed_at = None

@@ -112,7 +112,7 @@ class Waiting:
 
     def _is_busy(self, name: str) -> bool:
         activities = self._activities
-        return activities.owes(name) or activities.incoming(name, self._participants[name].client_id)
+        return activities.owes(name) or activities.is_receiving(name, self._participants[name].client_id)
 
     def _has_nothing_to_do(self, names: Iterable[str]) -> bool:
         """Whether the server is known to expect nothing from these clients, so that the server itself is stuck."""

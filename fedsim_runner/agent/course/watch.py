@@ -30,35 +30,37 @@ class Watch:
 
     Args:
         state: the run's state folder.
-        file: the settings from the device file.
+        settings: the settings from the device file.
         emit: called with every event as it happens; acts on lost clients and on the end of the course.
     """
 
-    def __init__(self, state: StateFolder, file: RunSettings, emit: Callable[[Event], None]) -> None:
+    def __init__(self, state: StateFolder, settings: RunSettings, emit: Callable[[Event], None]) -> None:
         self._state = state
-        self._file = file
+        self._settings = settings
         self._emit = emit
         self._reports: dict[str, Reports] = {}
-        self._usage = Usage(file.silence_timeout_s)
+        self._usage = Usage(settings.silence_timeout_s)
         self.supervisor: Supervisor | None = None
-        self.use_settings(file)
+        self.use_settings(settings)
 
-    def use_settings(self, file: RunSettings) -> None:
+    def use_settings(self, settings: RunSettings) -> None:
         """Take the settings of the device file, which was read again."""
-        self._file = file
-        for name in file.roles:
+        self._settings = settings
+        for name in settings.roles:
             if name not in self._reports:
                 self._reports[name] = Reports(name, self._state.outputs(name))
 
     def begin(self, open_at: float) -> None:
         """Start supervision: the gate opens or opened at ``open_at`` (Unix seconds)."""
-        file = self._file
+        settings = self._settings
         self.supervisor = Supervisor(
-            file.roles,
-            file.total_rounds,
-            Limits(file.timeout_s, file.silence_timeout_s, go_on=file.go_on, min_clients=file.min_clients),
+            settings.roles,
+            settings.total_rounds,
+            Limits(
+                settings.timeout_s, settings.silence_timeout_s, go_on=settings.go_on, min_clients=settings.min_clients
+            ),
             time.monotonic() + open_at - time.time(),
-            {name: file.start_cpu_s[name] / cpus for name, cpus in file.cpus.items()},
+            {name: settings.start_cpu_s[name] / cpus for name, cpus in settings.cpus.items()},
         )
 
     def resume(self, open_at: float, lost: Mapping[str, str]) -> None:
@@ -103,7 +105,7 @@ class Watch:
         steady = time.monotonic()
         for name, container in containers.items():
             supervisor.feed_frozen(name, container.paused or _stopped(container.pid), steady)
-            if self._usage.is_working(name, supervisor.live_state(name), self._file.cpus.get(name), now):
+            if self._usage.is_working(name, supervisor.live_state(name), self._settings.cpus.get(name), now):
                 supervisor.feed_heartbeat(name, steady)
 
     def emit_all(self, events: Iterable[Event]) -> None:
@@ -114,13 +116,13 @@ class Watch:
         """The present state of every device, for the snapshot."""
         supervisor = self.supervisor
         found = {}
-        for name in self._file.roles:
+        for name in self._settings.roles:
             container = containers.get(name)
             if supervisor is not None:
                 state, number = supervisor.live_state(name), supervisor.device_round(name)
             else:
                 state, number = "absent" if container is None else "waiting" if container.pid else "exited", 0
-            limits = self._file.cpus.get(name), self._file.memory_bytes.get(name)
+            limits = self._settings.cpus.get(name), self._settings.memory_bytes.get(name)
             found[name] = snapshot.device_part(name, state, number, self._usage, *limits)
         return found
 

@@ -60,23 +60,25 @@ class RunLinks:
         """Whether all of these devices may send."""
         return self.unshaped is not None or self.shaped.issuperset(devices)
 
-    def apply(self, file: RunSettings, names: Collection[str], running: Mapping[str, int], check: bool) -> LinksAnswer:
+    def apply(
+        self, settings: RunSettings, names: Collection[str], running: Mapping[str, int], check: bool
+    ) -> LinksAnswer:
         """Shape the links of the named devices as the device file says; ``running``: process ids by device.
 
         Raises:
             UnshapableError: no back end here can shape them, and ``allow_unshaped`` is not set.
         """
         try:
-            backend = backends.choose(file.link_backend, file.links, self._probed)
+            backend = backends.choose(settings.link_backend, settings.links, self._probed)
         except backends.UnshapableError as error:
-            if not file.allow_unshaped:
+            if not settings.allow_unshaped:
                 raise
             return self._go_unshaped(str(error), names, check)
         self.unshaped = None
         if self._shaper is None:
-            self._shaper = Shaper([kind(self._probed) for kind in backends.load_all()], file.links, backend)
+            self._shaper = Shaper([kind(self._probed) for kind in backends.load_all()], settings.links, backend)
         else:
-            self._shaper.set_profile(file.links, backend)
+            self._shaper.set_profile(settings.links, backend)
         results = self._shaper.apply({name: netns.of_process(pid) for name, pid in running.items()}, check=check)
         for name in names:
             if name not in running:
@@ -84,7 +86,7 @@ class RunLinks:
         removed: list[str] = []
         if not check:
             self._remember(results)
-            removed = bridge_addresses.remove_bridge_addresses(self._docker, file.network, self._run)
+            removed = bridge_addresses.remove_bridge_addresses(self._docker, settings.network, self._run)
             for address in removed:
                 self._record(events.BridgeAddressRemoved(address))
         return {

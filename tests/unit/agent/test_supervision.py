@@ -336,7 +336,7 @@ def test_fewer_than_min_clients_fail_the_course_with_the_name_of_the_last_one() 
     outcome = course.supervisor.outcome
     assert outcome is not None and (outcome.status, outcome.device) == ("failed", "b")
     assert outcome.reason == (
-        "ended with exit code 1: ValueError: bad shard; 1 clients are left, and course.min_clients is 2"
+        "ended with exit code 1: ValueError: bad shard; 1 client is left, and course.min_clients is 2"
     )
 
 
