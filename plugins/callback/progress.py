@@ -1,15 +1,15 @@
-"""Ansible's ordinary output, with the news of a course as they come."""
+"""Ansible's ordinary output, with a course's events as they happen."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: progress
 type: stdout
-short_description: Ansible's ordinary output, with the news of a course as they come
+short_description: Ansible's ordinary output, with a course's events as they happen
 description:
-  - Like P(ansible.builtin.default#callback), except that a course that is followed shows what happens in it, a line for
-    each round, instead of a failed try for each look.
-  - Changes nothing in playbooks without a course, or where the Python that runs Ansible has no fedsim-runner.
+  - Like P(ansible.builtin.default#callback), except that following a course prints what happens in it, one line
+    for each round, instead of a failed attempt for each poll.
+  - Makes no difference for playbooks without a course, or where the Python that runs Ansible has no fedsim-runner.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - default_callback
@@ -26,7 +26,7 @@ from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 
 
 class CallbackModule(DefaultCallback):
-    """Shows C(fedsim_news) and C(fedsim_snapshot) of results."""
+    """Show C(fedsim_news) and C(fedsim_snapshot) of task results."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
@@ -34,7 +34,7 @@ class CallbackModule(DefaultCallback):
 
     def __init__(self) -> None:
         super().__init__()
-        self._news = News()
+        self._renderer = EventRenderer()
 
     def v2_runner_retry(self, result: Any) -> None:
         if not self._show(result):
@@ -49,12 +49,12 @@ class CallbackModule(DefaultCallback):
         super().v2_runner_on_failed(result, ignore_errors)
 
     def _show(self, result: Any) -> bool:
-        """Whether the result was a look at a course, or brought news of another kind."""
+        """Print the events that a result carries; return whether it could carry any."""
         values = content_of(result)
         if not isinstance(values.get("fedsim_news"), list):
             return False
         try:
-            lines = self._news.lines(values)
+            lines = self._renderer.lines(values)
         except ImportError:
             return False
         for line in lines:
@@ -62,38 +62,38 @@ class CallbackModule(DefaultCallback):
         return True
 
 
-class News:
-    """From the results of tasks to lines for people, in the words of fedsim-provision."""
+class EventRenderer:
+    """Turns task results into the lines that fedsim-provision prints."""
 
     def __init__(self) -> None:
         self._text = io.StringIO()
         self._progress: Any = None
 
     def lines(self, result: Mapping[str, Any]) -> list[str]:
-        """The lines of what is new in a result.
+        """Return the lines for the events in a result.
 
         Raises:
-            ImportError: there is no fedsim-runner here.
+            ImportError: fedsim-runner is not installed here.
         """
         if self._progress is None:
-            # Only here, for most playbooks have no use for it.
+            # Imported only here, as most playbooks have no use for it.
             from rich.console import Console
 
             from fedsim_runner.console.progress import Progress
 
             self._progress = Progress(Console(file=self._text, force_terminal=False, width=200), total_rounds=0)
         if isinstance(result.get("fedsim_snapshot"), Mapping):
-            self._progress.snapshot(result["fedsim_snapshot"])  # it knows how many rounds there are
+            self._progress.snapshot(result["fedsim_snapshot"])  # it has the number of rounds
         for item in result["fedsim_news"]:
             if isinstance(item, Mapping):
                 self._progress.event(item)
-        shown = self._text.getvalue().splitlines()
+        lines = self._text.getvalue().splitlines()
         self._text.seek(0)
         self._text.truncate()
-        return shown
+        return lines
 
 
 def content_of(result: Any) -> Mapping[str, Any]:
-    """A task's result as Ansible's versions hand it over; 2.19 has made the old name a warning."""
-    found = getattr(result, "result", None)
-    return found if isinstance(found, Mapping) else result._result
+    """Return a task's result in any version of Ansible; 2.19 warns about the older attribute."""
+    content = getattr(result, "result", None)
+    return content if isinstance(content, Mapping) else result._result

@@ -1,16 +1,16 @@
-"""What modules of this collection mean by check mode and diff mode."""
+"""What check mode and diff mode mean for the modules of this collection."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Each module adds ``support``, and ``details`` where something is special about it."""
+    """Each module adds ``support``, and ``details`` where it behaves in its own way."""
 
     DOCUMENTATION = r"""
 options: {}
 attributes:
   check_mode:
-    description: Nothing is changed, and the answer says what would be.
+    description: Nothing is changed; the result says what would change.
   diff_mode:
-    description: Shows before and after of what differs.
+    description: Shows what differs, before and after.
 """

@@ -1,10 +1,10 @@
-"""Which run a module works on, where its files are, and which of its devices are meant."""
+"""Which run a module works on, where its files are, and which of its devices are selected."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The run id, and one fragment for each option that not every module has."""
+    """The run id, and one fragment for each option that only some modules have."""
 
     DOCUMENTATION = r"""
 options:
@@ -24,7 +24,7 @@ options:
 options:
   devices:
     description:
-      - Only devices whose name matches; shell patterns joined by commas, V(!) in front takes away. Empty for all.
+      - Only devices whose name matches; shell patterns separated by commas, V(!) in front excludes. Empty for all.
     type: str
     default: ""
 """

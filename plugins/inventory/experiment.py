@@ -6,11 +6,11 @@ DOCUMENTATION = r"""
 name: experiment
 short_description: An experiment file as an inventory
 description:
-  - Reads an experiment file, plans the experiment on this machine, and gives its lab hosts and devices with the
+  - Reads an experiment file, plans the experiment on this machine, and provides its lab hosts and devices with the
     variables that the playbooks of this collection need. The file's name must end in C(.fedsim.yaml) or C(.fedsim.yml).
   - Writes the device files into the run folder, C(runs/RUN) below the current folder, where their content differs.
   - The run is the same at every call, so that C(fedsim.testbed.destroy) finds what C(fedsim.testbed.run_experiment)
-    made. The extra variables C(fedsim_run) and C(fedsim_run_dir) come before everything else.
+    made. The extra variables C(fedsim_run) and C(fedsim_run_dir) take precedence over everything else.
 author: fedsim-runner (@fedsim-runner)
 requirements: ["fedsim-runner, for the Python that runs Ansible"]
 options:
@@ -64,7 +64,7 @@ SUFFIXES = (".fedsim.yaml", ".fedsim.yml")
 YAML_SUFFIXES = (".yaml", ".yml")
 # Ansible's own exit code for a file that it cannot read.
 PARSER_ERROR = 4
-# What each experiment file has, and no inventory.
+# Keys that every experiment file has and no inventory has.
 EXPERIMENT_KEYS = (re.compile(r"^devices:\s*(#.*)?$", re.MULTILINE), re.compile(r"^federatedscope:", re.MULTILINE))
 
 
@@ -72,12 +72,12 @@ class InventoryModule(BaseInventoryPlugin):
     """Hosts and groups of one experiment."""
 
     NAME = "fedsim.testbed.experiment"
-    # As in the inventory that `fedsim-provision inventory` writes: names in an experiment are checked to be names, and
-    # the one template in it is ours.
+    # As in the inventory that `fedsim-provision inventory` writes: names in an experiment have been checked, and
+    # the only template in it is ours.
     trusted_by_default = True
 
     def verify_file(self, path: str) -> bool:
-        """Whether the file is an experiment: also one whose name says nothing of it, for a message that helps."""
+        """Whether the file is an experiment; also true without the suffix, so that parse() can say how to rename it."""
         if not super().verify_file(path):
             return False
         return path.endswith(SUFFIXES) or (path.endswith(YAML_SUFFIXES) and looks_like_an_experiment(Path(path)))
@@ -96,23 +96,23 @@ class InventoryModule(BaseInventoryPlugin):
                 f"ansible-playbook's environment ({sys.executable} -m pip install fedsim-runner)"
             )
         self.set_options()
-        # Plain strings: Ansible's own carry tags, which YAML files do not.
+        # Plain strings: Ansible's own carry tags, which cannot be written as YAML.
         run = str(self._vars.get("fedsim_run") or self.get_option("run") or "")
         folder = str(self._vars.get("fedsim_run_dir") or "")
         try:
-            found = experiment_as_inventory(Path(path), run or None, Path(folder) if folder else None)
+            inventory_tree = experiment_as_inventory(Path(path), run or None, Path(folder) if folder else None)
         except SpecErrors as errors:
             count = len(errors.errors)
             self._refuse(f"{errors}\n{count} mistake{'s' if count > 1 else ''} in {path}")
         except FedsimError as error:
             self._refuse(str(error))
-        self._add("all", found["all"])
+        self._add("all", inventory_tree["all"])
 
     def _refuse(self, text: str) -> NoReturn:
         """End Ansible with a message.
 
-        Ansible hands a file on which a plugin fails to the next plugin, and the one for YAML makes groups of the
-        experiment's keys, without a host and without an error.
+        Ansible passes a file that one plugin rejects to the next one, and the YAML plugin would turn the experiment's
+        keys into groups, without a host and without an error.
         """
         self.display.error(text, wrap_text=False)
         raise SystemExit(PARSER_ERROR)
@@ -131,7 +131,7 @@ class InventoryModule(BaseInventoryPlugin):
 
 
 def looks_like_an_experiment(path: Path) -> bool:
-    """Whether the file has the keys of an experiment at its outermost level."""
+    """Whether the file has the keys of an experiment at its top level."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

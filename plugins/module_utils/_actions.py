@@ -1,6 +1,7 @@
 """What the core of a module returns: what to do and why, or why there is nothing to do.
 
-A core takes facts and what is wanted, and touches nothing. In check mode its actions are told, else carried out.
+A core takes facts and the requested state, and touches nothing. Check mode lists its actions, a normal run carries them
+out.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._difference import 
 
 @dataclass(frozen=True)
 class Action:
-    """One change: ``do`` is a word of the module's own, ``name`` what it is done to."""
+    """One change: ``do`` names it within the module, ``name`` is the object to change."""
 
     do: str
     name: str
@@ -23,23 +24,23 @@ class Action:
 
 @dataclass(frozen=True)
 class Actions:
-    """Changes in their order, and the differences that they are for."""
+    """Changes in order, and the differences that they remove."""
 
     todo: tuple[Action, ...]
     differences: Differences
     because: str = ""  # why there is nothing to do
 
-    def carry_out(self, doers: Mapping[str, Callable[[Action], None]]) -> None:
-        """Do them; ``doers`` by the word of the action."""
+    def carry_out(self, handlers: Mapping[str, Callable[[Action], None]]) -> None:
+        """Carry them out; ``handlers`` are found by ``Action.do``."""
         for action in self.todo:
-            doers[action.do](action)
+            handlers[action.do](action)
 
 
 def actions(todo: Iterable[Action], differences: Differences) -> Actions:
-    """What to do to remove ``differences``."""
+    """Return changes that remove ``differences``."""
     return Actions(tuple(todo), differences)
 
 
 def nothing(because: str) -> Actions:
-    """Nothing to do, and why."""
+    """Return no changes, and the reason."""
     return Actions((), Differences(), because)

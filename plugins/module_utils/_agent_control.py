@@ -1,4 +1,4 @@
-"""Asking a run's agent, inside its container."""
+"""Calling a run's agent, inside its container."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
 
 
 def agent_control(client: Any, agent: str, call: Call) -> dict[str, Any]:
-    """The agent's answer to one control command.
+    """Return the agent's answer to one control command.
 
     Raises:
-        EngineError: the agent is not there, not running, or answers with an error.
+        EngineError: the agent does not exist, is not running, or answers with an error.
     """
     try:
         status, out, err = run_in(client, agent, command_line(call))
     except NotFound as error:
         raise EngineError(f"the agent container {agent} does not exist: run the agent stage first") from error
     except (APIError, RequestException) as error:
-        raise EngineError(f"the agent container {agent} cannot be asked: {explain(error)}") from error
+        raise EngineError(f"the agent container {agent} cannot be called: {explain(error)}") from error
     answer = parse_answer(out)
     if status != 0 or answer is None:
         detail = answer.get("error") if answer is not None else None
@@ -43,7 +43,7 @@ def agent_control(client: Any, agent: str, call: Call) -> dict[str, Any]:
 
 
 def wait_for_agent(client: Any, agent: str, call: Call, timeout_s: float) -> dict[str, Any]:
-    """The agent's first answer to ``call``, asked again until it comes.
+    """Repeat ``call`` until the agent answers, and return the answer.
 
     Raises:
         EngineError: the agent ended, or did not answer in ``timeout_s`` seconds.

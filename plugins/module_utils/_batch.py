@@ -1,4 +1,4 @@
-"""The same work on many devices at once, one result per device."""
+"""The same work on many devices in parallel, one result per device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors im
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import explain
 
-#: More threads do not make the Engine faster (measured), they only make it queue.
+#: More threads do not make the Engine faster (measured), they only lengthen its queue.
 THREADS = 4
 
 
@@ -21,9 +21,9 @@ class DeviceFailedError(FedsimError):
 
 
 def each_device(names: Iterable[str], work: Callable[[str, Differences], None]) -> dict[str, dict[str, Any]]:
-    """Call ``work(name, differences)`` for every name in parallel; a failure ends only its own device."""
+    """Call ``work(name, differences)`` for every name in parallel; a failure affects only its own device."""
 
-    def one(name: str) -> tuple[str, dict[str, Any]]:
+    def work_on(name: str) -> tuple[str, dict[str, Any]]:
         differences = Differences()
         message = None
         try:
@@ -41,4 +41,4 @@ def each_device(names: Iterable[str], work: Callable[[str, Differences], None]) 
         }
 
     with ThreadPoolExecutor(max_workers=THREADS) as pool:
-        return dict(pool.map(one, list(names)))
+        return dict(pool.map(work_on, list(names)))

@@ -1,4 +1,4 @@
-"""Where a real container differs from the wanted one."""
+"""Where a real container differs from the requested one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COMPARED_HOST_OPTIONS = (
 def compare_container(
     found: dict[str, Any], wanted: dict[str, Any], image_id: str | None, differences: Differences
 ) -> None:
-    """Record where an inspected container differs from the wanted body. Extra labels and variables do not count."""
+    """Record where an inspected container differs from ``wanted``. Extra labels and variables do not count."""
     config, host = found["Config"], found["HostConfig"]
     if image_id is not None and found["Image"] != image_id:
         differences.add("Image", config["Image"], wanted["Image"])
@@ -48,20 +48,20 @@ def compare_container(
     for option in COMPARED_HOST_OPTIONS:
         if option in wanted["HostConfig"]:
             before, after = host.get(option), wanted["HostConfig"][option]
-            if _plain(before) != _plain(after):
+            if _normalize(before) != _normalize(after):
                 differences.add(option, before, after)
     for network, endpoint in wanted.get("NetworkingConfig", {}).get("EndpointsConfig", {}).items():
-        real = (found["NetworkSettings"]["Networks"] or {}).get(network) or {}
-        address = (real.get("IPAMConfig") or {}).get("IPv4Address")
+        actual = (found["NetworkSettings"]["Networks"] or {}).get(network) or {}
+        address = (actual.get("IPAMConfig") or {}).get("IPv4Address")
         differences.compare("address", address, endpoint["IPAMConfig"]["IPv4Address"])
-        aliases = real.get("Aliases") or []
+        aliases = actual.get("Aliases") or []
         missing = [alias for alias in endpoint["Aliases"] if alias not in aliases]
         if missing:
             differences.add("aliases", aliases, endpoint["Aliases"])
 
 
-def _plain(value: Any) -> Any:
-    """Engines write an unset option as null, 0 or an empty list, depending on their age."""
+def _normalize(value: Any) -> Any:
+    """Return a value in one form: depending on its version, an Engine reports an unset option as null, 0 or []."""
     if not value:
         return None
     if isinstance(value, list):

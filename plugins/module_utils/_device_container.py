@@ -22,11 +22,11 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths imp
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.records import engine_argument
 
-#: Scratch space of a device; counted against its memory like everything a tmpfs holds.
+#: Scratch space of a device; counts against its memory, as any tmpfs does.
 TMPFS = {"/tmp": "rw,noexec,nosuid,nodev,size=16m,mode=1777"}
-#: Bounded, so that a device that talks without end cannot fill the lab host's disk.
+#: Bounded, so that a device that logs without end cannot fill the lab host's disk.
 LOG_CONFIG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "1"}}
-#: Libraries that would otherwise start one thread per core of the lab host.
+#: Read by libraries that would otherwise start one thread per core of the lab host.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -34,7 +34,7 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "TORCH_NUM_THREADS",
 )
-#: What the Engine says of the kernel, and the options it drops where the kernel cannot do them.
+#: Options that the Engine drops where the kernel lacks a feature, and its name for that feature.
 NEEDED_OF_ENGINE = {
     "NanoCpus": "CpuCfsQuota",
     "Memory": "MemoryLimit",
@@ -44,7 +44,7 @@ NEEDED_OF_ENGINE = {
 
 
 class Settings:
-    """What all device containers of one lab host share."""
+    """Settings that all device containers of one lab host share."""
 
     def __init__(
         self,
@@ -64,14 +64,14 @@ class Settings:
 
 
 def device_container(settings: Settings, device: dict[str, Any], disk: str | None) -> dict[str, Any]:
-    """Body of the Engine's create call for a device. ``disk`` is the block device its I/O limits are put on."""
+    """Body of the Engine's create call for a device. ``disk`` is the block device that its I/O limits apply to."""
     name = device["name"]
     server = settings.content["course"]["server"]
     state = StateFolder(Path(settings.state_dir))
     host: dict[str, Any] = {
         "NanoCpus": round(device["cpus"] * 1e9),
         "Memory": device["memory_bytes"],
-        # Equal to the memory: no swap on top of it.
+        # Equal to the memory limit: no swap on top of it.
         "MemorySwap": device["memory_bytes"],
         "PidsLimit": pids_limit(device),
         "BlkioDeviceReadBps": io_limit(disk, device["read_bps"]),
@@ -139,12 +139,12 @@ def device_container(settings: Settings, device: dict[str, Any], disk: str | Non
 
 
 def pids_limit(device: dict[str, Any]) -> int:
-    """The device type's own, but never so low that the threads of its engine do not fit."""
+    """The device type's limit, but at least what the threads of its engine need."""
     return max(int(device["pids"]), int(device.get("least_pids") or 0))
 
 
 def inputs_digest(folder: Path) -> str:
-    """One digest of a device's input files: a container that read other ones must be made anew."""
+    """Digest of a device's input files: a container that has read others must be created again."""
     digest = hashlib.sha256()
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
@@ -153,14 +153,14 @@ def inputs_digest(folder: Path) -> str:
 
 
 def io_limit(disk: str | None, rate: int | None) -> list[dict[str, Any]] | None:
-    """The Engine's form of a block I/O limit. ``rate`` in bytes per second."""
+    """A block I/O limit as the Engine writes it; ``rate`` in bytes per second."""
     return [{"Path": disk, "Rate": rate}] if disk and rate else None
 
 
 def block_device_of(folder: str) -> str | None:
     """Path of the whole disk that holds ``folder``, found by following the kernel's own links; None if there is none.
 
-    Limits are put on whole disks: the kernel refuses partitions.
+    Limits apply to whole disks: the kernel refuses partitions.
     """
     try:
         number = Path(folder).stat().st_dev

@@ -1,4 +1,4 @@
-"""Reading the device file of a lab host and choosing devices from it."""
+"""Reading the device file of a lab host and selecting devices from it."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.device_fi
 
 
 def read_device_file(path: str, run: str | None = None) -> dict[str, Any]:
-    """The device file at ``path``, as one of ``run`` if that is given: an inventory may be run under other names.
+    """Read the device file at ``path``; ``run`` replaces its run id, as an inventory may be run under other names.
 
     Raises:
-        DeviceFileError: it is missing, unreadable, no JSON, or of another version or form.
+        DeviceFileError: it is missing, unreadable, not JSON, or of an unknown version or form.
     """
     return device_file.read_device_file(path, run).as_dict()
 
 
 def matches(name: str, pattern: str | None) -> bool:
-    """Whether a device's name is meant by a pattern: shell patterns joined by commas, ``!`` in front takes away.
+    """Whether a pattern selects a device: shell patterns separated by commas, ``!`` in front excludes.
 
-    An empty pattern means all devices.
+    An empty pattern selects all devices.
     """
-    wanted, unwanted = _parts(pattern)
-    return any(fnmatch.fnmatchcase(name, part) for part in wanted) and not any(
-        fnmatch.fnmatchcase(name, part) for part in unwanted
+    included, excluded = _parts(pattern)
+    return any(fnmatch.fnmatchcase(name, part) for part in included) and not any(
+        fnmatch.fnmatchcase(name, part) for part in excluded
     )
 
 
 def select_devices(content: dict[str, Any], pattern: str | None) -> list[dict[str, Any]]:
-    """Devices of the device file whose name ``matches``.
+    """Return the devices of the device file that the pattern selects.
 
     Raises:
         DeviceFileError: a pattern that is not negated matches no device of the whole run.
@@ -38,17 +38,17 @@ def select_devices(content: dict[str, Any], pattern: str | None) -> list[dict[st
     devices: list[dict[str, Any]] = content["devices"]
     if not pattern:
         return devices
-    known = _names_of_run(content)
+    names = _names_of_run(content)
     for part in _parts(pattern)[0]:
-        if not any(fnmatch.fnmatchcase(name, part) for name in known):
+        if not any(fnmatch.fnmatchcase(name, part) for name in names):
             raise DeviceFileError(
-                f"fedsim_devices: {part!r} matches no device of run {content['run']} (it has {_some(sorted(known))})"
+                f"fedsim_devices: {part!r} matches no device of run {content['run']} (it has {_shorten(sorted(names))})"
             )
     return [device for device in devices if matches(device["name"], pattern)]
 
 
 def server_address(content: dict[str, Any]) -> str | None:
-    """Address of the run's server, on this lab host or another."""
+    """Return the address of the run's server, on this lab host or another."""
     server = content["course"]["server"]
     for device in content["devices"]:
         if device["name"] == server:
@@ -61,8 +61,8 @@ def server_address(content: dict[str, Any]) -> str | None:
 
 def _parts(pattern: str | None) -> tuple[list[str], list[str]]:
     parts = [part.strip() for part in (pattern or "").split(",") if part.strip()]
-    wanted = [part for part in parts if not part.startswith("!")] or ["*"]
-    return wanted, [part[1:] for part in parts if part.startswith("!")]
+    included = [part for part in parts if not part.startswith("!")] or ["*"]
+    return included, [part[1:] for part in parts if part.startswith("!")]
 
 
 def _names_of_run(content: dict[str, Any]) -> set[str]:
@@ -72,6 +72,6 @@ def _names_of_run(content: dict[str, Any]) -> set[str]:
     return names
 
 
-def _some(names: list[str], limit: int = 8) -> str:
+def _shorten(names: list[str], limit: int = 8) -> str:
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

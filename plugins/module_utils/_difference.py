@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Differences:
-    """What differs between the wanted and the real, item by item, in the order it was compared."""
+    """The items in which the requested and the actual state differ, in the order of comparison."""
 
     def __init__(self) -> None:
         self.items: list[dict[str, Any]] = []
@@ -16,11 +16,11 @@ class Differences:
         return bool(self.items)
 
     def add(self, item: str, before: Any, after: Any) -> None:
-        """Record a difference that is known to be one."""
+        """Record a difference without comparing."""
         self.items.append({"item": item, "before": before, "after": after})
 
     def compare(self, item: str, before: Any, after: Any) -> bool:
-        """Compare, record if different, and say whether it is."""
+        """Compare, record a difference, and return whether there is one."""
         if before == after:
             return False
         self.add(item, before, after)
@@ -28,7 +28,7 @@ class Differences:
 
 
 def render_diff(per_object: dict[str, list[dict[str, Any]]], header: str) -> dict[str, str]:
-    """Ansible's before/after texts of the objects that differ; objects without differences are left out."""
+    """Return Ansible's before/after texts; objects without differences are left out."""
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     for name, items in sorted(per_object.items()):

@@ -1,4 +1,4 @@
-"""The lab host's Docker Engine: connecting with errors that say how to mend it, and the few calls modules share."""
+"""The lab host's Docker Engine: connecting with errors that say what helps, and the few calls that modules share."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ except ImportError:
 
 MINIMUM_API = (1, 41)
 MINIMUM_ENGINE = "20.10"
-#: Seconds an Engine under load may take for one call; creating 100 containers makes single calls wait.
+#: Seconds an Engine under load may take for one call; while 100 containers are created, single calls wait.
 TIMEOUT_S = 120
 
 
-#: Where an Engine's daemon may lie; a module's PATH often has no sbin.
+#: Where an Engine's daemon may be; a module's PATH often lacks sbin.
 DAEMON_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -35,14 +35,14 @@ class EngineError(FedsimError):
 
     exit = Exit.LAB
 
-    def __init__(self, what: str, fix: str = "", *, by_role: bool = False) -> None:
-        """``by_role``: role lab_host can mend it."""
-        super().__init__(what, hint=fix)
-        self.by_role = by_role
+    def __init__(self, what: str, hint: str = "", *, fixable_by_role: bool = False) -> None:
+        """``fixable_by_role``: role lab_host can fix it."""
+        super().__init__(what, hint=hint)
+        self.fixable_by_role = fixable_by_role
 
 
 def connect(docker_host: str, timeout: int = TIMEOUT_S) -> Any:
-    """A low-level client that speaks the newest API both sides know.
+    """Return a low-level client that speaks the newest API that both sides know.
 
     Raises:
         EngineError: no SDK, no Engine, no permission, or an Engine that is too old or too new for the SDK.
@@ -51,24 +51,24 @@ def connect(docker_host: str, timeout: int = TIMEOUT_S) -> Any:
         raise EngineError(
             "the Python that Ansible uses on this lab host has no Docker SDK",
             "install python3-docker (Debian, Ubuntu) or `pip install docker` into it",
-            by_role=True,
+            fixable_by_role=True,
         )
     try:
         client = docker.APIClient(base_url=docker_host, version="auto", timeout=timeout)
     except Exception as error:
         raise _why_no_engine(error, docker_host) from error
-    spoken = tuple(int(part) for part in client.api_version.split("."))
-    if spoken < MINIMUM_API:
+    api_version = tuple(int(part) for part in client.api_version.split("."))
+    if api_version < MINIMUM_API:
         client.close()
         raise EngineError(
-            f"the Docker Engine at {docker_host} speaks API {client.api_version} at most",
+            f"the Docker Engine at {docker_host} supports API {client.api_version} at most",
             f"fedsim needs Engine {MINIMUM_ENGINE} (API 1.41) or newer",
         )
     return client
 
 
 def explain(error: BaseException) -> str:
-    """An exception in one line, the Engine's own explanation where there is one."""
+    """Return an exception as one line; the Engine's own explanation if there is one."""
     explanation = getattr(error, "explanation", None)
     if explanation:
         return str(explanation.decode() if isinstance(explanation, bytes) else explanation)
@@ -92,17 +92,17 @@ def _why_no_engine(error: BaseException, docker_host: str) -> EngineError:
         return EngineError(f"Docker SDK and Engine share no API version ({text})", "update the older of the two")
     if "PermissionError" in text or "Permission denied" in text:
         return EngineError(f"no permission to use {docker_host}", "run as root, or as a member of group docker")
-    # What the system said is the innermost of several exceptions in one text.
+    # The operating system's message is the innermost of several exceptions in one text.
     system = re.search(r"Error\(\d+, '([^']+)'", text)
     return EngineError(
         f"no Docker Engine answers at {docker_host} ({system[1] if system else text})",
-        "start it (`systemctl start docker`) or install one; on Debian and Ubuntu a run does so by itself",
-        by_role=True,
+        "start it (`systemctl start docker`) or install one; on Debian and Ubuntu a run does so itself",
+        fixable_by_role=True,
     )
 
 
 def list_containers(client: Any, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
-    """All containers, running or not, in one call."""
+    """Return all containers, running or not, in one call."""
     return list(client.containers(all=True, filters=filters))
 
 
@@ -114,7 +114,7 @@ def inspect_or_none(client: Any, name: str) -> dict[str, Any] | None:
 
 
 def run_in(client: Any, container: str, command: list[str]) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr of a command in a running container."""
+    """Run a command in a running container; return exit status, stdout and stderr."""
     created = client.exec_create(container, command, stdout=True, stderr=True)
     out, err = client.exec_start(created["Id"], demux=True)
     status = client.exec_inspect(created["Id"])["ExitCode"]
@@ -126,7 +126,7 @@ def run_in(client: Any, container: str, command: list[str]) -> tuple[int, str, s
 
 
 def last_lines(client: Any, container: str, lines: int = 5) -> str:
-    """The end of a container's log, for a message."""
+    """Return the end of a container's log, for a message."""
     try:
         text = client.logs(container, stdout=True, stderr=True, tail=lines).decode(errors="replace").strip()
     except (APIError, RequestException) as error:

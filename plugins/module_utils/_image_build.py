@@ -1,4 +1,4 @@
-"""Building one image with the Engine's builder: a clear message when it fails, and nothing half-made left behind."""
+"""Building one image with the Engine's builder: a clear message when it fails, and no leftovers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import APIError, NotFound, explain
 
-#: What every stage of our Dockerfiles carries, so that leftovers of a killed build can be told from other people's.
+#: Label of every stage of our Dockerfiles, which tells leftovers of a killed build from other people's images.
 OUR_IMAGES = f"{LABEL_KIND}={KIND_IMAGE}"
 
-#: Handed to the builder where the lab host has them: the base of a registry fetches Debian packages.
+#: Passed to the builder if set on the lab host: a base from a registry fetches Debian packages.
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-#: Lines of output that a message about a failed step repeats.
+#: Lines of output repeated in a message about a failed step.
 SHOWN_LINES = 8
 
 _STEP = re.compile(r"^Step \d+/\d+ : ")
@@ -34,13 +34,13 @@ _MADE = re.compile(r"^ ---> ([0-9a-f]{12,64})\s*$")
 
 
 class BuildFailedError(FedsimError):
-    """An image could not be built; the text names the image, the Dockerfile's step and what it said."""
+    """An image could not be built; the text names the image and the Dockerfile's step, with its last output."""
 
     exit = Exit.PROVISIONING
 
 
 def own_images(client: Any) -> dict[str, dict[str, Any]]:
-    """Our images on this Engine by ref, in one call: id, size in bytes, and the size beyond the parent's."""
+    """Return our images on this Engine by reference: id, size in bytes, and the size beyond the parent's. One call."""
     listed = client.images(filters={"label": [OUR_IMAGES]})
     found: dict[str, dict[str, Any]] = {}
     for image in listed:
@@ -59,9 +59,9 @@ def own_images(client: Any) -> dict[str, dict[str, Any]]:
 
 @contextlib.contextmanager
 def one_builder() -> Iterator[None]:
-    """Wait until no other run builds here; it may well be building the same images."""
+    """Wait until no other run builds here; it may be building the same images."""
     folder = Path("/run/lock") if os.access("/run/lock", os.W_OK) else Path(tempfile.gettempdir())
-    # The folder is everybody's: never follow a link that somebody else put there.
+    # Everybody can write to the folder: never follow a link that somebody else put there.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(folder / f"fedsim-images-{os.geteuid()}.lock", flags, 0o600)
     try:
@@ -72,10 +72,10 @@ def one_builder() -> Iterator[None]:
 
 
 def sweep(client: Any) -> list[str]:
-    """Remove what a killed build left: untagged images and stopped build containers of ours. Call under the lock."""
+    """Remove leftovers of a killed build: our untagged images and stopped build containers. Call under the lock."""
     removed = []
     for container in client.containers(all=True, filters={"label": [OUR_IMAGES], "status": ["exited", "created"]}):
-        # A step's container stands on an unnamed image; one on a named image is somebody's, labels inherited.
+        # A step's container uses an unnamed image; one with a named image is a user's, which inherited the labels.
         with contextlib.suppress(APIError):  # the builder itself may be removing it right now
             if not client.inspect_image(container["ImageID"])["RepoTags"]:
                 client.remove_container(container["Id"])
@@ -115,7 +115,7 @@ def build(client: Any, layer: dict[str, Any], archive: Path, parent: str, networ
 
 
 def import_rootfs(client: Any, rootfs: Path) -> str:
-    """The bootstrap as an image without a name; the base built on it keeps it. Returns its id."""
+    """Import the bootstrap as an unnamed image, which the base built on it keeps. Returns its id."""
     with rootfs.open("rb") as source:
         answer = client.import_image_from_data(source, changes=[f"LABEL {OUR_IMAGES}"])
     match = re.search(r"sha256:[0-9a-f]{64}", answer)
@@ -125,7 +125,7 @@ def import_rootfs(client: Any, rootfs: Path) -> str:
 
 
 class _Log:
-    """What the builder said: its present step, the images it made on the way, the error."""
+    """The builder's output: its current step, the intermediate images, the error."""
 
     def __init__(self) -> None:
         self.step = "before its first step"
@@ -146,8 +146,8 @@ class _Log:
                 self.lines.append(line.strip())
 
     def message(self, name: str) -> str:
-        said = "".join(f"\n  {line}" for line in self.lines[-SHOWN_LINES:])
-        return f"image {name} was not built: {self.step}: {self.error}" + (f"\nIt said:{said}" if said else "")
+        output = "".join(f"\n  {line}" for line in self.lines[-SHOWN_LINES:])
+        return f"image {name} was not built: {self.step}: {self.error}" + (f"\nIts output:{output}" if output else "")
 
 
 def _proxies(network: str) -> dict[str, str]:
@@ -157,18 +157,18 @@ def _proxies(network: str) -> dict[str, str]:
 
 
 def _remove_unused(client: Any, made: list[str]) -> None:
-    """Drop the images between a build's steps that no finished image stands on."""
+    """Remove a build's intermediate images that no finished image needs."""
     for image in reversed(made):
         try:
-            tagged = client.inspect_image(image)["RepoTags"]
+            tags = client.inspect_image(image)["RepoTags"]
         except NotFound:
             continue
-        if not tagged:
+        if not tags:
             _remove(client, image)
 
 
 def _remove(client: Any, image: str) -> bool:
-    """Remove an image unless something stands on it or runs from it: the Engine then refuses, rightly."""
+    """Remove an image unless another image or a container needs it: the Engine then refuses, rightly."""
     try:
         client.remove_image(image)
     except APIError as error:

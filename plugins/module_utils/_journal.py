@@ -1,4 +1,4 @@
-"""Reading an agent's journal, from a consumer's cursor on, and its snapshot."""
+"""Reading an agent's journal from a consumer's cursor on, and its snapshot."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events im
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.interest import rank_interest
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 
-#: A snapshot of more devices is cut down to so many: results of modules travel through Ansible's callbacks.
+#: Above SNAPSHOT_DEVICES a snapshot is cut to SNAPSHOT_SHOWN: module results pass through Ansible's callbacks.
 SNAPSHOT_DEVICES = 50
 SNAPSHOT_SHOWN = 20
 
 
 def course_has_ended(journal: Path) -> bool:
-    """Whether the journal tells the end of a course."""
+    """Whether the journal records the end of a course."""
     try:
         text = journal.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return False
-    # Journals of long courses have many lines: only those that may be its end are read.
+    # Journals of long courses have many lines: only those that may record the end are parsed.
     ends = [line for line in text.splitlines() if CourseFinished.name in line or CourseFailed.name in line]
     return any(isinstance(parse_line(line), CourseFinished | CourseFailed) for line in ends)
 
 
 class Reader:
-    """What one consumer has not read yet. The cursor is a file beside the journal, so it outlives the consumer."""
+    """Reads what one consumer has not read yet. The cursor is a file next to the journal and outlives the consumer."""
 
     def __init__(self, state: StateFolder, consumer: str, keep: bool = True) -> None:
         self._journal = state.journal
@@ -59,12 +59,12 @@ class Reader:
         """Unix seconds at which the gate opens or opened, if this consumer has read it."""
         return self._course.gate_opens
 
-    def news(self) -> list[dict[str, Any]]:
-        """Events of complete lines since the cursor, which moves behind them."""
+    def new_events(self) -> list[dict[str, Any]]:
+        """Return the events of complete lines since the cursor, which moves past them."""
         try:
             with self._journal.open("rb") as stream:
                 if stream.seek(0, 2) < self._offset:
-                    self._offset, self._course = 0, CourseState()  # the journal was begun anew
+                    self._offset, self._course = 0, CourseState()  # a new journal
                 stream.seek(self._offset)
                 data = stream.read()
         except FileNotFoundError:
@@ -79,7 +79,7 @@ class Reader:
         return [event.as_dict() for event in events]
 
     def _load(self) -> None:
-        """Take up what was known at the cursor: of the course, what a later call asks for."""
+        """Restore the cursor and what is known of the course up to it."""
         try:
             found = json.loads(self._cursor_file.read_text())
         except (OSError, ValueError):
@@ -96,16 +96,16 @@ class Reader:
         if not self._keep:
             return
         self._cursor_file.parent.mkdir(parents=True, exist_ok=True)
-        known = {
+        cursor = {
             "offset": self._offset,
             "gate_opens": self.gate_opens,
             "outcome": None if self.outcome is None else self.outcome.as_dict(),
         }
-        write_or_overwrite(self._cursor_file, json.dumps(known))
+        write_or_overwrite(self._cursor_file, json.dumps(cursor))
 
 
 def read_snapshot(state: StateFolder) -> dict[str, Any] | None:
-    """What the agent last saw of its devices, cut down if there are many; None before its first look."""
+    """Return the agent's last snapshot of its devices, cut if there are many; None before the first one."""
     try:
         found = json.loads(state.snapshot.read_text())
     except (OSError, ValueError):
@@ -119,7 +119,7 @@ def read_snapshot(state: StateFolder) -> dict[str, Any] | None:
 
 
 def _most_interesting(devices: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """The first device, which is the server where it is on this lab host, and those that are furthest behind."""
+    """Return the first device (the server, if it is on this lab host) and those that are furthest behind."""
     first, *rest = devices
     rest.sort(key=lambda name: rank_interest(devices[name]["state"], devices[name]["round"]))
     return {name: devices[name] for name in (first, *rest[: SNAPSHOT_SHOWN - 1])}

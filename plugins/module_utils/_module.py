@@ -1,4 +1,4 @@
-"""What every module does around its work: options, the run id, the Engine, and one way out."""
+"""What every module does around its work: options, the run id, the Engine, and one exit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import SDK_ERROR, EngineError, connect, explain
 
-#: Options that several modules have; each is described in the doc fragment of its name.
+#: Options that several modules have; the doc fragment of the same name describes each.
 DOCKER: dict[str, Any] = {"docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"}}
 RUN: dict[str, Any] = {"run": {"type": "str", "required": True}}
 STATE_DIR: dict[str, Any] = {"state_dir": {"type": "path", "required": True}}
@@ -19,7 +19,7 @@ DEVICES: dict[str, Any] = {"devices": {"type": "str", "default": ""}}
 
 
 class FailedError(FedsimError):
-    """The module fails and still has something to return."""
+    """The module fails but still has something to return."""
 
     exit = Exit.PROVISIONING
 
@@ -29,7 +29,7 @@ class FailedError(FedsimError):
 
 
 class Call:
-    """What a module was called with. ``client`` speaks to the Engine; None for modules that do not ask for one."""
+    """What a module was called with. ``client`` talks to the Engine; None for modules that do not need one."""
 
     def __init__(self, module: AnsibleModule, client: Any) -> None:
         self.params: Mapping[str, Any] = module.params
@@ -51,16 +51,16 @@ def run_module(
     import_error: str | None = None,
     expected: tuple[type[Exception], ...] = (OSError,),
 ) -> None:
-    """Call ``work`` and end the module with what it returns, or with the one message of what it raises.
+    """Call ``work`` and end the module with what it returns, or with the message of what it raises.
 
     Args:
         arguments: the argument spec.
-        work: the module's own part; returns what the module returns, with ``changed``.
-        about: what an unforeseen failure was about, with options in braces: ``network of run {run}``.
+        work: the module's own part; returns the module's result, including ``changed``.
+        about: the subject of an unforeseen failure, with options in braces: ``network of run {run}``.
         engine: connect to the Docker Engine first.
         required_if: as in AnsibleModule.
-        import_error: traceback of why fedsim-runner could not be imported, for modules of the control node.
-        expected: errors beside FedsimError that are told without a traceback. Those of the Docker SDK are OSErrors.
+        import_error: traceback of a failed import of fedsim-runner, for modules of the control node.
+        expected: errors besides FedsimError to report without a traceback. Those of the Docker SDK are OSErrors.
     """
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True, required_if=list(required_if))
     if import_error:
@@ -76,7 +76,7 @@ def run_module(
             client = _connect(module)
         answer = work(Call(module, client))
     except FailedError as error:
-        module.fail_json(msg=str(error), **_shown(module, error.answer))
+        module.fail_json(msg=str(error), **_requested(module, error.answer))
     except FedsimError as error:
         module.fail_json(msg=str(error))
     except expected as error:
@@ -84,17 +84,19 @@ def run_module(
     finally:
         if client is not None:
             client.close()
-    module.exit_json(**_shown(module, answer))
+    module.exit_json(**_requested(module, answer))
 
 
-def differing(header: str, name: str, differences: Differences, **values: Any) -> dict[str, Any]:
-    """What a module returns that brings one object to what is wanted."""
+def build_answer(header: str, name: str, differences: Differences, **values: Any) -> dict[str, Any]:
+    """Return the result of a module that brings one object to the requested state."""
     diff = render_diff({name: differences.items}, header)
     return {"changed": bool(differences), "diff": diff, **values}
 
 
-def per_device(header: str, results: dict[str, dict[str, Any]], changed: bool = False, **values: Any) -> dict[str, Any]:
-    """What a module returns that works on devices.
+def build_device_answer(
+    header: str, results: dict[str, dict[str, Any]], changed: bool = False, **values: Any
+) -> dict[str, Any]:
+    """Return the result of a module that works on devices.
 
     Raises:
         FailedError: some failed; the text names the first of them.
@@ -122,6 +124,6 @@ def _connect(module: AnsibleModule) -> Any:
         raise FailedError(str(error), engine_answers=False, **extra) from error
 
 
-def _shown(module: AnsibleModule, answer: dict[str, Any]) -> dict[str, Any]:
-    """Without the diff where nobody asked for it."""
+def _requested(module: AnsibleModule, answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer without its diff unless diff mode is on."""
     return answer if module._diff else {key: value for key, value in answer.items() if key != "diff"}

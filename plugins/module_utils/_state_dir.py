@@ -15,13 +15,13 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._difference import 
 
 
 class UnsafeArchiveError(FedsimError):
-    """An archive names something outside its folder, or something that is no plain file."""
+    """An archive has a member that lies outside the folder or is not a regular file."""
 
     exit = Exit.PROVISIONING
 
 
 def layout(state: StateFolder, devices: list[str]) -> dict[Path, tuple[int, int]]:
-    """Folders of the state folder with their mode and owner (uid = gid)."""
+    """Return the folders of the state folder with their mode and owner (uid = gid)."""
     folders = dict.fromkeys((state.path, state.gate, state.agent, state.cursors, state.devices), (0o755, 0))
     for device in devices:
         folders[state.device(device)] = (0o755, 0)
@@ -31,7 +31,7 @@ def layout(state: StateFolder, devices: list[str]) -> dict[Path, tuple[int, int]
 
 
 def make_folders(folders: dict[Path, tuple[int, int]], check: bool, differences: Differences) -> None:
-    """Bring folders to their mode and owner."""
+    """Create folders and correct their mode and owner."""
     for path, (mode, owner) in folders.items():
         try:
             found = path.stat()
@@ -48,8 +48,8 @@ def make_folders(folders: dict[Path, tuple[int, int]], check: bool, differences:
             os.chown(path, owner, owner)
 
 
-def prepare_out(folder: Path) -> None:
-    """The output folder of a device, empty and owned by the user its container runs as."""
+def make_empty_output_folder(folder: Path) -> None:
+    """Make a device's output folder, empty and owned by the user that its container runs as."""
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
@@ -57,7 +57,7 @@ def prepare_out(folder: Path) -> None:
 
 
 def write_if_different(path: Path, content: bytes, mode: int, check: bool) -> bool:
-    """Write a file in one step if its content is another; whether it was."""
+    """Write a file atomically if its content differs; return whether it did."""
     try:
         if path.read_bytes() == content:
             return False
@@ -70,7 +70,7 @@ def write_if_different(path: Path, content: bytes, mode: int, check: bool) -> bo
 
 
 def safe_members(archive: tarfile.TarFile) -> list[tuple[PurePosixPath, tarfile.TarInfo]]:
-    """Plain files of an archive with their relative paths.
+    """Return the regular files of an archive with their relative paths.
 
     Raises:
         UnsafeArchiveError: a member is absolute, climbs out, or is a link or a device.
@@ -83,6 +83,6 @@ def safe_members(archive: tarfile.TarFile) -> list[tuple[PurePosixPath, tarfile.
         if member.isdir():
             continue
         if not member.isfile():
-            raise UnsafeArchiveError(f"{member.name} is no plain file")
+            raise UnsafeArchiveError(f"{member.name} is not a regular file")
         members.append((path, member))
     return members

@@ -9,8 +9,8 @@ short_description: The agent of a run on a lab host
 description:
   - Starts the container that shapes links, holds the gate and supervises the course, and waits until it answers; or
     stops and removes it.
-  - After a course that has ended, or an agent that died, everything begins anew. The gate is closed, the journal is
-    emptied, and the run's device containers are removed, for they have passed the gate.
+  - After a course that has ended, or an agent that died, everything starts again. The gate is closed, the journal is
+    emptied, and the run's device containers are removed, as they have passed the gate.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -22,10 +22,10 @@ attributes:
     support: full
   diff_mode:
     support: full
-    details: Before and after of each option that differs.
+    details: Each option that differs, before and after.
 options:
   state:
-    description: Whether the agent shall be there.
+    description: Whether the agent exists.
     type: str
     choices: [present, absent]
     default: present
@@ -36,12 +36,12 @@ options:
     description: Reference of the agent's image. Required for O(state=present).
     type: str
   capabilities:
-    description: Capabilities the agent has beside Docker's default ones.
+    description: Capabilities of the agent in addition to Docker's default ones.
     type: list
     elements: str
     default: [DAC_READ_SEARCH, NET_ADMIN, SYS_ADMIN, SYS_NICE, SYS_PTRACE]
   wait_s:
-    description: Seconds to wait for its first answer.
+    description: Seconds to wait for the agent's first answer.
     type: int
     default: 60
 """
@@ -57,8 +57,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 probe:
-  description: What the agent found out about the kernel, and the back end it will use.
-  returned: when it was started; empty if it was running as wanted
+  description: The agent's findings about the kernel, and the back end that it will use.
+  returned: when it was started; empty if it was already running as requested
   type: dict
   sample: {"backend": "netem", "netem": true, "tbf": true, "nfqueue": true, "missing": [], "kernel": "6.1.0"}
 removed_devices:
@@ -98,7 +98,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     RUN,
     STATE_DIR,
     Call,
-    differing,
+    build_answer,
     run_module,
 )
 
@@ -123,10 +123,10 @@ STOP_SECONDS = 10
 
 @dataclass(frozen=True)
 class Facts:
-    """What is there of a run's agent.
+    """What exists of a run's agent.
 
-    ``agents`` are the Engine's entries; ``inspected`` is the first of them if it is running, ``image_id`` the wanted
-    image on this lab host. ``devices`` are the ids of the run's device containers.
+    ``agents`` are the Engine's entries; ``inspected`` is the first of them if it is running, ``image_id`` the id of
+    the requested image on this lab host. ``devices`` are the ids of the run's device containers.
     """
 
     agents: Sequence[Mapping[str, Any]] = field(default_factory=list)
@@ -138,32 +138,32 @@ class Facts:
 
 
 def agent_actions(have: Facts, want: dict[str, Any] | None) -> Actions:
-    """From what is there to the wanted agent, or to none.
+    """Plan the way from what exists to the requested agent, or to none.
 
-    After a course that has ended, or an agent that died, everything begins anew: devices have passed the gate.
+    After a course that has ended, or an agent that died, everything starts again: devices have passed the gate.
     """
     differences = Differences()
-    gone = [
+    removals = [
         Action("stop" if entry["State"] == "running" else "remove", entry["Id"], {"seconds": STOP_SECONDS})
         for entry in have.agents
     ]
     if want is None:
         for entry in have.agents:
             differences.add("state", entry["State"], "absent")
-        return actions(gone, differences) if gone else nothing("the run has no agent")
+        return actions(removals, differences) if removals else nothing("the run has no agent")
     if have.agents:
         _compare(have, want, differences)
         if not differences:
-            return nothing("the agent is as wanted")
-    anew = []
+            return nothing("the agent is as requested")
+    reset = []
     if have.agents or have.gate_open:
         if have.devices:
             differences.add("devices", sorted(have.devices), [])
-            anew.append(Action("remove_devices", "devices", have.devices))
-        anew.append(Action("close_gate", "gate"))
+            reset.append(Action("remove_devices", "devices", have.devices))
+        reset.append(Action("close_gate", "gate"))
     if not have.agents:
         differences.add("state", "absent", "started")
-    return actions((*gone, *anew, Action("start", want["Image"], want)), differences)
+    return actions((*removals, *reset, Action("start", want["Image"], want)), differences)
 
 
 def _compare(have: Facts, want: dict[str, Any], differences: Differences) -> None:
@@ -191,11 +191,11 @@ def agent_container(params: Mapping[str, Any]) -> dict[str, Any]:
         "HostConfig": {
             "PidMode": "host",
             "NetworkMode": "host",
-            # With cgroup v2 the paths of other containers' cgroups can be told only from here.
+            # With cgroup v2 the paths of other containers' cgroups are visible only from here.
             "CgroupnsMode": "host",
             "CapAdd": sorted(params["capabilities"]),
-            # The default AppArmor profile forbids looking at processes outside the container, which is its task. The
-            # second is what the Engine adds by itself for containers in the host's pid namespace.
+            # The default AppArmor profile forbids reading processes outside the container, which is the agent's task.
+            # The Engine adds the second itself for containers in the host's pid namespace.
             "SecurityOpt": ["apparmor=unconfined", "label=disable"],
             "Binds": [
                 f"{socket}:/var/run/docker.sock:rw",
@@ -210,7 +210,7 @@ def agent_container(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_facts(client: Any, run: str, state: StateFolder, image: str | None) -> Facts:
-    """What is there of the run's agent and of the course that it had."""
+    """Read what exists of the run's agent and of its course."""
     agents = list_containers(client, run_filter(run, KIND_AGENT))
     inspected, image_id = None, "not on this lab host"
     if agents and agents[0]["State"] == "running" and image:
@@ -230,8 +230,8 @@ def read_facts(client: Any, run: str, state: StateFolder, image: str | None) -> 
     )
 
 
-class Doers:
-    """How each action is done."""
+class Handlers:
+    """What carries out each action."""
 
     def __init__(self, client: Any, run: str, state: StateFolder) -> None:
         self.client = client
@@ -257,10 +257,10 @@ class Doers:
         self.client.remove_container(action.name, force=True, v=True)
 
     def remove_devices(self, action: Action) -> None:
-        def one(name: str, differences: Differences) -> None:
+        def remove_one(name: str, differences: Differences) -> None:
             self.client.remove_container(action.options[name], force=True, v=True)
 
-        failed = [name for name, result in each_device(sorted(action.options), one).items() if result["failed"]]
+        failed = [name for name, result in each_device(sorted(action.options), remove_one).items() if result["failed"]]
         if failed:
             raise EngineError("devices of the ended course cannot be removed: {}".format(", ".join(failed)))
 
@@ -286,10 +286,10 @@ def work(call: Call) -> dict[str, Any]:
     todo = agent_actions(have, want)
     probe: dict[str, Any] = {}
     if not call.check:
-        Doers(call.client, call.run, state).carry_out(todo)
+        Handlers(call.client, call.run, state).carry_out(todo)
         if want and todo.todo:
             probe = wait_for_agent(call.client, agent_name(call.run), Probe(), call.params["wait_s"])
-    answer = differing("agent", agent_name(call.run), todo.differences)
+    answer = build_answer("agent", agent_name(call.run), todo.differences)
     if wanted:
         removed = [name for action in todo.todo if action.do == "remove_devices" for name in sorted(action.options)]
         answer.update(probe=probe, removed_devices=removed)

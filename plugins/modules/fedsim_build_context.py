@@ -8,23 +8,23 @@ module: fedsim_build_context
 short_description: Plan images and assemble their build contexts on the control node
 description:
   - Runs on the control node, with the Python that fedsim-runner is installed in.
-  - V(planned) reads the device files and says, for every lab host, the reference of each image it needs, which it
-    lacks, and which lab host builds what for whom.
-  - V(assembled) makes the context archives of missing layers. Wheels, archives and the Debian bootstrap are kept in the
+  - V(planned) reads the device files and returns, for every lab host, the reference of each image it needs, which of
+    them it lacks, and which lab host builds what for which others.
+  - V(assembled) makes the build contexts of missing layers. Wheels, archives and the Debian bootstrap are kept in the
     user's cache, so they are fetched once.
   - Where a device uses FederatedScope, its source is the one that the device files name, else
     O(federatedscope_source), the environment variable C(FEDSIM_FEDERATEDSCOPE_SOURCE), the user's configuration file,
-    or upstream at a pinned commit. A source that cannot be had fails the module with C(fedsim_exit_code) 3.
+    or upstream at a pinned commit. A source that cannot be obtained fails the module with C(fedsim_exit_code) 3.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
 attributes:
   check_mode:
     support: full
-    details: V(planned) never changes anything. V(assembled) fills nothing and returns no layers.
+    details: V(planned) never changes anything. V(assembled) makes no build context and returns no layers.
   diff_mode:
     support: none
-    details: Archives have no lines to compare.
+    details: Archives cannot be shown as text.
 options:
   state:
     description: How far to go.
@@ -51,7 +51,7 @@ options:
         elements: str
         default: []
       device_file:
-        description: Its device file on the control node; not set, it needs no device images.
+        description: Its device file on the control node; without one it needs no device images.
         type: path
       local:
         description: Whether it is the control node itself.
@@ -62,29 +62,29 @@ options:
     type: bool
     default: false
   engines:
-    description: Engines that O(all) means.
+    description: Engines to plan for with O(all).
     type: list
     elements: str
     default: [light]
   federatedscope_source:
-    description: Checkout, wheel, git URL or pip requirement, where device files name none.
+    description: Checkout, wheel, git URL or pip requirement, if the device files name none.
     type: str
   base:
     description: C(auto), C(bootstrap), or the reference of a Debian image.
     type: str
     default: auto
   dockerfiles:
-    description: Folders with device types of the user's own, looked into first.
+    description: Folders with the user's own device types, searched first.
     type: list
     elements: path
     default: []
   refs:
-    description: References of the layers whose contexts are wanted. Required for O(state=assembled).
+    description: References of the layers whose build contexts are needed. Required for O(state=assembled).
     type: list
     elements: str
     default: []
   bootstrap:
-    description: Whether the base layer needs the Debian bootstrap, no registry having answered.
+    description: Whether the base layer needs the Debian bootstrap because no registry answered.
     type: bool
     default: false
 """
@@ -103,7 +103,7 @@ hosts:
   description:
     - For each lab host C(refs) (logical name to reference, the agent among them), C(missing) (references it lacks),
       C(builder) (the lab host that builds for it), C(build) (references it has to build, parents first) and
-      C(ship) (references it has to hand to the lab hosts it builds for).
+      C(ship) (references it has to send to the lab hosts that it builds for).
   returned: when planned
   type: dict
   sample:
@@ -114,7 +114,7 @@ hosts:
       build: []
       ship: []
 layers:
-  description: The layers with the paths of their archives, for M(fedsim.testbed.fedsim_images).
+  description: The layers with the paths of their build contexts, for M(fedsim.testbed.fedsim_images).
   returned: when assembled
   type: list
   elements: dict
@@ -166,7 +166,7 @@ def work(call: Call) -> dict[str, Any]:
             needs.HostImages(
                 name=host["name"],
                 arch=host["arch"],
-                wanted=_wanted(host, contents[host["name"]]["devices"], params, sources),
+                wanted=_needed_images(host, contents[host["name"]]["devices"], params, sources),
                 present=frozenset(host["present"]),
                 local=host["local"],
             )
@@ -185,12 +185,12 @@ def work(call: Call) -> dict[str, Any]:
         contexts = assemble(layers, cache_dir(), bootstrap=params["bootstrap"])
     except FedsimError as error:
         raise FailedError(str(error), fedsim_exit_code=error.exit) from error
-    # Not "changed": the cache is the control node's own business, the lab hosts report what they build.
+    # Not "changed": the cache belongs to the control node; the lab hosts report what they build.
     return {"changed": False, "layers": [context.as_dict() for context in contexts]}
 
 
 def _device_file(host: dict[str, Any]) -> dict[str, Any]:
-    """The devices of a lab host and the folders of the user's own Dockerfiles; none without a device file."""
+    """Return the parts of a lab host's device file that images depend on; empty without a device file."""
     if not host["device_file"]:
         return {"devices": [], "dockerfile_roots": [], "source": None, "config": {}}
     content = read_device_file(host["device_file"])
@@ -203,7 +203,7 @@ def _device_file(host: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sources(params: dict[str, Any], contents: list[dict[str, Any]]) -> dict[str, Any]:
-    """What images of engines install that is not in their folders, by the engines' names."""
+    """Return, by engine, the source of what its images install that is not in their folders."""
     from fedsim_runner.engines.protocol import engine
 
     if params["all"]:
@@ -220,7 +220,7 @@ def _sources(params: dict[str, Any], contents: list[dict[str, Any]]) -> dict[str
     return {name: source for name, source in found.items() if source is not None}
 
 
-def _wanted(
+def _needed_images(
     host: dict[str, Any], devices: list[dict[str, Any]], params: dict[str, Any], sources: Any
 ) -> dict[str, str]:
     from fedsim_runner.testbed.docker.images import needs

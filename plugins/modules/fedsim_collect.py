@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Packing what a run left on a lab host."""
+"""Pack the artifacts of a run on a lab host."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ DOCUMENTATION = r"""
 module: fedsim_collect
 short_description: Pack the artifacts of a run on a lab host into one file
 description:
-  - Packs each device's out folder and console log, the agent's journal and samples, and what the Engine knows of the
+  - Packs each device's out folder and console log, the agent's journal and samples, and the Engine's facts about the
     containers into one tar file. M(fedsim.testbed.fedsim_unpack) puts it into the run folder.
-  - Works on whatever is there, also after a course that failed or a provisioning that stopped half way.
-  - Links and special files in an out folder are left out, for a device could point them anywhere. So are the temporary
-    files of a participant, in the folder C(tmp) of its out folder, and what lies within more than 20 folders.
-  - Where the disk of O(dest) is full, the file is written to a new folder in /var/tmp, which the caller removes.
+  - Packs what there is, also after a course that failed or a provisioning that stopped half-way.
+  - Links and special files in an out folder are left out, as a device could point them anywhere. So are the temporary
+    files of a participant, in the folder C(tmp) of its out folder, and files below more than 20 folders.
+  - If the disk of O(dest) is full, the file is written to a new folder in /var/tmp, which the caller removes.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -23,7 +23,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: The file is not written, the answer says whether it would differ.
+    details: The file is not written; the result says whether it would differ.
   diff_mode:
     support: none
     details: The content is not shown.
@@ -33,11 +33,11 @@ options:
     type: path
     required: true
   agent_prefix:
-    description: Folder inside the tar file for what belongs to no device; empty for its root.
+    description: Folder inside the tar file for files that belong to no device; empty for its root.
     type: str
     default: ""
   max_file_bytes:
-    description: Files that are larger are left out and named in RV(left_out).
+    description: Larger files are left out and named in RV(left_out).
     type: int
     default: 268435456
 """
@@ -52,16 +52,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 dest:
-  description: The tar file, elsewhere than O(dest) if the disk there is full.
+  description: The tar file; not O(dest) if the disk there is full.
   returned: always
   type: str
 devices:
-  description: Devices of which something was found.
+  description: Devices with artifacts.
   returned: always
   type: list
   elements: str
 left_out:
-  description: Files that were not packed, each with the reason.
+  description: Files that were not packed, each with its reason.
   returned: always
   type: list
   elements: str
@@ -111,12 +111,12 @@ ARGUMENTS: dict[str, Any] = {
 }
 SCRATCH = "tmp"
 CONSOLE = "console.log"
-DEEPEST = 20
-ELSEWHERE = "/var/tmp"
+MAX_DEPTH = 20
+FALLBACK_FOLDER = "/var/tmp"
 
 
 class Packer:
-    """Writes a tar file whose bytes depend on nothing but what is packed."""
+    """Writes a tar file whose bytes depend only on the content."""
 
     def __init__(self, archive: tarfile.TarFile, max_file_bytes: int) -> None:
         self._archive = archive
@@ -129,21 +129,21 @@ class Packer:
         self._archive.addfile(member, io.BytesIO(content))
 
     def add_folder(self, folder: Path, prefix: str) -> None:
-        """Plain files under ``folder``, which its device can write to: nothing is followed out of it."""
+        """Add the regular files of ``folder``, which a device can write to: no link out of it is followed."""
         for where, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
             folders.sort()
             inside = Path(where).relative_to(folder)
             if inside == Path():
                 if SCRATCH in folders:
                     folders.remove(SCRATCH)
-                # Its own folder, file or link of this name would be in the way of that.
+                # A folder, file or link of this name would collide with the console's log.
                 for names in (folders, files):
                     if CONSOLE in names:
                         names.remove(CONSOLE)
                         self._leave_out(f"{prefix}/{CONSOLE}", "the console's log has this name")
-            elif len(inside.parts) >= DEEPEST and folders:
-                # The walk is recursive, and paths have a greatest length.
-                self._leave_out(f"{prefix}/{inside}", f"folders within more than {DEEPEST} folders")
+            elif len(inside.parts) >= MAX_DEPTH and folders:
+                # The walk is recursive, and the length of paths is limited.
+                self._leave_out(f"{prefix}/{inside}", f"more than {MAX_DEPTH} folders deep")
                 folders.clear()
             for name in sorted(files):
                 self._add_file(descriptor, name, f"{prefix}/{inside / name}")
@@ -153,13 +153,13 @@ class Packer:
             self.add(name, path.read_bytes(), int(path.stat().st_mtime))
 
     def _leave_out(self, member: str, reason: str) -> None:
-        # A device gives its files what names it likes, also such as are no text.
+        # A device can give its files any names, also ones that cannot be printed.
         name = "".join(character if character.isprintable() else "?" for character in member)
         self.left_out.append(f"{name}: {reason}")
 
     def _add_file(self, descriptor: int, name: str, member: str) -> None:
         try:
-            # Never wait for a FIFO's writer, never go through a link.
+            # Never wait for a FIFO's writer, never follow a link.
             opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
         except OSError as error:
             self._leave_out(member, str(error.strerror))
@@ -167,7 +167,7 @@ class Packer:
         with os.fdopen(opened, "rb") as stream:
             found = os.fstat(opened)
             if not stat.S_ISREG(found.st_mode):
-                self._leave_out(member, "no plain file")
+                self._leave_out(member, "not a regular file")
             elif found.st_size > self._max:
                 self._leave_out(member, f"{found.st_size} bytes are more than {self._max}")
             else:
@@ -175,7 +175,7 @@ class Packer:
 
 
 def container_facts(found: dict[str, Any]) -> dict[str, Any]:
-    """What the report wants to know of a container."""
+    """The facts about a container that the report needs."""
     state = found["State"]
     return {
         "name": found["Name"].lstrip("/"),
@@ -214,7 +214,7 @@ class Containers:
 
 
 def pack(params: Mapping[str, Any], containers: Containers, stream: Any) -> tuple[list[str], list[str]]:
-    """Write the tar file; the devices it has something of, and what was left out."""
+    """Write the tar file; return the devices with artifacts, and the files left out."""
     state = StateFolder(Path(params["state_dir"]))
     folders = state.devices
     names = {path.name for path in folders.iterdir() if path.is_dir()} if folders.is_dir() else set()
@@ -235,7 +235,7 @@ def pack(params: Mapping[str, Any], containers: Containers, stream: Any) -> tupl
             packer.add(f"{prefix}/agent.log".lstrip("/"), containers.logs[KIND_AGENT])
         text = json.dumps(containers.facts, indent=1, sort_keys=True) + "\n"
         packer.add(f"{prefix}/{CONTAINERS}".lstrip("/"), text.encode())
-    packer.left_out += [f"{name}: {why}" for name, why in sorted(containers.failed.items())]
+    packer.left_out += [f"{name}: {reason}" for name, reason in sorted(containers.failed.items())]
     return devices, packer.left_out
 
 
@@ -254,9 +254,9 @@ def same_content(one: Path, other: Path) -> bool:
 def write(
     params: Mapping[str, Any], containers: Containers, dest: Path, target: Path, keep: bool
 ) -> tuple[Path, bool, tuple[list[str], list[str]]]:
-    """Pack beside ``target``, which is replaced if ``keep`` and the pack differs from ``dest``.
+    """Pack next to ``target``, and replace it if ``keep`` and the new file differs from ``dest``.
 
-    Returns: ``target``, whether the pack differs, and what was packed.
+    Returns: ``target``, whether the new file differs, and what :func:`pack` returned.
     """
     with replacing(target, 0o644) as draft:
         with draft.open("wb") as stream:
@@ -267,17 +267,17 @@ def write(
     return target, changed, found
 
 
-def write_where_space_is(
+def write_where_there_is_space(
     params: Mapping[str, Any], containers: Containers, dest: Path
 ) -> tuple[Path, bool, tuple[list[str], list[str]]]:
-    """Like :func:`write`, beside ``dest``; where that disk is full, on another one."""
+    """Like :func:`write`, next to ``dest``, or on another disk if that one is full."""
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
         return write(params, containers, dest, dest, True)
     except OSError as error:
         if error.errno not in FULL:
             raise
-    folder = Path(tempfile.mkdtemp(prefix=f"fedsim-{params['run']}-", dir=ELSEWHERE))
+    folder = Path(tempfile.mkdtemp(prefix=f"fedsim-{params['run']}-", dir=FALLBACK_FOLDER))
     try:
         folder.chmod(0o755)
         return write(params, containers, folder / dest.name, folder / dest.name, True)
@@ -290,10 +290,10 @@ def work(call: Call) -> dict[str, Any]:
     dest = Path(call.params["dest"])
     containers = Containers(call.client, call.run)
     if call.check:
-        # In check mode nothing may be made beside the target.
+        # In check mode nothing may be created next to the target.
         _, changed, found = write(call.params, containers, dest, Path(call.tmpdir) / dest.name, False)
     else:
-        dest, changed, found = write_where_space_is(call.params, containers, dest)
+        dest, changed, found = write_where_there_is_space(call.params, containers, dest)
     devices, left_out = found
     return {"changed": changed, "dest": str(dest), "devices": devices, "left_out": left_out}
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""The course of a run: start it, and hear how it goes."""
+"""Start the course of a run and follow it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ DOCUMENTATION = r"""
 module: fedsim_course
 short_description: Start a course and follow it
 description:
-  - V(start) opens the gate. V(poll) returns what the agent's journal says since this consumer's last call, waiting for
-    news if there is none. V(status) returns the agent's own summary.
-  - A course that fails is no failure of the module, for its logs are still to be collected; see RV(outcome).
-  - An agent that is gone ends the course, with its name.
+  - V(start) opens the gate. V(poll) returns the events in the agent's journal since this consumer's last call, and
+    waits if there are none. V(status) returns the agent's own summary.
+  - A course that fails does not fail the module, as its logs are still to be collected; see RV(outcome).
+  - An agent that no longer runs ends the course, with its name.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -20,7 +20,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: The gate stays as it is and the cursor is not moved; a poll does not wait.
+    details: The gate and the cursor stay as they are; a poll does not wait.
   diff_mode:
     support: full
     details: The gate, closed or open.
@@ -31,18 +31,18 @@ options:
     choices: [start, poll, status]
     required: true
   open_at:
-    description: When the gate opens, in unix seconds; at once if not given. Several lab hosts agree on one time.
+    description: When the gate opens, in Unix seconds; immediately if not set. Several lab hosts agree on one time.
     type: float
   consumer:
-    description: Whose cursor to read from.
+    description: Name of the reader, which has its own cursor.
     type: str
     default: play
   wait_s:
-    description: Seconds a poll waits for news.
+    description: Seconds that a poll waits for an event.
     type: float
     default: 5
   gather_s:
-    description: Seconds for which a poll gathers news before it returns them. The end of the course is told at once.
+    description: Seconds for which a poll gathers events before it returns them; the end of the course ends it.
     type: float
     default: 1
 """
@@ -59,32 +59,32 @@ EXAMPLES = r"""
     action: poll
     run: quickstart
     state_dir: /var/lib/fedsim/quickstart
-  register: news
-  until: news.finished
+  register: poll
+  until: poll.finished
   retries: 100000
   delay: 0
 """
 
 RETURN = r"""
 fedsim_news:
-  description: Lines of the journal that this consumer had not read.
+  description: Events in the journal that this consumer had not read.
   returned: when O(action=poll)
   type: list
   elements: dict
   sample: [{"t": 1700000000.0, "event": "round_started", "round": 1}]
 fedsim_snapshot:
   description:
-    - What the devices did and used when the agent last looked; null before that. Of more than 50 devices only the 20
-      that are furthest behind, and how many there are in each state.
+    - The agent's last snapshot of what the devices do and use; null before the first one. Of more than 50 devices only
+      the 20 that are furthest behind, and how many there are in each state.
   returned: when O(action=poll)
   type: dict
   sample: {"t": 1700000000.0, "round": 3, "counts": {"training": 1}, "devices": {"pi-1": {"state": "training"}}}
 finished:
-  description: Whether the course has ended, well or not.
+  description: Whether the course has ended, successfully or not.
   returned: when O(action=poll) or O(action=start)
   type: bool
 outcome:
-  description: How it ended, null before.
+  description: How it ended; null before.
   returned: when O(action=poll) or O(action=start)
   type: dict
   sample: {"status": "failed", "reason": "exit code 137, out of memory", "device": "iot-1", "last_lines": []}
@@ -121,7 +121,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     STATE_DIR,
     Call,
     FailedError,
-    differing,
+    build_answer,
     run_module,
 )
 
@@ -136,16 +136,16 @@ ARGUMENTS: dict[str, Any] = {
     **DOCKER,
 }
 
-LOOK_EVERY_S = 0.2
-#: With this exit code the agent has said why.
+READ_EVERY_S = 0.2
+#: The agent's exit code when its last line of output gives the reason.
 AGENT_GAVE_UP = 1
 CHECK_AGENT_EVERY_S = 1.0
-#: The agent gives a course up when its time is over. If even that does not come, the agent hangs.
+#: The agent ends a course that exceeds its time limit. If it has not done so this much later, the agent hangs.
 GRACE_S = 120
 
 
-def failed(reason: str, last: Iterable[str] = ()) -> Outcome:
-    return Outcome("failed", reason, last_lines=tuple(last))
+def failure(reason: str, last_lines: Iterable[str] = ()) -> Outcome:
+    return Outcome("failed", reason, last_lines=tuple(last_lines))
 
 
 class Poll:
@@ -161,41 +161,41 @@ class Poll:
     def run_once(self) -> dict[str, Any]:
         begun = time.monotonic()
         checked = -CHECK_AGENT_EVERY_S
-        news: list[dict[str, Any]] = []
+        events: list[dict[str, Any]] = []
         while True:
-            news += self.reader.news()
+            events += self.reader.new_events()
             outcome = self.reader.outcome
             now = time.monotonic()
             if outcome is None and now - checked >= CHECK_AGENT_EVERY_S:
                 checked = now
                 outcome = self._dead_agent() or self._overdue()
                 if outcome is not None:
-                    # It may have written its last words between the two looks.
-                    news += self.reader.news()
+                    # The agent may have written its last events since the journal was read.
+                    events += self.reader.new_events()
                     outcome = self.reader.outcome or outcome
-            if outcome is not None or now - begun >= (self.gather_s if news else self.wait_s):
+            if outcome is not None or now - begun >= (self.gather_s if events else self.wait_s):
                 finished = outcome is not None or self.check
                 return {
                     "changed": False,
-                    "fedsim_news": news,
+                    "fedsim_news": events,
                     "fedsim_snapshot": read_snapshot(self.state),
                     "finished": finished,
                     "outcome": None if outcome is None else outcome.as_dict(),
                 }
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(READ_EVERY_S)
 
     def _dead_agent(self) -> Outcome | None:
         name = agent_name(self.run)
         found = inspect_or_none(self.client, name)
         if found is None:
-            return failed(f"the agent container {name} is gone")
+            return failure(f"the agent container {name} is gone")
         if found["State"]["Running"]:
             return None
         state = found["State"]
-        why = "killed for using too much memory" if state["OOMKilled"] else f"exit code {state['ExitCode']}"
-        said = last_lines(self.client, name, 10).splitlines()
-        cause = f"; it said: {said[-1]}" if state["ExitCode"] == AGENT_GAVE_UP else ""
-        return failed(f"the agent container {name} ended during the course ({why}){cause}", said)
+        cause = "killed for using too much memory" if state["OOMKilled"] else f"exit code {state['ExitCode']}"
+        lines = last_lines(self.client, name, 10).splitlines()
+        detail = f"; its last line: {lines[-1]}" if state["ExitCode"] == AGENT_GAVE_UP else ""
+        return failure(f"the agent container {name} ended during the course ({cause}){detail}", lines)
 
     def _overdue(self) -> Outcome | None:
         opened = self.reader.gate_opens
@@ -203,11 +203,11 @@ class Poll:
             return None
         limit = float(read_device_file(str(self.state.device_file))["course"]["timeout_s"])
         if time.time() > opened + limit + GRACE_S:
-            return failed(f"the agent does not end a course that is {GRACE_S} s over its time")
+            return failure(f"the agent has not ended a course that is {GRACE_S} s over its time limit")
         return None
 
 
-def start(call: Call) -> dict[str, Any]:
+def open_gate(call: Call) -> dict[str, Any]:
     gate = StateFolder(Path(call.params["state_dir"])).gate_open
     differences = Differences()
     ended = None
@@ -219,16 +219,16 @@ def start(call: Call) -> dict[str, Any]:
             if opened["changed"]:
                 differences.add("gate", "closed", "open")
         except EngineError as error:
-            ended = failed(str(error)).as_dict()
-    return differing("course", call.run, differences, finished=ended is not None, outcome=ended)
+            ended = failure(str(error)).as_dict()
+    return build_answer("course", call.run, differences, finished=ended is not None, outcome=ended)
 
 
 def work(call: Call) -> dict[str, Any]:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", call.params["consumer"]):
-        raise FailedError("consumer: letters, digits, dots, dashes and underscores only")
+        raise FailedError("consumer: only letters, digits, dots, dashes and underscores are allowed")
     try:
         if call.params["action"] == "start":
-            return start(call)
+            return open_gate(call)
         if call.params["action"] == "poll":
             return Poll(call).run_once()
         return {"changed": False, "status": agent_control(call.client, agent_name(call.run), Status())}

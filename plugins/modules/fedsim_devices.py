@@ -8,8 +8,8 @@ module: fedsim_devices
 short_description: The device containers of a lab host, all in one call
 description:
   - Creates and starts one container per device of the device file, four at a time, or removes them.
-  - Existing containers are read and compared with what is wanted; one that differs is made anew, and the diff names the
-    options. A container that has ended is made anew with an empty out folder.
+  - Existing containers are read and compared with the device file; one that differs is created again, and the diff
+    names the options. A container that has ended is created again with an empty out folder.
   - A container is limited as its device type says, runs as uid 10001 without capabilities on a read-only root, and
     waits at the gate until the agent opens it.
   - Containers of the run whose device is no longer in the device file are removed, unless O(devices) narrows the call.
@@ -25,7 +25,7 @@ attributes:
     support: full
   diff_mode:
     support: full
-    details: Before and after of each option that differs, by device.
+    details: Each option that differs, before and after, by device.
 options:
   state:
     description:
@@ -70,7 +70,7 @@ failed_devices:
   type: list
   elements: str
 seconds:
-  description: What the parts of the work took.
+  description: Seconds that the parts of the work took.
   returned: when containers were created or started
   type: dict
   sample: {"create_and_start": 4.2}
@@ -118,10 +118,10 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     RUN,
     STATE_DIR,
     Call,
-    per_device,
+    build_device_answer,
     run_module,
 )
-from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import prepare_out
+from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import make_empty_output_folder
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "started", "absent"], "default": "started"},
@@ -142,19 +142,19 @@ def device_actions(
     image_id: str | None = None,
     start: bool = True,
 ) -> Actions:
-    """From the container that a device has to the one it shall have.
+    """Plan the way from the container that a device has to the requested one.
 
     Args:
         name: the device.
-        have: its entry in the Engine's list; None: there is no container.
-        inspected: the container as the Engine knows it, if it is running or was only created.
-        want: body of the Engine's create call; None: no container.
-        image_id: what the wanted image is on this lab host; None: it is not there.
-        start: whether the container shall run.
+        have: its entry in the Engine's list; None if it has no container.
+        inspected: the Engine's description of the container, if it is running or was only created.
+        want: body of the Engine's create call; None for no container.
+        image_id: id of the requested image on this lab host; None if it is not there.
+        start: whether to start the container.
     """
     differences = Differences()
     goal = "started" if start else "created"
-    made = (Action("create", name, want or {}), *((Action("start", name),) if start else ()))
+    creation = (Action("create", name, want or {}), *((Action("start", name),) if start else ()))
     if want is None:
         if have is None:
             return nothing(f"{name} has no container")
@@ -162,37 +162,39 @@ def device_actions(
         return actions((Action("remove", have["Id"]),), differences)
     if have is None:
         differences.add("state", "absent", goal)
-        return actions(made, differences)
+        return actions(creation, differences)
     if inspected is None:
         differences.add("state", have["State"], goal)
     else:
         compare_container(inspected, want, image_id, differences)
     if differences:
-        return actions((Action("remove", have["Id"]), *made), differences)
+        return actions((Action("remove", have["Id"]), *creation), differences)
     if start and have["State"] == "created":
         differences.add("state", "created", "started")
         return actions((Action("start", name),), differences)
-    return nothing(f"{name} is as wanted")
+    return nothing(f"{name} is as requested")
 
 
-class Present:
-    """Bringing the wanted devices up, one call for all of them."""
+class Provisioner:
+    """Creates and starts the devices of one call."""
 
-    def __init__(self, call: Call, content: dict[str, Any], wanted: list[dict[str, Any]]) -> None:
+    def __init__(self, call: Call, content: dict[str, Any], devices: list[dict[str, Any]]) -> None:
         self.client = call.client
         self.check = call.check
         self.start: bool = call.params["state"] == "started"
-        self.wanted = {device["name"]: device for device in wanted}
+        self.devices = {device["name"]: device for device in devices}
         state_dir, images = call.params["state_dir"], call.params["images"]
         self.settings = Settings(content, state_dir, images, server_address(content), self.client.info())
-        self.existing = existing(self.client, call.run)
-        # Docker's folder exists here only where the Engine runs in this machine, not in another VM.
+        self.existing = list_containers_by_device(self.client, call.run)
+        # Docker's folder exists here only if the Engine runs on this machine, not in a VM.
         self.disk = block_device_of(self.settings.docker_root)
-        self.image_ids = {logical: self._image_id(logical) for logical in sorted({d["image"] for d in wanted})}
+        self.image_ids = {
+            logical: self._image_id(logical) for logical in sorted({device["image"] for device in devices})
+        }
 
     def work(self, name: str, differences: Differences) -> None:
-        """Bring one device to what is wanted, or only say what differs."""
-        device, have = self.wanted.get(name), self.existing.get(name)
+        """Bring one device to the requested state, or in check mode only record what differs."""
+        device, have = self.devices.get(name), self.existing.get(name)
         want = None if device is None else self._body(device)
         inspected = None
         if have is not None and want is not None and have["State"] in ("running", "created"):
@@ -204,27 +206,27 @@ class Present:
             todo.carry_out({"create": self._create, "start": self._start, "remove": self._remove})
 
     def read_back(self, results: dict[str, dict[str, Any]]) -> None:
-        """A container that ended at once did start as far as the Engine is concerned: look again, in one call."""
-        now = existing(self.client, self.settings.run)
+        """Mark devices that ended right after their start, which the Engine takes for success; one call for all."""
+        now = list_containers_by_device(self.client, self.settings.run)
         for name, result in results.items():
-            if name not in self.wanted or result["failed"] or not result["changed"]:
+            if name not in self.devices or result["failed"] or not result["changed"]:
                 continue
             entry = now.get(name)
             if entry is None or entry["State"] != "running":
-                said = last_lines(self.client, entry["Id"]) if entry else "its container is gone"
-                result.update(failed=True, changed=False, msg=f"ended right after its start: {said}")
+                detail = last_lines(self.client, entry["Id"]) if entry else "its container is gone"
+                result.update(failed=True, changed=False, msg=f"ended right after its start: {detail}")
 
     def _body(self, device: dict[str, Any]) -> dict[str, Any]:
         if device["image"] not in self.settings.images:
             raise DeviceFailedError(
-                "image {} is not among the built ones ({}): run the images stage".format(
+                "image {} has not been built (built: {}): run the images stage".format(
                     device["image"], ", ".join(sorted(self.settings.images)) or "none"
                 )
             )
         if (device["read_bps"] or device["write_bps"]) and self.disk is None:
             raise DeviceFailedError(
-                "block I/O limits are asked for, but no disk is found under Docker's folder "
-                f"{self.settings.docker_root}: take read_bps and write_bps out of the device type"
+                "block I/O limits are requested, but no disk is found under Docker's folder "
+                f"{self.settings.docker_root}: remove read_bps and write_bps from the device type"
             )
         return device_container(self.settings, device, self.disk)
 
@@ -235,12 +237,12 @@ class Present:
         try:
             return str(self.client.inspect_image(reference)["Id"])
         except NotFound as error:
-            if self.check:  # the images stage has built nothing either
+            if self.check:  # in check mode the images stage has built nothing, either
                 return None
             raise EngineError(f"image {reference} is not on this lab host: run the images stage") from error
 
     def _create(self, action: Action) -> None:
-        prepare_out(StateFolder(Path(self.settings.state_dir)).outputs(action.name))
+        make_empty_output_folder(StateFolder(Path(self.settings.state_dir)).outputs(action.name))
         self.client.create_container_from_config(dict(action.options), container_name(self.settings.run, action.name))
 
     def _start(self, action: Action) -> None:
@@ -253,28 +255,28 @@ class Present:
         self.client.remove_container(action.name, force=True, v=True)
 
 
-def existing(client: Any, run: str) -> dict[str, dict[str, Any]]:
-    """The Engine's entries of a run's device containers by device."""
+def list_containers_by_device(client: Any, run: str) -> dict[str, dict[str, Any]]:
+    """Return the Engine's entries of a run's device containers by device."""
     found = list_containers(client, run_filter(run, KIND_DEVICE))
     return {entry["Labels"].get(LABEL_DEVICE) or entry["Id"]: entry for entry in found}
 
 
-def present(call: Call) -> dict[str, Any]:
+def ensure_present(call: Call) -> dict[str, Any]:
     content = read_device_file(call.params["device_file"], call.run)
     selected = select_devices(content, call.params["devices"])
     begun = time.monotonic()
-    job = Present(call, content, selected)
-    names = list(job.wanted)
+    provisioner = Provisioner(call, content, selected)
+    names = list(provisioner.devices)
     if not call.params["devices"]:
-        names += sorted(name for name in job.existing if name not in job.wanted)
-    results = each_device(names, job.work)
-    if job.start and not call.check:
-        job.read_back(results)
-    return per_device("devices", results, seconds={"create_and_start": round(time.monotonic() - begun, 2)})
+        names += sorted(name for name in provisioner.existing if name not in provisioner.devices)
+    results = each_device(names, provisioner.work)
+    if provisioner.start and not call.check:
+        provisioner.read_back(results)
+    return build_device_answer("devices", results, seconds={"create_and_start": round(time.monotonic() - begun, 2)})
 
 
-def absent(call: Call) -> dict[str, Any]:
-    found = existing(call.client, call.run)
+def ensure_absent(call: Call) -> dict[str, Any]:
+    found = list_containers_by_device(call.client, call.run)
     chosen = [name for name in sorted(found) if matches(name, call.params["devices"])]
 
     def remove(name: str, differences: Differences) -> None:
@@ -288,11 +290,11 @@ def absent(call: Call) -> dict[str, Any]:
             return
         shutil.rmtree(StateFolder(Path(call.params["state_dir"])).outputs(name), ignore_errors=True)
 
-    return per_device("devices", each_device(chosen, remove))
+    return build_device_answer("devices", each_device(chosen, remove))
 
 
 def work(call: Call) -> dict[str, Any]:
-    return absent(call) if call.params["state"] == "absent" else present(call)
+    return ensure_absent(call) if call.params["state"] == "absent" else ensure_present(call)
 
 
 def main() -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""A Docker Engine that runs."""
+"""Start the Docker Engine of a lab host."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: fedsim_engine
 short_description: Start an installed Docker Engine
 description:
-  - Starts the Engine with systemd where that runs, else with its init script, else as a process of its own with a log
-    file, and waits until it answers. Does nothing if one answers already.
+  - Starts the Engine with systemd if that runs, else with its init script, else as a detached process with a log file,
+    and waits until it answers. Does nothing if one answers already.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -16,17 +16,17 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Nothing is started, the answer says what would be.
+    details: Nothing is started; the result says what would start it.
   diff_mode:
     support: none
-    details: There is nothing to differ.
+    details: There is nothing to compare.
 options:
   log:
-    description: Log file of an Engine that is started as a process of its own.
+    description: Log file of an Engine that is started as a detached process.
     type: path
     default: /var/log/dockerd.log
   wait_s:
-    description: Seconds to wait for its answer.
+    description: Seconds to wait for the Engine's answer.
     type: int
     default: 60
 """
@@ -38,7 +38,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 started_with:
-  description: What started it, empty if it ran already.
+  description: What started it; empty if it was running already.
   returned: always
   type: str
   sample: systemd
@@ -61,12 +61,12 @@ ARGUMENTS: dict[str, Any] = {
 DEFAULTS = Path("/etc/default/docker")
 INIT_SCRIPT = Path("/etc/init.d/docker")
 SYSTEMD = Path("/run/systemd/system")
-#: Debian's init script dies where it may not raise its limits, as in many containers and small virtual machines.
-ULIMIT_MEND = 'ulimit() { command ulimit "$@" 2>/dev/null || true; }\n'
+#: Debian's init script fails where it may not raise its limits, as in many containers and small virtual machines.
+ULIMIT_WORKAROUND = 'ulimit() { command ulimit "$@" 2>/dev/null || true; }\n'
 
 
-def manager(systemd: Path = SYSTEMD, init_script: Path = INIT_SCRIPT) -> str:
-    """What starts services here, told by what is there and not by the name of process 1."""
+def find_service_manager(systemd: Path = SYSTEMD, init_script: Path = INIT_SCRIPT) -> str:
+    """Return what starts services here; decided by the files that exist, not by the name of process 1."""
     if systemd.is_dir():
         return "systemd"
     if init_script.exists() and shutil.which("service"):
@@ -74,22 +74,22 @@ def manager(systemd: Path = SYSTEMD, init_script: Path = INIT_SCRIPT) -> str:
     return "process"
 
 
-def mend_defaults(defaults: Path = DEFAULTS) -> None:
+def add_ulimit_workaround(defaults: Path = DEFAULTS) -> None:
     text = defaults.read_text() if defaults.exists() else ""
-    if ULIMIT_MEND not in text:
+    if ULIMIT_WORKAROUND not in text:
         defaults.parent.mkdir(parents=True, exist_ok=True)
-        defaults.write_text(f"{text}{ULIMIT_MEND}")
+        defaults.write_text(f"{text}{ULIMIT_WORKAROUND}")
 
 
 def start(call: Call, how: str) -> None:
-    """Start the Engine; a service that does not start says why."""
+    """Start the Engine; a service that does not start fails with its reason."""
     if how == "systemd":
-        # Not enabled: the package has done that, or the owner has undone it.
+        # Not enabled: the package does that, unless the owner has disabled it.
         call.run_command(["systemctl", "start", "docker"], check_rc=True)
         return
     if how == "init script":
-        mend_defaults()
-        # Its exit status tells of cgroup mounts too, which do not matter: what counts is whether the Engine answers.
+        add_ulimit_workaround()
+        # Its exit status also reflects cgroup mounts, which do not matter: what counts is whether the Engine answers.
         call.run_command(["service", "docker", "start"])
         return
     daemon = find_daemon()
@@ -99,8 +99,8 @@ def start(call: Call, how: str) -> None:
         subprocess.Popen([daemon], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/")
 
 
-def answers(docker_host: str) -> str | None:
-    """Why the Engine does not answer, None if it does."""
+def reason_for_silence(docker_host: str) -> str | None:
+    """Return why the Engine does not answer; None if it does."""
     try:
         connect(docker_host, timeout=5).close()
     except EngineError as error:
@@ -110,15 +110,15 @@ def answers(docker_host: str) -> str | None:
 
 def work(call: Call) -> dict[str, Any]:
     host = call.params["docker_host"]
-    if answers(host) is None:
+    if reason_for_silence(host) is None:
         return {"changed": False, "started_with": ""}
-    how = manager()
+    how = find_service_manager()
     if not call.check:
         start(call, how)
         deadline = time.monotonic() + call.params["wait_s"]
-        while (why := answers(host)) is not None:
+        while (reason := reason_for_silence(host)) is not None:
             if time.monotonic() > deadline:
-                raise FailedError(f"the Docker Engine was started ({how}) and does not answer: {why}")
+                raise FailedError(f"the Docker Engine was started ({how}) but does not answer: {reason}")
             time.sleep(0.3)
     return {"changed": True, "started_with": how}
 

@@ -1,13 +1,13 @@
 #!/usr/bin/python
-"""Images as a file, to ship them from the lab host that built them to the others."""
+"""Save images to a file and load them, to ship them from one lab host to others."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fedsim_image_archive
-short_description: Images saved to and loaded from a file
+short_description: Save images to a file, or load them from one
 description:
-  - Writes images of one lab host into a file, layers shared by them once, or loads them from such a file on another.
+  - Writes images of one lab host into a file, shared layers only once, or loads them from that file on another.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -15,7 +15,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Nothing is written or loaded, the answer says what would be.
+    details: Nothing is written or loaded; the result says what would change.
   diff_mode:
     support: none
     details: The file is binary.
@@ -72,8 +72,8 @@ def work(call: Call) -> dict[str, Any]:
     client, state = call.client, call.params["state"]
     client.timeout = None  # hundreds of megabytes, at the disk's speed
     refs, path = call.params["refs"], Path(call.params["path"])
-    there = own_images(client)
-    absent = [ref for ref in refs if ref not in there]
+    present = own_images(client)
+    absent = [ref for ref in refs if ref not in present]
     if state == "saved":
         if absent:
             raise FailedError(f"not on this lab host: {', '.join(absent)}: run the images role again")
@@ -86,15 +86,15 @@ def work(call: Call) -> dict[str, Any]:
             with path.open("rb") as archive:
                 for _message in client.load_image(archive):
                     pass
-            there = own_images(client)
-            absent = [ref for ref in refs if ref not in there]
+            present = own_images(client)
+            absent = [ref for ref in refs if ref not in present]
             if absent:
                 raise FailedError(f"{path} does not hold {', '.join(absent)}")
-    return {"changed": changed, "ids": {ref: there[ref]["id"] for ref in refs if ref in there}}
+    return {"changed": changed, "ids": {ref: present[ref]["id"] for ref in refs if ref in present}}
 
 
 def _save(client: Any, refs: list[str], path: Path) -> None:
-    """Whole or not at all."""
+    """Write the archive completely or not at all."""
     with (
         replacing(path) as draft,
         draft.open("wb") as archive,

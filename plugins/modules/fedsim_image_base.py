@@ -1,13 +1,13 @@
 #!/usr/bin/python
-"""Try to pull the Debian image that the base is built on."""
+"""Pull the Debian image that the base image is built on, if a registry answers."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fedsim_image_base
-short_description: The Debian image that the base is built on, from a registry
+short_description: Pull the Debian image that the base image is built on
 description:
-  - Pulls the image if a registry answers, and says so if none does.
+  - Pulls the image if a registry answers; otherwise returns the reason in RV(reason).
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -15,10 +15,10 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Nothing is pulled; the answer is whether the image is there already.
+    details: Nothing is pulled; the result says whether the image is there already.
   diff_mode:
     support: none
-    details: An image has no lines to compare.
+    details: An image cannot be shown as text.
 options:
   image:
     description: Reference of the image.
@@ -50,12 +50,12 @@ present:
   sample: false
 reason:
   description: Why it was not pulled.
-  returned: when it was not
+  returned: when it was not pulled
   type: str
   sample: "lookup failed: no such host"
 digest:
   description: The registry's digest of the image.
-  returned: when it is there and came from a registry
+  returned: when the Engine has it and it came from a registry
   type: str
   sample: debian@sha256:0123...
 """

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fedsim_images
-short_description: Images of the devices and the agent, built on a lab host
+short_description: Build the images of the devices and the agent on a lab host
 description:
-  - Builds the layers that the Engine lacks, in the order given, from context archives of
+  - Builds the layers that the Engine lacks, in the order given, from build contexts of
     M(fedsim.testbed.fedsim_build_context).
-  - A layer whose reference exists is left alone, for its tag is a hash of all that the image is built from.
-  - Builds have no network, except for a base out of a registry, which fetches Debian packages.
+  - A layer whose reference exists is left alone, as its tag is a hash of everything that the image is built from.
+  - Builds have no network, except for a base from a registry, which fetches Debian packages.
   - A build that fails or is interrupted leaves no container and no unnamed image.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
@@ -19,10 +19,10 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Nothing is built, the answer says what would be.
+    details: Nothing is built; the result says what would be built.
   diff_mode:
     support: full
-    details: References before and after.
+    details: The references, before and after.
 options:
   layers:
     description: Layers as M(fedsim.testbed.fedsim_build_context) returns them, parents first.
@@ -30,10 +30,10 @@ options:
     elements: dict
     required: true
   folder:
-    description: Where the context archives were copied to; not set, they are where the layers say.
+    description: Folder that the build contexts were copied to; if not set, they are where the layers say.
     type: path
   base_image:
-    description: A Debian image that the Engine has, to build the base on. Not set, the base layer names a bootstrap.
+    description: A Debian image that the Engine has, to build the base on. If not set, the base layer names a bootstrap.
     type: str
 """
 
@@ -50,7 +50,7 @@ built:
   type: dict
   sample: {"fedsim/base:0123456789abcdef": 4.1}
 images:
-  description: Id and sizes in bytes of the images of all layers; own is what the parent does not have.
+  description: Id and sizes in bytes of the images of all layers; C(own) is the part that the parent does not have.
   returned: when not in check mode
   type: dict
   sample: {"fedsim/base:0123456789abcdef": {"id": "sha256:...", "size": 160000000, "own": 160000000, "parent": null}}
@@ -92,8 +92,8 @@ class Builder:
         self.arch = architecture(engine)
 
     def missing(self) -> list[dict[str, Any]]:
-        there = own_images(self.client)
-        return [layer for layer in self.layers if layer["ref"] not in there]
+        present = own_images(self.client)
+        return [layer for layer in self.layers if layer["ref"] not in present]
 
     def build_missing(self) -> dict[str, float]:
         """Build what is missing now. Returns the seconds each reference took."""
@@ -120,7 +120,7 @@ class Builder:
                 rootfs = import_rootfs(self.client, self._archive(layer["rootfs"]))
                 build(self.client, layer, archive, rootfs, "none", platform)
             except BaseException:
-                sweep(self.client)  # the imported bootstrap has no name: nobody would find it again
+                sweep(self.client)  # the imported bootstrap has no name: nothing would find it again
                 raise
         else:
             raise BuildFailedError(f"image {layer['name']}: neither a base image nor a Debian bootstrap was given")
@@ -139,12 +139,12 @@ def work(call: Call) -> dict[str, Any]:
         missing = [layer["ref"] for layer in builder.missing()]
         return {"changed": bool(missing), "built": dict.fromkeys(missing, 0.0), "diff": _diff(builder, missing)}
     built = builder.build_missing()
-    there = own_images(call.client)
+    present = own_images(call.client)
     refs = [layer["ref"] for layer in builder.layers]
     return {
         "changed": bool(built),
         "built": built,
-        "images": {ref: there[ref] for ref in refs if ref in there},
+        "images": {ref: present[ref] for ref in refs if ref in present},
         "diff": _diff(builder, list(built)),
     }
 

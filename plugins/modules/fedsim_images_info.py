@@ -1,11 +1,11 @@
 #!/usr/bin/python
-"""The images of fedsim-runner that a lab host has."""
+"""List the images of fedsim-runner on a lab host."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fedsim_images_info
-short_description: The images of fedsim-runner that a lab host has
+short_description: List the images of fedsim-runner on a lab host
 description:
   - Lists the images that M(fedsim.testbed.fedsim_images) built or loaded, with their sizes, and the Engine's
     architecture.
@@ -22,7 +22,7 @@ attributes:
     details: Nothing is ever changed.
 options:
   refs:
-    description: References of interest; these and the images below them make up the table and the bytes on the disk.
+    description: The images to count in RV(table) and RV(disk), together with their parents; all if not set.
     type: list
     elements: str
 """
@@ -35,14 +35,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 arch:
-  description: The Engine's architecture, in the words of images.
+  description: The Engine's architecture, as images name it.
   returned: always
   type: str
   sample: amd64
 images:
   description:
-    - For each reference the image's id, its size in bytes, the part of it that its parent does not have (own), and
-      its parent's reference.
+    - For each reference the image's id, its size in bytes, the part that its parent does not have (C(own)), and its
+      parent's reference.
   returned: always
   type: dict
   sample: {"fedsim/base:0123456789abcdef": {"id": "sha256:...", "size": 160000000, "own": 160000000, "parent": null}}
@@ -52,7 +52,7 @@ disk:
   type: int
   sample: 260000000
 table:
-  description: The same images in lines for people; 1 MB is 2**20 bytes.
+  description: The same images as lines of text; 1 MB is 2**20 bytes.
   returned: always
   type: list
   elements: str

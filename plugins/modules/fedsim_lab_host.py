@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""What a lab host is and has, found by trial."""
+"""Probe what a lab host has."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: fedsim_lab_host
 short_description: Probe a lab host
 description:
-  - Reads what the lab host's kernel and Docker Engine really offer, and lists what is missing with its mend.
-  - With O(demands) it also compares with what the devices of this lab host ask for.
+  - Reads what the lab host's kernel and Docker Engine really offer, and lists what is missing with its fix.
+  - With O(demands) it also compares this with what the devices of this lab host need.
   - Changes nothing.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
@@ -20,24 +20,24 @@ attributes:
     details: The module changes nothing.
   diff_mode:
     support: none
-    details: There is nothing to differ.
+    details: There is nothing to compare.
 options:
   demands:
     description:
-      - What the devices that are placed on this lab host ask for together, from their device file on the control node.
+      - What the devices on this lab host need together, from their device file on the control node.
         The lab host itself has no device file yet.
     type: dict
     suboptions:
       devices:
-        description: How many they are.
+        description: How many there are.
         type: int
         required: true
       memory_bytes:
-        description: Their memory limits, added up.
+        description: The sum of their memory limits.
         type: int
         required: true
       gpus:
-        description: Their GPUs, added up.
+        description: The sum of their GPUs.
         type: int
         required: true
       arch:
@@ -50,7 +50,7 @@ options:
     type: path
     default: /var/lib/fedsim
   fail_if_unfit:
-    description: Fail, with the mends, if a run is impossible here.
+    description: Fail, naming the fixes, if a run is impossible here.
     type: bool
     default: false
   engine_required:
@@ -60,7 +60,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: What has this lab host
+- name: Probe the lab host
   fedsim.testbed.fedsim_lab_host:
     demands: {devices: 20, memory_bytes: 10737418240, gpus: 0, arch: [amd64]}
   register: probe
@@ -77,13 +77,13 @@ lab_host:
   type: dict
   sample: {"kernel": "6.1.0", "arch": "amd64", "cpus": 8, "memory_bytes": 16000000000, "engine": "20.10.24"}
 fedsim_news:
-  description: What the role goes on to do about an Engine that does not answer.
+  description: Says that the role goes on to start or install an Engine, if none answers.
   returned: always
   type: list
   elements: dict
   sample: [{"event": "engine_wanted", "installed": false}]
 problems:
-  description: What is missing, its mend, and whether a run is impossible without.
+  description: What is missing, its fix, and whether a run is impossible without it.
   returned: always
   type: list
   elements: dict
@@ -123,9 +123,9 @@ ARGUMENTS: dict[str, Any] = {
     **DOCKER,
 }
 
-#: Free space below which a run is likely to end in a full disk.
+#: With less free space a run is likely to fill the disk.
 ENOUGH_DISK_BYTES = 3 * 1024**3
-#: Above this the kernel's default neighbour table (1024 entries, shared by all namespaces) overflows.
+#: Entries per device in the kernel's neighbour table (1024 by default, shared by all namespaces).
 NEIGHBOURS_PER_DEVICE = 2
 
 
@@ -138,7 +138,7 @@ class Problems:
 
 
 def virtual_machine() -> str | None:
-    """WSL, if this is one: its kernels lack what others have."""
+    """Return the kind of virtual machine; only WSL matters, whose kernels lack what others have."""
     release = platform.release().lower()
     if "microsoft" in release:
         return "wsl2"
@@ -206,23 +206,23 @@ def read_engine(client: Any, capacity: HostCapacity, facts: dict[str, Any], prob
 
 
 def compare(demands: dict[str, Any], facts: dict[str, Any], problems: Problems) -> None:
-    """Compare the lab host with what its devices ask for."""
+    """Compare the lab host with what its devices need."""
     foreign = sorted(set(demands["arch"]) - {facts["arch"]})
     if foreign:
         problems.add(
-            "devices want {}, the lab host is {}".format(", ".join(foreign), facts["arch"]),
+            "devices need {}, the lab host is {}".format(", ".join(foreign), facts["arch"]),
             "plan again on this lab host (`fedsim-provision plan`)",
         )
     if demands["gpus"] and not facts.get("gpu_runtime"):
         problems.add(
-            f"{demands['gpus']} GPUs are asked for and the Engine has no nvidia runtime",
+            f"{demands['gpus']} GPUs are requested, but the Engine has no nvidia runtime",
             "install the NVIDIA Container Toolkit, or set `gpus: 0` in the device's overrides",
         )
     if demands["memory_bytes"] > facts["memory_bytes"]:
         problems.add(
             f"the devices' memory limits add up to {size(demands['memory_bytes'])}, "
             f"the lab host has {size(facts['memory_bytes'])}",
-            "fine as long as not all are used up; else place fewer devices here",
+            "this works unless all devices use their limits; otherwise place fewer devices here",
             fatal=False,
         )
     threshold = facts.get("neighbour_table")
@@ -256,7 +256,7 @@ def work(call: Call) -> dict[str, Any]:
         "engine_installed": find_daemon() is not None,
         "docker_desktop": False,
     }
-    news: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
     try:
         client = connect(call.params["docker_host"])
         try:
@@ -264,13 +264,13 @@ def work(call: Call) -> dict[str, Any]:
         finally:
             client.close()
     except EngineError as error:
-        left_to_role = error.by_role and not call.params["engine_required"]
+        left_to_role = error.fixable_by_role and not call.params["engine_required"]
         problems.add(error.message, error.hint, fatal=not left_to_role)
         if left_to_role:
-            news.append(EngineMissing(facts["engine_installed"]).as_dict())
+            events.append(EngineMissing(facts["engine_installed"]).as_dict())
     if facts["disk_free_bytes"] < ENOUGH_DISK_BYTES:
         problems.add(
-            f"{size(facts['disk_free_bytes'])} of disk are free",
+            f"{size(facts['disk_free_bytes'])} of disk space are free",
             f"free {size(ENOUGH_DISK_BYTES)} (`docker image prune`, old runs)",
             fatal=False,
         )
@@ -281,7 +281,7 @@ def work(call: Call) -> dict[str, Any]:
         "engine_answers": facts["engine"] is not None,
         "lab_host": facts,
         "problems": problems.found,
-        "fedsim_news": news,
+        "fedsim_news": events,
     }
     fatal = [problem for problem in problems.found if problem["fatal"]]
     if fatal and call.params["fail_if_unfit"]:

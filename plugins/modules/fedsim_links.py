@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""The shaped links of a lab host's devices."""
+"""Shape the links of a lab host's devices."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: fedsim_links
 short_description: Shape the links of a lab host's devices
 description:
-  - Asks the run's agent to bring the links of the devices to what the device file says. The agent alone applies tc; it
-    reads, compares, changes, reads back, and answers with what differed.
+  - Calls the run's agent, which brings the links of the devices to what the device file says. Only the agent applies
+    tc; it reads, compares, changes, reads back, and answers with what differed.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -21,7 +21,7 @@ attributes:
     details: The agent compares and changes nothing.
   diff_mode:
     support: full
-    details: Before and after of each item that differs, by device.
+    details: Each item that differs, before and after, by device.
 options:
   device_file:
     description: Device file on the lab host.
@@ -38,7 +38,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backend:
-  description: What holds the links.
+  description: The link back end in use.
   returned: always
   type: str
   sample: netem
@@ -67,7 +67,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DOCKER,
     RUN,
     Call,
-    per_device,
+    build_device_answer,
     run_module,
 )
 
@@ -80,13 +80,13 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def link_results(names: Sequence[str], answer: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
-    """One result per device.
+    """Return one result per device.
 
-    The agent is the one that compares and applies, with and without check mode: this only reads what it says.
+    The agent compares and applies, with and without check mode; this only reads its answer.
 
     Args:
-        names: the devices that were asked for.
-        answer: what the agent says of them; None: there is no agent yet, so all of them are still to be shaped.
+        names: the selected devices.
+        answer: the agent's answer; None if there is no agent yet, so that all links are still to be shaped.
     """
     if answer is None:
         item = {"item": "link", "before": None, "after": "as in the device file"}
@@ -109,10 +109,12 @@ def work(call: Call) -> dict[str, Any]:
     names = [device["name"] for device in select_devices(content, call.params["devices"])]
     agent = agent_name(call.run)
     if call.check and inspect_or_none(call.client, agent) is None:
-        return per_device("links", link_results(names, None), backend=None)
+        return build_device_answer("links", link_results(names, None), backend=None)
     chosen = tuple(names) if call.params["devices"] else None
     answer = agent_control(call.client, agent, ApplyLinks(call.check, chosen))
-    return per_device("links", link_results(names, answer), changed=answer["changed"], backend=answer.get("backend"))
+    return build_device_answer(
+        "links", link_results(names, answer), changed=answer["changed"], backend=answer.get("backend")
+    )
 
 
 def main() -> None:

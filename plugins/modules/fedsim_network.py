@@ -8,9 +8,9 @@ module: fedsim_network
 short_description: The isolated Docker network of a run
 description:
   - Creates the run's network as the device file describes it, or removes it.
-  - The bridge has no address of the lab host (neither IPv4 nor IPv6) and the network is C(internal), so devices reach
+  - The lab host has no address on the bridge (neither IPv4 nor IPv6) and the network is C(internal), so devices reach
     each other and nothing else.
-  - A network that differs is created anew if no container uses it, else the module fails and names the difference.
+  - A network that differs is created again if no container uses it; otherwise the module fails, naming the difference.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -22,10 +22,10 @@ attributes:
     support: full
   diff_mode:
     support: full
-    details: Before and after of each option that differs.
+    details: Each option that differs, before and after.
 options:
   state:
-    description: Whether the network shall be there.
+    description: Whether the network exists.
     type: str
     choices: [present, absent]
     default: present
@@ -45,7 +45,7 @@ EXAMPLES = r"""
 RETURN = r"""
 network:
   description: Id, name, bridge and subnet of the network.
-  returned: when it is there
+  returned: when it exists
   type: dict
   sample: {"id": "5c1e...", "name": "fedsim-quickstart", "bridge": "fsim-0a1b2c3d4e", "subnet": "198.18.0.0/24"}
 """
@@ -71,7 +71,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     RUN,
     STATE_DIR,
     Call,
-    differing,
+    build_answer,
     run_module,
 )
 
@@ -98,8 +98,8 @@ class NetworkError(FedsimError):
 class Facts:
     """What the Engine and the kernel have.
 
-    ``ours`` carry the run's labels and list their users; ``namesakes`` have only the wanted name. ``ipv6`` is true
-    where this process sees the bridge and its IPv6 is on.
+    ``ours`` are networks with the run's labels and list their users; ``namesakes`` only have the same name. ``ipv6`` is
+    true if this process sees the bridge and its IPv6 is on.
     """
 
     ours: Sequence[dict[str, Any]] = field(default_factory=list)
@@ -108,10 +108,10 @@ class Facts:
 
 
 def network_actions(have: Facts, want: dict[str, Any] | None) -> Actions:
-    """From what is there to the wanted network, or to none.
+    """Plan the way from what exists to the requested network, or to none.
 
     Raises:
-        NetworkError: another network has the name, or containers use one that has to go.
+        NetworkError: another network has the name, or containers use one that has to be removed.
     """
     if want is None:
         return _absent(have)
@@ -122,11 +122,11 @@ def network_actions(have: Facts, want: dict[str, Any] | None) -> Actions:
         )
     differences = Differences()
     bridge = want["options"][BRIDGE_NAME]
-    # The kernel gives every bridge a link-local IPv6 address; taking it away is part of making one.
-    made = (Action("create", want["name"], want), Action("silence_ipv6", bridge))
+    # The kernel gives every bridge a link-local IPv6 address; removing it is part of creating one.
+    creation = (Action("create", want["name"], want), Action("silence_ipv6", bridge))
     if not have.ours:
         differences.add("state", "absent", "present")
-        return actions(made, differences)
+        return actions(creation, differences)
     found = have.ours[0]
     compare(found, want, differences)
     if differences:
@@ -136,11 +136,11 @@ def network_actions(have: Facts, want: dict[str, Any] | None) -> Actions:
                 f"network {found['Name']} differs ({items}) and {len(found['Containers'])} containers use it: "
                 "take the run down first (`fedsim-provision down`)"
             )
-        return actions((Action("remove", found["Id"]), *made), differences)
+        return actions((Action("remove", found["Id"]), *creation), differences)
     if have.ipv6:
         differences.add("bridge disable_ipv6", "0", "1")
         return actions((Action("silence_ipv6", bridge),), differences)
-    return nothing(f"{want['name']} is as wanted")
+    return nothing(f"{want['name']} is as requested")
 
 
 def _absent(have: Facts) -> Actions:
@@ -172,20 +172,20 @@ def wanted_network(content: dict[str, Any], state_dir: str) -> dict[str, Any]:
 
 
 def compare(found: dict[str, Any], wanted: dict[str, Any], differences: Differences) -> None:
-    """Record where an existing network differs from the wanted one."""
+    """Record where an existing network differs from the requested one."""
     differences.compare("name", found["Name"], wanted["name"])
     differences.compare("driver", found["Driver"], wanted["driver"])
     differences.compare("internal", found["Internal"], wanted["internal"])
     config = (found["IPAM"]["Config"] or [{}])[0]
     for key in ("Subnet", "Gateway"):
         differences.compare(key.lower(), config.get(key), wanted["ipam"]["Config"][0][key])
-    for group, real in (("options", found["Options"] or {}), ("labels", found["Labels"] or {})):
+    for group, actual in (("options", found["Options"] or {}), ("labels", found["Labels"] or {})):
         for key, value in wanted[group].items():
-            differences.compare(key, real.get(key), value)
+            differences.compare(key, actual.get(key), value)
 
 
 def read_facts(client: Any, run: str, want: dict[str, Any] | None) -> Facts:
-    """What is there of the run's network."""
+    """Read what exists of the run's network."""
     ours = [client.inspect_network(network["Id"]) for network in client.networks(filters=run_filter(run, KIND_NETWORK))]
     if want is None:
         return Facts(ours)
@@ -200,8 +200,8 @@ def _ipv6_switch(bridge: str) -> Path:
     return Path(IPV6_SWITCH % bridge)
 
 
-class Doers:
-    """How each action is done."""
+class Handlers:
+    """What carries out each action."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -217,7 +217,7 @@ class Doers:
             if "overlap" in reason.lower():
                 subnet = action.options["ipam"]["Config"][0]["Subnet"]
                 raise NetworkError(
-                    f"subnet {subnet} of run network {action.name} overlaps a network that lab host already has "
+                    f"subnet {subnet} of run network {action.name} overlaps a network that the lab host already has "
                     f"({reason}): plan again so that another subnet is chosen (`fedsim-provision plan` reads the "
                     "networks in use), or remove the other network (`docker network ls`, `ip route`)"
                 ) from error
@@ -228,7 +228,7 @@ class Doers:
 
     def silence_ipv6(self, action: Action) -> None:
         switch = _ipv6_switch(action.name)
-        if switch.exists():  # else the Engine runs in another machine than this process
+        if switch.exists():  # otherwise the Engine runs on another machine than this process
             switch.write_text("1\n")
 
 
@@ -240,9 +240,9 @@ def work(call: Call) -> dict[str, Any]:
     todo = network_actions(have, want)
     name = want["name"] if want else next((network["Name"] for network in have.ours), call.run)
     if not call.check:
-        Doers(call.client).carry_out(todo)
+        Handlers(call.client).carry_out(todo)
         have = read_facts(call.client, call.run, want)
-    answer = differing("network", name, todo.differences)
+    answer = build_answer("network", name, todo.differences)
     if want and have.ours:
         answer["network"] = {
             "id": have.ours[0]["Id"],

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""The participants' inputs, made on the control node."""
+"""Make the participants' inputs on the control node."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ short_description: Make the inputs of a lab host's participants
 description:
   - Runs on the control node with the Python that runs Ansible. Splits the data and writes C(config.yaml),
     C(launcher.json) and C(shard.npz) of each device of a lab host, and packs them with the device file into one tar
-    file for M(fedsim.testbed.fedsim_state). C(labels.json) beside them is the run's label table.
-  - The same device file gives the same bytes. Shards that are in O(target) already and were made from the same data
+    file for M(fedsim.testbed.fedsim_state). C(labels.json) next to them is the run's label table.
+  - The same device file gives the same bytes. Shards that are already in O(target) and were made from the same data
     stay as they are, so the user's own data files are only needed the first time.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
@@ -19,13 +19,13 @@ requirements: ["fedsim-runner"]
 attributes:
   check_mode:
     support: full
-    details: The inputs are made aside and compared.
+    details: The inputs are made in a temporary folder and compared.
   diff_mode:
     support: full
     details: Names of the files that differ, and their sizes.
 options:
   run:
-    description: Run id; the packed device file is one of this run.
+    description: Run id, written into the packed device file.
     type: str
     required: true
   device_file:
@@ -58,7 +58,7 @@ archive:
   returned: success
   type: str
 devices:
-  description: Devices it has inputs for.
+  description: Devices that it has inputs for.
   returned: success
   type: list
   elements: str
@@ -80,7 +80,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     RUN,
     Call,
     FailedError,
-    differing,
+    build_answer,
     run_module,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import write_if_different
@@ -102,7 +102,7 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def pack(device_file: bytes, inputs: dict[str, bytes]) -> bytes:
-    """The tar file: its bytes depend on the content alone."""
+    """Return the tar file; its bytes depend only on the content."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
         files = {DEVICE_FILE: device_file, **{f"devices/{name}": data for name, data in inputs.items()}}
@@ -114,7 +114,7 @@ def pack(device_file: bytes, inputs: dict[str, bytes]) -> bytes:
 
 
 def read_inputs(folder: Path, devices: list[str]) -> dict[str, bytes]:
-    """Input files by ``<device>/in/<file>``."""
+    """Return the input files by ``<device>/in/<file>``."""
     found = {}
     for device in devices:
         for path in sorted((folder / device).iterdir()):
@@ -122,8 +122,8 @@ def read_inputs(folder: Path, devices: list[str]) -> dict[str, bytes]:
     return found
 
 
-def copy_shares(source: Path, target: Path, devices: list[str]) -> None:
-    """What of these devices and of the whole run is there already."""
+def copy_existing_inputs(source: Path, target: Path, devices: list[str]) -> None:
+    """Copy the existing inputs of these devices and of the whole run."""
     for device in devices:
         if (source / device).is_dir():
             shutil.copytree(source / device, target / device)
@@ -139,10 +139,10 @@ def work(call: Call) -> dict[str, Any]:
         content = read_device_file(str(device_file), call.run)
         devices = sorted(device["name"] for device in content["devices"])
         if call.check:
-            with tempfile.TemporaryDirectory(dir=call.tmpdir) as aside:
-                copy_shares(target, Path(aside), devices)
-                render_participants(content, Path(aside))
-                inputs = read_inputs(Path(aside), devices)
+            with tempfile.TemporaryDirectory(dir=call.tmpdir) as scratch:
+                copy_existing_inputs(target, Path(scratch), devices)
+                render_participants(content, Path(scratch))
+                inputs = read_inputs(Path(scratch), devices)
         else:
             target.mkdir(parents=True, exist_ok=True)
             render_participants(content, target)
@@ -153,7 +153,7 @@ def work(call: Call) -> dict[str, Any]:
             differences.add(str(archive), before, len(packed))
     except DeviceFileError as error:
         raise FailedError(f"inputs of {device_file}: {error}") from error
-    return differing("participants", "participants", differences, archive=str(archive), devices=devices)
+    return build_answer("participants", "participants", differences, archive=str(archive), devices=devices)
 
 
 def main() -> None:

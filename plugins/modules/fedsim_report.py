@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""The report of a run, written on the control node."""
+"""Write the report of a run on the control node."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: fedsim_report
 short_description: Write the report of a run
 description:
-  - Runs on the control node with the Python that runs Ansible. Makes C(report.json), its tables and
-    C(report.html) from what was collected into the run folder, also of a course that failed.
+  - Runs on the control node with the Python that runs Ansible. Writes C(report.json), its tables and
+    C(report.html) from what was collected into the run folder, also for a course that failed.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -16,7 +16,7 @@ requirements: ["fedsim-runner"]
 attributes:
   check_mode:
     support: partial
-    details: Nothing is written; whether the files would differ is not found out.
+    details: Nothing is written; whether the files would differ is not determined.
   diff_mode:
     support: none
     details: The report is not shown as a diff.
@@ -26,16 +26,16 @@ options:
     type: path
     required: true
   inventory_dir:
-    description: Folder of the inventory the run was made from, for runs whose run folder has none.
+    description: Folder of the inventory that the run was made from, for runs whose run folder has none.
     type: path
   outcome:
     description:
-      - How the course ended, as M(fedsim.testbed.fedsim_course) returns it, for what the journal cannot tell.
-        Empty means that the journal counts.
+      - How the course ended, as M(fedsim.testbed.fedsim_course) returns it, for what the journal cannot record.
+        If empty, the journal decides.
     type: dict
     default: {}
   page:
-    description: Draw C(report.html). The run does not fail where that cannot be done.
+    description: Write C(report.html). The run does not fail if that is impossible.
     type: bool
     default: true
 """
@@ -49,12 +49,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 report:
-  description: Content of C(report.json), without its largest part, the rounds of each device.
+  description: Content of C(report.json) without its largest part, the rounds of each device.
   returned: success
   type: dict
   sample: {"status": "finished", "final": {"test_acc": 0.91}}
 problem:
-  description: Why there is no C(report.html); null where there is one.
+  description: Why there is no C(report.html); null if there is one.
   returned: success
   type: str
 """
@@ -84,7 +84,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def contents(run_dir: Path) -> dict[str, bytes | None]:
+def read_outputs(run_dir: Path) -> dict[str, bytes | None]:
     names = (REPORT, *TABLES, PAGE)
     return {name: (run_dir / name).read_bytes() if (run_dir / name).exists() else None for name in names}
 
@@ -94,7 +94,7 @@ def work(call: Call) -> dict[str, Any]:
         return {"changed": False, "report": {}, "problem": None}
     run_dir = Path(call.params["run_dir"])
     inventory_dir, outcome = call.params["inventory_dir"], call.params["outcome"]
-    before = contents(run_dir)
+    before = read_outputs(run_dir)
     try:
         report = write_report(
             run_dir,
@@ -103,12 +103,12 @@ def work(call: Call) -> dict[str, Any]:
             inventory_dir=Path(inventory_dir) if inventory_dir else None,
         )
     except (OSError, ValueError, KeyError) as error:
-        raise FailedError(f"no report of {run_dir}: {type(error).__name__}: {error}") from error
+        raise FailedError(f"cannot write the report of {run_dir}: {type(error).__name__}: {error}") from error
     problem = try_publish(run_dir, report) if call.params["page"] else None
     if problem:
         call.warn(problem)
-    shown = {key: value for key, value in report.items() if key != "device_rounds"}
-    return {"changed": contents(run_dir) != before, "report": shown, "problem": problem}
+    returned = {key: value for key, value in report.items() if key != "device_rounds"}
+    return {"changed": read_outputs(run_dir) != before, "report": returned, "problem": problem}
 
 
 def main() -> None:

@@ -1,15 +1,15 @@
 #!/usr/bin/python
-"""The run's state folder on a lab host."""
+"""Fill the run's state folder on a lab host."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fedsim_state
-short_description: The state folder of a run on a lab host
+short_description: Fill the state folder of a run on a lab host
 description:
-  - Makes the folders that containers and agent mount, with the owners they need, and unpacks the participants' inputs
-    and the device file into them. A file is written only if its content differs.
-  - Input files that the archive does not have are removed.
+  - Makes the folders that the containers and the agent mount, with the owners they need, and unpacks the participants'
+    inputs and the device file into them. A file is written only if its content differs.
+  - Input files that are not in the archive are removed.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -19,10 +19,10 @@ attributes:
     support: full
   diff_mode:
     support: full
-    details: Folders and files that differ; of files only their size.
+    details: Folders and files that differ; only the size of files.
 options:
   state_dir:
-    description: The folder.
+    description: The state folder.
     type: path
     required: true
   archive:
@@ -42,7 +42,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 written:
-  description: Files written or removed, relative to the folder.
+  description: Files written or removed, relative to the state folder.
   returned: always
   type: list
   elements: str
@@ -59,7 +59,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     STATE_DIR,
     Call,
     FailedError,
-    differing,
+    build_answer,
     run_module,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
@@ -78,7 +78,7 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def read_archive(path: str) -> dict[str, bytes]:
-    """Content of each file of the archive by its relative path."""
+    """Return the content of each file of the archive by its relative path."""
     found = {}
     with tarfile.open(path) as archive:
         for name, member in safe_members(archive):
@@ -126,7 +126,7 @@ def work(call: Call) -> dict[str, Any]:
             written = unpack(state_dir, files, call.check, differences)
     except UnsafeArchiveError as error:
         raise FailedError(f"state folder {state_dir}: {error}") from error
-    return differing("state folder", call.run, differences, written=written)
+    return build_answer("state folder", call.run, differences, written=written)
 
 
 def main() -> None:

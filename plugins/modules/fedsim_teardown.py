@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Removing everything a run made on a lab host."""
+"""Remove everything of a run from a lab host."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: fedsim_teardown
 short_description: Remove everything of a run from a lab host
 description:
-  - Removes containers (devices first, the agent after them), the network and the state folder of a run. What belongs to
-    the run is decided by label, so neither device file nor run folder is needed, and calling it twice is safe.
+  - Removes containers (devices first, the agent after them), the network and the state folder of a run. Labels say
+    what belongs to the run, so neither device file nor run folder is needed. Calling it twice is safe.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -19,7 +19,7 @@ attributes:
     support: full
   diff_mode:
     support: full
-    details: What is there before and not after.
+    details: What exists before and not after.
 options:
   state_root:
     description: Folder that holds the state folders of runs.
@@ -28,14 +28,14 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Nothing of this run stays
+- name: Remove everything of this run
   fedsim.testbed.fedsim_teardown:
     run: quickstart
 """
 
 RETURN = r"""
 removed:
-  description: Names of the containers and networks, and the state folders removed.
+  description: Names of the removed containers and networks, and the removed state folders.
   returned: always
   type: dict
   sample: {"containers": ["fedsim-quickstart-pi-1"], "networks": ["fedsim-quickstart"], "state": []}
@@ -64,7 +64,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     inspect_or_none,
     list_containers,
 )
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, RUN, Call, differing, run_module
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, RUN, Call, build_answer, run_module
 
 ARGUMENTS: dict[str, Any] = {
     "state_root": {"type": "path", "default": str(STATE_ROOT)},
@@ -77,7 +77,7 @@ GONE_WITHIN_S = 60
 def teardown_actions(
     run: str, containers: Sequence[dict[str, Any]], networks: Sequence[dict[str, Any]], folders: Sequence[str]
 ) -> Actions:
-    """Everything of a run, in the order in which it can go.
+    """Plan the removal of everything of a run, in a workable order.
 
     Args:
         run: run id.
@@ -89,7 +89,7 @@ def teardown_actions(
     others = [entry for entry in containers if entry["Labels"].get(LABEL_KIND) != KIND_AGENT]
     differences = Differences()
     for kind, names in (
-        ("containers", sorted(map(container_of, containers))),
+        ("containers", sorted(map(container_name_in, containers))),
         ("networks", sorted(network["Name"] for network in networks)),
         ("state", sorted(folders)),
     ):
@@ -98,10 +98,10 @@ def teardown_actions(
     if not differences:
         return nothing(f"nothing of run {run} is here")
     todo = [
-        # An agent ends by itself while its devices go, and does not report their end as a failed course.
+        # The agent stops while its devices are removed, and does not report their end as a failed course.
         *(Action("signal", entry["Id"]) for entry in agents),
         *(
-            Action("remove_containers", kind, {container_of(entry): entry["Id"] for entry in entries})
+            Action("remove_containers", kind, {container_name_in(entry): entry["Id"] for entry in entries})
             for kind, entries in (("devices", others), ("agents", agents))
             if entries
         ),
@@ -111,14 +111,14 @@ def teardown_actions(
     return actions(todo, differences)
 
 
-def container_of(entry: dict[str, Any]) -> str:
-    """Name of a container in the Engine's list."""
+def container_name_in(entry: dict[str, Any]) -> str:
+    """Return the name of a container in the Engine's list."""
     names = entry.get("Names") or [entry["Id"]]
     return str(names[0]).lstrip("/")
 
 
-class Doers:
-    """How each action is done."""
+class Handlers:
+    """What carries out each action."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -137,14 +137,14 @@ class Doers:
         try:
             self.client.kill(action.name, signal="SIGTERM")
         except APIError:
-            # It is not running: it will be removed all the same.
+            # It is not running and will be removed anyway.
             return
 
     def remove_containers(self, action: Action) -> None:
-        def one(name: str, differences: Differences) -> None:
+        def remove_one(name: str, differences: Differences) -> None:
             remove_container(self.client, action.options[name])
 
-        results = each_device(action.options, one)
+        results = each_device(action.options, remove_one)
         failed = {name: result["msg"] for name, result in results.items() if result["failed"]}
         if failed:
             raise EngineError("; ".join("{}: {}".format(*pair) for pair in sorted(failed.items())))
@@ -163,7 +163,7 @@ class Doers:
 
 
 def remove_container(client: Any, identifier: str) -> None:
-    """Remove by force; if somebody else is at it already, wait until it is gone."""
+    """Remove by force; if it is already being removed, wait until it is gone."""
     try:
         client.remove_container(identifier, force=True, v=True)
         return
@@ -175,12 +175,12 @@ def remove_container(client: Any, identifier: str) -> None:
     deadline = time.monotonic() + GONE_WITHIN_S
     while inspect_or_none(client, identifier) is not None:
         if time.monotonic() > deadline:
-            raise EngineError("its removal does not end")
+            raise EngineError(f"its removal has not ended in {GONE_WITHIN_S} s")
         time.sleep(0.1)
 
 
 def state_folders(run: str, state_root: str, containers: list[dict[str, Any]]) -> list[Path]:
-    """The run's state folders: where they belong, and where the labels say. Nothing but folders named like the run."""
+    """Return the run's state folders: in ``state_root`` and where the labels say; only folders with the run's name."""
     candidates = {Path(state_root) / run}
     candidates.update(Path(entry["Labels"].get(LABEL_STATE, "/")) for entry in containers)
     return sorted(
@@ -197,12 +197,12 @@ def work(call: Call) -> dict[str, Any]:
         folders = [str(folder) for folder in state_folders(call.run, call.params["state_root"], containers)]
         todo = teardown_actions(call.run, containers, networks, folders)
         if not call.check:
-            Doers(call.client).carry_out(todo)
+            Handlers(call.client).carry_out(todo)
     except EngineError as error:
         raise EngineError(f"run {call.run}: {error}") from error
     removed = {kind: [] for kind in ("containers", "networks", "state")}
     removed.update({entry["item"]: entry["before"] for entry in todo.differences.items})
-    return differing("run", call.run, todo.differences, removed=removed)
+    return build_answer("run", call.run, todo.differences, removed=removed)
 
 
 def main() -> None:

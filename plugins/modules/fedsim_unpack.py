@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Unpacking artifacts into the run folder."""
+"""Unpack artifacts into the run folder."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ DOCUMENTATION = r"""
 module: fedsim_unpack
 short_description: Unpack the artifacts of a run into its run folder
 description:
-  - Runs on the control node as the user who called Ansible, to whom the files belong. A file is written only if its
-    content differs. Nothing is written outside the folder, and nothing but plain files.
+  - Runs on the control node as the user who called Ansible, who then owns the files. A file is written only if its
+    content differs. Only regular files are written, and nothing outside the folder.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
 attributes:
   check_mode:
     support: full
-    details: Nothing is written, the answer says what would be.
+    details: Nothing is written; the result says what would be written.
   diff_mode:
     support: none
     details: The content is not shown.
@@ -39,7 +39,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 written:
-  description: Files written, relative to the folder.
+  description: Files written, relative to the run folder.
   returned: always
   type: list
   elements: str
@@ -78,7 +78,7 @@ def unpack(src: str, dest: Path, check: bool) -> list[str]:
 def work(call: Call) -> dict[str, Any]:
     source, dest = call.params["src"], Path(call.params["dest"])
     if call.check and not Path(source).exists():
-        # It was not fetched in check mode either.
+        # In check mode it was not fetched, either.
         return {"changed": True, "written": []}
     try:
         written = unpack(source, dest, call.check)

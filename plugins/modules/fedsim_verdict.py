@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""The verdict on a run."""
+"""Fail if the course of a run failed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ DOCUMENTATION = r"""
 module: fedsim_verdict
 short_description: Fail if the course failed
 description:
-  - The last thing a run does. Fails with the course's reason, the device's name and its last lines.
+  - The last step of a run. Fails with the course's reason, the device's name and its last lines.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
 attributes:
   check_mode:
     support: full
-    details: The module changes nothing; without an outcome, check mode succeeds.
+    details: The module changes nothing; in check mode it succeeds without an outcome.
   diff_mode:
     support: none
-    details: There is nothing to differ.
+    details: There is nothing to compare.
 options:
   outcome:
     description:
@@ -34,7 +34,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 fedsim_exit_code:
-  description: Exit code that fedsim-provision gives for this failure.
+  description: Exit code of fedsim-provision for this failure.
   returned: failure
   type: int
   sample: 5
@@ -57,8 +57,8 @@ def work(call: Call) -> dict[str, Any]:
     if not outcome:
         raise FailedError("the course was not followed to its end", fedsim_exit_code=Exit.COURSE)
     device = f"device {outcome['device']}: " if outcome.get("device") else ""
-    said = "".join(f"\n  {line}" for line in outcome.get("last_lines") or [])
-    raise FailedError(f"the course failed: {device}{outcome.get('reason')}{said}", fedsim_exit_code=Exit.COURSE)
+    last_lines = "".join(f"\n  {line}" for line in outcome.get("last_lines") or [])
+    raise FailedError(f"the course failed: {device}{outcome.get('reason')}{last_lines}", fedsim_exit_code=Exit.COURSE)
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ def small_spec(folder: Path, name: str, rounds: int = 3, timeout: int = 300, sil
 
 
 class Command:
-    """A running ``fedsim-provision``, in a process group of its own, whose lines can be waited for."""
+    """A running ``fedsim-provision`` in its own process group, whose output can be waited for."""
 
     def __init__(self, arguments: list[str], cwd: Path) -> None:
         self.process = subprocess.Popen(
@@ -87,7 +87,7 @@ class Command:
         os.killpg(self.process.pid, signal.SIGKILL)
 
     def finish(self, seconds: float = 400) -> int:
-        """Exit code."""
+        """Wait for the end and return the exit code."""
         code = self.process.wait(seconds)
         self._reader.join(10)
         return code
@@ -108,7 +108,7 @@ def engine() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(autouse=True)
 def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A registry of runs of our own."""
+    """Use a separate registry of runs."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
 
 

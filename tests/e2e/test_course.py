@@ -89,7 +89,7 @@ def test_the_straggler_study(engine: docker.DockerClient, repository: Path, tmp_
 
 
 def test_a_device_of_64_mb_holds_a_light_participant(engine: docker.DockerClient, tmp_path: Path) -> None:
-    """With the Python of the image: that of the control node may need more."""
+    """Run with the image's Python; the control node's may need more."""
     spec = small_spec(tmp_path, "small-memory")
     spec.write_text(
         spec.read_text(encoding="utf-8").replace("cpus: 0.5,", "cpus: 0.5, memory_mb: 64,"), encoding="utf-8"

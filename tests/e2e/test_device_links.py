@@ -1,4 +1,4 @@
-"""What a device really meets: delay and rate between two device containers, through the whole way of the product."""
+"""Delay and rate measured between two device containers of a testbed that the command provisioned."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ with socket.create_connection(("mote-2", 6000), 5) as peer:
 """
 
 
-def test_two_devices_meet_the_delay_and_the_rate_that_were_asked_for(
-    engine: docker.DockerClient, tmp_path: Path
-) -> None:
+def test_two_devices_measure_the_requested_delay_and_rate(engine: docker.DockerClient, tmp_path: Path) -> None:
     up = Command(["up", str(small_spec(tmp_path, "small")), "--run", RUN], tmp_path)
     try:
         assert up.finish() == 0, up.output

@@ -1,4 +1,4 @@
-"""A command inside a device, without the docker program: at a terminal and in a pipe."""
+"""`exec` without the docker program: at a terminal and in a pipe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXEC = [sys.executable, "-m", "fedsim_runner", "exec", RUN]
 
 @pytest.fixture
 def testbed(engine: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A testbed that waits at its gate; no program is found from here on."""
+    """A testbed that waits at its gate; from here on PATH leads to no program."""
     try:
         up = Command(["up", str(small_spec(tmp_path, "small")), "--run", RUN], tmp_path)
         assert up.finish() == 0, up.output
@@ -38,7 +38,7 @@ def testbed(engine: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 class Terminal:
-    """The command at a terminal of its own, its controlling one."""
+    """The command at its own controlling terminal."""
 
     def __init__(self, command: list[str], cwd: Path) -> None:
         self.user, program = pty.openpty()
@@ -58,7 +58,7 @@ class Terminal:
     def wait_for(self, text: str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while text not in self.text:
-            assert time.monotonic() < end, f"{text!r} did not come:\n{self.text}"
+            assert time.monotonic() < end, f"{text!r} was not printed:\n{self.text}"
             if select.select([self.user], [], [], 0.1)[0]:
                 self.text += os.read(self.user, 65536).decode()
         self.text = self.text.partition(text)[2]
@@ -83,12 +83,12 @@ def test_a_shell_at_a_terminal(testbed: Path) -> None:
 
 
 def test_a_command_in_a_pipe(testbed: Path) -> None:
-    def inside(*command: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    def inside(*command: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
         words = [*EXEC, "mote-1", "--", *command]
-        return subprocess.run(words, cwd=testbed, input=given, capture_output=True, timeout=60, check=False)
+        return subprocess.run(words, cwd=testbed, input=stdin, capture_output=True, timeout=60, check=False)
 
     blob = os.urandom(1 << 20)
-    copied = inside("cat", given=blob)
+    copied = inside("cat", stdin=blob)
     assert (copied.returncode, copied.stdout == blob, copied.stderr) == (0, True, b"")
     failed = inside("sh", "-c", "tty; echo out; echo err >&2; exit 7")
     assert (failed.returncode, failed.stdout, failed.stderr) == (7, b"not a tty\nout\n", b"err\n")

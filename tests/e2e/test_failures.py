@@ -1,4 +1,4 @@
-"""What happens when a device or the disk fails, as docs/failures.md promises it. Real containers, engine light."""
+"""What happens when a device or the disk fails, as docs/failures.md promises. Real containers, engine light."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from tests.e2e.conftest import STATE_ROOT, Command, left_over, small_spec
 
 SILENCE_S = 8
-# Takes memory until the kernel ends somebody: the participant, which is marked as the one to go.
+# Allocates memory until the kernel kills a process: the participant, which is marked as the first to kill.
 HOG = "blocks = []\nwhile True: blocks.append(b'x' * 1_000_000)"
 
 
@@ -53,7 +53,7 @@ class Run:
         return pid
 
     def freeze(self, device: str) -> None:
-        """SIGSTOP to its process: its connections stay, and the Engine knows nothing of it."""
+        """Send SIGSTOP to its process: its connections stay, and the Engine does not notice."""
         os.kill(self.pid(device), signal.SIGSTOP)
 
     def out_of_memory(self, device: str) -> None:
@@ -70,7 +70,7 @@ class Run:
         return [event for event in map(json.loads, lines) if event["event"] == name]
 
     def collected(self, device: str) -> bool:
-        """Whether its log, its activity and its console were brought home."""
+        """Whether its log, its activity and its console were collected."""
         out = self.folder / "collected" / device
         files = ("course/exp_print.log", "course/activity.jsonl", "console.log")
         return all((out / name).exists() for name in files)
@@ -81,7 +81,7 @@ def test_a_course_goes_on_without_clients_that_are_killed_frozen_or_out_of_memor
 ) -> None:
     run = Run(engine, tmp_path, "going-on", spec_of(tmp_path, 40, 5, CONTINUE))
     run.command.wait_for("round 2/")
-    run.freeze("mote-3")  # nothing goes on until it is lost
+    run.freeze("mote-3")  # the round cannot end until it is lost
     run.container("mote-4").pause()
     run.container("mote-1").kill("SIGKILL")
     run.out_of_memory("mote-2")
@@ -100,7 +100,7 @@ def test_a_course_goes_on_without_clients_that_are_killed_frozen_or_out_of_memor
     assert len(report["rounds"]) == 40
     assert report["final"]["test_acc"] > 0.8
     assert all(run.collected(name) for name in ("server", *lost, "mote-5"))
-    # The frozen ones were ended by the agent, and did not wake up.
+    # The agent ended the frozen ones, and they did not wake up.
     exits = {event["device"]: event["exit_code"] for event in run.events("device_exited")}
     assert exits["mote-3"] == exits["mote-4"] == 137
     assert left_over(engine, run.run) == []
@@ -130,8 +130,10 @@ def test_a_client_out_of_memory_ends_the_course_by_default(engine: docker.Docker
     assert left_over(engine, run.run) == []
 
 
-def test_training_that_takes_longer_than_the_silence_is_no_silence(engine: docker.DockerClient, tmp_path: Path) -> None:
-    """The processor time of the containers tells that they work."""
+def test_training_that_takes_longer_than_the_silence_timeout_is_not_silence(
+    engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    """The containers' processor time shows that they work."""
     silence_s = 3
     path = small_spec(tmp_path, "small", rounds=1, silence=silence_s)
     text = path.read_text(encoding="utf-8")
@@ -150,7 +152,7 @@ def test_training_that_takes_longer_than_the_silence_is_no_silence(engine: docke
 def test_what_ends_a_course_that_goes_on_without_clients(
     victim: str, engine: docker.DockerClient, tmp_path: Path
 ) -> None:
-    """Its server, and a client fewer than ``min_clients`` allows."""
+    """Losing the server, or one client more than ``min_clients`` allows."""
     run = Run(engine, tmp_path, f"needed-{victim}", spec_of(tmp_path, 200, 2, CONTINUE + "min_clients: 2, "))
     run.command.wait_for("round 2/")
     run.container(victim).kill("SIGKILL")
@@ -169,12 +171,12 @@ def mounted(folder: Path, *arguments: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Lazily: the agent of the run that was kept has its files there.
+        # Lazily: the agent of the kept run has open files there.
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fill(path: Path, user: int) -> None:
-    """Write until nothing fits any more."""
+    """Write until the disk is full."""
     script = f"import os\nos.setgid({user}); os.setuid({user})\nf = open({str(path)!r}, 'wb', 0)\n"
     script += "for size in (1 << 20, 1 << 12, 1):\n    try:\n        while True: f.write(bytes(size))\n"
     script += "    except OSError: pass\n"
@@ -182,7 +184,7 @@ def fill(path: Path, user: int) -> None:
 
 
 def test_a_full_disk_under_the_devices_is_named(engine: docker.DockerClient, tmp_path: Path) -> None:
-    """A small disk of which root, and so the agent, has a part to itself."""
+    """A small disk with a part that is reserved for root, and so for the agent."""
     name = "full-devices"
     image = tmp_path / "disk"
     image.write_bytes(b"")

@@ -1,6 +1,6 @@
-"""FederatedScope itself on simulated devices: the examples, both engines in one course, and every way to lose somebody.
+"""FederatedScope itself on simulated devices: the examples, both engines in one course, and all ways to lose a device.
 
-Wherever a source is configured; elsewhere each test says that it was skipped for the lack of one.
+Without a configured source each test is skipped, with the reason.
 """
 
 from __future__ import annotations

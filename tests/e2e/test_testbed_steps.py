@@ -1,4 +1,4 @@
-"""The Docker testbed step by step, as its protocol has it; the command does all steps in one playbook."""
+"""The Docker testbed step by step, as in its protocol; the command runs all steps in one playbook."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .conftest import small_spec
 RUN = "testbed-steps"
 
 
-class Hearing:
+class RecordingListener:
     """A listener that stops the work in a stage."""
 
     def __init__(self, stop_at: str | None = None) -> None:
@@ -43,8 +43,8 @@ class Hearing:
 def test_provision_open_follow_destroy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     testbed = DockerTestbed()
-    made = testbed.accept(load_experiment(small_spec(tmp_path, "steps", rounds=2)))
-    plan, lacks = reserved_plan(made, testbed, RUN)
+    accepted = testbed.accept(load_experiment(small_spec(tmp_path, "steps", rounds=2)))
+    plan, lacks = reserved_plan(accepted, testbed, RUN)
     assert not lacks
     folder = tmp_path / RUN
     folder.mkdir()
@@ -52,23 +52,23 @@ def test_provision_open_follow_destroy(tmp_path: Path, monkeypatch: pytest.Monke
     order = Order(plan, folder)
     try:
         with pytest.raises(Stopped) as stopped:
-            testbed.provision(order, Hearing(stop_at="devices"))
+            testbed.provision(order, RecordingListener(stop_at="devices"))
         assert (stopped.value.stage, stopped.value.failure) == ("devices", None)
-        assert [list(testbed.destroy(RUN, folder, Hearing())) for _ in range(2)] == [[], []]
-        assert testbed.provision(order, Hearing()) > 0
-        assert testbed.provision(order, Hearing()) == 0
+        assert [list(testbed.destroy(RUN, folder, RecordingListener())) for _ in range(2)] == [[], []]
+        assert testbed.provision(order, RecordingListener()) > 0
+        assert testbed.provision(order, RecordingListener()) == 0
         up = testbed.status(RUN)
         assert up is not None
         assert (up["state"], sorted(up["devices"])) == ("provisioned", ["mote-1", "mote-2", "server"])
         assert {entry["lab_host"] for entry in up["devices"].values()} == {"local"}
         for _ in range(2):
             testbed.open(RUN)
-        hearing = Hearing()
-        testbed.follow(order, hearing)
-        assert hearing.stages[-1] == "verdict"
+        listener = RecordingListener()
+        testbed.follow(order, listener)
+        assert listener.stages[-1] == "verdict"
         report = write_report(folder)
         assert (report["status"], len(report["rounds"])) == ("finished", 2)
         assert RUN not in testbed.list()
     finally:
-        testbed.destroy(RUN, folder, Hearing())
+        testbed.destroy(RUN, folder, RecordingListener())
         reservations().release(RUN)

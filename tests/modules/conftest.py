@@ -1,6 +1,6 @@
 """A Docker Engine, a small image made here, and a way to run modules in this process.
 
-Without an Engine these tests fail: a module that was not tried on a real one was not tested.
+Without an Engine these tests fail: a module that has not run on a real one has not been tested.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from ansible.module_utils.testing import patch_module_args
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 LIBRARY = REPOSITORY / "plugins" / "modules"
 COLLECTION = "ansible_collections.fedsim.testbed"
-# A tag of its own: test runs side by side must not take it from each other.
+# Its own tag: parallel test runs must not remove each other's image.
 TEST_IMAGE = f"fedsim-test/busybox:{os.getpid()}"
 TEST_LABEL = "org.fedsim.image"
 
-# Inside the image this answers for the participant's and the agent's Python: both are tested elsewhere.
+# Inside the image this stands in for the participant's and the agent's Python; both are tested elsewhere.
 PYTHON_STAND_IN = """#!/bin/sh
 trap 'exit 143' TERM
 [ "$4" = broken ] && { echo "no such engine"; exit 3; }
@@ -74,7 +74,7 @@ def engine() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(scope="session")
 def image(engine: docker.DockerClient) -> Iterator[str]:
-    """A few hundred kilobytes of statically linked busybox, imported in no time."""
+    """A few hundred kilobytes of statically linked busybox, which is imported in a moment."""
     busybox = shutil.which("busybox", path="/bin:/usr/bin")
     assert busybox, "apt-get install busybox-static: the module tests make their image from it"
     stream = io.BytesIO()
@@ -103,12 +103,12 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def load_module(name: str) -> ModuleType:
-    """One of our modules, by the name under which Ansible imports it, too."""
+    """Import one of our modules under the name that Ansible uses."""
     return _load(f"plugins.modules.{name}")
 
 
 def load_utils(name: str) -> ModuleType:
-    """Something that our modules share."""
+    """Import a module utility."""
     return _load(f"plugins.module_utils.{name}")
 
 
@@ -146,9 +146,9 @@ def call_module(name: str, arguments: dict[str, Any], check: bool = False, expec
     """Run a module in this process with diff mode on and return its answer."""
     module = load_module(name)
     out = io.StringIO()
-    given = {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}
-    # The SDK's background threads outlive a module's exit only here, where there is no process to end.
-    with patch_module_args(given), contextlib.redirect_stdout(out), pytest.raises(SystemExit):
+    all_arguments = {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}
+    # Only here do the SDK's background threads outlive a module's exit, as no process ends.
+    with patch_module_args(all_arguments), contextlib.redirect_stdout(out), pytest.raises(SystemExit):
         module.main()
     answer = Answer(json.loads(out.getvalue().strip().splitlines()[-1]))
     assert answer.failed == expect_failure, answer.result
@@ -157,7 +157,7 @@ def call_module(name: str, arguments: dict[str, Any], check: bool = False, expec
 
 @dataclass
 class Lab:
-    """One run on the local lab host, and what the modules need to be told of it."""
+    """One run on the local lab host, and the arguments that modules need for it."""
 
     engine: docker.DockerClient
     run: str
@@ -174,13 +174,13 @@ class Lab:
         return self.state_dir / "device_file.json"
 
     def write(self) -> None:
-        """Bring the device file on disk to ``content``."""
+        """Write ``content`` to the device file."""
         self.state_dir.mkdir(parents=True, exist_ok=True)
         self.device_file.write_text(json.dumps(self.content))
 
     def call(self, name: str, check: bool = False, expect_failure: bool = False, **arguments: Any) -> Answer:
-        """Run a module, with the options that follow from the run filled in."""
-        known = {
+        """Run a module; options that follow from the run are filled in."""
+        derived = {
             "run": self.run,
             "state_dir": str(self.state_dir),
             "device_file": str(self.device_file),
@@ -190,7 +190,7 @@ class Lab:
             "image": self.image,
         }
         accepted = load_module(name).ARGUMENTS
-        options = {key: value for key, value in known.items() if key in accepted} | arguments
+        options = {key: value for key, value in derived.items() if key in accepted} | arguments
         return call_module(name, options, check=check, expect_failure=expect_failure)
 
     def container(self, device: str) -> Any:
@@ -271,7 +271,7 @@ def device_file_content(run: str, subnet: str, devices: list[dict[str, Any]]) ->
 
 @pytest.fixture
 def lab(engine: docker.DockerClient, image: str, tmp_path: Path) -> Iterator[Lab]:
-    """A run with a server and two clients; nothing exists yet, nothing is left."""
+    """A run with a server and two clients; nothing exists at the start, nothing is left at the end."""
     run = f"modtest-{uuid.uuid4().hex[:8]}"
     subnet = free_subnet(engine)
     base = subnet.rsplit(".", 1)[0]
@@ -280,29 +280,29 @@ def lab(engine: docker.DockerClient, image: str, tmp_path: Path) -> Iterator[Lab
         device("pi-1", "client", 1, f"{base}.3"),
         device("pi-2", "client", 2, f"{base}.4"),
     ]
-    made = Lab(engine, run, tmp_path / "state", image, device_file_content(run, subnet, devices))
-    made.write()
-    yield made
-    call_module("fedsim_teardown", {"run": run, "state_root": str(made.root)})
-    assert made.names() == []
+    lab = Lab(engine, run, tmp_path / "state", image, device_file_content(run, subnet, devices))
+    lab.write()
+    yield lab
+    call_module("fedsim_teardown", {"run": run, "state_root": str(lab.root)})
+    assert lab.names() == []
 
 
 def free_subnet(engine: docker.DockerClient) -> str:
-    """A subnet of the range for tests that no Docker network has."""
+    """Return a subnet of the range for tests that no Docker network uses."""
     used = {
         config["Subnet"]
         for network in engine.api.networks()
         for config in (network["IPAM"] or {}).get("Config") or []
         if "Subnet" in config
     }
-    # From different ends, so that test runs side by side seldom meet.
+    # Starting at different offsets, so that parallel test runs seldom collide.
     candidates = [f"198.19.{(os.getpid() + step) % 250}.0/24" for step in range(250)]
     return next(subnet for subnet in candidates if subnet not in used)
 
 
 @pytest.fixture
 def up(lab: Lab) -> Lab:
-    """The same run with its network, agent and devices."""
+    """The run of ``lab`` with its network, agent and devices."""
     make_state(lab)
     lab.call("fedsim_network")
     lab.call("fedsim_agent")
@@ -311,7 +311,7 @@ def up(lab: Lab) -> Lab:
 
 
 def make_state(lab: Lab, inputs: dict[str, bytes] | None = None) -> Answer:
-    """The state folder of the run, with one config file per device."""
+    """Fill the state folder of the run, with one config file per device."""
     files = {"device_file.json": json.dumps(lab.content).encode()}
     for entry in lab.content["devices"]:
         files[f"devices/{entry['name']}/in/config.yaml"] = b"seed: 1\n"
@@ -326,7 +326,7 @@ def make_state(lab: Lab, inputs: dict[str, bytes] | None = None) -> Answer:
 
 @pytest.fixture
 def host_listener() -> Iterator[int]:
-    """A port on which this host answers on all its addresses."""
+    """A port on which this host listens on all its addresses."""
     server = subprocess.Popen(
         [
             sys.executable,

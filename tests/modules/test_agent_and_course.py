@@ -55,7 +55,7 @@ def test_agent_apply_again_change_absent_twice(lab: Lab) -> None:
     assert lab.names() == []
 
 
-def test_a_missing_image_is_told(lab: Lab) -> None:
+def test_a_missing_image_is_named(lab: Lab) -> None:
     make_state(lab)
     answer = lab.call("fedsim_agent", expect_failure=True, image="fedsim/agent:none")
     assert "run the images stage" in answer.msg
@@ -94,7 +94,7 @@ def test_start_opens_the_gate_once(agent: Lab) -> None:
     assert agent.call("fedsim_course", action="status")["status"]["state"] == "running"
 
 
-def test_poll_gives_each_consumer_its_news(agent: Lab) -> None:
+def test_poll_returns_new_events_to_each_consumer(agent: Lab) -> None:
     journal(agent, {"event": "gate_opened", "open_at": time.time()}, {"event": "round_started", "round": 1})
     assert len(agent.call("fedsim_course", check=True, action="poll")["fedsim_news"]) == 2
     first = agent.call("fedsim_course", action="poll")
@@ -150,7 +150,7 @@ def test_a_cursor_moves_on_a_full_disk(agent: Lab) -> None:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_poll_tells_why_a_course_failed(agent: Lab) -> None:
+def test_poll_returns_why_a_course_failed(agent: Lab) -> None:
     failed = {"event": "course_failed", "device": "pi-1", "reason": "silent for 30 s", "last_lines": ["Listen"]}
     journal(agent, failed)
     outcome = agent.call("fedsim_course", action="poll")["outcome"]
@@ -175,7 +175,7 @@ def test_a_hanging_agent_ends_the_course(agent: Lab) -> None:
     assert "over its time" in agent.call("fedsim_course", action="poll")["outcome"]["reason"]
 
 
-def test_up_after_an_ended_course_begins_anew(up: Lab) -> None:
+def test_up_after_an_ended_course_starts_again(up: Lab) -> None:
     up.call("fedsim_course", action="start")
     journal(up, {"event": "course_finished", "rounds": 2, "results": {}})
     checked = up.call("fedsim_agent", check=True)

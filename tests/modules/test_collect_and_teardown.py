@@ -52,7 +52,7 @@ def test_collect_and_unpack(up: Lab, tmp_path: Path) -> None:
     (out / "course").mkdir()
     (out / "course" / "exp_print.log").write_text("round 1\n")
     (out / "tmp").mkdir()
-    (out / "tmp" / "scratch").write_text("not wanted")
+    (out / "tmp" / "scratch").write_text("not collected")
     for name in ("pi-1", "pi-2", "server"):
         up.container(name).kill()
     dest = tmp_path / "run"
@@ -105,7 +105,7 @@ def test_collect_follows_no_link_of_a_device(up: Lab, tmp_path: Path) -> None:
     assert {entry.split(":")[0] for entry in left_out} >= {"collected/pi-1/passwd", "collected/pi-1/pipe"}
 
 
-def test_collect_passes_over_what_a_device_should_not_have_made(up: Lab, tmp_path: Path) -> None:
+def test_collect_leaves_out_what_a_device_should_not_have_made(up: Lab, tmp_path: Path) -> None:
     out = up.state_dir / "devices" / "pi-1" / "out"
     (out / "exit.json").write_text("{}")
     (out / "console.log").mkdir()
@@ -126,7 +126,7 @@ def test_collect_passes_over_what_a_device_should_not_have_made(up: Lab, tmp_pat
     assert {"collected/pi-1/exit.json", "collected/pi-1/console.log", "containers.json"} <= set(written)
     assert (tmp_path / "run" / "collected" / "pi-1" / "console.log").read_text() == "waiting at the gate\n"
     assert "collected/pi-1/console.log: the console's log has this name" in left_out
-    assert any(entry.endswith("deep: folders within more than 20 folders") for entry in left_out)
+    assert any(entry.endswith("deep: more than 20 folders deep") for entry in left_out)
     assert "collected/pi-1/?.link: Too many levels of symbolic links" in left_out
 
 
@@ -181,7 +181,7 @@ def test_teardown_twice(up: Lab) -> None:
         stranger.remove()
 
 
-def test_teardown_needs_no_device_file_and_knows_only_its_run(up: Lab) -> None:
+def test_teardown_needs_no_device_file_and_removes_only_its_run(up: Lab) -> None:
     up.device_file.unlink()
     other = f"{up.run}-x"
     up.engine.networks.create(f"fedsim-{other}", labels={"org.fedsim.run": other})
@@ -194,7 +194,7 @@ def test_teardown_needs_no_device_file_and_knows_only_its_run(up: Lab) -> None:
     assert not up.engine.networks.list(names=[f"fedsim-{other}"])
 
 
-def test_teardown_takes_no_path_for_a_run(lab: Lab) -> None:
+def test_teardown_refuses_a_path_as_run_id(lab: Lab) -> None:
     for run in ("..", "a/b", ""):
         assert "is no run id" in lab.call("fedsim_teardown", expect_failure=True, run=run).msg
 

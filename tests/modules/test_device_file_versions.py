@@ -1,4 +1,4 @@
-"""Every module that reads a device file refuses a version that it does not know, by name."""
+"""Every module that reads a device file refuses an unknown version and names it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.device_files import device_file
 
 from .conftest import call_module, load_module
 
-# How each is called; those that ask an Engine first read with the same function.
+# How each is called. Those that connect to an Engine first use the same function to read it.
 CALLS: dict[str, dict[str, Any]] = {
     "fedsim_build_context": {"hosts": [{"name": "here", "arch": "amd64", "device_file": "FILE"}]},
     "fedsim_participants": {"run": "study", "device_file": "FILE", "target": "TARGET", "archive": "TARGET/a.tar"},
@@ -31,5 +31,5 @@ def test_an_unknown_version_fails_the_module(module: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("module", ENGINE_FIRST)
-def test_modules_that_ask_an_engine_first_read_with_the_same_function(module: str) -> None:
+def test_modules_that_connect_to_an_engine_first_read_with_the_same_function(module: str) -> None:
     assert load_module(module).read_device_file is load_module("fedsim_build_context").read_device_file

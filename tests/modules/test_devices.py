@@ -1,4 +1,4 @@
-"""fedsim_devices on a real Engine: limits are read from the cgroup files, isolation is tried."""
+"""fedsim_devices on a real Engine: limits are read from the cgroup files, isolation is tested by trial."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = {"server", "pi-1", "pi-2"}
 
 
 def cgroup_value(container: object, controller: str, name_v1: str, name_v2: str) -> str:
-    """A limit as the kernel has it, for both versions of cgroups."""
+    """Read a limit from the kernel, for both versions of cgroups."""
     pid = container.attrs["State"]["Pid"]
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
@@ -62,7 +62,7 @@ def test_apply_again_change_absent_twice(lab: Lab) -> None:
         ({"cpus": 0.2}, {"NanoCpus"}),
         ({"pids": 40}, {"PidsLimit"}),
         ({"threads": 2}, {"Env"}),
-        # With torch and gRPC it has more threads than the light engine.
+        # With torch and gRPC this engine has more threads than the light one.
         ({"engine": "federatedscope", "least_pids": 99}, {"Cmd", "PidsLimit"}),
     ],
 )
@@ -113,7 +113,7 @@ def test_block_io_limit_is_in_force(lab: Lab) -> None:
     assert str(1024**2) in value
 
 
-def test_a_device_is_nobody_and_writes_only_where_it_may(up: Lab) -> None:
+def test_a_device_is_unprivileged_and_writes_only_to_its_out_folder(up: Lab) -> None:
     container = up.container("pi-1")
     assert container.exec_run(["id", "-u"]).output.strip() == b"10001"
     status = container.exec_run(["cat", "/proc/self/status"]).output.decode()
@@ -149,7 +149,7 @@ def test_names_and_labels(up: Lab) -> None:
     assert f"{address}\tserver" in hosts
 
 
-def test_half_made_state_is_mended(up: Lab) -> None:
+def test_half_made_state_is_completed(up: Lab) -> None:
     up.container("pi-1").remove(force=True)
     up.container("pi-2").stop(timeout=0)
     up.call("fedsim_devices", state="absent", devices="server")
@@ -164,7 +164,7 @@ def test_half_made_state_is_mended(up: Lab) -> None:
     assert not up.call("fedsim_devices").changed
 
 
-def test_an_ended_device_begins_with_an_empty_out_folder(up: Lab) -> None:
+def test_an_ended_device_starts_again_with_an_empty_out_folder(up: Lab) -> None:
     up.container("pi-1").exec_run(["touch", "/fedsim/out/log"])
     up.container("pi-1").stop(timeout=0)
     up.call("fedsim_devices")
@@ -173,7 +173,7 @@ def test_an_ended_device_begins_with_an_empty_out_folder(up: Lab) -> None:
     assert out.stat().st_uid == 10001
 
 
-def test_pattern_narrows_and_strangers_go_only_without_it(up: Lab) -> None:
+def test_pattern_narrows_and_superfluous_devices_are_removed_only_without_it(up: Lab) -> None:
     up.content["devices"].pop()
     up.content["clients"].remove("pi-2")
     up.write()
@@ -193,11 +193,11 @@ def test_failures_name_their_devices_and_spare_the_others(lab: Lab) -> None:
     lab.write()
     answer = lab.call("fedsim_devices", expect_failure=True)
     assert answer["failed_devices"] == ["pi-1", "pi-2"]
-    assert "pi-1: image unknown-light is not among the built ones (edge-light): run the images stage" in answer.msg
+    assert "pi-1: image unknown-light has not been built (built: edge-light): run the images stage" in answer.msg
     assert lab.container("server").status == "running"
 
 
-def test_an_unknown_gpu_is_told(lab: Lab) -> None:
+def test_a_missing_gpu_is_named(lab: Lab) -> None:
     make_state(lab)
     lab.call("fedsim_network")
     lab.content["devices"][1]["gpus"] = 1
@@ -207,9 +207,9 @@ def test_an_unknown_gpu_is_told(lab: Lab) -> None:
     assert "pi-1: cannot be started: could not select device driver" in answer.msg
 
 
-def test_a_device_that_ends_at_once_has_failed(lab: Lab) -> None:
+def test_a_device_that_ends_right_after_its_start_has_failed(lab: Lab) -> None:
     base = lab.content["network"]["subnet"].rsplit(".", 1)[0]
-    # Enough of them for a second round of the thread pool, in which the first one's end is seen.
+    # Enough of them for a second round of the thread pool, by which time the first one has ended.
     lab.content["devices"] += [device(f"pi-{n}", "client", n, f"{base}.{n + 2}") for n in range(3, 9)]
     lab.content["devices"][0]["engine"] = "broken"
     lab.write()

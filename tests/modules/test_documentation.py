@@ -1,4 +1,4 @@
-"""What `ansible-doc` shows of a module is what the module accepts."""
+"""`ansible-doc` shows the options that a module accepts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OURS = [name for name in NAMES if hasattr(load_module(name), "ARGUMENTS")]
 
 @pytest.fixture(scope="module")
 def documented() -> dict[str, Any]:
-    """What ansible-doc says of all modules, fragments included."""
+    """The documentation of all modules, fragments included."""
     program = str(Path(sys.executable).parent / "ansible-doc")
     full_names = [f"fedsim.testbed.{name}" for name in NAMES]
     environment = {**os.environ, **ansible_environment()}

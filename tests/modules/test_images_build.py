@@ -1,4 +1,4 @@
-"""fedsim_images and its companions on a real Engine, on layers so small that building them takes a second."""
+"""fedsim_images and related modules on a real Engine, with layers that take a second to build."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ class Layers:
 
 @pytest.fixture
 def layers(engine: docker.DockerClient, image: str, tmp_path: Path) -> Iterator[Layers]:
-    made = Layers(engine, image, tmp_path)
-    yield made
-    for ref in reversed(made.named()):
+    layers = Layers(engine, image, tmp_path)
+    yield layers
+    for ref in reversed(layers.named()):
         engine.images.remove(ref)
 
 
@@ -103,8 +103,8 @@ def test_a_dockerfile_that_cannot_be_read_is_explained(layers: Layers) -> None:
     assert "RUNN" in answer.msg
 
 
-def test_what_a_killed_build_left_is_swept(layers: Layers) -> None:
-    """An image between two steps, without a name: what remains when the Engine itself was killed."""
+def test_leftovers_of_a_killed_build_are_removed(layers: Layers) -> None:
+    """An intermediate image without a name is what remains after the Engine itself was killed."""
     layer = layers.make("left", GOOD)
     with Path(layer["context"]).open("rb") as context:
         left, _log = layers.engine.images.build(
@@ -132,7 +132,7 @@ def test_a_missing_context_is_explained(layers: Layers, tmp_path: Path) -> None:
 
 
 def test_ship(layers: Layers, tmp_path: Path) -> None:
-    """Saved here, removed, loaded again: what another lab host sees."""
+    """Saved here, removed, loaded again, as on another lab host."""
     layer = layers.make("shipped", GOOD)
     call_module("fedsim_images", {"layers": [layer]})
     archive = {"path": str(tmp_path / "images.tar"), "refs": [layer["ref"]]}

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.docker
 
 needs_source = pytest.mark.skipif(not SOURCE, reason=f"no FederatedScope source is configured ({WAYS})")
 UNREACHABLE = "git+https://nowhere.invalid/fs@480b67de851df2fa02b7cc2189f1803d947998d7"
-# Messages through protobuf's fast implementation, and steps of an optimizer, which read most of PyTorch.
+# Messages through protobuf's fast implementation, and steps of an optimizer, which import most of PyTorch.
 TRAINING = """
 import torch
 from federatedscope.core.message import Message
@@ -76,9 +76,7 @@ def test_an_unreachable_source_ends_with_its_own_code(tmp_path: Path, monkeypatc
     assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == [".lock"]
 
 
-def test_keys_are_checked_as_soon_as_a_source_that_had_to_be_fetched_is_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keys_are_checked_as_soon_as_a_source_has_been_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     package = tmp_path / "upstream" / "federatedscope"
     configs = package / "core" / "configs"
@@ -107,7 +105,7 @@ def test_keys_are_checked_as_soon_as_a_source_that_had_to_be_fetched_is_here(
     assert not list((tmp_path / "cache").rglob("*.tar"))
 
 
-def test_a_light_course_does_not_look_at_the_source(tmp_path: Path) -> None:
+def test_a_light_course_does_not_read_the_source(tmp_path: Path) -> None:
     call = plan_call(tmp_path, "/nowhere/at/all", [replace(DEVICE, image="iot-minimal-light")])
     refs = call_module("fedsim_build_context", call)["hosts"]["here"]["refs"]
     assert set(refs) == {"agent", "iot-minimal-light"}

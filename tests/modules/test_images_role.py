@@ -1,4 +1,4 @@
-"""The images role through ansible-playbook: the real images, a device type of one's own, other lab hosts."""
+"""The images role through ansible-playbook: the real images, a new device type, other lab hosts."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def write_inventory(folder: Path, hosts: dict[str, dict[str, Any]]) -> Path:
 
 @pytest.fixture(scope="module")
 def refs(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient) -> dict[str, str]:
-    """All images of the checkout, built if they are not there; they stay, as everything else here uses them."""
+    """All images of the checkout, built if missing. They stay, as everything else here uses them."""
     inventory = write_inventory(tmp_path_factory.mktemp("all"), {"here": {}})
     outcome = play(inventory)
     recap(outcome, "here")
     assert "on the disk, shared layers once" in outcome.stdout
     sources = LayerSources.installed()
-    wanted = dict.fromkeys(all_logical_names(sources), str(engine.version()["Arch"]))
-    return {layer.name: layer.ref for layer in plan_layers(wanted, sources)}
+    names = dict.fromkeys(all_logical_names(sources), str(engine.version()["Arch"]))
+    return {layer.name: layer.ref for layer in plan_layers(names, sources)}
 
 
 def test_a_second_run_builds_nothing(refs: dict[str, str], tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_second_run_builds_nothing(refs: dict[str, str], tmp_path: Path) -> No
     assert time.monotonic() - started < 10
 
 
-def test_device_images_run_without_rights(refs: dict[str, str], engine: docker.DockerClient) -> None:
+def test_device_images_run_unprivileged(refs: dict[str, str], engine: docker.DockerClient) -> None:
     for name, ref in refs.items():
         if not name.endswith("-light") or name.startswith("engine-"):
             continue
@@ -103,9 +103,9 @@ def test_sizes_stay_small(refs: dict[str, str], engine: docker.DockerClient) -> 
 
 
 def test_other_lab_hosts_get_images_shipped(refs: dict[str, str], engine: docker.DockerClient, tmp_path: Path) -> None:
-    """Two lab hosts that count as far away, with a device type that the checkout does not have.
+    """Two lab hosts that count as remote, with a device type that the checkout does not have.
 
-    Both are this machine, so the second one finds the image loaded already; contexts and archive travel all the same.
+    Both are this machine, so the second one already has the image; build contexts and archive are copied all the same.
     """
     toys = tmp_path / "mine" / "toy"
     toys.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""fedsim_lab_host: what makes a lab host unfit, and what is left to the role. No Engine is needed for that."""
+"""fedsim_lab_host: what makes a lab host unfit, and what is left to the role. Needs no Engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .conftest import Answer, call_module, load_module
 
 
 def probe(tmp_path: Path, expect_failure: bool = False, **options: Any) -> Answer:
-    """The module's answer where no Engine listens."""
+    """Return the module's answer where no Engine listens."""
     nowhere = {"docker_host": f"unix://{tmp_path}/docker.sock", "state_root": str(tmp_path), "fail_if_unfit": True}
     return call_module("fedsim_lab_host", nowhere | options, expect_failure=expect_failure)
 
@@ -27,7 +27,7 @@ def test_a_missing_engine_is_left_to_the_role(
     assert answer["fedsim_news"] == [{"event": "engine_wanted", "installed": daemon is not None}]
 
 
-def test_a_missing_engine_that_is_required_ends_the_run_with_its_mend(tmp_path: Path) -> None:
+def test_a_missing_engine_that_is_required_ends_the_run_with_its_fix(tmp_path: Path) -> None:
     answer = probe(tmp_path, expect_failure=True, engine_required=True)
     assert f"no Docker Engine answers at unix://{tmp_path}/docker.sock (No such file or directory)" in answer.msg
     assert "systemctl start docker" in answer.msg
@@ -38,8 +38,8 @@ def test_a_missing_engine_that_is_required_ends_the_run_with_its_mend(tmp_path: 
 def test_devices_that_the_lab_host_cannot_carry_end_the_run(tmp_path: Path) -> None:
     demands = {"devices": 1, "memory_bytes": 2**28, "gpus": 2, "arch": ["riscv64"]}
     answer = probe(tmp_path, expect_failure=True, engine_required=False, demands=demands)
-    assert "devices want riscv64" in answer.msg
+    assert "devices need riscv64" in answer.msg
     assert "NVIDIA Container Toolkit" in answer.msg
     assert answer["fedsim_exit_code"] == 3
-    told = probe(tmp_path, engine_required=False, demands=demands, fail_if_unfit=False)
-    assert [problem["fatal"] for problem in told["problems"] if "devices want" in problem["what"]] == [True]
+    report = probe(tmp_path, engine_required=False, demands=demands, fail_if_unfit=False)
+    assert [problem["fatal"] for problem in report["problems"] if "devices need" in problem["what"]] == [True]

@@ -45,7 +45,7 @@ def test_the_host_has_no_address_on_the_bridge(lab: Lab) -> None:
     assert Path(f"/proc/sys/net/ipv6/conf/{bridge}/disable_ipv6").read_text().strip() == "1"
 
 
-def test_overlap_tells_the_mend(lab: Lab) -> None:
+def test_overlap_names_the_fix(lab: Lab) -> None:
     lab.call("fedsim_network")
     other = f"{lab.run}-2"
     lab.content.update(run=other)

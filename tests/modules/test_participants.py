@@ -1,4 +1,4 @@
-"""The participants' inputs, as the module makes them on the control node; no Engine takes part."""
+"""The participants' inputs, as the module makes them on the control node. Needs no Engine."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_made_once_then_unchanged(tmp_path: Path, content: dict[str, Any]) -> No
     assert (tmp_path / "participants" / "local.tar").read_bytes() == before
 
 
-def test_a_changed_split_is_told_and_made(tmp_path: Path, content: dict[str, Any]) -> None:
+def test_a_changed_split_is_reported_and_made(tmp_path: Path, content: dict[str, Any]) -> None:
     participants(tmp_path, content)
     before = packed(tmp_path)
     content["data"]["seed"] += 1
@@ -68,7 +68,7 @@ def test_a_changed_split_is_told_and_made(tmp_path: Path, content: dict[str, Any
     assert packed(tmp_path)["devices/raspberry-pi/in/shard.npz"] != before["devices/raspberry-pi/in/shard.npz"]
 
 
-def test_without_the_users_files_what_is_there_is_used(tmp_path: Path, content: dict[str, Any]) -> None:
+def test_without_the_users_files_the_existing_shards_are_used(tmp_path: Path, content: dict[str, Any]) -> None:
     data = tmp_path / "d.csv"
     data.write_text("a,b,kind\n" + "1,2,x\n3,4,y\n" * 50, encoding="utf-8")
     content["data"] |= {"dataset": "csv", "path": str(data), "sha256": sha256_of(content, data)}
@@ -82,7 +82,7 @@ def test_without_the_users_files_what_is_there_is_used(tmp_path: Path, content: 
     assert failed.msg == f"inputs of {tmp_path / 'local.json'}: {data}: there is no such file"
 
 
-def test_bad_data_is_told(tmp_path: Path, content: dict[str, Any]) -> None:
+def test_bad_data_is_reported(tmp_path: Path, content: dict[str, Any]) -> None:
     data = tmp_path / "d.csv"
     data.write_text("a,b,kind\n1,two,x\n", encoding="utf-8")
     content["data"] |= {"dataset": "csv", "path": str(data)}

@@ -1,4 +1,4 @@
-"""What is handed out: sdist, wheel and the collection's artefact, each made once."""
+"""What is published: sdist, wheel and the collection's artefact, each made once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def run(command: list[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A program without the caller's Ansible and Python variables."""
+    """Run a program without the caller's Ansible and Python variables."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PYTHONPATH"))}
     return subprocess.run(command, cwd=cwd, env={**clean, **environment}, capture_output=True, text=True, timeout=500)
 

@@ -1,4 +1,4 @@
-"""The collection's artefact, and that it and the wheel carry the same files."""
+"""The collection's artefact; it and the wheel carry the same files."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.packaging.conftest import REPOSITORY, run
 pytestmark = pytest.mark.ansible
 
 COLLECTION = Path("ansible_collections", "fedsim", "testbed")
-# Those of ansible-test's checks that need no internet. ansible-doc, import, pep8, pylint, runtime-metadata,
-# validate-modules and yamllint install their requirements first; what validate-modules cannot know is in tests/sanity.
+# The checks of ansible-test that need no internet. ansible-doc, import, pep8, pylint, runtime-metadata,
+# validate-modules and yamllint install their requirements first; exceptions for validate-modules are in tests/sanity.
 SANITY = (
     "action-plugin-docs",
     "changelog",
@@ -58,7 +58,7 @@ def from_artefact(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Content of all files below a folder but what Python compiles there."""
+    """Return the content of all files below a folder, except Python's bytecode."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -66,14 +66,14 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_galaxy_and_pip_know_the_same_version() -> None:
+def test_galaxy_and_pip_have_the_same_version() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     galaxy = yaml.safe_load((REPOSITORY / "galaxy.yml").read_text(encoding="utf-8"))
     assert galaxy["version"] == project["version"]
     assert list(map(str, galaxy["license"])) == [project["license"]]
 
 
-def test_the_artefact_holds_what_ansible_reads_and_nothing_else(artefact: Path) -> None:
+def test_the_artefact_holds_only_what_ansible_reads(artefact: Path) -> None:
     with tarfile.open(artefact) as archive:
         members = archive.getmembers()
     assert all(member.isfile() or member.isdir() for member in members), "links dangle where the artefact is installed"
@@ -111,7 +111,7 @@ def test_the_contract_is_the_same_wherever_it_goes(from_wheel: Path, from_artefa
 
 @pytest.mark.parametrize("source", ["from_wheel", "from_artefact"])
 def test_a_play_of_the_collection_runs(source: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """From the playbook's name to the module and the contract in it, as far as that goes without an Engine."""
+    """From the playbook's name to the module and the contract in it; this needs no Engine."""
     (tmp_path / "hosts.yml").write_text(
         "lab_hosts:\n  hosts:\n    local:\n      ansible_connection: local\n"
         "      ansible_python_interpreter: '{{ ansible_playbook_python }}'\n",

@@ -14,7 +14,7 @@ from tests.packaging.conftest import run
 
 @pytest.fixture(scope="session")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the scripts of a clean environment with nothing but the wheel and what it asks for."""
+    """The scripts folder of a clean environment with only the wheel and its dependencies."""
     folder = tmp_path_factory.mktemp("clean") / "venv"
     venv.create(folder, with_pip=True)
     done = run([str(folder / "bin/python"), "-m", "pip", "install", "-q", str(wheel)], folder)

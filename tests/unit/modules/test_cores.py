@@ -1,10 +1,10 @@
-"""What modules would do, without an Engine: each file in cases/ is facts and arguments to actions, or to an error.
+"""The cores of modules, without an Engine: each file in cases/ maps facts and arguments to actions, or to an error.
 
-facts, arguments    what the core of the folder's module is called with
-actions             the words of the actions and what they are done to, in their order
+facts, arguments    the arguments of the core of the folder's module
+actions             each action and its object, in order
 differences         names of what differs
-because             why there is nothing to do: a case without actions must say so
-results             for links, whose agent does the comparing: the result of each device
+because             why there is nothing to do: a case without actions must have it
+results             for links, which the agent compares: the result of each device
 error               part of the message of a call that is refused
 """
 
