@@ -196,7 +196,7 @@ def test_teardown_needs_no_device_file_and_removes_only_its_run(up: Lab) -> None
 
 def test_teardown_refuses_a_path_as_run_id(lab: Lab) -> None:
     for run in ("..", "a/b", ""):
-        assert "is no run id" in lab.call("fedsim_teardown", expect_failure=True, run=run).msg
+        assert "is not a run id" in lab.call("fedsim_teardown", expect_failure=True, run=run).msg
 
 
 def test_teardown_of_a_network_somebody_joined(up: Lab) -> None:

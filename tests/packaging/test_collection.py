@@ -122,7 +122,7 @@ def test_a_play_of_the_collection_runs(source: str, request: pytest.FixtureReque
     collections = str(request.getfixturevalue(source))
     done = run(command, tmp_path, ANSIBLE_COLLECTIONS_PATH=collections, ANSIBLE_NOCOLOR="1", LC_ALL="C.UTF-8")
     assert done.returncode == 2, done.stdout + done.stderr
-    assert "'Not_A_Run' is no run id" in done.stdout + done.stderr
+    assert "'Not_A_Run' is not a run id" in done.stdout + done.stderr
 
 
 def test_ansible_tests_sanity_checks_pass(from_artefact: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""What the agent can be asked while it runs: each call by name with its arguments, and the form of its answer.
+"""The calls that a running agent accepts: the name and arguments of each, and the form of its answer.
 
-A call travels as a command line that is executed in the agent's container (:func:`command_line`); the answer is the
-last line that comes back (:func:`parse_answer`). An answer with ``error`` says why there is no other.
+A call is sent as a command line that is executed in the agent's container (:func:`command_line`); the answer is the
+last line of its output (:func:`parse_answer`). Where a call fails, its answer has the reason in ``error``.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from .typed_json import FormError, dump, load
 
 @dataclass(frozen=True)
 class Call:
-    """Something that the agent is asked."""
+    """A call to the agent."""
 
     name: ClassVar[str]
 
 
 @dataclass(frozen=True)
 class Probe(Call):
-    """What the kernel here can do for links."""
+    """Find out what the kernel here can do for links."""
 
     name = "probe"
 
 
 @dataclass(frozen=True)
 class ApplyLinks(Call):
-    """Bring links to what the device file says. Answer: :class:`LinksAnswer`.
+    """Bring the links into the state that the device file describes. Answer: :class:`LinksAnswer`.
 
     Attributes:
-        check: say what differs and change nothing.
-        devices: those of these devices only; None: of all.
+        check: report what differs and change nothing.
+        devices: only the links of these devices; None: of all devices.
     """
 
     name = "links-apply"
@@ -44,7 +44,7 @@ class ApplyLinks(Call):
 
 @dataclass(frozen=True)
 class OpenGate(Call):
-    """Let the participants go at ``open_at`` (Unix seconds; None: now). Answer: :class:`GateAnswer`."""
+    """Let the participants start at ``open_at`` (Unix seconds; None: now). Answer: :class:`GateAnswer`."""
 
     name = "gate-open"
     open_at: float | None = None
@@ -52,21 +52,21 @@ class OpenGate(Call):
 
 @dataclass(frozen=True)
 class Status(Call):
-    """The course and every device as they are now."""
+    """Return the current state of the course and of every device."""
 
     name = "status"
 
 
 @dataclass(frozen=True)
 class Packets(Call):
-    """Counters of what holds packets outside the kernel."""
+    """Return the counters of the process that holds packets outside the kernel."""
 
     name = "packets"
 
 
 @dataclass(frozen=True)
 class Stop(Call):
-    """End."""
+    """End the agent."""
 
     name = "stop"
 
@@ -75,7 +75,7 @@ CALLS: dict[str, type[Call]] = {kind.name: kind for kind in (Probe, ApplyLinks, 
 
 
 class LinkAnswer(TypedDict):
-    """What became of one device's link. ``failed`` None: it is in force."""
+    """The outcome for one device's link. ``failed`` None: it is in force."""
 
     changed: bool
     failed: str | None
@@ -83,7 +83,7 @@ class LinkAnswer(TypedDict):
 
 
 class LinksAnswer(TypedDict):
-    """What became of the links. ``backend`` None: they are not shaped, and ``unshaped`` says why."""
+    """The outcome for the links. ``backend`` None: they are not shaped, and ``unshaped`` says why."""
 
     changed: bool
     backend: str | None
@@ -92,18 +92,18 @@ class LinksAnswer(TypedDict):
 
 
 class GateAnswer(TypedDict):
-    """``changed``: the gate was shut."""
+    """``changed``: the gate was closed until now."""
 
     changed: bool
 
 
 def command_line(call: Call) -> list[str]:
-    """What is executed in the agent's container."""
+    """Return the command to execute in the agent's container."""
     return ["python3", "-m", "fedsim_runner.agent", "ctl", call.name, json.dumps(dump(call), sort_keys=True)]
 
 
 def parse_call(name: str, arguments: Mapping[str, Any]) -> Call:
-    """The call that arrived.
+    """Return the call that a command line names.
 
     Raises:
         FormError: there is no such call, or it does not take these arguments.
@@ -114,7 +114,7 @@ def parse_call(name: str, arguments: Mapping[str, Any]) -> Call:
 
 
 def parse_answer(output: str) -> dict[str, Any] | None:
-    """The answer in what the command printed; None where there is none."""
+    """Return the answer in the command's output; None if it has none."""
     lines = output.strip().splitlines()
     try:
         answer = json.loads(lines[-1]) if lines else None

@@ -1,4 +1,4 @@
-"""Writing files that others read meanwhile, on a disk that may be full: whole or not at all."""
+"""Writing files that others may be reading, on a disk that may be full: completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 
 from .errors import Exit, FedsimError
 
-#: What the system says where there is no space: the disk is full, or the user's share of it.
+#: The errors for lack of space: the disk is full, or the user's quota is used up.
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -23,20 +23,20 @@ class CannotWriteError(FedsimError):
 
 
 def explain(error: OSError, path: Path) -> str:
-    """What went wrong with ``path``."""
+    """Return a message for people about what went wrong with ``path``."""
     if error.errno in FULL:
         return f"no space left on {path}"
     return f"{path} cannot be written: {error.strerror or error}"
 
 
 class AppendFile:
-    """A file that only grows. A piece that does not fit leaves no half of itself behind."""
+    """A file that only grows. A piece that does not fit leaves no part of itself behind."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make it.
+        """Open or create the file.
 
         Raises:
-            CannotWriteError: it cannot be made.
+            CannotWriteError: it cannot be created.
         """
         self._path = path
         try:
@@ -49,7 +49,7 @@ class AppendFile:
         """Write all of ``data``.
 
         Raises:
-            CannotWriteError: nothing of it was written.
+            CannotWriteError: none of it was written.
         """
         size = os.fstat(self._file).st_size
         rest = memoryview(data)
@@ -61,23 +61,23 @@ class AppendFile:
             raise CannotWriteError(explain(error, self._path)) from error
 
     def close(self) -> None:
-        """Nothing is appended any more."""
+        """Close the file: nothing more is appended."""
         os.close(self._file)
 
 
 @contextmanager
 def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
-    """A path beside ``path`` to write to; if the block ends well, it takes the place of ``path`` in one step.
+    """Yield a path next to ``path`` to write to; if the block succeeds, that file replaces ``path`` in one step.
 
-    Several processes and threads may replace the same file at once. Where the block fails nothing is left beside it,
-    and where the block removes what it wrote the old file stays.
+    Several processes and threads may replace the same file concurrently. If the block fails, nothing is left behind;
+    if the block removes what it wrote, the old file stays.
 
     Args:
-        path: what is replaced; its folder exists.
-        mode: permissions of the file; None: as the process makes files.
+        path: the file to replace; its folder exists.
+        mode: permissions of the file; None: the default of the process.
 
     Raises:
-        OSError: it cannot be put in its place; the old file is still there.
+        OSError: the file cannot be replaced; the old one is still there.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.new")
     try:
@@ -91,7 +91,7 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
 
 
 def write(path: Path, content: str | bytes, mode: int | None = None) -> None:
-    """Write a small file in one step: who reads it sees the old or the new one.
+    """Write a small file in one step: a reader sees either the old or the new one.
 
     Raises:
         OSError: the old one is still there.
@@ -101,7 +101,7 @@ def write(path: Path, content: str | bytes, mode: int | None = None) -> None:
 
 
 def replace(path: Path, text: str, mode: int = 0o644) -> None:
-    """Like :func:`write`, with an error that is for people.
+    """Like :func:`write`, with an error message for people.
 
     Raises:
         CannotWriteError: the old one is still there.
@@ -113,10 +113,10 @@ def replace(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def write_or_overwrite(path: Path, text: str) -> None:
-    """Like :func:`write`; on a full disk into the block that the file has already, which is enough for a short text.
+    """Like :func:`write`, but on a full disk overwrite the existing file, whose one block is enough for a short text.
 
     Raises:
-        OSError: there is neither space nor an old file.
+        OSError: there is no space and no old file.
     """
     try:
         write(path, text)

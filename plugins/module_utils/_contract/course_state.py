@@ -1,11 +1,11 @@
-"""How a course stands: one state, folded from the events of all lab hosts' journals.
+"""The state of a course, computed from the events in the journals of all lab hosts.
 
-Whoever wants to know how a course goes, or went, folds its events with :meth:`CourseState.apply` and reads the state.
-What an event changes is said by its class (:meth:`fedsim_runner.contract.events.Event.apply_to`).
+To find out how a course is going, or how it went, pass its events to :meth:`CourseState.apply` and read the state.
+What an event changes is defined by its class (:meth:`fedsim_runner.contract.events.Event.apply_to`).
 
-Several lab hosts: each one's journal tells of its own devices, the server's also of rounds and results. Within one
-journal the order of events counts; in which order the journals are mixed does not. The course has finished when every
-lab host's agent has said so, and has failed as soon as one of them does.
+Several lab hosts: each journal records the devices of its own lab host, the server's also rounds and results. Within
+one journal the order of events matters; how the journals are interleaved does not. The course has finished when every
+lab host's agent has said so, and has failed as soon as one of them says that.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from . import lenient
 if TYPE_CHECKING:
     from .events import AgentStarted, ClientLost, Event, RoundDeadline
 
-#: The lab host of events that do not name one: a run's only one.
+#: The lab host of events that do not name one, where a run has only one.
 ONLY_HOST = ""
-#: States of a device that the end of its process does not change.
+#: States of a device that stay when its process ends.
 LASTING = ("finished", "failed", "lost")
 
 
@@ -31,8 +31,8 @@ class Outcome:
     """How a course ended.
 
     Attributes:
-        reason: why it failed.
-        device: who ended a failed one, with its last lines.
+        reason: why it failed, if it did.
+        device: the device that caused the failure; ``last_lines`` are the end of its log.
         t: when, in Unix seconds.
     """
 
@@ -43,7 +43,7 @@ class Outcome:
     t: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As it leaves the process, without the time."""
+        """Return it as plain data for other processes, without the time."""
         return {
             "status": self.status,
             "reason": self.reason,
@@ -53,7 +53,7 @@ class Outcome:
 
     @classmethod
     def parse(cls, value: object) -> Outcome | None:
-        """An outcome as it travelled; None if it is none."""
+        """Return the outcome in plain data; None if there is none."""
         status = value.get("status") if isinstance(value, Mapping) else None
         if not isinstance(value, Mapping) or status not in ("finished", "failed"):
             return None
@@ -63,12 +63,12 @@ class Outcome:
 
 @dataclass
 class DeviceState:
-    """What the journals tell of a device; None for what they do not.
+    """What the journals say about a device; None for what they do not say.
 
     Attributes:
         state: started, ready, joined, finished, exited, failed or lost.
-        error: why it was given up, or the course because of it.
-        lost: whether it was given up while the course went on.
+        error: why the device, or the course because of it, was given up.
+        lost: whether it was given up while the course continued.
     """
 
     state: str | None = None
@@ -81,7 +81,7 @@ class DeviceState:
 
 @dataclass
 class Evaluation:
-    """Results after a round, and when they were there first (Unix seconds)."""
+    """The results after a round, and when they first arrived (Unix seconds)."""
 
     t: float | None
     results: dict[str, float | None] = field(default_factory=dict)
@@ -92,23 +92,23 @@ class CourseState:
     """A course at one moment. Times are Unix seconds, rounds count from 1.
 
     Attributes:
-        lab_hosts: those whose agents all have to end; others are added as they are heard of.
+        lab_hosts: those whose agents all have to end; others are added when an event names them.
         agents: the last start of each lab host's agent.
         gate_opens: when the gate opens or opened.
-        gate_opened: when that was said.
+        gate_opened: when the opening was announced.
         training_began: when the first round started.
         round: the last round that has started, 0 before.
-        evaluations: by round, in the order in which they came.
-        final_results: what the course ended with.
+        evaluations: by round, in the order in which they arrived.
+        final_results: the results at the end of the course.
         lost: the loss of each client that was given up.
-        late_updates: how many updates of each device came too late.
+        late_updates: how many updates of each device arrived too late.
         deadlines: rounds that were aggregated at their deadline.
-        shaped: devices whose links were brought into force.
-        restarted: those of them whose containers started again.
+        shaped: devices whose links are in force.
+        restarted: those of them whose containers were restarted.
         unshaped: why links are not in force.
-        ends: how each lab host's agent says that the course ended.
-        events: how many there were so far.
-        last_t: time of the last one.
+        ends: how the course ended, according to each lab host's agent.
+        events: how many there have been so far.
+        last_t: time of the latest one.
     """
 
     lab_hosts: set[str] = field(default_factory=set)
@@ -131,7 +131,7 @@ class CourseState:
     last_t: float | None = None
 
     def apply(self, event: Event) -> None:
-        """Take one event in. Events of one lab host must come in their order."""
+        """Update the state with one event. The events of one lab host must come in order."""
         self.lab_hosts.add(self.host_of(event))
         self.events += 1
         self.last_t = later(self.last_t, event.t)
@@ -140,20 +140,20 @@ class CourseState:
         event.apply_to(self)
 
     def apply_all(self, events: Iterable[Event]) -> CourseState:
-        """Take events in, and return the state."""
+        """Update the state with several events, and return it."""
         for event in events:
             self.apply(event)
         return self
 
     def host_of(self, event: Event) -> str:
-        """The lab host that an event is from; where there is only one, events need not name it."""
+        """Return the lab host that an event is from; where there is only one, events need not name it."""
         if event.lab_host is not None:
             return event.lab_host
         return next(iter(self.lab_hosts)) if len(self.lab_hosts) == 1 else ONLY_HOST
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the course ended: by the first failure, or because every lab host has finished. None before."""
+        """How the course ended: with the first failure, or because every lab host has finished. None before that."""
         failed = [end for end in self.ends.values() if end.status == "failed"]
         if failed:
             return min(failed, key=lambda end: (end.t is None, end.t or 0.0, end.device or "", end.reason or ""))
@@ -164,29 +164,29 @@ class CourseState:
 
     @property
     def unfinished(self) -> list[str]:
-        """Lab hosts whose agents have not said that the course is over."""
+        """The lab hosts whose agents have not reported the end of the course."""
         return sorted(self.lab_hosts - self.ends.keys())
 
     @property
     def began(self) -> float | None:
-        """When training began: the first round, or the opening of the gate where no round is known."""
+        """When training began: with the first round, or with the opening of the gate if no round is known."""
         return self.gate_opened if self.training_began is None else self.training_began
 
     @property
     def last_step(self) -> float | None:
-        """When the round in training began: at the last evaluation, or with the training."""
+        """When the current round began: at the last evaluation, or when training began."""
         last = next(reversed(self.evaluations.values()), None)
         return self.training_began if last is None else last.t
 
     @property
     def accuracies(self) -> tuple[float, ...]:
-        """The accuracies of the evaluated rounds that have one, in their order."""
+        """The accuracies of the evaluated rounds that have one, in order."""
         found = (accuracy_of(evaluation.results) for evaluation in self.evaluations.values())
         return tuple(accuracy for accuracy in found if accuracy is not None)
 
     @property
     def link_backend(self) -> str | None:
-        """What shapes the links; all names where lab hosts differ, None where nothing does."""
+        """What shapes the links; all names if the lab hosts differ, None if nothing does."""
         return ", ".join(sorted({agent.backend for agent in self.agents.values() if agent.backend})) or None
 
     @property
@@ -195,13 +195,13 @@ class CourseState:
         return Counter(device.state for device in self.devices.values() if device.state is not None)
 
     def advance(self, device: str | None, state: str) -> None:
-        """A device has got so far; what one still does that was given up does not count."""
+        """Record that a device has reached a state; what a device does after it was given up is ignored."""
         if device is not None and not self.devices[device].lost:
             self.devices[device].state = state
 
 
 def accuracy_of(results: object) -> float | None:
-    """The accuracy among a round's results: on test data, else on validation data."""
+    """Return the accuracy from a round's results: on test data, else on validation data."""
     if not isinstance(results, Mapping):
         return None
     return next(
@@ -210,12 +210,12 @@ def accuracy_of(results: object) -> float | None:
 
 
 def earlier(one: float | None, other: float | None) -> float | None:
-    """The earlier of two times, either of which may not be known."""
+    """Return the earlier of two times, either of which may be unknown."""
     known = [moment for moment in (one, other) if moment is not None]
     return min(known, default=None)
 
 
 def later(one: float | None, other: float | None) -> float | None:
-    """The later of two times, either of which may not be known."""
+    """Return the later of two times, either of which may be unknown."""
     known = [moment for moment in (one, other) if moment is not None]
     return max(known, default=None)

@@ -1,6 +1,6 @@
-"""The device file: all that one lab host has to know of a run, written beside the inventory and copied to the lab host.
+"""The device file: all that a lab host has to know about a run, written next to the inventory and copied to the host.
 
-Every reader comes through here, so that a file of another version is refused by name and never half understood.
+Every reader uses this module, so that a file of another version is refused with a clear message and never misread.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .names import network_name
 from .typed_json import FormError, dump, load
 
 VERSION: Final = 2
-#: Version 1 (fedsim-runner 0.1.0) differs in one word: it has ``federatedscope.mends_off`` for ``patches_off``.
+#: Version 1 (fedsim-runner 0.1.0) differs in one key: it has ``federatedscope.mends_off`` for ``patches_off``.
 SUPPORTED: Final = (1, 2)
 
 Role = Literal["server", "client"]
@@ -55,7 +55,7 @@ class CourseSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """Which data set is split how; see :class:`fedsim_runner.spec.experiment.DataSource`."""
+    """The data set and how it is split; see :class:`fedsim_runner.spec.experiment.DataSource`."""
 
     dataset: str
     split: str
@@ -73,7 +73,7 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class FederatedScopeSettings:
-    """Where FederatedScope comes from (None: no device uses it), and the patches that are not applied to it."""
+    """The source of FederatedScope (None: no device uses it), and the patches that are not applied to it."""
 
     source: str | None = None
     patches_off: tuple[str, ...] = ()
@@ -84,11 +84,11 @@ class Device:
     """One device.
 
     Attributes:
-        cpus: None: not limited, as ``memory_bytes``.
+        cpus: None: not limited; the same for ``memory_bytes``.
         program: module of its engine, imported in the device; None: the launcher knows the engine by its name.
-        start_cpu_s: CPU seconds within which its participant says its first word; files of version 1 do not have it.
-        least_pids: processes and threads that its engine needs, whatever ``pids`` says.
-        config: what only this participant's configuration has.
+        start_cpu_s: CPU seconds within which its participant reports for the first time; not in files of version 1.
+        least_pids: processes and threads that its engine needs, even if ``pids`` is lower.
+        config: the part of the configuration that is this participant's alone.
     """
 
     name: str
@@ -125,7 +125,7 @@ class Peer:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceFile:
-    """One lab host's part of a run. ``peers`` by address; ``clients`` are those of the whole run, in order."""
+    """One lab host's part of a run. ``peers`` is keyed by address; ``clients`` are those of the whole run, in order."""
 
     version: int = VERSION
     run: str
@@ -146,10 +146,10 @@ class DeviceFile:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], name: str = "device file") -> DeviceFile:
-        """What was read from JSON; ``name`` is what messages call it.
+        """Return the device file with the content of a JSON file; ``name`` is what messages call it.
 
         Raises:
-            DeviceFileError: it has another version or another form.
+            DeviceFileError: it has another version, or is not of the expected form.
         """
         try:
             return load(cls, convert_to_current_version(content, name))
@@ -157,7 +157,7 @@ class DeviceFile:
             raise DeviceFileError(f"{name} is damaged: {error}", hint=_HINT) from error
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return it as JSON data."""
         content: dict[str, Any] = dump(self)
         return content
 
@@ -166,7 +166,7 @@ class DeviceFile:
         return json.dumps(self.as_dict(), indent=1) + "\n"
 
     def of_run(self, run: str) -> DeviceFile:
-        """The same under another run id: an inventory may be run under other names."""
+        """Return the same file for another run id: an inventory may be run under other names."""
         return replace(self, run=run, network=replace(self.network, name=network_name(run)))
 
 
@@ -174,10 +174,10 @@ _HINT = "write it again with `fedsim-provision inventory`"
 
 
 def read_device_file(path: str | Path, run: str | None = None) -> DeviceFile:
-    """The device file at ``path``, as one of ``run`` if that is given.
+    """Return the device file at ``path``, for ``run`` if that is given.
 
     Raises:
-        DeviceFileError: it is missing, unreadable, no JSON, or of another version or form.
+        DeviceFileError: it is missing, unreadable, not JSON, or of another version or form.
     """
     name = f"device file {path}"
     try:
@@ -186,15 +186,15 @@ def read_device_file(path: str | Path, run: str | None = None) -> DeviceFile:
         hint = "write it with `fedsim-provision inventory`"
         raise DeviceFileError(f"{name} cannot be read ({error.strerror})", hint=hint) from error
     except (ValueError, RecursionError) as error:
-        raise DeviceFileError(f"{name} is no JSON: {error}") from error
+        raise DeviceFileError(f"{name} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
-        raise DeviceFileError(f"{name} is no JSON object", hint=_HINT)
+        raise DeviceFileError(f"{name} is not a JSON object", hint=_HINT)
     found = DeviceFile.from_dict(content, name)
     return found if run is None or run == found.run else found.of_run(run)
 
 
 def convert_to_current_version(content: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The content of a device file, its form unchecked: for readers that make do with what is left of a damaged one.
+    """Return a device file's content with this version's keys, unchecked: for readers that accept damaged files.
 
     Raises:
         DeviceFileError: it has another version.

@@ -1,7 +1,8 @@
 """The one error root, and the exit codes of fedsim-provision.
 
-An error carries who must act (``exit``), what helps (``hint``) and what a program answered (``said``). It is printed
-once, at the top: by the command line, by a module's ``fail_json``, or in the record of the agent or a participant.
+An error carries who must act (``exit``), what helps (``hint``) and the output of a failed program (``said``). It is
+printed once, at the top: by the command line, by a module's ``fail_json``, or in the record of the agent or a
+participant.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """What the shell gets."""
+    """The exit codes of the command."""
 
     DONE = 0
     SPEC = 2
@@ -23,10 +24,10 @@ class Exit(IntEnum):
 
 
 class FedsimError(Exception):
-    """Something that people can act on; its text is complete without a traceback.
+    """A failure that people can act on; its text is complete without a traceback.
 
-    A class says in ``exit`` what the command ends with. One error may say otherwise, and may bring a ``hint`` that
-    helps and what the program that failed ``said``.
+    A class sets the exit code in ``exit``. A single error may override it, and may add a ``hint`` and the output of
+    the program that failed (``said``).
     """
 
     exit: Exit = Exit.INTERNAL
@@ -46,9 +47,9 @@ class FedsimError(Exception):
 
     @property
     def message(self) -> str:
-        """What went wrong, without the hint and without what a program said."""
+        """What went wrong, without the hint and the output of a program."""
         return str(self.args[0])
 
     def __str__(self) -> str:
-        """Message, what the program said, hint, joined by colons."""
+        """Return message, program output and hint, joined by colons."""
         return ": ".join(part for part in (self.message, self.said, self.hint) if part)

@@ -1,10 +1,10 @@
-"""What happens during a run, as values: one class for each event of the journal (``journal.jsonl``).
+"""The events of a run: one class for each event of the journal (``journal.jsonl``).
 
-An event travels as one JSON object with its name in ``event``, its time in ``t`` and the fields of its class. Rounds
-count from 1. A new event is one class here: its fields, and in :meth:`Event.apply_to` what it means for the course.
+An event is written as one JSON object with its name in ``event``, its time in ``t`` and the fields of its class. Rounds
+count from 1. A new event is one class here, with its fields and, in :meth:`Event.apply_to`, its effect on the course.
 
-Journals of other versions are read, too: an event that is not known here is an :class:`UnknownEvent`, a field that is
-missing or makes no sense is None. Nothing that is read raises.
+Journals of other versions can be read: an event that is not known here is an :class:`UnknownEvent`, a field that is
+missing or makes no sense is None. Reading never raises.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _READ = "read"
 
 
 def _read(reader: Callable[[object], Any], default: Any = None) -> Any:
-    """A field of an event and how it is read from a journal."""
+    """Define a field of an event and how it is read from a journal."""
     return field(default=default, metadata={_READ: reader})
 
 
@@ -30,12 +30,12 @@ def _results() -> Any:
 
 
 def _own(kind: type[Event]) -> list[Field[Any]]:
-    """The fields that make this event."""
+    """Return the fields that are the event's own."""
     return [one for one in fields(kind) if not one.kw_only]
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it: NaN and infinities are none, so they are null."""
+    """Return a value as JSON data: NaN and infinities become null."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -47,11 +47,11 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened.
+    """An event of the journal.
 
     Attributes:
         t: when, in Unix seconds; None until it is written.
-        lab_host: whose journal it comes from; None where a run has one journal only.
+        lab_host: whose journal it comes from; None if the run has only one journal.
     """
 
     name: ClassVar[str] = ""
@@ -65,7 +65,7 @@ class Event:
             Event.known[cls.name] = cls
 
     def as_dict(self) -> dict[str, Any]:
-        """As it travels: plain data, without what is not known of time and lab host."""
+        """Return it as plain data, without the time and lab host if they are unknown."""
         found: dict[str, Any] = {} if self.t is None else {"t": self.t}
         found["event"] = self.name
         found.update((one.name, _plain(getattr(self, one.name))) for one in _own(type(self)))
@@ -74,16 +74,16 @@ class Event:
         return found
 
     def to_line(self) -> str:
-        """The event as a line of the journal, with its end."""
+        """Return the event as a line of the journal, with its line end."""
         return json.dumps(self.as_dict(), allow_nan=False) + "\n"
 
     @property
     def about(self) -> str | None:
-        """The device it is about."""
+        """The device that the event is about."""
         return getattr(self, "device", None)
 
     def apply_to(self, course: CourseState) -> None:
-        """What it changes in the state of the course; nothing, where only people want to know."""
+        """Change the state of the course; events that are only of interest to people change nothing."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class UnknownEvent(Event):
 
 @dataclass(frozen=True)
 class EngineMissing(Event):
-    """No Docker Engine answers; ``installed``: it only has to be started."""
+    """No Docker Engine answers; ``installed``: one is there and only has to be started."""
 
     name = "engine_wanted"
     installed: bool | None = _read(lenient.flag)
@@ -116,7 +116,7 @@ class EngineMissing(Event):
 
 @dataclass(frozen=True)
 class AgentStarted(Event):
-    """An agent begins its work; ``backend``: what shapes its links, ``version``: of its commands."""
+    """An agent has started; ``backend``: what shapes its links, ``version``: that of its commands."""
 
     name = "agent_started"
     backend: str | None = _read(lenient.text)
@@ -130,7 +130,7 @@ class AgentStarted(Event):
 
 @dataclass(frozen=True)
 class AgentStopped(Event):
-    """An agent ends cleanly."""
+    """An agent has ended cleanly."""
 
     name = "agent_stopped"
 
@@ -148,7 +148,7 @@ class AgentCannotWrite(Event):
 
 @dataclass(frozen=True)
 class BridgeAddressRemoved(Event):
-    """The lab host had an address in the run's network, by which it could have been reached."""
+    """The lab host had an address in the run's network, where devices could have reached it."""
 
     name = "bridge_address_removed"
     address: str | None = _read(lenient.text)
@@ -169,7 +169,7 @@ class LinkShaped(Event):
 
 @dataclass(frozen=True)
 class LinkReapplied(Event):
-    """A device's container started again, and its link is in force again."""
+    """A device's container was restarted, and its link is in force again."""
 
     name = "link_reapplied"
     device: str | None = _read(lenient.name)
@@ -182,7 +182,7 @@ class LinkReapplied(Event):
 
 @dataclass(frozen=True)
 class LinkFailed(Event):
-    """A device's link could not be brought into force again."""
+    """A device's link could not be restored."""
 
     name = "link_failed"
     device: str | None = _read(lenient.name)
@@ -202,7 +202,7 @@ class LinksUnshaped(Event):
 
 @dataclass(frozen=True)
 class GateOpened(Event):
-    """The participants are let go at ``open_at`` (Unix seconds)."""
+    """The participants may start at ``open_at`` (Unix seconds)."""
 
     name = "gate_opened"
     open_at: float | None = _read(lenient.number)
@@ -228,7 +228,7 @@ class DeviceStarted(Event):
 
 @dataclass(frozen=True)
 class DeviceReady(Event):
-    """A participant listens."""
+    """A participant is ready for connections."""
 
     name = "device_ready"
     device: str | None = _read(lenient.name)
@@ -239,7 +239,7 @@ class DeviceReady(Event):
 
 @dataclass(frozen=True)
 class DeviceJoined(Event):
-    """The server has accepted a client, and numbered it."""
+    """The server has accepted a client and given it an id."""
 
     name = "device_joined"
     device: str | None = _read(lenient.name)
@@ -283,7 +283,7 @@ class DeviceExited(Event):
 
 @dataclass(frozen=True)
 class ClientLost(Event):
-    """A client was given up, and the course goes on without it; ``last_lines``: what it said at the end."""
+    """A client was given up, and the course continues without it; ``last_lines``: the end of its log."""
 
     name = "client_lost"
     device: str | None = _read(lenient.name)
@@ -328,7 +328,7 @@ class ClientResult(Event):
 
 @dataclass(frozen=True)
 class RoundDeadline(Event):
-    """A round was aggregated at its deadline, with ``arrived`` of ``wanted`` updates."""
+    """A round was aggregated at its deadline, with ``arrived`` of the ``wanted`` updates."""
 
     name = "round_deadline"
     round: int | None = _read(lenient.whole)
@@ -341,7 +341,7 @@ class RoundDeadline(Event):
 
 @dataclass(frozen=True)
 class UpdateLate(Event):
-    """A client's update came too late and was dropped."""
+    """A client's update arrived too late and was dropped."""
 
     name = "update_late"
     device: str | None = _read(lenient.name)
@@ -363,20 +363,20 @@ class Evaluated(Event):
     def apply_to(self, course: CourseState) -> None:
         if self.round is None:
             return
-        # The last round is evaluated once more at the end of the course: the time is that of the first.
+        # The last round is evaluated once more at the end of the course: the time of the first evaluation counts.
         course.evaluations.setdefault(self.round, Evaluation(self.t)).results.update(self.results)
 
 
 @dataclass(frozen=True)
 class TrainingFinished(Event):
-    """The last round is over; its evaluation is not."""
+    """The last round is over, but not yet evaluated."""
 
     name = "training_finished"
 
 
 @dataclass(frozen=True)
 class CourseFinished(Event):
-    """The course has succeeded, as far as this lab host's participants go."""
+    """The course has succeeded for this lab host's participants."""
 
     name = "course_finished"
     rounds: int | None = _read(lenient.whole)
@@ -390,7 +390,7 @@ class CourseFinished(Event):
 
 @dataclass(frozen=True)
 class CourseFailed(Event):
-    """The course has failed; ``device``: who ended it, ``last_lines``: what that participant said at the end."""
+    """The course has failed; ``device``: the one that caused it, ``last_lines``: the end of its log."""
 
     name = "course_failed"
     device: str | None = _read(lenient.name)
@@ -408,9 +408,9 @@ class CourseFailed(Event):
 
 
 def parse(value: object, lab_host: str | None = None) -> Event | None:
-    """An event as it travelled; None if it is none.
+    """Return the event in plain data; None if there is none.
 
-    ``lab_host``: whose journal it is from, where the event does not say it.
+    ``lab_host``: whose journal it is from, used if the event does not name it.
     """
     if not isinstance(value, Mapping) or not isinstance(value.get("event"), str):
         return None
@@ -424,7 +424,7 @@ def parse(value: object, lab_host: str | None = None) -> Event | None:
 
 
 def parse_line(line: str, lab_host: str | None = None) -> Event | None:
-    """An event out of a line of a journal; None if it holds none, as one that was cut by a crash."""
+    """Return the event in a line of a journal; None if there is none, for example in a line cut short by a crash."""
     try:
         return parse(json.loads(line), lab_host)
     except (ValueError, RecursionError):

@@ -1,6 +1,6 @@
-"""What a lab host can carry and which networks it knows: of the machine this runs on, and as its Docker Engine says.
+"""The capacity of a lab host and its networks: as seen by the machine this runs on, and by its Docker Engine.
 
-Where an Engine answers its own figures count: Docker Desktop's Engine lives in another virtual machine than the shell.
+Where an Engine answers, its figures count: Docker Desktop's runs in a virtual machine of its own.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-#: Names of processors, as the kernel and the Engine give them, in the words of images.
+#: Names of processor architectures: the kernel's and the Engine's name, and the one that images use.
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 _NO_DESTINATION = ("local", "broadcast", "multicast")
 
 
 @dataclass(frozen=True)
 class HostCapacity:
-    """``networks``: IPv4 networks in use there, in order. ``gpus``: those that the Engine can give to containers."""
+    """``networks``: IPv4 networks in use there, in order. ``gpus``: how many the Engine can give to containers."""
 
     cpus: int
     memory_bytes: int
@@ -31,7 +31,7 @@ class HostCapacity:
     gpus: int = 0
 
     def with_engine_figures(self, info: Mapping[str, Any], networks: Iterable[Mapping[str, Any]]) -> HostCapacity:
-        """With the Engine's figures.
+        """Return the same with the Engine's figures.
 
         Args:
             info: its answer to ``/info``.
@@ -49,7 +49,7 @@ class HostCapacity:
 
 
 def measure_this_machine() -> HostCapacity:
-    """As it is without an Engine."""
+    """Return the capacity of this machine, without asking an Engine."""
     return HostCapacity(
         cpus=len(os.sched_getaffinity(0)),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
@@ -59,12 +59,12 @@ def measure_this_machine() -> HostCapacity:
 
 
 def architecture(machine: str) -> str:
-    """A processor's name in the words of images."""
+    """Return the name that images use for a processor architecture."""
     return ARCHITECTURES.get(machine, machine)
 
 
 def _routed_networks() -> list[str]:
-    """IPv4 networks that this machine has a route to, in any table. Empty where iproute2 is not installed yet."""
+    """Return the IPv4 networks that this machine has a route to, in any table; none if iproute2 is not installed."""
     command = ["ip", "-json", "-4", "route", "show", "table", "all"]
     try:
         answer = subprocess.run(command, capture_output=True, check=True, text=True, timeout=10)
@@ -81,7 +81,7 @@ def _subnets(networks: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _network(text: str) -> str | None:
-    """An IPv4 network, or None for anything else."""
+    """Return the text as an IPv4 network, or None if it is something else."""
     try:
         return str(ipaddress.IPv4Network(text, strict=False))
     except ValueError:

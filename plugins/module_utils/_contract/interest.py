@@ -1,12 +1,12 @@
-"""Which devices are shown where not all can be: those that explain why a round takes so long."""
+"""Which devices to show where there is no room for all: those that explain why a round takes so long."""
 
 from __future__ import annotations
 
-#: States of a device, the most interesting first.
+#: States of a device, most interesting first.
 INTEREST = ("failed", "lost", "sending", "training", "receiving", "evaluating", "starting", "waiting")
 _RANKS = {state: rank for rank, state in enumerate(INTEREST)}
 
 
 def rank_interest(state: str, round_number: int) -> tuple[int, int]:
-    """Sorts devices: by their states, and those first that are furthest behind."""
+    """Return a sort key for devices: by state, and within a state those that are furthest behind first."""
     return _RANKS.get(state, len(_RANKS)), round_number

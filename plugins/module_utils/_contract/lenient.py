@@ -1,10 +1,10 @@
-"""Values out of files that anybody may have written: what is not of the wanted kind is None, and nothing raises."""
+"""Reading values from files that cannot be trusted: a value of the wrong type becomes None, and nothing raises."""
 
 from __future__ import annotations
 
 
 def number(value: object) -> float | None:
-    """A finite number, or None for everything else; text is parsed."""
+    """Return a finite number, or None for anything else; text is parsed."""
     if isinstance(value, bool) or value is None or value == "":
         return None
     if not isinstance(value, int | float | str):
@@ -17,33 +17,33 @@ def number(value: object) -> float | None:
 
 
 def whole(value: object) -> int | None:
-    """A whole number, or None."""
+    """Return a whole number, or None."""
     found = number(value)
     return None if found is None else int(found)
 
 
 def name(value: object) -> str | None:
-    """Text as it is, or None: a device's name is never guessed."""
+    """Return text unchanged, or None: a device's name is never guessed."""
     return value if isinstance(value, str) else None
 
 
 def text(value: object) -> str | None:
-    """What people read; numbers are written out."""
+    """Return text for people, with numbers written out, or None."""
     return str(value) if isinstance(value, str | float) or _is_short(value) else None
 
 
 def flag(value: object) -> bool | None:
-    """Whether something is so; None stays None."""
+    """Return the truth value; None stays None."""
     return None if value is None else bool(value)
 
 
 def lines(value: object) -> tuple[str, ...]:
-    """A list of lines; what is no text in it is left out."""
+    """Return a list of lines; anything in it that is not text is left out."""
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list | tuple) else ()
 
 
 def metrics(value: object) -> dict[str, float | None]:
-    """Results by name; a value that is no finite number is None."""
+    """Return results by name; a value that is not a finite number becomes None."""
     return {str(key): number(item) for key, item in value.items()} if isinstance(value, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""One direction of a device's link, in the units that every process uses, and the interface that it belongs to."""
+"""A device's link, in the units that every process uses, and the interface that it belongs to."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ class Link:
 
     @property
     def delays_or_drops(self) -> bool:
-        """Needs more than a rate."""
+        """Whether the link needs more than a rate limit."""
         return self.delay_us > 0 or self.jitter_us > 0 or self.loss > 0
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Link:
-        """From JSON.
+        """Return the link that JSON data describe.
 
         Raises:
-            FormError: it is not of this form.
+            FormError: the data are not of this form.
         """
         return load(cls, data, "link")
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return it as JSON data."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Links:
-    """Both directions of a device's link: ``up`` is what it sends, ``down`` what it receives."""
+    """Both directions of a device's link: ``up`` for what it sends, ``down`` for what it receives."""
 
     up: Link
     down: Link

@@ -1,4 +1,4 @@
-"""Names and labels of everything a run creates. Ownership is decided by label, names are for people to read."""
+"""Names and labels of everything a run creates. Labels decide ownership, names are for people."""
 
 from __future__ import annotations
 
@@ -39,45 +39,45 @@ class RunNameError(FedsimError, ValueError):
 
 
 def check_run(run: str, called: str = "run id") -> str:
-    """The run id as given.
+    """Return the run id if it is valid.
 
     Args:
-        run: what may be one.
-        called: what the person who gave it knows it as.
+        run: the text to check.
+        called: what messages call it.
 
     Raises:
-        RunNameError: it is no run id. It becomes part of paths that are removed later, so nothing else may pass.
+        RunNameError: it is not a run id. It becomes part of paths that are removed later, so nothing else may pass.
     """
     if not RUN_PATTERN.fullmatch(run):
         raise RunNameError(
-            f"{run!r} is no {called}: lower case letters, digits and dashes, at most {RUN_LENGTH}, "
+            f"{run!r} is not a {called}: lower case letters, digits and dashes, at most {RUN_LENGTH}, "
             "beginning with a letter or a digit"
         )
     return run
 
 
 def container_name(run: str, device: str) -> str:
-    """Name of a device's container."""
+    """Return the name of a device's container."""
     return f"fedsim-{run}-{device}"
 
 
 def agent_name(run: str) -> str:
-    """Name of the container of a run's agent; no device's name begins with a dash."""
+    """Return the name of the container of a run's agent; no device's name begins with a dash."""
     return f"fedsim-{run}--agent"
 
 
 def network_name(run: str) -> str:
-    """Name of a run's network."""
+    """Return the name of a run's network."""
     return f"fedsim-{run}"
 
 
 def bridge_name(run: str) -> str:
-    """Name of the run's Linux bridge, which the kernel limits to 15 characters."""
+    """Return the name of the run's Linux bridge, which the kernel limits to 15 characters."""
     return "fsim-" + hashlib.sha256(run.encode()).hexdigest()[:10]
 
 
 def labels(run: str, kind: str, lab_host: str, state_dir: str, device: str | None = None) -> dict[str, str]:
-    """What everything that a run creates carries."""
+    """Return the labels of everything that a run creates."""
     found = {LABEL_RUN: run, LABEL_KIND: kind, LABEL_LAB_HOST: lab_host, LABEL_STATE: state_dir}
     if device is not None:
         found[LABEL_DEVICE] = device
@@ -85,8 +85,8 @@ def labels(run: str, kind: str, lab_host: str, state_dir: str, device: str | Non
 
 
 def run_filter(run: str | None = None, kind: str | None = None) -> dict[str, list[str]]:
-    """The Engine's list filter for what belongs to a run; without one, for what belongs to any."""
-    wanted = [LABEL_RUN if run is None else f"{LABEL_RUN}={run}"]
+    """Return the Engine's list filter for what belongs to a run; without ``run``, for what belongs to any run."""
+    terms = [LABEL_RUN if run is None else f"{LABEL_RUN}={run}"]
     if kind is not None:
-        wanted.append(f"{LABEL_KIND}={kind}")
-    return {"label": wanted}
+        terms.append(f"{LABEL_KIND}={kind}")
+    return {"label": terms}

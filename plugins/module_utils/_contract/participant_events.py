@@ -1,11 +1,11 @@
-"""What a participant reports of its course: one JSON line per event in ``events.jsonl`` of its output folder.
+"""What a participant reports about its course: one JSON line per event in ``events.jsonl`` of its output folder.
 
-The engine in the container writes them, the agent and the processes testbed read them; nobody reads an engine's log
+The engine in the container writes them, the agent and the processes testbed read them; nothing reads an engine's log
 lines to follow a course. Rounds are counted from 0, as in ``activity.jsonl`` and in FederatedScope; client ids are the
 engine's own, which :class:`Joined` announces.
 
-A participant is not to be trusted: :func:`parse` takes any text, and returns nothing that is too long, too large or of
-another type than its field says.
+A participant cannot be trusted: :func:`parse` takes any text, and returns nothing that is too long, too large or of
+a different type from its field.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ _LATEST = 253_402_300_800.0  # the year 10000
 
 @dataclass(frozen=True)
 class ParticipantEvent:
-    """Something that happened to a participant, or that a server says of a client."""
+    """Something that happened to a participant, or that a server reports about a client."""
 
     name: ClassVar[str]
 
 
 @dataclass(frozen=True)
 class Ready(ParticipantEvent):
-    """It listens."""
+    """It is ready for connections."""
 
     name = "ready"
 
 
 @dataclass(frozen=True)
 class Joined(ParticipantEvent):
-    """A client: the server has given it this id."""
+    """Client: the server has given it this id."""
 
     name = "joined"
     client_id: int
@@ -55,7 +55,7 @@ class Joined(ParticipantEvent):
 
 @dataclass(frozen=True)
 class RoundStarted(ParticipantEvent):
-    """The server: this round begins."""
+    """Server: this round begins."""
 
     name = "round"
     round: int
@@ -63,7 +63,7 @@ class RoundStarted(ParticipantEvent):
 
 @dataclass(frozen=True)
 class EvaluationStarted(ParticipantEvent):
-    """The server: this round is aggregated, and its evaluation begins."""
+    """Server: this round is aggregated, and its evaluation begins."""
 
     name = "evaluating"
     round: int
@@ -71,14 +71,14 @@ class EvaluationStarted(ParticipantEvent):
 
 @dataclass(frozen=True)
 class TrainingFinished(ParticipantEvent):
-    """The server: all rounds are aggregated (or training stops early), and the last evaluation begins."""
+    """Server: all rounds are aggregated (or training stops early), and the last evaluation begins."""
 
     name = "training_finished"
 
 
 @dataclass(frozen=True)
 class TrainingFailed(ParticipantEvent):
-    """The server gives up in this round."""
+    """Server: it gives up in this round."""
 
     name = "training_failed"
     round: int
@@ -88,7 +88,7 @@ class TrainingFailed(ParticipantEvent):
 class Result(ParticipantEvent):
     """Metrics of a client's training or evaluation, or of the server's evaluation of a round.
 
-    ``scope``: how a server's metrics were made of those of its clients; ``raw``: they are one participant's own.
+    ``scope``: how a server's metrics were computed from those of its clients; ``raw``: they are one participant's own.
     ``client_id``: whose they are, where a server repeats those of one client.
     """
 
@@ -102,7 +102,7 @@ class Result(ParticipantEvent):
 
 @dataclass(frozen=True)
 class Update(ParticipantEvent):
-    """The server: an update of a client came. ``staleness``: rounds that were aggregated since it was asked for."""
+    """Server: a client's update has arrived. ``staleness``: rounds that were aggregated since it was requested."""
 
     name = "update"
     client_id: int
@@ -113,7 +113,7 @@ class Update(ParticipantEvent):
 
 @dataclass(frozen=True)
 class DeadlinePassed(ParticipantEvent):
-    """The server: the round was aggregated after its deadline, with ``arrived`` of ``wanted`` updates."""
+    """Server: the round was aggregated after its deadline, with ``arrived`` of the ``wanted`` updates."""
 
     name = "deadline"
     round: int
@@ -123,7 +123,7 @@ class DeadlinePassed(ParticipantEvent):
 
 @dataclass(frozen=True)
 class ClientLost(ParticipantEvent):
-    """The server goes on without this client."""
+    """Server: it continues without this client."""
 
     name = "lost"
     client_id: int
@@ -132,21 +132,21 @@ class ClientLost(ParticipantEvent):
 
 @dataclass(frozen=True)
 class Finished(ParticipantEvent):
-    """The course is over for this participant: the last evaluation is done, or the server's farewell has come."""
+    """The course is over for this participant: the last evaluation is done, or the server has said goodbye."""
 
     name = "finished"
 
 
 @dataclass(frozen=True)
 class Crashed(ParticipantEvent):
-    """Something in it has failed, and the process lives on: it may be of no use any more."""
+    """Something in it has failed, but the process still runs, perhaps to no use."""
 
     name = "crashed"
 
 
 @dataclass(frozen=True)
 class Resumed(ParticipantEvent):
-    """After :class:`Crashed`: it goes on."""
+    """After :class:`Crashed`: it works again."""
 
     name = "resumed"
 
@@ -156,20 +156,20 @@ _CLASSES: dict[str, type[ParticipantEvent]] = {found.name: found for found in Pa
 
 @dataclass(frozen=True)
 class Reported:
-    """An event, and when the participant wrote it (Unix seconds; None: it gives no time that makes sense)."""
+    """An event, and when the participant wrote it (Unix seconds; None: it gives no plausible time)."""
 
     event: ParticipantEvent
     t: float | None
 
 
 def to_line(event: ParticipantEvent, t: float) -> str:
-    """The event as a line of the file, with its line end."""
+    """Return the event as a line of the file, with its line end."""
     given = {key: value for key, value in asdict(event).items() if value is not None}
     return json.dumps({"t": round(t, 4), "event": event.name, **given}) + "\n"
 
 
 def parse(text: str) -> Reported | None:
-    """What a line of the file says; None where it is no event that makes sense."""
+    """Return the event in a line of the file; None if there is no valid one."""
     if len(text) > _LONGEST_LINE:
         return None
     try:
@@ -192,7 +192,7 @@ def _moment(value: Any) -> float | None:
 
 def _whole(value: Any) -> int:
     if type(value) is not int or abs(value) > _LARGEST_NUMBER:
-        raise ValueError("not a number of a round, a client or a count")
+        raise ValueError("not the number of a round, a client id or a count")
     return value
 
 
@@ -208,7 +208,7 @@ def _flag(value: Any) -> bool:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("not a text")
+        raise ValueError("not text")
     return _writable(shown(value))
 
 
@@ -222,18 +222,18 @@ def _metrics(value: Any) -> dict[str, float]:
 def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if value not in choices:
-            raise ValueError(f"none of {choices}")
+            raise ValueError(f"not one of {choices}")
         return str(value)
 
     return check
 
 
 def _writable(text: str) -> str:
-    """Without halves of surrogate pairs, which JSON can name and no file can hold."""
+    """Return text without unpaired surrogates, which JSON can express but no file can hold."""
     return text.encode(errors="replace").decode()
 
 
-# By the types of the fields above.
+# By the type of the field.
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "int": _whole,
     "int | None": _whole_or_none,

@@ -1,4 +1,4 @@
-"""Where the files lie that more than one process reads or writes: on the lab host, in a container, in a run folder."""
+"""Where files that more than one process reads or writes are: on the lab host, in a container, in a run folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-#: Holds a state folder per run on each lab host.
+#: The parent of the state folders, one per run, on each lab host.
 STATE_ROOT: Final = Path("/var/lib/fedsim")
 
 #: Where a device's container sees its inputs (read-only), its output and the gate (read-only).
@@ -20,7 +20,7 @@ DEVICE_FILE: Final = "device_file.json"
 CONFIG: Final = "config.yaml"
 LAUNCHER: Final = "launcher.json"
 SHARD: Final = "shard.npz"
-#: ... and how it ended, among its outputs.
+#: ... and, among its outputs, the record of how it ended.
 EXIT_RECORD: Final = "exit.json"
 #: In the gate's folder: a launcher waits for the first, a server reads the second.
 GATE_OPEN: Final = "open"
@@ -55,62 +55,62 @@ class StateFolder:
 
     @property
     def gate(self) -> Path:
-        """Every device sees this folder."""
+        """The gate's folder, which every device sees."""
         return self.path / "gate"
 
     @property
     def gate_open(self) -> Path:
-        """What launchers wait for."""
+        """The file that launchers wait for."""
         return self.gate / GATE_OPEN
 
     @property
     def gate_lost(self) -> Path:
-        """The clients that were given up."""
+        """The file of the clients that were given up."""
         return self.gate / GATE_LOST
 
     @property
     def agent(self) -> Path:
-        """The agent's files."""
+        """The folder of the agent's files."""
         return self.path / "agent"
 
     @property
     def journal(self) -> Path:
-        """What happened, one event per line."""
+        """The journal, one event per line."""
         return self.agent / JOURNAL
 
     @property
     def metrics(self) -> Path:
-        """What the devices use, one line per device and second."""
+        """Samples of the devices' usage, one line per device and second."""
         return self.agent / METRICS
 
     @property
     def snapshot(self) -> Path:
-        """The course as the agent last saw it."""
+        """The latest state of the course, as the agent sees it."""
         return self.agent / SNAPSHOT
 
     @property
     def memory(self) -> Path:
-        """What an agent that is started again has to know."""
+        """What a restarted agent has to know."""
         return self.agent / "state.json"
 
     @property
     def cursors(self) -> Path:
-        """How far each consumer has read the journal."""
+        """The folder that records how far each consumer has read the journal."""
         return self.agent / "cursors"
 
     @property
     def devices(self) -> Path:
-        """A folder per device."""
+        """The parent of the devices' folders."""
         return self.path / "devices"
 
     def device(self, name: str) -> Path:
-        """The folder of one device."""
+        """Return the folder of one device."""
         return self.devices / name
 
     def inputs(self, device: str) -> Path:
-        """What the device's container sees as :data:`DEVICE_INPUTS`."""
+        """Return the folder that the device's container sees as :data:`DEVICE_INPUTS`."""
         return self.device(device) / "in"
 
     def outputs(self, device: str) -> Path:
-        """What the device's container sees as :data:`DEVICE_OUTPUTS`."""
+        """Return the folder that the device's container sees as :data:`DEVICE_OUTPUTS`."""
         return self.device(device) / "out"

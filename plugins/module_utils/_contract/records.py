@@ -1,7 +1,7 @@
-"""Small files between two processes: how a participant is started and how it ended, and what lies at the gate.
+"""Small files passed between two processes: how a participant is started, how it ended, and the files of the gate.
 
 ``launcher.json`` is written with a participant's other inputs and read by its launcher. ``exit.json`` is the launcher's
-last word, for the agent and the report. The gate's two files are written by the agent and read by participants.
+final record, for the agent and the report. The gate's two files are written by the agent and read by participants.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LAUNCH_VERSION: Final = 2
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchSettings:
-    """What the launcher is told beside FederatedScope's own configuration; the defaults hold where there is no file.
+    """The launcher's settings besides FederatedScope's own configuration; the defaults apply if there is no file.
 
     Attributes:
         round_deadline_s: seconds after which the server aggregates what has arrived; None: it waits for all.
@@ -36,7 +36,7 @@ class LaunchSettings:
 
     @classmethod
     def of(cls, device: Device, course: CourseSettings, federatedscope: FederatedScopeSettings) -> LaunchSettings:
-        """Those of one device."""
+        """Return the settings of one device."""
         return cls(
             device=device.name,
             role=device.role,
@@ -48,10 +48,10 @@ class LaunchSettings:
 
     @classmethod
     def from_text(cls, text: str) -> LaunchSettings:
-        """What a file holds.
+        """Return the settings in the text of a file.
 
         Raises:
-            ValueError: it is no JSON, or of another version or form.
+            ValueError: it is not JSON, or of another version or form.
         """
         content = json.loads(text)
         found = content.get("version", LAUNCH_VERSION) if isinstance(content, Mapping) else None
@@ -65,16 +65,16 @@ class LaunchSettings:
 
 
 def engine_argument(name: str, program: str | None) -> str:
-    """An engine as the launcher takes it: by its name if it is one of ours, else with its module."""
+    """Return an engine as the launcher's argument: its name if it is one of ours, else also its module."""
     return name if program is None else f"{name}={program}"
 
 
 @dataclass(kw_only=True)
 class ExitRecord:
-    """How a participant ended. Times are Unix seconds; what a process alone uses is None outside a container.
+    """How a participant ended. Times are Unix seconds; what only a container can measure is None without one.
 
     Attributes:
-        signal: name of the signal that asked for the end.
+        signal: name of the signal that requested the end.
         error: the reason in one line; None: the course was finished.
     """
 
@@ -95,9 +95,9 @@ class ExitRecord:
 
 
 def read_exit_reason(text: str, exit_code: int) -> str | None:
-    """Why a participant ended with ``exit_code``, from its record; None where the record speaks of another start.
+    """Return why a participant ended with ``exit_code``, from its record; None if the record is of another start.
 
-    A participant is not to be trusted: any text is taken.
+    A participant cannot be trusted: any text is accepted.
     """
     try:
         content: Any = json.loads(text)
@@ -109,15 +109,15 @@ def read_exit_reason(text: str, exit_code: int) -> str | None:
 
 
 def format_gate(open_at: float) -> str:
-    """What the gate's file holds: the Unix time at which launchers may pass."""
+    """Return the text of the gate's file: the Unix time at which launchers may pass."""
     return json.dumps({"open_at": open_at}) + "\n"
 
 
 def read_open_at(text: str) -> float | None:
-    """When the gate opens, from its file; None: at once.
+    """Return when the gate opens, from its file; None: immediately.
 
     Raises:
-        ValueError: the text is not whole, or not of this form.
+        ValueError: the text is incomplete or not of this form.
     """
     content: Any = json.loads(text)
     if not isinstance(content, dict):
@@ -130,15 +130,15 @@ def read_open_at(text: str) -> float | None:
 
 
 def format_lost(lost: Mapping[str, str]) -> str:
-    """What the file of the clients that were given up holds: the reason by device."""
+    """Return the text of the file of the clients that were given up: the reason by device."""
     return json.dumps(dict(lost)) + "\n"
 
 
 def read_lost(text: str) -> dict[str, str]:
-    """The clients that were given up, with reasons.
+    """Return the clients that were given up, with the reasons.
 
     Raises:
-        ValueError: the text is not whole, or not of this form.
+        ValueError: the text is incomplete or not of this form.
     """
     content: Any = json.loads(text)
     if not isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""JSON objects of a known form as dataclasses, and back: what is missing, unknown or of another type is named."""
+"""JSON objects of a known form as dataclasses, and back: errors name what is missing, unknown or of the wrong type."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ _KINDS: dict[Any, str] = {
 
 
 class FormError(FedsimError, ValueError):
-    """Data that are not of the form; the text names the place."""
+    """Data not of the expected form; the text names the place."""
 
     exit = Exit.SPEC
 
 
 def load(kind: type[T], data: object, where: str = "") -> T:
-    """``data``, as JSON gives it, as a dataclass.
+    """Return JSON data as a dataclass.
 
     Args:
         kind: a dataclass whose fields are plain values, ``Literal``, ``Mapping``, ``tuple[X, ...]`` or dataclasses.
-        data: what was read.
+        data: what was read from JSON.
         where: place of ``data`` in the file, for messages.
 
     Raises:
-        FormError: a field without a default is missing, one is unknown, or a value is of another type.
+        FormError: a field without a default is missing, a key is unknown, or a value is of the wrong type.
     """
     if not isinstance(data, Mapping):
-        raise FormError(f"{where or 'the file'}: expected an object, not {_said(data)}")
+        raise FormError(f"{where or 'the file'}: expected an object, not {_describe(data)}")
     known = _form(kind)  # type: ignore[arg-type]  # classes are hashable
     unknown = sorted(str(key) for key in data if key not in known)
     if unknown:
         raise FormError(f"{_path(where, unknown[0])}: unknown key")
-    missing = next((name for name, (_, needed) in known.items() if needed and name not in data), None)
+    missing = next((name for name, (_, required) in known.items() if required and name not in data), None)
     if missing is not None:
         raise FormError(f"{_path(where, missing)}: missing")
     return kind(**{name: _value(known[name][0], value, _path(where, name)) for name, value in data.items()})
 
 
 def dump(value: Any) -> Any:
-    """A dataclass and all that is in it as JSON takes it, in the order of the fields."""
+    """Return a dataclass and everything in it as JSON data, in the order of the fields."""
     if is_dataclass(value):
         return {field.name: dump(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
@@ -65,7 +65,7 @@ def dump(value: Any) -> Any:
 
 @cache
 def _form(kind: Any) -> dict[str, tuple[Any, bool]]:
-    """Each field's type, and whether it has no default."""
+    """Return each field's type and whether it is required."""
     hints = get_type_hints(kind)
     return {
         field.name: (hints[field.name], field.default is MISSING and field.default_factory is MISSING)
@@ -73,10 +73,10 @@ def _form(kind: Any) -> dict[str, tuple[Any, bool]]:
     }
 
 
-def _value(wanted: Any, value: Any, where: str) -> Any:
-    if wanted is Any:
+def _value(expected: Any, value: Any, where: str) -> Any:
+    if expected is Any:
         return value
-    origin, inner = get_origin(wanted), get_args(wanted)
+    origin, inner = get_origin(expected), get_args(expected)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in inner:
             return None
@@ -85,31 +85,31 @@ def _value(wanted: Any, value: Any, where: str) -> Any:
         return _value(fitting[0] if fitting else others[0], value, where)
     if origin is Literal:
         if value not in inner:
-            raise FormError(f"{where}: {value!r} is none of {', '.join(map(str, inner))}")
+            raise FormError(f"{where}: {value!r} is not one of {', '.join(map(str, inner))}")
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise FormError(f"{where}: expected a list, not {_said(value)}")
+            raise FormError(f"{where}: expected a list, not {_describe(value)}")
         return tuple(_value(inner[0], item, f"{where}[{number}]") for number, item in enumerate(value))
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
-            raise FormError(f"{where}: expected an object, not {_said(value)}")
+            raise FormError(f"{where}: expected an object, not {_describe(value)}")
         return {str(key): _value(inner[1], item, _path(where, str(key))) for key, item in value.items()}
-    if isinstance(wanted, type) and is_dataclass(wanted):
-        return load(wanted, value, where)
-    if not _fits(wanted, value):
-        raise FormError(f"{where}: expected {_KINDS[wanted]}, not {_said(value)}")
+    if isinstance(expected, type) and is_dataclass(expected):
+        return load(expected, value, where)
+    if not _fits(expected, value):
+        raise FormError(f"{where}: expected {_KINDS[expected]}, not {_describe(value)}")
     return value
 
 
-def _fits(wanted: Any, value: Any) -> bool:
-    """JSON has one kind of number, and true is none."""
-    if wanted in (int, float):
-        return isinstance(value, int if wanted is int else int | float) and not isinstance(value, bool)
-    return isinstance(value, wanted) if isinstance(wanted, type) else True
+def _fits(expected: Any, value: Any) -> bool:
+    """Whether a value is of a type; JSON has one kind of number, and ``true`` does not count as one."""
+    if expected in (int, float):
+        return isinstance(value, int if expected is int else int | float) and not isinstance(value, bool)
+    return isinstance(value, expected) if isinstance(expected, type) else True
 
 
-def _said(value: Any) -> str:
+def _describe(value: Any) -> str:
     return _KINDS.get(type(value), "something else")
 
 

@@ -37,7 +37,7 @@ def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
         (["plan"], 2, "EXP.YAML"),
         (["down"], 2, "--all"),
         (["down", "one", "--all"], 2, "--all"),
-        (["down", "No_Name"], 2, "is no run name"),
+        (["down", "No_Name"], 2, "is not a run name"),
         (["status", "no-such-run"], 2, "no-such-run"),
         # An Engine may know a run that this machine's registry does not.
         pytest.param(["logs", "no-such-run"], 2, "no-such-run", marks=pytest.mark.docker),
@@ -50,7 +50,7 @@ def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
         (["run", "bad.yaml"], 2, "mistake"),
         (["bad.yaml"], 2, "bad.yaml:1"),
         (["bad.yaml", "--run", "Not A Name"], 2, "bad.yaml:1"),
-        (["good.yaml", "--run", "Not A Name"], 2, "is no run name"),
+        (["good.yaml", "--run", "Not A Name"], 2, "is not a run name"),
         (["good.yaml", "--runs-dir", "/proc/none"], 2, "/proc/none"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Files that are replaced whole."""
+"""Files that are replaced completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_block_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.write_text("old", encoding="utf-8")
     with pytest.raises(RuntimeError), atomic.replacing(target) as draft:
@@ -33,7 +33,7 @@ def test_a_block_that_removes_its_draft_keeps_the_old_file(tmp_path: Path) -> No
     assert names(tmp_path) == ["file"]
 
 
-def test_a_draft_is_no_match_for_patterns_of_the_files_it_becomes(tmp_path: Path) -> None:
+def test_a_draft_does_not_match_patterns_of_the_file_it_becomes(tmp_path: Path) -> None:
     with atomic.replacing(tmp_path / "run.json") as draft:
         draft.write_text("{}", encoding="utf-8")
         assert list(tmp_path.glob("*.json")) == []
@@ -47,7 +47,7 @@ def test_many_writers_of_one_file(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file"]
 
 
-def test_the_mode_is_set_before_the_file_is_in_its_place(tmp_path: Path) -> None:
+def test_the_mode_is_set_before_the_file_is_in_place(tmp_path: Path) -> None:
     atomic.write(tmp_path / "file", b"\x00", mode=0o640)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
 
@@ -57,7 +57,7 @@ def test_an_error_for_people_names_the_file(tmp_path: Path) -> None:
         atomic.replace(tmp_path / "none" / "file", "text")
 
 
-def test_a_short_text_finds_room_in_the_file_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_text_fits_into_the_existing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "cursor"
     target.write_text("a long text", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""One state out of the events of all lab hosts."""
+"""One state computed from the events of all lab hosts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ LAB1, LAB2 = of("lab1", SERVER_HOST), of("lab2", CLIENT_HOST)
 
 
 def mixed(seed: int) -> list[e.Event]:
-    """Both streams, each in its order, by chance one before the other."""
+    """Both streams, each in order, randomly interleaved."""
     rng, one, other = random.Random(seed), list(LAB1), list(LAB2)
     found = []
     while one or other:
@@ -74,7 +74,7 @@ ORDERS = {
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_two_lab_hosts_make_one_course_in_whatever_order_they_report(order: str) -> None:
+def test_two_lab_hosts_make_one_course_in_any_order(order: str) -> None:
     state = CourseState().apply_all(ORDERS[order])
     assert state.outcome == Outcome("finished", t=14.0)
     assert (state.gate_opened, state.gate_opens, state.training_began, state.began) == (4.0, 5.0, 7.0, 7.0)
@@ -108,7 +108,7 @@ def test_the_course_is_over_when_every_lab_host_has_said_so() -> None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_it_fails_with_the_first_lab_host_that_does(turned: bool) -> None:
+def test_it_fails_with_the_first_lab_host_that_fails(turned: bool) -> None:
     failures = [
         e.CourseFailed("pi-2", "killed", ("x",), t=8.0, lab_host="lab2"),
         e.CourseFailed(None, "the course took longer than 9 s", t=9.0, lab_host="lab3"),
@@ -131,7 +131,7 @@ def test_a_restarted_agent_ends_the_course_as_it_sees_it() -> None:
     assert state.outcome == Outcome("failed", "packets stopped", t=20.0)
 
 
-def test_outcomes_travel() -> None:
+def test_outcomes_survive_a_round_trip() -> None:
     outcome = Outcome("failed", "killed", "pi-2", ("x",))
     assert Outcome.parse(outcome.as_dict()) == outcome
     for garbage in (None, [], {}, {"status": "odd"}, {"status": []}):

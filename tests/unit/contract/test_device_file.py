@@ -1,4 +1,4 @@
-"""The device file: what is written is read again, and every reader refuses a version that it does not know."""
+"""The device file: reading returns what was written, and every reader refuses a version that it does not know."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def in_run_folder(folder: Path, content: object) -> Path:
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
-def test_what_is_read_is_written_byte_for_byte(path: Path) -> None:
+def test_a_file_is_written_as_it_was_read_byte_for_byte(path: Path) -> None:
     assert GOLDEN
     assert read_device_file(path).as_text() == path.read_text(encoding="utf-8")
 
@@ -63,7 +63,7 @@ def test_every_reader_takes_files_of_version_1(reader: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"course": None}, "course: expected an object, not null"),
         ({"seed": "7"}, "seed: expected a whole number, not text"),
@@ -74,26 +74,28 @@ def test_every_reader_takes_files_of_version_1(reader: str, tmp_path: Path) -> N
         ({"course": {}}, "course.timeout_s: missing"),
     ],
 )
-def test_a_damaged_file_is_refused_with_the_place(change: dict[str, Any], told: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_refused_with_the_place(change: dict[str, Any], message: str, tmp_path: Path) -> None:
     path = in_run_folder(tmp_path, {**device_file().as_dict(), **change})
     with pytest.raises(DeviceFileError) as refused:
         read_device_file(path)
-    assert str(refused.value).startswith(f"device file {path} is damaged: {told}")
+    assert str(refused.value).startswith(f"device file {path} is damaged: {message}")
 
 
 def test_the_place_of_a_mistake_in_a_device_has_its_number(tmp_path: Path) -> None:
     content = device_file(device("a", "server", 0), device("b")).as_dict()
     content["devices"][1]["role"] = "helper"
-    with pytest.raises(DeviceFileError, match=r"devices\[1\]\.role: 'helper' is none of server, client"):
+    with pytest.raises(DeviceFileError, match=r"devices\[1\]\.role: 'helper' is not one of server, client"):
         DeviceFile.from_dict(content)
 
 
-@pytest.mark.parametrize(("text", "told"), [("{", "is no JSON"), ("[]", "is no JSON object"), (None, "cannot be read")])
-def test_a_file_that_cannot_be_read_is_named(text: str | None, told: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "is not valid JSON"), ("[]", "is not a JSON object"), (None, "cannot be read")]
+)
+def test_a_file_that_cannot_be_read_is_named(text: str | None, message: str, tmp_path: Path) -> None:
     path = tmp_path / "local.json"
     if text is not None:
         path.write_text(text, encoding="utf-8")
-    with pytest.raises(DeviceFileError, match=told):
+    with pytest.raises(DeviceFileError, match=message):
         read_device_file(path)
 
 

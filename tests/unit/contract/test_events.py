@@ -1,4 +1,4 @@
-"""Events of the journal: what is written is read again, and nothing that is read raises."""
+"""Events of the journal: reading returns what was written, and never raises."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ FILLED: dict[str, Any] = {
     "address": "198.18.0.1",
     "open_at": 12.5,
 }
-# Words that are also something else: a step of activity.jsonl, a key of the experiment, a field of exit.json, what a
-# participant reports.
+# Names with another meaning elsewhere: a step of activity.jsonl, a key of the experiment, a field of exit.json, a
+# participant's event.
 ELSEWHERE = {"evaluated", "round_deadline", "gate_opened", "training_finished"}
 GARBAGE = (None, True, 3, -1e400, float("nan"), 10**5000, "x" * 10, "\ud800", [], [[]], {}, {"a": {}}, [1, "b"])
 
@@ -41,7 +41,7 @@ def filled(kind: type[Event]) -> Event:
 
 
 @pytest.mark.parametrize("kind", Event.known.values(), ids=lambda kind: str(kind.name))
-def test_every_event_comes_back_as_it_went(kind: type[Event]) -> None:
+def test_every_event_survives_a_round_trip(kind: type[Event]) -> None:
     event = filled(kind)
     assert parse_line(event.to_line()) == event
     assert parse(event.as_dict()) == event
@@ -59,7 +59,7 @@ def test_garbage_in_any_field_does_no_harm(kind: type[Event]) -> None:
         assert parse_line(event.to_line()) == event
 
 
-def test_what_is_no_event_is_none() -> None:
+def test_what_is_not_an_event_is_none() -> None:
     for value in (*GARBAGE, {"event": 3}, {"event": None}, {"t": 1.0}):
         assert parse(value) is None
 
@@ -84,7 +84,7 @@ def test_a_line_has_its_time_first_and_no_nan() -> None:
     assert json.loads(events.RoundStarted(1).to_line()) == {"event": "round_started", "round": 1}
 
 
-def test_the_names_of_events_stand_in_one_file() -> None:
+def test_the_names_of_events_are_in_one_file() -> None:
     alone = "|".join(re.escape(name) for name in Event.known.keys() - ELSEWHERE)
     every = "|".join(map(re.escape, Event.known))
     literal = re.compile(rf"""["'](?:{alone})["']|\bevent\b.*["'](?:{every})["']""")

@@ -1,4 +1,4 @@
-"""Everything that two processes agree on has one definition: no label, path, run-id pattern or error root elsewhere."""
+"""Everything that two processes agree on is defined once: no label, path, run-id pattern or error root elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOURCES = [
     for path in sorted((REPOSITORY / folder).rglob("*.py"))
     if CONTRACT not in path.resolve().parents
 ]
-# Names of files and folders that mean nothing else. (config.yaml is the user configuration's name, too.)
+# Names of files and folders with a single meaning. (config.yaml is also the name of the user configuration.)
 PATHS = [
     paths.DEVICE_FILE,
     paths.LAUNCHER,
@@ -39,7 +39,7 @@ PATHS = [
     paths.COLLECTED,
 ]
 FOLDERS = re.compile(rf"{paths.STATE_ROOT}|/fedsim/(in|out|gate)\b")
-# A label of the benchmark's own.
+# A label that only the benchmark uses.
 ALLOWED = {"org.fedsim.benchmark"}
 
 
@@ -50,7 +50,7 @@ def parsed(path: Path) -> ast.Module:
 
 @functools.cache
 def literals(path: Path) -> list[tuple[int, str]]:
-    """String constants of a source file but docstrings and the documentation of modules."""
+    """String constants of a source file except docstrings and the documentation of modules."""
     tree = parsed(path)
     prose = set()
     for node in ast.walk(tree):
@@ -85,7 +85,7 @@ def test_paths_are_named_in_the_contract_only() -> None:
     assert found(FOLDERS) == []
 
 
-def test_the_run_id_pattern_stands_once_and_the_role_has_the_same() -> None:
+def test_the_run_id_pattern_is_defined_once_and_the_role_has_the_same() -> None:
     assert found(re.compile(re.escape(names.RUN_PATTERN.pattern))) == []
     role = (REPOSITORY / "roles" / "preflight" / "tasks" / "main.yml").read_text(encoding="utf-8")
     assert f"match('{names.RUN_PATTERN.pattern}$')" in role
@@ -120,8 +120,8 @@ def test_run_ids(good: str) -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "-a", "A", "a_b", "a/..", "a\n", "x" * 61])
-def test_what_is_no_run_id(bad: str) -> None:
-    with pytest.raises(names.RunNameError, match="is no run name") as refused:
+def test_what_is_not_a_run_id(bad: str) -> None:
+    with pytest.raises(names.RunNameError, match="is not a run name") as refused:
         names.check_run(bad, "run name")
     assert refused.value.exit is Exit.SPEC
 
@@ -139,7 +139,7 @@ def error_classes() -> Iterator[tuple[str, list[str]]]:
 def test_every_error_descends_from_the_one_root() -> None:
     classes = dict(error_classes())
     assert len(classes) > 20
-    # SIGTERM arrived; not an Exception, so that no engine swallows it. And work that ended before its time is no error.
+    # SIGTERM arrived: not an Exception, so that no engine swallows it. And work that was stopped early is not an error.
     del classes["Terminated"], classes["Stopped"]
     of_ours = {FedsimError.__name__}
     for _ in classes:

@@ -1,4 +1,4 @@
-"""The small files between two processes, and what the agent can be asked."""
+"""The small files passed between two processes, and the calls that the agent accepts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fedsim_runner.contract.typed_json import FormError
 from tests.device_files import device, device_file
 
 
-def test_launch_settings_travel() -> None:
+def test_launch_settings_survive_a_round_trip() -> None:
     whole = device_file(course={"min_clients": 2, "round_deadline_s": 7.5})
     settings = records.LaunchSettings.of(device("pi-1"), whole.course, whole.federatedscope)
     assert records.LaunchSettings.from_text(settings.as_text()) == settings
@@ -20,7 +20,7 @@ def test_launch_settings_travel() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('{"version": 1, "device": "a"}', "version 1, and this fedsim-runner reads version 2"),
         ('{"device": 3}', "device: expected text, not a whole number"),
@@ -28,8 +28,8 @@ def test_launch_settings_travel() -> None:
         ("{", "Expecting"),
     ],
 )
-def test_launch_settings_of_another_form_are_refused(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_launch_settings_of_another_form_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         records.LaunchSettings.from_text(text)
 
 
@@ -57,7 +57,7 @@ def test_the_gate_says_when_it_opens() -> None:
             records.read_open_at(text)
 
 
-def test_the_lost_are_read_as_written() -> None:
+def test_lost_clients_are_read_as_written() -> None:
     assert records.read_lost(records.format_lost({"a": "frozen"})) == {"a": "frozen"}
     with pytest.raises(ValueError):
         records.read_lost("[]")
@@ -69,7 +69,7 @@ def test_a_call_arrives_as_it_was_made(call: agent_calls.Call) -> None:
     assert parse_call(name, json.loads(arguments)) == call
 
 
-def test_a_call_that_is_not_known_is_told_those_that_are() -> None:
+def test_an_unknown_call_is_refused_with_the_known_ones() -> None:
     with pytest.raises(FormError, match="no command 'go': probe, links-apply, gate-open, status, packets, stop"):
         parse_call("go", {})
     with pytest.raises(FormError, match=r"links-apply\.chek: unknown key"):

@@ -1,4 +1,4 @@
-"""Bytes, rates and times as people read them."""
+"""Bytes, rates and times in a form for people."""
 
 from __future__ import annotations
 

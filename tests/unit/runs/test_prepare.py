@@ -65,7 +65,7 @@ def test_a_run_that_is_up_keeps_its_subnet(lab: Lab, tmp_path: Path) -> None:
 def test_a_plan_touches_nothing(lab: Lab, tmp_path: Path) -> None:
     assert plan_only(experiment(), lab.testbed).run == "study"
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(FedsimError, match="is no run name"):
+    with pytest.raises(FedsimError, match="is not a run name"):
         plan_only(experiment(), lab.testbed, "No")
 
 

@@ -81,7 +81,7 @@ def test_a_run_is_found_by_its_name_too(moved: Path, tmp_path: Path) -> None:
         open_original("fist")
     with pytest.raises(FedsimError, match=r"there is no run folder \./nowhere"):
         open_original("./nowhere")
-    with pytest.raises(FedsimError, match="is no run name"):
+    with pytest.raises(FedsimError, match="is not a run name"):
         open_original("Not A Name")
 
 
