@@ -71,6 +71,33 @@ def test_the_journal_records_the_end_in_its_reserve(small: Path) -> None:
     journal.close()
 
 
+def test_the_gate_opens_and_shuts(tmp_path: Path) -> None:
+    gate = Gate(StateFolder(tmp_path))
+    assert gate.read() is None
+    gate.open(12.5)
+    assert gate.read() == 12.5
+    gate.shut()
+    gate.shut()
+    assert gate.read() is None
+
+
+def test_a_log_is_followed_into_new_folders_in_whole_lines(tmp_path: Path) -> None:
+    tail = Tail(tmp_path)
+    assert list(tail.lines()) == []
+    (tmp_path / "course").mkdir()
+    log = tmp_path / "course" / "exp_print.log"
+    log.write_text("one\ntw")
+    assert list(tail.lines()) == ["one"]
+    with log.open("a") as file:
+        file.write("o\n")
+    assert list(tail.lines()) == ["two"]
+    tail.rescan()
+    (tmp_path / "course" / "sub_exp_1").mkdir()
+    (tmp_path / "course" / "sub_exp_1" / "exp_print.log").write_text("again\n")
+    assert list(tail.lines()) == ["again"]
+    tail.close()
+
+
 def test_lost_clients_are_announced_together_and_forgotten_by_the_next_course(tmp_path: Path) -> None:
     gate = Gate(StateFolder(tmp_path))
     gate.open(1.0)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fedsim_runner.agent.course.gate_files import Gate
-from fedsim_runner.agent.course.tail import Tail
 from fedsim_runner.agent.links import backends, root_qdisc
 from fedsim_runner.agent.links.netem.backend import Backend as NetemBackend
 from fedsim_runner.agent.links.netem.qdisc import Netem
@@ -18,7 +15,6 @@ from fedsim_runner.agent.links.userspace.arrivals import Arrivals
 from fedsim_runner.agent.links.userspace.backend import Backend as Userspace
 from fedsim_runner.agent.links.userspace.qdisc import Tbf
 from fedsim_runner.contract.link import Link
-from fedsim_runner.contract.paths import StateFolder
 
 G5 = Link(20_000_000, 15_000, 3_000, 0.001)
 GOLDEN = [
@@ -120,30 +116,3 @@ def test_the_back_end_is_chosen_by_what_the_links_need() -> None:
     with pytest.raises(backends.UnshapableError, match="link_backend netem"):
         backends.choose("netem", Profile(rates), probed)
     assert backends.choose("netem", Profile([DeviceLink("a", "198.18.0.2", Link(), Link())]), probed) == "netem"
-
-
-def test_the_gate_opens_and_shuts(tmp_path: Path) -> None:
-    gate = Gate(StateFolder(tmp_path))
-    assert gate.read() is None
-    gate.open(12.5)
-    assert gate.read() == 12.5
-    gate.shut()
-    gate.shut()
-    assert gate.read() is None
-
-
-def test_a_log_is_followed_into_new_folders_in_whole_lines(tmp_path: Path) -> None:
-    tail = Tail(tmp_path)
-    assert list(tail.lines()) == []
-    (tmp_path / "course").mkdir()
-    log = tmp_path / "course" / "exp_print.log"
-    log.write_text("one\ntw")
-    assert list(tail.lines()) == ["one"]
-    with log.open("a") as file:
-        file.write("o\n")
-    assert list(tail.lines()) == ["two"]
-    tail.rescan()
-    (tmp_path / "course" / "sub_exp_1").mkdir()
-    (tmp_path / "course" / "sub_exp_1" / "exp_print.log").write_text("again\n")
-    assert list(tail.lines()) == ["again"]
-    tail.close()

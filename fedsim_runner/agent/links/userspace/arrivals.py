@@ -57,7 +57,7 @@ class Arrivals:
 
     @classmethod
     def of(cls, device: DeviceLink, delaying: Iterable[DeviceLink], senders: Senders) -> Arrivals | None:
-        """What applies to packets for this device; None if no sender's uplink and not its downlink delays or drops any.
+        """The arrivals of one device; None if neither its downlink nor any sender's uplink delays or drops packets.
 
         Args:
             device: the receiver.

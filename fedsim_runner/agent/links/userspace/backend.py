@@ -1,4 +1,4 @@
-"""The userspace back end: the kernel limits the rate, and a process of the agent's does everything else.
+"""The userspace back end: the kernel limits the rate, and a separate process of the agent does everything else.
 
 A device's incoming packets pass through a queue; that process holds each for its sender's uplink delay plus the
 receiver's downlink delay.
