@@ -1,4 +1,4 @@
-"""Device types and network profiles as data: what an experiment file may use by name without defining it."""
+"""Device types and network profiles as data, which an experiment file may use by name without defining them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Catalog", "CatalogError", "load_catalog"]
 
 
 class CatalogError(FedsimError):
-    """The catalogue that came with the program is wrong."""
+    """The program's own catalogue is wrong."""
 
     exit = Exit.INTERNAL
 
@@ -41,7 +41,7 @@ class Catalog:
 
 @lru_cache(maxsize=1)
 def load_catalog() -> Catalog:
-    """The catalogue of this installation.
+    """Load the catalogue of this installation.
 
     Raises:
         CatalogError: an entry contradicts itself or names something that does not exist.
@@ -61,7 +61,7 @@ def load_catalog() -> Catalog:
     found_profiles = {name: value for name, value in profiles.items() if value is not None}
     for name, value in found_types.items():
         if value.network not in found_profiles:
-            problems.append(f"{name}: network: there is no profile {value.network}")
+            problems.append(f"{name}: network: there is no network profile {value.network}")
     if problems:
         raise CatalogError("; ".join(problems))
     return Catalog(

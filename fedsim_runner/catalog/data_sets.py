@@ -1,7 +1,7 @@
-"""The data sets that an experiment may name: facts about those that packages bundle, and the names of the other kinds.
+"""The data sets that an experiment may name: facts about those bundled in packages, and the names of the other kinds.
 
 Nothing is downloaded: each bundled set is a file inside an installed package, which :mod:`fedsim_runner.datasets`
-reads. A test holds the figures to the files.
+reads. A test compares the figures with the files.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 # Data sets that are the user's own files.
 OWN_FILES = ("csv", "npz")
-# FederatedScope's own, loaded and split by FederatedScope itself.
+# FederatedScope's data sets, loaded and split by FederatedScope itself.
 FEDERATEDSCOPE = "federatedscope"
-# Below this a client has nothing to learn from and nothing to be tested on.
+# With fewer samples a client has nothing to learn from and nothing to be tested on.
 MIN_SAMPLES = 10
-# Of a client's samples: the rest is for training.
+# Shares of a client's samples; the rest is for training.
 CLIENT_VAL_SHARE = 0.1
 CLIENT_TEST_SHARE = 0.1
 
@@ -23,10 +23,10 @@ CLIENT_TEST_SHARE = 0.1
 class BundledSet:
     """One data set inside a package.
 
-    ``shape`` is one sample's: (features,) or (channels, height, width). ``package`` is the import name, ``install``
-    what pip calls it (None: fedsim-runner needs it anyway), ``file`` the path inside the package. ``standardised``:
-    every feature is brought to mean 0 and variance 1 over the whole set, because on the raw scale gradient descent
-    with one learning rate for all features gets nowhere.
+    ``shape`` is that of one sample: (features,) or (channels, height, width). ``package`` is the import name,
+    ``install`` is pip's name for it (None: fedsim-runner depends on it anyway), ``file`` is the path inside the
+    package. ``standardised``: every feature is scaled to mean 0 and variance 1 over the whole set, because on the raw
+    scale gradient descent with one learning rate for all features makes no progress.
     """
 
     title: str

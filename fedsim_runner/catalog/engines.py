@@ -1,7 +1,7 @@
-"""The engines that are installed, and what planning, images and processes have to know of each.
+"""The installed engines, and what planning, images and processes need to know about each.
 
-Ours are named here; those of other packages are found by the entry points of group ``fedsim.engines``, whose objects
-follow :class:`fedsim_runner.engines.protocol.Engine`. An engine's code is only loaded when it is used.
+Ours are listed here; those of other packages are found by the entry points of group ``fedsim.engines``, whose objects
+follow :class:`fedsim_runner.engines.protocol.Engine`. An engine's code is loaded only when it is used.
 """
 
 from __future__ import annotations
@@ -30,19 +30,21 @@ class EngineError(FedsimError, LookupError):
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What can be said of an engine without asking it.
+    """The fixed facts about an engine.
 
     Attributes:
-        name: as experiment files name it.
-        start_cpu_s: CPU seconds within which a participant says its first word.
-        memory_bytes: what a participant needs with a small model; less is noted in the plan.
+        name: its name in experiment files.
+        start_cpu_s: CPU seconds within which a participant reports its first event.
+        memory_bytes: what a participant needs with a small model; the plan notes devices that have less.
         program: module with ``run(config, gate, reporter)``, imported in the device behind the gate; None: one of ours,
             which the launcher knows by its name.
         dockerfile: folder with the Dockerfile of its image; None: ``dockerfiles/engine-NAME``.
-        below: the image that this one stands on, a folder under ``dockerfiles``.
-        cuda: it and the image below have another build for devices with a GPU.
-        source: what its image installs, named by the experiment or the user, as messages call it; None: its own files.
-        natural_shape: its participants take samples in their natural shape; else they are flattened where possible.
+        below: the image that this one is built on, a folder under ``dockerfiles``.
+        cuda: whether it and the image below have a separate build for devices with a GPU.
+        source: how messages refer to what its image installs, which the experiment or the user names; None: its image
+            only has its own files.
+        natural_shape: whether its participants take samples in their natural shape; otherwise samples are flattened
+            where possible.
         threads: threads of its libraries in each participant...
         threads_per_client: ... and for each client of the course, which a device's limit of processes must hold.
     """
@@ -60,7 +62,7 @@ class EngineFacts:
     threads_per_client: int = 0
 
     def least_pids(self, clients: int) -> int:
-        """Processes and threads that a participant needs in a course of so many clients."""
+        """Processes and threads that a participant needs in a course with this many clients."""
         return self.threads + self.threads_per_client * clients
 
 
@@ -71,30 +73,30 @@ def _found() -> dict[str, EntryPoint]:
 
 
 def engine_names() -> tuple[str, ...]:
-    """Ours first, then those of other packages by name."""
+    """The names of all engines: ours first, then those of other packages in alphabetical order."""
     return (*_OURS, *sorted(set(_found()) - set(_OURS)))
 
 
 @cache
 def load_engine(name: str) -> Any:
-    """The engine itself; :func:`fedsim_runner.engines.protocol.engine` gives it its type.
+    """Load the engine itself; :func:`fedsim_runner.engines.protocol.engine` returns it with its type.
 
     Raises:
         EngineError: no such engine is installed, or its package is broken.
     """
     if name not in _found():
-        raise EngineError(f"engine {name} is not installed; there are {', '.join(engine_names())}")
+        raise EngineError(f"engine {name} is not installed; installed are {', '.join(engine_names())}")
     point = _found()[name]
     try:
         return point.load()
-    except Exception as error:  # a package of somebody else's may fail in any way
+    except Exception as error:  # other people's packages may fail in any way
         if name in _OURS:
             raise
         raise EngineError(f"engine {name} cannot be loaded from {point.value}: {error}") from error
 
 
 def engine_facts(name: str) -> EngineFacts:
-    """What is known of an engine.
+    """Return the facts about an engine.
 
     Raises:
         EngineError: no such engine is installed.
@@ -104,7 +106,7 @@ def engine_facts(name: str) -> EngineFacts:
 
 
 def usable_engines() -> tuple[EngineFacts, ...]:
-    """What is known of all engines that can be loaded; a broken one is named where it is used."""
+    """Return the facts about all engines that can be loaded; a broken one is reported where it is used."""
     found = []
     for name in engine_names():
         with suppress(EngineError):

@@ -1,7 +1,7 @@
 """How device types and network profiles are written, in the catalogue and in an experiment file alike.
 
 Units are in the keys: kbit/s (1 kbit = 1000 bit), milliseconds, MB of 2**20 bytes for memory, MB of 10**6 bytes per
-second for block I/O. Validation is strict: the text "2" is no number.
+second for block I/O. Validation is strict: the text "2" is not a number.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ MbPerSecond = Annotated[float, Field(ge=0.001, le=100_000)]
 
 
 class Entry(BaseModel):
-    """Base of everything a user writes: unknown keys and coerced types are errors."""
+    """Base of all entries that users write: unknown keys and values of the wrong type are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class DirectionEntry(Entry):
-    """One direction of a link: what differs from the profile's common values."""
+    """One direction of a link: the values that differ from the profile's common ones."""
 
     bandwidth_kbps: Kbps | None = Field(
         default=None, description="Rate of this direction in kbit/s (1 kbit = 1000 bit)."
@@ -44,13 +44,13 @@ class DirectionEntry(Entry):
 
 
 class ProfileEntry(Entry):
-    """A link. Values without a direction hold in both; `up` is what the device sends, `down` what it gets."""
+    """A link. Values without a direction apply to both; `up` is what the device sends, `down` what it receives."""
 
     description: str | None = Field(default=None, description="What the profile stands for, for readers.")
     source: str | None = Field(default=None, description="Where the figures come from, for readers.")
     based_on: str | None = Field(
         default=None,
-        description="Profile whose values hold where this one says nothing. Without it the profile stands alone.",
+        description="Profile whose values apply where this one gives none. Without it the profile stands alone.",
     )
     bandwidth_up_kbps: Kbps | None = Field(
         default=None, description="Uplink rate in kbit/s (1 kbit = 1000 bit). Not given: not limited."
@@ -61,7 +61,7 @@ class ProfileEntry(Entry):
     latency_ms: Milliseconds | None = Field(
         default=None,
         description="One-way delay in milliseconds, added in each direction. Not given: 0. "
-        "A round trip between two devices has up and down of both.",
+        "A round trip between two devices takes the up and down delays of both.",
     )
     jitter_ms: Milliseconds | None = Field(
         default=None, description="Variation of the delay in milliseconds; at most the delay. Not given: 0."
@@ -82,8 +82,8 @@ class LimitsEntry(Entry):
 
     cpus: Cpus | None = Field(default=None, description="CPU cores, fractions allowed.")
     memory_mb: MemoryMb | None = Field(default=None, description="Memory limit in MB (2^20 bytes); there is no swap.")
-    gpus: Gpus | None = Field(default=None, description="GPUs, where the lab host has them.")
-    pids: Pids | None = Field(default=None, description="Processes and threads at most.")
+    gpus: Gpus | None = Field(default=None, description="Number of GPUs, if the lab host has them.")
+    pids: Pids | None = Field(default=None, description="Maximum number of processes and threads.")
     read_mb_per_s: MbPerSecond | None = Field(
         default=None, description="Block I/O read limit in MB/s (10^6 bytes per second). Not given: not limited."
     )
@@ -99,15 +99,17 @@ class DeviceTypeEntry(LimitsEntry):
     source: str | None = Field(default=None, description="Where the figures come from, for readers.")
     based_on: str | None = Field(
         default=None,
-        description="Device type whose values, image included, hold where this one says nothing. "
+        description="Device type whose values, including its image, apply where this one gives none. "
         "A type that is based on its own name changes the catalogue's.",
     )
     arch: Literal["amd64", "arm64"] | None = Field(
         default=None, description="Architecture of the image, in Docker's names. Not given: `amd64`."
     )
-    network: str | None = Field(default=None, description="Network profile of devices of this type that name none.")
+    network: str | None = Field(
+        default=None, description="Network profile of devices of this type that do not name their own."
+    )
     dockerfile: str | None = Field(
         default=None,
-        description="Directory of the type's Dockerfile: a bare name is one under `dockerfiles/`, anything with a "
-        "slash a path relative to the experiment file. Not given: the type's own name under `dockerfiles/`.",
+        description="Directory of the type's Dockerfile: a bare name is under `dockerfiles/`, anything with a "
+        "slash is a path relative to the experiment file. Not given: the type's own name under `dockerfiles/`.",
     )

@@ -1,4 +1,4 @@
-"""What may be a name: of experiments, devices, device types and network profiles."""
+"""Which names experiments, devices, device types and network profiles may have."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import re
 
 NAME_MAX = 40
 NAME_PATTERN = rf"^[a-z0-9]([a-z0-9-]{{0,{NAME_MAX - 2}}}[a-z0-9])?$"
-# Ansible's groups and ours, of which a host must not have the name, and the hosts that are no devices.
+# Ansible's groups and ours, whose names a host must not have, and the hosts that are not devices.
 RESERVED = frozenset({"all", "ungrouped", "devices", "localhost", "local"})
 
 _NAME = re.compile(NAME_PATTERN)
 
 
 def explain_wrong_name(name: str) -> tuple[str, str | None] | None:
-    """Why a text is no name and what would be one; None where it is one.
+    """Say why a text is not a valid name, and suggest one; None if it is valid.
 
     Device names are host names, so the rule is that of a DNS label (RFC 1123) of at most 40 characters.
     """
     if _NAME.match(name) and "\n" not in name:
         return None
     if len(name) > NAME_MAX:
-        return f'"{name[:20]}..." is no name: {len(name)} characters are more than {NAME_MAX}', None
+        return f'"{name[:20]}..." is not a valid name: {len(name)} characters are more than {NAME_MAX}', None
     nearest = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    message = f'"{name}" is no name: lower-case letters, digits and hyphens, no hyphen at the ends'
+    message = f'"{name}" is not a valid name: use lower-case letters, digits and hyphens, no hyphen at the ends'
     return message, f'for example "{nearest}"' if nearest else None

@@ -1,4 +1,4 @@
-"""From entries to the program's values: units converted, bases applied, contradictions named.
+"""Turning entries into the program's values: units are converted, bases applied and contradictions reported.
 
 Problems are returned, not raised: the reader of an experiment file shows all of them together, with their lines.
 """
@@ -28,7 +28,7 @@ ValueT = TypeVar("ValueT", NetworkProfile, DeviceType)
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong at ``path`` below the entry, and what helps."""
+    """Something wrong at ``path`` below the entry, and how to fix it."""
 
     path: tuple[str, ...]
     message: str
@@ -38,14 +38,14 @@ class Problem:
 def resolve_profile(
     name: str, entry: ProfileEntry, base: NetworkProfile | None = None
 ) -> tuple[NetworkProfile, list[Problem]]:
-    """The profile that an entry means on top of its base; ``name`` is the result's name."""
+    """Build the profile that an entry describes on top of its base; ``name`` is the result's name."""
     problems: list[Problem] = []
-    said = entry.model_dump(exclude_none=True, exclude={"description", "source"})
-    if not said:
+    given = entry.model_dump(exclude_none=True, exclude={"description", "source"})
+    if not given:
         problems.append(Problem((), "says nothing about the link", "give at least one rate, latency or loss"))
     up = _link("up", entry, base.up if base else Link(), problems)
     down = _link("down", entry, base.down if base else Link(), problems)
-    # A contradiction among the common values shows in both directions but is one mistake.
+    # A contradiction among the common values shows in both directions but counts once.
     return NetworkProfile(name, up, down), list(dict.fromkeys(problems))
 
 
@@ -74,9 +74,7 @@ def _link(direction: Literal["up", "down"], entry: ProfileEntry, base: Link, pro
         stated = "jitter_ms" if jitter_ms is not None else "latency_ms"
         path = (direction, stated) if getattr(own, stated) is not None else (stated,)
         if link.delay_us == 0:
-            problems.append(
-                Problem(path, "jitter without latency: there is no delay that could vary", "add latency_ms")
-            )
+            problems.append(Problem(path, "jitter without latency: there is no delay to vary", "add latency_ms"))
         else:
             problems.append(
                 Problem(
@@ -96,10 +94,10 @@ def resolve_device_type(
     folder: Path | None = None,
     dockerfiles: Path | None = None,
 ) -> tuple[DeviceType | None, list[Problem]]:
-    """The device type that an entry means on top of its base, or None where a needed value is missing.
+    """Build the device type that an entry describes on top of its base, or None if a required value is missing.
 
-    ``folder`` is where a relative ``dockerfile`` starts; ``dockerfiles`` the folder that bare names are looked up in
-    (not given: not looked up).
+    A relative ``dockerfile`` starts at ``folder``; bare names are looked up in the folder ``dockerfiles`` (not given:
+    they are not looked up).
     """
     problems: list[Problem] = []
     dockerfile = base.dockerfile if base and entry.dockerfile is None else (entry.dockerfile or name)
@@ -114,7 +112,7 @@ def resolve_device_type(
         base = DeviceType(
             name=name,
             cpus=entry.cpus,
-            memory_bytes=0,  # given: missing otherwise
+            memory_bytes=0,  # replaced below: the entry has a value
             arch="amd64",
             gpus=0,
             pids=DEFAULT_PIDS,
@@ -132,7 +130,7 @@ def resolve_device_type(
 
 
 def with_limits(device_type: DeviceType, limits: LimitsEntry) -> DeviceType:
-    """The device type with those limits replaced that are given."""
+    """Replace those limits of the device type that are given."""
     return replace(
         device_type,
         cpus=device_type.cpus if limits.cpus is None else float(limits.cpus),
@@ -147,7 +145,7 @@ def with_limits(device_type: DeviceType, limits: LimitsEntry) -> DeviceType:
 def _dockerfile(
     value: str, entry: DeviceTypeEntry, folder: Path | None, dockerfiles: Path | None, problems: list[Problem]
 ) -> str:
-    """A bare name as it is, a path made absolute; a problem where there is no Dockerfile."""
+    """Return a bare name unchanged and a path made absolute; report a missing Dockerfile as a problem."""
     path = ("dockerfile",) if entry.dockerfile is not None else ()
     if "/" not in value and value not in (".", ".."):
         if dockerfiles is not None and not (dockerfiles / value / "Dockerfile").is_file():
@@ -161,18 +159,22 @@ def _dockerfile(
         return value
     if not (directory / "Dockerfile").is_file():
         problems.append(Problem(path, f'there is no file "Dockerfile" in {value}', "paths start at this file's folder"))
-    # The directory's name is the image's.
+    # The image is named after the directory.
     wrong = explain_wrong_name(directory.name)
     if wrong:
         problems.append(Problem(path, *wrong))
     elif dockerfiles is not None and (dockerfiles / directory.name).is_dir() and directory.parent != dockerfiles:
         hint = "rename the directory"
-        problems.append(Problem(path, f"dockerfiles/ has {directory.name} already, and images go by that name", hint))
+        problems.append(
+            Problem(
+                path, f"images are named after their directory, and dockerfiles/ already has {directory.name}", hint
+            )
+        )
     return str(directory)
 
 
 class Resolver:
-    """Resolves named entries over the catalogue's values, each once and after what it is based on."""
+    """Resolves named entries over the catalogue's values, each once and after its base."""
 
     def __init__(self, kind: str, report: Callable[[str, Problem], None]) -> None:
         self.kind = kind
@@ -184,11 +186,11 @@ class Resolver:
         known: Mapping[str, ValueT | None],
         build: Callable[[str, EntryT, ValueT | None], tuple[ValueT | None, list[Problem]]],
     ) -> dict[str, ValueT | None]:
-        """``known`` with the entries added or replaced; None stands for a wrong entry, reported already."""
+        """Return ``known`` with the entries added or replaced; None stands for a wrong entry, already reported."""
         done: dict[str, ValueT | None] = {}
 
         def value_of(name: str, chain: tuple[str, ...]) -> ValueT | None:
-            # An entry that is based on its own name means the catalogue's.
+            # An entry that is based on its own name refers to the catalogue's.
             if name not in entries or (chain and chain[-1] == name and name in known):
                 return known.get(name)
             if name in done:
@@ -211,8 +213,8 @@ class Resolver:
                 return None
             circle = base in chain or (base == name and name not in known)
             if circle or len(chain) >= BASE_CHAIN_MAX:
-                way = " -> ".join((*chain, name, base))
-                wrong = f"is based on itself: {way}" if circle else f"more than {BASE_CHAIN_MAX} bases"
+                bases = " -> ".join((*chain, name, base))
+                wrong = f"is based on itself: {bases}" if circle else f"more than {BASE_CHAIN_MAX} bases"
                 self.report(name, Problem(("based_on",), wrong))
                 return None
             return value_of(base, (*chain, name))
@@ -223,20 +225,26 @@ class Resolver:
 
 
 def unknown_name(path: tuple[str, ...], kind: str, name: str, candidates: list[str]) -> Problem:
-    """The problem of a name that nothing has, with the nearest name or all names, as the hint."""
+    """Describe the problem of an unknown name, with the nearest name, or all names, as the hint."""
     return Problem(path, f'there is no {kind} "{name}"', suggestion(name, candidates))
 
 
 def suggestion(word: str, candidates: list[str], *, or_all: bool = True) -> str | None:
-    """``did you mean "x"?``, else the candidates where they are few enough to read."""
-    lowered = {candidate.lower(): candidate for candidate in candidates}
-    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
-    if near:
-        return f'did you mean "{lowered[near[0]]}"?'
+    """Return ``did you mean "x"?``, or all candidates if they are few enough to read."""
+    near = nearest(word, candidates)
+    if near is not None:
+        return f'did you mean "{near}"?'
     unique = sorted(set(candidates))
-    containing = [candidate for candidate in unique if len(word) > 2 and word.lower() in candidate.lower()]
-    if len(containing) == 1:
-        return f'did you mean "{containing[0]}"?'
     if or_all and 0 < len(unique) <= 20:
         return "known: " + ", ".join(unique)
     return None
+
+
+def nearest(word: str, candidates: list[str]) -> str | None:
+    """Find the candidate that is spelt most like ``word``, or the only one that contains it."""
+    lowered = {candidate.lower(): candidate for candidate in candidates}
+    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    if near:
+        return lowered[near[0]]
+    containing = [name for name in sorted(set(candidates)) if len(word) > 2 and word.lower() in name.lower()]
+    return containing[0] if len(containing) == 1 else None

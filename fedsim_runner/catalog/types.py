@@ -21,7 +21,7 @@ class NetworkProfile:
 
 @dataclass(frozen=True)
 class DeviceType:
-    """A hardware class. ``dockerfile``: its folder under dockerfiles/, or the absolute path of one of the user's."""
+    """A hardware class. ``dockerfile``: its folder under dockerfiles/, or the absolute path of the user's folder."""
 
     name: str
     cpus: float

@@ -1,4 +1,4 @@
-"""``python -m fedsim_runner.spec``: print what docs/ holds, or check experiment files as far as they alone decide."""
+"""``python -m fedsim_runner.spec``: print the generated files of docs/, or check experiment files on their own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ USAGE = "usage: python -m fedsim_runner.spec schema | reference | check FILE..."
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code: 0, or 2 for a wrong experiment file or a wrong command line."""
+    """Return the exit code: 0, or 2 for a wrong experiment file or a wrong command line."""
     match arguments:
         case ["schema"]:
             sys.stdout.write(schema_text())
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
 
 
 def schema_text() -> str:
-    """The JSON Schema as docs/experiment.schema.json holds it."""
+    """The JSON Schema, as in docs/experiment.schema.json."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 

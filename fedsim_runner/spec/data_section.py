@@ -1,4 +1,4 @@
-"""The `data` part of an experiment file: which keys fit together, and what they mean."""
+"""The `data` section of an experiment file: which keys fit together, and what they mean."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_ALPHA = 0.5
 def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document, folder: Path) -> dict[str, Any] | None:
     """For data set `federatedscope`, take FederatedScope's own `data` out of its configuration.
 
-    It is for its loader alone: participants get their share from a file. ``root`` becomes an absolute path.
+    Only its loader needs that: participants get their share from a file. ``root`` becomes an absolute path.
     """
     given = values.get("data")
     if section.dataset != FEDERATEDSCOPE or not isinstance(given, dict | None):
@@ -27,9 +27,9 @@ def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document,
     values.pop("data", None)
     kind = given.get("type")
     if not isinstance(kind, str) or not kind.strip() or kind == "file":
-        said = "missing key" if kind is None else "names no data set of FederatedScope's"
-        hint = "one of FederatedScope's, femnist or MNIST@torchvision for instance"
-        tree.report(("data", "type"), said, f"{hint}; {FILES_OF_THE_USER}" if kind == "file" else hint)
+        message = "missing key" if kind is None else "is not one of FederatedScope's data sets"
+        hint = "name one of those, for instance femnist or MNIST@torchvision"
+        tree.report(("data", "type"), message, f"{hint}; {FILES_OF_THE_USER}" if kind == "file" else hint)
         return None
     for key in ("file_path", "root"):
         if key in given and (key == "file_path" or not isinstance(given[key], str)):
@@ -37,12 +37,12 @@ def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document,
             return None
     root = _absolute(given.get("root", "data"), folder)
     if root is None:
-        tree.report(("data", "root"), "is no path")
+        tree.report(("data", "root"), "is not a path")
     return {**given, "root": root}
 
 
 def _absolute(path: str, folder: Path) -> str | None:
-    """A path that starts at ``folder``; None: it is no path (a null character, the home of an unknown user)."""
+    """Make a path absolute from ``folder``; None: it is not a path (a null character, the home of an unknown user)."""
     try:
         return str((folder / Path(path).expanduser()).resolve())
     except (ValueError, RuntimeError, OSError):
@@ -50,10 +50,10 @@ def _absolute(path: str, folder: Path) -> str | None:
 
 
 class DataSectionReader:
-    """What a file's `data` section means; everything wrong with it is reported in its document.
+    """Interprets a file's `data` section; everything wrong with it is reported in its document.
 
     Args:
-        section: as far as it validated.
+        section: the valid part of it.
         document: the experiment file.
         tree: FederatedScope's configuration; None: it could not be read.
         folder: where relative paths start.
@@ -66,12 +66,12 @@ class DataSectionReader:
         self._folder = folder
 
     def source(self, real: bool) -> DataSource:
-        """The data source. ``real``: whether FederatedScope itself runs one of the devices."""
+        """Build the data source. ``real``: whether FederatedScope itself runs on one of the devices."""
         section = self._section
         self._check_keys()
         path = None if section.path is None else _absolute(section.path, self._folder)
         if section.path is not None and path is None:
-            self._report("path", "is no path")
+            self._report("path", "is not a path")
         return DataSource(
             dataset=section.dataset,
             split=section.split,
@@ -91,7 +91,7 @@ class DataSectionReader:
             hint = "write split: dirichlet or quantity, or remove it"
             self._report("alpha", f"means nothing with split: {section.split}", hint)
         if own and section.path is None:
-            what = "the folder with one file per device" if section.split == "files" else "your file"
+            what = "a folder with one file per device" if section.split == "files" else "the path of your file"
             self._report("path", "missing key", f"dataset: {section.dataset} needs {what}")
         for key, kinds in (("path", OWN_FILES), ("label", ("csv",)), ("header", ("csv",))):
             if key in given and section.dataset not in kinds:
@@ -100,35 +100,37 @@ class DataSectionReader:
             for key in ("split", "alpha", "test_fraction"):
                 if key in given:
                     hint = "see splitter, splitter_args and splits in federatedscope.config.data"
-                    self._report(key, "means nothing with dataset: federatedscope, which splits its own", hint)
+                    self._report(key, "means nothing with dataset: federatedscope, which FederatedScope splits", hint)
         elif section.split == "files" and not own:
             hint = "write dataset: csv or npz"
-            self._report("split", f"files needs files of yours, and dataset is {section.dataset}", hint)
+            self._report("split", f"files needs files of your own, but dataset is {section.dataset}", hint)
         if section.header is False and isinstance(section.label, str):
-            self._report("label", "is a name, and header: false says that there are none", "give the column's number")
+            self._report(
+                "label", "is a name, but header: false says that there are no names", "give the column's number"
+            )
 
     def _layout(self, real: bool) -> Literal["flat", "image"]:
         section, model = self._section, model_type(self._tree)
-        asked = section.layout
-        if asked == "auto":
-            asked = "flat" if model in FLAT_MODELS else "image"
-        elif asked == "flat" and model in IMAGE_MODELS:
+        layout = section.layout
+        if layout == "auto":
+            layout = "flat" if model in FLAT_MODELS else "image"
+        elif layout == "flat" and model in IMAGE_MODELS:
             self._report("layout", f"flat does not fit model {model}, which takes images", "remove it")
-        elif asked == "image" and model in FLAT_MODELS and real:
-            said = f"image does not fit FederatedScope's {model}, which takes one row of numbers per sample"
-            self._report("layout", said, "remove it")
+        elif layout == "image" and model in FLAT_MODELS and real:
+            message = f"image does not fit FederatedScope's {model}, which takes one row of numbers per sample"
+            self._report("layout", message, "remove it")
         facts = BUNDLED.get(section.dataset)
         if section.dataset == "csv" or (facts is not None and len(facts.shape) == 1):
             if section.layout == "image":
-                self._report("layout", f"{section.dataset} has rows of numbers, no images", "remove it")
+                self._report("layout", f"{section.dataset} has rows of numbers, not images", "remove it")
             elif model in IMAGE_MODELS:
-                self._no_images(f"{section.dataset} has rows of numbers")
+                self._report_no_images(f"{section.dataset} has rows of numbers")
             return "flat"
-        return asked
+        return layout
 
-    def _no_images(self, why: str) -> None:
+    def _report_no_images(self, why: str) -> None:
         if self._tree is not None:
-            self._tree.report(("model", "type"), f"{model_type(self._tree)} takes images, and {why}")
+            self._tree.report(("model", "type"), f"{model_type(self._tree)} takes images, but {why}")
 
     def _report(self, key: str, message: str, hint: str | None = None) -> None:
         self._document.report(("data", key), message, hint)

@@ -1,4 +1,4 @@
-"""Devices of an experiment: types and profiles looked up, counts expanded, the course's roles checked."""
+"""The devices of an experiment: types and profiles are looked up, counts expanded and the course's roles checked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .schema import DEVICES_MAX, DeviceEntry
 
 @dataclass(frozen=True)
 class Choices:
-    """What devices may name. None: defined, but wrongly (reported already)."""
+    """The types and profiles that devices may name. None: its definition is wrong (already reported)."""
 
     types: Mapping[str, DeviceType | None]
     profiles: Mapping[str, NetworkProfile | None]
@@ -36,14 +36,14 @@ class Choices:
 
 @dataclass(frozen=True)
 class Definitions:
-    """An experiment's own types and profiles. None: an entry that did not validate, so nothing more is said of it."""
+    """An experiment's own types and profiles. None: an invalid entry, about which nothing more is reported."""
 
     types: Mapping[str, DeviceTypeEntry | None]
     profiles: Mapping[str, ProfileEntry | None]
 
 
 def resolve_definitions(catalog: Catalog, own: Definitions, document: Document, folder: Path) -> Choices:
-    """The catalogue with the experiment's own types and profiles; everything wrong with them is reported.
+    """Combine the catalogue with the experiment's own types and profiles; everything wrong with them is reported.
 
     Relative ``dockerfile`` paths start at ``folder``.
     """
@@ -82,7 +82,7 @@ def resolve_definitions(catalog: Catalog, own: Definitions, document: Document, 
 
 
 def _check_images(own: Definitions, types: Mapping[str, DeviceType | None], document: Document) -> None:
-    """Images go by their directory's name, so two directories of one name cannot both be built."""
+    """Images are named after their directory, so two directories with the same name cannot both be built."""
     seen: dict[str, str] = {}
     for name in own.types:
         device_type = types[name]
@@ -92,7 +92,7 @@ def _check_images(own: Definitions, types: Mapping[str, DeviceType | None], docu
         if first != device_type.dockerfile:
             document.report(
                 ("device_types", name, "dockerfile"),
-                f"a second directory of this name, and images go by it: {first}",
+                f"images are named after their directory, and {first} has the same name",
                 "rename one of them",
             )
 
@@ -100,9 +100,9 @@ def _check_images(own: Definitions, types: Mapping[str, DeviceType | None], docu
 def build_devices(
     entries: Sequence[DeviceEntry | None], choices: Choices, document: Document, nameless: Set[int] = frozenset()
 ) -> tuple[Device, ...]:
-    """The devices in the order of the file, counts expanded; everything wrong with them is reported.
+    """Build the devices in the order of the file, counts expanded; everything wrong with them is reported.
 
-    An entry that is None did not validate; of those in ``nameless`` the name or the count did not.
+    An entry that is None is invalid; those in ``nameless`` have an invalid name or count.
     """
     total = sum(entry.count for entry in entries if entry is not None)
     if total > DEVICES_MAX:
@@ -188,13 +188,13 @@ def _check_duplicates(
     if clash is not None:
         where = ("devices", number, "name") if entry.name is not None else ("devices", number)
         hint = "choose another" if entry.name is not None else "give one of them a name, or use count"
-        document.report(where, f'duplicate device name "{clash}", already that of devices[{owners[clash]}]', hint)
+        document.report(where, f'duplicate device name "{clash}", already used by devices[{owners[clash]}]', hint)
     for name in names:
         owners.setdefault(name, number)
 
 
 def check_roles(entries: Sequence[DeviceEntry], document: Document) -> None:
-    """One server and at least one client, or it is no course."""
+    """Check that there is exactly one server and at least one client, without which there is no course."""
     servers = [number for number, entry in enumerate(entries) if entry.role == "server"]
     if not entries:
         document.report(("devices",), "no devices", "list one server and at least one client")
@@ -209,7 +209,7 @@ def check_roles(entries: Sequence[DeviceEntry], document: Document) -> None:
     for number in servers[1:]:
         document.report(
             ("devices", number, "role"),
-            f"a second server: a course has exactly one, already devices[{servers[0]}]",
+            f"a second server after devices[{servers[0]}]: a course has exactly one",
             "role: client",
         )
     if len(servers) == len(entries):

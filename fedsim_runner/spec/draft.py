@@ -1,4 +1,4 @@
-"""An experiment file that was read: what it means, and where it says so, for the checks that come after reading."""
+"""An experiment file after reading: what it means, and where it says so, for the checks that follow."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .federatedscope_tree import IMAGE_MODELS, model_type, tree_value
 
 @dataclass(frozen=True)
 class Draft:
-    """An experiment as far as its file alone decides about it.
+    """An experiment as far as it can be understood from its file alone.
 
-    Reading asks nothing but the file. What takes the user's data, an engine or the network to find out is checked
-    afterwards by those who know; they report into the same documents, so that all mistakes are shown together.
+    Reading uses only the file. Whatever needs the user's data, an engine or the network is checked afterwards, by the
+    modules that handle those; they report into the same documents, so that all mistakes are shown together.
 
     Attributes:
-        experiment: what the file means, as far as it is right. ``data.sha256`` is not known yet, and
-            ``federatedscope_source`` stands as the file has it.
+        experiment: the meaning of the file's valid parts. ``data.sha256`` is not known yet, and
+            ``federatedscope_source`` is as written in the file.
         document: the experiment file.
         tree: FederatedScope's configuration, in the experiment file or in its own; None: it could not be read.
             Its mistakes are among the document's.
-        devices_known: whether every device's name, role and count is right, so that their numbers mean something.
+        devices_known: whether every device's name, role and count is valid, so that devices can be counted.
     """
 
     experiment: Experiment
@@ -36,19 +36,19 @@ class Draft:
 
     @property
     def folder(self) -> Path:
-        """Where relative paths of the file start."""
+        """Where relative paths in the file start."""
         return Path(self.document.file).parent
 
     def is_sound(self, section: str) -> bool:
-        """Whether no mistake is known in a section of the file."""
+        """Whether a section of the file has no known mistake."""
         return not any(error.path.startswith(section) for error in self.document.errors)
 
     def written(self, *path: str) -> Any:
-        """The value that the file itself gives at a path; None: it leaves it to the default."""
+        """The value that the file itself gives at a path; None: the default applies."""
         return self.document.get(path)
 
     def configured(self, section: str, key: str) -> Any:
-        """A value of FederatedScope's configuration; None: it says nothing."""
+        """A value of FederatedScope's configuration; None: it is not set."""
         return tree_value(self.tree, section, key)
 
     @property
@@ -58,20 +58,20 @@ class Draft:
 
     @property
     def model_takes_images(self) -> bool:
-        """Whether the model is known to need images of (channels, height, width)."""
+        """Whether the model is known to need images of shape (channels, height, width)."""
         return self.model in IMAGE_MODELS
 
     def report(self, path: Sequence[str], message: str, hint: str | None = None) -> None:
-        """Add a mistake at a path of the experiment file."""
+        """Report a mistake at a path of the experiment file."""
         self.document.report(path, message, hint)
 
     def report_in_tree(self, path: Sequence[str], message: str, hint: str | None = None) -> None:
-        """Add a mistake at a path of FederatedScope's configuration, if that could be read."""
+        """Report a mistake at a path of FederatedScope's configuration, if that could be read."""
         if self.tree is not None:
             self.tree.report(path, message, hint)
 
     def finish(self) -> Experiment:
-        """The experiment, once everything is checked.
+        """Return the experiment, once everything is checked.
 
         Raises:
             SpecErrors: all mistakes together.

@@ -1,7 +1,7 @@
-"""What an experiment asks for, in one set of units.
+"""The values of an experiment, in one set of units.
 
 Rates are bit/s, times microseconds unless a name ends in ``_s``, memory bytes, loss a probability in 0..1. Everything
-here is frozen: a stage returns a new value and never changes the one it was given.
+here is frozen: a stage returns a new value and never changes its input.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Device:
 
 @dataclass(frozen=True)
 class CourseLimits:
-    """When a course is given up (seconds in all, seconds without a participant's news) and what a lost client means.
+    """When a course is given up (seconds in all, seconds without an event of a participant), and what a lost client
+    leads to.
 
     ``round_deadline_s``: seconds after which a round is aggregated with what has arrived; None: it waits for all.
     """
@@ -43,13 +44,14 @@ class CourseLimits:
 
 @dataclass(frozen=True)
 class DataSource:
-    """Which data set is split how. ``alpha`` is Dirichlet's concentration.
+    """Which data set is used and how it is split. ``alpha`` is the concentration of the Dirichlet distribution.
 
-    ``layout``: one row per sample, or its natural shape. Of the user's own files (data sets ``csv`` and ``npz``):
+    ``layout``: one row per sample, or its natural shape. For the user's own files (data sets ``csv`` and ``npz``):
     ``path`` is absolute, a folder for ``split: files``; ``label`` is the label's column (None: the last); ``header``
-    whether the first line has names (None: it must be clear); ``sha256`` is over all files. ``rendered``: the
+    whether the first line has names (None: it must be clear); ``sha256`` covers all files. ``rendered``: the
     ``participants`` folder of an earlier run of the same experiment, whose shards are used instead of the data.
-    ``tree``: for data set ``federatedscope`` its own ``data`` configuration, ``root`` absolute; it then splits, too.
+    ``tree``: for data set ``federatedscope``, FederatedScope's ``data`` configuration with an absolute ``root``; it
+    then also splits the data.
     """
 
     dataset: str
@@ -67,7 +69,7 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A checked experiment file. ``config`` is the user's FederatedScope tree without what the testbed owns."""
+    """A checked experiment file. ``config`` is the user's FederatedScope tree without the testbed's keys."""
 
     name: str
     seed: int
@@ -79,7 +81,7 @@ class Experiment:
     allow_unshaped: bool = False
     cpu_factor: float | None = None
     federatedscope_source: str | None = None
-    patches_off: tuple[str, ...] = ()  # of fedsim_runner.participant.federatedscope.names.PATCHES
+    patches_off: tuple[str, ...] = ()  # names from fedsim_runner.participant.federatedscope.names.PATCHES
     path: Path | None = None
     source: str = field(default="", repr=False)  # the file's text, for the run folder
 

@@ -1,4 +1,4 @@
-"""The user's FederatedScope tree: what must be in it, and that it leaves to the testbed what the testbed sets."""
+"""The user's FederatedScope tree: what must be in it, and which keys it must leave to the testbed."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..catalog.resolve import suggestion
+from ..catalog.resolve import nearest
 from ..yamlfile.document import Ambiguous, Document, Node, parse, read_text
 from ..yamlfile.spec_errors import PathPart, SpecErrors
 from .testbed_keys import LOADED_BY_FEDERATEDSCOPE, SPLIT_BY_TESTBED, USERS_DISTRIBUTE_PREFIX, Owned, owned_keys
 from .validation_messages import describe
 
 ROUNDS_MAX = 1_000_000
-# FederatedScope's models that take rows, and those that take images of (channels, height, width).
+# FederatedScope's models that take rows, and those that take images of shape (channels, height, width).
 FLAT_MODELS = ("lr", "mlp")
 IMAGE_MODELS = ("convnet2", "convnet5", "vgg11")
 
-# Where FederatedScope's tree stands in an experiment file that holds it.
+# The path of FederatedScope's tree in an experiment file that contains it.
 AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")
 
 
 def tree_document(text: str, path: Path | None) -> Document:
-    """FederatedScope's tree of an experiment file that was read before, for errors that are found later.
+    """Return FederatedScope's tree of an experiment file that was read before, for errors that are found later.
 
     Args:
-        text: the experiment file's, empty where there was none.
-        path: names the file; the tree's own file is looked for from its folder.
+        text: the text of the experiment file, empty if there was none.
+        path: names the file; the tree's own file is searched relative to its folder.
     """
     shown = "the experiment file" if path is None else str(path)
     try:
@@ -40,13 +40,13 @@ def tree_document(text: str, path: Path | None) -> Document:
             document = parse(read_text(other), str(other))
             return Document(document.file, document.root)
     except SpecErrors:
-        # Made without a file, or a file that is gone by now: errors have no lines then.
+        # There was no file, or it no longer exists: errors then have no lines.
         return Document(shown, Node(0, 0), base=AT_CONFIG)
     return Document(document.file, document.root, base=AT_CONFIG)
 
 
 def tree_value(tree: Document | None, section: str, key: str) -> Any:
-    """A value two levels deep in FederatedScope's tree; None: it is not there, or the tree could not be read."""
+    """A value two levels deep in FederatedScope's tree; None: it is missing, or the tree could not be read."""
     values = tree.value().get(section) if tree is not None else None
     return values.get(key) if isinstance(values, dict) else None
 
@@ -58,7 +58,7 @@ def model_type(tree: Document | None) -> str:
 
 
 def check_config(config: Mapping[str, Any], document: Document, seed: int, clients: int | None) -> dict[str, Any]:
-    """Report what is wrong with the tree and return it without what the testbed owns."""
+    """Report what is wrong with the tree and return it without the keys that the testbed owns."""
     _check_values(config, (), document)
     result: dict[str, Any] = copy.deepcopy(dict(config))
     for section in ("federate", "distribute", "data", "wandb"):
@@ -69,9 +69,9 @@ def check_config(config: Mapping[str, Any], document: Document, seed: int, clien
         _check_federate(result, document, clients)
     for owned in owned_keys(seed, clients):
         _take_owned(owned, result, document, unsure=owned.path[-1] == "client_num" and clients is None)
-    # Left in the tree only where FederatedScope's loader has no part in the course.
+    # The tree only still has this section if FederatedScope's loader is not used.
     for key in result.get("data", {}):
-        message = f"means nothing here: {SPLIT_BY_TESTBED}, and FederatedScope's loader sees none of it"
+        message = f"means nothing here: {SPLIT_BY_TESTBED}, and FederatedScope's loader is not used"
         document.report(("data", key), message, f"remove it; {LOADED_BY_FEDERATEDSCOPE}")
     for key in list(result.get("distribute", ())):
         if not key.startswith(USERS_DISTRIBUTE_PREFIX):
@@ -79,7 +79,7 @@ def check_config(config: Mapping[str, Any], document: Document, seed: int, clien
             document.report(("distribute", key), why, "remove it; only distribute.grpc_* may be set")
     if type(result.get("verbose", 1)) is not int or result.get("verbose", 1) < 1:
         document.report(("verbose",), "must be at least 1: the course is followed by its log lines", "remove it")
-    # A section that held only what the testbed sets does not count as the user's.
+    # A section with nothing but keys that the testbed sets does not count as the user's.
     return {key: value for key, value in result.items() if value != {} or config.get(key) == {}}
 
 
@@ -94,7 +94,7 @@ def _take_owned(owned: Owned, tree: dict[str, Any], document: Document, unsure: 
     given = holder.pop(owned.path[-1])
     accepted = owned.accepted
     same = accepted is not None and type(given) is type(accepted) and given == accepted
-    if same or unsure or isinstance(given, Ambiguous):  # a doubtful value is reported as such
+    if same or unsure or isinstance(given, Ambiguous):  # an ambiguous value is reported as such
         return
     hint = "remove it" if accepted is None else f"remove it, or write {_written(accepted)}"
     if owned.instead is not None:
@@ -109,22 +109,25 @@ def _written(value: Any) -> str:
 def _check_federate(tree: Mapping[str, Any], document: Document, clients: int | None) -> None:
     federate = tree.get("federate", {})
     if "total_round_num" not in federate:
-        near = suggestion("total_round_num", list(federate), or_all=False) if federate else None
+        near = nearest("total_round_num", list(federate))
         if near is None and "federate" not in tree:
-            near = suggestion("federate", list(tree), or_all=False)
-        hint = (
-            near.replace("did you mean", "is it").replace("?", " that you wrote?") if near else "the number of rounds"
-        )
+            near = nearest("federate", list(tree))
+        hint = "give the number of rounds" if near is None else f'did you misspell it as "{near}"?'
         document.report(("federate", "total_round_num"), "missing key", hint)
     else:
-        _whole_number(("federate", "total_round_num"), federate["total_round_num"], 1, ROUNDS_MAX, document)
+        _check_whole_number(("federate", "total_round_num"), federate["total_round_num"], 1, ROUNDS_MAX, document)
     sampled = federate.get("sample_client_num", -1)
     path = ("federate", "sample_client_num")
-    if sampled != -1 and _whole_number(path, sampled, 1, None, document) and clients is not None and sampled > clients:
+    if (
+        sampled != -1
+        and _check_whole_number(path, sampled, 1, None, document)
+        and clients is not None
+        and sampled > clients
+    ):
         document.report(path, f"{sampled} clients cannot be sampled from {clients}")
 
 
-def _whole_number(path: tuple[PathPart, ...], value: Any, low: int, high: int | None, document: Document) -> bool:
+def _check_whole_number(path: tuple[PathPart, ...], value: Any, low: int, high: int | None, document: Document) -> bool:
     if isinstance(value, Ambiguous):
         return False  # reported as such
     if type(value) is not int:
@@ -139,7 +142,7 @@ def _whole_number(path: tuple[PathPart, ...], value: Any, low: int, high: int | 
 
 
 def _check_values(value: Any, path: tuple[PathPart, ...], document: Document) -> None:
-    """Values that YAML readers read differently, and numbers that are not finite, must not reach a participant."""
+    """Report values that YAML readers disagree on, and numbers that are not finite; no participant may get them."""
     if isinstance(value, dict):
         for key, below in value.items():
             _check_values(below, (*path, key), document)
@@ -147,6 +150,6 @@ def _check_values(value: Any, path: tuple[PathPart, ...], document: Document) ->
         for number, below in enumerate(value):
             _check_values(below, (*path, number), document)
     elif isinstance(value, Ambiguous):
-        document.report(path, f'is the text "{value}" here, but not everywhere', value.why)
+        document.report(path, f'is the text "{value}" here, but not for every YAML reader', value.why)
     elif isinstance(value, float) and not math.isfinite(value):
         document.report(path, f"must be a finite number, not {value}")

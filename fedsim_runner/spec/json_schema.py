@@ -11,21 +11,21 @@ from .schema import ExperimentFile
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of an experiment file.
 
-    It knows keys, types and limits; what needs the whole file or the catalogue is checked by `parse_draft` alone.
+    It covers keys, types and limits; only `parse_draft` checks what depends on the whole file or the catalogue.
     """
     schema = _without_null(ExperimentFile.model_json_schema())
     for holder, key in ((schema, "device_types"), (schema["$defs"]["NetworkSection"], "profiles")):
         holder["properties"][key]["additionalProperties"] = False
     entries = schema["$defs"]
     catalog = load_catalog()
-    for entry, key, known in (
+    for entry, key, examples in (
         ("DeviceEntry", "type", catalog.device_types),
         ("DeviceTypeEntry", "based_on", catalog.device_types),
         ("DeviceTypeEntry", "network", catalog.profiles),
         ("ProfileEntry", "based_on", catalog.profiles),
         ("DeviceEntry", "network", catalog.profiles),
     ):
-        entries[entry]["properties"][key]["examples"] = list(known)
+        entries[entry]["properties"][key]["examples"] = list(examples)
     section = entries["FederatedScopeSection"]
     section["oneOf"] = [{"required": ["config"]}, {"required": ["config_file"]}]
     section["properties"]["config"] |= {
@@ -46,7 +46,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _without_null(value: Any) -> Any:
-    """Optional keys may be left out; a key that is there needs a value."""
+    """Remove null from the types: optional keys may be left out, but a key that is given needs a value."""
     if isinstance(value, list):
         return [_without_null(item) for item in value]
     if not isinstance(value, dict):
@@ -56,9 +56,9 @@ def _without_null(value: Any) -> Any:
         result.pop("title")  # pydantic's titles only repeat the keys
     options = result.get("anyOf")
     if isinstance(options, list) and {"type": "null"} in options:
-        left = [option for option in options if option != {"type": "null"}]
+        others = [option for option in options if option != {"type": "null"}]
         del result["anyOf"]
         if result.get("default", 0) is None:
             del result["default"]
-        result = {**left[0], **result} if len(left) == 1 else {"anyOf": left, **result}
+        result = {**others[0], **result} if len(others) == 1 else {"anyOf": others, **result}
     return result

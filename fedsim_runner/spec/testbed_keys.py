@@ -1,4 +1,4 @@
-"""What the testbed sets in FederatedScope's configuration: which keys, to what, and why a user may not.
+"""What the testbed sets in FederatedScope's configuration: which keys, to which values, and why a user may not.
 
 Keys and their effects: FederatedScope's ``core/configs/cfg_fl_setting.py`` and ``cfg_data.py``.
 """
@@ -13,13 +13,13 @@ from typing import Any
 from ..contract.participant_events import LOG_FOLDER
 from ..contract.paths import DEVICE_INPUTS, DEVICE_OUTPUTS, SHARD
 
-# Hints for a tree that says where data come from, as one for standalone mode does.
+# Hints for a tree that says where the data come from, as trees for standalone mode do.
 LOADED_BY_FEDERATEDSCOPE = (
     "`data: {dataset: federatedscope}` in the experiment file lets FederatedScope load and split the data"
 )
-FILES_OF_THE_USER = "`data: {dataset: npz, path: ...}` in the experiment file names files of yours"
+FILES_OF_THE_USER = "`data: {dataset: npz, path: ...}` in the experiment file names files of your own"
 SPLIT_BY_TESTBED = "the testbed splits `data.dataset` and gives each participant its share"
-# The one part of ``distribute`` that is the user's.
+# The only part of ``distribute`` that is left to the user.
 USERS_DISTRIBUTE_PREFIX = "grpc_"
 
 
@@ -29,12 +29,12 @@ class Owned:
 
     Attributes:
         path: the key.
-        value: what it is set to for all participants; None: each has its own, or it is not known.
-        why: the reason, for the message that refuses what a user writes.
-        instead: where to say what the user's value said.
-        may_be_given: whether the user's tree may hold the key, with the same value.
-        is_default: FederatedScope has this value anyway, so that it is not written.
-        described: what it is set to, for the reference page, where that is not ``value``.
+        value: what it is set to for all participants; None: each has its own, or it is unknown.
+        why: the reason, for the message that rejects a user's value.
+        instead: where a user can set what the rejected value meant.
+        may_be_given: whether the user's tree may contain the key, with the same value.
+        is_default: whether it is FederatedScope's default, and therefore not written.
+        described: what it is set to, for the reference page, if that is not ``value``.
     """
 
     path: tuple[str, ...]
@@ -47,20 +47,20 @@ class Owned:
 
     @property
     def accepted(self) -> Any:
-        """The one value that a user may write; None: any is refused."""
+        """The only value that a user may write; None: every value is rejected."""
         return self.value if self.may_be_given else None
 
 
 def owned_keys(seed: int, clients: int | None) -> tuple[Owned, ...]:
-    """All keys the testbed sets, for an experiment's seed and number of clients (None: not known)."""
-    containers = "every participant is a container of its own"
-    folders = "the testbed collects what a participant writes into its own folder"
+    """All keys that the testbed sets, for an experiment's seed and number of clients (None: unknown)."""
+    containers = "every participant runs in its own container"
+    folders = "the testbed collects a participant's output from its own folder"
     gpus = "it follows from the device's `gpus`"
-    said = "the number of client devices" if clients is None else f"the experiment has {clients} client devices"
-    one_seed = "`seed` at the top of the experiment file is the one seed"
+    number = "the number of client devices" if clients is None else f"the experiment has {clients} client devices"
+    one_seed = "the only seed is `seed` at the top of the experiment file"
     return (
         Owned(("federate", "mode"), "distributed", containers),
-        Owned(("federate", "client_num"), clients, said, described="the number of client devices"),
+        Owned(("federate", "client_num"), clients, number, described="the number of client devices"),
         Owned(("distribute", "use"), True, containers),
         Owned(("data", "type"), "file", SPLIT_BY_TESTBED, LOADED_BY_FEDERATEDSCOPE),
         Owned(("data", "file_path"), None, SPLIT_BY_TESTBED, FILES_OF_THE_USER),
@@ -68,15 +68,15 @@ def owned_keys(seed: int, clients: int | None) -> tuple[Owned, ...]:
         # FederatedScope writes its logs to <outdir>/<expname>.
         Owned(("expname",), LOG_FOLDER, folders, may_be_given=False),
         Owned(("expname_tag",), None, folders),
-        Owned(("seed",), seed, one_seed, "give the number there", described="the file's own"),
-        Owned(("use_gpu",), None, gpus, "`overrides: {gpus: 1}` at a device asks for one"),
+        Owned(("seed",), seed, one_seed, "give the number there", described="the experiment file's"),
+        Owned(("use_gpu",), None, gpus, "`overrides: {gpus: 1}` in a device requests one"),
         Owned(("device",), None, gpus),
-        Owned(("wandb", "use"), False, "devices reach nothing but each other", is_default=True),
+        Owned(("wandb", "use"), False, "devices can reach only each other", is_default=True),
     )
 
 
 def common_config(config: Mapping[str, Any], seed: int, clients: int) -> dict[str, Any]:
-    """The user's tree with what is the same for every participant of a distributed course."""
+    """Add to the user's tree what is the same for every participant of a distributed course."""
     tree = copy.deepcopy(dict(config))
     for owned in owned_keys(seed, clients):
         if owned.value is not None and not owned.is_default:
@@ -96,19 +96,19 @@ def participant_config(
     outputs: str | None = None,
     use_gpu: bool = False,
 ) -> dict[str, Any]:
-    """What one participant's configuration has of its own.
+    """The part of the configuration that differs between participants.
 
     Args:
         role: ``server`` or ``client``.
-        own: name or address, and port, that a client binds and advertises. A server binds its port on all addresses.
-        server: name or address, and port, under which the participant finds the server; the server binds it.
+        own: name or address, and port, that a client binds to and advertises. A server binds to all addresses.
+        server: name or address, and port, where the participant finds the server.
         shard: path of its share of the data, as the participant sees it.
         outputs: folder that it writes to; None: the common one, as every container has its own.
         use_gpu: whether it computes on a GPU.
     """
     distribute: dict[str, Any] = {"role": role, "server_port": server[1], "data_idx": -1, "server_host": server[0]}
     if role == "client":
-        # Bound and advertised: with FederatedScope's default of 0.0.0.0 the server would dial itself.
+        # Bound and advertised: with FederatedScope's default of 0.0.0.0 the server would connect to itself.
         distribute.update(client_host=own[0], client_port=own[1])
     tree = {"distribute": distribute, "data": {"file_path": shard}, "use_gpu": use_gpu}
     return tree if outputs is None else {**tree, "outdir": outputs}

@@ -1,4 +1,4 @@
-"""From pydantic's findings to ours: the file's own words and places, with hints."""
+"""Turning pydantic's errors into ours: in the terms of the file, with its lines and with hints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..catalog.resolve import suggestion
+from ..catalog.resolve import nearest, suggestion
 from ..yamlfile.document import Ambiguous, Document
 from ..yamlfile.spec_errors import PathPart
 
@@ -32,18 +32,18 @@ _BOUNDS = {
     "less_than": ("lt", "must be less than"),
     "less_than_equal": ("le", "must be at most"),
 }
-# Keys that earlier versions had.
+# Keys of earlier versions.
 _RENAMED: dict[tuple[PathPart, ...], str] = {("federatedscope", "mends"): "patches"}
 
 
 def explain(error: ValidationError, model: type[BaseModel], document: Document) -> None:
-    """Report every finding of a failed validation at its place in the document."""
+    """Report every error of a failed validation at its place in the document."""
     value = document.value()
     for details in error.errors(include_url=False):
         path = path_in(value, details["loc"])
         if details["type"] == "missing" and document.errors_at(path):
-            continue  # it is there, without a value
-        message, hint = _words(details, path, model, value)
+            continue  # the key is there, without a value, which has been reported
+        message, hint = _compose_message(details, path, model, value)
         document.report(path, message, hint)
 
 
@@ -61,24 +61,24 @@ def path_in(value: Any, loc: Sequence[PathPart]) -> tuple[PathPart, ...]:
     return tuple(path)
 
 
-def _words(
+def _compose_message(
     details: ErrorDetails, path: tuple[PathPart, ...], model: type[BaseModel], root: Any
 ) -> tuple[str, str | None]:
     kind, given, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "missing":
         key = str(path[-1])
         present = list(_at(root, path[:-1]) or ())
-        near = suggestion(key, [name for name in present if name not in _keys_at(model, path[:-1])], or_all=False)
-        return "missing key", near.replace("did you mean", "is it").replace("?", " that you wrote?") if near else None
+        near = nearest(key, [name for name in present if name not in _keys_at(model, path[:-1])])
+        return "missing key", None if near is None else f'did you misspell it as "{near}"?'
     if kind == "extra_forbidden":
         if path in _RENAMED:
-            return "unknown key", f'it is called "{_RENAMED[path]}" now'
+            return "unknown key", f'it is now called "{_RENAMED[path]}"'
         return "unknown key", suggestion(str(path[-1]), _keys_at(model, path[:-1]))
     if kind in _EXPECTED:
-        return _wrong_type(_EXPECTED[kind], given, path)
+        return _explain_type(_EXPECTED[kind], given, path)
     if kind in _BOUNDS:
-        name, words = _BOUNDS[kind]
-        return f"{words} {context[name]:.12g}, not {describe(given)}", None
+        name, bound = _BOUNDS[kind]
+        return f"{bound} {context[name]:.12g}, not {describe(given)}", None
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", str(context["expected"]))
         quoted = [f'"{choice}"' for choice in choices]
@@ -90,7 +90,7 @@ def _words(
     return details["msg"], None
 
 
-def _wrong_type(expected: str, given: Any, path: tuple[PathPart, ...]) -> tuple[str, str | None]:
+def _explain_type(expected: str, given: Any, path: tuple[PathPart, ...]) -> tuple[str, str | None]:
     message = f"must be {expected}, not {describe(given)}"
     hint = None
     if expected == "text" and path and path[-1] == "network":
@@ -100,7 +100,7 @@ def _wrong_type(expected: str, given: Any, path: tuple[PathPart, ...]) -> tuple[
     elif isinstance(given, str) and expected.endswith("number"):
         number = re.match(r"\s*([-+]?[0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%/]*)\s*$", given)
         if number and number[2]:
-            hint = "the key's name says the unit" if "_" in str(path[-1]) else "write the bare number"
+            hint = "the unit is in the key's name" if "_" in str(path[-1]) else "write the bare number"
         elif number:
             hint = f"write {number[1]} without quotes"
     elif expected == "text" and isinstance(given, int | float):
@@ -111,7 +111,7 @@ def _wrong_type(expected: str, given: Any, path: tuple[PathPart, ...]) -> tuple[
 
 
 def describe(value: Any) -> str:
-    """A value as a reader of the file would name it."""
+    """Describe a value as a reader of the file would."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -130,7 +130,7 @@ def _at(value: Any, path: Sequence[PathPart]) -> Any:
 
 
 def _keys_at(model: type[BaseModel], path: Sequence[PathPart]) -> list[str]:
-    """The keys that the model knows at a path."""
+    """The keys that the model has at a path."""
     annotation: Any = model
     for part in path:
         annotation = _step(annotation, part)
@@ -154,7 +154,7 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _options(annotation: Any) -> list[Any]:
-    """The members of a (nested, annotated) union; the annotation itself where it is not a union."""
+    """The members of a (nested, annotated) union; the annotation itself if it is not a union."""
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
         return _options(typing.get_args(annotation)[0])

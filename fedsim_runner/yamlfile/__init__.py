@@ -1,1 +1,1 @@
-"""YAML files whose values remember where they stood, and how a mistake in one is reported."""
+"""YAML files whose values remember their position, and how mistakes in them are reported."""

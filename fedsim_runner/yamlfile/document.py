@@ -1,7 +1,7 @@
-"""YAML text -> plain values that remember where they stood.
+"""YAML text -> plain values that remember their position.
 
 Safe and strict: text, numbers, booleans, lists and mappings with text keys, nothing else. Tags, duplicate keys,
-merge keys, further documents and anything that grows without bound are refused. Scalars on which YAML 1.1 and 1.2
+merge keys, further documents and anything that grows without bound are rejected. Scalars on which YAML 1.1 and 1.2
 disagree (``yes``, ``010``, ``1_000``, ``1:30``, dates) become `Ambiguous` text: fine where text is expected, an error
 elsewhere.
 """
@@ -20,10 +20,10 @@ from .spec_errors import PathPart, SpecError, SpecErrors, format_path
 
 SIZE_MAX = 4 * 2**20
 DEPTH_MAX = 32
-# 10,000 devices written out one by one with ten keys each, keys not counted, fit.
+# Enough for 10,000 devices written out one by one with ten keys each (keys are not counted).
 NODES_MAX = 200_000
 NUMBER_LENGTH_MAX = 40
-# libyaml is ten times faster; without it the same language is read in Python.
+# libyaml is ten times faster; without it, Python code reads the same language.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _TRUE = frozenset({"true", "True", "TRUE"})
@@ -57,7 +57,7 @@ class Ambiguous(str):
 
 @dataclass
 class Node:
-    """A value and where it starts (from 1); mappings also know where each key stands."""
+    """A value and where it starts (counted from 1); mappings also know the position of each key."""
 
     line: int
     column: int
@@ -73,7 +73,7 @@ class Node:
             yield from self.value
 
     def plain(self) -> Any:
-        """The value without positions; every call makes new lists and dicts."""
+        """The value without positions; every call returns new lists and dicts."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, (_, _, node) in self.value.items()}
         if isinstance(self.value, list):
@@ -83,7 +83,7 @@ class Node:
 
 @dataclass
 class Document:
-    """One file's content, or the part of it below ``base``, where paths then start."""
+    """One file's content, or the part of it below ``base``, to which paths are then relative."""
 
     file: str
     root: Node
@@ -98,7 +98,7 @@ class Document:
         return plain if isinstance(plain, dict) else {}
 
     def get(self, path: Sequence[PathPart]) -> Any:
-        """The plain value at a path; None: there is none."""
+        """The plain value at a path; None if there is no value."""
         node = self.root
         for part in (*self.base, *path):
             if isinstance(node.value, dict) and part in node.value:
@@ -110,7 +110,7 @@ class Document:
         return node.plain()
 
     def position(self, path: Sequence[PathPart]) -> tuple[int, int]:
-        """Line and column of the deepest part of the path that the file has."""
+        """Line and column of the deepest part of the path that exists in the file."""
         node, where = self.root, (self.root.line, self.root.column)
         for part in (*self.base, *path):
             if isinstance(node.value, dict) and part in node.value:
@@ -129,17 +129,17 @@ class Document:
         self.errors.append(SpecError(self.file, line, column, format_path((*self.base, *path)), message, hint))
 
     def below(self, base: tuple[PathPart, ...]) -> Document:
-        """The same file, and the same list of errors, seen from ``base``."""
+        """The same file, with the same list of errors, with paths relative to ``base``."""
         return Document(self.file, self.root, self.errors, base)
 
     def errors_at(self, path: Sequence[PathPart]) -> bool:
-        """Whether an error is reported already at exactly this path."""
+        """Whether an error has already been reported at exactly this path."""
         shown = format_path((*self.base, *path))
         return any(error.path == shown for error in self.errors)
 
 
 def read_text(path: Path) -> str:
-    """The file's text.
+    """Read a file's text.
 
     Raises:
         SpecErrors: it does not exist, cannot be read, is too large or is not UTF-8.
@@ -168,10 +168,10 @@ def read_text(path: Path) -> str:
 def parse(text: str, file: str) -> Document:
     """Read one YAML document whose root is a mapping.
 
-    Errors that leave the rest readable (a duplicate key, a tag) are kept in the document's ``errors``.
+    Errors after which the rest is still readable (a duplicate key, a tag) are kept in the document's ``errors``.
 
     Raises:
-        SpecErrors: the text is not YAML, is empty, is no mapping or grows beyond the limits.
+        SpecErrors: the text is not YAML, is empty, is not a mapping or exceeds the limits.
     """
     document = Document(file, Node(1, 1))
     builder = _Builder(document)
@@ -183,7 +183,7 @@ def parse(text: str, file: str) -> Document:
         problem = (error.problem or "cannot be read").strip()
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         if "nesting" in problem:
-            # The scanner reads ahead of its events: from PyYAML 6.0.4 on its own limit is met before ours.
+            # The scanner reads ahead of its events: since PyYAML 6.0.4 its own limit is reached before ours.
             raise SpecErrors([SpecError(file, line, column, "", f"nested deeper than {DEPTH_MAX} levels")]) from None
         broken = SpecError(file, line, column, "", f"not YAML: {problem}", _syntax_hint(text, line))
         raise SpecErrors([*document.errors, broken]) from None
@@ -195,7 +195,7 @@ def parse(text: str, file: str) -> Document:
     if root is None or (root.value is None and not document.errors):
         _fail(file, "is empty", "see examples/quickstart.yaml")
     if not isinstance(root.value, dict):
-        wrong = SpecError(file, root.line, root.column, "", "must be a mapping of keys, such as name: my-study")
+        wrong = SpecError(file, root.line, root.column, "", "must be a mapping of keys, for example name: my-study")
         raise SpecErrors([*document.errors, wrong])
     document.root = root
     return document
@@ -211,7 +211,7 @@ def _syntax_hint(text: str, line: int) -> str | None:
     if any("\t" in part[: len(part) - len(part.lstrip())] for part in around):
         return "indent with spaces, not tabs"
     if around and re.search(r":\s+[*&!%@`]", around[-1]):
-        return "put a text that starts with a special character in quotes"
+        return "put text that starts with a special character in quotes"
     return None
 
 
@@ -222,7 +222,7 @@ class _Builder:
         self.document = document
         self.root: Node | None = None
         self.stack: list[Node] = []
-        self.keys: list[tuple[str, int, int] | None] = []  # of each open mapping: the key that waits for its value
+        self.keys: list[tuple[str, int, int] | None] = []  # for each open mapping, the key that waits for its value
         self.anchors: dict[str, Node] = {}
         self.nodes = 0
         self.documents = 0
@@ -269,7 +269,7 @@ class _Builder:
 
     def _bound(self, event: yaml.Event) -> None:
         if self.nodes > 2 * NODES_MAX:  # keys are nodes here
-            self._fail(event, f"holds more than {NODES_MAX} values", "aliases count as what they stand for")
+            self._fail(event, f"contains more than {NODES_MAX} values", "an alias counts as all that it stands for")
 
     def _add(self, node: Node, event: yaml.Event) -> None:
         if not self.stack:
@@ -301,9 +301,9 @@ class _Builder:
     def _alias(self, event: yaml.AliasEvent) -> None:
         target = self.anchors.get(event.anchor or "")
         if target is None:
-            self._fail(event, f"no anchor &{event.anchor} stands before this alias")
+            self._fail(event, f"no anchor &{event.anchor} comes before this alias")
         if not target.closed:
-            self._fail(event, f"the alias *{event.anchor} holds itself")
+            self._fail(event, f"the alias *{event.anchor} contains itself")
         self.nodes += target.size
         self._bound(event)
         if len(self.stack) + target.height > DEPTH_MAX:
@@ -319,8 +319,8 @@ class _Builder:
         if tag is None or (tag == "!" and isinstance(event, yaml.ScalarEvent)):
             return
         shown = tag.replace("tag:yaml.org,2002:", "!!")
-        hint = "write plain values; text that looks like a number goes in quotes"
-        self._report(*_place(event), None, f"the tag {shown} is refused: tags may build any object", hint)
+        hint = "write plain values; put text that looks like a number in quotes"
+        self._report(*_place(event), None, f"the tag {shown} is not allowed: tags can create any object", hint)
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
         text = event.value
@@ -365,7 +365,7 @@ def _place(event: yaml.Event) -> tuple[int, int]:
 
 
 def _ambiguous(text: str) -> Any:
-    """Text, marked where YAML 1.1 (so FederatedScope's own reader) takes it for something else; a float if infinite."""
+    """Text, marked if YAML 1.1 (and so FederatedScope's reader) takes it for something else; a float if not finite."""
     if _NOT_FINITE.match(text):
         return float(text.replace(".", "", 1))
     if _OLD_BOOLEAN.match(text):
@@ -377,7 +377,7 @@ def _ambiguous(text: str) -> Any:
         return Ambiguous(text, f"only YAML 1.1 reads {text} as a number: write {text.replace('_', '')}")
     if _SEXAGESIMAL.match(text):
         return Ambiguous(
-            text, f'YAML 1.1 reads {text} as a number to base 60: write it in one unit, or "{text}" for text'
+            text, f'YAML 1.1 reads {text} as a number in base 60: write it in one unit, or "{text}" for text'
         )
     if _DATE.match(text):
         return Ambiguous(text, f'YAML 1.1 reads {text} as a date: write "{text}" for text')

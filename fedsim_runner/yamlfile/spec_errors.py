@@ -1,4 +1,4 @@
-"""What is wrong with an experiment file, worded so that it can be fixed without the manual."""
+"""The mistakes of an experiment file, worded so that they can be fixed without the manual."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PathPart = str | int
 
 @dataclass(frozen=True, order=True)
 class SpecError:
-    """One mistake. ``line`` and ``column`` count from 1; 0: the file as a whole."""
+    """One mistake. ``line`` and ``column`` count from 1; 0: it concerns the file as a whole."""
 
     file: str
     line: int
@@ -25,7 +25,7 @@ class SpecError:
         where = f"{self.file}:{self.line}" if self.line else self.file
         what = f"{self.path}: {self.message}" if self.path else self.message
         text = f"{where}: {what} ({self.hint})" if self.hint else f"{where}: {what}"
-        # What a file holds may be shown, but not act on the terminal or look like a second error.
+        # Text from a file may be shown, but must not control the terminal or look like a second error.
         return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
@@ -42,7 +42,7 @@ class SpecErrors(FedsimError):
         return "\n".join(map(str, self.errors))
 
     def counted(self, where: str) -> FedsimError:
-        """All of them and their number as one message; ``where`` is what the user calls the file."""
+        """Return all mistakes and their number as one error; ``where`` is what the user calls the file."""
         count = len(self.errors)
         return FedsimError(f"{self}\n{count} mistake{'s' if count > 1 else ''} in {where}", self.exit)
 
@@ -52,7 +52,7 @@ def _order(error: SpecError) -> tuple[str, int, int, str, str]:
 
 
 def format_path(path: Sequence[PathPart]) -> str:
-    """``devices[2].network``."""
+    """Write a path in the form ``devices[2].network``."""
     text = ""
     for part in path:
         if isinstance(part, int):

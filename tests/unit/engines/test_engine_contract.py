@@ -58,7 +58,7 @@ class TestEngine:
 
 
 def test_an_engine_that_is_not_installed_is_named_with_those_that_are() -> None:
-    with pytest.raises(LookupError, match="engine heavy is not installed; there are light, federatedscope"):
+    with pytest.raises(LookupError, match="engine heavy is not installed; installed are light, federatedscope"):
         load_engine("heavy")
 
 

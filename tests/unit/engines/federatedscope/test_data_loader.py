@@ -132,7 +132,7 @@ def test_the_experiment_file(tmp_path: Path) -> None:
         ("federatedscope}", "federatedscope, split: iid}", "data.split: means nothing with dataset: federatedscope"),
         ("federatedscope}", "federatedscope, path: x}", "data.path: means nothing with dataset: federatedscope"),
         ("type: Blobs@torchvision, ", "", "federatedscope.config.data.type: missing key"),
-        ("Blobs@torchvision", "file", "federatedscope.config.data.type: names no data set of FederatedScope's"),
+        ("Blobs@torchvision", "file", "federatedscope.config.data.type: is not one of FederatedScope's data sets"),
         ("splits: [", "root: 3, splits: [", "federatedscope.config.data.root: must be text"),
     ],
 )
