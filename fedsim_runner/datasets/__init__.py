@@ -1,1 +1,1 @@
-"""Data sets and their split among clients. The same device file gives the same shards: the seed decides."""
+"""Data sets and their split among clients. The seed decides: the same device file gives the same shards."""

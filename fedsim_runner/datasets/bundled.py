@@ -1,6 +1,6 @@
-"""Reading the data sets that installed packages bundle; :mod:`fedsim_runner.catalog.data_sets` lists them.
+"""Reading the data sets bundled in installed packages; :mod:`fedsim_runner.catalog.data_sets` lists them.
 
-The files are read where the package lies, without importing it: importing scikit-learn alone takes a second, and
+The files are read from the package's folder, without importing it: importing scikit-learn alone takes a second,
 reading its digits a twentieth of that.
 """
 
@@ -19,17 +19,17 @@ from ..catalog.data_sets import BUNDLED, BundledSet
 from .labelled_samples import DataSet, Part, Samples
 from .packages import missing_package, package_folder
 
-# Highest pixel value by set: pixels are scaled to 0..1.
+# The highest pixel value of each set: pixels are scaled to 0..1.
 _WHITE = {"digits": 16, "mnist_5k": 255}
-# Sets whose file begins with a line that is no sample.
+# Sets whose file begins with a line that is not a sample.
 _HEADED = ("iris", "wine", "breast_cancer", "image_segments", "phishing")
 
 
 def load_bundled(name: str) -> DataSet:
-    """A bundled data set by its name in the experiment file.
+    """Load a bundled data set by its name in the experiment file.
 
     Raises:
-        ValueError: there is no such data set, or its package is not installed or has no such file any more.
+        ValueError: there is no such data set, or its package is not installed or no longer has the file.
     """
     if name not in BUNDLED:
         raise ValueError(f"data set {name!r} is not known; there are: {', '.join(BUNDLED)}")

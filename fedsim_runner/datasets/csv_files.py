@@ -1,4 +1,4 @@
-"""CSV files of the user: numbers in every column but one, which holds the label."""
+"""The user's CSV files: numbers in every column except one, which has the label."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from .problems import DataError, DataProblem, Findings
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of a CSV file. ``labels`` are as written, without spaces around; ``lines`` are where the rows start."""
+    """The rows of a CSV file. ``labels`` are as written, without surrounding spaces; ``lines`` are where rows start."""
 
     features: npt.NDArray[np.float32]
     labels: Sequence[str]
     lines: Sequence[int]
-    columns: tuple[str, ...]  # names, or "column 0", ... where the file has none
+    columns: tuple[str, ...]  # names, or "column 0", ... if the file has none
     label_column: str
 
 
 def read_table(data: bytes, file: str, label: str | int | None, header: bool | None) -> Table:
-    """The rows of a comma-separated file in UTF-8; empty lines are skipped.
+    """Read the rows of a comma-separated file in UTF-8; empty lines are skipped.
 
     Args:
         data: the file's content.
-        file: how errors name it.
+        file: its name in errors.
         label: the label's column, by name or by number from 0 (negative: from the end); None: the last.
-        header: whether the first line holds the columns' names; None: it does, unless it holds numbers alone, which
-            is refused as unclear.
+        header: whether the first line has the column names; None: it has, unless it has only numbers, which is
+            rejected as ambiguous.
 
     Raises:
-        DataError: what is wrong with it, each with its line.
+        DataError: the mistakes in it, each with its line.
     """
     text = _decode(data, file)
     findings = Findings(file)
@@ -45,7 +45,7 @@ def read_table(data: bytes, file: str, label: str | int | None, header: bool | N
     names: list[str] | None = None
     width = place = 0
     features, labels, lines = array("f"), list[str](), array("L")
-    suspicious = "_" in text  # Python reads 1_000 as a number
+    has_underscores = "_" in text  # Python reads 1_000 as a number
     start = 1
     try:
         for row in rows:
@@ -58,12 +58,12 @@ def read_table(data: bytes, file: str, label: str | int | None, header: bool | N
                 if header is not False:
                     continue
             if len(row) != width:
-                hint = "a text with a comma in it needs quotes" if len(row) > width else None
+                hint = "put text with a comma in quotes" if len(row) > width else None
                 findings.add(line, f"has {len(row)} columns, the first line has {width}", hint)
                 continue
             written = row.pop(place).strip()
             try:
-                if suspicious and any("_" in cell for cell in row):
+                if has_underscores and any("_" in cell for cell in row):
                     raise ValueError
                 numbers = array("f", map(float, row))
             except (ValueError, OverflowError):
@@ -81,7 +81,7 @@ def read_table(data: bytes, file: str, label: str | int | None, header: bool | N
     if names is None:
         findings.add(0, "is empty")
     elif not labels and not findings.has_any:
-        findings.add(0, "has no rows below the line with the names" if header is not False else "has no rows")
+        findings.add(0, "has no rows below the column names" if header is not False else "has no rows")
     matrix = np.array(features, dtype=np.float32).reshape(len(labels), max(width - 1, 0))
     if names is not None:
         _check_finite(matrix, names, place, lines, findings)
@@ -102,15 +102,15 @@ def _decode(data: bytes, file: str) -> str:
 def _names(row: list[str], file: str, line: int, header: bool | None) -> list[str]:
     if len(row) == 1:
         hint = None
-        for separator, said in ((";", "semicolons"), ("\t", "tabs")):
+        for separator, name in ((";", "semicolons"), ("\t", "tabs")):
             if separator in row[0]:
-                hint = f"it has {said}: save it with commas"
-        message = "has one column: a label and at least one feature are needed, with commas between them"
+                hint = f"it has {name}: save it with commas"
+        message = "has only one column: it needs a label and at least one feature, separated by commas"
         raise DataError([DataProblem(file, line, message, hint)])
     if header is False:
         return [f"column {number}" for number in range(len(row))]
     if header is None and all(map(_is_number, row)):
-        message = "is the first line and holds numbers alone: names of columns, or a sample?"
+        message = "is the first line and has only numbers: are they column names, or a sample?"
         hint = "write header: false if it is a sample, header: true if these are names"
         raise DataError([DataProblem(file, line, message, hint, key="header")])
     return [cell.strip() for cell in row]
@@ -127,13 +127,13 @@ def _label_place(names: list[str], label: str | int | None, header: bool | None,
             raise wrong(f"has {len(names)} columns, so there is no column {label}", "columns are counted from 0")
         return label % len(names)
     if header is False:
-        raise wrong(f'has no names of columns, so none is "{label}"', "give the column's number, counted from 0")
+        raise wrong(f'has no column names, so no column is named "{label}"', "give the column's number, counted from 0")
     if names.count(label) > 1:
         raise wrong(f'has {names.count(label)} columns named "{label}"', "give the column's number, counted from 0")
     if label not in names:
         near = difflib.get_close_matches(label, names, 1)
-        some = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-        raise wrong(f'has no column "{label}"', f'did you mean "{near[0]}"?' if near else f"it has {some}")
+        columns = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        raise wrong(f'has no column "{label}"', f'did you mean "{near[0]}"?' if near else f"it has {columns}")
     return names.index(label)
 
 
@@ -145,7 +145,7 @@ def _report_bad_cells(row: list[str], names: list[str], place: int, line: int, f
         elif not _is_number(cell):
             shown = cell if len(cell) <= 40 else f"{cell[:37]}..."
             findings.add(
-                line, f'{_column(name)}: "{shown}" is no number', "features are numbers; data.label names the label"
+                line, f'{_column(name)}: "{shown}" is not a number', "features are numbers; data.label names the label"
             )
         elif abs(float(cell)) > np.finfo(np.float32).max:
             findings.add(line, f"{_column(name)}: {cell.strip()} is too large or not finite")
@@ -156,7 +156,7 @@ def _check_finite(
 ) -> None:
     features = [name for number, name in enumerate(names) if number != place]
     for row, column in np.argwhere(~np.isfinite(matrix)).tolist():
-        findings.add(lines[row], f"{_column(features[column])}: is no finite number", "give one, or remove the row")
+        findings.add(lines[row], f"{_column(features[column])}: is not a finite number", "give one, or remove the row")
 
 
 def _is_number(cell: str) -> bool:

@@ -1,4 +1,4 @@
-"""Whether the data set of an experiment file is there, can be read, and fits the devices and the model."""
+"""Checks that the data set of an experiment file exists, can be read, and fits the devices and the model."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .sample_counts import count_test_samples, explain_too_few
 
 
 def check_data(draft: Draft) -> Draft:
-    """Look into the data set; the draft with the digest of the user's files. What is wrong is reported in the draft.
+    """Check the data set and return the draft with the digest of the user's files. Mistakes are reported in the draft.
 
-    Nothing is said about data whose section has mistakes: what was given wrongly is at its default there.
+    If the `data` section has mistakes, nothing is checked: invalid keys have been replaced by their defaults.
     """
     data, clients = draft.experiment.data, [device.name for device in draft.experiment.clients]
     if not draft.is_sound("data"):
@@ -37,29 +37,31 @@ def _check_bundled(draft: Draft, clients: int | None) -> None:
     facts = BUNDLED[name]
     install = missing_package(name)
     if install:
-        _report(draft, "dataset", f"{name} comes with the package {facts.package}", install)
+        _report(draft, "dataset", f"{name} comes with the package {facts.package}, which is missing", install)
     rest = facts.samples - count_test_samples(facts.samples, draft.experiment.data.test_fraction)
     wrong = None if clients is None else explain_too_few(rest, clients)
     if wrong:
         key = "dataset" if draft.written("data", "dataset") is not None else ""
-        _report(draft, key, f"{name} has {facts.samples} samples, without the server's test set {wrong}")
+        _report(draft, key, f"{name} has {facts.samples} samples; without the server's test set, {wrong}")
     _check_classes(draft, len(facts.classes))
 
 
 def _with_own_files(draft: Draft, server: str, clients: Sequence[str]) -> DataSource:
-    # Here and not above: numpy is only needed for the user's files.
+    # Not imported above: numpy is only needed for the user's files.
     from .data_split import split_data
     from .own_files import OwnFiles, digest, load_own
 
     source = draft.experiment.data
     devices = (server, *clients) if source.split == "files" else ()
-    files = OwnFiles(source.dataset, str(source.path), source.label, source.header, devices)
+    # Messages name the files as the experiment file does.
+    shown = str(draft.folder / Path(str(draft.written("data", "path"))).expanduser())
+    files = OwnFiles(source.dataset, str(source.path), source.label, source.header, devices, shown)
     try:
         source = replace(source, sha256=digest(files))
         loaded = load_own(files, str(source.sha256))
-        split = split_data(loaded, source, draft.experiment.seed, server, list(clients))
+        split = split_data(loaded, replace(source, path=shown), draft.experiment.seed, server, list(clients))
     except DataError as error:
-        _report_files(draft, error, str(source.path))
+        _report_files(draft, error)
         return source
     except OSError as error:
         _report(draft, "path", f"cannot be read: {error.strerror}")
@@ -68,8 +70,8 @@ def _with_own_files(draft: Draft, server: str, clients: Sequence[str]) -> DataSo
         _report(draft, "path", str(error))
         return source
     if split.has_own_test_set and draft.written("data", "test_fraction") is not None:
-        said = "means nothing: your files bring the server's test set"
-        _report(draft, "test_fraction", said, "remove it")
+        message = "means nothing: your files include the server's test set"
+        _report(draft, "test_fraction", message, "remove it")
     _check_shape(draft, split.shards[server]["test"].x.shape[1:])
     _check_classes(draft, len(loaded.classes))
     return source
@@ -80,34 +82,31 @@ def _check_shape(draft: Draft, shape: tuple[int, ...]) -> None:
     if draft.experiment.data.layout != "image" or not wants_images:
         return
     if len(shape) != 3:
-        said = f"samples have the shape {shape}; images are (channels, height, width) or (height, width)"
-        _report(draft, "path", said)
+        message = f"samples have the shape {shape}; images are (channels, height, width) or (height, width)"
+        _report(draft, "path", message)
     elif shape[0] not in (1, 3, 4) and shape[2] in (1, 3, 4):
-        said = f"samples have the shape {shape}; images are (channels, height, width)"
-        _report(draft, "path", said, "numpy's x.transpose(0, 3, 1, 2) puts the channels first")
+        message = f"samples have the shape {shape}; images are (channels, height, width)"
+        _report(draft, "path", message, "numpy's x.transpose(0, 3, 1, 2) puts the channels first")
 
 
 def _check_classes(draft: Draft, classes: int) -> None:
     outputs = draft.configured("model", "out_channels")
-    # Other losses than this one read outputs in other ways.
+    # Other losses interpret outputs differently.
     if draft.configured("criterion", "type") != "CrossEntropyLoss":
         return
     if type(outputs) is int and outputs < classes:
-        said = f"{outputs} outputs cannot tell {classes} classes of {draft.experiment.data.dataset} apart"
-        draft.report_in_tree(("model", "out_channels"), said, f"write {classes}")
+        message = f"{outputs} outputs are too few for the {classes} classes of {draft.experiment.data.dataset}"
+        draft.report_in_tree(("model", "out_channels"), message, f"write {classes}")
 
 
-def _report_files(draft: Draft, error: DataError, path: str) -> None:
-    """Problems of data files, with the files named as the experiment file names them."""
-    shown = str(draft.folder / Path(str(draft.written("data", "path"))).expanduser())
+def _report_files(draft: Draft, error: DataError) -> None:
+    """Report the problems of data files, those that a key under `data` caused at that key."""
     for problem in error.problems:
-        file = shown + problem.file.removeprefix(path) if problem.file.startswith(path) else problem.file
-        message = problem.message.replace(path, shown)
         if problem.key is None:
-            draft.document.errors.append(SpecError(file, problem.line, 0, "", message, problem.hint))
+            draft.document.errors.append(SpecError(problem.file, problem.line, 0, "", problem.message, problem.hint))
         else:
-            where = f"{file}:{problem.line}" if problem.line else file
-            _report(draft, problem.key, f"{where}: {message}", problem.hint)
+            where = f"{problem.file}:{problem.line}" if problem.line else problem.file
+            _report(draft, problem.key, f"{where}: {problem.message}", problem.hint)
 
 
 def _report(draft: Draft, key: str, message: str, hint: str | None = None) -> None:

@@ -34,7 +34,7 @@ class DataSplit:
 
 
 def load_data(device_file: Mapping[str, Any]) -> DataSet:
-    """The data set of a device file.
+    """Load the data set of a device file.
 
     Raises:
         ValueError: it is unknown or cannot be read, or the user's files have changed since the run was planned.
@@ -47,7 +47,7 @@ def load_data(device_file: Mapping[str, Any]) -> DataSet:
 
 
 def make_shards(device_file: Mapping[str, Any]) -> DataSplit:
-    """Every participant's splits, in the layout that the device file (see :mod:`fedsim_runner.inventory`) asks for.
+    """Make every participant's splits, in the layout that the device file (see :mod:`fedsim_runner.inventory`) names.
 
     Raises:
         ValueError: the data set is unknown, cannot be read or is too small for the clients, or it is one that
@@ -75,14 +75,14 @@ def split_data(loaded: DataSet, source: DataSource, seed: int, server: str, clie
 
 
 def in_layout(shards: Shards, layout: str) -> Shards:
-    """The shards with every sample in one layout, see :meth:`.Samples.shaped`."""
+    """Bring every sample of the shards into one layout, see :meth:`.Samples.shaped`."""
     return {
         device: {name: samples.shaped(layout) for name, samples in splits.items()} for device, splits in shards.items()
     }
 
 
 def count_labels(splits: Mapping[str, Samples], classes: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Samples of each class by split; classes without any are left out."""
+    """Count the samples of each class by split; classes without any are left out."""
     counts = {name: np.bincount(samples.y, minlength=len(classes)).tolist() for name, samples in splits.items()}
     return {
         name: {label: count for label, count in zip(classes, found, strict=True) if count}
@@ -91,7 +91,7 @@ def count_labels(splits: Mapping[str, Samples], classes: Sequence[str]) -> dict[
 
 
 def as_npz(splits: Mapping[str, Samples]) -> bytes:
-    """The splits as a NumPy archive: arrays ``<split>_x`` and ``<split>_y``."""
+    """Write the splits as a NumPy archive: arrays ``<split>_x`` and ``<split>_y``."""
     arrays: dict[str, Any] = {}
     for name, samples in splits.items():
         arrays[f"{name}_x"], arrays[f"{name}_y"] = samples.x, samples.y

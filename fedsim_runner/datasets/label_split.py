@@ -1,4 +1,4 @@
-"""Dealing samples out to clients, by their labels."""
+"""Splitting samples among clients, by their labels."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ Index = npt.NDArray[np.intp]
 
 
 def split_labels(labels: npt.NDArray[np.int64], clients: int, split: str, alpha: float, seed: int) -> list[Index]:
-    """Indices of each client's samples; every sample goes to one client.
+    """Choose the indices of each client's samples; every sample goes to exactly one client.
 
     - ``iid``: equal shares of the shuffled samples.
-    - ``dirichlet``: each class is dealt out in proportions drawn from Dirichlet(alpha) over the clients (Hsu, Qi and
+    - ``dirichlet``: each class is split in proportions drawn from Dirichlet(alpha) over the clients (Hsu, Qi and
       Brown 2019, arXiv:1909.06335).
-    - ``quantity``: the shuffled samples are dealt out in proportions drawn once from Dirichlet(alpha) over the
+    - ``quantity``: the shuffled samples are split in proportions drawn once from Dirichlet(alpha) over the
       clients, so that sizes are uneven and labels are not (quantity skew of Li, Diao, Chen and He 2022,
       arXiv:2102.02079).
 
-    Small alpha is more uneven. Every client gets at least ten samples: the proportions are drawn again until it
-    does, and where luck does not suffice (many clients, small alpha) the largest clients give up samples.
+    A smaller alpha is more uneven. Every client gets at least ten samples: the proportions are drawn again until all
+    have that many, and if that does not succeed (many clients, small alpha) the largest clients give up samples.
 
     Raises:
-        ValueError: there are fewer than ten samples per client, the split is not known, or alpha is not above 0.
+        ValueError: there are fewer than ten samples per client, the split is unknown, or alpha is not above 0.
     """
     if not 0 < alpha < math.inf:
-        raise ValueError(f"alpha must be above 0 and finite, not {alpha}: small is uneven, 100 is nearly even")
+        raise ValueError(f"alpha must be above 0 and finite, not {alpha}: small values are uneven, 100 is nearly even")
     wrong = explain_too_few(len(labels), clients)
     if wrong:
         raise ValueError(wrong)
@@ -48,15 +48,15 @@ def split_labels(labels: npt.NDArray[np.int64], clients: int, split: str, alpha:
         raise ValueError(f"split {split!r} is not known; there are: iid, dirichlet, quantity")
     parts: list[list[int]] = []
     for _ in range(ATTEMPTS if clients <= 20 else 1):
-        parts = _deal(classes, clients, alpha, rng)
+        parts = _draw_parts(classes, clients, alpha, rng)
         if min(map(len, parts)) >= MIN_SAMPLES:
             break
-    _level(parts)
+    _raise_to_minimum(parts)
     return [np.array(sorted(part), dtype=np.intp) for part in parts]
 
 
-def _deal(classes: list[Index], clients: int, alpha: float, rng: np.random.Generator) -> list[list[int]]:
-    """Each of the groups of samples in proportions of its own."""
+def _draw_parts(classes: list[Index], clients: int, alpha: float, rng: np.random.Generator) -> list[list[int]]:
+    """Split each group of samples in randomly drawn proportions."""
     parts: list[list[int]] = [[] for _ in range(clients)]
     for members in classes:
         index = rng.permutation(members)
@@ -67,8 +67,8 @@ def _deal(classes: list[Index], clients: int, alpha: float, rng: np.random.Gener
     return parts
 
 
-def _level(parts: list[list[int]]) -> None:
-    """Move samples from the largest client to those below the minimum."""
+def _raise_to_minimum(parts: list[list[int]]) -> None:
+    """Move samples from the largest clients to those below the minimum."""
     largest = [(-len(part), number) for number, part in enumerate(parts) if len(part) > MIN_SAMPLES]
     heapq.heapify(largest)
     for part in parts:

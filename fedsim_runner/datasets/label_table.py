@@ -1,21 +1,21 @@
-"""The label table of a run: who has how many samples of which class.
+"""The label table of a run: how many samples of each class every device has.
 
-It is ``participants/labels.json`` in the run folder, the same bytes for the same experiment and whatever lab host
+It is ``participants/labels.json`` in the run folder, with the same bytes for the same experiment, whichever lab host
 writes it::
 
     {"version": 1,
      "dataset": "digits", "split": "dirichlet", "alpha": 0.5 | null, "test_fraction": 0.2 | null, "seed": 7,
      "layout": "flat" | "image", "shape": [64],          shape of one sample
      "sha256": null | "...",                             of the user's files
-     "fingerprint": "...",                               of all that decides about the shards
+     "fingerprint": "...",                               of everything that determines the shards
      "server": "server", "clients": ["phone-1", ...],    in FederatedScope's data_idx order 1..n
      "classes": ["0", "1", ...],
-     "devices": {"server": {"test": {"0": 36, "1": 37, ...}},       samples by class; those without are left out
+     "devices": {"server": {"test": {"0": 36, "1": 37, ...}},       samples by class; empty classes are left out
                  "phone-1": {"train": {...}, "val": {...}, "test": {...}}, ...},
      "sizes": {"server": {"test": 359}, "phone-1": {"train": 201, "val": 25, "test": 25}, ...}}
 
-``alpha`` is null where the split has none; ``test_fraction`` where the user's files bring the server's test set.
-No numpy here: reading the table is quick.
+``alpha`` is null if the split has none; ``test_fraction`` if the user's files include the server's test set.
+This module does not import numpy, so that reading the table is quick.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ VERSION = 1
 
 
 def read_table_file(participants: Path) -> dict[str, Any] | None:
-    """The label table in a run's ``participants`` folder; None: it is missing or cannot be read."""
+    """Read the label table in a run's ``participants`` folder; None: it is missing or cannot be read."""
     try:
         loaded = json.loads((participants / LABELS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -41,7 +41,7 @@ def read_table_file(participants: Path) -> dict[str, Any] | None:
 
 
 def write_table_file(participants: Path, table: Mapping[str, Any]) -> None:
-    """Replace the table whole: several lab hosts' shares may be made at once.
+    """Replace the whole table atomically: several lab hosts' shares may be made at the same time.
 
     Raises:
         OSError: it cannot be written.
@@ -50,7 +50,7 @@ def write_table_file(participants: Path, table: Mapping[str, Any]) -> None:
 
 
 def total_by_device(table: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Samples of each client by name of class, all its splits together; classes that it lacks are left out."""
+    """Add up each client's samples by class over all its splits; classes that it lacks are left out."""
     totals: dict[str, dict[str, int]] = {}
     for client in table["clients"]:
         splits = table["devices"][client].values()

@@ -1,4 +1,4 @@
-"""Samples in memory: features and labels, and what a whole data set is."""
+"""Samples in memory: features and labels, and whole data sets."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Samples:
     y: npt.NDArray[np.int64]
 
     def take(self, index: npt.NDArray[np.intp]) -> Samples:
-        """Some of the samples."""
+        """Return the samples with the given indices."""
         return Samples(self.x[index], self.y[index])
 
     def shaped(self, layout: str) -> Samples:
-        """The same with one row of features per sample (``flat``), or in their natural shape (``image``).
+        """Return the samples with one row of features each (``flat``), or in their natural shape (``image``).
 
-        Images without a channel, (height, width), get one.
+        Images without a channel axis, (height, width), get one.
         """
         if layout == "flat":
             return Samples(self.x.reshape(len(self.x), -1), self.y)
@@ -32,7 +32,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Part:
-    """What one file holds: samples, and a test set of its own where it brings one."""
+    """The content of one file: samples, and its own test set if it has one."""
 
     own: Samples
     test: Samples | None = None
@@ -42,8 +42,8 @@ class Part:
 class DataSet:
     """A data set before it is split. Label n is ``classes[n]``.
 
-    ``whole``: what is dealt out. Instead of it ``by_device``: each device's own file (``split: files``); the server's
-    is there if it has one.
+    ``whole``: what is split among the clients. Instead of it, ``by_device``: each device's own file
+    (``split: files``); the server is included if it has one.
     """
 
     classes: tuple[str, ...]

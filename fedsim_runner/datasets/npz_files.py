@@ -1,4 +1,4 @@
-"""NPZ files of the user: arrays by name, never pickles."""
+"""The user's NPZ files: named arrays, never pickles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .problems import DataError, DataProblem
 
-# What NumPy and zipfile raise for a file that is not an archive, is cut off, locked or holds objects.
+# What NumPy and zipfile raise for a file that is not an archive, is truncated or encrypted, or contains objects.
 _UNREADABLE = (
     OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile, zlib.error, NotImplementedError,
     RuntimeError, MemoryError, SyntaxError, TypeError, OverflowError,
@@ -21,17 +21,17 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class Arrays:
-    """``x``: float32, one sample per entry of the first axis; ``labels``: one text or whole number for each."""
+    """``x``: float32, one sample per entry of the first axis; ``labels``: a text or whole number for each."""
 
     x: npt.NDArray[np.float32]
     labels: npt.NDArray[np.generic]
 
 
 def read_archive(data: bytes, file: str) -> tuple[Arrays, Arrays | None]:
-    """The samples of an NPZ file, and its own test samples if it has ``x_train, y_train, x_test, y_test``.
+    """Read the samples of an NPZ file, and its own test samples if it has ``x_train, y_train, x_test, y_test``.
 
     Raises:
-        DataError: what is wrong with it.
+        DataError: a mistake in it.
     """
     try:
         loaded = np.load(io.BytesIO(data), allow_pickle=False)
@@ -51,10 +51,12 @@ def read_archive(data: bytes, file: str) -> tuple[Arrays, Arrays | None]:
     except DataError:
         raise
     except _UNREADABLE as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "allow_pickle" in said or "Object arrays" in said:
-            raise _wrong(file, "holds Python objects, which are not read", "save arrays of numbers or text") from error
-        raise _wrong(file, f"cannot be read as NPZ: {said}") from error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "allow_pickle" in reason or "Object arrays" in reason:
+            raise _wrong(
+                file, "contains Python objects, which are not read", "save arrays of numbers or text"
+            ) from error
+        raise _wrong(file, f"cannot be read as NPZ: {reason}") from error
     found = [_arrays(file, *one) for one in read]
     if len(found) == 2 and found[0].x.shape[1:] != found[1].x.shape[1:]:
         shapes = " and ".join(str(one.x.shape[1:]) for one in found)
@@ -81,12 +83,12 @@ def _arrays(file: str, x_name: str, x: npt.NDArray[np.generic], y_name: str, y: 
     bad = np.argwhere(~np.isfinite(features))
     if len(bad):
         place = ", ".join(map(str, bad[0].tolist()))
-        raise _wrong(file, f"{x_name}[{place}] is {x[tuple(bad[0])]}, no finite number; so are {len(bad)} in all")
+        raise _wrong(file, f"{x_name}[{place}] is {x[tuple(bad[0])]}, not a finite number (the first of {len(bad)})")
     if y.dtype.kind == "f":
         whole = (np.abs(y.astype(np.float64)) < 2**53) & (np.round(y.astype(np.float64)) == y)
         if not whole.all():
             index = int(np.flatnonzero(~whole)[0])
-            raise _wrong(file, f"{y_name}[{index}] is {y[index]}, no class", "classes are whole numbers or text")
+            raise _wrong(file, f"{y_name}[{index}] is {y[index]}, not a class", "classes are whole numbers or text")
         y = y.astype(np.int64)
     if y.dtype.kind not in "iubU":
         raise _wrong(file, f"{y_name} is {y.dtype}, expected whole numbers or text")

@@ -1,4 +1,4 @@
-"""Data sets of the user's own files: one CSV or NPZ file, or one for each device."""
+"""Data sets from the user's own files: one CSV or NPZ file, or one for each device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,18 @@ from .npz_files import read_archive
 from .problems import DataError, DataProblem
 
 _WHOLE = re.compile(r"[-+]?[0-9]{1,300}(\.0*)?")
-# Characters of a wrong label that a message shows.
+# How many characters of a wrong label a message shows.
 _SHOWN = 40
-# The one file's place where devices have none of their own.
+# The key of the only file if devices do not have their own.
 _ALL = ""
 
 
 @dataclass(frozen=True)
 class OwnFiles:
-    """Where the samples are. ``devices``, the server first: each has a file in the folder ``path``, the server may
-    have one. Empty: ``path`` is one file for all.
+    """Where the samples are.
+
+    ``devices``, the server first: each has a file in the folder ``path``, the server's is optional. Empty: ``path`` is
+    one file for all. ``shown``: what messages call ``path``, if not by that name.
     """
 
     kind: str  # csv or npz
@@ -37,12 +39,18 @@ class OwnFiles:
     label: str | int | None = None
     header: bool | None = None
     devices: tuple[str, ...] = ()
+    shown: str | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, data: Mapping[str, Any], server: str, clients: list[str]) -> OwnFiles:
-        """From the ``data`` part of a device file."""
+        """Read them from the ``data`` part of a device file."""
         devices = (server, *clients) if data["split"] == "files" else ()
         return cls(data["dataset"], data["path"], data["label"], data["header"], devices)
+
+    @property
+    def name(self) -> str:
+        """What messages call ``path``."""
+        return self.path if self.shown is None else self.shown
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,13 @@ class _Raw:
     file: str
     x: npt.NDArray[np.float32]
     labels: npt.NDArray[np.generic]
-    lines: tuple[int, ...] = ()  # of a CSV file
+    lines: tuple[int, ...] = ()  # only for CSV files
     header: tuple[str, ...] = ()
     label_column: str = ""
 
 
 def digest(files: OwnFiles) -> str:
-    """SHA-256 over the content of all files that are used.
+    """Compute the SHA-256 digest over the content of all files that are used.
 
     Raises:
         DataError: a file is missing or cannot be read.
@@ -66,27 +74,27 @@ def digest(files: OwnFiles) -> str:
 
 @lru_cache(maxsize=1)
 def load_own(files: OwnFiles, sha256: str) -> DataSet:
-    """The samples of files whose content has the given :func:`digest`.
+    """Load the samples of files whose content has the given :func:`digest`.
 
-    Labels become 0..k-1: in the order of their numbers if all are whole numbers, else of their text.
+    Labels become 0..k-1: in numerical order if all are whole numbers, otherwise in the order of their text.
 
     Raises:
-        DataError: what is wrong with the files, or they are others than those of the digest.
+        DataError: a mistake in the files, or their content does not match the digest.
     """
     digests: dict[str, str] = {}
     raw: dict[str, tuple[_Raw, _Raw | None]] = {}
     problems: list[DataProblem] = []
-    for device, path, content in _contents(files):
+    for device, file, content in _contents(files):
         digests[device] = hashlib.sha256(content).hexdigest()
         try:
-            raw[device] = _read(files, path, content)
+            raw[device] = _read(files, file, content)
         except DataError as error:
             problems += error.problems
     if problems:
         raise DataError(problems)
     if _digest(digests) != sha256:
         hint = "write the inventory again"
-        raise DataError([DataProblem(files.path, 0, "has changed since the run was planned", hint)])
+        raise DataError([DataProblem(files.name, 0, "has changed since the run was planned", hint)])
     every = [one for pair in raw.values() for one in pair if one is not None]
     _check_alike(every)
     classes, mapped = _classes(every)
@@ -99,34 +107,35 @@ def load_own(files: OwnFiles, sha256: str) -> DataSet:
     return DataSet(classes, by_device=parts) if files.devices else DataSet(classes, parts[_ALL])
 
 
-def _contents(files: OwnFiles) -> Iterator[tuple[str, Path, bytes]]:
-    """Device, path and content of every file; all that are missing are reported together."""
+def _contents(files: OwnFiles) -> Iterator[tuple[str, str, bytes]]:
+    """Yield device, name and content of every file; all missing files are reported together."""
     folder = Path(files.path)
     missing: list[DataProblem] = []
     if files.devices and not folder.is_dir():
         message = "must be a folder with one file per device" if folder.exists() else "there is no such folder"
-        raise DataError([DataProblem(files.path, 0, message, key="path")])
-    paths = {device: folder / f"{device}.{files.kind}" for device in files.devices} or {_ALL: folder}
-    for number, (device, path) in enumerate(paths.items()):
+        raise DataError([DataProblem(files.name, 0, message, key="path")])
+    names = {device: f"{device}.{files.kind}" for device in files.devices} or {_ALL: ""}
+    for number, (device, name) in enumerate(names.items()):
+        path, file = folder / name, str(Path(files.name) / name)
         if files.devices and number == 0 and not path.exists():
-            continue  # the server's test set then comes from the clients
+            continue  # the server's test set then comes from the clients' files
         try:
             if path.exists() and not path.is_file():
                 message = "is a folder" if path.is_dir() else "is not an ordinary file"
                 hint = "split: files takes one file per device" if path.is_dir() else None
-                raise DataError([DataProblem(str(path), 0, message, hint, key="path")])
+                raise DataError([DataProblem(file, 0, message, hint, key="path")])
             content = path.read_bytes()
         except FileNotFoundError:
             whose = f" (device {device})" if device else ""
-            missing.append(DataProblem(str(path), 0, f"there is no such file{whose}", key="path"))
+            missing.append(DataProblem(file, 0, f"there is no such file{whose}", key="path"))
             continue
         except OSError as error:
-            missing.append(DataProblem(str(path), 0, f"cannot be read: {error.strerror}", key="path"))
+            missing.append(DataProblem(file, 0, f"cannot be read: {error.strerror}", key="path"))
             continue
         if not missing:
-            yield device, path, content
+            yield device, file, content
     if len(missing) > 4:
-        missing[3:] = [DataProblem(files.path, 0, f"{len(missing) - 3} more devices have no file", key="path")]
+        missing[3:] = [DataProblem(files.name, 0, f"{len(missing) - 3} more devices have no file", key="path")]
     if missing:
         raise DataError(missing)
 
@@ -135,8 +144,7 @@ def _digest(by_device: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(by_device, sort_keys=True).encode()).hexdigest()
 
 
-def _read(files: OwnFiles, path: Path, content: bytes) -> tuple[_Raw, _Raw | None]:
-    file = str(path)
+def _read(files: OwnFiles, file: str, content: bytes) -> tuple[_Raw, _Raw | None]:
     if files.kind == "csv":
         table = read_table(content, file, files.label, files.header)
         labels = np.array(table.labels)
@@ -150,19 +158,20 @@ def _check_alike(every: list[_Raw]) -> None:
     for one in every[1:]:
         if one.header != first.header:
             differing = next((name for name in one.header if name not in first.header), None)
-            what = f'has a column "{differing}" that' if differing else "has other columns, or in another order, than"
-            said = f"{what} {first.file} has" + (" not" if differing else "")
-            raise DataError([DataProblem(one.file, 1, said, "all files need the same columns")])
+            message = f"does not have the columns of {first.file} in the same order"
+            if differing is not None:
+                message = f'has a column "{differing}" that {first.file} does not have'
+            raise DataError([DataProblem(one.file, 1, message, "all files need the same columns")])
         if one.x.shape[1:] != first.x.shape[1:]:
-            said = f"samples have the shape {one.x.shape[1:]}, in {first.file} {first.x.shape[1:]}"
-            raise DataError([DataProblem(one.file, 0, said)])
+            message = f"samples have the shape {one.x.shape[1:]}, but in {first.file} {first.x.shape[1:]}"
+            raise DataError([DataProblem(one.file, 0, message)])
         if (one.labels.dtype.kind == "U") != (first.labels.dtype.kind == "U"):
-            said = f"labels are {one.labels.dtype}, in {first.file} {first.labels.dtype}"
-            raise DataError([DataProblem(one.file, 0, said, "all files need labels of one kind")])
+            message = f"labels are {one.labels.dtype}, but in {first.file} {first.labels.dtype}"
+            raise DataError([DataProblem(one.file, 0, message, "all files need labels of the same kind")])
 
 
 def _classes(every: list[_Raw]) -> tuple[tuple[str, ...], list[npt.NDArray[np.int64]]]:
-    """The classes in order, and each file's labels as their numbers."""
+    """Return the classes in order, and each file's labels as class numbers."""
     distinct = [np.unique(one.labels, return_inverse=True) for one in every]
     written = {str(value) for values, _ in distinct for value in values.tolist()}
     if all(map(_WHOLE.fullmatch, written)):
@@ -172,11 +181,11 @@ def _classes(every: list[_Raw]) -> tuple[tuple[str, ...], list[npt.NDArray[np.in
         names = {"False": "0", "True": "1"}
         classes = tuple(sorted(names[text] for text in written))
     else:
-        _refuse_measures(every, written)
+        _reject_measurements(every, written)
         names = {text: text for text in written}
         classes = tuple(sorted(written))
     if len(classes) < 2:
-        message = f'has one class, "{classes[0]}"; there must be two or more'
+        message = f'has only one class, "{classes[0]}"; there must be at least two'
         raise DataError([DataProblem(every[0].file, 0, message, key="label" if every[0].header else None)])
     numbers = {name: number for number, name in enumerate(classes)}
     mapped = [
@@ -186,8 +195,8 @@ def _classes(every: list[_Raw]) -> tuple[tuple[str, ...], list[npt.NDArray[np.in
     return classes, mapped
 
 
-def _refuse_measures(every: list[_Raw], written: set[str]) -> None:
-    """Labels that are all numbers but not all whole are measurements, not classes."""
+def _reject_measurements(every: list[_Raw], written: set[str]) -> None:
+    """Reject labels that are all numbers but not all whole: they are measurements, not classes."""
     try:
         for text in written:
             float(text)
@@ -199,7 +208,7 @@ def _refuse_measures(every: list[_Raw], written: set[str]) -> None:
                 line = one.lines[index] if one.lines else 0
                 column = f'column "{one.label_column}": ' if one.header else ""
                 shown = str(text) if len(str(text)) <= _SHOWN else f"{str(text)[:_SHOWN]}..."
-                message = f"{column}the label {shown} is no class"
+                message = f"{column}the label {shown} is not a class"
                 raise DataError(
                     [DataProblem(one.file, line, message, "classes are whole numbers or text; is data.label right?")]
                 )

@@ -1,4 +1,4 @@
-"""Where the packages that bundle data sets are installed; none is imported."""
+"""Finding the packages that bundle data sets, without importing them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ..catalog.data_sets import BUNDLED
 
 
 def package_folder(name: str) -> Path | None:
-    """Where the package of a bundled set is installed; None: it is not."""
+    """Find the folder of a bundled set's package; None: it is not installed."""
     spec = importlib.util.find_spec(BUNDLED[name].package)
-    places = spec.submodule_search_locations if spec else None
-    return Path(next(iter(places))) if places else None
+    folders = spec.submodule_search_locations if spec else None
+    return Path(next(iter(folders))) if folders else None
 
 
 def missing_package(name: str) -> str | None:
-    """What is to be installed for a bundled set; None: nothing."""
+    """Return the command that installs a bundled set's package; None: it is installed."""
     facts = BUNDLED[name]
     if package_folder(name) is not None:
         return None

@@ -1,4 +1,4 @@
-"""What is wrong with the user's data files, worded so that it can be fixed."""
+"""The mistakes in the user's data files, worded so that they can be fixed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from ..contract.errors import Exit, FedsimError
 
-# More of one file are counted, not listed.
+# Further mistakes in the same file are counted, not listed.
 LISTED = 10
 
 
 @dataclass(frozen=True)
 class DataProblem:
-    """One mistake. ``line`` counts from 1; 0: the file as a whole. ``key``: the key under ``data`` that is to blame."""
+    """One mistake. ``line`` counts from 1; 0: the file as a whole. ``key``: the key under ``data`` that caused it."""
 
     file: str
     line: int
@@ -37,7 +37,7 @@ class DataError(FedsimError, ValueError):
 
 
 class Findings:
-    """Mistakes of one file as they are found; the first ten are listed."""
+    """Collects the mistakes of one file; the first ten are listed."""
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -45,7 +45,7 @@ class Findings:
         self._more = 0
 
     def add(self, line: int, message: str, hint: str | None = None, key: str | None = None) -> None:
-        """One mistake; its place in the file is ``line``."""
+        """Add a mistake in a line of the file."""
         if len(self._listed) < LISTED:
             self._listed.append(DataProblem(self._file, line, message, hint, key))
         else:
@@ -53,19 +53,19 @@ class Findings:
 
     @property
     def has_any(self) -> bool:
-        """Whether there is a mistake."""
+        """Whether a mistake was found."""
         return bool(self._listed)
 
     @property
     def has_many(self) -> bool:
-        """Whether there is no use in looking for more."""
+        """Whether so many were found that it is not worth looking for more."""
         return self._more >= 1000
 
     def close(self) -> None:
-        """End of the file.
+        """Finish the file.
 
         Raises:
-            DataError: something was found.
+            DataError: a mistake was found.
         """
         self._listed.sort(key=lambda problem: problem.line)
         if self._more:

@@ -1,4 +1,4 @@
-"""The reference page of the experiment file, written from the models and the catalogue."""
+"""The reference page of the experiment file, generated from the models and the catalogue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..contract.link import Link
 from .json_schema import json_schema
 from .testbed_keys import USERS_DISTRIBUTE_PREFIX, owned_keys
 
-# Where each part of the file stands, in the order of the page.
+# The parts of the file, in the order of the page.
 _SECTIONS = (
     ("ExperimentFile", "Top level", None),
     ("DeviceEntry", "`devices[]`", "devices"),
@@ -35,21 +35,21 @@ _INTRODUCTION = """\
 # The experiment file
 
 One YAML file describes one experiment: devices, links, data and course. `examples/quickstart.yaml` is a complete one.
-For completion and checks in an editor, let its first line be
+For completion and checks in an editor, make this its first line:
 
     # yaml-language-server: $schema=<path to docs/experiment.schema.json>
 
-Rules that hold everywhere:
+Rules that apply everywhere:
 
-- Units are in the keys. `kbps` is kbit/s with 1 kbit = 1000 bit, `mb` of memory is 2^20 bytes, `ms` are milliseconds.
+- Units are in the keys. `kbps` is kbit/s with 1 kbit = 1000 bit, `mb` of memory is 2^20 bytes, `ms` is milliseconds.
 - Types are strict: `count: "3"` is a mistake, and so is an unknown key or a key without a value.
 - Names (of the experiment, devices, device types, profiles) are DNS labels of at most 40 characters: lower-case
-  letters, digits and hyphens. Device names are host names, and none may occur twice.
-- A type or profile that the file defines stands alone, also where it has a name of the catalogue's; with `based_on` it
-  takes over what it does not say itself.
-- Paths in the file start at the file's own folder.
+  letters, digits and hyphens. Device names are host names and must be unique.
+- A type or profile that the file defines stands alone, even if its name is in the catalogue; with `based_on` it takes
+  over the values that it does not give itself.
+- Paths in the file are relative to the file's own folder.
 - YAML: one document, UTF-8, no tags, no merge keys. Anchors and aliases work. Text that YAML 1.1 and 1.2 read
-  differently (`yes`, `010`, `1_000`, `1:30`, dates) is refused wherever text is not what the key takes.
+  differently (`yes`, `010`, `1_000`, `1:30`, dates) is rejected unless the key takes text.
 
 All mistakes are listed together, one per line, and the exit code is 2:
 
@@ -58,32 +58,32 @@ All mistakes are listed together, one per line, and the exit code is 2:
 
 _DATA = f"""\
 Every client's share is split into training, validation ({CLIENT_VAL_SHARE:.0%}) and test ({CLIENT_TEST_SHARE:.0%}),
-at least one sample each. Where one data set is dealt out every client gets at least {MIN_SAMPLES} samples.
+at least one sample each. If one data set is split among all, every client gets at least {MIN_SAMPLES} samples.
 `dirichlet` is the label skew of Hsu, Qi and Brown (arXiv:1909.06335), `quantity` the quantity skew of Li and others
 (arXiv:2102.02079). The table of labels by client is `participants/labels.json` in the run folder.
 
-Files of the user:
+Your own files:
 
-- `csv`: commas, UTF-8, numbers in every column but the label's. `npz`: arrays `x` and `y`, or `x_train`, `y_train`,
+- `csv`: commas, UTF-8, numbers in every column except the label's. `npz`: arrays `x` and `y`, or `x_train`, `y_train`,
   `x_test`, `y_test`; no pickles. Values are used as they are: scale them to about 0..1 or -1..1.
-- Labels become 0 to k-1 in sorted order: by number if all are whole numbers, else by text.
-- `x_test` and `y_test` of a single file are the server's test set, and `test_fraction` means nothing.
+- Labels become 0 to k-1 in sorted order: by number if all are whole numbers, otherwise by text.
+- `x_test` and `y_test` of a single file are the server's test set, and `test_fraction` has no meaning.
 - `split: files`: a file `<client>.csv` or `<client>.npz` for each client. A client's own `x_test` and `y_test` are its
-  test split. A file of the server's name is its test set (of `x_train` and `x_test` the latter); without one each
-  client's file gives `test_fraction` of its samples to the server's test set.
+  test split. A file with the server's name is its test set (if it has `x_train` and `x_test`, the latter); without one,
+  each client's file gives `test_fraction` of its samples to the server's test set.
 - The content is fixed when the run is planned, and the run folder keeps every participant's share.
 
-Data set `federatedscope`: `federatedscope.config.data` is what it was in standalone mode (`type`, `root`, `args`,
-`transform`, `splitter`, `splitter_args`, `splits`, ...; `root` starts at the experiment file's folder). FederatedScope
-loads and splits it on the control node, when the participants' inputs are made, in the interpreter that
-`federatedscope.python` of the user configuration names; that one needs what the data set needs, and the internet if
-it is to be downloaded. Classification only: samples are arrays with one label. The server's test set is
-FederatedScope's own, or all clients' together. FederatedScope draws its splits from a seed of its own; its splitter
-`iid` (v0.3.0) calls what NumPy does not have, `lda` with a large `alpha` comes to the same.
+Data set `federatedscope`: `federatedscope.config.data` is the same as in standalone mode (`type`, `root`, `args`,
+`transform`, `splitter`, `splitter_args`, `splits`, ...; a relative `root` starts at the experiment file's folder).
+FederatedScope loads and splits it on the control node, when the participants' inputs are made, in the interpreter that
+`federatedscope.python` of the user configuration names. That interpreter needs the packages that the data set needs,
+and internet access if it has to be downloaded. Classification only: samples are arrays with one label. The server's
+test set is FederatedScope's own, or all clients' together. FederatedScope draws its splits from its own seed; its
+splitter `iid` (v0.3.0) calls a function that NumPy does not have, but `lda` with a large `alpha` amounts to the same.
 
 <a id="data-sets"></a>
 
-Data sets that packages bundle; nothing is downloaded at run time. Standardised: each feature has mean 0 and variance
+Data sets bundled in packages; nothing is downloaded at run time. Standardised: each feature has mean 0 and variance
 1 over the whole set, because one learning rate does not fit features of very different scales.
 """
 
@@ -95,17 +95,17 @@ def _owned() -> str:
         shown = str(value).lower() if isinstance(value, bool) else value
         keys.append(f"`{'.'.join(owned.path)}`" + ("" if value is None or value == "" else f" ({shown})"))
     text = (
-        "The testbed sets these keys itself. A value that says the same may stay, any other is a mistake: "
-        f"{', '.join(keys)}, and all of `distribute` but `distribute.{USERS_DISTRIBUTE_PREFIX}*`. `verbose` must be at "
-        "least 1, because the course is followed by its log lines. "
-        "All other keys of FederatedScope's `data` are for data set `federatedscope` alone: nothing reads them with "
-        "any other."
+        "The testbed sets these keys itself. The same value may be given, any other is a mistake: "
+        f"{', '.join(keys)}, and all of `distribute` except `distribute.{USERS_DISTRIBUTE_PREFIX}*`. `verbose` must "
+        "be at least 1, because the course is followed by its log lines. "
+        "All other keys of FederatedScope's `data` are only for data set `federatedscope`: with any other, nothing "
+        "reads them."
     )
     return textwrap.fill(text, 119, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def reference() -> str:
-    """The page as Markdown."""
+    """Write the page as Markdown."""
     schema = json_schema()
     entries: dict[str, Any] = {"ExperimentFile": schema, **schema["$defs"]}
     parts = [_INTRODUCTION]
@@ -119,7 +119,7 @@ def reference() -> str:
         if name == "FederatedScopeSection":
             parts.append(_owned())
         if name == "DeviceTypeEntry":
-            parts.append(f"Without `pids` and `based_on` a type has {DEFAULT_PIDS} pids, without `gpus` none.\n")
+            parts.append(f"Defaults of a type without `based_on`: `pids` is {DEFAULT_PIDS}, `gpus` is 0.\n")
     parts += _catalogue()
     return "\n".join(parts)
 
@@ -127,7 +127,7 @@ def reference() -> str:
 def _rows(entry: Mapping[str, Any]) -> Iterable[Sequence[str]]:
     required = entry.get("required", ())
     for key, value in entry["properties"].items():
-        default = "needed" if key in required else _default(value)
+        default = "required" if key in required else _default(value)
         yield f"`{key}`", _value(value), default, value.get("description", "")
 
 
@@ -157,13 +157,13 @@ def _value(value: Mapping[str, Any]) -> str:
     if kind == "object":
         below = value.get("additionalProperties") or value.get("patternProperties", {}).get(NAME_PATTERN)
         return f"names, each with a {_value(below)}" if isinstance(below, dict) else "mapping"
-    words = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true`, `false`"}[str(kind)]
+    shown = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true`, `false`"}[str(kind)]
     limits = [
         f"{sign} {value[key]:,}".replace(",", " ")
         for key, sign in (("exclusiveMinimum", ">"), ("minimum", ">="), ("exclusiveMaximum", "<"), ("maximum", "<="))
         if key in value
     ]
-    return f"{words} {', '.join(limits)}".strip()
+    return f"{shown} {', '.join(limits)}".strip()
 
 
 def _catalogue() -> list[str]:
@@ -192,7 +192,7 @@ def _catalogue() -> list[str]:
     return [
         "## Catalogue: device types\n",
         _table(("type", "cpus", "memory_mb", "arch", "gpus", "pids", "network", "source"), types),
-        "## Catalogue: network profiles\n\nRate, one-way delay and jitter, loss; in each direction.\n",
+        "## Catalogue: network profiles\n\nRate, one-way delay and jitter, loss, for each direction.\n",
         _table(("profile", "up", "down", "source"), profiles),
     ]
 

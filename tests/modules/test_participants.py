@@ -87,4 +87,4 @@ def test_bad_data_is_reported(tmp_path: Path, content: dict[str, Any]) -> None:
     data.write_text("a,b,kind\n1,two,x\n", encoding="utf-8")
     content["data"] |= {"dataset": "csv", "path": str(data)}
     failed = participants(tmp_path, content, expect_failure=True)
-    assert f'{data}:2: column "b": "two" is no number' in failed.msg
+    assert f'{data}:2: column "b": "two" is not a number' in failed.msg

@@ -1,4 +1,4 @@
-"""The data sets that packages bundle: what planning says of them is what their files hold."""
+"""The data sets bundled in packages: the facts that planning uses match the files."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from fedsim_runner.spec.schema import Dataset
 IN_SCIKIT_LEARN = ("digits", "iris", "wine", "breast_cancer")
 
 
-def test_the_spec_knows_the_same_data_sets() -> None:
+def test_the_experiment_file_accepts_the_same_data_sets() -> None:
     assert set(get_args(Dataset)) == {*BUNDLED, *OWN_FILES, FEDERATEDSCOPE}
 
 
 @pytest.mark.packages
 @pytest.mark.parametrize("name", BUNDLED)
-def test_facts_are_the_files(name: str) -> None:
+def test_facts_match_the_files(name: str) -> None:
     facts, loaded = BUNDLED[name], load_bundled(name)
     assert loaded.whole is not None
     samples = loaded.whole.own
@@ -41,7 +41,7 @@ def test_facts_are_the_files(name: str) -> None:
 
 @pytest.mark.packages
 @pytest.mark.parametrize("name", IN_SCIKIT_LEARN)
-def test_reading_the_file_gives_what_scikit_learn_gives(name: str) -> None:
+def test_the_file_has_the_same_content_as_scikit_learn_returns(name: str) -> None:
     from sklearn import datasets as theirs
 
     expected: Any = getattr(theirs, f"load_{name}")()
@@ -60,7 +60,7 @@ def test_images_are_rows_of_pixels_from_the_top() -> None:
     loaded = load_bundled("mnist_5k")
     assert loaded.whole is not None
     samples = loaded.whole.own
-    # A seven has its bar at the top and its foot left of the middle.
+    # A seven has its bar at the top and its foot left of the centre.
     seven = samples.x[samples.y == 7, 0].mean(axis=0)
     assert seven[:14].sum() > seven[14:].sum()
     assert seven[20:, :14].sum() > seven[20:, 14:].sum()

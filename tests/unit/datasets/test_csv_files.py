@@ -1,4 +1,4 @@
-"""CSV files of the user: what is read, and what is said of a wrong one, with its line."""
+"""The user's CSV files: what is read, and which mistakes are reported, with their lines."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ def test_quotes_line_ends_and_byte_order_mark() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "options", "told"),
+    ("text", "options", "expected"),
     [
         ("", {}, ["d.csv: is empty"]),
         ("\n \n", {}, ["d.csv: is empty"]),
-        ("a,b,kind\n", {}, ["d.csv: has no rows below the line with the names"]),
+        ("a,b,kind\n", {}, ["d.csv: has no rows below the column names"]),
         (
             "a;b;kind\n1;2;x\n",
             {},
             [
-                "d.csv:1: has one column: a label and at least one feature are needed, with commas between them "
+                "d.csv:1: has only one column: it needs a label and at least one feature, separated by commas "
                 "(it has semicolons: save it with commas)"
             ],
         ),
@@ -67,7 +67,7 @@ def test_quotes_line_ends_and_byte_order_mark() -> None:
             "1,2,0\n3,4,1\n",
             {},
             [
-                "d.csv:1: is the first line and holds numbers alone: names of columns, or a sample? "
+                "d.csv:1: is the first line and has only numbers: are they column names, or a sample? "
                 "(write header: false if it is a sample, header: true if these are names)"
             ],
         ),
@@ -76,18 +76,18 @@ def test_quotes_line_ends_and_byte_order_mark() -> None:
             {},
             [
                 "d.csv:2: has 2 columns, the first line has 3",
-                "d.csv:4: has 4 columns, the first line has 3 (a text with a comma in it needs quotes)",
+                "d.csv:4: has 4 columns, the first line has 3 (put text with a comma in quotes)",
             ],
         ),
         (
             "a,b,kind\n1,abc,x\n,2,x\n1,nan,x\n1,1_000,x\n1,1e60,x\n1,2,\n",
             {},
             [
-                'd.csv:2: column "b": "abc" is no number (features are numbers; data.label names the label)',
+                'd.csv:2: column "b": "abc" is not a number (features are numbers; data.label names the label)',
                 'd.csv:3: column "a": is empty (give a number, or remove the row)',
-                'd.csv:4: column "b": is no finite number (give one, or remove the row)',
-                'd.csv:5: column "b": "1_000" is no number (features are numbers; data.label names the label)',
-                'd.csv:6: column "b": is no finite number (give one, or remove the row)',
+                'd.csv:4: column "b": is not a finite number (give one, or remove the row)',
+                'd.csv:5: column "b": "1_000" is not a number (features are numbers; data.label names the label)',
+                'd.csv:6: column "b": is not a finite number (give one, or remove the row)',
                 'd.csv:7: column "kind": the label is empty (give it, or remove the row)',
             ],
         ),
@@ -103,19 +103,19 @@ def test_quotes_line_ends_and_byte_order_mark() -> None:
         (
             "1,2\n",
             {"label": "a", "header": False},
-            ['d.csv:1: has no names of columns, so none is "a" (give the column\'s number'],
+            ['d.csv:1: has no column names, so no column is named "a" (give the column\'s number'],
         ),
         ('a,kind\n1,"x\n', {}, ["d.csv:2: cannot be read as CSV: unexpected end of data"]),
     ],
 )
-def test_mistakes(text: str, options: dict[str, bool | str | int], told: list[str]) -> None:
+def test_mistakes(text: str, options: dict[str, bool | str | int], expected: list[str]) -> None:
     label, header = options.get("label"), options.get("header")
     assert isinstance(header, bool) or header is None
     with pytest.raises(DataError) as caught:
         table(text, label, header)
     lines = str(caught.value).splitlines()
-    assert len(lines) == len(told)
-    for line, beginning in zip(lines, told, strict=True):
+    assert len(lines) == len(expected)
+    for line, beginning in zip(lines, expected, strict=True):
         assert line.startswith(beginning)
 
 
@@ -133,7 +133,7 @@ def test_many_mistakes_are_counted() -> None:
         table("a,b,kind\n" + "x,2,y\n" * 100_000)
 
 
-def test_whatever_a_file_holds_it_is_read_or_refused() -> None:
+def test_any_content_is_either_read_or_rejected() -> None:
     rng = random.Random(1)
     outcomes = set()
     for _ in range(500):
@@ -145,5 +145,5 @@ def test_whatever_a_file_holds_it_is_read_or_refused() -> None:
             outcomes.add("read")
         except DataError as error:
             assert all(problem.file == "d.csv" for problem in error.problems)
-            outcomes.add("refused")
-    assert outcomes == {"read", "refused"}
+            outcomes.add("rejected")
+    assert outcomes == {"read", "rejected"}

@@ -1,4 +1,4 @@
-"""Dealing out: deterministic, complete, never below the minimum, and mistakes told."""
+"""Splitting by labels: deterministic, complete, never below the minimum, and mistakes are reported."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def test_iid_is_even() -> None:
 
 
 def label_skew(split: str, alpha: float) -> float:
-    """Mean over clients of how far their shares of the labels are from even."""
+    """How far the clients' shares of the labels are from even, on average."""
     parts = split_labels(np.arange(10_000) % 10, 5, split, alpha, 7)
     return float(np.mean([np.abs(np.bincount(part % 10, minlength=10) / len(part) - 0.1).sum() for part in parts]))
 
 
 def size_skew(split: str, alpha: float) -> float:
-    """Deviation of the clients' sizes, as a share of their mean."""
+    """The standard deviation of the clients' sizes, as a share of their mean."""
     sizes = [len(part) for part in split_labels(np.arange(10_000) % 10, 5, split, alpha, 7)]
     return float(np.std(sizes) / np.mean(sizes))
 
 
-def test_small_alpha_is_more_uneven() -> None:
+def test_a_smaller_alpha_is_more_uneven() -> None:
     assert label_skew("dirichlet", 0.1) > 2 * label_skew("dirichlet", 100)
     assert size_skew("quantity", 0.3) > 2 * size_skew("quantity", 100)
 
@@ -60,7 +60,7 @@ def test_quantity_is_uneven_in_size_and_even_in_labels() -> None:
     assert label_skew("quantity", 0.5) < 0.3 < label_skew("dirichlet", 0.5)
 
 
-def test_thousands_of_clients_are_dealt_out_quickly() -> None:
+def test_splitting_among_thousands_of_clients_is_quick() -> None:
     labels = np.arange(40_000) % 10
     began = time.process_time()
     parts = split_labels(labels, 2000, "dirichlet", 0.05, 7)
@@ -70,7 +70,7 @@ def test_thousands_of_clients_are_dealt_out_quickly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("clients", "split", "alpha", "told"),
+    ("clients", "split", "alpha", "message"),
     [
         (101, "iid", 0.5, "at most 100 clients"),
         (4, "random", 0.5, "there are: iid, dirichlet, quantity"),
@@ -78,6 +78,6 @@ def test_thousands_of_clients_are_dealt_out_quickly() -> None:
         (4, "dirichlet", float("nan"), "alpha must be above 0"),
     ],
 )
-def test_mistakes(clients: int, split: str, alpha: float, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_mistakes(clients: int, split: str, alpha: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         split_labels(LABELS, clients, split, alpha, 7)

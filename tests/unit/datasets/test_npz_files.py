@@ -1,4 +1,4 @@
-"""NPZ files of the user: what is read, and what is said of a wrong one."""
+"""The user's NPZ files: what is read, and which mistakes are reported."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ def npz(**arrays: Any) -> bytes:
     return stream.getvalue()
 
 
-def test_one_set() -> None:
+def test_a_file_without_a_test_set() -> None:
     own, test = read_archive(npz(x=X, y=Y), "d.npz")
     assert test is None
     assert (own.x.dtype, own.x.shape) == (np.float32, (6, 2, 2))
     assert np.array_equal(own.labels, Y)
 
 
-def test_a_test_set_of_its_own() -> None:
+def test_a_file_with_its_own_test_set() -> None:
     own, test = read_archive(npz(x_train=X, y_train=Y, x_test=X[:2], y_test=Y[:2]), "d.npz")
     assert test is not None
     assert (len(own.x), len(test.x)) == (6, 2)
 
 
 @pytest.mark.parametrize("labels", [Y[:, None], Y.astype(np.float64), Y.astype(bool), np.array(list("ababab"))])
-def test_labels_that_are_understood(labels: Any) -> None:
+def test_accepted_labels(labels: Any) -> None:
     own, _ = read_archive(npz(x=X, y=labels), "d.npz")
     assert own.labels.shape == (6,)
     assert own.labels.dtype.kind in "ibU"
 
 
 @pytest.mark.parametrize(
-    ("arrays", "told"),
+    ("arrays", "expected"),
     [
         ({"x": X}, "has the arrays x; expected x and y, or x_train, y_train, x_test, y_test"),
         ({"x_train": X, "y_train": Y}, "has the arrays x_train, y_train; expected"),
@@ -56,15 +56,15 @@ def test_labels_that_are_understood(labels: Any) -> None:
         ),
         ({"x": X[:0], "y": Y[:0]}, "x is empty"),
         ({"x": X.astype(str), "y": Y}, "x is <U3, expected numbers"),
-        ({"x": np.where(X == 5, np.nan, X), "y": Y}, "x[1, 0, 1] is nan, no finite number; so are 1 in all"),
-        ({"x": np.where(X == 5, 1e300, X), "y": Y}, "x[1, 0, 1] is 1e+300, no finite number"),
-        ({"x": X, "y": Y + 0.5}, "y[0] is 0.5, no class (classes are whole numbers or text)"),
-        ({"x": X, "y": Y + 1e30}, "y[0] is 1e+30, no class"),
+        ({"x": np.where(X == 5, np.nan, X), "y": Y}, "x[1, 0, 1] is nan, not a finite number (the first of 1)"),
+        ({"x": np.where(X == 5, 1e300, X), "y": Y}, "x[1, 0, 1] is 1e+300, not a finite number"),
+        ({"x": X, "y": Y + 0.5}, "y[0] is 0.5, not a class (classes are whole numbers or text)"),
+        ({"x": X, "y": Y + 1e30}, "y[0] is 1e+30, not a class"),
         ({"x": X, "y": Y.astype("M8[s]")}, "y is datetime64[s], expected whole numbers or text"),
         ({"x": X, "y": np.array(["a", " ", "b", "a", "", "b"])}, "y[1]: the label is empty"),
         (
             {"x": np.array([{}] * 6), "y": Y},
-            "holds Python objects, which are not read (save arrays of numbers or text)",
+            "contains Python objects, which are not read (save arrays of numbers or text)",
         ),
         (
             {"x_train": X, "y_train": Y, "x_test": X.reshape(6, 4), "y_test": Y},
@@ -72,10 +72,10 @@ def test_labels_that_are_understood(labels: Any) -> None:
         ),
     ],
 )
-def test_mistakes(arrays: dict[str, Any], told: str) -> None:
+def test_mistakes(arrays: dict[str, Any], expected: str) -> None:
     with pytest.raises(DataError) as caught:
         read_archive(npz(**arrays), "d.npz")
-    assert str(caught.value).startswith(f"d.npz: {told}")
+    assert str(caught.value).startswith(f"d.npz: {expected}")
 
 
 def test_a_single_array() -> None:
@@ -86,12 +86,12 @@ def test_a_single_array() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"PK\x03\x04", b"\x93NUMPY", b"\x80\x04K\x01."])
-def test_no_archive(data: bytes) -> None:
+def test_data_that_is_not_an_archive(data: bytes) -> None:
     with pytest.raises(DataError, match=r"^d\.npz: "):
         read_archive(data, "d.npz")
 
 
-def test_whatever_a_file_holds_it_is_read_or_refused() -> None:
+def test_any_content_is_either_read_or_rejected() -> None:
     rng = random.Random(1)
     stream = io.BytesIO()
     np.savez(stream, x=X, y=Y)
@@ -105,5 +105,5 @@ def test_whatever_a_file_holds_it_is_read_or_refused() -> None:
                 read_archive(bytes(damaged[: rng.choice([len(damaged), rng.randrange(len(damaged))])]), "d.npz")
                 outcomes.add("read")
             except DataError:
-                outcomes.add("refused")
-    assert outcomes == {"read", "refused"}
+                outcomes.add("rejected")
+    assert outcomes == {"read", "rejected"}

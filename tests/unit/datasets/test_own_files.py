@@ -32,7 +32,7 @@ Planner = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def planned(tmp_path: Path) -> Planner:
-    """The device file of an experiment whose spec lies in the test's folder."""
+    """Plan an experiment whose file is in the test's folder, and return its device file."""
 
     def plan(data: str, clients: int = 3, model: str = "lr") -> dict[str, Any]:
         spec = parse_experiment(SPEC.format(data=data, clients=clients, model=model), tmp_path / "x.yaml")
@@ -42,7 +42,7 @@ def planned(tmp_path: Path) -> Planner:
     return plan
 
 
-def refused(planned: Planner, folder: Path, data: str, **options: Any) -> str:
+def mistakes_in(planned: Planner, folder: Path, data: str, **options: Any) -> str:
     with pytest.raises(SpecErrors) as caught:
         planned(data, **options)
     return str(caught.value).replace(f"{folder}/", "")
@@ -68,16 +68,16 @@ def test_one_csv_file_for_all(planned: Planner, tmp_path: Path, split: str) -> N
     write_csv(tmp_path / "d.csv", ["pear", "apple", "fig", "apple"] * 30)
     device_file = planned(f"dataset: csv, path: d.csv, split: {split}, test_fraction: 0.25")
     render_participants(device_file, tmp_path / "out")
-    told = table(tmp_path / "out")
-    assert told["classes"] == ["apple", "fig", "pear"]
-    assert sum(told["devices"]["server"]["test"].values()) == 30
-    assert (told["test_fraction"], told["shape"]) == (0.25, [2])
+    labels = table(tmp_path / "out")
+    assert labels["classes"] == ["apple", "fig", "pear"]
+    assert sum(labels["devices"]["server"]["test"].values()) == 30
+    assert (labels["test_fraction"], labels["shape"]) == (0.25, [2])
     seen = {}
     for device in ("server", "pi-1", "pi-2", "pi-3"):
         arrays = shard(tmp_path / "out", device)
         for name in ("train", "val", "test") if device != "server" else ("test",):
             seen |= dict(zip(arrays[f"{name}_x"][:, 0].tolist(), arrays[f"{name}_y"].tolist(), strict=True))
-    # Every row is somewhere, with its own label.
+    # Every row is in one of the shards, with its own label.
     assert seen == {number: [2, 0, 1, 0][number % 4] for number in range(120)}
 
 
@@ -87,28 +87,28 @@ def test_numbers_are_sorted_as_numbers(planned: Planner, tmp_path: Path) -> None
     assert table(tmp_path / "out")["classes"] == ["-1", "2", "9", "10"]
 
 
-def test_measurements_are_no_labels(planned: Planner, tmp_path: Path) -> None:
+def test_measurements_are_rejected_as_labels(planned: Planner, tmp_path: Path) -> None:
     write_csv(tmp_path / "d.csv", ["1", "2.5"] * 30)
-    assert refused(planned, tmp_path, "dataset: csv, path: d.csv") == (
-        'd.csv:3: column "kind": the label 2.5 is no class (classes are whole numbers or text; is data.label right?)'
+    assert mistakes_in(planned, tmp_path, "dataset: csv, path: d.csv") == (
+        'd.csv:3: column "kind": the label 2.5 is not a class (classes are whole numbers or text; is data.label right?)'
     )
 
 
-def test_numbers_that_are_too_long_are_no_labels(planned: Planner, tmp_path: Path) -> None:
+def test_numbers_that_are_too_long_are_rejected_as_labels(planned: Planner, tmp_path: Path) -> None:
     write_csv(tmp_path / "d.csv", ["1", "9" * 5000] * 30)
-    told = refused(planned, tmp_path, "dataset: csv, path: d.csv")
-    assert told.startswith(f'd.csv:3: column "kind": the label {"9" * 40}... is no class')
+    message = mistakes_in(planned, tmp_path, "dataset: csv, path: d.csv")
+    assert message.startswith(f'd.csv:3: column "kind": the label {"9" * 40}... is not a class')
 
 
 def test_npz_with_a_test_set_is_the_servers(planned: Planner, tmp_path: Path) -> None:
     x, y = np.arange(240, dtype=np.float64).reshape(60, 2, 2), np.arange(60) % 3
     np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_test=x[:9] + 1000, y_test=y[:9] * 5)
     render_participants(planned("dataset: npz, path: d.npz"), tmp_path / "out")
-    server, told = shard(tmp_path / "out", "server"), table(tmp_path / "out")
+    server, labels = shard(tmp_path / "out", "server"), table(tmp_path / "out")
     assert server["test_x"].tolist() == (x[:9] + 1000).reshape(9, 4).tolist()
-    assert (told["classes"], told["test_fraction"]) == (["0", "1", "2", "5", "10"], None)
-    assert sum(sum(told["sizes"][f"pi-{n}"].values()) for n in (1, 2, 3)) == 60
-    assert "data.test_fraction: means nothing" in refused(
+    assert (labels["classes"], labels["test_fraction"]) == (["0", "1", "2", "5", "10"], None)
+    assert sum(sum(labels["sizes"][f"pi-{n}"].values()) for n in (1, 2, 3)) == 60
+    assert "data.test_fraction: means nothing" in mistakes_in(
         planned, tmp_path, "dataset: npz, path: d.npz, test_fraction: 0.2"
     )
 
@@ -134,24 +134,24 @@ def test_natural_shapes(
 def test_images_of_the_wrong_shape(planned: Planner, tmp_path: Path) -> None:
     for name, shape in (("rows", (60, 64)), ("last", (60, 8, 8, 3))):
         np.savez(tmp_path / f"{name}.npz", x=np.ones(shape), y=np.arange(60) % 3)
-    said = refused(planned, tmp_path, "dataset: npz, path: rows.npz", model="convnet2")
-    assert said.endswith("samples have the shape (64,); images are (channels, height, width) or (height, width)")
-    said = refused(planned, tmp_path, "dataset: npz, path: last.npz", model="vgg11")
-    assert "(8, 8, 3); images are (channels, height, width) (numpy's x.transpose" in said
+    message = mistakes_in(planned, tmp_path, "dataset: npz, path: rows.npz", model="convnet2")
+    assert message.endswith("samples have the shape (64,); images are (channels, height, width) or (height, width)")
+    message = mistakes_in(planned, tmp_path, "dataset: npz, path: last.npz", model="vgg11")
+    assert "(8, 8, 3); images are (channels, height, width) (numpy's x.transpose" in message
 
 
 def test_a_file_for_each_device(planned: Planner, tmp_path: Path) -> None:
     write_csv(tmp_path / "d" / "pi-1.csv", ["a", "b"] * 10)
     write_csv(tmp_path / "d" / "pi-2.csv", ["a", "a", "c", "c"], first=100)
     render_participants(planned("dataset: csv, path: d, split: files", clients=2), tmp_path / "out")
-    told = table(tmp_path / "out")
-    # A fifth of each, at least one sample, is the server's.
-    assert told["sizes"] == {
+    labels = table(tmp_path / "out")
+    # A fifth of each file, at least one sample, goes to the server.
+    assert labels["sizes"] == {
         "server": {"test": 5},
         "pi-1": {"train": 12, "val": 2, "test": 2},
         "pi-2": {"train": 1, "val": 1, "test": 1},
     }
-    assert told["classes"] == ["a", "b", "c"]
+    assert labels["classes"] == ["a", "b", "c"]
     own = shard(tmp_path / "out", "pi-2")
     numbers = {*own["train_x"][:, 0], *own["val_x"][:, 0], *own["test_x"][:, 0]}
     central = set(shard(tmp_path / "out", "server")["test_x"][:, 0])
@@ -159,19 +159,19 @@ def test_a_file_for_each_device(planned: Planner, tmp_path: Path) -> None:
     assert len(central - numbers) == 5
 
 
-def test_the_server_has_a_file(planned: Planner, tmp_path: Path) -> None:
+def test_a_file_for_the_server(planned: Planner, tmp_path: Path) -> None:
     for number in (1, 2):
         write_csv(tmp_path / "d" / f"pi-{number}.csv", ["a", "b"] * 10, first=number * 100)
     write_csv(tmp_path / "d" / "server.csv", ["b", "z"], first=900)
     write_csv(tmp_path / "d" / "of-nobody.csv", ["q"])
     render_participants(planned("dataset: csv, path: d, split: files", clients=2), tmp_path / "out")
-    told = table(tmp_path / "out")
-    assert told["devices"]["server"] == {"test": {"b": 1, "z": 1}}
-    assert (told["classes"], told["test_fraction"]) == (["a", "b", "z"], None)
-    assert sum(told["sizes"]["pi-1"].values()) == 20
+    labels = table(tmp_path / "out")
+    assert labels["devices"]["server"] == {"test": {"b": 1, "z": 1}}
+    assert (labels["classes"], labels["test_fraction"]) == (["a", "b", "z"], None)
+    assert sum(labels["sizes"]["pi-1"].values()) == 20
 
 
-def test_clients_with_test_sets_of_their_own(planned: Planner, tmp_path: Path) -> None:
+def test_clients_with_their_own_test_sets(planned: Planner, tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     x, y = np.arange(40, dtype=np.float64).reshape(20, 2), np.arange(20) % 2
     np.savez(tmp_path / "d" / "pi-1.npz", x_train=x, y_train=y, x_test=x[:3] + 100, y_test=y[:3])
@@ -188,17 +188,17 @@ def test_clients_with_test_sets_of_their_own(planned: Planner, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("second", "told"),
+    ("second", "expected"),
     [
         ("number,width,kind\n1,2,a\n", 'd/pi-2.csv:1: has a column "width" that '),
-        ("rest,number,kind\n1,2,a\n", "d/pi-2.csv:1: has other columns, or in another order, than d/pi-1.csv has"),
-        ("number,rest,kind\n1,x,a\n", 'd/pi-2.csv:2: column "rest": "x" is no number'),
+        ("rest,number,kind\n1,2,a\n", "d/pi-2.csv:1: does not have the columns of d/pi-1.csv in the same order"),
+        ("number,rest,kind\n1,x,a\n", 'd/pi-2.csv:2: column "rest": "x" is not a number'),
     ],
 )
-def test_files_that_do_not_fit_together(planned: Planner, tmp_path: Path, second: str, told: str) -> None:
+def test_files_that_do_not_fit_together(planned: Planner, tmp_path: Path, second: str, expected: str) -> None:
     write_csv(tmp_path / "d" / "pi-1.csv", ["a", "b"] * 10)
     (tmp_path / "d" / "pi-2.csv").write_text(second, encoding="utf-8")
-    assert refused(planned, tmp_path, "dataset: csv, path: d, split: files", clients=2).startswith(told)
+    assert mistakes_in(planned, tmp_path, "dataset: csv, path: d, split: files", clients=2).startswith(expected)
 
 
 def test_arrays_that_do_not_fit_together(planned: Planner, tmp_path: Path) -> None:
@@ -206,24 +206,24 @@ def test_arrays_that_do_not_fit_together(planned: Planner, tmp_path: Path) -> No
     np.savez(tmp_path / "d" / "pi-1.npz", x=np.ones((20, 2)), y=np.arange(20) % 2)
     data = "dataset: npz, path: d, split: files"
     np.savez(tmp_path / "d" / "pi-2.npz", x=np.ones((20, 3)), y=np.arange(20) % 2)
-    said = refused(planned, tmp_path, data, clients=2)
-    assert said == "d/pi-2.npz: samples have the shape (3,), in d/pi-1.npz (2,)"
+    message = mistakes_in(planned, tmp_path, data, clients=2)
+    assert message == "d/pi-2.npz: samples have the shape (3,), but in d/pi-1.npz (2,)"
     np.savez(tmp_path / "d" / "pi-2.npz", x=np.ones((20, 2)), y=np.array(["a", "b"] * 10))
-    said = refused(planned, tmp_path, data, clients=2)
-    assert said == "d/pi-2.npz: labels are <U1, in d/pi-1.npz int64 (all files need labels of one kind)"
+    message = mistakes_in(planned, tmp_path, data, clients=2)
+    assert message == "d/pi-2.npz: labels are <U1, but in d/pi-1.npz int64 (all files need labels of the same kind)"
 
 
 def test_too_small_a_file(planned: Planner, tmp_path: Path) -> None:
     write_csv(tmp_path / "d" / "pi-1.csv", ["a", "b"] * 10)
     write_csv(tmp_path / "d" / "pi-2.csv", ["a", "a", "c"], first=100)
-    said = refused(planned, tmp_path, "dataset: csv, path: d, split: files", clients=2)
-    assert said == (
+    message = mistakes_in(planned, tmp_path, "dataset: csv, path: d, split: files", clients=2)
+    assert message == (
         "d/pi-2.csv: has 2 samples after 1 for the server's test set; "
         "a client needs one each for training, validation and test"
     )
 
 
-def test_same_content_same_shards_wherever_the_file_is(planned: Planner, tmp_path: Path) -> None:
+def test_shards_depend_on_the_content_not_on_the_path(planned: Planner, tmp_path: Path) -> None:
     for name in ("one.csv", "two.csv"):
         write_csv(tmp_path / name, ["a", "b"] * 40)
         render_participants(planned(f"dataset: csv, path: {name}"), tmp_path / "out" / name)
@@ -247,7 +247,7 @@ def test_a_changed_file_is_rendered_again(planned: Planner, tmp_path: Path) -> N
     assert table(tmp_path / "out")["classes"] == ["a", "b", "c"]
 
 
-def test_the_run_folder_is_enough_to_render_again(planned: Planner, tmp_path: Path) -> None:
+def test_rendering_again_needs_only_the_run_folder(planned: Planner, tmp_path: Path) -> None:
     write_csv(tmp_path / "d.csv", ["a", "b"] * 40)
     device_file = planned("dataset: csv, path: d.csv")
     first = render_participants(device_file, tmp_path / "out")
@@ -265,7 +265,7 @@ def test_the_run_folder_is_enough_to_render_again(planned: Planner, tmp_path: Pa
         assert (tmp_path / "rerun" / device / "shard.npz").read_bytes() == (
             tmp_path / "out" / device / "shard.npz"
         ).read_bytes()
-    # But not once it is damaged, or with another seed.
+    # But not if it is damaged, or with another seed.
     (tmp_path / "out" / "pi-1" / "shard.npz").write_bytes(b"cut")
     with pytest.raises(ValueError, match=r"d\.csv: there is no such file"):
         render_participants(device_file, tmp_path / "third")

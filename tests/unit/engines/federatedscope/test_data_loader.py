@@ -108,7 +108,7 @@ def test_an_interpreter_without_federatedscope(theirs: dict[str, Any], tmp_path:
 
 
 def test_planning_loads_nothing(theirs: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="Blobs@torchvision is not known before FederatedScope has loaded it"):
+    with pytest.raises(ValueError, match="Blobs@torchvision is unknown until FederatedScope has loaded it"):
         shard_sizes(theirs)
 
 
