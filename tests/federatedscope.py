@@ -1,10 +1,10 @@
-"""Where the tests find FederatedScope itself: the environment, else the user's configuration of fedsim-runner.
+"""Where the tests find FederatedScope itself: the environment, or the user's configuration of fedsim-runner.
 
 ``~/.config/fedsim/config.yaml``::
 
     federatedscope:
       source: /path/to/a/checkout
-      python: /path/to/an/interpreter/that/has/torch/and/the/rest   # default: the one that runs the tests
+      python: /path/to/an/interpreter/that/has/torch/and/more   # default: the one that runs the tests
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 CONFIG = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "fedsim" / "config.yaml"
-WAYS = f"FEDSIM_FEDERATEDSCOPE_SOURCE and {CONFIG}"
+SETTINGS = f"FEDSIM_FEDERATEDSCOPE_SOURCE and {CONFIG}"
 
 
 def _configured(key: str) -> str:
@@ -49,11 +49,11 @@ def _problem(folder: Path) -> str:
 
 
 def runnable_checkout() -> Path:
-    """Folder of the checkout, once the interpreter has shown that it can run it; else the test is skipped by name."""
+    """Folder of a checkout that the interpreter can run; otherwise the test is skipped with the reason."""
     if not SOURCE:
-        pytest.skip(f"no checkout of FederatedScope to test against: {WAYS} name none")
+        pytest.skip(f"no FederatedScope to test against: {SETTINGS} name no checkout")
     folder = Path(SOURCE).resolve()
-    assert (folder / "federatedscope" / "main.py").is_file(), f"{folder} is no checkout of FederatedScope"
+    assert (folder / "federatedscope" / "main.py").is_file(), f"{folder} is not a checkout of FederatedScope"
     if problem := _problem(folder):
         pytest.skip(f"{PYTHON} cannot run FederatedScope: {problem}")
     return folder

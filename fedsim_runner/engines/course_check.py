@@ -1,4 +1,4 @@
-"""What a device's engine will not do is said before anything is built, with the line that asks for it."""
+"""Report what an engine will not do before anything is built, with the line that asks for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..plan.model import Plan
 from ..spec.federatedscope_tree import tree_document
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import SpecErrors
-from .engine_values import Course, DealtData, Participant, Refusal
+from .engine_values import Course, Participant, Refusal, SplitData
 from .participant_files import effective_config
 from .protocol import engines_of
 
@@ -19,7 +19,7 @@ def refuse_unsupported(plan: Plan) -> None:
     """Check the configuration of all participants with each engine that the experiment uses.
 
     Raises:
-        FedsimError: an engine refuses its configuration, or its source is not what it should be.
+        FedsimError: an engine refuses its configuration, or its source is wrong.
     """
     document = tree_document(plan.experiment.source, plan.experiment.path)
     device_files = list(build_inventory(plan).device_files.values())
@@ -27,7 +27,7 @@ def refuse_unsupported(plan: Plan) -> None:
     engines = engines_of(plan.experiment.devices)
     for engine in engines:
         _report(engine.check_config(course), document)
-    if not document.errors:  # else a key of another type would only be misread
+    if not document.errors:  # a value of the wrong type would only be misread
         for engine in engines:
             _report(engine.check_course(course), document)
     if document.errors:
@@ -57,13 +57,15 @@ def _course(plan: Plan, device_files: list[Mapping[str, Any]]) -> Course:
     )
 
 
-def _data(device_file: Mapping[str, Any]) -> DealtData:
+def _data(device_file: Mapping[str, Any]) -> SplitData:
     from ..datasets.data_split import make_shards
 
     try:
-        dealt = make_shards(device_file)
+        data_split = make_shards(device_file)
     except (ValueError, OSError):
-        return DealtData({})  # told where the data are made, with what mends it
-    samples = {name: {split: len(part.y) for split, part in splits.items()} for name, splits in dealt.shards.items()}
-    parts = [part for splits in dealt.shards.values() for part in splits.values()]
-    return DealtData(samples, len(dealt.classes), tuple(parts[0].x.shape[1:]) if parts else None)
+        return SplitData({})  # reported where the data are made, with a hint
+    samples = {
+        name: {split: len(part.y) for split, part in splits.items()} for name, splits in data_split.shards.items()
+    }
+    parts = [part for splits in data_split.shards.values() for part in splits.values()]
+    return SplitData(samples, len(data_split.classes), tuple(parts[0].x.shape[1:]) if parts else None)

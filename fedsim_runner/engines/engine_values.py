@@ -1,4 +1,4 @@
-"""What goes between an engine and those who ask it."""
+"""Values that the control node and an engine exchange."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a course cannot run: a path in the course's configuration, what is wrong with it, and what helps."""
+    """Why a course cannot run: a path in the course's configuration, what is wrong with it, and a hint."""
 
     path: tuple[str | int, ...]
     reason: str
@@ -28,7 +28,7 @@ class Participant:
 
 
 @dataclass(frozen=True)
-class DealtData:
+class SplitData:
     """Samples by device and split, number of classes, shape of one sample; empty where the data cannot be read here."""
 
     samples: Mapping[str, Mapping[str, int]]
@@ -44,7 +44,7 @@ class Course:
     config: Mapping[str, Any]
     source: str | None
     has_round_deadline: bool
-    data: Callable[[], DealtData]
+    data: Callable[[], SplitData]
 
 
 @dataclass(frozen=True)
@@ -59,21 +59,21 @@ class EngineSource(Protocol):
     """What an engine's image installs that is not in this package."""
 
     def identity(self) -> str:
-        """It, as text that changes when it does."""
+        """Text that changes when the source does."""
         ...
 
     def wheel(self) -> Path:
-        """It, as a wheel on the control node."""
+        """The source as a wheel on the control node."""
         ...
 
     def refuse(self, config: Mapping[str, Any]) -> None:
-        """Check a configuration against what had to be fetched first. Raises FedsimError."""
+        """Check a configuration against a source that had to be fetched first. Raises FedsimError."""
         ...
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Which source a run used: what its manifest says of it, and the wheel that it keeps."""
+    """The source that a run used: what its manifest records about it, and the wheel that the run keeps."""
 
     facts: Mapping[str, Any]
     wheel: Path | None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..datasets.labelled_samples import Samples
 
 STAMP = ".stamp.json"
-# Raise it when the same device file gives other bytes than before.
+# Increase it when the same device file gives other bytes than before.
 FORMAT = 5
 
 
@@ -44,26 +44,25 @@ class RenderResult:
 def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderResult:
     """Write every device's input files to ``target/<device>/``: its engine's, ``shard.npz`` and ``launcher.json``.
 
-    Shards that are there already and were made from the same data are the truth: they stay, and the user's files need
-    not be there any more. The same holds for those of another run's ``participants`` folder that the device file
-    names as ``data.rendered``.
+    Existing shards that were made from the same data are kept, and the user's files need not exist any more. The same
+    holds for those of another run's ``participants`` folder that the device file names as ``data.rendered``.
 
     Args:
         device_file: as written by :mod:`fedsim_runner.inventory`.
-        target: folder; made if it is not there. ``labels.json`` in it is the label table.
+        target: folder; created if it does not exist. ``labels.json`` in it is the label table.
 
     Raises:
-        ValueError: the data set is not known, cannot be read, or is too small for the clients.
+        ValueError: the data set is unknown, cannot be read, or is too small for the clients.
         OSError: ``target`` cannot be written.
     """
-    stamp = target / f"{device_file['lab_host']}{STAMP}"
+    stamp_path = target / f"{device_file['lab_host']}{STAMP}"
     names = [device["name"] for device in device_file["devices"]]
-    wanted = {"shards": data_fingerprint(device_file), "settings": _settings_fingerprint(device_file)}
-    known = _read_stamp(stamp)
-    found = _digests(target, known.get("files", {}))
-    table = _table_of(target, wanted["shards"])
-    told = {"format": FORMAT, "fingerprint": wanted, "files": found}
-    if table is not None and known == told:
+    fingerprints = {"shards": data_fingerprint(device_file), "settings": _settings_fingerprint(device_file)}
+    written_stamp = _read_stamp(stamp_path)
+    found = _digests(target, written_stamp.get("files", {}))
+    table = _table_of(target, fingerprints["shards"])
+    stamp = {"format": FORMAT, "fingerprint": fingerprints, "files": found}
+    if table is not None and written_stamp == stamp:
         return RenderResult(False, table)
 
     target.mkdir(parents=True, exist_ok=True)
@@ -79,18 +78,18 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
             written.append(f"{device['name']}/{name}")
     write_table_file(target, table)
     # Last: a half-written folder has no stamp and is written again.
-    told["files"] = _digests(target, written)
-    stamp.write_text(json.dumps(told) + "\n", encoding="utf-8")
+    stamp["files"] = _digests(target, written)
+    stamp_path.write_text(json.dumps(stamp) + "\n", encoding="utf-8")
     return RenderResult(True, table)
 
 
 def effective_config(device_file: Mapping[str, Any], device: Mapping[str, Any]) -> dict[str, Any]:
-    """The FederatedScope tree of one participant: the common one, its own over it."""
-    return _merged(device_file["course"]["config"], device["config"])
+    """The FederatedScope tree of one participant: the common tree, overridden by its own."""
+    return _overridden(device_file["course"]["config"], device["config"])
 
 
 def launch_settings(device_file: Mapping[str, Any], device: Mapping[str, Any]) -> LaunchSettings:
-    """What the launcher of one participant is told beside FederatedScope's own configuration."""
+    """What the launcher of one participant is given besides FederatedScope's own configuration."""
     return LaunchSettings.of(
         load(Device, device),
         load(CourseSettings, device_file["course"]),
@@ -99,8 +98,8 @@ def launch_settings(device_file: Mapping[str, Any], device: Mapping[str, Any]) -
 
 
 def shard_sizes(device_file: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Samples by device and split, of the whole run: ``{client: {"train": n, "val": n, "test": n}}``, and the
-    server's ``{"test": n}``. Nothing is written, and the data are only read where the split depends on them. Those of
+    """Samples by device and split of the whole run: ``{client: {"train": n, "val": n, "test": n}}``, and the
+    server's ``{"test": n}``. Nothing is written, and the data are only read where the split depends on them. Sizes of
     FederatedScope's own data sets are not known before they are rendered: a ValueError.
 
     Raises:
@@ -115,10 +114,10 @@ def shard_sizes(device_file: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     if data["dataset"] in BUNDLED and data["split"] == "iid":
         samples = BUNDLED[data["dataset"]].samples
         test = count_test_samples(samples, data["test_fraction"])
-        wrong = explain_too_few(samples - test, len(clients))
-        if wrong:
-            raise ValueError(wrong)
-        # As numpy.array_split deals: the first ones get one more.
+        problem = explain_too_few(samples - test, len(clients))
+        if problem:
+            raise ValueError(problem)
+        # As numpy.array_split does: the first parts get one more.
         each, more = divmod(samples - test, len(clients))
         parts = {client: split_sizes(each + (number < more)) for number, client in enumerate(clients)}
         return {server: {"test": test}, **parts}
@@ -128,58 +127,58 @@ def shard_sizes(device_file: Mapping[str, Any]) -> dict[str, dict[str, int]]:
 
 
 def data_fingerprint(device_file: Mapping[str, Any]) -> str:
-    """SHA-256 of everything that decides about the shards. Of the user's files it is their content, not their place."""
+    """SHA-256 of everything that determines the shards. Of the user's files the content counts, not the path."""
     data = {key: value for key, value in device_file["data"].items() if key not in ("path", "rendered")}
-    told = {
+    inputs = {
         "data": data,
         "server": device_file["course"]["server"],
         "clients": device_file["clients"],
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def _provide_shards(
     device_file: Mapping[str, Any], target: Path, names: Sequence[str], table: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """See that every device's shard is in ``target``; returns the label table. ``table``: the one that is there."""
-    wanted = data_fingerprint(device_file)
-    if table is not None and set(names) <= _good_shards(target, wanted):
+    """Make sure that every device's shard is in ``target``, and return the label table. ``table``: the existing one."""
+    fingerprint = data_fingerprint(device_file)
+    if table is not None and set(names) <= _good_shards(target, fingerprint):
         return table
     rendered = device_file["data"].get("rendered")
     if rendered is not None:
-        kept = _table_of(Path(rendered), wanted)
-        if kept is not None and set(names) <= _good_shards(Path(rendered), wanted):
+        kept = _table_of(Path(rendered), fingerprint)
+        if kept is not None and set(names) <= _good_shards(Path(rendered), fingerprint):
             for name in names:
                 shutil.copyfile(Path(rendered) / name / SHARD, target / name / SHARD)
             return kept
-    # Only here: numpy takes longer to import than everything else takes that an unchanged call does.
+    # Only here: importing numpy takes longer than all the rest of a call that changes nothing.
     from ..datasets.data_split import as_npz, count_labels
 
-    dealt = _deal(device_file)
+    data_split = _split_data(device_file)
     for name in names:
-        (target / name / SHARD).write_bytes(as_npz(dealt.shards[name]))
+        (target / name / SHARD).write_bytes(as_npz(data_split.shards[name]))
     data, server = device_file["data"], device_file["course"]["server"]
     return {
         "version": VERSION,
         "dataset": data["dataset"],
         "split": data["split"],
         "alpha": data["alpha"] if data["split"] in ("dirichlet", "quantity") else None,
-        "test_fraction": None if dealt.has_own_test_set else data["test_fraction"],
+        "test_fraction": None if data_split.has_own_test_set else data["test_fraction"],
         "seed": data["seed"],
         "layout": data["layout"],
-        "shape": list(dealt.shards[server]["test"].x.shape[1:]),
+        "shape": list(data_split.shards[server]["test"].x.shape[1:]),
         "sha256": data["sha256"],
-        "fingerprint": wanted,
+        "fingerprint": fingerprint,
         "server": server,
         "clients": list(device_file["clients"]),
-        "classes": list(dealt.classes),
-        "devices": {name: count_labels(splits, dealt.classes) for name, splits in dealt.shards.items()},
-        "sizes": _sizes(dealt.shards),
+        "classes": list(data_split.classes),
+        "devices": {name: count_labels(splits, data_split.classes) for name, splits in data_split.shards.items()},
+        "sizes": _sizes(data_split.shards),
     }
 
 
-def _deal(device_file: Mapping[str, Any]) -> DataSplit:
-    """The shards, made here or, of its own data sets, by FederatedScope, which may download them."""
+def _split_data(device_file: Mapping[str, Any]) -> DataSplit:
+    """Make the shards here; FederatedScope makes those of its own data sets, which it may download."""
     from ..datasets.data_split import DataSplit, in_layout, make_shards
 
     data = device_file["data"]
@@ -201,9 +200,9 @@ def _table_of(participants: Path, fingerprint: str) -> dict[str, Any] | None:
 
 
 def _good_shards(participants: Path, fingerprint: str) -> set[str]:
-    """Devices whose shard is as some lab host's stamp says it was made, from the data of this fingerprint.
+    """Devices whose shard matches a lab host's stamp and was made from the data with this fingerprint.
 
-    Of whatever format: what a run trained on is what its repetition trains on.
+    In any format: a repetition trains on what the run trained on.
     """
     good = set()
     for path in participants.glob(f"*{STAMP}"):
@@ -216,19 +215,19 @@ def _good_shards(participants: Path, fingerprint: str) -> set[str]:
     return good
 
 
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _overridden(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in over.items():
         below = result.get(key)
-        result[key] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+        result[key] = _overridden(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return result
 
 
 def _settings_fingerprint(device_file: Mapping[str, Any]) -> str:
     keys = ("name", "role", "index", "engine", "config")
     devices = [{key: device[key] for key in keys} for device in device_file["devices"]]
-    told = {"course": device_file["course"], "federatedscope": device_file["federatedscope"], "devices": devices}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    inputs = {"course": device_file["course"], "federatedscope": device_file["federatedscope"], "devices": devices}
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def _digests(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
@@ -241,7 +240,7 @@ def _digests(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
 
 
 def _read_stamp(path: Path) -> dict[str, Any]:
-    """A stamp's content; empty if it cannot be read or is not one of ours."""
+    """A stamp's content; empty if it cannot be read or has another form."""
     try:
         loaded = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What the control node asks of an engine. The defaults are those of an engine that takes every course as it is."""
+"""What the control node asks an engine. The defaults are those of an engine that accepts every course as it is."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .engine_values import Course, EngineSource, Interpreter, Provenance, Refusa
 
 
 class Engine(Protocol):
-    """``named`` is always what the experiment says of the source; None: nothing."""
+    """``named`` is always the source that the experiment names; None: it names none."""
 
     facts: EngineFacts
 
     def check_config(self, course: Course) -> Iterable[Refusal]:
-        """What is wrong with keys and values by themselves."""
+        """Find keys and values that are wrong in themselves."""
         return ()
 
     def check_course(self, course: Course) -> Iterable[Refusal]:
-        """What cannot run although every value is right by itself. Asked only where no engine refuses the values."""
+        """Find what cannot run although every value is right in itself. Called only where no engine refuses a value."""
         return ()
 
     def files(self, config: Mapping[str, Any]) -> Mapping[str, str]:
@@ -31,19 +31,19 @@ class Engine(Protocol):
         return {"config.yaml": yaml.safe_dump(dict(config), sort_keys=True)}
 
     def source_in_use(self, named: str | None) -> str | None:
-        """The source as device files name it. Raises FedsimError where it is not there."""
+        """The source as device files name it. Raises FedsimError if it does not exist."""
         return None
 
     def image_source(self, named: str | None, origin: str) -> EngineSource | None:
-        """What its image installs; ``origin`` says who names it."""
+        """The source that the engine's image installs; ``origin``: where it was named."""
         return None
 
     def provenance(self, named: str | None) -> Provenance | None:
-        """What a manifest keeps of the source."""
+        """What a manifest records about the source."""
         return None
 
     def interpreter(self, named: str | None) -> Interpreter:
-        """What runs a participant without Docker. Raises FedsimError where that cannot be."""
+        """The interpreter that runs a participant without Docker. Raises FedsimError where that is impossible."""
         return Interpreter(sys.executable)
 
 
@@ -53,6 +53,6 @@ def engine(name: str) -> Engine:
 
 
 def engines_of(devices: Iterable[Device]) -> list[Engine]:
-    """The engines that run these devices, in the order of their names' list."""
+    """The engines that run these devices, in the order of :func:`engine_names`."""
     used = {device.engine for device in devices}
     return [engine(name) for name in engine_names() if name in used]

@@ -17,9 +17,9 @@ import docker
 import pytest
 
 from tests.e2e.conftest import Command, left_over
-from tests.federatedscope import SOURCE, WAYS
+from tests.federatedscope import SETTINGS, SOURCE
 
-pytestmark = pytest.mark.skipif(not SOURCE, reason=f"no FederatedScope to run: {WAYS} name none")
+pytestmark = pytest.mark.skipif(not SOURCE, reason=f"no FederatedScope to run: {SETTINGS} name none")
 
 SPEC = """\
 name: torch

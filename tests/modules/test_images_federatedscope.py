@@ -15,14 +15,14 @@ from fedsim_runner.contract.device_file import Device
 from fedsim_runner.engines.federatedscope import CachedSource, resolve_source
 from fedsim_runner.testbed.docker.images import LayerSources, plan_layers
 from tests.device_files import device, device_file
-from tests.federatedscope import SOURCE, WAYS
+from tests.federatedscope import SETTINGS, SOURCE
 
 from .conftest import call_module
 from .test_images_role import play, recap, write_inventory
 
 pytestmark = pytest.mark.docker
 
-needs_source = pytest.mark.skipif(not SOURCE, reason=f"no FederatedScope source is configured ({WAYS})")
+needs_source = pytest.mark.skipif(not SOURCE, reason=f"no FederatedScope source is configured ({SETTINGS})")
 UNREACHABLE = "git+https://nowhere.invalid/fs@480b67de851df2fa02b7cc2189f1803d947998d7"
 # Messages through protobuf's fast implementation, and steps of an optimizer, which import most of PyTorch.
 TRAINING = """
@@ -71,8 +71,8 @@ def test_an_unreachable_source_ends_with_its_own_code(tmp_path: Path, monkeypatc
     call = plan_call(tmp_path, UNREACHABLE, [DEVICE], state="assembled", refs=build, bootstrap=True)
     answer = call_module("fedsim_build_context", call, expect_failure=True)
     assert answer["fedsim_exit_code"] == 3
-    assert answer.msg.startswith(f"FederatedScope cannot be had from {UNREACHABLE} (named by the device file): ")
-    assert "nowhere.invalid" in answer.msg.partition("): ")[2] and "Ways out:" in answer.msg
+    assert answer.msg.startswith(f"FederatedScope cannot be obtained from {UNREACHABLE} (named by the device file): ")
+    assert "nowhere.invalid" in answer.msg.partition("): ")[2] and "Alternatives:" in answer.msg
     assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == [".lock"]
 
 

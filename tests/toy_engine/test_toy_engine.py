@@ -1,4 +1,4 @@
-"""An engine of another package runs courses without a change in this one: in processes and in containers."""
+"""An engine of another package runs courses without changes to fedsim-runner: in processes and in containers."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def number(device: str) -> float:
 
 
 def mean_after(rounds: int, *devices: str) -> float:
-    """What the participants' exchange comes to."""
+    """The mean that the participants arrive at."""
     mean = 0.0
     for _ in range(rounds):
         mean = sum((mean + number(device)) / 2 for device in devices) / len(devices)
@@ -121,7 +121,7 @@ def test_in_containers_with_a_lost_client(installed: dict[str, str], tmp_path: P
         while not (journal.exists() and '"round_started"' in journal.read_text(encoding="utf-8")):
             assert process.poll() is None and time.monotonic() < end, process.communicate()[0]
             time.sleep(0.2)
-        # Only now: the command starts an Engine where none runs.
+        # Only now: the command starts an Engine if none runs.
         client = docker.from_env(timeout=60)
         client.containers.get("fedsim-toy-engine-mote-3").kill()
         client.close()

@@ -75,7 +75,7 @@ def _rows(found: Findings) -> list[dict[str, Any]]:
 
 def _source_row() -> dict[str, Any]:
     state = source_state()
-    return _row("FederatedScope", state.found, f"for its engine; {state.state}", state.ok, state.mend)
+    return _row("FederatedScope", state.found, f"for its engine; {state.state}", state.ok, state.hint)
 
 
 def _link_rows(found: Findings) -> list[dict[str, Any]]:

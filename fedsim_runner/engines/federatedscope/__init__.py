@@ -1,6 +1,6 @@
-"""FederatedScope itself: where it comes from, and how it is had as a wheel.
+"""FederatedScope itself: where it comes from, and how it becomes a wheel.
 
-``settings`` (the user's configuration file) is imported by its own name: it brings pydantic, which few calls need.
+``user_settings`` (the user's configuration file) is imported on demand: it brings pydantic, which few calls need.
 """
 
 from .source import SettingsError, Source, SourceError, parse_source, resolve_source

@@ -1,4 +1,4 @@
-"""A course as far as it can be judged before it runs."""
+"""What is known about a course before it runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# FederatedScope's defaults of the keys that are looked at.
+# FederatedScope's defaults of the keys that are checked.
 _DEFAULTS: dict[str, Any] = {
     "backend": "torch",
     "aggregator.robust_rule": "fedavg",
@@ -74,11 +74,11 @@ _DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Refusal:
-    """One reason: the key in FederatedScope's tree, what happens, and what mends it."""
+    """One reason: the key in FederatedScope's tree, what happens, and a hint."""
 
     key: str
     reason: str
-    mend: str
+    hint: str
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ class Participant:
 
 @dataclass(frozen=True)
 class Course:
-    """All participants, and what is known of the data: number of classes, shape of one sample.
+    """All participants, and what is known about the data: number of classes, shape of one sample.
 
     ``has_round_deadline``: the experiment sets ``course.round_deadline``.
     """
@@ -139,7 +139,7 @@ class Tree:
         return str(self[key]).lower()
 
     def number(self, key: str) -> float:
-        """A number; the default where something else is written, which the check of the keys tells."""
+        """A number; the default where something else is written, which the check of the keys reports."""
         value = self[key]
         return value if isinstance(value, int | float) and not isinstance(value, bool) else _DEFAULTS[key]
 
@@ -149,7 +149,7 @@ class Tree:
         return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
 
     def is_written(self, key: str) -> bool:
-        """Whether the user has written it; else FederatedScope's default holds."""
+        """Whether the user has written the key; otherwise FederatedScope's default applies."""
         value: Any = self.config
         for part in key.split("."):
             if not isinstance(value, Mapping) or part not in value:

@@ -1,8 +1,8 @@
 """FederatedScope's own data sets, loaded and split by FederatedScope itself.
 
-It is run in the interpreter that the user's configuration names (``federatedscope.python``; the one that has torch and
-whatever the data set needs, torchvision for instance), on the control node, which may be on the internet as no device
-is. What is downloaded stays in ``data.root``.
+It runs on the control node, which unlike a device may have internet access, in the interpreter that the user's
+configuration names (``federatedscope.python``): one with torch and everything else that the data set needs, such as
+torchvision. Downloads stay in ``data.root``.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from .user_settings import user_settings
 from .wheel import CachedSource
 
 PROGRAM = Path(__file__).with_name("export_program.py")
-# A download over a slow line has its time.
+# A download over a slow line takes long.
 TIMEOUT_S = 4 * 3600
 
 
 def export_shards(
     device_file: Mapping[str, Any], python: str | None = None, source: Path | None = None
 ) -> tuple[dict[str, dict[str, Samples]], tuple[str, ...]]:
-    """Every participant's splits, the server's first, and the names of the classes.
+    """Return every participant's splits, the server's first, and the names of the classes.
 
     Args:
         device_file: its ``data.tree`` is FederatedScope's ``data``.
-        python: the interpreter; None: as configured, else this one.
+        python: the interpreter; None: the configured one, or this one.
         source: FederatedScope's checkout or wheel; None: the source in use.
 
     Raises:
-        ValueError: FederatedScope cannot be had or run, or refuses; the text has its last words.
+        ValueError: FederatedScope cannot be obtained or run, or refuses; the text ends with its last line of output.
     """
     data, server, clients = device_file["data"], device_file["course"]["server"], device_file["clients"]
     if python is None:
@@ -76,7 +76,7 @@ def interpreter() -> str:
 
 
 def missing_interpreter() -> str | None:
-    """What is wrong with the interpreter as far as can be told without running it; None: nothing."""
+    """What is wrong with the interpreter, as far as is known without running it; None: nothing."""
     try:
         python = interpreter()
     except ValueError as error:
@@ -97,7 +97,7 @@ def _call(command: Sequence[str], source: Path, kind: str, folder: Path) -> None
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     what = f"data set {kind}: FederatedScope in {command[0]}"
     try:
-        # In a folder of its own: some loaders write where they are.
+        # In a separate folder: some loaders write to the current one.
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S,
             env=environment, cwd=folder,
@@ -105,12 +105,12 @@ def _call(command: Sequence[str], source: Path, kind: str, folder: Path) -> None
     except OSError as error:
         raise ValueError(f"{what} cannot be run: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
-        raise ValueError(f"{what} was not done in {TIMEOUT_S // 3600} hours") from error
+        raise ValueError(f"{what} did not finish in {TIMEOUT_S // 3600} hours") from error
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         said = lines[-1] if lines else f"exit code {done.returncode}"
-        mend = " (federatedscope.python of the user configuration names an interpreter that has what is needed)"
-        raise ValueError(f"{what}: {said}{mend if 'ModuleNotFoundError' in said else ''}")
+        hint = " (federatedscope.python of the user configuration names an interpreter that has what is needed)"
+        raise ValueError(f"{what}: {said}{hint if 'ModuleNotFoundError' in said else ''}")
 
 
 def _read(path: Path) -> dict[str, Samples]:

@@ -13,7 +13,7 @@ _SPLITS = ("train", "val", "test")
 # Splits of the testbed's shards where their sizes are not known.
 _SERVER_SPLITS = ("test",)
 
-# Smallest height and width that leaves something behind the model's pooling layers.
+# Smallest height and width of which the model's pooling layers leave something.
 _IMAGE_MODELS = {"convnet2": 4, "convnet5": 32, "vgg11": 32}
 # Losses that compare numbers of the same shape, or probabilities, and fail on class labels.
 _NOT_FOR_CLASSES = (
@@ -24,11 +24,11 @@ _BY_LABEL = ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
 
 
 def data(tree: Tree, course: Course) -> Iterator[Refusal]:
-    """The model against the data."""
+    """The model must fit the data."""
     name, shape = tree.text("model.type"), course.shape
     smallest = _IMAGE_MODELS.get(name)
     if smallest and tree["model.type"] != name:
-        yield Refusal("model.type", f"FederatedScope builds it by the name {name} only", f"write {name}")
+        yield Refusal("model.type", f"FederatedScope builds it under the name {name} only", f"write {name}")
     if smallest and shape is not None and (len(shape) != 3 or min(shape[1:]) < smallest):
         shown = " x ".join(map(str, shape))
         yield Refusal(
@@ -49,7 +49,7 @@ def data(tree: Tree, course: Course) -> Iterator[Refusal]:
 def criterion(tree: Tree, course: Course) -> Iterator[Refusal]:
     kind = str(tree["criterion.type"])
     outputs = tree.number("model.out_channels")
-    # Where batch and outputs are of one size the wrong shapes happen to fit.
+    # Where batch and outputs have the same size, the wrong shapes happen to fit.
     if kind in _NOT_FOR_CLASSES and outputs > 1 and outputs != tree.number("dataloader.batch_size"):
         given = "" if tree.is_written("criterion.type") else ", FederatedScope's default,"
         yield Refusal(
@@ -62,48 +62,50 @@ def criterion(tree: Tree, course: Course) -> Iterator[Refusal]:
 def evaluation(tree: Tree, course: Course) -> Iterator[Refusal]:
     """The result by which rounds are compared must be among the results."""
     key = "eval.best_res_update_round_wise_key"
-    wanted = str(tree[key])
-    split, _, metric = wanted.partition("_")
+    chosen = str(tree[key])
+    split, _, metric = chosen.partition("_")
     metrics = dict.fromkeys([*_ALWAYS, *tree.names("eval.metrics")])
     if split not in _SPLITS or not metric:
-        yield Refusal(key, f"{wanted} names no result", f"train_, val_ or test_ and one of {', '.join(metrics)}")
+        yield Refusal(key, f"{chosen} does not name a result", f"train_, val_ or test_ and one of {', '.join(metrics)}")
         return
     if metric not in metrics:
-        mend = f"add {metric} to eval.metrics, or write one of {', '.join(f'{split}_{name}' for name in metrics)}"
-        yield Refusal(key, f"{wanted} is never computed: FederatedScope fails at its start", mend)
+        hint = f"add {metric} to eval.metrics, or write one of {', '.join(f'{split}_{name}' for name in metrics)}"
+        yield Refusal(key, f"{chosen} is never computed: FederatedScope fails when it starts", hint)
         return
     splits = tree.names("eval.split")
     default = "" if tree.is_written(key) else " (FederatedScope's default)"
     if tree["federate.make_global_eval"] is True:
-        # A server of the light engine needs no such result.
-        held = _SERVER_SPLITS if course.server.samples is None else tuple(course.server.samples)
-        usable = [name for name in splits if name in held]
+        # A server of the light engine does not need this result.
+        available = _SERVER_SPLITS if course.server.samples is None else tuple(course.server.samples)
+        usable = [name for name in splits if name in available]
         if course.own_server and not usable:
-            reason = f"the server has {', '.join(held) or 'no data'}: it has nothing to evaluate"
-            yield Refusal("eval.split", reason, f"write [{', '.join(held)}]" if held else "make_global_eval: false")
+            reason = f"the server has {', '.join(available) or 'no data'}: it has nothing to evaluate"
+            yield Refusal(
+                "eval.split", reason, f"write [{', '.join(available)}]" if available else "make_global_eval: false"
+            )
         elif course.own_server and split not in usable:
             yield Refusal(
                 key,
-                f"{wanted}{default} is not among the server's results, which come from {', '.join(usable)} data: it "
+                f"{chosen}{default} is not among the server's results, which come from {', '.join(usable)} data: it "
                 "crashes at the first evaluation",
                 f"write {usable[0]}_{metric}",
             )
     elif split not in splits:
         yield Refusal(
             key,
-            f"{wanted}{default} is not among the clients' results, as eval.split is {', '.join(splits)}: "
+            f"{chosen}{default} is not among the clients' results, as eval.split is {', '.join(splits)}: "
             "FederatedScope crashes at the first evaluation",
             f"write {splits[0]}_{metric}" if splits else "name splits in eval.split",
         )
 
 
 def batches(tree: Tree, client: Participant) -> Iterator[Refusal]:
-    """Shards that make batches on which training or evaluation crashes."""
+    """Shards whose batches make training or evaluation crash."""
     if client.samples is None:
         return
     size, drop = int(tree.number("dataloader.batch_size")), tree["dataloader.drop_last"] is True
     if size < 1:
-        return  # told by itself
+        return  # reported by another rule
     train = client.samples.get("train", 0)
     if drop and 0 < train < size:
         yield Refusal(
@@ -131,7 +133,7 @@ def server_batches(tree: Tree, course: Course) -> Iterator[Refusal]:
 
 
 def _dropped(tree: Tree, participant: Participant, size: int) -> Iterator[Refusal]:
-    """FederatedScope drops the last batch of evaluations, too."""
+    """FederatedScope drops the last batch of evaluations as well."""
     for split in tree.names("eval.split"):
         samples = (participant.samples or {}).get(split, 0)
         if 0 < samples < size:
@@ -144,7 +146,7 @@ def _dropped(tree: Tree, participant: Participant, size: int) -> Iterator[Refusa
 
 
 def _normalises_rows(tree: Tree) -> bool:
-    """BatchNorm1d needs two samples in a training batch; on images there are many values in one."""
+    """BatchNorm1d needs two samples in a training batch; one image has many values."""
     return tree.text("model.type") == "mlp" and tree.number("model.layer") >= 2
 
 

@@ -1,4 +1,4 @@
-"""What the control node knows of FederatedScope as an engine."""
+"""What the control node knows about FederatedScope as an engine."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ class FederatedScopeEngine(Engine):
 
     facts = EngineFacts(
         "federatedscope",
-        # 6 from uncompiled files, more where its pages must be read again and again.
+        # 6 from uncompiled files, more where its pages must be read repeatedly.
         start_cpu_s=30.0,
         memory_bytes=192 << 20,
         below="torch",
         cuda=True,
         source="FederatedScope",
         natural_shape=True,
-        # gRPC and torch have many; its gRPC server has up to one for each client.
+        # gRPC and torch start many; its gRPC server starts up to one for each client.
         threads=96,
         threads_per_client=1,
     )
 
     def check_config(self, course: Course) -> Iterator[Refusal]:
-        from .keys import KeysError, check_keys, known_keys
-        from .source import WAYS_OUT
+        from .keys import KeysError, check_keys, read_keys
+        from .source import ALTERNATIVES
 
-        source = _at_hand(course.source)
+        source = _local_source(course.source)
         if source is None:
             return
         try:
-            for problem in check_keys(course.config, known_keys(source)):
-                yield Refusal(tuple(problem.path), problem.message, problem.mend)
+            for problem in check_keys(course.config, read_keys(source)):
+                yield Refusal(tuple(problem.path), problem.message, problem.hint)
         except KeysError as error:
-            raise FedsimError(f"{error}\n{WAYS_OUT}", Exit.LAB) from error
+            raise FedsimError(f"{error}\n{ALTERNATIVES}", Exit.LAB) from error
 
     def check_course(self, course: Course) -> Iterator[Refusal]:
         from .refusals import refusals
@@ -55,9 +55,9 @@ class FederatedScopeEngine(Engine):
         ]
         server = next(one for role, one in participants if role == "server")
         clients = [one for role, one in participants if role == "client"]
-        judged = course_facts.Course(server, clients, data.classes, data.shape, course.has_round_deadline)
-        for refusal in refusals(judged):
-            yield Refusal(refusal.path, refusal.reason, refusal.mend)
+        facts = course_facts.Course(server, clients, data.classes, data.shape, course.has_round_deadline)
+        for refusal in refusals(facts):
+            yield Refusal(refusal.path, refusal.reason, refusal.hint)
 
     def source_in_use(self, named: str | None) -> str:
         source = resolve_source(named)
@@ -73,7 +73,7 @@ class FederatedScopeEngine(Engine):
         try:
             facts = source_manifest(named)
         except (SettingsError, SourceError):
-            return None  # the images told why
+            return None  # the images reported why
         return Provenance(facts, CachedSource(resolve_source(named)).cached())
 
     def interpreter(self, named: str | None) -> Interpreter:
@@ -82,7 +82,7 @@ class FederatedScopeEngine(Engine):
         return interpreter(named)
 
 
-def _at_hand(named: str | None) -> Path | None:
+def _local_source(named: str | None) -> Path | None:
     """The checkout or wheel in use; None where the source must be fetched first."""
     if named is None:
         return None

@@ -1,10 +1,11 @@
-"""A program for the interpreter that has FederatedScope: its own loader and splitter deal a data set out to clients.
+"""A program for the interpreter that has FederatedScope: FederatedScope loads a data set and splits it among clients.
 
     python export_program.py REQUEST.json FOLDER
 
 The request holds FederatedScope's configuration tree (standalone mode). ``FOLDER/<index>.npz`` is written for each
-participant, 0 being the server, with arrays ``train_x``, ``train_y`` and so on for the splits that it has. What is
-wrong goes to standard error in one line, exit code 1. Nothing of fedsim-runner is imported: the interpreter has none.
+participant, 0 being the server, with arrays ``train_x``, ``train_y`` and so on for the splits that it has. An
+error is one line on standard error, with exit code 1. Nothing of fedsim-runner is imported: this interpreter does not
+have it.
 """
 
 from __future__ import annotations
@@ -25,20 +26,21 @@ def main() -> None:
     request, folder = Path(sys.argv[1]), Path(sys.argv[2])
     tree = json.loads(request.read_text(encoding="utf-8"))
 
-    # Not known where fedsim-runner is checked and tested.
+    # Not installed where fedsim-runner is checked and tested.
     configs = import_module("federatedscope.core.configs.config")
     builder = import_module("federatedscope.core.auxiliaries.data_builder")
     config = configs.global_cfg.clone()
     try:
         config.merge_from_other_cfg(configs.CN(tree))
     except KeyError as error:
-        raise SystemExit(f"FederatedScope's configuration has no such key: {error.args[0]}") from error
-    wanted = config.federate.client_num
+        raise SystemExit(f"FederatedScope's configuration does not have the key {error.args[0]}") from error
+    client_num = config.federate.client_num
     loaded, _ = builder.get_data(config.clone())
-    found = {index: _arrays(index, loaded[index]) for index in range(wanted + 1) if index in loaded}
-    missing = [index for index in range(1, wanted + 1) if "train" not in found.get(index, {})]
+    found = {index: _arrays(index, loaded[index]) for index in range(client_num + 1) if index in loaded}
+    missing = [index for index in range(1, client_num + 1) if "train" not in found.get(index, {})]
     if missing:
-        raise SystemExit(f"the data set has training samples for {wanted - len(missing)} clients, not for {wanted}")
+        with_samples = client_num - len(missing)
+        raise SystemExit(f"the data set has training samples for {with_samples} clients, not for {client_num}")
     found[0] = _server(found)
     for index, splits in found.items():
         arrays = {f"{name}_x": x for name, (x, _) in splits.items()}
@@ -47,7 +49,7 @@ def main() -> None:
 
 
 def _server(found: dict[int, dict[str, tuple[Any, Any]]]) -> dict[str, tuple[Any, Any]]:
-    """The server's test set; where the data set has none for it, the clients' together."""
+    """The server's test set; without one, the clients' test sets together."""
     own = found.get(0, {})
     if "test" in own:
         return {"test": own["test"]}
@@ -58,7 +60,7 @@ def _server(found: dict[int, dict[str, tuple[Any, Any]]]) -> dict[str, tuple[Any
 
 
 def _arrays(index: int, participant: Any) -> dict[str, tuple[Any, Any]]:
-    """Samples and labels by split, of one participant's ``ClientData``."""
+    """Samples and labels by split from one participant's ``ClientData``."""
     found = {}
     for name in SPLITS:
         samples = getattr(participant, f"{name}_data", None)
@@ -69,9 +71,9 @@ def _arrays(index: int, participant: Any) -> dict[str, tuple[Any, Any]]:
             x = np.stack([pair[0] for pair in pairs])
             y = np.stack([pair[1] for pair in pairs]).reshape(len(x), -1)
         except (TypeError, ValueError) as error:
-            raise SystemExit(f"samples of participant {index} are no arrays with one label each: {error}") from error
+            raise SystemExit(f"samples of participant {index} are not arrays with one label each: {error}") from error
         if y.shape[1] != 1 or (y != np.round(y)).any() or y.min() < 0:
-            raise SystemExit("labels are no classes, that is whole numbers from 0: only classification is supported")
+            raise SystemExit("labels are not classes (whole numbers from 0): only classification is supported")
         found[name] = (x, y[:, 0].astype(np.int64))
     return found
 

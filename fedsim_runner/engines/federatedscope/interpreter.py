@@ -1,4 +1,4 @@
-"""The Python that runs FederatedScope where there is no container."""
+"""The Python that runs FederatedScope without containers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..engine_values import Interpreter
 from .source import resolve_source
 
 CHECK_S = 60.0
-# What FederatedScope's distributed mode cannot do without.
+# Modules that FederatedScope's distributed mode needs.
 NEEDED = ("torch", "numpy", "scipy", "yaml", "grpc", "google.protobuf", "federatedscope.core")
 _FIND = """
 import importlib.util, sys
@@ -32,7 +32,7 @@ def interpreter(source: str | None) -> Interpreter:
     Raises:
         FedsimError: FederatedScope cannot be run here; exit code 3, or 2 if the configuration is wrong.
     """
-    # Brings pydantic, which a course of light participants has no use for.
+    # Brings pydantic, which a course of light participants does not need.
     from .user_settings import config_path, user_settings
 
     python = user_settings().python or sys.executable
@@ -51,10 +51,10 @@ def interpreter(source: str | None) -> Interpreter:
 
 
 def missing_modules(interpreter: Interpreter) -> list[str]:
-    """Modules of :data:`NEEDED` that it does not find.
+    """Modules of :data:`NEEDED` that the interpreter does not find.
 
     Raises:
-        FedsimError: it cannot be started.
+        FedsimError: the interpreter cannot be started.
     """
     command = [interpreter.python, "-c", _FIND, *NEEDED]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(interpreter.path)}

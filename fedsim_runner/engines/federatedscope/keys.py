@@ -1,7 +1,7 @@
-"""The configuration keys that a FederatedScope knows, read from its source without running it.
+"""The configuration keys that a version of FederatedScope knows, read from its source without running it.
 
-Read are ``core/configs/*.py`` and ``contrib/configs/*.py`` of a checkout or a wheel: functions that set attributes of
-``cfg``. What is accepted for a key follows FederatedScope's ``core/configs/yacs_config.py``.
+They are set by functions in ``core/configs/*.py`` and ``contrib/configs/*.py`` of a checkout or a wheel, as attributes
+of ``cfg``. Which values a key accepts follows FederatedScope's ``core/configs/yacs_config.py``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WORDS: dict[type, str] = {
 
 
 class KeysError(SourceError):
-    """The source has no configuration keys where FederatedScope has them; the text says which source."""
+    """The source has no configuration keys where FederatedScope has them; the text names the source."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Section:
 
     open: bool = False
     defaults: dict[str, Any] = field(default_factory=dict)
-    unknown: set[str] = field(default_factory=set)  # keys whose default only running it would tell
+    unknown: set[str] = field(default_factory=set)  # keys whose default is only known by running it
     sections: dict[str, Section] = field(default_factory=dict)
 
     @property
@@ -55,22 +55,22 @@ class Section:
 
 @dataclass(frozen=True)
 class KeyProblem:
-    """What is wrong with one key of a tree, and what mends it where that is known."""
+    """What is wrong with one key of a tree, and a hint if there is one."""
 
     path: KeyPath
     message: str
-    mend: str | None = None
+    hint: str | None = None
 
     def __str__(self) -> str:
         text = f"{'.'.join(self.path)}: {self.message}"
-        return f"{text} ({self.mend})" if self.mend else text
+        return f"{text} ({self.hint})" if self.hint else text
 
 
-def known_keys(source: Path) -> Section:
-    """All keys of the FederatedScope in a checkout or a wheel.
+def read_keys(source: Path) -> Section:
+    """Read all keys from a checkout or a wheel of FederatedScope.
 
     Raises:
-        KeysError: there are none, or a file of them cannot be read.
+        KeysError: there are no keys, or a file cannot be read.
     """
     root = Section()
     try:
@@ -84,18 +84,18 @@ def known_keys(source: Path) -> Section:
 
 
 def check_keys(tree: Mapping[str, Any], known: Section) -> list[KeyProblem]:
-    """Keys of ``tree`` that FederatedScope would refuse at its start: unknown ones, and values of another type."""
+    """Find the keys of ``tree`` that FederatedScope would refuse: unknown ones, and values of a wrong type."""
     return list(_check(tree, known, (), known))
 
 
 def refuse_unknown_keys(tree: Mapping[str, Any], source: Path) -> None:
-    """Check a tree against a FederatedScope that planning could not look at, because it had to be fetched first.
+    """Check a tree against a source that planning could not read, because it had to be fetched first.
 
     Raises:
-        SettingsError: keys that it does not know, or values of another type; the text has one line for each.
-        KeysError: there is no FederatedScope.
+        SettingsError: keys that it does not know, or values of a wrong type; the text has one line for each.
+        KeysError: the source is not FederatedScope.
     """
-    problems = check_keys(tree, known_keys(source))
+    problems = check_keys(tree, read_keys(source))
     if problems:
         raise SettingsError("\n".join(f"federatedscope.config.{problem}" for problem in problems))
 
@@ -118,7 +118,7 @@ def _collect(module: ast.Module, root: Section) -> None:
         if not isinstance(function, ast.FunctionDef) or not function.args.args:
             continue
         owner = function.args.args[0].arg
-        # Methods set attributes of other things; checks only correct values of keys that are there.
+        # Methods set attributes of other objects; checks only correct the values of existing keys.
         if owner in ("self", "cls") or function.name.startswith("assert_"):
             continue
         for statement in ast.walk(function):
@@ -196,23 +196,23 @@ def _advice(path: KeyPath, section: Section, root: Section) -> str | None:
         nested = f"{parts[-1]}: ..."
         for part in reversed(parts[:-1]):
             nested = f"{part}: {{{nested}}}"
-        return f"a dot in a key is no section in YAML: write {nested}"
+        return f"a dot in a key does not make a section in YAML: write {nested}"
     elsewhere = [".".join(leaf) for leaf in root.paths() if leaf[-1] == path[-1]]
     near = suggestion(path[-1], section.names, or_all=False)
     if near or not elsewhere:
         return near
-    # What was written in the right section only one level too high is the likeliest.
+    # The most likely mistake: the right section, one level too high.
     elsewhere.sort(key=lambda key: (not key.startswith(f"{path[0]}."), key))
     return f"is it {' or '.join(elsewhere[:3])}?"
 
 
 def _accepted(value: Any, default: Any) -> bool:
-    given, wanted = type(_decoded(value)), type(default)
-    return given is wanted or (given, wanted) in _CASTS
+    given, expected = type(_decoded(value)), type(default)
+    return given is expected or (given, expected) in _CASTS
 
 
 def _decoded(value: Any) -> Any:
-    """FederatedScope takes text for what Python would: ``"1e-3"`` is a number, and so is ``"7"``."""
+    """FederatedScope reads text as a Python literal where it can: ``"1e-3"`` is a number, and so is ``"7"``."""
     if not isinstance(value, str):
         return value
     try:

@@ -1,4 +1,4 @@
-"""Rules: what FederatedScope does in one process only, and what a testbed's device does not have."""
+"""Rules: what FederatedScope can do only in one process, and what a device of the testbed does not have."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OTHER_METHODS = {"fedsageplus": "graphs", "gcflplus": "graphs", "fedgc": "pairs
 
 
 def values(tree: Tree, course: Course) -> Iterator[Refusal]:
-    """Values at which FederatedScope ends at its start."""
+    """Values with which FederatedScope fails at its start."""
     for key, known in (
         ("train.batch_or_epoch", ("batch", "epoch")),
         ("finetune.batch_or_epoch", ("batch", "epoch")),
@@ -61,7 +61,7 @@ def values(tree: Tree, course: Course) -> Iterator[Refusal]:
 
 
 def not_between_processes(tree: Tree, course: Course) -> Iterator[Refusal]:
-    """What works only where all participants share one process."""
+    """Features that work only where all participants share one process."""
     if tree.text("quantization.method") != "none":
         yield Refusal(
             "quantization.method",
@@ -85,7 +85,7 @@ def not_between_processes(tree: Tree, course: Course) -> Iterator[Refusal]:
     if tree["federate.use_diff"] is True:
         yield Refusal(
             "federate.use_diff",
-            "FederatedScope's checks want it together with hpo.fedex and hpo.fts only (AssertionError)",
+            "FederatedScope's checks allow it only together with hpo.fedex and hpo.fts (AssertionError)",
             "write false",
         )
     for key in ("hpo.fedex.use", "hpo.fts.use", "hpo.pfedhpo.use"):
@@ -101,7 +101,7 @@ def not_between_processes(tree: Tree, course: Course) -> Iterator[Refusal]:
     if several or tree.text("federate.method") == "fedem":
         yield Refusal(
             "model.model_num_per_trainer" if several else "federate.method",
-            "clients crash on the first models: the trainer of several models cannot load what comes over the network",
+            "clients crash on the first models: the trainer of several models cannot load what the network brings",
             "one model per trainer",
         )
     if course.own_server:
@@ -112,13 +112,13 @@ def _not_in_the_server(tree: Tree) -> Iterator[Refusal]:
     if tree["federate.online_aggr"] is True:
         yield Refusal(
             "federate.online_aggr",
-            "the server crashes on the first update: its online aggregator cannot take it as the network gives it",
+            "the server crashes on the first update: its online aggregator cannot take it as it arrives",
             "write false",
         )
     if tree["federate.use_ss"] is True:
         yield Refusal(
             "federate.use_ss",
-            "the server crashes on the first update: it multiplies what the network made of the secret's parts",
+            "the server crashes on the first update: it multiplies the parts of the secret, which arrive as text",
             "write false",
         )
     if tree.names("eval.monitoring"):
@@ -144,7 +144,7 @@ def _not_in_the_server(tree: Tree) -> Iterator[Refusal]:
 
 
 def not_here(tree: Tree, course: Course) -> Iterator[Refusal]:
-    """What needs more than the testbed gives."""
+    """Features that need more than the testbed has."""
     if tree.text("backend") != "torch":
         yield Refusal("backend", "the images have torch and no other library", "write torch, or remove it")
     if tree["vertical.use"] is True:
@@ -168,13 +168,13 @@ def not_here(tree: Tree, course: Course) -> Iterator[Refusal]:
     if tree.text("dataloader.type") == "raw":
         yield Refusal(
             "dataloader.type",
-            "raw hands out single samples, and the losses and models here take batches: training crashes",
+            "raw yields single samples, and the losses and models here take batches: training crashes",
             "write base, or remove it",
         )
     if tree["federate.restore_from"]:
         yield Refusal(
             "federate.restore_from",
-            "a device has no such file, and FederatedScope would only warn and start from nothing",
+            "a device has no such file, and FederatedScope would only warn and start from scratch",
             "remove it",
         )
     target = str(tree["federate.save_to"])
@@ -182,21 +182,21 @@ def not_here(tree: Tree, course: Course) -> Iterator[Refusal]:
     if "/" in target and target.rpartition("/")[0] != outdir:
         yield Refusal(
             "federate.save_to",
-            "there is no such folder in a device, and the server would crash after the last round",
+            "there is no such folder on a device, and the server would crash after the last round",
             "a file name alone: the model lands in the server's collected files",
         )
 
 
 def joining(tree: Tree, course: Course) -> Iterator[Refusal]:
-    """Sampling and what clients tell when they join."""
+    """Sampling, and what clients report when they join."""
     sampler = str(tree["federate.sampler"])
     if course.own_server and sampler != "uniform":
         reason = "FederatedScope does not know it"
         if sampler in ("group", "responsiveness"):
             reason = "the server crashes when the course starts: it knows clients' resources in standalone mode only"
         yield Refusal("federate.sampler", reason, "write uniform")
-    asked = tree.names("federate.join_in_info")
-    for name in asked:
+    requested = tree.names("federate.join_in_info")
+    for name in requested:
         if name.lower() == "client_resource":
             yield Refusal(
                 "federate.join_in_info",
@@ -206,7 +206,7 @@ def joining(tree: Tree, course: Course) -> Iterator[Refusal]:
         elif name.lower() != "num_sample":
             yield Refusal("federate.join_in_info", f"FederatedScope's clients do not know {name}", "num_sample")
     by_epoch = tree["train.batch_or_epoch"] == "epoch"
-    if course.own_clients and by_epoch and "num_sample" in [name.lower() for name in asked]:
+    if course.own_clients and by_epoch and "num_sample" in [name.lower() for name in requested]:
         yield Refusal(
             "federate.join_in_info",
             "num_sample crashes FederatedScope's clients with train.batch_or_epoch: epoch when they join",
@@ -226,6 +226,6 @@ def asynchronous(tree: Tree, course: Course) -> Iterator[Refusal]:
     if course.has_round_deadline:
         yield Refusal(
             "asyn.use",
-            "an asynchronous course has no rounds that end for all, so course.round_deadline means nothing",
+            "an asynchronous course has no rounds that end for all, so course.round_deadline has no meaning",
             "remove one of them",
         )

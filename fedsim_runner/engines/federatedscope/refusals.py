@@ -1,7 +1,7 @@
-"""What FederatedScope cannot do when every participant is a process of its own, told before anything is built.
+"""What FederatedScope cannot do when every participant is a separate process, reported before anything is built.
 
 Each rule stands for a crash or a hang in FederatedScope v0.3.0 (commit 480b67d) between processes, or for something
-that a testbed's device does not have. What only gives poor results is let through. Nothing is imported or read here.
+that a testbed's device does not have. Settings that only give poor results are allowed. Nothing is imported or read.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ def refusals(course: Course) -> list[Refusal]:
 
 
 def _first_of_each(by_client: list[list[Refusal]]) -> list[Refusal]:
-    """One line for what is wrong with many clients' shards."""
-    alike: dict[tuple[str, str], list[Refusal]] = {}
+    """Make one refusal of what is wrong with many clients' shards."""
+    by_kind: dict[tuple[str, str], list[Refusal]] = {}
     for found in by_client:
         own: dict[tuple[str, str], Refusal] = {}
         for refusal in found:
-            own.setdefault((refusal.key, refusal.mend), refusal)
+            own.setdefault((refusal.key, refusal.hint), refusal)
         for kind, refusal in own.items():
-            alike.setdefault(kind, []).append(refusal)
-    told = []
-    for first, *others in alike.values():
-        more = f"; the same of {len(others)} more" if others else ""
-        told.append(replace(first, reason=first.reason + more))
-    return told
+            by_kind.setdefault(kind, []).append(refusal)
+    merged = []
+    for first, *others in by_kind.values():
+        more = f"; the same holds for {len(others)} more" if others else ""
+        merged.append(replace(first, reason=first.reason + more))
+    return merged

@@ -1,8 +1,7 @@
-"""Where FederatedScope comes from: what was named, by whom, and what kind of source that is.
+"""Where FederatedScope comes from: which source was named, where, and of what kind it is.
 
-The first of these counts: ``federatedscope.source`` of the experiment file, the environment variable
-FEDSIM_FEDERATEDSCOPE_SOURCE, the user's configuration file, and else upstream at the commit that the patches were made
-for.
+The first of these wins: ``federatedscope.source`` of the experiment file, the environment variable
+FEDSIM_FEDERATEDSCOPE_SOURCE, the user's configuration file, upstream at the commit that the patches were made for.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ SOURCE_FORMS = (
     "federatedscope==0.3.0"
 )
 
-WAYS_OUT = (
-    "Ways out: a local checkout or a wheel, named by `federatedscope: {source: PATH}` in the experiment file, by "
+ALTERNATIVES = (
+    "Alternatives: a local checkout or a wheel, named by `federatedscope: {source: PATH}` in the experiment file, by "
     f"{SOURCE_VARIABLE}=PATH, or in the user configuration (~/.config/fedsim/config.yaml); or another git URL "
     "(git+https://HOST/REPO@COMMIT) or pip requirement there. Behind a proxy set HTTPS_PROXY, which git and pip "
-    "both heed; pip's index and certificates are set in its own configuration (`pip config list`). "
+    "both use; pip's index and certificates are set in its own configuration (`pip config list`). "
     "Devices with the light engine need no FederatedScope."
 )
 
@@ -48,21 +47,21 @@ _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*([=<>!~
 _PASSWORD = re.compile(
     r"((?<=http://)|(?<=https://))[^/@\s]*@|(?<=://)[^/@\s\[]*:(?!\d*/)[^@\s]*@|[^/@\s:]*:[^/@\s]*@", re.IGNORECASE
 )
-# Over HTTP a user alone may be a token; over SSH it is none.
+# Over HTTP a user alone may be a token; over SSH it is not.
 _CREDENTIALS = re.compile(r"(git\+)?(https?://[^/@\s]*@|[a-z+]+://[^/@\s\[]*:(?!\d*/)[^@\s]*@)", re.IGNORECASE)
-# Top-level files that decide what a build makes of the package's folder.
+# Top-level files that determine how the package's folder is built.
 _BUILD_FILES = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in")
 _BUILD_TEXTS = ("README", "LICENSE")
 
 
 class SourceError(FedsimError):
-    """FederatedScope cannot be had from its source; the text says why and names the ways out."""
+    """FederatedScope cannot be obtained from its source; the text says why and names alternatives."""
 
     exit = Exit.LAB
 
 
 class SettingsError(FedsimError):
-    """What names the source cannot be understood; the text says where that is and what mends it."""
+    """A setting that names the source is wrong; the text says where it is and what helps."""
 
     exit = Exit.SPEC
 
@@ -82,7 +81,7 @@ class Source:
 
     @property
     def path(self) -> Path:
-        """Of a checkout or a wheel."""
+        """The path of a checkout or a wheel."""
         return Path(self.text)
 
     @property
@@ -117,10 +116,10 @@ class Source:
         return f"{scheme}://{host}{slash}{path}", revision if at else None
 
     def fingerprint(self) -> str | None:
-        """Text that changes when what is installed does; None where only a look at the source can tell.
+        """Text that changes when what is installed does; None where it is only known after a look at the source.
 
         Raises:
-            SourceError: the checkout or wheel is not there, or is none.
+            SourceError: there is no valid checkout or wheel at the path.
         """
         problem = self.problem()
         if problem is not None:
@@ -135,7 +134,7 @@ class Source:
         return f"{self.kind} {self.shown}" if self.pinned else None
 
     def problem(self) -> str | None:
-        """What is wrong with a checkout or wheel as far as one look tells; None: nothing, or it is elsewhere."""
+        """What is visibly wrong with a checkout or wheel; None: nothing, or the source is not a local one."""
         try:
             return self._problem()
         except OSError as error:  # a folder above that this user may not enter, a name that is too long
@@ -151,17 +150,17 @@ class Source:
         if not self.path.is_dir():
             return "there is no such folder"
         if not (self.path / PACKAGE / "__init__.py").is_file():
-            return f"it has no {PACKAGE}/__init__.py, so it is no checkout of FederatedScope"
+            return f"it has no {PACKAGE}/__init__.py, so it is not a checkout of FederatedScope"
         if not any((self.path / name).is_file() for name in ("setup.py", "pyproject.toml")):
-            return "it has neither setup.py nor pyproject.toml, so no wheel can be built of it"
+            return "it has neither setup.py nor pyproject.toml, so no wheel can be built from it"
         return None
 
 
 def parse_source(text: str, folder: Path, origin: str) -> Source:
-    """Tell what kind of source ``text`` is. Relative paths start at ``folder``; nothing is looked at.
+    """Determine what kind of source ``text`` names. Relative paths start at ``folder``; no file is read.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: ``text`` does not name a source.
     """
     written = text.strip()
     name, at, url = written.partition(" @ ")
@@ -192,7 +191,7 @@ def parse_source(text: str, folder: Path, origin: str) -> Source:
 
 
 def resolve_source(named: str | None = None, origin: str = FROM_SPEC) -> Source:
-    """The source in use; ``named`` is what ``origin`` says, paths in it absolute.
+    """Return the source in use; ``named`` is what ``origin`` says, with absolute paths.
 
     Raises:
         SettingsError: the variable or the user's configuration file is wrong.
@@ -202,7 +201,7 @@ def resolve_source(named: str | None = None, origin: str = FROM_SPEC) -> Source:
     variable = os.environ.get(SOURCE_VARIABLE)
     if variable:
         return parse_source(variable, Path.cwd(), SOURCE_VARIABLE)
-    # Brings pydantic, which a run whose files name the source has no use for.
+    # Brings pydantic, which a run whose files name the source does not need.
     from .user_settings import config_path, user_settings
 
     configured = user_settings().source
@@ -212,8 +211,8 @@ def resolve_source(named: str | None = None, origin: str = FROM_SPEC) -> Source:
 
 
 def unreachable(source: Source, reason: str) -> str:
-    """The one message about a source that cannot be had."""
-    return f"FederatedScope cannot be had from {source.shown} (named by {source.origin}): {reason}\n{WAYS_OUT}"
+    """The message about a source that cannot be obtained."""
+    return f"FederatedScope cannot be obtained from {source.shown} (named by {source.origin}): {reason}\n{ALTERNATIVES}"
 
 
 def package_files(checkout: Path) -> Iterator[Path]:
@@ -229,7 +228,7 @@ def package_files(checkout: Path) -> Iterator[Path]:
 
 
 def tree_digest(checkout: Path) -> str:
-    """One digest of all that a wheel of this checkout is built from."""
+    """One digest of everything that a wheel of this checkout is built from."""
     digest = hashlib.sha256()
     for path in package_files(checkout):
         data = (checkout / path).read_bytes()
@@ -244,9 +243,9 @@ def file_digest(path: Path) -> str:
 
 
 def without_password(text: str) -> str:
-    """A text, for messages, without the user and the password that a URL in it holds."""
+    """Remove the user and the password of a URL from a text for messages."""
     return _PASSWORD.sub("", text)
 
 
 def _no_source(text: str, origin: str) -> str:
-    return f'{origin}: "{without_password(text)}" is no source of FederatedScope: write {SOURCE_FORMS}'
+    return f'{origin}: "{without_password(text)}" is not a source of FederatedScope: write {SOURCE_FORMS}'

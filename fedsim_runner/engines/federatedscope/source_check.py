@@ -1,4 +1,4 @@
-"""What an experiment file says of FederatedScope itself: where it comes from, and that it loads the data set."""
+"""What an experiment file says about FederatedScope itself: where it comes from, and whether it loads the data set."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _AT_SOURCE = ("federatedscope", "source")
 
 
 def check_source(draft: Draft) -> Draft:
-    """The draft with a checkout or a wheel as an absolute path; requirements and URLs stay as they are.
+    """Return the draft with a checkout or a wheel as an absolute path; requirements and URLs stay as they are.
 
-    What is wrong is reported in the draft. Nothing is fetched.
+    Mistakes are reported in the draft. Nothing is fetched.
     """
     if draft.experiment.data.dataset == FEDERATEDSCOPE and draft.is_sound("data"):
         _check_interpreter(draft)
@@ -30,24 +30,24 @@ def _absolute(draft: Draft, source: str) -> str | None:
     except SettingsError as error:
         draft.report(_AT_SOURCE, str(error).removeprefix(f"{FROM_SPEC}: "))
         return None
-    wanted = {"checkout": "folder", "wheel": "file"}.get(found.kind)
-    if wanted is not None:
+    expected = {"checkout": "folder", "wheel": "file"}.get(found.kind)
+    if expected is not None:
         try:
-            there = found.path.is_dir() if wanted == "folder" else found.path.is_file()
+            there = found.path.is_dir() if expected == "folder" else found.path.is_file()
         except OSError as error:
             draft.report(_AT_SOURCE, f"{without_password(source)} cannot be read: {error.strerror}")
             return None
         if not there:
-            said = f"there is no {wanted} {without_password(source)}"
-            draft.report(_AT_SOURCE, said, "paths start at this file's folder")
+            reason = f"there is no {expected} {without_password(source)}"
+            draft.report(_AT_SOURCE, reason, "paths start at this file's folder")
     return found.text
 
 
 def _check_interpreter(draft: Draft) -> None:
-    # Behind the question whether FederatedScope loads the data: it brings numpy.
+    # Imported only where FederatedScope loads the data: it brings numpy.
     from .data_loader import missing_interpreter
 
     wrong = missing_interpreter()
     if wrong:
-        said = f"FederatedScope loads it, and {wrong}"
-        draft.report(("data", "dataset"), said, "see federatedscope.python of the user configuration")
+        reason = f"FederatedScope loads it, and {wrong}"
+        draft.report(("data", "dataset"), reason, "see federatedscope.python of the user configuration")

@@ -1,4 +1,4 @@
-"""What doctor says of FederatedScope: which source is in use, who named it, and whether it can be had."""
+"""What doctor reports about FederatedScope: which source is in use, what named it, and whether it is available."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .wheel import CachedSource
 
 @dataclass(frozen=True)
 class SourceState:
-    """``ok`` None: it is not known to be at hand, which only matters to devices with the engine federatedscope."""
+    """``ok`` None: it may not be available, which only matters to devices with the engine federatedscope."""
 
     found: str
     state: str
     ok: bool | None
-    mend: str = ""
+    hint: str = ""
 
 
 def source_state(cache: Path | None = None) -> SourceState:
-    """Look at the source in use without a network: what is neither here nor cached is fetched when needed."""
+    """Check the source in use without a network: what is neither local nor cached is fetched when needed."""
     try:
         source = resolve_source()
     except SettingsError as error:
@@ -32,21 +32,21 @@ def source_state(cache: Path | None = None) -> SourceState:
     found = f"{source.kind} {source.shown}, named by {source.origin}"
     problem = source.problem()
     if problem is not None:
-        mend = f"{source.origin} names {source.shown}: {problem}; correct or remove it"
-        return SourceState(found, problem, None, mend)
-    return _elsewhere(found, source, CachedSource(source, cache or cache_dir()))
+        hint = f"{source.origin} names {source.shown}: {problem}; correct or remove it"
+        return SourceState(found, problem, None, hint)
+    return _availability(found, source, CachedSource(source, cache or cache_dir()))
 
 
-def _elsewhere(found: str, source: Source, cached: CachedSource) -> SourceState:
+def _availability(found: str, source: Source, cached: CachedSource) -> SourceState:
     if source.kind in ("checkout", "wheel"):
         return SourceState(found, "readable", True)
     record = cached.record() if cached.cached() is not None else {}
     if record:
         day = time.strftime("%Y-%m-%d", time.localtime(float(record.get("made", 0))))
-        return SourceState(found, f"cached on {day}", True, "" if source.pinned else _renew(source, cached))
+        return SourceState(found, f"cached on {day}", True, "" if source.pinned else _explain_renewal(source, cached))
     if source.kind == "git" and shutil.which("git") is None:
-        mend = "`apt-get install git`, or name a checkout or a wheel"
-        return SourceState(found, "not cached, and git is not installed", None, mend)
+        hint = "`apt-get install git`, or name a checkout or a wheel"
+        return SourceState(found, "not cached, and git is not installed", None, hint)
     return SourceState(
         found,
         "not cached",
@@ -57,8 +57,8 @@ def _elsewhere(found: str, source: Source, cached: CachedSource) -> SourceState:
     )
 
 
-def _renew(source: Source, cached: CachedSource) -> str:
+def _explain_renewal(source: Source, cached: CachedSource) -> str:
     return (
-        f"{source.shown} is no fixed version, so it stays as it was on that day: name a whole commit or an exact "
-        f"version, or remove {cached.folder} to take it anew"
+        f"{source.shown} is not a fixed version, so it stays as it was on that day: name a whole commit or an exact "
+        f"version, or remove {cached.folder} to fetch it again"
     )

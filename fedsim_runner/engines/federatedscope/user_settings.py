@@ -47,7 +47,7 @@ class UserSettings:
 
 
 def config_path() -> Path:
-    """Where the file is looked for; it need not be there."""
+    """The path of the file; it need not exist."""
     return config_dir() / "config.yaml"
 
 
@@ -61,7 +61,7 @@ def user_settings(path: Path | None = None) -> UserSettings:
     if not path.exists():
         return UserSettings()
     if path.is_dir():
-        raise SettingsError(f"the user configuration {path} is a directory; it is to be a YAML file")
+        raise SettingsError(f"the user configuration {path} is a directory; it must be a YAML file")
     try:
         text = read_text(path)
         if all(line.lstrip().startswith("#") for line in text.splitlines() if line.strip()):
@@ -93,5 +93,5 @@ def user_settings(path: Path | None = None) -> UserSettings:
 
 
 def _absolute(python: str, folder: Path) -> str:
-    """A path from the file's folder; a bare name is looked for on the PATH and stays."""
+    """A path from the file's folder; a bare name is searched on the PATH and stays as it is."""
     return str(folder / Path(python).expanduser()) if "/" in python else python

@@ -1,4 +1,4 @@
-"""FederatedScope as a wheel in the control node's cache, whatever it is named by: one call of pip for all of them."""
+"""FederatedScope as a wheel in the control node's cache: one call of pip for every kind of source."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from .source import PACKAGE, Source, SourceError, file_digest, package_files, re
 
 STORE = "federatedscope"  # folder of the cache
 RECORD = "source.json"
-GIT_TIMEOUT_S = 45  # for one look at a repository; git itself would wait for minutes
+GIT_TIMEOUT_S = 45  # for one query of a repository; git itself would wait for minutes
 PIP_TIMEOUT_S = 1800
-SETUPTOOLS_ALONE = (70, 1)  # from here on it makes wheels without a further package
+SETUPTOOLS_ALONE = (70, 1)  # from this version on it builds wheels without another package
 
 Run = Callable[[Sequence[str], float], "subprocess.CompletedProcess[str]"]
 
@@ -41,12 +41,12 @@ class CachedSource:
     run: Run | None = None
 
     def identity(self) -> str:
-        """What is installed, as text that changes when it does: an input of the images' keys.
+        """Text that changes when what is installed does: an input of the images' keys.
 
-        A branch, or a requirement without an exact version, is resolved the first time and stays what it was.
+        A branch, or a requirement without an exact version, is resolved once and stays fixed after that.
 
         Raises:
-            SourceError: it cannot be had.
+            SourceError: the source cannot be obtained.
         """
         fingerprint = self.source.fingerprint()
         if fingerprint is not None:
@@ -56,10 +56,10 @@ class CachedSource:
         return f"{self.source.kind} {record.get('revision') or record.get('sha256')}"
 
     def wheel(self) -> Path:
-        """The wheel, made if the cache lacks it.
+        """Return the wheel, built if the cache lacks it.
 
         Raises:
-            SourceError: it cannot be had; the cache then holds nothing of it.
+            SourceError: the source cannot be obtained; the cache then holds nothing of it.
         """
         folder = self.folder
         with locked(self.cache / STORE):
@@ -69,10 +69,10 @@ class CachedSource:
         return found
 
     def refuse(self, config: Mapping[str, Any]) -> None:
-        """Planning checks keys where the source is at hand; one that had to be fetched is asked here.
+        """Check the keys of a configuration. Planning does so for local sources; this is for fetched ones.
 
         Raises:
-            SettingsError: keys that it does not know, or values of another type.
+            SettingsError: keys that FederatedScope does not know, or values of a wrong type.
         """
         from .keys import refuse_unknown_keys
 
@@ -86,15 +86,15 @@ class CachedSource:
             return None
 
     def record(self) -> Mapping[str, Any]:
-        """What was written down when the wheel was made: revision, version, sha256, when; empty without a wheel."""
+        """What was recorded when the wheel was made: revision, version, sha256 and time; empty without a wheel."""
         return _read(self.folder / RECORD)
 
     @property
     def folder(self) -> Path:
-        """Where the cache keeps it.
+        """Where the cache keeps the wheel.
 
         Raises:
-            SourceError: the checkout or wheel is not there, or is none.
+            SourceError: there is no valid checkout or wheel at the path.
         """
         key = self.source.fingerprint() or f"{self.source.kind} {self.source.text}"
         return self.cache / STORE / sha256(key.encode()).hexdigest()[:16]
@@ -108,7 +108,7 @@ class CachedSource:
             outcome = self._call(command, PIP_TIMEOUT_S)
             wheels = sorted(made.glob("*.whl"))
             if outcome.returncode != 0 or len(wheels) != 1:
-                raise self._failed(said(outcome) or f"pip ended with exit code {outcome.returncode}")
+                raise self._failed(error_lines(outcome) or f"pip ended with exit code {outcome.returncode}")
             _check(wheels[0], self._failed)
             record = {
                 "source": self.source.shown,
@@ -118,19 +118,19 @@ class CachedSource:
                 "made": time.time(),
             }
             (made / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-            shutil.rmtree(folder, ignore_errors=True)  # of an earlier time, its wheel lost
+            shutil.rmtree(folder, ignore_errors=True)  # an earlier folder that has lost its wheel
             made.rename(folder)
         return folder / wheels[0].name
 
     def _target(self, draft: Path) -> tuple[str, str | None]:
-        """What pip is told, and the commit where that is known."""
+        """The argument for pip, and the commit where it is known."""
         source = self.source
         if source.kind == "git":
             commit = self._commit()
             return (source.at(commit), commit) if commit else (source.text, None)
         if source.kind != "checkout":
             return source.text, None
-        # Built from a copy: a build leaves files behind, and takes up those that an earlier one left.
+        # Built from a copy: a build leaves files behind, and includes those that an earlier one left.
         copy = draft / "checkout"
         try:
             for path in package_files(source.path):
@@ -143,13 +143,15 @@ class CachedSource:
         return str(copy), checkout_revision(source.path)[0]
 
     def _commit(self) -> str | None:
-        """The commit that a git source means; None: only a clone can tell. This look fails soon where pip waits."""
+        """The commit that a git source means; None: only a clone can find it. This query fails soon where pip waits."""
         source = self.source
         if shutil.which("git") is None:
-            raise self._failed("git is not installed here: `apt-get install git`, or name something else than git+...")
+            raise self._failed(
+                "git is not installed here: `apt-get install git`, or name another kind of source than git+..."
+            )
         outcome = self._call(["git", "ls-remote", source.git_url], GIT_TIMEOUT_S)
         if outcome.returncode != 0:
-            raise self._failed(said(outcome) or f"git ended with exit code {outcome.returncode}")
+            raise self._failed(error_lines(outcome) or f"git ended with exit code {outcome.returncode}")
         pairs = (line.split("\t", 1) for line in outcome.stdout.splitlines() if "\t" in line)
         listed = {name: commit for commit, name in pairs}
         revision = source.git_revision
@@ -161,7 +163,7 @@ class CachedSource:
         return next((listed[name] for name in names if name in listed), None)
 
     def _isolated(self) -> bool:
-        """Whether pip makes an environment for the build, out of an index. A setup.py alone needs only setuptools."""
+        """Whether pip builds in a new environment, filled from an index. A setup.py alone needs only setuptools."""
         if self.source.kind != "checkout" or (self.source.path / "pyproject.toml").is_file():
             return True
         try:
@@ -183,13 +185,13 @@ class CachedSource:
 
 
 def source_manifest(named: str | None, cache: Path | None = None) -> dict[str, Any]:
-    """What a manifest says of FederatedScope: where it comes from and, as far as the cache knows, which one it is.
+    """What a manifest records about FederatedScope: where it comes from and, where the cache knows it, which version.
 
     ``named`` is the source in the device file. ``revision`` is a git commit, ``dirty`` whether a checkout differs from
-    it; ``wheel`` and ``sha256`` are those that images were built from. Nothing is fetched; what is not known is None.
+    it; ``wheel`` and ``sha256`` are those that images were built from. Nothing is fetched; unknown values are None.
 
     Raises:
-        SettingsError: ``named`` is no source.
+        SettingsError: ``named`` is not a source.
     """
     source = resolve_source(named)
     cached = CachedSource(source, cache or cache_dir())
@@ -212,7 +214,7 @@ def source_manifest(named: str | None, cache: Path | None = None) -> dict[str, A
 
 
 def checkout_revision(checkout: Path) -> tuple[str | None, bool | None]:
-    """Commit of a checkout and whether files differ from it; None, None where it is no git repository."""
+    """Commit of a checkout and whether files differ from it; None, None where it is not a git repository."""
     # As root in somebody else's repository git would refuse, and a hook of its configuration must not run.
     safe = ("-c", f"safe.directory={checkout}", "-c", "core.fsmonitor=false")
     git = ["git", "--no-optional-locks", *safe, "-C", str(checkout)]
@@ -235,8 +237,8 @@ def wheel_command(target: str, folder: Path, *, isolated: bool = True) -> tuple[
     )  # fmt: skip
 
 
-def said(outcome: subprocess.CompletedProcess[str]) -> str:
-    """Of what git or pip printed the lines that say what is wrong."""
+def error_lines(outcome: subprocess.CompletedProcess[str]) -> str:
+    """The lines of git's or pip's output that say what is wrong."""
     lines = [line.strip() for line in (outcome.stdout + "\n" + outcome.stderr).splitlines()]
     git = [line for line in lines if line.startswith(("fatal:", "remote: ", "ssh:"))]
     return " ".join(dict.fromkeys(git)) or pip_errors(outcome.stderr or outcome.stdout)
@@ -247,9 +249,9 @@ def _check(wheel: Path, failed: Callable[[str], SourceError]) -> None:
         with zipfile.ZipFile(wheel) as archive:
             names = set(archive.namelist())
     except zipfile.BadZipFile as error:
-        raise failed(f"{wheel.name} is no wheel: {error}") from error
+        raise failed(f"{wheel.name} is not a wheel: {error}") from error
     if f"{PACKAGE}/__init__.py" not in names:
-        raise failed(f"{wheel.name} holds no package {PACKAGE}")
+        raise failed(f"{wheel.name} does not contain the package {PACKAGE}")
 
 
 def _wheel_in(folder: Path) -> Path | None:
@@ -265,7 +267,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _run(command: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
-    # Nobody sits at this call: a password that is asked for is one that is missing, and a stalled transfer an error.
+    # Nobody can answer prompts: a password that is asked for is missing, and a stalled transfer is an error.
     environment = {
         "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=15",
         "GIT_HTTP_LOW_SPEED_LIMIT": "1000",

@@ -1,4 +1,4 @@
-"""What the control node knows of the light engine."""
+"""What the control node knows about the light engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fedsim_runner.participant.errors import UnsupportedError
 from ..engine_values import Course, Refusal
 from ..protocol import Engine
 
-# A reason begins with the key that it is about.
+# A reason begins with the key that it concerns.
 _KEY = re.compile(r"([a-z_]+(?:\.[A-Za-z_]+)*)(?:: )?")
 
 
@@ -22,12 +22,12 @@ class LightEngine(Engine):
     facts = EngineFacts("light", start_cpu_s=5.0, memory_bytes=48 << 20)
 
     def check_config(self, course: Course) -> Iterator[Refusal]:
-        # Brings numpy, for which nobody has a use who only asks for the facts.
+        # Brings numpy, which is not needed to read the facts.
         from fedsim_runner.participant.light.settings import parse_settings
 
         own = [one for one in course.participants if one.engine == self.facts.name]
         seen: set[str] = set()
-        # Clients differ in addresses alone.
+        # Clients differ only in their addresses.
         for participant in {one.role: one for one in own}.values():
             try:
                 parse_settings(participant.config)

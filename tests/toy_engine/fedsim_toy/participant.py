@@ -1,7 +1,7 @@
-"""What runs in the device: the standard library, and what the launcher brings.
+"""The program in a device: only the standard library and the launcher's package.
 
-Every client has a number of its own. In each round the server sends the mean so far, a client answers with the middle
-between that and its own number, and the server averages the answers.
+Every client has its own number. In each round the server sends the current mean, each client answers with the midpoint
+of that and its own number, and the server averages the answers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ logger = logging.getLogger("toy")
 
 
 class Line:
-    """A connection on which JSON objects go to and fro, one on a line."""
+    """A connection that carries JSON objects in both directions, one per line."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._stream = connection.makefile("rw", encoding="utf-8", newline="\n")
@@ -54,7 +54,7 @@ class Line:
 
 
 def run(config: Path, gate: Path, reporter: Reporter) -> None:
-    """Take part in the course; a failure that has a reason is a ParticipantError."""
+    """Take part in the course; a failure with a known reason is a ParticipantError."""
     tree = json.loads(config.with_name("toy.json").read_text(encoding="utf-8"))
     launch = load_launch_settings(config)
     folder = Path(tree["outdir"]) / tree["expname"]
@@ -62,12 +62,12 @@ def run(config: Path, gate: Path, reporter: Reporter) -> None:
     handlers = [logging.FileHandler(folder / LOG), logging.StreamHandler()]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers)
     if tree["distribute"]["role"] == "server":
-        serve(tree, reporter, goes_on=launch.on_client_failure == "continue")
+        serve(tree, reporter, without_lost=launch.on_client_failure == "continue")
     else:
         attend(tree, launch.device, reporter)
 
 
-def serve(tree: dict[str, Any], reporter: Reporter, goes_on: bool) -> None:
+def serve(tree: dict[str, Any], reporter: Reporter, without_lost: bool) -> None:
     """The server: accept all clients, then rounds."""
     place = tree["distribute"]
     clients: dict[int, Line] = {}
@@ -89,7 +89,7 @@ def serve(tree: dict[str, Any], reporter: Reporter, goes_on: bool) -> None:
                     answers.append(float(line.receive()["number"]))
                     reporter.report(Update(client, number, staleness=0, used=True))
                 except OSError as error:
-                    if not goes_on:
+                    if not without_lost:
                         raise ParticipantError(f"client #{client}: {error}") from error
                     del clients[client]
                     reporter.report(ClientLost(client, str(error)))
@@ -104,7 +104,7 @@ def serve(tree: dict[str, Any], reporter: Reporter, goes_on: bool) -> None:
 
 
 def attend(tree: dict[str, Any], device: str, reporter: Reporter) -> None:
-    """A client: connect, then answer until it is over."""
+    """A client: connect, then answer until the course is over."""
     reporter.report(Ready())
     place = tree["distribute"]
     line = Line(connected((place["server_host"], place["server_port"])))

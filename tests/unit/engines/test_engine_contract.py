@@ -1,4 +1,4 @@
-"""What every engine promises, ours and those of other packages."""
+"""What every engine must do, ours and those of other packages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class NoSource:
 
 @pytest.mark.parametrize("name", engine_names())
 class TestEngine:
-    def test_it_goes_by_its_name_and_can_be_started(self, name: str) -> None:
+    def test_it_has_its_name_and_can_be_started(self, name: str) -> None:
         facts = engine_facts(name)
         assert facts.name == name
         assert facts.start_cpu_s > 0
@@ -44,7 +44,7 @@ class TestEngine:
         else:
             assert importlib.util.find_spec(facts.program) is not None
 
-    def test_its_image_stands_on_the_base(self, name: str) -> None:
+    def test_its_image_is_built_on_the_base(self, name: str) -> None:
         sources = LayerSources.installed(sources={name: NoSource()})
         layers = plan_layers({f"raspberry-pi-{name}": "amd64"}, sources)
         assert layers[0].name == "base"
@@ -62,15 +62,15 @@ def test_an_engine_that_is_not_installed_is_named_with_those_that_are() -> None:
         load_engine("heavy")
 
 
-def test_a_course_is_asked_of_the_engines_that_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def asked(*_: object) -> None:
+def test_only_engines_that_run_in_a_course_check_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
         raise AssertionError("no device runs it")
 
-    monkeypatch.setattr(type(engine("federatedscope")), "check_config", asked)
+    monkeypatch.setattr(type(engine("federatedscope")), "check_config", fail)
     refuse_unsupported(make_plan(experiment(clients=2), [lab_host(cpus=64)], "study"))
 
 
-def test_a_broken_package_is_named_where_it_is_used_and_hinders_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_package_is_named_where_it_is_used_and_affects_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {**engines._found(), "broken": EntryPoint("broken", "no_such_module:ENGINE", engines.GROUP)}
     monkeypatch.setattr(engines, "_found", lambda: found)
     assert engine_names() == ("light", "federatedscope", "broken")

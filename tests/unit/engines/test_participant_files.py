@@ -30,7 +30,7 @@ def test_same_device_file_same_bytes(device_file: dict[str, Any], tmp_path: Path
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
-def test_unchanged_is_skipped_and_damage_is_mended(device_file: dict[str, Any], tmp_path: Path) -> None:
+def test_unchanged_is_skipped_and_damage_is_repaired(device_file: dict[str, Any], tmp_path: Path) -> None:
     first = render_participants(device_file, tmp_path)
     before = contents(tmp_path)
     again = render_participants(device_file, tmp_path)
@@ -88,7 +88,7 @@ def test_a_client_gets_the_same_shard_on_any_lab_host(device_file: dict[str, Any
     assert not (tmp_path / "part" / "server").exists()
 
 
-def test_the_device_has_the_last_word_in_its_config(device_file: dict[str, Any], tmp_path: Path) -> None:
+def test_the_devices_config_wins(device_file: dict[str, Any], tmp_path: Path) -> None:
     render_participants(device_file, tmp_path)
     config = yaml.safe_load((tmp_path / "raspberry-pi" / "config.yaml").read_text(encoding="utf-8"))
     assert config["distribute"]["use"] is True
@@ -97,12 +97,12 @@ def test_the_device_has_the_last_word_in_its_config(device_file: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "expected"),
     [("dataset", "mnist", "there are: digits"), ("test_fraction", 1.0, "test_fraction"), ("alpha", -1, "alpha")],
 )
-def test_mistakes(device_file: dict[str, Any], tmp_path: Path, key: str, value: Any, told: str) -> None:
+def test_mistakes(device_file: dict[str, Any], tmp_path: Path, key: str, value: Any, expected: str) -> None:
     device_file["data"][key] = value
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=expected):
         render_participants(device_file, tmp_path)
 
 
@@ -163,8 +163,8 @@ def test_sizes_of_an_iid_split_need_no_numpy(device_file: dict[str, Any], tmp_pa
         "sys.exit('numpy' in sys.modules)"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "local.json")]
-    said = subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True, text=True).stdout
-    assert json.loads(said) == render_participants(device_file, tmp_path / "rendered").table["sizes"]
+    output = subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True, text=True).stdout
+    assert json.loads(output) == render_participants(device_file, tmp_path / "rendered").table["sizes"]
 
 
 def test_sizes_of_too_many_clients(device_file: dict[str, Any]) -> None:
@@ -186,7 +186,9 @@ def test_other_ports_leave_the_shards_alone(device_file: dict[str, Any], tmp_pat
 
 @pytest.mark.parametrize("damage", [b"{}", b"[]", b"no JSON", b'{"version": 1, "fingerprint": null}', b"\xff"])
 @pytest.mark.parametrize("file", ["local.stamp.json", "labels.json"])
-def test_damaged_notes_are_written_again(device_file: dict[str, Any], tmp_path: Path, file: str, damage: bytes) -> None:
+def test_damaged_records_are_written_again(
+    device_file: dict[str, Any], tmp_path: Path, file: str, damage: bytes
+) -> None:
     render_participants(device_file, tmp_path)
     before = contents(tmp_path)
     (tmp_path / file).write_bytes(damage)

@@ -10,7 +10,7 @@ import pytest
 
 from fedsim_runner.participant.light import wire
 from fedsim_runner.participant.light.wire import Message
-from tests.federatedscope import SOURCE, WAYS
+from tests.federatedscope import SETTINGS, SOURCE
 
 MESSAGES = [
     Message("join_in", -1, [0], 0, {"host": "127.0.0.1", "port": 50052}),
@@ -65,7 +65,7 @@ def test_what_the_format_cannot_carry(content: Any) -> None:
 
 
 @pytest.mark.federatedscope
-@pytest.mark.skipif(not SOURCE, reason=f"{WAYS} name no FederatedScope checkout")
+@pytest.mark.skipif(not SOURCE, reason=f"{SETTINGS} name no FederatedScope checkout")
 def test_field_numbers_of_the_checkout() -> None:
     source = Path(SOURCE) / "federatedscope/core/proto/gRPC_comm_manager.proto"
     text = source.read_text(encoding="utf-8")

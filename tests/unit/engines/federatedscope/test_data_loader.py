@@ -1,4 +1,4 @@
-"""FederatedScope's own data sets: loaded and split by FederatedScope, from what needs no download."""
+"""FederatedScope's own data sets: loaded and split by FederatedScope, here without a download."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fedsim_runner.engines.federatedscope import data_loader
 from fedsim_runner.engines.participant_files import render_participants, shard_sizes
 from fedsim_runner.runs.experiment_file import parse_experiment
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
-from tests.federatedscope import PYTHON, SOURCE, WAYS
+from tests.federatedscope import PYTHON, SETTINGS, SOURCE
 
 # Stands in for torchvision and its downloads; FederatedScope's loader for `NAME@torchvision` and its splitter are real.
 TORCHVISION = """
@@ -41,7 +41,7 @@ federatedscope:
     model: {type: convnet2, out_channels: 3}
     data: {type: Blobs@torchvision, splits: [0.8, 0.2, 0], splitter: lda, splitter_args: [{alpha: 0.5}]}
 """
-needs_federatedscope = pytest.mark.skipif(not SOURCE, reason=f"no FederatedScope source: see {WAYS}")
+needs_federatedscope = pytest.mark.skipif(not SOURCE, reason=f"no FederatedScope source: see {SETTINGS}")
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_loaded_and_split_by_federatedscope(theirs: dict[str, Any], tmp_path: Pa
     assert (table["shape"], table["classes"], table["test_fraction"]) == ([1, 4, 4], ["0", "1", "2"], None)
     with np.load(tmp_path / "out" / theirs["clients"][0] / "shard.npz", allow_pickle=False) as shard:
         assert (shard["train_x"][:, 0, 0, 0] == shard["train_y"]).all()
-    # FederatedScope is not asked again for what is there.
+    # FederatedScope is not run again for existing shards.
     theirs["devices"][0]["config"]["distribute"]["server_port"] = 4711
     theirs["federatedscope"]["source"] = "/nowhere/federatedscope"
     assert render_participants(theirs, tmp_path / "out").table == table
@@ -79,24 +79,26 @@ def test_loaded_and_split_by_federatedscope(theirs: dict[str, Any], tmp_path: Pa
 @pytest.mark.federatedscope
 @needs_federatedscope
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
-        ({"type": "toy"}, "labels are no classes, that is whole numbers from 0"),
+        ({"type": "toy"}, r"labels are not classes \(whole numbers from 0\)"),
         ({"type": "Nonsense@torchvision"}, "has no attribute 'Nonsense'"),
         ({"type": "nonsense"}, "Dataset nonsense not found"),
         ({"type": "Any@torchtext"}, "No module named 'torchtext'"),
         ({"slitter": "lda"}, "slitter"),
     ],
 )
-def test_what_federatedscope_refuses(theirs: dict[str, Any], tmp_path: Path, change: dict[str, str], told: str) -> None:
+def test_what_federatedscope_refuses(
+    theirs: dict[str, Any], tmp_path: Path, change: dict[str, str], expected: str
+) -> None:
     theirs["data"]["tree"] |= change
-    with pytest.raises(ValueError, match=told) as caught:
+    with pytest.raises(ValueError, match=expected) as caught:
         render_participants(theirs, tmp_path / "out")
     assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.process
-def test_an_interpreter_that_is_none(theirs: dict[str, Any], tmp_path: Path) -> None:
+def test_an_interpreter_that_does_not_exist(theirs: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be run: No such file"):
         data_loader.export_shards(theirs, python="/nowhere/python", source=tmp_path)
 
@@ -127,7 +129,7 @@ def test_the_experiment_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         ("federatedscope}", "federatedscope, split: iid}", "data.split: means nothing with dataset: federatedscope"),
         ("federatedscope}", "federatedscope, path: x}", "data.path: means nothing with dataset: federatedscope"),
@@ -136,15 +138,15 @@ def test_the_experiment_file(tmp_path: Path) -> None:
         ("splits: [", "root: 3, splits: [", "federatedscope.config.data.root: must be text"),
     ],
 )
-def test_mistakes_in_the_experiment_file(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_mistakes_in_the_experiment_file(tmp_path: Path, old: str, new: str, expected: str) -> None:
     text = SPEC.replace("DATA", "data: {dataset: federatedscope}").replace(old, new, 1)
     with pytest.raises(SpecErrors) as caught:
         parse_experiment(text, tmp_path / "x.yaml")
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
     assert len(caught.value.errors) == 1
 
 
-def test_an_interpreter_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_interpreter_that_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configured = tmp_path / "fedsim" / "config.yaml"
     configured.parent.mkdir()
     configured.write_text(json.dumps({"federatedscope": {"python": "/nowhere/python"}}), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The keys that a FederatedScope knows, read from its source."""
+"""The keys that a version of FederatedScope knows, read from its source."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.engines.federatedscope.keys import KeysError, Section, check_keys, known_keys
-from tests.federatedscope import SOURCE, WAYS
+from fedsim_runner.engines.federatedscope.keys import KeysError, Section, check_keys, read_keys
+from tests.federatedscope import SETTINGS, SOURCE
 
 TRAINING = """
 from federatedscope.core.configs.config import CN
@@ -64,18 +64,18 @@ def problems(tree: dict[str, Any], known: Section) -> list[str]:
     return [str(problem) for problem in check_keys(tree, known)]
 
 
-def test_what_fits_is_let_through(checkout: Path) -> None:
+def test_valid_values_are_accepted(checkout: Path) -> None:
     tree = {
         "seed": 7,
         "mine": False,
         "federate": {"client_num": 3.0, "sampler": "group", "limit": 5, "who": [1], "join_in_info": 7, "rate": 1},
         "train": {"optimizer": {"lr": "1e-3", "momentum": 0.9, "nested": {"any": "thing"}}},
     }
-    assert problems(tree, known_keys(checkout)) == []
+    assert problems(tree, read_keys(checkout)) == []
 
 
 @pytest.mark.parametrize(
-    ("tree", "told"),
+    ("tree", "expected"),
     [
         ({"sed": 7}, 'sed: unknown key of FederatedScope (did you mean "seed"?)'),
         ({"federate": {"mod": ""}}, 'federate.mod: unknown key of FederatedScope (did you mean "mode"?)'),
@@ -83,12 +83,12 @@ def test_what_fits_is_let_through(checkout: Path) -> None:
         ({"optimizer": {"lr": 0.1}}, "optimizer: unknown key of FederatedScope (is it train.optimizer?)"),
         (
             {"train.optimizer.lr": 1},
-            "train.optimizer.lr: unknown key of FederatedScope (a dot in a key is no section in YAML: write "
+            "train.optimizer.lr: unknown key of FederatedScope (a dot in a key does not make a section in YAML: write "
             "train: {optimizer: {lr: ...}})",
         ),
         (
             {"train": {"optimizer.lr": 1}},
-            "train.optimizer.lr: unknown key of FederatedScope (a dot in a key is no section in YAML: write "
+            "train.optimizer.lr: unknown key of FederatedScope (a dot in a key does not make a section in YAML: write "
             "optimizer: {lr: ...})",
         ),
         ({"zzz": 1}, "zzz: unknown key of FederatedScope"),
@@ -105,17 +105,17 @@ def test_what_fits_is_let_through(checkout: Path) -> None:
         ({"train": {"optimizer": {"lr": "x" * 60}}}, f"train.optimizer.lr: must be a number, not '{'x' * 36}..."),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told_with_what_mends_it(checkout: Path, tree: dict[str, Any], told: str) -> None:
-    assert problems(tree, known_keys(checkout)) == [told]
+def test_what_does_not_fit_is_reported_with_a_hint(checkout: Path, tree: dict[str, Any], expected: str) -> None:
+    assert problems(tree, read_keys(checkout)) == [expected]
 
 
-def test_a_wheel_says_the_same(checkout: Path, tmp_path: Path) -> None:
+def test_a_wheel_has_the_same_keys(checkout: Path, tmp_path: Path) -> None:
     wheel = tmp_path / "federatedscope-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for path in checkout.rglob("*.py"):
             archive.write(path, str(path.relative_to(checkout)))
         archive.writestr("federatedscope/core/other.py", "def extend(cfg):\n    cfg.other = 1\n")
-    assert set(known_keys(wheel).paths()) == set(known_keys(checkout).paths())
+    assert set(read_keys(wheel).paths()) == set(read_keys(checkout).paths())
 
 
 @pytest.mark.parametrize("text", [None, "def f(cfg:", "def f(cfg):\n    cfg.seed = 0\n"])
@@ -125,22 +125,22 @@ def test_a_source_without_keys(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (folder / "cfg_a.py").write_text(text, encoding="utf-8")
     with pytest.raises(KeysError, match=str(tmp_path)):
-        known_keys(tmp_path)
+        read_keys(tmp_path)
 
 
-def test_a_file_that_is_no_wheel(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_wheel(tmp_path: Path) -> None:
     (tmp_path / "a.whl").write_text("no archive", encoding="utf-8")
     with pytest.raises(KeysError, match="cannot be read"):
-        known_keys(tmp_path / "a.whl")
+        read_keys(tmp_path / "a.whl")
     with pytest.raises(KeysError, match="cannot be read"):
-        known_keys(tmp_path / "b.whl")
+        read_keys(tmp_path / "b.whl")
 
 
 @pytest.mark.federatedscope
-def test_its_own_keys() -> None:
+def test_the_keys_of_federatedscope_itself() -> None:
     if not SOURCE:
-        pytest.skip(f"no checkout of FederatedScope to test against: {WAYS} name none")
-    known = known_keys(Path(SOURCE))
+        pytest.skip(f"no FederatedScope to test against: {SETTINGS} name no checkout")
+    known = read_keys(Path(SOURCE))
     paths = set(known.paths())
     assert len(paths) > 300
     assert {("federate", "client_num"), ("train", "optimizer", "lr"), ("asyn", "min_received_num")} <= paths

@@ -1,4 +1,4 @@
-"""A source is told apart by its text alone; who named it is known; what is installed has a cheap identity."""
+"""The kind of a source follows from its text alone; its origin is known; what is installed has a cheap identity."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_kinds(text: str, kind: str, pinned: bool) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  ", "hg+https://example.org/x", "ftp://x/y", "two words", "git+", "a\nb==1"])
-def test_what_is_no_source_is_told_with_what_is_one(text: str) -> None:
+def test_text_that_is_not_a_source_is_refused_with_the_valid_forms(text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse_source(text, Path("/here"), "FEDSIM_X")
     assert str(caught.value).startswith("FEDSIM_X: ") and "git+https://HOST/REPO@REVISION" in str(caught.value)
@@ -127,7 +127,7 @@ def test_a_password_is_refused_and_not_shown(text: str) -> None:
 @pytest.mark.parametrize(
     "url", ["ssh://git@example.org/a/b", "ssh://git@example.org:22/a", "https://h:8443/a/b", "http://[::1]:80/a/b"]
 )
-def test_a_user_for_ssh_and_a_port_are_no_passwords(url: str) -> None:
+def test_a_user_for_ssh_and_a_port_are_not_passwords(url: str) -> None:
     source = parse_source(f"git+{url}@main", Path("/"), FROM_SPEC)
     assert (source.git_url, source.git_revision, source.shown) == (url, "main", f"git+{url}@main")
 
@@ -139,12 +139,12 @@ def test_what_looks_like_a_password_in_a_path_is_not_shown(tmp_path: Path) -> No
     assert "secret" not in str(error.value)
 
 
-def test_a_home_of_nobody_is_no_source() -> None:
+def test_the_home_of_an_unknown_user_is_not_a_source() -> None:
     with pytest.raises(SettingsError, match="there is no such user"):
         parse_source("~nobody-of-this-name/x", Path("/"), FROM_SPEC)
 
 
-def test_a_path_that_cannot_be_one_is_told() -> None:
+def test_an_impossible_path_is_reported() -> None:
     with pytest.raises(SourceError, match="File name too long"):
         parse_source(f"./{'x' * 5000}", Path("/"), FROM_SPEC).fingerprint()
 
@@ -183,7 +183,7 @@ def test_a_wheels_identity_is_its_content(tmp_path: Path) -> None:
         ("setup", "it has neither setup.py nor pyproject.toml"),
     ],
 )
-def test_a_checkout_that_is_none_is_told_with_the_ways_out(checkout: Path, damage: str, words: str) -> None:
+def test_an_invalid_checkout_is_reported_with_alternatives(checkout: Path, damage: str, words: str) -> None:
     (checkout / "setup.py").unlink()
     if damage != "setup":
         (checkout / "federatedscope/__init__.py").unlink()
@@ -192,6 +192,6 @@ def test_a_checkout_that_is_none_is_told_with_the_ways_out(checkout: Path, damag
         parse_source(str(named), Path("/"), SOURCE_VARIABLE).fingerprint()
     message = str(caught.value)
     assert words in message and str(named) in message and f"named by {SOURCE_VARIABLE}" in message
-    for way_out in ("local checkout", "wheel", f"{SOURCE_VARIABLE}=PATH", "config.yaml", "HTTPS_PROXY"):
-        assert way_out in message
+    for alternative in ("local checkout", "wheel", f"{SOURCE_VARIABLE}=PATH", "config.yaml", "HTTPS_PROXY"):
+        assert alternative in message
     assert caught.value.exit == 3

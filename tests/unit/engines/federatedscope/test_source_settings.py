@@ -1,4 +1,4 @@
-"""The user's configuration file: what it may hold, and what a mistake in it says."""
+"""The user's configuration file: what it may hold, and how mistakes in it are reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_without_a_file_nothing_is_set(config: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# later\n", "federatedscope:\n", "federatedscope: {}\n"])
-def test_a_file_may_be_as_good_as_empty(config: Path, text: str) -> None:
+def test_a_file_may_be_empty(config: Path, text: str) -> None:
     config.write_text(text)
     assert user_settings() == UserSettings()
 
@@ -36,7 +36,7 @@ def test_the_home_folder_is_the_default(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("key", ["source", "python"])
-def test_the_home_of_nobody_is_a_mistake(config: Path, key: str) -> None:
+def test_the_home_of_an_unknown_user_is_a_mistake(config: Path, key: str) -> None:
     config.write_text(f"federatedscope: {{{key}: ~nobody-of-this-name/x}}\n")
     with pytest.raises(SettingsError, match=f"{key}: .*there is no such user"):
         user_settings()
@@ -60,10 +60,10 @@ def test_paths_start_at_the_file(config: Path) -> None:
         ("federatedscope:\n\tsource: x\n", "config.yaml:2: "),
         ("federatedscope: [a]\n", "config.yaml:1: federatedscope: must be a mapping"),
         ("- a\n", "config.yaml:1"),
-        ("federatedscope: {source: 'two words'}\n", '"two words" is no source of FederatedScope: write the path of'),
+        ("federatedscope: {source: 'two words'}\n", '"two words" is not a source of FederatedScope: write the path of'),
     ],
 )
-def test_a_mistake_is_told_with_its_place(config: Path, text: str, words: str) -> None:
+def test_a_mistake_is_reported_with_its_line(config: Path, text: str, words: str) -> None:
     config.write_text(text)
     with pytest.raises(SettingsError) as caught:
         user_settings()
@@ -71,7 +71,7 @@ def test_a_mistake_is_told_with_its_place(config: Path, text: str, words: str) -
     assert caught.value.exit == 2
 
 
-def test_a_folder_in_its_place_is_told(config: Path) -> None:
+def test_a_folder_instead_of_the_file_is_reported(config: Path) -> None:
     config.mkdir()
     with pytest.raises(SettingsError, match="is a directory"):
         user_settings()

@@ -1,4 +1,4 @@
-"""The wheel is made once, whole or not at all; the message of a failure carries git's and pip's own words."""
+"""The wheel is made once, whole or not at all; the message of a failure quotes git and pip."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LISTED = f"{COMMIT}\tHEAD\n{COMMIT}\trefs/heads/master\n{TAG_OBJECT}\trefs/tags/
 
 
 class Programs:
-    """Stands in for git and pip: answers as they do, and remembers what it was asked."""
+    """Stands in for git and pip: answers as they do, and remembers its calls."""
 
     def __init__(self, *, git: str = "", pip: str = "", package: str = "federatedscope") -> None:
         self.git, self.pip, self.package = git, pip, package
@@ -114,14 +114,14 @@ def test_a_checkout_is_built_from_a_copy(make: Make, checkout: Path, tmp_path: P
     (checkout / "build" / "stale.py").write_text("")
     seen: list[list[str]] = []
 
-    class Looking(Programs):
+    class Watching(Programs):
         def __call__(self, command: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
             copy = Path(command[-1])
             seen.append(sorted(path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()))
             assert copy != checkout
             return super().__call__(command, timeout)
 
-    make(str(checkout), Looking()).wheel()
+    make(str(checkout), Watching()).wheel()
     assert seen == [["federatedscope/__init__.py", "setup.py"]]
     assert sorted(left(tmp_path))[1:] == ["federatedscope-0.3.0-py3-none-any.whl", "source.json"]
 
@@ -139,7 +139,7 @@ def test_a_checkout_is_built_from_a_copy(make: Make, checkout: Path, tmp_path: P
             Programs(pip="WARNING: Retrying\nERROR: No matching distribution found for federatedscope==9\n"),
             "ERROR: No matching distribution found",
         ),
-        ("somethingelse==1", Programs(package="somethingelse"), "holds no package federatedscope"),
+        ("somethingelse==1", Programs(package="somethingelse"), "does not contain the package federatedscope"),
     ],
 )
 def test_a_failure_is_one_message_and_leaves_nothing(
@@ -149,7 +149,7 @@ def test_a_failure_is_one_message_and_leaves_nothing(
     with pytest.raises(SourceError) as caught:
         cached.wheel()
     message = str(caught.value)
-    assert words in message and text in message and "Ways out:" in message
+    assert words in message and text in message and "Alternatives:" in message
     assert "Retrying" not in message
     assert left(tmp_path) == []
 
@@ -220,7 +220,7 @@ def test_the_manifest_of_a_git_source_needs_no_cache(tmp_path: Path) -> None:
     assert (manifest["kind"], manifest["revision"], manifest["wheel"]) == ("git", COMMIT, None)
 
 
-def test_doctor_tells_what_is_in_use(
+def test_doctor_reports_what_is_in_use(
     make: Make, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
@@ -231,16 +231,16 @@ def test_doctor_tells_what_is_in_use(
         found = source_state(cache)
         if found.found != "not known":
             assert found.found.endswith("named by FEDSIM_FEDERATEDSCOPE_SOURCE")
-        return found.state, found.ok, found.mend
+        return found.state, found.ok, found.hint
 
     assert state(str(checkout)) == ("readable", True, "")
-    there, ok, mend = state(str(checkout / "nowhere"))
-    assert (there, ok) == ("there is no such folder", None) and "correct or remove it" in mend
-    there, ok, mend = state("federatedscope==0.3.0")
-    assert (there, ok) == ("not cached", None) and "fedsim-provision images --engine federatedscope" in mend
+    there, ok, hint = state(str(checkout / "nowhere"))
+    assert (there, ok) == ("there is no such folder", None) and "correct or remove it" in hint
+    there, ok, hint = state("federatedscope==0.3.0")
+    assert (there, ok) == ("not cached", None) and "fedsim-provision images --engine federatedscope" in hint
     make("federatedscope==0.3.0").wheel()
-    there, ok, mend = state("federatedscope==0.3.0")
-    assert there.startswith("cached on ") and (ok, mend) == (True, "")
+    there, ok, hint = state("federatedscope==0.3.0")
+    assert there.startswith("cached on ") and (ok, hint) == (True, "")
     make("federatedscope").wheel()
-    assert "to take it anew" in state("federatedscope")[2]
+    assert "to fetch it again" in state("federatedscope")[2]
     assert state("two words")[1] is None
