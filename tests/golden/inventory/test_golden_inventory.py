@@ -14,7 +14,7 @@ from fedsim_runner.plan import make_plan, plan_as_dict
 from fedsim_runner.runs.experiment_file import load_experiment
 
 EXPECTED = Path(__file__).parent / "expected"
-# The sample is for the smallest machine that people have: two cores.
+# The sample is for the smallest machine that users have: two cores.
 SMALL = (LabHost("local", 2, 8 * 2**30, "amd64"),)
 LAB = tuple(LabHost(f"lab{n}", 16, 64 * 2**30, "amd64", connection="ssh", address=f"198.18.255.{n}") for n in (1, 2))
 CASES = [
@@ -38,7 +38,7 @@ def test_golden(
         golden(EXPECTED / name / path.relative_to(tmp_path), path.read_text(encoding="utf-8"))
 
 
-def test_the_committed_sample_is_the_quickstart(
+def test_the_committed_sample_is_up_to_date(
     repository: Path, tmp_path: Path, golden: Callable[[Path, str], None]
 ) -> None:
     plan = make_plan(load_experiment(repository / "examples/quickstart.yaml"), SMALL, "quickstart")

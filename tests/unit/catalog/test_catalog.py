@@ -1,4 +1,4 @@
-"""The catalogue: what the product promises of its types and profiles, and how entries become values."""
+"""The catalogue: what the product promises for its types and profiles, and how entries become values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_device_types() -> None:
     assert types["edge-server"].gpus == types["smartphone-high"].gpus == 1
 
 
-def test_profiles_get_slower_and_later() -> None:
+def test_profiles_get_slower_with_more_delay() -> None:
     profiles = load_catalog().profiles
     order = ["gigabit", "5g", "4g", "3g", "2g"]
     assert set(profiles) == {*order, "wifi"}
@@ -59,7 +59,7 @@ def test_units() -> None:
     assert profile.down.rate_bps == 2000
 
 
-def test_a_direction_overrides_the_common_values_and_both_the_base() -> None:
+def test_a_direction_overrides_the_common_values_and_both_override_the_base() -> None:
     base, _ = resolve_profile("base", ProfileEntry(latency_ms=100, jitter_ms=10, bandwidth_up_kbps=50))
     entry = ProfileEntry.model_validate({"latency_ms": 40, "up": {"latency_ms": 60, "jitter_ms": 0}})
     profile, problems = resolve_profile("x", entry, base)
@@ -93,12 +93,12 @@ def test_entries_are_strict(value: object) -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "5g", "a-b-1", "a" * 40])
-def test_names(name: str) -> None:
+def test_valid_names(name: str) -> None:
     assert explain_wrong_name(name) is None
 
 
 @pytest.mark.parametrize("name", ["", "A", "a_b", "-a", "a-", "a.b", "a b", "a\n", "ä", "a" * 41])
-def test_no_names(name: str) -> None:
+def test_invalid_names(name: str) -> None:
     assert explain_wrong_name(name) is not None
 
 

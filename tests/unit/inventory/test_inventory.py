@@ -1,4 +1,4 @@
-"""The inventory: what Ansible and the batch modules read."""
+"""The inventory, as Ansible and the batch modules read it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def written(folder: Path, clients: int = 3, hosts: int = 1) -> Path:
     return write_inventory(build_inventory(make_plan(experiment(clients), labs, "study")), folder)
 
 
-def test_same_plan_same_bytes(tmp_path: Path) -> None:
+def test_the_same_plan_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         written(tmp_path / name)
     for path in sorted((tmp_path / "one").rglob("*.*")):

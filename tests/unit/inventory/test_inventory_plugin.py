@@ -1,4 +1,4 @@
-"""Plain Ansible on an experiment file."""
+"""Plain Ansible with an experiment file as its inventory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def spec(repository: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_hosts_groups_and_variables_are_those_of_the_written_inventory(spec: Path, tmp_path: Path) -> None:
+def test_hosts_groups_and_variables_match_the_written_inventory(spec: Path, tmp_path: Path) -> None:
     from_plugin = inventory("-i", str(spec), "--list", cwd=tmp_path)
     written = inventory("-i", "runs/quickstart/inventory/hosts.yml", "--list", cwd=tmp_path)
     plugin, file = json.loads(from_plugin.stdout), json.loads(written.stdout)
@@ -57,7 +57,7 @@ def test_hosts_groups_and_variables_are_those_of_the_written_inventory(spec: Pat
     assert json.loads(Path(variables["fedsim_device_file"]).read_text(encoding="utf-8"))["run"] == "quickstart"
 
 
-def test_files_are_written_only_where_they_differ(spec: Path, tmp_path: Path) -> None:
+def test_files_are_written_only_if_they_differ(spec: Path, tmp_path: Path) -> None:
     def times() -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
 
@@ -70,7 +70,7 @@ def test_files_are_written_only_where_they_differ(spec: Path, tmp_path: Path) ->
     assert times() != before
 
 
-def test_the_run_is_the_experiments_unless_another_one_is_named(spec: Path, tmp_path: Path) -> None:
+def test_the_run_is_named_after_the_experiment_unless_another_name_is_given(spec: Path, tmp_path: Path) -> None:
     by_option = inventory("-i", str(spec), "--list", cwd=tmp_path, FEDSIM_INVENTORY_RUN="other")
     assert lab_host(by_option)["fedsim_run"] == "other"
     extra = ("-e", "fedsim_run=third", "-e", f"fedsim_run_dir={tmp_path / 'there'}")
@@ -79,14 +79,14 @@ def test_the_run_is_the_experiments_unless_another_one_is_named(spec: Path, tmp_
     assert (tmp_path / "there" / "inventory" / "device_files" / "local.json").is_file()
 
 
-def test_the_files_own_key_names_the_plugin_where_no_configuration_does(spec: Path, tmp_path: Path) -> None:
+def test_the_files_own_key_names_the_plugin_if_no_configuration_does(spec: Path, tmp_path: Path) -> None:
     spec.write_text("plugin: fedsim.testbed.experiment\n" + spec.read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "ansible.cfg").write_text("", encoding="utf-8")
     done = inventory("-i", str(spec), "--list", cwd=tmp_path, ANSIBLE_CONFIG=str(tmp_path / "ansible.cfg"))
     assert lab_host(done)["fedsim_run"] == "quickstart"
 
 
-def test_mistakes_are_those_of_the_program(spec: Path, tmp_path: Path) -> None:
+def test_mistakes_are_reported_as_by_the_program(spec: Path, tmp_path: Path) -> None:
     text = spec.read_text(encoding="utf-8").replace("seed: 7", "seed: x").replace("type: edge-server", "tipe: edge")
     spec.write_text(text, encoding="utf-8")
     by_plugin = inventory("-i", str(spec), "--list", cwd=tmp_path)
@@ -96,11 +96,11 @@ def test_mistakes_are_those_of_the_program(spec: Path, tmp_path: Path) -> None:
     assert by_plugin.returncode != 0
     assert program.stderr.startswith("error: ")
     # "[ERROR]: ", "ERROR! " before ansible-core 2.19
-    said = by_plugin.stderr.strip().removeprefix("[ERROR]: ").removeprefix("ERROR! ")
-    assert said == program.stderr.removeprefix("error: ").strip()
+    message = by_plugin.stderr.strip().removeprefix("[ERROR]: ").removeprefix("ERROR! ")
+    assert message == program.stderr.removeprefix("error: ").strip()
 
 
-def test_an_experiment_that_is_not_named_like_one_is_told_how(spec: Path, tmp_path: Path) -> None:
+def test_an_experiment_file_with_another_suffix_gets_a_hint(spec: Path, tmp_path: Path) -> None:
     renamed = spec.rename(tmp_path / "exp.yaml")
     done = inventory("-i", str(renamed), "--list", cwd=tmp_path)
     assert done.returncode != 0
@@ -109,7 +109,7 @@ def test_an_experiment_that_is_not_named_like_one_is_told_how(spec: Path, tmp_pa
 
 def test_without_the_package_the_plugin_says_what_to_install(spec: Path, tmp_path: Path) -> None:
     (tmp_path / "hidden").mkdir()
-    # A package of this name in front of the installed one, with nothing in it.
+    # An empty package of this name, found before the installed one.
     (tmp_path / "hidden" / "fedsim_runner.py").write_text("", encoding="utf-8")
     done = inventory("-i", str(spec), "--list", cwd=tmp_path, PYTHONPATH=str(tmp_path / "hidden"))
     assert done.returncode != 0

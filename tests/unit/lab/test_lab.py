@@ -1,4 +1,4 @@
-"""Reading the local lab host, and address ranges held while runs are planned."""
+"""Probing the local lab host, and address ranges held while runs are planned."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_local_lab_host_has_this_machines_capacity() -> None:
     assert host.arch in {"amd64", "arm64"}
 
 
-def test_a_reservation_of_a_living_process_is_seen_and_can_be_released(tmp_path: Path) -> None:
+def test_a_reservation_of_a_running_process_is_seen_and_can_be_released(tmp_path: Path) -> None:
     reservations = Reservations(tmp_path / "held")
     with reservations.locked():
         assert reservations.networks() == ()
@@ -45,6 +45,6 @@ def test_a_reservation_of_a_dead_process_is_stale(tmp_path: Path) -> None:
     assert not (tmp_path / "gone.json").exists()
 
 
-def test_a_broken_reservation_file_is_dropped(tmp_path: Path) -> None:
+def test_a_broken_reservation_file_is_removed(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text(json.dumps({"pid": "x"}), encoding="utf-8")
     assert Reservations(tmp_path).networks() == ()

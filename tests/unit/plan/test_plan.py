@@ -1,4 +1,4 @@
-"""Placement: deterministic, one common factor, addresses around the networks in use, refusals with a mend."""
+"""Placement: deterministic, one common factor, addresses that avoid networks in use, errors with a hint."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_devices_that_fit_get_their_nominal_cpus() -> None:
     assert plan.notes == ()
 
 
-def test_one_factor_for_the_whole_lab_keeps_ratios_and_is_said() -> None:
+def test_one_factor_for_the_whole_lab_keeps_ratios_and_is_noted() -> None:
     plan = make_plan(experiment(clients=6), [lab_host("a", cpus=2), lab_host("b", cpus=8)], "study")
     assert plan.cpu_factor < 1
     assert {item.cpus / item.device.type.cpus for item in plan.placed} == {plan.cpu_factor}
@@ -37,7 +37,7 @@ def test_the_users_factor_wins() -> None:
     assert cpus(plan) == {"server": 1, "phone-1": 0.5}
 
 
-def test_same_input_same_plan_whatever_the_order_of_hosts() -> None:
+def test_the_plan_does_not_depend_on_the_order_of_hosts() -> None:
     hosts = [lab_host("a"), lab_host("b"), lab_host("c")]
     assert make_plan(experiment(9), hosts, "r") == make_plan(experiment(9), hosts[::-1], "r")
 
@@ -47,7 +47,7 @@ def test_devices_spread_over_lab_hosts() -> None:
     assert {item.lab_host for item in plan.placed} == {"a", "b"}
 
 
-def test_server_first_then_clients_in_order_with_their_addresses() -> None:
+def test_addresses_are_given_to_the_server_first_then_to_clients_in_order() -> None:
     plan = make_plan(experiment(clients=2), [lab_host()], "study")
     base = ipaddress.IPv4Network(plan.subnet).network_address
     assert [(item.device.name, item.index, item.address) for item in plan.placed] == [
@@ -58,7 +58,7 @@ def test_server_first_then_clients_in_order_with_their_addresses() -> None:
     assert plan.gateway == str(base + 1)
 
 
-def test_the_subnet_avoids_what_any_lab_host_uses() -> None:
+def test_the_subnet_avoids_networks_that_any_lab_host_uses() -> None:
     hosts = [lab_host("a", networks=("198.18.0.0/16", "0.0.0.0/0")), lab_host("b", networks=("198.19.0.0/17",))]
     for run in ("one", "two", "three", "four"):
         assert ipaddress.IPv4Network("198.19.128.0/17").supernet_of(
@@ -78,7 +78,7 @@ def test_the_subnet_holds_all_devices(devices: int, prefix: int) -> None:
     assert subnet.num_addresses >= devices + 3
 
 
-def test_a_full_range_is_an_error_that_names_the_way_out() -> None:
+def test_a_full_range_is_an_error_with_a_hint() -> None:
     with pytest.raises(PlacementError, match="fedsim-provision down"):
         free_subnet(5, ["198.18.0.0/16", "198.19.0.0/16"], "study")
 
@@ -87,17 +87,17 @@ def test_the_testbed_range_is_the_one_set_aside_for_testing() -> None:
     assert free_subnet(1, [], "study").subnet_of(ipaddress.IPv4Network("198.18.0.0/15"))
 
 
-def test_cpus_below_the_engines_minimum_are_refused_by_name() -> None:
+def test_cpus_below_the_engines_minimum_are_rejected_with_the_devices_name() -> None:
     with pytest.raises(PlacementError, match=r"phone-1 \(phone\) would get 0\.00\d+ cpus, below the 0\.01"):
         make_plan(experiment(400), [lab_host(cpus=2)], "study")
 
 
-def test_more_devices_than_a_bridge_has_ports_are_refused() -> None:
+def test_more_devices_than_a_bridge_has_ports_are_rejected() -> None:
     with pytest.raises(PlacementError, match="add lab hosts"):
         make_plan(experiment(1200), [lab_host(cpus=10_000)], "study")
 
 
-def test_a_factor_that_gives_a_device_more_than_its_host_is_refused() -> None:
+def test_a_factor_that_gives_a_device_more_cpus_than_its_host_has_is_rejected() -> None:
     with pytest.raises(PlacementError, match="smaller cpu_factor"):
         make_plan(replace(experiment(1), cpu_factor=1.0), [lab_host(cpus=2)], "study")
 
@@ -107,7 +107,7 @@ def test_no_lab_hosts() -> None:
         make_plan(experiment(), [], "study")
 
 
-def test_what_the_lab_lacks_is_told() -> None:
+def test_what_the_lab_lacks_is_noted() -> None:
     client = device_type("board", arch="arm64", gpus=1, memory_mb=64 * 1024)
     notes = "\n".join(make_plan(experiment(2, client=client), [lab_host(cpus=64)], "study").notes)
     assert "over-committed" in notes
@@ -115,7 +115,7 @@ def test_what_the_lab_lacks_is_told() -> None:
     assert "arm64 is not emulated" in notes
 
 
-def test_gpus_go_to_devices_as_far_as_there_are_any() -> None:
+def test_gpus_go_to_devices_while_there_are_any() -> None:
     client = device_type("box", gpus=1)
     plan = make_plan(experiment(2, client=client), [lab_host(cpus=64, gpus=1)], "study")
     assert [item.gpus for item in plan.placed] == [0, 1, 0]
@@ -128,9 +128,7 @@ def test_the_plan_as_data_has_every_device() -> None:
 
 
 def test_a_device_that_is_too_small_for_its_engine_is_noted() -> None:
-    wanted = experiment(clients=2)
-    small = replace(wanted.devices[1], type=device_type("watch", memory_mb=32))
-    plan = make_plan(
-        replace(wanted, devices=(wanted.devices[0], small, *wanted.devices[2:])), [lab_host(cpus=64)], "r1"
-    )
+    spec = experiment(clients=2)
+    small = replace(spec.devices[1], type=device_type("watch", memory_mb=32))
+    plan = make_plan(replace(spec, devices=(spec.devices[0], small, *spec.devices[2:])), [lab_host(cpus=64)], "r1")
     assert plan.notes == (f"{small.name}: less memory than the 48.0 MB that engine light needs for a small model",)

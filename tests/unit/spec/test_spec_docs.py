@@ -1,4 +1,4 @@
-"""The JSON Schema, the reference page and the examples say what the models say."""
+"""The JSON Schema, the reference page and the examples agree with the models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
 GOOD = sorted((REPOSITORY / "tests/golden/specs/good").glob("*.yaml"))
 Golden = Callable[[Path, str], None]
 
-# What YAML readers of editors take these words for is not ours to say.
+# How editors' YAML readers interpret these words is not in our hands.
 ODD = {"odd-names"}
 
 
@@ -41,7 +41,7 @@ def test_reference_page_is_up_to_date(repository: Path, golden: Golden) -> None:
     golden(repository / "docs/spec.md", reference())
 
 
-def test_schema_is_a_schema() -> None:
+def test_schema_is_valid() -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema())
 
 
@@ -74,7 +74,7 @@ def test_examples_load(path: Path) -> None:
     ],
     ids=str,
 )
-def test_schema_refuses(change: dict[str, Any]) -> None:
+def test_schema_rejects(change: dict[str, Any]) -> None:
     quickstart = yaml.safe_load((REPOSITORY / "examples/quickstart.yaml").read_text(encoding="utf-8"))
     assert validator().is_valid(quickstart)
     assert not validator().is_valid({**quickstart, **change})

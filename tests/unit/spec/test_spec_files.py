@@ -1,4 +1,4 @@
-"""What can be wrong with a file before its content is looked at, and how long a large one takes."""
+"""What can be wrong with a file before its content is checked, and how long a large one takes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_missing_file(tmp_path: Path) -> None:
     assert errors_of(tmp_path / "none.yaml") == ["none.yaml: there is no such file"]
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
+def test_a_path_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert errors_of(tmp_path / "file" / "x.yaml") == ["x.yaml: cannot be read: Not a directory"]
 
@@ -37,7 +37,7 @@ def test_directory(tmp_path: Path) -> None:
     assert errors_of(tmp_path / "exp") == ["exp: is a directory (name the experiment file in it)"]
 
 
-def test_no_ordinary_file(tmp_path: Path) -> None:
+def test_not_an_ordinary_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert errors_of(tmp_path / "pipe") == ["pipe: is not an ordinary file"]
 
@@ -85,7 +85,7 @@ def test_text_of_the_file_cannot_forge_an_error_line(tmp_path: Path) -> None:
     assert line.startswith('x.yaml:5: devices[1].type: there is no device type "a\\nb\\x1b[31m"')
 
 
-def test_errors_know_line_and_column() -> None:
+def test_errors_have_line_and_column() -> None:
     with pytest.raises(SpecErrors) as caught:
         parse_experiment(HEAD + SERVER + "  - {type: iot-minimal, nework: 5g}\n", Path("x.yaml"))
     (error,) = caught.value.errors
@@ -93,7 +93,7 @@ def test_errors_know_line_and_column() -> None:
     assert error.hint == 'did you mean "network"?'
 
 
-def test_relative_paths_start_at_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_start_at_the_files_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "study" / "checkout").mkdir(parents=True)
     (tmp_path / "study" / "fs.yaml").write_text("federate: {total_round_num: 6}\n", encoding="utf-8")
     path = tmp_path / "study" / "x.yaml"
@@ -120,7 +120,7 @@ def test_counts_are_expanded_in_order() -> None:
 
 
 def seconds_to_load(text: str, folder: Path) -> float:
-    # As many samples as so many clients need.
+    # Enough samples for that many clients.
     np.savez(folder / "samples.npz", x=np.ones((25_000, 4), np.float32), y=np.arange(25_000) % 10)
     text = f"data: {{dataset: npz, path: samples.npz}}\n{text}"
     best = float("inf")
@@ -140,7 +140,7 @@ def test_devices_written_out_one_by_one_are_quick_enough(tmp_path: Path) -> None
     assert seconds_to_load(HEAD + SERVER + lines, tmp_path) < 1.0
 
 
-def test_a_bomb_of_brackets_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_bomb_of_brackets_is_rejected_quickly(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("devices: " + "[" * 100_000, encoding="utf-8")
     started = time.process_time()
@@ -149,7 +149,7 @@ def test_a_bomb_of_brackets_is_refused_at_once(tmp_path: Path) -> None:
     assert time.process_time() - started < 1
 
 
-def test_the_key_that_names_ansibles_plugin_means_nothing_here(tmp_path: Path) -> None:
+def test_the_key_that_names_ansibles_plugin_is_ignored_in_inventories_only(tmp_path: Path) -> None:
     text = "plugin: fedsim.testbed.experiment\n" + HEAD + SERVER + "  - {type: iot-minimal}\n"
     (tmp_path / "x.fedsim.yaml").write_text(text, encoding="utf-8")
     assert load_experiment(tmp_path / "x.fedsim.yaml").name == "x"

@@ -1,4 +1,4 @@
-"""Experiment files, right and wrong: what they mean and what is said of them, word for word."""
+"""Right and wrong experiment files: what they mean, and the exact messages about them."""
 
 from __future__ import annotations
 
