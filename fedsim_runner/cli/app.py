@@ -1,4 +1,4 @@
-"""The command's frame: what all verbs share."""
+"""The command-line application: what all verbs share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..yamlfile.spec_errors import SpecErrors
 
 # The testbed that --no-docker means.
 NO_DOCKER = "processes"
-# Without a terminal nothing is wrapped: scripts look for whole lines.
+# Without a terminal nothing is wrapped: scripts expect whole lines.
 PLAIN_WIDTH = 200
 
 EPILOG = (
@@ -42,10 +42,10 @@ SpecArgument = Annotated[Path, typer.Argument(metavar="EXP.YAML", help="The expe
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Name of the run, as `run` or `up` printed it.", show_default=False)
 ]
-RunsDirOption = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where run folders are made.")]
+RunsDirOption = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where run folders are created.")]
 RunNameOption = Annotated[
     str | None,
-    typer.Option("--run", metavar="NAME", help="Name of the run; made up of experiment and time if left out."),
+    typer.Option("--run", metavar="NAME", help="Name of the run; made from experiment and time if left out."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print data instead of text.")]
 DevicesOption = Annotated[
@@ -53,29 +53,29 @@ DevicesOption = Annotated[
     typer.Option(
         "--devices",
         metavar="PATTERN",
-        help="Only devices whose name matches: shell patterns joined by commas, ! in front takes away.",
+        help="Only devices whose names match: shell patterns separated by commas; ! in front excludes.",
     ),
 ]
 ImageBaseOption = Annotated[
     str | None,
-    typer.Option("--image-base", metavar="IMAGE", help="Base image to build on instead of looking for one."),
+    typer.Option("--image-base", metavar="IMAGE", help="Base image to build on instead of searching for one."),
 ]
 UnshapedOption = Annotated[
     bool,
-    typer.Option("--allow-unshaped", help="Go on where the kernel cannot hold a link; the report says so."),
+    typer.Option("--allow-unshaped", help="Continue even if the kernel cannot hold a link; the report says so."),
 ]
 
 __all__ = ["DEFAULT_RUNS_DIR", "Exit", "app", "load", "out", "print_json"]
 
 
 def out(stderr: bool = False) -> Console:
-    """The console to print to."""
+    """Return the console to print to."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else PLAIN_WIDTH, soft_wrap=not stream.isatty())
 
 
 def load(spec: Path) -> Experiment:
-    """The experiment of a file.
+    """Return the experiment in a file.
 
     Raises:
         FedsimError: it cannot be read or has mistakes; the text lists all of them.
@@ -89,7 +89,7 @@ def load(spec: Path) -> Experiment:
 
 
 def print_json(value: Any) -> None:
-    """Data for other programs."""
+    """Print data for other programs."""
     sys.stdout.write(json.dumps(value, indent=1) + "\n")
 
 

@@ -20,7 +20,7 @@ from ..contract.errors import Exit, FedsimError
 from ..user_folders import state_home
 from .app import app, out
 
-# Each is a file of verbs/ that registers itself on the app when it is imported; in the order of use, for --help.
+# Each is a file in verbs/ that registers itself with the app when it is imported; in the order of use, for --help.
 VERBS = (
     "run",
     "rerun",
@@ -38,7 +38,7 @@ VERBS = (
     "ansible-env",
 )
 GROUP_OPTIONS = frozenset({"-h", "--help", "--version", "--install-completion", "--show-completion"})
-BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
+BROKEN_PIPE = 141  # what a shell reports for a program killed by SIGPIPE
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def call(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     try:
-        code: Any = app(args=with_verb(arguments), prog_name="fedsim-provision", standalone_mode=False)
+        code: Any = app(args=add_verb(arguments), prog_name="fedsim-provision", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else Exit.DONE
     except FedsimError as error:
@@ -61,7 +61,7 @@ def call(arguments: Sequence[str]) -> int:
     except typer.Exit as error:
         return int(error.exit_code)
     except BrokenPipeError:
-        # Python would complain once more when it flushes standard output at exit.
+        # Python would complain again when it flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except Exception as error:
@@ -74,13 +74,13 @@ def call(arguments: Sequence[str]) -> int:
         return Exit.INTERNAL
 
 
-def with_verb(arguments: Sequence[str]) -> list[str]:
-    """The arguments with ``run`` in front if they begin with an experiment file.
+def add_verb(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments, with ``run`` in front if they begin with an experiment file.
 
     Raises:
         FedsimError: the first word is neither a verb nor a file.
     """
-    verbs = sorted(verb_names())
+    verbs = sorted(list_verbs())
     first = arguments[0] if arguments else "--help"
     if first in verbs or first in GROUP_OPTIONS or not arguments:
         return list(arguments)
@@ -91,8 +91,8 @@ def with_verb(arguments: Sequence[str]) -> list[str]:
     return ["run", *arguments]
 
 
-def verb_names() -> list[str]:
-    """Names of all verbs."""
+def list_verbs() -> list[str]:
+    """Return the names of all verbs."""
     return [_name(command) for command in app.registered_commands]
 
 

@@ -1,1 +1,1 @@
-"""What a person sees in the terminal while a run goes on, and reads of it afterwards."""
+"""What a person sees of a run in the terminal, while it goes on and afterwards."""

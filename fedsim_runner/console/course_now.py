@@ -1,4 +1,4 @@
-"""A course and its devices at one moment, as values: what the live view and ``status`` show.
+"""The current state of a course and its devices, as shown by the live view and ``status``.
 
 The figures come from the agent (``ctl status`` and the snapshots of ``fedsim_course``): per device its state and round,
 cpu (cores in use) of ``cpus``, the share of the time it was held back by that limit (``throttled``), memory and its
@@ -15,13 +15,13 @@ from typing import Any
 from ..contract.lenient import number, whole
 from ..plan.model import Plan
 
-# Share of the time held back by the cpu limit from which on that is shown.
+# From this share of time held back by the cpu limit on, a device is shown as throttled.
 THROTTLED = 0.05
 
 
 @dataclass(frozen=True)
 class DeviceNow:
-    """One device; None for what is not known."""
+    """One device; None for what is unknown."""
 
     name: str
     state: str
@@ -39,7 +39,7 @@ class DeviceNow:
 
 @dataclass(frozen=True)
 class CourseNow:
-    """The course at one moment. ``counts``: devices by state, also of those that are not in ``devices``."""
+    """The course at one moment. ``counts``: devices by state, including those that are not in ``devices``."""
 
     run: str
     state: str | None = None
@@ -54,19 +54,19 @@ class CourseNow:
 
     @property
     def device_count(self) -> int:
-        """Devices of the course, shown or not."""
+        """The number of devices in the course, shown or not."""
         return max(len(self.devices), sum(self.counts.values()))
 
 
 def parse_devices(entries: object) -> tuple[DeviceNow, ...]:
-    """Devices out of an agent's answer; whatever does not look like one is left out."""
+    """Return the devices in an agent's answer; anything that does not look like one is left out."""
     if not isinstance(entries, Mapping):
         return ()
     return tuple(_device(str(name), entry) for name, entry in entries.items() if isinstance(entry, Mapping))
 
 
 def planned_devices(plan: Plan) -> tuple[DeviceNow, ...]:
-    """The devices of a plan, with their limits, before anything is known of them."""
+    """Return the devices of a plan, with their limits, before anything else is known about them."""
     return tuple(
         DeviceNow(item.device.name, "starting", cpus=item.cpus, memory_limit_bytes=float(item.device.type.memory_bytes))
         for item in plan.placed
@@ -74,7 +74,7 @@ def planned_devices(plan: Plan) -> tuple[DeviceNow, ...]:
 
 
 def count_states(counts: object, devices: Iterable[DeviceNow]) -> dict[str, int]:
-    """Devices by state: the agent's own count if it gave one."""
+    """Return the number of devices by state: the agent's own count if there is one."""
     if isinstance(counts, Mapping):
         found = {str(state): whole(count) or 0 for state, count in counts.items()}
         if any(found.values()):

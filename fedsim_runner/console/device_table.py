@@ -1,4 +1,4 @@
-"""The table of devices, as many columns as the width allows."""
+"""The table of devices, with as many columns as the width allows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CPU_WIDTH = 13
 
 
 def device_table(devices: Sequence[DeviceNow], width: int) -> Table:
-    """One row per device. What does not fit the width is left out: first the bar, then rates, memory, cpu."""
+    """Return a table with one row per device. What does not fit is left out: first the bar, then rates, memory, cpu."""
     exits = any(device.exit_code for device in devices)
     columns = _columns(width, exits)
     name_width = max([6, *(len(device.name) for device in devices)])
@@ -56,7 +56,7 @@ def device_table(devices: Sequence[DeviceNow], width: int) -> Table:
 
 
 def _columns(width: int, exits: bool) -> dict[str, int]:
-    """Titles and widths of the columns behind the device's name."""
+    """Return titles and widths of the columns after the device's name."""
     columns = {"state": max(map(len, STYLES)), "round": 5}
     if exits:
         columns["exit"] = 4
@@ -90,7 +90,7 @@ def _cells(device: DeviceNow, widths: Mapping[str, int]) -> dict[str, Text]:
 
 
 def _cpu(device: DeviceNow, width: int) -> Text:
-    """Cores in use as a share of the limit; yellow where the limit held the device back."""
+    """Return the cores in use as a share of the limit; yellow if the limit held the device back."""
     if device.cpu is None:
         return _text(None)
     style = "yellow" if device.throttled else ""
@@ -117,7 +117,7 @@ def _memory(device: DeviceNow, width: int) -> Text:
 
 
 def _rate(bps: float | None) -> Text:
-    """A rate now; nothing moving is dim."""
+    """Return the current rate; dim if there is no traffic."""
     return _text(None) if bps is None else Text(short_rate(bps), "dim" if bps < 500 else "")
 
 

@@ -1,4 +1,4 @@
-"""Events of a run as lines for people."""
+"""The events of a run as lines for people."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..contract.events import (
 
 SHOWN_LAST_LINES = 8
 SHOWN_LATE = 4
-# An Engine outlives the run, so people are informed.
+# An Engine outlives the run, so people should know.
 ENGINE_STARTS = "no Docker Engine answers: starting the one that is installed"
 ENGINE_COMES = "no Docker Engine is installed: installing docker.io, which stays, and starting it"
 BAD = (CourseFailed, ClientLost, LinkFailed)
@@ -33,11 +33,11 @@ SHOWN_RESULTS = (("test_acc", "accuracy"), ("test_avg_loss", "loss"), ("val_acc"
 
 
 def describe_event(event: Event, unshaped: bool = False, each_device: bool = True) -> str | None:
-    """The line that an event is worth; None for those that only move figures.
+    """Return the line for an event; None for events that only change figures.
 
     Args:
         unshaped: no links are in force.
-        each_device: also what is said once for each device.
+        each_device: include events that occur once for each device.
     """
     match event:
         case EngineMissing():
@@ -72,7 +72,7 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
 
 
 def describe_round(event: Evaluated, total_rounds: int, seconds: float | None, missed: str) -> str:
-    """The line of a round: its results, how long it took, and who missed its deadline."""
+    """Return the line of a round: its results, how long it took, and who missed its deadline."""
     results = [(label, event.results.get(key)) for key, label in SHOWN_RESULTS]
     parts = [
         f"round {event.round}/{total_rounds}",
@@ -86,14 +86,14 @@ def describe_round(event: Evaluated, total_rounds: int, seconds: float | None, m
 
 
 class Missed:
-    """Rounds that met their deadline and updates that came too late, until a line has said so, however many."""
+    """Rounds that reached their deadline and updates that arrived too late, kept until they have been printed."""
 
     def __init__(self) -> None:
         self._deadlines: list[RoundDeadline] = []
         self._late: list[str] = []
 
     def add(self, event: Event) -> None:
-        """An event; those that are about something else are passed over."""
+        """Take note of an event; events about something else are ignored."""
         match event:
             case RoundDeadline():
                 self._deadlines.append(event)
@@ -101,7 +101,7 @@ class Missed:
                 self._late.append(event.device or "a client")
 
     def take(self) -> str:
-        """What has come since the last call; empty if nothing has."""
+        """Return what has been added since the last call; empty if nothing has."""
         deadlines, late = self._deadlines, list(dict.fromkeys(self._late))
         parts = []
         if len(deadlines) == 1:

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first stops what is going on and tears down, the second stops the tearing down too."""
+"""Ctrl-C: the first stops the current work and tears down, the second also stops the teardown."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Counts the signals that ask to stop, while it is entered. The main thread only."""
+    """A context manager that counts the signals to stop. For the main thread only."""
 
-    def __init__(self, told: Callable[[int], None]) -> None:
-        """``told`` is called with the count of each signal, outside of the signal handler."""
-        self._told = told
+    def __init__(self, on_signal: Callable[[int], None]) -> None:
+        """``on_signal`` is called with the count at each signal, outside the signal handler."""
+        self._on_signal = on_signal
         self._count = 0
-        self._told_up_to = 0
+        self._reported = 0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
         for number in SIGNALS:
-            # nohup ignores this one on purpose.
+            # nohup makes a program ignore this one on purpose.
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
         return self
@@ -35,11 +35,11 @@ class Interrupts:
 
     @property
     def count(self) -> int:
-        """Signals so far."""
+        """The number of signals so far."""
         return self._count
 
     def run(self, work: Callable[[], T]) -> T:
-        """Do ``work`` in a thread of its own, so that signals are taken at any moment, and return its result."""
+        """Run ``work`` in a separate thread, so that signals can be handled at any moment, and return its result."""
         results: list[T] = []
         errors: list[BaseException] = []
 
@@ -53,16 +53,16 @@ class Interrupts:
         thread.start()
         while thread.is_alive():
             thread.join(0.1)
-            self.tell()
+            self.report()
         if errors:
             raise errors[0]
         return results[0]
 
-    def tell(self) -> None:
-        """Report signals that came since the last call."""
-        while self._told_up_to < self._count:
-            self._told_up_to += 1
-            self._told(self._told_up_to)
+    def report(self) -> None:
+        """Report the signals that arrived since the last call."""
+        while self._reported < self._count:
+            self._reported += 1
+            self._on_signal(self._reported)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self._count += 1

@@ -1,4 +1,4 @@
-"""What a course does right now, for a terminal: the live view of a run, and ``status``."""
+"""The current state of a course on a terminal: the live view of a run, and ``status``."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .bars import sparkline
 from .course_now import CourseNow, DeviceNow
 from .device_table import GONE, STYLES, device_table
 
-# The smallest table that says anything.
+# The smallest useful table.
 ROWS_MIN = 3
 SPARK_ROUNDS = 12
-# Beside the view itself: the line of the stage above it, and the line that the cursor stands on.
+# Besides the view itself: the line of the stage above it, and the line that the cursor is on.
 LINES_AROUND = 3
 
 
 class CourseView:
-    """A course for rich, as wide and as high as there is room beside ``around`` lines.
+    """A course for rich, as wide and as high as the terminal allows when ``around`` lines are kept free.
 
     ``rows`` fixes how many devices are shown.
     """
@@ -40,7 +40,7 @@ class CourseView:
 
 
 def render_course(course: CourseNow, width: int, rows: int) -> RenderableType:
-    """The head, at most ``rows`` devices, and the counts by state if not all of them are shown."""
+    """Return the head, at most ``rows`` devices, and the counts by state if not all devices are shown."""
     parts: list[RenderableType] = [*head(course, width)]
     shown, hidden = choose(course.devices, rows), course.device_count
     if shown:
@@ -52,7 +52,7 @@ def render_course(course: CourseNow, width: int, rows: int) -> RenderableType:
 
 
 def head(course: CourseNow, width: int) -> list[Text]:
-    """Run, round, accuracy, time and link back end in as few lines as the width allows."""
+    """Return run, round, accuracy, time and link back end in as few lines as the width allows."""
     done = f"{course.round or 0}/{course.total_rounds or '?'}"
     parts = [Text(course.run, "bold")]
     if course.state not in (None, "running"):
@@ -72,12 +72,12 @@ def head(course: CourseNow, width: int) -> list[Text]:
 
 
 def choose(devices: Sequence[DeviceNow], rows: int) -> tuple[DeviceNow, ...]:
-    """All devices in their order if they fit; else the server and the ones that hold the others up, in that order."""
+    """Return all devices in order if they fit; else the server and then those that hold the others up."""
     if len(devices) <= rows:
         return tuple(devices)
     first, rest = devices[:1], devices[1:]
     behind = sorted(rest, key=lambda device: rank_interest(device.state, device.round or 0))
-    # What was lost has been told; it must not hide who is being waited for.
+    # Lost devices have been reported; they must not hide the ones that are being waited for.
     gone = [device for device in behind if device.state in GONE]
     here = [device for device in behind if device.state not in GONE]
     some = gone[: max(1, rows // 3)]
@@ -92,7 +92,7 @@ def _counts(course: CourseNow, hidden: int, width: int) -> RenderableType:
 
 
 def _wrapped(parts: Sequence[Text], width: int) -> list[Text]:
-    """Parts beside each other as long as a line has room."""
+    """Return the parts side by side, as many as fit into each line."""
     lines: list[Text] = []
     for part in parts:
         if lines and lines[-1].cell_len + 3 + part.cell_len <= width:

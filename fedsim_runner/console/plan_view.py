@@ -14,7 +14,7 @@ SHOWN_DEVICES = 40
 
 
 def render_plan(plan: Plan) -> RenderableType:
-    """Devices, addresses, limits, links and the common factor as tables for the terminal."""
+    """Return devices, addresses, limits, links and the cpu factor as tables for the terminal."""
     experiment = plan.experiment
     head = Text.assemble(
         ("Experiment ", "bold"),
@@ -49,7 +49,7 @@ def render_plan(plan: Plan) -> RenderableType:
 
 
 def describe_link(link: Link) -> str:
-    """One direction of a link in a few words, e.g. ``10 Mbit/s 25±5 ms loss 0.5%``."""
+    """Describe one direction of a link briefly, e.g. ``10 Mbit/s 25±5 ms loss 0.5%``."""
     parts = ["unlimited" if link.rate_bps is None else rate(link.rate_bps)]
     if link.delay_us:
         jitter = f"±{link.jitter_us / 1000:g}" if link.jitter_us else ""

@@ -1,6 +1,5 @@
-"""Progress for people: stages with their time, a line per round, who is doing what; plain lines without a terminal.
-
-On a terminal the course is a live table below these lines (see :mod:`fedsim_runner.console.live`).
+"""Progress for people: stages with their duration, a line per round, and what the devices do; plain lines without a
+terminal. On a terminal the course is a live table below these lines (see :mod:`fedsim_runner.console.live`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from .status_line import StatusLine
 class Progress:
     """A :class:`~fedsim_runner.testbed.docker.ansible_events.Listener` that prints. Safe to call from several threads.
 
-    Use as a context manager, so that the terminal is given back in every case.
+    Use it as a context manager, so that the terminal is restored in every case.
     """
 
     def __init__(
@@ -36,13 +35,13 @@ class Progress:
         devices: Sequence[DeviceNow] = (),
         live_stages: Collection[str] = (),
     ) -> None:
-        """Nothing is shown yet.
+        """Create it; nothing is shown yet.
 
         Args:
-            total_rounds: of the course; 0: its snapshots say how many.
-            unshaped: it is known beforehand that no links will be in force.
-            devices: what is known of them before any news.
-            live_stages: stages in which devices work, so that a terminal shows each of them.
+            total_rounds: rounds of the course; 0: taken from its snapshots.
+            unshaped: it is known from the start that no links will be in force.
+            devices: the devices as planned, before any event.
+            live_stages: stages in which devices are working, so that a terminal shows each device.
         """
         self._console = console
         self._total_rounds = total_rounds
@@ -53,7 +52,7 @@ class Progress:
         self._missed = Missed()
         self._planned = {device.name: device for device in devices}
         self._seen = Snapshots()
-        # Replaced, never changed: the thread that draws must not wait for the lock of one that prints.
+        # Replaced, never modified: the drawing thread must not wait for the lock of a printing one.
         self._course = CourseNow(run, None, 0, total_rounds, devices=tuple(devices), counts=count_states(None, devices))
         self._live_stages = frozenset(live_stages)
 
@@ -64,24 +63,24 @@ class Progress:
         self.close()
 
     def stage(self, name: str) -> None:
-        """A stage begins, which ends the one before."""
+        """Begin a stage, which ends the previous one."""
         with self._lock:
             self._print_missed()
             self._line.begin(name, self._view if name in self._live_stages else None)
 
     def close(self, failed: bool = False) -> None:
-        """The last stage is over. Safe to call twice."""
+        """End the last stage. Safe to call twice."""
         with self._lock:
             self._print_missed()
             self._line.end(failed)
 
     def note(self, text: str, style: str | None = None) -> None:
-        """One line that is not tied to a stage."""
+        """Print one line that does not belong to a stage."""
         with self._lock:
             self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """A journal event."""
+        """Process an event of the journal."""
         typed = parse(event)
         if typed is None:
             return
@@ -94,11 +93,11 @@ class Progress:
             line = self._line_of(typed, began)
             if line is not None:
                 self.note("  " + line, "red" if isinstance(typed, BAD) else None)
-            if not isinstance(typed, ClientResult):  # of which there are many, and nothing is drawn
+            if not isinstance(typed, ClientResult):  # frequent, and not drawn
                 self._update()
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:
-        """What a lab host's devices do right now. One that is older than the last is dropped."""
+        """Process the current state of a lab host's devices. A snapshot older than the last one is dropped."""
         with self._lock:
             if self._seen.add(snapshot):
                 self._update()
@@ -107,7 +106,7 @@ class Progress:
         return CourseView(replace(self._course, elapsed_s=self._line.seconds))
 
     def _line_of(self, event: Event, began: float | None) -> str | None:
-        """The event's line; ``began``: when the round began that it may end."""
+        """Return the event's line; ``began``: when the round that it may end began."""
         if isinstance(event, Evaluated):
             if event.round is None:
                 return None
@@ -118,12 +117,12 @@ class Progress:
         return describe_event(event, unshaped, each_device=not self._console.is_terminal)
 
     def _print_missed(self) -> None:
-        """What no round's line has said."""
+        """Print what was not part of any round's line."""
         if missed := self._missed.take():
             self.note(f"  {missed}", "yellow")
 
     def _update(self) -> None:
-        """Take what is known into what is drawn."""
+        """Update what is drawn."""
         state, seen = self._state, self._seen
         devices, accuracies = self._devices(), state.accuracies
         accuracy = seen.accuracy
@@ -143,7 +142,7 @@ class Progress:
         self._line.detail(", ".join(counts) or shaped)
 
     def _devices(self) -> tuple[DeviceNow, ...]:
-        """As the snapshots have them, in the plan's order; before the first one, as the news have them."""
+        """Return the devices from the snapshots, in the plan's order; before the first snapshot, from the events."""
         if found := self._seen.devices:
             order = {known: index for index, known in enumerate(self._planned)}
             return tuple(sorted(found, key=lambda device: order.get(device.name, len(order))))

@@ -1,4 +1,4 @@
-"""What the agents last saw of a course: one snapshot for each lab host, read together."""
+"""The agents' latest views of a course: one snapshot per lab host, combined."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .course_now import DeviceNow, count_states, parse_devices
 
 
 class Snapshots:
-    """The last snapshot of each lab host."""
+    """The latest snapshot of each lab host."""
 
     def __init__(self) -> None:
         self._last: dict[str | None, Mapping[str, Any]] = {}
 
     def add(self, snapshot: Mapping[str, Any]) -> bool:
-        """Take one in; false if it is older than what is known of its lab host."""
+        """Add a snapshot; return false if it is older than the one already known from its lab host."""
         lab_host, moment = name(snapshot.get("lab_host")), number(snapshot.get("t"))
         seen = number(self._last.get(lab_host, {}).get("t"))
         if moment is not None and seen is not None and moment < seen:
@@ -28,33 +28,33 @@ class Snapshots:
 
     @property
     def state(self) -> str | None:
-        """What the course does, as the first lab host has it that says so."""
+        """The state of the course, from the first lab host that reports one."""
         return next((text(one["state"]) for one in self._last.values() if one.get("state")), None)
 
     @property
     def round(self) -> int:
-        """The last round that any of them has seen."""
+        """The latest round that any lab host has seen."""
         return max((whole(one.get("round")) or 0 for one in self._last.values()), default=0)
 
     @property
     def total_rounds(self) -> int | None:
-        """Rounds of the course."""
+        """The number of rounds of the course."""
         return max((whole(one.get("total_rounds")) or 0 for one in self._last.values()), default=0) or None
 
     @property
     def accuracy(self) -> float | None:
-        """The last accuracy; only the server's lab host has one."""
+        """The latest accuracy; only the server's lab host has one."""
         found = (accuracy_of(one.get("results")) for one in self._last.values())
         return next((accuracy for accuracy in found if accuracy is not None), None)
 
     @property
     def devices(self) -> list[DeviceNow]:
-        """All devices that they show."""
+        """All devices in the snapshots."""
         return [device for one in self._last.values() for device in parse_devices(one.get("devices"))]
 
     @property
     def counts(self) -> dict[str, int]:
-        """Devices by state, also of those that snapshots of many devices leave out."""
+        """The number of devices by state, including those that large snapshots leave out."""
         total: Counter[str] = Counter()
         for one in self._last.values():
             total.update(count_states(one.get("counts"), parse_devices(one.get("devices"))))

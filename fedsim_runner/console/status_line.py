@@ -1,4 +1,4 @@
-"""The stage that is going on, and how long it takes: one that begins ends the one before."""
+"""The current stage and its duration: beginning a stage ends the previous one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rich.live import Live
 from rich.markup import escape
 from rich.status import Status
 
-DRAWN_PER_SECOND = 2  # so that the clock of what is drawn goes smoothly
+DRAWN_PER_SECOND = 2  # so that the clock in the view runs smoothly
 
 
 class StatusLine:
-    """Moves on a terminal; elsewhere a line for each begin and end. For one thread at a time."""
+    """Animated on a terminal; elsewhere a line for each begin and end. For one thread at a time."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -25,11 +25,11 @@ class StatusLine:
 
     @property
     def seconds(self) -> float:
-        """How long the stage has been going on."""
+        """How long the stage has been running."""
         return time.monotonic() - self._began
 
     def begin(self, stage: str, view: Callable[[], RenderableType] | None = None) -> None:
-        """A stage begins; ``view``: drawn below all lines of a terminal while it goes on."""
+        """Begin a stage; ``view``: drawn below all lines of a terminal while the stage runs."""
         self.end()
         self._stage, self._began = stage, time.monotonic()
         if not self._console.is_terminal:
@@ -48,12 +48,12 @@ class StatusLine:
             self._live.start()
 
     def detail(self, text: str) -> None:
-        """What is known of the stage so far, beside its name."""
+        """Show what is known about the stage so far, next to its name."""
         if self._status is not None:
             self._status.update(f"{escape(self._stage or '')} ... [dim]{escape(text)}[/]")
 
     def end(self, failed: bool = False) -> None:
-        """The stage is over; nothing happens where none is going on."""
+        """End the stage; do nothing if none is running."""
         for shown in (self._live, self._status):
             if shown is not None:
                 shown.stop()

@@ -1,4 +1,4 @@
-"""Tables for the terminal that stay readable where they are wider than it."""
+"""Tables that stay readable if they are wider than the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GAP = 2  # between two columns
 
 @dataclass(frozen=True)
 class Column:
-    """A title and one cell per row; numbers are aligned to the right."""
+    """A title and one cell per row; ``right``: aligned to the right, for numbers."""
 
     title: str
     cells: Sequence[str]
@@ -22,14 +22,14 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Characters of the widest cell."""
+        """The width of the widest cell in characters."""
         return max(Text(cell).cell_len for cell in (self.title, *self.cells))
 
 
 class FoldedTable:
-    """One table where the width allows it, else several below each other that repeat the first column.
+    """One table if the width allows it, else several, one below the other, that repeat the first column.
 
-    ``groups`` are columns that stay together; a group that alone is too wide is taken apart.
+    ``groups`` are columns that stay together; a group that is too wide by itself is split.
     """
 
     def __init__(self, first: Column, *groups: Sequence[Column]) -> None:

@@ -1,4 +1,4 @@
-"""The verb ansible-env: variables for plain Ansible."""
+"""The verb ansible-env: environment variables for plain Ansible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..app import app
 
 @app.command(name="ansible-env")
 def ansible_env() -> int:
-    """Print the variables that plain Ansible needs: eval "$(fedsim-provision ansible-env)"."""
+    """Print the environment variables that plain Ansible needs: eval "$(fedsim-provision ansible-env)"."""
     for name, value in {**ansible_environment(), "FEDSIM_PLAYBOOKS": str(collection_playbooks())}.items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
     sys.stdout.write("# ansible-playbook -i DIR/hosts.yml fedsim.testbed.run_experiment\n")

@@ -1,4 +1,4 @@
-"""The verb collect: files of a run that is up."""
+"""The verb collect: fetch the files of a run that is up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..app import JsonOption, RunArgument, app, out, print_json
 def collect(
     run: RunArgument,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to fill instead of the run folder.")
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to write to instead of the run folder.")
     ] = None,
     as_json: JsonOption = False,
 ) -> int:

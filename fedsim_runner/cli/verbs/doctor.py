@@ -20,7 +20,7 @@ from ..app import JsonOption, app, out, print_json
 
 @app.command()
 def doctor(as_json: JsonOption = False) -> int:
-    """Probe this machine by trial and say what is missing and how to fix it."""
+    """Test what this machine can do, and say what is missing and how to fix it."""
     found = examine(out(stderr=as_json))
     rows = list(_rows(found))
     fit = all(row["ok"] is not False for row in rows)
@@ -86,7 +86,7 @@ def _link_rows(found: Findings) -> list[dict[str, Any]]:
     names = [backend.name for backend in known]
     chosen = probe.get("backend")
     rows = []
-    of_no_use = set()
+    not_needed = set()
     for need, owner in backends.all_needs().items():
         has = bool(probe.get(need.piece))
         others = chosen is not None or owner is not known[-1]
@@ -94,16 +94,16 @@ def _link_rows(found: Findings) -> list[dict[str, Any]]:
             _row(f"links: {need.label}", has, f"{need.holds}, by {owner.name}", has or (None if others else False))
         )
         if chosen in names and names.index(owner.name) > names.index(chosen):
-            of_no_use.add(need.piece)
+            not_needed.add(need.piece)
     rows.append(_row("link back end", chosen or "none", " or ".join(names), bool(chosen)))
     for missing in probe.get("missing") or []:
-        if missing["what"] not in of_no_use:
+        if missing["what"] not in not_needed:
             ok = None if chosen else False
             rows.append(_row(str(missing["what"]), "missing", "for some back end", ok, str(missing["fix"])))
     return rows
 
 
 def _what_delays() -> str:
-    """The piece of the kernel by which each back end holds more than a rate."""
+    """Return the kernel features with which the back ends hold more than a rate."""
     needs = [need for backend in backends.load_all() for need in backend.needs([Link(delay_us=1)])]
     return " or ".join(need.label for need in needs)

@@ -1,4 +1,4 @@
-"""The verb down: removal."""
+"""The verb down: remove a run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..app import app, out
 @app.command()
 def down(
     run: Annotated[str | None, typer.Argument(metavar="RUN", help="Name of the run.", show_default=False)] = None,
-    every: Annotated[bool, typer.Option("--all", help="All runs that no living process works on.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All runs that no running process works on.")] = False,
 ) -> int:
-    """Remove everything a run has on the lab host, also without its run folder; twice is safe."""
+    """Remove everything a run has on the lab host, even without its run folder; safe to repeat."""
     if every == (run is not None):
         raise FedsimError("name one RUN, or ask for --all", Exit.SPEC)
     return remove_all(out()) if run is None else remove_run(run, out())

@@ -1,4 +1,4 @@
-"""The verb exec: a command inside a device."""
+"""The verb exec: run a command inside a device."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def exec_(
     command: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="COMMAND", help="The command, behind -- if it has options; a shell if left out.", show_default=False
+            metavar="COMMAND", help="The command, after -- if it has options; a shell if left out.", show_default=False
         ),
     ] = None,
 ) -> int:

@@ -1,4 +1,4 @@
-"""The verb images: all images built beforehand."""
+"""The verb images: build all images in advance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fedsim_runner.testbed.docker.lab_playbooks import build_images
 
 from ..app import ImageBaseOption, JsonOption, app, out, print_json
 
-# What `images` builds for; with -cuda for devices with a GPU.
+# The engines that `images` builds for; with -cuda for devices with a GPU.
 ENGINES = (
     *(engine.name for engine in usable_engines()),
     *(f"{engine.name}-cuda" for engine in usable_engines() if engine.cuda),
@@ -26,7 +26,7 @@ EngineOption = Annotated[
     typer.Option(
         "--engine",
         metavar="ENGINE",
-        help=f"Engine to build for, repeatable or joined by commas: {', '.join(ENGINES)}; light if left out.",
+        help=f"Engine to build for, repeated or separated by commas: {', '.join(ENGINES)}; light if left out.",
         show_default=False,
     ),
 ]
@@ -34,14 +34,14 @@ EngineOption = Annotated[
 
 @app.command()
 def images(engine: EngineOption = None, image_base: ImageBaseOption = None, as_json: JsonOption = False) -> int:
-    """Build all images in one go and print their sizes; what is there is not built again."""
+    """Build all images and print their sizes; images that exist are not built again."""
     found = build_images(out(stderr=as_json), image_base, _engines(engine or ["light"]))
     if as_json:
         print_json({"images": found.images, "disk": found.disk})
         return Exit.DONE
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("image", no_wrap=True)
-    for column in ("size", "of its own"):
+    for column in ("size", "own layers"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("on", no_wrap=True)
     for reference, image in sorted(found.images.items()):
@@ -52,10 +52,10 @@ def images(engine: EngineOption = None, image_base: ImageBaseOption = None, as_j
 
 
 def _engines(named: list[str]) -> list[str]:
-    wanted = [name.strip() for part in named for name in part.split(",") if name.strip()]
-    for name in wanted:
+    names = [name.strip() for part in named for name in part.split(",") if name.strip()]
+    for name in names:
         if name not in ENGINES:
-            raise FedsimError(f'--engine: "{name}" is no engine; there are {", ".join(ENGINES)}', Exit.SPEC)
-    if not wanted:
+            raise FedsimError(f'--engine: "{name}" is not an engine; there are {", ".join(ENGINES)}', Exit.SPEC)
+    if not names:
         raise FedsimError(f"--engine: names none; there are {', '.join(ENGINES)}", Exit.SPEC)
-    return list(dict.fromkeys(wanted))
+    return list(dict.fromkeys(names))

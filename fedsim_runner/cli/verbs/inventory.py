@@ -1,4 +1,4 @@
-"""The verb inventory: what plain Ansible reads."""
+"""The verb inventory: write the files that plain Ansible reads."""
 
 from __future__ import annotations
 

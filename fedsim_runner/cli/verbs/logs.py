@@ -1,4 +1,4 @@
-"""The verb logs: what the participants log."""
+"""The verb logs: print the participants' logs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fedsim_runner.runs.logs import log_lines
 
 from ..app import RunArgument, app, out
 
-# Colours that tell devices apart; red is for what is wrong.
+# Colours to distinguish devices; red is for errors.
 NAME_STYLES = ("cyan", "green", "yellow", "blue", "magenta", "bright_cyan", "bright_green", "bright_blue")
 
 
@@ -20,12 +20,12 @@ NAME_STYLES = ("cyan", "green", "yellow", "blue", "magenta", "bright_cyan", "bri
 def logs(
     run: RunArgument,
     devices: Annotated[
-        list[str] | None, typer.Argument(metavar="DEVICE", help="Some devices; all if left out.")
+        list[str] | None, typer.Argument(metavar="DEVICE", help="Devices to show; all if left out.")
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the course ends, or Ctrl-C.")] = False,
-    tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="Last lines of each device only; 0: all.")] = 0,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow until the course ends, or Ctrl-C.")] = False,
+    tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="Only the last N lines of each device; 0: all.")] = 0,
 ) -> int:
-    """Print what the participants log, from their containers or from the run folder."""
+    """Print the participants' logs, from their containers or from the run folder."""
     names, lines = log_lines(run, devices or [], follow, tail)
     console = out()
     width = max(map(len, names))

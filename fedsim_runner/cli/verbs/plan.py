@@ -1,4 +1,4 @@
-"""The verb plan: what a run would be, touching nothing."""
+"""The verb plan: print what a run would be, without changing anything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..app import (
 
 @app.command()
 def plan(spec: SpecArgument, as_json: JsonOption = False) -> int:
-    """Print devices, addresses, limits, links and the cpu factor; touch nothing."""
+    """Print devices, addresses, limits, links and the cpu factor; change nothing."""
     made = plan_only(load(spec), find_testbed())
     if as_json:
         print_json(plan_as_dict(made))

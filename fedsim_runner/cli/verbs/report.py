@@ -40,7 +40,7 @@ def report(
             min=0.0,
             max=1.0,
             metavar="ACCURACY",
-            help="Comparison: tell the time to this accuracy; the highest that every run reached if left out.",
+            help="Comparison: report the time to this accuracy; if left out, the highest that every run reached.",
         ),
     ] = None,
     group: Annotated[
@@ -49,7 +49,7 @@ def report(
             "--group",
             metavar="spec|name|run",
             help="Comparison: what counts as repeats of one experiment. spec: equal experiments, whatever their seed; "
-            "name: the same name; run: each run stands alone.",
+            "name: the same name; run: each run by itself.",
         ),
     ] = "spec",
     as_json: JsonOption = False,
@@ -103,14 +103,14 @@ def _folder(name: str) -> Path:
     path = Path(name)
     if path.is_dir():
         if not is_run_folder(path):
-            raise FedsimError(f"{name}: no run folder: it has neither a journal nor a plan nor a report", Exit.SPEC)
+            raise FedsimError(f"{name}: not a run folder: it has no journal, no plan and no report", Exit.SPEC)
         return path.resolve()
     if "/" in name or path.exists():
         raise FedsimError(f"{name}: there is no such run folder", Exit.SPEC)
     folder = find_run(name).folder
     if folder is None or not is_run_folder(folder):
         raise FedsimError(
-            f"{name}: no run of this name is known here; name its run folder (fedsim-provision status lists runs)",
+            f"{name}: no run of this name is known here; give its run folder (fedsim-provision status lists runs)",
             Exit.SPEC,
         )
     return folder.resolve()

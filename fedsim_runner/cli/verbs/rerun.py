@@ -1,4 +1,4 @@
-"""The verb rerun: a run again, from its folder alone."""
+"""The verb rerun: repeat a run from its folder alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def rerun(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of the run, or its name.", show_default=False)],
     keep: Annotated[bool, typer.Option("--keep", help="Leave the testbed up afterwards.")] = False,
     no_docker: Annotated[
-        bool, typer.Option("--no-docker", help="As plain processes, whatever the run was; one that was stays so.")
+        bool, typer.Option("--no-docker", help="As plain processes; a run without Docker is always repeated so.")
     ] = False,
     allow_unshaped: UnshapedOption = False,
     image_base: ImageBaseOption = None,
@@ -36,7 +36,7 @@ def rerun(
     run_name: RunNameOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; progress to stderr.")] = False,
 ) -> int:
-    """Repeat a run from its folder alone, and say how far the two differ."""
+    """Repeat a run from its folder alone, and report how the two differ."""
     original = open_original(run, runs_dir)
     options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
     console = out(stderr=as_json)

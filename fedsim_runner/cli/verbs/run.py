@@ -1,4 +1,4 @@
-"""The verb run: the whole way from an experiment file to a report."""
+"""The verb run: everything from an experiment file to a report."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(
     run_name: RunNameOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; progress to stderr.")] = False,
 ) -> int:
-    """The whole way: plan, provision, course, collect, tear down, report."""
+    """Do everything: plan, provision, course, collect, tear down, report."""
     experiment = load(spec)
     options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
     console = out(stderr=as_json)

@@ -1,4 +1,4 @@
-"""The verb status: how far a run is."""
+"""The verb status: how far a run has got."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def status(
     run: Annotated[
         str | None, typer.Argument(metavar="RUN", help="Name of the run; all runs if left out.", show_default=False)
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again each second until the run ends.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh every second until the run ends.")] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Say how far a run is and what each of its devices does."""
+    """Show how far a run has got and what each of its devices is doing."""
     if watch and (run is None or as_json):
-        raise FedsimError("--watch shows one RUN, and no data", Exit.SPEC)
+        raise FedsimError("--watch needs one RUN and cannot be combined with --json", Exit.SPEC)
     console = out()
     if watch and run is not None:
         _watch(console, run)
@@ -54,7 +54,7 @@ def status(
 
 
 def _watch(console: Console, run: str) -> None:
-    """Redraw until the run has ended; the last picture stays. Without a terminal each picture is printed."""
+    """Redraw until the run has ended; the last picture stays. Without a terminal the state is printed once."""
     answer = status_of(run)
     if not console.is_terminal:
         console.print(_one(answer, ALL_ROWS))
@@ -90,7 +90,7 @@ def _one(answer: Mapping[str, Any], rows: int | None = None) -> RenderableType:
 
 def _all_table(answers: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    # Where it is narrow the two long ones take more lines: a path must stay whole.
+    # On a narrow terminal the two long columns are wrapped: a path must stay complete.
     for column in ("run", "state", "round", "devices", "run folder"):
         long = column in ("state", "run folder")
         table.add_column(column, no_wrap=not long, overflow="fold" if long else "ellipsis")

@@ -1,4 +1,4 @@
-"""The verb up: provisioning alone."""
+"""The verb up: only provision."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..app import (
 @app.command()
 def up(
     spec: SpecArgument,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave what is there if provisioning fails.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep what exists if provisioning fails.")] = False,
     allow_unshaped: UnshapedOption = False,
     image_base: ImageBaseOption = None,
     devices: DevicesOption = None,

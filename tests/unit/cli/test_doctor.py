@@ -1,4 +1,4 @@
-"""What doctor prints of its findings."""
+"""What doctor prints about its findings."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def test_one_cpu_is_a_number(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert found["memory limits"]["found"] == "yes"
 
 
-def test_a_host_with_netem_is_not_told_what_the_other_back_end_lacks(
+def test_a_host_with_netem_is_not_shown_what_the_other_back_end_lacks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert doctor(Findings({**HOST, "engine": "26.1"}, (), LINKS, None), monkeypatch, "--json") == Exit.DONE
     assert "nfqueue" not in items(capsys.readouterr().out)
 
 
-def test_each_problem_is_told_with_its_mend(
+def test_each_problem_is_printed_with_its_hint(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     problem = {"what": "no Docker Engine answers at [/sock]", "fix": "start it", "fatal": True}
     assert doctor(Findings({**HOST, "engine": None}, (problem,), LINKS, None), monkeypatch) == Exit.LAB
-    told = capsys.readouterr().out
-    assert "no Docker Engine answers at [/sock]: start it" in told
-    assert "cannot be a lab host yet" in told
+    printed = capsys.readouterr().out
+    assert "no Docker Engine answers at [/sock]: start it" in printed
+    assert "cannot be a lab host yet" in printed

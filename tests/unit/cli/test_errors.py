@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.cli import entry
-from fedsim_runner.cli.entry import call, with_verb
+from fedsim_runner.cli.entry import add_verb, call
 from fedsim_runner.contract.errors import Exit, FedsimError
 
 pytestmark = pytest.mark.process
@@ -85,19 +85,19 @@ def test_the_version_and_help(tmp_path: Path) -> None:
     assert command(cwd=tmp_path).stdout == shown.stdout or command(cwd=tmp_path).returncode in (0, 2)
 
 
-def test_an_experiment_file_in_front_means_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leading_experiment_file_means_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("plain").touch()
-    assert with_verb(["exp.yaml", "--keep"]) == ["run", "exp.yaml", "--keep"]
-    assert with_verb(["plain"]) == ["run", "plain"]
-    assert with_verb(["--keep", "exp.yaml"]) == ["run", "--keep", "exp.yaml"]
-    assert with_verb(["plan", "exp.yaml"]) == ["plan", "exp.yaml"]
-    assert with_verb(["--help"]) == ["--help"]
+    assert add_verb(["exp.yaml", "--keep"]) == ["run", "exp.yaml", "--keep"]
+    assert add_verb(["plain"]) == ["run", "plain"]
+    assert add_verb(["--keep", "exp.yaml"]) == ["run", "--keep", "exp.yaml"]
+    assert add_verb(["plan", "exp.yaml"]) == ["plan", "exp.yaml"]
+    assert add_verb(["--help"]) == ["--help"]
     with pytest.raises(FedsimError):
-        with_verb(["rnu"])
+        add_verb(["rnu"])
 
 
-def test_an_error_of_our_own_is_one_line_and_a_file(
+def test_an_internal_error_is_one_line_and_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
@@ -105,7 +105,7 @@ def test_an_error_of_our_own_is_one_line_and_a_file(
     def broken(_: object) -> None:
         raise KeyError("[odd] key")
 
-    monkeypatch.setattr(entry, "with_verb", broken)
+    monkeypatch.setattr(entry, "add_verb", broken)
     assert call(["plan", "x"]) == Exit.INTERNAL
     said = capsys.readouterr().err
     assert said.count("\n") == 1
@@ -119,11 +119,11 @@ def test_ctrl_c_anywhere_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(entry, "with_verb", interrupted)
+    monkeypatch.setattr(entry, "add_verb", interrupted)
     assert call(["plan", "x"]) == Exit.INTERRUPTED
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, repository: Path) -> None:
+def test_a_reader_that_goes_away_is_not_an_error(tmp_path: Path, repository: Path) -> None:
     spec = repository / "examples" / "quickstart.yaml"
     line = f'"{sys.executable}" -m fedsim_runner plan "{spec}" --json | head -n 1'
     done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60)

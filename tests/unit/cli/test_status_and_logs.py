@@ -43,23 +43,23 @@ def test_status_shows_every_device(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert lines[-1] == "run folder: /runs/study"
 
 
-def test_status_tells_a_reason_and_json_stays_data(
+def test_status_shows_a_reason_and_json_stays_data(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = answer("failed", reason="pi-1: ended by [SIGKILL]")
-    monkeypatch.setattr(status, "status_of", lambda run: told)
+    failed = answer("failed", reason="pi-1: ended by [SIGKILL]")
+    monkeypatch.setattr(status, "status_of", lambda run: failed)
     assert call(["status", "study"]) == Exit.DONE
     out = capsys.readouterr().out
     assert "study   failed" in out
     assert "reason: pi-1: ended by [SIGKILL]" in out
     assert call(["status", "study", "--json"]) == Exit.DONE
-    assert json.loads(capsys.readouterr().out) == told
+    assert json.loads(capsys.readouterr().out) == failed
 
 
 @pytest.mark.parametrize("arguments", [["--watch"], ["study", "--watch", "--json"]])
-def test_watch_needs_one_run_and_shows_no_data(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_watch_needs_one_run_and_no_json(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["status", *arguments]) == Exit.SPEC
-    assert "--watch shows one RUN" in capsys.readouterr().err
+    assert "--watch needs one RUN" in capsys.readouterr().err
 
 
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Console:
@@ -70,7 +70,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Console:
 
 
 @pytest.mark.parametrize("last", ["finished", "failed", "cut short: its control node is gone"])
-def test_watch_looks_again_until_the_run_has_ended(last: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_refreshes_until_the_run_has_ended(last: str, monkeypatch: pytest.MonkeyPatch) -> None:
     console = terminal(monkeypatch)
     answers = iter([answer(number=3), answer(number=4), answer(last, number=5)])
     monkeypatch.setattr(status, "status_of", lambda run: next(answers))
@@ -100,7 +100,7 @@ def test_ctrl_c_ends_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
 LINES = [Line("server", "[one]"), Line("pi-1", "two :smile:")]
 
 
-def given(monkeypatch: pytest.MonkeyPatch, names: list[str], interrupted: bool = False) -> list[Any]:
+def fake_log_lines(monkeypatch: pytest.MonkeyPatch, names: list[str], interrupted: bool = False) -> list[Any]:
     asked: list[Any] = []
 
     def log_lines(run: str, devices: list[str], follow: bool, tail: int) -> tuple[list[str], Iterator[Line]]:
@@ -120,19 +120,19 @@ def given(monkeypatch: pytest.MonkeyPatch, names: list[str], interrupted: bool =
 def test_logs_of_several_devices_begin_with_their_names(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = given(monkeypatch, ["server", "pi-1"])
+    asked = fake_log_lines(monkeypatch, ["server", "pi-1"])
     assert call(["logs", "study", "server", "pi-1", "-n", "7"]) == Exit.DONE
     assert asked == ["study", ["server", "pi-1"], False, 7]
     assert capsys.readouterr().out.splitlines() == ["server | [one]", "pi-1   | two :smile:"]
 
 
 def test_logs_of_one_device_are_its_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    given(monkeypatch, ["server"])
+    fake_log_lines(monkeypatch, ["server"])
     assert call(["logs", "study", "server"]) == Exit.DONE
     assert capsys.readouterr().out == "[one]\n"
 
 
 @pytest.mark.parametrize(("options", "code"), [(["-f"], Exit.DONE), ([], Exit.INTERRUPTED)])
-def test_ctrl_c_is_how_following_ends(options: list[str], code: Exit, monkeypatch: pytest.MonkeyPatch) -> None:
-    given(monkeypatch, ["server", "pi-1"], interrupted=True)
+def test_ctrl_c_ends_following(options: list[str], code: Exit, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_log_lines(monkeypatch, ["server", "pi-1"], interrupted=True)
     assert call(["logs", "study", *options]) == code

@@ -14,8 +14,8 @@ from fedsim_runner.testbed.docker.playbook import ansible_environment
 
 pytestmark = pytest.mark.ansible
 
-# One look after the other, as fedsim_course returns them.
-LOOKS = [
+# The results of successive polls, as fedsim_course returns them.
+POLLS = [
     {"fedsim_news": [{"t": 1.0, "event": "gate_opened"}], "fedsim_snapshot": None, "finished": False},
     {
         "fedsim_news": [
@@ -39,10 +39,10 @@ MODULE = """\
 import json, pathlib
 from ansible.module_utils.basic import AnsibleModule
 module = AnsibleModule({"folder": {}})
-looks = sorted(pathlib.Path(module.params["folder"]).glob("*.json"))
-look = json.loads(looks[0].read_text())
-looks[0].unlink()
-module.exit_json(changed=False, **look)
+polls = sorted(pathlib.Path(module.params["folder"]).glob("*.json"))
+poll = json.loads(polls[0].read_text())
+polls[0].unlink()
+module.exit_json(changed=False, **poll)
 """
 PLAY = """\
 - name: Course
@@ -50,7 +50,7 @@ PLAY = """\
   gather_facts: false
   tasks:
     - name: Follow the course
-      look: {folder: "{{ looks }}"}
+      observe: {folder: "{{ polls }}"}
       register: news
       until: news.finished
       retries: 10
@@ -68,13 +68,13 @@ PLAY = """\
 @pytest.fixture
 def output(tmp_path: Path) -> list[str]:
     (tmp_path / "library").mkdir()
-    (tmp_path / "library" / "look.py").write_text(MODULE, encoding="utf-8")
+    (tmp_path / "library" / "observe.py").write_text(MODULE, encoding="utf-8")
     (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
-    (tmp_path / "looks").mkdir()
-    for number, look in enumerate(LOOKS):
-        (tmp_path / "looks" / f"{number}.json").write_text(json.dumps(look), encoding="utf-8")
+    (tmp_path / "polls").mkdir()
+    for number, poll in enumerate(POLLS):
+        (tmp_path / "polls" / f"{number}.json").write_text(json.dumps(poll), encoding="utf-8")
     clean = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-    variables = {"looks": str(tmp_path / "looks"), "ansible_python_interpreter": sys.executable}
+    variables = {"polls": str(tmp_path / "polls"), "ansible_python_interpreter": sys.executable}
     done = subprocess.run(
         ["ansible-playbook", "-i", "localhost,", "-c", "local", "play.yml", "-e", json.dumps(variables)],
         cwd=tmp_path,
@@ -88,7 +88,7 @@ def output(tmp_path: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_each_round_has_a_line_and_a_look_is_no_failure(output: list[str]) -> None:
+def test_each_round_has_a_line_and_a_poll_is_not_a_failure(output: list[str]) -> None:
     begin = output.index(next(line for line in output if line.startswith("TASK [Follow the course]")))
     end = output.index("ok: [localhost]")
     assert output[begin + 1 : end] == [
@@ -98,5 +98,5 @@ def test_each_round_has_a_line_and_a_look_is_no_failure(output: list[str]) -> No
         "  round 2/2  accuracy 0.7500  2.50 s",
     ]
     other = [line for line in output if "FAILED - RETRYING" in line]
-    assert other, "what is no course is shown as ever"
+    assert other, "other tasks are shown as usual"
     assert all(line.startswith("FAILED - RETRYING: [localhost]: Something else") for line in other)

@@ -46,7 +46,7 @@ def drawn(view: object, width: int, height: int = 24) -> list[str]:
 SMALL = {"server": entry("waiting"), "smartphone-low-1": entry("training"), "pi": entry("sending")}
 
 
-def test_a_wide_terminal_has_everything() -> None:
+def test_a_wide_terminal_shows_everything() -> None:
     lines = drawn(CourseView(course(SMALL, accuracy=0.8123, accuracies=(0.1, 0.8123), elapsed_s=75)), 140)
     assert "study" in lines[0]
     for text in ("round 3/10", "accuracy 0.8123 ▁▇", "75 s"):
@@ -66,7 +66,7 @@ def test_a_wide_terminal_has_everything() -> None:
         (30, ("training",), ("50%",)),
     ],
 )
-def test_a_narrow_one_has_less_and_nothing_is_wrapped(width: int, has: tuple[str, ...], lacks: tuple[str, ...]) -> None:
+def test_a_narrow_one_shows_less_and_wraps_nothing(width: int, has: tuple[str, ...], lacks: tuple[str, ...]) -> None:
     lines = drawn(CourseView(course(SMALL, accuracy=0.8, elapsed_s=5)), width)
     assert max(map(len, lines)) <= width
     (row,) = (line for line in lines if line.startswith("smart"))
@@ -88,7 +88,7 @@ def test_many_devices_fit_the_height_with_a_count_of_the_rest(height: int) -> No
     assert "99 finished" in lines[-1]
 
 
-def test_devices_that_were_lost_do_not_hide_who_is_waited_for() -> None:
+def test_devices_that_were_lost_do_not_hide_those_that_are_waited_for() -> None:
     entries = {"server": entry("waiting")}
     entries |= {f"gone-{number}": entry("lost") for number in range(20)}
     entries |= {"slow": entry("sending", 2), "other": entry("sending", 3)}
@@ -98,14 +98,14 @@ def test_devices_that_were_lost_do_not_hide_who_is_waited_for() -> None:
     assert choose(parse_devices(SMALL), 3) == parse_devices(SMALL)
 
 
-def test_the_agents_own_counts_stand_for_devices_that_it_does_not_send() -> None:
+def test_the_agents_counts_include_devices_it_does_not_send() -> None:
     devices = parse_devices(SMALL)
     now = CourseNow("study", devices=devices, counts=count_states({"waiting": 90, "training": 10}, devices))
     lines = drawn(render_course(now, 80, 50), 80)
     assert "... and 97 more   90 waiting   10 training" in lines[-1]
 
 
-def test_what_is_not_known_is_a_dash_and_nonsense_is_left_out() -> None:
+def test_unknown_values_are_dashes_and_nonsense_is_left_out() -> None:
     odd = {"state": None, "cpu": "x", "memory_bytes": None}
     devices = parse_devices({"a": {"state": "waiting"}, "b": "?", "c": odd})
     assert [(device.name, device.state, device.cpu) for device in devices] == [
@@ -118,7 +118,7 @@ def test_what_is_not_known_is_a_dash_and_nonsense_is_left_out() -> None:
     assert parse_devices(None) == ()
 
 
-def test_an_exit_and_lack_of_memory_are_told() -> None:
+def test_an_exit_and_lack_of_memory_are_shown() -> None:
     lines = drawn(render_course(course({"a": entry("failed", exit_code=137, oom_kills=1)}), 80, 5), 80)
     assert "out of mem" in lines[-1]
     assert "137" in lines[-1]
@@ -149,7 +149,7 @@ def test_the_course_is_drawn_below_the_lines_and_gone_afterwards() -> None:
     assert "✓ course" in text.splitlines()[-1]
 
 
-def test_before_the_first_snapshot_the_news_tell_who_is_there() -> None:
+def test_before_the_first_snapshot_events_show_who_is_there() -> None:
     console = Console(file=io.StringIO(), width=100, height=24, force_terminal=True, color_system=None)
     with Progress(console, total_rounds=2, run="study", live_stages={"course"}) as progress:
         progress.stage("course")

@@ -40,13 +40,13 @@ def test_plain_lines_without_a_terminal() -> None:
     assert lines[-1].startswith("course failed after ")
 
 
-def test_a_terminal_gets_the_same_news() -> None:
+def test_a_terminal_gets_the_same_events() -> None:
     text = shown(terminal=True)
     assert "round 1/2  accuracy 0.5000  1.50 s" in text
     assert "✗ course" in text
 
 
-def test_an_engine_that_stays_is_told() -> None:
+def test_an_engine_that_stays_is_announced() -> None:
     console = Console(file=io.StringIO(), width=120)
     with Progress(console, 1) as progress:
         progress.event({"event": "engine_wanted", "installed": False})
@@ -66,7 +66,7 @@ def test_nothing_claims_links_where_there_are_none() -> None:
     assert "in force" not in text
 
 
-def test_deadlines_and_late_updates_stand_in_the_line_of_their_round() -> None:
+def test_deadlines_and_late_updates_are_in_the_line_of_their_round() -> None:
     console = Console(file=io.StringIO(), width=160)
     with Progress(console, 9) as progress:
         progress.stage("course")
@@ -89,7 +89,7 @@ def test_deadlines_and_late_updates_stand_in_the_line_of_their_round() -> None:
     ]
 
 
-def test_a_lost_client_has_its_last_words() -> None:
+def test_a_lost_client_is_shown_with_its_last_lines() -> None:
     console = Console(file=io.StringIO(), width=160)
     reason = "killed for lack of memory: its memory limit was reached (exit code 137)"
     with Progress(console, 3) as progress:

@@ -1,4 +1,4 @@
-"""Tables that fold where the terminal is narrow."""
+"""Tables that fold on a narrow terminal."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_groups_move_below_with_the_first_column(width: int) -> None:
     ]
 
 
-def test_a_group_that_is_too_wide_is_taken_apart() -> None:
+def test_a_group_that_is_too_wide_is_split() -> None:
     lines = printed(22, *GROUPS)
     assert [line for line in lines if line.startswith("device")] == [
         "device   type",
@@ -54,5 +54,5 @@ def test_a_group_that_is_too_wide_is_taken_apart() -> None:
     assert "board-1  raspberry-pi" in lines
 
 
-def test_cells_are_text_and_no_markup() -> None:
+def test_cells_are_text_not_markup() -> None:
     assert "server   [red]" in printed(60, [Column("name", ["[red]", "x"])])

@@ -1,4 +1,4 @@
-"""The live view and its end in a real (pseudo) terminal: what stands there is read as a terminal would show it."""
+"""The live view and its end in a real (pseudo) terminal: the output is interpreted as a terminal would show it."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ print("after")
 
 
 class Screen:
-    """The few control sequences that are used: line feed, return, up, erase a line, colours, the cursor."""
+    """Interprets the few control sequences that are used: line feed, return, up, erase line, colours, cursor."""
 
     def __init__(self, columns: int, rows: int) -> None:
         self.columns, self.rows = columns, rows
         self.lines = [""]
         self.row = self.column = 0
         self.cursor_shown = True
-        self.most = 0  # lines from the top of what was overwritten
+        self.most = 0  # the largest number of lines that the cursor moved up
 
     def feed(self, text: str) -> None:
         for match in re.finditer(r"\x1b\[(\??[\d;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)", text):
@@ -107,7 +107,7 @@ def test_a_course_and_ctrl_c(columns: int, rows: int, clients: int, repository: 
                 continue
             try:
                 kept += os.read(terminal, 1 << 16)
-            except OSError:  # how Linux says that the other side has been closed
+            except OSError:  # how Linux reports that the other side has been closed
                 break
             # Whole characters and sequences only.
             cut = max(kept.rfind(b"\n"), kept.rfind(b"h"), kept.rfind(b"l")) + 1
@@ -137,7 +137,7 @@ def test_a_course_and_ctrl_c(columns: int, rows: int, clients: int, repository: 
     assert last[-1] == "after"
     assert last[-2].startswith("✗ course")
     assert "interrupted: stopping" in last[-3]
-    # Nothing of the table is left, and each round stands there once.
+    # Nothing is left of the table, and each round is there once.
     assert not any(line.startswith(("smartphone", "server", "study", "device")) for line in last)
     rounds = [int(found[1]) for line in last if (found := re.match(r"  round (\d+)/1000", line))]
     assert rounds == list(range(1, len(rounds) + 1))

@@ -132,7 +132,7 @@ def test_another_folder_leaves_the_run_as_it_is(runs: list[Path], tmp_path: Path
         (["nowhere/r"], "there is no such run folder"),
         (["no-such-run"], "no run of this name is known here"),
         (["No Run"], "is not a run name"),
-        (["."], "no run folder"),
+        (["."], "not a run folder"),
         (["{run}", "{other}", "--group", "colour"], "choose one of spec, name, run"),
         (["{run}", "{other}", "--target", "7"], "--target"),
         (["{run}", "--output", "{run}/journal.jsonl"], "journal.jsonl"),
