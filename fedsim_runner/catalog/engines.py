@@ -36,8 +36,8 @@ class EngineFacts:
         name: its name in experiment files.
         start_cpu_s: CPU seconds within which a participant reports its first event.
         memory_bytes: what a participant needs with a small model; the plan notes devices that have less.
-        program: module with ``run(config, gate, reporter)``, imported in the device behind the gate; None: one of ours,
-            which the launcher knows by its name.
+        program: module with ``run(config, gate, reporter)``, imported in the device once the gate is open; None: one
+            of ours, which the launcher knows by name.
         dockerfile: folder with the Dockerfile of its image; None: ``dockerfiles/engine-NAME``.
         below: the image that this one is built on, a folder under ``dockerfiles``.
         cuda: whether it and the image below have a separate build for devices with a GPU.
@@ -46,7 +46,7 @@ class EngineFacts:
         natural_shape: whether its participants take samples in their natural shape; otherwise samples are flattened
             where possible.
         threads: threads of its libraries in each participant...
-        threads_per_client: ... and for each client of the course, which a device's limit of processes must hold.
+        threads_per_client: ... and for each client of the course, which a device's limit of processes must allow.
     """
 
     name: str
@@ -67,14 +67,14 @@ class EngineFacts:
 
 
 @cache
-def _found() -> dict[str, EntryPoint]:
+def _find_engines() -> dict[str, EntryPoint]:
     ours = {name: EntryPoint(name, value, GROUP) for name, value in _OURS.items()}
     return {**{point.name: point for point in entry_points(group=GROUP)}, **ours}
 
 
 def engine_names() -> tuple[str, ...]:
     """The names of all engines: ours first, then those of other packages in alphabetical order."""
-    return (*_OURS, *sorted(set(_found()) - set(_OURS)))
+    return (*_OURS, *sorted(set(_find_engines()) - set(_OURS)))
 
 
 @cache
@@ -84,9 +84,9 @@ def load_engine(name: str) -> Any:
     Raises:
         EngineError: no such engine is installed, or its package is broken.
     """
-    if name not in _found():
+    if name not in _find_engines():
         raise EngineError(f"engine {name} is not installed; installed are {', '.join(engine_names())}")
-    point = _found()[name]
+    point = _find_engines()[name]
     try:
         return point.load()
     except Exception as error:  # other people's packages may fail in any way

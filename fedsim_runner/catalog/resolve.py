@@ -43,13 +43,13 @@ def resolve_profile(
     given = entry.model_dump(exclude_none=True, exclude={"description", "source"})
     if not given:
         problems.append(Problem((), "says nothing about the link", "give at least one rate, latency or loss"))
-    up = _link("up", entry, base.up if base else Link(), problems)
-    down = _link("down", entry, base.down if base else Link(), problems)
+    up = _resolve_link("up", entry, base.up if base else Link(), problems)
+    down = _resolve_link("down", entry, base.down if base else Link(), problems)
     # A contradiction among the common values shows in both directions but counts once.
     return NetworkProfile(name, up, down), list(dict.fromkeys(problems))
 
 
-def _link(direction: Literal["up", "down"], entry: ProfileEntry, base: Link, problems: list[Problem]) -> Link:
+def _resolve_link(direction: Literal["up", "down"], entry: ProfileEntry, base: Link, problems: list[Problem]) -> Link:
     own = (entry.up if direction == "up" else entry.down) or DirectionEntry()
     common_rate = entry.bandwidth_up_kbps if direction == "up" else entry.bandwidth_down_kbps
     if common_rate is not None and own.bandwidth_kbps is not None:
@@ -102,7 +102,7 @@ def resolve_device_type(
     problems: list[Problem] = []
     dockerfile = base.dockerfile if base and entry.dockerfile is None else (entry.dockerfile or name)
     if entry.dockerfile is not None or base is None:
-        dockerfile = _dockerfile(dockerfile, entry, folder, dockerfiles, problems)
+        dockerfile = _resolve_dockerfile(dockerfile, entry, folder, dockerfiles, problems)
     network = entry.network
     if base is None:
         missing = [key for key in ("cpus", "memory_mb", "network") if getattr(entry, key) is None]
@@ -142,7 +142,7 @@ def with_limits(device_type: DeviceType, limits: LimitsEntry) -> DeviceType:
     )
 
 
-def _dockerfile(
+def _resolve_dockerfile(
     value: str, entry: DeviceTypeEntry, folder: Path | None, dockerfiles: Path | None, problems: list[Problem]
 ) -> str:
     """Return a bare name unchanged and a path made absolute; report a missing Dockerfile as a problem."""

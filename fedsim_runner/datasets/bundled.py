@@ -37,7 +37,7 @@ def load_bundled(name: str) -> DataSet:
     if folder is None:
         raise ValueError(f"data set {name} comes with {facts.package}, which is missing: {missing_package(name)}")
     try:
-        text = _text(folder / facts.file)
+        text = _read_text(folder / facts.file)
     except (OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"data set {name}: {folder / facts.file} cannot be read: {error}") from error
     rows = list(csv.reader(io.StringIO(text)))[name in _HEADED :]
@@ -45,10 +45,10 @@ def load_bundled(name: str) -> DataSet:
     features = np.array([row[:-1] for row in rows], dtype=np.float64)
     # Labels are the class's name, or its number (digits writes it as 7.000e+00).
     labels = [names[row[-1]] if row[-1] in names else int(float(row[-1])) for row in rows]
-    return DataSet(facts.classes, Part(Samples(_scaled(name, facts, features), np.array(labels, dtype=np.int64))))
+    return DataSet(facts.classes, Part(Samples(_scale(name, facts, features), np.array(labels, dtype=np.int64))))
 
 
-def _scaled(name: str, facts: BundledSet, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+def _scale(name: str, facts: BundledSet, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     if facts.standardised:
         spread = features.std(axis=0)
         features = (features - features.mean(axis=0)) / np.where(spread == 0, 1, spread)
@@ -57,7 +57,7 @@ def _scaled(name: str, facts: BundledSet, features: npt.NDArray[np.float64]) -> 
     return features.astype(np.float32).reshape(-1, *facts.shape)
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     if path.suffix == ".gz":
         with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
             return stream.read()

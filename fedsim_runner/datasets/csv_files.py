@@ -53,8 +53,8 @@ def read_table(data: bytes, file: str, label: str | int | None, header: bool | N
             if not row or (len(row) == 1 and not row[0].strip()):
                 continue
             if names is None:
-                names = _names(row, file, line, header)
-                width, place = len(names), _label_place(names, label, header, file, line)
+                names = _read_names(row, file, line, header)
+                width, place = len(names), _find_label(names, label, header, file, line)
                 if header is not False:
                     continue
             if len(row) != width:
@@ -72,7 +72,9 @@ def read_table(data: bytes, file: str, label: str | int | None, header: bool | N
                     break
                 continue
             if not written:
-                findings.add(line, f"{_column(names[place])}: the label is empty", "give it, or remove the row")
+                findings.add(
+                    line, f"{_describe_column(names[place])}: the label is empty", "give it, or remove the row"
+                )
             features.extend(numbers)
             labels.append(written)
             lines.append(line)
@@ -99,7 +101,7 @@ def _decode(data: bytes, file: str) -> str:
         raise DataError([DataProblem(file, line, message, "save the file as UTF-8")]) from error
 
 
-def _names(row: list[str], file: str, line: int, header: bool | None) -> list[str]:
+def _read_names(row: list[str], file: str, line: int, header: bool | None) -> list[str]:
     if len(row) == 1:
         hint = None
         for separator, name in ((";", "semicolons"), ("\t", "tabs")):
@@ -116,7 +118,7 @@ def _names(row: list[str], file: str, line: int, header: bool | None) -> list[st
     return [cell.strip() for cell in row]
 
 
-def _label_place(names: list[str], label: str | int | None, header: bool | None, file: str, line: int) -> int:
+def _find_label(names: list[str], label: str | int | None, header: bool | None, file: str, line: int) -> int:
     def wrong(message: str, hint: str | None = None) -> DataError:
         return DataError([DataProblem(file, line, message, hint, key="label")])
 
@@ -141,14 +143,16 @@ def _report_bad_cells(row: list[str], names: list[str], place: int, line: int, f
     features = [name for number, name in enumerate(names) if number != place]
     for name, cell in zip(features, row, strict=True):
         if not cell.strip():
-            findings.add(line, f"{_column(name)}: is empty", "give a number, or remove the row")
+            findings.add(line, f"{_describe_column(name)}: is empty", "give a number, or remove the row")
         elif not _is_number(cell):
             shown = cell if len(cell) <= 40 else f"{cell[:37]}..."
             findings.add(
-                line, f'{_column(name)}: "{shown}" is not a number', "features are numbers; data.label names the label"
+                line,
+                f'{_describe_column(name)}: "{shown}" is not a number',
+                "features are numbers; data.label names the label",
             )
         elif abs(float(cell)) > np.finfo(np.float32).max:
-            findings.add(line, f"{_column(name)}: {cell.strip()} is too large or not finite")
+            findings.add(line, f"{_describe_column(name)}: {cell.strip()} is too large or not finite")
 
 
 def _check_finite(
@@ -156,7 +160,9 @@ def _check_finite(
 ) -> None:
     features = [name for number, name in enumerate(names) if number != place]
     for row, column in np.argwhere(~np.isfinite(matrix)).tolist():
-        findings.add(lines[row], f"{_column(features[column])}: is not a finite number", "give one, or remove the row")
+        findings.add(
+            lines[row], f"{_describe_column(features[column])}: is not a finite number", "give one, or remove the row"
+        )
 
 
 def _is_number(cell: str) -> bool:
@@ -167,5 +173,5 @@ def _is_number(cell: str) -> bool:
     return "_" not in cell
 
 
-def _column(name: str) -> str:
+def _describe_column(name: str) -> str:
     return name if name.startswith("column ") else f'column "{name}"'

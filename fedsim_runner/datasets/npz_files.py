@@ -57,14 +57,16 @@ def read_archive(data: bytes, file: str) -> tuple[Arrays, Arrays | None]:
                 file, "contains Python objects, which are not read", "save arrays of numbers or text"
             ) from error
         raise _wrong(file, f"cannot be read as NPZ: {reason}") from error
-    found = [_arrays(file, *one) for one in read]
+    found = [_check_arrays(file, *one) for one in read]
     if len(found) == 2 and found[0].x.shape[1:] != found[1].x.shape[1:]:
         shapes = " and ".join(str(one.x.shape[1:]) for one in found)
         raise _wrong(file, f"samples of x_train and x_test have the shapes {shapes}")
     return found[0], found[1] if len(found) == 2 else None
 
 
-def _arrays(file: str, x_name: str, x: npt.NDArray[np.generic], y_name: str, y: npt.NDArray[np.generic]) -> Arrays:
+def _check_arrays(
+    file: str, x_name: str, x: npt.NDArray[np.generic], y_name: str, y: npt.NDArray[np.generic]
+) -> Arrays:
     if x.ndim < 2:
         raise _wrong(file, f"{x_name} has the shape {x.shape}; expected one row, or one image, per sample")
     if y.ndim == 2 and y.shape[1] == 1:

@@ -69,7 +69,9 @@ def digest(files: OwnFiles) -> str:
     Raises:
         DataError: a file is missing or cannot be read.
     """
-    return _digest({device: hashlib.sha256(content).hexdigest() for device, _, content in _contents(files)})
+    return _combine_digests(
+        {device: hashlib.sha256(content).hexdigest() for device, _, content in _read_contents(files)}
+    )
 
 
 @lru_cache(maxsize=1)
@@ -84,20 +86,20 @@ def load_own(files: OwnFiles, sha256: str) -> DataSet:
     digests: dict[str, str] = {}
     raw: dict[str, tuple[_Raw, _Raw | None]] = {}
     problems: list[DataProblem] = []
-    for device, file, content in _contents(files):
+    for device, file, content in _read_contents(files):
         digests[device] = hashlib.sha256(content).hexdigest()
         try:
-            raw[device] = _read(files, file, content)
+            raw[device] = _parse(files, file, content)
         except DataError as error:
             problems += error.problems
     if problems:
         raise DataError(problems)
-    if _digest(digests) != sha256:
+    if _combine_digests(digests) != sha256:
         hint = "write the inventory again"
         raise DataError([DataProblem(files.name, 0, "has changed since the run was planned", hint)])
     every = [one for pair in raw.values() for one in pair if one is not None]
     _check_alike(every)
-    classes, mapped = _classes(every)
+    classes, mapped = _number_classes(every)
     labels = iter(mapped)
 
     def samples(one: _Raw) -> Samples:
@@ -107,7 +109,7 @@ def load_own(files: OwnFiles, sha256: str) -> DataSet:
     return DataSet(classes, by_device=parts) if files.devices else DataSet(classes, parts[_ALL])
 
 
-def _contents(files: OwnFiles) -> Iterator[tuple[str, str, bytes]]:
+def _read_contents(files: OwnFiles) -> Iterator[tuple[str, str, bytes]]:
     """Yield device, name and content of every file; all missing files are reported together."""
     folder = Path(files.path)
     missing: list[DataProblem] = []
@@ -140,11 +142,11 @@ def _contents(files: OwnFiles) -> Iterator[tuple[str, str, bytes]]:
         raise DataError(missing)
 
 
-def _digest(by_device: Mapping[str, str]) -> str:
+def _combine_digests(by_device: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(by_device, sort_keys=True).encode()).hexdigest()
 
 
-def _read(files: OwnFiles, file: str, content: bytes) -> tuple[_Raw, _Raw | None]:
+def _parse(files: OwnFiles, file: str, content: bytes) -> tuple[_Raw, _Raw | None]:
     if files.kind == "csv":
         table = read_table(content, file, files.label, files.header)
         labels = np.array(table.labels)
@@ -170,7 +172,7 @@ def _check_alike(every: list[_Raw]) -> None:
             raise DataError([DataProblem(one.file, 0, message, "all files need labels of the same kind")])
 
 
-def _classes(every: list[_Raw]) -> tuple[tuple[str, ...], list[npt.NDArray[np.int64]]]:
+def _number_classes(every: list[_Raw]) -> tuple[tuple[str, ...], list[npt.NDArray[np.int64]]]:
     """Return the classes in order, and each file's labels as class numbers."""
     distinct = [np.unique(one.labels, return_inverse=True) for one in every]
     written = {str(value) for values, _ in distinct for value in values.tolist()}

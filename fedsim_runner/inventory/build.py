@@ -34,26 +34,26 @@ class Inventory:
 def build_inventory(plan: Plan) -> Inventory:
     """Make devices inventory hosts with the few variables people look up; everything else is in the device files."""
     return Inventory(
-        hosts=_hosts(plan),
-        device_files={host.name: _device_file(plan, host).as_dict() for host in plan.lab_hosts},
+        hosts=_build_hosts(plan),
+        device_files={host.name: _build_device_file(plan, host).as_dict() for host in plan.lab_hosts},
     )
 
 
-def _hosts(plan: Plan) -> dict[str, Any]:
+def _build_hosts(plan: Plan) -> dict[str, Any]:
     by_type: dict[str, dict[str, Any]] = {}
     by_role: dict[str, dict[str, Any]] = {"role_client": {}, "role_server": {}}
-    by_host: dict[str, dict[str, Any]] = {f"lab_host_{_group(host.name)}": {} for host in plan.lab_hosts}
+    by_host: dict[str, dict[str, Any]] = {f"lab_host_{_group_name(host.name)}": {} for host in plan.lab_hosts}
     for item in plan.placed:
         device = item.device
-        by_type.setdefault(f"type_{_group(device.type.name)}", {})[device.name] = {
+        by_type.setdefault(f"type_{_group_name(device.type.name)}", {})[device.name] = {
             "fedsim_address": item.address,
             "fedsim_type": device.type.name,
             "fedsim_lab_host": item.lab_host,
         }
         by_role[f"role_{device.role}"][device.name] = {}
-        by_host[f"lab_host_{_group(item.lab_host)}"][device.name] = {}
+        by_host[f"lab_host_{_group_name(item.lab_host)}"][device.name] = {}
     groups = {**by_host, **by_role, **dict(sorted(by_type.items()))}
-    lab_hosts = {host.name: _device_file_variable(host) | connection_variables(host) for host in plan.lab_hosts}
+    lab_hosts = {host.name: _name_device_file(host) | connection_variables(host) for host in plan.lab_hosts}
     return {
         "all": {
             "vars": {"fedsim_experiment": plan.experiment.name, "fedsim_run": plan.run},
@@ -65,7 +65,7 @@ def _hosts(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _device_file_variable(host: LabHost) -> dict[str, Any]:
+def _name_device_file(host: LabHost) -> dict[str, Any]:
     return {"fedsim_device_file": f"{{{{ inventory_dir }}}}/device_files/{host.name}.json"}
 
 
@@ -77,12 +77,12 @@ def connection_variables(host: LabHost) -> dict[str, Any]:
     return {"ansible_host": host.address}
 
 
-def _group(name: str) -> str:
+def _group_name(name: str) -> str:
     """Turn a name into an Ansible group name, which has no dashes or dots."""
     return name.replace("-", "_").replace(".", "_")
 
 
-def _device_file(plan: Plan, host: LabHost) -> DeviceFile:
+def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
     experiment = plan.experiment
     here = [item for item in plan.placed if item.lab_host == host.name]
     dockerfiles = [Path(device.type.dockerfile) for device in experiment.devices]
@@ -124,12 +124,12 @@ def _device_file(plan: Plan, host: LabHost) -> DeviceFile:
         federatedscope=FederatedScopeSettings(experiment.federatedscope_source, experiment.patches_off),
         dockerfile_roots=tuple(sorted({str(path.parent) for path in dockerfiles if path.is_absolute()})),
         clients=tuple(device.name for device in experiment.clients),
-        devices=tuple(_device(plan, host, item) for item in here),
+        devices=tuple(_build_device(plan, host, item) for item in here),
         peers={item.address: Peer(item.device.name, _links(item)) for item in elsewhere},
     )
 
 
-def _device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
+def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
     device = item.device
     facts = engine_facts(device.engine)
     return Device(
@@ -141,7 +141,7 @@ def _device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
         index=item.index,
         address=item.address,
         port=item.port,
-        image=_image(item),
+        image=_name_image(item),
         cpus=item.cpus,
         threads=item.threads,
         start_cpu_s=facts.start_cpu_s,
@@ -154,11 +154,11 @@ def _device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
         arch=host.arch,
         network=device.network.name,
         link=_links(item),
-        config=_config(plan, item),
+        config=_build_config(plan, item),
     )
 
 
-def _config(plan: Plan, item: PlacedDevice) -> dict[str, Any]:
+def _build_config(plan: Plan, item: PlacedDevice) -> dict[str, Any]:
     server = next(placed for placed in plan.placed if placed.device.role == "server")
     # The server binds to all addresses, clients connect to it by name.
     host = "0.0.0.0" if item is server else plan.experiment.server.name
@@ -167,7 +167,7 @@ def _config(plan: Plan, item: PlacedDevice) -> dict[str, Any]:
     )
 
 
-def _image(item: PlacedDevice) -> str:
+def _name_image(item: PlacedDevice) -> str:
     """The image's logical name. A GPU needs another build of torch, which not every engine uses."""
     engine = engine_facts(item.device.engine)
     build = "-cuda" if engine.cuda and item.gpus else ""

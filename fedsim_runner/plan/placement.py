@@ -38,7 +38,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
         raise PlacementError("the lab has no lab hosts: name at least one")
     ordered_hosts = tuple(sorted(hosts, key=lambda host: host.name))
     assigned = _assign(experiment.devices, ordered_hosts)
-    factor = _cpu_factor(experiment, ordered_hosts, assigned)
+    factor = _choose_cpu_factor(experiment, ordered_hosts, assigned)
     in_use = {network for host in ordered_hosts for network in host.networks}
     subnet = free_subnet(len(experiment.devices), in_use, run)
     by_name = {host.name: host for host in ordered_hosts}
@@ -72,7 +72,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
         network_name=network_name(run),
         subnet=str(subnet),
         gateway=str(subnet.network_address + 1),
-        notes=tuple(_notes(placed, ordered_hosts, factor)),
+        notes=tuple(_write_notes(placed, ordered_hosts, factor)),
     )
 
 
@@ -95,7 +95,7 @@ def _assign(devices: Sequence[Device], hosts: Sequence[LabHost]) -> dict[str, st
     return assigned
 
 
-def _cpu_factor(experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str]) -> float:
+def _choose_cpu_factor(experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str]) -> float:
     nominal = {host.name: 0.0 for host in hosts}
     for device in experiment.devices:
         nominal[assigned[device.name]] += device.type.cpus
@@ -129,7 +129,7 @@ def _cpu_factor(experiment: Experiment, hosts: Sequence[LabHost], assigned: dict
     return factor
 
 
-def _notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], factor: float) -> list[str]:
+def _write_notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], factor: float) -> list[str]:
     notes = []
     if factor < 1:
         notes.append(
@@ -141,7 +141,7 @@ def _notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], factor: flo
         small = [item.device for item in placed if item.device.engine == engine]
         small = [device for device in small if device.type.memory_bytes < need]
         if small:
-            names = _names([device.name for device in small])
+            names = _join_names([device.name for device in small])
             notes.append(f"{names}: less memory than the {size(need)} that engine {engine} needs for a small model")
     for host in hosts:
         here = [item for item in placed if item.lab_host == host.name]
@@ -158,16 +158,16 @@ def _notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], factor: flo
             )
         without_gpu = [item.device.name for item in here if item.gpus < item.device.type.gpus]
         if without_gpu:
-            notes.append(f"lab host {host.name} has no GPU for {_names(without_gpu)}: they compute on the CPU")
+            notes.append(f"lab host {host.name} has no GPU for {_join_names(without_gpu)}: they compute on the CPU")
         foreign = [item for item in here if item.device.type.arch != host.arch]
         if foreign:
-            names = _names([item.device.name for item in foreign])
+            names = _join_names([item.device.name for item in foreign])
             notes.append(
                 f"{names}: {foreign[0].device.type.arch} is not emulated, runs as {host.arch} on lab host {host.name}"
             )
     return notes
 
 
-def _names(names: Sequence[str], shown: int = 4) -> str:
+def _join_names(names: Sequence[str], shown: int = 4) -> str:
     more = len(names) - shown
     return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")

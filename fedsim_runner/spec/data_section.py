@@ -35,13 +35,13 @@ def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document,
         if key in given and (key == "file_path" or not isinstance(given[key], str)):
             tree.report(("data", key), "means nothing here" if key == "file_path" else "must be text")
             return None
-    root = _absolute(given.get("root", "data"), folder)
+    root = _make_absolute(given.get("root", "data"), folder)
     if root is None:
         tree.report(("data", "root"), "is not a path")
     return {**given, "root": root}
 
 
-def _absolute(path: str, folder: Path) -> str | None:
+def _make_absolute(path: str, folder: Path) -> str | None:
     """Make a path absolute from ``folder``; None: it is not a path (a null character, the home of an unknown user)."""
     try:
         return str((folder / Path(path).expanduser()).resolve())
@@ -69,7 +69,7 @@ class DataSectionReader:
         """Build the data source. ``real``: whether FederatedScope itself runs on one of the devices."""
         section = self._section
         self._check_keys()
-        path = None if section.path is None else _absolute(section.path, self._folder)
+        path = None if section.path is None else _make_absolute(section.path, self._folder)
         if section.path is not None and path is None:
             self._report("path", "is not a path")
         return DataSource(
@@ -77,7 +77,7 @@ class DataSectionReader:
             split=section.split,
             alpha=DEFAULT_ALPHA if section.alpha is None else float(section.alpha),
             test_fraction=float(section.test_fraction),
-            layout=self._layout(real),
+            layout=self._choose_layout(real),
             path=path,
             label=str(section.label) if isinstance(section.label, str) else section.label,
             header=section.header,
@@ -109,7 +109,7 @@ class DataSectionReader:
                 "label", "is a name, but header: false says that there are no names", "give the column's number"
             )
 
-    def _layout(self, real: bool) -> Literal["flat", "image"]:
+    def _choose_layout(self, real: bool) -> Literal["flat", "image"]:
         section, model = self._section, model_type(self._tree)
         layout = section.layout
         if layout == "auto":

@@ -82,7 +82,7 @@ def resolve_definitions(catalog: Catalog, own: Definitions, document: Document, 
 
 
 def _check_images(own: Definitions, types: Mapping[str, DeviceType | None], document: Document) -> None:
-    """Images are named after their directory, so two directories with the same name cannot both be built."""
+    """Report directories with the same name: images are named after them, so only one could be built."""
     seen: dict[str, str] = {}
     for name in own.types:
         device_type = types[name]
@@ -116,7 +116,7 @@ def build_devices(
         at: tuple[PathPart, ...] = ("devices", number)
         device_type = _find_type(entry, at, choices, document)
         network = _find_network(entry, device_type, at, choices, document)
-        names = _names(entry, at, document)
+        names = _name_devices(entry, at, document)
         if number not in nameless:
             _check_duplicates(names, number, entry, owners, document)
         if device_type is None or network is None:
@@ -162,7 +162,7 @@ def _find_network(
     return choices.profiles[name]
 
 
-def _names(entry: DeviceEntry, at: tuple[PathPart, ...], document: Document) -> list[str]:
+def _name_devices(entry: DeviceEntry, at: tuple[PathPart, ...], document: Document) -> list[str]:
     stem = str(entry.name or entry.type)
     names = [stem] if entry.count == 1 else [f"{stem}-{number}" for number in range(1, entry.count + 1)]
     if entry.name is not None and not _check_name(entry.name, (*at, "name"), document):

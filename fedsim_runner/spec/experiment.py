@@ -29,8 +29,8 @@ class Device:
 
 @dataclass(frozen=True)
 class CourseLimits:
-    """When a course is given up (seconds in all, seconds without an event of a participant), and what a lost client
-    leads to.
+    """When a course is given up (seconds in all, seconds without a report from a participant), and what follows from
+    losing a client.
 
     ``round_deadline_s``: seconds after which a round is aggregated with what has arrived; None: it waits for all.
     """

@@ -96,13 +96,13 @@ def _take_owned(owned: Owned, tree: dict[str, Any], document: Document, unsure: 
     same = accepted is not None and type(given) is type(accepted) and given == accepted
     if same or unsure or isinstance(given, Ambiguous):  # an ambiguous value is reported as such
         return
-    hint = "remove it" if accepted is None else f"remove it, or write {_written(accepted)}"
+    hint = "remove it" if accepted is None else f"remove it, or write {_format_value(accepted)}"
     if owned.instead is not None:
         hint = f"{hint}; {owned.instead}"
     document.report(owned.path, f"the testbed sets it: {owned.why}", hint)
 
 
-def _written(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

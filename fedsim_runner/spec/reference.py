@@ -88,7 +88,7 @@ Data sets bundled in packages; nothing is downloaded at run time. Standardised: 
 """
 
 
-def _owned() -> str:
+def _describe_owned_keys() -> str:
     keys = []
     for owned in owned_keys(seed=0, clients=None):
         value = owned.described or owned.accepted
@@ -113,38 +113,38 @@ def reference() -> str:
         entry = entries[name]
         heading = f"## {title}\n" if anchor is None else f'<a id="{anchor}"></a>\n\n## {title}\n'
         parts.append(f"{heading}\n{entry['description']}\n")
-        parts.append(_table(("key", "value", "default", "meaning"), _rows(entry)))
+        parts.append(_format_table(("key", "value", "default", "meaning"), _make_rows(entry)))
         if name == "DataSection":
-            parts += _data_sets()
+            parts += _list_data_sets()
         if name == "FederatedScopeSection":
-            parts.append(_owned())
+            parts.append(_describe_owned_keys())
         if name == "DeviceTypeEntry":
             parts.append(f"Defaults of a type without `based_on`: `pids` is {DEFAULT_PIDS}, `gpus` is 0.\n")
-    parts += _catalogue()
+    parts += _list_catalogue()
     return "\n".join(parts)
 
 
-def _rows(entry: Mapping[str, Any]) -> Iterable[Sequence[str]]:
+def _make_rows(entry: Mapping[str, Any]) -> Iterable[Sequence[str]]:
     required = entry.get("required", ())
     for key, value in entry["properties"].items():
-        default = "required" if key in required else _default(value)
-        yield f"`{key}`", _value(value), default, value.get("description", "")
+        default = "required" if key in required else _describe_default(value)
+        yield f"`{key}`", _describe_value(value), default, value.get("description", "")
 
 
-def _default(value: Mapping[str, Any]) -> str:
+def _describe_default(value: Mapping[str, Any]) -> str:
     if "default" not in value or isinstance(value["default"], dict | list):
         return ""
     shown = value["default"]
     return f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
 
 
-def _value(value: Mapping[str, Any]) -> str:
+def _describe_value(value: Mapping[str, Any]) -> str:
     if "$ref" in value:
         name = value["$ref"].rsplit("/", 1)[-1]
         return f"[mapping](#{_LINKS[name]})"
     for options in ("oneOf", "anyOf"):
         if options in value:
-            return " or ".join(_value(option) for option in value[options])
+            return " or ".join(_describe_value(option) for option in value[options])
     if "const" in value:
         return f"`{value['const']}`"
     if "enum" in value:
@@ -153,10 +153,10 @@ def _value(value: Mapping[str, Any]) -> str:
         return "name"
     kind = value.get("type")
     if kind == "array":
-        return f"list of {_value(value['items'])}"
+        return f"list of {_describe_value(value['items'])}"
     if kind == "object":
         below = value.get("additionalProperties") or value.get("patternProperties", {}).get(NAME_PATTERN)
-        return f"names, each with a {_value(below)}" if isinstance(below, dict) else "mapping"
+        return f"names, each with a {_describe_value(below)}" if isinstance(below, dict) else "mapping"
     shown = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true`, `false`"}[str(kind)]
     limits = [
         f"{sign} {value[key]:,}".replace(",", " ")
@@ -166,7 +166,7 @@ def _value(value: Mapping[str, Any]) -> str:
     return f"{shown} {', '.join(limits)}".strip()
 
 
-def _catalogue() -> list[str]:
+def _list_catalogue() -> list[str]:
     catalog = load_catalog()
     types = [
         (
@@ -184,20 +184,20 @@ def _catalogue() -> list[str]:
     profiles = [
         (
             f"`{name}`",
-            *(_direction(link) for link in (value.up, value.down)),
+            *(_describe_direction(link) for link in (value.up, value.down)),
             catalog.profile_entries[name].source or "",
         )
         for name, value in catalog.profiles.items()
     ]
     return [
         "## Catalogue: device types\n",
-        _table(("type", "cpus", "memory_mb", "arch", "gpus", "pids", "network", "source"), types),
+        _format_table(("type", "cpus", "memory_mb", "arch", "gpus", "pids", "network", "source"), types),
         "## Catalogue: network profiles\n\nRate, one-way delay and jitter, loss, for each direction.\n",
-        _table(("profile", "up", "down", "source"), profiles),
+        _format_table(("profile", "up", "down", "source"), profiles),
     ]
 
 
-def _data_sets() -> list[str]:
+def _list_data_sets() -> list[str]:
     rows = [
         (
             f"`{name}`",
@@ -211,14 +211,14 @@ def _data_sets() -> list[str]:
         for name, facts in BUNDLED.items()
     ]
     columns = ("data set", "what", "samples", "classes", "shape", "pip install", "source, licence")
-    return [_DATA, _table(columns, rows)]
+    return [_DATA, _format_table(columns, rows)]
 
 
-def _direction(link: Link) -> str:
+def _describe_direction(link: Link) -> str:
     rate = "not limited" if link.rate_bps is None else f"{link.rate_bps // KILO} kbit/s"
     return f"{rate}, {link.delay_us / KILO:g} ms ± {link.jitter_us / KILO:g} ms, {link.loss:g}"
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _format_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

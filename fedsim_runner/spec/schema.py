@@ -108,7 +108,7 @@ class CourseSection(Entry):
     timeout: Seconds = Field(default=1800, description="Seconds for the whole course.")
     silence_timeout: Seconds = Field(
         default=120,
-        description="Seconds without any event from a participant after which the course has failed. A starting "
+        description="Seconds without any report from a participant after which the course has failed. A starting "
         "participant gets at least five seconds of its own CPU time.",
     )
     on_client_failure: Literal["abort", "continue"] = Field(

@@ -71,8 +71,8 @@ def test_only_engines_that_run_in_a_course_check_it(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_broken_package_is_named_where_it_is_used_and_affects_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {**engines._found(), "broken": EntryPoint("broken", "no_such_module:ENGINE", engines.GROUP)}
-    monkeypatch.setattr(engines, "_found", lambda: found)
+    found = {**engines._find_engines(), "broken": EntryPoint("broken", "no_such_module:ENGINE", engines.GROUP)}
+    monkeypatch.setattr(engines, "_find_engines", lambda: found)
     assert engine_names() == ("light", "federatedscope", "broken")
     assert [facts.name for facts in engines.usable_engines()] == ["light", "federatedscope"]
     with pytest.raises(LookupError, match="engine broken cannot be loaded from no_such_module:ENGINE: No module named"):
