@@ -24,7 +24,6 @@ from ..testbed.protocol import Testbed
 from ..testbed.run_listener import RunListener
 from ..testbed.stages import COLLECT, DESTROY, Stage, clean_up, exit_of, stage_named
 from ..testbed.values import Order, Stopped
-from .ending import say_failure, tear_down
 from .folder import give_to_user
 from .left_over import left_over
 from .manifest import record_sources, start_manifest, write_manifest
@@ -32,6 +31,7 @@ from .options import RunOptions
 from .planning import reservations
 from .prepare import Prepared, prepare_run
 from .registry import Registry
+from .teardown import show_failure, tear_down
 
 Report = dict[str, Any]
 
@@ -127,7 +127,7 @@ def provision(experiment: Experiment, options: RunOptions, console: Console, tes
             )
             return Exit.DONE
         life.manifest["status"] = "canceled" if stopped.failure is None else "failed"
-        say_failure(life.listener.progress, stopped)
+        show_failure(life.listener.progress, stopped)
         if life.prepared.existed or options.keep:
             note(f"what is there was left as it is; remove it: fedsim-provision down {run}")
         elif life.stage(stopped).leaves or left_over(testbed, run):
@@ -186,7 +186,7 @@ def _finish(life: Life, stopped: Stopped | None) -> None:
     """After the course: fetch and remove what is still there, and say what failed."""
     note, keep = life.listener.progress.note, life.order.keep
     if stopped is not None and stopped.stage != "verdict":
-        say_failure(life.listener.progress, stopped)
+        show_failure(life.listener.progress, stopped)
     steps = [] if stopped is None else clean_up(life.stage(stopped), keep)
     if COLLECT in steps and life.listener.interrupts < 2:
         try:
@@ -195,7 +195,7 @@ def _finish(life: Life, stopped: Stopped | None) -> None:
                 ignore_interrupts=1,
             )
         except Stopped as error:
-            say_failure(life.listener.progress, error, "not everything could be collected")
+            show_failure(life.listener.progress, error, "not everything could be collected")
     if keep:
         if stopped is not None and life.stage(stopped).leaves:
             note(f"the testbed was left as it is (--keep): fedsim-provision down {life.run}")
@@ -207,16 +207,16 @@ def _finish(life: Life, stopped: Stopped | None) -> None:
 def _tear_down(life: Life) -> None:
     """Remove everything of the run, and say where that did not come to its end."""
     note, hint = life.listener.progress.note, f"finish it with: fedsim-provision down {life.run}"
-    ending = tear_down(life.testbed, life.run, life.folder, life.listener, ignore_interrupts=1)
-    if ending.not_tried:
+    result = tear_down(life.testbed, life.run, life.folder, life.listener, ignore_interrupts=1)
+    if result.not_tried:
         note(f"the testbed was not torn down; {hint}")
-    elif ending.interrupted:
+    elif result.interrupted:
         note(f"the teardown was interrupted; {hint}")
-    elif not ending.clean:
-        if ending.stopped is not None:
-            say_failure(life.listener.progress, ending.stopped, "the teardown failed")
-        if ending.left:
-            note(f"still there: {', '.join(ending.left)}", "red")
+    elif not result.clean:
+        if result.stopped is not None:
+            show_failure(life.listener.progress, result.stopped, "the teardown failed")
+        if result.left:
+            note(f"still there: {', '.join(result.left)}", "red")
         note(hint)
 
 

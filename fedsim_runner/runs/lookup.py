@@ -38,7 +38,7 @@ def find_run(run: str, runs_dir: Path | None = None) -> KnownRun:
     return KnownRun(run, folder, entry)
 
 
-def known_testbed(known: KnownRun) -> Testbed:
+def testbed_of(known: KnownRun) -> Testbed:
     """The testbed of a run. Of one that nobody has noted something may still be on the lab hosts.
 
     Raises:

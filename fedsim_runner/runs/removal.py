@@ -11,11 +11,11 @@ from ..contract.errors import Exit, FedsimError
 from ..testbed.orphans import CONTROL_VARIABLE, RUN_VARIABLE, end_processes
 from ..testbed.run_listener import RunListener
 from ..testbed.stages import exit_of, stage_named
-from .ending import tear_down
 from .folder import give_to_user
-from .lookup import KnownRun, all_runs, find_run, known_testbed
+from .lookup import KnownRun, all_runs, find_run, testbed_of
 from .planning import reservations
 from .registry import Registry
+from .teardown import tear_down
 
 
 def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit:
@@ -60,18 +60,18 @@ def remove_all(console: Console) -> Exit:
 
 
 def _destroy(known: KnownRun, console: Console) -> Exit:
-    testbed = known_testbed(known)
+    testbed = testbed_of(known)
     with Progress(console, 0) as progress, RunListener(progress, "interrupted: stopping the teardown") as listener:
-        ending = tear_down(testbed, known.run, known.folder, listener)
-        if ending.interrupted or ending.not_tried:
+        result = tear_down(testbed, known.run, known.folder, listener)
+        if result.interrupted or result.not_tried:
             progress.note(f"the teardown was interrupted; finish it with: fedsim-provision down {known.run}")
             return Exit.INTERRUPTED
-        if ending.stopped is not None and ending.stopped.failure is not None:
-            failure = ending.stopped.failure
+        if result.stopped is not None and result.stopped.failure is not None:
+            failure = result.stopped.failure
             progress.note(f"error: teardown: {failure.text}", "red")
             return exit_of(stage_named(testbed.traits.stages, failure.stage), failure.exit_code)
-        if ending.left:
-            progress.note(f"error: still there: {', '.join(ending.left)}", "red")
+        if result.left:
+            progress.note(f"error: still there: {', '.join(result.left)}", "red")
             return Exit.PROVISIONING
     if known.folder is not None:
         give_to_user(known.folder)

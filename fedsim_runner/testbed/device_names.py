@@ -10,7 +10,7 @@ from ..contract.errors import Exit, FedsimError
 SHOWN_NAMES = 8
 
 
-def chosen_devices(run: str, wanted: Sequence[str], there: Mapping[str, object]) -> list[str]:
+def select_devices(run: str, wanted: Sequence[str], there: Mapping[str, object]) -> list[str]:
     """Names of the devices that are wanted, each once; all of them if none is named.
 
     Raises:

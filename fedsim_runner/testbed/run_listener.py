@@ -24,7 +24,7 @@ class RunListener:
         self.progress = progress
         self._on_interrupt = on_interrupt
         self._interrupts = Interrupts(self._interrupted)
-        self._heard: list[Mapping[str, Any]] = []
+        self._events: list[Mapping[str, Any]] = []
 
     def __enter__(self) -> RunListener:
         self._interrupts.__enter__()
@@ -48,23 +48,23 @@ class RunListener:
             Stopped: it ended early.
         """
         try:
-            result = self._interrupts.run(lambda: work(_Hearing(self, ignore_interrupts)))
+            result = self._interrupts.run(lambda: work(_WorkListener(self, ignore_interrupts)))
         except Stopped:
             self.progress.close(failed=True)
             raise
         self.progress.close()
         return result
 
-    def heard(self, event: Mapping[str, Any]) -> None:
+    def on_event(self, event: Mapping[str, Any]) -> None:
         """A journal event came."""
-        self._heard.append(event)
+        self._events.append(event)
         self.progress.event(event)
 
     def save_journal_if_missing(self, folder: Path) -> None:
         """Keep what was heard of the journal where the journal itself could not be fetched."""
         path = folder / JOURNAL
-        if self._heard and not path.exists():
-            text = "".join(json.dumps(dict(event)) + "\n" for event in self._heard)
+        if self._events and not path.exists():
+            text = "".join(json.dumps(dict(event)) + "\n" for event in self._events)
             path.write_text(text, encoding="utf-8")
 
     def _interrupted(self, count: int) -> None:
@@ -74,7 +74,7 @@ class RunListener:
             self.progress.note(AGAIN)
 
 
-class _Hearing:
+class _WorkListener:
     """A :class:`Listener` for one piece of work."""
 
     def __init__(self, owner: RunListener, ignore_interrupts: int) -> None:
@@ -85,7 +85,7 @@ class _Hearing:
         self._owner.progress.stage(name)
 
     def event(self, event: Mapping[str, Any]) -> None:
-        self._owner.heard(event)
+        self._owner.on_event(event)
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:
         self._owner.progress.snapshot(snapshot)

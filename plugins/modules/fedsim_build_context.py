@@ -150,7 +150,7 @@ ARGUMENTS: dict[str, Any] = {
 def work(call: Call) -> dict[str, Any]:
     try:
         from fedsim_runner.contract.errors import FedsimError
-        from fedsim_runner.testbed.docker.images import LayerSources, needs
+        from fedsim_runner.testbed.docker.images import LayerSources, host_images
         from fedsim_runner.testbed.docker.images.build_context import assemble
         from fedsim_runner.user_folders import cache_dir
     except ImportError as error:
@@ -163,7 +163,7 @@ def work(call: Call) -> dict[str, Any]:
         folders = [Path(folder) for folder in sorted({*params["dockerfiles"], *own})]
         sources = LayerSources.installed(folders, found)
         hosts = [
-            needs.HostImages(
+            host_images.HostImages(
                 name=host["name"],
                 arch=host["arch"],
                 wanted=_needed_images(host, contents[host["name"]]["devices"], params, sources),
@@ -172,7 +172,7 @@ def work(call: Call) -> dict[str, Any]:
             )
             for host in params["hosts"]
         ]
-        plan = needs.plan_hosts(hosts, sources, base=params["base"])
+        plan = host_images.plan_hosts(hosts, sources, base=params["base"])
         if params["state"] == "planned":
             return {"changed": False, "hosts": {name: entry.as_dict() for name, entry in plan.hosts.items()}}
         layers = [layer for layer in plan.layers if layer.ref in params["refs"]]
@@ -223,11 +223,11 @@ def _sources(params: dict[str, Any], contents: list[dict[str, Any]]) -> dict[str
 def _needed_images(
     host: dict[str, Any], devices: list[dict[str, Any]], params: dict[str, Any], sources: Any
 ) -> dict[str, str]:
-    from fedsim_runner.testbed.docker.images import needs
+    from fedsim_runner.testbed.docker.images import host_images
 
     if params["all"]:
-        return needs.wanted_of_everything(host["arch"], sources, params["engines"])
-    return needs.wanted_of_devices(devices, host["arch"])
+        return host_images.images_of_everything(host["arch"], sources, params["engines"])
+    return host_images.images_of_devices(devices, host["arch"])
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ class RecordingListener:
     def stage(self, name: str) -> None:
         self.stages.append(name)
 
-    def news(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Mapping[str, Any]) -> None:
         pass
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from fedsim_runner.contract.errors import Exit
 from fedsim_runner.results import render_summary
-from fedsim_runner.runs.collection import collect_run
+from fedsim_runner.runs.collect_outputs import collect_run
 
 from ..app import JsonOption, RunArgument, app, out, print_json
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fedsim_runner.runs.lookup import find_run, known_testbed
+from fedsim_runner.runs.lookup import find_run, testbed_of
 
 from ..app import RunArgument, app
 
@@ -25,4 +25,4 @@ def exec_(
     ] = None,
 ) -> int:
     """Run a command inside a device, with its limits and its links; the exit code is the command's."""
-    return known_testbed(find_run(run)).exec(run, device, list(command or DEFAULT_COMMAND))
+    return testbed_of(find_run(run)).exec(run, device, list(command or DEFAULT_COMMAND))

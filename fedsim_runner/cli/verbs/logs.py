@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from fedsim_runner.contract.errors import Exit
-from fedsim_runner.runs.logs import log_lines
+from fedsim_runner.runs.device_logs import log_lines
 
 from ..app import RunArgument, app, out
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from fedsim_runner.runs.options import DEFAULT_RUNS_DIR, RunOptions
-from fedsim_runner.runs.rerun import open_original
-from fedsim_runner.runs.rerun import rerun as repeat
+from fedsim_runner.runs.repetition import open_original
+from fedsim_runner.runs.repetition import rerun as repeat
 from fedsim_runner.testbed.installed import find_testbed
 
 from ..app import (

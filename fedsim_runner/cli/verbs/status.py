@@ -17,7 +17,7 @@ from fedsim_runner.console.live import LINES_AROUND, CourseView
 from fedsim_runner.contract.course_state import accuracy_of
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.runs.lookup import all_runs
-from fedsim_runner.runs.status import ENDED, status_of
+from fedsim_runner.runs.run_status import ENDED, status_of
 
 from ..app import JsonOption, app, out, print_json
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack
 from fedsim_runner.lab.host import LabHost
 
 from ..values import ANSI, Line
-from .engine import LabEngine
+from .docker_engine import LabEngine
 
 # Lines of several devices that come within this time are put in the order of their own times.
 SETTLE_S = 0.3

@@ -14,7 +14,7 @@ from fedsim_runner.contract import atomic
 from fedsim_runner.contract.names import LABEL_RUN
 from fedsim_runner.user_folders import state_home
 
-from .engine import LabEngine
+from .docker_engine import LabEngine
 
 SCRIPT = (
     "import importlib.metadata as m, json, platform;"

@@ -9,7 +9,7 @@ from typing import Any
 from fedsim_runner.contract.names import LABEL_KIND, LABEL_RUN
 from fedsim_runner.results.run_files import read_containers, read_course, read_devices
 
-from .engine import LabEngine
+from .docker_engine import LabEngine
 from .image_packages import packages_of
 
 

@@ -20,12 +20,12 @@ from fedsim_runner.plan import TESTBED_RANGE
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.spec.experiment import Experiment
 
-from ..device_names import chosen_devices
+from ..device_names import select_devices
 from ..values import Lack, Line, Listener, Order, Traits, UnreachableError
 from . import run_facts
 from .agent_status import device_states, merge
 from .container_logs import container_lines
-from .engine import LabEngine, lab_engine
+from .docker_engine import LabEngine, lab_engine
 from .exec_session import Streams, run_inside
 from .playbook_session import PlaybookSession
 from .privileges import check_privileges
@@ -33,9 +33,9 @@ from .run_inventory import hosts_file_of, inventory_for
 from .stages import STAGES
 
 # News of a course are shown in steps of about this many seconds; each costs Ansible 0.3 s of CPU.
-LIVE_NEWS_S = 1
+EVENTS_EVERY_S = 1
 # On a terminal devices are looked at this often even where there is no news.
-LIVE_LOOK_S = 2
+LIVE_POLL_S = 2
 ENGINE_TIMEOUT_S = 30
 LOGS_TIMEOUT_S = 60
 
@@ -180,7 +180,7 @@ class DockerTestbed:
         }
         if not containers:
             return None
-        names = chosen_devices(run, devices, containers)
+        names = select_devices(run, devices, containers)
         places = {name: containers[name] for name in names}
         return names, container_lines(places, lambda host: self._connect(host, LOGS_TIMEOUT_S), follow, tail)
 
@@ -210,9 +210,9 @@ class DockerTestbed:
         assert hosts_file is not None, "a run folder that is provisioned has its inventory"
         extra_vars = {
             "fedsim_keep": order.keep,
-            "fedsim_gather_s": LIVE_NEWS_S,
+            "fedsim_gather_s": EVENTS_EVERY_S,
             "fedsim_report_page": False,  # drawn once, when the manifest is complete
-            **({"course_wait_s": LIVE_LOOK_S} if order.live else {}),
+            **({"course_wait_s": LIVE_POLL_S} if order.live else {}),
             **({"fedsim_devices": order.devices} if order.devices else {}),
             **({"fedsim_image_base": order.image_base} if order.image_base else {}),
         }

@@ -22,8 +22,8 @@ from fedsim_runner.spec.experiment import Experiment
 from ..orphans import RUN_VARIABLE, end_processes
 from ..values import Failure, Lack, Line, Listener, Order, Stopped, Traits
 from .children import interpreters, living_participants
-from .course import Course
 from .loopback import local_device_file, participants_of
+from .process_course import Course
 from .stages import STAGES
 
 NOTE = "without Docker: no limits and no links were in force, and bytes are not counted; only the course is the same"

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from fedsim_runner.runs.logs import written_at
+from fedsim_runner.runs.device_logs import written_at
 
 LINE = "2026-11-24 09:56:01,494 (server:82) INFO: ----------- Starting training (Round #0) -------------"
 

@@ -32,7 +32,7 @@ CONFIG = {
 
 
 @dataclass
-class Hearing:
+class RecordingListener:
     """A listener that remembers, and stops the work in a stage."""
 
     stop_at: str | None = None
@@ -84,49 +84,49 @@ def test_what_it_lacks_is_said_before_anything_is_made(testbed: Substrate, order
 
 
 def test_half_a_testbed_can_be_removed_twice(testbed: Substrate, order: Order) -> None:
-    hearing = Hearing()
-    testbed.provision(order, hearing)
-    for stage in {hearing.stages[0], hearing.stages[-1]}:
-        assert list(testbed.destroy(order.run, order.folder, Hearing())) == []
-        hearing = Hearing(stop_at=stage)
+    listener = RecordingListener()
+    testbed.provision(order, listener)
+    for stage in {listener.stages[0], listener.stages[-1]}:
+        assert list(testbed.destroy(order.run, order.folder, RecordingListener())) == []
+        listener = RecordingListener(stop_at=stage)
         with pytest.raises(Stopped) as stopped:
-            testbed.provision(order, hearing)
+            testbed.provision(order, listener)
         assert (stopped.value.stage, stopped.value.failure) == (stage, None)
-        assert [list(testbed.destroy(order.run, order.folder, Hearing())) for _ in range(2)] == [[], []]
+        assert [list(testbed.destroy(order.run, order.folder, RecordingListener())) for _ in range(2)] == [[], []]
         assert order.run not in testbed.list()
 
 
 def test_step_by_step_to_the_end_of_the_course(testbed: Substrate, order: Order) -> None:
-    hearing = Hearing()
-    assert testbed.provision(order, hearing) > 0
+    listener = RecordingListener()
+    assert testbed.provision(order, listener) > 0
     assert testbed.list()[order.run]
     assert testbed.status(order.run) is not None
     for _ in range(2):
         testbed.open(order.run)
-    testbed.collect(order.run, order.folder, order.folder, hearing)
+    testbed.collect(order.run, order.folder, order.folder, listener)
     if testbed.traits.name == "docker":
         assert list(testbed.list()[order.run]) == ["one-devices on one", "two-devices on two"]
         assert sorted(path.name for path in order.folder.glob("*-collected")) == ["one-collected", "two-collected"]
-    testbed.follow(order, hearing)
+    testbed.follow(order, listener)
     assert order.run not in testbed.list()
     assert testbed.status(order.run) is None
     known = [stage.name for stage in testbed.traits.stages]
-    assert set(hearing.stages) <= set(known)
-    assert list(testbed.destroy(order.run, None, hearing)) == []
+    assert set(listener.stages) <= set(known)
+    assert list(testbed.destroy(order.run, None, listener)) == []
 
 
 def test_following_does_what_is_missing_of_the_steps_before(testbed: Substrate, order: Order) -> None:
-    hearing = Hearing()
-    testbed.follow(order, hearing)
+    listener = RecordingListener()
+    testbed.follow(order, listener)
     known = [stage.name for stage in testbed.traits.stages]
-    assert hearing.stages == sorted(hearing.stages, key=known.index)
+    assert listener.stages == sorted(listener.stages, key=known.index)
     assert [stage.name for stage in testbed.traits.stages if stage.live] == ["course"]
-    assert "course" in hearing.stages
+    assert "course" in listener.stages
     assert order.run not in testbed.list()
 
 
 def test_what_was_never_there_can_be_removed(testbed: Substrate) -> None:
-    assert list(testbed.destroy("never", None, Hearing())) == []
+    assert list(testbed.destroy("never", None, RecordingListener())) == []
 
 
 def test_all_that_are_installed_are_found() -> None:

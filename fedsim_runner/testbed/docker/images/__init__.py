@@ -4,8 +4,8 @@
 node. Building itself is the Ansible module ``fedsim_images``, on the lab host.
 """
 
-from . import needs
-from .errors import ImageError
+from . import host_images
+from .image_error import ImageError
 from .layers import AUTO_BASE, BOOTSTRAP_BASE, Layer, LayerSources, all_logical_names, plan_layers
 
 __all__ = [
@@ -15,6 +15,6 @@ __all__ = [
     "Layer",
     "LayerSources",
     "all_logical_names",
-    "needs",
+    "host_images",
     "plan_layers",
 ]

@@ -16,7 +16,7 @@ from fedsim_runner.catalog.engines import EngineFacts, usable_engines
 from fedsim_runner.content import PACKAGE_DIR, content_root
 from fedsim_runner.engines.engine_values import EngineSource
 
-from .errors import ImageError
+from .image_error import ImageError
 from .rootfs import recipe
 
 AUTO_BASE = "auto"  # a registry's Debian when one answers, else the bootstrap

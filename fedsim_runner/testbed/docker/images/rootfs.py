@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ImageError
+from .image_error import ImageError
 
 # Neither pages nor translations are read inside a device; Debian's own slim image leaves out the same.
 _EXCLUDED = (

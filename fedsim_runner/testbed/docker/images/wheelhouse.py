@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fedsim_runner.downloads.pip_output import pip_errors
 
-from .errors import ImageError
+from .image_error import ImageError
 
 TARGET_PYTHON = "3.11"  # Debian bookworm's
 INDEX_OPTION = "--extra-index-url"

@@ -14,7 +14,7 @@ from fedsim_runner.testbed.docker.stages import STAGES
 from fedsim_runner.testbed.stages import exit_of, stage_named
 
 
-class Heard:
+class RecordingListener:
     def __init__(self) -> None:
         self.said: list[Any] = []
 
@@ -28,9 +28,9 @@ class Heard:
         self.said.append(dict(snapshot))
 
 
-def reader() -> tuple[EventReader, Heard, io.StringIO]:
-    heard, log = Heard(), io.StringIO()
-    return EventReader(heard, log, keep=["problems"]), heard, log
+def reader() -> tuple[EventReader, RecordingListener, io.StringIO]:
+    listener, log = RecordingListener(), io.StringIO()
+    return EventReader(listener, log, keep=["problems"]), listener, log
 
 
 PLAY = {
@@ -70,10 +70,10 @@ STATS = {
 
 
 def test_stages_and_news_in_their_order() -> None:
-    events, heard, log = reader()
+    events, listener, log = reader()
     for event in (PLAY, RETRY, STATS):
         assert events.feed(event) is False
-    assert heard.said == ["links", "gate_opened", {"round": 1}]
+    assert listener.said == ["links", "gate_opened", {"round": 1}]
     assert (events.processed, events.changed) == ({"local", "localhost"}, 3)
     assert log.getvalue().splitlines()[-2] == "FAILED - RETRYING: [local]: Follow the course (100 retries left)."
 

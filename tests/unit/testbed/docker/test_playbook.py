@@ -18,7 +18,7 @@ from fedsim_runner.testbed.orphans import RUN_VARIABLE, processes_with
 pytestmark = pytest.mark.ansible
 
 
-class Heard:
+class RecordingListener:
     """A listener that remembers."""
 
     def __init__(self) -> None:
@@ -52,15 +52,15 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.heard = Heard()
+        self.listener = RecordingListener()
         self.log = io.StringIO()
-        self.stop = self.heard.stop
+        self.stop = self.listener.stop
         (folder / "hosts.yml").write_text(INVENTORY, encoding="utf-8")
 
     def run(self, text: str, expected: tuple[str, ...] = ("here",), **extra_vars: Any) -> PlaybookResult:
         (self.folder / "play.yml").write_text(text, encoding="utf-8")
         playbook = Playbook("play.yml", self.folder / "hosts.yml", "tiny", expected, extra_vars)
-        return run_playbook(playbook, self.log, self.heard, self.folder)
+        return run_playbook(playbook, self.log, self.listener, self.folder)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_playbook_succeeds_with_stages_log_and_typed_variables(stage: Stage) -
     result = stage.run(text, fedsim_keep=True, word="two words")
     assert result.status == "successful", stage.log.getvalue()
     assert result.changed == 1
-    assert stage.heard.stages == ["devices"]
+    assert stage.listener.stages == ["devices"]
     assert "PLAY [devices]" in stage.log.getvalue()
     assert "\x1b" not in stage.log.getvalue()
 
@@ -167,7 +167,7 @@ def test_news_come_from_results_and_from_each_try(stage: Stage) -> None:
         "      register: told\n      until: told.tries == 3\n      retries: 5\n      delay: 0\n"
     )
     assert stage.run(text).status == "successful", stage.log.getvalue()
-    assert [event["round"] for event in stage.heard.events] == [1, 2, 3]
+    assert [event["round"] for event in stage.listener.events] == [1, 2, 3]
 
 
 def test_cancelling_ends_the_playbook_and_its_modules(stage: Stage) -> None:

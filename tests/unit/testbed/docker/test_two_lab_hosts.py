@@ -12,7 +12,7 @@ from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.runs.lookup import all_runs
 from fedsim_runner.testbed.docker import testbed as docker_testbed
-from fedsim_runner.testbed.docker.engine import NoEngineError
+from fedsim_runner.testbed.docker.docker_engine import NoEngineError
 from fedsim_runner.testbed.docker.run_inventory import bare_inventory
 from fedsim_runner.testbed.docker.testbed import DockerTestbed
 from tests.builders import experiment, lab_host

@@ -17,7 +17,7 @@ TRIES = 2
 
 
 @dataclass(frozen=True)
-class Ending:
+class TeardownResult:
     """How a removal came out.
 
     Attributes:
@@ -43,26 +43,26 @@ class Ending:
 
 def tear_down(
     testbed: Testbed, run: str, folder: Path | None, listener: RunListener, ignore_interrupts: int = 0
-) -> Ending:
+) -> TeardownResult:
     """Remove everything of the run."""
-    ending = Ending()
+    result = TeardownResult()
     for _ in range(TRIES):
         if listener.interrupts > ignore_interrupts:
-            return Ending(not_tried=True)
+            return TeardownResult(not_tried=True)
         try:
             left = listener.run(lambda one: testbed.destroy(run, folder, one), ignore_interrupts)
         except Stopped as stopped:
             if stopped.failure is None:
-                return Ending(stopped=stopped)
-            ending = Ending(left_over(testbed, run), stopped)
+                return TeardownResult(stopped=stopped)
+            result = TeardownResult(left_over(testbed, run), stopped)
         else:
-            ending = Ending(left)
+            result = TeardownResult(left)
             if not left:
                 break
-    return ending
+    return result
 
 
-def say_failure(progress: Progress, stopped: Stopped, what: str | None = None) -> None:
+def show_failure(progress: Progress, stopped: Stopped, what: str | None = None) -> None:
     """One clear message, with where the rest is."""
     failure = stopped.failure
     if failure is None:

@@ -12,14 +12,14 @@ from typing import Any
 from ..contract.errors import Exit, FedsimError
 from ..contract.paths import COLLECTED
 from ..results.run_files import read_devices
-from ..testbed.device_names import chosen_devices
+from ..testbed.device_names import select_devices
 from ..testbed.protocol import Testbed
 from ..testbed.values import ANSI, Line, UnreachableError
-from .lookup import KnownRun, find_run, known_testbed
+from .lookup import KnownRun, find_run, testbed_of
 from .registry import Registry
 
 LOG_NAMES = ("course/exp_print.log", "console.log")
-LOOK_EVERY_S = 0.3
+POLL_EVERY_S = 0.3
 # How Python's logging begins a line, in whatever format follows.
 TIME = re.compile(r"(\d{4}-\d\d-\d\d [\d:]{8},\d{3}) ")
 
@@ -38,7 +38,7 @@ def log_lines(
     """
     known = find_run(run)
     try:
-        if found := (testbed or known_testbed(known)).logs(run, devices, follow, tail):
+        if found := (testbed or testbed_of(known)).logs(run, devices, follow, tail):
             return found
     except UnreachableError:
         if not _files(known):
@@ -48,9 +48,9 @@ def log_lines(
     if not files:
         there = _planned(known)
         if there:
-            chosen_devices(run, devices, there)
+            select_devices(run, devices, there)
         raise FedsimError(f"run {run}: there is no container and nothing was collected", Exit.SPEC)
-    names = chosen_devices(run, devices, files)
+    names = select_devices(run, devices, files)
     chosen = {name: files[name] for name in names}
     return names, _growing_lines(run, chosen, tail) if follow and going_on else iter(_file_lines(chosen, tail))
 
@@ -112,7 +112,7 @@ def _growing_lines(run: str, files: Mapping[str, Path], tail: int) -> Iterator[L
         yield from sorted(fresh, key=lambda line: line.at)
         if ended:
             return
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_EVERY_S)
 
 
 class _Growth:

@@ -24,7 +24,7 @@ from .lifecycle import Report, run_experiment
 from .lookup import find_run
 from .manifest import MANIFEST_VERSION, inputs_digest, spec_digest
 from .options import DEFAULT_RUNS_DIR, Repeated, RunOptions
-from .rerun_comparison import compare_rounds, describe_rounds, differing_facts
+from .repetition_comparison import compare_rounds, describe_rounds, differing_facts
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .errors import ImageError
+from .image_error import ImageError
 from .layers import AGENT, AUTO_BASE, Layer, LayerSources, all_logical_names, plan_layers
 
 
@@ -44,7 +44,7 @@ class ImagePlan:
     layers: tuple[Layer, ...]
 
 
-def wanted_of_devices(devices: Iterable[Mapping[str, Any]], arch: str) -> dict[str, str]:
+def images_of_devices(devices: Iterable[Mapping[str, Any]], arch: str) -> dict[str, str]:
     """Logical image names with architectures, out of a device file's ``devices``; the agent is always among them.
 
     Raises ImageError: one image in two architectures on one lab host.
@@ -60,7 +60,7 @@ def wanted_of_devices(devices: Iterable[Mapping[str, Any]], arch: str) -> dict[s
     return wanted
 
 
-def wanted_of_everything(arch: str, sources: LayerSources, engines: Sequence[str]) -> dict[str, str]:
+def images_of_everything(arch: str, sources: LayerSources, engines: Sequence[str]) -> dict[str, str]:
     """Every device type with each engine, and the agent."""
     return dict.fromkeys(all_logical_names(sources, engines), arch)
 

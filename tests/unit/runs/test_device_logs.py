@@ -15,10 +15,10 @@ import pytest
 
 from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.lab.host import LabHost
-from fedsim_runner.runs.logs import log_lines
+from fedsim_runner.runs.device_logs import log_lines
 from fedsim_runner.runs.registry import Registry
 from fedsim_runner.testbed.docker.container_logs import in_order
-from fedsim_runner.testbed.docker.engine import NoEngineError
+from fedsim_runner.testbed.docker.docker_engine import NoEngineError
 from fedsim_runner.testbed.docker.testbed import DockerTestbed
 from fedsim_runner.testbed.values import Line
 from tests.fake_engine import FakeEngine

@@ -14,11 +14,11 @@ from rich.console import Console
 from fedsim_runner.cli.entry import call
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.engines.federatedscope import SourceError
-from fedsim_runner.runs import rerun as rerun_module
+from fedsim_runner.runs import repetition as repetition_module
 from fedsim_runner.runs.experiment_file import load_experiment
 from fedsim_runner.runs.lifecycle import run_experiment
 from fedsim_runner.runs.options import RunOptions
-from fedsim_runner.runs.rerun import open_original, rerun
+from fedsim_runner.runs.repetition import open_original, rerun
 from fedsim_runner.testbed.installed import find_testbed
 from tests.e2e.conftest import small_spec
 
@@ -135,7 +135,7 @@ def test_federatedscope_comes_from_where_it_came_while_that_is_the_same(
     ran: str | None, takes_the_wheel: bool, moved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheel = with_wheel(moved, ran)
-    monkeypatch.setattr(rerun_module, "source_manifest", lambda named: {"sha256": "a"})
+    monkeypatch.setattr(repetition_module, "source_manifest", lambda named: {"sha256": "a"})
     source = open_original(str(moved)).experiment.federatedscope_source
     assert source == (str(wheel) if takes_the_wheel else None)
 
@@ -146,5 +146,5 @@ def test_a_source_that_has_gone_leaves_the_kept_wheel(moved: Path, monkeypatch: 
     def gone(named: str | None) -> dict[str, Any]:
         raise SourceError("there is no such folder")
 
-    monkeypatch.setattr(rerun_module, "source_manifest", gone)
+    monkeypatch.setattr(repetition_module, "source_manifest", gone)
     assert open_original(str(moved)).experiment.federatedscope_source == str(wheel)

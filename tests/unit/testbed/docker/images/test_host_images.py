@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.testbed.docker.images import ImageError, LayerSources
-from fedsim_runner.testbed.docker.images.needs import HostImages, HostPlan, ImagePlan, plan_hosts, wanted_of_devices
+from fedsim_runner.testbed.docker.images.host_images import (
+    HostImages,
+    HostPlan,
+    ImagePlan,
+    images_of_devices,
+    plan_hosts,
+)
 
 
 @pytest.fixture
@@ -74,7 +80,7 @@ def test_each_architecture_has_its_builder(sources: LayerSources) -> None:
 
 def test_wanted_of_devices() -> None:
     devices = [{"name": "p", "image": "pi-light", "arch": "arm64"}, {"name": "q", "image": "pi-light", "arch": "arm64"}]
-    assert wanted_of_devices(devices, "amd64") == {"agent": "amd64", "pi-light": "arm64"}
+    assert images_of_devices(devices, "amd64") == {"agent": "amd64", "pi-light": "arm64"}
     mixed = [*devices, {"name": "r", "image": "pi-light", "arch": "amd64"}]
     with pytest.raises(ImageError, match="device r: image pi-light is wanted for amd64 and arm64"):
-        wanted_of_devices(mixed, "amd64")
+        images_of_devices(mixed, "amd64")

@@ -16,7 +16,7 @@ from ..testbed.run_listener import RunListener
 from ..testbed.stages import exit_of, stage_named
 from ..testbed.values import Stopped
 from .folder import give_to_user
-from .lookup import find_run, known_testbed
+from .lookup import find_run, testbed_of
 
 
 def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[dict[str, Any], Path]:
@@ -26,7 +26,7 @@ def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[d
         FedsimError: its testbed has nothing of the run, it could not be fetched, or this user may not.
     """
     known = find_run(run)
-    testbed = known_testbed(known)
+    testbed = testbed_of(known)
     status = testbed.status(run)
     if status is None:
         raise FedsimError(f"run {run} has nothing on the lab host (any more)", Exit.SPEC)

@@ -10,7 +10,7 @@ from ..contract.paths import REPORT
 from ..results.run_files import read_course, read_json
 from ..testbed.values import UnreachableError
 from .left_over import left_over
-from .lookup import find_run, known_testbed
+from .lookup import find_run, testbed_of
 
 # With these words the states of a run begin in which nothing changes any more.
 ENDED = ("finished", "failed", "interrupted", "cut short")
@@ -37,7 +37,7 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
         "folder": None if known.folder is None else str(known.folder),
         "control_node": known.entry is not None and known.entry.alive,
     }
-    testbed = known_testbed(known)
+    testbed = testbed_of(known)
     try:
         now = testbed.status(run)
     except UnreachableError:
