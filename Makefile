@@ -1,4 +1,4 @@
-# Everything sets itself up: .venv, Debian packages and a Docker Engine where they are missing (scripts/bootstrap).
+# Each target sets up what is missing: .venv, Debian packages, a Docker Engine (scripts/bootstrap).
 .PHONY: quickstart test unit lint clean
 
 quickstart:

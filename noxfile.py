@@ -1,4 +1,4 @@
-"""The only list of checks; ``make test`` and CI run all of them, in the environment that scripts/bootstrap made."""
+"""The only list of checks; ``make test`` and CI run all of them, in the environment of scripts/bootstrap."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import nox
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "types", "tests"]
 
-# Programs that call each other (ansible-lint calls ansible-playbook) must find those of this environment first.
+# Programs that call each other (ansible-lint calls ansible-playbook) must find this environment's ones first.
 ENVIRONMENT = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])}
 
 
@@ -24,7 +24,7 @@ def lint(session: nox.Session) -> None:
     """Style of Python, YAML and Ansible content, and the layers of the package."""
     _python(session, "ruff", "check", ".")
     _python(session, "ruff", "format", "--check", ".")
-    # It has no module of its own to call.
+    # It has no module that python -m could run.
     session.run(str(Path(sys.executable).with_name("lint-imports")), "--no-cache", env=ENVIRONMENT, external=True)
     _python(session, "yamllint", "--strict", ".")
     _python(session, "ansiblelint", "--offline", "--strict", "playbooks", "roles")
@@ -38,7 +38,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """The quick half of the tests, which call functions and nothing else; ``tests`` runs these as well."""
+    """The pure tests, which only call functions and are quick; ``tests`` runs these as well."""
     _python(session, "pytest", "-m", "pure", "tests/unit", "tests/golden", *session.posargs)
 
 
@@ -50,5 +50,5 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def packaging(session: nox.Session) -> None:
-    """Only the tests of sdist and wheel, which ``tests`` runs as well."""
+    """Only the tests of sdist, wheel and the collection's artefact; ``tests`` runs these as well."""
     _python(session, "pytest", "tests/packaging", *session.posargs)

@@ -36,18 +36,18 @@ federatedscope:
     eval: {{freq: 1, metrics: [acc], best_res_update_round_wise_key: test_loss}}
 """
 
-# Ten samples each of the four fifths that are not the server's test set.
-DIGITS_SUFFICE_FOR = 140
+# Ten samples each, of the four fifths that are not the server's test set.
+MOST_CLIENTS_FOR_DIGITS = 140
 
 
-def light_mix(folder: Path, devices: int, rounds: int = 2) -> Path:
+def write_light_mix(folder: Path, devices: int, rounds: int = 2) -> Path:
     """Write an experiment of ``devices`` devices, one of them the server, two thirds of the clients motes.
 
-    They share the digits; more clients than the digits suffice for share made-up samples of the same shape.
+    They share the digits data set, or, if that is too small for so many clients, random samples of the same shape.
     """
     tablets = (devices - 1) // 3
     data = "dataset: digits"
-    if devices > DIGITS_SUFFICE_FOR:
+    if devices > MOST_CLIENTS_FOR_DIGITS:
         random = np.random.default_rng(1)
         samples = 15 * devices
         np.savez(folder / "samples.npz", x=random.random((samples, 64), np.float32), y=np.arange(samples) % 10)
@@ -60,7 +60,7 @@ def light_mix(folder: Path, devices: int, rounds: int = 2) -> Path:
     return path
 
 
-def fedsim(arguments: Sequence[str], cwd: Path) -> float:
+def run_fedsim(arguments: Sequence[str], cwd: Path) -> float:
     """Run ``fedsim-provision`` and return its wall time in seconds.
 
     Raises:
@@ -75,7 +75,7 @@ def fedsim(arguments: Sequence[str], cwd: Path) -> float:
     return elapsed
 
 
-def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; floats with two digits."""
     table = Table(title=title, title_justify="left")
     for column in columns:

@@ -1,9 +1,9 @@
-"""What a FederatedScope participant costs while it waits for a message, with the patch busy_wait and without.
+"""The cost of a FederatedScope participant that waits for a message, with and without the patch busy_wait.
 
     python -m benchmarks.idle
 
-In a running course of 1 + 2 one client is paused by the Engine: the server waits for its update, the other client for
-the next round. Their processor time over ten seconds is read from the Engine. Then the run is interrupted.
+In a running course of 1 + 2 the Engine pauses one client: the server waits for its update, the other client for the
+next round. The Engine reports their processor time over ten seconds. Then the run is interrupted.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import docker
 from fedsim_runner.contract.events import Evaluated, parse_line
 from fedsim_runner.contract.paths import STATE_ROOT, StateFolder
 
-from .common import show
-from .many_devices import IDLE_SECONDS, cpu_seconds
-from .torch_courses import open_course
+from .common import print_table
+from .many_devices import IDLE_SECONDS, read_cpu_seconds
+from .torch_courses import write_unlimited_course
 
 LIMIT_S = 300
 SETTLE_S = 3
 
 
-def waiting_shares(folder: Path, name: str, patches_off: tuple[str, ...]) -> dict[str, float]:
-    """Share of one core that the server and the client which is not paused use while they wait."""
-    spec = open_course(folder, name, clients=2, rounds=10_000, model="lr", patches_off=patches_off)
+def measure_waiting_shares(folder: Path, name: str, patches_off: tuple[str, ...]) -> dict[str, float]:
+    """Return the share of one core that the server and the other client use while they wait."""
+    spec = write_unlimited_course(folder, name, clients=2, rounds=10_000, model="lr", patches_off=patches_off)
     client = docker.from_env(timeout=120)
     command = [sys.executable, "-m", "fedsim_runner", str(spec), "--run", name]
     with (folder / f"{name}.log").open("w") as output:
@@ -39,9 +39,9 @@ def waiting_shares(folder: Path, name: str, patches_off: tuple[str, ...]) -> dic
         _wait_for_round(folder, name, process)
         client.containers.get(f"fedsim-{name}-client-2").pause()
         time.sleep(SETTLE_S)
-        before, started = cpu_seconds(client, name, "device"), time.monotonic()
+        before, started = read_cpu_seconds(client, name, "device"), time.monotonic()
         time.sleep(IDLE_SECONDS)
-        after, elapsed = cpu_seconds(client, name, "device"), time.monotonic() - started
+        after, elapsed = read_cpu_seconds(client, name, "device"), time.monotonic() - started
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(LIMIT_S)
@@ -50,7 +50,7 @@ def waiting_shares(folder: Path, name: str, patches_off: tuple[str, ...]) -> dic
 
 
 def _wait_for_round(folder: Path, name: str, process: subprocess.Popen[bytes]) -> None:
-    """Until two rounds are over.
+    """Wait until two rounds are over.
 
     Raises:
         SystemExit: the command ended, or it took too long.
@@ -73,9 +73,9 @@ def main() -> None:
             ("without busy_wait's patch", "idle-stock", ("busy_wait",)),
             ("as we run it", "idle-patched", ()),
         ):
-            shares = waiting_shares(Path(folder), name, patches_off)
+            shares = measure_waiting_shares(Path(folder), name, patches_off)
             rows.append((title, *(f"{shares[device] * 100:.2f} %" for device in ("server", "client-1"))))
-    show("a waiting participant, share of one core", ("FederatedScope", "server", "client"), rows)
+    print_table("a waiting participant, share of one core", ("FederatedScope", "server", "client"), rows)
 
 
 if __name__ == "__main__":

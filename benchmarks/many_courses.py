@@ -2,7 +2,7 @@
 
     python -m benchmarks.many_courses [COURSES]
 
-The testbed is the real one, without limits and links. A hang is a course that its limit of silence had to end.
+The testbed is the real one, without limits and links. A course counts as hung if its silence timeout had to end it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 
 from fedsim_runner.contract.paths import REPORT
 
-from .common import show
-from .torch_courses import open_course
+from .common import print_table
+from .torch_courses import write_unlimited_course
 
 CLIENTS = 2
 ROUNDS = 3
@@ -31,7 +31,7 @@ def main() -> None:
     seconds = []
     with tempfile.TemporaryDirectory(prefix="fedsim-bench-") as name:
         folder = Path(name)
-        spec = open_course(folder, "bench-courses", CLIENTS, ROUNDS, model="lr")
+        spec = write_unlimited_course(folder, "bench-courses", CLIENTS, ROUNDS, model="lr")
         spec.write_text(spec.read_text(encoding="utf-8").replace("silence_timeout: 600", "silence_timeout: 60"))
         for number in range(1, courses + 1):
             command = [sys.executable, "-m", "fedsim_runner", str(spec), "--run", f"course-{number}"]
@@ -52,7 +52,7 @@ def main() -> None:
         ("course, s: median", statistics.median(seconds)),
         ("course, s: longest", max(seconds)),
     ]
-    show(f"{courses} courses of 1 + {CLIENTS}, digits, lr, {ROUNDS} rounds", ("figure", "value"), rows)
+    print_table(f"{courses} courses of 1 + {CLIENTS}, digits, lr, {ROUNDS} rounds", ("figure", "value"), rows)
 
 
 if __name__ == "__main__":

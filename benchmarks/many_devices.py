@@ -1,4 +1,4 @@
-"""N light devices finish a course on this machine; memory per device, idle CPU of devices and of the agent.
+"""N light devices finish a course on this machine: memory per device, idle CPU of devices and agent.
 
     python -m benchmarks.many_devices [N]
 
@@ -20,13 +20,13 @@ import docker
 from fedsim_runner.contract.names import LABEL_KIND, LABEL_RUN
 from fedsim_runner.contract.paths import REPORT
 
-from .common import fedsim, light_mix, show
+from .common import print_table, run_fedsim, write_light_mix
 
 IDLE_SECONDS = 10.0
 
 
-def cpu_seconds(client: docker.DockerClient, run: str, kind: str) -> dict[str, float]:
-    """CPU seconds so far by container, as the Engine accounts them."""
+def read_cpu_seconds(client: docker.DockerClient, run: str, kind: str) -> dict[str, float]:
+    """Return the CPU seconds used so far by each container, as the Engine accounts them."""
     filters = {"label": [f"{LABEL_RUN}={run}", f"{LABEL_KIND}={kind}"]}
     seen = {}
     for summary in client.api.containers(filters=filters):
@@ -35,11 +35,11 @@ def cpu_seconds(client: docker.DockerClient, run: str, kind: str) -> dict[str, f
     return seen
 
 
-def idle_share(client: docker.DockerClient, run: str, kind: str) -> float:
-    """Mean share of one core that a container of this kind uses while nothing happens."""
-    before, started = cpu_seconds(client, run, kind), time.monotonic()
+def measure_idle_share(client: docker.DockerClient, run: str, kind: str) -> float:
+    """Return the mean share of one core that a container of this kind uses while nothing happens."""
+    before, started = read_cpu_seconds(client, run, kind), time.monotonic()
     time.sleep(IDLE_SECONDS)
-    after, elapsed = cpu_seconds(client, run, kind), time.monotonic() - started
+    after, elapsed = read_cpu_seconds(client, run, kind), time.monotonic() - started
     return statistics.mean((after[name] - before[name]) / elapsed for name in before)
 
 
@@ -50,17 +50,17 @@ def main() -> None:
     client = docker.from_env(timeout=120)
     with tempfile.TemporaryDirectory(prefix="fedsim-bench-") as name:
         folder = Path(name)
-        spec = light_mix(folder, devices, rounds=5)
-        fedsim(["up", str(spec), "--run", run], folder)
+        spec = write_light_mix(folder, devices, rounds=5)
+        run_fedsim(["up", str(spec), "--run", run], folder)
         try:
-            device_idle = idle_share(client, run, "device")
-            agent_idle = idle_share(client, run, "agent")
+            device_idle = measure_idle_share(client, run, "device")
+            agent_idle = measure_idle_share(client, run, "agent")
         finally:
-            fedsim(["down", run], folder)
-        course = fedsim([str(spec), "--run", run], folder)
+            run_fedsim(["down", run], folder)
+        course = run_fedsim([str(spec), "--run", run], folder)
         report = json.loads((folder / "runs" / run / REPORT).read_text(encoding="utf-8"))
     peaks = [device["memory_peak_bytes"] / 2**20 for device in report["devices"].values() if device["role"] == "client"]
-    show(
+    print_table(
         f"{devices} light devices",
         ("figure", "value"),
         (

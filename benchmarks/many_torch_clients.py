@@ -1,9 +1,9 @@
-"""How many real FederatedScope clients train together on this machine: courses of more and more clients.
+"""How many FederatedScope clients train together on this machine: courses with a growing number of clients.
 
     python -m benchmarks.many_torch_clients [CLIENTS ...]
 
-Each client is an iot-minimal (256 MB) with torch in its own container; every one may use what the others leave of the
-processors. What a client costs the machine is the memory available before the course less that at its fullest.
+Each client is an iot-minimal (256 MB) with torch in its own container and may use all processor time that the others
+leave. The memory per client is the memory available before the course minus the least available during it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fedsim_runner.contract.paths import REPORT
 
-from .common import show
+from .common import print_table
 
 SPEC = """\
 name: {name}
@@ -40,25 +40,25 @@ federatedscope:
 """
 
 
-def available_mb() -> float:
-    """MemAvailable of the machine."""
+def read_available_mb() -> float:
+    """Return MemAvailable of the machine in MB."""
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) / 1024
     raise SystemExit("no MemAvailable in /proc/meminfo")
 
 
-class Lowest(threading.Thread):
-    """The least available memory while something runs."""
+class LowestMemory(threading.Thread):
+    """Watches for the least available memory until it is stopped."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.mb = available_mb()
+        self.mb = read_available_mb()
         self.over = threading.Event()
 
     def run(self) -> None:
         while not self.over.wait(0.5):
-            self.mb = min(self.mb, available_mb())
+            self.mb = min(self.mb, read_available_mb())
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def main() -> None:
             text = SPEC.format(name=name, clients=clients)
             path = Path(folder) / f"{name}.yaml"
             path.write_text(text, encoding="utf-8")
-            before, lowest = available_mb(), Lowest()
+            before, lowest = read_available_mb(), LowestMemory()
             lowest.start()
             command = [sys.executable, "-m", "fedsim_runner", str(path), "--run", name]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -83,7 +83,7 @@ def main() -> None:
             rows.append((clients, report["status"], done.returncode, len(report["rounds"]), report["duration_s"],
                          peak, used, used / clients))  # fmt: skip
     columns = ("clients", "course", "exit code", "rounds", "course s", "client peak MB", "machine MB", "MB per client")
-    show("real FederatedScope clients with torch, 256 MB each", columns, rows)
+    print_table("real FederatedScope clients with torch, 256 MB each", columns, rows)
 
 
 if __name__ == "__main__":

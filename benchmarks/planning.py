@@ -1,4 +1,4 @@
-"""2,000 devices: spec to inventory on disk, and a no-op play over it.
+"""2,000 devices: from spec to inventory on disk, and a no-op play over it.
 
 python -m benchmarks.planning [N]
 """
@@ -16,7 +16,7 @@ from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan import make_plan
 from fedsim_runner.runs.experiment_file import load_experiment
 
-from .common import light_mix, show
+from .common import print_table, write_light_mix
 
 NO_OP = """\
 - name: No-op
@@ -34,7 +34,7 @@ def main() -> None:
     devices = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     with tempfile.TemporaryDirectory(prefix="fedsim-bench-") as name:
         folder = Path(name)
-        spec = light_mix(folder, devices)
+        spec = write_light_mix(folder, devices)
         hosts = [LabHost(f"lab{n}", 64, 256 * 2**30, "amd64") for n in range(1, LAB_HOSTS + 1)]
         marks = [time.monotonic()]
         experiment = load_experiment(spec)
@@ -45,15 +45,15 @@ def main() -> None:
         marks.append(time.monotonic())
         playbook = folder / "noop.yml"
         playbook.write_text(NO_OP, encoding="utf-8")
-        # The lab hosts of this benchmark do not exist: the play runs on this machine in their names.
-        # Ansible of this interpreter's environment, whether or not that is activated.
+        # The lab hosts of this benchmark do not exist: the play runs on this machine under their names.
+        # Ansible from this interpreter's environment, activated or not.
         ansible = str(Path(sys.executable).with_name("ansible-playbook"))
         subprocess.run([ansible, "-i", str(hosts_file), "-c", "local", str(playbook)], check=True, capture_output=True)
         marks.append(time.monotonic())
     steps = ("spec", "plan", "inventory", "no-op play")
     rows: list[tuple[object, ...]] = [(step, marks[n + 1] - marks[n]) for n, step in enumerate(steps)]
     rows.append(("spec to inventory", marks[3] - marks[0]))
-    show(f"{devices} devices on {LAB_HOSTS} lab hosts, seconds", ("step", "seconds"), rows)
+    print_table(f"{devices} devices on {LAB_HOSTS} lab hosts, seconds", ("step", "seconds"), rows)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -m benchmarks.provisioning [N ...]
 
-The baseline takes the create calls of our own containers as the Engine reports them (image, limits, mounts, network)
-and repeats them with the same number of threads, on the same machine in the same run. Images are built beforehand.
+The baseline repeats the create calls of our containers as the Engine reports them (image, limits, mounts, network),
+with the same number of threads, on the same machine in the same run. Images are built beforehand.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import docker
 from fedsim_runner.contract.names import LABEL_KIND, LABEL_RUN
 from fedsim_runner.contract.paths import STATE_ROOT
 
-from .common import fedsim, light_mix, show
+from .common import print_table, run_fedsim, write_light_mix
 
 THREADS = 4
 LABEL = "org.fedsim.benchmark"
 
 
-def create_calls(client: docker.DockerClient, run: str) -> list[dict[str, Any]]:
-    """The create call of every device container of ``run``, as the Engine would take it again."""
+def read_create_calls(client: docker.DockerClient, run: str) -> list[dict[str, Any]]:
+    """Return the create call of every device container of ``run``, ready to be repeated."""
     api = client.api
     calls = []
     filters = {"label": [f"{LABEL_RUN}={run}", f"{LABEL_KIND}=device"]}
@@ -51,8 +51,10 @@ def create_calls(client: docker.DockerClient, run: str) -> list[dict[str, Any]]:
     return calls
 
 
-def bare(client: docker.DockerClient, network: dict[str, Any], calls: list[dict[str, Any]]) -> tuple[float, float]:
-    """Seconds to create and start, and seconds to remove, by a bare loop over the SDK."""
+def measure_bare_loop(
+    client: docker.DockerClient, network: dict[str, Any], calls: list[dict[str, Any]]
+) -> tuple[float, float]:
+    """Return the seconds that a bare loop over the SDK takes to create and start, and to remove."""
     api = client.api
     identifiers: list[str] = []
 
@@ -83,17 +85,17 @@ def bare(client: docker.DockerClient, network: dict[str, Any], calls: list[dict[
 
 
 def measure(client: docker.DockerClient, folder: Path, devices: int) -> dict[str, float]:
-    """One N: our ``up``, a second unchanged ``up``, the bare loop with the same containers, our ``down``."""
-    spec = light_mix(folder, devices)
+    """Measure one N: our ``up``, a second unchanged ``up``, the bare loop with the same containers, our ``down``."""
+    spec = write_light_mix(folder, devices)
     run = f"bench-{devices}"
-    first = fedsim(["up", str(spec), "--run", run], folder)
+    first = run_fedsim(["up", str(spec), "--run", run], folder)
     try:
-        again = fedsim(["up", str(spec), "--run", run], folder)
-        calls = create_calls(client, run)
+        again = run_fedsim(["up", str(spec), "--run", run], folder)
+        calls = read_create_calls(client, run)
         network = client.api.networks(filters={"label": f"{LABEL_RUN}={run}"})[0]
     finally:
-        down = fedsim(["down", run], folder)
-    # The mounted folders are gone with the run; the Engine refuses a bind of a folder that is not there.
+        down = run_fedsim(["down", run], folder)
+    # The mounted folders were removed with the run; the Engine refuses to bind a folder that does not exist.
     for call in calls:
         for bind in call["config"]["HostConfig"].get("Binds") or []:
             Path(bind.split(":")[0]).mkdir(parents=True, exist_ok=True)
@@ -101,7 +103,7 @@ def measure(client: docker.DockerClient, folder: Path, devices: int) -> dict[str
             if mount["Type"] == "bind":
                 Path(mount["Source"]).mkdir(parents=True, exist_ok=True)
     try:
-        bare_up, bare_down = bare(client, network, calls)
+        bare_up, bare_down = measure_bare_loop(client, network, calls)
     finally:
         shutil.rmtree(STATE_ROOT / run, ignore_errors=True)
     return {"up": first, "again": again, "down": down, "bare_up": bare_up, "bare_down": bare_down}
@@ -114,7 +116,7 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory(prefix="fedsim-bench-") as name:
         folder = Path(name)
-        fedsim(["images"], folder)
+        run_fedsim(["images"], folder)
         for devices in sizes:
             seen = measure(client, folder, devices)
             rows.append(
@@ -130,7 +132,7 @@ def main() -> None:
                     seen["down"] / seen["bare_down"],
                 )
             )
-    show(
+    print_table(
         "Provisioning, seconds of wall time (ours is the whole command, Python and Ansible start included)",
         ("N", "bare up", "up", "up/bare", "(up-10)/bare", "up again", "bare down", "down", "down/bare"),
         rows,

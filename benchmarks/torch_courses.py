@@ -1,4 +1,4 @@
-"""Experiments with FederatedScope that the benchmarks share: devices without limits and links, digits, one model."""
+"""The FederatedScope experiment that benchmarks share: devices without limits and links, digits, one model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ name: {name}
 seed: 1
 cpu_factor: 1
 device_types:
-  # All processors of this machine and more memory than a participant can use: a container that holds nothing back.
+  # All processors of this machine and more memory than a participant can use: a container without limits.
   open: {{based_on: edge-server, cpus: {cpus}, memory_mb: {memory_mb}, gpus: 0, network: open}}
 network:
   profiles:
@@ -32,7 +32,7 @@ federatedscope:
 """
 
 
-def open_course(
+def write_unlimited_course(
     folder: Path,
     name: str,
     clients: int,

@@ -1,4 +1,4 @@
-"""Memory of real FederatedScope clients, with the lean set of imports and without.
+"""Memory of FederatedScope clients with and without the patch lean_imports.
 
     python -m benchmarks.torch_memory
 
@@ -16,22 +16,22 @@ from typing import Any
 
 from fedsim_runner.contract.paths import REPORT
 
-from .common import fedsim, show
-from .torch_courses import open_course
+from .common import print_table, run_fedsim
+from .torch_courses import write_unlimited_course
 
 CLIENTS = 2
 ROUNDS = 5
 
 
-def peaks(report: dict[str, Any]) -> list[float]:
-    """Peak memory of each client in MB."""
+def peaks_mb(report: dict[str, Any]) -> list[float]:
+    """Return the peak memory of each client in MB."""
     return [item["memory_peak_bytes"] / 2**20 for item in report["devices"].values() if item["role"] == "client"]
 
 
-def run(folder: Path, name: str, patches_off: tuple[str, ...], memory_mb: int) -> dict[str, Any]:
-    """One course; its report."""
-    spec = open_course(folder, name, CLIENTS, ROUNDS, memory_mb=memory_mb, patches_off=patches_off)
-    fedsim([str(spec), "--run", name], folder)
+def run_course(folder: Path, name: str, patches_off: tuple[str, ...], memory_mb: int) -> dict[str, Any]:
+    """Run one course and return its report."""
+    spec = write_unlimited_course(folder, name, CLIENTS, ROUNDS, memory_mb=memory_mb, patches_off=patches_off)
+    run_fedsim([str(spec), "--run", name], folder)
     report: dict[str, Any] = json.loads((folder / "runs" / name / REPORT).read_text(encoding="utf-8"))
     return report
 
@@ -41,10 +41,10 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory(prefix="fedsim-bench-") as name:
         folder = Path(name)
-        run(folder, "warm-up", (), 2048)
-        full = run(folder, "full-imports", ("lean_imports",), 2048)
-        lean = run(folder, "lean-imports", (), 2048)
-        tight = run(folder, "iot-minimal", (), 256)
+        run_course(folder, "warm-up", (), 2048)
+        full = run_course(folder, "full-imports", ("lean_imports",), 2048)
+        lean = run_course(folder, "lean-imports", (), 2048)
+        tight = run_course(folder, "iot-minimal", (), 256)
     for title, report in (
         ("all imports, 2048 MB", full),
         ("lean set, 2048 MB", lean),
@@ -52,9 +52,9 @@ def main() -> None:
     ):
         clients = [item for item in report["devices"].values() if item["role"] == "client"]
         cpu = statistics.mean(item["cpu_seconds"] for item in clients)
-        rows.append((title, report["status"], max(peaks(report)), max(peaks(report)) / max(peaks(full)), cpu,
+        rows.append((title, report["status"], max(peaks_mb(report)), max(peaks_mb(report)) / max(peaks_mb(full)), cpu,
                      report["duration_s"], report["final"]["test_acc"]))  # fmt: skip
-    show(
+    print_table(
         f"clients of 1 + {CLIENTS}, digits, mlp, {ROUNDS} rounds",
         ("clients", "course", "peak MB (page cache counted)", "ratio", "cpu s", "course s", "accuracy"),
         rows,

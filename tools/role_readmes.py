@@ -1,4 +1,4 @@
-"""Write each role's README from its argument_specs, or check that they agree.
+"""Write each role's README from its argument_specs, or check that they match.
 
 python tools/role_readmes.py            # write
 python tools/role_readmes.py --check    # exit 1 and name the READMEs that differ
@@ -16,23 +16,23 @@ ROLES = Path(__file__).resolve().parent.parent / "roles"
 
 
 def render(name: str, specs: dict[str, Any]) -> str:
-    """The README of a role as text."""
+    """Return the README of a role."""
     lines = [f"# Role {name}", "", "Written by `tools/role_readmes.py` from `meta/argument_specs.yml`."]
     for entry, spec in specs["argument_specs"].items():
         if entry != "main":
             lines += ["", f"## Entry point `{entry}`"]
         lines += ["", f"{spec['short_description']}.", ""]
-        lines += [f"- {_plain(text)}" for text in _texts(spec.get("description"))]
+        lines += [f"- {_to_markdown(text)}" for text in _texts(spec.get("description"))]
         lines += ["", "| variable | type | default | meaning |", "|---|---|---|---|"]
         for variable, option in sorted(spec.get("options", {}).items()):
             default = "required" if option.get("required") else _default(option)
-            meaning = " ".join(_plain(text) for text in _texts(option["description"])).replace("|", "\\|")
+            meaning = " ".join(_to_markdown(text) for text in _texts(option["description"])).replace("|", "\\|")
             lines.append(f"| `{variable}` | {option['type']} | {default} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 
-def readmes() -> dict[Path, str]:
-    """What each README shall be, by its path."""
+def render_all() -> dict[Path, str]:
+    """Return the text of each README by its path."""
     return {
         path.parent.parent / "README.md": render(path.parent.parent.name, yaml.safe_load(path.read_text("utf-8")))
         for path in sorted(ROLES.glob("*/meta/argument_specs.yml"))
@@ -47,8 +47,8 @@ def _texts(description: str | list[str] | None) -> list[str]:
     return [description] if isinstance(description, str) else list(description or [])
 
 
-def _plain(text: str) -> str:
-    """Ansible's C(...) as Markdown."""
+def _to_markdown(text: str) -> str:
+    """Return Ansible's C(...) as Markdown."""
     result, rest = "", text
     while "C(" in rest:
         before, _, rest = rest.partition("C(")
@@ -58,14 +58,14 @@ def _plain(text: str) -> str:
 
 
 def main() -> int:
-    wanted = readmes()
-    different = [path for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text]
+    texts = render_all()
+    different = [path for path, text in texts.items() if not path.exists() or path.read_text("utf-8") != text]
     if "--check" in sys.argv[1:]:
         for path in different:
             print(f"{path} differs: run python tools/role_readmes.py")
         return 1 if different else 0
     for path in different:
-        path.write_text(wanted[path], encoding="utf-8")
+        path.write_text(texts[path], encoding="utf-8")
     return 0
 
 

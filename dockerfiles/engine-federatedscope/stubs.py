@@ -1,8 +1,8 @@
 """Regenerate FederatedScope's gRPC stubs for the protobuf of the image. Usage: stubs.py SITE
 
-The stubs that FederatedScope ships are refused by protobuf 4 and newer, the fast ones. The messages stay its own: they
-are read from its .proto where the installed package has one (a wheel leaves it out), else from the compiled form of
-that same file which the shipped stub carries.
+protobuf 4 and newer, the fast ones, refuse the stubs that FederatedScope ships. The messages stay the same: they are
+read from its .proto if the installed package has one (a wheel leaves it out), else from the compiled form of that file
+in the shipped stub.
 """
 
 import ast
@@ -16,8 +16,8 @@ from google.protobuf import descriptor_pb2
 NAME = "federatedscope/core/proto/gRPC_comm_manager"
 
 
-def shipped_descriptor(stub: Path) -> descriptor_pb2.FileDescriptorProto:
-    """The .proto in compiled form, out of the generated module; the module is read, not run."""
+def read_shipped_descriptor(stub: Path) -> descriptor_pb2.FileDescriptorProto:
+    """Return the compiled .proto that the generated module contains; the module is read, not run."""
     for node in ast.walk(ast.parse(stub.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, bytes):
             found = descriptor_pb2.FileDescriptorProto()
@@ -28,7 +28,7 @@ def shipped_descriptor(stub: Path) -> descriptor_pb2.FileDescriptorProto:
             if found.name and found.service:
                 found.name = f"{NAME}.proto"
                 return found
-    sys.exit(f"{stub}: holds no description of FederatedScope's messages; this is not a FederatedScope that is known")
+    sys.exit(f"{stub}: has no description of FederatedScope's messages; this FederatedScope is not supported")
 
 
 def generate(site: Path) -> None:
@@ -38,12 +38,12 @@ def generate(site: Path) -> None:
         if (site / f"{NAME}.proto").is_file():
             command.append(f"--proto_path={site}")
         elif (site / f"{NAME}_pb2.py").is_file():
-            compiled = descriptor_pb2.FileDescriptorSet(file=[shipped_descriptor(site / f"{NAME}_pb2.py")])
+            compiled = descriptor_pb2.FileDescriptorSet(file=[read_shipped_descriptor(site / f"{NAME}_pb2.py")])
             described = Path(folder) / "messages.pb"
             described.write_bytes(compiled.SerializeToString())
             command.append(f"--descriptor_set_in={described}")
         else:
-            sys.exit(f"FederatedScope as installed has neither {NAME}.proto nor {NAME}_pb2.py")
+            sys.exit(f"the installed FederatedScope has neither {NAME}.proto nor {NAME}_pb2.py")
         subprocess.run([*command, f"{NAME}.proto"], check=True)
 
 

@@ -1,6 +1,6 @@
 """FederatedScope as its own documentation runs it: plain processes on loopback, unmodified, no testbed.
 
-The baseline of the course benchmarks. It needs a checkout and an interpreter with torch, as the user configuration
+The baseline of the course benchmarks. It needs a checkout and an interpreter with torch; the user configuration
 (``~/.config/fedsim/config.yaml``, ``federatedscope: {source: ..., python: ...}``) names them.
 """
 
@@ -32,15 +32,15 @@ splits = {name.split("_")[0] for name in arrays.files}
 shard = {s: {"x": torch.from_numpy(arrays[s + "_x"]), "y": torch.from_numpy(arrays[s + "_y"])} for s in splits}
 pickle.dump(shard, open(sys.argv[2], "wb"))
 """
-# What a participant logs when the course is over for it; its process may hang after that.
-OVER = re.compile(r"Final evaluation is finished!|received finish message")
+# A participant logs this at the end of its course; its process may hang after that.
+ENDED = re.compile(r"Final evaluation is finished!|received finish message")
 POLL_S = 0.02
 GRACE_S = 5.0
 
 
 @dataclass(frozen=True)
 class BareCourse:
-    """``wall_s``: from the first start until all participants logged their end; ``hung``: processes that stayed."""
+    """``wall_s``: from the first start until all participants logged their end; ``hung``: processes still there."""
 
     wall_s: float
     cpu_s: float
@@ -49,8 +49,8 @@ class BareCourse:
     accuracy: float | None
 
 
-def requirements() -> tuple[Path, str]:
-    """The checkout and the interpreter.
+def find_checkout_and_python() -> tuple[Path, str]:
+    """Return the checkout and the interpreter.
 
     Raises:
         SystemExit: none is configured.
@@ -69,19 +69,19 @@ def run_bare(
 
     Args:
         folder: for configurations, data and logs.
-        configs: FederatedScope tree by participant; the one with ``distribute.role: server`` is started first and the
-            clients when it listens, as stock clients that come too early hang for ever.
+        configs: FederatedScope configuration by participant; the one with ``distribute.role: server`` is started first,
+            the clients when it listens, as stock clients that start too early hang forever.
         shards: each participant's ``shard.npz``.
         limit_s: seconds after which a course counts as hung.
     """
-    source, python = requirements()
+    source, python = find_checkout_and_python()
     ports = _free_ports(list(configs))
     server = next(name for name, tree in configs.items() if tree["distribute"]["role"] == "server")
     for name, tree in configs.items():
         own = folder / name
         own.mkdir(parents=True)
         subprocess.run([python, "-c", CONVERT, shards[name], own / "shard.pkl"], check=True)
-        (own / "config.yaml").write_text(yaml.safe_dump(_own(tree, own, ports, name, server)), encoding="utf-8")
+        (own / "config.yaml").write_text(yaml.safe_dump(_local(tree, own, ports, name, server)), encoding="utf-8")
     variables = {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
@@ -98,7 +98,7 @@ def run_bare(
                 )
             if name == server:
                 _wait(lambda: "Listen to" in _log(folder / server), limit_s)
-        finished = _wait(lambda: all(OVER.search(_log(folder / name)) for name in configs), limit_s)
+        finished = _wait(lambda: all(ENDED.search(_log(folder / name)) for name in configs), limit_s)
         wall = time.monotonic() - started
         _wait(lambda: all(process.poll() is not None for process in processes.values()), GRACE_S)
         hung = sum(process.poll() is None for process in processes.values())
@@ -113,7 +113,7 @@ def run_bare(
     return BareCourse(wall, cpu, finished, hung, float(found[-1]) if found else None)
 
 
-def _own(tree: Mapping[str, Any], own: Path, ports: Mapping[str, int], name: str, server: str) -> dict[str, Any]:
+def _local(tree: Mapping[str, Any], own: Path, ports: Mapping[str, int], name: str, server: str) -> dict[str, Any]:
     distribute = {"use": True, "role": tree["distribute"]["role"], "data_idx": -1, "server_host": LOOPBACK}
     distribute["server_port"] = ports[server]
     if name != server:
