@@ -46,8 +46,8 @@ class DirectionEntry(Entry):
 class ProfileEntry(Entry):
     """A link. Values without a direction apply to both; `up` is what the device sends, `down` what it receives."""
 
-    description: str | None = Field(default=None, description="What the profile stands for, for readers.")
-    source: str | None = Field(default=None, description="Where the figures come from, for readers.")
+    description: str | None = Field(default=None, description="What the profile represents; only for readers.")
+    source: str | None = Field(default=None, description="Where the figures come from; only for readers.")
     based_on: str | None = Field(
         default=None,
         description="Profile whose values apply where this one gives none. Without it the profile stands alone.",
@@ -95,8 +95,8 @@ class LimitsEntry(Entry):
 class DeviceTypeEntry(LimitsEntry):
     """A hardware class. Without `based_on` it must give `cpus`, `memory_mb` and `network`."""
 
-    description: str | None = Field(default=None, description="What the type stands for, for readers.")
-    source: str | None = Field(default=None, description="Where the figures come from, for readers.")
+    description: str | None = Field(default=None, description="What the type represents; only for readers.")
+    source: str | None = Field(default=None, description="Where the figures come from; only for readers.")
     based_on: str | None = Field(
         default=None,
         description="Device type whose values, including its image, apply where this one gives none. "

@@ -106,7 +106,10 @@ def resolve_device_type(
     network = entry.network
     if base is None:
         missing = [key for key in ("cpus", "memory_mb", "network") if getattr(entry, key) is None]
-        problems += [Problem((), f'missing key "{key}"', "or based_on: a device type that has it") for key in missing]
+        problems += [
+            Problem((), f'missing key "{key}"', "give it, or based_on with a device type that has it")
+            for key in missing
+        ]
         if missing or entry.cpus is None or network is None:
             return None, problems
         base = DeviceType(

@@ -32,7 +32,7 @@ def load_bundled(name: str) -> DataSet:
         ValueError: there is no such data set, or its package is not installed or no longer has the file.
     """
     if name not in BUNDLED:
-        raise ValueError(f"data set {name!r} is not known; there are: {', '.join(BUNDLED)}")
+        raise ValueError(f"data set {name!r} is unknown; known: {', '.join(BUNDLED)}")
     facts, folder = BUNDLED[name], package_folder(name)
     if folder is None:
         raise ValueError(f"data set {name} comes with {facts.package}, which is missing: {missing_package(name)}")

@@ -45,7 +45,7 @@ def split_labels(labels: npt.NDArray[np.int64], clients: int, split: str, alpha:
     elif split == "quantity":
         classes = [np.arange(len(labels))]
     else:
-        raise ValueError(f"split {split!r} is not known; there are: iid, dirichlet, quantity")
+        raise ValueError(f"split {split!r} is unknown; known: iid, dirichlet, quantity")
     parts: list[list[int]] = []
     for _ in range(ATTEMPTS if clients <= 20 else 1):
         parts = _draw_parts(classes, clients, alpha, rng)

@@ -80,5 +80,5 @@ def test_a_package_without_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: A
 
 
 def test_an_unknown_set() -> None:
-    with pytest.raises(ValueError, match="there are: digits, iris"):
+    with pytest.raises(ValueError, match="known: digits, iris"):
         load_bundled("mnist")

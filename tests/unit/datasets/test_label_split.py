@@ -73,7 +73,7 @@ def test_splitting_among_thousands_of_clients_is_quick() -> None:
     ("clients", "split", "alpha", "message"),
     [
         (101, "iid", 0.5, "at most 100 clients"),
-        (4, "random", 0.5, "there are: iid, dirichlet, quantity"),
+        (4, "random", 0.5, "known: iid, dirichlet, quantity"),
         (4, "dirichlet", 0.0, "alpha must be above 0"),
         (4, "dirichlet", float("nan"), "alpha must be above 0"),
     ],
