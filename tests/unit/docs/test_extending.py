@@ -111,6 +111,13 @@ def test_blocks_are_what_they_say(name: str) -> None:
             json.loads(block.content)
 
 
+@pytest.mark.parametrize("name", HOW_TOS)
+def test_each_line_has_its_place(name: str) -> None:
+    for block in HOW_TOS[name].blocks:
+        if target := block.options.get("add") or block.options.get("replace"):
+            _span((REPOSITORY / target).read_text(encoding="utf-8").splitlines(), block)
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -165,16 +172,21 @@ def place(block: Block, checkout: Path) -> None:
     if target := options.get("add") or options.get("replace"):
         path = checkout / target
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        anchor = options.get("after") or options.get("before") or options.get("with")
-        if anchor is None:
-            at, until = len(lines), len(lines)
-        else:
-            here = [number for number, line in enumerate(lines) if anchor in line]
-            assert len(here) == 1, f"{target} has {len(here)} lines with {anchor}"
-            at = here[0] + ("after" in options)
-            until = at + ("replace" in options)
+        at, until = _span(lines, block)
         lines[at:until] = [block.content]
         path.write_text("".join(lines), encoding="utf-8")
+
+
+def _span(lines: list[str], block: Block) -> tuple[int, int]:
+    """Between which lines of its file a block belongs; those between them it replaces."""
+    options = block.options
+    anchor = options.get("after") or options.get("before") or options.get("with")
+    if anchor is None:
+        return len(lines), len(lines)
+    found = [number for number, line in enumerate(lines) if anchor in line]
+    assert len(found) == 1, f"{len(found)} lines have {anchor}"
+    at = found[0] + ("after" in options)
+    return at, at + ("replace" in options)
 
 
 def install(project: Path, site: Path) -> list[Path]:
