@@ -10,11 +10,11 @@ test:
 	.venv/bin/nox
 
 unit:
-	scripts/bootstrap --dev
+	scripts/bootstrap --dev --no-engine
 	.venv/bin/nox --session unit
 
 lint:
-	scripts/bootstrap --dev
+	scripts/bootstrap --dev --no-engine
 	.venv/bin/nox --session lint types
 
 clean:
