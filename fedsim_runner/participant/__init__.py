@@ -1,4 +1,4 @@
-"""What runs inside a device container: the gate, and an engine that takes part in a FederatedScope course.
+"""The program in a device container: it waits at the gate, then an engine takes part in a FederatedScope course.
 
-Imports nothing else of fedsim_runner but :mod:`fedsim_runner.contract`: images carry these two packages alone.
+Of fedsim_runner it imports only :mod:`fedsim_runner.contract`: images hold only these two packages.
 """

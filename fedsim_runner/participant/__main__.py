@@ -1,7 +1,7 @@
-"""The launcher: gate, engine, and a record of how it ended.
+"""The launcher: waits at the gate, runs the engine and records how it ended.
 
 Exit codes: 0 the course was finished, 1 it failed, 2 the engine or the configuration is not supported, 130 SIGINT,
-143 SIGTERM. ``exit.json`` in the folder ``--out`` tells the same with the reason, whatever the ending.
+143 SIGTERM. ``exit.json`` in the folder ``--out`` records the code and the reason, however the participant ends.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from .ending import ENDING, Terminated
-from .errors import EXIT_FAILED, EXIT_TERMINATED, EXIT_UNSUPPORTED, ParticipantError, UnsupportedError
+from .exit_errors import EXIT_FAILED, EXIT_TERMINATED, EXIT_UNSUPPORTED, ParticipantError, UnsupportedError
 from .gate import wait_for_gate
+from .process_end import ENDING, Terminated
 from .reporting import Reporter
 
 Program = Callable[[Path, Path, Reporter], None]
 
 
 def run_light(config: Path, gate: Path, reporter: Reporter) -> None:
-    """Engine ``light``: imported behind the gate, so that a waiting device holds no numpy in its memory."""
+    """Engine ``light``: imported after the gate, so that a waiting device does not hold numpy in memory."""
     from .light.course import run
 
     run(config, gate, reporter)
 
 
 def run_federatedscope(config: Path, gate: Path, reporter: Reporter) -> None:
-    """Engine ``federatedscope``: imported behind the gate, so that a waiting device holds no torch in its memory."""
+    """Engine ``federatedscope``: imported after the gate, so that a waiting device does not hold torch in memory."""
     from .federatedscope.course import run
 
     run(config, gate, reporter)
@@ -41,10 +41,10 @@ ENGINES: dict[str, Program] = {"light": run_light, "federatedscope": run_federat
 
 
 def run_module(name: str, module: str, config: Path, gate: Path, reporter: Reporter) -> None:
-    """Another engine, whose module is imported behind the gate, too.
+    """Another engine, whose module is also imported after the gate.
 
     Raises:
-        UnsupportedError: there is no such module here.
+        UnsupportedError: the module cannot be imported here.
     """
     try:
         program: Program = importlib.import_module(module).run
@@ -63,7 +63,7 @@ def _engine(text: str) -> Program:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run one participant and end the process, see :mod:`.ending`."""
+    """Run one participant and end the process, see :mod:`.process_end`."""
     parser = argparse.ArgumentParser(prog="participant", description="Take part in one FederatedScope course.")
     parser.add_argument("--engine", required=True, help=f"one of: {', '.join(sorted(ENGINES))}; or NAME=MODULE")
     parser.add_argument("--config", required=True, type=Path, help="FederatedScope YAML of this participant")

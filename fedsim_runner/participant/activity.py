@@ -1,9 +1,9 @@
-"""What a participant is doing, as it goes: one JSON line per step of a message or of the training.
+"""What a participant is doing: one JSON line for each step of a message or of the training.
 
-``activity.jsonl`` lies beside FederatedScope's logs. The agent follows it for the live view, the report splits every
-round into transfer, compute and waiting by it. Keys of a line: ``t`` (unix seconds), ``what`` (one of :data:`STEPS`),
-and where they apply ``kind`` (FederatedScope's message type), ``round`` (its number, from 0), ``peer`` (the other
-side's FederatedScope id, 0 for the server) and ``bytes`` (of the encoded message).
+``activity.jsonl`` lies next to FederatedScope's logs. The agent follows it for the live view, and the report uses it to
+split every round into transfer, compute and waiting. Keys of a line: ``t`` (unix seconds), ``what`` (one of
+:data:`STEPS`), and where they apply ``kind`` (FederatedScope's message type), ``round`` (its number, from 0), ``peer``
+(the other side's FederatedScope id, 0 for the server) and ``bytes`` (of the encoded message).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ACTIVITY = "activity.jsonl"
 
 Step = Literal["send", "sent", "send_failed", "received", "train", "trained", "evaluate", "evaluated", "aggregate",
                "aggregated", "lost", "late"]  # fmt: skip
-# send/sent, train/trained, evaluate/evaluated, aggregate/aggregated: begin and end. received: a message is complete.
+# send/sent, train/trained, evaluate/evaluated, aggregate/aggregated: start and end. received: a message is complete.
 # lost: the server gave up the client `peer`. late: an update that came after its round's deadline was dropped.
 STEPS: tuple[str, ...] = get_args(Step)
 
@@ -27,7 +27,7 @@ class Activity:
     """Appends lines. Safe to use from several threads."""
 
     def __init__(self, folder: Path) -> None:
-        """Begin ``activity.jsonl`` in ``folder``, which exists.
+        """Open ``activity.jsonl`` in ``folder``, which exists.
 
         Raises:
             OSError: it cannot be written.
@@ -44,7 +44,7 @@ class Activity:
         peer: int | None = None,
         size: int | None = None,
     ) -> None:
-        """One line, now.
+        """Write one line with the current time.
 
         Raises:
             OSError: the disk is full or the folder is gone; nothing that follows could be trusted.
@@ -57,6 +57,6 @@ class Activity:
             self._stream.write(json.dumps(line) + "\n")
 
     def close(self) -> None:
-        """No more lines."""
+        """Close the file."""
         with self._lock:
             self._stream.close()

@@ -14,7 +14,7 @@ POLL_S = 0.2
 def wait_for_gate(folder: Path) -> float:
     """Block until ``folder/open`` appears, and until the time it names. Returns the unix time of passing.
 
-    On several lab hosts the gates open at an agreed time.
+    With several lab hosts the gates open at an agreed time.
     """
     path = folder / GATE_OPEN
     while True:

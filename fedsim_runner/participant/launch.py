@@ -1,4 +1,4 @@
-"""What the launcher is told beside FederatedScope's own configuration: ``launcher.json`` next to ``config.yaml``."""
+"""Settings of the launcher besides FederatedScope's own configuration: ``launcher.json`` next to ``config.yaml``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 
 from ..contract.paths import LAUNCHER
 from ..contract.records import LaunchSettings
-from .errors import ParticipantError
+from .exit_errors import ParticipantError
 
 
 def load_launch_settings(config: Path) -> LaunchSettings:
-    """Settings that lie beside ``config``; the usual ones where there is no file.
+    """Read the settings next to ``config``; the defaults if there is no file.
 
     Raises:
-        ParticipantError: the file cannot be read, or is of another version.
+        ParticipantError: the file cannot be read, or has another version.
     """
     path = config.with_name(LAUNCHER)
     try:

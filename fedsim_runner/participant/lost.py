@@ -1,6 +1,6 @@
-"""Clients that the agent has given up, as it tells the server: ``lost.json`` in the gate's folder.
+"""Clients that the agent has given up: ``lost.json`` in the gate's folder, which the server reads.
 
-The file holds a JSON object, device name -> reason. It only grows, and it is replaced whole.
+The file holds a JSON object, device name -> reason. It only grows, and is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from ..contract.records import read_lost
 
 
 class LostClients:
-    """Looks for news in the gate's folder; a look at an unchanged file is one ``stat``."""
+    """Reads the file when it changes; polling an unchanged file costs one ``stat``."""
 
     def __init__(self, gate: Path) -> None:
         self._path = gate / GATE_LOST
         self._seen: tuple[int, int, int] | None = None
-        self._told: dict[str, str] = {}
+        self._reported: dict[str, str] = {}
 
-    def news(self) -> dict[str, str]:
-        """Devices that were given up since the last look, with reasons."""
+    def new_losses(self) -> dict[str, str]:
+        """Devices that were given up since the last call, with reasons."""
         try:
             status = self._path.stat()
         except FileNotFoundError:
@@ -33,7 +33,7 @@ class LostClients:
             content = read_lost(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             self._seen = None
-            return {}  # replaced between the two calls: the next look sees it
-        fresh = {name: reason for name, reason in content.items() if name not in self._told}
-        self._told.update(fresh)
+            return {}  # replaced between the two calls: the next call reads it
+        fresh = {name: reason for name, reason in content.items() if name not in self._reported}
+        self._reported.update(fresh)
         return fresh

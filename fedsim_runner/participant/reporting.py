@@ -13,7 +13,7 @@ class Reporter:
     """Appends events to ``events.jsonl``. Safe to use from several threads."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the file in ``folder``, which exists; a participant that is started again goes on with it.
+        """Open the file in ``folder``, which exists; a restarted participant appends to it.
 
         Raises:
             OSError: it cannot be written.
@@ -22,7 +22,7 @@ class Reporter:
         self._stream = (folder / EVENTS).open("a", buffering=1, encoding="utf-8")
 
     def report(self, event: ParticipantEvent, at: float | None = None) -> None:
-        """One event; ``at``: when it happened, Unix seconds, if that was not now.
+        """Append one event; ``at``: when it happened, Unix seconds; None: now.
 
         Raises:
             OSError: the disk is full or the folder is gone; nothing that follows could be trusted.

@@ -1,4 +1,4 @@
-"""What a participant has used, from its own container: the agent's last sample may be a second old."""
+"""What a participant has used, read in its own container: the agent's last sample may be a second old."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def interface_bytes(path: Path = Path("/proc/net/dev")) -> tuple[int | None, int
 
 
 def memory_peak_bytes(in_container: bool) -> int | None:
-    """Peak memory of the container's cgroup, page cache included; of the process where there is no container."""
+    """Peak memory of the container's cgroup, page cache included; without a container, that of the process."""
     if not in_container:
-        # Not ru_maxrss: a process inherits that from the one which started it.
+        # Not ru_maxrss: a process inherits it from its parent.
         return _status_bytes("VmHWM")
     for path in MEMORY_PEAK:
         if path.is_file():

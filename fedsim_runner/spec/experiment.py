@@ -81,7 +81,7 @@ class Experiment:
     allow_unshaped: bool = False
     cpu_factor: float | None = None
     federatedscope_source: str | None = None
-    patches_off: tuple[str, ...] = ()  # names from fedsim_runner.participant.federatedscope.names.PATCHES
+    patches_off: tuple[str, ...] = ()  # names from fedsim_runner.participant.federatedscope.patch_names.PATCHES
     path: Path | None = None
     source: str = field(default="", repr=False)  # the file's text, for the run folder
 

@@ -11,7 +11,7 @@ from ..agent.links import backends
 from ..catalog.engines import engine_names
 from ..catalog.entries import DeviceTypeEntry, Entry, LimitsEntry, ProfileEntry
 from ..catalog.name_rules import NAME_MAX, NAME_PATTERN
-from ..participant.federatedscope.names import PATCHES
+from ..participant.federatedscope.patch_names import PATCHES
 
 DEVICES_MAX = 10_000
 SECONDS_MAX = 7 * 24 * 3600

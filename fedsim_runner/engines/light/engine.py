@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from fedsim_runner.catalog.engines import EngineFacts
-from fedsim_runner.participant.errors import UnsupportedError
+from fedsim_runner.participant.exit_errors import UnsupportedError
 
 from ..engine_values import Course, Refusal
 from ..protocol import Engine

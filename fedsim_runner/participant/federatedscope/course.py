@@ -15,11 +15,11 @@ import yaml
 from fedsim_runner.contract.records import LaunchSettings
 
 from ..activity import Activity
-from ..ending import ENDING
-from ..errors import ParticipantError, UnsupportedError
+from ..exit_errors import ParticipantError, UnsupportedError
 from ..launch import load_launch_settings
+from ..process_end import ENDING
 from ..reporting import Reporter
-from . import data, patches, policies, records
+from . import activity_records, data, patches, policies
 from .client import FINISH, prefer_newest
 from .inbox import waiting_kinds
 from .log_events import report_log
@@ -34,11 +34,11 @@ PLACES = (
     Place("federatedscope.core.auxiliaries.runner_builder", "get_runner", ("server_class", "client_class", "config")),
     Place("federatedscope.core.communication", "gRPCCommManager.receive", ("self",), ("server_funcs",)),
 )
-# Where libraries write when they are not told: all of it must land in the folder that is writable.
+# Where libraries write by default: all of it must land in the writable folder.
 SCRATCH = "tmp"
 SCRATCH_VARIABLES = ("TMPDIR", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TORCH_HOME", "TORCHINDUCTOR_CACHE_DIR",
                      "MPLCONFIGDIR", "JOBLIB_TEMP_FOLDER")  # fmt: skip
-# After its end a client answers what is being sent to it for so long.
+# For how long after its end a client still answers messages.
 FAREWELL_S = 2.0
 
 logger = logging.getLogger("federatedscope.core.workers")
@@ -48,8 +48,8 @@ def run(config: Path, gate: Path, reporter: Reporter) -> None:
     """Take part in the course that ``config`` describes, to its end.
 
     Raises:
-        UnsupportedError: FederatedScope is not there or has moved on, or the policies cannot be kept in this course.
-        ParticipantError: a file is missing or broken, the port is taken, too few clients are left.
+        UnsupportedError: FederatedScope is missing or has changed, or the policies are not possible in this course.
+        ParticipantError: a file is missing or broken, the port is in use, or too few clients are left.
     """
     settings = load_launch_settings(config)
     folder = _out_folder(config)
@@ -62,7 +62,7 @@ def run(config: Path, gate: Path, reporter: Reporter) -> None:
 
 
 def _out_folder(config: Path) -> Path:
-    """``outdir`` of the configuration, where everything is written."""
+    """``outdir`` of the configuration, to which everything is written."""
     try:
         tree = yaml.safe_load(config.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -73,7 +73,7 @@ def _out_folder(config: Path) -> Path:
 
 
 def _enter(folder: Path) -> Path:
-    """Make ``folder`` the current one, and its scratch folder the one for temporary files, and return that."""
+    """Change to ``folder``, use its scratch folder for temporary files, and return the latter."""
     scratch = folder / SCRATCH
     try:
         scratch.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def _run(config: Path, gate: Path, settings: LaunchSettings, reporter: Reporter)
         report_log(reporter)
         _take_part(tree, gate, settings, reporter)
     except ParticipantError as error:
-        logger.error(str(error))  # its last lines are shown when a course fails: the reason must be among them
+        logger.error(str(error))  # the log's last lines are shown when a course fails: they must include the reason
         raise
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -116,11 +116,11 @@ def _import(off: tuple[str, ...]) -> None:
 
 
 def _check(settings: LaunchSettings, role: str) -> None:
-    """Whether FederatedScope is what all parts of the launcher were made for. Comes before any of them touches it."""
+    """Check that FederatedScope is what all parts of the launcher were made for, before any of them changes it."""
     patches.check(settings.patches_off)
     expect_for_course("the launcher", *PLACES)
     expect_for_course("the loader of shards", *data.PLACES)
-    expect_for_course("the records of activity", *records.PLACES)
+    expect_for_course("the records of activity", *activity_records.PLACES)
     if role == "server" and policies.are_enabled(settings):
         expect_for_course(policies.KEY, *policies.PLACES)
 
@@ -145,7 +145,7 @@ def _take_part(tree: Any, gate: Path, settings: LaunchSettings, reporter: Report
         raise ParticipantError(f"cannot write: {error}") from error
     shared = PatchContext(activity, _give_up)
     data.register_npz_loader()
-    records.record_messages(shared)
+    activity_records.record_messages(shared)
     patches.apply_to_course(settings.patches_off, shared)
     runner = _runner(tree)
     if role == "server":
@@ -183,18 +183,18 @@ def _runner(tree: Any) -> Any:
 
 def _serve(runner: Any, gate: Path, settings: LaunchSettings, shared: PatchContext, reporter: Reporter) -> None:
     server = runner.server
-    records.record_server(server, shared.activity)
-    records.report_updates(server, reporter)
-    look: Callable[[], None] = _nothing
+    activity_records.record_server(server, shared.activity)
+    activity_records.report_updates(server, reporter)
+    poll: Callable[[], None] = _do_nothing
     if policies.are_enabled(settings):
-        kept = Policies(server, gate, settings, shared)
-        look = kept.look_at_the_end
+        active = Policies(server, gate, settings, shared)
+        poll = active.drop_lost_clients
         if settings.on_client_failure == "continue":
-            shared.unreachable = kept.unreachable
+            shared.unreachable = active.unreachable
     runner.run()
     for flush in shared.flush:
-        flush(look)
-    if server.state <= server.total_round_num:  # it says so in its log, and returns as if all were well
+        flush(poll)
+    if server.state <= server.total_round_num:  # it logs the failure, but returns normally
         raise ParticipantError(f"FederatedScope gave up training in round #{server.state}: too few updates came")
 
 
@@ -202,11 +202,11 @@ def _attend(runner: Any, shared: PatchContext) -> None:
     client = runner.client
 
     def server_unreachable(peer: int, kind: str, reason: str) -> None:
-        if FINISH not in waiting_kinds(client.comm_manager):  # else the course is over and the server gone
+        if FINISH not in waiting_kinds(client.comm_manager):  # otherwise the course is over and the server has ended
             _give_up(peer, kind, reason)
 
     shared.unreachable = server_unreachable
-    records.record_client(client, shared.activity)
+    activity_records.record_client(client, shared.activity)
     prefer_newest(client)
     runner.run()
     # The server waits for the answer to what it has just sent.
@@ -214,7 +214,7 @@ def _attend(runner: Any, shared: PatchContext) -> None:
 
 
 def _give_up(peer: int, kind: str, reason: str) -> None:
-    """What a peer that takes no message means where no policy says otherwise."""
+    """The reaction to an unreachable peer where no policy applies."""
     who = f"client #{peer}" if peer else "the server"
     if kind == FINISH:
         logger.warning(f"{who}: {reason}")
@@ -223,5 +223,5 @@ def _give_up(peer: int, kind: str, reason: str) -> None:
     ENDING.give_up(f"{who}: {reason}")
 
 
-def _nothing() -> None:
-    """Nobody can be given up here."""
+def _do_nothing() -> None:
+    """Without policies no client can be given up."""

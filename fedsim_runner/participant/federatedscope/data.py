@@ -1,4 +1,4 @@
-"""Feeds FederatedScope a shard of arrays: ``data.type: file`` with a ``.npz`` in ``data.file_path``."""
+"""Gives FederatedScope a shard of arrays: ``data.type: file`` with a ``.npz`` in ``data.file_path``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ParticipantError
+from ..exit_errors import ParticipantError
 from .upstream import Place
 
 SPLITS = ("train", "val", "test")
@@ -22,7 +22,7 @@ PLACES = (
 
 
 def register_npz_loader() -> None:
-    """Read ``.npz`` shards in the place of FederatedScope's loader of pickles, by its own register of loaders.
+    """Register a loader of ``.npz`` shards in place of FederatedScope's loader of pickles.
 
     Files of any other kind are still read by FederatedScope itself.
     """
@@ -42,7 +42,7 @@ def register_npz_loader() -> None:
 
 
 def load_tensors(path: Path) -> dict[str, dict[str, Any]]:
-    """Splits of a shard as FederatedScope wants them: ``{"train": {"x": tensor, "y": tensor}, ...}``.
+    """Splits of a shard as FederatedScope expects them: ``{"train": {"x": tensor, "y": tensor}, ...}``.
 
     Arrays are ``<split>_x`` and ``<split>_y``; splits that the file lacks are left out.
 

@@ -1,4 +1,4 @@
-"""One message to one peer: tried again until a deadline, its bytes encoded once for all its receivers."""
+"""Delivery of one message to one peer: retried until a deadline, encoded once for all receivers."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ import grpc
 from .patch_context import PatchContext, peer_of
 
 METHOD = "/gRPCComServeFunc/sendMessage"
-# One call may take this long: a slow link needs minutes for a large model. A peer that is gone is noticed earlier.
+# One call may take this long: a slow link needs minutes for a large model. A peer that has ended is noticed earlier.
 SEND_DEADLINE_S = 900.0
-# How long a client waits for a server that does not listen yet, and anybody for a peer that was there before.
+# How long a client retries a join while the server does not listen yet.
 JOIN_DEADLINE_S = 300.0
+# How long a message to a peer that was reachable before is retried.
 RETRY_S = 20.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
-# Marks a message, so that one whose answer was lost is not taken twice when it is tried again.
+# Marks a message, so that one whose answer was lost is not accepted twice when it is sent again.
 MARK = "fedsim-message"
-# Trying again does not help: the peer will not take this message.
+# Retrying does not help: the peer will not accept this message.
 REFUSALS = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INVALID_ARGUMENT)
 
 
 class Outgoing:
-    """A message as it goes out. FederatedScope's own ``_send`` takes it for a message, too."""
+    """A message being sent. FederatedScope's own ``_send`` also accepts it as a message."""
 
     def __init__(self, message: Any) -> None:
         self.msg_type = str(message.msg_type)
@@ -35,17 +36,17 @@ class Outgoing:
         self._request = message.transform(to_list=True)
 
     def transform(self, to_list: bool = False) -> Any:
-        """The encoded message, as of FederatedScope's ``Message``."""
+        """The encoded message, as FederatedScope's ``Message`` returns it."""
         return self._request
 
     @cached_property
     def data(self) -> bytes:
-        """What gRPC is given."""
+        """The bytes for gRPC."""
         return bytes(self._request.SerializeToString())
 
 
 class Delivery:
-    """Channels to peers, kept between messages, and how a message is brought to one of them."""
+    """Channels to peers, kept between messages, and the delivery of messages over them."""
 
     def __init__(self, shared: PatchContext) -> None:
         self._shared = shared
@@ -53,31 +54,31 @@ class Delivery:
         self._channels: dict[str, grpc.Channel] = {}
         self._forgotten: dict[str, threading.Event] = {}
         self._marks = itertools.count()
-        self._self = f"{os.getpid()}-{time.time_ns()}"
+        self._sender = f"{os.getpid()}-{time.time_ns()}"
         shared.forget.append(self._forget)
 
     def deliver(self, communication: Any, address: str, message: Any, retry_s: float) -> None:
-        """Bring ``message`` (FederatedScope's, or an :class:`Outgoing`) to ``address``; blocks until it is there.
+        """Deliver ``message`` (FederatedScope's, or an :class:`Outgoing`) to ``address``; blocks until it has arrived.
 
-        A peer that cannot be reached for ``retry_s``, or refuses the message, is told to ``shared.unreachable``.
+        A peer that cannot be reached for ``retry_s``, or refuses the message, is passed to ``shared.unreachable``.
         """
         outgoing = message if isinstance(message, Outgoing) else Outgoing(message)
         peer = peer_of(communication, address)
         note = self._shared.activity.note
-        told: dict[str, Any] = {"kind": outgoing.msg_type, "round": outgoing.state, "peer": peer}
-        told["size"] = len(outgoing.data)
-        note("send", **told)
-        reason = self._attempts(communication, address, outgoing, retry_s)
-        note("send_failed" if reason else "sent", **told)
+        fields: dict[str, Any] = {"kind": outgoing.msg_type, "round": outgoing.state, "peer": peer}
+        fields["size"] = len(outgoing.data)
+        note("send", **fields)
+        reason = self._try(communication, address, outgoing, retry_s)
+        note("send_failed" if reason else "sent", **fields)
         if reason and not self._gone(address).is_set():
             self._shared.unreachable(
                 peer, outgoing.msg_type, f"{outgoing.msg_type} could not be sent to {address}: {reason}"
             )
 
-    def _attempts(self, communication: Any, address: str, outgoing: Outgoing, retry_s: float) -> str | None:
-        """None once it is there, else why it is not."""
+    def _try(self, communication: Any, address: str, outgoing: Outgoing, retry_s: float) -> str | None:
+        """Try to send; return None once the message has arrived, otherwise why it has not."""
         gone = self._gone(address)
-        metadata = ((MARK, f"{self._self}-{next(self._marks)}"),)
+        metadata = ((MARK, f"{self._sender}-{next(self._marks)}"),)
         pause_s, failing_since = FIRST_PAUSE_S, None
         while not gone.is_set():
             try:

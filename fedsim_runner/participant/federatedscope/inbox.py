@@ -1,4 +1,4 @@
-"""What waits in a participant's queue of arrived messages, which FederatedScope keeps as undecoded requests."""
+"""The queue of arrived messages, which FederatedScope keeps as undecoded requests."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def number_of(request: Any, field: str) -> int:
 
 
 def waiting_kinds(communication: Any) -> list[str]:
-    """Types of the messages that have arrived and were not taken yet, oldest first."""
+    """Types of the messages that have arrived and were not processed yet, oldest first."""
     return [text_of(request, "msg_type") for request in list(communication.server_funcs.msg_queue)]

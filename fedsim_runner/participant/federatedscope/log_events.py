@@ -1,14 +1,14 @@
-"""FederatedScope says what happens in its log alone: its records are reported as events."""
+"""FederatedScope reports what happens only in its log: its log records are reported as events."""
 
 from __future__ import annotations
 
 import logging
 
-from ..ending import ENDING
+from ..process_end import ENDING
 from ..reporting import Reporter
 from .loglines import LogReader
 
-ROOT = "federatedscope"  # its logger above all of its loggers
+ROOT = "federatedscope"  # parent of all its loggers
 FORMAT = "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"
 
 
@@ -27,10 +27,10 @@ class LogEvents(logging.Handler):
                 for event in self._reader.events(line):
                     self._reporter.report(event, record.created)
         except OSError as error:
-            # Raised here it would go to whoever logs, in FederatedScope.
+            # Raised here it would reach the caller in FederatedScope that logs.
             ENDING.give_up(f"cannot write: {error}")
 
 
 def report_log(reporter: Reporter) -> None:
-    """Report what is logged from now on. Comes after FederatedScope's handlers, which round the numbers in a record."""
+    """Report what is logged from now on. Call it after FederatedScope's handlers are set: they round numbers."""
     logging.getLogger(ROOT).addHandler(LogEvents(reporter))

@@ -1,6 +1,6 @@
 """FederatedScope's log lines as values, and as the events that they report. Pure: text in, small values out.
 
-The regular expressions are FederatedScope 0.3.0's wording, which the light engine writes, too.
+The regular expressions match the wording of FederatedScope 0.3.0, which the light engine also uses.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _ROUND = re.compile(r"Starting a new training round \(Round #(\d{1,9})\)")
 _EVALUATING = re.compile(r"Server: Starting evaluation at the end of round (\d{1,9})")
 _FINISH = re.compile(r"client (-?\d{1,9}) received finish message")
 _FAILED = re.compile(r"Training fails at round #(\d{1,9})")
-# Policies: written by the launcher and the light engine, unknown to FederatedScope.
+# Policies: logged by the launcher and the light engine, unknown to FederatedScope.
 _DEADLINE = re.compile(
     r"Server: Round #(\d{1,9}) is aggregated after its deadline of \S+ s with (\d{1,9}) of (\d{1,9}) updates?"
 )
@@ -63,7 +63,7 @@ _LATE = re.compile(
 )
 _LOST = re.compile(r"Server: Client #(\d{1,9}) \(([^)]*)\) is lost: (.*); going on with (\d{1,9}) clients?")
 _RESULT = re.compile(r"\{'Role': '(?:Server|Client) #")
-# FederatedScope logs what it likes: longer results and larger numbers are nonsense.
+# FederatedScope may log anything: longer results and larger numbers are not valid.
 _LONGEST_TEXT = 1 << 12
 _LONGEST_RESULT = 1 << 18
 _LARGEST_NUMBER = 10**9
@@ -78,18 +78,18 @@ class LogLine:
     role: Literal["server", "client"] | None = None
     results: dict[str, dict[str, float]] | None = None  # by FederatedScope's form: weighted_avg, avg, raw, ...
     client_id: int | None = None
-    counts: tuple[int, int] | None = None  # deadline: updates that arrived, and those that were wanted
+    counts: tuple[int, int] | None = None  # deadline: updates that arrived, and updates that were expected
     text: str = ""  # lost: the reason
 
 
 def message(line: str) -> str | None:
-    """A log line's text behind FederatedScope's prefix; None if it is no log line (a traceback, a print)."""
+    """A log line's text after FederatedScope's prefix; None if it is not a log line (a traceback, a print)."""
     match = _PREFIX.match(clean(line))
     return match.group(5) if match else None
 
 
 def parse(line: str) -> LogLine | None:
-    """What the line says about the course; None when it says nothing that is watched."""
+    """What the line says about the course; None when it says nothing relevant."""
     text = message(line)
     if text is None:
         text = clean(line)
@@ -122,14 +122,14 @@ def parse(line: str) -> LogLine | None:
 
 
 class LogReader:
-    """The log of one participant, line by line, as the events that it reports."""
+    """Turns the log of one participant, line by line, into the events that it reports."""
 
     def __init__(self) -> None:
         self._round = 0
         self._crashed = False
 
     def events(self, line: str) -> Iterator[ParticipantEvent]:
-        """What the line reports; most report nothing."""
+        """The events that the line reports; most lines report none."""
         if message(line) is None:
             if clean(line).startswith("Traceback (most recent call last)"):
                 self._crashed = True
@@ -177,7 +177,7 @@ class LogReader:
 def result_event(
     number: int, of_server: bool, results: dict[str, dict[str, float]], client_id: int | None
 ) -> Result | None:
-    """A line of results, which may hold several forms of the same metrics. None where it holds none that is known."""
+    """A line of results, which may hold several forms of the same metrics. None if none of the forms is known."""
     if of_server:
         scope: Scope | None = next((form for form in get_args(Scope) if form in results), None)
         return None if scope is None else Result(number, "evaluation", scope, results[scope])
@@ -218,7 +218,7 @@ def _from_tree(tree: dict[Any, Any]) -> LogLine | None:
             }
     role: Literal["server", "client"] = "server" if str(tree.get("Role", "")).startswith("Server") else "client"
     if not isinstance(number, int):
-        # 'Final' repeats the best results of all rounds: nothing that happened in a round.
+        # 'Final' repeats the best results of all rounds: it belongs to no round.
         return LogLine("result", None, role, {}) if number == "Final" else None
     if abs(number) > _LARGEST_NUMBER:
         return None

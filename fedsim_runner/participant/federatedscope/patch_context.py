@@ -1,4 +1,4 @@
-"""What the patches and policies share in one process."""
+"""State that the patches and policies share in one process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..activity import Activity
 
 @dataclass
 class PatchContext:
-    """Of one participant.
+    """The state of one participant.
 
-    ``unreachable``: told of a peer that does not take a message: its id, the type of the message, why; from any thread.
-    ``forget``: called with the address of a peer that gets no more messages: drop what waits for it.
-    ``flush``: called at the end of the course with a function to call while waiting: let all messages out.
+    ``unreachable``: called, from any thread, for a peer that does not accept a message: its id, the message type, why.
+    ``forget``: called with the address of a peer that gets no more messages: drops what waits for it.
+    ``flush``: called at the end of the course: sends all messages, and calls its argument while it waits.
     """
 
     activity: Activity
@@ -25,7 +25,7 @@ class PatchContext:
 
 
 def peer_of(communication: Any, address: str) -> int:
-    """Id of the neighbour at ``address``; -1 where it is not known any more."""
+    """Id of the neighbour at ``address``; -1 if it is no longer known."""
     for peer, known in list(communication.neighbors.items()):
         if known == address:
             return int(peer)

@@ -1,11 +1,11 @@
-"""What a server does about lost clients and stragglers, around FederatedScope's own rounds.
+"""How a server handles lost clients and stragglers, around FederatedScope's own rounds.
 
-``on_client_failure: continue``: a client that the agent gives up (or that takes no message) is no longer sampled, no
+``on_client_failure: continue``: a client that the agent gives up (or that accepts no message) is no longer sampled, no
 longer waited for and gets no more messages. ``round_deadline``: a round is aggregated with what has arrived when its
 time is over; a straggler is sent nothing new until its late answer has come, which is dropped.
 
-Everything happens in the server's own thread: FederatedScope's loop is handed a message of a type of its own whenever
-there is something to do.
+Everything happens in the server's own thread: FederatedScope's loop gets a message of a special type whenever there is
+something to do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from fedsim_runner.contract.records import LaunchSettings
 
-from ..errors import ParticipantError, UnsupportedError
+from ..exit_errors import ParticipantError, UnsupportedError
 from ..lost import LostClients
 from .patch_context import PatchContext
 from .patches.async_updates import IDLE, top_up
@@ -40,26 +40,26 @@ PLACES = (
     Place(SERVER, "Server.check_client_join_in", ("self",), ("join_in_info", "join_in_client_num", "client_num")),
     Place(SERVER, "Server.run", ("self",), ("msg_handlers", "comm_manager", "receive", "state")),
 )
-NEWS = "fedsim_news"  # type of the message that says: look
-LOOK_S = 0.25
+WAKE_UP = "fedsim_wake_up"  # type of the message that wakes the server's loop
+POLL_S = 0.25
 KEY = "course.on_client_failure and course.round_deadline"
 
 logger = logging.getLogger(SERVER)
 
 
 def are_enabled(settings: LaunchSettings) -> bool:
-    """Whether the course has a policy that FederatedScope does not have itself."""
+    """Whether the course has a policy that FederatedScope itself does not have."""
     return settings.on_client_failure == "continue" or settings.round_deadline_s is not None
 
 
 class Policies:
-    """Of one server. Takes the places of some of its methods; needs no thread."""
+    """The policies of one server. Replaces some of its methods; needs no thread."""
 
     def __init__(self, server: Any, gate: Path, settings: LaunchSettings, shared: PatchContext) -> None:
-        """Attach to ``server``, which has not begun to run.
+        """Attach to ``server``, which has not started to run.
 
         Raises:
-            UnsupportedError: this kind of course cannot be kept to the policies.
+            UnsupportedError: the policies are not possible in this kind of course.
         """
         _refuse_other_courses(server, settings)
         self._server = server
@@ -67,17 +67,17 @@ class Policies:
         self._settings = settings
         self._shared = shared
         self._asynchronous = bool(server._cfg.asyn.use)
-        self._told = LostClients(gate)
+        self._lost_clients = LostClients(gate)
         self._unreachable: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
         self._lost: dict[str, str] = {}  # reasons by device
         self._lost_addresses: set[str] = set()
         self._pending: list[tuple[str, int | None, str]] = []
-        self._gone: set[int] = set()  # ids that are lost or will never be given
+        self._gone: set[int] = set()  # ids that are lost or will never be assigned
         self._clients = int(server.client_num)
         self._started = False
-        self._members: dict[int, set[int]] = {}  # who was sent the model, by round
+        self._members: dict[int, set[int]] = {}  # clients to which the model was sent, by round
         self._deadline_at: dict[int, float] = {}  # by round, on the monotonic clock
-        self._evaluators: set[int] = set()  # who was asked for the latest evaluation
+        self._evaluators: set[int] = set()  # clients that were asked for the latest evaluation
         self._evaluation_deadline_at = float("inf")
         self._merged: set[int] = set()  # evaluations that are done
         self._check = server.check_and_move_on
@@ -91,27 +91,27 @@ class Policies:
         server._merge_and_format_eval_results = self._merge_once
         server.sampler.change_state = self._keep_state
         server.sampler.sample = self._sample_idle
-        self._communication.receive = self._receive_or_news
+        self._communication.receive = self._receive_or_wake_up
         self._communication.send = self._send_to_present
         server.register_handlers("model_para", self._take_update, ["model_para", "evaluate", "finish"])
-        server.register_handlers(NEWS, self._handle_news, ["model_para", "evaluate", "finish"])
+        server.register_handlers(WAKE_UP, self._handle_wake_up, ["model_para", "evaluate", "finish"])
 
-    # --- what comes from outside
+    # --- events from outside
 
     def unreachable(self, peer: int, kind: str, reason: str) -> None:
-        """A client takes no messages: as good as lost. Any thread may call this."""
+        """A client accepts no messages: it counts as lost. Any thread may call this."""
         self._unreachable.put((peer, reason))
 
-    def look_at_the_end(self) -> None:
-        """While the last messages go out: do not wait for clients that are lost by now."""
-        for device, client, reason in self._news():
+    def drop_lost_clients(self) -> None:
+        """Stop waiting for lost clients while the last messages are sent."""
+        for device, client, reason in self._new_losses():
             self._drop(device, client, reason)
 
-    def _news(self) -> list[tuple[str, int | None, str]]:
+    def _new_losses(self) -> list[tuple[str, int | None, str]]:
         """Device, id (None: it has not joined) and reason of clients lost since the last call."""
         found: dict[str, tuple[int | None, str]] = {}
         if self._settings.on_client_failure == "continue":
-            for device, reason in self._told.news().items():
+            for device, reason in self._lost_clients.new_losses().items():
                 if not any(is_at(device, address) for address in self._lost_addresses):
                     found[device] = self._id_of(device), reason
         while not self._unreachable.empty():
@@ -120,7 +120,7 @@ class Policies:
                 found.setdefault(self._device_of(client), (client, reason))
         unknown = [device for device, (client, _) in found.items() if client is None and self._started]
         for device in unknown:
-            logger.warning(f"Server: {device} is said to be lost, but it is no client of this course")
+            logger.warning(f"Server: {device} is reported as lost, but is not a client of this course")
             del found[device]
         return [(device, client, reason) for device, (client, reason) in found.items()]
 
@@ -136,22 +136,22 @@ class Policies:
         return None
 
     def _device_of(self, client: int) -> str:
-        """Its host, which is the device's name; with the port where several share a host."""
+        """The client's host, which is the device's name; with the port if several share a host."""
         neighbors = self._communication.neighbors
         host = neighbors[client].rpartition(":")[0]
         shared = sum(is_at(host, address) for address in neighbors.values()) > 1
         return str(neighbors[client] if shared else host)
 
-    # --- in the place of the server's methods
+    # --- replacements of the server's methods
 
-    def _receive_or_news(self) -> Any:
-        """The next message, or that there is something to do."""
+    def _receive_or_wake_up(self) -> Any:
+        """Return the next message, or a wake-up if there is something to do."""
         inbox = self._communication.server_funcs
         wait = getattr(inbox, "wait_for_message", None)  # of the patch busy_wait
         while True:
-            self._pending = self._news()
+            self._pending = self._new_losses()
             if self._pending or self._is_round_overdue() or self._is_evaluation_overdue():
-                return importlib.import_module("federatedscope.core.message").Message(msg_type=NEWS)
+                return importlib.import_module("federatedscope.core.message").Message(msg_type=WAKE_UP)
             if inbox.msg_queue:
                 message = self._receive()
                 if message.msg_type == "join_in":
@@ -163,14 +163,14 @@ class Policies:
                     continue
                 return message
             if wait is not None:
-                wait(LOOK_S)
+                wait(POLL_S)
 
     def _send_to_present(self, message: Any) -> None:
-        """Note who is asked for what, and until when; a busy straggler is not asked to evaluate."""
+        """Note which clients are asked for what, and until when; a busy straggler is not asked to evaluate."""
         receivers = message.receiver if isinstance(message.receiver, list) else [message.receiver]
         if message.msg_type == "evaluate" and not self._asynchronous:
             states = self._server.sampler.client_state
-            # Where all are busy, who was idle is lost: any of the others will do.
+            # If all are busy, the idle ones were lost: ask the others.
             receivers = [client for client in receivers if states[client] == IDLE] or receivers
             message.receiver = receivers
         present = {client for client in receivers if client in self._communication.neighbors}
@@ -185,7 +185,7 @@ class Policies:
         self._send(message)
 
     def _keep_state(self, indices: Any, state: str) -> None:
-        """Clients that are gone stay out of every sample."""
+        """Keep lost clients out of every sample."""
         self._change_state(indices, state)
         for client in self._gone:
             self._server.sampler.client_state[client] = 0
@@ -208,14 +208,14 @@ class Policies:
             "and is dropped"
         )
         self._shared.activity.note("late", peer=int(message.sender), round=int(message.state))
-        self._begin_again_if_alone()
+        self._resend_model_if_nobody_answers()
         return False
 
     def _check_and_move_on(self, check_eval_result: bool = False, min_received_num: int | None = None) -> bool:
         if min_received_num is not None:
             return bool(self._check(check_eval_result, min_received_num))
-        wanted = self._wanted_evaluations() if check_eval_result else self._wanted_updates()
-        return wanted > 0 and bool(self._check(check_eval_result, wanted))
+        needed = self._needed_evaluations() if check_eval_result else self._needed_updates()
+        return needed > 0 and bool(self._check(check_eval_result, needed))
 
     # --- how many answers are enough
 
@@ -223,10 +223,10 @@ class Policies:
         return set(self._server.msg_buffer["train"].get(self._server.state, {}))
 
     def _awaited(self) -> set[int]:
-        """Who answers this round, or has."""
+        """Clients that have answered this round or still can."""
         return (self._members.get(self._server.state, set()) - self._gone) | self._answered()
 
-    def _wanted_updates(self) -> int:
+    def _needed_updates(self) -> int:
         server = self._server
         if server.state >= server.total_round_num:
             return 0
@@ -238,16 +238,16 @@ class Policies:
         self._log_overdue(server.state, "aggregated", f"{answered} of {awaited} updates")
         return answered
 
-    def _wanted_evaluations(self) -> int:
-        wanted, answered = self._evaluations()
+    def _needed_evaluations(self) -> int:
+        needed, answered = self._evaluations()
         if not self._is_evaluation_overdue():
-            return wanted
+            return needed
         number = max(self._server.msg_buffer["eval"])
-        self._log_overdue(number, "evaluated", f"{answered} of {wanted} results")
+        self._log_overdue(number, "evaluated", f"{answered} of {needed} results")
         return answered
 
     def _evaluations(self) -> tuple[int, int]:
-        """Of the latest evaluation: how many are wanted, how many are there. Nothing is wanted of one that is done."""
+        """How many results the latest evaluation needs and has. One that is done needs none."""
         server = self._server
         rounds = server.msg_buffer["eval"]
         if not rounds or max(rounds) in self._merged:
@@ -262,8 +262,8 @@ class Policies:
         return over and server.state < server.total_round_num and 0 < len(self._answered()) < len(self._awaited())
 
     def _is_evaluation_overdue(self) -> bool:
-        wanted, answered = self._evaluations()
-        return 0 < answered < wanted and time.monotonic() >= self._evaluation_deadline_at
+        needed, answered = self._evaluations()
+        return 0 < answered < needed and time.monotonic() >= self._evaluation_deadline_at
 
     def _log_overdue(self, number: int, what: str, share: str) -> None:
         deadline_s = self._settings.round_deadline_s
@@ -272,10 +272,10 @@ class Policies:
     def _alive(self) -> int:
         return self._clients - len(self._lost)
 
-    # --- what is done about it
+    # --- actions
 
-    def _handle_news(self, message: Any) -> bool:
-        """Of the server's loop: give clients up, and go on where that, or the deadline, lets the round go on.
+    def _handle_wake_up(self, message: Any) -> bool:
+        """Give clients up, and continue the round if that, or the deadline, allows it. Called by the server's loop.
 
         Raises:
             ParticipantError: too few clients are left.
@@ -287,13 +287,13 @@ class Policies:
         server = self._server
         if not self._started:
             return False
-        # The evaluation first: it belongs to the round before, and may end the course early.
+        # The evaluation first: it belongs to the previous round, and may end the course early.
         moved_on = server.check_and_move_on(check_eval_result=True)
         if server.state < server.total_round_num:
             moved_on = server.check_and_move_on() or moved_on
-            self._begin_again_if_alone()
+            self._resend_model_if_nobody_answers()
         elif not moved_on and server.state == server.total_round_num:
-            self._evaluate_again_if_alone()
+            self._repeat_evaluation_if_nobody_answers()
         return bool(moved_on)
 
     def _drop(self, device: str, client: int | None, reason: str) -> None:
@@ -316,10 +316,10 @@ class Policies:
             )
 
     def _start_without(self, client: int | None) -> None:
-        """A client was lost before the first round: begin once the others are there."""
+        """A client was lost before the first round: start once the others have joined."""
         server = self._server
         with_info = len(server._cfg.federate.join_in_info) > 0
-        if client is None:  # the highest id will not be given to anybody
+        if client is None:  # the highest id will not be assigned
             self._gone.add(int(server.client_num))
             server.sampler.client_state[server.client_num] = 0
         if client is None or with_info:
@@ -327,18 +327,18 @@ class Policies:
             server.client_num -= 1
         server.trigger_for_start()
 
-    def _begin_again_if_alone(self) -> None:
-        """Nobody who was sent the model of this round can answer any more, and nobody has: send it to others."""
+    def _resend_model_if_nobody_answers(self) -> None:
+        """Send the model to other clients if all that have it are lost and none has answered."""
         server = self._server
         if server.state >= server.total_round_num:
             return
         if self._asynchronous:
-            top_up(server, self._wanted_updates())
+            top_up(server, self._needed_updates())
         elif not self._awaited():
             server.broadcast_model_para(msg_type="model_para", sample_client_num=server.sample_client_num)
 
-    def _evaluate_again_if_alone(self) -> None:
-        """Nobody who was asked for the final evaluation can answer any more, and nobody has: ask the others."""
+    def _repeat_evaluation_if_nobody_answers(self) -> None:
+        """Ask the other clients if all that were asked for the final evaluation are lost and none has answered."""
         server = self._server
         if server._cfg.federate.make_global_eval or self._evaluators - self._gone or self._evaluations()[1]:
             return
@@ -346,16 +346,16 @@ class Policies:
 
 
 def is_at(device: str, address: str) -> bool:
-    """Whether ``device``, a name or an address, is the one at ``address``."""
+    """Whether ``device``, a name or an address, is at ``address``."""
     return device in (address, address.rpartition(":")[0])
 
 
 def _refuse_other_courses(server: Any, settings: LaunchSettings) -> None:
-    """Refuse courses whose servers do rounds of another kind."""
+    """Refuse courses whose servers run other kinds of rounds."""
     plain = importlib.import_module(SERVER).Server
     tree = server._cfg
     reasons = [
-        f"{type(server).__name__} does rounds of its own"
+        f"{type(server).__name__} has its own kind of rounds"
         for name in ("check_and_move_on", "check_buffer")
         if getattr(type(server), name) is not getattr(plain, name) or name in vars(server)
     ][:1]
@@ -367,4 +367,4 @@ def _refuse_other_courses(server: Any, settings: LaunchSettings) -> None:
     if tree.asyn.use and settings.round_deadline_s is not None:
         reasons.append("asyn.use has no rounds that end for all, course.round_deadline is for synchronous courses")
     if reasons:
-        raise UnsupportedError(f"{KEY} cannot be kept in this course: {'; '.join(reasons)}")
+        raise UnsupportedError(f"{KEY} are not possible in this course: {'; '.join(reasons)}")

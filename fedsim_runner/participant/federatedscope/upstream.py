@@ -1,7 +1,7 @@
-"""Places of FederatedScope that the launcher holds on to, and whether they are still what it was made for.
+"""Places of FederatedScope that the launcher relies on, and whether they are still what it was made for.
 
-What is checked is what matters: the place is there, takes these parameters, and its code still uses the names that a
-patch relies on. Another revision that kept them is welcome.
+Only what matters is checked: the place exists, takes these parameters, and its code still uses the names that a patch
+relies on. Another revision that kept them works.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from ..errors import UnsupportedError
+from ..exit_errors import UnsupportedError
 
 MADE_FOR = "0.3.0, revision 480b67d"
 
 
 @dataclass(frozen=True)
 class Place:
-    """A function of ``module``; ``name`` is its dotted path in there.
+    """A function of ``module``; ``name`` is its dotted path in the module.
 
     ``parameters``: names it must take, in this order, as the first ones. ``mentions``: names that its code must use.
     """
@@ -42,7 +42,7 @@ class Place:
             found = getattr(found, part)
         code = getattr(inspect.unwrap(found), "__code__", None)
         if code is None:
-            return "it is no function"
+            return "it is not a function"
         taken = code.co_varnames[: code.co_argcount]
         if taken[: len(self.parameters)] != self.parameters:
             return f"it takes ({', '.join(taken)})"
@@ -67,30 +67,30 @@ def version() -> str:
 
 
 def expect_for_patch(patch: str, *places: Place) -> None:
-    """Check what a patch holds on to.
+    """Check the places that a patch relies on.
 
     Raises:
-        UnsupportedError: FederatedScope has moved on; the text names the patch, the place and the ways out.
+        UnsupportedError: FederatedScope has changed; the text names the patch, the place and what helps.
     """
-    way_out = f"switch it off with federatedscope.patches.{patch}: false"
-    _expect(f"patch {patch}", way_out, places)
+    hint = f"switch it off with federatedscope.patches.{patch}: false"
+    _expect(f"patch {patch}", hint, places)
 
 
 def expect_for_course(part: str, *places: Place) -> None:
-    """Check what a part of the launcher holds on to that is no patch.
+    """Check the places that a part of the launcher other than a patch relies on.
 
     Raises:
-        UnsupportedError: FederatedScope has moved on.
+        UnsupportedError: FederatedScope has changed.
     """
     _expect(part, "", places)
 
 
-def _expect(owner: str, way_out: str, places: tuple[Place, ...]) -> None:
+def _expect(owner: str, hint: str, places: tuple[Place, ...]) -> None:
     for place in places:
         reason = place.mismatch()
         if reason is not None:
-            ways = " or ".join(filter(None, (way_out, f"use FederatedScope {MADE_FOR}")))
+            hints = " or ".join(filter(None, (hint, f"use FederatedScope {MADE_FOR}")))
             raise UnsupportedError(
                 f"{owner}: {place.module}.{place.name} is not what it was made for "
-                f"(FederatedScope {version()}: {reason}); {ways}"
+                f"(FederatedScope {version()}: {reason}); {hints}"
             )

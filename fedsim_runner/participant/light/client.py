@@ -1,4 +1,4 @@
-"""A client: joins, trains what it is sent, evaluates when asked, ends on ``finish``."""
+"""A client: joins, trains the models that it receives, evaluates on request, ends on ``finish``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 from fedsim_runner.contract.participant_events import Finished, Joined, Ready
 
 from ..activity import Activity
-from ..errors import ParticipantError
-from .logs import RunLog, logger
+from ..exit_errors import ParticipantError
 from .models import load_parameters
 from .results import formatted
+from .run_log import RunLog, logger
 from .settings import Settings
 from .shards import Shard
 from .tensors import decode_parameters, encode_parameters
@@ -36,17 +36,17 @@ class Client:
         self._handlers: dict[str, Callable[[Message], None]] = {
             "assign_client_id": self._on_assign,
             "ask_for_join_in_info": self._on_ask,
-            "address": self._on_nothing,
+            "address": self._ignore,
             "model_para": self._on_model,
             "evaluate": self._on_evaluate,
-            "converged": self._on_nothing,
+            "converged": self._ignore,
         }
 
     def run(self) -> None:
         """Join and serve until the course is finished.
 
         Raises:
-            ParticipantError: the server cannot be reached, or sends what makes no sense.
+            ParticipantError: the server cannot be reached, or sends an invalid message.
         """
         settings = self._settings
         self._log.event(Ready(), f"Client: Listen to {settings.client_host}:{settings.client_port}...")
@@ -60,12 +60,12 @@ class Client:
                 if message.msg_type == "finish":
                     self._on_finish(message)
                     return
-                if self._is_overtaken(message):
+                if self._is_superseded(message):
                     logger.info(f"Drop a out-of-date message from round #{message.state}")
                     continue
                 handler = self._handlers.get(message.msg_type)
                 if handler is None:
-                    raise ParticipantError(f"message {message.msg_type} is not known to the light engine")
+                    raise ParticipantError(f"message {message.msg_type} is unknown to the light engine")
                 handler(message)
         finally:
             self._transport.close()
@@ -110,11 +110,11 @@ class Client:
         self._log.event(Finished(), f"================= client {self._id} received finish message =================")
         self._log.finished(self._id, self._trainer.model, self._transport.sent_bytes, self._transport.received_bytes)
 
-    def _on_nothing(self, message: Message) -> None:
-        """Addresses of other clients and the early end of training ask nothing of a plain FedAvg client."""
+    def _ignore(self, message: Message) -> None:
+        """A plain FedAvg client needs neither the addresses of other clients nor the early end of training."""
 
-    def _is_overtaken(self, message: Message) -> bool:
-        """Whether the server has moved on: it has sent a newer model, or the end. A slow client trains the newest."""
+    def _is_superseded(self, message: Message) -> bool:
+        """Whether the server has sent a newer model, or the end, since. A slow client trains the newest model."""
         if message.msg_type not in ("model_para", "evaluate"):
             return False
         return any(
@@ -124,6 +124,6 @@ class Client:
 
     def _reply(self, message: Message, kind: str, content: object) -> None:
         if any(later.msg_type == "finish" for later in self._transport.waiting()):
-            return  # nobody waits for the answer, and nobody may be there any more
-        # The server refuses a time stamp older than its own, so its own is sent back.
+            return  # nobody waits for the answer, and the server may have ended
+        # The server refuses a time stamp older than its own, so its own is returned.
         self._transport.send(Message(kind, self._id, [SERVER], self._state, content, message.timestamp))

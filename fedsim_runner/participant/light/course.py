@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..activity import Activity
-from ..errors import ParticipantError
+from ..exit_errors import ParticipantError
 from ..launch import load_launch_settings
 from ..reporting import Reporter
 from .client import Client
-from .logs import RunLog, logger
+from .run_log import RunLog, logger
 from .server import Server
 from .settings import load_settings
 from .shards import load_shard
@@ -19,12 +19,12 @@ def run(config: Path, gate: Path | None, reporter: Reporter) -> None:
     """Take part in the course that ``config`` describes, to its end.
 
     Args:
-        gate: the gate's folder, where a server hears of lost clients.
-        reporter: takes the events of the course.
+        gate: the gate's folder, in which a server finds lost clients.
+        reporter: receives the events of the course.
 
     Raises:
-        UnsupportedError: the configuration asks for what this engine does not do.
-        ParticipantError: a file is missing or broken, a peer does not answer, the port is taken.
+        UnsupportedError: the configuration needs something that this engine does not support.
+        ParticipantError: a file is missing or broken, a peer does not answer, or the port is in use.
     """
     settings, tree = load_settings(config)
     policy = load_launch_settings(config)
@@ -42,7 +42,7 @@ def run(config: Path, gate: Path | None, reporter: Reporter) -> None:
         )
         participant.run()
     except ParticipantError as error:
-        logger.error(str(error))  # its last lines are shown when a course fails: the reason must be among them
+        logger.error(str(error))  # the log's last lines are shown when a course fails: they must include the reason
         raise
     except OSError as error:
         logger.error(f"cannot write: {error}")

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import ParticipantError
+from ..exit_errors import ParticipantError
 from .tensors import Array
 
 BATCH_NORM_EPSILON = 1e-5  # torch.nn.BatchNorm1d's defaults
@@ -34,7 +34,7 @@ class Model(Protocol):
 
 
 def load_parameters(model: Model, received: Mapping[str, Array]) -> None:
-    """Overwrite the shared parameters with ``received``; names that the model does not share are passed over.
+    """Overwrite the shared parameters with ``received``; names that the model does not share are ignored.
 
     Raises:
         ParticipantError: a parameter is missing or has another shape.
@@ -75,7 +75,7 @@ class Linear:
 
 
 class BatchNorm:
-    """torch.nn.BatchNorm1d. Running statistics stay local; with ``use_running`` False evaluation takes the batch's."""
+    """torch.nn.BatchNorm1d. Running statistics stay local; with ``use_running`` False evaluation uses the batch's."""
 
     def __init__(self, name: str, features: int, use_running: bool) -> None:
         self.name = name

@@ -14,7 +14,7 @@ import numpy as np
 from .settings import Settings
 
 DIGITS = 6
-# Larger is better for these, smaller for losses.
+# For these larger is better, for losses smaller.
 _RISING = ("acc", "correct")
 
 
@@ -65,7 +65,7 @@ def _spread(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def rounded(value: Any) -> Any:
-    """Floats cut to six digits, as FederatedScope prints them; addresses and other text are left alone."""
+    """Round floats to six digits, as FederatedScope prints them; addresses and other text stay as they are."""
     if isinstance(value, float):
         return round(value, DIGITS)
     if isinstance(value, Mapping):
@@ -76,7 +76,7 @@ def rounded(value: Any) -> Any:
 
 
 class Best:
-    """The best value of each result, and whether the one that counts still improves."""
+    """The best value of each result, and whether the decisive one still improves."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -88,15 +88,15 @@ class Best:
 
     @property
     def results(self) -> dict[str, dict[str, float]]:
-        """Results of the best round by the form they came in."""
+        """Results of the best round by their form."""
         return self._best
 
     def update(self, form: str, results: Mapping[str, float]) -> None:
-        """Keep the results of the best round by ``eval.best_res_update_round_wise_key`` (the last, without it)."""
-        key, known = self._settings.best_key, self._best.get(form)
-        if known and key in known and key in results:
-            better = results[key] > known[key] if _rises(key) else results[key] < known[key]
-            if not better and not math.isnan(known[key]):
+        """Keep the results of the best round by ``eval.best_res_update_round_wise_key`` (or of the last round)."""
+        key, best = self._settings.best_key, self._best.get(form)
+        if best and key in best and key in results:
+            better = results[key] > best[key] if _rises(key) else results[key] < best[key]
+            if not better and not math.isnan(best[key]):
                 return
         self._best[form] = dict(results)
 

@@ -1,4 +1,4 @@
-"""Who takes part: clients that have joined, those that still owe an answer, and those that were given up."""
+"""The clients of a course: which have joined, which still owe an answer, and which were given up."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from fedsim_runner.contract.participant_events import ClientLost
 from fedsim_runner.contract.records import LaunchSettings
 
 from ..activity import Activity
-from ..errors import ParticipantError
+from ..exit_errors import ParticipantError
 from ..lost import LostClients
-from .logs import RunLog, logger
+from .run_log import RunLog, logger
 
 
 @dataclass
 class _Member:
-    """``owes``: kind and round of an answer that is awaited, or will come late."""
+    """``owes``: kind and round of an answer that is expected, possibly late."""
 
     host: str
     port: int
@@ -26,9 +26,9 @@ class _Member:
 
 @dataclass
 class Roster:
-    """The clients of one course by their ids, and what becomes of the course when one is lost.
+    """The clients of one course by their ids, and the policy for lost ones.
 
-    ``gate``: the gate's folder, in which the agent tells of lost clients; None: nobody tells.
+    ``gate``: the gate's folder, in which the agent names lost clients; None: there is no agent.
     """
 
     client_num: int
@@ -37,21 +37,21 @@ class Roster:
     activity: Activity
     log: RunLog
     _members: dict[int, _Member] = field(default_factory=dict)
-    _never_joined: set[str] = field(default_factory=set)  # devices that were lost before
+    _never_joined: set[str] = field(default_factory=set)  # devices that were lost before they joined
     _reasons: dict[str, str] = field(default_factory=dict)  # of lost clients, by device
 
     def __post_init__(self) -> None:
-        watched = self.goes_on and self.gate is not None
+        watched = self.tolerates_losses and self.gate is not None
         self._lost = LostClients(self.gate) if watched and self.gate is not None else None
 
     @property
-    def goes_on(self) -> bool:
-        """Whether the course goes on without a lost client."""
+    def tolerates_losses(self) -> bool:
+        """Whether the course continues without a lost client."""
         return self.policy.on_client_failure == "continue"
 
     @property
-    def watches(self) -> bool:
-        """Whether there may be news of lost clients."""
+    def watches_for_losses(self) -> bool:
+        """Whether the agent may name lost clients."""
         return self._lost is not None
 
     @property
@@ -61,7 +61,7 @@ class Roster:
 
     @property
     def idle(self) -> list[int]:
-        """Those of them that owe no answer."""
+        """Ids of the clients that take part and owe no answer."""
         return [client for client in self.present if self._members[client].owes is None]
 
     @property
@@ -70,7 +70,7 @@ class Roster:
         return self.client_num - len(self._never_joined) - sum(member.lost for member in self._members.values())
 
     def admit(self, host: str, port: int) -> int | None:
-        """A client's id by its address, a new one for a new address; None if it was given up, or nobody is missing."""
+        """A client's id by its address, a new one for a new address; None if it was given up or the course is full."""
         for client, member in self._members.items():
             if (member.host, member.port) == (host, port):
                 return None if member.lost else client
@@ -85,11 +85,11 @@ class Roster:
         return client in self._members and not self._members[client].lost
 
     def ask(self, client: int, kind: str, round: int) -> None:
-        """The client owes an answer from now on."""
+        """Note that the client owes an answer from now on."""
         self._members[client].owes = (kind, round)
 
     def settle(self, client: int, kind: str, round: int) -> bool:
-        """Whether this is the answer that the client owes; it owes none then."""
+        """Return whether this is the answer that the client owes; if so, it owes none any more."""
         member = self._members.get(client)
         if member is None or member.lost or member.owes != (kind, round):
             return False
@@ -97,11 +97,11 @@ class Roster:
         return True
 
     def forgive(self, client: int) -> None:
-        """The client was started again and has forgotten what it was asked."""
+        """Cancel what the client owes: it was restarted and has lost the request."""
         self._members[client].owes = None
 
     def give_up(self, client: int, reason: str) -> None:
-        """Go on without a client.
+        """Continue without a client.
 
         Raises:
             ParticipantError: too few are left.
@@ -109,40 +109,40 @@ class Roster:
         member = self._members[client]
         member.lost = True
         self.activity.note("lost", peer=client)
-        self._say(f"Client #{client} ({member.host})", member.host, reason, client)
+        self._report_loss(f"Client #{client} ({member.host})", member.host, reason, client)
 
-    def news(self) -> dict[int, str]:
-        """Joined clients that the agent has given up since the last look, with the reasons.
+    def new_losses(self) -> dict[int, str]:
+        """Joined clients that the agent has given up since the last call, with the reasons.
 
         Raises:
-            ParticipantError: too few are left, one being lost that had not joined yet.
+            ParticipantError: a client was lost before it joined, and too few are left.
         """
         found: dict[int, str] = {}
-        for device, reason in (self._lost.news() if self._lost else {}).items():
-            client = self._by_device(device)
+        for device, reason in (self._lost.new_losses() if self._lost else {}).items():
+            client = self._client_of(device)
             if client is not None:
                 found[client] = reason
             else:
                 self._never_joined.add(device)
-                self._say(f"A client ({device})", device, reason)
+                self._report_loss(f"A client ({device})", device, reason)
         return found
 
-    def _by_device(self, device: str) -> int | None:
+    def _client_of(self, device: str) -> int | None:
         """In containers a client's host is its device's name; without them the agent names host and port."""
         for client, member in self._members.items():
             if device in (member.host, f"{member.host}:{member.port}"):
                 return client
         return None
 
-    def _say(self, who: str, device: str, reason: str, client: int | None = None) -> None:
-        left, wanted = self.expected, max(1, self.policy.min_clients)
+    def _report_loss(self, who: str, device: str, reason: str, client: int | None = None) -> None:
+        left, needed = self.expected, max(1, self.policy.min_clients)
         reason = " ".join(reason.split())
         self._reasons[device] = reason
         logger.warning(f"Server: {who} is lost: {reason}; going on with {left} clients")
         if client is not None:
             self.log.report(ClientLost(client, reason))
-        if left < wanted:
+        if left < needed:
             lost = "; ".join(f"{name}: {why}" for name, why in self._reasons.items())
             raise ParticipantError(
-                f"{left} of {self.client_num} clients are left, course.min_clients is {wanted}; lost: {lost}"
+                f"{left} of {self.client_num} clients are left, course.min_clients is {needed}; lost: {lost}"
             )

@@ -25,11 +25,11 @@ from fedsim_runner.contract.participant_events import (
 from fedsim_runner.contract.records import LaunchSettings
 
 from ..activity import Activity
-from ..errors import ParticipantError
-from .logs import RunLog, logger
+from ..exit_errors import ParticipantError
 from .models import load_parameters
 from .results import Best, formatted, merged
 from .roster import Roster
+from .run_log import RunLog, logger
 from .settings import Settings
 from .shards import Shard
 from .tensors import Array, decode_parameters, encode_parameters
@@ -44,8 +44,8 @@ _WORDS = {"model_para": ("update", "is"), "metrics": ("results", "are")}
 class Server:
     """The server of one course.
 
-    With ``policy.on_client_failure`` continue a lost client is given up; with a round deadline nobody waits for a
-    straggler, which is idle again, and may be asked again, once its late answer has come and was dropped.
+    With ``policy.on_client_failure`` continue a lost client is given up. With a round deadline the server does not wait
+    for a straggler, which is idle again, and may be asked again, once its late answer has arrived and was dropped.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class Server:
             settings.server_port,
             activity,
             on_failure=self._failed,
-            look=self._look if self._roster.watches else None,
+            poll=self._drop_lost if self._roster.watches_for_losses else None,
         )
 
     def run(self) -> None:
         """Run the whole course.
 
         Raises:
-            ParticipantError: a client cannot be reached, or sends what makes no sense.
+            ParticipantError: a client cannot be reached, or sends an invalid message.
         """
         settings = self._settings
         if settings.make_global_eval and not self._can_evaluate:
@@ -97,8 +97,8 @@ class Server:
         informed: set[int] = set()
 
         def complete() -> bool:
-            known = roster.present
-            return len(known) >= roster.expected and (not self._settings.join_in_info or informed >= set(known))
+            joined = roster.present
+            return len(joined) >= roster.expected and (not self._settings.join_in_info or informed >= set(joined))
 
         while not complete():
             message = self._transport.wait_until(
@@ -113,7 +113,7 @@ class Server:
                 continue
             if message.msg_type == "join_in":
                 host, port = _address(message)
-                # A known address asks again when it did not get our answer, or was started again: same id.
+                # A known address joins again if it did not get our answer, or was restarted: same id.
                 client = roster.admit(host, port)
                 if client is None:
                     logger.warning(f"a participant at {host}:{port} wants to join a course that is full: refused")
@@ -129,7 +129,7 @@ class Server:
                 informed.add(message.sender)
                 logger.info(f"Server: Client #{message.sender} has joined in !")
             elif roster.is_present(message.sender):
-                raise ParticipantError(f"message {message.msg_type} of #{message.sender} came before the course began")
+                raise ParticipantError(f"message {message.msg_type} of #{message.sender} came before the start")
 
     def _train(self) -> None:
         total = self._settings.total_rounds
@@ -153,7 +153,7 @@ class Server:
                     return
 
     def _round(self, state: int) -> list[tuple[float, dict[str, Array]]]:
-        """Send the model out and collect what comes back: samples and parameters of each client."""
+        """Send the model and collect the answers: samples and parameters of each client."""
         content = encode_parameters(self._trainer.model.parameters)
         updates: dict[int, tuple[float, dict[str, Array]]] = {}
         for message in self._answers("model_para", state, content, "model_para", self._settings.sample_client_num):
@@ -161,7 +161,7 @@ class Server:
                 samples, parameters = message.content
                 updates[message.sender] = float(samples), decode_parameters(parameters)
             except (TypeError, ValueError) as error:
-                raise ParticipantError(f"the update of client #{message.sender} makes no sense: {error}") from error
+                raise ParticipantError(f"the update of client #{message.sender} is not valid: {error}") from error
         # In the order of ids, not of arrival: floating-point sums depend on it.
         return [updates[client] for client in sorted(updates)]
 
@@ -169,7 +169,7 @@ class Server:
         """FedAvg (McMahan et al. 2017): the mean of the parameters, weighted by samples."""
         weights = np.array([1.0 if self._settings.ignore_weight else samples for samples, _ in updates])
         if not 0 < weights.sum() < np.inf:
-            raise ParticipantError("the clients report no samples to weigh their updates by")
+            raise ParticipantError("the clients report no samples by which to weight their updates")
         weights = weights / weights.sum()
         try:
             mean = {
@@ -181,7 +181,7 @@ class Server:
         load_parameters(self._trainer.model, mean)
 
     def _evaluate(self, done: int) -> bool:
-        """Evaluate after ``done`` rounds; whether training should stop early."""
+        """Evaluate after ``done`` rounds; return whether training should stop early."""
         state = done - 1
         self._activity.note("evaluate", round=state)
         stop = self._global_evaluation(done) if self._settings.make_global_eval else self._clients_evaluation(state)
@@ -220,7 +220,7 @@ class Server:
     def _answers(self, request: str, state: int, content: Any, kind: str, size: int) -> list[Message]:
         """Ask up to ``size`` idle clients; one message of ``kind`` from each that answers in time, at least one."""
         while True:
-            # Right after a deadline all but one may be busy still, and that one may be lost.
+            # Right after a deadline all but one may still be busy, and that one may be lost.
             self._wait_for_idle()
             idle = self._roster.idle
             asked = idle if size >= len(idle) else sorted(self._sampler.choice(idle, size, replace=False).tolist())
@@ -229,7 +229,7 @@ class Server:
                 return answers
 
     def _ask(self, request: Message, kind: str) -> list[Message]:
-        """What the receivers of ``request`` that are not lost answer in time; empty if all of them are lost."""
+        """Answers that receivers of ``request`` that are not lost give in time; empty if all of them are lost."""
         roster, state = self._roster, request.state
         for client in request.receiver:
             roster.ask(client, kind, state)
@@ -244,7 +244,7 @@ class Server:
             message = self._transport.wait_until(
                 waited,
                 lambda: f"Server: waiting for {kind} of {self._transport.names(missing())}",
-                # An answer of somebody who is lost by now counts: it has come.
+                # An answer of a client that is lost by now counts: it has arrived.
                 enough=lambda: len(missing()) < len(waited),
                 until=until if answers else None,
             )
@@ -255,16 +255,16 @@ class Server:
                     if kind == "model_para":
                         self._log.report(Update(message.sender, state, staleness=0, used=True))
                 else:
-                    self._other(message, request)
+                    self._handle_other(message, request)
             if answers and until is not None and time.monotonic() >= until and missing():
-                known = len(answers) + len(missing())
+                total = len(answers) + len(missing())
                 what = "aggregated" if kind == "model_para" else "evaluated"
-                number = f"{len(answers)} of {known} {_WORDS[kind][0]}{'s' if kind == 'model_para' else ''}"
+                number = f"{len(answers)} of {total} {_WORDS[kind][0]}{'s' if kind == 'model_para' else ''}"
                 logger.info(
                     f"Server: Round #{state} is {what} after its deadline of {self._deadline_s:g} s with {number}"
                 )
                 if kind == "model_para":
-                    self._log.report(DeadlinePassed(state, len(answers), known))
+                    self._log.report(DeadlinePassed(state, len(answers), total))
                 break
         return list(answers.values())
 
@@ -277,10 +277,10 @@ class Server:
                 enough=lambda: bool(roster.idle),
             )
             if message is not None:
-                self._other(message, None)
+                self._handle_other(message, None)
 
-    def _other(self, message: Message, request: Message | None) -> None:
-        """A message that is not what is waited for."""
+    def _handle_other(self, message: Message, request: Message | None) -> None:
+        """Handle a message that is not the one waited for."""
         client, kind = message.sender, message.msg_type
         if kind == "join_in":
             self._join_again(*_address(message), request)
@@ -297,10 +297,10 @@ class Server:
             logger.info(f"Drop a out-of-date message from round #{message.state}")
 
     def _join_again(self, host: str, port: int, request: Message | None) -> None:
-        """A client was started again in the middle of the course, or never heard that it was let in."""
+        """A client was restarted in the middle of the course, or did not get our answer to its join."""
         client = self._roster.admit(host, port)
         if client is None:
-            logger.warning(f"a participant at {host}:{port} wants to join a course that runs: refused")
+            logger.warning(f"a participant at {host}:{port} wants to join a running course: refused")
             return
         logger.warning(f"client #{client} ({host}:{port}) joins again")
         self._post("assign_client_id", [client], 0, str(client))
@@ -313,13 +313,13 @@ class Server:
         self._transport.post(Message(kind, SERVER, clients, state, content))
 
     def _failed(self, client: int, reason: str) -> None:
-        """A client takes no message, or refuses connections."""
-        if not self._roster.goes_on:
+        """A client accepts no message, or refuses connections."""
+        if not self._roster.tolerates_losses:
             raise ParticipantError(reason)
         self._give_up(client, reason)
 
-    def _look(self) -> None:
-        for client, reason in self._roster.news().items():
+    def _drop_lost(self) -> None:
+        for client, reason in self._roster.new_losses().items():
             self._give_up(client, reason)
 
     def _give_up(self, client: int, reason: str) -> None:
@@ -340,4 +340,4 @@ def _numbers(message: Message) -> dict[str, float]:
     try:
         return {str(name): float(value) for name, value in message.content.items()}
     except (AttributeError, TypeError, ValueError) as error:
-        raise ParticipantError(f"the metrics of client #{message.sender} make no sense: {error}") from error
+        raise ParticipantError(f"the metrics of client #{message.sender} are not valid: {error}") from error

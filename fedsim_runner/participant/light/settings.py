@@ -1,4 +1,4 @@
-"""FederatedScope's YAML as this engine's settings; what the engine does not do is refused by name, all at once.
+"""FederatedScope's YAML as this engine's settings; everything unsupported is refused by name, all together.
 
 Keys, defaults and meaning: FederatedScope's ``core/configs/cfg_*.py``.
 """
@@ -14,12 +14,12 @@ from typing import Any
 
 import yaml
 
-from ..errors import ParticipantError, UnsupportedError
+from ..exit_errors import ParticipantError, UnsupportedError
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One participant's course. Losses and rates are plain numbers, files absolute or relative to the cwd."""
+    """One participant's course. Losses and rates are plain numbers, paths may be relative to the current folder."""
 
     role: str
     seed: int
@@ -62,7 +62,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class _Key:
-    """What a key may be: its type, its default, and the values this engine knows (None: any)."""
+    """What a key may hold: its type, its default, and the values that this engine supports (None: any)."""
 
     kind: type | tuple[type, ...]
     default: Any
@@ -70,7 +70,7 @@ class _Key:
 
 
 _NUMBER = (int, float)
-# Without effect here, whatever the value.
+# Keys without effect here.
 _IGNORED = {
     "backend", "cfg_file", "device", "expname_tag", "print_decimal_digits", "use_gpu", "verbose",
     "data.args", "data.cache_dir", "data.root", "data.splits", "data.subsample", "dataloader.num_workers",
@@ -154,7 +154,7 @@ def load_settings(path: Path) -> tuple[Settings, dict[str, Any]]:
 
     Raises:
         ParticipantError: the file cannot be read.
-        UnsupportedError: keys or values that this engine does not do, or that are of the wrong type.
+        UnsupportedError: keys or values that this engine does not support, or values of the wrong type.
     """
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -174,7 +174,7 @@ def parse_settings(tree: Mapping[str, Any]) -> Settings:
     given = dict(_flat(tree))
     problems = [problem for key, value in given.items() if (problem := _problem(key, value))]
     values = {key: given.get(key, rule.default) for key, rule in _KEYS.items()}
-    # FederatedScope's own default may be what this engine does not do (a course on toy data, MSELoss).
+    # FederatedScope's own default may be unsupported here (a course on toy data, MSELoss).
     problems += [
         f"{problem} (FederatedScope's default)"
         for key, value in values.items()
@@ -203,10 +203,10 @@ def _problem(key: str, value: Any) -> str | None:
     if rule is None:
         close = difflib.get_close_matches(key, _KEYS, 1)
         hint = f' (did you mean "{close[0]}"?)' if close else ""
-        return f"{key} is not known to the light engine{hint}"
+        return f"{key} is unknown to the light engine{hint}"
     if (isinstance(value, bool) and rule.kind is not bool) or not isinstance(value, rule.kind):
         kinds = rule.kind if isinstance(rule.kind, tuple) else (rule.kind,)
-        return f"{key}: {value!r} is no {' or '.join(kind.__name__ for kind in kinds)}"
+        return f"{key}: {value!r} is not of type {' or '.join(kind.__name__ for kind in kinds)}"
     if rule.known is not None and value not in rule.known:
         choices = " or ".join(repr(choice) for choice in rule.known)
         return f"{key}: the light engine does {choices}, not {value!r}"

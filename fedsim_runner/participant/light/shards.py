@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import ParticipantError
+from ..exit_errors import ParticipantError
 from .tensors import Array, loads
 
 SPLITS = ("train", "val", "test")

@@ -1,7 +1,7 @@
-"""Tensors on the wire and in shards, without torch and without running what a pickle asks for.
+"""Tensors on the wire and in shards, without torch and without running code from a pickle.
 
-FederatedScope sends model parameters as base64 of a pickled torch tensor, or as nested lists. What is read here goes
-through an unpickler that knows a fixed list of names and refuses all others.
+FederatedScope sends model parameters as base64 of a pickled torch tensor, or as nested lists. They are read here by an
+unpickler that knows a fixed list of names and refuses all others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ParticipantError
+from ..exit_errors import ParticipantError
 
 Array = npt.NDArray[Any]
 
@@ -40,14 +40,14 @@ _LEGACY_PROTOCOL = 1001
 
 
 class TensorError(ParticipantError):
-    """Bytes that are no tensor, or a pickle that asks for more than tensors."""
+    """Bytes that are not a tensor, or a pickle that asks for more than tensors."""
 
 
 def decode_parameter(value: Any) -> Array:
-    """One model parameter as FederatedScope sends it: base64 of a pickle, nested lists, or a number.
+    """Decode one model parameter as FederatedScope sends it: base64 of a pickle, nested lists, or a number.
 
     Raises:
-        TensorError: the value is none of these.
+        TensorError: the value has another form.
     """
     if isinstance(value, str):
         try:
@@ -57,19 +57,19 @@ def decode_parameter(value: Any) -> Array:
         if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiub":
             raise TensorError(f"a parameter is a {type(loaded).__name__}, not a tensor of numbers")
         return loaded
-    if not isinstance(value, list | float | int):  # numpy would take None for not-a-number
+    if not isinstance(value, list | float | int):  # numpy would read None as not-a-number
         raise TensorError(f"a parameter is a {type(value).__name__}, not a list of numbers")
     try:
         return np.asarray(value, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise TensorError(f"a parameter is no regular list of numbers: {error}") from error
+        raise TensorError(f"a parameter is not a regular list of numbers: {error}") from error
 
 
 def decode_parameters(content: Any) -> dict[str, Array]:
-    """A model's parameters by name.
+    """Decode a model's parameters, by name.
 
     Raises:
-        TensorError: ``content`` is no mapping of parameters.
+        TensorError: ``content`` is not a mapping of parameters.
     """
     if not isinstance(content, Mapping):
         raise TensorError(f"expected parameters by name, got {type(content).__name__}")
@@ -77,7 +77,7 @@ def decode_parameters(content: Any) -> dict[str, Array]:
 
 
 def encode_parameters(parameters: Mapping[str, Array]) -> dict[str, str]:
-    """A model's parameters as FederatedScope's receivers read them: base64 of a pickle that builds a torch tensor."""
+    """Encode a model's parameters for FederatedScope's receivers: base64 of a pickle that builds a torch tensor."""
     return {name: base64.b64encode(_dumps(value)).decode("ascii") for name, value in parameters.items()}
 
 
@@ -102,7 +102,7 @@ class _StorageType:
         self.dtype = np.dtype(_STORAGE_DTYPES[name])
 
     def __setstate__(self, state: Any) -> None:
-        raise TensorError("a pickle sets the state of something that has none: refused")
+        raise TensorError("a pickle sets the state of an object without state: refused")
 
 
 class _Constructor:
@@ -117,7 +117,7 @@ class _Constructor:
         return self._function(*arguments)
 
     def __setstate__(self, state: Any) -> None:
-        raise TensorError("a pickle sets the state of something that has none: refused")
+        raise TensorError("a pickle sets the state of an object without state: refused")
 
 
 class _Unpickler(pickle.Unpickler):
@@ -138,7 +138,7 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> Any:
         kind, storage_type, key, _, count = pid[:5]
         if kind != "storage" or not isinstance(storage_type, _StorageType):
-            raise TensorError("a pickle refers to something that is no tensor storage")
+            raise TensorError("a pickle refers to something that is not a tensor storage")
         self.storages[str(key)] = (storage_type.dtype, int(count))
         return str(key)
 
@@ -167,8 +167,8 @@ def _rebuild_tensor(storage: Array, offset: int, size: Any, stride: Any, *_: Any
     shape = tuple(int(n) for n in size)
     strides = tuple(int(n) for n in stride)
     if not isinstance(storage, np.ndarray) or offset < 0 or any(n < 0 for n in shape + strides):
-        raise TensorError("a tensor's shape makes no sense")
-    # More elements than are stored means repeated ones: a few bytes could ask for all of our memory.
+        raise TensorError("a tensor's shape is not valid")
+    # More elements than stored ones would be repetitions: a few bytes could claim all of our memory.
     if math.prod(shape) > storage.size:
         raise TensorError("a tensor is larger than its storage")
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
@@ -198,7 +198,7 @@ _CONSTRUCTORS: dict[tuple[str, str], Any] = {
 def _dumps(value: Array) -> bytes:
     """The pickle of ``torch.from_numpy(numpy.copy(numpy.reshape(numpy.frombuffer(data, dtype), shape)))``.
 
-    Written opcode by opcode (pickle protocol 3, see pickletools) because torch is not there to be pickled, and because
+    Written opcode by opcode (pickle protocol 3, see pickletools) because torch is not available here, and because
     the names in numpy's own pickles differ between its major versions.
     """
     array = np.ascontiguousarray(value)

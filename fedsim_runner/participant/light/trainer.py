@@ -1,4 +1,4 @@
-"""Local training and evaluation, as FederatedScope's general trainer does them."""
+"""Local training and evaluation, as in FederatedScope's general trainer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from ..errors import ParticipantError
+from ..exit_errors import ParticipantError
 from .models import LogisticRegression, Model, MultilayerPerceptron
 from .settings import Settings
 from .shards import Shard, Split
@@ -21,16 +21,16 @@ def build_model(settings: Settings, shard: Shard) -> Model:
     """The model that ``settings`` names, with torch's initial values drawn from the seed.
 
     Raises:
-        ParticipantError: neither data nor ``model.input_shape`` tell the number of features.
+        ParticipantError: neither data nor ``model.input_shape`` give the number of features.
     """
     inputs = next((split.x.shape[1] for split in shard.values()), settings.inputs)
     if inputs is None:
-        raise ParticipantError("the number of features is not known: there is no data and no model.input_shape")
+        raise ParticipantError("the number of features is unknown: there is no data and no model.input_shape")
     rng = np.random.default_rng(settings.seed)
     if settings.model == "lr":
         return LogisticRegression(inputs, settings.classes, rng)
     channels = [inputs, *[settings.hidden] * (settings.layers - 1), settings.classes]
-    # A server that evaluates has no running statistics of its own, so the batch's are taken. FederatedScope does so for
+    # A server that evaluates has no running statistics of its own, so the batch's are used. FederatedScope does so for
     # two-dimensional layers only: its server evaluates this model with statistics that were never trained.
     use_running = not (settings.role == "server" and settings.make_global_eval)
     return MultilayerPerceptron(channels, settings.dropout, use_running, rng)
@@ -49,7 +49,7 @@ class Trainer:
         self._settings = settings
         self._shard = shard
         self.model = build_model(settings, shard)
-        # Clients must not draw the same batches: the shard's labels tell them apart, and stay the same between runs.
+        # Clients must not draw the same batches: their shards distinguish them, and stay the same between runs.
         self._rng = np.random.default_rng([settings.seed, *(_fingerprint(split) for split in shard.values())])
 
     @property
@@ -61,7 +61,7 @@ class Trainer:
         """One round of local updates; returns the samples seen and the training results.
 
         Raises:
-            ParticipantError: there is no training data, or the loss is no number any more.
+            ParticipantError: there is no training data, or the loss is no longer a number.
         """
         settings, split = self._settings, self._shard.get("train")
         if split is None or len(split.y) == 0:

@@ -1,4 +1,4 @@
-"""Messages over gRPC: an inbox that costs nothing while it is empty, and an outbox that retries with a deadline."""
+"""Messages over gRPC: an inbox that costs nothing while it is empty, and an outbox that retries until a deadline."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from typing import Any
 import grpc
 
 from ..activity import Activity, Step
-from ..errors import ParticipantError
+from ..exit_errors import ParticipantError
 from . import wire
-from .logs import logger
+from .run_log import logger
 from .wire import Message
 
-# A slow link may need minutes for one model; a peer that is gone is the supervisor's to find. This is the last resort.
+# A slow link may need minutes for one model; the supervisor finds a peer that has ended. This is the last resort.
 SEND_DEADLINE_S = 900.0
 # A peer that refuses connections after it has once answered is given this long to come back.
 RETRY_S = 20.0
 # How long a client waits for a server that does not listen yet.
 JOIN_DEADLINE_S = 300.0
-# Waiting for a peer is said once; not more often, as the supervisor takes each line for news of life.
+# Waiting for a peer is logged once; not more often, as the supervisor counts each line as a sign of life.
 WAIT_NOTE_S = 30.0
-# Who waits looks this often whether those waited for still accept connections: a peer that was killed sends nothing.
+# How often a waiting participant checks that its peers still accept connections: a killed peer sends nothing.
 PROBE_S = 10.0
-# No participant knows this method: the answer UNIMPLEMENTED, from either engine, says that somebody listens.
+# No participant knows this method: the answer UNIMPLEMENTED, from either engine, shows that the peer listens.
 _PROBE_METHOD = "/fedsim.participant/probe"
 # A refused message is sent again after this time.
 AGAIN_S = 0.5
-# News of lost clients are looked for this often.
-LOOK_S = 0.4
+# The poll callback is called this often.
+POLL_S = 0.4
 INBOX_THREADS = 4
 # FederatedScope's default for what a participant accepts (distribute.grpc_max_receive_message_length).
 LIMIT_BYTES = 300 * 1024 * 1024
@@ -54,7 +54,7 @@ class _Arrived:
 
 @dataclass(eq=False)
 class _Outgoing:
-    """A message on its way to one peer. ``give_up``: until when refused connections are tried again."""
+    """A message on its way to one peer. ``give_up``: until when refused connections are retried."""
 
     kind: str
     round: int
@@ -75,7 +75,7 @@ class _Sent:
 
 @dataclass(frozen=True)
 class _Unwritable:
-    """What is done could not be written down in a thread of gRPC's."""
+    """A thread of gRPC could not write an activity record."""
 
     error: OSError
 
@@ -88,7 +88,7 @@ class _Refusal:
 
 @dataclass
 class _Peer:
-    """``queue``: messages in order, the first of them on its way unless it is tried again at ``retry_at``."""
+    """``queue``: messages in order, the first of them being sent, or sent again at ``retry_at``."""
 
     address: str
     channel: grpc.Channel
@@ -102,13 +102,13 @@ def _raise(peer: int, reason: str) -> None:
 
 
 class Transport:
-    """Receives on one address and sends to peers by their id, to all at once: a stalled peer delays nobody else.
+    """Receives on one address and sends to peers by their id, to all in parallel: a stalled peer delays no other.
 
     Args:
-        activity: told of every message.
-        on_failure: called in the waiting thread with a peer that does not take a message or is gone, and the reason.
-            By default that is raised as a ParticipantError.
-        look: called at least every ``LOOK_S`` seconds of waiting.
+        activity: records every message.
+        on_failure: called in the waiting thread with a peer that does not accept a message or has ended, and the
+            reason. By default a ParticipantError with the reason.
+        poll: called at least every ``POLL_S`` seconds of waiting.
     """
 
     def __init__(
@@ -117,14 +117,14 @@ class Transport:
         port: int,
         activity: Activity,
         on_failure: Callable[[int, str], None] = _raise,
-        look: Callable[[], None] | None = None,
+        poll: Callable[[], None] | None = None,
     ) -> None:
         self._events: queue.SimpleQueue[_Arrived | _Sent | _Unwritable] = queue.SimpleQueue()
-        self._kept: deque[Message] = deque()  # arrived and not asked for yet
+        self._kept: deque[Message] = deque()  # arrived and not requested yet
         self._activity = activity
         self._on_failure = on_failure
-        self._look = look
-        self.sent_bytes = 0  # of messages, without what gRPC and TCP add
+        self._poll = poll
+        self.sent_bytes = 0  # of messages, without the overhead of gRPC and TCP
         self.received_bytes = 0
         self._peers: dict[int, _Peer] = {}
         self._refusals: dict[int, _Refusal] = {}  # written by gRPC's threads, one entry at a time
@@ -141,7 +141,7 @@ class Transport:
         except RuntimeError as error:
             raise ParticipantError(f"cannot listen on {address}: {error}") from error
         if bound == 0:
-            raise ParticipantError(f"cannot listen on {address}: is the name known and the port free?")
+            raise ParticipantError(f"cannot listen on {address}: does the name resolve, and is the port free?")
         self._server.start()
 
     @property
@@ -160,7 +160,7 @@ class Transport:
         self._peers[peer] = _Peer(address, grpc.insecure_channel(address, options=_CHANNEL_OPTIONS))
 
     def drop_peer(self, peer: int) -> None:
-        """Forget a peer, and what it has not taken yet."""
+        """Forget a peer and the messages that it has not received yet."""
         dropped = self._peers.pop(peer)
         self._refusals.pop(peer, None)
         if dropped.call is not None:
@@ -168,7 +168,7 @@ class Transport:
         dropped.channel.close()
 
     def wait(self, peers: Collection[int], note: Callable[[], str]) -> Message:
-        """The next message, however long it takes while ``peers`` are there; what is waited for is logged once.
+        """Wait for the next message as long as ``peers`` are reachable; ``note`` is logged once.
 
         Raises:
             ParticipantError: one of ``peers`` has refused connections for ``RETRY_S``; the text names it.
@@ -189,8 +189,8 @@ class Transport:
         began, noted = time.monotonic(), False
         probed = began
         while True:
-            if self._look is not None:
-                self._look()
+            if self._poll is not None:
+                self._poll()
             if enough():
                 return None
             if self._kept:
@@ -206,16 +206,16 @@ class Transport:
             if not noted and now - began >= WAIT_NOTE_S:
                 logger.info(note())
                 noted = True
-            self._step(min(probe_at, now + LOOK_S if self._look else probe_at, until or probe_at) - now)
+            self._step(min(probe_at, now + POLL_S if self._poll else probe_at, until or probe_at) - now)
 
     def waiting(self) -> list[Message]:
-        """Messages that have arrived and were not asked for yet."""
+        """Messages that have arrived and were not requested yet."""
         while self._step(0):
             pass
         return list(self._kept)
 
     def post(self, message: Message, first_contact: bool = False) -> None:
-        """Begin to send to every receiver of the message; messages to one peer keep their order.
+        """Start to send to every receiver of the message; messages to one peer keep their order.
 
         Args:
             first_contact: the peer may not be listening yet: wait for it, up to the deadline.
@@ -228,29 +228,29 @@ class Transport:
                 self._start(peer)
 
     def flush(self) -> None:
-        """Wait until every peer has taken what was sent to it, or was dropped."""
+        """Wait until every peer has received its messages, or was dropped."""
         while any(peer.queue for peer in self._peers.values()):
-            if self._look is not None:
-                self._look()
-            self._step(LOOK_S if self._look else PROBE_S)
+            if self._poll is not None:
+                self._poll()
+            self._step(POLL_S if self._poll else PROBE_S)
 
     def send(self, message: Message, first_contact: bool = False) -> None:
         """Post, and wait until all receivers have it.
 
         Raises:
-            ParticipantError: a receiver did not take the message; the text names it.
+            ParticipantError: a receiver did not accept the message; the text names it.
         """
         self.post(message, first_contact)
         self.flush()
 
     def close(self) -> None:
-        """Stop listening once pending answers are out."""
+        """Stop listening once pending answers are sent."""
         self._server.stop(grace=1).wait(2)
         for peer in self._peers.values():
             peer.channel.close()
 
     def _step(self, timeout_s: float) -> bool:
-        """Take one event, waiting up to ``timeout_s`` seconds for it; whether there was one."""
+        """Process one event, waiting up to ``timeout_s`` seconds for it; return whether there was one."""
         now = time.monotonic()
         due = [(peer.retry_at, number) for number, peer in self._peers.items() if peer.retry_at is not None]
         for at, number in due:
@@ -273,7 +273,7 @@ class Transport:
         return True
 
     def _arrived(self, message: Message, size: int) -> None:
-        """In a thread of gRPC's: a message is complete."""
+        """Called by a gRPC thread: a message is complete."""
         self._note("received", message.msg_type, message.state, message.sender, size)
         self._events.put(_Arrived(message, size))
 
@@ -290,7 +290,7 @@ class Transport:
         peer.call.add_done_callback(lambda call: self._attempted(number, outgoing, call))
 
     def _attempted(self, peer: int, outgoing: _Outgoing, call: Any) -> None:
-        """In a thread of gRPC's: an attempt has ended."""
+        """Called by a gRPC thread: an attempt has ended."""
         delivered = call.code() is grpc.StatusCode.OK
         if delivered:
             self._note("sent", outgoing.kind, outgoing.round, peer, len(outgoing.data))
@@ -306,7 +306,7 @@ class Transport:
         else:
             now = time.monotonic()
             if event.code is grpc.StatusCode.UNAVAILABLE and (outgoing.give_up is None or now <= outgoing.give_up):
-                if outgoing.give_up is None:  # the time counts from the first refusal: the call may have lasted long
+                if outgoing.give_up is None:  # counted from the first refusal: the call may have lasted long
                     outgoing.give_up = now + RETRY_S
                     logger.warning(f"{self.names([number])} does not answer, trying again")
                 peer.retry_at = now + AGAIN_S
@@ -322,7 +322,7 @@ class Transport:
             self._start(number)
 
     def _check(self, peers: Collection[int]) -> None:
-        """See whether those who are waited for still accept connections."""
+        """Check whether the peers that are waited for still accept connections."""
         for peer in list(peers):
             refusal = self._refusals.get(peer)
             if refusal is not None and time.monotonic() - refusal.since >= RETRY_S:
@@ -331,7 +331,7 @@ class Transport:
                 self._probe(peer)
 
     def _probe(self, peer: int) -> None:
-        """Ask without waiting for the answer: a slow peer must not hold up the messages of the others."""
+        """Probe without waiting for the answer: a slow peer must not delay the messages of the others."""
         if peer in self._probing:
             return
         self._probing.add(peer)
@@ -339,7 +339,7 @@ class Transport:
         method.future(b"", timeout=PROBE_S).add_done_callback(lambda call: self._probed(peer, call))
 
     def _probed(self, peer: int, call: Any) -> None:
-        # A peer that is only slow, or stopped, has its connection still: the deadline passes, and that says nothing.
+        # A peer that is only slow, or stopped, still has its connection: that the deadline passes proves nothing.
         if call.code() is grpc.StatusCode.UNAVAILABLE:
             self._refusals.setdefault(peer, _Refusal(time.monotonic(), call.details()))
         else:
@@ -347,7 +347,7 @@ class Transport:
         self._probing.discard(peer)
 
     def _note(self, what: Step, kind: str, round: int, peer: int, size: int) -> None:
-        """Write it down, from any thread; what cannot be written ends the course in the waiting thread."""
+        """Record a step, from any thread; an OSError is raised in the waiting thread."""
         try:
             # A client that joins has no id yet.
             self._activity.note(what, kind=kind, round=round, peer=peer if peer >= 0 else None, size=size)
@@ -356,7 +356,7 @@ class Transport:
 
 
 class _Handler:
-    """Takes messages off the wire: a ``grpc.GenericRpcHandler`` by its one method."""
+    """Receives messages: a ``grpc.GenericRpcHandler`` by its one method."""
 
     def __init__(self, arrived: Callable[[Message, int], None]) -> None:
         self._arrived = arrived

@@ -31,10 +31,10 @@ class Message:
 
 
 def encode(message: Message) -> bytes:
-    """The message as it goes over the wire.
+    """Encode a message for the wire.
 
     Raises:
-        TypeError: a value that the format cannot carry.
+        TypeError: the format cannot carry a value.
     """
     request = _REQUEST()
     for name in ("sender", "receiver", "state", "msg_type", "content", "timestamp"):
@@ -43,10 +43,10 @@ def encode(message: Message) -> bytes:
 
 
 def decode(data: bytes) -> Message:
-    """The message in ``data``.
+    """Decode the message in ``data``.
 
     Raises:
-        ValueError: the bytes are no message, or a part is missing.
+        ValueError: the bytes are not a message, or a part is missing.
     """
     request = _REQUEST()
     try:
@@ -66,7 +66,7 @@ def decode(data: bytes) -> Message:
 
 
 def encode_acknowledgement() -> bytes:
-    """What a receiver answers."""
+    """The answer of a receiver."""
     return bytes(_RESPONSE(msg="ACK").SerializeToString())
 
 

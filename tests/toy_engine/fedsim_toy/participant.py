@@ -27,7 +27,7 @@ from fedsim_runner.contract.participant_events import (
     TrainingFinished,
     Update,
 )
-from fedsim_runner.participant.errors import ParticipantError
+from fedsim_runner.participant.exit_errors import ParticipantError
 from fedsim_runner.participant.launch import load_launch_settings
 from fedsim_runner.participant.reporting import Reporter
 

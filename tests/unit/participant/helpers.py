@@ -38,7 +38,7 @@ CONFIG: dict[str, Any] = {
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` upon ``base``."""
+    """``base`` overridden by ``over``."""
     result = copy.deepcopy(dict(base))
     for key, value in over.items():
         result[key] = merged(result[key], value) if isinstance(value, Mapping) and key in result else value
@@ -114,18 +114,18 @@ class Course:
         return (self.folder / name / "console.log").read_text(encoding="utf-8", errors="replace")
 
     def open_gate(self) -> None:
-        """Let them go."""
+        """Let the participants start."""
         (self.gate / "open").write_text('{"open_at": null}', encoding="utf-8")
 
     def lose(self, *names: str) -> None:
-        """Tell the server that these clients, and no others, are given up, as the agent does."""
+        """Report exactly these clients to the server as lost, as the agent does."""
         lost = {f"{LOOPBACK}:{self.ports[name]}": "it was killed" for name in names}
         draft = self.gate / "lost.json.draft"
         draft.write_text(json.dumps(lost), encoding="utf-8")
         draft.replace(self.gate / "lost.json")
 
     def activity(self, name: str) -> list[dict[str, Any]]:
-        """What a participant says it has done."""
+        """A participant's activity records."""
         return [json.loads(line) for line in self.log(name, "activity.jsonl").splitlines()]
 
     def wait(self, name: str, timeout: float = 60) -> int:
@@ -133,12 +133,12 @@ class Course:
         return self.processes[name].wait(timeout)
 
     def log(self, name: str, file: str = "exp_print.log") -> str:
-        """One of a participant's log files; empty if it is not there."""
+        """One of a participant's log files; empty if it does not exist."""
         path = self.folder / name / "course" / file
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def reported(self, name: str) -> list[ParticipantEvent]:
-        """Events of a participant; those that its log lines mean for one that the launcher has not started."""
+        """Events of a participant; without the launcher, those that its log lines report."""
         path = self.folder / name / EVENTS
         if not path.exists():
             reader = LogReader()

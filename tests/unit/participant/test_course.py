@@ -50,7 +50,7 @@ def run(course: Course) -> None:
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.05)
 
 
@@ -172,12 +172,12 @@ def test_sigterm(make_course: MakeCourse, phase: str) -> None:
     assert (record["gate_opened"] is None) == (phase == "gate")
 
 
-def test_a_client_that_is_gone_is_named(make_course: MakeCourse) -> None:
+def test_a_client_that_has_ended_is_named(make_course: MakeCourse) -> None:
     course = make_course(clients=2, config=ENDLESS)
     course.start(patch=QUICK)
     course.open_gate()
     wait_for(lambda: "Starting a new training round" in course.log("server"))
-    # The first holds the round up while the second, which has answered, goes: the next round cannot be sent to it.
+    # The first delays the round while the second, which has answered, ends: the next round cannot be sent to it.
     course.processes["client-1"].send_signal(signal.SIGSTOP)
     time.sleep(1)
     course.processes["client-2"].kill()
@@ -191,19 +191,19 @@ def test_a_client_that_is_gone_is_named(make_course: MakeCourse) -> None:
 
 
 @pytest.mark.parametrize("gone", ["server", "client-2"])
-def test_who_waits_for_somebody_that_is_gone_says_so(make_course: MakeCourse, gone: str) -> None:
+def test_a_participant_whose_peer_has_ended_names_it(make_course: MakeCourse, gone: str) -> None:
     course = make_course(clients=2, config=ENDLESS)
     course.start("server", "client-1", patch=QUICK)
     course.start("client-2", patch=BUSY)
     course.open_gate()
     wait_for(lambda: "{'Role': 'Client" in course.log("client-1"))
-    time.sleep(2)  # longer than the patience with a refused connection: being slow is no reason
+    time.sleep(2)  # longer than refused connections are retried: a slow peer is not a reason
     waiting = "client-1" if gone == "server" else "server"
     assert course.processes[waiting].poll() is None
     course.processes[gone].kill()
     assert course.wait(waiting, 20) == 1
-    told = "the server" if gone == "server" else r"client #[12]"
-    assert re.match(rf"{told} \(127\.0\.0\.1:{course.ports[gone]}\) is gone: ", course.record(waiting)["error"])
+    peer = "the server" if gone == "server" else r"client #[12]"
+    assert re.match(rf"{peer} \(127\.0\.0\.1:{course.ports[gone]}\) is gone: ", course.record(waiting)["error"])
     assert "is gone" in course.log(waiting)
 
 
@@ -221,7 +221,7 @@ def test_sigterm_while_sending(make_course: MakeCourse) -> None:
 
 
 @pytest.mark.parametrize("moment", ["joined", "training"])
-def test_a_client_started_again_keeps_its_id(make_course: MakeCourse, moment: str) -> None:
+def test_a_restarted_client_keeps_its_id(make_course: MakeCourse, moment: str) -> None:
     course = make_course(clients=2, config={"federate": {"total_round_num": 2}})
     course.open_gate()
     course.start("server", "client-1")
@@ -254,14 +254,14 @@ def test_taken_port(make_course: MakeCourse) -> None:
     assert "cannot listen on" in course.log("server")
 
 
-def test_a_stuck_client_does_not_hide_one_that_is_gone(make_course: MakeCourse) -> None:
+def test_a_stuck_client_does_not_hide_one_that_has_ended(make_course: MakeCourse) -> None:
     course = make_course(clients=3, config=ENDLESS)
-    # The third client is started again below: on a busy machine that takes seconds.
+    # The third client is restarted below: on a busy machine that takes seconds.
     course.start("server", "client-1", "client-2", patch=QUICK.replace("1.0", "8.0"))
     course.start("client-3", patch=BUSY)
     course.open_gate()
     wait_for(lambda: all("{'Role': 'Client" in course.log(name) for name in ("client-1", "client-2")))
-    # A client logs its results before it sends them: stopped in between, it would be waited for and not be sent to.
+    # A client logs its results before it sends them: stopped in between, it would be waited for instead of sent to.
     time.sleep(0.5)
     course.processes["client-1"].send_signal(signal.SIGSTOP)
     course.processes["client-2"].kill()

@@ -29,7 +29,7 @@ CONFIG = {
     "eval": {"split": ["test"], "report": ["weighted_avg", "raw"], "count_flops": False},
     "early_stop": {"patience": 0},
 }
-# Upstream's server cannot evaluate an mlp: its normalisation keeps the statistics it was born with.
+# Upstream's server cannot evaluate an mlp: its normalisation keeps its initial statistics.
 COURSES = {
     "lr, evaluated by the server": {"federate": {"make_global_eval": True}},
     "lr, evaluated by clients": {"federate": {"make_global_eval": False}},
@@ -54,15 +54,15 @@ pickle.dump(tree, open(target, "wb"))
 
 @pytest.fixture(scope="module")
 def federatedscope() -> Path:
-    """Folder of the checkout, once the interpreter has shown that it can run it."""
+    """Folder of a checkout that the interpreter can run."""
     return runnable_checkout()
 
 
-def run_python(source: Path, code: str, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
-    """Run ``code`` where FederatedScope can be imported; ``said`` is its standard input."""
+def run_python(source: Path, code: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run ``code`` where FederatedScope can be imported; ``stdin``: its standard input."""
     return subprocess.run(
         [PYTHON, "-c", code, *arguments],
-        input=said,
+        input=stdin,
         capture_output=True,
         text=True,
         env=environment() | {"PYTHONPATH": str(source)},
@@ -85,7 +85,7 @@ def start_federatedscope(course: Course, source: Path, *names: str) -> None:
 
 
 def check_finished(course: Course) -> None:
-    """Everybody ended well, the supervisor saw each round, and something was learnt."""
+    """All participants ended with 0, the supervisor saw each round, and the model has learnt."""
     for name in course.names:
         assert course.wait(name, 120) == 0, course.said(name)
     supervisor, evaluated = supervised(course)
@@ -101,7 +101,7 @@ def test_our_clients_with_federatedscopes_server(
     course = make_course(config=merged(CONFIG, COURSES[kind]))
     course.open_gate()
     start_federatedscope(course, federatedscope, "server")
-    course.start(*course.names[1:])  # they wait for the server: nothing orders the start
+    course.start(*course.names[1:])  # they wait for the server: any order of starts works
     check_finished(course)
 
 
@@ -119,7 +119,7 @@ def test_federatedscopes_clients_and_one_of_ours_with_our_server(
 
 @pytest.mark.parametrize("evaluator", ["server", "clients"])
 def test_both_learn_the_same(federatedscope: Path, make_course: Callable[..., Course], evaluator: str) -> None:
-    """One client, no shuffling: after each round FederatedScope's numbers and ours are one, up to rounding."""
+    """One client, no shuffling: after each round FederatedScope's numbers and ours are equal up to rounding."""
     config = merged(
         CONFIG,
         {
@@ -133,9 +133,9 @@ def test_both_learn_the_same(federatedscope: Path, make_course: Callable[..., Co
     initial = (
         "from fedsim_runner.participant.light import models\n"
         "import numpy as np\n"
-        "was = models.Linear.__init__\n"
+        "original = models.Linear.__init__\n"
         "def zeros(self, name, inputs, outputs, rng):\n"
-        "    was(self, name, inputs, outputs, rng)\n"
+        "    original(self, name, inputs, outputs, rng)\n"
         "    self.initial = {key: np.zeros_like(value) for key, value in self.initial.items()}\n"
         "models.Linear.__init__ = zeros"
     )
@@ -182,7 +182,7 @@ def test_tensors_both_ways(federatedscope: Path) -> None:
         "print(json.dumps({name: value.decode() for name, value in sent.items()}))\n"
     )
     ours: dict[str, Any] = {"weight": np.array([[0.5, -1.25]], np.float32), "bias": np.array([3.0], np.float32)}
-    answer = run_python(federatedscope, code, said=json.dumps(encode_parameters(ours)))
+    answer = run_python(federatedscope, code, stdin=json.dumps(encode_parameters(ours)))
     assert not answer.returncode, answer.stderr
     received = decode_parameters(json.loads(answer.stdout.splitlines()[-1]))
     assert received["weight"].tolist() == [[1.0, -2.5]]

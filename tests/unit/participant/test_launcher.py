@@ -1,4 +1,4 @@
-"""The launcher: gate, endings, exit.json."""
+"""The launcher: gate, exit codes, exit.json."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def launch(own: Path, text: str, engine: str = "light") -> tuple[int, str, dict[
 
 
 def test_unsupported_engine(tmp_path: Path) -> None:
-    code, said, record = launch(tmp_path, "", "heavy")
+    code, stderr, record = launch(tmp_path, "", "heavy")
     assert (code, record["exit_code"]) == (2, 2)
-    assert said == "participant: unsupported: engine heavy: there are only federatedscope, light\n"
+    assert stderr == "participant: unsupported: engine heavy: there are only federatedscope, light\n"
 
 
-def test_unsupported_config_names_all_at_once(tmp_path: Path) -> None:
-    code, said, record = launch(tmp_path, yaml.safe_dump({"asyn": {"use": True}, "model": {"type": "convnet2"}}))
+def test_an_unsupported_config_names_all_keys(tmp_path: Path) -> None:
+    code, stderr, record = launch(tmp_path, yaml.safe_dump({"asyn": {"use": True}, "model": {"type": "convnet2"}}))
     assert code == 2
-    assert said.count("\n") == 1
-    assert said.startswith("participant: unsupported: ")
+    assert stderr.count("\n") == 1
+    assert stderr.startswith("participant: unsupported: ")
     for part in ("asyn.use", "convnet2", "MSELoss"):
         assert part in str(record["error"])
 
@@ -60,7 +60,7 @@ def test_a_crash_leaves_a_traceback_and_one_line(tmp_path: Path) -> None:
     assert record["cpu_seconds"] > 0
 
 
-def test_an_out_folder_that_is_gone_does_not_change_the_ending(tmp_path: Path) -> None:
+def test_a_missing_out_folder_does_not_change_the_exit_code(tmp_path: Path) -> None:
     own = tmp_path / "gone"
     arguments = command(own, tmp_path, "none")
     done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, timeout=30)
@@ -68,12 +68,12 @@ def test_an_out_folder_that_is_gone_does_not_change_the_ending(tmp_path: Path) -
     assert "cannot write" in done.stderr
 
 
-@pytest.mark.parametrize(("text", "told"), [("{", "cannot be read"), ("- 1", "got list")])
-def test_broken_config(tmp_path: Path, text: str, told: str) -> None:
-    code, said, record = launch(tmp_path, text)
+@pytest.mark.parametrize(("text", "expected"), [("{", "cannot be read"), ("- 1", "got list")])
+def test_broken_config(tmp_path: Path, text: str, expected: str) -> None:
+    code, stderr, record = launch(tmp_path, text)
     assert code == 1
-    assert told in str(record["error"])
-    assert "Traceback" not in said
+    assert expected in str(record["error"])
+    assert "Traceback" not in stderr
 
 
 def test_gate_half_written(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_waits_for_the_time_the_gate_names(tmp_path: Path) -> None:
     assert open_at <= wait_for_gate(tmp_path) < open_at + 0.3
 
 
-def test_a_console_on_a_full_disk_hides_no_end(tmp_path: Path) -> None:
+def test_a_console_on_a_full_disk_does_not_prevent_the_record(tmp_path: Path) -> None:
     (tmp_path / "open").write_text("{}", encoding="utf-8")
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
@@ -113,12 +113,12 @@ def test_a_console_on_a_full_disk_hides_no_end(tmp_path: Path) -> None:
     ],
     ids=["a crash", "a thread"],
 )
-def test_a_course_ends_though_its_console_is_on_a_full_disk(tmp_path: Path, work: str, error: str) -> None:
+def test_a_course_ends_although_its_console_is_on_a_full_disk(tmp_path: Path, work: str, error: str) -> None:
     (tmp_path / "open").write_text("{}", encoding="utf-8")
     patch = (
         "import threading, time\n"
         "from fedsim_runner.participant import __main__ as launcher\n"
-        "from fedsim_runner.participant.ending import ENDING\n"
+        "from fedsim_runner.participant.process_end import ENDING\n"
         f"def work(config, gate, reporter):\n{work}"
         "launcher.ENGINES['light'] = work"
     )

@@ -31,7 +31,7 @@ CLIENTS = ("client-1", "client-2", "client-3")
 COMMON: dict[str, Any] = {"federate": {"total_round_num": ROUNDS}}
 MODELS: dict[str, dict[str, Any]] = {
     "lr": {"federate": {"make_global_eval": True}},
-    # Evaluated by clients: the running statistics of its normalisation stay where they are made, and a FederatedScope
+    # Evaluated by clients: the running statistics of its normalisation stay on the clients, and a FederatedScope
     # server has none.
     "mlp": {
         "federate": {"make_global_eval": False},
@@ -66,7 +66,7 @@ class MixedCourse(TorchCourse):
 
 
 def _write_shard(path: Path, part: int, parts: int) -> None:
-    """130 samples for a client's tests, all 450 of the server's share for its own."""
+    """130 test samples for a client; all 450 of its share for the server."""
     write_digits(path, part, parts, ("train", "val", "test"))
     with np.load(path) as archive:
         x = np.concatenate([archive[f"{name}_x"] for name in ("train", "val", "test")])
@@ -81,7 +81,7 @@ def _write_shard(path: Path, part: int, parts: int) -> None:
 
 @pytest.fixture(scope="module")
 def source() -> Path:
-    """Folder of the checkout, once the interpreter has shown that it can run it."""
+    """Folder of a checkout that the interpreter can run."""
     return runnable_checkout()
 
 
@@ -100,7 +100,7 @@ def make_mixed(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Iterat
 
 
 def finish(course: MixedCourse, config: Mapping[str, Any]) -> float:
-    """Run a course to its good end, and return its accuracy."""
+    """Run a course to its end, and return its accuracy."""
     course.go()
     for name in course.names:
         assert course.wait(name, 180) == 0, course.said(name)
@@ -113,14 +113,16 @@ def finish(course: MixedCourse, config: Mapping[str, Any]) -> float:
 @pytest.fixture(scope="module")
 def pure(make_mixed: MakeCourse) -> Callable[[str], dict[str, float]]:
     """Accuracy of the pure courses by engine, each run once."""
-    known: dict[str, dict[str, float]] = {}
+    accuracies: dict[str, dict[str, float]] = {}
 
     def of(model: str) -> dict[str, float]:
-        if model not in known:
+        if model not in accuracies:
             config = merged(COMMON, MODELS[model])
             engines = {"light": ("server", *CLIENTS), "federatedscope": ()}
-            known[model] = {name: finish(make_mixed(light, config=config), config) for name, light in engines.items()}
-        return known[model]
+            accuracies[model] = {
+                name: finish(make_mixed(light, config=config), config) for name, light in engines.items()
+            }
+        return accuracies[model]
 
     return of
 
@@ -133,13 +135,13 @@ def test_as_accurate_as_the_pure_courses(
     config = merged(COMMON, MODELS[model])
     mixed = finish(make_mixed(MIXES[mix], config=config), config)
     assert mixed > 0.8
-    for engine, wanted in pure(model).items():
-        assert abs(mixed - wanted) <= TOLERANCE, f"{mix}: {mixed:.3f}, {engine} alone: {wanted:.3f}"
+    for engine, expected in pure(model).items():
+        assert abs(mixed - expected) <= TOLERANCE, f"{mix}: {mixed:.3f}, {engine} alone: {expected:.3f}"
 
 
 @pytest.mark.parametrize("server", ["light", "federatedscope"])
 @pytest.mark.parametrize("lost", ["light", "federatedscope"])
-def test_goes_on_without_a_lost_client_of_either_engine(make_mixed: MakeCourse, server: str, lost: str) -> None:
+def test_continues_without_a_lost_client_of_either_engine(make_mixed: MakeCourse, server: str, lost: str) -> None:
     light = ("client-1", "client-2") if lost == "light" else ("client-1",)
     light = ("server", *light) if server == "light" else light
     rounds = {"federate": {"total_round_num": 150, "make_global_eval": True}, "eval": {"freq": 30}}
@@ -151,8 +153,8 @@ def test_goes_on_without_a_lost_client_of_either_engine(make_mixed: MakeCourse, 
     for name in ("server", "client-1", "client-3"):
         assert course.wait(name, 120) == 0, course.said(name)
     number = course.client_ids()["client-2"]
-    told = rf"Server: Client #{number} \([^)]*\) is lost: it was killed; going on with 2 clients"
-    assert len(re.findall(told, course.log("server"))) == 1
+    line = rf"Server: Client #{number} \([^)]*\) is lost: it was killed; going on with 2 clients"
+    assert len(re.findall(line, course.log("server"))) == 1
     assert [event["peer"] for event in course.activity("server") if event["what"] == "lost"] == [number]
     assert accuracy(course, "Results_raw") > 0.8
 
@@ -174,8 +176,8 @@ def test_a_light_straggler_is_not_waited_for(make_mixed: MakeCourse, server: str
     late = [event for event in course.activity("server") if event["what"] == "late"]
     assert late and {event["peer"] for event in late} == {number}
     for event in late:
-        told = f"The update of client #{number} for round {event['round']} came after the deadline and is dropped"
-        assert log.count(told) == 1
+        line = f"The update of client #{number} for round {event['round']} came after the deadline and is dropped"
+        assert log.count(line) == 1
 
 
 def test_a_frozen_federatedscope_client_is_a_straggler_of_a_light_server(make_mixed: MakeCourse) -> None:
@@ -195,9 +197,9 @@ def test_a_frozen_federatedscope_client_is_a_straggler_of_a_light_server(make_mi
     number = course.client_ids()["client-2"]
     late = [event["peer"] for event in course.activity("server") if event["what"] == "late"]
     assert late and set(late) == {number}
-    asked = [
+    rounds_sent = [
         event["round"]
         for event in course.activity("server")
         if (event["what"], event.get("kind"), event.get("peer")) == ("send", "model_para", number)
     ]
-    assert max(asked) > 12, "it takes part again"
+    assert max(rounds_sent) > 12, "it takes part again"

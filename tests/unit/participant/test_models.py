@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fedsim_runner.participant.errors import ParticipantError
+from fedsim_runner.participant.exit_errors import ParticipantError
 from fedsim_runner.participant.light.models import LogisticRegression, Model, MultilayerPerceptron, load_parameters
 from fedsim_runner.participant.light.settings import parse_settings
 from fedsim_runner.participant.light.shards import Split

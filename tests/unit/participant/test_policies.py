@@ -27,7 +27,7 @@ BY_CLIENTS = {"federate": {"make_global_eval": False}, "early_stop": {"patience"
 
 
 def slow(seconds: float) -> str:
-    """A client whose training takes so much longer."""
+    """A patch that makes a client's training take longer."""
     return (
         "import time; from fedsim_runner.participant.light.trainer import Trainer\n"
         f"train = Trainer.train\nTrainer.train = lambda self: (time.sleep({seconds}), train(self))[1]"
@@ -35,7 +35,7 @@ def slow(seconds: float) -> str:
 
 
 def identity(course: Course, name: str) -> int:
-    """The id that a client was given."""
+    """The id that was assigned to a client."""
     found = re.search(r"is assigned with #(\d+)", course.log(name))
     assert found is not None
     return int(found.group(1))
@@ -46,7 +46,7 @@ def result_lines(course: Course, name: str) -> int:
 
 
 @pytest.mark.parametrize("config", [{}, BY_CLIENTS], ids=["evaluated by the server", "evaluated by clients"])
-def test_goes_on_without_a_killed_client(make_course: MakeCourse, config: dict[str, object]) -> None:
+def test_continues_without_a_killed_client(make_course: MakeCourse, config: dict[str, object]) -> None:
     course = make_course(config=config, policy=CONTINUE)
     course.start("server", "client-1", "client-3")
     course.start("client-2", patch=BUSY)
@@ -64,7 +64,7 @@ def test_goes_on_without_a_killed_client(make_course: MakeCourse, config: dict[s
     assert {event["peer"] for event in sent} == {1, 2, 3} - {lost}
 
 
-def test_goes_on_without_a_frozen_client_that_is_sampled_no_more(make_course: MakeCourse) -> None:
+def test_continues_without_a_frozen_client_that_is_not_sampled_again(make_course: MakeCourse) -> None:
     config = merged(BY_CLIENTS, {"federate": {"sample_client_num": 2, "total_round_num": 30}})
     course = make_course(config=config, policy=CONTINUE)
     course.start()
@@ -92,9 +92,9 @@ def test_too_few_clients_are_left(make_course: MakeCourse) -> None:
     course.lose("client-1")
     course.lose("client-1", "client-2")
     assert course.wait("server", 20) == 1
-    told = "1 of 3 clients are left, course.min_clients is 2; lost: "
-    assert course.record("server")["error"].startswith(told)
-    assert told in course.log("server")
+    line = "1 of 3 clients are left, course.min_clients is 2; lost: "
+    assert course.record("server")["error"].startswith(line)
+    assert line in course.log("server")
 
 
 def test_a_client_that_is_lost_before_it_joins(make_course: MakeCourse) -> None:
@@ -105,11 +105,11 @@ def test_a_client_that_is_lost_before_it_joins(make_course: MakeCourse) -> None:
     assert "Starting training" not in course.log("server")
     course.lose("client-2")
     assert [course.wait(name) for name in ("server", "client-1", "client-3")] == [0, 0, 0]
-    told = f"Server: A client (127.0.0.1:{course.ports['client-2']}) is lost: it was killed; going on with 2 clients"
-    assert told in course.log("server")
+    line = f"Server: A client (127.0.0.1:{course.ports['client-2']}) is lost: it was killed; going on with 2 clients"
+    assert line in course.log("server")
 
 
-def test_looking_for_lost_clients_costs_nothing(make_course: MakeCourse) -> None:
+def test_polling_for_lost_clients_costs_nothing(make_course: MakeCourse) -> None:
     course = make_course(policy=CONTINUE | {"round_deadline_s": 60})
     course.start("server")
     course.open_gate()
@@ -121,7 +121,7 @@ def test_looking_for_lost_clients_costs_nothing(make_course: MakeCourse) -> None
     assert cpu_seconds(course.processes["server"].pid) - before <= 0.02, "half a percent of a core"
 
 
-def test_the_server_finds_out_by_itself(make_course: MakeCourse) -> None:
+def test_the_server_notices_without_the_agent(make_course: MakeCourse) -> None:
     course = make_course(config={"federate": {"total_round_num": 200}}, policy=CONTINUE)
     course.start("server", "client-1", "client-3", patch=QUICK)
     course.start("client-2", patch=BUSY)
@@ -148,19 +148,19 @@ def test_a_straggler_is_not_waited_for(make_course: MakeCourse, config: dict[str
     assert late
     for event in late:
         assert event["peer"] == straggler
-        told = f"The update of client #{straggler} for round {event['round']} came after the deadline and is dropped\n"
-        assert log.count(told) == 1
-    asked = [
+        line = f"The update of client #{straggler} for round {event['round']} came after the deadline and is dropped\n"
+        assert log.count(line) == 1
+    rounds_sent = [
         event["round"]
         for event in course.activity("server")
         if event["what"] == "send" and event["kind"] == "model_para" and event["peer"] == straggler
     ]
-    assert asked[0] == 0
-    assert 1 < len(asked) < 6, "asked again, but not while it is busy"
+    assert rounds_sent[0] == 0
+    assert 1 < len(rounds_sent) < 6, "asked again, but not while it is busy"
     assert course.log("client-2").count("received finish message") == 1
 
 
-def test_without_any_update_the_first_one_is_waited_for(make_course: MakeCourse) -> None:
+def test_the_first_update_is_awaited_beyond_the_deadline(make_course: MakeCourse) -> None:
     course = make_course(clients=2, config={"federate": {"total_round_num": 2}}, policy={"round_deadline_s": 0.2})
     course.start("server")
     course.start("client-1", patch=slow(1.0))
@@ -229,7 +229,7 @@ def test_a_client_trains_the_newest_model(make_course: MakeCourse, tmp_path: Pat
         answers = [server.wait([1], str) for _ in range(2)]
         assert [(answer.msg_type, answer.state) for answer in answers] == [("model_para", 0), ("model_para", 2)]
         assert "Drop a out-of-date message from round #1" in course.log("client-1")
-        # The end overtakes the training, too: its answer would find nobody.
+        # The end also supersedes the training: nobody would receive its answer.
         server.send(Message("model_para", 0, [1], 3, model))
         server.send(Message("finish", 0, [1], 3, "None"))
         assert course.wait("client-1") == 0

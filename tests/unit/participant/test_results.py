@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from fedsim_runner.participant.federatedscope import loglines
-from fedsim_runner.participant.light.logs import RunLog
 from fedsim_runner.participant.light.models import LogisticRegression
 from fedsim_runner.participant.light.results import Best, formatted, merged, rounded
+from fedsim_runner.participant.light.run_log import RunLog
 from fedsim_runner.participant.light.settings import Settings, parse_settings
 from fedsim_runner.participant.reporting import Reporter
 from tests.unit.participant.helpers import CONFIG
@@ -45,17 +45,17 @@ def test_merged_forms() -> None:
     assert set(merged(3, CLIENTS, ["avg"])) == {"Role", "Round", "Results_avg"}
 
 
-def test_results_that_not_all_clients_have_are_left_out() -> None:
+def test_results_that_some_clients_lack_are_left_out() -> None:
     assert "val_total" not in merged(0, list(reversed(CLIENTS)), ["avg"])["Results_avg"]
 
 
-# Sequences of the watched value, and after how many values FederatedScope's EarlyStopper says stop (None: never).
+# Sequences of the watched value, and after how many values FederatedScope's EarlyStopper stops (None: never).
 @pytest.mark.parametrize(
     ("key", "stop", "values", "after"),
     [
         ("test_loss", {"patience": 2}, [5, 4, 4.5, 4.6, 1], 4),
         ("test_loss", {"patience": 2}, [5, 4, 4.5, 3.9, 4.2, 4.1], 6),
-        ("test_loss", {"patience": 2}, [5, 5, 5, 5], None),  # as good as the best counts as no loss
+        ("test_loss", {"patience": 2}, [5, 5, 5, 5], None),  # a value equal to the best is not a loss
         ("test_loss", {"patience": 2, "delta": 0.5}, [5, 4.9, 4.8], 3),
         ("test_acc", {"patience": 1}, [0.5, 0.6, 0.59], 3),
         ("test_acc", {"patience": 1, "delta": 0.1}, [0.5, 0.59], 2),

@@ -1,4 +1,4 @@
-"""FederatedScope's YAML: defaults as upstream's, everything not supported refused by name and together."""
+"""FederatedScope's YAML: upstream's defaults apply, and everything unsupported is refused by name, all together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.participant.errors import UnsupportedError
+from fedsim_runner.participant.exit_errors import UnsupportedError
 from fedsim_runner.participant.light.settings import parse_settings
 from tests.unit.participant.helpers import CONFIG, merged
 
@@ -28,7 +28,7 @@ def test_sampling_by_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("over", "told"),
+    ("over", "expected"),
     [
         ({"asyn": {"use": True}}, "asyn.use: the light engine does False, not True"),
         ({"model": {"type": "convnet2"}}, "model.type: the light engine does 'lr' or 'mlp', not 'convnet2'"),
@@ -37,8 +37,8 @@ def test_sampling_by_rate() -> None:
         ({"train": {"optimizer": {"type": "Adam"}}}, "train.optimizer.type"),
         ({"train": {"optimizer": {"momentun": 0.9}}}, 'did you mean "train.optimizer.momentum"'),
         ({"quantization": {"method": "uniform"}}, "quantization.method"),
-        ({"train": {"local_update_steps": "3"}}, "train.local_update_steps: '3' is no int"),
-        ({"train": {"local_update_steps": True}}, "train.local_update_steps: True is no int"),
+        ({"train": {"local_update_steps": "3"}}, "train.local_update_steps: '3' is not of type int"),
+        ({"train": {"local_update_steps": True}}, "train.local_update_steps: True is not of type int"),
         ({"federate": {"sample_client_num": 5}}, "federate.sample_client_num: more than"),
         ({"eval": {"metrics": ["roc_auc"]}}, "eval.metrics"),
         ({"distribute": {"data_idx": 3}}, "distribute.data_idx"),
@@ -46,20 +46,20 @@ def test_sampling_by_rate() -> None:
         ({"train": {"optimizer": {"lr": float("nan")}}}, "train.optimizer.lr: nan is not above 0"),
     ],
 )
-def test_refused_by_name(over: dict[str, Any], told: str) -> None:
+def test_refused_by_name(over: dict[str, Any], expected: str) -> None:
     with pytest.raises(UnsupportedError) as caught:
         parse_settings(merged(GOOD, over))
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
 
 
-def test_all_at_once() -> None:
+def test_all_problems_together() -> None:
     with pytest.raises(UnsupportedError) as caught:
         parse_settings(merged(GOOD, {"asyn": {"use": True}, "federate": {"use_ss": True}, "model": {"type": "gcn"}}))
     for key in ("asyn.use", "federate.use_ss", "model.type"):
         assert key in str(caught.value)
 
 
-def test_defaults_that_this_engine_does_not_do() -> None:
+def test_defaults_that_this_engine_does_not_support() -> None:
     tree = {key: value for key, value in GOOD.items() if key != "criterion"}
     with pytest.raises(UnsupportedError, match=r"criterion\.type: .* not 'MSELoss' \(FederatedScope's default\)"):
         parse_settings(tree)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedsim_runner.participant.errors import ParticipantError
+from fedsim_runner.participant.exit_errors import ParticipantError
 from fedsim_runner.participant.light.shards import load_shard
 from fedsim_runner.participant.light.tensors import (
     TensorError,
@@ -22,7 +22,7 @@ from fedsim_runner.participant.light.tensors import (
     loads,
 )
 
-# pickle.dumps(torch.tensor([[1.5, -2.0, 3.0], [4.0, 5.0, 6.25]])) and of its transpose, torch 2.13.0.
+# pickle.dumps(torch.tensor([[1.5, -2.0, 3.0], [4.0, 5.0, 6.25]])) and of its transpose, by torch 2.13.0.
 TORCH_TENSOR = base64.b64decode(
     "gASVlAEAAAAAAACMDHRvcmNoLl91dGlsc5SMEl9yZWJ1aWxkX3RlbnNvcl92MpSTlCiMDXRvcmNoLnN0b3JhZ2WUjBBfbG9h"
     "ZF9mcm9tX2J5dGVzlJOUQgkBAACAAooKbPycRvkgaqhQGS6AAk3pAy6AAn1xAChYEAAAAHByb3RvY29sX3ZlcnNpb25xAU3p"
@@ -56,7 +56,7 @@ TORCH_SHARD = base64.b64decode(
 VALUES = np.array([[1.5, -2.0, 3.0], [4.0, 5.0, 6.25]], np.float32)
 
 
-class Asks:
+class Call:
     """Pickles as a call of ``function``."""
 
     def __init__(self, function: Any, *arguments: Any) -> None:
@@ -89,27 +89,27 @@ def test_nested_lists() -> None:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "value",
     [
-        Asks(os.system, "true"),
-        Asks(eval, "1"),
-        Asks(getattr, [], "append"),
-        Asks(np.load, "x"),
-        Asks(np.dtype, "O"),
+        Call(os.system, "true"),
+        Call(eval, "1"),
+        Call(getattr, [], "append"),
+        Call(np.load, "x"),
+        Call(np.dtype, "O"),
         Path("x"),
     ],
 )
-def test_code_is_refused(asked: Any) -> None:
+def test_code_is_refused(value: Any) -> None:
     with pytest.raises(TensorError, match="refused"):
-        loads(pickle.dumps(asked))
+        loads(pickle.dumps(value))
     with pytest.raises(TensorError, match="refused"):
-        decode_parameter(base64.b64encode(pickle.dumps(asked)).decode())
+        decode_parameter(base64.b64encode(pickle.dumps(value)).decode())
 
 
 def test_nothing_runs_before_the_refusal(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     with pytest.raises(TensorError, match=r"posix\.system"):
-        loads(pickle.dumps([VALUES.tolist(), Asks(os.system, f"touch {mark}")]))
+        loads(pickle.dumps([VALUES.tolist(), Call(os.system, f"touch {mark}")]))
     assert not mark.exists()
 
 
@@ -121,7 +121,7 @@ def test_a_pickle_cannot_change_our_functions(name: bytes) -> None:
 
 
 def test_a_tensor_is_never_larger_than_what_is_stored() -> None:
-    # A stride of 0 would repeat one element for ever.
+    # A stride of 0 would repeat one element endlessly.
     huge = TORCH_TENSOR.replace(b"K\x02K\x03\x86", b"J" + struct.pack("<i", 2**31 - 1) + b"K\x03\x86")
     assert huge != TORCH_TENSOR
     with pytest.raises(TensorError, match="larger than its storage"):
@@ -129,7 +129,7 @@ def test_a_tensor_is_never_larger_than_what_is_stored() -> None:
 
 
 @pytest.mark.parametrize("value", ["no base64!", "aGFsbG8=", [[1.0], [1.0, 2.0]], ["x"], None, {}])
-def test_no_parameters(value: Any) -> None:
+def test_invalid_parameters(value: Any) -> None:
     with pytest.raises(TensorError):
         decode_parameter(value)
 
@@ -144,8 +144,8 @@ def test_shards_of_both_kinds(tmp_path: Path) -> None:
 
 
 def test_shards_with_code_or_nonsense(tmp_path: Path) -> None:
-    (tmp_path / "evil.pkl").write_bytes(pickle.dumps(Asks(os.system, "true")))
-    np.savez(tmp_path / "evil.npz", train_x=np.array([Asks(os.system, "true")]), train_y=np.array([1]))
+    (tmp_path / "evil.pkl").write_bytes(pickle.dumps(Call(os.system, "true")))
+    np.savez(tmp_path / "evil.npz", train_x=np.array([Call(os.system, "true")]), train_y=np.array([1]))
     np.savez(tmp_path / "float.npz", train_x=np.ones((2, 3)), train_y=np.array([1.0, 0.0]))
     np.savez(tmp_path / "long.npz", train_x=np.ones((2, 3)), train_y=np.array([1]))
     np.savez(tmp_path / "nan.npz", train_x=np.array([[np.nan]]), train_y=np.array([1]))

@@ -1,4 +1,4 @@
-"""Messages: our bytes are FederatedScope's, in both directions."""
+"""Messages: we write and read the same bytes as FederatedScope."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FEDERATEDSCOPE_BYTES = bytes.fromhex(
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.msg_type)
-def test_there_and_back(message: Message) -> None:
+def test_encoding_and_decoding(message: Message) -> None:
     assert wire.decode(wire.encode(message)) == message
 
 
@@ -53,7 +53,7 @@ def entries(data: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("data", [b"\xff\xff", b"", wire.encode(MESSAGES[0])[:-3]])
-def test_no_message(data: bytes) -> None:
+def test_invalid_message(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a FederatedScope message"):
         wire.decode(data)
 
@@ -69,13 +69,13 @@ def test_what_the_format_cannot_carry(content: Any) -> None:
 def test_field_numbers_of_the_checkout() -> None:
     source = Path(SOURCE) / "federatedscope/core/proto/gRPC_comm_manager.proto"
     text = source.read_text(encoding="utf-8")
-    wanted: dict[str, dict[str, int]] = {}
+    expected: dict[str, dict[str, int]] = {}
     for name, body in re.findall(r"message (\w+)\s*\{((?:[^{}]|\{[^{}]*\})*)\}", text):
-        wanted[name] = {field: int(number) for field, number in re.findall(r"(\w+) = (\d+);", body)}
+        expected[name] = {field: int(number) for field, number in re.findall(r"(\w+) = (\d+);", body)}
     ours = {
         message.name: {field.name: field.number for field in message.field}
         for message in wire._descriptors().message_type
     }
-    assert ours == wanted
+    assert ours == expected
     service, method = re.findall(r"service (\w+)|rpc (\w+)", text)[0][0], re.findall(r"rpc (\w+)", text)[0]
     assert f"/{service}/{method}" == wire.METHOD

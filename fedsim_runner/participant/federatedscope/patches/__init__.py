@@ -1,6 +1,6 @@
-"""The patches: each takes one symptom of FederatedScope away, at import, and can be switched off by its name.
+"""The patches: each removes one symptom of FederatedScope, at import, and can be switched off by its name.
 
-A patch is a module with ``PLACES``, what of FederatedScope it holds on to, and ``apply``.
+A patch is a module with ``PLACES``, the places of FederatedScope that it relies on, and ``apply``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from . import (
     second_finish,
 )
 
-# By the names of :data:`..names.PATCHES`.
+# By the names of :data:`..patch_names.PATCHES`.
 PLACES: dict[str, tuple[Place, ...]] = {
     "lean_imports": lean_imports.PLACES,
     "log_addresses": log_addresses.PLACES,
@@ -35,16 +35,16 @@ PLACES: dict[str, tuple[Place, ...]] = {
 
 
 def apply_at_import(off: Collection[str]) -> None:
-    """The patch that has to come before all other imports of FederatedScope."""
+    """Apply the patch that must come before all other imports of FederatedScope."""
     if "lean_imports" not in off:
         lean_imports.apply()
 
 
 def check(off: Collection[str]) -> None:
-    """Whether FederatedScope is what the patches were made for. Comes before any of them, but that at import.
+    """Check that FederatedScope is what the patches were made for, before any of them except the one at import.
 
     Raises:
-        UnsupportedError: it has moved on; the text names the patch and the ways out.
+        UnsupportedError: it has changed; the text names the patch and what helps.
     """
     for name, places in PLACES.items():
         if name not in off:
@@ -52,15 +52,15 @@ def check(off: Collection[str]) -> None:
 
 
 def apply_to_logs(off: Collection[str]) -> None:
-    """The patch that has to come before FederatedScope logs."""
+    """Apply the patch that must come before FederatedScope logs."""
     if "log_addresses" not in off:
         log_addresses.apply()
 
 
 def apply_to_course(off: Collection[str], shared: PatchContext) -> None:
-    """All other patches."""
+    """Apply all other patches."""
     delivery = Delivery(shared)
-    # Each of them wraps what the one before has left.
+    # Each of them wraps the result of the one before.
     patches: dict[str, Callable[[], None]] = {
         "lost_join": lambda: lost_join.apply(delivery),
         "lost_message": lambda: lost_message.apply(delivery),

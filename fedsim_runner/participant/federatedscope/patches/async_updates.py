@@ -2,7 +2,7 @@
 
 What breaks FederatedScope's ``asyn`` mode between processes:
 
-- the aggregator expects tensors, and gets what the network makes of them;
+- the aggregator expects tensors, but gets their network encoding;
 - an update that comes after the last round looks for the messages of a round that does not exist;
 - the sampler is asked for more clients than are idle (over-selection, a time budget that has run out);
 - a client whose stale update was dropped gets no model before the next aggregation, which may wait for it.
@@ -92,8 +92,8 @@ def _take_late_updates(shared: PatchContext) -> None:
     server.callback_funcs_model_para = take_update
 
 
-def top_up(server: Any, wanted: int) -> None:
-    """Send the model to idle clients where those that are busy cannot bring the round to ``wanted`` updates."""
+def top_up(server: Any, needed: int) -> None:
+    """Send the model to idle clients if the busy ones cannot bring the round to ``needed`` updates."""
     if server._cfg.asyn.aggregator != "goal_achieved" or server.state >= server.total_round_num:
         return
     contributed = set(server.msg_buffer["train"].get(server.state, {}))
@@ -103,10 +103,10 @@ def top_up(server: Any, wanted: int) -> None:
     known = sorted(int(client) for client in server.comm_manager.neighbors)
     busy = [client for client in known if states[client] != IDLE]
     free = [client for client in known if states[client] == IDLE and client not in contributed]
-    missing = wanted - received - len(busy)
+    missing = needed - received - len(busy)
     if missing <= 0 or not free:
         return
-    # Another update of a client that has contributed would take the place of its first.
+    # Another update of a client that has contributed would replace its first.
     resting = [client for client in known if states[client] == IDLE and client in contributed]
     server.sampler.change_state(resting, "working")
     server.broadcast_model_para(msg_type="model_para", sample_client_num=min(missing, len(free)))

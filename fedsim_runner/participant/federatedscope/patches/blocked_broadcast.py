@@ -1,7 +1,7 @@
-"""blocked_broadcast: one stalled client keeps the server's messages from all others.
+"""blocked_broadcast: one stalled client holds up the server's messages to all others.
 
-``gRPCCommManager.send`` sends to one receiver after the other and waits for each. Every peer gets a queue and a thread
-of its own, which keeps the order of its messages, and a message is encoded once, not once for each receiver.
+``gRPCCommManager.send`` sends to one receiver after the other and waits for each. Here every peer has its own queue
+and thread, which keeps the order of its messages, and a message is encoded once, not once for each receiver.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from fedsim_runner.participant.ending import ENDING
+from fedsim_runner.participant.process_end import ENDING
 
 from ..delivery import Outgoing
 from ..patch_context import PatchContext
@@ -25,7 +25,7 @@ PLACES = (
     Place(MODULE, "gRPCCommManager._send", ("self", "receiver_address", "message"), ("transform",)),
     Place("federatedscope.core.message", "Message.transform", ("self", "to_list")),
 )
-LOOK_S = 0.25
+POLL_S = 0.25
 
 
 class Lanes:
@@ -46,18 +46,18 @@ class Lanes:
             self._changed.notify_all()
 
     def forget(self, address: str) -> None:
-        """Drop what waits for an address; the task that is under way is left alone, and no longer waited for."""
+        """Drop what waits for an address; a running task is left alone, and no longer waited for."""
         with self._changed:
             self._queues.get(address, deque()).clear()
             self._busy.discard(address)
             self._changed.notify_all()
 
-    def flush(self, look: Callable[[], None]) -> None:
-        """Wait until nothing is left to do; ``look`` is called in between."""
+    def flush(self, poll: Callable[[], None]) -> None:
+        """Wait until nothing is left to do; ``poll`` is called in between."""
         while True:
-            look()
+            poll()
             with self._changed:
-                if self._changed.wait_for(self._is_idle, LOOK_S):
+                if self._changed.wait_for(self._is_idle, POLL_S):
                     return
 
     def _is_idle(self) -> bool:
@@ -79,7 +79,7 @@ class Lanes:
 
 
 def apply(shared: PatchContext) -> None:
-    """Send to all receivers at once."""
+    """Send to all receivers in parallel."""
     manager = importlib.import_module(MODULE).gRPCCommManager
     lanes = Lanes()
     shared.forget.append(lanes.forget)
@@ -94,7 +94,7 @@ def apply(shared: PatchContext) -> None:
         addresses = [self.neighbors[receiver] for receiver in receivers if receiver in self.neighbors]
         if not addresses:
             return
-        outgoing = Outgoing(message)  # now: the model goes on changing
+        outgoing = Outgoing(message)  # encoded now: the model keeps changing
         for address in addresses:
             lanes.put(address, partial(self._send, address, outgoing))
 

@@ -1,7 +1,7 @@
 """busy_wait: a participant that waits for a message burns a whole core.
 
-``gRPCComServeFunc.receive`` asks again and again whether its queue is empty. Here it sleeps until the thread that puts
-a message there wakes it.
+``gRPCComServeFunc.receive`` keeps asking whether its queue is empty. Here it sleeps until the thread that adds a
+message wakes it.
 """
 
 from __future__ import annotations

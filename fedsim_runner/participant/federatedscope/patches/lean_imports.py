@@ -2,7 +2,7 @@
 
 FederatedScope imports scikit-learn's metrics, which bring pandas and scipy.stats, for three of its metrics, and scipy
 for one function and one type. PyTorch imports its compiler, which brings sympy, at the first call of an optimizer, only
-to ask it to leave that call alone. All of them are imported when something really uses them.
+to exclude that call from compilation. Here all of them are imported when something really uses them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PLACES = (
 
 
 class Postponed(ModuleType):
-    """Stands in for a module. What it was not given is looked up in the real one, imported then."""
+    """Stands in for a module. Attributes that it was not given are looked up in the real one, imported on demand."""
 
     def __init__(self, name: str, **given: Any) -> None:
         super().__init__(name)
@@ -45,7 +45,7 @@ class Postponed(ModuleType):
 
 
 def real_module(name: str) -> ModuleType:
-    """Import a module whose place a :class:`Postponed` may have taken."""
+    """Import a module that a :class:`Postponed` may have replaced."""
     if isinstance(sys.modules.get(name), Postponed):
         del sys.modules[name]
     module = importlib.import_module(name)
@@ -64,18 +64,18 @@ def postponed_function(module: str, name: str) -> Callable[..., Any]:
     return call
 
 
-class _LooksForSparse(type):
+class _SparseCheck(type):
     def __instancecheck__(cls, instance: object) -> bool:
-        sparse = sys.modules.get("scipy.sparse")  # nobody made such a matrix without importing it
+        sparse = sys.modules.get("scipy.sparse")  # without this import no such matrix exists
         return sparse is not None and isinstance(instance, sparse.csc_matrix)
 
 
-class CscMatrix(metaclass=_LooksForSparse):
-    """For ``isinstance`` only: what is an instance of scipy's type is one of this."""
+class CscMatrix(metaclass=_SparseCheck):
+    """For ``isinstance`` only: instances of scipy's type count as instances of this."""
 
 
 def apply() -> None:
-    """Import FederatedScope's users of these libraries without the libraries. Comes before its other imports."""
+    """Import the modules of FederatedScope that use these libraries without the libraries, before all others."""
     torch = importlib.import_module("torch")
     if COMPILER not in sys.modules:
         compiler = Postponed(COMPILER, disable=_disable, graph_break=_graph_break)
@@ -90,7 +90,7 @@ def apply() -> None:
 
 
 def _disable(fn: Any = None, recursive: bool = True, **options: Any) -> Any:
-    """What the compiler's ``disable`` comes to where nothing is compiled."""
+    """The effect of the compiler's ``disable`` where nothing is compiled."""
     return fn if fn is not None else lambda function: function
 
 
@@ -100,7 +100,7 @@ def _graph_break(*arguments: Any, **options: Any) -> None:
 
 @contextmanager
 def stand_ins() -> Iterator[None]:
-    """Within this, the libraries' modules are stand-ins, unless they have been imported already."""
+    """Replace the libraries' modules, unless already imported, while the context is open."""
     missing = [name for name in (*FUNCTIONS, SPARSE) if name not in sys.modules]
     for name in missing:
         if name == SPARSE:

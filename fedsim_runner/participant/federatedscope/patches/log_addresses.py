@@ -1,6 +1,6 @@
 """log_addresses: addresses in log lines are rounded like numbers.
 
-``LoggerPrecisionFilter`` rounds whatever looks like a number with a fraction: 172.20.0.10 is logged as 172.2.0.1.
+``LoggerPrecisionFilter`` rounds all that looks like a number with a fraction: 172.20.0.10 is logged as 172.2.0.1.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PLACES = (
     Place(MODULE, "LoggerPrecisionFilter.filter", ("self", "record"), ("msg", "str_round")),
     Place(MODULE, "LoggerPrecisionFilter.str_round", ("self", "match_res"), ("print_precision", "group")),
 )
-# A number with a fraction that is no part of a dotted address or version.
+# A number with a fraction that is not part of a dotted address or version.
 NUMBER = re.compile(r"(?<![\d.])[-+]?\d+\.\d+(?!\d|\.\d)")
 
 

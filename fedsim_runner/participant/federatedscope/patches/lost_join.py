@@ -1,7 +1,7 @@
-"""lost_join: a client that starts before its server is never heard of.
+"""lost_join: a client that starts before its server never joins.
 
-``gRPCCommManager._send`` tries once and logs a warning. A join is tried again until the server listens, and a client
-whose join came twice, because the answer to the first was lost, stays one client.
+``gRPCCommManager._send`` tries once and logs a warning. Here a join is retried until the server listens, and
+a client whose join came twice, because the answer to the first was lost, stays one client.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PLACES = (
 
 
 def apply(delivery: Delivery) -> None:
-    """Join until the server hears of it."""
+    """Retry a join until the server has received it."""
     manager = importlib.import_module(MODULE).gRPCCommManager
     server = importlib.import_module(SERVER).Server
     send, join = manager._send, server.callback_funcs_for_join_in

@@ -1,7 +1,7 @@
-"""lost_message: a message that could not be sent at once is dropped and the course hangs.
+"""lost_message: a message that cannot be sent at the first try is dropped and the course hangs.
 
-``gRPCCommManager._send`` tries once and logs a warning. A message is tried again for a while; if that does not help,
-the participant says so and ends, or the server gives that client up (course.on_client_failure: continue).
+``gRPCCommManager._send`` tries once and logs a warning. Here a message is retried for a while; if that does not
+help, the participant ends with the reason, or the server gives that client up (course.on_client_failure: continue).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ PLACES = (
     Place(MODULE, "gRPCCommManager._send", ("self", "receiver_address", "message"), ("comp_method", "transform")),
     Place(INBOX, "gRPCComServeFunc.sendMessage", ("self", "request", "context"), ("MessageResponse", "ACK")),
 )
-# So many messages are remembered: those that may still be tried again are among the last few.
+# How many messages are remembered: those that may still be sent again are among the last few.
 REMEMBERED = 1000
 
 
 def apply(delivery: Delivery) -> None:
-    """Send until the peer has it, and take it once."""
+    """Send until the peer has the message, and accept it once."""
     manager = importlib.import_module(MODULE).gRPCCommManager
     inbox = importlib.import_module(INBOX)
     send, put = manager._send, inbox.gRPCComServeFunc.sendMessage

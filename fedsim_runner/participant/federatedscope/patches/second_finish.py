@@ -1,6 +1,6 @@
-"""second_finish: the server sends finish twice, and both ends may hang in their shutdown.
+"""second_finish: the server sends finish twice, and both sides may hang while shutting down.
 
-``Server.check_and_save`` ends the course, and ``Server.run`` does so again behind its loop. A client that gets the
+``Server.check_and_save`` ends the course, and ``Server.run`` does so again after its loop. A client that gets the
 second ``finish`` while its interpreter shuts down never answers it.
 """
 

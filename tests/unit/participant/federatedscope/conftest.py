@@ -14,7 +14,7 @@ from tests.unit.participant.federatedscope.helpers import TorchCourse
 
 @pytest.fixture(scope="session")
 def source() -> Path:
-    """Folder of the checkout, once the interpreter has shown that it can run it."""
+    """Folder of a checkout that the interpreter can run."""
     return runnable_checkout()
 
 

@@ -46,7 +46,7 @@ class TorchCourse(Course):
         (self.folder / name / "launcher.json").write_text(text, encoding="utf-8")
 
     def images(self) -> None:
-        """Give the shards the shape that a convolutional net wants."""
+        """Give the shards the shape that a convolutional net needs."""
         for name in self.names:
             path = self.folder / name / "shard.npz"
             with np.load(path) as archive:
@@ -72,20 +72,20 @@ class TorchCourse(Course):
         self.start(*names, patch=patch)
 
     def lose(self, *names: str, reason: str = "it is gone") -> None:
-        """Tell the server, as the agent does, that these clients are lost; without Docker the key is the address."""
+        """Report these clients to the server as lost, as the agent does; without Docker the key is the address."""
         path = self.gate / "lost.json"
-        told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        told |= {f"127.0.0.1:{self.ports[name]}": reason for name in names}
+        lost = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        lost |= {f"127.0.0.1:{self.ports[name]}": reason for name in names}
         draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(told), encoding="utf-8")
+        draft.write_text(json.dumps(lost), encoding="utf-8")
         draft.replace(path)
 
     def activity(self, name: str) -> list[dict[str, Any]]:
-        """What a participant has noted so far."""
+        """A participant's activity records so far."""
         return [json.loads(line) for line in self.log(name, "activity.jsonl").splitlines()]
 
     def wait_for(self, name: str, text: str, timeout: float = 60) -> None:
-        """Until a participant has logged this (a regular expression)."""
+        """Wait until a participant has logged this (a regular expression)."""
         wait_until(lambda: re.search(text, self.log(name)), timeout, lambda: f"{name}: {text}\n{self.said(name)}")
 
     def client_ids(self) -> dict[str, int]:
@@ -107,11 +107,11 @@ def run_python(source: Path, code: str, *arguments: str) -> subprocess.Completed
     )
 
 
-def wait_until(condition: Callable[[], Any], timeout: float, told: Callable[[], str]) -> None:
-    """Until ``condition`` holds."""
+def wait_until(condition: Callable[[], Any], timeout: float, describe: Callable[[], str]) -> None:
+    """Wait until ``condition`` holds."""
     end = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < end, f"not seen within {timeout:g} s: {told()}"
+        assert time.monotonic() < end, f"not seen within {timeout:g} s: {describe()}"
         time.sleep(0.05)
 
 

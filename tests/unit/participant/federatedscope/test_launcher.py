@@ -1,4 +1,4 @@
-"""How the launcher of FederatedScope begins and ends."""
+"""How the launcher of FederatedScope starts and ends."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import numpy as np
 import pytest
 import yaml
 
-from fedsim_runner.participant.federatedscope.names import PATCHES
+from fedsim_runner.participant.federatedscope.patch_names import PATCHES
 from tests.unit.participant.federatedscope.helpers import TorchCourse, run_python
 from tests.unit.participant.helpers import merged
 
 pytestmark = pytest.mark.federatedscope
 
 INBOX = "federatedscope/core/gRPC_server.py"
-# Minutes in one call of the library, which no handler of Python interrupts.
+# Minutes in one library call, which no Python signal handler interrupts.
 DEEP = """
 import torch
-from fedsim_runner.participant.federatedscope import records
-_record = records.record_client
+from fedsim_runner.participant.federatedscope import activity_records
+_record = activity_records.record_client
 def record_client(client, activity):
     _record(client, activity)
     many = torch.ones(12000, 12000)
     client.trainer.train = lambda: many @ many
-records.record_client = record_client
+activity_records.record_client = record_client
 """
 
 
@@ -38,8 +38,8 @@ def changed(course: TorchCourse, **tree: object) -> None:
     path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text(encoding="utf-8")), tree)), encoding="utf-8")
 
 
-def moved_on(source: Path, folder: Path, *replaced: tuple[str, str, str]) -> Path:
-    """A copy of FederatedScope in which these texts of these files are others."""
+def changed_copy(source: Path, folder: Path, *replaced: tuple[str, str, str]) -> Path:
+    """A copy of FederatedScope in which these texts of these files are replaced."""
     shutil.copytree(source / "federatedscope", folder / "federatedscope", ignore=shutil.ignore_patterns("*.pyc"))
     for name, old, new in replaced:
         path = folder / name
@@ -49,8 +49,8 @@ def moved_on(source: Path, folder: Path, *replaced: tuple[str, str, str]) -> Pat
     return folder
 
 
-def test_what_has_moved_on_is_named(torch_course: Callable[..., TorchCourse], source: Path, tmp_path: Path) -> None:
-    other = moved_on(source, tmp_path / "other", (INBOX, "msg_queue", "messages"))
+def test_what_has_changed_is_named(torch_course: Callable[..., TorchCourse], source: Path, tmp_path: Path) -> None:
+    other = changed_copy(source, tmp_path / "other", (INBOX, "msg_queue", "messages"))
     course = torch_course()
     course.source = other
     course.go("server")
@@ -70,7 +70,7 @@ def test_a_revision_that_kept_what_matters_runs(
         ("federatedscope/__init__.py", "0.3.0", "0.3.1"),
     )
     course = torch_course(clients=1, config={"federate": {"total_round_num": 1}})
-    course.source = moved_on(source, tmp_path / "other", *changes)
+    course.source = changed_copy(source, tmp_path / "other", *changes)
     course.go()
     assert [course.wait(name) for name in course.names] == [0, 0], course.said("server")
 
@@ -110,7 +110,7 @@ def test_activity_of_a_course(torch_course: Callable[..., TorchCourse]) -> None:
 
 
 @pytest.mark.parametrize("busy", ["waiting", "deep in a library", "sending"])
-def test_sigterm_ends_it_at_once(torch_course: Callable[..., TorchCourse], busy: str) -> None:
+def test_sigterm_ends_it_immediately(torch_course: Callable[..., TorchCourse], busy: str) -> None:
     # Without that patch it is the main thread that sends.
     config = {"federate": {"total_round_num": 10000}}
     course = torch_course(clients=1, config=config, patches_off=["blocked_broadcast"] if busy == "sending" else [])
@@ -144,7 +144,7 @@ def test_without_federatedscope(tmp_path: Path, torch_course: Callable[..., Torc
 
 
 @pytest.mark.parametrize(
-    ("tree", "told"),
+    ("tree", "expected"),
     [
         ({"nonsense": 1}, "FederatedScope refuses it: 'Non-existent config key: nonsense'"),
         ({"federate": {"mode": "standalone"}}, "expected federate.mode distributed"),
@@ -152,12 +152,12 @@ def test_without_federatedscope(tmp_path: Path, torch_course: Callable[..., Torc
         ({"asyn": {"use": True, "aggregator": "nobody"}}, "Please specify the cfg.asyn.aggregator"),
     ],
 )
-def test_bad_configuration(torch_course: Callable[..., TorchCourse], tree: dict[str, object], told: str) -> None:
+def test_bad_configuration(torch_course: Callable[..., TorchCourse], tree: dict[str, object], expected: str) -> None:
     course = torch_course()
     changed(course, **tree)
     course.go("server")
     assert course.wait("server") == 1
-    assert told in str(course.record("server")["error"])
+    assert expected in str(course.record("server")["error"])
     assert "Traceback" not in course.said("server")
 
 

@@ -1,4 +1,4 @@
-"""Every patch against the symptom it cures: there when it is off, gone when it is on."""
+"""Every patch and its symptom, which is there without the patch and gone with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from fedsim_runner.participant.federatedscope import patches
-from fedsim_runner.participant.federatedscope.names import PATCHES
+from fedsim_runner.participant.federatedscope.patch_names import PATCHES
 from fedsim_runner.spec.schema import PatchName
 from tests.unit.participant.federatedscope.helpers import (
     TorchCourse,
@@ -30,7 +30,7 @@ ON = pytest.param((), id="patched")
 PRELUDE = """
 import json, pathlib, sys, tempfile, threading, time
 from fedsim_runner.participant.activity import Activity
-from fedsim_runner.participant.federatedscope import patches, records
+from fedsim_runner.participant.federatedscope import activity_records, patches
 from fedsim_runner.participant.federatedscope.patch_context import PatchContext
 off = sys.argv[1].split(",")
 failures = []
@@ -39,7 +39,7 @@ shared = PatchContext(Activity(folder), lambda *what: failures.append(what))
 patches.apply_at_import(off)
 import federatedscope.core.workers
 patches.check(off)
-records.record_messages(shared)
+activity_records.record_messages(shared)
 patches.apply_to_logs(off)
 patches.apply_to_course(off, shared)
 from federatedscope.core.configs.config import global_cfg
@@ -79,13 +79,13 @@ def test_busy_wait(torch_course: Callable[..., TorchCourse], without: tuple[str,
     names, seconds = ("server", "client-1"), 1.5 if without else 5.0
     before = [cpu_seconds(course.processes[name]) for name in names]
     time.sleep(seconds)
-    used = [cpu_seconds(course.processes[name]) - was for name, was in zip(names, before, strict=True)]
+    used = [cpu_seconds(course.processes[name]) - start for name, start in zip(names, before, strict=True)]
     shares = [each / seconds for each in used]
     print(f"share of a core while waiting, server and client: {shares}")
     if without:
-        assert min(shares) > 0.05  # all of a core, where nobody else wants it
+        assert min(shares) > 0.05  # all of a core, on an idle machine
     else:
-        assert max(shares) < 0.01  # a tick of the clock that counts it is 0.002
+        assert max(shares) < 0.01  # one tick of the CPU clock is 0.002
 
 
 @pytest.mark.parametrize("without", [ON, off("lost_join")])
@@ -134,7 +134,7 @@ print(json.dumps([waiting(receiver), failures]))
     assert evaluate(source, code, without) == [0 if without else 1, []]
 
 
-def test_a_message_that_nobody_takes_is_a_named_failure(source: Path) -> None:
+def test_a_message_that_nobody_accepts_is_a_named_failure(source: Path) -> None:
     code = """
 from fedsim_runner.participant.federatedscope.patches import lost_message
 lost_message.RETRY_S = 0.5
@@ -151,7 +151,7 @@ print(json.dumps([failures, steps]))
     assert steps == ["send", "send_failed"]
 
 
-def test_a_message_that_was_sent_again_is_taken_once(source: Path) -> None:
+def test_a_message_that_was_sent_again_is_accepted_once(source: Path) -> None:
     code = """
 import grpc
 from fedsim_runner.participant.federatedscope.delivery import MARK, METHOD
@@ -171,7 +171,7 @@ print(json.dumps(waiting(receiver)))
 def test_second_finish(torch_course: Callable[..., TorchCourse], without: tuple[str, ...]) -> None:
     course = torch_course(clients=1, patches_off=without, config={"federate": {"total_round_num": 1}})
     course.go()
-    # Without the patch the second one finds nobody, and is tried for a while.
+    # Without the patch nobody receives the second one, which is retried for a while.
     assert course.wait("client-1") == 0
     wait_until(lambda: course.log("server", "system_metrics.log"), 30, lambda: course.said("server"))
     time.sleep(1)
@@ -184,7 +184,7 @@ def test_second_finish(torch_course: Callable[..., TorchCourse], without: tuple[
 def test_blocked_broadcast(source: Path, without: tuple[str, ...]) -> None:
     code = """
 import socket
-stalled = socket.create_server(("127.0.0.1", ports[1]))  # takes connections, and says nothing
+stalled = socket.create_server(("127.0.0.1", ports[1]))  # accepts connections, and never answers
 sender, receiver = manager(ports[0]), manager(ports[2])
 for peer in (1, 2):
     sender.add_neighbors(peer, {"host": "127.0.0.1", "port": ports[peer]})

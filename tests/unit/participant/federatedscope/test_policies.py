@@ -19,8 +19,8 @@ EVALUATORS = {"server": {"federate": {"make_global_eval": True}}, "clients": {"f
 # Training takes longer in some rounds.
 SLOW = """
 import time
-from fedsim_runner.participant.federatedscope import records
-_record = records.record_client
+from fedsim_runner.participant.federatedscope import activity_records
+_record = activity_records.record_client
 def record_client(client, activity):
     train = client.trainer.train
     def slow_train(*arguments, **options):
@@ -28,17 +28,17 @@ def record_client(client, activity):
         return train(*arguments, **options)
     client.trainer.train = slow_train
     _record(client, activity)
-records.record_client = record_client
+activity_records.record_client = record_client
 """
 
 
 def rounds_of(total: int, evaluator: str) -> dict[str, Any]:
-    """A course of so many rounds, evaluated by the server or the clients."""
+    """A course of ``total`` rounds, evaluated by the server or the clients."""
     return merged(EVALUATORS[evaluator], {"federate": {"total_round_num": total}})
 
 
 def check_end(course: TorchCourse, left: list[str], timeout: float = 90) -> None:
-    """The server and these clients have finished the course."""
+    """Check that the server and these clients have finished the course."""
     for name in ("server", *left):
         assert course.wait(name, timeout) == 0, course.said(name)
     assert "Final evaluation is finished" in course.log("server")
@@ -46,7 +46,7 @@ def check_end(course: TorchCourse, left: list[str], timeout: float = 90) -> None
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
 @pytest.mark.parametrize("evaluator", EVALUATORS)
-def test_goes_on_without_a_lost_client(
+def test_continues_without_a_lost_client(
     torch_course: Callable[..., TorchCourse], evaluator: str, how: signal.Signals
 ) -> None:
     config = merged(EVALUATORS[evaluator], {"federate": {"total_round_num": 6}})
@@ -60,8 +60,8 @@ def test_goes_on_without_a_lost_client(
     check_end(course, ["client-1", "client-3"])
     lost = course.client_ids()["client-2"]
     address = f"127.0.0.1:{course.ports['client-2']}"
-    told = f"Server: Client #{lost} ({address}) is lost: ended by a test; going on with 2 clients"
-    assert told in course.log("server")
+    line = f"Server: Client #{lost} ({address}) is lost: ended by a test; going on with 2 clients"
+    assert line in course.log("server")
     assert [note["peer"] for note in course.activity("server") if note["what"] == "lost"] == [lost]
     assert len([note for note in course.activity("server") if note["what"] == "aggregated"]) == 6
     assert accuracy(course, "Results_raw" if evaluator == "server" else "Results_weighted_avg") > 0.8
@@ -77,11 +77,11 @@ def test_goes_on_without_a_lost_client(
         ("127.0.0.1:5005", "127.0.0.1:50052", False),
     ],
 )
-def test_devices_are_known_by_name_or_address(device: str, address: str, same: bool) -> None:
+def test_devices_are_identified_by_name_or_address(device: str, address: str, same: bool) -> None:
     assert is_at(device, address) is same
 
 
-def test_samples_only_those_that_are_left(torch_course: Callable[..., TorchCourse]) -> None:
+def test_samples_only_present_clients(torch_course: Callable[..., TorchCourse]) -> None:
     config = {"federate": {"total_round_num": 8, "sample_client_num": 2, "make_global_eval": False}}
     course = torch_course(clients=3, config=config, **CONTINUE)
     course.go()
@@ -95,7 +95,7 @@ def test_samples_only_those_that_are_left(torch_course: Callable[..., TorchCours
     assert all(note["peer"] != lost for note in notes[at + 1 :] if note["what"] == "send")
 
 
-def test_a_client_that_takes_nothing_is_as_good_as_lost(torch_course: Callable[..., TorchCourse]) -> None:
+def test_a_client_that_accepts_no_message_counts_as_lost(torch_course: Callable[..., TorchCourse]) -> None:
     course = torch_course(config=rounds_of(6, evaluator="server"), **CONTINUE)
     course.open_gate()
     patience = "from fedsim_runner.participant.federatedscope.patches import lost_message\nlost_message.RETRY_S = 1"
@@ -108,7 +108,7 @@ def test_a_client_that_takes_nothing_is_as_good_as_lost(torch_course: Callable[.
         60,
         lambda: course.said("client-1"),
     )
-    course.processes["client-1"].kill()  # between two rounds, and nobody tells the server
+    course.processes["client-1"].kill()  # between two rounds, and without a report to the server
     check_end(course, ["client-2"])
     assert re.search(
         r"Client #\d \(.*\) is lost: \w+ could not be sent to .*going on with 1 clients", course.log("server")
@@ -129,7 +129,7 @@ def test_too_few_are_left(torch_course: Callable[..., TorchCourse]) -> None:
     assert "Traceback" not in course.said("server")
 
 
-def test_begins_without_clients_that_never_joined(torch_course: Callable[..., TorchCourse]) -> None:
+def test_starts_without_clients_that_never_joined(torch_course: Callable[..., TorchCourse]) -> None:
     course = torch_course(clients=3, **CONTINUE)
     course.go("server", "client-1")
     course.wait_for("client-1", "is assigned with")
@@ -149,14 +149,14 @@ def test_a_straggler_is_not_waited_for(torch_course: Callable[..., TorchCourse])
     late = course.client_ids()["client-2"]
     assert "Server: Round #1 is aggregated after its deadline of 3 s with 1 of 2 updates" in course.log("server")
     notes = course.activity("server")
-    wanted = ("send", "model_para", late)
-    sent = [note["round"] for note in notes if (note["what"], note.get("kind"), note.get("peer")) == wanted]
+    step = ("send", "model_para", late)
+    sent = [note["round"] for note in notes if (note["what"], note.get("kind"), note.get("peer")) == step]
     assert sent[:2] == [0, 1]
     assert 2 not in sent  # busy with round 1
     assert accuracy(course) > 0.75
 
 
-def test_the_late_are_asked_again(torch_course: Callable[..., TorchCourse]) -> None:
+def test_a_late_client_is_asked_again(torch_course: Callable[..., TorchCourse]) -> None:
     course = torch_course(config=rounds_of(8, evaluator="server"), round_deadline_s=1.5)
     course.open_gate()
     course.start("server")
@@ -167,8 +167,8 @@ def test_the_late_are_asked_again(torch_course: Callable[..., TorchCourse]) -> N
     notes = course.activity("server")
     dropped = [note for note in notes if note["what"] == "late"]
     assert [(note["peer"], note["round"]) for note in dropped] == [(late, 1)]
-    said = f"Server: The update of client #{late} for round 1 came after the deadline and is dropped"
-    assert said in course.log("server")
+    line = f"Server: The update of client #{late} for round 1 came after the deadline and is dropped"
+    assert line in course.log("server")
     again = [note for note in notes[notes.index(dropped[0]) :] if note.get("kind") == "model_para"]
     assert any(note["what"] == "received" and note["peer"] == late for note in again)
 
@@ -180,8 +180,8 @@ def test_an_evaluation_has_the_same_deadline(torch_course: Callable[..., TorchCo
     slow = SLOW.replace("client.trainer.train", "client.trainer.evaluate")
     course.start("client-2", patch=slow.format(seconds=7, rounds=[0]))
     check_end(course, ["client-1", "client-2"])
-    said = "Server: Round #0 is evaluated after its deadline of 4 s with 1 of 2 results"
-    assert said in course.log("server")
+    line = "Server: Round #0 is evaluated after its deadline of 4 s with 1 of 2 results"
+    assert line in course.log("server")
 
 
 def test_a_time_budget_that_is_never_met_is_a_failure(torch_course: Callable[..., TorchCourse]) -> None:
@@ -205,7 +205,7 @@ def test_a_frozen_client_delays_a_round_by_no_more_than_the_deadline(
     course.wait_for("server", r"\(Round #1\)")
     course.processes["client-2"].send_signal(signal.SIGSTOP)
     course.wait_for("server", "Final evaluation is finished")
-    assert course.processes["server"].poll() is None  # its finish is not taken: the agent will say that it is lost
+    assert course.processes["server"].poll() is None  # its finish is not accepted: the agent will report it as lost
     course.lose("client-2")
     check_end(course, ["client-1"])
     assert re.findall(r"Round #(\d) is aggregated after its deadline of 2 s with 1 of 2", course.log("server")) == ["1"]
@@ -249,7 +249,7 @@ def test_evaluates_every_second_round(torch_course: Callable[..., TorchCourse], 
     assert course.log("server").count("'Results_weighted_avg'") == 3
 
 
-def test_policies_that_cannot_be_kept(torch_course: Callable[..., TorchCourse]) -> None:
+def test_policies_that_are_not_possible(torch_course: Callable[..., TorchCourse]) -> None:
     config = {"asyn": {"use": True, "min_received_num": 1}, "federate": {"sampler": "group"}}
     course = torch_course(clients=1, config=config, round_deadline_s=5)
     course.go("server")

@@ -1,4 +1,4 @@
-"""Courses of nobody but FederatedScope itself."""
+"""Courses in which all participants run FederatedScope."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a participant ends with when it cannot go on."""
+"""Errors and exit codes with which a participant ends when it cannot continue."""
 
 from __future__ import annotations
 

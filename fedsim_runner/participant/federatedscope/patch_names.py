@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-# Name -> the symptom that it cures, in a sentence for the user.
+# Name -> the symptom that the patch removes, for the user.
 PATCHES: dict[str, str] = {
     "busy_wait": "a participant that waits for a message burns a whole core",
-    "lost_join": "a client that starts before its server is never heard of",
-    "lost_message": "a message that could not be sent at once is dropped and the course hangs",
-    "second_finish": "the server sends finish twice, and both ends may hang in their shutdown",
-    "blocked_broadcast": "one stalled client keeps the server's messages from all others",
+    "lost_join": "a client that starts before its server never joins",
+    "lost_message": "a message that cannot be sent at the first try is dropped and the course hangs",
+    "second_finish": "the server sends finish twice, and both sides may hang while shutting down",
+    "blocked_broadcast": "one stalled client holds up the server's messages to all others",
     "lean_imports": "libraries that training does not need fill the memory of a small device",
     "log_addresses": "addresses in log lines are rounded like numbers",
     "async_updates": "asynchronous aggregation crashes on the first update that came over the network",

@@ -29,7 +29,7 @@ logger = logging.getLogger("fedsim.participant")
 
 
 class RunLog:
-    """The ``folder`` ``outdir/expname`` of one participant; what is logged for people is reported as well."""
+    """The log files in ``folder``, ``outdir/expname`` of one participant; what is logged is also reported as events."""
 
     def __init__(self, settings: Settings, tree: dict[str, Any], reporter: Reporter) -> None:
         self._reporter = reporter
@@ -50,19 +50,19 @@ class RunLog:
             yaml.safe_dump(tree, stream)
 
     def event(self, event: ParticipantEvent, text: str, level: int = logging.INFO) -> None:
-        """Log something that happened in the course, in FederatedScope's words, and report it.
+        """Log an event of the course in FederatedScope's words, and report it.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         logger.log(level, text, stacklevel=2)
         self._reporter.report(event)
 
     def report(self, event: ParticipantEvent) -> None:
-        """Report something that FederatedScope does not log.
+        """Report an event that FederatedScope does not log.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         self._reporter.report(event)
 
@@ -112,13 +112,13 @@ class RunLog:
             stream.write(f"{line}\n")
 
 
-def _own_folder(wanted: Path) -> Path:
-    """``wanted``, or a ``sub_exp_<time>`` in it if an earlier run has used it, as upstream does."""
-    if not wanted.exists():
-        wanted.mkdir(parents=True)
-        return wanted
+def _own_folder(outdir: Path) -> Path:
+    """Create and return ``outdir``, or a ``sub_exp_<time>`` in it if an earlier run has used it, as upstream does."""
+    if not outdir.exists():
+        outdir.mkdir(parents=True)
+        return outdir
     while True:
-        folder = wanted / f"sub_exp_{datetime.now().strftime('%Y%m%d%H%M%S')}"
+        folder = outdir / f"sub_exp_{datetime.now().strftime('%Y%m%d%H%M%S')}"
         try:
             folder.mkdir()
             return folder
@@ -127,7 +127,7 @@ def _own_folder(wanted: Path) -> Path:
 
 
 def _result(line: Mapping[str, Any]) -> Result | None:
-    """A line of results as an event; None for the best results of all rounds, which happened in none."""
+    """A line of results as an event; None for the best results of all rounds, which belong to no round."""
     number = line["Round"]
     scope: Scope | None = next((form for form in get_args(Scope) if f"Results_{form}" in line), None)
     if not isinstance(number, int) or scope is None:

@@ -11,7 +11,7 @@ from typing import Any
 from fedsim_runner.contract.participant_events import Update
 
 from ..activity import Activity
-from ..ending import ENDING
+from ..process_end import ENDING
 from ..reporting import Reporter
 from .inbox import number_of, text_of
 from .patch_context import PatchContext, peer_of
@@ -35,9 +35,9 @@ PLACES = (
 
 
 def record_messages(shared: PatchContext) -> None:
-    """Note every message that comes, and those that FederatedScope's own ``_send`` sends.
+    """Note every message that arrives, and those that FederatedScope's own ``_send`` sends.
 
-    Comes before the patches: they send in another way, and note it.
+    Call it before the patches: they send in another way, and note it themselves.
     """
     communication = importlib.import_module(COMMUNICATION)
     inbox = importlib.import_module(INBOX).gRPCComServeFunc
@@ -51,15 +51,15 @@ def record_messages(shared: PatchContext) -> None:
         call, peer = stub.sendMessage, sending.peer
 
         def noted_call(request: Any) -> Any:
-            told: dict[str, Any] = {"kind": text_of(request, "msg_type"), "round": number_of(request, "state")}
-            told |= {"peer": peer, "size": request.ByteSize()}
-            activity.note("send", **told)
+            fields: dict[str, Any] = {"kind": text_of(request, "msg_type"), "round": number_of(request, "state")}
+            fields |= {"peer": peer, "size": request.ByteSize()}
+            activity.note("send", **fields)
             try:
                 answer = call(request)
             except Exception:
-                activity.note("send_failed", **told)
+                activity.note("send_failed", **fields)
                 raise
-            activity.note("sent", **told)
+            activity.note("sent", **fields)
             return answer
 
         stub.sendMessage = noted_call
@@ -79,7 +79,7 @@ def record_messages(shared: PatchContext) -> None:
                 size=request.ByteSize(),
             )
         except OSError as error:
-            # Raised here it would go to the sender, who would try again.
+            # Raised here it would reach the sender, which would try again.
             ENDING.give_up(f"cannot write: {error}")
         return put(self, request, context)
 
@@ -103,7 +103,7 @@ def record_client(client: Any, activity: Activity) -> None:
         send = client.comm_manager.send
 
         def send_metrics(metrics: Any) -> None:
-            # The handler's last step is to send what it has found, which is no evaluation any more.
+            # The handler's last step is to send its results, which is not part of the evaluation.
             activity.note("evaluated", round=int(message.state))
             send(metrics)
 
@@ -123,17 +123,17 @@ def record_server(server: Any, activity: Activity) -> None:
         server._perform_federated_aggregation, activity, ("aggregate", "aggregated"), lambda: int(server.state)
     )
     if server._cfg.federate.make_global_eval:
-        # It comes after the round was counted.
+        # It is called after the round was counted.
         server.eval = _noted(server.eval, activity, ("evaluate", "evaluated"), lambda: int(server.state) - 1)
 
 
 def report_updates(server: Any, reporter: Reporter) -> None:
-    """Report every update that comes, and whether it is used. Comes before the policies, which drop some and say so."""
+    """Report every update that arrives, and whether it is used. Call it before the policies, which drop some."""
     take = server.msg_handlers["model_para"]
 
     def reported_update(message: Any) -> Any:
         state, dropped, over, at = int(server.state), server.dropout_num, server.is_finish, time.time()
-        answer = take(message)  # it may go on to the next round
+        answer = take(message)  # it may start the next round
         if not over:
             number = int(message.state)
             used = state < server.total_round_num and server.dropout_num == dropped

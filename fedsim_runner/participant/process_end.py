@@ -1,8 +1,8 @@
-"""How a participant ends: once, for certain, and with a record, from whichever thread decides it.
+"""How a participant ends: exactly once, reliably and with a record, from any thread.
 
-A library's threads may keep an interpreter from shutting down for ever, and a signal handler of Python waits for the
-end of whatever the main thread does in C. So the process is ended by ``os._exit`` after ``exit.json`` is written, and
-SIGTERM is watched by a thread of its own.
+A library's threads may prevent an interpreter from ever shutting down, and a Python signal handler does not run while
+the main thread is inside C code. So the process is ended by ``os._exit`` after ``exit.json`` is written, and a separate
+thread watches for SIGTERM.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import NoReturn
 from ..contract import atomic
 from ..contract.paths import EXIT_RECORD
 from ..contract.records import ExitRecord
-from .errors import EXIT_FAILED, EXIT_TERMINATED
+from .exit_errors import EXIT_FAILED, EXIT_TERMINATED
 from .usage import cpu_seconds, interface_bytes, memory_peak_bytes
 
-# From SIGTERM until the process is ended although the main thread has not reacted.
+# Time after SIGTERM at which the process is ended although the main thread has not reacted.
 TERMINATE_S = 1.0
 
 
@@ -33,20 +33,20 @@ class Terminated(BaseException):
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # raised once: nothing else may come between that and the end
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # raised once: nothing may interrupt the end
     raise Terminated
 
 
 class Ending:
-    """The end of this process, and what will be told about it."""
+    """The end of this process and the record of it."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
-        self._lock = threading.RLock()  # SIGTERM may interrupt an end, which then begins anew
+        self._lock = threading.RLock()  # SIGTERM may interrupt an end, which then starts again
         self._record = ExitRecord(started=time.time())
 
     def prepare(self, folder: Path) -> None:
-        """From now on SIGTERM ends the process; the record will lie in ``folder``. Call it in the main thread."""
+        """From now on SIGTERM ends the process; the record is written to ``folder``. Call this in the main thread."""
         self._folder = folder
         # As PID 1 a process has no default action for SIGTERM: without a handler `docker stop` waits its ten seconds.
         signal.signal(signal.SIGTERM, _terminate)
@@ -56,7 +56,7 @@ class Ending:
         threading.Thread(target=self._watch, args=(ours, theirs), name="ending", daemon=True).start()
 
     def gate_opened(self, at: float) -> None:
-        """Note when the gate was passed, unix seconds."""
+        """Record when the gate was passed, unix seconds."""
         self._record.gate_opened = at
 
     def give_up(self, reason: str) -> NoReturn:
@@ -64,21 +64,21 @@ class Ending:
         self.end(EXIT_FAILED, error=reason)
 
     def end(self, code: int, *, error: str | None = None, by: str | None = None) -> NoReturn:
-        """Write the record and end the process; whoever comes second waits for the end that is under way.
+        """Write the record and end the process; a second caller waits for the end that is in progress.
 
         Args:
-            by: name of the signal that asked for it.
+            by: name of the signal that requested the end.
         """
         self._lock.acquire()  # never released: there is one end
         record = self._record
         record.exit_code, record.signal, record.error = code, by, " ".join(error.split()) if error else None
         if record.error:
-            _say(record.error)
+            _print_error(record.error)
         if self._folder is not None:
             self._write(self._folder)
         with contextlib.suppress(OSError):
             sys.stdout.flush()
-        # gRPC's threads may still be about: nothing of theirs is wanted any more.
+        # gRPC's threads may still run: their results are no longer needed.
         os._exit(code)
 
     def _watch(self, signals: socket.socket, keep: socket.socket) -> None:
@@ -101,11 +101,11 @@ class Ending:
         try:
             atomic.write(folder / EXIT_RECORD, record.as_text())
         except OSError as error:
-            _say(f"cannot write {folder / EXIT_RECORD}: {error}")
+            _print_error(f"cannot write {folder / EXIT_RECORD}: {error}")
 
 
-def _say(text: str) -> None:
-    """One line on the console, which may be on a disk that is full; the end must not depend on it."""
+def _print_error(text: str) -> None:
+    """Print one line on the console, whose disk may be full; the end must not depend on it."""
     with contextlib.suppress(OSError):
         print(f"participant: {text}", file=sys.stderr, flush=True)
 
