@@ -29,28 +29,28 @@ COMPARED_HOST_OPTIONS = (
 
 
 def compare_container(
-    found: dict[str, Any], wanted: dict[str, Any], image_id: str | None, differences: Differences
+    found: dict[str, Any], want: dict[str, Any], image_id: str | None, differences: Differences
 ) -> None:
-    """Record where an inspected container differs from ``wanted``. Extra labels and variables do not count."""
+    """Record where an inspected container differs from ``want``. Extra labels and variables do not count."""
     config, host = found["Config"], found["HostConfig"]
     if image_id is not None and found["Image"] != image_id:
-        differences.add("Image", config["Image"], wanted["Image"])
+        differences.add("Image", config["Image"], want["Image"])
     for option in ("Hostname", "User", "Cmd"):
-        differences.compare(option, config.get(option), wanted[option])
+        differences.compare(option, config.get(option), want[option])
     environment = set(config.get("Env") or [])
-    for entry in wanted["Env"]:
+    for entry in want["Env"]:
         if entry not in environment:
             variable = entry.split("=", 1)[0] + "="
             before = next((value for value in environment if value.startswith(variable)), None)
             differences.add("Env", before, entry)
-    for key, value in wanted["Labels"].items():
+    for key, value in want["Labels"].items():
         differences.compare(key, (config.get("Labels") or {}).get(key), value)
     for option in COMPARED_HOST_OPTIONS:
-        if option in wanted["HostConfig"]:
-            before, after = host.get(option), wanted["HostConfig"][option]
+        if option in want["HostConfig"]:
+            before, after = host.get(option), want["HostConfig"][option]
             if _normalize(before) != _normalize(after):
                 differences.add(option, before, after)
-    for network, endpoint in wanted.get("NetworkingConfig", {}).get("EndpointsConfig", {}).items():
+    for network, endpoint in want.get("NetworkingConfig", {}).get("EndpointsConfig", {}).items():
         actual = (found["NetworkSettings"]["Networks"] or {}).get(network) or {}
         address = (actual.get("IPAMConfig") or {}).get("IPv4Address")
         differences.compare("address", address, endpoint["IPAMConfig"]["IPv4Address"])

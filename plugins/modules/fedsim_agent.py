@@ -280,8 +280,8 @@ class Handlers:
 
 def work(call: Call) -> dict[str, Any]:
     state = StateFolder(Path(call.params["state_dir"]))
-    wanted = call.params["state"] == "present"
-    want = agent_container(call.params) if wanted else None
+    present = call.params["state"] == "present"
+    want = agent_container(call.params) if present else None
     have = read_facts(call.client, call.run, state, call.params["image"])
     todo = agent_actions(have, want)
     probe: dict[str, Any] = {}
@@ -290,7 +290,7 @@ def work(call: Call) -> dict[str, Any]:
         if want and todo.todo:
             probe = wait_for_agent(call.client, agent_name(call.run), Probe(), call.params["wait_s"])
     answer = build_answer("agent", agent_name(call.run), todo.differences)
-    if wanted:
+    if present:
         removed = [name for action in todo.todo if action.do == "remove_devices" for name in sorted(action.options)]
         answer.update(probe=probe, removed_devices=removed)
     return answer

@@ -56,7 +56,7 @@ table:
   returned: always
   type: list
   elements: str
-  sample: ["fedsim/base                                152.6 MB in all   152.6 MB of its own"]
+  sample: ["fedsim/base                                152.6 MB in all   152.6 MB without parent"]
 """
 
 from typing import Any
@@ -94,7 +94,7 @@ def _with_parents(refs: list[str], images: dict[str, dict[str, Any]]) -> dict[st
 
 
 def _line(ref: str, image: dict[str, Any]) -> str:
-    return f"{ref.rpartition(':')[0]:<40} {size(image['size']):>10} in all {size(image['own']):>10} of its own"
+    return f"{ref.rpartition(':')[0]:<40} {size(image['size']):>10} in all {size(image['own']):>10} without parent"
 
 
 def main() -> None:

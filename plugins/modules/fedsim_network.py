@@ -155,7 +155,7 @@ def _absent(have: Facts) -> Actions:
     return actions((Action("remove", network["Id"]) for network in have.ours), differences)
 
 
-def wanted_network(content: dict[str, Any], state_dir: str) -> dict[str, Any]:
+def requested_network(content: dict[str, Any], state_dir: str) -> dict[str, Any]:
     """The network as keyword arguments of the Engine's create call."""
     network = content["network"]
     return {
@@ -171,16 +171,16 @@ def wanted_network(content: dict[str, Any], state_dir: str) -> dict[str, Any]:
     }
 
 
-def compare(found: dict[str, Any], wanted: dict[str, Any], differences: Differences) -> None:
+def compare(found: dict[str, Any], want: dict[str, Any], differences: Differences) -> None:
     """Record where an existing network differs from the requested one."""
-    differences.compare("name", found["Name"], wanted["name"])
-    differences.compare("driver", found["Driver"], wanted["driver"])
-    differences.compare("internal", found["Internal"], wanted["internal"])
+    differences.compare("name", found["Name"], want["name"])
+    differences.compare("driver", found["Driver"], want["driver"])
+    differences.compare("internal", found["Internal"], want["internal"])
     config = (found["IPAM"]["Config"] or [{}])[0]
     for key in ("Subnet", "Gateway"):
-        differences.compare(key.lower(), config.get(key), wanted["ipam"]["Config"][0][key])
+        differences.compare(key.lower(), config.get(key), want["ipam"]["Config"][0][key])
     for group, actual in (("options", found["Options"] or {}), ("labels", found["Labels"] or {})):
-        for key, value in wanted[group].items():
+        for key, value in want[group].items():
             differences.compare(key, actual.get(key), value)
 
 
@@ -235,7 +235,7 @@ class Handlers:
 def work(call: Call) -> dict[str, Any]:
     want = None
     if call.params["state"] == "present":
-        want = wanted_network(read_device_file(call.params["device_file"], call.run), call.params["state_dir"])
+        want = requested_network(read_device_file(call.params["device_file"], call.run), call.params["state_dir"])
     have = read_facts(call.client, call.run, want)
     todo = network_actions(have, want)
     name = want["name"] if want else next((network["Name"] for network in have.ours), call.run)

@@ -1,4 +1,4 @@
-"""Whole courses on this machine: the quickstart, plain Ansible, failures, two at once, without Docker."""
+"""Whole courses on this machine: the quickstart, plain Ansible, failures, two side by side, without Docker."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ with socket.create_server(("0.0.0.0", 6000)) as server:
         seen += len(data)
     print(seen, time.monotonic() - began)
 """
-# A port where nobody listens answers at once with a reset: connecting takes one round trip.
+# A port where nothing listens answers with an immediate reset: connecting takes one round trip.
 PING = """
 import socket, time
 for _ in range(9):

@@ -19,7 +19,7 @@ import pytest
 
 from tests.e2e.conftest import Command, left_over, small_spec
 
-RUN = "looked-into"
+RUN = "exec-inside"
 EXEC = [sys.executable, "-m", "fedsim_runner", "exec", RUN]
 
 

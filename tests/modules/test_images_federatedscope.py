@@ -130,7 +130,7 @@ def test_a_device_trains_with_it(engine: docker.DockerClient, tmp_path: Path, mo
     inventory = write_inventory(tmp_path, {"here": {"fedsim_device_file": str(path)}})
     built = play(inventory, fedsim_images_all=False)
     assert recap(built, "here")["failed"] == 0
-    assert "fedsim/torch" in built.stdout and "MB of its own" in built.stdout
+    assert "fedsim/torch" in built.stdout and "MB without parent" in built.stdout
     assert recap(play(inventory, fedsim_images_all=False), "here")["changed"] == 0
 
     sources = LayerSources.installed(sources={"federatedscope": CachedSource(resolve_source())})
