@@ -1,4 +1,4 @@
-"""Where this user's state, cache and configuration lie: on Linux in the folders of the XDG base directory rules."""
+"""This user's folders for state, cache and configuration: on Linux those of the XDG base directory specification."""
 
 from __future__ import annotations
 

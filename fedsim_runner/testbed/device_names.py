@@ -10,19 +10,19 @@ from ..contract.errors import Exit, FedsimError
 SHOWN_NAMES = 8
 
 
-def select_devices(run: str, wanted: Sequence[str], there: Mapping[str, object]) -> list[str]:
-    """Names of the devices that are wanted, each once; all of them if none is named.
+def select_devices(run: str, requested: Sequence[str], present: Mapping[str, object]) -> list[str]:
+    """Names of the requested devices, each once; all devices if none is named.
 
     Raises:
         FedsimError: the run has no such device.
     """
-    if not wanted:
-        return list(there)
-    for name in wanted:
-        if name not in there:
-            near = difflib.get_close_matches(name, there, n=3, cutoff=0.4)
-            names = sorted(there)
+    if not requested:
+        return list(present)
+    for name in requested:
+        if name not in present:
+            near = difflib.get_close_matches(name, present, n=3, cutoff=0.4)
+            names = sorted(present)
             more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
             hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names[:SHOWN_NAMES])}{more}"
             raise FedsimError(f"run {run} has no device {name}: {hint}", Exit.SPEC)
-    return list(dict.fromkeys(wanted))
+    return list(dict.fromkeys(requested))

@@ -13,7 +13,7 @@ DEFAULT = "docker"
 
 
 def find_testbed(name: str = DEFAULT) -> Testbed:
-    """A testbed by its name.
+    """Return the testbed of this name.
 
     Raises:
         FedsimError: no such testbed is installed.
@@ -26,10 +26,10 @@ def find_testbed(name: str = DEFAULT) -> Testbed:
 
 
 def all_testbeds() -> list[Testbed]:
-    """One of each kind."""
+    """Return one testbed of each installed kind."""
     return [find_testbed(name) for name in sorted(_entry_points())]
 
 
 def _entry_points() -> Mapping[str, EntryPoint]:
-    # Of two with one name the first on the path counts, as with modules.
+    # Of two entry points with the same name, the first on the path counts, as with modules.
     return {entry.name: entry for entry in reversed(list(entry_points(group=GROUP)))}

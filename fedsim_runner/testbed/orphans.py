@@ -1,4 +1,4 @@
-"""Ending the processes of a run, told apart by a variable in their environment."""
+"""Ending the processes of a run, which are identified by a variable in their environment."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import psutil
 
 from fedsim_runner.lab.process_identity import is_alive, start_time
 
-# Mark every process of a run: whose they are can be told even after the control node is gone.
+# Set for every process of a run, so that its owner is known even after the control node is gone.
 RUN_VARIABLE = "FEDSIM_RUN"
 CONTROL_VARIABLE = "FEDSIM_CONTROL"
 GRACE_S = 2.0
 
 
 def processes_with(variable: str, value: str | None = None) -> Iterator[tuple[int, dict[str, str]]]:
-    """Processes, this one excepted, that were started with ``variable=value`` (None: any); with their environment."""
+    """Other processes that were started with ``variable=value`` (None: any value), each with its environment."""
     for process in psutil.process_iter():
         if process.pid == os.getpid():
             continue
@@ -31,11 +31,11 @@ def processes_with(variable: str, value: str | None = None) -> Iterator[tuple[in
 
 
 def end_processes(variable: str, value: str, only_orphans_of: str | None = None) -> int:
-    """End processes started with ``variable=value``: SIGTERM, then SIGKILL to what is still there.
+    """End processes started with ``variable=value``: SIGTERM, then SIGKILL to those that are still there.
 
     Args:
-        only_orphans_of: name of the variable that holds the identity of the process they belong to; those whose owner
-            still lives are left alone.
+        only_orphans_of: name of the variable that identifies the owning process; processes whose owner is still
+            alive are left alone.
 
     Returns:
         How many were found.

@@ -1,4 +1,4 @@
-"""What a testbed says while it works, shown as progress; and what the user who presses Ctrl-C says to it."""
+"""Shows a testbed's events as progress, and passes the user's Ctrl-C on to the testbed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AGAIN = "interrupted again: stopping at once"
 
 
 class RunListener:
-    """Entered for the length of a verb that has a testbed do something. The main thread only."""
+    """A context manager around a verb that makes a testbed work. For the main thread only."""
 
     def __init__(self, progress: Progress, on_interrupt: str) -> None:
         self.progress = progress
@@ -42,7 +42,7 @@ class RunListener:
         return self._interrupts.count
 
     def run(self, work: Callable[[Listener], T], ignore_interrupts: int = 0) -> T:
-        """Have a testbed do something; it goes on through so many requests to stop and ends at the next one.
+        """Have a testbed do ``work``; it ignores that many requests to stop and ends at the next one.
 
         Raises:
             Stopped: it ended early.
@@ -56,12 +56,12 @@ class RunListener:
         return result
 
     def on_event(self, event: Mapping[str, Any]) -> None:
-        """A journal event came."""
+        """Keep and show a journal event."""
         self._events.append(event)
         self.progress.event(event)
 
     def save_journal_if_missing(self, folder: Path) -> None:
-        """Keep what was heard of the journal where the journal itself could not be fetched."""
+        """Write the events that arrived to the run folder if the journal itself could not be fetched."""
         path = folder / JOURNAL
         if self._events and not path.exists():
             text = "".join(json.dumps(dict(event)) + "\n" for event in self._events)

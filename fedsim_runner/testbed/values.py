@@ -1,4 +1,4 @@
-"""What the life of a run and a testbed say to each other."""
+"""The values that are exchanged between the life cycle of a run and a testbed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .stages import Stage
 
 @dataclass(frozen=True)
 class Traits:
-    """What a testbed is, known before anything is made.
+    """Properties of a testbed that are known before anything is made.
 
     Attributes:
-        name: as in manifests and in the registry of runs.
-        devices_are: what stands for the devices, in the plural.
-        on_interrupt: what the first Ctrl-C does to a run.
-        stages: in order.
-        builds_images: whether engines are installed into images, from which they can be installed again.
+        name: its name in manifests and in the registry of runs.
+        devices_are: what represents the devices, in the plural.
+        on_interrupt: message that says what the first Ctrl-C does to a run.
+        stages: its stages, in order.
+        builds_images: whether engines are installed into images, so that their sources are kept for a rerun.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class Lack:
-    """Something of a plan that a testbed cannot hold, and what the user can do about it."""
+    """A part of a plan that a testbed cannot honour, and what the user can do about it."""
 
     what: str
     hint: str
@@ -42,13 +42,13 @@ class Lack:
 
 @dataclass(frozen=True)
 class Order:
-    """A run as a testbed gets it.
+    """A run as it is given to a testbed.
 
     Attributes:
-        plan: what is to be built.
-        folder: the run folder; experiment, plan and inventory lie there already.
+        plan: the plan to build.
+        folder: the run folder, which already holds experiment, plan and inventory.
         keep: leave the testbed up after the course.
-        live: somebody watches a terminal, so news are wanted even if nothing happens.
+        live: somebody is watching a terminal, so snapshots are sent even if nothing happens.
         devices: pattern of the devices to work on; None: all.
         image_base: image to build on instead of looking for one.
     """
@@ -66,7 +66,7 @@ class Order:
 
 
 class Listener(Protocol):
-    """Whoever wants to know how a testbed gets on, and may stop it."""
+    """Follows the progress of a testbed and may stop it."""
 
     def stage(self, name: str) -> None:
         """A stage begins."""
@@ -75,15 +75,15 @@ class Listener(Protocol):
         """A journal event (see :mod:`fedsim_runner.contract.events`)."""
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:
-        """What the course and its devices do right now (see :mod:`fedsim_runner.console.live`)."""
+        """The current state of the course and its devices (see :mod:`fedsim_runner.console.live`)."""
 
     def cancelled(self) -> bool:
-        """Asked often: whether the work is to end where it is."""
+        """Whether the work should stop now; asked often."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why the work ended: ``text`` is for people. ``exit_code`` where a module asks for a certain one."""
+    """Why the work ended: ``text`` is for people; ``exit_code`` is set where a module asks for a certain one."""
 
     stage: str | None
     task: str | None
@@ -92,8 +92,8 @@ class Failure:
     exit_code: int | None = None
 
 
-class Stopped(Exception):  # noqa: N818 - an interrupt is no error
-    """The work ended before its time: it failed, or was cancelled (``failure`` None). ``log`` holds the rest."""
+class Stopped(Exception):  # noqa: N818 - an interrupt is not an error
+    """The work ended early: it failed, or was cancelled (``failure`` None). ``log`` holds the whole output."""
 
     def __init__(self, stage: str | None, failure: Failure | None = None, log: Path | None = None) -> None:
         super().__init__(failure.text if failure else f"interrupted in stage {stage}")
@@ -103,12 +103,12 @@ class Stopped(Exception):  # noqa: N818 - an interrupt is no error
 
 
 class UnreachableError(FedsimError):
-    """A lab host cannot be asked; the text says why and what helps."""
+    """A lab host does not answer; the text says why and what helps."""
 
     exit = Exit.LAB
 
 
-# Colours and other steering of a terminal.
+# Colours and other control sequences of a terminal.
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 

@@ -1,4 +1,4 @@
-"""ansible-runner's events as what a person wants to know: stages, news of the run, one clear failure."""
+"""Reduces ansible-runner's events to what a person wants to know: stages, events of the run, one clear failure."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ KEPT_LINES = 20
 
 
 class EventReader:
-    """Takes ansible-runner's events one by one."""
+    """Processes ansible-runner's events one by one."""
 
     def __init__(self, listener: Listener, log: TextIO, keep: Collection[str] = ()) -> None:
-        """``keep``: results of tasks that have one of these keys are remembered in ``results``."""
+        """``keep``: task results that have one of these keys are kept in ``results``."""
         self._listener = listener
         self._log = log
         self._keep = frozenset(keep)
@@ -40,12 +40,12 @@ class EventReader:
         self.changed = 0
 
     def feed(self, event: Mapping[str, Any]) -> bool:
-        """Take one event. Returns False: ansible-runner need not write a file for it."""
+        """Process one event. Return False, so that ansible-runner does not write a file for it."""
         self._keep_text(str(event.get("stdout") or ""))
         kind = event.get("event")
         data = event.get("event_data") or {}
         if kind == "playbook_on_play_start":
-            # Plays are named like sentences, stages are not.
+            # Play names begin with a capital letter, stage names do not.
             self.stage = str(data.get("name") or data.get("play") or "").lower()
             self._listener.stage(self.stage)
         elif kind == "playbook_on_stats":
@@ -54,7 +54,7 @@ class EventReader:
         if kind in FAILURE_EVENTS and not data.get("ignore_errors"):
             self._failures.append(self._failure(data))
         if kind in RESULT_EVENTS:
-            for item in _news(data.get("res")):
+            for item in _journal_events(data.get("res")):
                 self._listener.event(item)
             result = data.get("res")
             if isinstance(result, Mapping) and isinstance(result.get("fedsim_snapshot"), Mapping):
@@ -64,7 +64,7 @@ class EventReader:
         return False
 
     def failure(self, rc: int | None) -> Failure:
-        """What ended the playbook: the last task that failed, else what Ansible printed."""
+        """Why the playbook ended: the last task that failed, otherwise what Ansible printed."""
         if self._failures:
             return self._failures[-1]
         errors = [match[1] for line in self._last_lines if (match := ERROR_LINE.match(line))]
@@ -104,8 +104,8 @@ def failure_text(result: object) -> str:
     if details and str(result.get("msg", "")).startswith("One or more items failed"):
         return failure_text(details[0])
     message = str(result.get("msg") or "").strip()
-    # Fields decide, for each version of Ansible words it differently: of a module that died, `module_stderr` says why;
-    # of a command that failed, which has `cmd` and `rc`, `stderr` does.
+    # The fields decide, as each version of Ansible words the message differently: for a module that died,
+    # `module_stderr` gives the cause; for a command that failed, which has `cmd` and `rc`, `stderr` does.
     cause = str(result.get("module_stderr") or "").strip()
     if not cause and (not message or ("cmd" in result and result.get("rc"))):
         cause = str(result.get("stderr") or "").strip()
@@ -114,12 +114,13 @@ def failure_text(result: object) -> str:
     return message or "the task failed without a message"
 
 
-def _news(result: object) -> list[Mapping[str, Any]]:
+def _journal_events(result: object) -> list[Mapping[str, Any]]:
     if not isinstance(result, Mapping):
         return []
     items = result.get("fedsim_news")
     if not isinstance(items, list):
         return []
-    news = [item for item in items if isinstance(item, Mapping) and "event" in item]
-    # The agent reads one participant's log after the other; what they wrote has its own order. Stable where times lack.
-    return sorted(news, key=lambda item: item["t"] if isinstance(item.get("t"), int | float) else 0.0)
+    events = [item for item in items if isinstance(item, Mapping) and "event" in item]
+    # The agent reads the participants' logs one after another; the order of the entries is by time. The sort is stable
+    # where times are missing.
+    return sorted(events, key=lambda item: item["t"] if isinstance(item.get("t"), int | float) else 0.0)

@@ -1,4 +1,4 @@
-"""What participants log, from their containers: several together, in the order of time."""
+"""Log lines of participants from their containers, merged by time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fedsim_runner.lab.host import LabHost
 from ..values import ANSI, Line
 from .docker_engine import LabEngine
 
-# Lines of several devices that come within this time are put in the order of their own times.
+# Lines of several devices that arrive within this time are sorted by their timestamps.
 SETTLE_S = 0.3
 
 
@@ -23,9 +23,12 @@ def container_lines(
     follow: bool,
     tail: int,
 ) -> Iterator[Line]:
-    """Lines of devices, whose lab host and container id are given by name; while they come with ``follow``.
+    """Log lines of devices.
 
     Args:
+        containers: lab host and container id by device name.
+        connect: opens the Engine of a lab host.
+        follow: go on as new lines arrive.
         tail: only the last lines of each device; 0: all.
     """
     lines: queue.Queue[Line | None] = queue.Queue()
@@ -41,7 +44,7 @@ def container_lines(
             if kept:
                 lines.put(_stamped(name, kept))
         except Exception:
-            # The container or the Engine has gone, in whatever way docker-py says so: the log ends here.
+            # The container or the Engine is gone, whichever error docker-py raises: the log ends here.
             return
         finally:
             lines.put(None)
@@ -58,7 +61,7 @@ def container_lines(
 
 
 def _stamped(device: str, line: bytes) -> Line:
-    """A line of the Engine's: its time (RFC 3339 with nine digits, so that text sorts) and what was written."""
+    """Split a line from the Engine into its time (RFC 3339 with nine digits, so that it sorts as text) and the text."""
     moment, _, text = line.decode(errors="replace").partition(" ")
     return Line(device, ANSI.sub("", text).rstrip("\r"), (moment,))
 
@@ -66,7 +69,7 @@ def _stamped(device: str, line: bytes) -> Line:
 def in_order(
     lines: queue.Queue[Line | None], sources: int, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Line]:
-    """Lines of several sources by their time, as far as they come together; each source ends with None."""
+    """Lines of several sources, sorted by time where they arrive together; each source ends with None."""
     waiting: list[Line] = []
     since = clock()
     while sources or waiting:

@@ -1,6 +1,6 @@
-"""Looking at a lab host's Docker Engine from the control node: which runs it has, what belongs to them.
+"""Queries to a lab host's Docker Engine from the control node: which runs it has and what belongs to them.
 
-Ownership is told by label, never by name. Nothing is changed here.
+Ownership is decided by label, never by name. Nothing is changed here.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class NoEngineError(UnreachableError):
 
 
 class LabEngine:
-    """One lab host's Engine."""
+    """The Engine of one lab host."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
 
     def runs(self) -> dict[str, list[str]]:
-        """Names of the containers, networks and volumes here that carry a run's label, by run."""
+        """Names of the containers, networks and volumes that carry a run's label, by run."""
         api, filters = self.client.api, {"label": LABEL_RUN}
         found: dict[str, list[str]] = {}
         for item in api.containers(all=True, filters=filters):
@@ -55,7 +55,7 @@ class LabEngine:
         return {item["Labels"].get(LABEL_DEVICE, kind): item for item in found}
 
     def ask_agent(self, run: str, call: Call) -> dict[str, Any] | None:
-        """The answer of the run's agent; None if it does not run or does not answer."""
+        """The answer of the run's agent; None if it is not running or does not answer."""
         agent = self.containers(run, KIND_AGENT).get(KIND_AGENT)
         if agent is None or agent["State"] != "running":
             return None
@@ -70,7 +70,7 @@ class LabEngine:
 
 @contextmanager
 def lab_engine(host: LabHost, timeout_s: int = 30) -> Iterator[LabEngine]:
-    """The Engine of a lab host.
+    """Connect to the Engine of a lab host.
 
     Raises:
         NoEngineError: it does not answer, or this user may not use it.

@@ -1,7 +1,7 @@
-"""A command inside a container, with this process's terminal or its standard input, through the Engine's API alone.
+"""Runs a command inside a container with this process's terminal or standard input, through the Engine's API alone.
 
-The Engine answers the start of a command with the bare connection: what is written to it is the command's input, what
-arrives is its output - as it is where there is a terminal, else in frames for standard output and standard error.
+The Engine answers the start of a command with the bare connection: what is written to it becomes the command's input,
+and what arrives is its output, either unchanged (with a terminal) or in frames for standard output and standard error.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from docker.errors import APIError
 from fedsim_runner.contract.errors import Exit, FedsimError
 
 CHUNK = 65536
-FRAME = struct.Struct(">BxxxL")  # which output, how many bytes follow
-RESIZE_RETRY_S = 0.05  # the Engine refuses a size until the command runs
+FRAME = struct.Struct(">BxxxL")  # output number, number of bytes that follow
+RESIZE_RETRY_S = 0.05  # the Engine refuses a size before the command runs
 RESIZE_TRIES = 40
 ENDING_S = 2.0  # from the end of the output to the exit code
 NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -38,7 +38,7 @@ NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 @dataclass(frozen=True)
 class Streams:
-    """The file descriptors that stand for the command's own."""
+    """The file descriptors to which the command's input and outputs are connected."""
 
     input: int | None  # None: closed
     output: int
@@ -46,13 +46,13 @@ class Streams:
 
     @classmethod
     def own(cls) -> Streams:
-        """This process's."""
-        # Where standard input is closed, its number may belong to any other file by now.
+        """The file descriptors of this process."""
+        # If standard input was closed, its number may belong to another file by now.
         return cls(None if sys.stdin is None else 0, 1, 2)
 
     @property
     def terminal(self) -> int | None:
-        """The terminal that somebody types at and reads from; None: there is none."""
+        """The terminal, if input and output are both connected to it; None otherwise."""
         return self.input if self.input is not None and os.isatty(self.input) and os.isatty(self.output) else None
 
 
@@ -61,12 +61,12 @@ def run_inside(api: Any, container: str, command: Sequence[str], streams: Stream
 
     Args:
         api: the low-level client of the Docker SDK.
-        container: its id.
+        container: the container's id.
         command: program and arguments.
         streams: where input comes from and output goes.
 
     Raises:
-        FedsimError: the Engine refuses, or does not answer any more.
+        FedsimError: the Engine refuses, or no longer answers.
         BrokenPipeError: nobody reads the output.
     """
     terminal = streams.terminal
@@ -81,7 +81,7 @@ def run_inside(api: Any, container: str, command: Sequence[str], streams: Stream
             else:
                 _Copy(stream, source, _Frames(streams).feed).run()
         finally:
-            # The whole answer: a reader that outlives its closed connection complains (Python 3.13).
+            # Close the whole response: a reader that outlives its closed connection raises a warning (Python 3.13).
             getattr(stream, "_response", stream).close()
         return _exit_code(api, identity)
     except BrokenPipeError:
@@ -92,13 +92,13 @@ def run_inside(api: Any, container: str, command: Sequence[str], streams: Stream
 
 
 def _pipeable(api: Any, source: int | None) -> int | None:
-    """``source`` if its end can be passed on: by closing half of the connection, which TLS does not allow."""
+    """``source`` if its end can be passed on, by closing half of the connection; TLS does not allow that."""
     if source is None or not api.base_url.startswith("https://"):
         return source
     mode = os.fstat(source).st_mode
     if stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode):
         raise FedsimError(
-            "a command inside a device gets no piped input over TLS",
+            "a command inside a device cannot get piped input over TLS",
             Exit.LAB,
             hint="run it on the lab host itself, or without input: </dev/null",
         )
@@ -107,7 +107,7 @@ def _pipeable(api: Any, source: int | None) -> int | None:
 
 @contextlib.contextmanager
 def raw_terminal(terminal: int) -> Iterator[None]:
-    """Pass every key on, Ctrl-C too. The terminal is as before afterwards, also when a signal ends this process."""
+    """Pass on every key, Ctrl-C too. The terminal is restored afterwards, also when a signal ends this process."""
     before = termios.tcgetattr(terminal)
     handlers = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
@@ -125,13 +125,13 @@ def _leave(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 class _Size:
-    """Tells the Engine how large the terminal is: at the start and whenever its window changes."""
+    """Reports the size of the terminal to the Engine, at the start and whenever its window changes."""
 
     def __init__(self, api: Any, identity: str, terminal: int) -> None:
         self._api, self._identity, self._terminal = api, identity, terminal
         self._tries = RESIZE_TRIES
         self._before: Any = None
-        # A signal handler that returns does not end select(): it writes here.
+        # A signal handler does not interrupt select(), so it writes to this pipe.
         self.changes, self._changed = os.pipe()
         os.set_blocking(self._changed, False)
 
@@ -149,18 +149,18 @@ class _Size:
             os.write(self._changed, b"x")
 
     def read_changes(self) -> None:
-        """After ``changes`` became readable."""
+        """Take note of a change, after ``changes`` became readable."""
         os.read(self.changes, CHUNK)
         self._tries = RESIZE_TRIES
 
     def report(self) -> float | None:
-        """Pass the size on if that is due. Returns the seconds after which to call again; None: after a change."""
+        """Report the size if that is due. Return the seconds after which to call again; None: after the next change."""
         if self._tries == 0:
             return None
         columns, lines = os.get_terminal_size(self._terminal)
         try:
             self._api.exec_resize(self._identity, height=lines, width=columns)
-        except APIError:  # the command does not run yet, or not any more
+        except APIError:  # the command is not running yet, or no longer
             self._tries -= 1
             return RESIZE_RETRY_S
         self._tries = 0
@@ -168,14 +168,14 @@ class _Size:
 
 
 class _Frames:
-    """Takes the Engine's frames apart."""
+    """Unpacks the Engine's frames."""
 
     def __init__(self, streams: Streams) -> None:
         self._outputs = {1: streams.output, 2: streams.errors}
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
-        """Write what is whole, keep what is not."""
+        """Write the complete frames and keep the rest."""
         self._rest += data
         while len(self._rest) >= FRAME.size:
             number, size = FRAME.unpack_from(self._rest)
@@ -186,7 +186,7 @@ class _Frames:
 
 
 class _Copy:
-    """Input to the connection and output from it, until the Engine closes it."""
+    """Copies input to the connection and output from it, until the Engine closes it."""
 
     def __init__(
         self, stream: Any, source: int | None, show: Callable[[bytes], None], size: _Size | None = None
@@ -208,7 +208,7 @@ class _Copy:
                 self._show(data)
 
     def _next(self) -> bytes | None:
-        """Wait, pass input on, and return output; None: there was none; empty: it has ended."""
+        """Wait, pass on input and return output; None if there was none, empty at the end."""
         waits: list[Any] = [self._socket]
         patience = None
         if self._size is not None:
@@ -217,7 +217,7 @@ class _Copy:
         if self._source is not None and not self._unsent:
             waits.append(self._source)
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
-            patience = 0.0  # decrypted already, which select() does not see
+            patience = 0.0  # already decrypted, which select() does not see
         readable, writable, _ = select.select(waits, [self._socket] if self._unsent else [], [], patience)
         if self._size is not None and self._size.changes in readable:
             self._size.read_changes()
@@ -229,7 +229,7 @@ class _Copy:
             return self._socket.recv(CHUNK)
         except NOT_YET:
             return None
-        except ConnectionResetError:  # so ends a connection with input that the command did not read
+        except ConnectionResetError:  # the command ended without reading all of its input
             return b""
 
     def _take_input(self) -> None:
@@ -247,7 +247,7 @@ class _Copy:
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
         except NOT_YET:
             return
-        except (BrokenPipeError, ConnectionResetError):  # it has ended; what it said last is still to be read
+        except (BrokenPipeError, ConnectionResetError):  # it has ended; its last output is still to be read
             self._source, self._unsent = None, b""
 
     def _end_input(self) -> None:
@@ -257,7 +257,7 @@ class _Copy:
 
 
 def _read_ahead(stream: Any) -> bytes:
-    """Output that arrived together with the answer's head: the SDK's reader has it in its buffer."""
+    """Output that arrived together with the response's header and is in the buffer of the SDK's reader."""
     response = getattr(stream, "_response", None)
     reader = getattr(getattr(getattr(response, "raw", None), "_fp", None), "fp", None)
     if reader is None:
@@ -272,12 +272,12 @@ def _write(descriptor: int, data: bytes) -> None:
     while data:
         try:
             data = data[os.write(descriptor, data) :]
-        except BlockingIOError:  # a terminal or pipe shared with a program that made it so
+        except BlockingIOError:  # a terminal or pipe that another program made non-blocking
             select.select([], [descriptor], [])
 
 
 def _exit_code(api: Any, identity: str) -> int:
-    """The command's; 0 if it goes on, which the Engine's keys for leaving (Ctrl-P Ctrl-Q) are for."""
+    """The exit code of the command; 0 if it goes on after the user detached (Ctrl-P Ctrl-Q)."""
     end = time.monotonic() + ENDING_S
     while True:
         state = api.exec_inspect(identity)

@@ -1,4 +1,4 @@
-"""Which Python packages an image has. An image never changes, so each is asked once and the answer is kept."""
+"""The Python packages in an image. An image never changes, so each is queried once and the answer is cached."""
 
 from __future__ import annotations
 
@@ -21,28 +21,30 @@ SCRIPT = (
     "print(json.dumps({'python': platform.python_version(),"
     " **{d.metadata['Name']: d.version for d in m.distributions()}}))"
 )
-AT_ONCE = 4
+PARALLEL = 4
 WAIT_S = 60
 
 
 def packages_of(
     engine: LabEngine, images: Iterable[str], run: str, cache: Path | None = None
 ) -> dict[str, dict[str, str]]:
-    """Versions by package (and of ``python``) for image ids; an image that cannot be asked is left out."""
+    """Versions by package (and of ``python``) for image ids; an image that cannot be queried is left out."""
     path = cache or state_home() / "image-packages.json"
-    known = _read(path)
-    wanted = sorted(set(images))
-    missing = [image for image in wanted if image not in known]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        asked = dict(zip(missing, pool.map(lambda image: _ask(engine.client.api, image, run), missing), strict=True))
-    told = {image: versions for image, versions in asked.items() if versions is not None}
-    if told:
-        _write(path, {**known, **told})
-    return {image: versions for image in wanted if (versions := {**known, **told}.get(image)) is not None}
+    cached = _read(path)
+    requested = sorted(set(images))
+    missing = [image for image in requested if image not in cached]
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        queried = dict(
+            zip(missing, pool.map(lambda image: _query(engine.client.api, image, run), missing), strict=True)
+        )
+    found = {image: versions for image, versions in queried.items() if versions is not None}
+    if found:
+        _write(path, {**cached, **found})
+    return {image: versions for image in requested if (versions := {**cached, **found}.get(image)) is not None}
 
 
-def _ask(api: Any, image: str, run: str) -> dict[str, str] | None:
-    """Run the image's Python once, cut off from everything. The run's label lets ``down`` find what a kill leaves."""
+def _query(api: Any, image: str, run: str) -> dict[str, str] | None:
+    """Run the image's Python once, isolated. With the run's label ``down`` finds the container if this is killed."""
     container = None
     try:
         settings = api.create_host_config(network_mode="none", read_only=True, cap_drop=["ALL"], mem_limit="256m")
@@ -77,7 +79,7 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
 
 
 def _write(path: Path, content: Mapping[str, Mapping[str, str]]) -> None:
-    """Replaced as a whole. A folder that cannot be written only means that images are asked again."""
+    """Replace the cache as a whole. If its folder cannot be written, images are only queried again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write(path, json.dumps(content, indent=1) + "\n")

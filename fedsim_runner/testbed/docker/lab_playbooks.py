@@ -31,7 +31,7 @@ PROBE_TIMEOUT_S = 120
 
 @dataclass(frozen=True)
 class Images:
-    """Images by reference, each with ``size`` and ``own`` (what its parent does not have) in bytes; ``disk`` in all."""
+    """Images by reference, each with ``size`` and ``own`` (what it adds to its parent) in bytes; ``disk``: the total."""
 
     images: Mapping[str, Mapping[str, Any]]
     disk: int
@@ -39,9 +39,9 @@ class Images:
 
 @dataclass(frozen=True)
 class Findings:
-    """What the lab host has, and what is missing: each problem has ``what``, ``fix`` and ``fatal``.
+    """What the lab host has, and what it lacks: each problem has ``what``, ``fix`` and ``fatal``.
 
-    ``links`` is the agent's probe; None where it could not be made (``links_reason`` says why).
+    ``links`` is the result of the agent's probe; None where it could not run (``links_reason`` says why).
     """
 
     lab_host: Mapping[str, Any]
@@ -54,7 +54,7 @@ def build_images(console: Console, image_base: str | None, engines: Sequence[str
     """Build all images of ``engines`` that are missing on this machine's Engine.
 
     Raises:
-        FedsimError: that failed, or this user may not.
+        FedsimError: the build failed, or this user may not do it.
     """
     extra_vars: dict[str, Any] = {"fedsim_engines": list(engines)}
     if image_base:
@@ -68,7 +68,7 @@ def build_images(console: Console, image_base: str | None, engines: Sequence[str
 
 
 def examine(console: Console) -> Findings:
-    """Probe this machine as a lab host by trial, as root where this user may; nothing is installed or left.
+    """Probe by trial whether this machine can be a lab host, as root if possible; nothing is installed or left behind.
 
     Raises:
         FedsimError: Ansible could not run the probe.
@@ -77,7 +77,7 @@ def examine(console: Console) -> Findings:
     extra_vars = {"fedsim_become": False} if probe is None else {}
     result = _play("doctor", "doctor.yml", console, extra_vars, "problems")
     if not result.results:
-        raise FedsimError("the probe of the lab host told nothing", Exit.LAB)
+        raise FedsimError("the probe of the lab host gave no result", Exit.LAB)
     found = result.results[-1]
     links, reason = (None, "only root can try links: run doctor with sudo") if probe is None else _probe_links(probe)
     return Findings(found["lab_host"], tuple(found["problems"]), links, reason)
@@ -104,8 +104,8 @@ def _play(name: str, playbook: str, console: Console, extra_vars: Mapping[str, A
     names = [host.name for host in hosts]
     with Progress(console, 0) as progress, RunListener(progress, "interrupted: stopping") as listener:
 
-        def work(hearing: Listener) -> PlaybookResult:
-            with PlaybookSession(name, folder, hosts_file, names, hearing, extra_vars) as session:
+        def work(progress_listener: Listener) -> PlaybookResult:
+            with PlaybookSession(name, folder, hosts_file, names, progress_listener, extra_vars) as session:
                 return session.run(playbook, keep=[keep])
 
         try:

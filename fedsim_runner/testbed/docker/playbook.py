@@ -1,10 +1,10 @@
-"""The one place that calls ansible-runner, with its traps closed.
+"""The one place that calls ansible-runner. It avoids these traps:
 
-- No host matched is "successful" to ansible-runner: here every expected host must have been processed.
+- ansible-runner reports "successful" if no host matched: here every expected host must have been processed.
 - A reused private data directory brings an old environment back: here each playbook has a fresh one, removed afterwards
-  (it also holds the caller's whole environment, which has no business in a run folder that people hand on).
+  (it also holds the caller's whole environment, which does not belong in a run folder that people share).
 - ``ansible-playbook`` is not found outside an activated virtual environment: its folder goes first on PATH.
-- The caller's ``ANSIBLE_*`` variables would steer our playbooks: they are dropped and our own are set.
+- The caller's ``ANSIBLE_*`` variables would affect our playbooks: they are dropped and our own are set.
 - Cancelling kills ansible-playbook but not its workers, which live in sessions of their own and would go on creating
   containers: they are found by a variable in their environment and ended too.
 """
@@ -34,7 +34,7 @@ from .ansible_events import EventReader
 
 # Marks every process of one call.
 CALL_VARIABLE = "FEDSIM_CALL"
-# Seconds between two looks at the cancel flag while a task is silent.
+# Seconds between two checks of the cancel flag while a task is silent.
 CANCEL_POLL_S = 0.2
 
 Status = Literal["successful", "failed", "canceled"]
@@ -49,7 +49,7 @@ class Playbook:
     run: str
     expected_hosts: Collection[str]
     extra_vars: Mapping[str, Any] = field(default_factory=dict)
-    keep: Collection[str] = ()  # results of tasks that have one of these keys come back
+    keep: Collection[str] = ()  # task results that have one of these keys are returned
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ def run_playbook(
     listener: Listener,
     playbooks_folder: Path | None = None,
 ) -> PlaybookResult:
-    """Run one playbook to its end and say what came of it.
+    """Run one playbook to its end and return its result.
 
     Args:
         log: gets Ansible's whole output as text.
-        listener: hears of stages and news while they happen, in this thread; once it is ``cancelled()`` the playbook
+        listener: gets stages and events as they happen, in this thread; once it is ``cancelled()`` the playbook
             and all its processes are ended.
         playbooks_folder: where ``playbook.path`` is looked up; our own playbooks if left out.
     """
@@ -99,14 +99,14 @@ def run_playbook(
     try:
         variables = private / "extra_vars.json"
         variables.write_text(json.dumps(dict(playbook.extra_vars)), encoding="utf-8")
-        # ansible-runner copies the environment here and only here.
+        # This call, and no later one, copies the environment.
         with _Environment(playbook.run, call):
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=str(private),
                 project_dir=str(folder),
                 playbook=playbook.path,
                 inventory=str(playbook.inventory),
-                # Not `extravars`: they become command line text, which mangles types.
+                # Not `extravars`: those become command line text, which loses their types.
                 cmdline=f"-e @{shlex.quote(str(variables))}",
                 settings={"pexpect_timeout": CANCEL_POLL_S, "suppress_ansible_output": True},
                 quiet=True,
@@ -115,7 +115,7 @@ def run_playbook(
             )
         runner.run()
         if runner.status == "canceled":
-            # A worker may have forked a module between the look at /proc and the kill.
+            # A worker may have forked a module between the scan of /proc and the kill.
             end_processes(CALL_VARIABLE, call)
     finally:
         log.flush()
@@ -139,15 +139,15 @@ def _result(status: str, rc: int | None, reader: EventReader, playbook: Playbook
 
 
 class _Environment:
-    """Our process environment for the length of a block: ansible-runner can add to the caller's, but not take away."""
+    """Our process environment for the length of a block: ansible-runner can only add to the caller's, not remove."""
 
     def __init__(self, run: str, call: str) -> None:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-        self._wanted = {
+        self._during = {
             **kept,
             **ansible_environment(),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}",
-            # Ansible refuses to start without an UTF-8 locale; this one exists everywhere.
+            # Ansible refuses to start without a UTF-8 locale; this one exists everywhere.
             "LC_ALL": "C.UTF-8",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DEPRECATION_WARNINGS": "0",
@@ -159,13 +159,13 @@ class _Environment:
 
     def __enter__(self) -> None:
         self._before = dict(os.environ)
-        _replace(self._wanted)
+        _replace(self._during)
 
     def __exit__(self, *_: object) -> None:
         _replace(self._before)
 
 
-def _replace(wanted: Mapping[str, str]) -> None:
-    for key in set(os.environ) - set(wanted):
+def _replace(environment: Mapping[str, str]) -> None:
+    for key in set(os.environ) - set(environment):
         del os.environ[key]
-    os.environ.update(wanted)
+    os.environ.update(environment)

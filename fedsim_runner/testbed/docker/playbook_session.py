@@ -14,7 +14,7 @@ LOG = "ansible.log"
 
 
 class PlaybookSession:
-    """Entered for the length of what runs playbooks; ``folder`` gets Ansible's whole output.
+    """A context in which playbooks are run; Ansible's whole output is written to ``folder``.
 
     Args:
         playbooks: folder of the playbooks; our own if left out.
@@ -69,13 +69,13 @@ class PlaybookSession:
         self._listener.stage(name)
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """A journal event came (from :func:`run_playbook`)."""
+        """A journal event (from :func:`run_playbook`)."""
         self._listener.event(event)
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:
-        """What the course does right now (from :func:`run_playbook`)."""
+        """The current state of the course (from :func:`run_playbook`)."""
         self._listener.snapshot(snapshot)
 
     def cancelled(self) -> bool:
-        """Whether to end (from :func:`run_playbook`)."""
+        """Whether the playbook should stop (asked by :func:`run_playbook`)."""
         return self._listener.cancelled()

@@ -1,4 +1,4 @@
-"""What this user may do on the control node."""
+"""This user's privileges on the control node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 
 
 def root_command(command: Sequence[str]) -> list[str] | None:
-    """``command`` as this user calls it as root without being asked for a password; None: that is not possible."""
+    """The command line with which this user runs ``command`` as root without a password; None if that is impossible."""
     if os.geteuid() == 0:
         return [*command]
     sudo = shutil.which("sudo")
@@ -21,10 +21,10 @@ def root_command(command: Sequence[str]) -> list[str] | None:
 
 
 def check_privileges() -> None:
-    """The playbooks become root on the lab host: see that they can.
+    """Check that the playbooks can become root on the lab host.
 
     Raises:
-        FedsimError: this user is not root and sudo asks for a password or is not there.
+        FedsimError: this user is not root, and sudo asks for a password or is not installed.
     """
     if root_command([]) is not None:
         return

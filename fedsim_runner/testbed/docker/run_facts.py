@@ -1,4 +1,4 @@
-"""What a manifest has to say of a run on lab hosts: their Engines, the images, the agent, the links."""
+"""What a manifest says about a run on lab hosts: their Engines, the images, the agent, the links."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def record_engine(manifest: dict[str, Any], lab_host: str, engine: LabEngine, ru
     """Add a lab host's Engine and the images of the run's containers there."""
     engines = manifest.setdefault("engines", {})
     engines[lab_host] = _engine(engine)
-    # What all have in common, which is all of it where there is one lab host.
+    # What all Engines have in common; with one lab host that is everything.
     parts = list(engines.values())
     manifest["engine"] = {
         key: value for key, value in parts[0].items() if all(part[key] == value for part in parts[1:])
@@ -26,7 +26,7 @@ def record_engine(manifest: dict[str, Any], lab_host: str, engine: LabEngine, ru
 
 
 def record_journal(manifest: dict[str, Any], folder: Path) -> None:
-    """Add what the agent said: the link back end, the kernel, TCP's congestion control, the links that were shaped."""
+    """Add what the agent reported: the link back end, the kernel, TCP's congestion control, the links that were shaped."""
     course = read_course(folder)
     manifest["link_backend"] = course.link_backend
     if course.agents:
@@ -40,14 +40,14 @@ def record_journal(manifest: dict[str, Any], folder: Path) -> None:
 
 
 def record_containers(manifest: dict[str, Any], folder: Path) -> None:
-    """Add the images that the collected containers ran, which are gone from the Engine by now."""
+    """Add the images of the collected containers, which the Engine no longer has."""
     for facts in read_containers(folder).values():
         if facts.get("image"):
             manifest["images"].setdefault(facts["image"], {"id": facts.get("image_id"), "digests": []})
 
 
 def record_packages(manifest: dict[str, Any], engine: LabEngine, run: str) -> None:
-    """Add the Python packages of the images that are known, as far as this Engine still has them."""
+    """Add the Python packages of the recorded images that this Engine still has."""
     found = packages_of(engine, _ids(manifest["images"].values()), run)
     for image in manifest["images"].values():
         image["packages"] = found.get(str(image.get("id"))) or image.get("packages")
@@ -72,7 +72,7 @@ def _engine(engine: LabEngine) -> dict[str, Any]:
 
 
 def _images(engine: LabEngine, run: str) -> dict[str, dict[str, Any]]:
-    """By reference: the image's id, and its digest where a registry gave it one."""
+    """Images by reference, each with its id and, where a registry gave it one, its digest."""
     found: dict[str, dict[str, Any]] = {}
     for item in engine.client.api.containers(all=True, filters={"label": [f"{LABEL_RUN}={run}", LABEL_KIND]}):
         reference = item["Image"]

@@ -1,4 +1,4 @@
-"""The inventory that a run's playbooks work from: its own, or one made up from the known lab hosts."""
+"""The inventory for a run's playbooks: its own, or one generated from the known lab hosts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fedsim_runner.lab.host import LabHost
 
 @contextmanager
 def inventory_for(run: str, folder: Path | None, hosts: Sequence[LabHost]) -> Iterator[tuple[Path, list[str]]]:
-    """A hosts file and the names of its lab hosts."""
+    """Yield a hosts file and the names of its lab hosts."""
     own = None if folder is None else hosts_file_of(folder)
     if own is not None:
         names = [path.stem for path in sorted((own.parent / DEVICE_FILES).glob("*.json"))]
@@ -32,7 +32,7 @@ def hosts_file_of(folder: Path) -> Path | None:
 
 
 def bare_inventory(run: str, hosts: Sequence[LabHost]) -> Inventory:
-    """An inventory without devices: enough for what goes by label."""
+    """An inventory without devices: enough for playbooks that find things by label."""
     content = {
         "all": {
             "vars": {"fedsim_run": run, "fedsim_experiment": run},

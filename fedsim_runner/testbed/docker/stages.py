@@ -21,6 +21,6 @@ STAGES = (
     # The teardown is over by then.
     Stage("report", Exit.COURSE, leaves=False),
     Stage("verdict", Exit.COURSE, leaves=False),
-    # Not of a run: what `doctor` plays.
+    # Not part of a run: the play of `doctor`.
     Stage("doctor", Exit.LAB, leaves=False),
 )

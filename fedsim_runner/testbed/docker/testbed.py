@@ -32,9 +32,9 @@ from .privileges import check_privileges
 from .run_inventory import hosts_file_of, inventory_for
 from .stages import STAGES
 
-# News of a course are shown in steps of about this many seconds; each costs Ansible 0.3 s of CPU.
+# Events of a course are fetched about every so many seconds; each fetch costs Ansible 0.3 s of CPU.
 EVENTS_EVERY_S = 1
-# On a terminal devices are looked at this often even where there is no news.
+# On a terminal the devices' state is fetched at this interval even if there are no events.
 LIVE_POLL_S = 2
 ENGINE_TIMEOUT_S = 30
 LOGS_TIMEOUT_S = 60
@@ -61,7 +61,7 @@ class DockerTestbed:
         playbooks: Path | None = None,
         state_root: Path = STATE_ROOT,
     ) -> None:
-        """Other than the known lab hosts, their Engines, what they can carry, our playbooks: for tests."""
+        """Tests replace the known lab hosts, their Engines, the probe of their capacity, and our playbooks."""
         self._hosts = tuple(list_lab_hosts() if hosts is None else hosts)
         self._connect = connect
         self._probe = probe
@@ -69,41 +69,41 @@ class DockerTestbed:
         self._state_root = state_root
 
     def accept(self, experiment: Experiment) -> Experiment:
-        """As it is, if this user may prepare lab hosts."""
+        """Return it unchanged if this user may prepare lab hosts."""
         check_privileges()
         return experiment
 
     def lab_hosts(self, experiment: Experiment, run: str | None) -> Sequence[LabHost]:
-        """All of them. For a run that is up only its own subnet is free: a second ``up`` changes nothing."""
+        """All lab hosts. For a run that is up only its own subnet is free, so that a second ``up`` changes nothing."""
         return [self._with_own_network(self._probe(host), run) for host in self._hosts]
 
     def lacks(self, plan: Plan) -> Sequence[Lack]:
-        """Nothing that could be known by now: what a kernel cannot hold ends the run, or is let pass by its user."""
+        """Nothing that is known at this point: what a kernel cannot do ends the run later, unless the user allows it."""
         return ()
 
     def provision(self, order: Order, listener: Listener) -> int:
-        """Play up.yml."""
+        """Run up.yml."""
         with self._session_of(order, listener) as session:
             return session.run("up.yml").changed
 
     def open(self, run: str) -> None:
-        """Ask every lab host's agent."""
+        """Ask the agent of every lab host to open the gate."""
         answers = [engine.ask_agent(run, agent_calls.OpenGate()) for _, engine in self._engines()]
         if all(answer is None for answer in answers):
             raise FedsimError(f"run {run} has no agent that could open its gate", Exit.COURSE)
 
     def follow(self, order: Order, listener: Listener) -> None:
-        """Play run_experiment.yml: from provisioning to the report it is one call of ansible-playbook."""
+        """Run run_experiment.yml: one call of ansible-playbook from provisioning to the report."""
         with self._session_of(order, listener) as session:
             session.run("run_experiment.yml")
 
     def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> None:
-        """Play collect.yml."""
+        """Run collect.yml."""
         with inventory_for(run, folder, self._hosts) as (hosts_file, names):
             self._play(run, into, hosts_file, names, listener, "collect.yml")
 
     def destroy(self, run: str, folder: Path | None, listener: Listener) -> Sequence[str]:
-        """Play destroy.yml, which goes by label. An Engine that cannot be asked has nothing that could be named."""
+        """Run destroy.yml, which finds everything by label. Nothing is named for an Engine that does not answer."""
         with inventory_for(run, folder, self._hosts) as (hosts_file, names):
             self._play(run, folder or hosts_file.parent, hosts_file, names, listener, "destroy.yml")
         try:
@@ -112,35 +112,35 @@ class DockerTestbed:
             return []
 
     def list(self) -> Mapping[str, Sequence[str]]:
-        """What carries a run's label on any lab host. Names say where they are if there are several lab hosts."""
+        """Everything that carries a run's label, on all lab hosts. With several lab hosts the names include the host."""
         found: dict[str, list[str]] = {}
         for host, engine in self._engines():
             where = "" if len(self._hosts) == 1 else f" on {host.name}"
             for run, names in engine.runs().items():
                 found.setdefault(run, []).extend(f"{name}{where}" for name in names)
         if self._state_root.is_dir():
-            # A run that was cut short before its first container has nothing but its state folder.
+            # A run that was cut short before its first container has only its state folder.
             for path in sorted(self._state_root.iterdir()):
                 if path.is_dir() and RUN_PATTERN.fullmatch(path.name):
                     found.setdefault(path.name, []).append(str(path))
         return found
 
     def status(self, run: str) -> Mapping[str, Any] | None:
-        """From the agents while they run, else from the Engines."""
+        """Ask the agents while they run, otherwise the Engines."""
         seen: dict[str, dict[str, Any]] = {}
-        told: list[dict[str, Any]] = []
-        there = False
+        answers: list[dict[str, Any]] = []
+        is_present = False
         for host, engine in self._engines():
             if run not in engine.runs():
                 continue
-            there = True
+            is_present = True
             seen |= device_states(engine.containers(run, "device"), host.name)
             answer = engine.ask_agent(run, agent_calls.Status())
-            told += [] if answer is None else [answer]
-        return merge(seen, told) if there else None
+            answers += [] if answer is None else [answer]
+        return merge(seen, answers) if is_present else None
 
     def record(self, manifest: dict[str, Any], order: Order, ended: bool) -> None:
-        """Engines and images; once the run has ended also what was collected, and what the images hold."""
+        """Add Engines and images; once the run has ended also what was collected and the packages in the images."""
         if ended:
             run_facts.record_journal(manifest, order.folder)
             run_facts.record_containers(manifest, order.folder)
@@ -154,7 +154,7 @@ class DockerTestbed:
             return
 
     def exec(self, run: str, device: str, command: Sequence[str]) -> int:
-        """On the lab host that carries the device."""
+        """Run it on the lab host that carries the device."""
         names: list[str] = []
         for _, engine in self._engines():
             containers = engine.containers(run, "device")
@@ -163,16 +163,16 @@ class DockerTestbed:
             if item is None:
                 continue
             if item["State"] != "running":
-                raise FedsimError(f"device {device} does not run (its container is {item['State']})", Exit.SPEC)
+                raise FedsimError(f"device {device} is not running (its container is {item['State']})", Exit.SPEC)
             sys.stdout.flush()
             return run_inside(engine.client.api, item["Id"], command, Streams.own())
-        there = f"it has {', '.join(sorted(names))}" if names else "it has no containers here"
-        raise FedsimError(f"run {run} has no device {device}: {there}", Exit.SPEC)
+        hint = f"it has {', '.join(sorted(names))}" if names else "it has no containers here"
+        raise FedsimError(f"run {run} has no device {device}: {hint}", Exit.SPEC)
 
     def logs(
         self, run: str, devices: Sequence[str], follow: bool, tail: int
     ) -> tuple[Sequence[str], Iterator[Line]] | None:
-        """From the containers, also those that have ended."""
+        """Read them from the containers, including those that have ended."""
         containers = {
             name: (host, item["Id"])
             for host, engine in self._engines(LOGS_TIMEOUT_S)
@@ -207,11 +207,11 @@ class DockerTestbed:
 
     def _session_of(self, order: Order, listener: Listener) -> PlaybookSession:
         hosts_file = hosts_file_of(order.folder)
-        assert hosts_file is not None, "a run folder that is provisioned has its inventory"
+        assert hosts_file is not None, "a run folder has its inventory before it is provisioned"
         extra_vars = {
             "fedsim_keep": order.keep,
             "fedsim_gather_s": EVENTS_EVERY_S,
-            "fedsim_report_page": False,  # drawn once, when the manifest is complete
+            "fedsim_report_page": False,  # written once, when the manifest is complete
             **({"course_wait_s": LIVE_POLL_S} if order.live else {}),
             **({"fedsim_devices": order.devices} if order.devices else {}),
             **({"fedsim_image_base": order.image_base} if order.image_base else {}),

@@ -1,4 +1,4 @@
-"""Participants as child processes of this one: how they are started, what they use, how they are ended."""
+"""Participants as child processes of this one: starting them, measuring their usage, ending them."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Participant:
-    """One child process to be. ``out`` is its folder for logs; ``address`` is host:port of a client.
+    """A child process to start. ``out`` is its folder for logs; ``address`` is host:port of a client.
 
-    ``launch``: the engine as the launcher takes it. ``start_cpu_s``: CPU seconds within which it is expected to listen.
+    ``launch``: the engine argument for the launcher. ``start_cpu_s``: CPU seconds within which it should be listening.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Participant:
 
 
 def interpreters(engines: Iterable[str], source: str | None) -> dict[str, Interpreter]:
-    """The Python of each engine.
+    """The Python interpreter of each engine.
 
     Args:
         engines: engines of the course.
@@ -62,7 +62,7 @@ def interpreters(engines: Iterable[str], source: str | None) -> dict[str, Interp
 
 
 class Processes:
-    """The children of one run; as a context manager it ends all of them. They end with the thread that starts them."""
+    """The child processes of one run; leaving the context ends them. They die with the thread that starts them."""
 
     def __init__(self, run: str, gate: Path, pythons: Mapping[str, Interpreter]) -> None:
         self._run = run
@@ -72,8 +72,8 @@ class Processes:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Processes:
-        # Only what images hold, too: with the folder around the package an interpreter of the user's would find this
-        # one's libraries before its own.
+        # Only the parts that images hold, too: with the whole site-packages folder on its path, the user's interpreter
+        # would find this one's libraries before its own.
         self._code = Path(self._stack.enter_context(TemporaryDirectory(prefix="fedsim-")))
         package = self._code / PACKAGE_DIR.name
         package.mkdir()
@@ -88,7 +88,7 @@ class Processes:
             self._stack.close()
 
     def start(self, one: Participant) -> None:
-        """Start one; it waits at the gate."""
+        """Start a participant; it waits at the gate."""
         one.out.mkdir(parents=True, exist_ok=True)
         interpreter = self._pythons.get(one.engine, Interpreter(sys.executable))
         inherited = tuple(filter(None, [os.environ.get("PYTHONPATH")]))
@@ -111,30 +111,30 @@ class Processes:
                 stdout=console,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                # Ctrl-C of the terminal is for the control node, which then ends its children.
+                # Ctrl-C in the terminal is meant for the control node, which then ends its children.
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
 
     def exit_code(self, name: str) -> int | None:
-        """As a shell and the Engine tell it: 128 + signal; None while it runs."""
+        """The exit code as a shell and the Engine report it (128 + signal); None while it runs."""
         code = self._children[name].poll()
         return None if code is None else 128 - code if code < 0 else code
 
     def figures(self) -> dict[str, dict[str, Any]]:
-        """What the living ones use."""
+        """CPU time and memory of the participants that are alive."""
         found = ((name, process_figures(child.pid)) for name, child in self._children.items())
         return {name: figures for name, figures in found if figures is not None}
 
     def frozen(self, name: str) -> bool:
-        """Whether it is stopped by a signal."""
+        """Whether a participant is stopped by a signal."""
         try:
             return psutil.Process(self._children[name].pid).status() == psutil.STATUS_STOPPED
         except psutil.NoSuchProcess:
             return False
 
     def kill(self, name: str) -> None:
-        """End one that was given up."""
+        """Kill a participant that was given up."""
         if self._children[name].poll() is None:
             self._children[name].kill()
 
@@ -152,7 +152,7 @@ class Processes:
 
 
 def living_participants() -> dict[str, list[str]]:
-    """Names of devices whose processes live, by run; of all control nodes on this machine."""
+    """Names of devices whose processes are alive, by run; of all control nodes on this machine."""
     found: dict[str, list[str]] = {}
     for pid, environment in processes_with(RUN_VARIABLE):
         try:
@@ -165,7 +165,7 @@ def living_participants() -> dict[str, list[str]]:
 
 
 def process_figures(pid: int) -> dict[str, Any] | None:
-    """CPU seconds, resident memory and its peak in bytes of a process; None if it is gone."""
+    """CPU seconds of a process, its resident memory and the peak in bytes; None if it is gone."""
     try:
         process = psutil.Process(pid)
         cpu, memory = process.cpu_times(), process.memory_info().rss
@@ -179,7 +179,7 @@ def process_figures(pid: int) -> dict[str, Any] | None:
 
 
 def _memory_peak(pid: int) -> int | None:
-    """The kernel's high water mark in bytes, which psutil does not give; None for a zombie."""
+    """The kernel's high water mark in bytes, which psutil does not report; None for a zombie."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -187,12 +187,12 @@ def _memory_peak(pid: int) -> int | None:
 
 
 def reading(figures: Mapping[str, Any]) -> Reading:
-    """The same as the agent's samplers give it. Bytes on the loopback belong to no process."""
+    """The figures in the form of the agent's samplers. Bytes on the loopback are not counted per process."""
     return Reading(figures["memory_bytes"], figures["cpu_seconds"])
 
 
 def last_lines(path: Path) -> list[str]:
-    """The end of a participant's console."""
+    """The last lines of a participant's console."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
     except OSError:
@@ -207,5 +207,5 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def _die_with_parent() -> None:
-    """In the child: be killed if the control node dies, however that happens."""
+    """In the child: ask the kernel to kill it when the control node dies, however that happens."""
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -20,7 +20,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def participants_of(content: Mapping[str, Any], folder: Path) -> list[Participant]:
-    """The child processes of a device file that :func:`local_device_file` made."""
+    """The child processes for a device file that :func:`local_device_file` made."""
     return [
         Participant(
             name=device["name"],
@@ -37,15 +37,15 @@ def participants_of(content: Mapping[str, Any], folder: Path) -> list[Participan
 
 
 def local_device_file(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """A device file for processes on loopback: free ports, paths in the run folder, nothing limited."""
+    """A device file for processes on loopback, with free ports, paths in the run folder and no limits."""
     local = copy.deepcopy(dict(content))
     ports = free_ports(len(local["devices"]))
     server = next(index for index, device in enumerate(local["devices"]) if device["role"] == "server")
-    nothing = Link().as_dict()
+    unlimited = Link().as_dict()
     for device, port in zip(local["devices"], ports, strict=True):
         name = device["name"]
         device.update(address=LOOPBACK, port=port, cpus=None, memory_bytes=None, network=None)
-        device["link"] = {"up": nothing, "down": nothing}
+        device["link"] = {"up": unlimited, "down": unlimited}
         shard = folder / PARTICIPANTS / name / SHARD
         device["config"] = participant_config(
             device["role"],
@@ -58,9 +58,9 @@ def local_device_file(content: Mapping[str, Any], folder: Path) -> dict[str, Any
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports of the loopback that nobody listens on."""
+    """``count`` different loopback ports that nobody listens on."""
     with ExitStack() as stack:
-        # All are held until all are known, else the kernel may give one twice.
+        # All are held until all are known; otherwise the kernel may return the same port twice.
         holders = [stack.enter_context(socket.socket()) for _ in range(count)]
         for holder in holders:
             holder.bind((LOOPBACK, 0))

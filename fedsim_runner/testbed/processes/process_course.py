@@ -1,4 +1,4 @@
-"""A course of child processes: started, let go together, listened to, sampled, ended. No agent: this does its work."""
+"""A course of child processes, started, supervised, sampled and ended here: there is no agent to do it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ SAMPLE_EVERY_S = 1.0
 
 
 class Course:
-    """One course from start to end; :meth:`end` leaves no child behind.
+    """A course from start to end; :meth:`end` leaves no child behind.
 
     Args:
-        plan: whose course it is.
-        participants: all of them.
-        pythons: interpreters by engine; this one where an engine is not named.
+        plan: the plan of the run.
+        participants: all participants.
+        pythons: interpreters by engine; this process's own for an engine that is not listed.
         folder: the run's folder.
     """
 
@@ -47,7 +47,7 @@ class Course:
         folder: Path,
     ) -> None:
         self._plan = plan
-        # Clients first: what they log comes before the server's answer to it.
+        # Clients first: their log lines come before the server's answer to them.
         self._participants = sorted(participants, key=lambda one: one.role)
         self._addresses = {one.name: one.address for one in participants}
         self._folder = folder
@@ -62,11 +62,11 @@ class Course:
 
     @property
     def _supervisor(self) -> Supervisor:
-        assert self._opened is not None, "a course is followed when its gate is open"
+        assert self._opened is not None, "a course is followed only after its gate was opened"
         return self._opened
 
     def start(self, listener: Listener) -> None:
-        """Start all participants, which wait at the gate; ``listener`` hears of every journal event from now on."""
+        """Start all participants, which wait at the gate; ``listener`` gets every journal event from now on."""
         self._listener = listener
         self._state.gate.mkdir(exist_ok=True)
         self._gate.shut()
@@ -79,10 +79,10 @@ class Course:
         self._stack.enter_context(self._processes)
         for one in self._participants:
             self._processes.start(one)
-            self._tell(DeviceStarted(one.name))
+            self._record(DeviceStarted(one.name))
 
     def open(self) -> None:
-        """Open the gate; safe twice."""
+        """Open the gate; safe to call twice."""
         if self._opened is not None:
             return
         limits = self._plan.experiment.course
@@ -100,10 +100,10 @@ class Course:
         )
         open_at = time.time()
         self._gate.open(open_at)
-        self._tell(GateOpened(open_at))
+        self._record(GateOpened(open_at))
 
     def follow(self, listener: Listener) -> Outcome | None:
-        """How the course ended, once the gate is open; None if it was cancelled."""
+        """Follow the course once the gate is open, and return how it ended; None if it was cancelled."""
         self._listener = listener
         supervisor = self._supervisor
         sampled = 0.0
@@ -116,20 +116,20 @@ class Course:
                 sampled = now
                 self._sample(now)
             for one in self._participants:
-                # Asked first: lines that came before the end are read before it is told.
+                # Asked first, so that the lines written before the exit are read before the exit is reported.
                 code = self._processes.exit_code(one.name)
                 self._read(one.name, now)
                 if code is not None and one.name not in exited:
                     exited.add(one.name)
-                    said = last_lines(one.out / "console.log")
-                    self._tell_all(supervisor.feed_exit(one.name, code, False, now, said))
-            self._tell_all(supervisor.tick(now))
+                    last = last_lines(one.out / "console.log")
+                    self._record_all(supervisor.feed_exit(one.name, code, False, now, last))
+            self._record_all(supervisor.tick(now))
             time.sleep(PAUSE_S)
         listener.snapshot(self._snapshot())
         return supervisor.outcome
 
     def end(self) -> None:
-        """End all participants; safe twice."""
+        """End all participants; safe to call twice."""
         self._stack.close()
 
     def _close_reports(self) -> None:
@@ -137,7 +137,7 @@ class Course:
             reports.close()
 
     def _read(self, name: str, now: float) -> None:
-        self._tell_all(self._reports[name].feed(self._supervisor, now))
+        self._record_all(self._reports[name].feed(self._supervisor, now))
 
     def _sample(self, now: float) -> None:
         moment = round(time.time(), 3)
@@ -153,7 +153,7 @@ class Course:
 
     def _snapshot(self) -> dict[str, Any]:
         supervisor = self._supervisor
-        # As on a lab host the server comes first.
+        # The server comes first, as on a lab host.
         names = [one.name for one in sorted(self._participants, key=lambda one: one.role, reverse=True)]
         devices = {
             name: snapshot.device_part(
@@ -171,23 +171,23 @@ class Course:
             "devices": devices,
         }
 
-    def _tell_all(self, events: Iterable[Event]) -> None:
+    def _record_all(self, events: Iterable[Event]) -> None:
         for event in events:
             if isinstance(event, ClientLost) and event.device is not None:
                 self._lose(event.device)
-            self._tell(event)
+            self._record(event)
 
     def _lose(self, name: str) -> None:
-        """Tell the server, and end the client, which must not wake up and disturb.
+        """Announce the lost client to the server and end it, so that it does not wake up and disturb the course.
 
-        All clients call this machine by one name, so the server knows them by their ports as well.
+        All clients share the name of this machine, so the server also identifies them by their ports.
         """
         lost = self._supervisor.lost
         by_address = {self._addresses[device]: reason for device, reason in lost.items() if self._addresses[device]}
         self._gate.announce_lost({**lost, **by_address})
         self._processes.kill(name)
 
-    def _tell(self, event: Event) -> None:
+    def _record(self, event: Event) -> None:
         timed = event if event.t is not None else replace(event, t=round(time.time(), 6))
         self._journal.write(timed.to_line())
         self._journal.flush()

@@ -1,4 +1,4 @@
-"""The stages of a course of plain processes, which ends all of them on every way out."""
+"""The stages of a course of plain processes; all processes are ended however the course ends."""
 
 from __future__ import annotations
 

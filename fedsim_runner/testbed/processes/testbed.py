@@ -30,7 +30,7 @@ NOTE = "without Docker: no limits and no links were in force, and bytes are not 
 
 
 class ProcessTestbed:
-    """This machine as it is. What is provisioned here ends with the object's process, however that ends."""
+    """This machine as it is. The participants die with the process that holds this object, however that ends."""
 
     traits = Traits(
         name="processes",
@@ -43,22 +43,22 @@ class ProcessTestbed:
         self._courses: dict[str, Course] = {}
 
     def accept(self, experiment: Experiment) -> Experiment:
-        """With its cpus as they are: nothing is scaled where nothing is limited."""
+        """Return it unscaled: nothing is scaled where nothing is limited."""
         interpreters({device.engine for device in experiment.devices}, experiment.federatedscope_source)
         return replace(experiment, cpu_factor=1.0)
 
     def lab_hosts(self, experiment: Experiment, run: str | None) -> Sequence[LabHost]:
-        """The control node, which carries all of them: processes share it as it is, and nothing has to fit."""
+        """The control node, which carries all devices: processes share it as it is, and nothing has to fit."""
         cpus = sum(device.type.cpus for device in experiment.devices) * 2
         memory = sum(device.type.memory_bytes for device in experiment.devices)
         return [replace(host, cpus=cpus, memory_bytes=memory, arch="any") for host in list_lab_hosts()]
 
     def lacks(self, plan: Plan) -> Sequence[Lack]:
-        """Whatever is not the course."""
+        """Everything except the course."""
         return (Lack(NOTE, "for limits, links and bytes run it with Docker"),)
 
     def provision(self, order: Order, listener: Listener) -> int:
-        """Make the data and start all participants, which wait at the gate."""
+        """Write the data and start all participants, which wait at the gate."""
         listener.stage("participants")
         folder = order.folder
         (host,) = order.plan.lab_hosts
@@ -84,7 +84,7 @@ class ProcessTestbed:
         return len(content["devices"])
 
     def open(self, run: str) -> None:
-        """Of a run that this object has provisioned: its processes are nobody else's."""
+        """Open the gate of a run that this object has provisioned."""
         if run not in self._courses:
             raise FedsimError(f"run {run} is not waiting here", Exit.COURSE)
         self._courses[run].open()
@@ -107,12 +107,12 @@ class ProcessTestbed:
             raise Stopped("verdict", Failure("verdict", None, None, str(outcome.reason)))
 
     def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> None:
-        """Participants write into the run folder."""
+        """Copy the run folder, into which participants write."""
         if folder is not None and folder != into:
             shutil.copytree(folder, into, dirs_exist_ok=True)
 
     def destroy(self, run: str, folder: Path | None, listener: Listener) -> Sequence[str]:
-        """End what is alive."""
+        """End all processes of the run."""
         course = self._courses.pop(run, None)
         if course is not None:
             course.end()
@@ -121,32 +121,32 @@ class ProcessTestbed:
         return self.list().get(run, ())
 
     def list(self) -> Mapping[str, Sequence[str]]:
-        """Names of devices whose processes live."""
+        """Names of devices whose processes are alive."""
         return living_participants()
 
     def status(self, run: str) -> Mapping[str, Any] | None:
-        """Of a course that goes on in another process no more than who is alive."""
+        """Only the devices that are alive: the course itself is followed in another process."""
         living = self.list().get(run)
         if not living:
             return None
         return {"state": "running", "devices": {name: {"state": "running", "exit_code": None} for name in living}}
 
     def record(self, manifest: dict[str, Any], order: Order, ended: bool) -> None:
-        """All there is to say is said of the control node."""
+        """Nothing to add: the manifest already describes the control node."""
 
     def exec(self, run: str, device: str, command: Sequence[str]) -> int:
-        """A plain process has no inside."""
+        """Not possible: there is nothing to enter in a plain process."""
         raise FedsimError(f"run {run} has plain processes: nothing can be run inside device {device}", Exit.SPEC)
 
     def logs(
         self, run: str, devices: Sequence[str], follow: bool, tail: int
     ) -> tuple[Sequence[str], Iterator[Line]] | None:
-        """Participants write into the run folder."""
+        """None: participants write into the run folder."""
         return None
 
 
 def _render(content: Mapping[str, Any], inputs: Path) -> None:
-    # Data sets bring scikit-learn, which takes a second to import.
+    # Data sets import scikit-learn, which takes a second.
     from fedsim_runner.engines.participant_files import render_participants
 
     render_participants(content, inputs)
@@ -154,7 +154,7 @@ def _render(content: Mapping[str, Any], inputs: Path) -> None:
 
 @contextmanager
 def _explained(folder: Path) -> Iterator[None]:
-    """Failures to write, as what ended the course."""
+    """Report a failure to write as the reason why the course failed."""
     try:
         yield
     except CannotWriteError as error:
