@@ -1,1 +1,1 @@
-"""A run's life on the control node: its folder, its registry entry, its manifest, from plan to teardown."""
+"""The life cycle of a run on the control node, from plan to teardown: its folder, registry entry and manifest."""

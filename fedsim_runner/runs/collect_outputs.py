@@ -1,4 +1,4 @@
-"""Fetching what a run has so far, from another shell, also when its control node is gone."""
+"""Fetching what a run has produced so far, from another shell, even if its control node is gone."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .lookup import find_run, testbed_of
 
 
 def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[dict[str, Any], Path]:
-    """Fetch what a run has so far and write its report. Returns the report and the folder it lies in.
+    """Fetch what a run has produced so far and write its report. Return the report and the folder it is in.
 
     Raises:
-        FedsimError: its testbed has nothing of the run, it could not be fetched, or this user may not.
+        FedsimError: its testbed has nothing of the run, fetching failed, or this user may not do it.
     """
     known = find_run(run)
     testbed = testbed_of(known)
@@ -34,7 +34,7 @@ def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[d
     target.mkdir(parents=True, exist_ok=True)
     with Progress(console, 0) as progress, RunListener(progress, "interrupted: stopping") as listener:
         try:
-            listener.run(lambda one: testbed.collect(run, known.folder, target, one))
+            listener.run(lambda work_listener: testbed.collect(run, known.folder, target, work_listener))
         except Stopped as stopped:
             if stopped.failure is None:
                 raise FedsimError("interrupted", Exit.INTERRUPTED) from stopped

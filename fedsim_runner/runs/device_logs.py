@@ -1,4 +1,4 @@
-"""What participants log, from their containers or from the run folder: several together, in the order of time."""
+"""Log lines of participants, from their containers or from the run folder, merged by time."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from .registry import Registry
 
 LOG_NAMES = ("course/exp_print.log", "console.log")
 POLL_EVERY_S = 0.3
-# How Python's logging begins a line, in whatever format follows.
+# The timestamp with which Python's logging begins a line, whatever format follows.
 TIME = re.compile(r"(\d{4}-\d\d-\d\d [\d:]{8},\d{3}) ")
 
 
 def log_lines(
     run: str, devices: Sequence[str], follow: bool, tail: int, testbed: Testbed | None = None
 ) -> tuple[Sequence[str], Iterator[Line]]:
-    """Names of the devices (all if none are named) and their lines, which come while they are written with ``follow``.
+    """Return the names of the devices (all if none is named) and their log lines.
 
     Args:
+        follow: go on as new lines are written.
         tail: only the last lines of each device; 0: all.
-        testbed: where the run is, if it is not the one that it was begun on.
+        testbed: where the run is, if not on the testbed that it was started on.
 
     Raises:
         FedsimError: the run has no such device, or nothing of it is left.
@@ -46,9 +47,9 @@ def log_lines(
     files = _files(known)
     going_on = known.entry is not None and known.entry.alive and known.entry.state == "running"
     if not files:
-        there = _planned(known)
-        if there:
-            select_devices(run, devices, there)
+        planned = _planned(known)
+        if planned:
+            select_devices(run, devices, planned)
         raise FedsimError(f"run {run}: there is no container and nothing was collected", Exit.SPEC)
     names = select_devices(run, devices, files)
     chosen = {name: files[name] for name in names}
@@ -80,7 +81,7 @@ def _file_lines(files: Mapping[str, Path], tail: int) -> list[Line]:
 
 
 def _timed(device: str, texts: Sequence[str]) -> Iterator[Line]:
-    """Lines with the time they begin with; one without, as of a traceback, belongs to the line before."""
+    """Lines with their own timestamps; a line without one, as in a traceback, belongs to the line before."""
     last = 0.0
     for text in texts:
         last = max(last, written_at(text) or last)
@@ -88,9 +89,9 @@ def _timed(device: str, texts: Sequence[str]) -> Iterator[Line]:
 
 
 def written_at(line: str) -> float | None:
-    """Unix seconds that a line begins with; None if it begins with something else, as in a traceback.
+    """The timestamp of a line in unix seconds; None if it does not begin with one, as in a traceback.
 
-    Log lines carry local time without a zone: participant and reader have the same one, all containers being on UTC.
+    Log lines carry local time without a zone. Participant and reader are in the same zone; all containers use UTC.
     """
     match = TIME.match(_clean(line))
     if match is None:
@@ -98,17 +99,17 @@ def written_at(line: str) -> float | None:
     try:
         return round(datetime.strptime(match.group(1), "%Y-%m-%d %H:%M:%S,%f").timestamp(), 3)
     except (ValueError, OverflowError):
-        return None  # looks like a time and is none
+        return None  # looks like a time but is not one
 
 
 def _growing_lines(run: str, files: Mapping[str, Path], tail: int) -> Iterator[Line]:
-    """Of plain processes, whose logs are written where they are collected, until their run ends."""
+    """New lines until the run ends. Plain processes write their logs directly into the run folder."""
     growths = {name: _Growth(path) for name, path in files.items()}
     while True:
         entry = Registry().find(run)
         ended = entry is None or not entry.alive or entry.state != "running"
         fresh = [line for name, growth in growths.items() for line in _timed(name, growth.lines(ended)[-tail:])]
-        tail = 0  # of what was there at first
+        tail = 0  # it only applies to the lines that were there at first
         yield from sorted(fresh, key=lambda line: line.at)
         if ended:
             return
@@ -116,14 +117,14 @@ def _growing_lines(run: str, files: Mapping[str, Path], tail: int) -> Iterator[L
 
 
 class _Growth:
-    """Lines of a file that were added since the last look."""
+    """Reads the lines that were added to a file since the last call."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
 
     def lines(self, last: bool) -> list[str]:
-        """New lines; with ``last`` also one that was not ended."""
+        """New lines; with ``last`` also an unfinished one."""
         with self._path.open("rb") as stream:
             stream.seek(self._offset)
             data = stream.read()

@@ -1,4 +1,4 @@
-"""An experiment file, read and then checked by all who have a say: the spec, the data sets, the engines."""
+"""Reading an experiment file and having it checked by the spec, the data sets and the engines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def load_experiment(path: Path) -> Experiment:
     """Read and check an experiment file.
 
     Raises:
-        SpecErrors: the file cannot be read or is wrong; it holds all mistakes together.
+        SpecErrors: the file cannot be read or is wrong; the error lists all mistakes.
     """
     return _checked(read_draft(path))
 
@@ -24,11 +24,11 @@ def parse_experiment(text: str, path: Path) -> Experiment:
     """Check an experiment's text. ``path`` names the file in errors; relative paths in the text start at its folder.
 
     Raises:
-        SpecErrors: the text is wrong; it holds all mistakes together.
+        SpecErrors: the text is wrong; the error lists all mistakes.
     """
     return _checked(parse_draft(text, path))
 
 
 def _checked(draft: Draft) -> Experiment:
-    # What was read is checked further even when something is wrong with it, so that all mistakes are shown at once.
+    # The checks go on even if something is already wrong, so that all mistakes are shown together.
     return check_source(check_data(draft)).finish()

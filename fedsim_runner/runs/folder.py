@@ -12,7 +12,7 @@ from ..contract.paths import REPORT
 from ..results import RUNNING
 from ..results.run_files import read_json
 
-# What users know a run id as: the option is --run NAME.
+# What users call a run id: the option is --run NAME.
 RUN_NAME = "run name"
 STAMP_LENGTH = len("-20260101t000000z")
 
@@ -25,20 +25,20 @@ def new_run_id(experiment: str, now: float) -> str:
 
 
 def create_run_folder(runs_dir: Path, run: str, named_by_user: bool) -> tuple[str, Path]:
-    """Make the folder of a run and return its id and path.
+    """Create the folder of a run and return its id and path.
 
-    A generated id gets a suffix where two runs begin in one second. A name the user chose is used again as long as
-    no course was tried under it, so that ``up`` and then ``run`` share it.
+    A generated id gets a suffix if two runs begin in the same second. A name chosen by the user may be used again as
+    long as no course was tried under it, so that ``up`` and then ``run`` share it.
 
     Raises:
-        RunNameError: the name is taken by a run that has its results.
-        OSError: the folder cannot be made.
+        RunNameError: the name is taken by a run that has results.
+        OSError: the folder cannot be created.
     """
     runs_dir.mkdir(parents=True, exist_ok=True)
     if named_by_user:
         folder = runs_dir / check_run(run, RUN_NAME)
         folder.mkdir(exist_ok=True)
-        # Written when a course was tried in the folder: another one must not be mixed into it.
+        # Written once a course was tried in the folder; another one must not be mixed into it.
         if read_json(folder / REPORT).get("status", RUNNING) != RUNNING:
             raise RunNameError(f"{folder} holds the results of an earlier run: choose another --run, or remove it")
         return run, folder
@@ -46,7 +46,7 @@ def create_run_folder(runs_dir: Path, run: str, named_by_user: bool) -> tuple[st
     while True:
         folder = runs_dir / candidate
         try:
-            folder.mkdir()  # atomic: two wrappers cannot both succeed
+            folder.mkdir()  # atomic: two processes cannot both succeed
         except FileExistsError:
             number += 1
             candidate = f"{run}-{number}"
@@ -55,7 +55,7 @@ def create_run_folder(runs_dir: Path, run: str, named_by_user: bool) -> tuple[st
 
 
 def give_to_user(folder: Path) -> None:
-    """Under sudo, make the invoking user own what is in ``folder``, and its parent if sudo made that too."""
+    """Under sudo, give ``folder`` with its content to the invoking user, and its parent if that was created too."""
     if os.geteuid() != 0 or "SUDO_UID" not in os.environ:
         return
     uid, gid = int(os.environ["SUDO_UID"]), int(os.environ.get("SUDO_GID", "-1"))

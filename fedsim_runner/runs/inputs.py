@@ -1,14 +1,14 @@
-"""What a run needs of its experiment, kept in its folder: from the folder alone, moved or not, it can be run again.
+"""The inputs of a run, kept in its folder: from the folder alone, even if it was moved, the run can be repeated.
 
 experiment.yaml         the experiment file as the user wrote it, for readers; its digest is in the manifest
-inputs/experiment.json  the experiment that it meant: catalogue, bases, overrides and FederatedScope's tree (also from a
-                        config_file) resolved to values, and the cpu factor that was used
+inputs/experiment.json  the resolved experiment: catalogue, bases, overrides and FederatedScope's tree (also from a
+                        config_file) as values, and the cpu factor that was used
 inputs/dockerfiles/     the user's own Dockerfile folders; images are built from these copies, so they are what ran
 inputs/federatedscope/  the wheel of FederatedScope that was installed, if a device ran it
-participants/           each device's configuration and share of the data; with these the data itself is not needed
+participants/           each device's configuration and share of the data; with these the data set itself is not needed
 
-A run is repeated from values rather than from the file: the file may mean something else to another catalogue, and
-paths in it lead to where they led on the first day.
+A run is repeated from values rather than from the file, because the file may mean something else with another
+catalogue, and its paths may lead to files that have changed or are gone.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ EXPERIMENT = "experiment.json"
 DOCKERFILES = "dockerfiles"
 FEDERATEDSCOPE = "federatedscope"
 SPEC = "experiment.yaml"
-# Raise it when an older version's values no longer mean the same.
+# Raise it when the values of an older version no longer mean the same.
 VERSION = 2
-#: Version 1 (fedsim-runner 0.1.0) differs in one word: it has ``mends_off`` for ``patches_off``.
+#: Version 1 (fedsim-runner 0.1.0) differs in one key: it has ``mends_off`` for ``patches_off``.
 SUPPORTED = (1, 2)
 
 _ADAPTER = TypeAdapter(Experiment)
 
 
 def keep_dockerfiles(experiment: Experiment, folder: Path) -> Experiment:
-    """Copy the user's own Dockerfile folders into the run folder; the experiment with the copies in their place.
+    """Copy the user's own Dockerfile folders into the run folder; return the experiment with the copies in their place.
 
     Raises:
-        FedsimError: two different folders have one name, which is that of their image, or one cannot be read.
+        FedsimError: two different folders, and so their images, have the same name, or one cannot be read.
         OSError: the run folder cannot be written.
     """
     kept = folder / INPUTS / DOCKERFILES
-    theirs = {Path(device.type.dockerfile) for device in experiment.devices if "/" in device.type.dockerfile}
-    names = [path.name for path in theirs]
+    own = {Path(device.type.dockerfile) for device in experiment.devices if "/" in device.type.dockerfile}
+    names = [path.name for path in own]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        both = " and ".join(sorted(str(path) for path in theirs if path.name == twice[0]))
-        raise FedsimError(f"{both}: images go by the folder's name, so rename one of them", Exit.SPEC)
-    if kept.exists() and not any(kept in path.parents for path in theirs):
-        shutil.rmtree(kept)  # of an earlier `up` of this run
-    for path in theirs:
+        both = " and ".join(sorted(str(path) for path in own if path.name == twice[0]))
+        raise FedsimError(f"{both}: images are named after the folder, so rename one of them", Exit.SPEC)
+    if kept.exists() and not any(kept in path.parents for path in own):
+        shutil.rmtree(kept)  # left by an earlier `up` of this run
+    for path in own:
         if kept not in path.parents:
             try:
                 shutil.copytree(path, kept / path.name, ignore=_all_but_runs(folder))
@@ -82,10 +82,10 @@ def keep_experiment(experiment: Experiment, cpu_factor: float, folder: Path) -> 
 
 
 def keep_wheel(wheel: Path, folder: Path) -> None:
-    """Copy the wheel of FederatedScope that a run installs; any other is removed.
+    """Copy the FederatedScope wheel that a run installs, and remove any other.
 
     Raises:
-        OSError: it cannot be read, or the run folder cannot be written.
+        OSError: the wheel cannot be read, or the run folder cannot be written.
     """
     kept = folder / INPUTS / FEDERATEDSCOPE
     if wheel.parent == kept:
@@ -96,15 +96,15 @@ def keep_wheel(wheel: Path, folder: Path) -> None:
 
 
 def kept_wheel(folder: Path) -> Path | None:
-    """The wheel of FederatedScope that a run folder holds."""
+    """The FederatedScope wheel in a run folder."""
     return next(iter(sorted((folder / INPUTS / FEDERATEDSCOPE).glob("*.whl"))), None)
 
 
 def read_experiment(folder: Path) -> Experiment:
-    """The experiment of a run folder, with paths that lead into it.
+    """Read the experiment of a run folder, with its paths pointing into that folder.
 
     Raises:
-        FedsimError: there is none, it is damaged, or another version wrote it.
+        FedsimError: there is no experiment, it is damaged, or another version wrote it.
     """
     path = folder / INPUTS / EXPERIMENT
     try:
@@ -142,7 +142,7 @@ def read_experiment(folder: Path) -> Experiment:
 
 
 def _all_but_runs(folder: Path) -> Callable[[str, list[str]], list[str]]:
-    """For copytree: neither the run folder nor the folder of runs, which may lie in the folder that is copied."""
+    """For copytree: ignore the run folder and the folder of runs, which may be inside the folder that is copied."""
     runs = {folder.resolve(), folder.resolve().parent}
 
     def ignore(directory: str, names: list[str]) -> list[str]:
@@ -162,7 +162,7 @@ def _with_dockerfiles(experiment: Experiment, change: Callable[[str], str]) -> E
 
 
 def _first(error: Exception) -> str:
-    """The first of what pydantic or shutil found, in one line."""
+    """The first problem that pydantic or shutil reports, in one line."""
     if isinstance(error, ValidationError):
         details = error.errors(include_url=False)[0]
         return f"{'.'.join(map(str, details['loc']))}: {details['msg']}"

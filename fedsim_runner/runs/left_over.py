@@ -1,4 +1,4 @@
-"""What a run has on its testbed."""
+"""What a run still has on its testbed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..testbed.values import UnreachableError
 
 
 def left_over(testbed: Testbed, run: str) -> Sequence[str]:
-    """Names of everything; of a testbed that cannot be asked there is none."""
+    """The names of everything that the run has there; empty if the testbed does not answer."""
     try:
         return testbed.list().get(run, ())
     except UnreachableError:

@@ -1,4 +1,4 @@
-"""The life of a run on any testbed: plan, provision, course, collect, tear down, report; and what cuts it short."""
+"""The life cycle of a run on any testbed: plan, provision, course, collect, tear down, report; and interruptions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Report = dict[str, Any]
 
 @dataclass(frozen=True)
 class Life:
-    """A run that is worked on."""
+    """A run in progress."""
 
     testbed: Testbed
     prepared: Prepared
@@ -55,11 +55,11 @@ class Life:
         return self.prepared.folder
 
     def stage(self, stopped: Stopped) -> Stage:
-        """Where it ended."""
+        """The stage in which the run ended."""
         return stage_named(self.testbed.traits.stages, stopped.stage)
 
     def exit(self, stopped: Stopped | None) -> Exit:
-        """What the command ends with."""
+        """The exit code of the command."""
         if stopped is None:
             return Exit.DONE
         if stopped.failure is None:
@@ -67,7 +67,7 @@ class Life:
         return exit_of(self.stage(stopped), stopped.failure.exit_code)
 
     def record(self) -> None:
-        """Into the manifest, while the testbed may still be there."""
+        """Complete the manifest while the testbed may still be there."""
         self.testbed.record(self.manifest, self.order, ended=False)
         if self.testbed.traits.builds_images:
             record_sources(self.manifest, self.prepared.plan.experiment, self.folder)
@@ -76,10 +76,10 @@ class Life:
 def run_experiment(
     experiment: Experiment, options: RunOptions, console: Console, testbed: Testbed
 ) -> tuple[Exit, Report]:
-    """The whole way. Prints progress and a summary; leaves the run folder.
+    """Run an experiment from plan to report. Prints progress and a summary; leaves the run folder.
 
     Raises:
-        FedsimError: nothing was begun: the experiment does not fit, the name is taken, the user may not.
+        FedsimError: nothing was started: the experiment does not fit, the name is taken, or this user may not do it.
     """
     with _life(experiment, options, console, testbed) as life:
         stopped = None
@@ -93,7 +93,7 @@ def run_experiment(
         report = _report(life.folder, stopped)
         life.manifest["status"] = report["status"]
         testbed.record(life.manifest, life.order, ended=True)
-        # The page repeats the manifest, so that comes first.
+        # The page repeats the manifest, so the manifest is written first.
         write_manifest(life.manifest, life.folder, ended=now())
         if problem := try_publish(life.folder, report):
             life.listener.progress.note(problem, "yellow")
@@ -106,7 +106,7 @@ def run_experiment(
 
 
 def provision(experiment: Experiment, options: RunOptions, console: Console, testbed: Testbed) -> Exit:
-    """Bring the testbed up to the closed gate, or bring one that is up to what the experiment file says now.
+    """Bring the testbed up to the closed gate, or change one that is up to match the experiment file.
 
     Raises:
         FedsimError: as for :func:`run_experiment`.
@@ -123,13 +123,13 @@ def provision(experiment: Experiment, options: RunOptions, console: Console, tes
             life.manifest["status"] = "up"
             note(
                 f"the testbed of run {run} is up (changed={changed}); "
-                f"look: fedsim-provision status {run}; remove: fedsim-provision down {run}"
+                f"see its state: fedsim-provision status {run}; remove it: fedsim-provision down {run}"
             )
             return Exit.DONE
         life.manifest["status"] = "canceled" if stopped.failure is None else "failed"
         show_failure(life.listener.progress, stopped)
         if life.prepared.existed or options.keep:
-            note(f"what is there was left as it is; remove it: fedsim-provision down {run}")
+            note(f"the testbed was left as it is; remove it: fedsim-provision down {run}")
         elif life.stage(stopped).leaves or left_over(testbed, run):
             _tear_down(life)
         return life.exit(stopped)
@@ -173,7 +173,7 @@ def _show_plan(console: Console, progress: Progress, prepared: Prepared, testbed
         console.print(f"[bold]plan[/] of run {plan.run}", highlight=False)
         console.print(render_plan(plan))
         return
-    # Limits, links and addresses are not shown as if they were in force.
+    # Limits, links and addresses are not shown, as they would not be in force.
     lacks = "; ".join(lack.what for lack in prepared.lacks)
     progress.note(f"plan of run {plan.run}: {len(plan.placed)} {testbed.traits.devices_are}; {lacks}")
     for lack in prepared.lacks:
@@ -183,7 +183,7 @@ def _show_plan(console: Console, progress: Progress, prepared: Prepared, testbed
 
 
 def _finish(life: Life, stopped: Stopped | None) -> None:
-    """After the course: fetch and remove what is still there, and say what failed."""
+    """After the course: fetch and remove what is still there, and report what failed."""
     note, keep = life.listener.progress.note, life.order.keep
     if stopped is not None and stopped.stage != "verdict":
         show_failure(life.listener.progress, stopped)
@@ -205,7 +205,7 @@ def _finish(life: Life, stopped: Stopped | None) -> None:
 
 
 def _tear_down(life: Life) -> None:
-    """Remove everything of the run, and say where that did not come to its end."""
+    """Remove everything of the run, and report if that was not completed."""
     note, hint = life.listener.progress.note, f"finish it with: fedsim-provision down {life.run}"
     result = tear_down(life.testbed, life.run, life.folder, life.listener, ignore_interrupts=1)
     if result.not_tried:
@@ -221,7 +221,7 @@ def _tear_down(life: Life) -> None:
 
 
 def _report(folder: Path, stopped: Stopped | None) -> Report:
-    """The report of the run folder, with what only the wrapper knows of its end."""
+    """The report of the run folder, completed with what only this process knows about the end of the run."""
     if stopped is None:
         return write_report(folder)
     verdict = stopped.stage == "verdict"
@@ -239,5 +239,5 @@ def _report(folder: Path, stopped: Stopped | None) -> Report:
 
 
 def now() -> float:
-    """Unix seconds."""
+    """The current time in unix seconds."""
     return time.time()

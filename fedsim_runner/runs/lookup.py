@@ -1,4 +1,4 @@
-"""Finding a run by its name: its folder, its testbed, and all runs that a testbed or this user knows of."""
+"""Finding a run by its name, with its folder and testbed; and listing all runs of the testbeds and of this user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .registry import Registry, RunEntry
 
 @dataclass(frozen=True)
 class KnownRun:
-    """``folder`` None: the run folder is gone or was never known here."""
+    """What is known about a run. ``folder`` None: the run folder is gone or was never known here."""
 
     run: str
     folder: Path | None
@@ -25,10 +25,10 @@ class KnownRun:
 
 
 def find_run(run: str, runs_dir: Path | None = None) -> KnownRun:
-    """Look a run up in the registry, then in the folder of runs. It need not be known anywhere.
+    """Look up a run in the registry, then in the folder of runs. It need not be known in either.
 
     Raises:
-        RunNameError: ``run`` is no run name.
+        RunNameError: ``run`` is not a valid run name.
     """
     check_run(run, RUN_NAME)
     entry = Registry().find(run)
@@ -39,10 +39,10 @@ def find_run(run: str, runs_dir: Path | None = None) -> KnownRun:
 
 
 def testbed_of(known: KnownRun) -> Testbed:
-    """The testbed of a run. Of one that nobody has noted something may still be on the lab hosts.
+    """The testbed of a run; the default one if none is recorded, as the run may still have something there.
 
     Raises:
-        FedsimError: it is not installed.
+        FedsimError: the testbed is not installed.
     """
     if known.entry is not None:
         return find_testbed(known.entry.testbed)
@@ -51,10 +51,10 @@ def testbed_of(known: KnownRun) -> Testbed:
 
 
 def all_runs(testbeds: Iterable[Testbed] | None = None) -> list[str]:
-    """Runs that have something on a testbed (by default: on any that is installed) or an entry here.
+    """Runs that have something on a testbed (default: all installed ones) or an entry in the registry.
 
     Raises:
-        FedsimError: a testbed cannot be asked.
+        FedsimError: a testbed does not answer.
     """
     names = {run for testbed in (all_testbeds() if testbeds is None else testbeds) for run in testbed.list()}
     names.update(entry.run for entry in Registry().all())

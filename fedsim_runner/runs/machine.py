@@ -1,4 +1,4 @@
-"""What a run's results depend on outside of its experiment: this machine and this fedsim-runner."""
+"""What a run's results depend on besides its experiment: this machine and this fedsim-runner."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 
 def control_node() -> dict[str, Any]:
-    """Python, kernel and the packages that plan and make the data."""
+    """Python, kernel and packages of the control node, which plans and makes the data."""
     return {
         "python": platform.python_version(),
         "kernel": platform.release(),
@@ -51,12 +51,12 @@ def checkout() -> dict[str, Any] | None:
 
 
 def cpu_model(path: Path = CPU_INFO) -> str | None:
-    """The processor's name as the kernel tells it; None where it does not."""
+    """The processor's name according to the kernel; None if it gives none."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    # Many ARM kernels tell no model name: then its codes.
+    # Many ARM kernels give no model name: then use the codes.
     if match := re.search(r"^(?:model name|Model|cpu model)\s*: *(.+)$", text, re.MULTILINE):
         return match[1].strip()
     codes = dict(re.findall(r"^(CPU implementer|CPU part)\s*: *(\S+)$", text, re.MULTILINE))
@@ -65,7 +65,7 @@ def cpu_model(path: Path = CPU_INFO) -> str | None:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        # Under sudo the checkout is another user's, which git refuses to read unless it is told not to.
+        # Under sudo the checkout belongs to another user; git refuses to read it unless it is declared safe.
         command = ["git", "-c", f"safe.directory={folder}", "-C", str(folder), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError):

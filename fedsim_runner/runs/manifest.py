@@ -1,4 +1,4 @@
-"""manifest.json: what is needed to say what ran, and to run it again."""
+"""manifest.json: the facts that document a run, and that are needed to repeat it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MANIFEST_VERSION = 1
 def start_manifest(
     plan: Plan, began: float, testbed: str, lacks: Sequence[Lack], folder: Path, repeats: Repeated | None = None
 ) -> dict[str, Any]:
-    """What is known before anything is done. ``began`` in unix seconds; ``testbed`` is the name of its kind."""
+    """The manifest as far as it is known before the start. ``began`` in unix seconds; ``testbed``: name of its kind."""
     experiment = plan.experiment
     return {
         "version": MANIFEST_VERSION,
@@ -38,7 +38,7 @@ def start_manifest(
         "fedsim_runner_source": checkout(),
         "spec_sha256": hashlib.sha256(experiment.source.encode()).hexdigest(),
         "inputs_sha256": inputs_digest(folder),
-        "seed": experiment.seed,  # of the split, the initial model, the sampling, the links
+        "seed": experiment.seed,  # for the split, the initial model, the sampling, the links
         "cpu_factor": plan.cpu_factor,
         "policies": _policies(experiment.course),
         "patches_off": list(experiment.patches_off),
@@ -47,7 +47,7 @@ def start_manifest(
         "allow_unshaped": experiment.allow_unshaped,
         "links": {},
         "control_node": control_node(),
-        # Where nothing is limited lab hosts are made up for the plan.
+        # Where nothing is limited, the lab hosts in the plan are not real.
         "lab_hosts": {}
         if lacks
         else {
@@ -66,12 +66,12 @@ def start_manifest(
 
 
 def spec_digest(folder: Path) -> str | None:
-    """SHA-256 of the run folder's experiment file; None where there is none."""
+    """SHA-256 of the run folder's experiment file; None if there is none."""
     return _digest(folder / SPEC)
 
 
 def inputs_digest(folder: Path) -> str | None:
-    """SHA-256 of the run folder's resolved experiment; None where there is none."""
+    """SHA-256 of the run folder's resolved experiment; None if there is none."""
     return _digest(folder / INPUTS / EXPERIMENT)
 
 
@@ -83,7 +83,7 @@ def _digest(path: Path) -> str | None:
 
 
 def record_sources(manifest: dict[str, Any], experiment: Experiment, folder: Path) -> None:
-    """Add which sources of engines devices ran, and keep their wheels in the run folder.
+    """Add the sources of the engines that devices ran, and keep their wheels in the run folder.
 
     Raises:
         OSError: the run folder cannot be written.
@@ -97,7 +97,7 @@ def record_sources(manifest: dict[str, Any], experiment: Experiment, folder: Pat
 
 
 def write_manifest(manifest: dict[str, Any], folder: Path, ended: float | None = None) -> None:
-    """Write it to the run folder; ``ended`` in unix seconds once the run is over.
+    """Write the manifest to the run folder; ``ended`` in unix seconds once the run is over.
 
     Raises:
         OSError: the folder cannot be written.

@@ -1,4 +1,4 @@
-"""What the user asks for besides the experiment file."""
+"""The options of a run that are not in the experiment file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEFAULT_RUNS_DIR = Path("runs")
 
 @dataclass(frozen=True)
 class Repeated:
-    """An earlier run that is run again: its name and its folder, wherever that lies now."""
+    """The earlier run that is repeated: its name and its present folder."""
 
     run: str
     folder: Path
@@ -18,7 +18,7 @@ class Repeated:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """``run`` None: a name is made up."""
+    """Options of a run. ``run`` None: a name is generated."""
 
     run: str | None = None
     runs_dir: Path = DEFAULT_RUNS_DIR

@@ -1,4 +1,4 @@
-"""A run that plain Ansible carries out, from the experiment file alone."""
+"""The inventory for a run with plain Ansible, from the experiment file alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def experiment_as_inventory(spec: Path, run: str | None, run_folder: Path | None
     """The inventory of an experiment in Ansible's YAML form, with its device files written.
 
     The same file, lab and run give the same inventory at every call, so that a later playbook finds what an earlier one
-    made. Files in the run folder whose content is the same stay as they are.
+    made. Files in the run folder are rewritten only if their content changes.
 
     Args:
         spec: the experiment file.
@@ -41,6 +41,6 @@ def experiment_as_inventory(spec: Path, run: str | None, run_folder: Path | None
     hosts = deepcopy(dict(inventory.hosts))
     hosts["all"]["vars"]["fedsim_run_dir"] = str(folder)
     for name, variables in hosts["all"]["children"]["lab_hosts"]["hosts"].items():
-        # The inventory's folder is the experiment file's here.
+        # Here the inventory's folder is the experiment file's folder.
         variables["fedsim_device_file"] = str(hosts_file.parent / DEVICE_FILES / f"{name}.json")
     return hosts

@@ -1,4 +1,4 @@
-"""A plan for the lab hosts of a testbed as they are now, with an address range that no other run plans with."""
+"""Planning a run on the lab hosts of a testbed as they are now, with an address range that no other run uses."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .folder import RUN_NAME
 
 
 def plan_only(experiment: Experiment, testbed: Testbed, run: str | None = None) -> Plan:
-    """The plan of an experiment; nothing is touched.
+    """The plan of an experiment; nothing is changed.
 
     Raises:
-        FedsimError: it does not fit the lab, or ``run`` is no name.
+        FedsimError: the experiment does not fit the lab, or ``run`` is not a valid name.
     """
     hosts = testbed.lab_hosts(experiment, run)
     name = experiment.name if run is None else check_run(run, RUN_NAME)
@@ -31,10 +31,10 @@ def plan_only(experiment: Experiment, testbed: Testbed, run: str | None = None) 
 
 
 def reserved_plan(experiment: Experiment, testbed: Testbed, run: str) -> tuple[Plan, Sequence[Lack]]:
-    """A plan whose address range is held until :func:`reservations` releases it; what the testbed cannot hold of it.
+    """A plan whose address range is held until :func:`reservations` releases it, and what the testbed cannot honour.
 
     Raises:
-        FedsimError: the experiment does not fit the lab, or asks for what its engines do not do.
+        FedsimError: the experiment does not fit the lab, or asks for something that its engines do not support.
     """
     held = reservations()
     with held.locked():
@@ -51,17 +51,17 @@ def reservations() -> Reservations:
 
 
 def with_lacks(plan: Plan, testbed: Testbed) -> tuple[Plan, Sequence[Lack]]:
-    """The plan with notes that say what the testbed cannot hold; reports repeat a plan's notes."""
+    """The plan with notes on what the testbed cannot honour; reports repeat a plan's notes."""
     lacks = testbed.lacks(plan)
-    # What a lab host can carry does not matter where nothing is limited.
+    # Notes on the capacity of lab hosts do not matter where nothing is limited.
     return (replace(plan, notes=tuple(lack.what for lack in lacks)) if lacks else plan), lacks
 
 
 def make_plan_or_refuse(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Plan:
-    """A plan.
+    """Make a plan.
 
     Raises:
-        FedsimError: the experiment does not fit the lab, or asks for what its engines do not do.
+        FedsimError: the experiment does not fit the lab, or asks for something that its engines do not support.
     """
     plan = make_plan(_with_source(experiment), hosts, run)
     refuse_unsupported(plan)
@@ -69,6 +69,6 @@ def make_plan_or_refuse(experiment: Experiment, hosts: Sequence[LabHost], run: s
 
 
 def _with_source(experiment: Experiment) -> Experiment:
-    """The experiment with the engine's source that is in use; without one where no device's engine has any."""
+    """The experiment with the engine source that is in use; without one if no device's engine has a source."""
     found = [engine.source_in_use(experiment.federatedscope_source) for engine in engines_of(experiment.devices)]
     return replace(experiment, federatedscope_source=next(filter(None, found), None))

@@ -1,4 +1,4 @@
-"""From a checked experiment to a run folder that a testbed can work from."""
+"""Preparing a run: from a checked experiment to a run folder that a testbed can work with."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from .planning import reserved_plan
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that can begin.
+    """A run that is ready to start.
 
     Attributes:
         existed: the testbed already has something of it (a second ``up``).
-        lacks: what of the plan the testbed cannot hold.
+        lacks: parts of the plan that the testbed cannot honour.
     """
 
     plan: Plan
@@ -43,7 +43,7 @@ class Prepared:
 
 
 def prepare_run(experiment: Experiment, options: RunOptions, now: float, testbed: Testbed) -> Prepared:
-    """Plan, hold the address range, make the run folder and write what testbeds read.
+    """Plan, reserve the address range, create the run folder and write the files that testbeds read.
 
     Raises:
         FedsimError: the name is taken or wrong, the experiment does not fit the lab, the folder cannot be written.
@@ -69,7 +69,7 @@ def prepare_run(experiment: Experiment, options: RunOptions, now: float, testbed
 
 
 def write_run_files(plan: Plan, folder: Path) -> None:
-    """experiment.yaml, inputs/, plan.json and inventory/ of a run.
+    """Write experiment.yaml, inputs/, plan.json and inventory/ of a run.
 
     Raises:
         OSError: the folder cannot be written.

@@ -1,6 +1,6 @@
-"""Which runs this user has: so that status, logs and down find a run by its name from another shell.
+"""The runs of this user, so that status, logs and down find a run by its name from another shell.
 
-It is a convenience, not the truth: what a run has on a lab host is told by labels there.
+It is a convenience, not the truth: the labels on a lab host decide what belongs to a run there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..user_folders import state_home
 
 
 class RunBusyError(FedsimError):
-    """Another process works on the run; the text names it."""
+    """Another process is working on the run; the text names it."""
 
     exit = Exit.SPEC
 
@@ -31,8 +31,8 @@ class RunEntry:
     """Where a run is.
 
     Attributes:
-        testbed: the name of its kind.
-        lab_hosts: their names.
+        testbed: the name of the testbed's kind.
+        lab_hosts: the names of its lab hosts.
         control: identifies the process that last worked on the run.
         state: what that process was about to do.
     """
@@ -47,12 +47,12 @@ class RunEntry:
 
     @property
     def alive(self) -> bool:
-        """Whether the process that works on the run still lives."""
+        """Whether the process that works on the run is still alive."""
         return is_alive(self.control)
 
 
 class Registry:
-    """One JSON file per run."""
+    """Stores one JSON file per run."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or state_home() / "runs"
@@ -69,7 +69,7 @@ class Registry:
         atomic.write(path, json.dumps(asdict(entry), indent=1) + "\n")
 
     def find(self, run: str) -> RunEntry | None:
-        """The entry of a run; None if there is none or it cannot be read."""
+        """The entry of a run; None if it does not exist or cannot be read."""
         try:
             return _entry(json.loads(self._path(run).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, KeyError):
@@ -81,12 +81,12 @@ class Registry:
         return [entry for entry in found if entry is not None]
 
     def forget(self, run: str) -> None:
-        """Drop the entry; safe to call twice."""
+        """Remove the entry; safe to call twice."""
         self._path(run).unlink(missing_ok=True)
 
     @contextmanager
     def hold(self, run: str) -> Iterator[None]:
-        """Keep other processes from changing the same run.
+        """Prevent other processes from changing the same run.
 
         Raises:
             RunBusyError: another process holds it.

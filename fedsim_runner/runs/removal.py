@@ -1,4 +1,4 @@
-"""Removing a run, or all runs, from another shell, also when their control node is gone."""
+"""Removing a run, or all runs, from another shell, even if the control node is gone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit
     """Remove everything that a run has on its testbed; safe to call twice, and without its run folder.
 
     Raises:
-        FedsimError: another process works on the run, or this user may not.
+        FedsimError: another process is working on the run, or this user may not do it.
     """
     known = find_run(run, runs_dir)
     registry = Registry()
@@ -40,10 +40,10 @@ def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit
 
 
 def remove_all(console: Console) -> Exit:
-    """Remove all runs but those that a living process works on; the worst exit code.
+    """Remove all runs except those that a living process works on; return the worst exit code.
 
     Raises:
-        FedsimError: a testbed cannot be asked, or this user may not.
+        FedsimError: a testbed does not answer, or this user may not do it.
     """
     worst = Exit.DONE
     for run in all_runs():

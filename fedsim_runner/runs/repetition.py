@@ -1,4 +1,4 @@
-"""A run once more, from its folder alone (see :mod:`fedsim_runner.runs.inputs` for what lies there)."""
+"""Repeating a run from its folder alone (see :mod:`fedsim_runner.runs.inputs` for what it contains)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .repetition_comparison import compare_rounds, describe_rounds, differing_fa
 
 @dataclass(frozen=True)
 class Original:
-    """A run folder that can be run again."""
+    """A run that can be repeated from its folder."""
 
     run: str
     folder: Path
@@ -44,20 +44,20 @@ class Original:
 
 
 def open_original(run: str, runs_dir: Path = DEFAULT_RUNS_DIR) -> Original:
-    """A run by its folder or its name.
+    """Find a run by its folder or its name.
 
     Raises:
-        FedsimError: there is no such run, or its folder is not complete, damaged, or of another version.
+        FedsimError: there is no such run, or its folder is incomplete, damaged, or of another version.
     """
     folder = _find(run, runs_dir).resolve()
     manifest = _read_manifest(folder)
     changed = [
         name
-        for name, wanted, found in (
+        for name, recorded, found in (
             (SPEC, manifest.get("spec_sha256"), spec_digest(folder)),
             ("inputs/experiment.json", manifest.get("inputs_sha256"), inputs_digest(folder)),
         )
-        if found is not None and wanted is not None and wanted != found
+        if found is not None and recorded is not None and recorded != found
     ]
     if changed:
         raise FedsimError(
@@ -70,10 +70,10 @@ def open_original(run: str, runs_dir: Path = DEFAULT_RUNS_DIR) -> Original:
 
 
 def rerun(original: Original, options: RunOptions, console: Console, testbed: Testbed) -> tuple[Exit, Report]:
-    """Run it again under a new name; prints and keeps in the new manifest how far the two differ.
+    """Run it again under a new name; print how far the two runs differ and record it in the new manifest.
 
     Raises:
-        FedsimError: nothing was begun.
+        FedsimError: nothing was started.
     """
     console.print(f"repeating run {original.run} ({original.folder})", markup=False, highlight=False)
     options = replace(options, repeats=Repeated(original.run, original.folder))
@@ -82,14 +82,14 @@ def rerun(original: Original, options: RunOptions, console: Console, testbed: Te
     manifest = read_json(folder / MANIFEST)
     facts = differing_facts(original.manifest, manifest)
     rounds = compare_rounds(original.report, report)
-    told = describe_rounds(rounds)
-    manifest["repetition"] = {"of": original.run, "result": told, "differs": facts, "rounds": asdict(rounds)}
+    comparison = describe_rounds(rounds)
+    manifest["repetition"] = {"of": original.run, "result": comparison, "differs": facts, "rounds": asdict(rounds)}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    # The page was drawn before the two could be compared.
+    # The page was written before the two runs could be compared.
     if problem := try_publish(folder, report):
         console.print(problem, style="yellow", markup=False, highlight=False)
     give_to_user(folder)
-    console.print(f"compared with {original.run}: {told}", markup=False, highlight=False)
+    console.print(f"compared with {original.run}: {comparison}", markup=False, highlight=False)
     if facts:
         console.print("what was not the same, so that results or times may differ:", style="yellow")
     for fact in facts:
@@ -98,15 +98,15 @@ def rerun(original: Original, options: RunOptions, console: Console, testbed: Te
 
 
 def _with_same_source(experiment: Experiment, manifest: Mapping[str, Any], folder: Path) -> Experiment:
-    """The source of FederatedScope that gives what ran: the one it came from if it still does, else the kept wheel."""
+    """With the FederatedScope source of the code that ran: the original one if unchanged, else the kept wheel."""
     wheel = kept_wheel(folder)
     if wheel is None:
         return experiment
-    told = manifest.get("federatedscope")
-    wanted = told.get("sha256") if isinstance(told, Mapping) else None
+    recorded = manifest.get("federatedscope")
+    digest = recorded.get("sha256") if isinstance(recorded, Mapping) else None
     try:
-        # Its images are there already, and have the same keys.
-        same = wanted is not None and source_manifest(experiment.federatedscope_source)["sha256"] == wanted
+        # Preferred, as its images exist already and have the same keys.
+        same = digest is not None and source_manifest(experiment.federatedscope_source)["sha256"] == digest
     except (SettingsError, SourceError):
         same = False
     return experiment if same else replace(experiment, federatedscope_source=str(wheel))
@@ -123,14 +123,14 @@ def _find(run: str, runs_dir: Path) -> Path:
         return known
     names = [entry.name for entry in runs_dir.iterdir() if entry.is_dir()] if runs_dir.is_dir() else []
     near = difflib.get_close_matches(run, names, n=1, cutoff=0.5)
-    mend = f' (did you mean "{near[0]}"?)' if near else ""
-    raise FedsimError(f"no run {run} is known, and there is no folder {runs_dir / run}{mend}", Exit.SPEC)
+    hint = f' (did you mean "{near[0]}"?)' if near else ""
+    raise FedsimError(f"no run {run} is known, and there is no folder {runs_dir / run}{hint}", Exit.SPEC)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.exists():
-        raise FedsimError(f"{folder} is no run folder: it has no {MANIFEST}", Exit.SPEC)
+        raise FedsimError(f"{folder} is not a run folder: it has no {MANIFEST}", Exit.SPEC)
     manifest = read_manifest(folder)
     if not manifest:
         raise FedsimError(f"{path} is damaged", Exit.SPEC)

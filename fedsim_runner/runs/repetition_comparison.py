@@ -1,4 +1,4 @@
-"""Two runs of one experiment: what was not the same around them, and how far their results differ. Pure."""
+"""Comparing two runs of one experiment: which conditions differed, and how far their results differ. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from ..contract.course_state import accuracy_of
 from ..contract.lenient import whole
 
-# What a manifest says, by where it stands there: while one of these differs, results or times may.
+# Facts and their places in a manifest; if one of them differs, results or times may differ.
 FACTS = (
     ("mode", ("mode",)),
     ("fedsim-runner", ("fedsim_runner",)),
@@ -30,7 +30,7 @@ FACTS = (
     ("number of processors", ("control_node", "cpu_count")),
     ("Python of the control node", ("control_node", "python")),
 )
-# Without containers participants run on the control node's own packages.
+# Without containers participants use the control node's packages.
 PROCESS_PACKAGES = ("numpy", "grpcio", "protobuf", "scikit-learn")
 SHOWN = 12
 SHORT = 12
@@ -38,7 +38,7 @@ SHORT = 12
 
 @dataclass(frozen=True)
 class Rounds:
-    """Rounds that both runs have: how many are equal to the last digit, and where and how far they first part."""
+    """The rounds of both runs: how many are equal to the last digit, the first difference and the largest one."""
 
     original: int
     repetition: int
@@ -54,7 +54,7 @@ class Rounds:
 
 
 def differing_facts(original: Mapping[str, Any], repetition: Mapping[str, Any]) -> list[str]:
-    """What was different, in words; facts that one of two manifests does not have are left out."""
+    """Descriptions of the facts that differ; a fact that is missing in either manifest is left out."""
     found = []
     for name, path in FACTS:
         before, now = _at(original, path), _at(repetition, path)
@@ -71,13 +71,13 @@ def compare_rounds(original: Mapping[str, Any], repetition: Mapping[str, Any]) -
     before, now = _accuracies(original), _accuracies(repetition)
     both = sorted(set(before) & set(now))
     differences = {key: abs(before[key] - now[key]) for key in both}
-    parted = [key for key in both if differences[key] != 0]
+    differing = [key for key in both if differences[key] != 0]
     return Rounds(
         original=len(before),
         repetition=len(now),
         compared=len(both),
-        equal=len(both) - len(parted),
-        first_difference=parted[0] if parted else None,
+        equal=len(both) - len(differing),
+        first_difference=differing[0] if differing else None,
         largest_difference=max(differences.values()) if both else None,
     )
 
@@ -85,18 +85,18 @@ def compare_rounds(original: Mapping[str, Any], repetition: Mapping[str, Any]) -
 def describe_rounds(rounds: Rounds) -> str:
     """The comparison as a sentence."""
     if not rounds.compared:
-        return "there is no round with an accuracy in both"
+        return "the two runs have no round with an accuracy in common"
     if rounds.all_equal:
         return f"the accuracy is equal to the last digit in all {rounds.compared} rounds"
     parts = []
     if rounds.original != rounds.repetition:
         parts.append(f"rounds with an accuracy: {rounds.original}, now {rounds.repetition}")
     if rounds.first_difference is None:
-        parts.append("the accuracy is equal in those that both have")
+        parts.append("the accuracy is equal in those that both runs have")
     else:
         parts.append(
-            f"the accuracy is equal in {rounds.equal} of {rounds.compared} rounds, differs first in round "
-            f"{rounds.first_difference} and at most by {rounds.largest_difference:.4g}"
+            f"the accuracy is equal in {rounds.equal} of {rounds.compared} rounds; it first differs in round "
+            f"{rounds.first_difference}, and by at most {rounds.largest_difference:.4g}"
         )
     return "; ".join(parts)
 
@@ -112,7 +112,7 @@ def _accuracies(report: Mapping[str, Any]) -> dict[int, float]:
 
 
 def _images(before: object, now: object) -> list[str]:
-    """Images by name: other inputs (the tag is their hash), or built again from the same inputs."""
+    """Compare images by name: made from other inputs (the tag is their hash), or rebuilt from the same inputs."""
     if not isinstance(before, Mapping) or not isinstance(now, Mapping):
         return []
     old = {_name(reference): (reference, image) for reference, image in before.items()}

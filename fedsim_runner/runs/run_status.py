@@ -1,4 +1,4 @@
-"""How far a run is and what its devices do, told from another shell."""
+"""The progress of a run and the state of its devices, asked from another shell."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..testbed.values import UnreachableError
 from .left_over import left_over
 from .lookup import find_run, testbed_of
 
-# With these words the states of a run begin in which nothing changes any more.
+# The beginnings of the final states of a run.
 ENDED = ("finished", "failed", "interrupted", "cut short")
 
 
 def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
-    """State of a run and of its devices: from its testbed, else from the run folder.
+    """The state of a run and of its devices: from its testbed, otherwise from the run folder.
 
-    Where there is neither an agent nor a report yet, the journal tells how far the course is.
+    If there is neither an agent nor a report yet, the progress of the course is read from the journal.
 
     Raises:
-        FedsimError: nobody knows the run.
+        FedsimError: the run is not known anywhere.
     """
     known = find_run(run, runs_dir)
     answer: dict[str, Any] = {
@@ -53,7 +53,7 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
             seen = answer["devices"].setdefault(
                 name, {"state": entry.get("state"), "exit_code": entry.get("exit_code")}
             )
-            # What an ended device used at most stands for what one uses now.
+            # For a device that has ended, the peak takes the place of the current usage.
             seen.setdefault("memory_bytes", entry.get("memory_peak_bytes"))
             seen.setdefault("memory_limit_bytes", entry.get("memory_limit_bytes"))
     elif answer["state"] is None and known.folder is not None:
@@ -72,7 +72,7 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
 
 
 def _add_course(folder: Path, answer: dict[str, Any]) -> None:
-    """How far the course is, as the journal has it."""
+    """Add the progress of the course according to the journal."""
     course = read_course(folder)
     if not course.events:
         return

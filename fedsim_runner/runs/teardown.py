@@ -1,4 +1,4 @@
-"""The one way a run is removed from its testbed, and how a failure is said."""
+"""Removing a run from its testbed, and showing a failure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..testbed.run_listener import RunListener
 from ..testbed.values import Stopped
 from .left_over import left_over
 
-# Tried again where a call that was in flight left something behind.
+# A second try, in case a call that was in flight left something behind.
 TRIES = 2
 
 
 @dataclass(frozen=True)
 class TeardownResult:
-    """How a removal came out.
+    """The result of a teardown.
 
     Attributes:
         left: names of what is still there.
-        stopped: it failed (the last time), or was interrupted.
+        stopped: set if the (last) try failed or was interrupted.
         not_tried: the user had already asked twice to leave things as they are.
     """
 
@@ -32,7 +32,7 @@ class TeardownResult:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the user stopped it on the way."""
+        """Whether the user interrupted it."""
         return self.stopped is not None and self.stopped.failure is None
 
     @property
@@ -50,7 +50,7 @@ def tear_down(
         if listener.interrupts > ignore_interrupts:
             return TeardownResult(not_tried=True)
         try:
-            left = listener.run(lambda one: testbed.destroy(run, folder, one), ignore_interrupts)
+            left = listener.run(lambda work_listener: testbed.destroy(run, folder, work_listener), ignore_interrupts)
         except Stopped as stopped:
             if stopped.failure is None:
                 return TeardownResult(stopped=stopped)
@@ -63,7 +63,7 @@ def tear_down(
 
 
 def show_failure(progress: Progress, stopped: Stopped, what: str | None = None) -> None:
-    """One clear message, with where the rest is."""
+    """Print one clear message, and where the whole output is."""
     failure = stopped.failure
     if failure is None:
         return

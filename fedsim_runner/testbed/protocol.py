@@ -13,7 +13,7 @@ from .values import Lack, Line, Listener, Order, Traits
 
 
 class Testbed(Protocol):
-    """Made without arguments, from what the control node knows. Work that ends early raises :class:`~.values.Stopped`."""
+    """Made without arguments, from what the control node knows. If work ends early, it raises ``Stopped``."""
 
     traits: Traits
 
@@ -27,7 +27,7 @@ class Testbed(Protocol):
         """The parts of the plan that cannot be honoured. Plan and report repeat them."""
 
     def provision(self, order: Order, listener: Listener) -> int:
-        """Build up to the closed gate, changing what differs; return the number of changes. The caller's thread must outlive the run."""
+        """Change what differs, up to the closed gate, and count the changes. The calling thread outlives the run."""
 
     def open(self, run: str) -> None:
         """Open the gate of a provisioned run; safe to call twice."""
@@ -57,4 +57,4 @@ class Testbed(Protocol):
     def logs(
         self, run: str, devices: Sequence[str], follow: bool, tail: int
     ) -> tuple[Sequence[str], Iterator[Line]] | None:
-        """Names of the devices (all if none are named) and their log lines; None if only the run folder may have any."""
+        """Names of the devices (all if none is given) and their log lines; None if only the run folder may have any."""

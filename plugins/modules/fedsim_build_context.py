@@ -166,7 +166,7 @@ def work(call: Call) -> dict[str, Any]:
             host_images.HostImages(
                 name=host["name"],
                 arch=host["arch"],
-                wanted=_needed_images(host, contents[host["name"]]["devices"], params, sources),
+                needed=_needed_images(host, contents[host["name"]]["devices"], params, sources),
                 present=frozenset(host["present"]),
                 local=host["local"],
             )

@@ -40,7 +40,8 @@ def packages_of(
     found = {image: versions for image, versions in queried.items() if versions is not None}
     if found:
         _write(path, {**cached, **found})
-    return {image: versions for image in requested if (versions := {**cached, **found}.get(image)) is not None}
+    known = {**cached, **found}
+    return {image: known[image] for image in requested if image in known}
 
 
 def _query(api: Any, image: str, run: str) -> dict[str, str] | None:

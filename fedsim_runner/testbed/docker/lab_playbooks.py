@@ -31,7 +31,7 @@ PROBE_TIMEOUT_S = 120
 
 @dataclass(frozen=True)
 class Images:
-    """Images by reference, each with ``size`` and ``own`` (what it adds to its parent) in bytes; ``disk``: the total."""
+    """Images by reference, each with ``size`` and ``own`` (what its parent lacks) in bytes; ``disk``: the total."""
 
     images: Mapping[str, Mapping[str, Any]]
     disk: int

@@ -26,7 +26,7 @@ def record_engine(manifest: dict[str, Any], lab_host: str, engine: LabEngine, ru
 
 
 def record_journal(manifest: dict[str, Any], folder: Path) -> None:
-    """Add what the agent reported: the link back end, the kernel, TCP's congestion control, the links that were shaped."""
+    """Add what the agent reported: the link back end, the kernel, TCP's congestion control, the shaped links."""
     course = read_course(folder)
     manifest["link_backend"] = course.link_backend
     if course.agents:

@@ -78,7 +78,7 @@ class DockerTestbed:
         return [self._with_own_network(self._probe(host), run) for host in self._hosts]
 
     def lacks(self, plan: Plan) -> Sequence[Lack]:
-        """Nothing that is known at this point: what a kernel cannot do ends the run later, unless the user allows it."""
+        """Nothing that is known so far: what a kernel cannot do ends the run later, unless the user allows it."""
         return ()
 
     def provision(self, order: Order, listener: Listener) -> int:
@@ -112,7 +112,7 @@ class DockerTestbed:
             return []
 
     def list(self) -> Mapping[str, Sequence[str]]:
-        """Everything that carries a run's label, on all lab hosts. With several lab hosts the names include the host."""
+        """Everything that carries a run's label, on all lab hosts. With several of them the names include the host."""
         found: dict[str, list[str]] = {}
         for host, engine in self._engines():
             where = "" if len(self._hosts) == 1 else f" on {host.name}"

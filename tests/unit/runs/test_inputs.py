@@ -91,7 +91,7 @@ def test_a_second_up_takes_the_dockerfiles_as_they_are_now(own: Path, tmp_path: 
 
 def test_two_dockerfile_folders_of_one_name_cannot_be_told_apart(tmp_path: Path) -> None:
     made = experiment(client=device_type(dockerfile="/a/cam"), server=device_type("edge", dockerfile="/b/cam"))
-    with pytest.raises(FedsimError, match="/a/cam and /b/cam: images go by the folder's name"):
+    with pytest.raises(FedsimError, match="/a/cam and /b/cam: images are named after the folder"):
         keep_dockerfiles(made, tmp_path)
 
 

@@ -86,7 +86,7 @@ def test_what_is_up_stays_when_bringing_it_up_again_fails(console: Console) -> N
     again.there = testbed.there
     assert provision(experiment(), options, console, again) == 4
     assert again.calls == ["provision"]
-    assert "what is there was left as it is" in said(console)
+    assert "the testbed was left as it is; remove it" in said(console)
     assert "error: stage devices failed on two: it is broken" in said(console)
 
 

@@ -95,7 +95,7 @@ def test_a_changed_file_is_not_what_ran(moved: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "is no run folder: it has no manifest.json"),
+        (None, "is not a run folder: it has no manifest.json"),
         ("{", "manifest.json is damaged"),
         ("[]", "manifest.json is damaged"),
         ('{"fedsim_runner": "0.0.1"}', "has version 0, from fedsim-runner 0.0.1; this one reads version 1"),

@@ -98,15 +98,15 @@ def rounds(*accuracies: float | None) -> dict[str, Any]:
         (
             rounds(0.1, 0.2, 0.3),
             rounds(0.1, 0.25, 0.31),
-            "the accuracy is equal in 1 of 3 rounds, differs first in round 2 and at most by 0.05",
+            "the accuracy is equal in 1 of 3 rounds; it first differs in round 2, and by at most 0.05",
         ),
         (
             rounds(0.1, 0.2),
             rounds(0.1),
-            "rounds with an accuracy: 2, now 1; the accuracy is equal in those that both have",
+            "rounds with an accuracy: 2, now 1; the accuracy is equal in those that both runs have",
         ),
-        (rounds(), rounds(0.1), "there is no round with an accuracy in both"),
-        (rounds(None), {"rounds": None}, "there is no round with an accuracy in both"),
+        (rounds(), rounds(0.1), "the two runs have no round with an accuracy in common"),
+        (rounds(None), {"rounds": None}, "the two runs have no round with an accuracy in common"),
     ],
 )
 def test_accuracies_round_by_round(before: dict[str, Any], now: dict[str, Any], told: str) -> None:

@@ -1,7 +1,7 @@
-"""Images: which layers a set of devices needs, what their keys are, and the build contexts on the control node.
+"""Images: the layers that a set of devices needs, their keys, and the build contexts on the control node.
 
-``layers`` is pure (files in, values out); ``wheelhouse``, ``rootfs`` and ``context`` fill the cache of the control
-node. Building itself is the Ansible module ``fedsim_images``, on the lab host.
+``layers`` is pure (files in, values out); ``wheelhouse``, ``rootfs`` and ``build_context`` fill the cache of the
+control node. The Ansible module ``fedsim_images`` does the building, on the lab host.
 """
 
 from . import host_images

@@ -1,4 +1,4 @@
-"""Build contexts on the control node: one tar file per layer, with everything its Dockerfile copies."""
+"""Build contexts on the control node: one tar file per layer, with everything that its Dockerfile copies."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .wheelhouse import wheels_for
 
 @dataclass(frozen=True)
 class Context:
-    """What a lab host builds ``layer`` from. ``rootfs`` stands in for a registry's Debian under the base."""
+    """The files from which a lab host builds ``layer``. ``rootfs`` replaces a registry's Debian below the base."""
 
     layer: Layer
     archive: Path
     rootfs: Path | None
 
     def as_dict(self) -> dict[str, Any]:
-        """As the Ansible module ``fedsim_images`` takes it."""
+        """The context in the form that the Ansible module ``fedsim_images`` takes."""
         layer = self.layer
         return {
             "ref": layer.ref,
@@ -42,11 +42,11 @@ class Context:
 def assemble(layers: Sequence[Layer], cache: Path, *, bootstrap: bool, suite: str = "bookworm") -> tuple[Context, ...]:
     """Make (or find) the contexts of ``layers`` in the cache, and the bootstrap if ``bootstrap``.
 
-    Raises ImageError: wheels or the bootstrap cannot be had; an engine's source raises its own error.
+    Raises ImageError: wheels or the bootstrap cannot be obtained; an engine's source raises its own error.
     """
     for layer in layers:
         if layer.engine_source is not None and not _archive(layer, cache).is_file():
-            layer.engine_source.wheel()  # first, as it is what most often cannot be had
+            layer.engine_source.wheel()  # first, as it most often fails
     with locked(cache):
         return tuple(_assemble(layer, cache, bootstrap, suite) for layer in layers)
 
@@ -83,7 +83,7 @@ def _write(archive: Path, layer: Layer, wheels: Mapping[str, Sequence[Path]]) ->
             for path in context_files(layer.directory):
                 _add(tar, path.as_posix(), layer.directory / path)
             for folder_name, files in sorted(wheels.items()):
-                # By name: what two lists both bring is there once.
+                # By name, so that a wheel on two lists is added once.
                 for name, wheel in sorted({wheel.name: wheel for wheel in files}.items()):
                     _add(tar, f"{folder_name}/{name}", wheel)
             for target, path in layer.python:

@@ -1,4 +1,4 @@
-"""What each lab host needs, who builds it and who gets it shipped: values, from device files and what is there."""
+"""Which images each lab host needs, who builds them and to whom they are shipped: pure, from device files."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from .layers import AGENT, AUTO_BASE, Layer, LayerSources, all_logical_names, pl
 
 @dataclass(frozen=True)
 class HostImages:
-    """A lab host as far as images go. ``wanted`` maps logical image names to architectures."""
+    """The images of a lab host. ``needed`` maps logical image names to architectures; ``present`` are references."""
 
     name: str
     arch: str
-    wanted: Mapping[str, str]
+    needed: Mapping[str, str]
     present: frozenset[str]
     local: bool
 
 
 @dataclass(frozen=True)
 class HostPlan:
-    """One lab host's part. ``build`` and ``ship`` are references, parents first."""
+    """The plan of one lab host. ``build`` and ``ship`` are references, parents first."""
 
     refs: Mapping[str, str]
     missing: tuple[str, ...]
@@ -32,13 +32,13 @@ class HostPlan:
     ship: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """As Ansible passes it on."""
+        """The plan in the form that Ansible passes on."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """All lab hosts' parts, and the layers that their references stand for."""
+    """The plans of all lab hosts, and the layers behind their references."""
 
     hosts: Mapping[str, HostPlan]
     layers: tuple[Layer, ...]
@@ -49,34 +49,34 @@ def images_of_devices(devices: Iterable[Mapping[str, Any]], arch: str) -> dict[s
 
     Raises ImageError: one image in two architectures on one lab host.
     """
-    wanted = {AGENT: arch}
+    needed = {AGENT: arch}
     for device in devices:
         image, device_arch = str(device["image"]), str(device.get("arch") or arch)
-        if wanted.setdefault(image, device_arch) != device_arch:
+        if needed.setdefault(image, device_arch) != device_arch:
             raise ImageError(
-                f"device {device['name']}: image {image} is wanted for {device_arch} and {wanted[image]} on one "
+                f"device {device['name']}: image {image} is needed for {device_arch} and {needed[image]} on one "
                 "lab host; give the device type of one of them another `dockerfile`"
             )
-    return wanted
+    return needed
 
 
 def images_of_everything(arch: str, sources: LayerSources, engines: Sequence[str]) -> dict[str, str]:
-    """Every device type with each engine, and the agent."""
+    """The images of every device type with each engine, and the agent."""
     return dict.fromkeys(all_logical_names(sources, engines), arch)
 
 
 def plan_hosts(hosts: Sequence[HostImages], sources: LayerSources, *, base: str = AUTO_BASE) -> ImagePlan:
-    """Who builds what. One lab host of each architecture builds for the others: the control node if it is one.
+    """Decide who builds what. One lab host of each architecture builds for the others: the control node if possible.
 
     Raises ImageError: an image without a Dockerfile.
     """
     layers: dict[str, Layer] = {}
     own: dict[str, tuple[Layer, ...]] = {}
     builders: dict[str, HostImages] = {}
-    for host in sorted(hosts, key=lambda host: not host.local):  # stable: else the inventory's order holds
+    for host in sorted(hosts, key=lambda host: not host.local):  # stable: otherwise in the inventory's order
         builders.setdefault(host.arch, host)
     for host in hosts:
-        own[host.name] = plan_layers(host.wanted, sources, base=base)
+        own[host.name] = plan_layers(host.needed, sources, base=base)
         layers.update((layer.ref, layer) for layer in own[host.name])
     lacking = {host.name: {layer.ref for layer in own[host.name]} - host.present for host in hosts}
     plans = {}
@@ -84,10 +84,10 @@ def plan_hosts(hosts: Sequence[HostImages], sources: LayerSources, *, base: str 
         builder = builders[host.arch]
         served = [other for other in hosts if other.arch == host.arch and other is not host] if builder is host else []
         ship = {ref for other in served for ref in lacking[other.name]}
-        # With their parents: another lab host may have those already, the builder need not.
+        # With their parents: the other lab host may have those already, but the builder may not.
         build = (lacking[host.name] | _with_parents(ship, layers)) - host.present if builder is host else set()
         plans[host.name] = HostPlan(
-            refs={layer.name: layer.ref for layer in own[host.name] if layer.name in host.wanted},
+            refs={layer.name: layer.ref for layer in own[host.name] if layer.name in host.needed},
             missing=_ordered(lacking[host.name], layers),
             builder=builder.name,
             build=_ordered(build, layers),

@@ -1,4 +1,4 @@
-"""The error of this package."""
+"""The error for images and their build contexts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 
 
 class ImageError(FedsimError):
-    """An image cannot be planned or its context not assembled; the text says why and what mends it."""
+    """An image cannot be planned or its build context cannot be assembled; the text says why and what helps."""
 
     exit = Exit.PROVISIONING

@@ -1,8 +1,8 @@
 """Layers and their keys: pure functions of the files that go into an image.
 
 A layer's key is a hash of everything its image is built from: its folder under dockerfiles/, our own code copied into
-it, the source of its engine where that is installed, its architecture and its parent's key. So an image with that key
-never has to be built twice, anywhere.
+it, the source of its engine if that is installed in it, its architecture and its parent's key. So an image with that
+key never has to be built twice, anywhere.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from fedsim_runner.engines.engine_values import EngineSource
 from .image_error import ImageError
 from .rootfs import recipe
 
-AUTO_BASE = "auto"  # a registry's Debian when one answers, else the bootstrap
+AUTO_BASE = "auto"  # a registry's Debian if one answers, otherwise the bootstrap
 BOOTSTRAP_BASE = "bootstrap"
 ENGINE_PREFIX = "engine-"
 AGENT = "agent"
 PACKAGE = "fedsim_runner"
 BASE = "base"
 TORCH = "torch"
-CUDA = "-cuda"  # after the name of a layer that has another build for devices with a GPU
+CUDA = "-cuda"  # suffix of the name of a layer's other build, for devices with a GPU
 KEY_LENGTH = 16
-_FORMAT = "fedsim-image-2"  # raise it when the way of building changes what comes out of the same files
+_FORMAT = "fedsim-image-2"  # raise it when the build process makes other images from the same files
 
 
 @dataclass(frozen=True)
 class LayerSources:
-    """Where layers come from. Of folders with the same name the first one in ``dockerfiles`` counts."""
+    """The sources of layers. Of folders with the same name the first one in ``dockerfiles`` counts."""
 
     dockerfiles: tuple[Path, ...]
-    package: Path  # our own: the folders of it that an image needs are copied
-    sources: Mapping[str, EngineSource] = field(default_factory=dict)  # of engines that devices use, by their names
+    package: Path  # our own package, from which an image gets the folders it needs
+    sources: Mapping[str, EngineSource] = field(default_factory=dict)  # of the engines that devices use, by name
     engines: tuple[EngineFacts, ...] = field(default_factory=usable_engines)
 
     @classmethod
     def installed(cls, extra: Sequence[Path] = (), sources: Mapping[str, EngineSource] | None = None) -> LayerSources:
-        """Those of this installation, with folders of the user's own device types before them."""
+        """The sources of this installation, preceded by folders of the user's own device types."""
         return cls((*extra, content_root() / "dockerfiles"), PACKAGE_DIR, sources or {})
 
     def directory(self, layer: str) -> Path | None:
@@ -59,7 +59,7 @@ class LayerSources:
         return tuple(sorted(found))
 
     def engine(self, layer: str) -> EngineFacts | None:
-        """The engine whose layer this is."""
+        """The engine to which this layer belongs."""
         return next((engine for engine in self.engines if layer == ENGINE_PREFIX + engine.name), None)
 
     def has_cuda(self, layer: str) -> bool:
@@ -71,15 +71,15 @@ class LayerSources:
 
 @dataclass(frozen=True)
 class Layer:
-    """One image: what it is called, built from and on top of."""
+    """One image: its name, what it is built from, and its parent."""
 
     name: str  # the logical name: base, engine-light, agent, smartphone-low-light
     arch: str
     key: str
     directory: Path
-    parent: str | None  # the parent's ref; None: the base, which stands on Debian
+    parent: str | None  # the parent's ref; None: the base, which is built on Debian
     parent_argument: str  # the Dockerfile's build argument that takes the parent
-    python: tuple[tuple[str, Path], ...]  # our own code in it: where a file goes, and where it is
+    python: tuple[tuple[str, Path], ...]  # our own code in it: target and source of each file
     variant: str = ""  # CUDA or nothing
     engine_source: EngineSource | None = field(default=None, repr=False)
 
@@ -90,13 +90,13 @@ class Layer:
 
     @property
     def requirements(self) -> tuple[Path, ...]:
-        """Lists of the wheels that this layer installs."""
+        """The requirements files that this layer installs."""
         own = self.variant or f"-{self.arch}"
         return self._files("requirements.txt", f"requirements{own}.txt")
 
     @property
     def build_requirements(self) -> tuple[Path, ...]:
-        """Lists of the wheels that only building this layer needs."""
+        """The requirements files that are needed only to build this layer."""
         return self._files("build-requirements.txt")
 
     def _files(self, *names: str) -> tuple[Path, ...]:
@@ -104,14 +104,14 @@ class Layer:
 
 
 def plan_layers(
-    wanted: Mapping[str, str], sources: LayerSources, *, base: str = AUTO_BASE, suite: str = "bookworm"
+    images: Mapping[str, str], sources: LayerSources, *, base: str = AUTO_BASE, suite: str = "bookworm"
 ) -> tuple[Layer, ...]:
-    """The layers that ``wanted`` (logical image name -> architecture) needs, each after its parent.
+    """The layers that ``images`` (logical image name -> architecture) need, each after its parent.
 
     Raises ImageError: a name without a Dockerfile.
     """
     planned: dict[tuple[str, str], Layer] = {}
-    for name, arch in sorted(wanted.items()):
+    for name, arch in sorted(images.items()):
         _add(planned, name, arch, sources, f"{base} {suite} {recipe(suite)}")
     return tuple(planned.values())
 
@@ -124,7 +124,7 @@ def all_logical_names(sources: LayerSources, engines: Iterable[str] = ("light",)
 
 
 def context_files(directory: Path) -> tuple[Path, ...]:
-    """The files of ``directory`` that count, relative and sorted: no bytecode and no hidden files."""
+    """The relevant files of ``directory``, relative and sorted: no bytecode and no hidden files."""
     found = (path.relative_to(directory) for path in directory.rglob("*") if path.is_file())
     kept = (path for path in found if path.suffix != ".pyc" and not any(map(_ignored, path.parts)))
     return tuple(sorted(kept, key=lambda path: path.as_posix()))
@@ -178,7 +178,7 @@ def _lineage(name: str, sources: LayerSources) -> tuple[str, str, str | None, st
         return folder, variant, BASE, "BASE"
     engines = [known.removeprefix(ENGINE_PREFIX) for known in sources.names() if known.startswith(ENGINE_PREFIX)]
     engines += [known.name + CUDA for known in sources.engines if known.cuda]
-    # An engine's name may have a dash in it, and so may a device type's.
+    # Names of engines and of device types may both contain dashes.
     engine = max((known for known in engines if name.endswith(f"-{known}")), key=len, default=None)
     folder, dash, last = (name.removesuffix(f"-{engine}"), "-", engine) if engine else name.rpartition("-")
     if not dash:

@@ -14,38 +14,38 @@ from pathlib import Path
 
 from .image_error import ImageError
 
-# Neither pages nor translations are read inside a device; Debian's own slim image leaves out the same.
+# Nobody reads documentation or translations inside a device; Debian's own slim image leaves out the same.
 _EXCLUDED = (
     "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*",
     "/usr/share/linda/*", "/usr/share/groff/*",
 )  # fmt: skip
-# Python's tests and help texts only now: its package compiles them and fails without.
+# Python's tests and help texts are removed only at the end: its package compiles them and fails without them.
 _CLEAN_UP = (
     'rm -rf "$1"/usr/lib/python3*/test "$1"/usr/lib/python3*/pydoc_data "$1"/usr/lib/python3*/idlelib; '
     'rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/cache/debconf/*-old "$1"/var/log/* '
     '"$1"/var/lib/dpkg/*-old "$1"/etc/apt/apt.conf.d/99mmdebstrap'
 )
-# /bin is a link to /usr/bin from the start, so the program that would make it one, and all of Perl (46 MB), stay out.
+# /bin is a link to /usr/bin from the start, so the program that would make the link is not needed, nor is Perl (46 MB).
 _MERGED_USR = ("usr-is-merged",)
 _MERGED_USR_HOOKS = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
-# Debian's keys, which apt does not trust by itself everywhere (Ubuntu). It takes one folder and one file of keys: the
-# machine's own file goes first.
+# Debian's keys, which apt does not trust by default everywhere (Ubuntu). apt takes one folder and one file of keys:
+# the machine's own file has precedence.
 _DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _OWN_KEYS = Path("/etc/apt/trusted.gpg")
-# What apt says of an archive whose key it does not have.
+# Parts of apt's messages about an archive whose key is missing.
 _UNSIGNED = ("is not signed", "NO_PUBKEY", "Missing key")
-# Where security updates lie for a machine whose apt has Debian's archive and no source of them.
+# The source of security updates if this machine's apt has Debian's archive but no security source.
 _SECURITY_SITE = "http://deb.debian.org/debian-security"
 _ACQUIRE = re.compile(r'^(Acquire::https?(?:::[^ ]+)?) "(.*)";$')
 
 
 @dataclass(frozen=True)
 class AptSettings:
-    """What apt on this machine is configured to: source lines for mmdebstrap, proxy and certificate options, keys."""
+    """The apt configuration of this machine: source lines for mmdebstrap, proxy and certificate options, keys."""
 
     sources: tuple[str, ...]
     options: tuple[str, ...]
-    keys: Path | None = None  # None: those that apt trusts anyway
+    keys: Path | None = None  # None: the keys that apt already trusts
 
 
 def rootfs_for(directory: Path, arch: str, suite: str, cache: Path) -> Path:
@@ -76,12 +76,12 @@ def rootfs_for(directory: Path, arch: str, suite: str, cache: Path) -> Path:
 
 
 def recipe(suite: str) -> str:
-    """How a bootstrap is made, apart from its packages: an input of the base image like its Dockerfile."""
+    """How a bootstrap is made, apart from its packages: like the Dockerfile, this is an input of the base image."""
     return "\n".join([*suites_of(suite), *_MERGED_USR, *_EXCLUDED, _CLEAN_UP])
 
 
 def suites_of(suite: str) -> tuple[str, str, str]:
-    """What a bootstrap of ``suite`` takes its packages from: the release, its updates and its security updates."""
+    """The suites from which a bootstrap takes its packages: the release, its updates and its security updates."""
     return suite, f"{suite}-updates", f"{suite}-security"
 
 
@@ -94,7 +94,7 @@ def read_packages(path: Path) -> tuple[str, ...]:
 def bootstrap_command(
     packages: Sequence[str], arch: str, suite: str, target: Path, apt: AptSettings
 ) -> tuple[str, ...]:
-    """The mmdebstrap call. Without sources mmdebstrap takes Debian's own mirror, with all of :func:`suites_of`."""
+    """The mmdebstrap call. Without sources mmdebstrap uses Debian's own mirror, with all of :func:`suites_of`."""
     return (
         "mmdebstrap", "--variant=minbase", "--format=tar", f"--architectures={arch}",
         f"--include={','.join([*packages, *_MERGED_USR])}", f"--hook-dir={_MERGED_USR_HOOKS}",
@@ -107,24 +107,26 @@ def bootstrap_command(
 
 
 def bootstrap_message(output: str, *, root: bool) -> str:
-    """What went wrong in a bootstrap: the lines that carry errors, and the two usual reasons."""
-    said = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in said if line.startswith(("E:", "Err:", "dpkg: error"))] or said
+    """Explain why a bootstrap failed: the lines with errors, and the usual causes."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("E:", "Err:", "dpkg: error"))] or lines
     rights = "" if root else " As a normal user it needs user namespaces and the package uidmap; else run as root."
-    hint = "mmdebstrap uses the mirror, proxy and certificates of this machine's apt: see that `apt-get update` works."
-    if any(sign in line for line in said for sign in _UNSIGNED):
+    hint = (
+        "mmdebstrap uses the mirror, proxy and certificates of this machine's apt: check that `apt-get update` works."
+    )
+    if any(sign in line for line in lines for sign in _UNSIGNED):
         hint = (
             "This machine lacks the keys that Debian signs its archive with (Ubuntu does not install them): "
             "`apt-get install debian-archive-keyring`."
         )
-    return f"the Debian bootstrap failed: {' '.join(errors[-4:]) or 'mmdebstrap said nothing'}\n{hint}{rights}"
+    return f"the Debian bootstrap failed: {' '.join(errors[-4:]) or 'mmdebstrap printed nothing'}\n{hint}{rights}"
 
 
 def apt_settings(suite: str) -> AptSettings:
-    """Read this machine's apt settings; empty where apt does not run here (mmdebstrap's defaults then hold)."""
+    """Read this machine's apt settings; empty where there is no apt (then mmdebstrap's defaults apply)."""
     if shutil.which("apt-get") is None or shutil.which("apt-config") is None:
         return AptSettings((), ())
-    # --no-release-info: the lists may never have been fetched on a fresh machine, the configuration is there.
+    # --no-release-info: on a fresh machine there is a configuration, but lists may never have been fetched.
     targets = _output("apt-get", "indextargets", "--no-release-info", "--format",
                       "$(SITE)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)")  # fmt: skip
     keys = _DEBIAN_KEYS if _DEBIAN_KEYS.is_file() and not _OWN_KEYS.exists() else None
@@ -134,8 +136,8 @@ def apt_settings(suite: str) -> AptSettings:
 def parse_sources(targets: str, suite: str) -> tuple[str, ...]:
     """mmdebstrap source lines for ``suite`` out of ``apt-get indextargets`` (site|release|component|...).
 
-    They are always those of :func:`suites_of`, so that the same recipe does not lack updates on one machine. A machine
-    of another Debian release lends its mirror. Empty where apt has no archive of Debian's.
+    They always cover :func:`suites_of`, so that the same recipe includes updates on every machine. On a machine with
+    another Debian release, that release's mirror is used. Empty if apt has no Debian archive.
     """
     found: dict[str, str] = {}
     for line in targets.splitlines():
@@ -143,7 +145,7 @@ def parse_sources(targets: str, suite: str) -> tuple[str, ...]:
         if len(fields) >= 4 and fields[2:4] == ["main", "Packages"]:
             found.setdefault(fields[1], fields[0].rstrip("/"))
     main, updates, security = suites_of(suite)
-    # "/debian" is where Debian's archive lies on every mirror of it; other archives have other paths.
+    # "/debian" is the path of Debian's archive on every mirror; other archives have other paths.
     lent = (site for release, site in found.items() if site.endswith("/debian") and "-" not in release)
     archive = found.get(main) or next(lent, None)
     if archive is None:

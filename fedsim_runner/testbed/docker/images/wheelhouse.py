@@ -1,4 +1,4 @@
-"""The wheelhouse: wheels downloaded once on the control node, with its own pip configuration."""
+"""The wheelhouse: wheels downloaded once on the control node, with the user's pip configuration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .image_error import ImageError
 TARGET_PYTHON = "3.11"  # Debian bookworm's
 INDEX_OPTION = "--extra-index-url"
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-# bookworm has glibc 2.36; pip takes each tag as it is, and NVIDIA's wheels are tagged 2_18.
+# bookworm has glibc 2.36; pip compares tags literally, and NVIDIA's wheels are tagged 2_18.
 _GLIBC = tuple(f"2_{minor}" for minor in range(36, 16, -1))
 
 Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
@@ -30,16 +30,15 @@ def wheels_for(
 ) -> tuple[Path, ...]:
     """The wheel files of ``requirements`` (exact pins) for ``arch``, downloaded if the cache lacks them.
 
-    ``resolve_within``: with all that the pinned ones need, as pip resolves it, and of what this other requirements file
-    pins too only the same versions. An index that the file names is asked only where pip's own configuration does not
-    have the wheels.
+    ``resolve_within``: also download the dependencies that pip resolves, in the versions that this other requirements
+    file pins. An index that ``requirements`` names is used only if pip's own configuration does not find the wheels.
 
-    Raises ImageError: pip could not get one, or no wheel is known for the architecture.
+    Raises ImageError: pip could not download a wheel, or the architecture is not supported.
     """
     store = cache / "wheels"
-    wanted = read_requirements(requirements)
+    pinned = read_requirements(requirements)
     deep = ["resolved", *read_requirements(resolve_within).pins] if resolve_within else []
-    key = hashlib.sha256("\n".join([TARGET_PYTHON, arch, *wanted.pins, *deep]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([TARGET_PYTHON, arch, *pinned.pins, *deep]).encode()).hexdigest()[:16]
     index = cache / "wheelhouses" / f"{key}.json"
     if index.is_file():
         files = tuple(store / name for name in json.loads(index.read_text()))
@@ -48,17 +47,17 @@ def wheels_for(
     store.mkdir(parents=True, exist_ok=True)
     index.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as folder:
-        said = []
-        for more in ((), *((url,) for url in wanted.indexes)):
+        outputs = []
+        for more in ((), *((url,) for url in pinned.indexes)):
             command = download_command(
-                wanted.pins, arch, Path(folder), store, extra_indexes=more, resolve_within=resolve_within
+                pinned.pins, arch, Path(folder), store, extra_indexes=more, resolve_within=resolve_within
             )
             outcome = (run or _run)(command)
             if outcome.returncode == 0:
                 break
-            said.append(outcome.stderr or outcome.stdout)
+            outputs.append(outcome.stderr or outcome.stdout)
         else:
-            raise ImageError(download_message(requirements, said, wanted.indexes))
+            raise ImageError(download_message(requirements, outputs, pinned.indexes))
         names = sorted(path.name for path in Path(folder).glob("*.whl"))
         for name in names:
             (Path(folder) / name).replace(store / name)
@@ -70,7 +69,7 @@ def wheels_for(
 
 @dataclass(frozen=True)
 class Requirements:
-    """A requirements file: exact pins, sorted, and the indexes that have them where the user's do not."""
+    """A requirements file: exact pins, sorted, and the indexes to use where the user's own lack them."""
 
     pins: tuple[str, ...]
     indexes: tuple[str, ...]
@@ -106,15 +105,15 @@ def download_command(
         *((f"--constraint={resolve_within}",) if resolve_within else ("--no-deps",)),
         "--only-binary=:all:", "--implementation=cp", f"--python-version={TARGET_PYTHON}",
         *(f"--platform={platform}" for platform in platforms),
-        # An index that the user did not choose may be out of reach: that is to be known soon.
+        # An index that the user did not choose may be unreachable: then fail quickly.
         *(part for url in extra_indexes for part in (f"--extra-index-url={url}", "--retries=1", "--timeout=15")),
         f"--find-links={store}", f"--dest={target}", *pins,
     )  # fmt: skip
 
 
 def download_message(requirements: Path, outputs: Sequence[str], indexes: Sequence[str] = ()) -> str:
-    """One message for all the ways in which a download fails: what pip said and where its settings are."""
-    elsewhere = f"{', '.join(indexes)} was asked, too. " if indexes else ""
+    """One message for every kind of failed download: pip's errors, and where its settings are."""
+    elsewhere = f"{', '.join(indexes)} was tried as well. " if indexes else ""
     return (
         f"pip could not download the wheels of dockerfiles/{requirements.parent.name}/{requirements.name}: "
         f"{' '.join(dict.fromkeys(filter(None, map(pip_errors, outputs)))) or 'no output'}\n"
@@ -128,5 +127,5 @@ def download_message(requirements: Path, outputs: Sequence[str], indexes: Sequen
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     if shutil.which(command[0]) is None:
-        raise ImageError(f"the Python interpreter {command[0]} is not there any more: make the environment again")
+        raise ImageError(f"the Python interpreter {command[0]} no longer exists: create the environment again")
     return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)

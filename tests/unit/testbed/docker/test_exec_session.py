@@ -143,7 +143,7 @@ def test_over_tls_piped_input_is_refused(files: Callable[[bytes], tuple[Streams,
     engine = Engine(lambda connection: None)
     engine.base_url = "https://lab.test:2376"
     streams, _, _ = files(b"x")
-    with pytest.raises(FedsimError, match="no piped input over TLS: run it on the lab host"):
+    with pytest.raises(FedsimError, match="cannot get piped input over TLS: run it on the lab host"):
         run_inside(engine, "c1", ["cat"], streams)
     nothing = os.open(os.devnull, os.O_RDONLY)
     assert run_inside(engine, "c1", ["true"], Streams(nothing, streams.output, streams.errors)) == 0

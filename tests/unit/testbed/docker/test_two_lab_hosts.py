@@ -136,7 +136,7 @@ def test_a_command_runs_where_the_device_is(lab: Lab, monkeypatch: pytest.Monkey
     with pytest.raises(FedsimError, match="run study has no device pi: it has phone, server"):
         lab.testbed.exec("study", "pi", ["id"])
     engine_of(lab, "one").devices["study"]["server"] = "exited"
-    with pytest.raises(FedsimError, match="device server does not run"):
+    with pytest.raises(FedsimError, match="device server is not running"):
         lab.testbed.exec("study", "server", ["id"])
 
 

@@ -82,5 +82,5 @@ def test_wanted_of_devices() -> None:
     devices = [{"name": "p", "image": "pi-light", "arch": "arm64"}, {"name": "q", "image": "pi-light", "arch": "arm64"}]
     assert images_of_devices(devices, "amd64") == {"agent": "amd64", "pi-light": "arm64"}
     mixed = [*devices, {"name": "r", "image": "pi-light", "arch": "amd64"}]
-    with pytest.raises(ImageError, match="device r: image pi-light is wanted for amd64 and arm64"):
+    with pytest.raises(ImageError, match="device r: image pi-light is needed for amd64 and arm64"):
         images_of_devices(mixed, "amd64")

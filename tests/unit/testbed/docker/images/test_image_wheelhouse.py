@@ -101,7 +101,7 @@ def test_the_files_index_is_asked_where_the_users_own_have_nothing(
     else:
         with pytest.raises(ImageError) as caught:
             wheels_for(requirements, "amd64", tmp_path / "cache", pip)
-        for words in ("no torch (here)", "no torch (there)", "https://example.org/whl/cpu was asked, too"):
+        for words in ("no torch (here)", "no torch (there)", "https://example.org/whl/cpu was tried as well"):
             assert words in str(caught.value)
     first, second = pip.calls
     assert not any(part.startswith(("--extra-index-url", "--retries", "--timeout")) for part in first)
