@@ -1,4 +1,4 @@
-"""What a run leaves behind, as tables, a report and a summary for the terminal."""
+"""The results of a run, as tables, a report and a summary for the terminal."""
 
 from .run_report import RUNNING, write_report
 from .summary import render_summary

@@ -1,4 +1,4 @@
-"""What happened in a run, in sentences."""
+"""What was unusual in a run, as sentences."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ NAMED = 6  # devices in one sentence
 
 
 def describe_findings(report: Mapping[str, Any]) -> list[str]:
-    """Losses, kills, late updates, throttling, drops and stragglers of the run; what is usual is not told."""
+    """Describe losses, kills, late updates, throttling, dropped packets and stragglers; the usual is not mentioned."""
     devices: Mapping[str, Mapping[str, Any]] = report.get("devices") or {}
-    told = [*_lost(report), *_killed(report, devices)]
+    found = [*_lost(report), *_killed(report, devices)]
     late = {name: entry["late_updates"] for name, entry in devices.items() if entry.get("late_updates")}
     if late:
-        told.append(f"Updates that came too late and were dropped: {_listed(late, '{}')}.")
+        found.append(f"Updates that arrived too late and were dropped: {_listed(late, '{}')}.")
     throttled = {name: entry["throttled_seconds"] for name, entry in devices.items() if entry.get("throttled_seconds")}
     throttled = {name: value for name, value in throttled.items() if value >= 0.05}
     if throttled:
-        told.append(f"Held back by their CPU limit: {_listed(throttled, '{:.1f} s')}.")
+        found.append(f"Held back by their CPU limit: {_listed(throttled, '{:.1f} s')}.")
     dropped = {name: entry["packets_dropped"] for name, entry in devices.items() if entry.get("packets_dropped")}
     if dropped:
-        told.append(f"Packets dropped at the device's interface: {_listed(dropped, '{}')}.")
-    told += _stragglers(report, devices)
-    return told
+        found.append(f"Packets dropped at the device's interface: {_listed(dropped, '{}')}.")
+    found += _stragglers(report, devices)
+    return found
 
 
 def find_worst_straggler(devices: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """The device that was behind by the most seconds over all rounds it was last in; None if none ever was."""
+    """Return the device with the largest total delay in the rounds it was last in; None if no device was last."""
     behind = {name: entry["behind_seconds"] for name, entry in devices.items() if entry.get("straggler_rounds")}
     return max(behind, key=lambda name: behind[name]) if behind else None
 
 
 def compute_waiting_share(report: Mapping[str, Any]) -> float | None:
-    """Share of the clients' time in rounds that they waited; None where that is not known."""
+    """Return the share of the clients' time in rounds that they spent waiting; None if unknown."""
     waiting = total = 0.0
     for row in report.get("device_rounds") or []:
         if row.get("waiting_seconds") is not None:
@@ -44,10 +44,10 @@ def compute_waiting_share(report: Mapping[str, Any]) -> float | None:
 
 
 def _lost(report: Mapping[str, Any]) -> list[str]:
-    told = []
+    found = []
     for lost in report.get("lost_clients") or []:
         zero, moment = report.get("began"), lost.get("t")
-        # Without a first round ``began`` is the opening of the gate.
+        # Without a first round, ``began`` is the opening of the gate.
         never = report.get("startup_s") is None and not report.get("rounds")
         if zero is None or moment is None:
             when = ""
@@ -56,8 +56,8 @@ def _lost(report: Mapping[str, Any]) -> list[str]:
         else:
             when = f" {moment - zero:.1f} s after training began"
         reason = f": {lost['reason']}" if lost.get("reason") else ""
-        told.append(f"{lost['device']} was lost{when}{reason}. The course went on without it.")
-    return told
+        found.append(f"{lost['device']} was lost{when}{reason}. The course continued without it.")
+    return found
 
 
 def _killed(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -74,11 +74,11 @@ def _stragglers(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, An
     entry = devices[name]
     count, mean = entry["straggler_rounds"], entry["behind_seconds"] / entry["straggler_rounds"]
     often = f"Straggler: {name} was last in {count} of its {entry['rounds']} rounds"
-    told = [f"{often}, on average {mean:.2f} s behind the one before it."] if mean >= 0.005 else []
+    found = [f"{often}, on average {mean:.2f} s after the one before it."] if mean >= 0.005 else []
     share = compute_waiting_share(report)
     if share is not None:
-        told.append(f"Clients spent {share * 100:.0f} % of the rounds' time waiting for others.")
-    return told
+        found.append(f"Clients spent {share * 100:.0f} % of the rounds' time waiting for others.")
+    return found
 
 
 def _listed(values: Mapping[str, Any], form: str) -> str:

@@ -1,4 +1,4 @@
-"""Reading what came back from a run. Any file may be missing, cut short or damaged: the rest still counts."""
+"""Reading the files of a run. Any of them may be missing, cut short or damaged: the rest still counts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..contract.device_file import convert_to_current_version
 from ..contract.events import Event, parse_line
 from ..contract.paths import CONTAINERS, DEVICE_FILES, INVENTORY, JOURNAL, MANIFEST, METRICS
 
-# Below it lie the journals of a run's other lab hosts, in a folder each.
+# Holds the journals of a run's other lab hosts, in one folder each.
 AGENTS = "agents"
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; empty if the file is missing or damaged."""
+    """Return a JSON object; empty if the file is missing or damaged."""
     try:
         loaded = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -27,13 +27,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_manifest(run_dir: Path) -> dict[str, Any]:
-    """The run's manifest, empty if it is missing or damaged. fedsim-runner 0.1.0 called patches "mends"."""
+    """Return the run's manifest, empty if it is missing or damaged. fedsim-runner 0.1.0 called patches "mends"."""
     manifest = read_json(run_dir / MANIFEST)
     return {"patches_off" if key == "mends_off" else key: value for key, value in manifest.items()}
 
 
 def read_journal(run_dir: Path) -> list[Event]:
-    """Events of all lab hosts' journals in the order of their time. A line that was cut by a crash is left out."""
+    """Return the events of all lab hosts' journals in order of time. A line cut short by a crash is left out."""
     events: list[Event] = []
     for lab_host, path in _of_agents(run_dir, JOURNAL).items():
         try:
@@ -45,7 +45,7 @@ def read_journal(run_dir: Path) -> list[Event]:
 
 
 def read_course(run_dir: Path) -> CourseState:
-    """The course as the journals of the run's lab hosts tell it."""
+    """Return the course according to the journals of the run's lab hosts."""
     events = read_journal(run_dir)
     lab_hosts = {event.lab_host or ONLY_HOST for event in events} | set(_other_hosts(run_dir))
     if not lab_hosts - set(_other_hosts(run_dir)):
@@ -54,7 +54,7 @@ def read_course(run_dir: Path) -> CourseState:
 
 
 def read_metrics(run_dir: Path) -> Iterator[dict[str, str]]:
-    """Rows of all lab hosts' samples, one at a time: a long run has many."""
+    """Yield the rows of all lab hosts' samples, one at a time: a long run has many."""
     for path in _of_agents(run_dir, METRICS).values():
         try:
             with path.open(encoding="utf-8", errors="replace", newline="") as stream:
@@ -64,13 +64,13 @@ def read_metrics(run_dir: Path) -> Iterator[dict[str, str]]:
 
 
 def read_containers(run_dir: Path) -> dict[str, dict[str, Any]]:
-    """What the Engines knew of the devices' containers, by device."""
+    """Return what the Engines knew about the devices' containers, by device."""
     found = [read_json(path) for path in _of_agents(run_dir, CONTAINERS).values()]
     return {name: facts for part in found for name, facts in part.items() if isinstance(facts, dict)}
 
 
 def _of_agents(run_dir: Path, name: str) -> dict[str, Path]:
-    """One file of each lab host; the first one's lies in the run folder itself."""
+    """Return one file per lab host; that of the first one is in the run folder itself."""
     return {ONLY_HOST: run_dir / name, **{host: run_dir / AGENTS / host / name for host in _other_hosts(run_dir)}}
 
 
@@ -79,7 +79,7 @@ def _other_hosts(run_dir: Path) -> list[str]:
 
 
 def read_devices(run_dir: Path, inventory_dir: Path | None = None) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """The run's devices by name, from its device files, and what the first device file says of the whole run."""
+    """Return the run's devices by name, from its device files, and the facts about the run from the first of these."""
     folders = [run_dir / INVENTORY, run_dir] if inventory_dir is None else [inventory_dir]
     for folder in folders:
         contents = [_device_file(path) for path in sorted((folder / DEVICE_FILES).glob("*.json"))]

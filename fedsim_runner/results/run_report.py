@@ -23,7 +23,7 @@ from .tables.time_split import ROUND_FIELDS, Throttled, describe_devices, descri
 REPORT_VERSION = 2
 TABLES = ("rounds.csv", "devices.csv", "device_rounds.csv", "labels.csv")
 FINISHED = "finished"
-# Status of a report that was written while the course goes on.
+# Status of a report that is written while the course is running.
 RUNNING = "running"
 
 
@@ -37,18 +37,18 @@ def write_report(
     output: Path | None = None,
     writing: bool = True,
 ) -> dict[str, Any]:
-    """Make report.json and the tables from what lies in ``run_dir``, and return the report.
+    """Write report.json and the tables from the files in ``run_dir``, and return the report.
 
-    Works on partial and failed runs: what is not known is null.
+    Works on partial and failed runs: what is unknown is null.
 
     Args:
-        status: ``finished``, ``failed``, ``interrupted`` or ``running``; what the journal says if left out,
-            where a course without an end counts as failed.
-        reason: why it did not finish; what the journal says if left out.
+        status: ``finished``, ``failed``, ``interrupted`` or ``running``; if left out, what the journal says,
+            where a course that has no end counts as failed.
+        reason: why it did not finish; if left out, what the journal says.
         inventory_dir: folder with ``device_files/`` if it is not ``run_dir/inventory``.
-        notes: what the reader should know, added to the plan's notes.
+        notes: what the reader should know, in addition to the plan's notes.
         output: folder to write to instead of ``run_dir``.
-        writing: if false nothing is written, the report is only returned.
+        writing: if false, nothing is written and the report is only returned.
 
     Raises:
         OSError: the folder cannot be written.
@@ -59,7 +59,7 @@ def write_report(
     seen_status, seen_reason, seen_device = _outcome(course)
     final_status = status or seen_status
     if status == FINISHED and course.outcome is not None:
-        final_status = course.outcome.status  # on another lab host it may have failed
+        final_status = course.outcome.status  # it may have failed on another lab host
     devices = build_devices(run_dir, placed, course)
     rounds = build_rounds(course)
     final = {"test_acc": None, **find_final_results(course, rounds)}
@@ -70,7 +70,7 @@ def write_report(
         "run": common.get("run") or plan.get("run") or run_dir.name,
         "experiment": common.get("experiment") or plan.get("experiment"),
         "status": final_status,
-        "reason": None if final_status in (FINISHED, RUNNING) else named(reason, seen_device) or seen_reason,
+        "reason": None if final_status in (FINISHED, RUNNING) else name_device(reason, seen_device) or seen_reason,
         "device": None if final_status in (FINISHED, RUNNING) else seen_device,
         "duration_s": _duration(course),
         "began": course.began,
@@ -103,7 +103,7 @@ def _write(report: dict[str, Any], target: Path) -> None:
 
 
 def _placed(run_dir: Path, inventory_dir: Path | None) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Devices and common facts of the device files; where there are none, of the report that is there already."""
+    """Return devices and common facts from the device files; without them, from the existing report."""
     placed, common = read_devices(run_dir, inventory_dir)
     if placed:
         return placed, common
@@ -131,7 +131,7 @@ def _split(
     course: CourseState,
     rounds: Sequence[dict[str, Any]],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The table of rounds by device, and ``rounds`` with what it adds. What it adds to ``devices`` is put there."""
+    """Return the table of rounds by device, and ``rounds`` with the facts it adds; also add facts to ``devices``."""
     server = next((name for name, entry in devices.items() if entry["role"] == "server"), None)
     ids = {name: entry["client_id"] for name, entry in devices.items() if entry["client_id"] is not None}
     activity = read_activity(run_dir, list(devices))
@@ -145,7 +145,7 @@ def _split(
         entry["late_updates"] = max(entry["late_updates"] or 0, course.late_updates[name]) if name in ids else None
     facts_by_round = describe_rounds(times, activity, server, zero)
     evaluated = {entry["round"]: entry for entry in rounds}
-    # A round that was not evaluated is a round, too.
+    # A round that was not evaluated counts as well.
     numbers = sorted(set(evaluated) | set(facts_by_round))
     empty = {"seconds": None, "elapsed_seconds": None}
     joined = [
@@ -161,16 +161,16 @@ def _split(
     return table, joined
 
 
-def named(reason: str | None, device: str | None) -> str | None:
-    """A reason with the name of the device it is about in front, if it does not say the name itself."""
+def name_device(reason: str | None, device: str | None) -> str | None:
+    """Return a reason with the device's name in front, unless the reason already contains it."""
     return f"{device}: {reason}" if reason and device and device not in reason else reason
 
 
 def _outcome(course: CourseState) -> tuple[str, str | None, str | None]:
-    """Status, reason and the device to blame, as the journals have them."""
+    """Return status, reason and the device to blame, according to the journals."""
     outcome = course.outcome
     if outcome is not None and outcome.status == "failed":
-        return "failed", named(outcome.reason or "no reason given", outcome.device), outcome.device
+        return "failed", name_device(outcome.reason or "no reason given", outcome.device), outcome.device
     if outcome is not None:
         return outcome.status, None, None
     if not course.events:
@@ -182,14 +182,14 @@ def _outcome(course: CourseState) -> tuple[str, str | None, str | None]:
 
 
 def _duration(course: CourseState) -> float | None:
-    """Seconds from the opening of the gate to the end of the course."""
+    """Return the seconds from the opening of the gate to the end of the course."""
     outcome = course.outcome
     ended = course.last_t if outcome is None else outcome.t
     return None if course.gate_opened is None or ended is None else round(ended - course.gate_opened, 3)
 
 
 def _startup(course: CourseState) -> float | None:
-    """Seconds from the opening of the gate to the first round: participants start, join, load their data."""
+    """Return the seconds from the opening of the gate to the first round: participants start, join, load their data."""
     opened, first = course.gate_opened, course.training_began
     return None if opened is None or first is None else round(max(0.0, first - opened), 3)
 
@@ -213,7 +213,7 @@ def _round_columns(rounds: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """A table with a header line; what is None is an empty cell.
+    """Write a table with a header line; None becomes an empty cell.
 
     Raises:
         OSError: it cannot be written.

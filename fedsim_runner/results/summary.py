@@ -1,4 +1,4 @@
-"""The report for people, at the end of a run."""
+"""The summary for people, at the end of a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STYLES = {"finished": "bold green", "failed": "bold red", "interrupted": "bold y
 
 
 def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None = None) -> RenderableType:
-    """Accuracy by round, time, bytes and memory per device, and where everything is.
+    """Return accuracy by round, time, bytes and memory per device, and the paths of the results.
 
     Args:
         page: report.html, if it is not in ``run_dir``.
@@ -84,7 +84,7 @@ def _devices(devices: Mapping[str, Mapping[str, Any]]) -> RenderableType:
         cells = [str(value or "-") for value in values] if form is None else [form(value) for value in values]
         return Column(title, cells, right=form is not None)
 
-    # Where the time of a round goes, on average; only where the participants noted it.
+    # Where the time of a round goes, on average; only if the participants recorded it.
     split = any(entry.get("mean_download_seconds") is not None for entry in devices.values())
     table = FoldedTable(
         Column("device", names),
@@ -100,7 +100,7 @@ def _devices(devices: Mapping[str, Mapping[str, Any]]) -> RenderableType:
     hidden = len(devices) - SHOWN_DEVICES
     below = [Text(f"... and {hidden} more in devices.csv")] if hidden > 0 else []
     if split:
-        below.append(Text("download to waiting: mean of a round", style="dim"))
+        below.append(Text("download to waiting: mean per round", style="dim"))
     return Group(table, *below)
 
 

@@ -1,4 +1,4 @@
-"""Several runs side by side: what each reached and when, repeats of one experiment taken together."""
+"""Several runs side by side: what each reached and when, with repeats of one experiment grouped."""
 
 from __future__ import annotations
 
@@ -56,27 +56,27 @@ GROUP_FIELDS = ("group", "runs", *(f"{key}_{what}" for key in NUMBERS for what i
 
 
 def compare_runs(folders: Sequence[Path], *, target: float | None = None, grouping: str = "spec") -> dict[str, Any]:
-    """What comparison.json holds. Nothing is written into the run folders.
+    """Return the content of comparison.json. Nothing is written into the run folders.
 
     Args:
         folders: run folders.
-        target: accuracy to tell the time to; if left out the highest that every run with an accuracy reached.
+        target: accuracy to report the time to; if left out, the highest that every run with an accuracy reached.
         grouping: one of :data:`GROUPINGS`.
     """
     reports = [refresh_report(folder, writing=False) for folder in folders]
     specs = [_spec(folder) for folder in folders]
     manifests = [read_manifest(folder) for folder in folders]
     metric = next((key for one in reports if (key := find_metric(one["rounds"], ACCURACIES))), ACCURACIES[0])
-    wanted = _common_target(reports, metric) if target is None else target
+    target_accuracy = _common_target(reports, metric) if target is None else target
     names = _group_names(folders, reports, specs, manifests, grouping)
     runs = [
-        _run(folder, report, manifest, name, metric, wanted)
+        _run(folder, report, manifest, name, metric, target_accuracy)
         for folder, report, manifest, name in zip(folders, reports, manifests, names, strict=True)
     ]
     return {
         "version": COMPARISON_VERSION,
         "metric": metric,
-        "target_accuracy": wanted,
+        "target_accuracy": target_accuracy,
         "target_given": target is not None,
         "grouping": grouping,
         "runs": runs,
@@ -129,7 +129,7 @@ def _run(
 
 
 def _common_target(reports: Iterable[Mapping[str, Any]], metric: str) -> float | None:
-    """The highest accuracy, in whole percent, that every run which has one reached."""
+    """Return the highest accuracy, in whole percent, that every run with an accuracy reached."""
     best = [
         max(known)
         for report in reports
@@ -145,8 +145,8 @@ def _group_names(
     manifests: Sequence[Mapping[str, Any]],
     grouping: str,
 ) -> list[str]:
-    """A name for each run's group. Of groups that would share one, a lone run goes by its own, others are numbered."""
-    known: list[set[tuple[str, ...]]] = []  # of each group what its runs can be told by
+    """Return the name of each run's group. If names collide, groups of one run take the run's name, others a number."""
+    known: list[set[tuple[str, ...]]] = []  # by group: the marks that identify its runs
     groups: list[int] = []
     titles = []
     for folder, report, spec, manifest in zip(folders, reports, specs, manifests, strict=True):
@@ -189,7 +189,7 @@ def _names(*words: str) -> set[tuple[str, ...]]:
 def _marks(
     experiment: str, mode: str, spec: Mapping[str, Any] | None, manifest: Mapping[str, Any]
 ) -> set[tuple[str, ...]]:
-    """What a run's experiment is told by: itself but for the seed, and its file; its name where both are missing."""
+    """Return what identifies a run's experiment: its content except the seed, and its file; without both, its name."""
     marks: set[tuple[str, ...]] = set()
     if spec:
         marks.add(("experiment", _digest(spec), mode))
@@ -207,7 +207,7 @@ def _groups(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         entry: dict[str, Any] = {"group": name, "runs": len(found)}
         for key in NUMBERS:
             known = [run[key] for run in found if run[key] is not None]
-            # A target that some repeats missed has no mean time: it would be that of the lucky ones.
+            # A target that some repeats missed has no mean time: it would be that of the successful ones only.
             enough = len(known) == len(found) or not key.endswith("_to_target")
             entry[f"{key}_mean"] = _rounded(statistics.fmean(known)) if known and enough else None
             entry[f"{key}_std"] = _rounded(statistics.stdev(known)) if len(known) > 1 and enough else None
@@ -216,7 +216,7 @@ def _groups(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _differences(specs: Sequence[Mapping[str, Any] | None], names: Sequence[str]) -> list[dict[str, Any]]:
-    """What the experiments of the groups differ in: ``setting`` and its value by group."""
+    """Return the differences between the groups' experiments: ``setting`` and its value by group."""
     first: dict[str, dict[str, str]] = {}
     for spec, name in zip(specs, names, strict=True):
         if spec is not None:
@@ -236,24 +236,24 @@ def _notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     notes = []
     unfinished = [run["run"] for run in runs if run["status"] != "finished"]
     if unfinished:
-        notes.append(f"not finished: {', '.join(unfinished)}; what they have counts")
+        notes.append(f"not finished: {', '.join(unfinished)}; they count with the results they have")
     factors = {run["cpu_factor"] for run in runs if run["cpu_factor"] is not None}
     if len(factors) > 1:
         listed = ", ".join(f"{factor:g}" for factor in sorted(factors))
         notes.append(f"the runs have different cpu factors ({listed}): their times cannot be compared")
     if len({run["mode"] for run in runs if run["mode"]}) > 1:
-        notes.append("some runs were without Docker, without limits and links: their times cannot be compared")
+        notes.append("some runs were without Docker, so without limits and links: their times cannot be compared")
     return notes
 
 
 def _spec(folder: Path) -> dict[str, Any] | None:
-    """The experiment with all defaults as the run folder keeps it."""
+    """Return the experiment with all defaults from the run folder."""
     found = read_json(folder / "inputs" / "experiment.json").get("experiment")
     return found if isinstance(found, dict) else None
 
 
 def _without_seed(spec: Mapping[str, Any]) -> dict[str, Any]:
-    # The file's own text holds the seed and all comments once more.
+    # ``source``, the text of the file, contains the seed as well, and all comments.
     return {key: value for key, value in spec.items() if key not in ("seed", "source")}
 
 

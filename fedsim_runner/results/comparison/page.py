@@ -1,4 +1,4 @@
-"""comparison.html, its tables and its summary for the terminal."""
+"""comparison.html, its tables, and the summary for the terminal."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def publish_comparison(compared: Mapping[str, Any], output: Path, *, figures: bo
     Raises:
         OSError: the folder cannot be written.
     """
-    # Behind the function: matplotlib takes longer to import than most verbs take.
+    # Imported here: importing matplotlib takes longer than most verbs run.
     from ..figures.comparison import draw_comparison
-    from ..page.run_page import environment, pictures
+    from ..page.run_page import make_environment, prepare_figures
 
     output.mkdir(parents=True, exist_ok=True)
     drawn = draw_comparison(compared)
@@ -37,8 +37,8 @@ def publish_comparison(compared: Mapping[str, Any], output: Path, *, figures: bo
         (output / FIGURES).mkdir(exist_ok=True)
         for one in drawn.values():
             one.save(output / FIGURES)
-    text = environment().get_template("comparison.html.j2").render(
-        compared=compared, figures=pictures(drawn), version=__version__
+    text = make_environment().get_template("comparison.html.j2").render(
+        compared=compared, figures=prepare_figures(drawn), version=__version__
     )  # fmt: skip
     page = output / PAGE
     page.write_text(text, encoding="utf-8", errors="replace")
@@ -50,7 +50,7 @@ def publish_comparison(compared: Mapping[str, Any], output: Path, *, figures: bo
 
 
 def render_comparison(compared: Mapping[str, Any], page: Path) -> RenderableType:
-    """One line per group, and where the page is."""
+    """Return one line per group, and the path of the page."""
     groups = compared["groups"]
     target = compared["target_accuracy"]
     reached = "to target" if target is None else f"to {target:g}"

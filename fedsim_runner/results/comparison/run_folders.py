@@ -1,4 +1,4 @@
-"""Run folders as the verb ``report`` is given them: by path or by name, old ones and damaged ones, too."""
+"""The run folders that the verb ``report`` reads, including old and damaged ones."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .. import write_report
 from ..run_files import read_json
 from ..run_report import RUNNING
 
-# A folder is a run's if it has any of these.
+# A folder is a run folder if it has any of these.
 SIGNS = (JOURNAL, REPORT, PLAN, MANIFEST, f"{INVENTORY}/{DEVICE_FILES}")
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Whether a run left anything in ``folder`` that a report can be made of."""
+    """Whether ``folder`` has any file of a run that a report can be made from."""
     return folder.is_dir() and any((folder / sign).exists() for sign in SIGNS)
 
 
 def refresh_report(run_dir: Path, output: Path | None = None, writing: bool = True) -> dict[str, Any]:
-    """Make the report of a run folder again; without ``writing`` it is only returned.
+    """Make the report of a run folder again; without ``writing``, only return it.
 
-    What only the run's own control node knew, its status and notes, is taken over from the report that is there.
+    What only the run's control node knew, its status and notes, is kept from the existing report.
 
     Raises:
         OSError: the folder cannot be written.

@@ -16,13 +16,13 @@ __all__ = ["Drawn", "draw_all"]
 
 
 def draw_all(run_dir: Path, report: Mapping[str, Any]) -> tuple[dict[str, Drawn], list[str]]:
-    """All figures by name that there is data for, and in words what could not be drawn."""
+    """Draw all figures that there are data for; return them by name, with messages about those that failed."""
     usage = read_usage(run_dir, report)
     tasks: dict[str, Callable[[], Drawn | None]] = {
         "accuracy": lambda: draw_accuracy(report),
         "loss": lambda: draw_loss(report),
         "timeline": lambda: draw_timeline(report),
-        "timeline from near": lambda: draw_timeline_detail(report),
+        "timeline detail": lambda: draw_timeline_detail(report),
         "breakdown": lambda: draw_breakdown(report),
         "bytes": lambda: draw_bytes(report),
         "CPU": lambda: draw_cpu(report, usage),

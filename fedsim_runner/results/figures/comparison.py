@@ -1,4 +1,4 @@
-"""Figures of several runs: accuracy of all on one pair of axes, and where their rounds' time went."""
+"""Figures of several runs: the accuracy of all on one pair of axes, and where the time of their rounds went."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ Curve = list[tuple[float, float]]
 
 
 def draw_comparison(compared: Mapping[str, Any]) -> dict[str, Drawn]:
-    """All figures that there is data for, by name."""
+    """Draw all figures that there are data for, and return them by name."""
     drawn = (draw_curves(compared), draw_split(compared), draw_traffic(compared))
     return {one.name: one for one in drawn if one is not None}
 
 
 @drawing
 def draw_curves(compared: Mapping[str, Any]) -> Drawn | None:
-    """Accuracy of every group over rounds and over time; None if no run has any."""
+    """Draw the accuracy of every group over rounds and over time; None if no run has any."""
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for run in compared["runs"]:
         if run["curve"]:
@@ -82,7 +82,7 @@ def draw_curves(compared: Mapping[str, Any]) -> Drawn | None:
     figure.legend(ncols=1 if narrow() else 3, loc="outside upper left")
     caption = f"{NAMES[compared['metric']]} over rounds and over the time since training began."
     if repeated:
-        caption += " Lines: mean of the repeats; bands: one standard deviation to either side."
+        caption += " Lines: mean of the repeats; bands: one standard deviation on either side."
     if target is not None:
         caption += f" Dotted: the target accuracy {target:g}."
     return Drawn("accuracy", "Accuracy", caption, figure)
@@ -90,7 +90,7 @@ def draw_curves(compared: Mapping[str, Any]) -> Drawn | None:
 
 @drawing
 def draw_split(compared: Mapping[str, Any]) -> Drawn | None:
-    """Mean parts of a round by group; None if no group has them."""
+    """Draw the mean parts of a round by group; None if no group has them."""
     groups = [group for group in compared["groups"] if group["mean_download_seconds_mean"] is not None]
     if not groups:
         return None
@@ -110,7 +110,7 @@ def draw_split(compared: Mapping[str, Any]) -> Drawn | None:
 
 @drawing
 def draw_traffic(compared: Mapping[str, Any]) -> Drawn | None:
-    """Bytes sent by group; None if none were counted."""
+    """Draw the bytes sent by group; None if none were counted."""
     groups = [group for group in compared["groups"] if group["bytes_sent_mean"] is not None]
     if not groups:
         return None
@@ -133,7 +133,7 @@ def draw_traffic(compared: Mapping[str, Any]) -> Drawn | None:
 
 
 def _band(curves: Sequence[Curve], over_time: bool) -> tuple[list[float], list[float], list[float], list[float]]:
-    """x, mean less deviation, mean, mean plus deviation, where all repeats have a value."""
+    """Return x, mean minus deviation, mean, and mean plus deviation, where all repeats have a value."""
     if over_time:
         begin, end = max(curve[0][0] for curve in curves), min(curve[-1][0] for curve in curves)
         if end <= begin:
@@ -152,7 +152,7 @@ def _band(curves: Sequence[Curve], over_time: bool) -> tuple[list[float], list[f
 
 
 def _at(curve: Curve, x: float) -> float:
-    """The curve's value at ``x``, between two points on the line through them."""
+    """Return the curve's value at ``x``, interpolated linearly between points."""
     index = bisect_left(curve, (x, -1.0))
     if index == 0:
         return curve[0][1]

@@ -1,4 +1,4 @@
-"""How the labels of the data were dealt out."""
+"""How the labels of the data were distributed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPLITS = {"dirichlet": "Dirichlet", "iid": "IID"}
 
 @drawing
 def draw_labels(report: Mapping[str, Any]) -> Drawn | None:
-    """Samples of the training split by device and label; None if they are not known."""
+    """Draw the samples of the training split by device and label; None if they are unknown."""
     labels = report.get("labels") or {}
     counts = training_counts(labels)
     classes = labels.get("classes") or []
@@ -57,10 +57,10 @@ def draw_labels(report: Mapping[str, Any]) -> Drawn | None:
     if labels.get("split"):
         alpha = f", alpha {labels['alpha']:g}" if labels["split"] == "dirichlet" and labels.get("alpha") else ""
         caption += f" Split: {SPLITS.get(labels['split'], labels['split'])}{alpha}."
-    return Drawn("labels", "How the labels were dealt out", caption, figure)
+    return Drawn("labels", "How the labels were distributed", caption, figure)
 
 
 def training_counts(labels: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Samples by device and label of what the devices train on."""
+    """Return the number of training samples by device and label."""
     devices = labels.get("devices") or {}
     return {device: splits["train"] for device, splits in devices.items() if splits.get("train")}

@@ -14,13 +14,13 @@ from .style import Drawn, drawing, line_style, marker_step, narrow, new_pair
 
 @drawing
 def draw_accuracy(report: Mapping[str, Any]) -> Drawn | None:
-    """None if no round has an accuracy."""
+    """Draw the accuracy; None if no round has one."""
     return _draw(report, "accuracy", "Accuracy", ACCURACIES)
 
 
 @drawing
 def draw_loss(report: Mapping[str, Any]) -> Drawn | None:
-    """None if no round has a loss."""
+    """Draw the loss; None if no round has one."""
     return _draw(report, "loss", "Loss", LOSSES)
 
 
@@ -42,13 +42,13 @@ def _draw(report: Mapping[str, Any], name: str, title: str, keys: Sequence[str])
 
 
 def learning_axes(axes: Sequence[Axes], key: str) -> None:
-    """Labels and limits of a pair of axes: over rounds, over time."""
+    """Set labels and limits of a pair of axes: over rounds, over time."""
     axes[0].set(xlabel="Round")
     axes[0].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes[1].set(xlabel="Time since training began (s)")
     axes[1].set_xlim(left=0)
     if narrow():
-        axes[1].set_ylabel(axes[0].get_ylabel())  # they are stacked then
+        axes[1].set_ylabel(axes[0].get_ylabel())  # the axes are stacked
     if key.endswith("_acc"):
         low, high = axes[0].get_ylim()
         axes[0].set_ylim(max(low, -0.02), min(high, 1.02))

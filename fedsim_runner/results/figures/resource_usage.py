@@ -1,4 +1,4 @@
-"""What the devices used: bytes, processor time and memory against their limits."""
+"""What the devices used: bytes, processor time and memory, compared with their limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .style import (
     short,
 )
 
-# Up to so many devices each has a panel of its own; above, all share one heat map.
+# Up to this many devices, each has its own panel; with more, all share one heat map.
 MAX_PANELS = 12
 MAX_POINTS = 300
 NARROW_COLUMNS = 2
@@ -40,7 +40,7 @@ class Usage:
     cpu: list[float] = field(default_factory=list)
 
     def cores(self) -> tuple[list[float], list[float]]:
-        """Processors in use, and when: between each two samples."""
+        """Return times and processors in use, each between two samples."""
         times, values = [], []
         for index in range(1, len(self.seconds)):
             step = self.seconds[index] - self.seconds[index - 1]
@@ -51,7 +51,7 @@ class Usage:
 
 
 def read_usage(run_dir: Path, report: Mapping[str, Any]) -> dict[str, Usage]:
-    """Samples by device, in the report's order; thinned out to what a figure can show."""
+    """Return samples by device, in the report's order, thinned out to what a figure can show."""
     zero = report.get("began") or 0.0
     found: dict[str, Usage] = {name: Usage() for name in report.get("devices") or {}}
     for row in read_metrics(run_dir):
@@ -67,7 +67,7 @@ def read_usage(run_dir: Path, report: Mapping[str, Any]) -> dict[str, Usage]:
 
 @drawing
 def draw_bytes(report: Mapping[str, Any]) -> Drawn | None:
-    """Bytes of each device in both directions; None if none were counted."""
+    """Draw the bytes of each device in both directions; None if none were counted."""
     devices = {
         name: entry
         for name, entry in (report.get("devices") or {}).items()
@@ -95,7 +95,7 @@ def draw_bytes(report: Mapping[str, Any]) -> Drawn | None:
 
 @drawing
 def draw_cpu(report: Mapping[str, Any], usage: Mapping[str, Usage]) -> Drawn | None:
-    """Processors in use over time; None without samples."""
+    """Draw the processors in use over time; None without samples."""
     series = {name: one.cores() for name, one in usage.items()}
     series = {name: pair for name, pair in series.items() if pair[0]}
     limits = {name: report["devices"][name].get("cpus") for name in series}
@@ -105,7 +105,7 @@ def draw_cpu(report: Mapping[str, Any], usage: Mapping[str, Usage]) -> Drawn | N
 
 @drawing
 def draw_memory(report: Mapping[str, Any], usage: Mapping[str, Usage]) -> Drawn | None:
-    """Memory in use over time; None without samples."""
+    """Draw the memory in use over time; None without samples."""
     series = {name: (one.seconds, one.memory) for name, one in usage.items() if any(one.memory)}
     largest = max((max(values) for _, values in series.values()), default=0.0)
     factor, unit = size_unit(largest)
@@ -128,8 +128,8 @@ def _draw(
     if len(series) > MAX_PANELS:
         figure = _heat_map(series, limits, unit, factor)
         share = all(limits.get(device) for device in series)
-        told = " as a share of each device's limit." if share else f" ({unit})."
-        return Drawn(name, title, f"{caption},{told}" if share else f"{caption}{told}", figure)
+        scale = " as a share of each device's limit." if share else f" ({unit})."
+        return Drawn(name, title, f"{caption},{scale}" if share else f"{caption}{scale}", figure)
     # As many columns as leave the fewest panels empty; the widest of those.
     columns = min((5, 4, 3), key=lambda wanted: (-len(series) % wanted, -wanted)) if len(series) > 4 else len(series)
     columns = min(columns, NARROW_COLUMNS) if narrow() else columns
@@ -145,7 +145,7 @@ def _draw(
         if index + columns >= len(series):
             panels[index].tick_params(labelbottom=True)
             panels[index].set_xlabel("Time (s)")
-    return Drawn(name, title, f"{caption}. Dashed: the device's limit; where it is far above, it is written.", figure)
+    return Drawn(name, title, f"{caption}. Dashed: the device's limit; given as text if it is far above.", figure)
 
 
 def _panel(
@@ -167,9 +167,9 @@ def _panel(
             axes.axhline(scaled, color=COLOURS[1], ls="--", lw=1)
             top = max(top, scaled * 1.1)
         else:
-            told = f"limit {_amount(limit, factor, unit)}"
+            text = f"limit {_amount(limit, factor, unit)}"
             corner = {"transform": axes.transAxes, "ha": "right", "va": "top"}
-            axes.text(0.98, 0.94, told, fontsize=6.5, color=COLOURS[1], **corner)
+            axes.text(0.98, 0.94, text, fontsize=6.5, color=COLOURS[1], **corner)
             top *= 1.25
     axes.set_ylim(0, top)
     axes.locator_params(axis="both", nbins=4)
@@ -225,7 +225,7 @@ def _binned(
 
 
 def _thinned(usage: Usage) -> Usage:
-    """At most about :data:`MAX_POINTS` samples: the largest memory of each group, its last processor seconds."""
+    """Reduce to about :data:`MAX_POINTS` samples: of each group the largest memory and the last processor seconds."""
     step = -(-len(usage.seconds) // MAX_POINTS)
     if step == 1:
         return usage

@@ -1,4 +1,4 @@
-"""One look for all figures: print width, one font, colours that survive colour blindness and grey print."""
+"""One style for all figures: print width, one font, colours that suit colour-blind readers and greyscale print."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 WIDTH_IN = 7.0  # the text width of a two-column paper
-NARROW_IN = 3.5  # one of its columns; what a telephone shows
-# Okabe and Ito's palette, its yellow left out: it vanishes on white.
+NARROW_IN = 3.5  # one of its columns; fits a phone
+# Okabe and Ito's palette without its yellow, which vanishes on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HEAT = "cividis"
 GREY = "#666666"
-# The parts of a round: lightness rises from upload over compute to waiting, hatches tell apart what print would mix.
+# The parts of a round: lightness rises from upload via compute to waiting; hatches separate what looks alike in print.
 PARTS: dict[str, tuple[str, str]] = {
     "download": ("#8FC7EA", ""),
     "handling": ("#F3D27A", "////"),
@@ -62,11 +62,11 @@ _RC = {
     "hatch.linewidth": 0.5,
     "hatch.color": "#555555",
     "figure.dpi": 100,
-    "savefig.dpi": 200,  # of what is drawn as pixels inside a figure
+    "savefig.dpi": 200,  # for what is drawn as pixels inside a figure
     "svg.fonttype": "path",
     "svg.hashsalt": "fedsim",
     "pdf.fonttype": 42,
-    "text.parse_math": False,  # names may hold anything
+    "text.parse_math": False,  # names may contain anything
     "text.usetex": False,
 }
 NARROW_PANEL_IN = 2.1
@@ -75,17 +75,17 @@ _ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 
 def narrow() -> bool:
-    """Whether what is drawn now is for a narrow screen."""
+    """Whether the current drawing is for a narrow screen."""
     return _NARROW.get()
 
 
 @dataclass
 class Drawn:
-    """A finished figure. ``name`` is its file name without ending and the prefix of its ids in a page.
+    """A finished figure. ``name`` is its file name without suffix and the prefix of its ids in a page.
 
-    ``svg`` is the figure to be put into an HTML page: one ``<svg>`` element that refers to nothing outside. It is made
-    at once: much of what can go wrong with a figure goes wrong only then. ``narrow_svg`` is the same for narrow
-    screens; :func:`drawing` puts it there.
+    ``svg`` is the figure for an HTML page: one ``<svg>`` element that refers to nothing outside itself. It is made
+    immediately, since many errors in a figure appear only then. ``narrow_svg`` is the same for narrow
+    screens; :func:`drawing` sets it.
     """
 
     name: str
@@ -119,7 +119,7 @@ class Drawn:
 
 def _saved(figure: Figure, form: str) -> bytes:
     stream = io.BytesIO()
-    # No date and no program name: the same run gives the same bytes.
+    # No date and no program name: the same run produces the same bytes.
     keys = ("Creator", "Date", "Format", "Type") if form == "svg" else ("Creator", "Producer", "CreationDate")
     with look():
         figure.savefig(stream, format=form, metadata=dict.fromkeys(keys))
@@ -128,29 +128,29 @@ def _saved(figure: Figure, form: str) -> bytes:
 
 @contextmanager
 def look() -> Iterator[None]:
-    """Figures that are made or saved inside have the common look."""
+    """Give figures that are made or saved inside the common style."""
     with warnings.catch_warnings():
-        # A name in a script that the font does not have is drawn as boxes; the page has it as text.
+        # A name in a script that the font lacks is drawn as boxes; the page has it as text.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
         with style.context(_RC):
             yield
 
 
 def new_figure(height_in: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
-    """A figure of the common width, and its axes."""
+    """Return a figure of the common width, and its axes."""
     figure = Figure(figsize=(NARROW_IN if narrow() else WIDTH_IN, height_in), layout="constrained")
     return figure, figure.subplots(rows, columns, **options)
 
 
 def new_pair(height_in: float) -> tuple[Figure, Any]:
-    """A figure of two axes with one scale of values: beside each other, or stacked where it is narrow."""
+    """Return a figure with two axes that share their y scale: side by side, or stacked if it is narrow."""
     if narrow():
         return new_figure(2 * NARROW_PANEL_IN, 2, 1, sharey=True)
     return new_figure(height_in, 1, 2, sharey=True)
 
 
 def part_legend(figure: Figure, parts: Iterable[str]) -> None:
-    """A legend of parts of a round, above the axes."""
+    """Add a legend of the parts of a round above the axes."""
     handles = [
         Patch(facecolor=PARTS[part][0], hatch=PARTS[part][1], edgecolor="#777777", lw=0.4, label=part) for part in parts
     ]
@@ -159,14 +159,14 @@ def part_legend(figure: Figure, parts: Iterable[str]) -> None:
 
 
 def short(name: str) -> str:
-    """A name that fits beside an axis."""
+    """Return a name shortened to fit next to an axis."""
     clean = "".join(letter if letter.isprintable() else "?" for letter in name)
     limit = MAX_NAME_NARROW if narrow() else MAX_NAME
     return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
 
 
 def line_style(index: int) -> dict[str, Any]:
-    """Colour, dash and marker of the line with this number."""
+    """Return colour, dash and marker of the line with this number."""
     turn = index % len(COLOURS)
     return {
         "color": COLOURS[turn],
@@ -175,13 +175,13 @@ def line_style(index: int) -> dict[str, Any]:
     }
 
 
-def marker_step(points: int, wanted: int = 15) -> int:
-    """Draw a marker at each so many points."""
-    return max(1, points // wanted)
+def marker_step(points: int, markers: int = 15) -> int:
+    """Return the step between points with a marker, for about ``markers`` of them."""
+    return max(1, points // markers)
 
 
 def device_axis(axes: Axes, names: Sequence[str]) -> None:
-    """Devices from top to bottom on the y axis."""
+    """Put the devices on the y axis from top to bottom."""
     axes.set_yticks(range(len(names)), [short(name) for name in names])
     axes.tick_params(axis="y", length=0, labelsize=7.5 if len(names) <= 20 else 6)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -189,12 +189,12 @@ def device_axis(axes: Axes, names: Sequence[str]) -> None:
 
 
 def device_height(count: int) -> float:
-    """Height in inches of a figure with one row per device."""
+    """Return the height in inches of a figure with one row per device."""
     return 1.1 + (0.24 if count <= 20 else 0.145) * max(count, 2)
 
 
 def drawing(function: Callable[..., Drawn | None]) -> Callable[..., Drawn | None]:
-    """A function that draws, done under the common look, twice: in the common width, and for narrow screens."""
+    """Decorate a drawing function: run it twice in the common style, for the common width and for narrow screens."""
 
     def under_look(*arguments: Any, **options: Any) -> Drawn | None:
         with look():

@@ -1,4 +1,4 @@
-"""The rounds as a chart of bars along time, one row per device; and the mean of each part of a round."""
+"""The rounds as bars over time, one row per device; and the mean of each part of a round."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 
 from .style import PARTS, Drawn, device_axis, device_height, drawing, narrow, new_figure, part_legend
 
-# Above so many bars they are drawn as pixels inside the figure: a page must stay a few megabytes.
+# More bars than this are drawn as pixels inside the figure: a page must not exceed a few megabytes.
 MAX_VECTOR_BARS = 2500
-# A course of more rounds is also shown from near, some rounds of its middle.
-NEAR_FROM = 6
-NEAR_ROUNDS = 3
+# For a course with more rounds, some in the middle are also shown in detail.
+DETAIL_FROM = 6
+DETAIL_ROUNDS = 3
 BAR_HEIGHT = 0.72
 
 Spans = dict[tuple[int, str], list[tuple[float, float]]]
@@ -22,17 +22,17 @@ Spans = dict[tuple[int, str], list[tuple[float, float]]]
 
 @drawing
 def draw_timeline(report: Mapping[str, Any]) -> Drawn | None:
-    """The whole course; None if the split of its rounds is not known."""
+    """Draw the whole course; None if the split of its rounds is unknown."""
     rounds = report.get("rounds") or []
     figure = _draw(report, None)
     if figure is None:
         return None
     caption = (
-        "What each device did in every round, along the time since training began. Grey lines: a round begins. "
+        "What each device did in every round, over the time since training began. Grey lines: a round begins. "
         "The server's row shows evaluation."
     )
     if any(row["update"] == "late" for row in report["device_rounds"]):
-        caption += " Triangles: an update that came after its round's deadline and was dropped."
+        caption += " Triangles: an update that arrived after its round's deadline and was dropped."
     if report.get("lost_clients"):
         caption += " Crosses: the client was lost."
     return Drawn("timeline", f"Timeline of {len(rounds)} rounds", caption, figure)
@@ -40,22 +40,22 @@ def draw_timeline(report: Mapping[str, Any]) -> Drawn | None:
 
 @drawing
 def draw_timeline_detail(report: Mapping[str, Any]) -> Drawn | None:
-    """Some rounds of the middle of a course that has many; None otherwise."""
+    """Draw some rounds in the middle of a course that has many; None otherwise."""
     timed = [entry["round"] for entry in report.get("rounds") or [] if entry.get("began_at") is not None]
-    if len(timed) <= NEAR_FROM:
+    if len(timed) <= DETAIL_FROM:
         return None
-    first = (len(timed) - NEAR_ROUNDS) // 2
-    chosen = timed[first : first + NEAR_ROUNDS]
+    first = (len(timed) - DETAIL_ROUNDS) // 2
+    chosen = timed[first : first + DETAIL_ROUNDS]
     figure = _draw(report, chosen)
     if figure is None:
         return None
-    caption = f"The same from near: rounds {chosen[0]} to {chosen[-1]}, in the middle of the course."
-    return Drawn("timeline-near", f"Rounds {chosen[0]} to {chosen[-1]} from near", caption, figure)
+    caption = f"The same in detail: rounds {chosen[0]} to {chosen[-1]}, in the middle of the course."
+    return Drawn("timeline-near", f"Rounds {chosen[0]} to {chosen[-1]} in detail", caption, figure)
 
 
 @drawing
 def draw_breakdown(report: Mapping[str, Any]) -> Drawn | None:
-    """Mean seconds per round and device; None if they are not known."""
+    """Draw the mean seconds per round and device; None if they are unknown."""
     devices = report.get("devices") or {}
     names = [name for name, entry in devices.items() if entry.get("mean_download_seconds") is not None]
     if not names:
@@ -90,8 +90,8 @@ def _draw(report: Mapping[str, Any], chosen: Sequence[int] | None) -> Any:
         for entry in report.get("rounds") or []
         if entry.get("began_at") is not None and (chosen is None or entry["round"] in chosen)
     ]
-    wanted = {entry["round"] for entry in rounds}
-    rows = [row for row in report.get("device_rounds") or [] if row["round"] in wanted]
+    numbers = {entry["round"] for entry in rounds}
+    rows = [row for row in report.get("device_rounds") or [] if row["round"] in numbers]
     if not rows:
         return None
     present = {row["device"] for row in rows}
@@ -158,7 +158,7 @@ def _earlier(moment: float | None, end: float | None) -> float | None:
 
 
 def _evaluation(rounds: Iterable[Mapping[str, Any]]) -> Spans:
-    """The server is the first row; its evaluation follows the aggregation."""
+    """Return the bars of the server, which is the first row; its evaluation follows the aggregation."""
     bars = [
         (entry["ended_at"] + (entry.get("aggregation_seconds") or 0.0), entry["evaluation_seconds"])
         for entry in rounds

@@ -1,4 +1,4 @@
-"""Reports people look at: report.html of a run with its figures, and comparisons of runs.
+"""HTML reports for people: report.html of a run with its figures, and comparisons of runs.
 
 Importing this package is cheap; drawing imports matplotlib.
 """
@@ -28,7 +28,7 @@ def publish(run_dir: Path, report: Mapping[str, Any], *, output: Path | None = N
     Raises:
         OSError: the folder cannot be written.
     """
-    # Behind the function: matplotlib takes longer to import than most verbs take.
+    # Imported here: importing matplotlib takes longer than most verbs run.
     from ..figures import draw_all
     from .run_page import render_page
 
@@ -45,11 +45,11 @@ def publish(run_dir: Path, report: Mapping[str, Any], *, output: Path | None = N
 
 
 def try_publish(run_dir: Path, report: Mapping[str, Any]) -> str | None:
-    """:func:`publish` at the end of a run, which must not fail for a page: None, or why there is none."""
+    """Publish at the end of a run, which must not fail because of a page. Return None, or why there is no page."""
     try:
         publish(run_dir, report)
-    except Exception as error:  # whatever a drawing library raises: the run's data are safe in report.json
+    except Exception as error:  # a drawing library may raise anything, and the run's data are safe in report.json
         with contextlib.suppress(OSError):
-            (run_dir / PAGE).unlink(missing_ok=True)  # an older page would tell of another state
+            (run_dir / PAGE).unlink(missing_ok=True)  # an older page would describe another state
         return f"{PAGE} was not written: {type(error).__name__}: {error}"
     return None

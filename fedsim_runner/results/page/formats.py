@@ -1,4 +1,4 @@
-"""Values as people read them, for the pages' templates."""
+"""Values in a form for people, for the pages' templates."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ UNKNOWN = "–"
 
 
 def plain(value: object, digits: int = 4) -> str:
-    """A number, or a dash where there is none."""
+    """Return a number, or a dash if there is none."""
     return f"{value:.{digits}f}" if isinstance(value, int | float) else UNKNOWN
 
 
 def seconds(value: object) -> str:
-    """Seconds with what digits matter."""
+    """Return seconds with as many digits as matter."""
     return units.seconds(value, 3, UNKNOWN)
 
 
 def amount(value: object) -> str:
-    """Bytes."""
+    """Return bytes."""
     return units.size(value, UNKNOWN)
 
 
 def rate(value: object) -> str:
-    """Bit per second."""
+    """Return bits per second."""
     return units.rate(value) if isinstance(value, int | float) else "no limit"
 
 
 def percent(value: object, digits: int = 0) -> str:
-    """A share of 1."""
+    """Return a share in 0..1 as a percentage."""
     return f"{value * 100:.{digits}f} %" if isinstance(value, int | float) else UNKNOWN
 
 
 def both(up: object, down: object, factor: float, unit: str) -> str:
-    """A value of either direction: once if they are the same."""
+    """Return the values of both directions, or a single one if they are the same."""
     if not isinstance(up, int | float) or not isinstance(down, int | float):
         return UNKNOWN
     first, second = f"{up * factor:g}", f"{down * factor:g}"
@@ -46,17 +46,17 @@ def both(up: object, down: object, factor: float, unit: str) -> str:
 
 
 def milliseconds_both(up: object, down: object) -> str:
-    """Microseconds of either direction as milliseconds."""
+    """Return the microseconds of both directions as milliseconds."""
     return both(up, down, 0.001, "ms")
 
 
 def loss_both(up: object, down: object) -> str:
-    """Probabilities of either direction, which are often tiny."""
+    """Return the probabilities of both directions, which are often tiny."""
     return both(up, down, 100, "%")
 
 
 def text(value: object) -> str:
-    """Anything else, or a dash."""
+    """Return any other value as text, or a dash."""
     if value is None or value == "":
         return UNKNOWN
     if isinstance(value, bool):
@@ -65,7 +65,7 @@ def text(value: object) -> str:
 
 
 def flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """The leaves of nested data, each with its path."""
+    """Yield the leaves of nested data, each with its path."""
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
             yield from flat(item, f"{path}.{key}" if path else str(key))

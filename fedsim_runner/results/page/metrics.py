@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# The first that the run has is drawn: the test split counts, validation and training stand in for it.
+# The first one that the run has is drawn: preferably on the test split, else on validation or training data.
 ACCURACIES = ("test_acc", "val_acc", "train_acc")
 LOSSES = ("test_avg_loss", "val_avg_loss", "test_loss", "val_loss", "train_avg_loss")
 NAMES = {
@@ -21,5 +21,5 @@ NAMES = {
 
 
 def find_metric(rounds: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str | None:
-    """The first of ``keys`` that any round has a value for."""
+    """Return the first of ``keys`` that any round has a value for."""
     return next((key for key in keys if any(entry.get(key) is not None for entry in rounds)), None)

@@ -1,4 +1,4 @@
-"""report.html: one file, no request to anywhere."""
+"""report.html: one file that loads nothing from anywhere."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .formats import FILTERS, UNKNOWN, flat, text
 from .metrics import ACCURACIES, LOSSES, NAMES, find_metric
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-# What a reader of a paper asks first, by its path in the manifest.
+# What the reader of a paper wants to know first, by its path in the manifest.
 PROVENANCE = (
-    ("Begun", "started_utc"),
+    ("Started", "started_utc"),
     ("Ended", "ended_utc"),
     ("Mode", "mode"),
     ("fedsim-runner", "fedsim_runner"),
     ("fedsim-runner's revision", "fedsim_runner_source"),
-    ("Repeats run", "repeats"),
+    ("Repeats the run", "repeats"),
     ("Compared with that run", "repetition.result"),
     ("Experiment file (SHA-256)", "spec_sha256"),
     ("Resolved experiment (SHA-256)", "inputs_sha256"),
@@ -40,9 +40,9 @@ PROVENANCE = (
     ("cgroups", "engine.cgroup_version"),
     ("Python", "control_node.python"),
 )
-# Parts of the manifest that are shown as one line each, whatever they hold.
+# Parts of the manifest that are shown on one line each, whatever they contain.
 LISTED = (
-    ("What was not the same", "repetition.differs"),
+    ("Differences", "repetition.differs"),
     ("Packages", "control_node.packages"),
     ("FederatedScope", "federatedscope"),
     ("Policies", "policies"),
@@ -51,8 +51,8 @@ LISTED = (
 )
 
 
-def environment() -> jinja2.Environment:
-    """Templates that escape whatever a run put into them."""
+def make_environment() -> jinja2.Environment:
+    """Return an environment whose templates escape everything that a run puts into them."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -64,8 +64,8 @@ def environment() -> jinja2.Environment:
     return made
 
 
-def pictures(figures: Mapping[str, Drawn]) -> dict[str, dict[str, Any]]:
-    """The figures as a template takes them. Their text was escaped when they were drawn."""
+def prepare_figures(figures: Mapping[str, Drawn]) -> dict[str, dict[str, Any]]:
+    """Return the figures as a template needs them. Their text was escaped when they were drawn."""
     return {
         name: {
             "title": one.title,
@@ -78,15 +78,15 @@ def pictures(figures: Mapping[str, Drawn]) -> dict[str, dict[str, Any]]:
 
 
 def render_page(run_dir: Path, report: Mapping[str, Any], figures: Mapping[str, Drawn], problems: list[str]) -> str:
-    """The page of one run. ``problems``: what could not be drawn, in words."""
+    """Return the page of one run. ``problems``: messages about what could not be drawn."""
     manifest = read_manifest(run_dir)
     rounds = report.get("rounds") or []
     sent = [entry["bytes_up"] for entry in report["devices"].values() if entry.get("bytes_up") is not None]
     results = [key for key in (find_metric(rounds, ACCURACIES), find_metric(rounds, LOSSES)) if key]
-    return environment().get_template("report.html.j2").render(
+    return make_environment().get_template("report.html.j2").render(
         report=report,
         manifest=manifest,
-        figures=pictures(figures),
+        figures=prepare_figures(figures),
         problems=problems,
         happened=describe_findings(report),
         score=_score(report),

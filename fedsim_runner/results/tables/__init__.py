@@ -1,1 +1,1 @@
-"""A run's files as tables: rounds, devices, time, labels."""
+"""The files of a run as tables: rounds, devices, time, labels."""

@@ -1,4 +1,4 @@
-"""Every device of the run: what became of it and what it used."""
+"""The devices of a run: the outcome and the usage of each."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ FIELDS = (
 
 
 def build_devices(run_dir: Path, placed: dict[str, dict[str, Any]], course: CourseState) -> dict[str, dict[str, Any]]:
-    """One entry per device with the keys of :data:`FIELDS`; what is not known is None.
+    """Return one entry per device with the keys of :data:`FIELDS`; what is unknown is None.
 
-    The keys of :data:`~.time_split.DEVICE_FIELDS` are None here: they come from the activity.
-    ``placed`` are the devices as the device files have them; devices that only the journal or ``collected/`` know are
-    added.
+    The keys of :data:`~.time_split.DEVICE_FIELDS` are None here: they are filled from the activity.
+    ``placed`` are the devices from the device files; devices that appear only in the journal or
+    in ``collected/`` are added.
     """
     names = list(placed)
     collected = run_dir / COLLECTED
@@ -108,13 +108,13 @@ def _device(
 
 
 def _oom_kills(seen: DeviceState, measured: dict[str, float | None]) -> int | None:
-    """As the kernel counted them; a device that died of one between two samples has at least one."""
+    """Return the kernel's count of kills; a device that was killed between two samples has at least one."""
     counted: int | None = whole(measured.get("oom_kills"))
     return max(counted or 0, 1) if seen.oom_killed else counted
 
 
 def _link(link: object) -> dict[str, Any]:
-    """The link that was asked for; without limits all is None."""
+    """Return the requested link; without limits all values are None."""
     found: dict[str, int | float | None] = {}
     for way in ("up", "down"):
         side = link.get(way) if isinstance(link, dict) else None
@@ -127,7 +127,7 @@ def _link(link: object) -> dict[str, Any]:
 
 
 def _with_end(seen: DeviceState, facts: dict[str, Any]) -> DeviceState:
-    """Adds what the Engine knows of a container's end and the journal does not tell."""
+    """Add what the Engine knows about a container's end and the journal does not contain."""
     if facts.get("status") != "exited":
         return seen
     return replace(
@@ -139,7 +139,7 @@ def _with_end(seen: DeviceState, facts: dict[str, Any]) -> DeviceState:
 
 
 def _measured(run_dir: Path) -> dict[str, dict[str, float | None]]:
-    """Largest value of each counter of metrics.csv by device: counters only grow, and memory's peak is wanted."""
+    """Return the largest value of each column of metrics.csv by device: counters only grow, and memory has a peak."""
     found: dict[str, dict[str, float | None]] = {}
     for row in read_metrics(run_dir):
         name = row.get("device")
@@ -156,7 +156,7 @@ def _measured(run_dir: Path) -> dict[str, dict[str, float | None]]:
     return found
 
 
-# Our name of a figure and the columns of metrics.csv that hold it.
+# Our name for a value and the columns of metrics.csv that hold it.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "tx_bytes": ("tx_bytes",),
     "rx_bytes": ("rx_bytes",),

@@ -1,4 +1,4 @@
-"""What went otherwise than planned: lost clients, deadlines, links."""
+"""What did not go as planned: lost clients, deadlines, links."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fedsim_runner.contract.course_state import CourseState
 
 
 def list_lost_clients(course: CourseState) -> list[dict[str, Any]]:
-    """Clients that were given up while the course went on: ``device``, ``reason``, ``oom_killed``, ``t`` (unix s)."""
+    """Return the clients that were given up while the course continued, with reason and time (Unix seconds)."""
     return [
         {"device": name, "reason": loss.reason, "oom_killed": bool(loss.oom_killed), "t": loss.t}
         for name, loss in course.lost.items()
@@ -16,7 +16,7 @@ def list_lost_clients(course: CourseState) -> list[dict[str, Any]]:
 
 
 def collect_notes(course: CourseState) -> list[str]:
-    """What a reader of the results must know."""
+    """Return notes on what a reader of the results must know."""
     found = [f"links were not shaped: {reason}" for reason in course.unshaped]
     if course.restarted:
         found.append(f"containers that restarted during the run: {', '.join(sorted(course.restarted))}")
@@ -25,6 +25,6 @@ def collect_notes(course: CourseState) -> list[str]:
         count = len(course.deadlines)
         found.append(
             f"{count} round{'s were' if count > 1 else ' was'} aggregated at the deadline, "
-            f"without {missing} update{'s' if missing != 1 else ''} that had not come"
+            f"without {missing} update{'s' if missing != 1 else ''} that had not arrived"
         )
     return found

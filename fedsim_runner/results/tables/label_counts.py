@@ -1,4 +1,4 @@
-"""How the labels were dealt out to the devices (``participants/labels.json``)."""
+"""How the labels were distributed to the devices (``participants/labels.json``)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ COLUMNS = ("device", "split", "label", "samples")
 
 
 def read_labels(run_dir: Path) -> dict[str, Any] | None:
-    """``{"classes": [names], "devices": {device: {split: {label: samples}}}}``, and dataset, split and alpha where they
-    are told; None where nothing is known."""
-    told = read_json(run_dir / PARTICIPANTS / LABELS)
+    """Return ``{"classes": [names], "devices": {device: {split: {label: samples}}}}``, with dataset, split and alpha if
+    they are known; None if nothing is known."""
+    content = read_json(run_dir / PARTICIPANTS / LABELS)
     devices: dict[str, dict[str, dict[str, int]]] = {}
-    for device, splits in _items(told.get("devices")):
+    for device, splits in _items(content.get("devices")):
         for split, counts in _items(splits):
             known = {label: count for label, value in _items(counts) if (count := whole(value)) is not None}
             if known:
                 devices.setdefault(device, {})[split] = known
     if not devices:
         return None
-    classes = [str(name) for name in told.get("classes") or []] if isinstance(told.get("classes"), list) else []
+    classes = [str(name) for name in content.get("classes") or []] if isinstance(content.get("classes"), list) else []
     seen = {label for splits in devices.values() for counts in splits.values() for label in counts}
-    facts = {key: told.get(key) for key in ("dataset", "split") if isinstance(told.get(key), str)}
-    alpha = number(told.get("alpha"))
+    facts = {key: content.get(key) for key in ("dataset", "split") if isinstance(content.get(key), str)}
+    alpha = number(content.get("alpha"))
     facts |= {} if alpha is None else {"alpha": alpha}
     return {**facts, "classes": classes + sorted(seen - set(classes), key=_natural), "devices": devices}
 
 
 def build_label_rows(labels: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The same as rows of labels.csv."""
+    """Return the same as rows of labels.csv."""
     return [
         {"device": device, "split": split, "label": label, "samples": count}
         for device, splits in (labels or {}).get("devices", {}).items()

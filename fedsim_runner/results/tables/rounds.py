@@ -1,4 +1,4 @@
-"""The course round by round, from the journal."""
+"""The rounds of a course, from the journal."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from fedsim_runner.contract.course_state import CourseState
 
-# Keys of a round that are not results.
+# The keys of a round that are not results.
 OWN = ("round", "seconds", "elapsed_seconds")
 
 
 def build_rounds(course: CourseState) -> list[dict[str, Any]]:
-    """One entry per evaluated round: ``round``, ``seconds`` since the one before, ``elapsed_seconds`` since training
-    began, and the server's results.
+    """Return one entry per evaluated round: ``round``, ``seconds`` since the previous one, ``elapsed_seconds`` since
+    training began, and the server's results.
 
-    Times are None where the journal does not tell when training began.
+    Times are None if the journal does not say when training began.
     """
     zero = before = course.began
     found = {}
@@ -30,14 +30,14 @@ def build_rounds(course: CourseState) -> list[dict[str, Any]]:
 
 
 def find_final_results(course: CourseState, rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The results at the end: those of the course's end, else of the last round that was evaluated."""
+    """Return the final results: those at the end of the course, else those of the last evaluated round."""
     if final := _results(course.final_results):
         return final
     return _results(rounds[-1]) if rounds else {}
 
 
 def mean_round_seconds(rounds: Sequence[Mapping[str, Any]]) -> float | None:
-    """Seconds of a round on average, evaluated or not: until the last evaluation, over its number of rounds."""
+    """Return the mean seconds per round, evaluated or not: the time to the last evaluation by the rounds so far."""
     timed = [entry for entry in rounds if entry.get("elapsed_seconds") is not None and entry.get("round")]
     return None if not timed else float(timed[-1]["elapsed_seconds"]) / int(timed[-1]["round"])
 

@@ -1,7 +1,7 @@
-"""What the participants noted of their own doings (``activity.jsonl``), joined into the tasks of the course.
+"""The activity that the participants recorded (``activity.jsonl``), joined into the tasks of the course.
 
-A task is one model that the server sent to one client, with all that became of it: when the model was there, when
-training began and ended, when the update left and when the server had it. All times are unix seconds of one clock.
+A task is one model that the server sent to one client, and what followed: when the model had arrived, when
+training began and ended, when the update was sent and when the server had it. All times are Unix seconds of one clock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fedsim_runner.contract.lenient import number, whole
 from fedsim_runner.contract.paths import COLLECTED
 
 ACTIVITY = "activity.jsonl"
-MODEL = "model_para"  # FederatedScope's type of the messages that carry a model, in both directions
+MODEL = "model_para"  # FederatedScope's type for messages that carry a model, in both directions
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Step:
 
 @dataclass
 class Task:
-    """One model sent to one client. What did not happen, or was not noted, is None."""
+    """One model sent to one client. What did not happen, or was not recorded, is None."""
 
     device: str
     round: int  # from 0
@@ -61,7 +61,7 @@ class RoundTimes:
 
     @property
     def ended(self) -> float | None:
-        """When the last update that counts was there: the aggregation begins."""
+        """When the last update that counts had arrived and aggregation began."""
         if self.aggregate is not None:
             return self.aggregate
         arrivals = [task.delivered for task in self.tasks if task.delivered is not None and not task.late]
@@ -69,7 +69,7 @@ class RoundTimes:
 
 
 def read_activity(run_dir: Path, devices: Sequence[str]) -> dict[str, list[Step]]:
-    """The steps of every device that noted any, in the order of time."""
+    """Return the steps of every device that recorded any, in order of time."""
     found = {}
     for device in devices:
         steps = sorted(_read(run_dir / COLLECTED / device / "course" / ACTIVITY), key=lambda step: step.t)
@@ -81,10 +81,10 @@ def read_activity(run_dir: Path, devices: Sequence[str]) -> dict[str, list[Step]
 def join_rounds(
     activity: Mapping[str, Sequence[Step]], server: str | None, client_ids: Mapping[str, int]
 ) -> list[RoundTimes]:
-    """The rounds with their tasks; empty if the server noted nothing.
+    """Return the rounds with their tasks; empty if the server recorded nothing.
 
     Args:
-        server: name of the device that is the server.
+        server: name of the server's device.
         client_ids: FederatedScope's id of each client's device.
     """
     steps = activity.get(server or "", ())
@@ -107,7 +107,7 @@ def _read(path: Path) -> Iterator[Step]:
             try:
                 entry = json.loads(line)
             except (ValueError, RecursionError):
-                continue  # cut by a crash or a full disk
+                continue  # cut short by a crash or a full disk
             step = _step(entry) if isinstance(entry, dict) else None
             if step is not None:
                 yield step
@@ -142,7 +142,7 @@ def _rounds(steps: Sequence[Step]) -> dict[int, RoundTimes]:
 
 
 def _tasks(device: str, identity: int, server: Sequence[Step], client: Sequence[Step]) -> list[Task]:
-    """Joined by round; where a round has several (asynchronous courses, a second try) each takes the next in time."""
+    """Join steps by round; if a round has several tasks (asynchronous, a second try), each takes the next steps."""
     sent = _queues(server, "send", identity)
     late = _late_updates(server, identity)
     delivered = _queues(server, "received", identity)
@@ -170,15 +170,15 @@ def _tasks(device: str, identity: int, server: Sequence[Step], client: Sequence[
 
 
 def _late_updates(server: Sequence[Step], identity: int) -> dict[int, list[Step]]:
-    """The notes of late messages that are about updates: an evaluation may be late, too, and the note does not tell."""
+    """Return the records of late updates: an evaluation may be late, too, and the record does not say which it is."""
     found: dict[int, list[Step]] = defaultdict(list)
-    came: dict[int, str | None] = {}  # kind of the client's last message of each round
+    kinds: dict[int, str | None] = {}  # of the client's last message in each round
     for step in server:
         if step.round is None or step.peer != identity:
             continue
         if step.what == "received":
-            came[step.round] = step.kind
-        elif step.what == "late" and came.get(step.round, MODEL) == MODEL:
+            kinds[step.round] = step.kind
+        elif step.what == "late" and kinds.get(step.round, MODEL) == MODEL:
             found[step.round].append(step)
     return found
 
@@ -194,7 +194,7 @@ def _queues(steps: Sequence[Step], what: str, peer: int | None, kind: str | None
 
 
 def _next(queue: list[Step], since: float) -> Step | None:
-    """Take the first step of the queue that is not before ``since``; what is before it belongs to nothing."""
+    """Take the first step of the queue that is not before ``since``; earlier ones belong to no task and are dropped."""
     while queue:
         step = queue.pop(0)
         if step.t >= since - CLOCK_GRAIN_S:
@@ -202,7 +202,7 @@ def _next(queue: list[Step], since: float) -> Step | None:
     return None
 
 
-# Times are noted to 0.1 ms: the end of one step and the begin of the next may read in either order.
+# Times are recorded to 0.1 ms: the end of one step and the beginning of the next may appear in either order.
 CLOCK_GRAIN_S = 0.0002
 
 

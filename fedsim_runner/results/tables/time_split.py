@@ -1,4 +1,4 @@
-"""Where the time of a round goes, device by device: transfer, compute, waiting; and who held up whom.
+"""Where the time of a round goes on each device: transfer, compute, waiting; and which device held up the others.
 
 For each model that the server sent to a client (:class:`~fedsim_runner.results.tables.tasks.Task`):
 
@@ -6,10 +6,10 @@ For each model that the server sent to a client (:class:`~fedsim_runner.results.
 - compute: the client's training,
 - handling: unpacking the model and packing the update, between the transfers and the training,
 - upload: from the client's sending to the update being complete at the server,
-- waiting: what is left of the round, which lasts from its first model being sent until its aggregation begins.
+- waiting: the rest of the round, which lasts from the sending of its first model until its aggregation begins.
 
-Evaluation comes after a round's aggregation and is told apart. The update that came last makes its device the round's
-straggler, by as much as it came after the one before it.
+Evaluation follows a round's aggregation and is counted separately. The device whose update arrives last is the
+round's straggler; it is behind by the time since the previous update.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from .tasks import RoundTimes, Step, Task
 
 PARTS = ("download", "handling", "compute", "upload", "waiting")
 SECONDS = tuple(f"{part}_seconds" for part in PARTS)
-# Columns of device_rounds.csv and keys of an entry of device_rounds in report.json. Rounds count from 1 there. Those in
-# _at are seconds since training began.
+# Columns of device_rounds.csv and keys of an entry of device_rounds in report.json. Rounds count from 1 there. Columns
+# in _at are seconds since training began.
 FIELDS = (
     "round",
     "device",
@@ -74,7 +74,7 @@ DEVICE_FIELDS = (
 
 
 class Throttled:
-    """The counter ``throttled_seconds`` of each device, read between two samples as if it grew evenly."""
+    """The counter ``throttled_seconds`` of each device, interpolated linearly between samples."""
 
     def __init__(self, run_dir: Path) -> None:
         self._times: dict[str, list[float]] = defaultdict(list)
@@ -89,7 +89,7 @@ class Throttled:
                 self._values[name].append(value)
 
     def between(self, device: str, begin: float | None, end: float | None) -> float | None:
-        """Seconds throttled from ``begin`` to ``end`` (unix seconds); None without two samples."""
+        """Return the seconds throttled from ``begin`` to ``end`` (Unix seconds); None with fewer than two samples."""
         if begin is None or end is None or len(self._times.get(device, ())) < 2:
             return None
         return round(max(0.0, self._at(device, end) - self._at(device, begin)), 4)
@@ -108,7 +108,7 @@ class Throttled:
 def split_rounds(
     rounds: Sequence[RoundTimes], activity: Mapping[str, Sequence[Step]], zero: float, throttled: Throttled
 ) -> list[dict[str, Any]]:
-    """One entry with the keys of :data:`FIELDS` per task, by round and device. ``zero``: when training began."""
+    """Return one entry with the keys of :data:`FIELDS` per task, by round and device. ``zero``: when training began."""
     evaluated = _evaluations(rounds, activity)
     table = []
     for index, entry in enumerate(rounds):
@@ -127,7 +127,7 @@ def split_rounds(
 def describe_rounds(
     rounds: Sequence[RoundTimes], activity: Mapping[str, Sequence[Step]], server: str | None, zero: float
 ) -> dict[int, dict[str, Any]]:
-    """By the round's number, from 1: the keys of :data:`ROUND_FIELDS`."""
+    """Return the values of :data:`ROUND_FIELDS` by round, from 1."""
     spans = _evaluation_spans(rounds, activity.get(server or "", ()))
     facts = {}
     for index, entry in enumerate(rounds):
@@ -149,7 +149,7 @@ def describe_rounds(
 
 
 def describe_devices(table: Iterable[Mapping[str, Any]], rounds: int) -> dict[str, dict[str, Any]]:
-    """By device: the keys of :data:`DEVICE_FIELDS`. ``rounds``: how many the course had."""
+    """Return the values of :data:`DEVICE_FIELDS` by device. ``rounds``: how many the course had."""
     by_device: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in table:
         by_device[row["device"]].append(row)
@@ -178,7 +178,7 @@ def _row(entry: RoundTimes, task: Task, zero: float) -> dict[str, Any]:
     }
     whole_round = _between(entry.began, entry.ended)
     if whole_round is not None and task.delivered is not None:
-        # A late update reaches beyond its round: nothing is left to wait for.
+        # A late update extends beyond its round: no time is left for waiting.
         parts["waiting"] = round(max(0.0, whole_round - sum(value or 0.0 for value in parts.values())), 4)
     row.update({f"{part}_seconds": parts.get(part) for part in PARTS})
     row.update(
@@ -194,7 +194,7 @@ def _row(entry: RoundTimes, task: Task, zero: float) -> dict[str, Any]:
 
 
 def _straggler(entry: RoundTimes) -> tuple[Task | None, float | None]:
-    """The task whose update came last, and how long after the one before. Nobody is last among fewer than two."""
+    """Return the task whose update arrived last, and how long after the previous one; None if there are not two."""
     arrivals = sorted(
         ((task.delivered, task.device, task) for task in entry.tasks if task.delivered is not None),
         key=lambda item: item[:2],
@@ -205,7 +205,7 @@ def _straggler(entry: RoundTimes) -> tuple[Task | None, float | None]:
 
 
 def _evaluations(rounds: Sequence[RoundTimes], activity: Mapping[str, Sequence[Step]]) -> dict[tuple[str, int], float]:
-    """Seconds that a device evaluated, by the round after whose begin it did so: engines number them differently."""
+    """Return seconds of evaluation by device and the round begun last before it: engines number rounds differently."""
     begins = [entry.began for entry in rounds]
     found: dict[tuple[str, int], float] = defaultdict(float)
     for device, steps in activity.items():
@@ -223,7 +223,7 @@ def _evaluations(rounds: Sequence[RoundTimes], activity: Mapping[str, Sequence[S
 
 
 def _evaluation_spans(rounds: Sequence[RoundTimes], server: Sequence[Step]) -> dict[int, float]:
-    """How long the evaluation after each round took, from its begin on the server to its last answer there."""
+    """Return how long the evaluation after each round took, from its beginning to the last answer on the server."""
     begins = [entry.began for entry in rounds]
     spans: dict[int, tuple[float, float]] = {}
     for step in server:
@@ -238,7 +238,7 @@ def _evaluation_spans(rounds: Sequence[RoundTimes], server: Sequence[Step]) -> d
 
 
 def _between(begin: float | None, end: float | None) -> float | None:
-    """Seconds, not below 0 where two participants' notes of one moment differ by the clock's grain."""
+    """Return the seconds between two times, at least 0: records of one moment may differ by the clock's resolution."""
     return None if begin is None or end is None else round(max(0.0, end - begin), 4)
 
 

@@ -1,4 +1,4 @@
-"""Run folders made up for tests: every file a run leaves, with times that can be told beforehand."""
+"""Synthetic run folders for tests: every file that a run leaves, with predictable times."""
 
 from __future__ import annotations
 
@@ -157,8 +157,8 @@ def _device_file(folder: Path, run: str, experiment: str, seed: int, rounds: int
     classes = [str(label) for label in range(10)]
     labels = {name: {"train": {label: int(rng.gammavariate(0.5, 40)) for label in classes}} for name in named.values()}
     (folder / "participants").mkdir(exist_ok=True)
-    told = json.dumps({"classes": classes, "devices": labels})
-    (folder / "participants" / "labels.json").write_text(told, encoding="utf-8")
+    text = json.dumps({"classes": classes, "devices": labels})
+    (folder / "participants" / "labels.json").write_text(text, encoding="utf-8")
 
 
 def _metrics(folder: Path, names: list[str], end: float, rng: random.Random) -> None:

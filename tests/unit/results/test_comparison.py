@@ -1,4 +1,4 @@
-"""Comparing runs: repeats taken together, time to a target, and the verb."""
+"""Comparing runs: grouping of repeats, time to a target, and the verb."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def runs(tmp_path: Path) -> list[Path]:
     return [*quick, slow]
 
 
-def test_repeats_are_taken_together(runs: list[Path]) -> None:
+def test_repeats_are_grouped(runs: list[Path]) -> None:
     compared = compare_runs(runs)
     assert [run["group"] for run in compared["runs"]] == ["study", "study", "slow"]
     study, slow = compared["groups"]
@@ -44,7 +44,7 @@ def test_groupings(runs: list[Path], tmp_path: Path) -> None:
     assert [run["group"] for run in compare_runs(folders, grouping="run")["runs"]] == ["quick-1", "other"]
 
 
-def test_runs_that_have_lost_their_experiment_go_by_its_file_or_name(runs: list[Path]) -> None:
+def test_runs_without_their_experiment_are_grouped_by_its_file_or_name(runs: list[Path]) -> None:
     (runs[1] / "inputs" / "experiment.json").unlink()
     manifest = json.loads((runs[0] / "manifest.json").read_text(encoding="utf-8"))
     (runs[1] / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
@@ -63,7 +63,7 @@ def test_time_to_a_target(runs: list[Path]) -> None:
     assert missed["groups"][0]["seconds_to_target_mean"] is None
 
 
-def test_what_cannot_be_compared_is_told(runs: list[Path]) -> None:
+def test_what_cannot_be_compared_is_noted(runs: list[Path]) -> None:
     files = runs[2] / "inventory" / "device_files" / "local.json"
     files.write_text(
         files.read_text(encoding="utf-8").replace('"cpu_factor": 0.05', '"cpu_factor": 0.5'), encoding="utf-8"
@@ -112,11 +112,11 @@ def test_the_verb_writes_one_run_again(runs: list[Path], capsys: pytest.CaptureF
     assert str(runs[0] / "report.html") in capsys.readouterr().out
     report = json.loads((runs[0] / "report.json").read_text(encoding="utf-8"))
     # What only the control node knew is kept.
-    report.update(status="interrupted", reason="interrupted in stage course", notes=["told once"])
+    report.update(status="interrupted", reason="interrupted in stage course", notes=["noted once"])
     (runs[0] / "report.json").write_text(json.dumps(report), encoding="utf-8")
     assert call(["report", str(runs[0])]) == 0
     again = json.loads((runs[0] / "report.json").read_text(encoding="utf-8"))
-    assert (again["status"], again["reason"], again["notes"]) == ("interrupted", report["reason"], ["told once"])
+    assert (again["status"], again["reason"], again["notes"]) == ("interrupted", report["reason"], ["noted once"])
 
 
 @pytest.mark.drawing
@@ -127,7 +127,7 @@ def test_another_folder_leaves_the_run_as_it_is(runs: list[Path], tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["nowhere/r"], "there is no such run folder"),
         (["no-such-run"], "no run of this name is known here"),
@@ -141,7 +141,7 @@ def test_another_folder_leaves_the_run_as_it_is(runs: list[Path], tmp_path: Path
 )
 def test_bad_input_is_one_message_and_exit_code_2(
     arguments: list[str],
-    told: str,
+    message: str,
     runs: list[Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -152,5 +152,5 @@ def test_bad_input_is_one_message_and_exit_code_2(
     filled = [word.format(run=runs[0], other=runs[1]) for word in arguments]
     assert call(["report", *filled]) == 2
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert "Traceback" not in error

@@ -1,4 +1,4 @@
-"""What happened in a run, in sentences."""
+"""What was unusual in a run, as sentences."""
 
 from __future__ import annotations
 
@@ -21,4 +21,4 @@ from fedsim_runner.results.findings import describe_findings
 def test_a_lost_client_and_when(began: float | None, startup: float | None, lost_at: float, when: str) -> None:
     lost = {"device": "pi", "reason": "ended", "t": lost_at}
     report: dict[str, Any] = {"began": began, "startup_s": startup, "lost_clients": [lost]}
-    assert describe_findings(report) == [f"pi was lost{when}: ended. The course went on without it."]
+    assert describe_findings(report) == [f"pi was lost{when}: ended. The course continued without it."]

@@ -1,4 +1,4 @@
-"""The page of a run: complete, self-contained, and safe to open whatever the run put into it."""
+"""The page of a run: complete, self-contained, and safe to open whatever it contains."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_figures_do_not_share_ids(tmp_path: Path) -> None:
     assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(page.ids)
 
 
-def test_narrow_screens_have_figures_of_their_own(tmp_path: Path) -> None:
+def test_narrow_screens_have_their_own_figures(tmp_path: Path) -> None:
     text, _, _ = page_of(tmp_path / "run")
     wide, narrow = (
         [float(width) for width in re.findall(rf'<div class="{kind}"[^>]*><svg[^>]*viewBox="0 0 ([\d.]+)', text)]
@@ -91,11 +91,11 @@ def test_narrow_screens_have_figures_of_their_own(tmp_path: Path) -> None:
     assert set(narrow) == {252.0}
 
 
-def test_the_page_tells_what_the_report_tells(tmp_path: Path) -> None:
+def test_the_page_shows_what_the_report_has(tmp_path: Path) -> None:
     _, page, report = page_of(tmp_path / "r", rounds=8, lost=True, late=True)
     words = " ".join(" ".join(page.text).split())
-    for figure in ("Accuracy", "Loss", "Timeline of 8 rounds", "from near", "Where the time of a round goes",
-                   "Processor", "Memory", "Bytes up and down", "How the labels were dealt out"):  # fmt: skip
+    for figure in ("Accuracy", "Loss", "Timeline of 8 rounds", "in detail", "Where the time of a round goes",
+                   "Processor", "Memory", "Bytes up and down", "How the labels were distributed"):  # fmt: skip
         assert figure in words
     assert f"{report['final']['test_acc']:.4f}" in words
     for name, entry in report["devices"].items():
@@ -103,10 +103,10 @@ def test_the_page_tells_what_the_report_tells(tmp_path: Path) -> None:
         if entry["mean_compute_seconds"] is not None:
             assert f"{entry['mean_compute_seconds']:.3f} s" in words
     assert "iot-minimal-4 was lost" in words
-    assert "came too late and were dropped: iot-minimal-4 (1)" in words
+    assert "arrived too late and were dropped: iot-minimal-4 (1)" in words
     assert "Packets dropped at the device's interface: smartphone-low-2 (2)" in words
     assert "Killed by the kernel for lack of memory: iot-minimal-4" in words
-    assert "Compute is scaled by the factor 0.05 on all devices alike, while links stay in real time" in words
+    assert "Compute is scaled by the factor 0.05 on all devices alike, while links run in real time" in words
     assert "sha256:" + "c" * 64 in words
     assert "50 Mbit/s" in words
     assert "2 iot-minimal-4 late, last" in words
@@ -135,36 +135,36 @@ def test_hostile_names_and_texts_are_only_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "told"),
+    ("missing", "text"),
     [
         ("journal.jsonl", "No round was evaluated."),
-        ("metrics.csv", "What came out"),
+        ("metrics.csv", "Measured"),
         ("manifest.json", "The run folder has no manifest."),
-        ("plan.json", "What came out"),
-        ("participants/labels.json", "The labels of the split are not known."),
-        ("inventory/device_files/local.json", "What came out"),
-        ("collected/server/course/activity.jsonl", "the participants noted no activity"),
+        ("plan.json", "Measured"),
+        ("participants/labels.json", "How the labels were distributed is not known."),
+        ("inventory/device_files/local.json", "Measured"),
+        ("collected/server/course/activity.jsonl", "the participants recorded no activity"),
     ],
 )
-def test_a_page_without(tmp_path: Path, missing: str, told: str) -> None:
+def test_a_page_without(tmp_path: Path, missing: str, text: str) -> None:
     folder = write_run(tmp_path / "r")
     (folder / missing).unlink()
     words = " ".join(Page(publish(folder, write_report(folder)).read_text(encoding="utf-8")).text)
-    assert told in words
+    assert text in words
 
 
 def test_a_page_of_nothing(tmp_path: Path) -> None:
     words = " ".join(Page(publish(tmp_path, write_report(tmp_path)).read_text(encoding="utf-8")).text)
     assert "the run ended before its journal began" in words
-    assert "No device is known." in words
+    assert "No devices are known." in words
 
 
 def test_figures_for_papers(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "r", rounds=8)
     publish(folder, write_report(folder), figures=True)
     names = {path.name for path in (folder / "figures").iterdir()}
-    wanted = ("accuracy", "loss", "timeline", "timeline-near", "breakdown", "bytes", "cpu", "memory", "labels")
-    assert names == {f"{name}.{form}" for name in wanted for form in ("svg", "pdf")}
+    figures = ("accuracy", "loss", "timeline", "timeline-near", "breakdown", "bytes", "cpu", "memory", "labels")
+    assert names == {f"{name}.{form}" for name in figures for form in ("svg", "pdf")}
     assert (folder / "figures" / "timeline.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -181,13 +181,13 @@ def test_a_page_of_many_devices_stays_small(tmp_path: Path) -> None:
     assert page.stat().st_size < 4_000_000
 
 
-def test_a_run_does_not_fail_for_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_does_not_fail_because_of_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_run(tmp_path / "r")
     report = write_report(folder)
     assert try_publish(folder, report) is None
     monkeypatch.setattr("fedsim_runner.results.page.run_page.render_page", lambda *_: 1 / 0)
     assert try_publish(folder, report) == "report.html was not written: ZeroDivisionError: division by zero"
-    assert not (folder / PAGE).exists(), "an older page tells of another state"
+    assert not (folder / PAGE).exists(), "an older page describes another state"
 
 
 def test_one_figure_that_fails_costs_only_itself(tmp_path: Path) -> None:

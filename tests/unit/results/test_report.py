@@ -97,9 +97,9 @@ def test_a_failed_run_names_the_device(tmp_path: Path) -> None:
 def test_what_the_caller_knows_of_the_end_counts(tmp_path: Path) -> None:
     folder = run_folder(tmp_path, JOURNAL[:5])
     assert write_report(folder)["reason"] == "the journal ends before the course does"
-    told = write_report(folder, status="interrupted", reason="interrupted in stage course")
-    assert (told["status"], told["reason"]) == ("interrupted", "interrupted in stage course")
-    assert told["final"]["test_acc"] == 0.5
+    report = write_report(folder, status="interrupted", reason="interrupted in stage course")
+    assert (report["status"], report["reason"]) == ("interrupted", "interrupted in stage course")
+    assert report["final"]["test_acc"] == 0.5
     assert write_report(folder, status=RUNNING)["reason"] is None
 
 

@@ -1,4 +1,4 @@
-"""A run on two lab hosts: what came back from each of them is one report."""
+"""A run on two lab hosts: the files of both make one report."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_course_is_not_over_before_every_lab_host_says_so(tmp_path: Path) -> N
     assert (report["status"], report["reason"]) == ("failed", "the journal of lab2 ends before the course does")
 
 
-def test_a_failure_on_any_lab_host_is_the_run_s_whatever_the_first_one_says(tmp_path: Path) -> None:
+def test_a_failure_on_any_lab_host_fails_the_run_whatever_the_first_one_says(tmp_path: Path) -> None:
     failed = {"t": 6.5, "event": "course_failed", "device": "pi-1", "reason": "killed", "last_lines": []}
     report = write_report(folder_of(tmp_path, [*SECOND[:4], failed]), status="finished")
     assert (report["status"], report["reason"], report["device"]) == ("failed", "pi-1: killed", "pi-1")

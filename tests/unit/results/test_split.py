@@ -1,4 +1,4 @@
-"""The split of rounds from activity that was made by hand."""
+"""The split of rounds, from activity written by hand."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_who_was_last_and_by_how_much(folder: Path) -> None:
     devices = report["devices"]
     assert (devices["slow"]["straggler_rounds"], devices["slow"]["straggler_share"]) == (2, 1.0)
     assert (devices["slow"]["behind_seconds"], devices["fast"]["behind_seconds"]) == (9.5, 0.0)
-    assert "Straggler: slow was last in 2 of its 2 rounds, on average 4.75 s behind the one before it." in (
+    assert "Straggler: slow was last in 2 of its 2 rounds, on average 4.75 s after the one before it." in (
         describe_findings(report)
     )
     assert (devices["fast"]["straggler_rounds"], devices["fast"]["mean_compute_seconds"]) == (0, 1.0)
@@ -135,7 +135,7 @@ def test_a_late_update_waits_for_nobody(folder: Path) -> None:
     assert any("1 round was aggregated at the deadline, without 1 update that" in note for note in report["notes"])
 
 
-def test_a_late_evaluation_is_no_late_update(folder: Path) -> None:
+def test_a_late_evaluation_is_not_a_late_update(folder: Path) -> None:
     path = folder / "collected" / "server" / "course" / "activity.jsonl"
     more = (
         '{"t": 108.4, "what": "received", "kind": "metrics", "round": 0, "peer": 2, "bytes": 90}\n'
@@ -146,7 +146,7 @@ def test_a_late_evaluation_is_no_late_update(folder: Path) -> None:
     assert (of(report, "fast", 1)["update"], report["devices"]["fast"]["late_updates"]) == ("used", 0)
 
 
-def test_throttled_time_by_round_is_read_between_samples(folder: Path) -> None:
+def test_throttled_time_by_round_is_interpolated_between_samples(folder: Path) -> None:
     report = write_report(folder)
     # From 100 s to 110 s the counter grows by 5, from 110 s to the aggregation's end at 114.2 s by 0.42.
     assert (of(report, "slow", 1)["throttled_seconds"], of(report, "slow", 2)["throttled_seconds"]) == (5.0, 0.42)
@@ -163,7 +163,7 @@ def test_a_lost_client(folder: Path) -> None:
     assert report["devices"]["fast"]["lost"] is False
 
 
-def test_tables_hold_what_the_report_holds(folder: Path) -> None:
+def test_tables_have_what_the_report_has(folder: Path) -> None:
     report = write_report(folder)
     with (folder / "device_rounds.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -222,7 +222,7 @@ def test_labels(folder: Path) -> None:
     }
     (folder / "participants").mkdir()
     (folder / "participants" / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
-    told = write_report(folder)["labels"]
-    assert told["classes"] == ["cat", "dog", "eel"]
-    assert told["devices"] == {"slow": {"train": {"cat": 3, "eel": 1}}}
+    found = write_report(folder)["labels"]
+    assert found["classes"] == ["cat", "dog", "eel"]
+    assert found["devices"] == {"slow": {"train": {"cat": 3, "eel": 1}}}
     assert (folder / "labels.csv").read_text(encoding="utf-8").splitlines()[1] == "slow,train,cat,3"
