@@ -66,6 +66,14 @@ class SettingsError(FedsimError):
     exit = Exit.SPEC
 
 
+class SourceNameError(SettingsError):
+    """The text that names the source is wrong. ``origin``: where it was written."""
+
+    def __init__(self, origin: str, reason: str) -> None:
+        super().__init__(f"{origin}: {reason}")
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class Source:
     """A source of FederatedScope. ``text`` names it on this machine from any folder, so paths in it are absolute."""
@@ -160,16 +168,17 @@ def parse_source(text: str, folder: Path, origin: str) -> Source:
     """Determine what kind of source ``text`` names. Relative paths start at ``folder``; no file is read.
 
     Raises:
-        SettingsError: ``text`` does not name a source.
+        SourceNameError: ``text`` does not name a source.
     """
     written = text.strip()
     name, at, url = written.partition(" @ ")
     address = url.strip() if at and re.match(r"[A-Za-z0-9._-]+$", name.strip()) else written
     if _CREDENTIALS.match(address):
-        raise SettingsError(
-            f'{origin}: "{without_password(address)}" was written with a password or a user in it, which device files '
+        raise SourceNameError(
+            origin,
+            f'"{without_password(address)}" was written with a password or a user in it, which device files '
             "and run folders would keep: write the URL without it, and the password into ~/.netrc, which git and pip "
-            "read, or use git+ssh://"
+            "read, or use git+ssh://",
         )
     if address.startswith("git+") and re.match(r"git\+[a-z]+://[^/]*/.", address):
         return Source(address, "git", origin)
@@ -178,15 +187,15 @@ def parse_source(text: str, folder: Path, origin: str) -> Source:
     elif re.match(r"https?://.", address):
         return Source(f"{name.strip() if at else PACKAGE} @ {address}", "requirement", origin)
     if "://" in address or not address or not address.isprintable():
-        raise SettingsError(_no_source(text, origin))
+        raise _not_a_source(text, origin)
     if "/" in address or address.startswith((".", "~")) or address.endswith(".whl"):
         try:
             path = Path(os.path.normpath(folder.absolute() / Path(address).expanduser()))
         except RuntimeError as error:
-            raise SettingsError(f'{origin}: "{address}": there is no such user here') from error
+            raise SourceNameError(origin, f'"{address}": there is no such user here') from error
         return Source(str(path), "wheel" if path.suffix == ".whl" else "checkout", origin)
     if not _REQUIREMENT.match(address):
-        raise SettingsError(_no_source(text, origin))
+        raise _not_a_source(text, origin)
     return Source(address, "requirement", origin)
 
 
@@ -247,5 +256,6 @@ def without_password(text: str) -> str:
     return _PASSWORD.sub("", text)
 
 
-def _no_source(text: str, origin: str) -> str:
-    return f'{origin}: "{without_password(text)}" is not a source of FederatedScope: write {SOURCE_FORMS}'
+def _not_a_source(text: str, origin: str) -> SourceNameError:
+    reason = f'"{without_password(text)}" is not a source of FederatedScope: write {SOURCE_FORMS}'
+    return SourceNameError(origin, reason)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fedsim_runner.catalog.data_sets import FEDERATEDSCOPE
 from fedsim_runner.spec.draft import Draft
 
-from .source import FROM_SPEC, SettingsError, parse_source, without_password
+from .source import FROM_SPEC, SourceNameError, parse_source, without_password
 
 _AT_SOURCE = ("federatedscope", "source")
 
@@ -27,8 +27,8 @@ def check_source(draft: Draft) -> Draft:
 def _absolute(draft: Draft, source: str) -> str | None:
     try:
         found = parse_source(source, draft.folder, FROM_SPEC)
-    except SettingsError as error:
-        draft.report(_AT_SOURCE, str(error).removeprefix(f"{FROM_SPEC}: "))
+    except SourceNameError as error:
+        draft.report(_AT_SOURCE, error.reason)
         return None
     expected = {"checkout": "folder", "wheel": "file"}.get(found.kind)
     if expected is not None:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from fedsim_runner.catalog.engines import EngineFacts
-from fedsim_runner.participant.exit_errors import UnsupportedError
 
 from ..engine_values import Course, Refusal
 from ..protocol import Engine
-
-# A reason begins with the key that it concerns.
-_KEY = re.compile(r"([a-z_]+(?:\.[A-Za-z_]+)*)(?:: )?")
 
 
 class LightEngine(Engine):
@@ -23,25 +18,19 @@ class LightEngine(Engine):
 
     def check_config(self, course: Course) -> Iterator[Refusal]:
         # Brings numpy, which is not needed to read the facts.
-        from fedsim_runner.participant.light.settings import parse_settings
+        from fedsim_runner.participant.light.settings import Problem, UnsupportedSettingsError, parse_settings
 
         own = [one for one in course.participants if one.engine == self.facts.name]
-        seen: set[str] = set()
+        seen: set[Problem] = set()
         # Clients differ only in their addresses.
         for participant in {one.role: one for one in own}.values():
             try:
                 parse_settings(participant.config)
-            except UnsupportedError as error:
-                for reason in str(error).split("; "):
-                    if reason not in seen:
-                        seen.add(reason)
-                        yield _refusal(reason)
-
-
-def _refusal(reason: str) -> Refusal:
-    found = _KEY.match(reason)
-    key = found.group(1) if found else ""
-    return Refusal(tuple(key.split(".")) if key else (), reason.removeprefix(f"{key}: "))
+            except UnsupportedSettingsError as error:
+                for problem in error.problems:
+                    if problem not in seen:
+                        seen.add(problem)
+                        yield Refusal(tuple(problem.key.split(".")), problem.reason, problem.hint)
 
 
 ENGINE = LightEngine()

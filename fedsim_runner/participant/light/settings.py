@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,27 @@ class Settings:
     patience: int
     delta: float
     improve_mode: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one key, and a hint if there is one."""
+
+    key: str
+    reason: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.key}: {self.reason}"
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class UnsupportedSettingsError(UnsupportedError):
+    """Settings that this engine refuses; the text names all of them."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = tuple(problems)
 
 
 @dataclass(frozen=True)
@@ -154,7 +175,7 @@ def load_settings(path: Path) -> tuple[Settings, dict[str, Any]]:
 
     Raises:
         ParticipantError: the file cannot be read.
-        UnsupportedError: keys or values that this engine does not support, or values of the wrong type.
+        UnsupportedSettingsError: keys or values that this engine does not support, or values of the wrong type.
     """
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -169,21 +190,21 @@ def parse_settings(tree: Mapping[str, Any]) -> Settings:
     """Settings of a FederatedScope tree.
 
     Raises:
-        UnsupportedError: as :func:`load_settings`.
+        UnsupportedSettingsError: as :func:`load_settings`.
     """
     given = dict(_flat(tree))
     problems = [problem for key, value in given.items() if (problem := _problem(key, value))]
     values = {key: given.get(key, rule.default) for key, rule in _KEYS.items()}
     # FederatedScope's own default may be unsupported here (a course on toy data, MSELoss).
     problems += [
-        f"{problem} (FederatedScope's default)"
+        replace(problem, hint="FederatedScope's default")
         for key, value in values.items()
         if key not in given and (problem := _problem(key, value))
     ]
     if not problems:
         problems = list(_cross_checks(values))
     if problems:
-        raise UnsupportedError("; ".join(problems))
+        raise UnsupportedSettingsError(problems)
     return _settings(values)
 
 
@@ -196,41 +217,41 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield path, value
 
 
-def _problem(key: str, value: Any) -> str | None:
+def _problem(key: str, value: Any) -> Problem | None:
     if key in _IGNORED:
         return None
     rule = _KEYS.get(key)
     if rule is None:
         close = difflib.get_close_matches(key, _KEYS, 1)
-        hint = f' (did you mean "{close[0]}"?)' if close else ""
-        return f"{key} is unknown to the light engine{hint}"
+        hint = f'did you mean "{close[0]}"?' if close else None
+        return Problem(key, "unknown to the light engine", hint)
     if (isinstance(value, bool) and rule.kind is not bool) or not isinstance(value, rule.kind):
         kinds = rule.kind if isinstance(rule.kind, tuple) else (rule.kind,)
-        return f"{key}: {value!r} is not of type {' or '.join(kind.__name__ for kind in kinds)}"
+        return Problem(key, f"{value!r} is not of type {' or '.join(kind.__name__ for kind in kinds)}")
     if rule.known is not None and value not in rule.known:
         choices = " or ".join(repr(choice) for choice in rule.known)
-        return f"{key}: the light engine does {choices}, not {value!r}"
+        return Problem(key, f"the light engine does {choices}, not {value!r}")
     return None
 
 
-def _cross_checks(values: Mapping[str, Any]) -> Iterator[str]:
+def _cross_checks(values: Mapping[str, Any]) -> Iterator[Problem]:
     for key in ("federate.client_num", "federate.total_round_num", "dataloader.batch_size", "eval.freq",
                 "train.local_update_steps", "model.out_channels", "model.layer", "model.hidden"):  # fmt: skip
         if values[key] < 1:
-            yield f"{key}: {values[key]} is below 1"
+            yield Problem(key, f"{values[key]} is below 1")
     if not 0 <= values["model.dropout"] < 1:
-        yield f"model.dropout: {values['model.dropout']} is not in [0, 1)"
+        yield Problem("model.dropout", f"{values['model.dropout']} is not in [0, 1)")
     if not 0 < values["train.optimizer.lr"] < math.inf:
-        yield f"train.optimizer.lr: {values['train.optimizer.lr']} is not above 0 and finite"
+        yield Problem("train.optimizer.lr", f"{values['train.optimizer.lr']} is not above 0 and finite")
     for key, known in (("eval.metrics", _METRICS), ("eval.report", _FORMS), ("eval.split", ("train", "val", "test")),
                        ("federate.join_in_info", ("num_sample",))):  # fmt: skip
         for value in values[key]:
             if value not in known:
-                yield f"{key}: the light engine knows {', '.join(known)}, not {value!r}"
+                yield Problem(key, f"the light engine knows {', '.join(known)}, not {value!r}")
     if values["federate.sample_client_num"] > values["federate.client_num"]:
-        yield "federate.sample_client_num: more than federate.client_num"
+        yield Problem("federate.sample_client_num", "more than federate.client_num")
     if not values["data.file_path"]:
-        yield "data.file_path: the light engine reads its data from a file"
+        yield Problem("data.file_path", "the light engine reads its data from a file")
 
 
 def _settings(values: Mapping[str, Any]) -> Settings:

@@ -153,13 +153,20 @@ def test_any_order_of_starts_and_no_cpu_while_waiting(make_course: MakeCourse, w
     assert [course.wait(name) for name in course.names] == [0, 0]
 
 
+def catches_sigterm(process: int) -> bool:
+    """Whether a process has installed its handler of SIGTERM."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    caught = int(re.findall(r"^SigCgt:\s+(\w+)$", status, re.MULTILINE)[0], 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
 @pytest.mark.parametrize("phase", ["gate", "joining", "waiting"])
 def test_sigterm(make_course: MakeCourse, phase: str) -> None:
     course = make_course(clients=2)
     name = "server" if phase == "waiting" else "client-1"
     course.start(name)
     if phase == "gate":
-        time.sleep(1)
+        wait_for(lambda: catches_sigterm(course.processes[name].pid))
     else:
         course.open_gate()
         wait_for(lambda: "Listen to" in course.log(name))
