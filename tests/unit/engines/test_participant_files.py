@@ -98,7 +98,7 @@ def test_the_devices_config_wins(device_file: dict[str, Any], tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
-    [("dataset", "mnist", "there are: digits"), ("test_fraction", 1.0, "test_fraction"), ("alpha", -1, "alpha")],
+    [("dataset", "mnist", "known: digits"), ("test_fraction", 1.0, "test_fraction"), ("alpha", -1, "alpha")],
 )
 def test_mistakes(device_file: dict[str, Any], tmp_path: Path, key: str, value: Any, expected: str) -> None:
     device_file["data"][key] = value
