@@ -131,7 +131,7 @@ def _draw(
         scale = " as a share of each device's limit." if share else f" ({unit})."
         return Drawn(name, title, f"{caption},{scale}" if share else f"{caption}{scale}", figure)
     # As many columns as leave the fewest panels empty; the widest of those.
-    columns = min((5, 4, 3), key=lambda wanted: (-len(series) % wanted, -wanted)) if len(series) > 4 else len(series)
+    columns = min((5, 4, 3), key=lambda count: (-len(series) % count, -count)) if len(series) > 4 else len(series)
     columns = min(columns, NARROW_COLUMNS) if narrow() else columns
     rows = -(-len(series) // columns)
     figure, grid = new_figure(0.5 + 1.25 * rows, rows, columns, sharex=True, squeeze=False)

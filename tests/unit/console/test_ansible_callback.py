@@ -51,8 +51,8 @@ PLAY = """\
   tasks:
     - name: Follow the course
       observe: {folder: "{{ polls }}"}
-      register: news
-      until: news.finished
+      register: course
+      until: course.finished
       retries: 10
       delay: 0
     - name: Something else
