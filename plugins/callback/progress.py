@@ -50,7 +50,7 @@ class CallbackModule(DefaultCallback):
 
     def _show(self, result: Any) -> bool:
         """Print the events that a result carries; return whether it could carry any."""
-        values = content_of(result)
+        values = read_content(result)
         if not isinstance(values.get("fedsim_news"), list):
             return False
         try:
@@ -93,7 +93,7 @@ class EventRenderer:
         return lines
 
 
-def content_of(result: Any) -> Mapping[str, Any]:
+def read_content(result: Any) -> Mapping[str, Any]:
     """Return a task's result in any version of Ansible; 2.19 warns about the older attribute."""
     content = getattr(result, "result", None)
     return content if isinstance(content, Mapping) else result._result

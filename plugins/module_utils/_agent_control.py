@@ -17,12 +17,12 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     RequestException,
     explain,
     inspect_or_none,
-    last_lines,
+    read_last_lines,
     run_in,
 )
 
 
-def agent_control(client: Any, agent: str, call: Call) -> dict[str, Any]:
+def call_agent(client: Any, agent: str, call: Call) -> dict[str, Any]:
     """Return the agent's answer to one control command.
 
     Raises:
@@ -52,11 +52,11 @@ def wait_for_agent(client: Any, agent: str, call: Call, timeout_s: float) -> dic
     pause = 0.1
     while True:
         try:
-            return agent_control(client, agent, call)
+            return call_agent(client, agent, call)
         except EngineError as error:
             found = inspect_or_none(client, agent)
             if found is None or not found["State"]["Running"]:
-                raise EngineError(f"the agent ended while starting: {last_lines(client, agent)}") from error
+                raise EngineError(f"the agent ended while starting: {read_last_lines(client, agent)}") from error
             if time.monotonic() > deadline:
                 raise
         time.sleep(pause)

@@ -20,7 +20,7 @@ class DeviceFailedError(FedsimError):
     exit = Exit.PROVISIONING
 
 
-def each_device(names: Iterable[str], work: Callable[[str, Differences], None]) -> dict[str, dict[str, Any]]:
+def for_each_device(names: Iterable[str], work: Callable[[str, Differences], None]) -> dict[str, dict[str, Any]]:
     """Call ``work(name, differences)`` for every name in parallel; a failure affects only its own device."""
 
     def work_on(name: str) -> tuple[str, dict[str, Any]]:

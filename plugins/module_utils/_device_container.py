@@ -63,7 +63,7 @@ class Settings:
         self.docker_root: str = engine.get("DockerRootDir", "/var/lib/docker")
 
 
-def device_container(settings: Settings, device: dict[str, Any], disk: str | None) -> dict[str, Any]:
+def build_device_container(settings: Settings, device: dict[str, Any], disk: str | None) -> dict[str, Any]:
     """Body of the Engine's create call for a device. ``disk`` is the block device that its I/O limits apply to."""
     name = device["name"]
     server = settings.content["course"]["server"]
@@ -73,9 +73,9 @@ def device_container(settings: Settings, device: dict[str, Any], disk: str | Non
         "Memory": device["memory_bytes"],
         # Equal to the memory limit: no swap on top of it.
         "MemorySwap": device["memory_bytes"],
-        "PidsLimit": pids_limit(device),
-        "BlkioDeviceReadBps": io_limit(disk, device["read_bps"]),
-        "BlkioDeviceWriteBps": io_limit(disk, device["write_bps"]),
+        "PidsLimit": compute_pids_limit(device),
+        "BlkioDeviceReadBps": build_io_limit(disk, device["read_bps"]),
+        "BlkioDeviceWriteBps": build_io_limit(disk, device["write_bps"]),
         "CapDrop": ["ALL"],
         "CapAdd": None,
         "SecurityOpt": ["no-new-privileges"],
@@ -124,7 +124,7 @@ def device_container(settings: Settings, device: dict[str, Any], disk: str | Non
         "Env": [f"{variable}={device['threads']}" for variable in THREAD_VARIABLES],
         "Labels": {
             **labels(settings.run, KIND_DEVICE, settings.content["lab_host"], settings.state_dir, name),
-            LABEL_INPUTS: inputs_digest(state.inputs(name)),
+            LABEL_INPUTS: digest_inputs(state.inputs(name)),
         },
         "HostConfig": {option: value for option, value in host.items() if option not in settings.dropped},
         "NetworkingConfig": {
@@ -138,12 +138,12 @@ def device_container(settings: Settings, device: dict[str, Any], disk: str | Non
     }
 
 
-def pids_limit(device: dict[str, Any]) -> int:
+def compute_pids_limit(device: dict[str, Any]) -> int:
     """The device type's limit, but at least what the threads of its engine need."""
     return max(int(device["pids"]), int(device.get("least_pids") or 0))
 
 
-def inputs_digest(folder: Path) -> str:
+def digest_inputs(folder: Path) -> str:
     """Digest of a device's input files: a container that has read others must be created again."""
     digest = hashlib.sha256()
     if folder.is_dir():
@@ -152,12 +152,12 @@ def inputs_digest(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def io_limit(disk: str | None, rate: int | None) -> list[dict[str, Any]] | None:
+def build_io_limit(disk: str | None, rate: int | None) -> list[dict[str, Any]] | None:
     """A block I/O limit as the Engine writes it; ``rate`` in bytes per second."""
     return [{"Path": disk, "Rate": rate}] if disk and rate else None
 
 
-def block_device_of(folder: str) -> str | None:
+def find_block_device(folder: str) -> str | None:
     """Path of the whole disk that holds ``folder``, found by following the kernel's own links; None if there is none.
 
     Limits apply to whole disks: the kernel refuses partitions.

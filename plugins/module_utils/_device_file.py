@@ -23,7 +23,7 @@ def matches(name: str, pattern: str | None) -> bool:
 
     An empty pattern selects all devices.
     """
-    included, excluded = _parts(pattern)
+    included, excluded = _split_pattern(pattern)
     return any(fnmatch.fnmatchcase(name, part) for part in included) and not any(
         fnmatch.fnmatchcase(name, part) for part in excluded
     )
@@ -38,8 +38,8 @@ def select_devices(content: dict[str, Any], pattern: str | None) -> list[dict[st
     devices: list[dict[str, Any]] = content["devices"]
     if not pattern:
         return devices
-    names = _names_of_run(content)
-    for part in _parts(pattern)[0]:
+    names = _list_names(content)
+    for part in _split_pattern(pattern)[0]:
         if not any(fnmatch.fnmatchcase(name, part) for name in names):
             raise DeviceFileError(
                 f"fedsim_devices: {part!r} matches no device of run {content['run']} (it has {_shorten(sorted(names))})"
@@ -47,7 +47,7 @@ def select_devices(content: dict[str, Any], pattern: str | None) -> list[dict[st
     return [device for device in devices if matches(device["name"], pattern)]
 
 
-def server_address(content: dict[str, Any]) -> str | None:
+def find_server_address(content: dict[str, Any]) -> str | None:
     """Return the address of the run's server, on this lab host or another."""
     server = content["course"]["server"]
     for device in content["devices"]:
@@ -59,13 +59,13 @@ def server_address(content: dict[str, Any]) -> str | None:
     return None
 
 
-def _parts(pattern: str | None) -> tuple[list[str], list[str]]:
+def _split_pattern(pattern: str | None) -> tuple[list[str], list[str]]:
     parts = [part.strip() for part in (pattern or "").split(",") if part.strip()]
     included = [part for part in parts if not part.startswith("!")] or ["*"]
     return included, [part[1:] for part in parts if part.startswith("!")]
 
 
-def _names_of_run(content: dict[str, Any]) -> set[str]:
+def _list_names(content: dict[str, Any]) -> set[str]:
     names = {device["name"] for device in content["devices"]}
     names.update(content.get("clients", ()))
     names.update(peer["device"] for peer in content.get("peers", {}).values())

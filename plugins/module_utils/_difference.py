@@ -38,10 +38,10 @@ def render_diff(per_object: dict[str, list[dict[str, Any]]], header: str) -> dic
     return {
         "before_header": header,
         "after_header": header,
-        "before": _text(before),
-        "after": _text(after),
+        "before": _render(before),
+        "after": _render(after),
     }
 
 
-def _text(tree: dict[str, Any]) -> str:
+def _render(tree: dict[str, Any]) -> str:
     return json.dumps(tree, indent=2, sort_keys=True) + "\n" if tree else ""

@@ -56,7 +56,7 @@ def connect(docker_host: str, timeout: int = TIMEOUT_S) -> Any:
     try:
         client = docker.APIClient(base_url=docker_host, version="auto", timeout=timeout)
     except Exception as error:
-        raise _why_no_engine(error, docker_host) from error
+        raise _explain_missing_engine(error, docker_host) from error
     api_version = tuple(int(part) for part in client.api_version.split("."))
     if api_version < MINIMUM_API:
         client.close()
@@ -81,7 +81,7 @@ def find_daemon() -> str | None:
     return shutil.which("dockerd", path=DAEMON_PATH)
 
 
-def _why_no_engine(error: BaseException, docker_host: str) -> EngineError:
+def _explain_missing_engine(error: BaseException, docker_host: str) -> EngineError:
     text = str(error)
     if "Not supported URL scheme http+docker" in text:
         return EngineError(
@@ -125,7 +125,7 @@ def run_in(client: Any, container: str, command: list[str]) -> tuple[int, str, s
     )
 
 
-def last_lines(client: Any, container: str, lines: int = 5) -> str:
+def read_last_lines(client: Any, container: str, lines: int = 5) -> str:
     """Return the end of a container's log, for a message."""
     try:
         text = client.logs(container, stdout=True, stderr=True, tail=lines).decode(errors="replace").strip()

@@ -39,7 +39,7 @@ class BuildFailedError(FedsimError):
     exit = Exit.PROVISIONING
 
 
-def own_images(client: Any) -> dict[str, dict[str, Any]]:
+def list_own_images(client: Any) -> dict[str, dict[str, Any]]:
     """Return our images on this Engine by reference: id, size in bytes, and the size beyond the parent's. One call."""
     listed = client.images(filters={"label": [OUR_IMAGES]})
     found: dict[str, dict[str, Any]] = {}
@@ -58,7 +58,7 @@ def own_images(client: Any) -> dict[str, dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def one_builder() -> Iterator[None]:
+def lock_builder() -> Iterator[None]:
     """Wait until no other run builds here; it may be building the same images."""
     folder = Path("/run/lock") if os.access("/run/lock", os.W_OK) else Path(tempfile.gettempdir())
     # Everybody can write to the folder: never follow a link that somebody else put there.
@@ -96,7 +96,7 @@ def build(client: Any, layer: dict[str, Any], archive: Path, parent: str, networ
         with archive.open("rb") as context:
             stream = client.build(
                 fileobj=context, custom_context=True, tag=layer["ref"], rm=True, forcerm=True, nocache=True,
-                network_mode=network, buildargs={layer["parent_argument"]: parent, **_proxies(network)},
+                network_mode=network, buildargs={layer["parent_argument"]: parent, **_read_proxies(network)},
                 labels={
                     LABEL_KIND: KIND_IMAGE, LABEL_IMAGE: layer["key"], LABEL_IMAGE_NAME: layer["name"],
                     LABEL_IMAGE_PARENT: layer["parent"] or "",
@@ -150,7 +150,7 @@ class _Log:
         return f"image {name} was not built: {self.step}: {self.error}" + (f"\nIts output:{output}" if output else "")
 
 
-def _proxies(network: str) -> dict[str, str]:
+def _read_proxies(network: str) -> dict[str, str]:
     if network == "none":
         return {}
     return {name: os.environ[name] for name in PROXY_VARIABLES if os.environ.get(name)}

@@ -114,11 +114,11 @@ def read_snapshot(state: StateFolder) -> dict[str, Any] | None:
     if not isinstance(devices, dict):
         return None
     if len(devices) > SNAPSHOT_DEVICES:
-        found["devices"] = _most_interesting(devices)
+        found["devices"] = _select_most_interesting(devices)
     return found
 
 
-def _most_interesting(devices: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+def _select_most_interesting(devices: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Return the first device (the server, if it is on this lab host) and those that are furthest behind."""
     first, *rest = devices
     rest.sort(key=lambda name: rank_interest(devices[name]["state"], devices[name]["round"]))

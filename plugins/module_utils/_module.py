@@ -76,7 +76,7 @@ def run_module(
             client = _connect(module)
         answer = work(Call(module, client))
     except FailedError as error:
-        module.fail_json(msg=str(error), **_requested(module, error.answer))
+        module.fail_json(msg=str(error), **_drop_unrequested_diff(module, error.answer))
     except FedsimError as error:
         module.fail_json(msg=str(error))
     except expected as error:
@@ -84,7 +84,7 @@ def run_module(
     finally:
         if client is not None:
             client.close()
-    module.exit_json(**_requested(module, answer))
+    module.exit_json(**_drop_unrequested_diff(module, answer))
 
 
 def build_answer(header: str, name: str, differences: Differences, **values: Any) -> dict[str, Any]:
@@ -124,6 +124,6 @@ def _connect(module: AnsibleModule) -> Any:
         raise FailedError(str(error), engine_answers=False, **extra) from error
 
 
-def _requested(module: AnsibleModule, answer: dict[str, Any]) -> dict[str, Any]:
+def _drop_unrequested_diff(module: AnsibleModule, answer: dict[str, Any]) -> dict[str, Any]:
     """Return the answer without its diff unless diff mode is on."""
     return answer if module._diff else {key: value for key, value in answer.items() if key != "diff"}

@@ -20,7 +20,7 @@ class UnsafeArchiveError(FedsimError):
     exit = Exit.PROVISIONING
 
 
-def layout(state: StateFolder, devices: list[str]) -> dict[Path, tuple[int, int]]:
+def plan_folders(state: StateFolder, devices: list[str]) -> dict[Path, tuple[int, int]]:
     """Return the folders of the state folder with their mode and owner (uid = gid)."""
     folders = dict.fromkeys((state.path, state.gate, state.agent, state.cursors, state.devices), (0o755, 0))
     for device in devices:
@@ -69,7 +69,7 @@ def write_if_different(path: Path, content: bytes, mode: int, check: bool) -> bo
     return True
 
 
-def safe_members(archive: tarfile.TarFile) -> list[tuple[PurePosixPath, tarfile.TarInfo]]:
+def list_safe_members(archive: tarfile.TarFile) -> list[tuple[PurePosixPath, tarfile.TarInfo]]:
     """Return the regular files of an archive with their relative paths.
 
     Raises:

@@ -77,7 +77,7 @@ from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
 from ansible_collections.fedsim.testbed.plugins.module_utils._agent_control import wait_for_agent
-from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
+from ansible_collections.fedsim.testbed.plugins.module_utils._batch import for_each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._container_difference import compare_container
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import Probe
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
@@ -137,7 +137,7 @@ class Facts:
     devices: Mapping[str, str] = field(default_factory=dict)
 
 
-def agent_actions(have: Facts, want: dict[str, Any] | None) -> Actions:
+def plan_agent(have: Facts, want: dict[str, Any] | None) -> Actions:
     """Plan the way from what exists to the requested agent, or to none.
 
     After a course that has ended, or an agent that died, everything starts again: devices have passed the gate.
@@ -177,7 +177,7 @@ def _compare(have: Facts, want: dict[str, Any], differences: Differences) -> Non
         differences.add("course", "ended", "not begun")
 
 
-def agent_container(params: Mapping[str, Any]) -> dict[str, Any]:
+def build_agent_container(params: Mapping[str, Any]) -> dict[str, Any]:
     """Body of the Engine's create call for the agent."""
     state_dir, run = params["state_dir"], params["run"]
     socket = params["docker_host"].removeprefix("unix://")
@@ -260,7 +260,9 @@ class Handlers:
         def remove_one(name: str, differences: Differences) -> None:
             self.client.remove_container(action.options[name], force=True, v=True)
 
-        failed = [name for name, result in each_device(sorted(action.options), remove_one).items() if result["failed"]]
+        failed = [
+            name for name, result in for_each_device(sorted(action.options), remove_one).items() if result["failed"]
+        ]
         if failed:
             raise EngineError("devices of the ended course cannot be removed: {}".format(", ".join(failed)))
 
@@ -281,9 +283,9 @@ class Handlers:
 def work(call: Call) -> dict[str, Any]:
     state = StateFolder(Path(call.params["state_dir"]))
     present = call.params["state"] == "present"
-    want = agent_container(call.params) if present else None
+    want = build_agent_container(call.params) if present else None
     have = read_facts(call.client, call.run, state, call.params["image"])
-    todo = agent_actions(have, want)
+    todo = plan_agent(have, want)
     probe: dict[str, Any] = {}
     if not call.check:
         Handlers(call.client, call.run, state).carry_out(todo)

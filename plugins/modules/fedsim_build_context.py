@@ -157,9 +157,9 @@ def work(call: Call) -> dict[str, Any]:
         raise FailedError(f"fedsim-runner is not installed in the Python that runs Ansible here: {error}") from error
     params = call.params
     try:
-        contents = {host["name"]: _device_file(host) for host in params["hosts"]}
+        contents = {host["name"]: _read_images_part(host) for host in params["hosts"]}
         own = {root for content in contents.values() for root in content["dockerfile_roots"]}
-        found = _sources(params, list(contents.values()))
+        found = _find_sources(params, list(contents.values()))
         folders = [Path(folder) for folder in sorted({*params["dockerfiles"], *own})]
         sources = LayerSources.installed(folders, found)
         hosts = [
@@ -189,7 +189,7 @@ def work(call: Call) -> dict[str, Any]:
     return {"changed": False, "layers": [context.as_dict() for context in contexts]}
 
 
-def _device_file(host: dict[str, Any]) -> dict[str, Any]:
+def _read_images_part(host: dict[str, Any]) -> dict[str, Any]:
     """Return the parts of a lab host's device file that images depend on; empty without a device file."""
     if not host["device_file"]:
         return {"devices": [], "dockerfile_roots": [], "source": None, "config": {}}
@@ -202,7 +202,7 @@ def _device_file(host: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _sources(params: dict[str, Any], contents: list[dict[str, Any]]) -> dict[str, Any]:
+def _find_sources(params: dict[str, Any], contents: list[dict[str, Any]]) -> dict[str, Any]:
     """Return, by engine, the source of what its images install that is not in their folders."""
     from fedsim_runner.engines.protocol import engine
 

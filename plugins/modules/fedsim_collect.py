@@ -79,7 +79,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
+from ansible_collections.fedsim.testbed.plugins.module_utils._batch import for_each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import FULL, replacing
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_AGENT,
@@ -174,7 +174,7 @@ class Packer:
                 self.add(member, stream.read(self._max), int(found.st_mtime))
 
 
-def container_facts(found: dict[str, Any]) -> dict[str, Any]:
+def extract_container_facts(found: dict[str, Any]) -> dict[str, Any]:
     """The facts about a container that the report needs."""
     state = found["State"]
     return {
@@ -205,10 +205,10 @@ class Containers:
         self.failed = {name: result["msg"] for name, result in self._read_all().items() if result["failed"]}
 
     def _read_all(self) -> dict[str, dict[str, Any]]:
-        return each_device(sorted(self._ids), self._read)
+        return for_each_device(sorted(self._ids), self._read)
 
     def _read(self, name: str, differences: Differences) -> None:
-        self.facts[name] = container_facts(self._client.inspect_container(self._ids[name]))
+        self.facts[name] = extract_container_facts(self._client.inspect_container(self._ids[name]))
         if self.facts[name]["status"] != "created":
             self.logs[name] = self._client.logs(self._ids[name], stdout=True, stderr=True)
 
@@ -239,7 +239,7 @@ def pack(params: Mapping[str, Any], containers: Containers, stream: Any) -> tupl
     return devices, packer.left_out
 
 
-def same_content(one: Path, other: Path) -> bool:
+def has_same_content(one: Path, other: Path) -> bool:
     if not other.exists() or one.stat().st_size != other.stat().st_size:
         return False
     with one.open("rb") as left, other.open("rb") as right:
@@ -261,7 +261,7 @@ def write(
     with replacing(target, 0o644) as draft:
         with draft.open("wb") as stream:
             found = pack(params, containers, stream)
-        changed = not same_content(draft, dest)
+        changed = not has_same_content(draft, dest)
         if not (changed and keep):
             draft.unlink()
     return target, changed, found

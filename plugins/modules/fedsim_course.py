@@ -101,7 +101,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.fedsim.testbed.plugins.module_utils._agent_control import agent_control
+from ansible_collections.fedsim.testbed.plugins.module_utils._agent_control import call_agent
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import OpenGate, Status
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.course_state import Outcome
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name
@@ -112,7 +112,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     EngineError,
     explain,
     inspect_or_none,
-    last_lines,
+    read_last_lines,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._journal import Reader, read_snapshot
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
@@ -144,7 +144,7 @@ CHECK_AGENT_EVERY_S = 1.0
 GRACE_S = 120
 
 
-def failure(reason: str, last_lines: Iterable[str] = ()) -> Outcome:
+def make_failure(reason: str, last_lines: Iterable[str] = ()) -> Outcome:
     return Outcome("failed", reason, last_lines=tuple(last_lines))
 
 
@@ -168,7 +168,7 @@ class Poll:
             now = time.monotonic()
             if outcome is None and now - checked >= CHECK_AGENT_EVERY_S:
                 checked = now
-                outcome = self._dead_agent() or self._overdue()
+                outcome = self._check_agent() or self._check_time_limit()
                 if outcome is not None:
                     # The agent may have written its last events since the journal was read.
                     events += self.reader.new_events()
@@ -184,26 +184,26 @@ class Poll:
                 }
             time.sleep(READ_EVERY_S)
 
-    def _dead_agent(self) -> Outcome | None:
+    def _check_agent(self) -> Outcome | None:
         name = agent_name(self.run)
         found = inspect_or_none(self.client, name)
         if found is None:
-            return failure(f"the agent container {name} is gone")
+            return make_failure(f"the agent container {name} is gone")
         if found["State"]["Running"]:
             return None
         state = found["State"]
         cause = "killed for using too much memory" if state["OOMKilled"] else f"exit code {state['ExitCode']}"
-        lines = last_lines(self.client, name, 10).splitlines()
+        lines = read_last_lines(self.client, name, 10).splitlines()
         detail = f"; its last line: {lines[-1]}" if state["ExitCode"] == AGENT_GAVE_UP else ""
-        return failure(f"the agent container {name} ended during the course ({cause}){detail}", lines)
+        return make_failure(f"the agent container {name} ended during the course ({cause}){detail}", lines)
 
-    def _overdue(self) -> Outcome | None:
+    def _check_time_limit(self) -> Outcome | None:
         opened = self.reader.gate_opens
         if opened is None or not self.state.device_file.exists():
             return None
         limit = float(read_device_file(str(self.state.device_file))["course"]["timeout_s"])
         if time.time() > opened + limit + GRACE_S:
-            return failure(f"the agent has not ended a course that is {GRACE_S} s over its time limit")
+            return make_failure(f"the agent has not ended a course that is {GRACE_S} s over its time limit")
         return None
 
 
@@ -215,11 +215,11 @@ def open_gate(call: Call) -> dict[str, Any]:
         differences.compare("gate", "open" if gate.exists() else "closed", "open")
     else:
         try:
-            opened = agent_control(call.client, agent_name(call.run), OpenGate(call.params["open_at"]))
+            opened = call_agent(call.client, agent_name(call.run), OpenGate(call.params["open_at"]))
             if opened["changed"]:
                 differences.add("gate", "closed", "open")
         except EngineError as error:
-            ended = failure(str(error)).as_dict()
+            ended = make_failure(str(error)).as_dict()
     return build_answer("course", call.run, differences, finished=ended is not None, outcome=ended)
 
 
@@ -231,7 +231,7 @@ def work(call: Call) -> dict[str, Any]:
             return open_gate(call)
         if call.params["action"] == "poll":
             return Poll(call).run_once()
-        return {"changed": False, "status": agent_control(call.client, agent_name(call.run), Status())}
+        return {"changed": False, "status": call_agent(call.client, agent_name(call.run), Status())}
     except OSError as error:
         raise FailedError(f"{error.filename or call.params['state_dir']}: {explain(error)}") from error
 

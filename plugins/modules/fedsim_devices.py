@@ -83,7 +83,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
-from ansible_collections.fedsim.testbed.plugins.module_utils._batch import DeviceFailedError, each_device
+from ansible_collections.fedsim.testbed.plugins.module_utils._batch import DeviceFailedError, for_each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._container_difference import compare_container
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_DEVICE,
@@ -94,14 +94,14 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_container import (
     Settings,
-    block_device_of,
-    device_container,
+    build_device_container,
+    find_block_device,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import (
+    find_server_address,
     matches,
     read_device_file,
     select_devices,
-    server_address,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
@@ -109,8 +109,8 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     EngineError,
     NotFound,
     explain,
-    last_lines,
     list_containers,
+    read_last_lines,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DEVICES,
@@ -134,7 +134,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def device_actions(
+def plan_device(
     name: str,
     have: Mapping[str, Any] | None,
     inspected: dict[str, Any] | None,
@@ -184,23 +184,23 @@ class Provisioner:
         self.start: bool = call.params["state"] == "started"
         self.devices = {device["name"]: device for device in devices}
         state_dir, images = call.params["state_dir"], call.params["images"]
-        self.settings = Settings(content, state_dir, images, server_address(content), self.client.info())
+        self.settings = Settings(content, state_dir, images, find_server_address(content), self.client.info())
         self.existing = list_containers_by_device(self.client, call.run)
         # Docker's folder exists here only if the Engine runs on this machine, not in a VM.
-        self.disk = block_device_of(self.settings.docker_root)
+        self.disk = find_block_device(self.settings.docker_root)
         self.image_ids = {
-            logical: self._image_id(logical) for logical in sorted({device["image"] for device in devices})
+            logical: self._read_image_id(logical) for logical in sorted({device["image"] for device in devices})
         }
 
     def work(self, name: str, differences: Differences) -> None:
         """Bring one device to the requested state, or in check mode only record what differs."""
         device, have = self.devices.get(name), self.existing.get(name)
-        want = None if device is None else self._body(device)
+        want = None if device is None else self._build_container(device)
         inspected = None
         if have is not None and want is not None and have["State"] in ("running", "created"):
             inspected = self.client.inspect_container(have["Id"])
         image_id = None if device is None else self.image_ids[device["image"]]
-        todo = device_actions(name, have, inspected, want, image_id, self.start)
+        todo = plan_device(name, have, inspected, want, image_id, self.start)
         differences.items += todo.differences.items
         if not self.check:
             todo.carry_out({"create": self._create, "start": self._start, "remove": self._remove})
@@ -213,10 +213,10 @@ class Provisioner:
                 continue
             entry = now.get(name)
             if entry is None or entry["State"] != "running":
-                detail = last_lines(self.client, entry["Id"]) if entry else "its container is gone"
+                detail = read_last_lines(self.client, entry["Id"]) if entry else "its container is gone"
                 result.update(failed=True, changed=False, msg=f"ended right after its start: {detail}")
 
-    def _body(self, device: dict[str, Any]) -> dict[str, Any]:
+    def _build_container(self, device: dict[str, Any]) -> dict[str, Any]:
         if device["image"] not in self.settings.images:
             raise DeviceFailedError(
                 "image {} has not been built (built: {}): run the images stage".format(
@@ -228,9 +228,9 @@ class Provisioner:
                 "block I/O limits are requested, but no disk is found under Docker's folder "
                 f"{self.settings.docker_root}: remove read_bps and write_bps from the device type"
             )
-        return device_container(self.settings, device, self.disk)
+        return build_device_container(self.settings, device, self.disk)
 
-    def _image_id(self, logical: str) -> str | None:
+    def _read_image_id(self, logical: str) -> str | None:
         reference = self.settings.images.get(logical)
         if reference is None:
             return None
@@ -269,7 +269,7 @@ def ensure_present(call: Call) -> dict[str, Any]:
     names = list(provisioner.devices)
     if not call.params["devices"]:
         names += sorted(name for name in provisioner.existing if name not in provisioner.devices)
-    results = each_device(names, provisioner.work)
+    results = for_each_device(names, provisioner.work)
     if provisioner.start and not call.check:
         provisioner.read_back(results)
     return build_device_answer("devices", results, seconds={"create_and_start": round(time.monotonic() - begun, 2)})
@@ -280,7 +280,7 @@ def ensure_absent(call: Call) -> dict[str, Any]:
     chosen = [name for name in sorted(found) if matches(name, call.params["devices"])]
 
     def remove(name: str, differences: Differences) -> None:
-        todo = device_actions(name, found[name], None, None)
+        todo = plan_device(name, found[name], None, None)
         differences.items += todo.differences.items
         if call.check:
             return
@@ -290,7 +290,7 @@ def ensure_absent(call: Call) -> dict[str, Any]:
             return
         shutil.rmtree(StateFolder(Path(call.params["state_dir"])).outputs(name), ignore_errors=True)
 
-    return build_device_answer("devices", each_device(chosen, remove))
+    return build_device_answer("devices", for_each_device(chosen, remove))
 
 
 def work(call: Call) -> dict[str, Any]:

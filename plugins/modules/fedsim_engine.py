@@ -99,7 +99,7 @@ def start(call: Call, how: str) -> None:
         subprocess.Popen([daemon], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/")
 
 
-def reason_for_silence(docker_host: str) -> str | None:
+def explain_silence(docker_host: str) -> str | None:
     """Return why the Engine does not answer; None if it does."""
     try:
         connect(docker_host, timeout=5).close()
@@ -110,13 +110,13 @@ def reason_for_silence(docker_host: str) -> str | None:
 
 def work(call: Call) -> dict[str, Any]:
     host = call.params["docker_host"]
-    if reason_for_silence(host) is None:
+    if explain_silence(host) is None:
         return {"changed": False, "started_with": ""}
     how = find_service_manager()
     if not call.check:
         start(call, how)
         deadline = time.monotonic() + call.params["wait_s"]
-        while (reason := reason_for_silence(host)) is not None:
+        while (reason := explain_silence(host)) is not None:
             if time.monotonic() > deadline:
                 raise FailedError(f"the Docker Engine was started ({how}) but does not answer: {reason}")
             time.sleep(0.3)

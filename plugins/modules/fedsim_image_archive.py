@@ -57,7 +57,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import replacing
-from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
+from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import list_own_images
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
 
 ARGUMENTS: dict[str, Any] = {
@@ -72,7 +72,7 @@ def work(call: Call) -> dict[str, Any]:
     client, state = call.client, call.params["state"]
     client.timeout = None  # hundreds of megabytes, at the disk's speed
     refs, path = call.params["refs"], Path(call.params["path"])
-    present = own_images(client)
+    present = list_own_images(client)
     absent = [ref for ref in refs if ref not in present]
     if state == "saved":
         if absent:
@@ -86,7 +86,7 @@ def work(call: Call) -> dict[str, Any]:
             with path.open("rb") as archive:
                 for _message in client.load_image(archive):
                     pass
-            present = own_images(client)
+            present = list_own_images(client)
             absent = [ref for ref in refs if ref not in present]
             if absent:
                 raise FailedError(f"{path} does not hold {', '.join(absent)}")

@@ -76,9 +76,9 @@ ARGUMENTS: dict[str, Any] = {
 def work(call: Call) -> dict[str, Any]:
     client = call.client
     name, arch = call.params["image"], call.params["platform"]
-    found = _matching(client, name, arch)
+    found = _find_matching(client, name, arch)
     if found is not None or call.check:
-        return {"changed": False, "present": found is not None, "digest": _digest(found), "reason": None}
+        return {"changed": False, "present": found is not None, "digest": _read_digest(found), "reason": None}
     client.timeout = call.params["timeout"]
     repository, tag = _split(name)
     reason = None
@@ -87,8 +87,8 @@ def work(call: Call) -> dict[str, Any]:
             reason = message.get("error", reason)
     except (APIError, RequestException, OSError) as error:
         reason = explain(error)
-    found = _matching(client, name, arch)
-    return {"changed": found is not None, "present": found is not None, "digest": _digest(found), "reason": reason}
+    found = _find_matching(client, name, arch)
+    return {"changed": found is not None, "present": found is not None, "digest": _read_digest(found), "reason": reason}
 
 
 def _split(name: str) -> tuple[str, str | None]:
@@ -100,7 +100,7 @@ def _split(name: str) -> tuple[str, str | None]:
     return head + slash + repository, tag if colon else "latest"
 
 
-def _matching(client: Any, name: str, arch: str) -> dict[str, Any] | None:
+def _find_matching(client: Any, name: str, arch: str) -> dict[str, Any] | None:
     try:
         image = dict(client.inspect_image(name))
     except APIError:
@@ -108,7 +108,7 @@ def _matching(client: Any, name: str, arch: str) -> dict[str, Any] | None:
     return image if image.get("Architecture") == arch else None
 
 
-def _digest(image: dict[str, Any] | None) -> str | None:
+def _read_digest(image: dict[str, Any] | None) -> str | None:
     digests = (image or {}).get("RepoDigests") or []
     return digests[0] if digests else None
 

@@ -66,8 +66,8 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import
     BuildFailedError,
     build,
     import_rootfs,
-    one_builder,
-    own_images,
+    list_own_images,
+    lock_builder,
     sweep,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
@@ -91,15 +91,15 @@ class Builder:
         engine = client.info()["Architecture"]
         self.arch = architecture(engine)
 
-    def missing(self) -> list[dict[str, Any]]:
-        present = own_images(self.client)
+    def list_missing(self) -> list[dict[str, Any]]:
+        present = list_own_images(self.client)
         return [layer for layer in self.layers if layer["ref"] not in present]
 
     def build_missing(self) -> dict[str, float]:
         """Build what is missing now. Returns the seconds each reference took."""
         built: dict[str, float] = {}
-        with one_builder():
-            missing = self.missing()
+        with lock_builder():
+            missing = self.list_missing()
             if missing:
                 sweep(self.client)
             for layer in missing:
@@ -110,14 +110,14 @@ class Builder:
 
     def _build(self, layer: dict[str, Any]) -> None:
         platform = None if layer["arch"] == self.arch else f"linux/{layer['arch']}"
-        archive = self._archive(layer["context"])
+        archive = self._find_archive(layer["context"])
         if layer["parent"] is not None:
             build(self.client, layer, archive, layer["parent"], "none", platform)
         elif self.base_image is not None:
             build(self.client, layer, archive, self.base_image, "default", platform)
         elif layer.get("rootfs"):
             try:
-                rootfs = import_rootfs(self.client, self._archive(layer["rootfs"]))
+                rootfs = import_rootfs(self.client, self._find_archive(layer["rootfs"]))
                 build(self.client, layer, archive, rootfs, "none", platform)
             except BaseException:
                 sweep(self.client)  # the imported bootstrap has no name: nothing would find it again
@@ -125,7 +125,7 @@ class Builder:
         else:
             raise BuildFailedError(f"image {layer['name']}: neither a base image nor a Debian bootstrap was given")
 
-    def _archive(self, path: str) -> Path:
+    def _find_archive(self, path: str) -> Path:
         archive = self.folder / Path(path).name if self.folder else Path(path)
         if not archive.is_file():
             raise BuildFailedError(f"the build context {archive} is not on this lab host: run the images role again")
@@ -136,20 +136,20 @@ def work(call: Call) -> dict[str, Any]:
     call.client.timeout = None  # a step may be silent for long; the Engine closes the connection when it is done
     builder = Builder(call.client, call.params)
     if call.check:
-        missing = [layer["ref"] for layer in builder.missing()]
-        return {"changed": bool(missing), "built": dict.fromkeys(missing, 0.0), "diff": _diff(builder, missing)}
+        missing = [layer["ref"] for layer in builder.list_missing()]
+        return {"changed": bool(missing), "built": dict.fromkeys(missing, 0.0), "diff": _build_diff(builder, missing)}
     built = builder.build_missing()
-    present = own_images(call.client)
+    present = list_own_images(call.client)
     refs = [layer["ref"] for layer in builder.layers]
     return {
         "changed": bool(built),
         "built": built,
         "images": {ref: present[ref] for ref in refs if ref in present},
-        "diff": _diff(builder, list(built)),
+        "diff": _build_diff(builder, list(built)),
     }
 
 
-def _diff(builder: Builder, built: list[str]) -> dict[str, str]:
+def _build_diff(builder: Builder, built: list[str]) -> dict[str, str]:
     after = [layer["ref"] for layer in builder.layers]
     before = [ref for ref in after if ref not in built]
     return {"before": "".join(f"{ref}\n" for ref in before), "after": "".join(f"{ref}\n" for ref in after)}

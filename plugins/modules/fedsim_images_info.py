@@ -63,27 +63,28 @@ from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
-from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
+from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import list_own_images
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
 
 ARGUMENTS: dict[str, Any] = {"refs": {"type": "list", "elements": "str"}, **DOCKER}
 
 
 def work(call: Call) -> dict[str, Any]:
-    images = own_images(call.client)
+    images = list_own_images(call.client)
     refs = call.params["refs"]
-    shown = images if refs is None else _with_parents(refs, images)
+    shown = images if refs is None else _add_parents(refs, images)
     disk = sum(image["own"] for image in shown.values())
+    lines = [_format_line(ref, shown[ref]) for ref in sorted(shown)]
     return {
         "changed": False,
         "arch": architecture(call.client.info()["Architecture"]),
         "images": images,
         "disk": disk,
-        "table": [*(_line(ref, shown[ref]) for ref in sorted(shown)), f"{size(disk)} on the disk, shared layers once"],
+        "table": [*lines, f"{size(disk)} on the disk, shared layers once"],
     }
 
 
-def _with_parents(refs: list[str], images: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _add_parents(refs: list[str], images: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for ref in refs:
         current: str | None = ref
@@ -93,7 +94,7 @@ def _with_parents(refs: list[str], images: dict[str, dict[str, Any]]) -> dict[st
     return found
 
 
-def _line(ref: str, image: dict[str, Any]) -> str:
+def _format_line(ref: str, image: dict[str, Any]) -> str:
     return f"{ref.rpartition(':')[0]:<40} {size(image['size']):>10} in all {size(image['own']):>10} without parent"
 
 

@@ -104,7 +104,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capa
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import EngineError, connect, find_daemon
-from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import own_images
+from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import list_own_images
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
 
 ARGUMENTS: dict[str, Any] = {
@@ -137,7 +137,7 @@ class Problems:
         self.found.append({"what": what, "fix": fix, "fatal": fatal})
 
 
-def virtual_machine() -> str | None:
+def detect_virtual_machine() -> str | None:
     """Return the kind of virtual machine; only WSL matters, whose kernels lack what others have."""
     release = platform.release().lower()
     if "microsoft" in release:
@@ -145,7 +145,7 @@ def virtual_machine() -> str | None:
     return None
 
 
-def disk_free_bytes(folder: str) -> int:
+def read_disk_free_bytes(folder: str) -> int:
     path = Path(folder)
     while not path.exists():
         path = path.parent
@@ -174,7 +174,7 @@ def read_engine(client: Any, capacity: HostCapacity, facts: dict[str, Any], prob
         gpu_runtime="nvidia" in (info.get("Runtimes") or {}),
         security=[option.split(",")[0].replace("name=", "") for option in info.get("SecurityOptions") or []],
     )
-    facts["images"] = sorted(own_images(client))
+    facts["images"] = sorted(list_own_images(client))
     if not facts["memory_limit"]:
         problems.add(
             "the kernel does not limit a container's memory",
@@ -233,7 +233,7 @@ def compare(demands: dict[str, Any], facts: dict[str, Any], problems: Problems) 
         )
 
 
-def neighbour_table() -> int | None:
+def read_neighbour_table() -> int | None:
     try:
         return int(Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3").read_text())
     except (OSError, ValueError):
@@ -249,9 +249,9 @@ def work(call: Call) -> dict[str, Any]:
         "cpus": capacity.cpus,
         "memory_bytes": capacity.memory_bytes,
         "networks": list(capacity.networks),
-        "virtual_machine": virtual_machine(),
-        "neighbour_table": neighbour_table(),
-        "disk_free_bytes": disk_free_bytes(call.params["state_root"]),
+        "virtual_machine": detect_virtual_machine(),
+        "neighbour_table": read_neighbour_table(),
+        "disk_free_bytes": read_disk_free_bytes(call.params["state_root"]),
         "engine": None,
         "engine_installed": find_daemon() is not None,
         "docker_desktop": False,

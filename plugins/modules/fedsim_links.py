@@ -57,7 +57,7 @@ failed_devices:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.fedsim.testbed.plugins.module_utils._agent_control import agent_control
+from ansible_collections.fedsim.testbed.plugins.module_utils._agent_control import call_agent
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import ApplyLinks
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file, select_devices
@@ -79,7 +79,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def link_results(names: Sequence[str], answer: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+def build_link_results(names: Sequence[str], answer: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
     """Return one result per device.
 
     The agent compares and applies, with and without check mode; this only reads its answer.
@@ -109,11 +109,11 @@ def work(call: Call) -> dict[str, Any]:
     names = [device["name"] for device in select_devices(content, call.params["devices"])]
     agent = agent_name(call.run)
     if call.check and inspect_or_none(call.client, agent) is None:
-        return build_device_answer("links", link_results(names, None), backend=None)
+        return build_device_answer("links", build_link_results(names, None), backend=None)
     chosen = tuple(names) if call.params["devices"] else None
-    answer = agent_control(call.client, agent, ApplyLinks(call.check, chosen))
+    answer = call_agent(call.client, agent, ApplyLinks(call.check, chosen))
     return build_device_answer(
-        "links", link_results(names, answer), changed=answer["changed"], backend=answer.get("backend")
+        "links", build_link_results(names, answer), changed=answer["changed"], backend=answer.get("backend")
     )
 
 

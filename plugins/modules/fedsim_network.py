@@ -107,14 +107,14 @@ class Facts:
     ipv6: bool = False
 
 
-def network_actions(have: Facts, want: dict[str, Any] | None) -> Actions:
+def plan_network(have: Facts, want: dict[str, Any] | None) -> Actions:
     """Plan the way from what exists to the requested network, or to none.
 
     Raises:
         NetworkError: another network has the name, or containers use one that has to be removed.
     """
     if want is None:
-        return _absent(have)
+        return _plan_removal(have)
     if have.namesakes:
         raise NetworkError(
             "a network named {} exists that is not this run's (it lacks the run's labels): remove it with "
@@ -143,7 +143,7 @@ def network_actions(have: Facts, want: dict[str, Any] | None) -> Actions:
     return nothing(f"{want['name']} is as requested")
 
 
-def _absent(have: Facts) -> Actions:
+def _plan_removal(have: Facts) -> Actions:
     differences = Differences()
     for network in have.ours:
         differences.add("state", "present", "absent")
@@ -155,7 +155,7 @@ def _absent(have: Facts) -> Actions:
     return actions((Action("remove", network["Id"]) for network in have.ours), differences)
 
 
-def requested_network(content: dict[str, Any], state_dir: str) -> dict[str, Any]:
+def build_network(content: dict[str, Any], state_dir: str) -> dict[str, Any]:
     """The network as keyword arguments of the Engine's create call."""
     network = content["network"]
     return {
@@ -191,12 +191,12 @@ def read_facts(client: Any, run: str, want: dict[str, Any] | None) -> Facts:
         return Facts(ours)
     identifiers = {network["Id"] for network in ours}
     named = [network for network in client.networks(names=[want["name"]]) if network["Name"] == want["name"]]
-    switch = _ipv6_switch(want["options"][BRIDGE_NAME])
+    switch = _find_ipv6_switch(want["options"][BRIDGE_NAME])
     ipv6 = switch.exists() and switch.read_text().strip() != "1"
     return Facts(ours, [network for network in named if network["Id"] not in identifiers], ipv6)
 
 
-def _ipv6_switch(bridge: str) -> Path:
+def _find_ipv6_switch(bridge: str) -> Path:
     return Path(IPV6_SWITCH % bridge)
 
 
@@ -227,7 +227,7 @@ class Handlers:
         self.client.remove_network(action.name)
 
     def silence_ipv6(self, action: Action) -> None:
-        switch = _ipv6_switch(action.name)
+        switch = _find_ipv6_switch(action.name)
         if switch.exists():  # otherwise the Engine runs on another machine than this process
             switch.write_text("1\n")
 
@@ -235,9 +235,9 @@ class Handlers:
 def work(call: Call) -> dict[str, Any]:
     want = None
     if call.params["state"] == "present":
-        want = requested_network(read_device_file(call.params["device_file"], call.run), call.params["state_dir"])
+        want = build_network(read_device_file(call.params["device_file"], call.run), call.params["state_dir"])
     have = read_facts(call.client, call.run, want)
-    todo = network_actions(have, want)
+    todo = plan_network(have, want)
     name = want["name"] if want else next((network["Name"] for network in have.ours), call.run)
     if not call.check:
         Handlers(call.client).carry_out(todo)

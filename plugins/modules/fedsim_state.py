@@ -64,9 +64,9 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
     UnsafeArchiveError,
-    layout,
+    list_safe_members,
     make_folders,
-    safe_members,
+    plan_folders,
     write_if_different,
 )
 
@@ -81,14 +81,14 @@ def read_archive(path: str) -> dict[str, bytes]:
     """Return the content of each file of the archive by its relative path."""
     found = {}
     with tarfile.open(path) as archive:
-        for name, member in safe_members(archive):
+        for name, member in list_safe_members(archive):
             stream = archive.extractfile(member)
             if stream is not None:
                 found[str(name)] = stream.read()
     return found
 
 
-def devices_of(files: dict[str, bytes]) -> list[str]:
+def list_devices(files: dict[str, bytes]) -> list[str]:
     return sorted({name.split("/")[1] for name in files if name.startswith("devices/") and name.count("/") == 3})
 
 
@@ -100,7 +100,7 @@ def unpack(state_dir: Path, files: dict[str, bytes], check: bool, differences: D
         if write_if_different(path, content, 0o644, check):
             differences.add(name, before, len(content))
             written.append(name)
-    for device in devices_of(files):
+    for device in list_devices(files):
         folder = StateFolder(state_dir).inputs(device)
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             name = str(path.relative_to(state_dir))
@@ -122,7 +122,7 @@ def work(call: Call) -> dict[str, Any]:
             differences.add("archive", None, call.params["archive"])
         else:
             files = read_archive(call.params["archive"])
-            make_folders(layout(StateFolder(state_dir), devices_of(files)), call.check, differences)
+            make_folders(plan_folders(StateFolder(state_dir), list_devices(files)), call.check, differences)
             written = unpack(state_dir, files, call.check, differences)
     except UnsafeArchiveError as error:
         raise FailedError(f"state folder {state_dir}: {error}") from error

@@ -48,7 +48,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
-from ansible_collections.fedsim.testbed.plugins.module_utils._batch import each_device
+from ansible_collections.fedsim.testbed.plugins.module_utils._batch import for_each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_AGENT,
     LABEL_KIND,
@@ -74,7 +74,7 @@ ARGUMENTS: dict[str, Any] = {
 GONE_WITHIN_S = 60
 
 
-def teardown_actions(
+def plan_teardown(
     run: str, containers: Sequence[dict[str, Any]], networks: Sequence[dict[str, Any]], folders: Sequence[str]
 ) -> Actions:
     """Plan the removal of everything of a run, in a workable order.
@@ -89,7 +89,7 @@ def teardown_actions(
     others = [entry for entry in containers if entry["Labels"].get(LABEL_KIND) != KIND_AGENT]
     differences = Differences()
     for kind, names in (
-        ("containers", sorted(map(container_name_in, containers))),
+        ("containers", sorted(map(read_container_name, containers))),
         ("networks", sorted(network["Name"] for network in networks)),
         ("state", sorted(folders)),
     ):
@@ -101,7 +101,7 @@ def teardown_actions(
         # The agent stops while its devices are removed, and does not report their end as a failed course.
         *(Action("signal", entry["Id"]) for entry in agents),
         *(
-            Action("remove_containers", kind, {container_name_in(entry): entry["Id"] for entry in entries})
+            Action("remove_containers", kind, {read_container_name(entry): entry["Id"] for entry in entries})
             for kind, entries in (("devices", others), ("agents", agents))
             if entries
         ),
@@ -111,7 +111,7 @@ def teardown_actions(
     return actions(todo, differences)
 
 
-def container_name_in(entry: dict[str, Any]) -> str:
+def read_container_name(entry: dict[str, Any]) -> str:
     """Return the name of a container in the Engine's list."""
     names = entry.get("Names") or [entry["Id"]]
     return str(names[0]).lstrip("/")
@@ -144,7 +144,7 @@ class Handlers:
         def remove_one(name: str, differences: Differences) -> None:
             remove_container(self.client, action.options[name])
 
-        results = each_device(action.options, remove_one)
+        results = for_each_device(action.options, remove_one)
         failed = {name: result["msg"] for name, result in results.items() if result["failed"]}
         if failed:
             raise EngineError("; ".join("{}: {}".format(*pair) for pair in sorted(failed.items())))
@@ -179,7 +179,7 @@ def remove_container(client: Any, identifier: str) -> None:
         time.sleep(0.1)
 
 
-def state_folders(run: str, state_root: str, containers: list[dict[str, Any]]) -> list[Path]:
+def find_state_folders(run: str, state_root: str, containers: list[dict[str, Any]]) -> list[Path]:
     """Return the run's state folders: in ``state_root`` and where the labels say; only folders with the run's name."""
     candidates = {Path(state_root) / run}
     candidates.update(Path(entry["Labels"].get(LABEL_STATE, "/")) for entry in containers)
@@ -194,8 +194,8 @@ def work(call: Call) -> dict[str, Any]:
     try:
         containers = list_containers(call.client, run_filter(call.run))
         networks = call.client.networks(filters=run_filter(call.run))
-        folders = [str(folder) for folder in state_folders(call.run, call.params["state_root"], containers)]
-        todo = teardown_actions(call.run, containers, networks, folders)
+        folders = [str(folder) for folder in find_state_folders(call.run, call.params["state_root"], containers)]
+        todo = plan_teardown(call.run, containers, networks, folders)
         if not call.check:
             Handlers(call.client).carry_out(todo)
     except EngineError as error:

@@ -52,7 +52,7 @@ from typing import Any
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
 from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
     UnsafeArchiveError,
-    safe_members,
+    list_safe_members,
     write_if_different,
 )
 
@@ -65,7 +65,7 @@ ARGUMENTS: dict[str, Any] = {
 def unpack(src: str, dest: Path, check: bool) -> list[str]:
     written = []
     with tarfile.open(src) as archive:
-        for name, member in safe_members(archive):
+        for name, member in list_safe_members(archive):
             target = dest / name
             if dest.resolve() not in target.resolve().parents:
                 raise UnsafeArchiveError(f"{name} leads outside {dest} through a link")

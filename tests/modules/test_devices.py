@@ -232,7 +232,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
 def test_federatedscope_has_room_for_its_threads(lab: Lab) -> None:
     containers = load_utils("_device_container")
     entry = lab.content["devices"][1]
-    assert containers.pids_limit(entry) == 32
+    assert containers.compute_pids_limit(entry) == 32
     least = engine_facts("federatedscope").least_pids(50)
-    assert containers.pids_limit(entry | {"least_pids": least}) == 146
-    assert containers.pids_limit(entry | {"least_pids": least, "pids": 1024}) == 1024
+    assert containers.compute_pids_limit(entry | {"least_pids": least}) == 146
+    assert containers.compute_pids_limit(entry | {"least_pids": least, "pids": 1024}) == 1024

@@ -30,25 +30,25 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*/*.json"))
 
 
 def agent(facts: dict[str, Any], arguments: dict[str, Any]) -> Actions:
-    want = fedsim_agent.agent_container(arguments) if arguments else None
-    return fedsim_agent.agent_actions(fedsim_agent.Facts(**facts), want)
+    want = fedsim_agent.build_agent_container(arguments) if arguments else None
+    return fedsim_agent.plan_agent(fedsim_agent.Facts(**facts), want)
 
 
 def device(facts: dict[str, Any], arguments: dict[str, Any]) -> Actions:
-    return fedsim_devices.device_actions(**facts, **arguments)
+    return fedsim_devices.plan_device(**facts, **arguments)
 
 
 def network(facts: dict[str, Any], arguments: dict[str, Any]) -> Actions:
-    want = fedsim_network.requested_network(arguments, "/var/lib/fedsim/x") if arguments else None
-    return fedsim_network.network_actions(fedsim_network.Facts(**facts), want)
+    want = fedsim_network.build_network(arguments, "/var/lib/fedsim/x") if arguments else None
+    return fedsim_network.plan_network(fedsim_network.Facts(**facts), want)
 
 
 def teardown(facts: dict[str, Any], arguments: dict[str, Any]) -> Actions:
-    return fedsim_teardown.teardown_actions(**facts, **arguments)
+    return fedsim_teardown.plan_teardown(**facts, **arguments)
 
 
 def links(facts: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    return fedsim_links.link_results(**facts, **arguments)
+    return fedsim_links.build_link_results(**facts, **arguments)
 
 
 CORES: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
