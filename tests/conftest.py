@@ -1,4 +1,4 @@
-"""Options and helpers every kind of test shares."""
+"""Options and helpers that all kinds of tests share."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ REPOSITORY = TESTS.parent
 
 # What makes a test more than a call of a function; `make unit` leaves these out (pyproject.toml says what each means).
 HEAVY = ("ansible", "course", "docker", "drawing", "federatedscope", "packages", "process")
-# The folders of tests/ by what they hold: functions, or the command and the links on a Docker Engine.
+# The folders of tests/ by what is tested: functions, or the command and the links on a Docker Engine.
 MAY_BE_PURE = ("golden", "unit")
 ON_AN_ENGINE = ("e2e", "lab")
-# A pure test takes milliseconds of CPU time, a few take half a second.
+# A pure test takes milliseconds of CPU time; a few take half a second.
 PURE_CPU_S = 2.0
-# What Python says it is about to do when it starts another program.
+# The audit events that Python raises when it starts another program.
 STARTS_A_PROGRAM = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system")
 
 _MARK_IT = f"mark it as one of {', '.join(HEAVY)}"
@@ -35,13 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # The tests call Ansible's programs by name: those of this environment, whether or not it is activated.
+    # The tests call Ansible's programs by name; they must find those of this environment even if it is not activated.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     sys.addaudithook(_refuse_programs)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What calls functions and has none of the heavy markers is pure, and held to it below."""
+    """Mark tests of functions that have none of the heavy markers as pure; the hooks below enforce that."""
     for item in items:
         folder = item.path.resolve().relative_to(TESTS).parts[0]
         if folder in ON_AN_ENGINE:
@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """A pure test starts no program; run as one of the pure ones alone, it is quick, too."""
+    """A pure test starts no program; when only the pure tests run, each must also be quick."""
     global _pure_test
     _pure_test = item.nodeid if item.get_closest_marker("pure") else None
     try:
@@ -76,7 +76,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
 def _refuse_programs(event: str, arguments: tuple[Any, ...]) -> None:
     if _pure_test is not None and event in STARTS_A_PROGRAM:
         what = arguments[1] if event == "subprocess.Popen" else event
-        # No Exception: the code under test may handle those.
+        # Its exception is not an Exception, which the code under test might handle.
         pytest.fail(f"{_pure_test} starts {what}: {_MARK_IT}", pytrace=False)
 
 
@@ -88,7 +88,7 @@ def repository() -> Path:
 
 @pytest.fixture
 def device_file(repository: Path) -> dict[str, Any]:
-    """The sample inventory's, for a test to change: digits, one server and four clients."""
+    """The device file of the sample inventory, which a test may change: digits, one server and four clients."""
     sample = repository / "inventories" / "sample" / "device_files" / "local.json"
     return dict(json.loads(sample.read_text(encoding="utf-8")))
 
@@ -107,6 +107,6 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
             diff = "\n".join(
                 difflib.unified_diff(expected.splitlines(), text.splitlines(), str(path), "now", lineterm="")
             )
-            pytest.fail(f"differs from {path} (run with --update-golden if this is wanted):\n{diff}")
+            pytest.fail(f"differs from {path} (run with --update-golden if this is intended):\n{diff}")
 
     return compare

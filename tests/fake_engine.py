@@ -1,4 +1,4 @@
-"""A lab host's Engine that remembers, in place of one that answers over a socket."""
+"""A fake of a lab host's Engine that records calls, in place of one that answers over a socket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fedsim_runner.contract.agent_calls import Call
 
 
 class FakeApi:
-    """As much of docker-py as the code under test calls."""
+    """The part of docker-py that the code under test calls."""
 
     def __init__(self, chunks: Mapping[str, Sequence[bytes]]) -> None:
         self.chunks = dict(chunks)
@@ -42,7 +42,7 @@ class FakeClient:
 
 @dataclass
 class FakeEngine:
-    """What a lab host has: names by run, states of devices by run, an agent's answer by run."""
+    """The content of a lab host: names, device states and the agent's answer, each by run."""
 
     things: dict[str, list[str]] = field(default_factory=dict)
     devices: dict[str, dict[str, str]] = field(default_factory=dict)

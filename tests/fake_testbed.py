@@ -1,4 +1,4 @@
-"""A testbed that only remembers: for the life of a run, and as the plainest thing that the contract holds for."""
+"""A fake testbed that only records calls: for tests of the life cycle, and as the simplest testbed of the contract."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ STAGES = (
     Stage("course", Exit.COURSE, collect=True, live=True),
     Stage("verdict", Exit.COURSE, leaves=False),
 )
-LACK = Lack("devices are only thought of", "take a testbed that makes them")
+LACK = Lack("the devices are imaginary", "use a testbed that makes them")
 
 
 class FakeTestbed:
-    """``calls`` has what was asked; ``fails_in`` a stage in which it fails, ``interrupted_in`` one where it is stopped.
+    """``calls`` records the calls; it fails in stage ``fails_in``, and is stopped in stage ``interrupted_in``.
 
-    ``stays``: what ``destroy`` cannot remove.
+    ``stays``: names that ``destroy`` cannot remove.
     """
 
     traits = Traits("fake", "thoughts", "interrupted: forgetting", STAGES)

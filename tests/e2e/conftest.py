@@ -71,7 +71,7 @@ class Command:
             self.lines.append(line.rstrip("\n"))
 
     def wait_for(self, text: str, seconds: float = 240) -> None:
-        """Block until a line that contains ``text`` was printed."""
+        """Wait until a line that contains ``text`` was printed."""
         end = time.monotonic() + seconds
         while not any(text in line for line in list(self.lines)):
             if self.process.poll() is not None or time.monotonic() > end:
@@ -83,7 +83,7 @@ class Command:
         os.killpg(self.process.pid, signal.SIGINT)
 
     def kill(self) -> None:
-        """The control node dies: nothing of the command survives."""
+        """Kill the control node: nothing of the command survives."""
         os.killpg(self.process.pid, signal.SIGKILL)
 
     def finish(self, seconds: float = 400) -> int:
@@ -99,7 +99,7 @@ class Command:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
-    """The Engine; a missing one is a failure, not a skip."""
+    """The Engine; if it is missing, the test fails rather than being skipped."""
     client = docker.from_env(timeout=60)
     client.ping()
     yield client

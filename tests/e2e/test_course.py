@@ -222,7 +222,7 @@ def test_a_dead_agent_ends_the_run_with_its_name(engine: docker.DockerClient, tm
     assert left_over(engine, run) == []
 
 
-def test_two_runs_side_by_side_do_not_meet(engine: docker.DockerClient, tmp_path: Path) -> None:
+def test_two_runs_side_by_side_do_not_affect_each_other(engine: docker.DockerClient, tmp_path: Path) -> None:
     commands = [
         Command([str(small_spec(tmp_path, f"side-{name}")), "--run", f"side-{name}"], tmp_path) for name in ("a", "b")
     ]

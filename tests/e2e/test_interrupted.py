@@ -1,4 +1,4 @@
-"""Ctrl-C and a killed control node, in every stage: nothing is left by label."""
+"""Ctrl-C and a killed control node, in every stage: nothing with the run's label is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lifecycle on tiny playbooks: a content folder of our own, and the program in a process of its own."""
+"""The life cycle on tiny playbooks: a separate content folder, and the program in a separate process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-# A testbed of its own, found before the one that is installed.
+# A separate testbed, which is found before the installed one.
 TESTBED = """\
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +26,7 @@ root = Path(__file__).parent
 
 @contextmanager
 def connect(host, timeout_s=30):
-    # No Engine takes part: what is there is what the playbooks left in a folder.
+    # There is no Engine: its content is what the playbooks left in a folder.
     left = {}
     for path in sorted(root.glob("left-*")):
         left.setdefault(path.read_text().strip(), []).append(path.name)
@@ -64,7 +64,7 @@ PLAY = """\
 
 
 class Driver:
-    """``fedsim-provision`` on tiny playbooks."""
+    """Runs ``fedsim-provision`` on tiny playbooks."""
 
     def __init__(self, root: Path, spec: Path) -> None:
         self.root = root
@@ -80,7 +80,7 @@ class Driver:
         self.teardown()
 
     def stages(self, stages: list[tuple[str, str]], playbook: str = "run_experiment.yml") -> None:
-        """Plays with a name and a shell command each."""
+        """Write a playbook of plays, each with a name and a shell command."""
         plays = [
             PLAY.format(name=name, root=self.root, number=number, command=command)
             for number, (name, command) in enumerate(stages)

@@ -1,4 +1,4 @@
-"""Lines of several devices: in the order of time, from containers and from files, followed to the end."""
+"""Lines of several devices: sorted by time, from containers and from files, followed to the end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
 
 
 def lines_of(engine: FakeEngine, run: str, *arguments: Any) -> tuple[Sequence[str], Iterator[Line]]:
-    """Of a lab host with this Engine, all of whose containers are the run's devices."""
+    """Log lines from a lab host with this Engine, all of whose containers are the run's devices."""
     engine.devices[run] = dict.fromkeys(engine.client.api.chunks, "running")
     testbed = DockerTestbed([LabHost("one")], connect=lambda host, timeout_s: nullcontext(engine))
     return log_lines(run, *arguments, testbed=testbed)
@@ -43,7 +43,7 @@ def stamp(second: int) -> bytes:
 
 
 @pytest.mark.parametrize("follow", [False, True])
-def test_containers_are_woven_together_by_time(follow: bool, engine: FakeEngine) -> None:
+def test_lines_of_containers_are_merged_by_time(follow: bool, engine: FakeEngine) -> None:
     api = engine.client.api
     api.chunks["server"] = [stamp(1) + b"\x1b[33mone\x1b[0m\n" + stamp(4) + b"fo", b"ur\n" + stamp(5) + b"no end"]
     api.chunks["pi"] = [stamp(2) + b"two\r\n" + stamp(3) + b"three\n", b"broken"]
@@ -59,7 +59,7 @@ def test_containers_are_woven_together_by_time(follow: bool, engine: FakeEngine)
     assert all(asked["tail"] == 5 and asked["follow"] is follow for asked in api.asked)
 
 
-def test_lines_are_shown_while_they_come() -> None:
+def test_lines_are_shown_as_they_arrive() -> None:
     lines: queue.Queue[Line | None] = queue.Queue()
     lines.put(Line("pi", "first", (1,)))
     got = in_order(lines, 1)
@@ -81,7 +81,7 @@ def test_a_device_that_never_pauses_is_shown_too() -> None:
     assert not lines.empty()
 
 
-def test_a_device_that_is_not_there_is_answered_with_the_ones_that_are(engine: FakeEngine) -> None:
+def test_an_unknown_device_is_refused_with_the_names_of_the_others(engine: FakeEngine) -> None:
     engine.client.api.chunks = {"server": [], "phone-1": [], "phone-2": []}
     with pytest.raises(FedsimError, match="no device phone1: did you mean phone-1"):
         lines_of(engine, "study", ["server", "phone1"], False, 0)
@@ -149,6 +149,6 @@ def test_plain_processes_are_followed_until_their_run_ends(engine: FakeEngine, t
     assert [line.text.rpartition(": ")[2] for line in lines] == ["nine", "last words"]
 
 
-def test_a_run_without_anything_says_so(engine: FakeEngine) -> None:
+def test_a_run_without_any_logs_is_an_error(engine: FakeEngine) -> None:
     with pytest.raises(FedsimError, match="there is no container and nothing was collected"):
         lines_of(engine, "study", [], False, 0)

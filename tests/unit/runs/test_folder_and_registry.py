@@ -19,7 +19,7 @@ from fedsim_runner.testbed.orphans import end_processes
 
 
 @pytest.mark.parametrize("name", ["study", "A Study_of 5G!", "x" * 90, "-", "ends-" * 9])
-def test_generated_ids_are_ids(name: str) -> None:
+def test_generated_ids_are_valid(name: str) -> None:
     run = new_run_id(name, 1_700_000_000)
     assert RUN_PATTERN.fullmatch(run)
     assert run.endswith("-20231114t221320z")
@@ -27,19 +27,19 @@ def test_generated_ids_are_ids(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "A", "a_b", "../x", "a" * 61, "-a", "a\n"])
-def test_names_that_are_no_run_ids(name: str) -> None:
+def test_names_that_are_not_run_ids(name: str) -> None:
     with pytest.raises(RunNameError):
         check_run(name)
 
 
-def test_two_runs_of_one_second_get_two_folders(tmp_path: Path) -> None:
+def test_two_runs_in_the_same_second_get_two_folders(tmp_path: Path) -> None:
     first = create_run_folder(tmp_path / "runs", "study-1", named_by_user=False)
     second = create_run_folder(tmp_path / "runs", "study-1", named_by_user=False)
     assert first == ("study-1", tmp_path / "runs" / "study-1")
     assert second == ("study-1-2", tmp_path / "runs" / "study-1-2")
 
 
-def test_a_chosen_name_is_used_again_until_it_has_results(tmp_path: Path) -> None:
+def test_a_chosen_name_may_be_used_again_until_it_has_results(tmp_path: Path) -> None:
     for _ in range(2):
         assert create_run_folder(tmp_path, "mine", named_by_user=True)[0] == "mine"
     report = tmp_path / "mine" / "report.json"
@@ -76,7 +76,7 @@ def test_the_registry_finds_a_run_and_forgets_it(tmp_path: Path) -> None:
     assert registry.all() == []
 
 
-def test_a_damaged_entry_is_no_entry(tmp_path: Path) -> None:
+def test_a_damaged_entry_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{", encoding="utf-8")
     (tmp_path / "b.json").write_text("{}", encoding="utf-8")
     assert Registry(tmp_path).all() == []

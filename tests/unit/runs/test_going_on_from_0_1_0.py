@@ -1,4 +1,4 @@
-"""What fedsim-runner 0.1.0 left goes on here: its runs are reported, repeated and removed."""
+"""Runs of fedsim-runner 0.1.0 still work here: they are reported, repeated and removed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read(path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Of a user who has never heard of these runs."""
+    """The home of a user whose registry does not contain these runs."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -62,7 +62,7 @@ def test_it_is_repeated_without_docker(home: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.federatedscope
-def test_one_with_mends_is_planned_again(home: Path) -> None:
+def test_one_with_patches_switched_off_is_planned_again(home: Path) -> None:
     source = str(runnable_checkout())
     original = open_original(str(copy("mends", home)))
     plan = make_plan_or_refuse(replace(original.experiment, federatedscope_source=source), [lab_host()], "again")
@@ -84,7 +84,7 @@ def test_an_unknown_version_is_named(
     folder = copy("light", home)
     changed = json.dumps({**read(folder / file), "version": version})
     (folder / file).write_text(changed, encoding="utf-8")
-    if file != "manifest.json":  # as the program of that version would have it
+    if file != "manifest.json":  # as a program of that version would write it
         manifest = {**read(folder / "manifest.json"), "inputs_sha256": None}
         (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     assert call(["rerun", str(folder)]) == Exit.SPEC
@@ -92,7 +92,7 @@ def test_an_unknown_version_is_named(
 
 
 def entry(run: str, folder: Path, lab_host: str) -> str:
-    """As 0.1.0 wrote it into the registry of runs."""
+    """An entry as 0.1.0 wrote it into the registry of runs."""
     return json.dumps(
         {
             "run": run,

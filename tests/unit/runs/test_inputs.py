@@ -1,4 +1,4 @@
-"""What a run folder keeps of its experiment, and what is made of a folder that is not whole."""
+"""What a run folder keeps of its experiment, and how an incomplete folder is refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ federatedscope:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """An experiment file with a Dockerfile and a configuration of its own beside it."""
+    """An experiment file with its own Dockerfile and configuration next to it."""
     (tmp_path / "boards" / "cam").mkdir(parents=True)
     (tmp_path / "boards" / "cam" / "Dockerfile").write_text("FROM x\n", encoding="utf-8")
     (tmp_path / "boards" / "cam" / "tool.sh").write_text("true\n", encoding="utf-8")
@@ -79,7 +79,7 @@ def test_a_repetition_of_a_repetition_is_the_same_again(own: Path, tmp_path: Pat
     assert str(tmp_path) not in text
 
 
-def test_a_second_up_takes_the_dockerfiles_as_they_are_now(own: Path, tmp_path: Path) -> None:
+def test_a_second_up_copies_the_current_dockerfiles(own: Path, tmp_path: Path) -> None:
     folder = kept(load_experiment(own), tmp_path / "run")
     (own.parent / "boards" / "cam" / "tool.sh").unlink()
     (own.parent / "boards" / "cam" / "Dockerfile").write_text("FROM y\n", encoding="utf-8")
@@ -89,14 +89,14 @@ def test_a_second_up_takes_the_dockerfiles_as_they_are_now(own: Path, tmp_path: 
     assert (copies / "Dockerfile").read_text(encoding="utf-8") == "FROM y\n"
 
 
-def test_two_dockerfile_folders_of_one_name_cannot_be_told_apart(tmp_path: Path) -> None:
+def test_two_dockerfile_folders_of_the_same_name_are_refused(tmp_path: Path) -> None:
     made = experiment(client=device_type(dockerfile="/a/cam"), server=device_type("edge", dockerfile="/b/cam"))
     with pytest.raises(FedsimError, match="/a/cam and /b/cam: images are named after the folder"):
         keep_dockerfiles(made, tmp_path)
 
 
 @pytest.mark.parametrize("runs", ["runs/mine", "mine"])
-def test_runs_inside_of_the_dockerfile_folder_are_left_out(runs: str, tmp_path: Path) -> None:
+def test_runs_inside_the_dockerfile_folder_are_left_out(runs: str, tmp_path: Path) -> None:
     folder = tmp_path / "cam" / runs
     folder.mkdir(parents=True)
     (tmp_path / "cam" / "Dockerfile").write_text("FROM x\n", encoding="utf-8")
@@ -104,7 +104,7 @@ def test_runs_inside_of_the_dockerfile_folder_are_left_out(runs: str, tmp_path: 
     assert [path.name for path in (folder / "inputs" / "dockerfiles" / "cam").iterdir()] == ["Dockerfile"]
 
 
-def test_a_dockerfile_folder_that_has_gone_is_named(tmp_path: Path) -> None:
+def test_a_missing_dockerfile_folder_is_named(tmp_path: Path) -> None:
     made = experiment(client=device_type(dockerfile=str(tmp_path / "gone")))
     with pytest.raises(FedsimError, match=r"gone cannot be copied into the run folder: .*No such file"):
         keep_dockerfiles(made, tmp_path)
@@ -177,7 +177,7 @@ def _no_dockerfile(folder: Path) -> None:
         (_no_dockerfile, "it has no .*cam"),
     ],
 )
-def test_a_folder_that_is_not_whole_is_refused(
+def test_an_incomplete_folder_is_refused(
     damage: Callable[[Path], None], message: str, own: Path, tmp_path: Path
 ) -> None:
     folder = kept(load_experiment(own), tmp_path / "run")

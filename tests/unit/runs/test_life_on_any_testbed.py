@@ -1,4 +1,4 @@
-"""The life of a run, on a testbed that only remembers what it was asked."""
+"""The life cycle of a run, on a testbed that only records calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.fake_testbed import LACK, FakeTestbed
 # Reports draw, and manifests name the checkout's commit.
 pytestmark = [pytest.mark.drawing, pytest.mark.process]
 
-WAY = ["provision", "follow"]
+STEPS = ["provision", "follow"]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Console:
     return Console(file=io.StringIO(), width=200)
 
 
-def said(console: Console) -> str:
+def printed(console: Console) -> str:
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -36,13 +36,13 @@ def said(console: Console) -> str:
 @pytest.mark.parametrize(
     ("testbed", "keep", "code", "status", "calls"),
     [
-        (FakeTestbed(), False, 0, "failed", WAY),
-        (FakeTestbed(), True, 0, "failed", WAY),
+        (FakeTestbed(), False, 0, "failed", STEPS),
+        (FakeTestbed(), True, 0, "failed", STEPS),
         (FakeTestbed(fails_in="preflight"), False, 3, "failed", ["provision"]),
         (FakeTestbed(fails_in="devices"), False, 4, "failed", ["provision", "collect", "destroy"]),
         (FakeTestbed(fails_in="devices"), True, 4, "failed", ["provision", "collect"]),
-        (FakeTestbed(fails_in="course"), False, 5, "failed", [*WAY, "collect", "destroy"]),
-        (FakeTestbed(fails_in="verdict"), False, 5, "failed", WAY),
+        (FakeTestbed(fails_in="course"), False, 5, "failed", [*STEPS, "collect", "destroy"]),
+        (FakeTestbed(fails_in="verdict"), False, 5, "failed", STEPS),
         (FakeTestbed(interrupted_in="preflight"), False, 130, "interrupted", ["provision"]),
         (
             FakeTestbed(interrupted_in="course"),
@@ -59,38 +59,38 @@ def test_every_end(
 ) -> None:
     options = RunOptions("mine", Path("runs"), keep=keep)
     found, report = run_experiment(experiment(), options, console, testbed)
-    assert (found, testbed.calls) == (code, calls), said(console)
-    # A course that nobody has journalled counts as failed.
+    assert (found, testbed.calls) == (code, calls), printed(console)
+    # A course without a journal counts as failed.
     assert report["status"] == status
-    assert ("still there: x" in said(console)) is (testbed.calls.count("destroy") > 1)
+    assert ("still there: x" in printed(console)) is (testbed.calls.count("destroy") > 1)
     entry = Registry().find("mine")
     assert entry is not None
     assert (entry.testbed, entry.lab_hosts, entry.state) == ("fake", ("one", "two"), status)
 
 
-def test_plan_and_report_repeat_what_the_testbed_cannot_hold(console: Console) -> None:
+def test_plan_and_report_repeat_what_the_testbed_lacks(console: Console) -> None:
     _, report = run_experiment(experiment(), RunOptions("mine", Path("runs")), console, FakeTestbed())
-    assert f"plan of run mine: 4 thoughts; {LACK.what}" in said(console)
-    assert LACK.hint in said(console)
+    assert f"plan of run mine: 4 thoughts; {LACK.what}" in printed(console)
+    assert LACK.hint in printed(console)
     assert LACK.what in report["notes"]
     manifest = json.loads(Path("runs/mine/manifest.json").read_text(encoding="utf-8"))
     assert (manifest["mode"], manifest["lacks"], manifest["fake"]) == ("fake", [LACK.what], "ended")
 
 
-def test_what_is_up_stays_when_bringing_it_up_again_fails(console: Console) -> None:
+def test_a_testbed_that_is_up_stays_when_a_second_up_fails(console: Console) -> None:
     testbed = FakeTestbed()
     options = RunOptions("mine", Path("runs"))
     assert provision(experiment(), options, console, testbed) == 0
-    assert "the testbed of run mine is up (changed=4)" in said(console)
+    assert "the testbed of run mine is up (changed=4)" in printed(console)
     again = FakeTestbed(fails_in="devices")
     again.there = testbed.there
     assert provision(experiment(), options, console, again) == 4
     assert again.calls == ["provision"]
-    assert "the testbed was left as it is; remove it" in said(console)
-    assert "error: stage devices failed on two: it is broken" in said(console)
+    assert "the testbed was left as it is; remove it" in printed(console)
+    assert "error: stage devices failed on two: it is broken" in printed(console)
 
 
-def test_half_of_what_is_new_is_removed(console: Console) -> None:
+def test_a_new_testbed_is_removed_when_it_is_half_made(console: Console) -> None:
     testbed = FakeTestbed(fails_in="devices")
     assert provision(experiment(), RunOptions("mine", Path("runs")), console, testbed) == 4
     assert testbed.calls == ["provision", "destroy"]

@@ -1,4 +1,4 @@
-"""What a run does when stages succeed, fail and are interrupted. The playbooks are tiny, the program is real."""
+"""A run whose stages succeed, fail and are interrupted. The playbooks are tiny, the program is real."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_run_folder_is_made_and_a_manifest_says_what_ran(driver: Driver) -> No
     ("stage", "code", "collects"),
     [("preflight", 3, False), ("lab host", 3, False), ("images", 4, False), ("links", 4, True)],
 )
-def test_a_failed_stage_is_told_and_torn_down(stage: str, code: int, collects: bool, driver: Driver) -> None:
+def test_a_failed_stage_is_reported_and_torn_down(stage: str, code: int, collects: bool, driver: Driver) -> None:
     driver.stages([(stage, "echo it is broken >&2; false")])
     assert driver.run(spec(driver), "--run", "mine") == code, driver.output
     assert f"error: stage {stage} failed on local" in driver.output
@@ -64,7 +64,7 @@ def test_a_failed_stage_is_told_and_torn_down(stage: str, code: int, collects: b
 
 
 @pytest.mark.parametrize("verb", ["run", "up"])
-def test_a_lab_that_is_not_fit_needs_no_teardown(verb: str, driver: Driver) -> None:
+def test_an_unsuitable_lab_needs_no_teardown(verb: str, driver: Driver) -> None:
     playbook = "up.yml" if verb == "up" else "run_experiment.yml"
     driver.stages([("lab host", f"rm {driver.root}/left-0; false")], playbook)
     assert driver.run(verb, spec(driver), "--run", "mine") == 3, driver.output
@@ -118,7 +118,7 @@ def test_a_second_interrupt_stops_the_teardown_and_says_how_to_finish(driver: Dr
     assert driver.run("down", "mine") == 0, driver.output
 
 
-def test_up_that_is_interrupted_tears_down(driver: Driver) -> None:
+def test_an_interrupted_up_tears_down(driver: Driver) -> None:
     driver.stages([("network", "sleep 30")], "up.yml")
     driver.start("up", spec(driver), "--run", "mine")
     driver.wait_for("network ...")
@@ -142,7 +142,7 @@ def test_down_ends_what_a_killed_control_node_left_running(driver: Driver) -> No
     assert driver.has("torn-down")
 
 
-def test_a_run_that_is_worked_on_is_left_alone(driver: Driver) -> None:
+def test_a_run_in_progress_is_left_alone(driver: Driver) -> None:
     driver.stages([("devices", f"touch {driver.root}/there; sleep 30")])
     driver.start(spec(driver), "--run", "mine")
     first = driver.process

@@ -1,4 +1,4 @@
-"""Lines of several devices are put in order by the time that each begins with."""
+"""Lines of several devices are sorted by the timestamp at their beginning."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def test_a_traceback_has_none() -> None:
 
 
 @pytest.mark.parametrize("moment", ["2026-99-99 99:99:99,999", "0001-01-01 00:00:00,000", "2026-01-01 1::::::1,000"])
-def test_times_that_are_none(moment: str) -> None:
+def test_invalid_times_count_as_none(moment: str) -> None:
     assert not written_at(f"{moment} (server:442) INFO: Starting training (Round #0)")

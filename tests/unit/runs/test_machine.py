@@ -1,4 +1,4 @@
-"""What the manifest says of this machine, this program and the images."""
+"""What the manifest says about this machine, this program and the images."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def test_the_processors_name(text: str | None, model: str | None, tmp_path: Path
 
 @pytest.mark.process
 def test_this_machine_and_this_program(repository: Path) -> None:
-    told = control_node()
-    assert all(told["packages"].values())
-    assert told["cpu_count"] >= 1
+    node = control_node()
+    assert all(node["packages"].values())
+    assert node["cpu_count"] >= 1
     source = checkout()
     assert (source is not None) is (repository / ".git").exists()
     if source is not None:
@@ -45,11 +45,11 @@ def test_this_machine_and_this_program(repository: Path) -> None:
 
 
 class FakeApi:
-    """An Engine whose images have one package each, but for one that has no Python."""
+    """An Engine whose images have one package each, except one image without Python."""
 
     def __init__(self) -> None:
         self.started: list[str] = []
-        self.there: set[str] = set()
+        self.containers: set[str] = set()
 
     def create_host_config(self, **limits: Any) -> dict[str, Any]:
         assert limits["network_mode"] == "none"
@@ -57,7 +57,7 @@ class FakeApi:
 
     def create_container(self, image: str, command: list[str], labels: dict[str, str], **_: Any) -> dict[str, str]:
         assert labels == {"org.fedsim.run": "study"}
-        self.there.add(image)
+        self.containers.add(image)
         return {"Id": image}
 
     def start(self, container: str) -> None:
@@ -70,17 +70,17 @@ class FakeApi:
         return json.dumps({"python": "3.11", "numpy": container}).encode()
 
     def remove_container(self, container: str, force: bool) -> None:
-        self.there.remove(container)
+        self.containers.remove(container)
 
 
-def test_an_image_is_asked_once_and_leaves_nothing(tmp_path: Path) -> None:
+def test_an_image_is_queried_once_and_leaves_no_container(tmp_path: Path) -> None:
     api, cache = FakeApi(), tmp_path / "state" / "packages.json"
     engine: Any = type("Engine", (), {"client": type("Client", (), {"api": api})})
     for _ in range(2):
         found = packages_of(engine, ["one", "two", "one", "bare"], "study", cache)
         assert {image: versions["numpy"] for image, versions in found.items()} == {"one": "one", "two": "two"}
-    # What could not be asked is tried again.
+    # An image that could not be queried is tried again.
     assert sorted(api.started) == ["bare", "bare", "one", "two"]
-    assert api.there == set()
+    assert api.containers == set()
     cache.write_text("damaged", encoding="utf-8")
     assert packages_of(engine, ["one"], "study", cache)["one"]["python"] == "3.11"

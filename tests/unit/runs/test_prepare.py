@@ -41,7 +41,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     return Lab()
 
 
-def test_two_runs_that_are_planned_get_two_subnets(lab: Lab, tmp_path: Path) -> None:
+def test_two_planned_runs_get_different_subnets(lab: Lab, tmp_path: Path) -> None:
     options = RunOptions(runs_dir=tmp_path / "runs")
     first, second = (prepare_run(experiment(), options, 0.0, lab.testbed) for _ in range(2))
     assert first.run != second.run
@@ -62,7 +62,7 @@ def test_a_run_that_is_up_keeps_its_subnet(lab: Lab, tmp_path: Path) -> None:
     assert prepared.existed
 
 
-def test_a_plan_touches_nothing(lab: Lab, tmp_path: Path) -> None:
+def test_planning_changes_nothing(lab: Lab, tmp_path: Path) -> None:
     assert plan_only(experiment(), lab.testbed).run == "study"
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(FedsimError, match="is not a run name"):

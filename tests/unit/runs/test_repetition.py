@@ -1,4 +1,4 @@
-"""Repeating a run: finding its folder, refusing what is no whole one, and a repetition without Docker."""
+"""Repeating a run: finding its folder, refusing an incomplete one, and a repetition without Docker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.course
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a small run of plain processes that is over."""
+    """The folder of a small, finished run of plain processes."""
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
@@ -40,7 +40,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def moved(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Its copy, elsewhere, for a user who has never heard of it."""
+    """A copy elsewhere, for a user whose registry does not contain the run."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     return Path(shutil.copytree(finished, tmp_path / "moved"))
@@ -51,7 +51,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     return loaded
 
 
-def test_the_same_course_again_and_what_is_told_of_it(moved: Path, tmp_path: Path) -> None:
+def test_the_course_is_repeated_and_compared(moved: Path, tmp_path: Path) -> None:
     changed = manifest_of(moved)
     changed["control_node"]["kernel"] = "2.6.32"
     (moved / "manifest.json").write_text(json.dumps(changed), encoding="utf-8")
@@ -59,14 +59,14 @@ def test_the_same_course_again_and_what_is_told_of_it(moved: Path, tmp_path: Pat
     original = open_original(str(moved))
     assert original.testbed == "processes"
     code, report = rerun(original, RunOptions(runs_dir=tmp_path / "again"), console, find_testbed("processes"))
-    told = console.file.getvalue()
-    assert code is Exit.DONE, told
+    output = console.file.getvalue()
+    assert code is Exit.DONE, output
     assert report["run"].startswith("small-")
     manifest = manifest_of(tmp_path / "again" / report["run"])
     assert (manifest["repeats"], manifest["repetition"]["of"]) == ("first", "first")
-    assert manifest["repetition"]["rounds"]["equal"] == 2, told
-    assert "the accuracy is equal to the last digit in all 2 rounds" in told
-    assert "kernel of the control node: 2.6.32, now " in told
+    assert manifest["repetition"]["rounds"]["equal"] == 2, output
+    assert "the accuracy is equal to the last digit in all 2 rounds" in output
+    assert "kernel of the control node: 2.6.32, now " in output
     assert manifest["inputs_sha256"] == original.manifest["inputs_sha256"]
     page = (tmp_path / "again" / report["run"] / "report.html").read_text(encoding="utf-8")
     assert "<dd>the accuracy is equal to the last digit in all 2 rounds</dd>" in page
@@ -85,7 +85,7 @@ def test_a_run_is_found_by_its_name_too(moved: Path, tmp_path: Path) -> None:
         open_original("Not A Name")
 
 
-def test_a_changed_file_is_not_what_ran(moved: Path) -> None:
+def test_a_changed_file_is_refused(moved: Path) -> None:
     with (moved / "experiment.yaml").open("a", encoding="utf-8") as stream:
         stream.write("# 20 clients\n")
     with pytest.raises(FedsimError, match=r"experiment.yaml changed after the run.*fedsim-provision run .*moved"):
@@ -131,7 +131,7 @@ def with_wheel(moved: Path, sha256: str | None) -> Path:
 
 
 @pytest.mark.parametrize(("ran", "takes_the_wheel"), [("a", False), ("b", True), (None, True)])
-def test_federatedscope_comes_from_where_it_came_while_that_is_the_same(
+def test_federatedscope_comes_from_its_original_source_while_that_is_unchanged(
     ran: str | None, takes_the_wheel: bool, moved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheel = with_wheel(moved, ran)
@@ -140,7 +140,7 @@ def test_federatedscope_comes_from_where_it_came_while_that_is_the_same(
     assert source == (str(wheel) if takes_the_wheel else None)
 
 
-def test_a_source_that_has_gone_leaves_the_kept_wheel(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_original_source_the_kept_wheel_is_used(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = with_wheel(moved, "a")
 
     def gone(named: str | None) -> dict[str, Any]:

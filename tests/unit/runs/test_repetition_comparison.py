@@ -1,4 +1,4 @@
-"""What is told of two runs of one experiment."""
+"""The comparison of two runs of one experiment."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return manifest
 
 
-def test_the_same_is_nothing_to_tell() -> None:
+def test_equal_manifests_have_no_differences() -> None:
     assert differing_facts(MANIFEST, copy.deepcopy(MANIFEST)) == []
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "text"),
     [
         ("agent/kernel", "6.12", "kernel of the lab host: 6.1, now 6.12"),
         ("link_backend", "userspace", "link back end: netem, now userspace"),
@@ -66,17 +66,17 @@ def test_the_same_is_nothing_to_tell() -> None:
         ("mode", "processes", "mode: docker, now processes"),
     ],
 )
-def test_each_difference_is_named(path: str, value: Any, told: str) -> None:
-    assert differing_facts(MANIFEST, changed(path, value)) == [told]
+def test_each_difference_is_named(path: str, value: Any, text: str) -> None:
+    assert differing_facts(MANIFEST, changed(path, value)) == [text]
 
 
-def test_an_image_from_other_files_is_told_by_its_tag() -> None:
+def test_an_image_from_other_files_is_identified_by_its_tag() -> None:
     manifest = copy.deepcopy(MANIFEST)
     manifest["images"] = {"fedsim/pi-light:cc": {"id": "sha256:" + "3" * 64}, "fedsim/new:dd": {"id": "x"}}
     assert differing_facts(MANIFEST, manifest) == ["image fedsim/pi-light: made from other files (bb, now cc)"]
 
 
-def test_what_one_side_does_not_know_is_no_difference() -> None:
+def test_a_fact_that_one_side_lacks_is_not_a_difference() -> None:
     assert differing_facts({**MANIFEST, "engine": None, "images": None}, MANIFEST) == []
 
 
@@ -92,7 +92,7 @@ def rounds(*accuracies: float | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "told"),
+    ("before", "now", "text"),
     [
         (rounds(0.1, 0.2), rounds(0.1, 0.2), "the accuracy is equal to the last digit in all 2 rounds"),
         (
@@ -109,5 +109,5 @@ def rounds(*accuracies: float | None) -> dict[str, Any]:
         (rounds(None), {"rounds": None}, "the two runs have no round with an accuracy in common"),
     ],
 )
-def test_accuracies_round_by_round(before: dict[str, Any], now: dict[str, Any], told: str) -> None:
-    assert describe_rounds(compare_rounds(before, now)) == told
+def test_accuracies_round_by_round(before: dict[str, Any], now: dict[str, Any], text: str) -> None:
+    assert describe_rounds(compare_rounds(before, now)) == text

@@ -1,4 +1,4 @@
-"""Run folders of fedsim-runner 0.1.0, in which FederatedScope's patches were called mends, are read like our own."""
+"""Run folders of fedsim-runner 0.1.0, in which patches were called mends, are read like current ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUNS = Path(__file__).resolve().parents[2] / "data" / "runs-0.1.0"
 
 @pytest.fixture
 def mends(tmp_path: Path) -> Path:
-    """A copy of the folder, which a report writes into."""
+    """A copy of the folder, into which a report is written."""
     return Path(shutil.copytree(RUNS / "mends", tmp_path / "mends"))
 
 

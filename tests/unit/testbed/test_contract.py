@@ -1,4 +1,4 @@
-"""What holds for every testbed, whatever its devices are."""
+"""The contract that every testbed fulfils, whatever its devices are."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CONFIG = {
 
 @dataclass
 class RecordingListener:
-    """A listener that remembers, and stops the work in a stage."""
+    """A listener that records, and stops the work in a stage."""
 
     stop_at: str | None = None
     stages: list[str] = field(default_factory=list)
@@ -75,7 +75,7 @@ def order(testbed: Substrate, small: Experiment, tmp_path: Path) -> Order:
     return Order(plan, folder)
 
 
-def test_what_it_lacks_is_said_before_anything_is_made(testbed: Substrate, order: Order) -> None:
+def test_lacks_are_known_before_anything_is_made(testbed: Substrate, order: Order) -> None:
     lacks = testbed.lacks(order.plan)
     assert all(lack.what and lack.hint for lack in lacks)
     if lacks:
@@ -115,7 +115,7 @@ def test_step_by_step_to_the_end_of_the_course(testbed: Substrate, order: Order)
     assert list(testbed.destroy(order.run, None, listener)) == []
 
 
-def test_following_does_what_is_missing_of_the_steps_before(testbed: Substrate, order: Order) -> None:
+def test_following_does_the_missing_earlier_steps(testbed: Substrate, order: Order) -> None:
     listener = RecordingListener()
     testbed.follow(order, listener)
     known = [stage.name for stage in testbed.traits.stages]
@@ -125,11 +125,11 @@ def test_following_does_what_is_missing_of_the_steps_before(testbed: Substrate, 
     assert order.run not in testbed.list()
 
 
-def test_what_was_never_there_can_be_removed(testbed: Substrate) -> None:
+def test_an_unknown_run_can_be_removed(testbed: Substrate) -> None:
     assert list(testbed.destroy("never", None, RecordingListener())) == []
 
 
-def test_all_that_are_installed_are_found() -> None:
+def test_all_installed_testbeds_are_found() -> None:
     assert [testbed.traits.name for testbed in all_testbeds()] == ["docker", "processes"]
     with pytest.raises(FedsimError, match="no testbed clouds is installed; there are docker, processes"):
         find_testbed("clouds")

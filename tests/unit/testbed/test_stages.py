@@ -1,4 +1,4 @@
-"""The stages as data: as the plays are, and every end of a run."""
+"""The stages as data: they match the plays, and every end of a run is covered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOTHING: list[str] = []
 
 
 def plays(playbook: Path) -> list[str]:
-    """Names of a playbook's plays in lower case, those of imported playbooks in their place."""
+    """Names of a playbook's plays in lower case, with those of imported playbooks in place."""
     names = []
     for play in yaml.safe_load(playbook.read_text(encoding="utf-8")):
         imported = play.get("ansible.builtin.import_playbook")
@@ -26,7 +26,7 @@ def _file(playbook: Path, imported: str) -> Path:
     return playbook.parent / (imported if imported.endswith(".yml") else f"{imported.rpartition('.')[2]}.yml")
 
 
-def test_the_stages_of_a_run_are_its_plays_in_their_order(repository: Path) -> None:
+def test_the_stages_of_a_run_are_its_plays_in_order(repository: Path) -> None:
     of_a_run = plays(repository / "playbooks" / "run_experiment.yml")
     assert [stage.name for stage in STAGES if stage.name in of_a_run] == of_a_run
 

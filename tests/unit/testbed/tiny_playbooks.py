@@ -1,4 +1,4 @@
-"""Lab hosts without Docker: playbooks that leave a file for each thing, and Engines that name what was left."""
+"""Lab hosts without Docker: playbooks that create a file for each thing, and Engines that list these files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TinyLab:
 
     @contextmanager
     def connect(self, host: LabHost, timeout_s: int = 30) -> Iterator[FakeEngine]:
-        """The host's Engine, which has what playbooks left."""
+        """The host's Engine, which contains what the playbooks created."""
         engine = self.engines[host.name]
         engine.things = {}
         for path in sorted((self.root / "left").glob(f"{host.name}-*")):

@@ -1,4 +1,4 @@
-"""Events as ansible-runner hands them over, recorded from real runs and shortened."""
+"""Events as ansible-runner delivers them, recorded from real runs and shortened."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from fedsim_runner.testbed.stages import exit_of, stage_named
 
 class RecordingListener:
     def __init__(self) -> None:
-        self.said: list[Any] = []
+        self.received: list[Any] = []
 
     def stage(self, name: str) -> None:
-        self.said.append(name)
+        self.received.append(name)
 
     def event(self, event: Mapping[str, Any]) -> None:
-        self.said.append(event["event"])
+        self.received.append(event["event"])
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:
-        self.said.append(dict(snapshot))
+        self.received.append(dict(snapshot))
 
 
 def reader() -> tuple[EventReader, RecordingListener, io.StringIO]:
@@ -69,11 +69,11 @@ STATS = {
 }
 
 
-def test_stages_and_news_in_their_order() -> None:
+def test_stages_and_events_in_order() -> None:
     events, listener, log = reader()
     for event in (PLAY, RETRY, STATS):
         assert events.feed(event) is False
-    assert listener.said == ["links", "gate_opened", {"round": 1}]
+    assert listener.received == ["links", "gate_opened", {"round": 1}]
     assert (events.processed, events.changed) == ({"local", "localhost"}, 3)
     assert log.getvalue().splitlines()[-2] == "FAILED - RETRYING: [local]: Follow the course (100 retries left)."
 
@@ -94,20 +94,20 @@ def test_an_unreachable_lab_host_is_a_failure() -> None:
     assert events.failure(4).text == "no route"
 
 
-def test_results_that_are_asked_for_are_kept() -> None:
+def test_requested_results_are_kept() -> None:
     events, _, _ = reader()
     events.feed({"event": "runner_on_ok", "event_data": {"res": {"problems": [], "lab_host": {}}}})
     events.feed({"event": "runner_on_ok", "event_data": {"res": {"msg": "x"}}})
     assert events.results == [{"problems": [], "lab_host": {}}]
 
 
-def test_without_a_failed_task_ansibles_own_error_is_told() -> None:
+def test_without_a_failed_task_ansibles_own_error_is_reported() -> None:
     events, _, _ = reader()
     events.feed({"event": "verbose", "stdout": "[ERROR]: the playbook could not be found"})
     assert events.failure(1).text == "the playbook could not be found"
 
 
-def test_ansible_playbook_that_is_not_there() -> None:
+def test_a_missing_ansible_playbook_program_is_named() -> None:
     events, _, _ = reader()
     assert "ansible-core" in events.failure(127).text
 

@@ -1,4 +1,4 @@
-"""A command inside a container as the user meets it: terminal, input, output, exit code, on a made-up Engine."""
+"""A command inside a container as the user sees it: terminal, input, output, exit code, on a fake Engine."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Engine:
     def exec_resize(self, identity: str, height: int, width: int) -> None:
         if self.refusals:
             self.refusals -= 1
-            raise APIError("it does not run yet")
+            raise APIError("it is not running yet")
         self.sizes.append((height, width))
 
     def exec_inspect(self, identity: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def frame(number: int, data: bytes) -> bytes:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Iterator[Callable[[bytes], tuple[Streams, Path, Path]]]:
-    """Standard input with these bytes, and files for what comes."""
+    """Standard input with the given bytes, and files for both outputs."""
     opened: list[int] = []
 
     def make(given: bytes) -> tuple[Streams, Path, Path]:
@@ -88,7 +88,7 @@ def files(tmp_path: Path) -> Iterator[Callable[[bytes], tuple[Streams, Path, Pat
         os.close(descriptor)
 
 
-def test_outputs_are_told_apart_however_they_arrive(files: Callable[[bytes], tuple[Streams, Path, Path]]) -> None:
+def test_outputs_are_separated_however_they_arrive(files: Callable[[bytes], tuple[Streams, Path, Path]]) -> None:
     def program(connection: socket.socket) -> None:
         for byte in frame(1, b"one") + frame(2, b"oh") + frame(1, b"") + frame(1, b" two"):
             connection.sendall(bytes([byte]))
@@ -101,7 +101,7 @@ def test_outputs_are_told_apart_however_they_arrive(files: Callable[[bytes], tup
     assert engine.created == {"container": "c1", "command": ["ls", "-l"], "stdin": True, "tty": False}
 
 
-def test_what_came_with_the_head_of_the_answer_is_not_lost(
+def test_output_that_came_with_the_response_header_is_not_lost(
     files: Callable[[bytes], tuple[Streams, Path, Path]],
 ) -> None:
     streams, out, _ = files(b"")
@@ -112,26 +112,26 @@ def test_what_came_with_the_head_of_the_answer_is_not_lost(
 
 
 def test_input_is_passed_on_to_its_end(files: Callable[[bytes], tuple[Streams, Path, Path]]) -> None:
-    """While the command says more than fits in between, and reads nothing at first."""
-    given, said = os.urandom(3 << 20), os.urandom(1 << 20)
+    """Even while the command writes more than the buffers hold, and reads nothing at first."""
+    given, printed = os.urandom(3 << 20), os.urandom(1 << 20)
 
     def program(connection: socket.socket) -> None:
-        connection.sendall(frame(1, said))
+        connection.sendall(frame(1, printed))
         connection.sendall(frame(1, hashlib.sha256(read_all(connection)).digest()))
 
     streams, out, _ = files(given)
     assert run_inside(Engine(program), "c1", ["sha256sum"], streams) == 0
-    assert out.read_bytes() == said + hashlib.sha256(given).digest()
+    assert out.read_bytes() == printed + hashlib.sha256(given).digest()
 
 
-def test_a_command_that_reads_nothing_ends_all_the_same(files: Callable[[bytes], tuple[Streams, Path, Path]]) -> None:
+def test_a_command_that_reads_nothing_still_ends(files: Callable[[bytes], tuple[Streams, Path, Path]]) -> None:
     streams, out, _ = files(bytes(3 << 20))
     engine = Engine(lambda connection: connection.sendall(frame(1, b"done")), code=3)
     assert run_inside(engine, "c1", ["true"], streams) == 3
     assert out.read_bytes() == b"done"
 
 
-def test_closed_standard_input_is_none(files: Callable[[bytes], tuple[Streams, Path, Path]]) -> None:
+def test_closed_standard_input_is_not_passed_on(files: Callable[[bytes], tuple[Streams, Path, Path]]) -> None:
     streams, out, _ = files(b"not this")
     engine = Engine(lambda connection: connection.sendall(frame(1, b"done")))
     assert run_inside(engine, "c1", ["true"], Streams(None, streams.output, streams.errors)) == 0
@@ -151,7 +151,7 @@ def test_over_tls_piped_input_is_refused(files: Callable[[bytes], tuple[Streams,
     os.close(nothing)
 
 
-def test_what_the_engine_refuses_is_an_error_of_the_lab(files: Callable[[bytes], tuple[Streams, Path, Path]]) -> None:
+def test_a_refusal_of_the_engine_is_a_lab_error(files: Callable[[bytes], tuple[Streams, Path, Path]]) -> None:
     class Refusing(Engine):
         def exec_create(self, container: str, command: list[str], **options: Any) -> dict[str, str]:
             raise APIError("409", explanation="container c1 is paused")
@@ -164,7 +164,7 @@ def test_what_the_engine_refuses_is_an_error_of_the_lab(files: Callable[[bytes],
 
 @pytest.fixture
 def terminal() -> Iterator[tuple[int, int]]:
-    """The user's end and the program's."""
+    """The user's end and the program's end of a terminal."""
     user, program = pty.openpty()
     resize(program, 24, 80)
     yield user, program

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.ansible
 
 
 class RecordingListener:
-    """A listener that remembers."""
+    """A listener that records."""
 
     def __init__(self) -> None:
         self.stages: list[str] = []
@@ -117,14 +117,14 @@ def test_an_ignored_failure_is_not_the_reason(stage: Stage) -> None:
     assert failed.failure.text == "the reason"
 
 
-def test_a_syntax_error_is_told(stage: Stage) -> None:
+def test_a_syntax_error_is_reported(stage: Stage) -> None:
     result = stage.run("- name: x\n  hosts: lab_hosts\n  tusks: []\n")
     assert result.status == "failed"
     assert result.failure is not None
     assert "tusks" in result.failure.text
 
 
-def test_the_callers_ansible_variables_do_not_steer_us(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_callers_ansible_variables_are_ignored(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSIBLE_CONFIG", "/nonexistent/ansible.cfg")
     monkeypatch.setenv("ANSIBLE_LIBRARY", "/nonexistent")
     monkeypatch.setenv("ANSIBLE_STRATEGY", "nonsense")
@@ -137,12 +137,12 @@ def test_the_virtual_environment_need_not_be_on_the_path(stage: Stage, monkeypat
     assert stage.run(play("    - ansible.builtin.ping:\n")).status == "successful"
 
 
-def test_a_locale_that_is_not_there_does_no_harm(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_locale_does_no_harm(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "de_XX.latin1")
     assert stage.run(play("    - ansible.builtin.ping:\n")).status == "successful"
 
 
-def test_a_second_call_has_nothing_of_the_first(stage: Stage) -> None:
+def test_a_second_call_inherits_nothing_from_the_first(stage: Stage) -> None:
     text = play("    - ansible.builtin.fail: {msg: '{{ word | default(\"nothing\") }}'}\n")
     first, second = stage.run(text, word="old"), stage.run(text)
     assert first.failure is not None
@@ -150,10 +150,10 @@ def test_a_second_call_has_nothing_of_the_first(stage: Stage) -> None:
     assert (first.failure.text, second.failure.text) == ("old", "nothing")
 
 
-def test_news_come_from_results_and_from_each_try(stage: Stage) -> None:
+def test_events_come_from_results_and_from_each_try(stage: Stage) -> None:
     library = stage.folder / "library"
     library.mkdir()
-    (library / "tell.py").write_text(
+    (library / "count.py").write_text(
         "import json, pathlib, sys\n"
         "from ansible.module_utils.basic import AnsibleModule\n"
         "m = AnsibleModule({'path': {}})\n"
@@ -163,8 +163,8 @@ def test_news_come_from_results_and_from_each_try(stage: Stage) -> None:
     )
     (stage.folder / "count").write_text("0", encoding="utf-8")
     text = play(
-        f"    - tell: {{path: {stage.folder / 'count'}}}\n"
-        "      register: told\n      until: told.tries == 3\n      retries: 5\n      delay: 0\n"
+        f"    - count: {{path: {stage.folder / 'count'}}}\n"
+        "      register: counted\n      until: counted.tries == 3\n      retries: 5\n      delay: 0\n"
     )
     assert stage.run(text).status == "successful", stage.log.getvalue()
     assert [event["round"] for event in stage.listener.events] == [1, 2, 3]
@@ -189,7 +189,7 @@ def test_cancelling_ends_the_playbook_and_its_modules(stage: Stage) -> None:
 
 
 def _sleeping() -> bool:
-    """Whether the playbook's own sleep runs."""
+    """Whether the playbook's sleep command is running."""
     for pid, environment in processes_with(RUN_VARIABLE, "tiny"):
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")

@@ -1,4 +1,4 @@
-"""A testbed of two lab hosts, each with an Engine of its own."""
+"""A testbed of two lab hosts, each with its own Engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REMOTE = LabHost("two", connection="ssh", address="192.0.2.7", engine_url="ssh:/
 
 
 class Lab:
-    """``engines`` by lab host; one that is None does not answer."""
+    """``engines`` by lab host; None stands for an Engine that does not answer."""
 
     def __init__(self, state_root: Path) -> None:
         self.engines: dict[str, FakeEngine | None] = {"one": FakeEngine(), "two": FakeEngine()}
@@ -59,7 +59,7 @@ def engine_of(lab: Lab, name: str) -> FakeEngine:
     return engine
 
 
-def test_what_is_left_is_told_of_every_lab_host(lab: Lab, tmp_path: Path) -> None:
+def test_everything_on_all_lab_hosts_is_listed(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "state" / "older").mkdir(parents=True)
     engine_of(lab, "two").things["other"] = ["fedsim-other-agent"]
     assert lab.testbed.list() == {
@@ -70,13 +70,13 @@ def test_what_is_left_is_told_of_every_lab_host(lab: Lab, tmp_path: Path) -> Non
     assert all_runs([lab.testbed]) == ["older", "other", "study"]
 
 
-def test_a_lab_host_that_does_not_answer_is_not_taken_for_an_empty_one(lab: Lab) -> None:
+def test_a_lab_host_that_does_not_answer_does_not_count_as_empty(lab: Lab) -> None:
     lab.engines["two"] = None
     with pytest.raises(NoEngineError, match="on two"):
         lab.testbed.list()
 
 
-def test_status_is_one_answer_of_all_agents(lab: Lab) -> None:
+def test_status_merges_the_answers_of_all_agents(lab: Lab) -> None:
     engine_of(lab, "one").answers = {
         "study": {
             "state": "running",

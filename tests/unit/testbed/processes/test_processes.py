@@ -43,7 +43,7 @@ federatedscope:
 
 
 class Command:
-    """``fedsim-provision --no-docker`` whose lines can be waited for."""
+    """A running ``fedsim-provision --no-docker``; a test can wait for its output lines."""
 
     def __init__(self, folder: Path, spec: Path, *arguments: str) -> None:
         self.run = f"local-{os.getpid()}-{folder.name}".lower().replace("_", "-")[:60]
@@ -100,7 +100,7 @@ class Command:
         return found
 
     def gone(self) -> bool:
-        """Whether no participant lives, within a moment."""
+        """Whether no participant is left, after waiting a moment."""
         end = time.monotonic() + 5
         while self.participants() and time.monotonic() < end:
             time.sleep(0.05)
@@ -109,7 +109,7 @@ class Command:
 
 @pytest.fixture
 def spec(repository: Path, tmp_path: Path) -> Path:
-    """The quickstart, long enough to be disturbed."""
+    """The quickstart, with enough rounds to be disturbed."""
     text = (repository / "examples" / "quickstart.yaml").read_text(encoding="utf-8")
     assert "total_round_num: 10" in text
     path = tmp_path / "long.yaml"
@@ -149,7 +149,7 @@ def test_ctrl_c_ends_all_participants(started: Command) -> None:
     assert "Traceback" not in started.output
 
 
-def test_a_killed_control_node_takes_its_participants_along(started: Command) -> None:
+def test_participants_die_with_a_killed_control_node(started: Command) -> None:
     started.process.kill()
     started.finish()
     assert started.gone()
@@ -199,7 +199,7 @@ def test_a_lost_client_need_not_end_the_course(number: signal.Signals, words: st
     assert command.gone()
 
 
-def test_an_interpreter_without_federatedscope_is_told_before_anything_is_begun(tmp_path: Path) -> None:
+def test_an_interpreter_without_federatedscope_is_refused_before_the_start(tmp_path: Path) -> None:
     missing = missing_modules(Interpreter(sys.executable))
     assert "federatedscope.core" in missing
     assert "numpy" not in missing

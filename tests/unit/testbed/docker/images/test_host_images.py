@@ -1,4 +1,4 @@
-"""Who builds and who receives: one lab host of each architecture builds, the control node first."""
+"""Who builds images and who receives them: one lab host of each architecture builds, preferably the control node."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def sources(tmp_path: Path) -> LayerSources:
 def host(
     name: str, *images: str, present: tuple[str, ...] = (), local: bool = False, arch: str = "amd64"
 ) -> HostImages:
-    wanted = dict.fromkeys(("agent", *images), arch)
-    return HostImages(name, arch, wanted, frozenset(present), local)
+    needed = dict.fromkeys(("agent", *images), arch)
+    return HostImages(name, arch, needed, frozenset(present), local)
 
 
 def names(plan: ImagePlan, refs: tuple[str, ...]) -> list[str]:
@@ -78,7 +78,7 @@ def test_each_architecture_has_its_builder(sources: LayerSources) -> None:
     assert plan.hosts["b"].refs != plan.hosts["a"].refs
 
 
-def test_wanted_of_devices() -> None:
+def test_images_of_devices() -> None:
     devices = [{"name": "p", "image": "pi-light", "arch": "arm64"}, {"name": "q", "image": "pi-light", "arch": "arm64"}]
     assert images_of_devices(devices, "amd64") == {"agent": "amd64", "pi-light": "arm64"}
     mixed = [*devices, {"name": "r", "image": "pi-light", "arch": "amd64"}]

@@ -31,8 +31,8 @@ def sources(tmp_path: Path) -> LayerSources:
 
 
 def keys(sources: LayerSources, arch: str = "amd64", base: str = "auto") -> dict[str, str]:
-    wanted = {"toy-board-light": arch, "agent": arch}
-    return {layer.name: layer.key for layer in plan_layers(wanted, sources, base=base)}
+    images = {"toy-board-light": arch, "agent": arch}
+    return {layer.name: layer.key for layer in plan_layers(images, sources, base=base)}
 
 
 def test_parents_come_first_and_once(sources: LayerSources) -> None:
@@ -70,7 +70,7 @@ def _make_executable(folder: Path) -> None:
         (_make_executable, {"toy-board-light"}),
     ],
 )
-def test_an_edit_reaches_what_stands_on_it_and_nothing_else(
+def test_an_edit_changes_the_layers_above_it_and_nothing_else(
     sources: LayerSources, tmp_path: Path, edit: Callable[[Path], None], changed: set[str]
 ) -> None:
     before = keys(sources)
@@ -79,7 +79,7 @@ def test_an_edit_reaches_what_stands_on_it_and_nothing_else(
     assert {name for name in before if before[name] != after[name]} == changed
 
 
-def test_what_does_not_reach_an_image_changes_no_key(sources: LayerSources, tmp_path: Path) -> None:
+def test_files_that_are_not_in_an_image_change_no_key(sources: LayerSources, tmp_path: Path) -> None:
     before = keys(sources)
     cache = tmp_path / "package/participant/__pycache__"
     cache.mkdir()
@@ -94,7 +94,7 @@ def test_architecture_and_base_are_inputs(sources: LayerSources) -> None:
     assert not set(keys(sources).values()) & set(keys(sources, base="bootstrap").values())
 
 
-def test_a_device_type_without_folder_is_named_with_the_mend(sources: LayerSources) -> None:
+def test_a_device_type_without_folder_is_named_with_a_hint(sources: LayerSources) -> None:
     with pytest.raises(ImageError, match=r"no Dockerfile in dockerfiles/drone; folders with one: .*toy-board"):
         plan_layers({"drone-light": "amd64"}, sources)
     with pytest.raises(ImageError, match="dockerfiles/engine-heavy"):
@@ -134,7 +134,7 @@ class Fork:
         return self.name
 
     def refuse(self, config: Mapping[str, Any]) -> None:
-        """It knows every key."""
+        """This source accepts every key."""
 
     def wheel(self) -> Path:
         path = self.folder / "federatedscope-0.3.0-py3-none-any.whl"
@@ -157,7 +157,7 @@ def federatedscope_layers(sources: LayerSources) -> dict[str, Layer]:
     return {layer.name: layer for layer in plan_layers(dict.fromkeys(FS_NAMES, "amd64"), sources)}
 
 
-def test_federatedscope_stands_on_torch(with_torch: Callable[[str], LayerSources]) -> None:
+def test_federatedscope_is_built_on_torch(with_torch: Callable[[str], LayerSources]) -> None:
     layers = federatedscope_layers(with_torch("upstream"))
     for variant in ("", "-cuda"):
         board = layers[f"toy-board-federatedscope{variant}"]
@@ -214,7 +214,7 @@ def test_the_wheel_of_federatedscope_is_in_its_context(
         assert archive.getnames() == ["Dockerfile"]
 
 
-def test_a_source_that_cannot_be_had_leaves_nothing_behind(
+def test_a_source_that_cannot_be_obtained_leaves_nothing_behind(
     with_torch: Callable[[str], LayerSources], tmp_path: Path
 ) -> None:
     class Gone(Fork):

@@ -1,4 +1,4 @@
-"""The bootstrap takes its mirror, proxy and certificates from the machine's apt and says what is missing."""
+"""The bootstrap takes its mirror, proxy and certificates from the machine's apt, and names what is missing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ http://tools.test/apt|stable|main|Packages|
 """
 
 
-def test_the_suites_own_sources_are_taken() -> None:
+def test_the_sources_of_the_suite_are_used() -> None:
     assert parse_sources(TARGETS, "bookworm") == (
         "deb http://mirror.test/debian bookworm main",
         "deb http://mirror.test/debian bookworm-updates main",
@@ -36,7 +36,7 @@ def test_the_suites_own_sources_are_taken() -> None:
     )
 
 
-def test_another_release_lends_its_mirror() -> None:
+def test_the_mirror_of_another_release_is_used() -> None:
     assert parse_sources(TARGETS.replace("bookworm", "trixie"), "bookworm") == (
         "deb http://mirror.test/debian bookworm main",
         "deb http://mirror.test/debian bookworm-updates main",
@@ -45,7 +45,7 @@ def test_another_release_lends_its_mirror() -> None:
 
 
 def test_updates_do_not_depend_on_the_machines_sources() -> None:
-    """The base's key says that they are in, so they are in everywhere."""
+    """The key of the base includes them, so they must be included on every machine."""
     alone = "http://mirror.test/debian|bookworm|main|Packages\n"
     assert parse_sources(alone, "bookworm") == (
         "deb http://mirror.test/debian bookworm main",
@@ -58,7 +58,7 @@ def test_updates_do_not_depend_on_the_machines_sources() -> None:
     assert parse_sources(alone + ubuntu, "bookworm") == parse_sources(alone, "bookworm")
 
 
-def test_debians_keys_are_named_where_apt_does_not_trust_them_by_itself() -> None:
+def test_debians_keys_are_passed_where_apt_does_not_trust_them_by_default() -> None:
     keys = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
     command = bootstrap_command(["python3"], "amd64", "bookworm", Path("/t.tar"), AptSettings((), (), keys))
     assert f"--keyring={keys}" in command
@@ -128,14 +128,16 @@ def test_a_failed_bootstrap_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
 
-def test_rights_are_mentioned_only_where_they_may_be_the_reason() -> None:
+def test_privileges_are_mentioned_only_where_they_may_be_the_reason() -> None:
     assert "run as root" in bootstrap_message("E: x", root=False)
     assert "run as root" not in bootstrap_message("E: x", root=True)
 
 
 def test_missing_keys_are_named_instead_of_the_mirror() -> None:
-    said = "I: running apt-get update...\nE: The repository 'http://m.test/debian bookworm InRelease' is not signed.\n"
-    message = bootstrap_message(said, root=True)
+    output = (
+        "I: running apt-get update...\nE: The repository 'http://m.test/debian bookworm InRelease' is not signed.\n"
+    )
+    message = bootstrap_message(text, root=True)
     assert "apt-get install debian-archive-keyring" in message
     assert "apt-get update` works" not in message
 

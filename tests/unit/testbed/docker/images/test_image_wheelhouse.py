@@ -1,4 +1,4 @@
-"""The wheelhouse downloads once, for the image's Python, and says one useful thing when it cannot."""
+"""The wheelhouse downloads once, for the image's Python, and gives one useful message when that fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def requirements(tmp_path: Path) -> Path:
 
 
 class FakePip:
-    """Stands in for pip: leaves a wheel for each requirement, or fails as pip does without a network."""
+    """Stands in for pip: creates a wheel for each requirement, or fails as pip does without a network."""
 
     def __init__(self, error: str = "") -> None:
         self.error = error
@@ -63,21 +63,21 @@ def test_a_comment_changes_nothing_but_a_pin_does(requirements: Path, tmp_path: 
     assert len(pip.calls) == 2
 
 
-def test_failure_names_pips_words_and_the_ways_out(requirements: Path, tmp_path: Path) -> None:
+def test_a_failure_quotes_pip_and_names_the_remedies(requirements: Path, tmp_path: Path) -> None:
     pip = FakePip("WARNING: Retrying\nERROR: No matching distribution found for numpy==2.0.0\n")
     with pytest.raises(ImageError) as caught:
         wheels_for(requirements, "amd64", tmp_path / "cache", pip)
     message = str(caught.value)
     assert "dockerfiles/engine-toy/requirements.txt: ERROR: No matching distribution found for numpy==2.0.0" in message
-    for way_out in ("pip config list", "HTTPS_PROXY", "PIP_INDEX_URL", "find-links"):
-        assert way_out in message
+    for remedy in ("pip config list", "HTTPS_PROXY", "PIP_INDEX_URL", "find-links"):
+        assert remedy in message
     assert "Retrying" not in message
     left = [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert left == []
 
 
 class PickyPip(FakePip):
-    """The user's own indexes lack the wheel; the one that the file names has it, or is out of reach."""
+    """The user's own indexes lack the wheel; the one that the file names has it, or is unreachable."""
 
     def __init__(self, reachable: bool) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class PickyPip(FakePip):
 
 
 @pytest.mark.parametrize("reachable", [True, False])
-def test_the_files_index_is_asked_where_the_users_own_have_nothing(
+def test_the_index_in_the_file_is_tried_where_the_users_own_lack_a_wheel(
     requirements: Path, tmp_path: Path, reachable: bool
 ) -> None:
     requirements.write_text("--extra-index-url https://example.org/whl/cpu\ntorch==2.0.0+cpu\n")
@@ -108,7 +108,7 @@ def test_the_files_index_is_asked_where_the_users_own_have_nothing(
     assert {"--extra-index-url=https://example.org/whl/cpu", "--retries=1", "--timeout=15"} <= set(second)
 
 
-def test_only_a_resolved_list_brings_more_than_it_names(requirements: Path, tmp_path: Path) -> None:
+def test_only_a_resolved_list_includes_dependencies(requirements: Path, tmp_path: Path) -> None:
     pip = FakePip()
     wheels_for(requirements, "amd64", tmp_path / "cache", pip)
     wheels_for(requirements, "amd64", tmp_path / "cache", pip, resolve_within=requirements)
@@ -117,7 +117,7 @@ def test_only_a_resolved_list_brings_more_than_it_names(requirements: Path, tmp_
     assert f"--constraint={requirements}" in resolved
 
 
-def test_wheels_are_the_images_not_this_pythons() -> None:
+def test_wheels_are_for_the_images_python_not_for_this_one() -> None:
     command = download_command(["numpy==2.0.0"], "arm64", Path("/t"), Path("/s"))
     assert "--python-version=3.11" in command
     assert "--only-binary=:all:" in command
