@@ -14,7 +14,7 @@ from ..contract.paths import JOURNAL
 from .values import Listener, Stopped
 
 T = TypeVar("T")
-AGAIN = "interrupted again: stopping at once"
+AGAIN = "interrupted again: stopping immediately"
 
 
 class RunListener:

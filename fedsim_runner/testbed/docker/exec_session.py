@@ -87,8 +87,8 @@ def run_inside(api: Any, container: str, command: Sequence[str], streams: Stream
     except BrokenPipeError:
         raise
     except (APIError, OSError) as error:
-        said = str(getattr(error, "explanation", None) or error)
-        raise FedsimError("the Engine ended the command or did not start it", Exit.LAB, said=said) from error
+        reason = str(getattr(error, "explanation", None) or error)
+        raise FedsimError("the Engine ended the command or did not start it", Exit.LAB, said=reason) from error
 
 
 def _pipeable(api: Any, source: int | None) -> int | None:

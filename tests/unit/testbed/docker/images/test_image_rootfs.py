@@ -134,9 +134,7 @@ def test_privileges_are_mentioned_only_where_they_may_be_the_reason() -> None:
 
 
 def test_missing_keys_are_named_instead_of_the_mirror() -> None:
-    output = (
-        "I: running apt-get update...\nE: The repository 'http://m.test/debian bookworm InRelease' is not signed.\n"
-    )
+    text = "I: running apt-get update...\nE: The repository 'http://m.test/debian bookworm InRelease' is not signed.\n"
     message = bootstrap_message(text, root=True)
     assert "apt-get install debian-archive-keyring" in message
     assert "apt-get update` works" not in message
