@@ -37,7 +37,7 @@ Report = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Life:
+class ActiveRun:
     """A run in progress."""
 
     testbed: Testbed
@@ -81,26 +81,26 @@ def run_experiment(
     Raises:
         FedsimError: nothing was started: the experiment does not fit, the name is taken, or this user may not do it.
     """
-    with _life(experiment, options, console, testbed) as life:
+    with _active_run(experiment, options, console, testbed) as active:
         stopped = None
         try:
-            life.listener.run(lambda listener: testbed.follow(life.order, listener))
+            active.listener.run(lambda listener: testbed.follow(active.order, listener))
         except Stopped as error:
             stopped = error
-        life.record()
-        _finish(life, stopped)
-        code = life.exit(stopped)
-        report = _report(life.folder, stopped)
-        life.manifest["status"] = report["status"]
-        testbed.record(life.manifest, life.order, ended=True)
+        active.record()
+        _finish(active, stopped)
+        code = active.exit(stopped)
+        report = _report(active.folder, stopped)
+        active.manifest["status"] = report["status"]
+        testbed.record(active.manifest, active.order, ended=True)
         # The page repeats the manifest, so the manifest is written first.
-        write_manifest(life.manifest, life.folder, ended=now())
-        if problem := try_publish(life.folder, report):
-            life.listener.progress.note(problem, "yellow")
-        console.print(render_summary(report, life.folder))
-        if options.keep and code is Exit.DONE and left_over(testbed, life.run):
-            life.listener.progress.note(
-                f"the testbed is still up (--keep); remove it: fedsim-provision down {life.run}"
+        write_manifest(active.manifest, active.folder, ended=now())
+        if problem := try_publish(active.folder, report):
+            active.listener.progress.note(problem, "yellow")
+        console.print(render_summary(report, active.folder))
+        if options.keep and code is Exit.DONE and left_over(testbed, active.run):
+            active.listener.progress.note(
+                f"the testbed is still up (--keep); remove it: fedsim-provision down {active.run}"
             )
     return code, report
 
@@ -111,32 +111,32 @@ def provision(experiment: Experiment, options: RunOptions, console: Console, tes
     Raises:
         FedsimError: as for :func:`run_experiment`.
     """
-    with _life(experiment, options, console, testbed) as life:
+    with _active_run(experiment, options, console, testbed) as active:
         stopped, changed = None, 0
         try:
-            changed = life.listener.run(lambda listener: testbed.provision(life.order, listener))
+            changed = active.listener.run(lambda listener: testbed.provision(active.order, listener))
         except Stopped as error:
             stopped = error
-        life.record()
-        note, run = life.listener.progress.note, life.run
+        active.record()
+        note, run = active.listener.progress.note, active.run
         if stopped is None:
-            life.manifest["status"] = "up"
+            active.manifest["status"] = "up"
             note(
                 f"the testbed of run {run} is up (changed={changed}); "
                 f"see its state: fedsim-provision status {run}; remove it: fedsim-provision down {run}"
             )
             return Exit.DONE
-        life.manifest["status"] = "canceled" if stopped.failure is None else "failed"
-        show_failure(life.listener.progress, stopped)
-        if life.prepared.existed or options.keep:
+        active.manifest["status"] = "canceled" if stopped.failure is None else "failed"
+        show_failure(active.listener.progress, stopped)
+        if active.prepared.existed or options.keep:
             note(f"the testbed was left as it is; remove it: fedsim-provision down {run}")
-        elif life.stage(stopped).leaves or left_over(testbed, run):
-            _tear_down(life)
-        return life.exit(stopped)
+        elif active.stage(stopped).leaves or left_over(testbed, run):
+            _tear_down(active)
+        return active.exit(stopped)
 
 
 @contextmanager
-def _life(experiment: Experiment, options: RunOptions, console: Console, testbed: Testbed) -> Iterator[Life]:
+def _active_run(experiment: Experiment, options: RunOptions, console: Console, testbed: Testbed) -> Iterator[ActiveRun]:
     registry = Registry()
     began = now()
     experiment = testbed.accept(experiment)
@@ -159,7 +159,7 @@ def _life(experiment: Experiment, options: RunOptions, console: Console, testbed
             registry.record(plan.run, folder, traits.name, lab_hosts, plan.subnet, "running")
             order = Order(plan, folder, options.keep, console.is_terminal, options.devices, options.image_base)
             with RunListener(progress, traits.on_interrupt) as listener:
-                yield Life(testbed, prepared, order, listener, manifest)
+                yield ActiveRun(testbed, prepared, order, listener, manifest)
             write_manifest(manifest, folder, ended=now())
             registry.record(plan.run, folder, traits.name, lab_hosts, plan.subnet, str(manifest["status"]))
     finally:
@@ -182,39 +182,39 @@ def _show_plan(console: Console, progress: Progress, prepared: Prepared, testbed
         progress.note(f"  {item.device.name}  {item.device.type.name}  {item.device.role}")
 
 
-def _finish(life: Life, stopped: Stopped | None) -> None:
+def _finish(active: ActiveRun, stopped: Stopped | None) -> None:
     """After the course: fetch and remove what is still there, and report what failed."""
-    note, keep = life.listener.progress.note, life.order.keep
+    note, keep = active.listener.progress.note, active.order.keep
     if stopped is not None and stopped.stage != "verdict":
-        show_failure(life.listener.progress, stopped)
-    steps = [] if stopped is None else clean_up(life.stage(stopped), keep)
-    if COLLECT in steps and life.listener.interrupts < 2:
+        show_failure(active.listener.progress, stopped)
+    steps = [] if stopped is None else clean_up(active.stage(stopped), keep)
+    if COLLECT in steps and active.listener.interrupts < 2:
         try:
-            life.listener.run(
-                lambda listener: life.testbed.collect(life.run, life.folder, life.folder, listener),
+            active.listener.run(
+                lambda listener: active.testbed.collect(active.run, active.folder, active.folder, listener),
                 ignore_interrupts=1,
             )
         except Stopped as error:
-            show_failure(life.listener.progress, error, "not everything could be collected")
+            show_failure(active.listener.progress, error, "not everything could be collected")
     if keep:
-        if stopped is not None and life.stage(stopped).leaves:
-            note(f"the testbed was left as it is (--keep): fedsim-provision down {life.run}")
-    elif DESTROY in steps or left_over(life.testbed, life.run):
-        _tear_down(life)
-    life.listener.save_journal_if_missing(life.folder)
+        if stopped is not None and active.stage(stopped).leaves:
+            note(f"the testbed was left as it is (--keep): fedsim-provision down {active.run}")
+    elif DESTROY in steps or left_over(active.testbed, active.run):
+        _tear_down(active)
+    active.listener.save_journal_if_missing(active.folder)
 
 
-def _tear_down(life: Life) -> None:
+def _tear_down(active: ActiveRun) -> None:
     """Remove everything of the run, and report if that was not completed."""
-    note, hint = life.listener.progress.note, f"finish it with: fedsim-provision down {life.run}"
-    result = tear_down(life.testbed, life.run, life.folder, life.listener, ignore_interrupts=1)
+    note, hint = active.listener.progress.note, f"finish it with: fedsim-provision down {active.run}"
+    result = tear_down(active.testbed, active.run, active.folder, active.listener, ignore_interrupts=1)
     if result.not_tried:
         note(f"the testbed was not torn down; {hint}")
     elif result.interrupted:
         note(f"the teardown was interrupted; {hint}")
     elif not result.clean:
         if result.stopped is not None:
-            show_failure(life.listener.progress, result.stopped, "the teardown failed")
+            show_failure(active.listener.progress, result.stopped, "the teardown failed")
         if result.left:
             note(f"still there: {', '.join(result.left)}", "red")
         note(hint)
