@@ -85,6 +85,13 @@ def test_there_is_one_for_each_kind_of_addition() -> None:
     ]
 
 
+def test_the_tests_that_contributing_runs_are_there() -> None:
+    page = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for path, _, word in re.findall(r"-m pytest (tests/\S+)( -k (\w+))?", page):
+        assert (REPOSITORY / path).exists()
+        assert not word or word in (REPOSITORY / path).read_text(encoding="utf-8"), f"{path} has no test {word}"
+
+
 @pytest.mark.parametrize("name", HOW_TOS)
 def test_a_reader_sees_where_each_block_goes(name: str) -> None:
     prose = HOW_TOS[name].prose
