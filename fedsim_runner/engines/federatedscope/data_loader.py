@@ -21,7 +21,8 @@ import numpy as np
 
 from fedsim_runner.datasets.labelled_samples import Samples
 
-from .source import SettingsError, SourceError, resolve_source
+from .source import SettingsError, SourceError
+from .source_in_use import resolve_source
 from .user_settings import user_settings
 from .wheel import CachedSource
 

@@ -11,7 +11,8 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from ..engine_values import Course, Interpreter, Provenance, Refusal
 from ..protocol import Engine
 from . import course_facts
-from .source import SettingsError, SourceError, parse_source, resolve_source, unreachable
+from .source import SettingsError, SourceError, parse_source, unreachable
+from .source_in_use import resolve_source
 from .wheel import CachedSource, source_manifest
 
 

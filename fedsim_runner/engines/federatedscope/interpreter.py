@@ -9,7 +9,7 @@ import sys
 from fedsim_runner.contract.errors import Exit, FedsimError
 
 from ..engine_values import Interpreter
-from .source import resolve_source
+from .source_in_use import resolve_source
 
 CHECK_S = 60.0
 # Modules that FederatedScope's distributed mode needs.

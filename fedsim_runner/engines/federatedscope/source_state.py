@@ -9,7 +9,8 @@ from pathlib import Path
 
 from fedsim_runner.user_folders import cache_dir
 
-from .source import SettingsError, Source, resolve_source
+from .source import SettingsError, Source
+from .source_in_use import resolve_source
 from .wheel import CachedSource
 
 

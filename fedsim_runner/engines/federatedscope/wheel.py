@@ -21,7 +21,8 @@ from fedsim_runner.downloads.cache import locked
 from fedsim_runner.downloads.pip_output import pip_errors
 from fedsim_runner.user_folders import cache_dir
 
-from .source import PACKAGE, Source, SourceError, file_digest, package_files, resolve_source, tree_digest, unreachable
+from .source import PACKAGE, Source, SourceError, file_digest, package_files, tree_digest, unreachable
+from .source_in_use import resolve_source
 
 STORE = "federatedscope"  # folder of the cache
 RECORD = "source.json"
