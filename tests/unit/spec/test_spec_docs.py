@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ def named(paths: list[Path]) -> list[Any]:
     return [pytest.param(path, id=path.stem) for path in paths]
 
 
+@functools.cache
 def validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(json_schema())
 
