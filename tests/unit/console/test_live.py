@@ -37,6 +37,13 @@ def course(entries: dict[str, Any], **more: Any) -> CourseNow:
     return CourseNow("study", "running", 3, 10, devices=devices, counts=count_states(None, devices), **more)
 
 
+def wait_for(console: Console, text: str) -> None:
+    """Wait until the live view, which draws in a thread, has shown a text."""
+    end = time.monotonic() + 10
+    while text not in console.file.getvalue() and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 def drawn(view: object, width: int, height: int = 24) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
     console.print(view)
@@ -137,7 +144,7 @@ def test_the_course_is_drawn_below_the_lines_and_gone_afterwards() -> None:
         progress.snapshot({"t": 2, "state": "running", "round": 1, "total_rounds": 2, "devices": SMALL})
         progress.snapshot({"t": 1, "round": 2, "devices": {"stale": entry("training")}})
         progress.event({"t": 3, "event": "evaluated", "round": 1, "results": {"test_acc": 0.5}})
-        time.sleep(1)
+        wait_for(console, "smartphone-low-1")
         progress.close()
     text = console.file.getvalue()
     assert "links by netem" in text
@@ -154,7 +161,7 @@ def test_before_the_first_snapshot_events_show_who_is_there() -> None:
     with Progress(console, total_rounds=2, run="study", live_stages={"course"}) as progress:
         progress.stage("course")
         progress.event({"t": 1, "event": "device_joined", "device": "pi"})
-        time.sleep(0.7)
+        wait_for(console, "joined")
     assert "joined" in console.file.getvalue()
 
 
@@ -174,9 +181,7 @@ def test_two_lab_hosts_are_one_course() -> None:
         progress.snapshot({"t": 9, "lab_host": "lab1", "round": 2, "devices": first, "results": {"test_acc": 0.25}})
         progress.snapshot({"t": 3, "lab_host": "lab2", "round": 0, "devices": {"phone": entry("sending")}})
         progress.snapshot({"t": 2, "lab_host": "lab2", "devices": {"stale": entry("training")}})
-        end = time.monotonic() + 10
-        while "phone" not in console.file.getvalue() and time.monotonic() < end:
-            time.sleep(0.05)
+        wait_for(console, "phone")
     text = console.file.getvalue()
     assert all(name in text for name in ("server", "pi", "phone", "round 2/2", "accuracy 0.2500"))
     assert "stale" not in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import json
 import subprocess
@@ -14,10 +15,19 @@ import numpy as np
 import pytest
 import yaml
 
+from fedsim_runner.datasets import data_split
 from fedsim_runner.engines.participant_files import render_participants, shard_sizes
 
 REPOSITORY = Path(__file__).parents[3]
 SAMPLE = REPOSITORY / "inventories" / "sample" / "device_files" / "local.json"
+
+# Reading the digits is most of the time of a test here.
+READ_ONCE = functools.cache(data_split.load_bundled)
+
+
+@pytest.fixture(autouse=True)
+def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_split, "load_bundled", READ_ONCE)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
