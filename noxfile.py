@@ -39,7 +39,8 @@ def types(session: nox.Session) -> None:
 @nox.session
 def unit(session: nox.Session) -> None:
     """The pure tests, which only call functions and are quick; ``tests`` runs these as well."""
-    _python(session, "pytest", "-m", "pure", "tests/unit", "tests/golden", *session.posargs)
+    # On all cores: these tests share nothing.
+    _python(session, "pytest", "-n", "auto", "-m", "pure", "tests/unit", "tests/golden", *session.posargs)
 
 
 @nox.session
