@@ -34,8 +34,6 @@ _DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _OWN_KEYS = Path("/etc/apt/trusted.gpg")
 # Parts of apt's messages about an archive whose key is missing.
 _UNSIGNED = ("is not signed", "NO_PUBKEY", "Missing key")
-# The source of security updates if this machine's apt has Debian's archive but no security source.
-_SECURITY_SITE = "http://deb.debian.org/debian-security"
 _ACQUIRE = re.compile(r'^(Acquire::https?(?:::[^ ]+)?) "(.*)";$')
 
 
@@ -151,7 +149,8 @@ def parse_sources(targets: str, suite: str) -> tuple[str, ...]:
     if archive is None:
         return ()
     lent = (site for release, site in found.items() if release.endswith("-security") and "debian" in site)
-    secured = found.get(security) or next(lent, _SECURITY_SITE)
+    # Without a security source, the mirror's own copy, which lies next to the archive.
+    secured = found.get(security) or next(lent, f"{archive}-security")
     sites = {main: archive, updates: found.get(updates, archive), security: secured}
     return tuple(f"deb {site} {release} main" for release, site in sites.items())
 

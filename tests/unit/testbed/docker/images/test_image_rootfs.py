@@ -50,7 +50,7 @@ def test_updates_do_not_depend_on_the_machines_sources() -> None:
     assert parse_sources(alone, "bookworm") == (
         "deb http://mirror.test/debian bookworm main",
         "deb http://mirror.test/debian bookworm-updates main",
-        "deb http://deb.debian.org/debian-security bookworm-security main",
+        "deb http://mirror.test/debian-security bookworm-security main",
     )
     split = "http://a.test/debian|bookworm|main|Packages\nhttp://b.test/u|bookworm-updates|main|Packages\n"
     assert parse_sources(split, "bookworm")[1] == "deb http://b.test/u bookworm-updates main"
