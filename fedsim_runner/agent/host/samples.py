@@ -10,14 +10,13 @@ from pathlib import Path
 
 from fedsim_runner.contract.atomic import AppendFile
 
+from .cgroup_folders import MOUNTS, cgroup_folders
 from .device_usage import Reading
 
 HEADER = (
     "t,device,memory_bytes,memory_peak_bytes,cpu_seconds,throttled_seconds,oom_kills,"
     "rx_bytes,rx_packets,rx_dropped,tx_bytes,tx_packets,tx_dropped"
 )
-# The agent's container has the host's cgroups mounted here instead of its own.
-_MOUNTS = ("/sys/fs/cgroup",)
 
 
 @dataclass
@@ -38,7 +37,7 @@ class Sampler:
     """
 
     def __init__(
-        self, path: Path, counters: Callable[[str], list[str] | None], mounts: Iterable[str] = _MOUNTS
+        self, path: Path, counters: Callable[[str], list[str] | None], mounts: Iterable[Path] = MOUNTS
     ) -> None:
         """Open the file.
 
@@ -48,7 +47,7 @@ class Sampler:
         self._counters = counters
         self._devices: dict[str, _Device] = {}
         self._lines: list[tuple[str, list[str]]] = []
-        self._mounts = [Path(mount) for mount in mounts]
+        self._mounts = tuple(mounts)
         fresh = not path.exists()
         self._output = AppendFile(path)
         if fresh:
@@ -61,7 +60,7 @@ class Sampler:
                 return
             self.forget(device)
         entry = _Device(pid)
-        folders = self._folders(pid, container)
+        folders = cgroup_folders(pid, container, self._mounts)
         entry.v2 = "" in folders
         files = (
             {
@@ -137,44 +136,12 @@ class Sampler:
         peak = str(entry.peak) if entry.peak else ""
         return [memory, peak, f"{seconds:.3f}", f"{throttled:.3f}", str(oom.get("oom_kill", 0)), *network]
 
-    def _folders(self, pid: int, container: str) -> dict[str, Path]:
-        """The container's cgroup folder by v1 controller; under "" its v2 folder, if memory is accounted there."""
-        try:
-            lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-        except OSError:
-            return {}
-        found: dict[str, Path] = {}
-        for line in lines:
-            _, controllers, path = line.split(":", 2)
-            for mount in self._mounts:
-                for controller in controllers.split(","):
-                    base = mount / controller if controller else mount
-                    for folder in (base / path.lstrip("/"), *_likely_folders(base, container)):
-                        probe = "cpuacct.usage" if controller == "cpuacct" else "cgroup.procs"
-                        probe = "memory.current" if controller == "" else probe
-                        if controller not in found and (".." not in folder.parts) and _exists(folder / probe):
-                            found[controller] = folder
-        return found
-
 
 def _reading(values: list[str]) -> Reading:
     memory, _, cpu, throttled, oom_kills, received, _, _, sent, *_ = values
     return Reading(
         int(memory) if memory else None, float(cpu), float(throttled), int(oom_kills), int(received), int(sent)
     )
-
-
-def _exists(path: Path) -> bool:
-    """``Path.exists`` for paths through another process's root, which some kernels let nobody read."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
-
-
-def _likely_folders(base: Path, container: str) -> list[Path]:
-    """Where Docker's two cgroup drivers put a container, in case the reader's own cgroup namespace hides the path."""
-    return [base / "docker" / container, base / "system.slice" / f"docker-{container}.scope"] if container else []
 
 
 def _parse_counters(text: str) -> Mapping[str, int]:
