@@ -102,8 +102,13 @@ class Gatekeeper:
         self._gate.shut()
 
     def reopen(self) -> None:
-        """Let those through that have been waiting since the gate was shut, if all links are in force."""
-        if self.open_at is None or self._over or not self._links.covers(self._containers.running_pids()):
+        """Let those through that have been waiting since the gate was shut, if all links are in force.
+
+        While a container's state is unknown, it may run with a new interface, and the gate stays shut.
+        """
+        if self.open_at is None or self._over or self._containers.unknown:
+            return
+        if not self._links.covers(self._containers.running_pids()):
             return
         try:
             self._gate.open(self.open_at)

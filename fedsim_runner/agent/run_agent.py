@@ -16,14 +16,14 @@ from ..contract import events
 from ..contract.agent_calls import GateAnswer, LinksAnswer
 from ..contract.atomic import CannotWriteError, replace
 from ..contract.events import Event
-from ..contract.names import LABEL_RUN
+from ..contract.names import LABEL_DEVICE, LABEL_RUN
 from ..contract.paths import StateFolder
 from . import PROTOCOL
-from .containers import Containers
+from .containers import ASK_AGAIN_S, Containers, Reactions
 from .course import snapshot
 from .course.watch import Watch
 from .gatekeeper import Gatekeeper
-from .host.docker_api import Docker
+from .host.docker_api import Docker, DockerError
 from .host.fleet import Container
 from .host.journal import Journal
 from .host.samples import Sampler
@@ -34,7 +34,6 @@ from .run_settings import read_run_settings
 TICK_S = 0.5
 SAMPLE_S = 1.0
 SETTLE_S = 5.0  # after the course, for participants to write their last files
-RESYNC_S = 30.0
 
 
 class Agent:
@@ -54,13 +53,24 @@ class Agent:
         self._sampler = Sampler(state.metrics, counters.read)
         self._settings = read_run_settings(self._device_file)
         self._watch = Watch(state, self._settings, self._act)
-        self._containers = Containers(docker, run, lambda: self._settings.roles, self._on_started, self._on_ended)
+        self._containers = Containers(
+            docker,
+            run,
+            self._lock,
+            Reactions(
+                lambda: self._settings.roles,
+                self._on_started,
+                self._on_stopped,
+                self._on_exit,
+                self._admit_late_starters,
+            ),
+        )
         self._probed = probe.probe()
         self._links = RunLinks(docker, run, self._settings.link_backend, self._probed, self._record)
         self._gatekeeper = Gatekeeper(state, self._links, self._containers, self._fail, self._report_write_error)
         self._ended_at: float | None = None
         self._reported_write_errors: set[str] = set()
-        self._next_sample = self._next_refresh = 0.0
+        self._next_sample = 0.0
         self.stopping = threading.Event()
         self.failure: str | None = None  # why this agent cannot go on
 
@@ -77,18 +87,23 @@ class Agent:
             )
         )
         shaped, open_at = self._gatekeeper.load_memory()
-        self.refresh()
-        if shaped:
-            self.apply(False, shaped)
-        if open_at is not None:
-            self._resume(open_at)
-
-    def _resume(self, open_at: float) -> None:
-        """Continue a course during which the agent was restarted."""
-        self._gatekeeper.open_at = open_at
-        self._watch.resume(open_at, self._gatekeeper.lost())
-        self._gatekeeper.reopen()
-        self._feed_exits()
+        with self._lock:
+            if open_at is not None:
+                self._gatekeeper.open_at = open_at
+                self._watch.resume(open_at, self._gatekeeper.lost())
+        while not self.stopping.is_set():  # without the Engine nothing is known of this run
+            try:
+                self._containers.refresh()
+            except DockerError:
+                self.stopping.wait(ASK_AGAIN_S)
+            else:
+                break
+        with self._lock:
+            if self.stopping.is_set():
+                return
+            if shaped:
+                self._gatekeeper.apply(self._settings, shaped, False)
+            self._gatekeeper.reopen()
 
     def close(self) -> None:
         """End cleanly. Packets that pass through this agent stop."""
@@ -97,15 +112,14 @@ class Agent:
             self._links.stop()
             self._sampler.close()
             self._watch.close()
+            self._containers.close()
             self._journal.close()
 
     def tick(self) -> None:
         """Read logs, check time limits, take samples; called twice a second."""
         with self._lock:
             now = time.time()
-            if now >= self._next_refresh:
-                self._next_refresh = now + RESYNC_S
-                self.refresh()
+            self._containers.tick()
             self._watch.tick()
             self._check_own_health()
             if now >= self._next_sample:
@@ -131,31 +145,26 @@ class Agent:
     # -- containers ---------------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Ask the Engine for all containers; if it does not answer, nothing changes."""
+        """Have the Engine asked for all containers, because events may have been missed."""
         with self._lock:
-            self._containers.refresh()
+            self._containers.refresh_later()
 
     def docker_event(self, event: dict[str, Any]) -> None:
         """Handle one event of the Engine."""
-        actor = event.get("Actor") or {}
-        attributes = actor.get("Attributes") or {}
-        identity = attributes.get("container") if event.get("Type") == "network" else actor.get("ID")
+        attributes = (event.get("Actor") or {}).get("Attributes") or {}
         action = event.get("Action")
         with self._lock:
-            known = self._containers.with_id(identity)
-            if known is None and not (action == "start" and attributes.get(LABEL_RUN) == self._run):
+            if event.get("Type") == "network":
+                known = self._containers.with_id(attributes.get("container"))
+                if known is not None and action == "connect":
+                    self._gatekeeper.shape_new_interface(known.device)
                 return
-            if known is not None and action == "die":
+            if action == "die" and attributes.get(LABEL_RUN) == self._run and attributes.get(LABEL_DEVICE):
                 # Before anything else: a restarted container must find it shut.
                 self._gatekeeper.shut()
-                code = attributes.get("exitCode")
-                if known.pid:
-                    self._containers.on_died(known, int(code) if code and code.isdigit() else None)
-                    self._admit_late_starters()
-                return
-            container = self._containers.inspect(str(identity))
-            if container is not None and action == "connect":
-                self._gatekeeper.shape_new_interface(container.device)
+            self._containers.on_event(event)
+            if action == "die":
+                self._admit_late_starters()
 
     def _on_started(self, container: Container) -> None:
         name = container.device
@@ -166,22 +175,17 @@ class Agent:
         if self._watch.supervisor is not None and name in self._watch.supervisor.lost:
             self._containers.send([name], "KILL")  # someone restarted it
 
-    def _on_ended(self, container: Container) -> None:
+    def _on_stopped(self, container: Container) -> None:
+        self._sampler.forget(container.device)
+        self._links.forget(container.device)
+
+    def _on_exit(self, container: Container, lines: list[str]) -> None:
         name, code = container.device, container.exit_code
         assert code is not None
-        self._sampler.forget(name)
-        self._links.forget(name)
         if self._watch.supervisor is None:
             self._record(events.DeviceExited(name, code, container.oom_killed))
-            return
-        self._watch.on_ended(name, code, container.oom_killed, self._containers.last_lines(container))
-
-    def _feed_exits(self) -> None:
-        """Report the participants that had ended before supervision started."""
-        for name, container in list(self._containers.by_device.items()):
-            if not container.pid and container.exit_code is not None:
-                lines = self._containers.last_lines(container)
-                self._watch.on_ended(name, container.exit_code, container.oom_killed, lines)
+        else:
+            self._watch.on_ended(name, code, container.oom_killed, lines)
 
     def _admit_late_starters(self) -> None:
         """Reopen the gate, shut because a client was lost, for those that were still waiting at it."""
@@ -232,11 +236,13 @@ class Agent:
 
         Raises:
             UnshapableError: no back end here can shape them, and ``allow_unshaped`` is not set.
+            DockerError: the Engine does not say which containers run.
         """
         with self._lock:
             self._settings = read_run_settings(self._device_file)
             self._watch.use_settings(self._settings)
-            self.refresh()
+        self._containers.refresh()
+        with self._lock:
             return self._gatekeeper.apply(self._settings, names, check)
 
     def open_gate(self, open_at: float | None) -> GateAnswer:
@@ -245,15 +251,16 @@ class Agent:
         Raises:
             RuntimeError: a running device's link has not been shaped.
             CannotWriteError: the gate cannot be opened.
+            DockerError: the Engine does not say which containers run.
         """
+        self._containers.refresh()
         with self._lock:
             if self._gatekeeper.open_at is not None:
                 return {"changed": False}
-            self.refresh()
             at = self._gatekeeper.open(open_at)
             self._watch.begin(at)
             self._record(events.GateOpened(at))
-            self._feed_exits()
+            self._containers.report_ends()
             return {"changed": True}
 
     def status(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import queue
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +20,7 @@ from ..contract.paths import StateFolder
 from . import commands
 from .host import control
 from .host.docker_api import Docker
-from .host.fleet import Events
+from .host.engine_events import Events
 from .run_agent import TICK_S, Agent
 
 
@@ -42,6 +43,12 @@ def main(arguments: Sequence[str]) -> int:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         agent.stopping.set()
 
+    def fail(thread: threading.ExceptHookArgs) -> None:
+        agent.failure = agent.failure or f"{thread.exc_type.__name__}: {thread.exc_value}"
+        agent.stopping.set()
+        threading.__excepthook__(thread)
+
+    threading.excepthook = fail  # an agent without one of its threads would watch a course in vain
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
@@ -50,11 +57,14 @@ def main(arguments: Sequence[str]) -> int:
     close_control = control.listen(partial(commands.answer, agent), options.socket)
     next_tick = time.monotonic()
     while not agent.stopping.is_set():
-        try:
-            event = events.get(timeout=max(0.0, next_tick - time.monotonic()))
-        except queue.Empty:
+        left = next_tick - time.monotonic()
+        if left <= 0:  # also while events keep coming: 500 devices start or end at once
             next_tick = max(next_tick + TICK_S, time.monotonic())
             agent.tick()
+            continue
+        try:
+            event = events.get(timeout=left)
+        except queue.Empty:
             continue
         if event is None:
             agent.refresh()

@@ -25,6 +25,14 @@ class DockerError(FedsimError):
     exit = Exit.LAB
 
 
+class RefusedError(DockerError):
+    """The Engine has answered, with a refusal (4xx). Any other error says nothing about what the call names."""
+
+
+class GoneError(RefusedError):
+    """What the call names does not exist (404)."""
+
+
 class _Connection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout: float | None) -> None:
         super().__init__("docker", timeout=timeout)
@@ -54,7 +62,12 @@ class Docker:
         return found
 
     def inspect(self, container: str) -> dict[str, Any]:
-        """Everything about one container."""
+        """Everything about one container.
+
+        Raises:
+            GoneError: there is no such container.
+            DockerError: the Engine does not answer, so the container's state is unknown.
+        """
         found: dict[str, Any] = json.loads(self._call("GET", f"/containers/{quote(container)}/json"))
         return found
 
@@ -108,5 +121,6 @@ class Docker:
         finally:
             connection.close()
         if response.status >= 400:
-            raise DockerError(f"{method} {path}: {response.status} {body[:500].decode(errors='replace').strip()}")
+            kind = GoneError if response.status == 404 else RefusedError if response.status < 500 else DockerError
+            raise kind(f"{method} {path}: {response.status} {body[:500].decode(errors='replace').strip()}")
         return body

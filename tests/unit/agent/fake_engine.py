@@ -1,0 +1,118 @@
+"""A fake Engine for the agent: containers by device; it can be made slow, deaf, or be asked what it was told."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fedsim_runner.agent.host.docker_api import DockerError, GoneError
+from fedsim_runner.agent.run_agent import Agent
+from fedsim_runner.contract.names import LABEL_DEVICE, LABEL_RUN
+from fedsim_runner.contract.paths import StateFolder
+
+RUN = "r"
+# Two processes that live as long as the test.
+PID, OTHER_PID = os.getpid(), os.getppid()
+_LONGEST_S = 10.0  # that a test waits for anything
+
+
+class FakeEngine:
+    """Containers by device, and the signals sent to them.
+
+    Attributes:
+        pids: processes of the containers; 0: it has ended.
+        starts: how often each has been started.
+        deaf: devices about which no call is answered: it ends in an error, as after a time-out.
+        answers: cleared, every call waits until it is set again.
+        waiting: how many calls wait.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self.pids = dict.fromkeys(names, PID)
+        self.starts = dict.fromkeys(names, 0)
+        self.codes = dict.fromkeys(names, 3)
+        self.killed: list[tuple[str, str]] = []
+        self.deaf: set[str] = set()
+        self.answers = threading.Event()
+        self.answers.set()
+        self.waiting = 0
+
+    def containers(self, labels: dict[str, str]) -> list[dict[str, Any]]:
+        entries = [
+            {"Id": f"id-{name}", "State": "running" if pid else "exited", "Labels": {LABEL_DEVICE: name}}
+            for name, pid in self.pids.items()
+        ]
+        self._wait()
+        return entries
+
+    def inspect(self, identity: str) -> dict[str, Any]:
+        name = identity.removeprefix("id-")
+        if name not in self.pids:
+            self._wait()
+            raise GoneError(f"no container {identity}")
+        pid, start = self.pids[name], self.starts[name]
+        self._wait()
+        if name in self.deaf:
+            raise DockerError(f"GET /containers/{identity}/json: timed out")
+        state = {
+            "Running": bool(pid),
+            "StartedAt": f"2026-01-01T00:00:{start:02}Z",
+            "Pid": pid,
+            "ExitCode": 0 if pid else self.codes[name],
+        }
+        return {"Id": identity, "Config": {"Labels": {LABEL_DEVICE: name, LABEL_RUN: RUN}}, "State": state}
+
+    def last_lines(self, identity: str, count: int) -> list[str]:
+        self._wait()
+        return ["its last line"]
+
+    def kill(self, identity: str, signal: str) -> None:
+        self.killed.append((identity, signal))
+
+    def network(self, name: str) -> dict[str, Any]:
+        raise DockerError(f"no network {name}")
+
+    def start(self, name: str, pid: int = OTHER_PID) -> dict[str, Any]:
+        """Start a device's container and return the event."""
+        self.pids[name] = pid
+        self.starts[name] += 1
+        return self.event("start", name)
+
+    def end(self, name: str, code: int = 3) -> dict[str, Any]:
+        """End a device's process and return the event."""
+        self.pids[name], self.codes[name] = 0, code
+        return self.event("die", name, exitCode=str(code))
+
+    def event(self, action: str, name: str, **attributes: str) -> dict[str, Any]:
+        return {
+            "Type": "container",
+            "Action": action,
+            "Actor": {"ID": f"id-{name}", "Attributes": {LABEL_RUN: RUN, LABEL_DEVICE: name, **attributes}},
+        }
+
+    def _wait(self) -> None:
+        self.waiting += 1
+        assert self.answers.wait(_LONGEST_S)
+        self.waiting -= 1
+
+
+def begin(state: StateFolder, engine: FakeEngine) -> Agent:
+    agent = Agent(state, RUN, engine)  # type: ignore[arg-type]
+    agent.start()
+    return agent
+
+
+def journal(state: StateFolder) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in state.journal.read_text().splitlines()]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until it holds, at most 10 s."""
+    deadline = time.monotonic() + _LONGEST_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
