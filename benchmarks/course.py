@@ -20,8 +20,9 @@ import yaml
 
 from fedsim_runner.contract.paths import REPORT, SHARD
 
-from .common import print_table, run_fedsim
+from .installation import this_installation
 from .stock_federatedscope import BareCourse, run_bare
+from .tables import print_table
 from .torch_courses import write_unlimited_course
 
 CLIENTS = 4
@@ -31,7 +32,7 @@ LIMIT_S = 300
 
 def run_ours(folder: Path, spec: Path, run: str) -> dict[str, Any]:
     """Run one course in our containers and return its report."""
-    run_fedsim([str(spec), "--run", run], folder)
+    this_installation().run([str(spec), "--run", run], folder)
     report: dict[str, Any] = json.loads((folder / "runs" / run / REPORT).read_text(encoding="utf-8"))
     return report
 

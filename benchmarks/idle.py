@@ -8,61 +8,40 @@ next round. The Engine reports their processor time over ten seconds. Then the r
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import docker
 
-from fedsim_runner.contract.events import Evaluated, parse_line
-from fedsim_runner.contract.paths import STATE_ROOT, StateFolder
-
-from .common import print_table
+from .installation import this_installation
+from .journal import wait_for_round
 from .many_devices import IDLE_SECONDS, read_cpu_seconds
+from .tables import print_table
 from .torch_courses import write_unlimited_course
 
 LIMIT_S = 300
 SETTLE_S = 3
+# Two rounds are over.
+SETTLED_ROUND = 3
 
 
 def measure_waiting_shares(folder: Path, name: str, patches_off: tuple[str, ...]) -> dict[str, float]:
     """Return the share of one core that the server and the other client use while they wait."""
     spec = write_unlimited_course(folder, name, clients=2, rounds=10_000, model="lr", patches_off=patches_off)
     client = docker.from_env(timeout=120)
-    command = [sys.executable, "-m", "fedsim_runner", str(spec), "--run", name]
-    with (folder / f"{name}.log").open("w") as output:
-        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, start_new_session=True)
+    command = this_installation().start([str(spec), "--run", name], folder)
     try:
-        _wait_for_round(folder, name, process)
+        wait_for_round(command, name, SETTLED_ROUND, LIMIT_S)
         client.containers.get(f"fedsim-{name}-client-2").pause()
         time.sleep(SETTLE_S)
         before, started = read_cpu_seconds(client, name, "device"), time.monotonic()
         time.sleep(IDLE_SECONDS)
         after, elapsed = read_cpu_seconds(client, name, "device"), time.monotonic() - started
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(LIMIT_S)
+        command.interrupt()
     waiting = {device: f"/fedsim-{name}-{device}" for device in ("server", "client-1")}
     return {device: (after[full] - before[full]) / elapsed for device, full in waiting.items()}
-
-
-def _wait_for_round(folder: Path, name: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait until two rounds are over.
-
-    Raises:
-        SystemExit: the command ended, or it took too long.
-    """
-    journal = StateFolder(STATE_ROOT / name).journal
-    end = time.monotonic() + LIMIT_S
-    while time.monotonic() < end and process.poll() is None:
-        lines = journal.read_text(encoding="utf-8").splitlines() if journal.exists() else []
-        if sum(isinstance(parse_line(line), Evaluated) for line in lines) >= 2:
-            return
-        time.sleep(0.2)
-    raise SystemExit((folder / f"{name}.log").read_text(encoding="utf-8"))
 
 
 def main() -> None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import collections
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from fedsim_runner.contract.paths import REPORT
 
-from .common import print_table
+from .installation import this_installation
+from .tables import print_table
 from .torch_courses import write_unlimited_course
 
 CLIENTS = 2
@@ -34,8 +34,7 @@ def main() -> None:
         spec = write_unlimited_course(folder, "bench-courses", CLIENTS, ROUNDS, model="lr")
         spec.write_text(spec.read_text(encoding="utf-8").replace("silence_timeout: 600", "silence_timeout: 60"))
         for number in range(1, courses + 1):
-            command = [sys.executable, "-m", "fedsim_runner", str(spec), "--run", f"course-{number}"]
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            code = this_installation().start([str(spec), "--run", f"course-{number}"], folder).finish()
             path = folder / "runs" / f"course-{number}" / REPORT
             report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"status": "no report"}
             hung = "silent" in str(report.get("reason")) or "longer than" in str(report.get("reason"))
@@ -44,7 +43,7 @@ def main() -> None:
             if outcome == "finished":
                 seconds.append(float(report["duration_s"]))
             else:
-                print(f"course {number}: {outcome}, exit code {done.returncode}: {report.get('reason')}", flush=True)
+                print(f"course {number}: {outcome}, exit code {code}: {report.get('reason')}", flush=True)
     rows = [
         ("courses", courses),
         *sorted(outcomes.items()),

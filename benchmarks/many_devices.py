@@ -20,7 +20,9 @@ import docker
 from fedsim_runner.contract.names import LABEL_KIND, LABEL_RUN
 from fedsim_runner.contract.paths import REPORT
 
-from .common import print_table, run_fedsim, write_light_mix
+from .installation import this_installation
+from .light_mix import write_light_mix
+from .tables import print_table
 
 IDLE_SECONDS = 10.0
 
@@ -51,13 +53,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fedsim-bench-") as name:
         folder = Path(name)
         spec = write_light_mix(folder, devices, rounds=5)
-        run_fedsim(["up", str(spec), "--run", run], folder)
+        this_installation().run(["up", str(spec), "--run", run], folder)
         try:
             device_idle = measure_idle_share(client, run, "device")
             agent_idle = measure_idle_share(client, run, "agent")
         finally:
-            run_fedsim(["down", run], folder)
-        course = run_fedsim([str(spec), "--run", run], folder)
+            this_installation().run(["down", run], folder)
+        course = this_installation().run([str(spec), "--run", run], folder)
         report = json.loads((folder / "runs" / run / REPORT).read_text(encoding="utf-8"))
     peaks = [device["memory_peak_bytes"] / 2**20 for device in report["devices"].values() if device["role"] == "client"]
     print_table(

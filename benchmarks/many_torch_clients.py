@@ -9,15 +9,15 @@ leave. The memory per client is the memory available before the course minus the
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 from fedsim_runner.contract.paths import REPORT
 
-from .common import print_table
+from .installation import this_installation
+from .lowest_memory import LowestMemory, read_available_mb
+from .tables import print_table
 
 SPEC = """\
 name: {name}
@@ -40,27 +40,6 @@ federatedscope:
 """
 
 
-def read_available_mb() -> float:
-    """Return MemAvailable of the machine in MB."""
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) / 1024
-    raise SystemExit("no MemAvailable in /proc/meminfo")
-
-
-class LowestMemory(threading.Thread):
-    """Watches for the least available memory until it is stopped."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.mb = read_available_mb()
-        self.over = threading.Event()
-
-    def run(self) -> None:
-        while not self.over.wait(0.5):
-            self.mb = min(self.mb, read_available_mb())
-
-
 def main() -> None:
     """Print one table."""
     counts = [int(word) for word in sys.argv[1:]] or [10, 25, 50]
@@ -73,14 +52,13 @@ def main() -> None:
             path.write_text(text, encoding="utf-8")
             before, lowest = read_available_mb(), LowestMemory()
             lowest.start()
-            command = [sys.executable, "-m", "fedsim_runner", str(path), "--run", name]
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            code = this_installation().start([str(path), "--run", name], Path(folder)).finish()
             lowest.over.set()
             report = json.loads((Path(folder) / "runs" / name / REPORT).read_text(encoding="utf-8"))
             peak = max((device["memory_peak_bytes"] or 0) / 2**20 for device in report["devices"].values()
                        if device["role"] == "client")  # fmt: skip
             used = before - lowest.mb
-            rows.append((clients, report["status"], done.returncode, len(report["rounds"]), report["duration_s"],
+            rows.append((clients, report["status"], code, len(report["rounds"]), report["duration_s"],
                          peak, used, used / clients))  # fmt: skip
     columns = ("clients", "course", "exit code", "rounds", "course s", "client peak MB", "machine MB", "MB per client")
     print_table("real FederatedScope clients with torch, 256 MB each", columns, rows)

@@ -16,7 +16,8 @@ from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan import make_plan
 from fedsim_runner.runs.experiment_file import load_experiment
 
-from .common import print_table, write_light_mix
+from .light_mix import write_light_mix
+from .tables import print_table
 
 NO_OP = """\
 - name: No-op

@@ -1,4 +1,4 @@
-"""The FederatedScope experiment that benchmarks share: devices without limits and links, digits, one model."""
+"""The FederatedScope experiment that benchmarks share: digits, one model, no links, limits only if asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ name: {name}
 seed: 1
 cpu_factor: 1
 device_types:
-  # All processors of this machine and more memory than a participant can use: a container without limits.
+  # By default all processors of this machine and more memory than a participant can use: a container without limits.
   open: {{based_on: edge-server, cpus: {cpus}, memory_mb: {memory_mb}, gpus: 0, network: open}}
 network:
   profiles:
@@ -40,12 +40,17 @@ def write_unlimited_course(
     model: str = "mlp",
     memory_mb: int = 2048,
     patches_off: tuple[str, ...] = (),
+    cpus: float | None = None,
 ) -> Path:
-    """Write the experiment file of one server and ``clients`` clients, all with FederatedScope."""
+    """Write the experiment file of one server and ``clients`` clients, all with FederatedScope.
+
+    Args:
+        cpus: what each device gets; None: all that the machine has.
+    """
     patches = f"  patches: {{{', '.join(f'{patch}: false' for patch in patches_off)}}}\n" if patches_off else ""
     text = OPEN.format(
         name=name,
-        cpus=os.cpu_count(),
+        cpus=os.cpu_count() if cpus is None else cpus,
         memory_mb=memory_mb,
         clients=clients,
         rounds=rounds,

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract.paths import REPORT
 
-from .common import print_table, run_fedsim
+from .installation import this_installation
+from .tables import print_table
 from .torch_courses import write_unlimited_course
 
 CLIENTS = 2
@@ -31,7 +31,7 @@ def peaks_mb(report: dict[str, Any]) -> list[float]:
 def run_course(folder: Path, name: str, patches_off: tuple[str, ...], memory_mb: int) -> dict[str, Any]:
     """Run one course and return its report."""
     spec = write_unlimited_course(folder, name, CLIENTS, ROUNDS, memory_mb=memory_mb, patches_off=patches_off)
-    run_fedsim([str(spec), "--run", name], folder)
+    this_installation().run([str(spec), "--run", name], folder)
     report: dict[str, Any] = json.loads((folder / "runs" / name / REPORT).read_text(encoding="utf-8"))
     return report
 
@@ -62,4 +62,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

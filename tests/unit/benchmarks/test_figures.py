@@ -1,0 +1,71 @@
+"""What the benchmark programs conclude from what they have seen."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.cpu_clock import tree_seconds
+from benchmarks.installation import Installation, RunningCommand
+from benchmarks.large_course import false_verdicts, stage_seconds
+from benchmarks.provisioning import COMPOSE, limits_of, rows_of
+from fedsim_runner.contract.events import ClientLost, CourseFailed, DeviceExited, DeviceFinished
+
+BUSY = "import time\nwhile time.process_time() < 0.4: pass"
+PARENT = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {BUSY!r}])\nprint('over', flush=True)\ninput()"
+
+
+@pytest.mark.process
+def test_a_childs_time_is_counted_when_it_is_over() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "over\n"
+        # The kernel counts in hundredths of a second.
+        assert tree_seconds(parent.pid) >= 0.35
+        parent.communicate("\n")
+    assert tree_seconds(parent.pid) == 0.0
+
+
+@pytest.mark.process
+def test_stages_are_timed_by_the_lines_of_the_command(tmp_path: Path) -> None:
+    command = RunningCommand(
+        ["sh", "-c", "echo a ...; sleep 0.3; echo a done in 0.3 s; echo b ...; echo plain"], tmp_path
+    )
+    assert command.finish() == 0
+    seconds = stage_seconds(command)
+    assert list(seconds) == ["a", "b"]
+    assert seconds["a"] >= 0.3
+    assert seconds["a"] + seconds["b"] <= command.seconds
+
+
+def test_everything_said_against_a_device_is_a_false_verdict() -> None:
+    events = [
+        DeviceFinished("good"),
+        DeviceExited("good", 0, False),
+        DeviceExited("a", 137, False),
+        ClientLost(device="b", reason="it is frozen"),
+        CourseFailed(reason="too slow"),
+    ]
+    assert false_verdicts(events) == ["a exited with 137", "b lost: it is frozen", "course failed: too slow"]
+
+
+def test_limits_compare_with_docker_compose_and_100_devices() -> None:
+    medians = {
+        100: {(COMPOSE, "up"): 15.0, (COMPOSE, "again"): 1.0, (COMPOSE, "down"): 8.0,
+              ("this", "up"): 20.0, ("this", "again"): 3.5, ("this", "down"): 6.0},
+        500: {("this", "up"): 125.0, ("this", "again"): 9.0, ("this", "down"): 30.0},
+    }  # fmt: skip
+    found = {limit.what: (limit.value, limit.most) for limit in limits_of(medians, "this")}
+    assert list(found.values()) == [(5.0, 6), (3.5, 4), (0.75, 0.8), (1.25, 1.3)]
+    assert limits_of({10: medians[500]}, "this") == []
+
+
+def test_rows_without_docker_compose_have_no_ratios() -> None:
+    medians = {("this", "up"): 150.0, ("this", "again"): 9.0, ("this", "down"): 30.0}
+    (row,) = rows_of(500, medians, [Installation("this", Path("program"))])
+    assert row == (500, "this", 150.0, 9.0, 30.0, None, None, None, 0.3)
