@@ -1,8 +1,9 @@
-"""What every module does around its work: options, the run id, the Engine, and one exit."""
+"""What every module does around its work: the run id, the Engine, failures; and how it is run as a program."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -31,29 +32,32 @@ class FailedError(FedsimError):
 class Call:
     """What a module was called with. ``client`` talks to the Engine; None for modules that do not need one."""
 
-    def __init__(self, module: AnsibleModule, client: Any) -> None:
-        self.params: Mapping[str, Any] = module.params
-        self.check: bool = module.check_mode
-        self.tmpdir: str = module.tmpdir
-        self.warn: Callable[[str], None] = module.warn
-        self.run_command: Callable[..., Any] = module.run_command
+    def __init__(
+        self,
+        params: Mapping[str, Any],
+        check: bool,
+        client: Any,
+        warn: Callable[[str], None],
+        make_folder: Callable[[], str],
+    ) -> None:
+        self.params = params
+        self.check = check
         self.client = client
-        self.run: str = module.params.get("run", "")
+        self.warn = warn
+        self.run: str = params.get("run", "")
+        self._make_folder = make_folder
+
+    @property
+    def tmpdir(self) -> str:
+        """A folder for this call alone, which is removed after it."""
+        return self._make_folder()
 
 
-def run_module(
-    arguments: dict[str, Any],
-    work: Callable[[Call], dict[str, Any]],
-    about: str = "",
-    *,
-    engine: bool = False,
-    required_if: Sequence[tuple[str, Any, list[str]]] = (),
-    import_error: str | None = None,
-    expected: tuple[type[Exception], ...] = (OSError,),
-) -> None:
-    """Call ``work`` and end the module with what it returns, or with the message of what it raises.
+@dataclass(frozen=True)
+class Module:
+    """A module, however it is run: as a program on a lab host, or by its action plugin in Ansible's own process.
 
-    Args:
+    Attributes:
         arguments: the argument spec.
         work: the module's own part; returns the module's result, including ``changed``.
         about: the subject of an unforeseen failure, with options in braces: ``network of run {run}``.
@@ -62,29 +66,77 @@ def run_module(
         import_error: traceback of a failed import of fedsim-runner, for modules of the control node.
         expected: errors besides FedsimError to report without a traceback. Those of the Docker SDK are OSErrors.
     """
-    module = AnsibleModule(argument_spec=arguments, supports_check_mode=True, required_if=list(required_if))
-    if import_error:
-        module.fail_json(
-            msg="the Python that runs Ansible has no fedsim-runner: install it into ansible-playbook's environment",
-            exception=import_error,
-        )
-    client = None
-    try:
-        if "run" in arguments:
-            check_run(module.params["run"])
-        if engine:
-            client = _connect(module)
-        answer = work(Call(module, client))
-    except FailedError as error:
-        module.fail_json(msg=str(error), **_drop_unrequested_diff(module, error.answer))
-    except FedsimError as error:
-        module.fail_json(msg=str(error))
-    except expected as error:
-        module.fail_json(msg=f"{about.format(**module.params)}: {explain(error)}" if about else explain(error))
-    finally:
-        if client is not None:
-            client.close()
-    module.exit_json(**_drop_unrequested_diff(module, answer))
+
+    arguments: dict[str, Any]
+    work: Callable[[Call], dict[str, Any]]
+    about: str = ""
+    engine: bool = False
+    required_if: Sequence[tuple[str, Any, list[str]]] = ()
+    import_error: str | None = None
+    expected: tuple[type[Exception], ...] = (OSError,)
+
+    def answer(
+        self,
+        params: Mapping[str, Any],
+        *,
+        check: bool,
+        diff: bool,
+        warn: Callable[[str], None],
+        make_folder: Callable[[], str],
+    ) -> dict[str, Any]:
+        """Return what ``work`` returns, or a failed result with the message of what it raises.
+
+        Args:
+            params: the options, validated.
+            check: check mode is on.
+            diff: diff mode is on.
+            warn: shows a warning to whoever runs Ansible.
+            make_folder: makes the call's temporary folder, or returns it if it is there.
+        """
+        try:
+            answer = self._call_work(params, check, warn, make_folder)
+        except FailedError as error:
+            answer = {**error.answer, "failed": True, "msg": str(error)}
+        except FedsimError as error:
+            answer = {"failed": True, "msg": str(error)}
+        except self.expected as error:
+            subject = f"{self.about.format(**params)}: " if self.about else ""
+            answer = {"failed": True, "msg": f"{subject}{explain(error)}"}
+        return answer if diff else {key: value for key, value in answer.items() if key != "diff"}
+
+    def _call_work(
+        self, params: Mapping[str, Any], check: bool, warn: Callable[[str], None], make_folder: Callable[[], str]
+    ) -> dict[str, Any]:
+        if self.import_error:
+            raise FailedError(
+                "the Python that runs Ansible has no fedsim-runner: install it into ansible-playbook's environment",
+                exception=self.import_error,
+            )
+        if "run" in self.arguments:
+            check_run(params["run"])
+        client = _connect(params["docker_host"]) if self.engine else None
+        try:
+            return self.work(Call(params, check, client, warn, make_folder))
+        finally:
+            if client is not None:
+                client.close()
+
+
+def run_module(module: Module) -> None:
+    """Be the program that Ansible starts on a lab host: read the options, print the result and exit."""
+    program = AnsibleModule(
+        argument_spec=module.arguments, supports_check_mode=True, required_if=list(module.required_if)
+    )
+    answer = module.answer(
+        program.params,
+        check=program.check_mode,
+        diff=program._diff,
+        warn=program.warn,
+        make_folder=lambda: program.tmpdir,
+    )
+    if answer.get("failed"):
+        program.fail_json(**answer)
+    program.exit_json(**answer)
 
 
 def build_answer(header: str, name: str, differences: Differences, **values: Any) -> dict[str, Any]:
@@ -116,14 +168,9 @@ def build_device_answer(
     return answer
 
 
-def _connect(module: AnsibleModule) -> Any:
+def _connect(docker_host: str) -> Any:
     try:
-        return connect(module.params["docker_host"])
+        return connect(docker_host)
     except EngineError as error:
         extra = {"exception": SDK_ERROR} if SDK_ERROR else {}
         raise FailedError(str(error), engine_answers=False, **extra) from error
-
-
-def _drop_unrequested_diff(module: AnsibleModule, answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer without its diff unless diff mode is on."""
-    return answer if module._diff else {key: value for key, value in answer.items() if key != "diff"}

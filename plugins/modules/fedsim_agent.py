@@ -98,6 +98,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     RUN,
     STATE_DIR,
     Call,
+    Module,
     build_answer,
     run_module,
 )
@@ -298,9 +299,13 @@ def work(call: Call) -> dict[str, Any]:
     return answer
 
 
+MODULE = Module(
+    ARGUMENTS, work, "agent of run {run}", engine=True, required_if=[("state", "present", ["image", "lab_host"])]
+)
+
+
 def main() -> None:
-    needed = [("state", "present", ["image", "lab_host"])]
-    run_module(ARGUMENTS, work, "agent of run {run}", engine=True, required_if=needed)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, Module, run_module
 
 HOST = {
     "name": {"type": "str", "required": True},
@@ -230,8 +230,11 @@ def _needed_images(
     return host_images.images_of_devices(devices, host["arch"])
 
 
+MODULE = Module(ARGUMENTS, work, expected=(OSError, ValueError, LookupError))
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work, expected=(OSError, ValueError, LookupError))
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

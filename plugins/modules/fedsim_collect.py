@@ -97,6 +97,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     RUN,
     STATE_DIR,
     Call,
+    Module,
     run_module,
 )
 
@@ -298,8 +299,11 @@ def work(call: Call) -> dict[str, Any]:
     return {"changed": changed, "dest": str(dest), "devices": devices, "left_out": left_out}
 
 
+MODULE = Module(ARGUMENTS, work, "artifacts of run {run}", engine=True)
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work, "artifacts of run {run}", engine=True)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

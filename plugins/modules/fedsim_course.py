@@ -121,6 +121,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     STATE_DIR,
     Call,
     FailedError,
+    Module,
     build_answer,
     run_module,
 )
@@ -236,8 +237,11 @@ def work(call: Call) -> dict[str, Any]:
         raise FailedError(f"{error.filename or call.params['state_dir']}: {explain(error)}") from error
 
 
+MODULE = Module(ARGUMENTS, work, engine=True)
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work, engine=True)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

@@ -118,6 +118,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     RUN,
     STATE_DIR,
     Call,
+    Module,
     build_device_answer,
     run_module,
 )
@@ -297,9 +298,17 @@ def work(call: Call) -> dict[str, Any]:
     return ensure_absent(call) if call.params["state"] == "absent" else ensure_present(call)
 
 
+MODULE = Module(
+    ARGUMENTS,
+    work,
+    "devices of run {run}",
+    engine=True,
+    required_if=[("state", state, ["device_file"]) for state in ("present", "started")],
+)
+
+
 def main() -> None:
-    needed = [("state", state, ["device_file"]) for state in ("present", "started")]
-    run_module(ARGUMENTS, work, "devices of run {run}", engine=True, required_if=needed)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

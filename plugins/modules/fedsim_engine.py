@@ -51,7 +51,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import EngineError, connect, find_daemon
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DOCKER,
+    Call,
+    FailedError,
+    Module,
+    run_module,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "log": {"type": "path", "default": "/var/log/dockerd.log"},
@@ -85,12 +91,15 @@ def start(call: Call, how: str) -> None:
     """Start the Engine; a service that does not start fails with its reason."""
     if how == "systemd":
         # Not enabled: the package does that, unless the owner has disabled it.
-        call.run_command(["systemctl", "start", "docker"], check_rc=True)
+        done = subprocess.run(["systemctl", "start", "docker"], capture_output=True, text=True)
+        if done.returncode != 0:
+            said = done.stderr.strip() or f"it ended with exit code {done.returncode}"
+            raise FailedError(f"`systemctl start docker` failed: {said}", rc=done.returncode)
         return
     if how == "init script":
         add_ulimit_workaround()
         # Its exit status also reflects cgroup mounts, which do not matter: what counts is whether the Engine answers.
-        call.run_command(["service", "docker", "start"])
+        subprocess.run(["service", "docker", "start"], capture_output=True)
         return
     daemon = find_daemon()
     if daemon is None:
@@ -123,8 +132,11 @@ def work(call: Call) -> dict[str, Any]:
     return {"changed": True, "started_with": how}
 
 
+MODULE = Module(ARGUMENTS, work)
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

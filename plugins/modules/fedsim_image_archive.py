@@ -58,7 +58,13 @@ from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import replacing
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import list_own_images
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DOCKER,
+    Call,
+    FailedError,
+    Module,
+    run_module,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["saved", "loaded"], "required": True},
@@ -111,8 +117,11 @@ def _save_stream(client: Any, refs: list[str]) -> Any:
     return answer.raw
 
 
+MODULE = Module(ARGUMENTS, work, "images were not {state}", engine=True)
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work, "images were not {state}", engine=True)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ digest:
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import APIError, RequestException, explain
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, Module, run_module
 
 ARGUMENTS: dict[str, Any] = {
     "image": {"type": "str", "required": True},
@@ -113,8 +113,11 @@ def _read_digest(image: dict[str, Any] | None) -> str | None:
     return digests[0] if digests else None
 
 
+MODULE = Module(ARGUMENTS, work, engine=True)
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work, engine=True)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import
     lock_builder,
     sweep,
 )
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, Module, run_module
 
 ARGUMENTS: dict[str, Any] = {
     "layers": {"type": "list", "elements": "dict", "required": True},
@@ -155,8 +155,11 @@ def _build_diff(builder: Builder, built: list[str]) -> dict[str, str]:
     return {"before": "".join(f"{ref}\n" for ref in before), "after": "".join(f"{ref}\n" for ref in after)}
 
 
+MODULE = Module(ARGUMENTS, work, "the images were not built", engine=True)
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work, "the images were not built", engine=True)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

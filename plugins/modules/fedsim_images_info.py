@@ -64,7 +64,7 @@ from typing import Any
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import list_own_images
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, run_module
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, Module, run_module
 
 ARGUMENTS: dict[str, Any] = {"refs": {"type": "list", "elements": "str"}, **DOCKER}
 
@@ -98,8 +98,11 @@ def _format_line(ref: str, image: dict[str, Any]) -> str:
     return f"{ref.rpartition(':')[0]:<40} {size(image['size']):>10} in all {size(image['own']):>10} without parent"
 
 
+MODULE = Module(ARGUMENTS, work, engine=True)
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work, engine=True)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

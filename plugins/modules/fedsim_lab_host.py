@@ -105,7 +105,13 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths imp
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import EngineError, connect, find_daemon
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import list_own_images
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, FailedError, run_module
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DOCKER,
+    Call,
+    FailedError,
+    Module,
+    run_module,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "demands": {
@@ -290,8 +296,11 @@ def work(call: Call) -> dict[str, Any]:
     return answer
 
 
+MODULE = Module(ARGUMENTS, work)
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

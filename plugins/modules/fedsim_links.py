@@ -67,6 +67,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DOCKER,
     RUN,
     Call,
+    Module,
     build_device_answer,
     run_module,
 )
@@ -117,8 +118,11 @@ def work(call: Call) -> dict[str, Any]:
     )
 
 
+MODULE = Module(ARGUMENTS, work, "links of run {run}", engine=True)
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work, "links of run {run}", engine=True)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

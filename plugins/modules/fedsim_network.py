@@ -71,6 +71,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     RUN,
     STATE_DIR,
     Call,
+    Module,
     build_answer,
     run_module,
 )
@@ -253,10 +254,13 @@ def work(call: Call) -> dict[str, Any]:
     return answer
 
 
+MODULE = Module(
+    ARGUMENTS, work, "network of run {run}", engine=True, required_if=[("state", "present", ["device_file"])]
+)
+
+
 def main() -> None:
-    run_module(
-        ARGUMENTS, work, "network of run {run}", engine=True, required_if=[("state", "present", ["device_file"])]
-    )
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     RUN,
     Call,
     FailedError,
+    Module,
     build_answer,
     run_module,
 )
@@ -156,8 +157,11 @@ def work(call: Call) -> dict[str, Any]:
     return build_answer("participants", "participants", differences, archive=str(archive), devices=devices)
 
 
+MODULE = Module(ARGUMENTS, work, "inputs of {device_file}", import_error=IMPORT_ERROR, expected=(OSError, ValueError))
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work, "inputs of {device_file}", import_error=IMPORT_ERROR, expected=(OSError, ValueError))
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

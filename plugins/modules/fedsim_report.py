@@ -63,7 +63,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, Module, run_module
 
 try:
     from fedsim_runner.contract.paths import REPORT
@@ -111,8 +111,11 @@ def work(call: Call) -> dict[str, Any]:
     return {"changed": read_outputs(run_dir) != before, "report": returned, "problem": problem}
 
 
+MODULE = Module(ARGUMENTS, work, import_error=IMPORT_ERROR)
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work, import_error=IMPORT_ERROR)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     STATE_DIR,
     Call,
     FailedError,
+    Module,
     build_answer,
     run_module,
 )
@@ -129,9 +130,11 @@ def work(call: Call) -> dict[str, Any]:
     return build_answer("state folder", call.run, differences, written=written)
 
 
+MODULE = Module(ARGUMENTS, work, "state folder {state_dir}", expected=(ValueError, tarfile.TarError, OSError))
+
+
 def main() -> None:
-    expected = (ValueError, tarfile.TarError, OSError)
-    run_module(ARGUMENTS, work, "state folder {state_dir}", expected=expected)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,14 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     inspect_or_none,
     list_containers,
 )
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, RUN, Call, build_answer, run_module
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DOCKER,
+    RUN,
+    Call,
+    Module,
+    build_answer,
+    run_module,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "state_root": {"type": "path", "default": str(STATE_ROOT)},
@@ -205,8 +212,11 @@ def work(call: Call) -> dict[str, Any]:
     return build_answer("run", call.run, todo.differences, removed=removed)
 
 
+MODULE = Module(ARGUMENTS, work, "run {run}", engine=True)
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work, "run {run}", engine=True)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

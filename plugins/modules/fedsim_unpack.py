@@ -49,7 +49,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, Module, run_module
 from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
     UnsafeArchiveError,
     list_safe_members,
@@ -87,8 +87,11 @@ def work(call: Call) -> dict[str, Any]:
     return {"changed": bool(written), "written": written}
 
 
+MODULE = Module(ARGUMENTS, work, "{src} is not unpacked", expected=(tarfile.TarError, OSError))
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work, "{src} is not unpacked", expected=(tarfile.TarError, OSError))
+    run_module(MODULE)
 
 
 if __name__ == "__main__":

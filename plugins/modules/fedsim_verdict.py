@@ -43,7 +43,7 @@ fedsim_exit_code:
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, run_module
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, Module, run_module
 
 ARGUMENTS: dict[str, Any] = {"outcome": {"type": "dict", "default": {}}}
 
@@ -61,8 +61,11 @@ def work(call: Call) -> dict[str, Any]:
     raise FailedError(f"the course failed: {device}{outcome.get('reason')}{last_lines}", fedsim_exit_code=Exit.COURSE)
 
 
+MODULE = Module(ARGUMENTS, work)
+
+
 def main() -> None:
-    run_module(ARGUMENTS, work)
+    run_module(MODULE)
 
 
 if __name__ == "__main__":
