@@ -7,11 +7,12 @@ has started to send to it and the message has not arrived; each participant repo
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-Key = tuple[int, str, int]  # peer, kind of message, round
+Message = tuple[str, int]  # kind and round
 
 _BEGINS = {"train": "training", "evaluate": "evaluating", "aggregate": "aggregating"}
 _ENDS = {"trained": "training", "evaluated": "evaluating", "aggregated": "aggregating"}
@@ -30,8 +31,19 @@ class _Steps:
     doing: str | None = None
     round: int | None = None
     owes: bool = False
-    sends: dict[Key, float] = field(default_factory=dict)
-    received: dict[tuple[str, int], float] = field(default_factory=dict)
+    sends: dict[int, dict[Message, float]] = field(default_factory=dict)  # by peer: what is under way to it
+    received: dict[Message, float] = field(default_factory=dict)
+
+    def begin(self, peer: int, message: Message, moment: float) -> None:
+        if sum(map(len, self.sends.values())) < _MOST_SENDS:
+            self.sends.setdefault(peer, {})[message] = moment
+
+    def end(self, peer: int, message: Message) -> None:
+        under_way = self.sends.get(peer)
+        if under_way is not None:
+            under_way.pop(message, None)
+            if not under_way:
+                del self.sends[peer]
 
 
 class Activities:
@@ -47,26 +59,24 @@ class Activities:
         line = _parse(text)
         if line is None or device not in self._names:
             return False
-        what, moment = line["what"], line["t"]
-        key = (line["peer"], line["kind"], line["round"])
+        what, moment, kind, number, peer = line
         steps = self._steps.setdefault(device, _Steps())
         if what in _BEGINS:
-            steps.doing, steps.round = _BEGINS[what], line["round"]
+            steps.doing, steps.round = _BEGINS[what], number
         elif what in _ENDS:
             if steps.doing == _ENDS[what]:
                 steps.doing = None
         elif what == "send":
-            if len(steps.sends) < _MOST_SENDS:
-                steps.sends[key] = moment
+            steps.begin(peer, (kind, number), moment)
         elif what in ("sent", "send_failed"):
-            steps.sends.pop(key, None)
-            if what == "sent" and line["kind"] in _ANSWERS and line["peer"] == SERVER_ID:
+            steps.end(peer, (kind, number))
+            if what == "sent" and kind in _ANSWERS and peer == SERVER_ID:
                 steps.owes = False
         elif what == "received" and device != self._server:
-            steps.received[line["kind"], line["round"]] = moment
+            steps.received[kind, number] = moment
             while len(steps.received) > 8:  # only the last ones may cross with the server's lines
                 del steps.received[next(iter(steps.received))]
-            steps.owes = steps.owes or line["kind"] in _REQUESTS
+            steps.owes = steps.owes or kind in _REQUESTS
         return what not in _NOT_PROGRESS
 
     def has_lines(self, device: str) -> bool:
@@ -88,12 +98,12 @@ class Activities:
         server = self._steps.get(self._server) if self._server is not None else None
         if server is None or client_id is None:
             return False
+        under_way = server.sends.get(client_id)
+        if not under_way:
+            return False
         steps = self._steps.get(device)
         received = steps.received if steps is not None else {}
-        return any(
-            peer == client_id and received.get((kind, number), -1.0) < begun
-            for (peer, kind, number), begun in server.sends.items()
-        )
+        return any(received.get(message, -1.0) < begun for message, begun in under_way.items())
 
     def state(self, device: str, client_id: int | None) -> str | None:
         """training, evaluating, aggregating, sending, receiving or waiting; None if it has written no line."""
@@ -104,7 +114,7 @@ class Activities:
             return "sending"
         if device == self._server:
             others = (other for name, other in self._steps.items() if name != device)
-            if any(key[0] == SERVER_ID for other in others for key in other.sends):
+            if any(SERVER_ID in other.sends for other in others):
                 return "receiving"
         elif self.is_receiving(device, client_id):
             return "receiving"
@@ -114,11 +124,29 @@ class Activities:
         """Drop a lost participant: its own steps and the messages under way to it no longer count."""
         self._steps.pop(device, None)
         server = self._steps.get(self._server) if self._server is not None else None
-        if server is not None:
-            server.sends = {key: begun for key, begun in server.sends.items() if key[0] != client_id}
+        if server is not None and client_id is not None:
+            server.sends.pop(client_id, None)
 
 
-def _parse(text: str) -> dict[str, Any] | None:
+Line = tuple[str, float, str, int, int]  # what, t, kind, round, peer; "" and -1 where it has none
+
+# A line as participant/activity.py writes it, which needs no JSON parser: a busy course has hundreds a second.
+_USUAL = re.compile(
+    r'\{"t": ([0-9]{1,12}(?:\.[0-9]{1,9})?), "what": "([a-z_]{1,20})"(?:, "kind": "(\w{1,40})")?'
+    r'(?:, "round": ([0-9]{1,12}))?(?:, "peer": ([0-9]{1,12}))?(?:, "bytes": [0-9]{1,12})?\}',
+    re.ASCII,
+)
+
+
+def _parse(text: str) -> Line | None:
+    usual = _USUAL.fullmatch(text)
+    if usual is None:
+        return _parse_json(text)
+    moment, what, kind, number, peer = usual.groups()
+    return what, float(moment), kind or "", int(number or -1), int(peer or -1)
+
+
+def _parse_json(text: str) -> Line | None:
     if len(text) > _LONGEST_LINE:
         return None
     try:
@@ -128,14 +156,14 @@ def _parse(text: str) -> dict[str, Any] | None:
     if not isinstance(line, dict) or not isinstance(line.get("what"), str):
         return None
     moment, kind = line.get("t"), line.get("kind")
-    numbers = {
-        key: value if type(value) is int and abs(value) < 1 << 63 else -1
-        for key in ("peer", "round")
-        for value in (line.get(key),)
-    }
-    return {
-        "what": line["what"],
-        "t": float(moment) if isinstance(moment, int | float) and abs(moment) < 1 << 63 else 0.0,
-        "kind": kind if isinstance(kind, str) else "",
-        **numbers,
-    }
+    return (
+        line["what"],
+        float(moment) if isinstance(moment, int | float) and abs(moment) < 1 << 63 else 0.0,
+        kind if isinstance(kind, str) else "",
+        _whole(line.get("round")),
+        _whole(line.get("peer")),
+    )
+
+
+def _whole(value: Any) -> int:
+    return value if type(value) is int and abs(value) < 1 << 63 else -1

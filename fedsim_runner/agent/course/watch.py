@@ -22,6 +22,8 @@ from .reports import Reports
 from .supervision import Limits, Supervisor
 from .tail import READ_BYTES
 
+_SAMPLES_PER_LOOK = 5
+_LONGEST_STAT = 1024
 _LAST_BYTES = 1 << 26  # read from a file whose participant has ended
 
 
@@ -40,6 +42,7 @@ class Watch:
         self._emit = emit
         self._reports: dict[str, Reports] = {}
         self._usage = Usage(settings.silence_timeout_s)
+        self._samples = 0
         self.supervisor: Supervisor | None = None
         self.use_settings(settings)
 
@@ -103,8 +106,14 @@ class Watch:
         if supervisor is None:
             return
         steady = time.monotonic()
+        self._samples += 1
+        thorough = self._samples % _SAMPLES_PER_LOOK == 0
         for name, container in containers.items():
-            supervisor.feed_frozen(name, container.paused or _stopped(container.pid), steady)
+            # Hardly a process that has used the processor since the last sample is frozen, so most need no look; all
+            # get one now and then, since another process of the container may have used it.
+            looks = thorough or not self._usage.has_run(name)
+            frozen = container.paused or (looks and _stopped(container.pid))
+            supervisor.feed_frozen(name, frozen, steady)
             if self._usage.is_working(name, supervisor.live_state(name), self._settings.cpus.get(name), now):
                 supervisor.feed_heartbeat(name, steady)
 
@@ -137,10 +146,17 @@ class Watch:
 
 def _stopped(pid: int) -> bool:
     """Whether the process is stopped by a signal (SIGSTOP)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T" if pid else False
-    except (OSError, IndexError):
+    if not pid:
         return False
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            text = os.read(descriptor, _LONGEST_STAT)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return False
+    return text.rpartition(b")")[2][:2] == b" T"
 
 
 def _read_small(path: Path) -> str:

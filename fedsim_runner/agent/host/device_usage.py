@@ -69,6 +69,11 @@ class Usage:
     def rates(self, device: str) -> Rates | None:
         return self._rates.get(device)
 
+    def has_run(self, device: str) -> bool:
+        """Whether it has used processor time between the last two samples."""
+        rates = self._rates.get(device)
+        return rates is not None and rates.cpu > 0
+
     def is_working(self, device: str, state: str, cpus: float | None, now: float) -> bool:
         """Whether the device's counters show, once in a window, that it does what its state says.
 

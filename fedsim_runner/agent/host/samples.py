@@ -19,6 +19,9 @@ HEADER = (
 )
 
 
+_LONGEST = 8192  # of a file
+
+
 @dataclass
 class _Device:
     pid: int
@@ -46,7 +49,7 @@ class Sampler:
         """
         self._counters = counters
         self._devices: dict[str, _Device] = {}
-        self._lines: list[tuple[str, list[str]]] = []
+        self._lines: list[str] = []
         self._mounts = tuple(mounts)
         fresh = not path.exists()
         self._output = AppendFile(path)
@@ -97,10 +100,14 @@ class Sampler:
         self._lines = []
         readings: dict[str, Reading] = {}
         for name, entry in self._devices.items():
-            values = self._values(entry)
-            if values is not None:
-                self._lines.append((name, values))
-                readings[name] = _reading(values)
+            try:
+                texts = {key: os.pread(descriptor, _LONGEST, 0) for key, descriptor in entry.files.items()}
+            except OSError:
+                continue  # the container ended before Docker reported it
+            network = self._counters(texts.pop("net", b"").decode())
+            if network is not None:
+                readings[name], line = _parse(entry, texts, network)
+                self._lines.append(f",{name},{line},{','.join(network)}\n")
         return readings
 
     def write(self, now: float) -> None:
@@ -110,40 +117,35 @@ class Sampler:
             CannotWriteError: the lines are not in the file.
         """
         if self._lines:
-            lines = (f"{now:.3f},{name},{','.join(values)}\n" for name, values in self._lines)
-            self._output.append("".join(lines).encode())
+            moment = f"{now:.3f}"
+            self._output.append("".join([moment + line for line in self._lines]).encode())
 
     def close(self) -> None:
         for name in list(self._devices):
             self.forget(name)
         self._output.close()
 
-    def _values(self, entry: _Device) -> list[str] | None:
-        try:
-            text = {key: os.pread(descriptor, 8192, 0).decode() for key, descriptor in entry.files.items()}
-        except OSError:
-            return None  # the container ended before Docker reported it
-        network = self._counters(text.get("net", ""))
-        if network is None:
-            return None
-        memory = text.get("memory", "").strip()
-        entry.peak = max(entry.peak, int(text.get("peak", "").strip() or memory or 0))
-        cpu, oom = _parse_counters(text.get("cpu", "")), _parse_counters(text.get("oom", ""))
-        if entry.v2:
-            seconds, throttled = cpu.get("usage_usec", 0) / 1e6, cpu.get("throttled_usec", 0) / 1e6
-        else:
-            seconds, throttled = int(text.get("usage", "").strip() or 0) / 1e9, cpu.get("throttled_time", 0) / 1e9
-        peak = str(entry.peak) if entry.peak else ""
-        return [memory, peak, f"{seconds:.3f}", f"{throttled:.3f}", str(oom.get("oom_kill", 0)), *network]
+
+def _parse(entry: _Device, texts: Mapping[str, bytes], network: list[str]) -> tuple[Reading, str]:
+    """A reading, and its columns before those of the network."""
+    text = texts.get("memory", b"").strip()
+    memory = int(text) if text else None
+    entry.peak = max(entry.peak, int(texts.get("peak", b"").strip() or memory or 0))
+    cpu = texts.get("cpu", b"")
+    if entry.v2:
+        seconds, throttled = _counter(cpu, b"usage_usec ") / 1e6, _counter(cpu, b"throttled_usec ") / 1e6
+    else:
+        seconds, throttled = int(texts.get("usage", b"").strip() or 0) / 1e9, _counter(cpu, b"throttled_time ") / 1e9
+    kills = _counter(texts.get("oom", b""), b"oom_kill ")
+    reading = Reading(memory, seconds, throttled, kills, int(network[0]), int(network[3]))
+    shown = "" if memory is None else memory
+    return reading, f"{shown},{entry.peak or ''},{seconds:.3f},{throttled:.3f},{kills}"
 
 
-def _reading(values: list[str]) -> Reading:
-    memory, _, cpu, throttled, oom_kills, received, _, _, sent, *_ = values
-    return Reading(
-        int(memory) if memory else None, float(cpu), float(throttled), int(oom_kills), int(received), int(sent)
-    )
-
-
-def _parse_counters(text: str) -> Mapping[str, int]:
-    pairs = (line.split() for line in text.splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+def _counter(text: bytes, name: bytes) -> int:
+    """The number after a name (with its space), which no other name of these files ends with; 0 if it is missing."""
+    start = text.find(name)
+    if start < 0:
+        return 0
+    number = text[start + len(name) :].split(b"\n", 1)[0]
+    return int(number) if number.isdigit() else 0

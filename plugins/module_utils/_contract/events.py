@@ -29,9 +29,15 @@ def _results() -> Any:
     return field(default_factory=dict, metadata={_READ: lenient.metrics})
 
 
+_OWN: dict[type[Event], list[Field[Any]]] = {}
+
+
 def _own(kind: type[Event]) -> list[Field[Any]]:
-    """Return the fields that are the event's own."""
-    return [one for one in fields(kind) if not one.kw_only]
+    """Return the fields that are the event's own; looked up once, since journals have many events."""
+    found = _OWN.get(kind)
+    if found is None:
+        found = _OWN[kind] = [one for one in fields(kind) if not one.kw_only]
+    return found
 
 
 def _plain(value: Any) -> Any:

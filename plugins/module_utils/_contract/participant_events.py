@@ -179,7 +179,7 @@ def parse(text: str) -> Reported | None:
         found = _CLASSES.get(tree["event"])
         if found is None:
             return None
-        given = {field.name: _CHECKS[str(field.type)](tree.get(field.name)) for field in fields(found)}
+        given = {name: check(tree.get(name)) for name, check in _FIELDS[found]}
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
     return Reported(found(**given), _moment(tree.get("t")))
@@ -242,4 +242,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "dict[str, float]": _metrics,
     "Stage": _one_of(get_args(Stage)),
     "Scope": _one_of(get_args(Scope)),
+}
+_FIELDS: dict[type[ParticipantEvent], list[tuple[str, Callable[[Any], Any]]]] = {
+    kind: [(field.name, _CHECKS[str(field.type)]) for field in fields(kind)] for kind in _CLASSES.values()
 }

@@ -98,6 +98,21 @@ def test_a_log_is_followed_into_new_folders_in_whole_lines(tmp_path: Path) -> No
     tail.close()
 
 
+def test_a_tail_finds_a_file_that_appears_long_after_its_folder(tmp_path: Path) -> None:
+    course = tmp_path / "course"
+    course.mkdir()
+    for folder in (tmp_path, course):
+        os.utime(folder, (1.0, 1.0))
+    tails = [Tail(tmp_path), Tail(tmp_path, "events.jsonl", in_course=False)]
+    for _ in range(3):
+        assert [list(tail.lines()) for tail in tails] == [[], []]
+    (course / "exp_print.log").write_text("logged\n")
+    (tmp_path / "events.jsonl").write_text("reported\n")
+    assert [list(tail.lines()) for tail in tails] == [["logged"], ["reported"]]
+    for tail in tails:
+        tail.close()
+
+
 def test_lost_clients_are_announced_together_and_forgotten_by_the_next_course(tmp_path: Path) -> None:
     gate = Gate(StateFolder(tmp_path))
     gate.open(1.0)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
+from fedsim_runner.agent.course import activities
 from fedsim_runner.agent.course.activities import Activities
 from fedsim_runner.agent.course.supervision import Limits, Supervisor
 from fedsim_runner.contract import participant_events
+from fedsim_runner.participant import activity
 from fedsim_runner.participant.federatedscope.loglines import parse
 from tests.reported import Lines
 
@@ -148,3 +151,18 @@ def test_activity_lines(line: str) -> None:
     activities.feed("hub", line)
     assert activities.state("hub", None) in (None, "training")
     assert activities.round("hub") in (None, -1, 1)
+
+
+@pytest.mark.parametrize("what", activity.STEPS)
+def test_the_lines_of_a_participant_are_read_without_a_json_parser_and_alike(
+    tmp_path: Path, what: activity.Step
+) -> None:
+    steps = activity.Activity(tmp_path)
+    steps.note(what, kind="model_para", round=0, peer=12, size=1234)
+    steps.note(what, round=3)
+    steps.note(what, peer=0)
+    steps.note(what)
+    steps.close()
+    for line in (tmp_path / activity.ACTIVITY).read_text().splitlines():
+        assert activities._USUAL.fullmatch(line), line
+        assert activities._parse(line) == activities._parse_json(line) is not None

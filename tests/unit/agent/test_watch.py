@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from fedsim_runner.agent.course.watch import Watch
 from fedsim_runner.agent.host.device_usage import Reading
@@ -95,6 +99,31 @@ def test_an_agent_that_resumes_a_course_knows_its_lost_clients_and_repeats_no_ev
     assert emitted == []
     states = {name: device["state"] for name, device in watch.devices({}).items()}
     assert states == {"hub": "starting", "pi-1": "waiting", "pi-2": "lost"}
+
+
+@pytest.mark.process
+def test_a_stopped_process_is_noticed_even_if_its_container_uses_the_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, _ = make(tmp_path)
+    watch.begin(time.time())
+    assert watch.supervisor is not None
+    stopped = subprocess.Popen(["sleep", "60"])
+    stopped.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, stopped.pid, os.WSTOPPED | os.WNOWAIT)
+    frozen: list[bool] = []
+    monkeypatch.setattr(watch.supervisor, "feed_frozen", lambda _name, state, _now: frozen.append(state))
+    containers = {"pi-1": Container("pi-1", "id", stopped.pid, False, None, False)}
+    try:
+        for second in range(6):
+            watch.sample(float(second), {"pi-1": Reading(1, 1.0 + second)}, containers)
+        watch.sample(6.0, {"pi-1": Reading(1, 6.0)}, containers)
+    finally:
+        stopped.kill()
+        stopped.wait()
+    # No rates yet, the fifth, and one without processor time.
+    assert frozen == [True, False, False, False, True, False, True]
+    watch.close()
 
 
 def test_watching_fifty_devices_is_cheap(tmp_path: Path) -> None:
