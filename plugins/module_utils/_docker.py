@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 import traceback
 from typing import Any
 
@@ -24,7 +25,8 @@ MINIMUM_API = (1, 41)
 MINIMUM_ENGINE = "20.10"
 #: Seconds an Engine under load may take for one call; while 100 containers are created, single calls wait.
 TIMEOUT_S = 120
-
+#: Seconds within which a container that is already being removed must be gone.
+GONE_WITHIN_S = 60
 
 #: Where an Engine's daemon may be; a module's PATH often lacks sbin.
 DAEMON_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -111,6 +113,23 @@ def inspect_or_none(client: Any, name: str) -> dict[str, Any] | None:
         return dict(client.inspect_container(name))
     except NotFound:
         return None
+
+
+def remove_container(client: Any, identifier: str) -> None:
+    """Remove by force; if it is already being removed, wait until it is gone."""
+    try:
+        client.remove_container(identifier, force=True, v=True)
+        return
+    except NotFound:
+        return
+    except APIError as error:
+        if error.response is None or error.response.status_code != 409:
+            raise
+    deadline = time.monotonic() + GONE_WITHIN_S
+    while inspect_or_none(client, identifier) is not None:
+        if time.monotonic() > deadline:
+            raise EngineError(f"its removal has not ended in {GONE_WITHIN_S} s")
+        time.sleep(0.1)
 
 
 def run_in(client: Any, container: str, command: list[str]) -> tuple[int, str, str]:

@@ -15,8 +15,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.course_st
     Outcome,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events import (
-    CourseFailed,
-    CourseFinished,
+    Event,
     parse_line,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.interest import rank_interest
@@ -27,15 +26,15 @@ SNAPSHOT_DEVICES = 50
 SNAPSHOT_SHOWN = 20
 
 
-def course_has_ended(journal: Path) -> bool:
-    """Whether the journal records the end of a course."""
+def has_recorded(journal: Path, *kinds: type[Event]) -> bool:
+    """Whether the journal has an event of one of these kinds."""
     try:
         text = journal.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return False
-    # Journals of long courses have many lines: only those that may record the end are parsed.
-    ends = [line for line in text.splitlines() if CourseFinished.name in line or CourseFailed.name in line]
-    return any(isinstance(parse_line(line), CourseFinished | CourseFailed) for line in ends)
+    # Journals of long courses have many lines: only those that may have one are parsed.
+    candidates = [line for line in text.splitlines() if any(kind.name in line for kind in kinds)]
+    return any(isinstance(parse_line(line), kinds) for line in candidates)
 
 
 class Reader:

@@ -10,7 +10,8 @@ description:
   - Starts the container that shapes links, holds the gate and supervises the course, and waits until it answers; or
     stops and removes it.
   - After a course that has ended, or an agent that died, everything starts again. The gate is closed, the journal is
-    emptied, and the run's device containers are removed, as they have passed the gate.
+    emptied, and the run's device containers are removed, as they have passed the gate. The same is done with what is
+    left of an earlier run of the same name.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -80,6 +81,11 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._agent_control impo
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import for_each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._container_difference import compare_container
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import Probe
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events import (
+    CourseFailed,
+    CourseFinished,
+    GateOpened,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_AGENT,
     KIND_DEVICE,
@@ -91,8 +97,13 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_container import LOG_CONFIG
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import EngineError, NotFound, list_containers
-from ansible_collections.fedsim.testbed.plugins.module_utils._journal import course_has_ended
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    EngineError,
+    NotFound,
+    list_containers,
+    remove_container,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._journal import has_recorded
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DOCKER,
     RUN,
@@ -127,13 +138,16 @@ class Facts:
     """What exists of a run's agent.
 
     ``agents`` are the Engine's entries; ``inspected`` is the first of them if it is running, ``image_id`` the id of
-    the requested image on this lab host. ``devices`` are the ids of the run's device containers.
+    the requested image on this lab host. ``gate_opened`` says whether devices have passed the gate, now or earlier;
+    ``files_left`` whether an agent of this run has written its files; ``devices`` are the ids of the run's device
+    containers.
     """
 
     agents: Sequence[Mapping[str, Any]] = field(default_factory=list)
     inspected: dict[str, Any] | None = None
     image_id: str = ""
-    gate_open: bool = False
+    gate_opened: bool = False
+    files_left: bool = False
     course_ended: bool = False
     devices: Mapping[str, str] = field(default_factory=dict)
 
@@ -141,7 +155,9 @@ class Facts:
 def plan_agent(have: Facts, want: dict[str, Any] | None) -> Actions:
     """Plan the way from what exists to the requested agent, or to none.
 
-    After a course that has ended, or an agent that died, everything starts again: devices have passed the gate.
+    After a course that has ended, or an agent that died, everything starts again: devices have passed the gate. An
+    earlier agent's files go in any case, even if nothing but a state folder was left: a new agent would take them for
+    its own, resume that course, find it over, and end the new devices.
     """
     differences = Differences()
     removals = [
@@ -157,11 +173,11 @@ def plan_agent(have: Facts, want: dict[str, Any] | None) -> Actions:
         if not differences:
             return nothing("the agent is as requested")
     reset = []
-    if have.agents or have.gate_open:
-        if have.devices:
-            differences.add("devices", sorted(have.devices), [])
-            reset.append(Action("remove_devices", "devices", have.devices))
-        reset.append(Action("close_gate", "gate"))
+    if have.devices and (have.agents or have.gate_opened):
+        differences.add("devices", sorted(have.devices), [])
+        reset.append(Action("remove_devices", "devices", have.devices))
+    if have.agents or have.gate_opened or have.files_left:
+        reset.append(Action("reset", "gate and journal"))
     if not have.agents:
         differences.add("state", "absent", "started")
     return actions((*removals, *reset, Action("start", want["Image"], want)), differences)
@@ -222,8 +238,9 @@ def read_facts(client: Any, run: str, state: StateFolder, image: str | None) -> 
         agents,
         inspected,
         image_id,
-        state.gate_open.exists(),
-        course_has_ended(state.journal),
+        state.gate_open.exists() or has_recorded(state.journal, GateOpened),
+        state.journal.exists() or state.memory.exists(),
+        has_recorded(state.journal, CourseFinished, CourseFailed),
         {
             entry["Labels"].get(LABEL_DEVICE) or entry["Id"]: entry["Id"]
             for entry in list_containers(client, run_filter(run, KIND_DEVICE))
@@ -245,7 +262,7 @@ class Handlers:
                 "stop": self.stop,
                 "remove": self.remove,
                 "remove_devices": self.remove_devices,
-                "close_gate": self.close_gate,
+                "reset": self.reset,
                 "start": self.start,
             }
         )
@@ -255,11 +272,11 @@ class Handlers:
         self.remove(action)
 
     def remove(self, action: Action) -> None:
-        self.client.remove_container(action.name, force=True, v=True)
+        remove_container(self.client, action.name)
 
     def remove_devices(self, action: Action) -> None:
         def remove_one(name: str, differences: Differences) -> None:
-            self.client.remove_container(action.options[name], force=True, v=True)
+            remove_container(self.client, action.options[name])
 
         failed = [
             name for name, result in for_each_device(sorted(action.options), remove_one).items() if result["failed"]
@@ -267,7 +284,7 @@ class Handlers:
         if failed:
             raise EngineError("devices of the ended course cannot be removed: {}".format(", ".join(failed)))
 
-    def close_gate(self, action: Action) -> None:
+    def reset(self, action: Action) -> None:
         self.state.gate_open.unlink(missing_ok=True)
         self.state.gate_lost.unlink(missing_ok=True)
         shutil.rmtree(self.state.agent, ignore_errors=True)

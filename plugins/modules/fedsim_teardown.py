@@ -9,6 +9,7 @@ short_description: Remove everything of a run from a lab host
 description:
   - Removes containers (devices first, the agent after them), the network and the state folder of a run. Labels say
     what belongs to the run, so neither device file nor run folder is needed. Calling it twice is safe.
+  - What cannot be removed does not keep the rest; the module then fails and names it.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -42,7 +43,6 @@ removed:
 """
 
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,9 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     APIError,
     EngineError,
     NotFound,
-    inspect_or_none,
+    explain,
     list_containers,
+    remove_container,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DOCKER,
@@ -78,7 +79,6 @@ ARGUMENTS: dict[str, Any] = {
     **RUN,
     **DOCKER,
 }
-GONE_WITHIN_S = 60
 
 
 def plan_teardown(
@@ -112,7 +112,7 @@ def plan_teardown(
             for kind, entries in (("devices", others), ("agents", agents))
             if entries
         ),
-        *(Action("remove_network", network["Id"]) for network in networks),
+        *(Action("remove_network", network["Name"], {"id": network["Id"]}) for network in networks),
         *(Action("remove_folder", folder) for folder in sorted(folders)),
     ]
     return actions(todo, differences)
@@ -125,12 +125,18 @@ def read_container_name(entry: dict[str, Any]) -> str:
 
 
 class Handlers:
-    """What carries out each action."""
+    """What carries out each action; ``left`` says what could not be removed, and why."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
+        self.left: list[str] = []
 
     def carry_out(self, todo: Actions) -> None:
+        """Carry out each action, even if one before it failed: a network that stays must not keep the state folder.
+
+        Raises:
+            EngineError: something could not be removed.
+        """
         todo.carry_out(
             {
                 "signal": self.signal,
@@ -139,6 +145,8 @@ class Handlers:
                 "remove_folder": self.remove_folder,
             }
         )
+        if self.left:
+            raise EngineError("; ".join(self.left))
 
     def signal(self, action: Action) -> None:
         try:
@@ -152,38 +160,24 @@ class Handlers:
             remove_container(self.client, action.options[name])
 
         results = for_each_device(action.options, remove_one)
-        failed = {name: result["msg"] for name, result in results.items() if result["failed"]}
-        if failed:
-            raise EngineError("; ".join("{}: {}".format(*pair) for pair in sorted(failed.items())))
+        self.left += [f"{name}: {result['msg']}" for name, result in sorted(results.items()) if result["failed"]]
 
     def remove_network(self, action: Action) -> None:
         try:
-            users = self.client.inspect_network(action.name)["Containers"] or {}
+            users = self.client.inspect_network(action.options["id"])["Containers"] or {}
             for user in users:
-                self.client.disconnect_container_from_network(user, action.name, force=True)
-            self.client.remove_network(action.name)
+                self.client.disconnect_container_from_network(user, action.options["id"], force=True)
+            self.client.remove_network(action.options["id"])
         except NotFound:
             return
+        except APIError as error:
+            self.left.append(f"network {action.name}: {explain(error)}")
 
     def remove_folder(self, action: Action) -> None:
-        shutil.rmtree(action.name)
-
-
-def remove_container(client: Any, identifier: str) -> None:
-    """Remove by force; if it is already being removed, wait until it is gone."""
-    try:
-        client.remove_container(identifier, force=True, v=True)
-        return
-    except NotFound:
-        return
-    except APIError as error:
-        if error.response is None or error.response.status_code != 409:
-            raise
-    deadline = time.monotonic() + GONE_WITHIN_S
-    while inspect_or_none(client, identifier) is not None:
-        if time.monotonic() > deadline:
-            raise EngineError(f"its removal has not ended in {GONE_WITHIN_S} s")
-        time.sleep(0.1)
+        try:
+            shutil.rmtree(action.name)
+        except OSError as error:  # a container that is still there writes into it
+            self.left.append(f"{action.name}: {error}")
 
 
 def find_state_folders(run: str, state_root: str, containers: list[dict[str, Any]]) -> list[Path]:

@@ -188,3 +188,29 @@ def test_up_after_an_ended_course_starts_again(up: Lab) -> None:
     assert not (up.state_dir / "agent" / "journal.jsonl").exists()
     assert up.call("fedsim_devices").changed
     assert not up.call("fedsim_agent").changed
+
+
+def test_what_an_earlier_run_of_the_same_name_left_is_not_resumed(up: Lab) -> None:
+    """Else the agent would find that course over, and end the devices that have just been started."""
+    journal(up, {"event": "gate_opened", "open_at": 1.0}, {"event": "course_finished", "rounds": 2, "results": {}})
+    memory = up.state_dir / "agent" / "state.json"
+    memory.write_text('{"open_at": 1.0, "shaped": []}')
+    for name in [name for name in up.names() if name != f"fedsim-{up.run}"]:
+        up.engine.containers.get(name).remove(force=True)
+    checked = up.call("fedsim_agent", check=True)
+    assert memory.exists()
+    answer = up.call("fedsim_agent")
+    assert answer["diff"] == checked["diff"]
+    assert answer["removed_devices"] == []
+    assert not memory.exists()
+    assert not up.call("fedsim_agent").changed
+
+
+def test_the_files_of_an_earlier_run_end_no_device_that_is_there(lab: Lab) -> None:
+    make_state(lab)
+    lab.call("fedsim_network")
+    (lab.state_dir / "agent" / "state.json").write_text('{"open_at": null, "shaped": ["pi-1"]}')
+    lab.call("fedsim_devices")
+    assert lab.call("fedsim_agent")["removed_devices"] == []
+    assert not (lab.state_dir / "agent" / "state.json").exists()
+    assert not lab.call("fedsim_devices").changed
