@@ -10,10 +10,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..contract.cpu_limit import LEAST_CPUS
+
 Kbps = Annotated[float, Field(ge=1, le=100_000_000)]
 Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
-Cpus = Annotated[float, Field(ge=0.01, le=1024)]
+Cpus = Annotated[float, Field(ge=LEAST_CPUS, le=1024)]
 MemoryMb = Annotated[int, Field(ge=32, le=4_194_304)]
 Gpus = Annotated[int, Field(ge=0, le=64)]
 Pids = Annotated[int, Field(ge=16, le=4_194_304)]
@@ -80,7 +82,11 @@ class ProfileEntry(Entry):
 class LimitsEntry(Entry):
     """Limits of a device's container. As `overrides` of a device they replace its type's."""
 
-    cpus: Cpus | None = Field(default=None, description="CPU cores, fractions allowed.")
+    cpus: Cpus | None = Field(
+        default=None,
+        description="CPU cores, fractions allowed. Below 0.01 a device computes in bursts of 1 ms with long pauses: at "
+        "0.001 one per second.",
+    )
     memory_mb: MemoryMb | None = Field(default=None, description="Memory limit in MB (2^20 bytes); there is no swap.")
     gpus: Gpus | None = Field(default=None, description="Number of GPUs, if the lab host has them.")
     pids: Pids | None = Field(default=None, description="Maximum number of processes and threads.")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ..catalog.engines import engine_facts
+from ..contract.cpu_limit import LEAST_CPUS, limit_to
 from ..contract.names import network_name
 from ..contract.units import size
 from ..lab.host import LabHost
@@ -16,8 +17,6 @@ from .placement_error import PlacementError
 
 SERVER_PORT = 50051
 CLIENT_PORT = 50052
-# runc rejects a smaller cpu limit.
-MIN_CPUS = 0.01
 # A Linux bridge has 1023 ports, and the Engine fails past 1002 containers on one (moby#44973).
 MAX_DEVICES_PER_HOST = 1000
 # Reserved for the Engine, the agent and Ansible, so that a fully loaded lab still shapes and measures in time.
@@ -31,7 +30,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     experiment on the same lab gives the same plan.
 
     Raises:
-        PlacementError: the lab has no hosts, a device's cpu limit would be below 0.01, a lab host would carry more
+        PlacementError: the lab has no hosts, a device's cpu limit would be below 0.001, a lab host would carry more
             devices than a bridge has ports, or no subnet is free.
     """
     if not hosts:
@@ -48,7 +47,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     ordered_devices = (experiment.server, *experiment.clients)
     for index, device in enumerate(ordered_devices):
         host = by_name[assigned[device.name]]
-        cpus = round(device.type.cpus * factor, 4)
+        cpus = round(device.type.cpus * factor, 5)
         gpus = min(device.type.gpus, gpus_left[host.name])
         gpus_left[host.name] -= gpus
         placed.append(
@@ -107,12 +106,12 @@ def _choose_cpu_factor(experiment: Experiment, hosts: Sequence[LabHost], assigne
         )
         factor = min(1.0, math.floor(fits * 10_000) / 10_000)
     smallest = min(experiment.devices, key=lambda device: device.type.cpus)
-    if smallest.type.cpus * factor < MIN_CPUS:
+    if smallest.type.cpus * factor < LEAST_CPUS:
         asked = sum(nominal.values())
         have = sum(host.cpus for host in hosts)
         raise PlacementError(
-            f"device {smallest.name} ({smallest.type.name}) would get {smallest.type.cpus * factor:.4f} cpus, below "
-            f"the {MIN_CPUS} that the Docker Engine allows: the devices ask for {asked:g} cpus and the lab has "
+            f"device {smallest.name} ({smallest.type.name}) would get {smallest.type.cpus * factor:.5f} cpus, below "
+            f"the {LEAST_CPUS} that the kernel can limit it to: the devices ask for {asked:g} cpus and the lab has "
             f"{have:g}; ask for fewer or smaller devices, add lab hosts, or set a larger cpu_factor"
         )
     too_large = [
@@ -135,6 +134,15 @@ def _write_notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], facto
         notes.append(
             f"compute is scaled by {factor:g} on every device, so ratios hold; links stay in real time "
             f"(repeat with cpu_factor: {factor:g})"
+        )
+    coarse = [item for item in placed if limit_to(item.cpus).coarse]
+    if coarse:
+        least = min(coarse, key=lambda item: item.cpus)
+        limit = limit_to(least.cpus)
+        notes.append(
+            f"{_join_names([item.device.name for item in coarse])}: below 0.01 cpus a device computes in bursts; "
+            f"at {least.cpus:g} cpus it gets {limit.quota_us / 1000:g} ms every {limit.period_us / 1000:g} ms, "
+            "and its times are accurate to a few of these periods"
         )
     for engine in sorted({item.device.engine for item in placed}):
         need = engine_facts(engine).memory_bytes

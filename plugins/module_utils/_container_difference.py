@@ -9,7 +9,6 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._difference import 
 
 #: Options of HostConfig that are compared one by one.
 COMPARED_HOST_OPTIONS = (
-    "NanoCpus",
     "Memory",
     "MemorySwap",
     "PidsLimit",

@@ -7,9 +7,11 @@ DOCUMENTATION = r"""
 module: fedsim_devices
 short_description: The device containers of a lab host, all in one call
 description:
-  - Creates and starts one container per device of the device file, four at a time, or removes them.
+  - Creates and starts one container per device of the device file, several at a time, or removes them.
   - Existing containers are read and compared with the device file; one that differs is created again, and the diff
     names the options. A container that has ended is created again with an empty out folder.
+  - A container gets its CPU limit right after its start, because a small one would slow the start itself. A running
+    container whose CPU limit alone differs is updated and keeps running.
   - A container is limited as its device type says, runs as uid 10001 without capabilities on a read-only root, and
     waits at the gate until the agent opens it.
   - Containers of the run whose device is no longer in the device file are removed, unless O(devices) narrows the call.
@@ -92,6 +94,11 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
     run_filter,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
+from ansible_collections.fedsim.testbed.plugins.module_utils._cpu_limit import (
+    build_cpu_limit,
+    compare_cpu_limit,
+    set_cpu_limit,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_container import (
     Settings,
     build_device_container,
@@ -111,6 +118,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     explain,
     list_containers,
     read_last_lines,
+    remove_container,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DEVICES,
@@ -140,6 +148,7 @@ def plan_device(
     have: Mapping[str, Any] | None,
     inspected: dict[str, Any] | None,
     want: dict[str, Any] | None,
+    cpu_limit: Mapping[str, int] | None = None,
     image_id: str | None = None,
     start: bool = True,
 ) -> Actions:
@@ -150,12 +159,15 @@ def plan_device(
         have: its entry in the Engine's list; None if it has no container.
         inspected: the Engine's description of the container, if it is running or was only created.
         want: body of the Engine's create call; None for no container.
+        cpu_limit: the CPU options that the container has once it runs.
         image_id: id of the requested image on this lab host; None if it is not there.
         start: whether to start the container.
     """
     differences = Differences()
     goal = "started" if start else "created"
-    creation = (Action("create", name, want or {}), *((Action("start", name),) if start else ()))
+    limiting = Action("limit", name, cpu_limit or {})
+    starting = (Action("start", name), limiting) if start else ()
+    creation = (Action("create", name, want or {}), *starting)
     if want is None:
         if have is None:
             return nothing(f"{name} has no container")
@@ -168,11 +180,16 @@ def plan_device(
         differences.add("state", have["State"], goal)
     else:
         compare_container(inspected, want, image_id, differences)
-    if differences:
+    made_anew = bool(differences)
+    if have["State"] == "running" and inspected is not None:
+        compare_cpu_limit(inspected, limiting.options, differences)
+    if made_anew:
         return actions((Action("remove", have["Id"]), *creation), differences)
     if start and have["State"] == "created":
         differences.add("state", "created", "started")
-        return actions((Action("start", name),), differences)
+        return actions(starting, differences)
+    if differences:
+        return actions((limiting,), differences)
     return nothing(f"{name} is as requested")
 
 
@@ -197,14 +214,15 @@ class Provisioner:
         """Bring one device to the requested state, or in check mode only record what differs."""
         device, have = self.devices.get(name), self.existing.get(name)
         want = None if device is None else self._build_container(device)
+        cpu_limit = None if device is None else build_cpu_limit(device["cpus"], self.settings.dropped)
         inspected = None
         if have is not None and want is not None and have["State"] in ("running", "created"):
             inspected = self.client.inspect_container(have["Id"])
         image_id = None if device is None else self.image_ids[device["image"]]
-        todo = plan_device(name, have, inspected, want, image_id, self.start)
+        todo = plan_device(name, have, inspected, want, cpu_limit, image_id, self.start)
         differences.items += todo.differences.items
         if not self.check:
-            todo.carry_out({"create": self._create, "start": self._start, "remove": self._remove})
+            todo.carry_out({"create": self._create, "start": self._start, "limit": self._limit, "remove": self._remove})
 
     def read_back(self, results: dict[str, dict[str, Any]]) -> None:
         """Mark devices that ended right after their start, which the Engine takes for success; one call for all."""
@@ -252,8 +270,11 @@ class Provisioner:
         except APIError as error:
             raise DeviceFailedError(f"cannot be started: {explain(error)}") from error
 
+    def _limit(self, action: Action) -> None:
+        set_cpu_limit(self.client, container_name(self.settings.run, action.name), action.options)
+
     def _remove(self, action: Action) -> None:
-        self.client.remove_container(action.name, force=True, v=True)
+        remove_container(self.client, action.name)
 
 
 def list_containers_by_device(client: Any, run: str) -> dict[str, dict[str, Any]]:
@@ -285,10 +306,7 @@ def ensure_absent(call: Call) -> dict[str, Any]:
         differences.items += todo.differences.items
         if call.check:
             return
-        try:
-            call.client.remove_container(found[name]["Id"], force=True, v=True)
-        except NotFound:
-            return
+        remove_container(call.client, found[name]["Id"])
         shutil.rmtree(StateFolder(Path(call.params["state_dir"])).outputs(name), ignore_errors=True)
 
     return build_device_answer("devices", for_each_device(chosen, remove))

@@ -103,6 +103,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capa
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
+from ansible_collections.fedsim.testbed.plugins.module_utils._cpu_limit import LET_UPDATE_THROUGH, try_update
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import EngineError, connect, find_daemon
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import list_own_images
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
@@ -191,6 +192,9 @@ def read_engine(client: Any, capacity: HostCapacity, facts: dict[str, Any], prob
             "the kernel does not limit a container's CPU time",
             "use a kernel with CONFIG_CFS_BANDWIDTH and the cpu cgroup controller",
         )
+    refusal = try_update(client)
+    if refusal is not None:
+        problems.add(f"the Docker Engine does not change a container's CPU limit ({refusal})", LET_UPDATE_THROUGH)
     if not facts["swap_limit"] and Path("/proc/swaps").read_text().count("\n") > 1:
         problems.add(
             "swap is on and the kernel does not limit it: a device may use more than its memory",

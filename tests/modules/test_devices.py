@@ -28,6 +28,13 @@ def cgroup_value(container: object, controller: str, name_v1: str, name_v2: str)
     return (Path("/sys/fs/cgroup") / path.lstrip("/") / name_v2).read_text().strip()
 
 
+def read_cpu_limit(container: object) -> tuple[int, int]:
+    """Read quota and period from the kernel, in microseconds."""
+    quota = cgroup_value(container, "cpu", "cpu.cfs_quota_us", "cpu.max").split()[0]
+    period = cgroup_value(container, "cpu", "cpu.cfs_period_us", "cpu.max").split()[-1]
+    return int(quota), int(period)
+
+
 def test_apply_again_change_absent_twice(lab: Lab) -> None:
     make_state(lab)
     lab.call("fedsim_network")
@@ -59,7 +66,8 @@ def test_apply_again_change_absent_twice(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("change", "items"),
     [
-        ({"cpus": 0.2}, {"NanoCpus"}),
+        ({"cpus": 0.2}, {"CpuPeriod"}),
+        ({"cpus": 0.001, "pids": 40}, {"CpuPeriod", "CpuQuota", "PidsLimit"}),
         ({"pids": 40}, {"PidsLimit"}),
         ({"threads": 2}, {"Env"}),
         # With torch and gRPC this engine has more threads than the light one.
@@ -82,35 +90,55 @@ def test_a_change_from_outside_is_seen(up: Lab) -> None:
     assert not up.call("fedsim_devices").changed
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"cpu_period": 50_000},
+        # As after a call that was killed between start and update.
+        {"cpu_period": 100_000, "cpu_quota": -1, "cpu_shares": 128},
+    ],
+    ids=["from outside", "not yet limited"],
+)
+def test_a_cpu_limit_alone_is_mended_while_the_device_runs(up: Lab, before: dict[str, int]) -> None:
+    container = up.container("pi-1")
+    up.engine.api.update_container(container.id, **before)
+    checked = up.call("fedsim_devices", check=True)
+    changed = up.call("fedsim_devices")
+    assert changed["diff"] == checked["diff"]
+    assert set(changed.items("pi-1")) <= {"CpuPeriod", "CpuQuota", "CpuShares"}
+    assert len(changed.items("pi-1")) == len(before)
+    after = up.container("pi-1")
+    assert (after.id, after.attrs["State"]["Pid"]) == (container.id, container.attrs["State"]["Pid"])
+    assert read_cpu_limit(after) == (4_000, 40_000)
+    assert not up.call("fedsim_devices").changed
+
+
+def test_a_restarted_device_has_its_cpu_limit(up: Lab) -> None:
+    up.container("pi-1").restart(timeout=0)
+    assert read_cpu_limit(up.container("pi-1")) == (4_000, 40_000)
+    assert not up.call("fedsim_devices").changed
+
+
+@pytest.mark.parametrize(("cpus", "limit"), [(0.25, (5_000, 20_000)), (0.001, (1_000, 1_000_000))])
+def test_cpu_limits_are_in_force_and_the_others_stay(lab: Lab, cpus: float, limit: tuple[int, int]) -> None:
+    make_state(lab)
+    lab.call("fedsim_network")
+    lab.content["devices"][1].update(cpus=cpus, memory_bytes=40 * 1024**2, pids=20, write_bps=1024**2)
+    lab.write()
+    lab.call("fedsim_devices")
+    container = lab.container("pi-1")
+    assert read_cpu_limit(container) == limit
+    # The Engine's update call must not take these away.
+    assert cgroup_value(container, "memory", "memory.limit_in_bytes", "memory.max") == str(40 * 1024**2)
+    assert cgroup_value(container, "pids", "pids.max", "pids.max") == "20"
+    assert str(1024**2) in cgroup_value(container, "blkio", "blkio.throttle.write_bps_device", "io.max")
+    assert not lab.call("fedsim_devices").changed
+
+
 def test_new_inputs_make_a_new_container(up: Lab) -> None:
     make_state(up, {"devices/pi-1/in/config.yaml": b"seed: 2\n"})
     answer = up.call("fedsim_devices")
     assert [name for name, result in answer["devices"].items() if result["changed"]] == ["pi-1"]
-
-
-def test_limits_are_in_force(lab: Lab) -> None:
-    make_state(lab)
-    lab.call("fedsim_network")
-    lab.content["devices"][1].update(cpus=0.25, memory_bytes=40 * 1024**2, pids=20)
-    lab.write()
-    lab.call("fedsim_devices")
-    container = lab.container("pi-1")
-    assert cgroup_value(container, "memory", "memory.limit_in_bytes", "memory.max") == str(40 * 1024**2)
-    quota = cgroup_value(container, "cpu", "cpu.cfs_quota_us", "cpu.max").split()
-    period = cgroup_value(container, "cpu", "cpu.cfs_period_us", "cpu.max").split()
-    assert int(quota[0]) / int(period[-1]) == pytest.approx(0.25)
-    assert cgroup_value(container, "pids", "pids.max", "pids.max") == "20"
-
-
-def test_block_io_limit_is_in_force(lab: Lab) -> None:
-    make_state(lab)
-    lab.call("fedsim_network")
-    lab.content["devices"][1].update(write_bps=1024**2)
-    lab.write()
-    lab.call("fedsim_devices")
-    assert not lab.call("fedsim_devices").changed
-    value = cgroup_value(lab.container("pi-1"), "blkio", "blkio.throttle.write_bps_device", "io.max")
-    assert str(1024**2) in value
 
 
 def test_a_device_is_unprivileged_and_writes_only_to_its_out_folder(up: Lab) -> None:

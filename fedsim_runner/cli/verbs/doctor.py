@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fedsim_runner.agent.links import backends
+from fedsim_runner.contract.cpu_limit import LEAST_CPUS
 from fedsim_runner.contract.errors import Exit
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.units import size
@@ -59,7 +60,7 @@ def _rows(found: Findings) -> list[dict[str, Any]]:
     rows = [
         _row("Docker Engine", engine or "none usable", "20.10 or newer", True if engine else None),
         _row("kernel", host.get("kernel"), f"any; {_what_delays()}", True),
-        _row("cpus", host.get("cpus"), "0.01 per device", True),
+        _row("cpus", host.get("cpus"), f"{LEAST_CPUS} per device at least", True),
         _row("memory", size(host.get("memory_bytes")), "what the devices use", True),
         _row("free disk", size(host.get("disk_free_bytes")), "1 GB for images", True),
     ]

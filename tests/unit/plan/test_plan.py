@@ -88,8 +88,17 @@ def test_the_testbed_range_is_the_one_set_aside_for_testing() -> None:
 
 
 def test_cpus_below_the_engines_minimum_are_rejected_with_the_devices_name() -> None:
-    with pytest.raises(PlacementError, match=r"phone-1 \(phone\) would get 0\.00\d+ cpus, below the 0\.01"):
-        make_plan(experiment(400), [lab_host(cpus=2)], "study")
+    with pytest.raises(PlacementError, match=r"phone-1 \(phone\) would get 0\.0009\d* cpus, below the 0\.001"):
+        make_plan(replace(experiment(), cpu_factor=0.00049), [lab_host()], "study")
+
+
+def test_cpus_too_small_for_a_usual_period_are_noted() -> None:
+    plan = make_plan(replace(experiment(2), cpu_factor=0.0025), [lab_host()], "study")
+    assert cpus(plan) == {"server": 0.01, "phone-1": 0.005, "phone-2": 0.005}
+    notes = [note for note in plan.notes if "in bursts" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("phone-1, phone-2: ")
+    assert "at 0.005 cpus it gets 1 ms every 200 ms" in notes[0]
 
 
 def test_more_devices_than_a_bridge_has_ports_are_rejected() -> None:
