@@ -1,21 +1,24 @@
-"""The command-line application: what all verbs share."""
+"""The command-line application: what all verbs share.
+
+Modules of the verbs and this one are imported for every call, so what only one verb needs is imported where it is used.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from .. import __version__
 from ..contract.errors import Exit, FedsimError
-from ..runs.experiment_file import load_experiment
 from ..runs.options import DEFAULT_RUNS_DIR
-from ..spec.experiment import Experiment
-from ..yamlfile.spec_errors import SpecErrors
+
+if TYPE_CHECKING:
+    from ..spec.experiment import Experiment
 
 # The testbed that --no-docker means.
 NO_DOCKER = "processes"
@@ -80,6 +83,9 @@ def load(spec: Path) -> Experiment:
     Raises:
         FedsimError: it cannot be read or has mistakes; the text lists all of them.
     """
+    from ..runs.experiment_file import load_experiment
+    from ..yamlfile.spec_errors import SpecErrors
+
     try:
         return load_experiment(spec)
     except SpecErrors as errors:

@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 
 from fedsim_runner.contract.errors import Exit
-from fedsim_runner.results import render_summary
-from fedsim_runner.runs.collect_outputs import collect_run
 
 from ..app import JsonOption, RunArgument, app, out, print_json
 
@@ -23,6 +21,9 @@ def collect(
     as_json: JsonOption = False,
 ) -> int:
     """Fetch logs, journal and samples of a run that is up, and write its report."""
+    from fedsim_runner.results import render_summary
+    from fedsim_runner.runs.collect_outputs import collect_run
+
     report, folder = collect_run(run, out(stderr=as_json), output)
     if as_json:
         print_json(report)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fedsim_runner.agent.links import backends
 from fedsim_runner.contract.cpu_limit import LEAST_CPUS
 from fedsim_runner.contract.errors import Exit
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.units import size
-from fedsim_runner.engines.federatedscope.source_state import source_state
-from fedsim_runner.testbed.docker.lab_playbooks import Findings, examine
 
 from ..app import JsonOption, app, out, print_json
+
+if TYPE_CHECKING:
+    from fedsim_runner.testbed.docker.lab_playbooks import Findings
 
 
 @app.command()
 def doctor(as_json: JsonOption = False) -> int:
     """Test what this machine can do, and say what is missing and how to fix it."""
+    from fedsim_runner.testbed.docker.lab_playbooks import examine
+
     found = examine(out(stderr=as_json))
     rows = list(_rows(found))
     fit = all(row["ok"] is not False for row in rows)
@@ -75,11 +77,15 @@ def _rows(found: Findings) -> list[dict[str, Any]]:
 
 
 def _source_row() -> dict[str, Any]:
+    from fedsim_runner.engines.federatedscope.source_state import source_state
+
     state = source_state()
     return _row("FederatedScope", state.found, f"for its engine; {state.state}", state.ok, state.hint)
 
 
 def _link_rows(found: Findings) -> list[dict[str, Any]]:
+    from fedsim_runner.agent.links import backends
+
     probe = found.links
     if probe is None:
         return [_row("links", "not tried", "root", None, found.links_reason or "")]
@@ -106,5 +112,7 @@ def _link_rows(found: Findings) -> list[dict[str, Any]]:
 
 def _what_delays() -> str:
     """Return the kernel features with which the back ends hold more than a rate."""
+    from fedsim_runner.agent.links import backends
+
     needs = [need for backend in backends.load_all() for need in backend.needs([Link(delay_us=1)])]
     return " or ".join(need.label for need in needs)

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.runs.removal import remove_all, remove_run
 
 from ..app import app, out
 
@@ -18,6 +17,8 @@ def down(
     every: Annotated[bool, typer.Option("--all", help="All runs that no running process works on.")] = False,
 ) -> int:
     """Remove everything a run has on the lab host, even without its run folder; safe to repeat."""
+    from fedsim_runner.runs.removal import remove_all, remove_run
+
     if every == (run is not None):
         raise FedsimError("name one RUN, or ask for --all", Exit.SPEC)
     return remove_all(out()) if run is None else remove_run(run, out())

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from fedsim_runner.runs.lookup import find_run, testbed_of
-
 from ..app import RunArgument, app
 
 DEFAULT_COMMAND = ("/bin/sh",)
@@ -25,4 +23,6 @@ def exec_(
     ] = None,
 ) -> int:
     """Run a command inside a device, with its limits and its links; the exit code is the command's."""
+    from fedsim_runner.runs.lookup import find_run, testbed_of
+
     return testbed_of(find_run(run)).exec(run, device, list(command or DEFAULT_COMMAND))

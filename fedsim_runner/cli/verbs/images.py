@@ -7,26 +7,17 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fedsim_runner.catalog.engines import usable_engines
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.units import size
-from fedsim_runner.testbed.docker.lab_playbooks import build_images
 
 from ..app import ImageBaseOption, JsonOption, app, out, print_json
-
-# The engines that `images` builds for; with -cuda for devices with a GPU.
-ENGINES = (
-    *(engine.name for engine in usable_engines()),
-    *(f"{engine.name}-cuda" for engine in usable_engines() if engine.cuda),
-)
-
 
 EngineOption = Annotated[
     list[str] | None,
     typer.Option(
         "--engine",
         metavar="ENGINE",
-        help=f"Engine to build for, repeated or separated by commas: {', '.join(ENGINES)}; light if left out.",
+        help="Engine to build for, repeated or separated by commas, as light, light-cuda; light if left out.",
         show_default=False,
     ),
 ]
@@ -35,6 +26,8 @@ EngineOption = Annotated[
 @app.command()
 def images(engine: EngineOption = None, image_base: ImageBaseOption = None, as_json: JsonOption = False) -> int:
     """Build all images and print their sizes; images that exist are not built again."""
+    from fedsim_runner.testbed.docker.lab_playbooks import build_images
+
     found = build_images(out(stderr=as_json), image_base, _engines(engine or ["light"]))
     if as_json:
         print_json({"images": found.images, "disk": found.disk})
@@ -52,10 +45,15 @@ def images(engine: EngineOption = None, image_base: ImageBaseOption = None, as_j
 
 
 def _engines(named: list[str]) -> list[str]:
+    from fedsim_runner.catalog.engines import usable_engines
+
+    # With -cuda for devices with a GPU.
+    known = [engine.name for engine in usable_engines()]
+    known += [f"{engine.name}-cuda" for engine in usable_engines() if engine.cuda]
     names = [name.strip() for part in named for name in part.split(",") if name.strip()]
     for name in names:
-        if name not in ENGINES:
-            raise FedsimError(f'--engine: "{name}" is not an engine; there are {", ".join(ENGINES)}', Exit.SPEC)
+        if name not in known:
+            raise FedsimError(f'--engine: "{name}" is not an engine; there are {", ".join(known)}', Exit.SPEC)
     if not names:
-        raise FedsimError(f"--engine: names none; there are {', '.join(ENGINES)}", Exit.SPEC)
+        raise FedsimError(f"--engine: names none; there are {', '.join(known)}", Exit.SPEC)
     return list(dict.fromkeys(names))

@@ -8,9 +8,6 @@ from typing import Annotated
 import typer
 
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.inventory import build_inventory, write_inventory
-from fedsim_runner.runs.planning import plan_only
-from fedsim_runner.testbed.installed import find_testbed
 
 from ..app import (
     RunNameOption,
@@ -28,6 +25,10 @@ def inventory(
     run_name: RunNameOption = None,
 ) -> int:
     """Write the inventory and the device files for plain Ansible."""
+    from fedsim_runner.inventory import build_inventory, write_inventory
+    from fedsim_runner.runs.planning import plan_only
+    from fedsim_runner.testbed.installed import find_testbed
+
     made = plan_only(load(spec), find_testbed(), run_name)
     try:
         hosts_file = write_inventory(build_inventory(made), output)

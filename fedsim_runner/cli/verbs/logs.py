@@ -8,7 +8,6 @@ import typer
 from rich.text import Text
 
 from fedsim_runner.contract.errors import Exit
-from fedsim_runner.runs.device_logs import log_lines
 
 from ..app import RunArgument, app, out
 
@@ -26,6 +25,8 @@ def logs(
     tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="Only the last N lines of each device; 0: all.")] = 0,
 ) -> int:
     """Print the participants' logs, from their containers or from the run folder."""
+    from fedsim_runner.runs.device_logs import log_lines
+
     names, lines = log_lines(run, devices or [], follow, tail)
     console = out()
     width = max(map(len, names))

@@ -9,11 +9,6 @@ from typing import Annotated
 import typer
 
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.results import render_summary
-from fedsim_runner.results.comparison.run_folders import is_run_folder, refresh_report
-from fedsim_runner.results.page import publish
-from fedsim_runner.runs.folder import give_to_user
-from fedsim_runner.runs.lookup import find_run
 
 from ..app import JsonOption, app, out, print_json
 
@@ -67,6 +62,11 @@ def report(
 
 
 def _one(folder: Path, output: Path | None, figures: bool, as_json: bool) -> int:
+    from fedsim_runner.results import render_summary
+    from fedsim_runner.results.comparison.run_folders import refresh_report
+    from fedsim_runner.results.page import publish
+    from fedsim_runner.runs.folder import give_to_user
+
     made = refresh_report(folder, output)
     page = publish(folder, made, output=output, figures=figures)
     if output is None:
@@ -100,6 +100,9 @@ def _several(
 
 
 def _folder(name: str) -> Path:
+    from fedsim_runner.results.comparison.run_folders import is_run_folder
+    from fedsim_runner.runs.lookup import find_run
+
     path = Path(name)
     if path.is_dir():
         if not is_run_folder(path):

@@ -7,9 +7,6 @@ from typing import Annotated
 import typer
 
 from fedsim_runner.runs.options import DEFAULT_RUNS_DIR, RunOptions
-from fedsim_runner.runs.repetition import open_original
-from fedsim_runner.runs.repetition import rerun as repeat
-from fedsim_runner.testbed.installed import find_testbed
 
 from ..app import (
     NO_DOCKER,
@@ -37,6 +34,10 @@ def rerun(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; progress to stderr.")] = False,
 ) -> int:
     """Repeat a run from its folder alone, and report how the two differ."""
+    from fedsim_runner.runs.repetition import open_original
+    from fedsim_runner.runs.repetition import rerun as repeat
+    from fedsim_runner.testbed.installed import find_testbed
+
     original = open_original(run, runs_dir)
     options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
     console = out(stderr=as_json)

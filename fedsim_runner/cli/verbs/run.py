@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fedsim_runner.runs.lifecycle import run_experiment
 from fedsim_runner.runs.options import DEFAULT_RUNS_DIR, RunOptions
-from fedsim_runner.testbed.installed import DEFAULT, find_testbed
 
 from ..app import (
     NO_DOCKER,
@@ -38,6 +36,9 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; progress to stderr.")] = False,
 ) -> int:
     """Do everything: plan, provision, course, collect, tear down, report."""
+    from fedsim_runner.runs.lifecycle import run_experiment
+    from fedsim_runner.testbed.installed import DEFAULT, find_testbed
+
     experiment = load(spec)
     options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
     console = out(stderr=as_json)

@@ -8,16 +8,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from fedsim_runner.console.course_now import CourseNow, count_states, parse_devices
-from fedsim_runner.console.live import LINES_AROUND, CourseView
-from fedsim_runner.contract.course_state import accuracy_of
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.runs.lookup import all_runs
-from fedsim_runner.runs.run_status import ENDED, status_of
 
 from ..app import JsonOption, app, out, print_json
 
@@ -36,6 +30,9 @@ def status(
     as_json: JsonOption = False,
 ) -> int:
     """Show how far a run has got and what each of its devices is doing."""
+    from fedsim_runner.runs.lookup import all_runs
+    from fedsim_runner.runs.run_status import status_of
+
     if watch and (run is None or as_json):
         raise FedsimError("--watch needs one RUN and cannot be combined with --json", Exit.SPEC)
     console = out()
@@ -55,6 +52,10 @@ def status(
 
 def _watch(console: Console, run: str) -> None:
     """Redraw until the run has ended; the last picture stays. Without a terminal the state is printed once."""
+    from rich.live import Live
+
+    from fedsim_runner.runs.run_status import ENDED, status_of
+
     answer = status_of(run)
     if not console.is_terminal:
         console.print(_one(answer, ALL_ROWS))
@@ -70,6 +71,10 @@ def _watch(console: Console, run: str) -> None:
 
 
 def _one(answer: Mapping[str, Any], rows: int | None = None) -> RenderableType:
+    from fedsim_runner.console.course_now import CourseNow, count_states, parse_devices
+    from fedsim_runner.console.live import LINES_AROUND, CourseView
+    from fedsim_runner.contract.course_state import accuracy_of
+
     devices = parse_devices(answer["devices"])
     course = CourseNow(
         run=answer["run"],

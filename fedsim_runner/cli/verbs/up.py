@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fedsim_runner.runs.lifecycle import provision
 from fedsim_runner.runs.options import DEFAULT_RUNS_DIR, RunOptions
-from fedsim_runner.testbed.installed import find_testbed
 
 from ..app import (
     DevicesOption,
@@ -34,5 +32,8 @@ def up(
     run_name: RunNameOption = None,
 ) -> int:
     """Provision and stop at the gate; a second `up --run NAME` changes only what differs."""
+    from fedsim_runner.runs.lifecycle import provision
+    from fedsim_runner.testbed.installed import find_testbed
+
     options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base, devices)
     return provision(load(spec), options, out(), find_testbed())

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from fedsim_runner.cli.entry import call
-from fedsim_runner.cli.verbs import doctor as doctor_verb
 from fedsim_runner.contract.errors import Exit
+from fedsim_runner.testbed.docker import lab_playbooks
 from fedsim_runner.testbed.docker.lab_playbooks import Findings
 
 HOST = {"kernel": "6.12", "cpus": 1, "memory_bytes": 2**30, "disk_free_bytes": 2**33}
@@ -17,7 +17,7 @@ LINKS = {"netem": True, "tbf": True, "nfqueue": False, "backend": "netem", "miss
 
 
 def doctor(findings: Findings, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
-    monkeypatch.setattr(doctor_verb, "examine", lambda console: findings)
+    monkeypatch.setattr(lab_playbooks, "examine", lambda console: findings)
     return call(["doctor", *options])
 
 

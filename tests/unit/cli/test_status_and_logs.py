@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from fedsim_runner.cli.entry import call
-from fedsim_runner.cli.verbs import logs, status
+from fedsim_runner.cli.verbs import status
 from fedsim_runner.contract.errors import Exit
+from fedsim_runner.runs import device_logs, run_status
 from fedsim_runner.testbed.values import Line
 
 
@@ -34,7 +35,7 @@ def answer(state: str = "running", number: int = 3, **more: Any) -> dict[str, An
 
 
 def test_status_shows_every_device(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(status, "status_of", lambda run: answer())
+    monkeypatch.setattr(run_status, "status_of", lambda run: answer())
     assert call(["status", "study"]) == Exit.DONE
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("study   round 3/10   accuracy 0.7500")
@@ -47,7 +48,7 @@ def test_status_shows_a_reason_and_json_stays_data(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failed = answer("failed", reason="pi-1: ended by [SIGKILL]")
-    monkeypatch.setattr(status, "status_of", lambda run: failed)
+    monkeypatch.setattr(run_status, "status_of", lambda run: failed)
     assert call(["status", "study"]) == Exit.DONE
     out = capsys.readouterr().out
     assert "study   failed" in out
@@ -73,7 +74,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Console:
 def test_watch_refreshes_until_the_run_has_ended(last: str, monkeypatch: pytest.MonkeyPatch) -> None:
     console = terminal(monkeypatch)
     answers = iter([answer(number=3), answer(number=4), answer(last, number=5)])
-    monkeypatch.setattr(status, "status_of", lambda run: next(answers))
+    monkeypatch.setattr(run_status, "status_of", lambda run: next(answers))
     assert call(["status", "study", "--watch"]) == Exit.DONE
     text = console.file.getvalue()
     assert text.index("round 3/10") < text.index("round 4/10") < text.index("round 5/10")
@@ -92,7 +93,7 @@ def test_ctrl_c_ends_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
         return found
 
-    monkeypatch.setattr(status, "status_of", status_of)
+    monkeypatch.setattr(run_status, "status_of", status_of)
     assert call(["status", "study", "--watch"]) == Exit.DONE
     assert console.file.getvalue().rstrip().endswith("\x1b[?25h")
 
@@ -113,7 +114,7 @@ def fake_log_lines(monkeypatch: pytest.MonkeyPatch, names: list[str], interrupte
 
         return names, lines()
 
-    monkeypatch.setattr(logs, "log_lines", log_lines)
+    monkeypatch.setattr(device_logs, "log_lines", log_lines)
     return asked
 
 
