@@ -26,10 +26,14 @@ def call_agent(client: Any, agent: str, call: Call) -> dict[str, Any]:
     """Return the agent's answer to one control command.
 
     Raises:
-        EngineError: the agent does not exist, is not running, or answers with an error.
+        EngineError: the agent does not exist, is not running, or answers with an error; or the Engine did not answer.
     """
     try:
-        status, out, err = run_in(client, agent, command_line(call))
+        try:
+            status, out, err = run_in(client, agent, command_line(call))
+        except RequestException:
+            # The Engine has not answered, and what has become of the command is unknown: each may be repeated.
+            status, out, err = run_in(client, agent, command_line(call))
     except NotFound as error:
         raise EngineError(f"the agent container {agent} does not exist: run the agent stage first") from error
     except (APIError, RequestException) as error:
@@ -54,10 +58,18 @@ def wait_for_agent(client: Any, agent: str, call: Call, timeout_s: float) -> dic
         try:
             return call_agent(client, agent, call)
         except EngineError as error:
-            found = inspect_or_none(client, agent)
-            if found is None or not found["State"]["Running"]:
+            if _has_ended(client, agent):
                 raise EngineError(f"the agent ended while starting: {read_last_lines(client, agent)}") from error
             if time.monotonic() > deadline:
                 raise
         time.sleep(pause)
         pause = min(pause * 1.5, 1.0)
+
+
+def _has_ended(client: Any, agent: str) -> bool:
+    """Whether the Engine says so; if it says nothing, that is not known."""
+    try:
+        found = inspect_or_none(client, agent)
+    except (APIError, RequestException):
+        return False
+    return found is None or not found["State"]["Running"]

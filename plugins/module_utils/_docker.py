@@ -27,6 +27,8 @@ MINIMUM_ENGINE = "20.10"
 TIMEOUT_S = 120
 #: Seconds within which a container that is already being removed must be gone.
 GONE_WITHIN_S = 60
+#: Seconds between the end of a command's output and its exit status.
+EXIT_STATUS_WITHIN_S = 30
 
 #: Where an Engine's daemon may be; a module's PATH often lacks sbin.
 DAEMON_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -109,6 +111,11 @@ def list_containers(client: Any, filters: dict[str, list[str]]) -> list[dict[str
 
 
 def inspect_or_none(client: Any, name: str) -> dict[str, Any] | None:
+    """Return a container's description; None if the Engine says that there is no such container.
+
+    Raises:
+        APIError, RequestException: it does not say, so whether there is one is unknown.
+    """
     try:
         return dict(client.inspect_container(name))
     except NotFound:
@@ -125,6 +132,8 @@ def remove_container(client: Any, identifier: str) -> None:
     except APIError as error:
         if error.response is None or error.response.status_code != 409:
             raise
+    except RequestException:
+        pass  # the Engine has not answered in time: it may still be removing it
     deadline = time.monotonic() + GONE_WITHIN_S
     while inspect_or_none(client, identifier) is not None:
         if time.monotonic() > deadline:
@@ -133,15 +142,20 @@ def remove_container(client: Any, identifier: str) -> None:
 
 
 def run_in(client: Any, container: str, command: list[str]) -> tuple[int, str, str]:
-    """Run a command in a running container; return exit status, stdout and stderr."""
+    """Run a command in a running container; return exit status, stdout and stderr.
+
+    Raises:
+        EngineError: the Engine does not tell the exit status.
+    """
     created = client.exec_create(container, command, stdout=True, stderr=True)
     out, err = client.exec_start(created["Id"], demux=True)
-    status = client.exec_inspect(created["Id"])["ExitCode"]
-    return (
-        int(status if status is not None else -1),
-        (out or b"").decode(errors="replace"),
-        (err or b"").decode(errors="replace"),
-    )
+    deadline = time.monotonic() + EXIT_STATUS_WITHIN_S
+    # A busy Engine closes the output before it knows the status.
+    while (status := client.exec_inspect(created["Id"])["ExitCode"]) is None:
+        if time.monotonic() > deadline:
+            raise EngineError(f"the Engine does not tell how `{command[0]}` ended in {container}")
+        time.sleep(0.1)
+    return int(status), (out or b"").decode(errors="replace"), (err or b"").decode(errors="replace")
 
 
 def read_last_lines(client: Any, container: str, lines: int = 5) -> str:

@@ -103,6 +103,14 @@ class Reader:
         write_or_overwrite(self._cursor_file, json.dumps(cursor))
 
 
+def read_snapshot_time(state: StateFolder) -> float | None:
+    """Return when the agent wrote its last snapshot (Unix seconds); None before the first one."""
+    try:
+        return state.snapshot.stat().st_mtime
+    except OSError:
+        return None
+
+
 def read_snapshot(state: StateFolder) -> dict[str, Any] | None:
     """Return the agent's last snapshot of its devices, cut if there are many; None before the first one."""
     try:

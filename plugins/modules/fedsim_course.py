@@ -98,6 +98,7 @@ status:
 import re
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +110,15 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths imp
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    APIError,
     EngineError,
+    RequestException,
+    connect,
     explain,
     inspect_or_none,
     read_last_lines,
 )
-from ansible_collections.fedsim.testbed.plugins.module_utils._journal import Reader, read_snapshot
+from ansible_collections.fedsim.testbed.plugins.module_utils._journal import Reader, read_snapshot, read_snapshot_time
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DOCKER,
     RUN,
@@ -141,6 +145,8 @@ READ_EVERY_S = 0.2
 #: The agent's exit code when its last line of output gives the reason.
 AGENT_GAVE_UP = 1
 CHECK_AGENT_EVERY_S = 1.0
+#: The agent writes its snapshot every second. While the Engine does not answer, this is how long it may be late.
+AGENT_SILENT_S = 120
 #: The agent ends a course that exceeds its time limit. If it has not done so this much later, the agent hangs.
 GRACE_S = 120
 
@@ -151,7 +157,8 @@ def make_failure(reason: str, last_lines: Iterable[str] = ()) -> Outcome:
 
 class Poll:
     def __init__(self, call: Call) -> None:
-        self.client = call.client
+        self.docker_host: str = call.params["docker_host"]
+        self.client: Any = None
         self.run = call.run
         self.check = call.check
         self.state = StateFolder(Path(call.params["state_dir"]))
@@ -185,9 +192,18 @@ class Poll:
                 }
             time.sleep(READ_EVERY_S)
 
+    def close(self) -> None:
+        if self.client is not None:
+            self.client.close()
+
     def _check_agent(self) -> Outcome | None:
         name = agent_name(self.run)
-        found = inspect_or_none(self.client, name)
+        try:
+            # Not before there is a need: the journal can be read while the Engine does not answer.
+            self.client = self.client or connect(self.docker_host)
+            found = inspect_or_none(self.client, name)
+        except (EngineError, APIError, RequestException) as error:
+            return self._check_sign_of_life(explain(error))
         if found is None:
             return make_failure(f"the agent container {name} is gone")
         if found["State"]["Running"]:
@@ -197,6 +213,15 @@ class Poll:
         lines = read_last_lines(self.client, name, 10).splitlines()
         detail = f"; its last line: {lines[-1]}" if state["ExitCode"] == AGENT_GAVE_UP else ""
         return make_failure(f"the agent container {name} ended during the course ({cause}){detail}", lines)
+
+    def _check_sign_of_life(self, reason: str) -> Outcome | None:
+        """Whether the agent still writes its snapshot: an Engine that does not answer says nothing about it."""
+        written = read_snapshot_time(self.state)
+        if written is None or time.time() - written < AGENT_SILENT_S:
+            return None
+        return make_failure(
+            f"the agent has written nothing for {AGENT_SILENT_S} s, and the Docker Engine does not answer: {reason}"
+        )
 
     def _check_time_limit(self) -> Outcome | None:
         opened = self.reader.gate_opens
@@ -208,7 +233,7 @@ class Poll:
         return None
 
 
-def open_gate(call: Call) -> dict[str, Any]:
+def open_gate(call: Call, client: Any) -> dict[str, Any]:
     gate = StateFolder(Path(call.params["state_dir"])).gate_open
     differences = Differences()
     ended = None
@@ -216,7 +241,7 @@ def open_gate(call: Call) -> dict[str, Any]:
         differences.compare("gate", "open" if gate.exists() else "closed", "open")
     else:
         try:
-            opened = call_agent(call.client, agent_name(call.run), OpenGate(call.params["open_at"]))
+            opened = call_agent(client, agent_name(call.run), OpenGate(call.params["open_at"]))
             if opened["changed"]:
                 differences.add("gate", "closed", "open")
         except EngineError as error:
@@ -228,16 +253,18 @@ def work(call: Call) -> dict[str, Any]:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", call.params["consumer"]):
         raise FailedError("consumer: only letters, digits, dots, dashes and underscores are allowed")
     try:
-        if call.params["action"] == "start":
-            return open_gate(call)
         if call.params["action"] == "poll":
-            return Poll(call).run_once()
-        return {"changed": False, "status": call_agent(call.client, agent_name(call.run), Status())}
+            with closing(Poll(call)) as poll:
+                return poll.run_once()
+        with closing(connect(call.params["docker_host"])) as client:
+            if call.params["action"] == "start":
+                return open_gate(call, client)
+            return {"changed": False, "status": call_agent(client, agent_name(call.run), Status())}
     except OSError as error:
         raise FailedError(f"{error.filename or call.params['state_dir']}: {explain(error)}") from error
 
 
-MODULE = Module(ARGUMENTS, work, engine=True)
+MODULE = Module(ARGUMENTS, work)
 
 
 def main() -> None:

@@ -115,7 +115,9 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     APIError,
     EngineError,
     NotFound,
+    RequestException,
     explain,
+    inspect_or_none,
     list_containers,
     read_last_lines,
     remove_container,
@@ -232,8 +234,9 @@ class Provisioner:
                 continue
             entry = now.get(name)
             if entry is None or entry["State"] != "running":
-                detail = read_last_lines(self.client, entry["Id"]) if entry else "its container is gone"
-                result.update(failed=True, changed=False, msg=f"ended right after its start: {detail}")
+                message = explain_missing_device(self.client, container_name(self.settings.run, name))
+                if message is not None:
+                    result.update(failed=True, changed=False, msg=message)
 
     def _build_container(self, device: dict[str, Any]) -> dict[str, Any]:
         if device["image"] not in self.settings.images:
@@ -275,6 +278,19 @@ class Provisioner:
 
     def _remove(self, action: Action) -> None:
         remove_container(self.client, action.name)
+
+
+def explain_missing_device(client: Any, container: str) -> str | None:
+    """Return what has become of a container that the Engine does not list as running; None if it runs all the same."""
+    try:
+        found = inspect_or_none(client, container)
+    except (APIError, RequestException) as error:
+        return f"was started, but the Engine does not say whether it runs: {explain(error)}"
+    if found is None:
+        return "ended right after its start: its container is gone"
+    if found["State"]["Running"]:
+        return None if not found["State"]["Paused"] else "is paused"
+    return f"ended right after its start: {read_last_lines(client, container)}"
 
 
 def list_containers_by_device(client: Any, run: str) -> dict[str, dict[str, Any]]:

@@ -62,7 +62,12 @@ digest:
 
 from typing import Any
 
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import APIError, RequestException, explain
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    APIError,
+    NotFound,
+    RequestException,
+    explain,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, Module, run_module
 
 ARGUMENTS: dict[str, Any] = {
@@ -103,7 +108,7 @@ def _split(name: str) -> tuple[str, str | None]:
 def _find_matching(client: Any, name: str, arch: str) -> dict[str, Any] | None:
     try:
         image = dict(client.inspect_image(name))
-    except APIError:
+    except NotFound:
         return None
     return image if image.get("Architecture") == arch else None
 

@@ -18,15 +18,19 @@ def device_states(containers: Mapping[str, Mapping[str, Any]], lab_host: str) ->
     }
 
 
-def merge(seen: Mapping[str, Mapping[str, Any]], answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def merge(
+    seen: Mapping[str, Mapping[str, Any]], answers: Sequence[Mapping[str, Any]], is_silent: bool = False
+) -> dict[str, Any]:
     """Merge them into one status.
 
     Args:
         seen: states of the containers of all lab hosts, by device.
         answers: the agents' answers.
+        is_silent: an agent runs, but has not answered.
     """
     if not answers:
-        return {"state": "up, without its agent", "devices": dict(seen)}
+        state = "up, its agent does not answer" if is_silent else "up, without its agent"
+        return {"state": state, "devices": dict(seen)}
     status: dict[str, Any] = dict.fromkeys(COURSE)
     # The most advanced answer is applied last, so it counts; the others fill in what it leaves open.
     for part in sorted(answers, key=_place, reverse=True):

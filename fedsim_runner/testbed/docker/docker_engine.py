@@ -19,9 +19,16 @@ from fedsim_runner.lab.host import LabHost
 
 from ..values import UnreachableError
 
+# The Engine's answers to a command in a container that is gone, or that does not run.
+ENDED = (404, 409)
+
 
 class NoEngineError(UnreachableError):
     """The Docker Engine cannot be used; the text says why and what helps."""
+
+
+class AgentSilentError(UnreachableError):
+    """A run's agent runs, but has not answered."""
 
 
 class LabEngine:
@@ -55,7 +62,11 @@ class LabEngine:
         return {item["Labels"].get(LABEL_DEVICE, kind): item for item in found}
 
     def ask_agent(self, run: str, call: Call) -> dict[str, Any] | None:
-        """The answer of the run's agent; None if it is not running or does not answer."""
+        """The answer of the run's agent; None if it is not running.
+
+        Raises:
+            AgentSilentError: it runs, but it or the Engine does not answer.
+        """
         agent = self.containers(run, KIND_AGENT).get(KIND_AGENT)
         if agent is None or agent["State"] != "running":
             return None
@@ -63,8 +74,10 @@ class LabEngine:
         try:
             created = api.exec_create(agent["Id"], command_line(call))
             output, _ = api.exec_start(created["Id"], demux=True)
-        except APIError:
-            return None
+        except (APIError, OSError) as error:
+            if isinstance(error, APIError) and error.status_code in ENDED:
+                return None
+            raise AgentSilentError(f"the agent of run {run} does not answer: {error}") from error
         return parse_answer((output or b"").decode(errors="replace"))
 
 

@@ -25,7 +25,7 @@ from ..values import Lack, Line, Listener, Order, Traits, UnreachableError
 from . import run_facts
 from .agent_status import device_states, merge
 from .container_logs import container_lines
-from .docker_engine import LabEngine, lab_engine
+from .docker_engine import AgentSilentError, LabEngine, lab_engine
 from .exec_session import Streams, run_inside
 from .playbook_session import PlaybookSession
 from .privileges import check_privileges
@@ -129,15 +129,19 @@ class DockerTestbed:
         """Ask the agents while they run, otherwise the Engines."""
         seen: dict[str, dict[str, Any]] = {}
         answers: list[dict[str, Any]] = []
-        is_present = False
+        is_present = is_silent = False
         for host, engine in self._engines():
             if run not in engine.runs():
                 continue
             is_present = True
             seen |= device_states(engine.containers(run, "device"), host.name)
-            answer = engine.ask_agent(run, agent_calls.Status())
-            answers += [] if answer is None else [answer]
-        return merge(seen, answers) if is_present else None
+            try:
+                answer = engine.ask_agent(run, agent_calls.Status())
+            except AgentSilentError:
+                is_silent = True
+            else:
+                answers += [] if answer is None else [answer]
+        return merge(seen, answers, is_silent) if is_present else None
 
     def record(self, manifest: dict[str, Any], order: Order, ended: bool) -> None:
         """Add Engines and images; once the run has ended also what was collected and the packages in the images."""

@@ -12,7 +12,7 @@ from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.runs.lookup import all_runs
 from fedsim_runner.testbed.docker import testbed as docker_testbed
-from fedsim_runner.testbed.docker.docker_engine import NoEngineError
+from fedsim_runner.testbed.docker.docker_engine import AgentSilentError, NoEngineError
 from fedsim_runner.testbed.docker.run_inventory import bare_inventory
 from fedsim_runner.testbed.docker.testbed import DockerTestbed
 from tests.builders import experiment, lab_host
@@ -112,6 +112,18 @@ def test_status_without_any_agent(lab: Lab) -> None:
     assert status["state"] == "up, without its agent"
     assert sorted(status["devices"]) == ["phone", "server"]
     assert lab.testbed.status("unknown") is None
+
+
+def test_status_of_agents_that_do_not_answer(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask_agent(run: str, call: object) -> None:
+        raise AgentSilentError(f"the agent of run {run} does not answer")
+
+    for name in ("one", "two"):
+        monkeypatch.setattr(engine_of(lab, name), "ask_agent", ask_agent)
+    status = lab.testbed.status("study")
+    assert status is not None
+    assert status["state"] == "up, its agent does not answer"
+    assert sorted(status["devices"]) == ["phone", "server"]
 
 
 def test_every_agent_opens_its_gate(lab: Lab) -> None:
