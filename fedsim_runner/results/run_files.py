@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..contract.course_state import ONLY_HOST, CourseState
 from ..contract.device_file import convert_to_current_version
 from ..contract.events import Event, parse_line
-from ..contract.paths import CONTAINERS, DEVICE_FILES, INVENTORY, JOURNAL, MANIFEST, METRICS
+from ..contract.paths import CONTAINERS, DEVICE_FILES, INVENTORY, JOURNAL, MANIFEST
 
 # Holds the journals of a run's other lab hosts, in one folder each.
 AGENTS = "agents"
@@ -35,7 +33,7 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
 def read_journal(run_dir: Path) -> list[Event]:
     """Return the events of all lab hosts' journals in order of time. A line cut short by a crash is left out."""
     events: list[Event] = []
-    for lab_host, path in _of_agents(run_dir, JOURNAL).items():
+    for lab_host, path in of_agents(run_dir, JOURNAL).items():
         try:
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
@@ -53,23 +51,13 @@ def read_course(run_dir: Path) -> CourseState:
     return CourseState(lab_hosts).apply_all(events)
 
 
-def read_metrics(run_dir: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows of all lab hosts' samples, one at a time: a long run has many."""
-    for path in _of_agents(run_dir, METRICS).values():
-        try:
-            with path.open(encoding="utf-8", errors="replace", newline="") as stream:
-                yield from csv.DictReader(stream)
-        except OSError:
-            continue
-
-
 def read_containers(run_dir: Path) -> dict[str, dict[str, Any]]:
     """Return what the Engines knew about the devices' containers, by device."""
-    found = [read_json(path) for path in _of_agents(run_dir, CONTAINERS).values()]
+    found = [read_json(path) for path in of_agents(run_dir, CONTAINERS).values()]
     return {name: facts for part in found for name, facts in part.items() if isinstance(facts, dict)}
 
 
-def _of_agents(run_dir: Path, name: str) -> dict[str, Path]:
+def of_agents(run_dir: Path, name: str) -> dict[str, Path]:
     """Return one file per lab host; that of the first one is in the run folder itself."""
     return {ONLY_HOST: run_dir / name, **{host: run_dir / AGENTS / host / name for host in _other_hosts(run_dir)}}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..contract.course_state import ONLY_HOST, CourseState
 from ..contract.paths import PLAN, REPORT
@@ -19,6 +19,9 @@ from .tables.rounds import OWN, build_rounds, find_final_results
 from .tables.tasks import join_rounds, read_activity
 from .tables.time_split import FIELDS as SPLIT_FIELDS
 from .tables.time_split import ROUND_FIELDS, Throttled, describe_devices, describe_rounds, split_rounds
+
+if TYPE_CHECKING:
+    from .samples import Samples
 
 REPORT_VERSION = 2
 TABLES = ("rounds.csv", "devices.csv", "device_rounds.csv", "labels.csv")
@@ -60,10 +63,11 @@ def write_report(
     final_status = status or seen_status
     if status == FINISHED and course.outcome is not None:
         final_status = course.outcome.status  # it may have failed on another lab host
-    devices = build_devices(run_dir, placed, course)
+    samples = _samples(run_dir)
+    devices = build_devices(run_dir, placed, course, samples)
     rounds = build_rounds(course)
     final = {"test_acc": None, **find_final_results(course, rounds)}
-    device_rounds, rounds = _split(run_dir, devices, course, rounds)
+    device_rounds, rounds = _split(run_dir, devices, course, rounds, samples)
     labels = read_labels(run_dir)
     report: dict[str, Any] = {
         "version": REPORT_VERSION,
@@ -89,6 +93,13 @@ def write_report(
     if writing:
         _write(report, run_dir if output is None else output)
     return report
+
+
+def _samples(run_dir: Path) -> dict[str, Samples]:
+    # Imported here: numpy takes longer to import than most verbs run.
+    from .samples import read_samples
+
+    return read_samples(run_dir)
 
 
 def _write(report: dict[str, Any], target: Path) -> None:
@@ -130,6 +141,7 @@ def _split(
     devices: dict[str, dict[str, Any]],
     course: CourseState,
     rounds: Sequence[dict[str, Any]],
+    samples: Mapping[str, Samples],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the table of rounds by device, and ``rounds`` with the facts it adds; also add facts to ``devices``."""
     server = next((name for name, entry in devices.items() if entry["role"] == "server"), None)
@@ -138,7 +150,7 @@ def _split(
     times = join_rounds(activity, server, ids)
     zero = course.began
     zero = times[0].began if zero is None and times else zero or 0.0
-    table = split_rounds(times, activity, zero, Throttled(run_dir))
+    table = split_rounds(times, activity, zero, Throttled(samples))
     for name, facts in describe_devices(table, len(times)).items():
         devices[name].update(facts)
     for name, entry in devices.items():

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .breakdown import draw_breakdown
 from .label_heatmap import draw_labels
 from .learning import draw_accuracy, draw_loss
-from .resource_usage import draw_bytes, draw_cpu, draw_memory, read_usage
+from .resource_usage import draw_cpu, draw_memory, read_usage
 from .style import Drawn
-from .timeline import draw_breakdown, draw_timeline, draw_timeline_detail
+from .timeline import draw_timeline, draw_timeline_detail
+from .traffic import draw_bytes
 
 __all__ = ["Drawn", "draw_all"]
 

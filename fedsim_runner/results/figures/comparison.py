@@ -12,20 +12,8 @@ from fedsim_runner.contract.units import size_unit
 
 from ..page.metrics import NAMES
 from .learning import learning_axes
-from .style import (
-    PARTS,
-    Drawn,
-    device_axis,
-    device_height,
-    drawing,
-    line_style,
-    marker_step,
-    narrow,
-    new_figure,
-    new_pair,
-    part_legend,
-    short,
-)
+from .row_axes import device_axis, device_height
+from .style import PARTS, Drawn, drawing, line_style, marker_step, narrow, new_figure, new_pair, part_legend, short
 
 PARTS_SHOWN = ("download", "handling", "compute", "upload", "waiting")
 GRID = 200

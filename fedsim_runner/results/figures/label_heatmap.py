@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .style import GREY, HEAT, Drawn, device_axis, device_height, drawing, narrow, new_figure, short
+from .device_rows import MAX_ROWS
+from .row_axes import device_axis, device_height
+from .style import GREY, HEAT, Drawn, drawing, narrow, new_figure, short
 
 MAX_WRITTEN_DEVICES = 20
 MAX_WRITTEN_CLASSES = 16
@@ -24,9 +26,13 @@ def draw_labels(report: Mapping[str, Any]) -> Drawn | None:
     if not counts or not classes:
         return None
     picture = [[row.get(label, 0) for label in classes] for row in counts.values()]
-    figure, axes = new_figure(device_height(len(counts)) + 0.1)
+    named = len(counts) <= MAX_ROWS
+    figure, axes = new_figure(device_height(min(len(counts), MAX_ROWS)) + 0.1)
     image = axes.imshow(picture, aspect="auto", cmap=HEAT, interpolation="nearest", vmin=0)
-    device_axis(axes, list(counts))
+    if named:
+        device_axis(axes, list(counts))
+    else:
+        axes.set(ylabel=f"{len(counts)} devices, in the order of the tables")
     axes.set_ylim(len(counts) - 0.5, -0.5)
     axes.grid(visible=False)
     step = max(1, -(-len(classes) // (MAX_TICKS_NARROW if narrow() else MAX_TICKS)))
@@ -57,6 +63,8 @@ def draw_labels(report: Mapping[str, Any]) -> Drawn | None:
     if labels.get("split"):
         alpha = f", alpha {labels['alpha']:g}" if labels["split"] == "dirichlet" and labels.get("alpha") else ""
         caption += f" Split: {SPLITS.get(labels['split'], labels['split'])}{alpha}."
+    if not named:
+        caption += " The numbers are in labels.csv."
     return Drawn("labels", "How the labels were distributed", caption, figure)
 
 

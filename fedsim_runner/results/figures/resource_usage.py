@@ -1,121 +1,83 @@
-"""What the devices used: bytes, processor time and memory, compared with their limits."""
+"""The processor time and the memory that the devices used, compared with their limits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedsim_runner.contract.lenient import number
+import numpy as np
+from numpy.typing import NDArray
+
 from fedsim_runner.contract.units import size_unit
 
-from ..run_files import read_metrics
-from .style import (
-    COLOURS,
-    GREY,
-    HEAT,
-    Drawn,
-    device_axis,
-    device_height,
-    drawing,
-    narrow,
-    new_figure,
-    short,
-)
+from ..samples import read_samples
+from .device_rows import choose_rows, lost_devices, servers
+from .heat_rows import draw_heat_rows
+from .style import COLOURS, Drawn, drawing, narrow, new_figure, short
 
 # Up to this many devices, each has its own panel; with more, all share one heat map.
 MAX_PANELS = 12
 MAX_POINTS = 300
 NARROW_COLUMNS = 2
-MAX_BINS = 160
+Values = NDArray[np.float64]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Usage:
     """Samples of one device: seconds since training began, bytes, processor seconds so far."""
 
-    seconds: list[float] = field(default_factory=list)
-    memory: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
+    seconds: Values
+    memory: Values
+    cpu: Values
 
-    def cores(self) -> tuple[list[float], list[float]]:
+    def cores(self) -> tuple[Values, Values]:
         """Return times and processors in use, each between two samples."""
-        times, values = [], []
-        for index in range(1, len(self.seconds)):
-            step = self.seconds[index] - self.seconds[index - 1]
-            if step > 0:
-                times.append(self.seconds[index])
-                values.append(max(0.0, self.cpu[index] - self.cpu[index - 1]) / step)
-        return times, values
+        steps = np.diff(self.seconds)
+        later = steps > 0
+        return self.seconds[1:][later], np.maximum(0.0, np.diff(self.cpu)[later]) / steps[later]
 
 
 def read_usage(run_dir: Path, report: Mapping[str, Any]) -> dict[str, Usage]:
     """Return samples by device, in the report's order, thinned out to what a figure can show."""
     zero = report.get("began") or 0.0
-    found: dict[str, Usage] = {name: Usage() for name in report.get("devices") or {}}
-    for row in read_metrics(run_dir):
-        usage = found.get(row.get("device") or "")
-        moment, memory, cpu = (number(row.get(key)) for key in ("t", "memory_bytes", "cpu_seconds"))
-        if usage is None or moment is None or cpu is None:
+    samples = read_samples(run_dir)
+    found = {}
+    for name in report.get("devices") or {}:
+        if name not in samples:
             continue
-        usage.seconds.append(moment - zero)
-        usage.memory.append(memory or 0.0)
-        usage.cpu.append(cpu)
-    return {name: _thinned(usage) for name, usage in found.items() if len(usage.seconds) >= 2}
-
-
-@drawing
-def draw_bytes(report: Mapping[str, Any]) -> Drawn | None:
-    """Draw the bytes of each device in both directions; None if none were counted."""
-    devices = {
-        name: entry
-        for name, entry in (report.get("devices") or {}).items()
-        if entry.get("bytes_up") is not None or entry.get("bytes_down") is not None
-    }
-    if not devices:
-        return None
-    names = list(devices)
-    largest = max(max(entry.get("bytes_up") or 0, entry.get("bytes_down") or 0) for entry in devices.values())
-    factor, unit = size_unit(largest)
-    figure, axes = new_figure(device_height(len(names)))
-    for key, label, shift, colour, hatch in (
-        ("bytes_up", "up (device to network)", -0.19, "#004A80", ""),
-        ("bytes_down", "down (network to device)", 0.19, "#8FC7EA", ""),
-    ):
-        widths = [(devices[name].get(key) or 0) / factor for name in names]
-        places = [index + shift for index in range(len(names))]
-        axes.barh(places, widths, 0.36, color=colour, hatch=hatch, label=label)
-    device_axis(axes, names)
-    axes.set(xlabel=f"{unit} on the device's interface")
-    figure.legend(ncols=2, loc="outside upper right")
-    caption = "Bytes that each device sent and received in the whole run, counted at its network interface."
-    return Drawn("bytes", "Bytes up and down", caption, figure)
+        one = samples[name]
+        known = np.isfinite(one.times) & np.isfinite(one.cpu)
+        if np.count_nonzero(known) >= 2:
+            found[name] = _thinned(one.times[known] - zero, np.nan_to_num(one.memory[known]), one.cpu[known])
+    return found
 
 
 @drawing
 def draw_cpu(report: Mapping[str, Any], usage: Mapping[str, Usage]) -> Drawn | None:
     """Draw the processors in use over time; None without samples."""
     series = {name: one.cores() for name, one in usage.items()}
-    series = {name: pair for name, pair in series.items() if pair[0]}
+    series = {name: pair for name, pair in series.items() if len(pair[0])}
     limits = {name: report["devices"][name].get("cpus") for name in series}
     caption = "Processors in use, over the time since training began"
-    return _draw(series, limits, "cpu", "Processor", "CPUs", 1.0, caption)
+    return _draw(report, series, limits, "cpu", "Processor", "CPUs", 1.0, caption)
 
 
 @drawing
 def draw_memory(report: Mapping[str, Any], usage: Mapping[str, Usage]) -> Drawn | None:
     """Draw the memory in use over time; None without samples."""
-    series = {name: (one.seconds, one.memory) for name, one in usage.items() if any(one.memory)}
-    largest = max((max(values) for _, values in series.values()), default=0.0)
+    series = {name: (one.seconds, one.memory) for name, one in usage.items() if one.memory.any()}
+    largest = max((float(values.max()) for _, values in series.values()), default=0.0)
     factor, unit = size_unit(largest)
     limits = {name: report["devices"][name].get("memory_limit_bytes") for name in series}
     caption = "Memory in use, file cache included, over the time since training began"
-    return _draw(series, limits, "memory", "Memory", unit, factor, caption)
+    return _draw(report, series, limits, "memory", "Memory", unit, factor, caption)
 
 
 def _draw(
-    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    report: Mapping[str, Any],
+    series: Mapping[str, tuple[Values, Values]],
     limits: Mapping[str, float | None],
     name: str,
     title: str,
@@ -126,10 +88,7 @@ def _draw(
     if not series:
         return None
     if len(series) > MAX_PANELS:
-        figure = _heat_map(series, limits, unit, factor)
-        share = all(limits.get(device) for device in series)
-        scale = " as a share of each device's limit." if share else f" ({unit})."
-        return Drawn(name, title, f"{caption},{scale}" if share else f"{caption}{scale}", figure)
+        return _draw_rows(report, series, limits, name, title, unit, factor, caption)
     # As many columns as leave the fewest panels empty; the widest of those.
     columns = min((5, 4, 3), key=lambda count: (-len(series) % count, -count)) if len(series) > 4 else len(series)
     columns = min(columns, NARROW_COLUMNS) if narrow() else columns
@@ -139,7 +98,7 @@ def _draw(
     for axes in panels[len(series) :]:
         axes.set_visible(False)
     for index, (device, (times, values)) in enumerate(series.items()):
-        _panel(panels[index], device, times, [value / factor for value in values], limits.get(device), factor, unit)
+        _panel(panels[index], device, times, values / factor, limits.get(device), factor, unit)
         if index % columns == 0:
             panels[index].set_ylabel(unit)
         if index + columns >= len(series):
@@ -148,11 +107,34 @@ def _draw(
     return Drawn(name, title, f"{caption}. Dashed: the device's limit; given as text if it is far above.", figure)
 
 
+def _draw_rows(
+    report: Mapping[str, Any],
+    series: Mapping[str, tuple[Values, Values]],
+    limits: Mapping[str, float | None],
+    name: str,
+    title: str,
+    unit: str,
+    factor: float,
+    caption: str,
+) -> Drawn:
+    share = all(limits.get(device) for device in series)
+    scales = {device: (limits[device] or 1.0) / 100 if share else factor for device in series}
+    peaks: dict[str, float | None] = {
+        device: float(values.max()) / scales[device] for device, (_, values) in series.items()
+    }
+    shown = choose_rows(peaks, ("highest", "median", "lowest"), first=servers(report), lost=lost_devices(report))
+    figure = draw_heat_rows(series, scales, shown, "% of the device's limit" if share else unit)
+    caption += ", as a share of each device's limit." if share else f" ({unit})."
+    if not shown.complete:
+        caption += f" Above: all clients; below: in the order of their highest value.{shown.describe()}"
+    return Drawn(name, title, caption, figure, table="" if shown.complete else "measured-devices")
+
+
 def _panel(
     axes: Any,
     device: str,
-    times: Sequence[float],
-    values: Sequence[float],
+    times: Values,
+    values: Values,
     limit: float | None,
     factor: float,
     unit: str,
@@ -160,7 +142,7 @@ def _panel(
     axes.plot(times, values, color=COLOURS[0], lw=1.1)
     axes.fill_between(times, values, color=COLOURS[0], alpha=0.12, lw=0)
     axes.set_title(short(device), fontsize=7.5)
-    top = max(values) * 1.15 or 1.0
+    top = float(values.max()) * 1.15 or 1.0
     if limit:
         scaled = limit / factor
         if scaled <= top * 2.5:
@@ -183,55 +165,11 @@ def _amount(limit: float, factor: float, unit: str) -> str:
     return f"{limit / factor:.4g} {unit}"
 
 
-def _heat_map(
-    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    limits: Mapping[str, float | None],
-    unit: str,
-    factor: float,
-) -> Any:
-    share = all(limits.get(device) for device in series)
-    begin = min(times[0] for times, _ in series.values())
-    end = max(times[-1] for times, _ in series.values())
-    bins = max(1, min(MAX_BINS, int(end - begin)))
-    width = (end - begin) / bins or 1.0
-    picture = []
-    for device, (times, values) in series.items():
-        scale = (limits[device] or 1.0) / 100 if share else factor
-        picture.append(_binned(times, values, begin, width, bins, scale))
-    figure, axes = new_figure(device_height(len(series)))
-    image = axes.imshow(
-        picture, aspect="auto", cmap=HEAT, interpolation="nearest", vmin=0,
-        extent=(begin, begin + bins * width, len(series) - 0.5, -0.5),
-    )  # fmt: skip
-    device_axis(axes, list(series))
-    axes.set_ylim(len(series) - 0.5, -0.5)
-    axes.grid(visible=False)
-    axes.set(xlabel="Time since training began (s)")
-    bar = figure.colorbar(image, ax=axes, pad=0.01, fraction=0.04)
-    bar.set_label("% of the device's limit" if share else unit)
-    bar.outline.set_edgecolor(GREY)
-    return figure
-
-
-def _binned(
-    times: Sequence[float], values: Sequence[float], begin: float, width: float, bins: int, scale: float
-) -> list[float]:
-    sums, counts = [0.0] * bins, [0] * bins
-    for moment, value in zip(times, values, strict=True):
-        place = min(bins - 1, int((moment - begin) / width))
-        sums[place] += value / scale
-        counts[place] += 1
-    return [total / count if count else float("nan") for total, count in zip(sums, counts, strict=True)]
-
-
-def _thinned(usage: Usage) -> Usage:
+def _thinned(seconds: Values, memory: Values, cpu: Values) -> Usage:
     """Reduce to about :data:`MAX_POINTS` samples: of each group the largest memory and the last processor seconds."""
-    step = -(-len(usage.seconds) // MAX_POINTS)
+    step = -(-len(seconds) // MAX_POINTS)
     if step == 1:
-        return usage
-    groups = range(0, len(usage.seconds), step)
-    return Usage(
-        [usage.seconds[min(at + step, len(usage.seconds)) - 1] for at in groups],
-        [max(usage.memory[at : at + step]) for at in groups],
-        [usage.cpu[min(at + step, len(usage.cpu)) - 1] for at in groups],
-    )
+        return Usage(seconds, memory, cpu)
+    begins = np.arange(0, len(seconds), step)
+    ends = np.minimum(begins + step, len(seconds)) - 1
+    return Usage(seconds[ends], np.maximum.reduceat(memory, begins), cpu[ends])

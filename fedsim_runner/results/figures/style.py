@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from typing import Any
 
 from cycler import cycler
 from matplotlib import style
-from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -37,6 +37,7 @@ PARTS: dict[str, tuple[str, str]] = {
 }
 MAX_NAME = 26
 MAX_NAME_NARROW = 16
+NAME_END = 6
 
 _RC = {
     "font.family": "DejaVu Sans",
@@ -61,7 +62,7 @@ _RC = {
     "lines.markersize": 3.5,
     "hatch.linewidth": 0.5,
     "hatch.color": "#555555",
-    "figure.dpi": 100,
+    "figure.dpi": 72,  # what an SVG has, where the layout is found
     "savefig.dpi": 200,  # for what is drawn as pixels inside a figure
     "svg.fonttype": "path",
     "svg.hashsalt": "fedsim",
@@ -72,6 +73,8 @@ _RC = {
 NARROW_PANEL_IN = 2.1
 _NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
+# Hundredths of a point are finer than any screen. Numbers below 1 are factors and keep their digits.
+_DIGITS = re.compile(r"(?<![\w.])(-?[1-9]\d*\.\d\d)\d+")
 
 
 def narrow() -> bool:
@@ -85,7 +88,7 @@ class Drawn:
 
     ``svg`` is the figure for an HTML page: one ``<svg>`` element that refers to nothing outside itself. It is made
     immediately, since many errors in a figure appear only then. ``narrow_svg`` is the same for narrow
-    screens; :func:`drawing` sets it.
+    screens; :func:`drawing` sets it. ``table`` is the id of the table that has all devices, if the figure has not.
     """
 
     name: str
@@ -94,10 +97,16 @@ class Drawn:
     figure: Figure
     svg: str = field(init=False)
     narrow_svg: str = ""
+    table: str = ""
 
     def __post_init__(self) -> None:
+        with look():
+            # The layout is found once: saving would draw everything another time for it.
+            if (engine := self.figure.get_layout_engine()) is not None:
+                engine.execute(self.figure)
+                self.figure.set_layout_engine("none")
         text = _saved(self.figure, "svg").decode("utf-8")
-        text = text[text.index("<svg") :]
+        text = _DIGITS.sub(r"\1", text[text.index("<svg") :])
         # Several figures in one page must not share ids.
         prefix = f"{self.name}-narrow-" if narrow() else f"{self.name}-"
         text = _ID.sub(lambda match: f"{match.group(1)}{prefix}", text)
@@ -139,6 +148,7 @@ def look() -> Iterator[None]:
 def new_figure(height_in: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
     """Return a figure of the common width, and its axes."""
     figure = Figure(figsize=(NARROW_IN if narrow() else WIDTH_IN, height_in), layout="constrained")
+    FigureCanvasSVG(figure)  # the layout needs to know how wide its letters are
     return figure, figure.subplots(rows, columns, **options)
 
 
@@ -159,10 +169,10 @@ def part_legend(figure: Figure, parts: Iterable[str]) -> None:
 
 
 def short(name: str) -> str:
-    """Return a name shortened to fit next to an axis."""
+    """Return a name shortened to fit next to an axis; its end stays, where names of one kind have their number."""
     clean = "".join(letter if letter.isprintable() else "?" for letter in name)
     limit = MAX_NAME_NARROW if narrow() else MAX_NAME
-    return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
+    return clean if len(clean) <= limit else f"{clean[: limit - 1 - NAME_END]}…{clean[-NAME_END:]}"
 
 
 def line_style(index: int) -> dict[str, Any]:
@@ -178,19 +188,6 @@ def line_style(index: int) -> dict[str, Any]:
 def marker_step(points: int, markers: int = 15) -> int:
     """Return the step between points with a marker, for about ``markers`` of them."""
     return max(1, points // markers)
-
-
-def device_axis(axes: Axes, names: Sequence[str]) -> None:
-    """Put the devices on the y axis from top to bottom."""
-    axes.set_yticks(range(len(names)), [short(name) for name in names])
-    axes.tick_params(axis="y", length=0, labelsize=7.5 if len(names) <= 20 else 6)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
-
-
-def device_height(count: int) -> float:
-    """Return the height in inches of a figure with one row per device."""
-    return 1.1 + (0.24 if count <= 20 else 0.145) * max(count, 2)
 
 
 def drawing(function: Callable[..., Drawn | None]) -> Callable[..., Drawn | None]:

@@ -1,4 +1,4 @@
-"""The rounds as bars over time, one row per device; and the mean of each part of a round."""
+"""The rounds as bars over time, one row per device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from .style import PARTS, Drawn, device_axis, device_height, drawing, narrow, new_figure, part_legend
+from .device_rows import Rows, rows_by_time, servers
+from .row_axes import Bar, add_bars, device_axis, device_height
+from .style import PARTS, Drawn, drawing, new_figure, part_legend
+from .time_pixels import draw_pixels
 
 # More bars than this are drawn as pixels inside the figure: a page must not exceed a few megabytes.
 MAX_VECTOR_BARS = 2500
@@ -24,18 +27,22 @@ Spans = dict[tuple[int, str], list[tuple[float, float]]]
 def draw_timeline(report: Mapping[str, Any]) -> Drawn | None:
     """Draw the whole course; None if the split of its rounds is unknown."""
     rounds = report.get("rounds") or []
-    figure = _draw(report, None)
-    if figure is None:
+    drawn = _draw(report, None)
+    if drawn is None:
         return None
+    figure, shown, pixels = drawn
     caption = (
         "What each device did in every round, over the time since training began. Grey lines: a round begins. "
-        "The server's row shows evaluation."
+        f"The server's row shows evaluation.{shown.describe()}"
     )
+    if pixels:
+        caption += " The bars are narrower than a pixel, which has the mean colour of what happened in its time."
     if any(row["update"] == "late" for row in report["device_rounds"]):
         caption += " Triangles: an update that arrived after its round's deadline and was dropped."
     if report.get("lost_clients"):
         caption += " Crosses: the client was lost."
-    return Drawn("timeline", f"Timeline of {len(rounds)} rounds", caption, figure)
+    table = "" if shown.complete else "time-of-devices"
+    return Drawn("timeline", f"Timeline of {len(rounds)} rounds", caption, figure, table=table)
 
 
 @drawing
@@ -46,90 +53,64 @@ def draw_timeline_detail(report: Mapping[str, Any]) -> Drawn | None:
         return None
     first = (len(timed) - DETAIL_ROUNDS) // 2
     chosen = timed[first : first + DETAIL_ROUNDS]
-    figure = _draw(report, chosen)
-    if figure is None:
+    drawn = _draw(report, chosen)
+    if drawn is None:
         return None
+    figure, _, _ = drawn
     caption = f"The same in detail: rounds {chosen[0]} to {chosen[-1]}, in the middle of the course."
     return Drawn("timeline-near", f"Rounds {chosen[0]} to {chosen[-1]} in detail", caption, figure)
 
 
-@drawing
-def draw_breakdown(report: Mapping[str, Any]) -> Drawn | None:
-    """Draw the mean seconds per round and device; None if they are unknown."""
-    devices = report.get("devices") or {}
-    names = [name for name, entry in devices.items() if entry.get("mean_download_seconds") is not None]
-    if not names:
-        return None
-    figure, axes = new_figure(device_height(len(names)))
-    parts = ("download", "handling", "compute", "upload", "waiting")
-    left = [0.0] * len(names)
-    for part in parts:
-        widths = [devices[name].get(f"mean_{part}_seconds") or 0.0 for name in names]
-        colour, hatch = PARTS[part]
-        axes.barh(range(len(names)), widths, BAR_HEIGHT, left, color=colour, hatch=hatch, edgecolor="white", lw=0.3)
-        left = [sum(pair) for pair in zip(left, widths, strict=True)]
-    for index, name in enumerate(names):
-        last = devices[name].get("straggler_rounds")
-        if last:
-            text = f" last in {last} of {devices[name]['rounds']}{'' if narrow() else ' rounds'}"
-            axes.text(left[index], index, text, va="center", fontsize=7 if len(names) <= 20 else 5.5)
-    device_axis(axes, names)
-    axes.set_xlim(0, max(left) * (1.45 if narrow() else 1.28))
-    axes.set(xlabel="Mean seconds per round")
-    part_legend(figure, parts)
-    caption = (
-        "Mean time of a round by device: transfer of the model to the device (download) and of its update back "
-        "(upload), training (compute), packing and unpacking of messages (handling), and waiting for the others."
-    )
-    return Drawn("breakdown", "Where the time of a round goes", caption, figure)
-
-
-def _draw(report: Mapping[str, Any], chosen: Sequence[int] | None) -> Any:
+def _draw(report: Mapping[str, Any], chosen: Sequence[int] | None) -> tuple[Any, Rows, bool] | None:
     rounds = [
         entry
         for entry in report.get("rounds") or []
         if entry.get("began_at") is not None and (chosen is None or entry["round"] in chosen)
     ]
     numbers = {entry["round"] for entry in rounds}
-    rows = [row for row in report.get("device_rounds") or [] if row["round"] in numbers]
-    if not rows:
+    tasks = [row for row in report.get("device_rounds") or [] if row["round"] in numbers]
+    if not tasks:
         return None
-    present = {row["device"] for row in rows}
-    devices = report["devices"]
-    server = [name for name, entry in devices.items() if entry.get("role") == "server"][:1]
-    names = [*server, *(name for name in devices if name in present)]
-    places = {name: index for index, name in enumerate(names)}
-    spans = _spans(rows, rounds, places)
+    present = {row["device"] for row in tasks}
+    server = servers(report)
+    shown = rows_by_time(report, [*server, *(name for name in report["devices"] if name in present)])
+    places = {name: index for index, name in enumerate(shown.names)}
+    tasks = [row for row in tasks if row["device"] in places]
+    spans = _spans(tasks, rounds, places)
     if server:
         spans.update(_evaluation(rounds))
-    figure, axes = new_figure(device_height(len(names)))
+    figure, axes = new_figure(device_height(len(places)))
+    finish = max(begin + width for bars in spans.values() for begin, width in bars)
+    start = min(entry["began_at"] for entry in rounds) if chosen is not None else 0.0
     pixels = sum(len(bars) for bars in spans.values()) > MAX_VECTOR_BARS
-    for (place, part), bars in spans.items():
-        colour, hatch = PARTS[part]
-        axes.broken_barh(
-            bars,
-            (place - BAR_HEIGHT / 2, BAR_HEIGHT),
-            facecolors=colour,
-            hatch=hatch if chosen is not None or not pixels else "",
-            edgecolor="none" if not hatch else "#777777",
-            linewidth=0,
-            rasterized=pixels,
-        )
+    if pixels:
+        draw_pixels(axes, spans, len(places), BAR_HEIGHT, start, finish)
+    else:
+        for part in PARTS:
+            add_bars(axes, _bars(spans, part), part)
     begins = [entry["began_at"] for entry in rounds]
     if len(begins) <= 80:
         for begin in begins:
             axes.axvline(begin, color="#888888", lw=0.5, zorder=0.9)
-    _marks(axes, report, rows, places, chosen is None)
-    device_axis(axes, names)
+    _marks(axes, report, tasks, places, chosen is None)
+    device_axis(axes, shown.names, shown.groups)
     axes.grid(axis="x", visible=False)
-    finish = max(end for bars in spans.values() for end in (start + width for start, width in bars))
-    axes.set_xlim(min(begins) if chosen is not None else 0, finish * 1.005)
+    axes.set_xlim(start, finish + 0.005 * (finish - start))
     axes.set(xlabel="Time since training began (s)")
     if chosen is not None:
         for entry in rounds:
             axes.text(entry["began_at"], -0.62, f" round {entry['round']}", fontsize=7, va="bottom", color="#444444")
     part_legend(figure, PARTS)
-    return figure
+    return figure, shown, pixels
+
+
+def _bars(spans: Spans, part: str) -> list[Bar]:
+    return [
+        (begin, place, width, BAR_HEIGHT)
+        for (place, name), bars in spans.items()
+        if name == part
+        for begin, width in bars
+    ]
 
 
 def _spans(rows: Iterable[Mapping[str, Any]], rounds: Iterable[Mapping[str, Any]], places: Mapping[str, int]) -> Spans:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ from markupsafe import Markup
 from fedsim_runner import __version__
 
 from ..figures import Drawn
+from ..figures.device_rows import busy_seconds, rows_by_time
 from ..findings import compute_waiting_share, describe_findings
 from ..run_files import read_manifest
 from ..tables.rounds import mean_round_seconds
 from .formats import FILTERS, UNKNOWN, flat, text
 from .metrics import ACCURACIES, LOSSES, NAMES, find_metric
 
+# More rows by round and device are only in the CSV file.
+MAX_TASK_ROWS = 400
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 # What the reader of a paper wants to know first, by its path in the manifest.
 PROVENANCE = (
@@ -72,6 +75,7 @@ def prepare_figures(figures: Mapping[str, Drawn]) -> dict[str, dict[str, Any]]:
             "caption": one.caption,
             "picture": Markup(one.svg),
             "narrow": Markup(one.narrow_svg or one.svg),
+            "table": one.table,
         }
         for name, one in figures.items()
     }
@@ -82,6 +86,10 @@ def render_page(run_dir: Path, report: Mapping[str, Any], figures: Mapping[str, 
     manifest = read_manifest(run_dir)
     rounds = report.get("rounds") or []
     sent = [entry["bytes_up"] for entry in report["devices"].values() if entry.get("bytes_up") is not None]
+    timed = [(name, entry) for name, entry in report["devices"].items() if entry.get("rounds")]
+    marked = _marked(report, [name for name, _ in timed])
+    if marked:  # among so many, nobody looks for a name
+        timed.sort(key=lambda item: -(busy_seconds(item[1]) or 0.0))
     results = [key for key in (find_metric(rounds, ACCURACIES), find_metric(rounds, LOSSES)) if key]
     return make_environment().get_template("report.html.j2").render(
         report=report,
@@ -96,10 +104,27 @@ def render_page(run_dir: Path, report: Mapping[str, Any], figures: Mapping[str, 
         results=results,
         names=NAMES,
         split=bool(report.get("device_rounds")),
+        timed=timed,
+        marked=marked,
+        task_rows=_task_rows(report, marked),
         provenance=_provenance(manifest),
         manifest_rows=list(flat(manifest)),
         version=__version__,
     )  # fmt: skip
+
+
+def _marked(report: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
+    """Return what is special about the devices that stand for all in the figures of time; empty if all are there."""
+    shown = rows_by_time(report, names)
+    return {name: word for word, first, last in shown.groups for name in shown.names[first : last + 1]}
+
+
+def _task_rows(report: Mapping[str, Any], marked: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    """Return the rows by round and device that the page shows: all, or those of the marked devices, or none."""
+    rows = report.get("device_rounds") or []
+    if len(rows) > MAX_TASK_ROWS:
+        rows = [row for row in rows if row["device"] in marked]
+    return list(rows) if len(rows) <= MAX_TASK_ROWS else []
 
 
 def _score(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedsim_runner.contract.course_state import CourseState, DeviceState
 from fedsim_runner.contract.lenient import flag, number, whole
 from fedsim_runner.contract.paths import COLLECTED, EXIT_RECORD
 
-from ..run_files import read_containers, read_json, read_metrics
+from ..run_files import read_containers, read_json
 from .time_split import DEVICE_FIELDS
+
+if TYPE_CHECKING:
+    from ..samples import Samples
 
 # Columns of devices.csv and keys of a device in report.json, in this order.
 FIELDS = (
@@ -49,7 +53,9 @@ FIELDS = (
 )
 
 
-def build_devices(run_dir: Path, placed: dict[str, dict[str, Any]], course: CourseState) -> dict[str, dict[str, Any]]:
+def build_devices(
+    run_dir: Path, placed: dict[str, dict[str, Any]], course: CourseState, samples: Mapping[str, Samples]
+) -> dict[str, dict[str, Any]]:
     """Return one entry per device with the keys of :data:`FIELDS`; what is unknown is None.
 
     The keys of :data:`~.time_split.DEVICE_FIELDS` are None here: they are filled from the activity.
@@ -60,23 +66,21 @@ def build_devices(run_dir: Path, placed: dict[str, dict[str, Any]], course: Cour
     collected = run_dir / COLLECTED
     if collected.is_dir():
         names += sorted(path.name for path in collected.iterdir() if path.is_dir() and path.name not in placed)
-    names += [name for name in course.devices if name not in names]
-    measured = _measured(run_dir)
+    known = set(names)
+    names += [name for name in course.devices if name not in known]
     containers = read_containers(run_dir)
     return {
         name: _device(
             placed.get(name, {}),
             _with_end(course.devices.get(name, DeviceState()), containers.get(name, {})),
-            measured.get(name, {}),
+            samples[name].largest if name in samples else {},
             collected / name,
         )
         for name in names
     }
 
 
-def _device(
-    placed: dict[str, Any], seen: DeviceState, measured: dict[str, float | None], folder: Path
-) -> dict[str, Any]:
+def _device(placed: dict[str, Any], seen: DeviceState, measured: Mapping[str, float], folder: Path) -> dict[str, Any]:
     end = read_json(folder / EXIT_RECORD)
     started, ended = number(end.get("gate_opened")), number(end.get("ended"))
     entry: dict[str, Any] = dict.fromkeys(FIELDS)
@@ -90,8 +94,8 @@ def _device(
         bytes_down=_whole_or(end.get("rx_bytes"), measured.get("rx_bytes")),
         memory_peak_bytes=_largest(end.get("memory_peak_bytes"), measured.get("memory_peak_bytes")),
         memory_limit_bytes=whole(placed.get("memory_bytes")),
-        cpu_seconds=_first(number(end.get("cpu_seconds")), measured.get("cpu_seconds")),
-        throttled_seconds=measured.get("throttled_seconds"),
+        cpu_seconds=_first(number(end.get("cpu_seconds")), _largest(measured.get("cpu_seconds"))),
+        throttled_seconds=_largest(measured.get("throttled_seconds")),
         course_seconds=None if started is None or ended is None else round(ended - started, 3),
         client_id=seen.client_id,
         lost=seen.lost,
@@ -107,7 +111,7 @@ def _device(
     return entry
 
 
-def _oom_kills(seen: DeviceState, measured: dict[str, float | None]) -> int | None:
+def _oom_kills(seen: DeviceState, measured: Mapping[str, float]) -> int | None:
     """Return the kernel's count of kills; a device that was killed between two samples has at least one."""
     counted: int | None = whole(measured.get("oom_kills"))
     return max(counted or 0, 1) if seen.oom_killed else counted
@@ -136,35 +140,6 @@ def _with_end(seen: DeviceState, facts: dict[str, Any]) -> DeviceState:
         exit_code=_first(seen.exit_code, whole(facts.get("exit_code"))),
         oom_killed=_first(seen.oom_killed, flag(facts.get("oom_killed"))),
     )
-
-
-def _measured(run_dir: Path) -> dict[str, dict[str, float | None]]:
-    """Return the largest value of each column of metrics.csv by device: counters only grow, and memory has a peak."""
-    found: dict[str, dict[str, float | None]] = {}
-    for row in read_metrics(run_dir):
-        name = row.get("device")
-        if not name:
-            continue
-        entry = found.setdefault(name, {})
-        dropped = [number(row.get(key)) for key in ("rx_dropped", "tx_dropped")]
-        if any(value is not None for value in dropped):
-            entry["packets_dropped"] = _largest(entry.get("packets_dropped"), sum(value or 0.0 for value in dropped))
-        for column, source in COLUMNS.items():
-            value = _largest(entry.get(column), *(row.get(key) for key in source))
-            if value is not None:
-                entry[column] = value
-    return found
-
-
-# Our name for a value and the columns of metrics.csv that hold it.
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "tx_bytes": ("tx_bytes",),
-    "rx_bytes": ("rx_bytes",),
-    "memory_peak_bytes": ("memory_peak_bytes", "memory_bytes"),
-    "cpu_seconds": ("cpu_seconds",),
-    "throttled_seconds": ("throttled_seconds",),
-    "oom_kills": ("oom_kills",),
-}
 
 
 def _first(*values: Any) -> Any:

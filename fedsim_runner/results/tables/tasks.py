@@ -90,8 +90,12 @@ def join_rounds(
     steps = activity.get(server or "", ())
     devices = {identity: name for name, identity in client_ids.items()}
     rounds = _rounds(steps)
+    by_client: dict[int, list[Step]] = defaultdict(list)
+    for step in steps:
+        if step.peer in devices:
+            by_client[step.peer].append(step)
     for identity, device in sorted(devices.items()):
-        for task in _tasks(device, identity, steps, activity.get(device, ())):
+        for task in _tasks(device, by_client[identity], activity.get(device, ())):
             if task.round in rounds:
                 rounds[task.round].tasks.append(task)
     return [rounds[key] for key in sorted(rounds)]
@@ -141,13 +145,16 @@ def _rounds(steps: Sequence[Step]) -> dict[int, RoundTimes]:
     return found
 
 
-def _tasks(device: str, identity: int, server: Sequence[Step], client: Sequence[Step]) -> list[Task]:
-    """Join steps by round; if a round has several tasks (asynchronous, a second try), each takes the next steps."""
-    sent = _queues(server, "send", identity)
-    late = _late_updates(server, identity)
-    delivered = _queues(server, "received", identity)
-    arrived, answered = _queues(client, "received", None), _queues(client, "send", None)
-    train, trained = _queues(client, "train", None, None), _queues(client, "trained", None, None)
+def _tasks(device: str, server: Sequence[Step], client: Sequence[Step]) -> list[Task]:
+    """Join steps by round; if a round has several tasks (asynchronous, a second try), each takes the next steps.
+
+    Args:
+        server: what the server recorded of this client.
+    """
+    sent, delivered = _queues(server, "send"), _queues(server, "received")
+    late = _late_updates(server)
+    arrived, answered = _queues(client, "received"), _queues(client, "send")
+    train, trained = _queues(client, "train", None), _queues(client, "trained", None)
     tasks = []
     for key in sorted(sent):
         for begin in sent[key]:
@@ -169,12 +176,12 @@ def _tasks(device: str, identity: int, server: Sequence[Step], client: Sequence[
     return tasks
 
 
-def _late_updates(server: Sequence[Step], identity: int) -> dict[int, list[Step]]:
+def _late_updates(server: Sequence[Step]) -> dict[int, list[Step]]:
     """Return the records of late updates: an evaluation may be late, too, and the record does not say which it is."""
     found: dict[int, list[Step]] = defaultdict(list)
     kinds: dict[int, str | None] = {}  # of the client's last message in each round
     for step in server:
-        if step.round is None or step.peer != identity:
+        if step.round is None:
             continue
         if step.what == "received":
             kinds[step.round] = step.kind
@@ -183,13 +190,11 @@ def _late_updates(server: Sequence[Step], identity: int) -> dict[int, list[Step]
     return found
 
 
-def _queues(steps: Sequence[Step], what: str, peer: int | None, kind: str | None = MODEL) -> dict[int, list[Step]]:
+def _queues(steps: Sequence[Step], what: str, kind: str | None = MODEL) -> dict[int, list[Step]]:
     found: dict[int, list[Step]] = defaultdict(list)
     for step in steps:
-        if step.what == what and step.round is not None:
-            fits = peer is None or step.peer == peer
-            if fits and (kind is None or step.kind == kind):
-                found[step.round].append(step)
+        if step.what == what and step.round is not None and (kind is None or step.kind == kind):
+            found[step.round].append(step)
     return found
 
 

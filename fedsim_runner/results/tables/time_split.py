@@ -18,13 +18,12 @@ import statistics
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fedsim_runner.contract.lenient import number
-
-from ..run_files import read_metrics
 from .tasks import RoundTimes, Step, Task
+
+if TYPE_CHECKING:
+    from ..samples import Samples
 
 PARTS = ("download", "handling", "compute", "upload", "waiting")
 SECONDS = tuple(f"{part}_seconds" for part in PARTS)
@@ -76,17 +75,16 @@ DEVICE_FIELDS = (
 class Throttled:
     """The counter ``throttled_seconds`` of each device, interpolated linearly between samples."""
 
-    def __init__(self, run_dir: Path) -> None:
-        self._times: dict[str, list[float]] = defaultdict(list)
-        self._values: dict[str, list[float]] = defaultdict(list)
-        for row in read_metrics(run_dir):
-            moment, value, name = number(row.get("t")), number(row.get("throttled_seconds")), row.get("device")
-            if moment is not None and value is not None and name:
-                times = self._times[name]
-                if times and moment <= times[-1]:
-                    continue
-                times.append(moment)
-                self._values[name].append(value)
+    def __init__(self, samples: Mapping[str, Samples]) -> None:
+        self._times: dict[str, list[float]] = {}
+        self._values: dict[str, list[float]] = {}
+        for name, one in samples.items():
+            times, values = self._times.setdefault(name, []), self._values.setdefault(name, [])
+            for moment, value in zip(one.times.tolist(), one.throttled.tolist(), strict=True):
+                # NaN, which is unknown, is neither equal to itself nor larger than anything.
+                if value == value and (moment > times[-1] if times else moment == moment):
+                    times.append(moment)
+                    values.append(value)
 
     def between(self, device: str, begin: float | None, end: float | None) -> float | None:
         """Return the seconds throttled from ``begin`` to ``end`` (Unix seconds); None with fewer than two samples."""

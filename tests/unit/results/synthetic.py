@@ -27,8 +27,12 @@ def write_run(
     late: bool = False,
     experiment: str = "study",
     speed: float = 1.0,
+    startup_s: int = 5,
 ) -> Path:
-    """A run of a server and ``clients`` unequal clients; client k is named in ``names`` or ``<type>-k``."""
+    """A run of a server and ``clients`` unequal clients; client k is named in ``names`` or ``<type>-k``.
+
+    ``startup_s``: seconds that are sampled before the first round; about 200 where 500 devices join.
+    """
     rng = random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     named = {k: (names or {}).get(k, f"{TYPES[(k - 1) % 4]}-{k}") for k in range(1, clients + 1)}
@@ -95,7 +99,7 @@ def write_run(
         end_of = {"exit_code": 0, "gate_opened": BEGAN - 6, "ended": now, "cpu_seconds": 3.0}
         traffic = {"rx_bytes": 60_000, "tx_bytes": 50_000, "memory_peak_bytes": 40 << 20}
         (out.parent / "exit.json").write_text(json.dumps({**end_of, **traffic}), encoding="utf-8")
-    _metrics(folder, ["server", *named.values()], now, rng)
+    _metrics(folder, ["server", *named.values()], startup_s, now, rng)
     return folder
 
 
@@ -161,16 +165,16 @@ def _device_file(folder: Path, run: str, experiment: str, seed: int, rounds: int
     (folder / "participants" / "labels.json").write_text(text, encoding="utf-8")
 
 
-def _metrics(folder: Path, names: list[str], end: float, rng: random.Random) -> None:
+def _metrics(folder: Path, names: list[str], startup_s: int, end: float, rng: random.Random) -> None:
     header = (
         "t,device,memory_bytes,memory_peak_bytes,cpu_seconds,throttled_seconds,oom_kills,"
         "rx_bytes,rx_packets,rx_dropped,tx_bytes,tx_packets,tx_dropped"
     )
     lines = [header]
     cpu = dict.fromkeys(names, 0.0)
-    moment = BEGAN - 5
+    moment = BEGAN - startup_s
     while moment < end + 1:
-        age = moment - BEGAN + 5
+        age = moment - BEGAN + startup_s
         for index, name in enumerate(names):
             cpu[name] += rng.uniform(0.2, 1.0) * 0.4 / (1 + (index - 1) % 4)
             memory = int((25 + 8 * rng.random() + min(age, 6)) * (1 << 20))

@@ -175,10 +175,29 @@ def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
     assert publish(folder, report).read_bytes() == first
 
 
-def test_a_page_of_many_devices_stays_small(tmp_path: Path) -> None:
-    folder = write_run(tmp_path / "r", clients=50, rounds=30)
+def test_a_page_of_many_devices_stays_small_and_its_tables_complete(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r", clients=500, rounds=3, lost=True)
+    text = publish(folder, write_report(folder)).read_text(encoding="utf-8")
+    page = Page(text)
+    assert len(text) < 2_000_000
+    assert not [line for line in page.text if "could not be drawn" in line]
+    for table in ("Mean per round by device", "Requested of each device", "Measured of each device"):
+        body = text.split(f'aria-label="{table}"')[1].split("</table>")[0]
+        assert body.count("<tr>") - 1 >= 500
+    words = " ".join(" ".join(page.text).split())
+    assert "of 501 devices (slowest, median, fastest, lost)" in words
+    assert "All 1498 rows by round and device are in device_rounds.csv" in words
+    linked = {target[1:] for target in page.references if target.endswith("-devices")}
+    assert linked == {"time-of-devices", "measured-devices"} <= set(page.ids)
+    slowest = text.split('aria-label="Mean per round by device"')[1].split("<tbody>")[1]
+    assert "slowest</span>" in slowest.split("</tr>")[0]
+
+
+def test_a_page_of_many_rounds_stays_small(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r", clients=20, rounds=300)
     page = publish(folder, write_report(folder))
-    assert page.stat().st_size < 4_000_000
+    assert page.stat().st_size < 2_000_000
+    assert "narrower than a pixel" in page.read_text(encoding="utf-8")
 
 
 def test_a_run_does_not_fail_because_of_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

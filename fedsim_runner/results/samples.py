@@ -1,0 +1,114 @@
+"""The samples of a run (``metrics.csv``), read once: a run of 500 devices has 500 lines for every second.
+
+Any line may be cut short or damaged; a value that is not a finite number is unknown, and the rest of the line counts.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..contract.lenient import number
+from ..contract.paths import METRICS
+from .run_files import of_agents
+
+Values = NDArray[np.float64]
+# Columns of which all samples are kept.
+KEPT = ("t", "memory_bytes", "cpu_seconds", "throttled_seconds")
+# Columns of which the largest value is kept: counters only grow, and memory has a peak.
+LARGEST = ("tx_bytes", "rx_bytes", "cpu_seconds", "throttled_seconds", "oom_kills", "memory_peak_bytes")
+DROPS = ("rx_dropped", "tx_dropped")
+LINES_AT_ONCE = 50_000
+
+
+@dataclass
+class Samples:
+    """One device's samples in the order of the file; unknown is NaN.
+
+    ``times`` are Unix seconds, ``memory`` bytes, ``cpu`` and ``throttled`` seconds so far. ``largest`` has the largest
+    value of each of :data:`LARGEST` and of ``packets_dropped``, as far as they are known.
+    """
+
+    times: Values
+    memory: Values
+    cpu: Values
+    throttled: Values
+    largest: dict[str, float]
+
+
+@dataclass
+class _Parts:
+    """What was read of a device so far: one array per column and group of lines."""
+
+    columns: list[tuple[Values, ...]] = field(default_factory=list)
+    largest: dict[str, float] = field(default_factory=dict)
+
+
+def read_samples(run_dir: Path) -> dict[str, Samples]:
+    """Return the samples of all lab hosts by device."""
+    found: dict[str, _Parts] = {}
+    for path in of_agents(run_dir, METRICS).values():
+        try:
+            with path.open(encoding="utf-8", errors="replace", newline="") as stream:
+                _read(csv.reader(stream), found)
+        except (OSError, csv.Error):
+            continue
+    samples = {}
+    for name, parts in found.items():
+        times, memory, cpu, throttled = (np.concatenate(column) for column in zip(*parts.columns, strict=True))
+        samples[name] = Samples(times, memory, cpu, throttled, parts.largest)
+    return samples
+
+
+def _read(lines: Iterator[list[str]], found: dict[str, _Parts]) -> None:
+    header = next((line for line in lines if line), [])
+    if "device" not in header:
+        return
+    width, place = len(header), header.index("device")
+    while some := list(islice(lines, LINES_AT_ONCE)):
+        full = [line if len(line) >= width else line + [""] * (width - len(line)) for line in some]
+        named = [line for line in full if line[place]]
+        if named:
+            _add(named, header, place, found)
+
+
+def _add(lines: Sequence[list[str]], header: Sequence[str], place: int, found: dict[str, _Parts]) -> None:
+    numbers: dict[str, int] = {}
+    codes = np.array([numbers.setdefault(line[place], len(numbers)) for line in lines])
+    order = np.argsort(codes, kind="stable")
+    begins = np.searchsorted(codes[order], np.arange(len(numbers)))
+
+    def column(name: str) -> Values:
+        if name not in header:
+            return np.full(len(lines), np.nan)
+        index = header.index(name)
+        return _parse([line[index] for line in lines])[order]
+
+    columns = {name: column(name) for name in dict.fromkeys((*KEPT, *LARGEST, *DROPS))}
+    # fmax takes the value that is known.
+    columns["memory_peak_bytes"] = np.fmax(columns["memory_peak_bytes"], columns["memory_bytes"])
+    drops = np.array([columns[name] for name in DROPS])
+    columns["packets_dropped"] = np.where(np.isnan(drops).all(axis=0), np.nan, np.nansum(drops, axis=0))
+    for name in (*LARGEST, "packets_dropped"):
+        for device, value in zip(numbers, np.fmax.reduceat(columns[name], begins).tolist(), strict=True):
+            largest = found.setdefault(device, _Parts()).largest
+            if value == value:
+                largest[name] = max(value, largest.get(name, value))
+    for device, *kept in zip(numbers, *(np.split(columns[name], begins[1:]) for name in KEPT), strict=True):
+        found[device].columns.append(tuple(kept))
+
+
+def _parse(texts: Sequence[str]) -> Values:
+    try:
+        values = np.fromiter(map(float, texts), float, len(texts))
+    except ValueError:
+        known = map(number, texts)
+        values = np.fromiter((np.nan if value is None else value for value in known), float, len(texts))
+    values[~np.isfinite(values)] = np.nan
+    return values
