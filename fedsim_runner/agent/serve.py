@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import queue
-import resource
 import signal
 import sys
 import threading
@@ -21,7 +20,9 @@ from . import commands
 from .host import control
 from .host.docker_api import Docker
 from .host.engine_events import Events
+from .host.open_files import allow_open_files
 from .run_agent import TICK_S, Agent
+from .run_settings import read_run_settings
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,10 +32,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--run", required=True, help="the run's id")
     parser.add_argument("--socket", default=control.SOCKET, help="where ctl finds this agent")
     options = parser.parse_args(arguments)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # up to eight files per device stay open
     docker = Docker()
     try:
+        allow_open_files(len(read_run_settings(StateFolder(options.state).device_file).roles))
         agent = Agent(StateFolder(options.state), options.run, docker)
     except FedsimError as error:
         print(f"agent: {error}", file=sys.stderr)
