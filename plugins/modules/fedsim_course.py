@@ -145,7 +145,9 @@ READ_EVERY_S = 0.2
 #: The agent's exit code when its last line of output gives the reason.
 AGENT_GAVE_UP = 1
 CHECK_AGENT_EVERY_S = 1.0
-#: The agent writes its snapshot every second. While the Engine does not answer, this is how long it may be late.
+#: The agent writes its snapshot every second. One that is no older than this spares the Engine a question.
+SIGN_OF_LIFE_S = 2.5
+#: While the Engine does not answer, this is how long it may be late.
 AGENT_SILENT_S = 120
 #: The agent ends a course that exceeds its time limit. If it has not done so this much later, the agent hangs.
 GRACE_S = 120
@@ -198,6 +200,9 @@ class Poll:
 
     def _check_agent(self) -> Outcome | None:
         name = agent_name(self.run)
+        written = read_snapshot_time(self.state)
+        if written is not None and time.time() - written < SIGN_OF_LIFE_S:
+            return None
         try:
             # Not before there is a need: the journal can be read while the Engine does not answer.
             self.client = self.client or connect(self.docker_host)

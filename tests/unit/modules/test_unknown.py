@@ -93,7 +93,7 @@ def no_engine(_host: str) -> Any:
 def test_a_course_goes_on_while_only_the_engine_is_silent(
     poll: Callable[..., dict[str, Any]], connect: Callable[[str], Any]
 ) -> None:
-    answer = poll(connect)
+    answer = poll(connect, silent_s=10)
     assert [event["event"] for event in answer["fedsim_news"]] == ["round_started"]
     assert (answer["finished"], answer["outcome"]) == (False, None)
 
@@ -104,9 +104,15 @@ def test_a_course_ends_if_the_agent_is_silent_as_well(poll: Callable[..., dict[s
     assert "has written nothing for 120 s, and the Docker Engine does not answer" in answer["outcome"]["reason"]
 
 
-def test_a_course_ends_at_once_if_the_engine_has_no_agent(poll: Callable[..., dict[str, Any]]) -> None:
-    assert "is gone" in poll(lambda _host: Engine(failure(404)))["outcome"]["reason"]
-    assert "ended during the course" in poll(lambda _host: Engine({"Running": False}))["outcome"]["reason"]
+def test_a_course_ends_if_the_engine_has_no_agent(poll: Callable[..., dict[str, Any]]) -> None:
+    assert "is gone" in poll(lambda _host: Engine(failure(404)), silent_s=3)["outcome"]["reason"]
+    assert "ended during the course" in poll(lambda _host: Engine({"Running": False}), silent_s=3)["outcome"]["reason"]
+
+
+def test_the_engine_is_not_asked_for_an_agent_that_has_just_written(poll: Callable[..., dict[str, Any]]) -> None:
+    asked: list[str] = []
+    assert poll(lambda host: asked.append(host))["outcome"] is None
+    assert asked == []
 
 
 class Exec(Engine):
