@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import struct
@@ -21,7 +22,15 @@ _SOL_NETLINK, _NO_ENOBUFS = 270, 5
 _SO_RCVBUFFORCE = 33
 _RECEIVE_BYTES = 8 << 20
 _IPV4_HEADER = 20
+# Attributes of a packet's message: its id, and its beginning.
+_ID, _PAYLOAD, _KIND_MASK = 1, 10, 0x3FFF
+_ID_BYTES, _PAYLOAD_BYTES = 12, 4 + _IPV4_HEADER
+_ID_HEADER = (4 + 7, _ID)
+_FIRST = 20  # after the headers of netlink and nfnetlink
 
+_header = struct.Struct("=IH").unpack_from
+_attribute_header = struct.Struct("=HH").unpack_from
+_number = struct.Struct(">I").unpack_from
 _verdict = struct.Struct("=IHHII" + "BBH" + "HH").pack
 _numbers = struct.Struct(">II").pack
 _ERROR = 2
@@ -86,20 +95,31 @@ def tune(channel: socket.socket, queue: int, maxlen: int, gso: bool) -> None:
 
 def parse_packet(message: bytes) -> tuple[int, bytes] | None:
     """Packet id and IPv4 source address (4 bytes) of a queue's message; None for anything else."""
-    length, kind = struct.unpack_from("=IH", message)
+    length, kind = _header(message)
     if kind != _PACKET:
         return None
+    # The kernel puts the packet's id first and the beginning of the packet last, of which only the IPv4 header is asked
+    # for: looking at the ends saves a loop over what is between them.
+    last = length - _PAYLOAD_BYTES
+    if last >= _FIRST + _ID_BYTES and _attribute_header(message, _FIRST) == _ID_HEADER:
+        size, attribute = _attribute_header(message, last)
+        if size == _PAYLOAD_BYTES and attribute & _KIND_MASK == _PAYLOAD:
+            return _number(message, _FIRST + 4)[0], message[last + 16 : last + 20]
+    return _search(message, length)
+
+
+def _search(message: bytes, length: int) -> tuple[int, bytes] | None:
     identity = -1
     source = b""
-    position = 20
+    position = _FIRST
     while position + 4 <= length:
-        size, attribute = struct.unpack_from("=HH", message, position)
+        size, attribute = _attribute_header(message, position)
         if size < 4:
             break
-        attribute &= 0x3FFF
-        if attribute == 1:
-            identity = struct.unpack_from(">I", message, position + 4)[0]
-        elif attribute == 10:
+        attribute &= _KIND_MASK
+        if attribute == _ID:
+            identity = _number(message, position + 4)[0]
+        elif attribute == _PAYLOAD:
             source = message[position + 16 : position + 20]
         position += (size + 3) & ~3
     return (identity, source) if identity >= 0 else None
@@ -107,4 +127,9 @@ def parse_packet(message: bytes) -> tuple[int, bytes] | None:
 
 def verdict(queue: int, identity: int, decision: int) -> bytes:
     """A verdict message; several can be concatenated and sent together."""
-    return _verdict(32, _VERDICT, _REQUEST, 0, 0, 0, 0, socket.htons(queue), 12, 2) + _numbers(decision, identity)
+    return _verdict_header(queue) + _numbers(decision, identity)
+
+
+@functools.cache
+def _verdict_header(queue: int) -> bytes:
+    return _verdict(32, _VERDICT, _REQUEST, 0, 0, 0, 0, socket.htons(queue), 12, 2)

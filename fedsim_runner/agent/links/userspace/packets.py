@@ -88,9 +88,9 @@ class Packets:
             wait = _LONGEST_WAIT_S
             if self._heap:
                 wait = max(0.0, self._heap[0][0] - time.monotonic())
-            select.select([descriptor], [], [], wait)
+            arrived = select.select([descriptor], [], [], wait)[0]
             self._release()
-            for ready, _ in self._poll.poll(0):
+            for ready, _ in self._poll.poll(0) if arrived else ():
                 if ready == self._commands:
                     if not self._take_commands():
                         return
