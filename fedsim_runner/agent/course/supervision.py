@@ -68,6 +68,7 @@ class Supervisor:
     ) -> None:
         self._participants = {name: Participant(role) for name, role in participants.items()}
         self._server = next((name for name, role in participants.items() if role == "server"), None)
+        self._by_client_id: dict[int, str] = {}
         self._total_rounds = total_rounds
         self._limits = limits
         self._start_s = dict(start_s or {})
@@ -264,6 +265,7 @@ class Supervisor:
                 return [journal.DeviceReady(device)]
             case reported.Joined(client_id=number) if participant.client_id is None:
                 participant.client_id, participant.state = number, "joined"
+                self._by_client_id.setdefault(number, device)
                 return [journal.DeviceJoined(device, number)]
             case reported.RoundStarted(round=number) if of_server and number > progress.round:
                 progress.round, progress.evaluating, participant.state = number, None, "training"
@@ -294,7 +296,7 @@ class Supervisor:
         """Handle what the server did because of a deadline or a lost client."""
         if isinstance(event, reported.DeadlinePassed):
             return [journal.RoundDeadline(event.round + 1, event.arrived, event.wanted)]
-        owner = self._device_of(event.client_id)
+        owner = self._by_client_id.get(event.client_id)
         if owner is None:
             return []
         if isinstance(event, reported.Update):
@@ -303,9 +305,6 @@ class Supervisor:
         if self._limits.go_on and not self._participants[owner].done:
             return self._mark_down(owner, f"given up by the server: {event.reason}", now)
         return []
-
-    def _device_of(self, client_id: int) -> str | None:
-        return next((name for name, one in self._participants.items() if one.client_id == client_id), None)
 
     def _handle_result(self, device: str, participant: Participant, result: reported.Result) -> list[Event]:
         number, results = result.round, result.metrics
@@ -316,7 +315,7 @@ class Supervisor:
             self._results = results
             return [journal.Evaluated(self._rounds_done, results)]
         if participant.role == "server" and result.client_id is not None:
-            owner = self._device_of(result.client_id)  # its last lines repeat each client's final results
+            owner = self._by_client_id.get(result.client_id)  # its last lines repeat each client's final results
             return [] if owner is None else [journal.ClientResult(owner, min(number, self._reached), results)]
         if result.stage == "training":
             participant.trained, participant.state = max(participant.trained, number), "training"

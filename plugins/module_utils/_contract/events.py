@@ -42,6 +42,8 @@ def _own(kind: type[Event]) -> list[Field[Any]]:
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON data: NaN and infinities become null."""
+    if value is None or type(value) in (str, int):
+        return value
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
