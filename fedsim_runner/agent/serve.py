@@ -55,6 +55,17 @@ def main(arguments: Sequence[str]) -> int:
     Events(docker, events).start()
     agent.start()
     close_control = control.listen(partial(commands.answer, agent), options.socket)
+    follow(agent, events)
+    agent.close()
+    close_control()
+    if agent.failure is not None:
+        print(f"agent: {agent.failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def follow(agent: Agent, events: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+    """Pass ticks and the Engine's events to the agent until it is to stop. ``None`` among them stands for a gap."""
     next_tick = time.monotonic()
     while not agent.stopping.is_set():
         left = next_tick - time.monotonic()
@@ -70,9 +81,3 @@ def main(arguments: Sequence[str]) -> int:
             agent.refresh()
         else:
             agent.docker_event(event)
-    agent.close()
-    close_control()
-    if agent.failure is not None:
-        print(f"agent: {agent.failure}", file=sys.stderr)
-        return 1
-    return 0
