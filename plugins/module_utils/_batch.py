@@ -10,8 +10,9 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors im
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import explain
 
-#: More threads do not make the Engine faster (measured), they only lengthen its queue.
-THREADS = 4
+#: On two cores removing is 1.2 times as fast with 8 as with 4 (measured), starting a little faster. More only lengthen
+#: the Engine's queue, and the SDK keeps 10 connections at most.
+THREADS = 8
 
 
 class DeviceFailedError(FedsimError):

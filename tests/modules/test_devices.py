@@ -238,7 +238,7 @@ def test_a_missing_gpu_is_named(lab: Lab) -> None:
 def test_a_device_that_ends_right_after_its_start_has_failed(lab: Lab) -> None:
     base = lab.content["network"]["subnet"].rsplit(".", 1)[0]
     # Enough of them for a second round of the thread pool, by which time the first one has ended.
-    lab.content["devices"] += [device(f"pi-{n}", "client", n, f"{base}.{n + 2}") for n in range(3, 9)]
+    lab.content["devices"] += [device(f"pi-{n}", "client", n, f"{base}.{n + 2}") for n in range(3, 13)]
     lab.content["devices"][0]["engine"] = "broken"
     lab.write()
     make_state(lab)
