@@ -1,4 +1,4 @@
-"""fedsim_lab_host: what makes a lab host unfit, and what is left to the role. Needs no Engine."""
+"""fedsim_lab_host: what makes a lab host unfit, and what is left to the role."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from .conftest import Answer, call_module, load_module
+from .socket_proxy import forbid_calls
 
 
 def probe(tmp_path: Path, expect_failure: bool = False, **options: Any) -> Answer:
@@ -43,3 +44,14 @@ def test_devices_that_the_lab_host_cannot_carry_end_the_run(tmp_path: Path) -> N
     assert answer["fedsim_exit_code"] == 3
     report = probe(tmp_path, engine_required=False, demands=demands, fail_if_unfit=False)
     assert [problem["fatal"] for problem in report["problems"] if "devices need" in problem["what"]] == [True]
+
+
+@pytest.mark.docker
+def test_an_engine_that_does_not_update_containers_ends_the_run_with_the_fix(tmp_path: Path) -> None:
+    found = probe(tmp_path, docker_host="unix:///var/run/docker.sock")["problems"]
+    assert not [problem for problem in found if "CPU limit" in problem["what"]]
+    with forbid_calls(tmp_path / "proxy.sock", "/update") as forbidding:
+        answer = probe(tmp_path, expect_failure=True, docker_host=forbidding)
+    assert "does not change a container's CPU limit (forbidden by policy)" in answer.msg
+    assert "let its call `POST /containers/{id}/update` through" in answer.msg
+    assert answer["fedsim_exit_code"] == 3
