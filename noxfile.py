@@ -7,9 +7,14 @@ import sys
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "types", "tests"]
+
+# Whole runs of the command wait for the Engine and for timeouts most of the time; there are as many at a time as cores.
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", "-m", "e2e and not alone", "tests/e2e")
+ONE_BY_ONE = ("-m", "not e2e or alone")
 
 # Programs that call each other (ansible-lint calls ansible-playbook) must find this environment's ones first.
 ENVIRONMENT = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])}
@@ -45,8 +50,18 @@ def unit(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests; arguments after ``--`` go to pytest."""
-    _python(session, "pytest", *session.posargs)
+    """All tests; arguments after ``--`` go to pytest, which then takes one test after the other."""
+    if session.posargs:
+        _python(session, "pytest", *session.posargs)
+        return
+    failed = []
+    for options in (SIDE_BY_SIDE, ONE_BY_ONE):
+        try:
+            _python(session, "pytest", *options)
+        except CommandFailed:
+            failed.append(" ".join(options))
+    if failed:
+        session.error(f"failed: pytest {'; pytest '.join(failed)}")
 
 
 @nox.session

@@ -35,13 +35,15 @@ def program_seconds(names: Iterable[str] = ENGINE_PROGRAMS) -> float:
     return _total(process for process in psutil.process_iter(["name"]) if str(process.info["name"])[:15] in wanted)
 
 
-def matching_seconds(words: str) -> float:
-    """Return the processor seconds so far of all processes whose command line contains ``words``."""
+def contained_seconds(client: docker.DockerClient, container: str, words: str) -> float:
+    """Return the processor seconds so far of the processes in a container whose command lines contain ``words``."""
+    listed: Any = client.api.top(container)
+    pid, command = listed["Titles"].index("PID"), listed["Titles"].index("CMD")
     found = 0.0
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if words in " ".join(process.cmdline()):
-                times = process.cpu_times()
+    for line in listed["Processes"]:
+        if words in line[command]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = psutil.Process(int(line[pid])).cpu_times()
                 found += times.user + times.system
     return found
 

@@ -11,7 +11,8 @@ from fedsim_runner.contract.paths import JOURNAL, STATE_ROOT, StateFolder
 
 from .installation import RunningCommand
 
-POLL_S = 0.2
+# Reading a journal of hundreds of devices takes a core some milliseconds.
+POLL_S = 0.5
 
 
 def read_events(journal: Path) -> list[Event]:

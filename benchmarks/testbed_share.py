@@ -18,7 +18,7 @@ import docker
 
 from fedsim_runner.contract.names import agent_name
 
-from .cpu_clock import container_seconds, matching_seconds, program_seconds, tree_seconds
+from .cpu_clock import contained_seconds, container_seconds, program_seconds, tree_seconds
 from .installation import Installation, RunningCommand, benchmark_arguments, installations
 from .journal import course_now, wait_for_round
 from .light_mix import write_light_mix
@@ -35,7 +35,7 @@ MOST_PERCENT = 8
 
 def read_clocks(client: docker.DockerClient, command: RunningCommand, run: str) -> dict[str, float]:
     """Return the processor seconds so far, by who used them."""
-    emulation = matching_seconds(EMULATION)
+    emulation = contained_seconds(client, agent_name(run), EMULATION)
     command_seconds = tree_seconds(command.process.pid)
     return {
         "agent": container_seconds(client, agent_name(run)) - emulation,

@@ -46,6 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.resolve().relative_to(TESTS).parts[0]
         if folder in ON_AN_ENGINE:
             item.add_marker("docker")
+            item.add_marker(folder)
         elif folder in MAY_BE_PURE and not any(item.get_closest_marker(name) for name in HEAVY):
             item.add_marker("pure")
 

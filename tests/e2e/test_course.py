@@ -74,6 +74,7 @@ def test_the_other_examples(name: str, engine: docker.DockerClient, repository: 
     assert left_over(engine, name) == []
 
 
+@pytest.mark.alone
 def test_the_straggler_study(engine: docker.DockerClient, repository: Path, tmp_path: Path) -> None:
     command = Command([str(repository / "examples/stragglers.yaml"), "--run", "stragglers"], tmp_path)
     assert command.finish() == 0, command.output

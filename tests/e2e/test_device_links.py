@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 
 import docker
+import pytest
 
 from tests.e2e.conftest import Command, left_over, small_spec
 
@@ -42,6 +43,7 @@ with socket.create_connection(("mote-2", 6000), 5) as peer:
 """
 
 
+@pytest.mark.alone
 def test_two_devices_measure_the_requested_delay_and_rate(engine: docker.DockerClient, tmp_path: Path) -> None:
     up = Command(["up", str(small_spec(tmp_path, "small")), "--run", RUN], tmp_path)
     try:

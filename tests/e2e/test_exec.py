@@ -23,18 +23,27 @@ RUN = "exec-inside"
 EXEC = [sys.executable, "-m", "fedsim_runner", "exec", RUN]
 
 
-@pytest.fixture
-def testbed(engine: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A testbed that waits at its gate; from here on PATH leads to no program."""
-    try:
-        up = Command(["up", str(small_spec(tmp_path, "small")), "--run", RUN], tmp_path)
-        assert up.finish() == 0, up.output
-        with monkeypatch.context() as patched:
-            patched.setenv("PATH", "/nonexistent")
-            yield tmp_path
-    finally:
-        assert Command(["down", RUN], tmp_path).finish() == 0
+@pytest.fixture(scope="module")
+def waiting(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a testbed that waits at its gate; its registry of runs is the folder ``state`` in it."""
+    folder = tmp_path_factory.mktemp("exec")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_STATE_HOME", str(folder / "state"))
+        try:
+            up = Command(["up", str(small_spec(folder, "small")), "--run", RUN], folder)
+            assert up.finish() == 0, up.output
+            yield folder
+        finally:
+            assert Command(["down", RUN], folder).finish() == 0
     assert left_over(engine, RUN) == []
+
+
+@pytest.fixture
+def testbed(waiting: Path, own_state: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, with a PATH that leads to no program."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(waiting / "state"))
+    monkeypatch.setenv("PATH", "/nonexistent")
+    return waiting
 
 
 class Terminal:

@@ -262,12 +262,14 @@ def test_policies_that_are_not_possible(torch_course: Callable[..., TorchCourse]
 def test_a_client_that_is_lost_before_its_join_was_read_stays_out(torch_course: Callable[..., TorchCourse]) -> None:
     course = torch_course(clients=3, **CONTINUE)
     course.open_gate()
-    # A slow server: messages wait for it while it still prepares.
+    # A slow server: messages wait for it while it still prepares, until it is told to go on.
+    go_on = course.folder / "go-on"
     course.start(
         "server",
-        patch="import time\nfrom fedsim_runner.participant.federatedscope import policies\n"
+        patch="import pathlib, time\nfrom fedsim_runner.participant.federatedscope import policies\n"
         "_begin = policies.Policies.__init__\n"
-        "def begin(self, *arguments):\n    time.sleep(15)\n    _begin(self, *arguments)\n"
+        f"def begin(self, *arguments):\n    while not pathlib.Path({str(go_on)!r}).exists(): time.sleep(0.05)\n"
+        "    _begin(self, *arguments)\n"
         "policies.Policies.__init__ = begin",
     )
     course.start("client-1")
@@ -279,6 +281,7 @@ def test_a_client_that_is_lost_before_its_join_was_read_stays_out(torch_course: 
     )
     course.processes["client-1"].kill()
     course.lose("client-1")
+    go_on.touch()
     course.start("client-2", "client-3")
     check_end(course, ["client-2", "client-3"], timeout=60)
     assert sorted(course.client_ids().values()) == [1, 2]
