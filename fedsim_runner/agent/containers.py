@@ -70,6 +70,7 @@ class Containers:
         self._background = Background("ask the Engine", _ASKERS)
         self._events: Counter[str] = Counter()  # by device, to tell answers that are older than an event
         self._unknown: dict[str, str] = {}  # ids, by device, of containers that are asked for or gave no answer
+        self._asking: set[str] = set()  # devices that are being asked for
         self._ends: set[tuple[str, float]] = set()  # containers and starts whose end is being looked up
         self._closed = self._listing = False
         self._next_listing = self._next_asking = 0.0
@@ -135,8 +136,8 @@ class Containers:
             self.refresh_later()
         if self._unknown and now >= self._next_asking:
             self._next_asking = now + ASK_AGAIN_S
-            for device, identity in list(self._unknown.items()):
-                self._ask(device, identity)
+            for device in list(self._unknown):
+                self._ask(device)
 
     def _list(self) -> Collection[str]:
         with self._lock:
@@ -186,29 +187,41 @@ class Containers:
             return self.by_device[device]
         self._events[device] += 1
         self._unknown[device] = identity
-        self._ask(device, identity)
+        self._ask(device)
         return None
 
-    def _ask(self, device: str, identity: str) -> None:
-        """Ask the Engine for one container; if it does not answer, the device stays unknown."""
+    def _ask(self, device: str) -> None:
+        """Ask the Engine for an unknown container; if it does not answer, the device stays unknown."""
+        if device in self._asking:
+            return
+        self._asking.add(device)
 
         def ask() -> None:
-            with self._lock:
-                events = self._events[device]
-            try:
-                container = self._fleet.inspect(identity)
-            except DockerError:
-                return
-            with self._lock:
-                if self._closed or self._events[device] != events:
-                    return
+            while self._ask_once(device):
+                pass  # something has happened to it meanwhile
+
+        self._background.submit(ask)
+
+    def _ask_once(self, device: str) -> bool:
+        """Return whether to ask again at once."""
+        with self._lock:
+            events, identity = self._events[device], self._unknown.get(device)
+        try:
+            container = None if identity is None else self._fleet.inspect(identity)
+            answered = identity is not None
+        except DockerError:
+            answered = False
+        with self._lock:
+            if answered and not self._closed and self._events[device] != events:
+                return True
+            self._asking.discard(device)
+            if answered and not self._closed:
                 if container is not None:
                     self._observe(container)
                 elif device in self.by_device and self.by_device[device].id == identity:
                     self._forget(device)
                 self._settle(device)
-
-        self._background.submit(ask)
+        return False
 
     def _settle(self, device: str) -> None:
         if self._unknown.pop(device, None) is not None and not self._unknown:

@@ -29,6 +29,7 @@ class FakeEngine:
         deaf: devices about which no call is answered: it ends in an error, as after a time-out.
         answers: cleared, every call waits until it is set again.
         waiting: how many calls wait.
+        calls: how many there were.
     """
 
     def __init__(self, names: list[str]) -> None:
@@ -39,7 +40,7 @@ class FakeEngine:
         self.deaf: set[str] = set()
         self.answers = threading.Event()
         self.answers.set()
-        self.waiting = 0
+        self.waiting = self.calls = 0
 
     def containers(self, labels: dict[str, str]) -> list[dict[str, Any]]:
         entries = [
@@ -95,6 +96,7 @@ class FakeEngine:
         }
 
     def _wait(self) -> None:
+        self.calls += 1
         self.waiting += 1
         assert self.answers.wait(_LONGEST_S)
         self.waiting -= 1

@@ -164,3 +164,19 @@ def test_a_device_that_ends_before_it_was_seen_to_run_is_reported(state: StateFo
     wait_for(lambda: len(exits(state)) == 1)
     assert exits(state)[0]["exit_code"] == 7
     agent.close()
+
+
+def test_questions_do_not_pile_up(state: StateFolder, engine: FakeEngine) -> None:
+    agent = begin(state, engine)
+    engine.answers.clear()
+    agent.refresh()
+    for _ in range(5):
+        agent.docker_event(engine.event("pause", "raspberry-pi"))
+        agent.tick()
+    wait_for(lambda: engine.waiting == 2)
+    before = engine.calls
+    engine.answers.set()
+    wait_for(lambda: not agent._containers.unknown and not agent._containers._listing)
+    # Those of the list, and one more for what has happened since the question that was under way.
+    assert engine.calls - before <= len(engine.pids) + 1
+    agent.close()
