@@ -36,6 +36,9 @@ class EngineFacts:
         name: its name in experiment files.
         start_cpu_s: CPU seconds within which a participant reports its first event.
         memory_bytes: what a participant needs with a small model; the plan notes devices that have less.
+        resident_bytes: what one of many participants with a small model takes of its lab host, which shares the pages
+            of libraries among them; 0: not measured, then ``memory_bytes`` counts.
+        load_cpu_s: CPU seconds until a participant has loaded its libraries, model and data; 0: not measured.
         program: module with ``run(config, gate, reporter)``, imported in the device once the gate is open; None: one
             of ours, which the launcher knows by name.
         dockerfile: folder with the Dockerfile of its image; None: ``dockerfiles/engine-NAME``.
@@ -52,6 +55,8 @@ class EngineFacts:
     name: str
     start_cpu_s: float
     memory_bytes: int = 0
+    resident_bytes: int = 0
+    load_cpu_s: float = 0.0
     program: str | None = None
     dockerfile: Path | None = None
     below: str = "base"

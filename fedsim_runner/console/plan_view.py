@@ -7,6 +7,7 @@ from rich.text import Text
 
 from ..contract.link import Link
 from ..contract.units import memory, rate
+from ..plan.host_load import describe_load
 from ..plan.model import Plan
 from .tables import Column, FoldedTable
 
@@ -44,6 +45,7 @@ def render_plan(plan: Plan) -> RenderableType:
     hidden = len(plan.placed) - SHOWN_DEVICES
     if hidden > 0:
         parts.append(Text(f"... and {hidden} more (--json shows all)"))
+    parts += [Text(describe_load(load)) for load in plan.loads]
     parts += [Text.assemble(("note: ", "yellow"), note) for note in plan.notes]
     return Group(*parts)
 

@@ -7,10 +7,30 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
+class DeviceOverhead:
+    """What the testbed takes of a lab host for one device, besides the device's participant.
+
+    Attributes:
+        memory_bytes: resident memory.
+        start_cpu_s: CPU seconds to start it.
+        start_s: least seconds from one start to the next, however many cores there are.
+        memory_free_bytes: what is free now for new devices; 0: unknown.
+        tasks: processes and threads.
+    """
+
+    memory_bytes: int = 0
+    start_cpu_s: float = 0.0
+    start_s: float = 0.0
+    tasks: int = 0
+
+
+@dataclass(frozen=True)
 class LabHost:
     """What placement needs to know of a lab host, and how plays and Engine calls reach it.
 
     Attributes:
+        tasks: processes and threads that its kernel allows; 0: unknown.
+        overhead: what each device takes there besides its participant; the testbed knows it.
         networks: IPv4 networks in use there, as text.
         connection: Ansible's connection plugin.
         address: the lab host's address for Ansible; None: its name.
@@ -23,6 +43,9 @@ class LabHost:
     arch: str = ""
     networks: tuple[str, ...] = ()
     gpus: int = 0
+    memory_free_bytes: int = 0
+    tasks: int = 0
+    overhead: DeviceOverhead = DeviceOverhead()
     connection: Literal["local", "ssh"] = "local"
     address: str | None = None
     engine_url: str | None = None

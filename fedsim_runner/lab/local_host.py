@@ -39,4 +39,6 @@ def local_lab_host(name: str, engine_url: str | None = None) -> LabHost:
         arch=capacity.arch,
         networks=capacity.networks,
         gpus=capacity.gpus,
+        memory_free_bytes=capacity.memory_free_bytes,
+        tasks=capacity.tasks,
     )

@@ -23,6 +23,27 @@ class PlacedDevice:
 
 
 @dataclass(frozen=True)
+class HostLoad:
+    """What the devices of one lab host are expected to take of it.
+
+    Attributes:
+        memory_bytes: of all participants, loaded and with a small model, and of what the testbed adds for each.
+        cpus: what their limits allow them together.
+        tasks: processes and threads, as far as they are known.
+        start_s: until the last of them waits at the gate.
+        load_s: from there until the last has loaded what its engine needs; the course begins then.
+    """
+
+    lab_host: LabHost
+    devices: int
+    memory_bytes: int
+    cpus: float
+    tasks: int
+    start_s: float
+    load_s: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything needed to write the inventory."""
 
@@ -34,4 +55,5 @@ class Plan:
     network_name: str
     subnet: str
     gateway: str
+    loads: tuple[HostLoad, ...] = ()  # in the order of lab_hosts, without those that carry no device
     notes: tuple[str, ...] = ()  # for the user: over-commitment, missing GPU, arch not emulated

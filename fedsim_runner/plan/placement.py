@@ -12,6 +12,7 @@ from ..contract.units import size
 from ..lab.host import LabHost
 from ..spec.experiment import Device, Experiment
 from .addresses import free_subnet
+from .host_load import describe_tightness, expected_load, refuse_too_little_memory
 from .model import PlacedDevice, Plan
 from .placement_error import PlacementError
 
@@ -31,7 +32,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
 
     Raises:
         PlacementError: the lab has no hosts, a device's cpu limit would be below 0.001, a lab host would carry more
-            devices than a bridge has ports, or no subnet is free.
+            devices than a bridge has ports or its memory holds, or no subnet is free.
     """
     if not hosts:
         raise PlacementError("the lab has no lab hosts: name at least one")
@@ -62,6 +63,12 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
                 index=index,
             )
         )
+    loads = []
+    for host in ordered_hosts:
+        here = [item for item in placed if item.lab_host == host.name]
+        if here:
+            loads.append(expected_load(host, here, len(experiment.clients)))
+            refuse_too_little_memory(loads[-1])
     return Plan(
         experiment=experiment,
         run=run,
@@ -71,7 +78,11 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
         network_name=network_name(run),
         subnet=str(subnet),
         gateway=str(subnet.network_address + 1),
-        notes=tuple(_write_notes(placed, ordered_hosts, factor)),
+        loads=tuple(loads),
+        notes=(
+            *_write_notes(placed, ordered_hosts, factor),
+            *(note for load in loads for note in describe_tightness(load)),
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .model import PlacedDevice, Plan
+from .model import HostLoad, PlacedDevice, Plan
 
 
 def plan_as_dict(plan: Plan) -> dict[str, Any]:
@@ -20,8 +20,21 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
             {"name": host.name, "cpus": host.cpus, "memory_bytes": host.memory_bytes, "arch": host.arch}
             for host in plan.lab_hosts
         ],
+        "expected_loads": [_load_as_dict(load) for load in plan.loads],
         "devices": [_device_as_dict(item) for item in plan.placed],
         "notes": list(plan.notes),
+    }
+
+
+def _load_as_dict(load: HostLoad) -> dict[str, Any]:
+    return {
+        "lab_host": load.lab_host.name,
+        "devices": load.devices,
+        "memory_bytes": load.memory_bytes,
+        "cpus": load.cpus,
+        "tasks": load.tasks,
+        "start_s": round(load.start_s, 1),
+        "load_s": round(load.load_s, 1),
     }
 
 

@@ -53,8 +53,8 @@ def reservations() -> Reservations:
 def with_lacks(plan: Plan, testbed: Testbed) -> tuple[Plan, Sequence[Lack]]:
     """The plan with notes on what the testbed cannot honour; reports repeat a plan's notes."""
     lacks = testbed.lacks(plan)
-    # Notes on the capacity of lab hosts do not matter where nothing is limited.
-    return (replace(plan, notes=tuple(lack.what for lack in lacks)) if lacks else plan), lacks
+    # What is said of the capacity of lab hosts does not matter where nothing is limited.
+    return (replace(plan, loads=(), notes=tuple(lack.what for lack in lacks)) if lacks else plan), lacks
 
 
 def make_plan_or_refuse(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Plan:

@@ -25,6 +25,7 @@ from ..values import Lack, Line, Listener, Order, Traits, UnreachableError
 from . import run_facts
 from .agent_status import device_states, merge
 from .container_logs import container_lines
+from .container_overhead import CONTAINER_OVERHEAD
 from .docker_engine import AgentSilentError, LabEngine, lab_engine
 from .exec_session import Streams, run_inside
 from .playbook_session import PlaybookSession
@@ -75,7 +76,10 @@ class DockerTestbed:
 
     def lab_hosts(self, experiment: Experiment, run: str | None) -> Sequence[LabHost]:
         """All lab hosts. For a run that is up only its own subnet is free, so that a second ``up`` changes nothing."""
-        return [self._with_own_network(self._probe(host), run) for host in self._hosts]
+        hosts = [self._with_own_network(self._probe(host), run) for host in self._hosts]
+        hosts = [replace(host, overhead=CONTAINER_OVERHEAD) for host in hosts]
+        # What the run itself has taken so far would count twice.
+        return [replace(host, memory_free_bytes=0) if self._carries(host, run) else host for host in hosts]
 
     def lacks(self, plan: Plan) -> Sequence[Lack]:
         """Nothing that is known so far: what a kernel cannot do ends the run later, unless the user allows it."""
@@ -192,6 +196,15 @@ class DockerTestbed:
         for host in self._hosts:
             with self._connect(host, timeout_s) as engine:
                 yield host, engine
+
+    def _carries(self, host: LabHost, run: str | None) -> bool:
+        if run is None:
+            return False
+        try:
+            with self._connect(host, ENGINE_TIMEOUT_S) as engine:
+                return bool(engine.containers(run, "device"))
+        except UnreachableError:
+            return False
 
     def _with_own_network(self, host: LabHost, run: str | None) -> LabHost:
         if run is None:

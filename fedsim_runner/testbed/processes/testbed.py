@@ -12,6 +12,7 @@ from typing import Any
 
 from fedsim_runner.contract.atomic import CannotWriteError, explain
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.host_capacity import memory_of_this_machine
 from fedsim_runner.contract.paths import DEVICE_FILES, INVENTORY, PARTICIPANTS
 from fedsim_runner.inventory import build_inventory
 from fedsim_runner.lab import list_lab_hosts
@@ -48,9 +49,9 @@ class ProcessTestbed:
         return replace(experiment, cpu_factor=1.0)
 
     def lab_hosts(self, experiment: Experiment, run: str | None) -> Sequence[LabHost]:
-        """The control node, which carries all devices: processes share it as it is, and nothing has to fit."""
+        """The control node, which carries all devices: processes share it as it is, and only its memory is a limit."""
         cpus = sum(device.type.cpus for device in experiment.devices) * 2
-        memory = sum(device.type.memory_bytes for device in experiment.devices)
+        memory = memory_of_this_machine()
         return [replace(host, cpus=cpus, memory_bytes=memory, arch="any") for host in list_lab_hosts()]
 
     def lacks(self, plan: Plan) -> Sequence[Lack]:

@@ -70,7 +70,7 @@ def test_planning_changes_nothing(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_an_experiment_that_does_not_fit_leaves_no_folder(lab: Lab, tmp_path: Path) -> None:
-    lab.cpus = 0.01
+    lab.cpus = 0.001
     with pytest.raises(FedsimError) as refused:
         prepare_run(experiment(), RunOptions(runs_dir=tmp_path / "runs"), 0.0, lab.testbed)
     assert refused.value.exit is Exit.LAB

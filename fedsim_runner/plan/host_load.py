@@ -1,0 +1,95 @@
+"""What a lab host can carry: memory, processors, processes and time that its devices are expected to take of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..catalog.engines import EngineFacts, engine_facts
+from ..contract.units import duration, size
+from ..lab.host import LabHost
+from .model import HostLoad, PlacedDevice
+from .placement_error import PlacementError
+
+# For the system, the Engine, the agent, Ansible and what a server keeps of each of many clients.
+RESERVED_MEMORY_BYTES = 768 << 20
+RESERVED_TASKS = 500
+# From here on it matters what else runs there.
+NEARLY_FULL = 0.9
+
+
+def expected_load(host: LabHost, placed: Sequence[PlacedDevice], clients: int) -> HostLoad:
+    """Return what these devices take of their lab host, in a course with so many clients."""
+    engines = [engine_facts(item.device.engine) for item in placed]
+    each, cpus, count = host.overhead, host.cpus or 1.0, len(placed)
+    residents = [_resident(item, engine) for item, engine in zip(placed, engines, strict=True)]
+    # A server has threads for each client, a client for its server.
+    threads = [
+        engine.least_pids(clients if item.device.role == "server" else 1)
+        for item, engine in zip(placed, engines, strict=True)
+    ]
+    return HostLoad(
+        lab_host=host,
+        devices=count,
+        memory_bytes=sum(residents) + count * each.memory_bytes,
+        cpus=round(sum(item.cpus for item in placed), 4),
+        tasks=sum(threads) + count * each.tasks,
+        start_s=count * max(each.start_s, each.start_cpu_s / cpus),
+        load_s=sum(engine.load_cpu_s for engine in engines) / cpus,
+    )
+
+
+def refuse_too_little_memory(load: HostLoad) -> None:
+    """Check a lab host's load before anything is made.
+
+    Raises:
+        PlacementError: its devices need more memory than there is.
+    """
+    host = load.lab_host
+    free = host.memory_bytes - RESERVED_MEMORY_BYTES
+    if load.memory_bytes > free:
+        fit = max(0, int(load.devices * free / load.memory_bytes))
+        raise PlacementError(
+            f"{load.devices} devices on lab host {host.name} need about {size(load.memory_bytes)} of memory "
+            f"({size(load.memory_bytes / load.devices)} each with what the testbed adds), and it has "
+            f"{size(host.memory_bytes)}, of which {size(RESERVED_MEMORY_BYTES)} are for the system: it carries about "
+            f"{fit}; ask for fewer devices or an engine that needs less, or add lab hosts"
+        )
+
+
+def describe_tightness(load: HostLoad) -> Iterator[str]:
+    """Yield notes on what is nearly used up, or may be."""
+    host = load.lab_host
+    if load.memory_bytes + RESERVED_MEMORY_BYTES > NEARLY_FULL * host.memory_bytes:
+        yield (
+            f"lab host {host.name}: its devices are expected to take {size(load.memory_bytes)} of its "
+            f"{size(host.memory_bytes)} of memory: nothing else that is large may run there"
+        )
+    elif host.memory_free_bytes and load.memory_bytes > host.memory_free_bytes:
+        yield (
+            f"lab host {host.name}: its devices are expected to take {size(load.memory_bytes)} of memory, and only "
+            f"{size(host.memory_free_bytes)} are free now: end what else runs there, or ask for fewer devices"
+        )
+    if host.tasks and load.tasks + RESERVED_TASKS > host.tasks:
+        yield (
+            f"lab host {host.name}: its devices may have {load.tasks} processes and threads, and its kernel allows "
+            f"{host.tasks}: `sysctl -w kernel.pid_max={2 * load.tasks} kernel.threads-max={2 * load.tasks}`"
+        )
+
+
+def describe_load(load: HostLoad) -> str:
+    """Describe a lab host's load in one line."""
+    host = load.lab_host
+    left = host.cpus - load.cpus
+    spare = f"{left:.2f} are left for the testbed" if left > 0 else "none is left for the testbed"
+    times = f"about {duration(load.start_s)} to start them" if load.start_s else ""
+    if load.load_s:
+        times += f"{', then ' if times else 'about '}{duration(load.load_s)} until they have loaded"
+    return (
+        f"Lab host {host.name}: {load.devices} devices, about {size(load.memory_bytes)} of {size(host.memory_bytes)} "
+        f"of memory ({size(load.memory_bytes / load.devices)} each); {load.cpus:.2f} of {host.cpus:g} cpus, {spare}"
+        f"{'; ' if times else ''}{times}"
+    )
+
+
+def _resident(item: PlacedDevice, engine: EngineFacts) -> int:
+    return min(engine.resident_bytes or engine.memory_bytes, item.device.type.memory_bytes)
