@@ -45,11 +45,16 @@ class EngineError(FedsimError):
         self.fixable_by_role = fixable_by_role
 
 
+class EngineSilentError(EngineError):
+    """An Engine has not answered in time: it is there, and need be neither installed nor started."""
+
+
 def connect(docker_host: str, timeout: int = TIMEOUT_S) -> Any:
     """Return a low-level client that speaks the newest API that both sides know.
 
     Raises:
         EngineError: no SDK, no Engine, no permission, or an Engine that is too old or too new for the SDK.
+        EngineSilentError: the Engine has not answered in ``timeout`` seconds.
     """
     if docker is None:
         raise EngineError(
@@ -60,6 +65,11 @@ def connect(docker_host: str, timeout: int = TIMEOUT_S) -> Any:
     try:
         client = docker.APIClient(base_url=docker_host, version="auto", timeout=timeout)
     except Exception as error:
+        if "timed out" in str(error):
+            raise EngineSilentError(
+                f"the Docker Engine at {docker_host} has not answered in {timeout} s",
+                "wait until it has less to do; if it hangs, restart it",
+            ) from error
         raise _explain_missing_engine(error, docker_host) from error
     api_version = tuple(int(part) for part in client.api_version.split("."))
     if api_version < MINIMUM_API:

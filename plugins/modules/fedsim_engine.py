@@ -50,7 +50,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import EngineError, connect, find_daemon
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    EngineError,
+    EngineSilentError,
+    connect,
+    find_daemon,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DOCKER,
     Call,
@@ -108,28 +113,36 @@ def start(call: Call, how: str) -> None:
         subprocess.Popen([daemon], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/")
 
 
-def explain_silence(docker_host: str) -> str | None:
-    """Return why the Engine does not answer; None if it does."""
+def find_error(docker_host: str) -> EngineError | None:
+    """Return why the Engine cannot be used; None if it can."""
     try:
         connect(docker_host, timeout=5).close()
     except EngineError as error:
-        return str(error)
+        return error
     return None
 
 
 def work(call: Call) -> dict[str, Any]:
     host = call.params["docker_host"]
-    if explain_silence(host) is None:
+    error = find_error(host)
+    if error is None:
         return {"changed": False, "started_with": ""}
-    how = find_service_manager()
+    # One that is only silent is there, and a second one would do harm.
+    how = "" if isinstance(error, EngineSilentError) else find_service_manager()
     if not call.check:
-        start(call, how)
-        deadline = time.monotonic() + call.params["wait_s"]
-        while (reason := explain_silence(host)) is not None:
-            if time.monotonic() > deadline:
-                raise FailedError(f"the Docker Engine was started ({how}) but does not answer: {reason}")
-            time.sleep(0.3)
-    return {"changed": True, "started_with": how}
+        if how:
+            start(call, how)
+        wait(host, call.params["wait_s"], f"was started ({how})" if how else "is there")
+    return {"changed": bool(how), "started_with": how}
+
+
+def wait(docker_host: str, seconds: float, state: str) -> None:
+    """Wait until the Engine can be used."""
+    deadline = time.monotonic() + seconds
+    while (error := find_error(docker_host)) is not None:
+        if time.monotonic() > deadline:
+            raise FailedError(f"the Docker Engine {state} but does not answer: {error}")
+        time.sleep(0.3)
 
 
 MODULE = Module(ARGUMENTS, work)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from ansible_collections.fedsim.testbed.plugins.module_utils import _agent_control, _docker
-from ansible_collections.fedsim.testbed.plugins.modules import fedsim_course, fedsim_devices, fedsim_image_base
+from ansible_collections.fedsim.testbed.plugins.modules import (
+    fedsim_course,
+    fedsim_devices,
+    fedsim_engine,
+    fedsim_image_base,
+)
 from docker.errors import APIError, NotFound
 
 from fedsim_runner.contract.agent_calls import OpenGate
@@ -167,6 +173,36 @@ def test_a_removal_without_an_answer_is_looked_at_until_the_container_is_gone(mo
     monkeypatch.setattr(_docker, "GONE_WITHIN_S", 0.0)
     with pytest.raises(_docker.EngineError, match="its removal has not ended"):
         _docker.remove_container(Removal({"Running": False}), "id")
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Iterator[str]:
+    """An Engine that takes connections and answers nothing."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "docker.sock"))
+        listener.listen(50)
+        yield f"unix://{tmp_path}/docker.sock"
+
+
+def test_an_engine_that_is_only_silent_is_neither_installed_nor_started(
+    silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(_docker.EngineSilentError, match=r"has not answered in 0\.1 s") as caught:
+        _docker.connect(silent, timeout=0.1)  # type: ignore[arg-type]
+    assert not caught.value.fixable_by_role
+    with pytest.raises(_docker.EngineError, match="no Docker Engine answers") as missing:
+        _docker.connect(f"unix://{tmp_path}/none.sock")
+    assert missing.value.fixable_by_role and not isinstance(missing.value, _docker.EngineSilentError)
+
+    connect = _docker.connect
+    monkeypatch.setattr(fedsim_engine, "connect", lambda host, timeout: connect(host, timeout / 50))
+    monkeypatch.setattr(fedsim_engine, "start", lambda *_: pytest.fail("started a second one"))
+    params = {"docker_host": silent, "wait_s": 0, "log": str(tmp_path / "log")}
+    answer = fedsim_engine.MODULE.answer(
+        params, check=False, diff=False, warn=lambda _text: None, make_folder=lambda: str(tmp_path)
+    )
+    assert answer["failed"]
+    assert "the Docker Engine is there but does not answer" in answer["msg"]
 
 
 def test_an_image_that_the_engine_does_not_describe_is_not_missing() -> None:
