@@ -294,7 +294,9 @@ class Agent:
     # -- the journal --------------------------------------------------------------------------------------------------
 
     def _record(self, event: Event) -> None:
-        self._journal.write(dataclasses.replace(event, lab_host=self._settings.lab_host))
+        # One copy with both, as a course has thousands of events.
+        moment = round(time.time(), 3) if event.t is None else event.t
+        self._journal.write(dataclasses.replace(event, t=moment, lab_host=self._settings.lab_host))
 
     def _report_write_error(self, error: CannotWriteError) -> None:
         """Record once that a file that the course does not need is incomplete."""
