@@ -1,0 +1,74 @@
+"""The Engine's answers: what it refuses, what does not exist, and what it leaves unanswered."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.agent.host import docker_api
+from fedsim_runner.agent.host.docker_api import Docker, DockerError, GoneError, RefusedError
+from fedsim_runner.agent.host.fleet import Fleet
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers with the status in the container's name; ``silent`` gets none."""
+
+    def do_GET(self) -> None:
+        name = self.path.split("/")[2]
+        if name == "silent":
+            self.server.shutting.wait(10)  # type: ignore[attr-defined]
+            return
+        self.send_response(int(name))
+        self.end_headers()
+        self.wfile.write(b'{"message": "said"}')
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def address_string(self) -> str:
+        return "the agent"
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Docker]:
+    monkeypatch.setattr(docker_api, "TIMEOUT_S", 0.2)
+    path = str(tmp_path / "docker.sock")
+    with socketserver.ThreadingUnixStreamServer(path, Answers) as server:
+        server.shutting = threading.Event()  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield Docker(path)
+        server.shutting.set()  # type: ignore[attr-defined]
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("answer", "kind"), [("404", GoneError), ("409", RefusedError), ("500", DockerError)])
+def test_a_refusal_says_more_than_an_error(docker: Docker, answer: str, kind: type[DockerError]) -> None:
+    with pytest.raises(DockerError, match=f"{answer} .*said") as caught:
+        docker.kill(answer, "KILL")
+    assert type(caught.value) is kind
+
+
+def test_only_what_does_not_exist_is_gone(docker: Docker) -> None:
+    fleet = Fleet(docker, "r")
+    assert fleet.inspect("404") is None
+    assert fleet.last_lines("404") == fleet.last_lines("409") == []
+    for name in ("409", "500", "silent"):
+        with pytest.raises(DockerError):
+            fleet.inspect(name)
+    for name in ("500", "silent"):
+        with pytest.raises(DockerError):
+            fleet.last_lines(name)
+
+
+def test_an_engine_that_is_not_there_says_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DockerError) as caught:
+        Docker(str(tmp_path / "none.sock")).inspect("x")
+    assert not isinstance(caught.value, RefusedError)
