@@ -10,7 +10,7 @@ NAME = "fedsim"
 
 
 def state_home() -> Path:
-    """Registry of runs, address reservations, errors: ``$XDG_STATE_HOME/fedsim``, else ``~/.local/state/fedsim``."""
+    """Registry of runs, errors: ``$XDG_STATE_HOME/fedsim``, else ``~/.local/state/fedsim``."""
     return platformdirs.user_state_path(NAME, appauthor=False)
 
 

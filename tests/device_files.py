@@ -51,7 +51,7 @@ def device_file(*devices: Device, course: dict[str, object] | None = None, sourc
         experiment="study",
         seed=1,
         lab_host="local",
-        network=Network("fedsim-study", "198.18.0.0/24", "198.18.0.1"),
+        network=Network("198.18.0.0/24"),
         course=CourseSettings(server=server, client_num=len(clients), **settings),  # type: ignore[arg-type]
         data=DataSettings(dataset="digits", split="iid", alpha=0.5, test_fraction=0.2, seed=1, layout="flat"),
         federatedscope=FederatedScopeSettings(source),

@@ -47,7 +47,6 @@ class FakeEngine:
     things: dict[str, list[str]] = field(default_factory=dict)
     devices: dict[str, dict[str, str]] = field(default_factory=dict)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    subnets: dict[str, str] = field(default_factory=dict)
     chunks: dict[str, list[bytes]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
@@ -64,6 +63,3 @@ class FakeEngine:
     def ask_agent(self, run: str, call: Call) -> dict[str, Any] | None:
         self.asked.append((run, call.name))
         return self.answers.get(run)
-
-    def subnet(self, run: str) -> str | None:
-        return self.subnets.get(run)

@@ -80,10 +80,6 @@ class Containers:
         """Process ids of the running containers, by device."""
         return {name: container.pid for name, container in self.by_device.items() if container.pid}
 
-    def with_id(self, identity: object) -> Container | None:
-        """The known container with this id."""
-        return next((container for container in self.by_device.values() if container.id == identity), None)
-
     @property
     def unknown(self) -> Collection[str]:
         """Devices whose container has changed in a way that the Engine has not told yet."""

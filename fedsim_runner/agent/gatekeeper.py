@@ -84,9 +84,11 @@ class Gatekeeper:
         """Let the participants go, now or at ``open_at``, if their links are in force; return the time.
 
         Raises:
-            RuntimeError: a running device's link has not been shaped.
+            RuntimeError: a running device's link has not been shaped, or no packet passes.
             CannotWriteError: the gate cannot be opened.
         """
+        if self._links.failure is not None:
+            raise RuntimeError(self._links.failure)
         running = set(self._containers.running_pids())
         if not self._links.covers(running):
             raise RuntimeError(f"links are not in force on: {', '.join(sorted(running - self._links.shaped))}")

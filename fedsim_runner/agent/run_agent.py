@@ -15,6 +15,7 @@ from typing import Any
 from ..contract import events
 from ..contract.agent_calls import GateAnswer, LinksAnswer
 from ..contract.atomic import CannotWriteError, replace
+from ..contract.errors import FedsimError
 from ..contract.events import Event
 from ..contract.names import LABEL_DEVICE, LABEL_RUN
 from ..contract.paths import StateFolder
@@ -26,6 +27,7 @@ from .gatekeeper import Gatekeeper
 from .host.docker_api import Docker, DockerError
 from .host.fleet import Container
 from .host.journal import Journal
+from .host.network_container import NetworkContainer
 from .host.samples import Sampler
 from .links import counters, probe
 from .links.run_links import RunLinks
@@ -66,7 +68,8 @@ class Agent:
             ),
         )
         self._probed = probe.probe()
-        self._links = RunLinks(docker, run, self._settings.link_backend, self._probed, self._record)
+        self._network = NetworkContainer(docker, run)
+        self._links = RunLinks(self._network, self._settings.link_backend, self._probed, self._record)
         self._gatekeeper = Gatekeeper(state, self._links, self._containers, self._fail, self._report_write_error)
         self._ended_at: float | None = None
         self._reported_write_errors: set[str] = set()
@@ -94,6 +97,7 @@ class Agent:
         while not self.stopping.is_set():  # without the Engine nothing is known of this run
             try:
                 self._containers.refresh()
+                self._network.look_up()
             except DockerError:
                 self.stopping.wait(ASK_AGAIN_S)
             else:
@@ -102,7 +106,10 @@ class Agent:
             if self.stopping.is_set():
                 return
             if shaped:
-                self._gatekeeper.apply(self._settings, shaped, False)
+                try:
+                    self._gatekeeper.apply(self._settings, shaped, False)
+                except FedsimError as error:
+                    self._fail(None, str(error))
             self._gatekeeper.reopen()
 
     def close(self) -> None:
@@ -154,11 +161,6 @@ class Agent:
         attributes = (event.get("Actor") or {}).get("Attributes") or {}
         action = event.get("Action")
         with self._lock:
-            if event.get("Type") == "network":
-                known = self._containers.with_id(attributes.get("container"))
-                if known is not None and action == "connect":
-                    self._gatekeeper.shape_new_interface(known.device)
-                return
             if action == "die" and attributes.get(LABEL_RUN) == self._run and attributes.get(LABEL_DEVICE):
                 # Before anything else: a restarted container must find it shut.
                 self._gatekeeper.shut()
@@ -232,16 +234,18 @@ class Agent:
         return dict(self._probed)
 
     def apply(self, check: bool, names: Collection[str] | None) -> LinksAnswer:
-        """Shape the links as the device file says, which is read again first.
+        """Connect the devices and shape their links as the device file says, which is read again first.
 
         Raises:
             UnshapableError: no back end here can shape them, and ``allow_unshaped`` is not set.
+            NoNetworkError: no container holds the run's network.
             DockerError: the Engine does not say which containers run.
         """
         with self._lock:
             self._settings = read_run_settings(self._device_file)
             self._watch.use_settings(self._settings)
         self._containers.refresh()
+        self._network.look_up()
         with self._lock:
             return self._gatekeeper.apply(self._settings, names, check)
 

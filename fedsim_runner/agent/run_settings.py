@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,6 @@ class RunSettings:
     lab_host: str
     link_backend: str
     allow_unshaped: bool
-    network: str
     timeout_s: float
     silence_timeout_s: float
     go_on: bool
@@ -49,7 +49,6 @@ def read_run_settings(path: Path) -> RunSettings:
         found.lab_host,
         found.link_backend,
         found.allow_unshaped,
-        found.network.name,
         found.course.timeout_s,
         found.course.silence_timeout_s,
         found.course.on_client_failure == "continue",
@@ -59,7 +58,7 @@ def read_run_settings(path: Path) -> RunSettings:
         {device.name: device.cpus for device in found.devices if device.cpus is not None},
         {device.name: device.memory_bytes for device in found.devices},
         {device.name: device.start_cpu_s for device in found.devices},
-        Profile(links, peers, found.seed),
+        Profile(links, peers, found.seed, found.course.server, ipaddress.IPv4Network(found.network.subnet).prefixlen),
     )
 
 

@@ -92,7 +92,7 @@ def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
         experiment=experiment.name,
         seed=experiment.seed,
         lab_host=host.name,
-        network=Network(plan.network_name, plan.subnet, plan.gateway),
+        network=Network(plan.subnet),
         link_backend=experiment.link_backend,
         allow_unshaped=experiment.allow_unshaped,
         cpu_factor=plan.cpu_factor,

@@ -31,7 +31,6 @@ class LabHost:
     Attributes:
         tasks: processes and threads that its kernel allows; 0: unknown.
         overhead: what each device takes there besides its participant; the testbed knows it.
-        networks: IPv4 networks in use there, as text.
         connection: Ansible's connection plugin.
         address: the lab host's address for Ansible; None: its name.
         engine_url: where its Docker Engine listens, as seen from here; None: ``DOCKER_HOST`` if set, else the socket.
@@ -41,7 +40,6 @@ class LabHost:
     cpus: float = 0.0
     memory_bytes: int = 0
     arch: str = ""
-    networks: tuple[str, ...] = ()
     gpus: int = 0
     memory_free_bytes: int = 0
     tasks: int = 0

@@ -18,7 +18,7 @@ def probe_lab_host(host: LabHost) -> LabHost:
 
 
 def local_lab_host(name: str, engine_url: str | None = None) -> LabHost:
-    """Read the capacity and the networks of the lab host behind this machine's Docker Engine.
+    """Read the capacity of the lab host behind this machine's Docker Engine.
 
     If an Engine answers, its own figures count (Docker Desktop's Engine runs in another VM than the shell); if none
     does, those of this machine, because the Engine will be installed on it.
@@ -27,7 +27,7 @@ def local_lab_host(name: str, engine_url: str | None = None) -> LabHost:
     try:
         client = docker.DockerClient(engine_url, timeout=10) if engine_url else docker.from_env(timeout=10)
         try:
-            capacity = capacity.with_engine_figures(client.info(), client.api.networks())
+            capacity = capacity.with_engine_figures(client.info())
         finally:
             client.close()
     except (DockerException, OSError):
@@ -37,7 +37,6 @@ def local_lab_host(name: str, engine_url: str | None = None) -> LabHost:
         cpus=float(capacity.cpus),
         memory_bytes=capacity.memory_bytes,
         arch=capacity.arch,
-        networks=capacity.networks,
         gpus=capacity.gpus,
         memory_free_bytes=capacity.memory_free_bytes,
         tasks=capacity.tasks,

@@ -52,8 +52,6 @@ class Plan:
     lab_hosts: tuple[LabHost, ...]
     placed: tuple[PlacedDevice, ...]
     cpu_factor: float
-    network_name: str
     subnet: str
-    gateway: str
     loads: tuple[HostLoad, ...] = ()  # in the order of lab_hosts, without those that carry no device
     notes: tuple[str, ...] = ()  # for the user: over-commitment, missing GPU, arch not emulated

@@ -7,19 +7,16 @@ from collections.abc import Sequence
 
 from ..catalog.engines import engine_facts
 from ..contract.cpu_limit import LEAST_CPUS, limit_to
-from ..contract.names import network_name
 from ..contract.units import size
 from ..lab.host import LabHost
 from ..spec.experiment import Device, Experiment
-from .addresses import free_subnet
+from .addresses import choose_subnet
 from .host_load import describe_tightness, expected_load, refuse_too_little_memory
 from .model import PlacedDevice, Plan
 from .placement_error import PlacementError
 
 SERVER_PORT = 50051
 CLIENT_PORT = 50052
-# A Linux bridge has 1023 ports, and the Engine fails past 1002 containers on one (moby#44973).
-MAX_DEVICES_PER_HOST = 1000
 # Reserved for the Engine, the agent and Ansible, so that a fully loaded lab still shapes and measures in time.
 RESERVED_CPU_SHARE = 0.1
 
@@ -31,16 +28,15 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     experiment on the same lab gives the same plan.
 
     Raises:
-        PlacementError: the lab has no hosts, a device's cpu limit would be below 0.001, a lab host would carry more
-            devices than a bridge has ports or its memory holds, or no subnet is free.
+        PlacementError: the lab has no hosts, a device's cpu limit would be below 0.001, a lab host's memory does not
+            hold its devices, or there are more devices than addresses.
     """
     if not hosts:
         raise PlacementError("the lab has no lab hosts: name at least one")
     ordered_hosts = tuple(sorted(hosts, key=lambda host: host.name))
     assigned = _assign(experiment.devices, ordered_hosts)
     factor = _choose_cpu_factor(experiment, ordered_hosts, assigned)
-    in_use = {network for host in ordered_hosts for network in host.networks}
-    subnet = free_subnet(len(experiment.devices), in_use, run)
+    subnet = choose_subnet(len(experiment.devices))
     by_name = {host.name: host for host in ordered_hosts}
     gpus_left = {host.name: host.gpus for host in ordered_hosts}
 
@@ -55,7 +51,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
             PlacedDevice(
                 device=device,
                 lab_host=host.name,
-                address=str(subnet.network_address + 2 + index),
+                address=str(subnet.network_address + 1 + index),
                 port=SERVER_PORT if device.role == "server" else CLIENT_PORT,
                 cpus=cpus,
                 threads=max(1, math.ceil(cpus)),
@@ -75,9 +71,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
         lab_hosts=ordered_hosts,
         placed=tuple(placed),
         cpu_factor=factor,
-        network_name=network_name(run),
         subnet=str(subnet),
-        gateway=str(subnet.network_address + 1),
         loads=tuple(loads),
         notes=(
             *_write_notes(placed, ordered_hosts, factor),
@@ -89,19 +83,11 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
 def _assign(devices: Sequence[Device], hosts: Sequence[LabHost]) -> dict[str, str]:
     """Choose a lab host for each device; the result is lab host names by device name."""
     left = {host.name: host.cpus for host in hosts}
-    count = {host.name: 0 for host in hosts}
     assigned = {}
     for device in sorted(devices, key=lambda device: (-device.type.cpus, device.name)):
         name = max(left, key=lambda host: left[host])  # the first among equals: hosts are sorted by name
         assigned[device.name] = name
         left[name] -= device.type.cpus
-        count[name] += 1
-    for name, devices_there in count.items():
-        if devices_there > MAX_DEVICES_PER_HOST:
-            raise PlacementError(
-                f"{devices_there} devices on lab host {name}: a Linux bridge carries {MAX_DEVICES_PER_HOST} "
-                "containers at most; add lab hosts or ask for fewer devices"
-            )
     return assigned
 
 

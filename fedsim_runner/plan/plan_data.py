@@ -14,7 +14,7 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
         "run": plan.run,
         "seed": plan.experiment.seed,
         "cpu_factor": plan.cpu_factor,
-        "network": {"name": plan.network_name, "subnet": plan.subnet, "gateway": plan.gateway},
+        "network": {"subnet": plan.subnet},
         "link_backend": plan.experiment.link_backend,
         "lab_hosts": [
             {"name": host.name, "cpus": host.cpus, "memory_bytes": host.memory_bytes, "arch": host.arch}

@@ -28,7 +28,6 @@ from .folder import give_to_user
 from .left_over import left_over
 from .manifest import record_sources, start_manifest, write_manifest
 from .options import RunOptions
-from .planning import reservations
 from .prepare import Prepared, prepare_run
 from .registry import Registry
 from .teardown import show_failure, tear_down
@@ -156,14 +155,13 @@ def _active_run(experiment: Experiment, options: RunOptions, console: Console, t
             _show_plan(console, progress, prepared, testbed)
             manifest = start_manifest(plan, began, traits.name, prepared.lacks, folder, options.repeats)
             write_manifest(manifest, folder)
-            registry.record(plan.run, folder, traits.name, lab_hosts, plan.subnet, "running")
+            registry.record(plan.run, folder, traits.name, lab_hosts, "running")
             order = Order(plan, folder, options.keep, console.is_terminal, options.devices, options.image_base)
             with RunListener(progress, traits.on_interrupt) as listener:
                 yield ActiveRun(testbed, prepared, order, listener, manifest)
             write_manifest(manifest, folder, ended=now())
-            registry.record(plan.run, folder, traits.name, lab_hosts, plan.subnet, str(manifest["status"]))
+            registry.record(plan.run, folder, traits.name, lab_hosts, str(manifest["status"]))
     finally:
-        reservations().release(plan.run)
         give_to_user(folder)
 
 

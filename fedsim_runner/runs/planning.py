@@ -1,4 +1,4 @@
-"""Planning a run on the lab hosts of a testbed as they are now, with an address range that no other run uses."""
+"""Planning a run on the lab hosts of a testbed as they are now."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from dataclasses import replace
 from ..contract.names import check_run
 from ..engines.course_check import refuse_unsupported
 from ..engines.protocol import engines_of
-from ..lab import Reservations
 from ..lab.host import LabHost
 from ..plan import make_plan
 from ..plan.model import Plan
 from ..spec.experiment import Experiment
 from ..testbed.protocol import Testbed
 from ..testbed.values import Lack
-from ..user_folders import state_home
 from .folder import RUN_NAME
 
 
@@ -30,24 +28,13 @@ def plan_only(experiment: Experiment, testbed: Testbed, run: str | None = None) 
     return with_lacks(make_plan_or_refuse(experiment, hosts, name), testbed)[0]
 
 
-def reserved_plan(experiment: Experiment, testbed: Testbed, run: str) -> tuple[Plan, Sequence[Lack]]:
-    """A plan whose address range is held until :func:`reservations` releases it, and what the testbed cannot honour.
+def plan_run(experiment: Experiment, testbed: Testbed, run: str) -> tuple[Plan, Sequence[Lack]]:
+    """A plan, and what the testbed cannot honour.
 
     Raises:
         FedsimError: the experiment does not fit the lab, or asks for something that its engines do not support.
     """
-    held = reservations()
-    with held.locked():
-        taken = held.networks()
-        hosts = [replace(host, networks=(*host.networks, *taken)) for host in testbed.lab_hosts(experiment, run)]
-        plan = make_plan_or_refuse(experiment, hosts, run)
-        held.reserve(run, plan.subnet)
-    return with_lacks(plan, testbed)
-
-
-def reservations() -> Reservations:
-    """Address ranges held by this user's runs."""
-    return Reservations(state_home() / "reservations")
+    return with_lacks(make_plan_or_refuse(experiment, testbed.lab_hosts(experiment, run), run), testbed)
 
 
 def with_lacks(plan: Plan, testbed: Testbed) -> tuple[Plan, Sequence[Lack]]:

@@ -20,7 +20,7 @@ from .folder import create_run_folder, new_run_id
 from .inputs import keep_dockerfiles, keep_experiment
 from .left_over import left_over
 from .options import RunOptions
-from .planning import reserved_plan
+from .planning import plan_run
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def prepare_run(experiment: Experiment, options: RunOptions, now: float, testbed
     folder = folder.resolve()
     try:
         existed = bool(left_over(testbed, run))
-        plan, lacks = reserved_plan(keep_dockerfiles(experiment, folder), testbed, run)
+        plan, lacks = plan_run(keep_dockerfiles(experiment, folder), testbed, run)
         write_run_files(plan, folder)
     except BaseException:
         if options.run is None:

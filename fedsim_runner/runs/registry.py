@@ -41,7 +41,6 @@ class RunEntry:
     folder: str
     testbed: str
     lab_hosts: tuple[str, ...]
-    subnet: str
     control: str
     state: str
 
@@ -57,13 +56,13 @@ class Registry:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or state_home() / "runs"
 
-    def record(self, run: str, folder: Path, testbed: str, lab_hosts: Sequence[str], subnet: str, state: str) -> None:
+    def record(self, run: str, folder: Path, testbed: str, lab_hosts: Sequence[str], state: str) -> None:
         """Write or replace the entry of a run, with this process as the one that works on it.
 
         Raises:
             OSError: the registry cannot be written.
         """
-        entry = RunEntry(run, str(folder.resolve()), testbed, tuple(lab_hosts), subnet, own_identity(), state)
+        entry = RunEntry(run, str(folder.resolve()), testbed, tuple(lab_hosts), own_identity(), state)
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(run)
         atomic.write(path, json.dumps(asdict(entry), indent=1) + "\n")
@@ -124,4 +123,5 @@ def _entry(content: dict[str, Any]) -> RunEntry:
         lab_host = content.pop("lab_host")
         without = lab_host == "processes"
         content |= {"testbed": "processes" if without else "docker", "lab_hosts": [] if without else [lab_host]}
+    content.pop("subnet", None)  # up to 0.1.0, runs had subnets of their own
     return RunEntry(**{**content, "lab_hosts": tuple(content["lab_hosts"])})

@@ -13,7 +13,6 @@ from ..testbed.run_listener import RunListener
 from ..testbed.stages import exit_of, stage_named
 from .folder import give_to_user
 from .lookup import KnownRun, all_runs, find_run, testbed_of
-from .planning import reservations
 from .registry import Registry
 from .teardown import tear_down
 
@@ -34,7 +33,6 @@ def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit
         code = _destroy(known, console)
         if code is Exit.DONE:
             registry.forget(run)
-            reservations().release(run)
             console.print(f"run {run}: nothing is left on the lab host", highlight=False)
         return code
 

@@ -21,7 +21,7 @@ class Testbed(Protocol):
         """Return the experiment as it can be run here; a FedsimError says what this user or machine lacks."""
 
     def lab_hosts(self, experiment: Experiment, run: str | None) -> Sequence[LabHost]:
-        """The lab hosts that a plan may use, probed now; for an existing ``run`` its own addresses count as free."""
+        """The lab hosts that a plan may use, probed now; what an existing ``run`` takes counts as free."""
 
     def lacks(self, plan: Plan) -> Sequence[Lack]:
         """The parts of the plan that cannot be honoured. Plan and report repeat them."""

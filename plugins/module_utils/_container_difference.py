@@ -49,14 +49,6 @@ def compare_container(
             before, after = host.get(option), want["HostConfig"][option]
             if _normalize(before) != _normalize(after):
                 differences.add(option, before, after)
-    for network, endpoint in want.get("NetworkingConfig", {}).get("EndpointsConfig", {}).items():
-        actual = (found["NetworkSettings"]["Networks"] or {}).get(network) or {}
-        address = (actual.get("IPAMConfig") or {}).get("IPv4Address")
-        differences.compare("address", address, endpoint["IPAMConfig"]["IPv4Address"])
-        aliases = actual.get("Aliases") or []
-        missing = [alias for alias in endpoint["Aliases"] if alias not in aliases]
-        if missing:
-            differences.add("aliases", aliases, endpoint["Aliases"])
 
 
 def _normalize(value: Any) -> Any:

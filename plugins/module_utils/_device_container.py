@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,21 +48,21 @@ NEEDED_OF_ENGINE = {
 
 
 class Settings:
-    """Settings that all device containers of one lab host share."""
+    """Settings that all device containers of one lab host share; ``addresses`` are those of the whole run's devices."""
 
     def __init__(
         self,
         content: dict[str, Any],
         state_dir: str,
         images: dict[str, str],
-        server_address: str | None,
+        addresses: Mapping[str, str],
         engine: dict[str, Any],
     ) -> None:
         self.content = content
         self.run: str = content["run"]
         self.state_dir = state_dir
         self.images = images
-        self.server_address = server_address
+        self.addresses = addresses
         self.dropped = {option for option, flag in NEEDED_OF_ENGINE.items() if engine.get(flag) is False}
         self.docker_root: str = engine.get("DockerRootDir", "/var/lib/docker")
 
@@ -69,7 +70,6 @@ class Settings:
 def build_device_container(settings: Settings, device: dict[str, Any], disk: str | None) -> dict[str, Any]:
     """Body of the Engine's create call for a device. ``disk`` is the block device that its I/O limits apply to."""
     name = device["name"]
-    server = settings.content["course"]["server"]
     state = StateFolder(Path(settings.state_dir))
     host: dict[str, Any] = {
         # Only the weight: a quota would throttle the runtime's own start (0.40 s in place of 0.17 s at 0.01 cores).
@@ -90,8 +90,9 @@ def build_device_container(settings: Settings, device: dict[str, Any], disk: str
             f"{state.inputs(name)}:{DEVICE_INPUTS}:ro",
             f"{state.outputs(name)}:{DEVICE_OUTPUTS}:rw",
         ],
-        "ExtraHosts": [f"{server}:{settings.server_address}"] if settings.server_address else None,
-        "NetworkMode": settings.content["network"]["name"],
+        "ExtraHosts": list_known_hosts(settings, name),
+        # The agent connects it to the run's network.
+        "NetworkMode": "none",
         "LogConfig": LOG_CONFIG,
         "RestartPolicy": {"Name": "no"},
         "DeviceRequests": (
@@ -131,15 +132,14 @@ def build_device_container(settings: Settings, device: dict[str, Any], disk: str
             LABEL_INPUTS: digest_inputs(state.inputs(name)),
         },
         "HostConfig": {option: value for option, value in host.items() if option not in settings.dropped},
-        "NetworkingConfig": {
-            "EndpointsConfig": {
-                settings.content["network"]["name"]: {
-                    "IPAMConfig": {"IPv4Address": device["address"]},
-                    "Aliases": [name],
-                }
-            }
-        },
     }
+
+
+def list_known_hosts(settings: Settings, name: str) -> list[str]:
+    """A device's /etc/hosts, as there is no resolver: a participant looks up itself and whom it sends messages to."""
+    server = settings.content["course"]["server"]
+    known = settings.addresses if name == server else (name, server)
+    return [f"{other}:{settings.addresses[other]}" for other in known if other in settings.addresses]
 
 
 def compute_pids_limit(device: dict[str, Any]) -> int:

@@ -47,16 +47,11 @@ def select_devices(content: dict[str, Any], pattern: str | None) -> list[dict[st
     return [device for device in devices if matches(device["name"], pattern)]
 
 
-def find_server_address(content: dict[str, Any]) -> str | None:
-    """Return the address of the run's server, on this lab host or another."""
-    server = content["course"]["server"]
-    for device in content["devices"]:
-        if device["name"] == server:
-            return str(device["address"])
-    for address, peer in content["peers"].items():
-        if peer["device"] == server:
-            return str(address)
-    return None
+def list_addresses(content: dict[str, Any]) -> dict[str, str]:
+    """Return the addresses of all devices of the run, on this lab host and on others, by name."""
+    found = {device["name"]: device["address"] for device in content["devices"]}
+    found.update((peer["device"], address) for address, peer in content["peers"].items())
+    return found
 
 
 def _split_pattern(pattern: str | None) -> tuple[list[str], list[str]]:

@@ -83,8 +83,8 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._batch import for_e
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import FULL, replacing
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_AGENT,
+    KIND_DEVICE,
     LABEL_DEVICE,
-    LABEL_KIND,
     run_filter,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import COLLECTED, CONTAINERS, StateFolder
@@ -198,8 +198,9 @@ class Containers:
     def __init__(self, client: Any, run: str) -> None:
         self._client = client
         self._ids = {
-            entry["Labels"].get(LABEL_DEVICE) or entry["Labels"].get(LABEL_KIND, entry["Id"]): entry["Id"]
-            for entry in list_containers(client, run_filter(run))
+            entry["Labels"].get(LABEL_DEVICE) or kind: entry["Id"]
+            for kind in (KIND_DEVICE, KIND_AGENT)
+            for entry in list_containers(client, run_filter(run, kind))
         }
         self.logs: dict[str, bytes] = {}
         self.facts: dict[str, dict[str, Any]] = {}

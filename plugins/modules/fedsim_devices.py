@@ -105,7 +105,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._device_container i
     find_block_device,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import (
-    find_server_address,
+    list_addresses,
     matches,
     read_device_file,
     select_devices,
@@ -204,7 +204,7 @@ class Provisioner:
         self.start: bool = call.params["state"] == "started"
         self.devices = {device["name"]: device for device in devices}
         state_dir, images = call.params["state_dir"], call.params["images"]
-        self.settings = Settings(content, state_dir, images, find_server_address(content), self.client.info())
+        self.settings = Settings(content, state_dir, images, list_addresses(content), self.client.info())
         self.existing = list_containers_by_device(self.client, call.run)
         # Docker's folder exists here only if the Engine runs on this machine, not in a VM.
         self.disk = find_block_device(self.settings.docker_root)

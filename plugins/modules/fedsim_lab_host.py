@@ -7,7 +7,8 @@ DOCUMENTATION = r"""
 module: fedsim_lab_host
 short_description: Probe a lab host
 description:
-  - Reads what the lab host's kernel and Docker Engine really offer, and lists what is missing with its fix.
+  - Reads what the lab host's kernel and Docker Engine really offer, and lists what is missing with its fix. As root it
+    also tries whether network namespaces, bridges and veth pairs can be made.
   - With O(demands) it also compares this with what the devices of this lab host need.
   - Changes nothing.
 author: fedsim-runner (@fedsim-runner)
@@ -72,7 +73,7 @@ engine_answers:
   returned: always
   type: bool
 lab_host:
-  description: Kernel, arch, cpus, memory, Engine, limits, disk, networks in use, our images, kind of machine, GPUs.
+  description: Kernel, arch, cpus, memory, Engine, limits, disk, our images, kind of machine, GPUs.
   returned: always
   type: dict
   sample: {"kernel": "6.1.0", "arch": "amd64", "cpus": 8, "memory_bytes": 16000000000, "engine": "20.10.24"}
@@ -90,6 +91,7 @@ problems:
   sample: [{"what": "no Docker Engine answers", "fix": "apt-get install docker.io", "fatal": true}]
 """
 
+import os
 import platform
 import shutil
 from pathlib import Path
@@ -113,6 +115,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     Module,
     run_module,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._network_trial import find_missing
 
 ARGUMENTS: dict[str, Any] = {
     "demands": {
@@ -132,8 +135,6 @@ ARGUMENTS: dict[str, Any] = {
 
 #: With less free space a run is likely to fill the disk.
 ENOUGH_DISK_BYTES = 3 * 1024**3
-#: Entries per device in the kernel's neighbour table (1024 by default, shared by all namespaces).
-NEIGHBOURS_PER_DEVICE = 2
 
 
 class Problems:
@@ -161,14 +162,13 @@ def read_disk_free_bytes(folder: str) -> int:
 
 def read_engine(client: Any, capacity: HostCapacity, facts: dict[str, Any], problems: Problems) -> None:
     info = client.info()
-    capacity = capacity.with_engine_figures(info, client.networks())
+    capacity = capacity.with_engine_figures(info)
     facts.update(
         engine=info["ServerVersion"],
         api=client.api_version,
         cpus=capacity.cpus,
         memory_bytes=capacity.memory_bytes,
         arch=capacity.arch,
-        networks=list(capacity.networks),
         kernel=info["KernelVersion"],
         cgroup_version=str(info.get("CgroupVersion", "1")),
         cgroup_driver=info["CgroupDriver"],
@@ -235,19 +235,6 @@ def compare(demands: dict[str, Any], facts: dict[str, Any], problems: Problems) 
             "this works unless all devices use their limits; otherwise place fewer devices here",
             fatal=False,
         )
-    threshold = facts.get("neighbour_table")
-    if threshold is not None and demands["devices"] * NEIGHBOURS_PER_DEVICE > threshold:
-        problems.add(
-            f"{demands['devices']} devices overflow the neighbour table of {threshold} entries",
-            f"`sysctl -w net.ipv4.neigh.default.gc_thresh3={demands['devices'] * NEIGHBOURS_PER_DEVICE * 2}`",
-        )
-
-
-def read_neighbour_table() -> int | None:
-    try:
-        return int(Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3").read_text())
-    except (OSError, ValueError):
-        return None
 
 
 def work(call: Call) -> dict[str, Any]:
@@ -258,9 +245,7 @@ def work(call: Call) -> dict[str, Any]:
         "arch": capacity.arch,
         "cpus": capacity.cpus,
         "memory_bytes": capacity.memory_bytes,
-        "networks": list(capacity.networks),
         "virtual_machine": detect_virtual_machine(),
-        "neighbour_table": read_neighbour_table(),
         "disk_free_bytes": read_disk_free_bytes(call.params["state_root"]),
         "engine": None,
         "engine_installed": find_daemon() is not None,
@@ -278,6 +263,10 @@ def work(call: Call) -> dict[str, Any]:
         problems.add(error.message, error.hint, fatal=not left_to_role)
         if left_to_role:
             events.append(EngineMissing(facts["engine_installed"]).as_dict())
+    # Docker Desktop's Engine has a kernel of its own, and only root may make a namespace.
+    if os.geteuid() == 0 and not facts["docker_desktop"]:
+        for what, fix in find_missing():
+            problems.add(what, fix)
     if facts["disk_free_bytes"] < ENOUGH_DISK_BYTES:
         problems.add(
             f"{size(facts['disk_free_bytes'])} of disk space are free",

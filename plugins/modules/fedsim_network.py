@@ -1,16 +1,18 @@
 #!/usr/bin/python
-"""The run's Docker network on a lab host."""
+"""The run's network on a lab host."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fedsim_network
-short_description: The isolated Docker network of a run
+short_description: The isolated network of a run
 description:
-  - Creates the run's network as the device file describes it, or removes it.
-  - The lab host has no address on the bridge (neither IPv4 nor IPv6) and the network is C(internal), so devices reach
-    each other and nothing else.
-  - A network that differs is created again if no container uses it; otherwise the module fails, naming the difference.
+  - Starts the container that holds the run's network namespace, or removes it. It has no network of Docker's, does
+    nothing but wait, and has no rights.
+  - In its namespace the agent makes the run's bridge and connects the devices (M(fedsim.testbed.fedsim_links)), so that
+    they reach each other and nothing else, neither the lab host nor another run.
+  - A container that differs, or has ended, is made again. The devices then lose their interfaces until
+    M(fedsim.testbed.fedsim_links) has connected them again, and a course that runs has failed.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -29,43 +31,56 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  device_file:
-    description: Device file on the lab host. Required for O(state=present).
-    type: path
+  lab_host:
+    description: Name of the lab host, recorded in a label. Required for O(state=present).
+    type: str
+  image:
+    description: Reference of the agent's image, which the container uses, too. Required for O(state=present).
+    type: str
 """
 
 EXAMPLES = r"""
 - name: The run's network
   fedsim.testbed.fedsim_network:
     run: quickstart
+    lab_host: local
     state_dir: /var/lib/fedsim/quickstart
-    device_file: /var/lib/fedsim/quickstart/device_file.json
+    image: "{{ fedsim_image_refs.agent }}"
 """
 
 RETURN = r"""
 network:
-  description: Id, name, bridge and subnet of the network.
+  description: Name and id of the container that holds the network.
   returned: when it exists
   type: dict
-  sample: {"id": "5c1e...", "name": "fedsim-quickstart", "bridge": "fsim-0a1b2c3d4e", "subnet": "198.18.0.0/24"}
+  sample: {"container": "fedsim-quickstart--network", "id": "5c1e..."}
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
+from ansible_collections.fedsim.testbed.plugins.module_utils._container_difference import compare_container
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
+    DEVICE_UID,
     KIND_NETWORK,
-    bridge_name,
     labels,
+    network_name,
     run_filter,
 )
-from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_container import LOG_CONFIG
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import APIError, explain
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    APIError,
+    EngineError,
+    NotFound,
+    explain,
+    list_containers,
+    remove_container,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DOCKER,
     RUN,
@@ -76,186 +91,134 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     run_module,
 )
 
-BRIDGE_NAME = "com.docker.network.bridge.name"
-INHIBIT_IPV4 = "com.docker.network.bridge.inhibit_ipv4"
-IPV6_SWITCH = "/proc/sys/net/ipv6/conf/%s/disable_ipv6"
-
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "device_file": {"type": "path"},
+    "lab_host": {"type": "str"},
+    "image": {"type": "str"},
     **RUN,
     **STATE_DIR,
     **DOCKER,
 }
+#: One process, and the threads of the Engine's runtime that start it.
+PIDS = 64
 
 
 class NetworkError(FedsimError):
-    """The network cannot be made or removed; the text says why and what to do."""
+    """The network cannot be made; the text says why."""
 
     exit = Exit.PROVISIONING
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the Engine and the kernel have.
+    """What exists of the run's network.
 
-    ``ours`` are networks with the run's labels and list their users; ``namesakes`` only have the same name. ``ipv6`` is
-    true if this process sees the bridge and its IPv6 is on.
+    ``containers`` are the Engine's entries; ``inspected`` is the first of them if it is running, ``image_id`` the id of
+    the requested image on this lab host.
     """
 
-    ours: Sequence[dict[str, Any]] = field(default_factory=list)
-    namesakes: Sequence[dict[str, Any]] = field(default_factory=list)
-    ipv6: bool = False
+    containers: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    inspected: dict[str, Any] | None = None
+    image_id: str = ""
 
 
 def plan_network(have: Facts, want: dict[str, Any] | None) -> Actions:
-    """Plan the way from what exists to the requested network, or to none.
-
-    Raises:
-        NetworkError: another network has the name, or containers use one that has to be removed.
-    """
+    """Plan the way from what exists to the requested network, or to none."""
+    differences = Differences()
+    removals = [Action("remove", entry["Id"]) for entry in have.containers]
     if want is None:
-        return _plan_removal(have)
-    if have.namesakes:
-        raise NetworkError(
-            "a network named {} exists that is not this run's (it lacks the run's labels): remove it with "
-            "`docker network rm {}`".format(want["name"], have.namesakes[0]["Id"][:12])
-        )
-    differences = Differences()
-    bridge = want["options"][BRIDGE_NAME]
-    # The kernel gives every bridge a link-local IPv6 address; removing it is part of creating one.
-    creation = (Action("create", want["name"], want), Action("silence_ipv6", bridge))
-    if not have.ours:
-        differences.add("state", "absent", "present")
-        return actions(creation, differences)
-    found = have.ours[0]
-    compare(found, want, differences)
-    if differences:
-        if found["Containers"]:
-            items = ", ".join(entry["item"] for entry in differences.items)
-            raise NetworkError(
-                f"network {found['Name']} differs ({items}) and {len(found['Containers'])} containers use it: "
-                "take the run down first (`fedsim-provision down`)"
-            )
-        return actions((Action("remove", found["Id"]), *creation), differences)
-    if have.ipv6:
-        differences.add("bridge disable_ipv6", "0", "1")
-        return actions((Action("silence_ipv6", bridge),), differences)
-    return nothing(f"{want['name']} is as requested")
-
-
-def _plan_removal(have: Facts) -> Actions:
-    differences = Differences()
-    for network in have.ours:
-        differences.add("state", "present", "absent")
-        if network["Containers"]:
-            names = ", ".join(sorted(user["Name"] for user in network["Containers"].values())[:5])
-            raise NetworkError("network {} is in use by {}: remove the devices first".format(network["Name"], names))
+        for entry in have.containers:
+            differences.add("state", entry["State"], "absent")
+        return actions(removals, differences) if removals else nothing("the run has no network")
+    if not have.containers:
+        differences.add("state", "absent", "started")
+    elif have.inspected is None:
+        differences.add("state", have.containers[0]["State"], "started")
+    else:
+        compare_container(have.inspected, want, have.image_id, differences)
     if not differences:
-        return nothing("the run has no network")
-    return actions((Action("remove", network["Id"]) for network in have.ours), differences)
+        return nothing("the network is as requested")
+    return actions((*removals, Action("start", want["Image"], want)), differences)
 
 
-def build_network(content: dict[str, Any], state_dir: str) -> dict[str, Any]:
-    """The network as keyword arguments of the Engine's create call."""
-    network = content["network"]
+def build_network_container(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Body of the Engine's create call for the container that holds the network."""
+    run, state_dir = params["run"], params["state_dir"]
     return {
-        "name": network["name"],
-        "driver": "bridge",
-        "internal": True,
-        "options": {BRIDGE_NAME: bridge_name(content["run"]), INHIBIT_IPV4: "true"},
-        "ipam": {
-            "Driver": "default",
-            "Config": [{"Subnet": network["subnet"], "Gateway": network["gateway"]}],
+        "Image": params["image"],
+        "Hostname": "network",
+        "User": f"{DEVICE_UID}:{DEVICE_UID}",
+        "Cmd": ["sleep", "infinity"],
+        # It ignores SIGTERM, as the first process of a container does.
+        "StopSignal": "SIGKILL",
+        "Env": [],
+        "Labels": labels(run, KIND_NETWORK, params["lab_host"], state_dir),
+        "HostConfig": {
+            "NetworkMode": "none",
+            "PidsLimit": PIDS,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "ReadonlyRootfs": True,
+            "LogConfig": LOG_CONFIG,
+            "RestartPolicy": {"Name": "no"},
         },
-        "labels": labels(content["run"], KIND_NETWORK, content["lab_host"], state_dir),
     }
 
 
-def compare(found: dict[str, Any], want: dict[str, Any], differences: Differences) -> None:
-    """Record where an existing network differs from the requested one."""
-    differences.compare("name", found["Name"], want["name"])
-    differences.compare("driver", found["Driver"], want["driver"])
-    differences.compare("internal", found["Internal"], want["internal"])
-    config = (found["IPAM"]["Config"] or [{}])[0]
-    for key in ("Subnet", "Gateway"):
-        differences.compare(key.lower(), config.get(key), want["ipam"]["Config"][0][key])
-    for group, actual in (("options", found["Options"] or {}), ("labels", found["Labels"] or {})):
-        for key, value in want[group].items():
-            differences.compare(key, actual.get(key), value)
-
-
-def read_facts(client: Any, run: str, want: dict[str, Any] | None) -> Facts:
+def read_facts(client: Any, run: str, image: str | None) -> Facts:
     """Read what exists of the run's network."""
-    ours = [client.inspect_network(network["Id"]) for network in client.networks(filters=run_filter(run, KIND_NETWORK))]
-    if want is None:
-        return Facts(ours)
-    identifiers = {network["Id"] for network in ours}
-    named = [network for network in client.networks(names=[want["name"]]) if network["Name"] == want["name"]]
-    switch = _find_ipv6_switch(want["options"][BRIDGE_NAME])
-    ipv6 = switch.exists() and switch.read_text().strip() != "1"
-    return Facts(ours, [network for network in named if network["Id"] not in identifiers], ipv6)
-
-
-def _find_ipv6_switch(bridge: str) -> Path:
-    return Path(IPV6_SWITCH % bridge)
+    containers = list_containers(client, run_filter(run, KIND_NETWORK))
+    inspected, image_id = None, "not on this lab host"
+    if containers and containers[0]["State"] == "running" and image:
+        inspected = client.inspect_container(containers[0]["Id"])
+        with contextlib.suppress(NotFound):
+            image_id = client.inspect_image(image)["Id"]
+    return Facts(containers, inspected, image_id)
 
 
 class Handlers:
     """What carries out each action."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, run: str) -> None:
         self.client = client
+        self.run = run
 
     def carry_out(self, todo: Actions) -> None:
-        todo.carry_out({"create": self.create, "remove": self.remove, "silence_ipv6": self.silence_ipv6})
-
-    def create(self, action: Action) -> None:
-        try:
-            self.client.create_network(check_duplicate=True, **action.options)
-        except APIError as error:
-            reason = explain(error)
-            if "overlap" in reason.lower():
-                subnet = action.options["ipam"]["Config"][0]["Subnet"]
-                raise NetworkError(
-                    f"subnet {subnet} of run network {action.name} overlaps a network that the lab host already has "
-                    f"({reason}): plan again so that another subnet is chosen (`fedsim-provision plan` reads the "
-                    "networks in use), or remove the other network (`docker network ls`, `ip route`)"
-                ) from error
-            raise NetworkError(f"network {action.name} cannot be created: {reason}") from error
+        todo.carry_out({"remove": self.remove, "start": self.start})
 
     def remove(self, action: Action) -> None:
-        self.client.remove_network(action.name)
+        remove_container(self.client, action.name)
 
-    def silence_ipv6(self, action: Action) -> None:
-        switch = _find_ipv6_switch(action.name)
-        if switch.exists():  # otherwise the Engine runs on another machine than this process
-            switch.write_text("1\n")
+    def start(self, action: Action) -> None:
+        try:
+            created = self.client.create_container_from_config(dict(action.options), network_name(self.run))
+            self.client.start(created["Id"])
+        except NotFound as error:
+            raise EngineError(f"image {action.name} is not on this lab host: run the images stage") from error
+        except APIError as error:
+            raise NetworkError(f"container {network_name(self.run)} cannot be started: {explain(error)}") from error
 
 
 def work(call: Call) -> dict[str, Any]:
-    want = None
-    if call.params["state"] == "present":
-        want = build_network(read_device_file(call.params["device_file"], call.run), call.params["state_dir"])
-    have = read_facts(call.client, call.run, want)
+    want = build_network_container(call.params) if call.params["state"] == "present" else None
+    have = read_facts(call.client, call.run, call.params["image"])
     todo = plan_network(have, want)
-    name = want["name"] if want else next((network["Name"] for network in have.ours), call.run)
     if not call.check:
-        Handlers(call.client).carry_out(todo)
-        have = read_facts(call.client, call.run, want)
-    answer = build_answer("network", name, todo.differences)
-    if want and have.ours:
-        answer["network"] = {
-            "id": have.ours[0]["Id"],
-            "name": have.ours[0]["Name"],
-            "bridge": want["options"][BRIDGE_NAME],
-            "subnet": (have.ours[0]["IPAM"]["Config"] or [{}])[0].get("Subnet"),
-        }
+        Handlers(call.client, call.run).carry_out(todo)
+        if todo.todo:
+            have = read_facts(call.client, call.run, None)
+    answer = build_answer("network", network_name(call.run), todo.differences)
+    if want and have.containers:
+        answer["network"] = {"container": network_name(call.run), "id": have.containers[0]["Id"]}
     return answer
 
 
 MODULE = Module(
-    ARGUMENTS, work, "network of run {run}", engine=True, required_if=[("state", "present", ["device_file"])]
+    ARGUMENTS,
+    work,
+    "network of run {run}",
+    engine=True,
+    required_if=[("state", "present", ["image", "lab_host"])],
 )
 
 

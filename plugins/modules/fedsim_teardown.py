@@ -7,9 +7,10 @@ DOCUMENTATION = r"""
 module: fedsim_teardown
 short_description: Remove everything of a run from a lab host
 description:
-  - Removes containers (devices first, the agent after them), the network and the state folder of a run. Labels say
+  - Removes containers (the one that holds the network, devices, the agent) and the state folder of a run. Labels say
     what belongs to the run, so neither device file nor run folder is needed. Calling it twice is safe.
   - What cannot be removed does not keep the rest; the module then fails and names it.
+  - Also removes the Docker network that runs had up to fedsim-runner 0.1.0.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -51,6 +52,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Act
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import for_each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_AGENT,
+    KIND_NETWORK,
     LABEL_KIND,
     LABEL_STATE,
     run_filter,
@@ -89,11 +91,12 @@ def plan_teardown(
     Args:
         run: run id.
         containers: the Engine's entries of the run's containers.
-        networks: its networks.
+        networks: its Docker networks, which runs have had up to 0.1.0.
         folders: its state folders.
     """
     agents = [entry for entry in containers if entry["Labels"].get(LABEL_KIND) == KIND_AGENT]
-    others = [entry for entry in containers if entry["Labels"].get(LABEL_KIND) != KIND_AGENT]
+    holders = [entry for entry in containers if entry["Labels"].get(LABEL_KIND) == KIND_NETWORK]
+    others = [entry for entry in containers if entry["Labels"].get(LABEL_KIND) not in (KIND_AGENT, KIND_NETWORK)]
     differences = Differences()
     for kind, names in (
         ("containers", sorted(map(read_container_name, containers))),
@@ -109,7 +112,8 @@ def plan_teardown(
         *(Action("signal", entry["Id"]) for entry in agents),
         *(
             Action("remove_containers", kind, {read_container_name(entry): entry["Id"] for entry in entries})
-            for kind, entries in (("devices", others), ("agents", agents))
+            # With the network, the kernel removes all devices' interfaces at once, not one after the other.
+            for kind, entries in (("network", holders), ("devices", others), ("agents", agents))
             if entries
         ),
         *(Action("remove_network", network["Name"], {"id": network["Id"]}) for network in networks),

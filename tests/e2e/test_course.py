@@ -223,17 +223,41 @@ def test_a_dead_agent_ends_the_run_with_its_name(engine: docker.DockerClient, tm
     assert left_over(engine, run) == []
 
 
+def test_another_up_heals_a_lost_network_and_a_course_ends_with_it(engine: docker.DockerClient, tmp_path: Path) -> None:
+    run = "unplugged"
+    spec = str(small_spec(tmp_path, "small", rounds=200))
+    try:
+        for kill, unchanged in ((True, False), (False, False), (False, True)):
+            up = Command(["up", spec, "--run", run], tmp_path)
+            assert up.finish() == 0, up.output
+            assert ("changed=0" in up.output) is unchanged
+            if kill:
+                engine.containers.get(f"fedsim-{run}--network").kill("SIGKILL")
+        command = Command([spec, "--run", run], tmp_path)
+        command.wait_for("round 2")
+        engine.containers.get(f"fedsim-{run}--network").kill("SIGKILL")
+        killed = time.monotonic()
+        assert command.finish() == 5, command.output
+        assert time.monotonic() - killed < 60
+        reason = report_of(tmp_path / "runs" / run)["reason"]
+        assert f"fedsim-{run}--network, which holds the run's network, has ended" in reason
+    finally:
+        down = Command(["down", run], tmp_path)
+        assert down.finish() == 0, down.output
+    assert left_over(engine, run) == []
+
+
 def test_two_runs_side_by_side_do_not_affect_each_other(engine: docker.DockerClient, tmp_path: Path) -> None:
     commands = [
         Command([str(small_spec(tmp_path, f"side-{name}")), "--run", f"side-{name}"], tmp_path) for name in ("a", "b")
     ]
     for command in commands:
         assert command.finish() == 0, command.output
-    subnets = [
-        json.loads((tmp_path / "runs" / f"side-{name}" / "plan.json").read_text(encoding="utf-8"))["network"]["subnet"]
+    networks = [
+        json.loads((tmp_path / "runs" / f"side-{name}" / "plan.json").read_text(encoding="utf-8"))["network"]
         for name in ("a", "b")
     ]
-    assert len(set(subnets)) == 2
+    assert networks[0] == networks[1], "the same addresses, in networks that do not know of each other"
     assert left_over(engine, "side-a") == left_over(engine, "side-b") == []
 
 

@@ -32,13 +32,13 @@ import socket, time
 for _ in range(9):
     began = time.monotonic()
     try:
-        socket.create_connection(("mote-2", 6001), 5)
+        socket.create_connection(("198.18.0.3", 6001), 5)
     except ConnectionRefusedError:
         print(time.monotonic() - began)
 """
 SEND = f"""
 import socket
-with socket.create_connection(("mote-2", 6000), 5) as peer:
+with socket.create_connection(("198.18.0.3", 6000), 5) as peer:
     peer.sendall(bytes({BYTES}))
 """
 

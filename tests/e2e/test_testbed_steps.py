@@ -10,7 +10,7 @@ import pytest
 
 from fedsim_runner.results import write_report
 from fedsim_runner.runs.experiment_file import load_experiment
-from fedsim_runner.runs.planning import reservations, reserved_plan
+from fedsim_runner.runs.planning import plan_run
 from fedsim_runner.runs.prepare import write_run_files
 from fedsim_runner.testbed.docker.testbed import DockerTestbed
 from fedsim_runner.testbed.values import Order, Stopped
@@ -44,7 +44,7 @@ def test_provision_open_follow_destroy(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     testbed = DockerTestbed()
     accepted = testbed.accept(load_experiment(small_spec(tmp_path, "steps", rounds=2)))
-    plan, lacks = reserved_plan(accepted, testbed, RUN)
+    plan, lacks = plan_run(accepted, testbed, RUN)
     assert not lacks
     folder = tmp_path / RUN
     folder.mkdir()
@@ -71,4 +71,3 @@ def test_provision_open_follow_destroy(tmp_path: Path, monkeypatch: pytest.Monke
         assert RUN not in testbed.list()
     finally:
         testbed.destroy(RUN, folder, RecordingListener())
-        reservations().release(RUN)

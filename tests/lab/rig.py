@@ -1,4 +1,4 @@
-"""A lab host in miniature: network namespaces on a bridge, as Docker would connect devices, without Docker.
+"""A lab host in miniature: a run's network namespace, and one for each device, without Docker.
 
 Everything lives in nameless namespaces that end with the test. Addresses are from 198.18.0.0/15, the range set aside
 for testing.
@@ -13,9 +13,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from fedsim_runner.agent.host import programs
 from fedsim_runner.agent.links import netns
 from fedsim_runner.agent.links.profile import DeviceLink
+from fedsim_runner.agent.links.run_namespace import RunNamespace
 from fedsim_runner.contract.link import Link
 
 PORT = 5000
@@ -23,8 +23,9 @@ PORT = 5000
 
 @dataclass
 class Rig:
-    """Devices by name; the calling thread is in the host's namespace."""
+    """Devices by name, which nothing connects yet, and the run's network."""
 
+    network: RunNamespace
     addresses: dict[str, str] = field(default_factory=dict)
     holders: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -33,26 +34,13 @@ class Rig:
         return {name: netns.of_process(holder.pid) for name, holder in self.holders.items()}
 
     def add(self, name: str) -> None:
-        """Add a device: a namespace with eth0, whose other end is a port of the bridge."""
-        number = len(self.addresses) + 2
-        address = self.addresses.setdefault(name, f"198.18.0.{number}")
-        with netns.scratch():
-            holder = subprocess.Popen(["sleep", "600"])
-        self.holders[name] = holder
-        port = f"p{address.rsplit('.', 1)[1]}"
-        programs.run(["ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", str(holder.pid)])
-        programs.run(["ip", "link", "set", port, "master", "br0", "up"])
-        with netns.inside(self.namespaces[name]):
-            programs.run(["ip", "addr", "add", f"{address}/24", "dev", "eth0"])
-            programs.run(["ip", "link", "set", "eth0", "up"])
+        """Add a device: a namespace."""
+        self.addresses.setdefault(name, f"198.18.0.{len(self.addresses) + 2}")
+        self.holders[name] = hold_namespace()
 
     def remove(self, name: str) -> None:
-        """End the device's namespace and its veth pair."""
-        # The kernel ends a namespace some time later, so remove the pair first, as Docker does.
-        programs.run(["ip", "link", "del", f"p{self.addresses[name].rsplit('.', 1)[1]}"])
-        holder = self.holders.pop(name)
-        holder.kill()
-        holder.wait()
+        """End the device's namespace; the kernel does so some time later."""
+        end(self.holders.pop(name))
 
     def links(self, up: Link | None = None, down: Link | None = None, device: str = "a") -> list[DeviceLink]:
         """Requested links: the given ones for ``device``, none for the others."""
@@ -119,17 +107,27 @@ class Rig:
         return arrived
 
 
+def hold_namespace() -> subprocess.Popen[bytes]:
+    """A process in a new namespace."""
+    with netns.scratch():
+        return subprocess.Popen(["sleep", "600"])
+
+
+def end(holder: subprocess.Popen[bytes]) -> None:
+    holder.kill()
+    holder.wait()
+
+
 @contextlib.contextmanager
 def rig(*names: str) -> Iterator[Rig]:
-    """A bridge and the named devices in a scratch namespace of the calling thread."""
-    lab = Rig()
-    with netns.scratch():
-        try:
-            programs.run(["ip", "link", "add", "br0", "type", "bridge"])
-            programs.run(["ip", "link", "set", "br0", "up"])
-            for name in names:
-                lab.add(name)
-            yield lab
-        finally:
-            for name in list(lab.holders):
-                lab.remove(name)
+    """The run's network and the named devices."""
+    network = hold_namespace()
+    lab = Rig(RunNamespace(netns.of_process(network.pid)))
+    try:
+        for name in names:
+            lab.add(name)
+        yield lab
+    finally:
+        for name in list(lab.holders):
+            lab.remove(name)
+        end(network)

@@ -42,8 +42,9 @@ def backend(probed: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def shaped(links: list[DeviceLink], backend: str, probed: dict[str, Any]) -> Iterator[Shaper]:
-    shaper = Shaper([kind(probed) for kind in backends.load_all()], Profile(links, seed=1), backend)
+def shaped(lab: Rig, links: list[DeviceLink], backend: str, probed: dict[str, Any]) -> Iterator[Shaper]:
+    profile = Profile(links, seed=1, server="a")
+    shaper = Shaper([kind(probed) for kind in backends.load_all()], lab.network, profile, backend)
     try:
         yield shaper
     finally:
@@ -62,14 +63,14 @@ def test_delay_holds_in_each_direction(backend: str, probed: dict[str, Any]) -> 
             DeviceLink("a", lab.addresses["a"], Link(delay_us=30_000), Link(delay_us=10_000)),
             DeviceLink("b", lab.addresses["b"], Link(delay_us=5_000), Link()),
         ]
-        with shaped(links, backend, probed) as shaper:
+        with shaped(lab, links, backend, probed) as shaper:
             apply(shaper, lab)
             assert statistics.median(lab.one_way_s("a", "b")) == pytest.approx(0.030, abs=SLACK_S)
             assert statistics.median(lab.one_way_s("b", "a")) == pytest.approx(0.015, abs=SLACK_S)
 
 
 def test_rate_holds_in_each_direction(backend: str, probed: dict[str, Any]) -> None:
-    with rig("a", "b") as lab, shaped(lab.links(Link(4 * MBIT), Link(8 * MBIT)), backend, probed) as shaper:
+    with rig("a", "b") as lab, shaped(lab, lab.links(Link(4 * MBIT), Link(8 * MBIT)), backend, probed) as shaper:
         apply(shaper, lab)
         for source, target, rate in (("a", "b", 4 * MBIT), ("b", "a", 8 * MBIT)):
             arrived = lab.burst(source, target, 1500, 1200, rate * 1.6)
@@ -81,7 +82,7 @@ def test_rate_holds_in_each_direction(backend: str, probed: dict[str, Any]) -> N
 
 
 def test_loss_is_per_packet(backend: str, probed: dict[str, Any]) -> None:
-    with rig("a", "b") as lab, shaped(lab.links(Link(loss=0.1)), backend, probed) as shaper:
+    with rig("a", "b") as lab, shaped(lab, lab.links(Link(loss=0.1)), backend, probed) as shaper:
         apply(shaper, lab)
         arrived = lab.burst("a", "b", 2000, 200, 8 * MBIT)
         assert len(arrived) == pytest.approx(1800, abs=70)  # 5 sigma
@@ -90,7 +91,7 @@ def test_loss_is_per_packet(backend: str, probed: dict[str, Any]) -> None:
 
 def test_loss_drops_single_packets_of_a_tcp_flow(backend: str, probed: dict[str, Any]) -> None:
     """No super-packet arrives if loss is set: one drop must not cost 64 kB."""
-    with rig("a", "b") as lab, shaped(lab.links(Link(loss=0.001)), backend, probed) as shaper:
+    with rig("a", "b") as lab, shaped(lab, lab.links(Link(loss=0.001)), backend, probed) as shaper:
         apply(shaper, lab)
         with netns.inside(lab.namespaces["b"]):
             listener = socket.create_server((lab.addresses["b"], PORT))
@@ -120,7 +121,7 @@ def test_loss_drops_single_packets_of_a_tcp_flow(backend: str, probed: dict[str,
 def test_jitter_spreads_and_keeps_order(backend: str, probed: dict[str, Any]) -> None:
     with rig("a", "b") as lab:
         link = Link(delay_us=30_000, jitter_us=20_000)
-        with shaped(lab.links(link), backend, probed) as shaper:
+        with shaped(lab, lab.links(link), backend, probed) as shaper:
             apply(shaper, lab)
             times = lab.one_way_s("a", "b", count=60, gap_s=0.0)
             assert min(times) >= 0.009 and max(times) <= 0.050 + 3 * SLACK_S
@@ -134,7 +135,7 @@ def test_tcp_fills_a_delayed_link(backend: str, probed: dict[str, Any]) -> None:
     """A held packet must not count against its sender's socket."""
     with (
         rig("a", "b") as lab,
-        shaped(lab.links(Link(20 * MBIT, 25_000), Link(delay_us=25_000)), backend, probed) as shaper,
+        shaped(lab, lab.links(Link(20 * MBIT, 25_000), Link(delay_us=25_000)), backend, probed) as shaper,
     ):
         apply(shaper, lab)
         lab.one_way_s("a", "b", count=1)  # resolve the neighbour first: netem delays that as well
@@ -160,7 +161,7 @@ def test_tcp_fills_a_delayed_link(backend: str, probed: dict[str, Any]) -> None:
 def test_check_apply_reapply_restart_and_change(backend: str, probed: dict[str, Any]) -> None:
     with rig("a", "b") as lab, contextlib.ExitStack() as stack:
         link = Link(5 * MBIT, 20_000, 2_000, 0.01)
-        shaper = stack.enter_context(shaped(lab.links(link, link), backend, probed))
+        shaper = stack.enter_context(shaped(lab, lab.links(link, link), backend, probed))
         checked = apply(shaper, lab, check=True)
         assert checked["a"]["changed"] and {entry["item"] for entry in checked["a"]["diff"]} >= {"up", "down"}
         assert apply(shaper, lab, check=True) == checked, "a check changes nothing"
@@ -172,19 +173,19 @@ def test_check_apply_reapply_restart_and_change(backend: str, probed: dict[str, 
         again = apply(shaper, lab)
         assert again["a"]["changed"] and not again["b"]["changed"]
         shaper.stop()
-        slower = stack.enter_context(shaped(lab.links(Link(2 * MBIT, 20_000), link), backend, probed))
+        slower = stack.enter_context(shaped(lab, lab.links(Link(2 * MBIT, 20_000), link), backend, probed))
         changed = apply(slower, lab)
         assert changed["a"]["diff"][0]["item"] == "up"
         assert not any(result["changed"] for result in apply(slower, lab).values())
         slower.stop()
-        bare = stack.enter_context(shaped(lab.links(), backend, probed))
+        bare = stack.enter_context(shaped(lab, lab.links(), backend, probed))
         assert apply(bare, lab)["a"]["changed"]
         assert not any(result["changed"] for result in apply(bare, lab).values())
         assert statistics.median(lab.one_way_s("a", "b")) < 0.003
 
 
 def test_a_missing_device_fails_under_its_name(backend: str, probed: dict[str, Any]) -> None:
-    with rig("a", "b") as lab, shaped(lab.links(Link(5 * MBIT)), backend, probed) as shaper:
+    with rig("a", "b") as lab, shaped(lab, lab.links(Link(5 * MBIT)), backend, probed) as shaper:
         results = shaper.apply({**lab.namespaces, "a": "/proc/0/ns/net"})
         assert results["a"].failed is not None and results["b"].failed is None
 
@@ -192,7 +193,7 @@ def test_a_missing_device_fails_under_its_name(backend: str, probed: dict[str, A
 def test_without_its_agent_a_device_gets_no_packets(backend: str, probed: dict[str, Any]) -> None:
     if backend == "netem":
         pytest.skip("netem's links live in the kernel and stay in force without the agent")
-    with rig("a", "b") as lab, shaped(lab.links(Link(delay_us=1000)), backend, probed) as shaper:
+    with rig("a", "b") as lab, shaped(lab, lab.links(Link(delay_us=1000)), backend, probed) as shaper:
         apply(shaper, lab)
         assert len(lab.one_way_s("a", "b", count=3)) == 3
         shaper.stop()

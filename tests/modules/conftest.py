@@ -25,6 +25,12 @@ import docker
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from fedsim_runner.agent.links.netns import of_process
+from fedsim_runner.agent.links.profile import DeviceLink, Profile
+from fedsim_runner.agent.links.run_namespace import RunNamespace
+from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.contract.link import Link
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 LIBRARY = REPOSITORY / "plugins" / "modules"
 COLLECTION = "ansible_collections.fedsim.testbed"
@@ -196,6 +202,17 @@ class Lab:
     def container(self, device: str) -> Any:
         return self.engine.containers.get(f"fedsim-{self.run}-{device}")
 
+    def connect(self) -> None:
+        """Connect the devices to the run's network without shaping, as the agent does."""
+        links = [DeviceLink(entry["name"], entry["address"], Link(), Link()) for entry in self.content["devices"]]
+        shaper = Shaper([], RunNamespace(self.namespace("-network")), Profile(links, server="server"), None)
+        results = shaper.apply({link.device: self.namespace(link.device) for link in links})
+        assert {name: result.failed for name, result in results.items()} == dict.fromkeys(results)
+
+    def namespace(self, device: str) -> str:
+        """Path of the network namespace of a device, or of the run ("-network")."""
+        return of_process(self.container(device).attrs["State"]["Pid"])
+
     def names(self) -> list[str]:
         """Everything that carries the run's label."""
         filters = {"label": f"org.fedsim.run={self.run}"}
@@ -229,15 +246,14 @@ def device(name: str, role: str, index: int, address: str, **changes: Any) -> di
     }
 
 
-def device_file_content(run: str, subnet: str, devices: list[dict[str, Any]]) -> dict[str, Any]:
-    base = subnet.rsplit(".", 1)[0]
+def device_file_content(run: str, devices: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "version": 1,
+        "version": 3,
         "run": run,
         "experiment": "modules",
         "seed": 1,
         "lab_host": "local",
-        "network": {"name": f"fedsim-{run}", "subnet": subnet, "gateway": f"{base}.1"},
+        "network": {"subnet": "198.18.0.0/24"},
         "link_backend": "auto",
         "allow_unshaped": False,
         "cpu_factor": 1.0,
@@ -273,31 +289,16 @@ def device_file_content(run: str, subnet: str, devices: list[dict[str, Any]]) ->
 def lab(engine: docker.DockerClient, image: str, tmp_path: Path) -> Iterator[Lab]:
     """A run with a server and two clients; nothing exists at the start, nothing is left at the end."""
     run = f"modtest-{uuid.uuid4().hex[:8]}"
-    subnet = free_subnet(engine)
-    base = subnet.rsplit(".", 1)[0]
     devices = [
-        device("server", "server", 0, f"{base}.2"),
-        device("pi-1", "client", 1, f"{base}.3"),
-        device("pi-2", "client", 2, f"{base}.4"),
+        device("server", "server", 0, "198.18.0.1"),
+        device("pi-1", "client", 1, "198.18.0.2"),
+        device("pi-2", "client", 2, "198.18.0.3"),
     ]
-    lab = Lab(engine, run, tmp_path / "state", image, device_file_content(run, subnet, devices))
+    lab = Lab(engine, run, tmp_path / "state", image, device_file_content(run, devices))
     lab.write()
     yield lab
     call_module("fedsim_teardown", {"run": run, "state_root": str(lab.root)})
     assert lab.names() == []
-
-
-def free_subnet(engine: docker.DockerClient) -> str:
-    """Return a subnet of the range for tests that no Docker network uses."""
-    used = {
-        config["Subnet"]
-        for network in engine.api.networks()
-        for config in (network["IPAM"] or {}).get("Config") or []
-        if "Subnet" in config
-    }
-    # Starting at different offsets, so that parallel test runs seldom collide.
-    candidates = [f"198.19.{(os.getpid() + step) % 250}.0/24" for step in range(250)]
-    return next(subnet for subnet in candidates if subnet not in used)
 
 
 @pytest.fixture

@@ -199,10 +199,19 @@ def test_teardown_refuses_a_path_as_run_id(lab: Lab) -> None:
         assert "is not a run id" in lab.call("fedsim_teardown", expect_failure=True, run=run).msg
 
 
-def test_teardown_of_a_network_somebody_joined(up: Lab) -> None:
-    stranger = up.engine.containers.run(up.image, ["sleep", "60"], detach=True, network=f"fedsim-{up.run}")
+def test_teardown_of_a_run_of_an_older_version(lab: Lab) -> None:
+    """Up to 0.1.0 a run had a Docker network; a stranger may have joined it."""
+    make_state(lab)
+    name = f"fedsim-{lab.run}"
+    labels = {"org.fedsim.run": lab.run, "org.fedsim.kind": "network"}
+    lab.engine.networks.create(name, internal=True, labels=labels)
+    labels = {**labels, "org.fedsim.kind": "device"}
+    device = lab.engine.containers.run(lab.image, ["sleep", "60"], detach=True, network=name, labels=labels)
+    stranger = lab.engine.containers.run(lab.image, ["sleep", "60"], detach=True, network=name)
     try:
-        up.call("fedsim_teardown")
-        assert up.names() == []
+        answer = lab.call("fedsim_teardown")
+        assert answer["removed"]["networks"] == [name]
+        assert answer["removed"]["containers"] == [device.name]
+        assert lab.names() == []
     finally:
         stranger.remove(force=True)

@@ -17,7 +17,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "fedsim_build_context": {"hosts": [{"name": "here", "arch": "amd64", "device_file": "FILE"}]},
     "fedsim_participants": {"run": "study", "device_file": "FILE", "target": "TARGET", "archive": "TARGET/a.tar"},
 }
-ENGINE_FIRST = ("fedsim_course", "fedsim_devices", "fedsim_links", "fedsim_network")
+ENGINE_FIRST = ("fedsim_course", "fedsim_devices", "fedsim_links")
 
 
 @pytest.mark.process
@@ -27,7 +27,7 @@ def test_an_unknown_version_fails_the_module(module: str, tmp_path: Path) -> Non
     path.write_text(json.dumps({**device_file().as_dict(), "version": 9}), encoding="utf-8")
     arguments = json.dumps(CALLS[module]).replace("FILE", str(path)).replace("TARGET", str(tmp_path / "made"))
     answer = call_module(module, json.loads(arguments), expect_failure=True)
-    assert f"device file {path} has version 9, and this fedsim-runner reads versions 1 and 2" in answer.msg
+    assert f"device file {path} has version 9, and this fedsim-runner reads versions 1, 2, 3" in answer.msg
 
 
 @pytest.mark.parametrize("module", ENGINE_FIRST)

@@ -40,7 +40,7 @@ def test_apply_again_change_absent_twice(lab: Lab) -> None:
     lab.call("fedsim_network")
     checked = lab.call("fedsim_devices", check=True)
     assert checked.changed
-    assert lab.names() == [f"fedsim-{lab.run}"]
+    assert lab.names() == [f"fedsim-{lab.run}--network"]
     first = lab.call("fedsim_devices")
     assert first["diff"] == checked["diff"]
     assert set(first["devices"]) == NAMES
@@ -156,12 +156,12 @@ def test_a_device_is_unprivileged_and_writes_only_to_its_out_folder(up: Lab) -> 
 
 
 def test_a_device_reaches_the_others_but_not_the_host(up: Lab, host_listener: int) -> None:
+    up.connect()
     client, server = up.container("pi-1"), up.container("server")
     server.exec_run(["nc", "-ll", "-p", "5000", "-e", "/bin/true"], detach=True)
     assert eventually(lambda: client.exec_run(["nc", "-w", "2", "server", "5000"]).exit_code == 0)
     hosts = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
-    addresses = [*[host for host in hosts if ":" not in host], up.content["network"]["gateway"]]
-    for address in addresses:
+    for address in (host for host in hosts if ":" not in host):
         assert client.exec_run(["nc", "-w", "1", address, str(host_listener)]).exit_code != 0, address
 
 
@@ -172,9 +172,15 @@ def test_names_and_labels(up: Lab) -> None:
     assert container.labels["org.fedsim.lab_host"] == "local"
     assert container.labels["org.fedsim.state"] == str(up.state_dir)
     assert container.attrs["Config"]["Hostname"] == "pi-1"
-    hosts = container.exec_run(["cat", "/etc/hosts"]).output.decode().split("\n")
-    address = up.content["devices"][0]["address"]
-    assert f"{address}\tserver" in hosts
+    addresses = {entry["name"]: entry["address"] for entry in up.content["devices"]}
+
+    def known(device: str) -> set[str]:
+        """Devices that a device finds by their names."""
+        lines = up.container(device).exec_run(["cat", "/etc/hosts"]).output.decode().split("\n")
+        return {name for name, address in addresses.items() if f"{address}\t{name}" in lines}
+
+    assert known("server") == {"server", "pi-1", "pi-2"}
+    assert known("pi-1") == {"server", "pi-1"}
 
 
 def test_half_made_state_is_completed(up: Lab) -> None:
@@ -217,7 +223,7 @@ def test_failures_name_their_devices_and_spare_the_others(lab: Lab) -> None:
     make_state(lab)
     lab.call("fedsim_network")
     lab.content["devices"][1]["image"] = "unknown-light"
-    lab.content["devices"][2]["address"] = "203.0.113.9"
+    lab.content["devices"][2]["gpus"] = 1
     lab.write()
     answer = lab.call("fedsim_devices", expect_failure=True)
     assert answer["failed_devices"] == ["pi-1", "pi-2"]
@@ -236,9 +242,8 @@ def test_a_missing_gpu_is_named(lab: Lab) -> None:
 
 
 def test_a_device_that_ends_right_after_its_start_has_failed(lab: Lab) -> None:
-    base = lab.content["network"]["subnet"].rsplit(".", 1)[0]
     # Enough of them for a second round of the thread pool, by which time the first one has ended.
-    lab.content["devices"] += [device(f"pi-{n}", "client", n, f"{base}.{n + 2}") for n in range(3, 13)]
+    lab.content["devices"] += [device(f"pi-{n}", "client", n, f"198.18.0.{n + 1}") for n in range(3, 13)]
     lab.content["devices"][0]["engine"] = "broken"
     lab.write()
     make_state(lab)

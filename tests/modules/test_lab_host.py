@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Answer, call_module, load_module
+from .conftest import Answer, call_module, load_module, load_utils
 from .socket_proxy import forbid_calls
 
 
@@ -55,3 +55,32 @@ def test_an_engine_that_does_not_update_containers_ends_the_run_with_the_fix(tmp
     assert "does not change a container's CPU limit (forbidden by policy)" in answer.msg
     assert "let its call `POST /containers/{id}/update` through" in answer.msg
     assert answer["fedsim_exit_code"] == 3
+
+
+def test_a_lab_host_that_makes_no_namespace_is_named_with_its_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trial is made without the right to it, by which it fails as where the kernel has no namespaces."""
+    trial = load_utils("_network_trial")
+    assert trial.find_missing() == []
+    without = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]
+    monkeypatch.setattr(load_module("fedsim_lab_host"), "find_missing", lambda: trial.find_missing(without))
+    answer = probe(tmp_path, expect_failure=True, engine_required=False)
+    assert "no network namespace can be made (unshare: unshare failed: Operation not permitted)" in answer.msg
+    assert "sysctl -w user.max_net_namespaces" in answer.msg
+    assert answer["fedsim_exit_code"] == 3
+
+
+@pytest.mark.parametrize("kind", ["bridge", "veth"])
+def test_a_kind_of_interface_that_the_kernel_lacks_is_named_with_its_fix(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``ip`` is one whose kernel does not know the kind."""
+    program = tmp_path / "ip"
+    program.write_text(f'#!/bin/sh\nexec /sbin/ip $(echo "$@" | sed s/{kind}/nonesuch/)\n')
+    program.chmod(0o755)
+    trial = load_utils("_network_trial")
+    monkeypatch.setattr(trial, "PROGRAM_PATH", f"{tmp_path}:{trial.PROGRAM_PATH}")
+    [(what, fix)] = trial.find_missing()
+    assert what == f"the kernel makes no {kind} interface (Error: Unknown device type.)"
+    assert f"modprobe {kind}" in fix

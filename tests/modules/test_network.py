@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
-
 import pytest
+
+from fedsim_runner.agent.host import programs
+from fedsim_runner.agent.links import netns
 
 from .conftest import Lab
 
@@ -14,64 +13,60 @@ pytestmark = pytest.mark.docker
 
 
 def test_apply_again_change_absent_twice(lab: Lab) -> None:
+    name = f"fedsim-{lab.run}--network"
     assert lab.call("fedsim_network", check=True).changed
     assert lab.names() == []
     first = lab.call("fedsim_network")
     assert first.changed
-    assert first["network"]["name"] == f"fedsim-{lab.run}"
-    assert len(first["network"]["bridge"]) <= 15
+    assert first["network"] == {"container": name, "id": lab.container("-network").id}
     assert not lab.call("fedsim_network").changed
 
-    base = lab.content["network"]["subnet"].rsplit(".", 1)[0]
-    lab.content["network"]["gateway"] = f"{base}.254"
-    lab.write()
-    checked = lab.call("fedsim_network", check=True)
+    checked = lab.call("fedsim_network", check=True, lab_host="another")
     assert checked.changed
-    assert f"{base}.254" in checked["diff"]["after"]
-    changed = lab.call("fedsim_network")
+    assert '"org.fedsim.lab_host": "another"' in checked["diff"]["after"]
+    changed = lab.call("fedsim_network", lab_host="another")
     assert changed["diff"] == checked["diff"]
-    assert not lab.call("fedsim_network").changed
+    assert changed["network"]["id"] != first["network"]["id"]
+    assert not lab.call("fedsim_network", lab_host="another").changed
 
     assert lab.call("fedsim_network", state="absent", check=True).changed
-    assert lab.names() == [f"fedsim-{lab.run}"]
+    assert lab.names() == [name]
     assert lab.call("fedsim_network", state="absent").changed
     assert not lab.call("fedsim_network", state="absent").changed
 
 
-def test_the_host_has_no_address_on_the_bridge(lab: Lab) -> None:
-    bridge = lab.call("fedsim_network")["network"]["bridge"]
-    shown = subprocess.run(["ip", "-j", "addr", "show", bridge], capture_output=True, text=True, check=True)
-    assert json.loads(shown.stdout)[0]["addr_info"] == []
-    assert Path(f"/proc/sys/net/ipv6/conf/{bridge}/disable_ipv6").read_text().strip() == "1"
-
-
-def test_overlap_names_the_fix(lab: Lab) -> None:
+def test_it_has_neither_a_network_nor_rights(lab: Lab) -> None:
     lab.call("fedsim_network")
-    other = f"{lab.run}-2"
-    lab.content.update(run=other)
-    lab.content["network"]["name"] = f"fedsim-{other}"
-    lab.write()
-    answer = lab.call("fedsim_network", run=other, expect_failure=True)
-    assert "overlaps" in answer.msg
-    assert "plan again" in answer.msg
+    with netns.inside(lab.namespace("-network")):
+        assert [line.split()[1] for line in programs.run(["ip", "-oneline", "link"]).splitlines()] == ["lo:"]
+        assert programs.run(["ip", "route"]) == ""
+    status = lab.container("-network").exec_run(["cat", "/proc/1/status"]).output.decode()
+    assert "CapEff:\t0000000000000000" in status
+    assert "CapBnd:\t0000000000000000" in status
+    assert "Uid:\t10001" in status
 
 
-def test_a_network_of_somebody_else_is_left_alone(lab: Lab) -> None:
-    name = lab.content["network"]["name"]
-    stranger = lab.engine.networks.create(name)
+@pytest.mark.parametrize("end", ["kill", "remove"])
+def test_one_that_has_ended_starts_again(lab: Lab, end: str) -> None:
+    lab.call("fedsim_network")
+    container = lab.container("-network")
+    container.kill() if end == "kill" else container.remove(force=True)
+    assert lab.call("fedsim_network").changed
+    assert lab.container("-network").status == "running"
+    assert not lab.call("fedsim_network").changed
+
+
+def test_a_container_of_somebody_else_is_left_alone(lab: Lab) -> None:
+    name = f"fedsim-{lab.run}--network"
+    stranger = lab.engine.containers.create(lab.image, ["true"], name=name)
     try:
         answer = lab.call("fedsim_network", expect_failure=True)
-        assert "is not this run's" in answer.msg
+        assert f"container {name} cannot be started: Conflict" in answer.msg
         assert not lab.call("fedsim_network", state="absent").changed
-        assert lab.engine.networks.list(ids=[stranger.id])
+        stranger.reload()
     finally:
         stranger.remove()
 
 
-def test_a_network_in_use_is_not_replaced(up: Lab) -> None:
-    base = up.content["network"]["subnet"].rsplit(".", 1)[0]
-    up.content["network"]["gateway"] = f"{base}.254"
-    up.write()
-    answer = up.call("fedsim_network", expect_failure=True)
-    assert "gateway" in answer.msg
-    assert "fedsim-provision down" in answer.msg
+def test_a_missing_image_is_named(lab: Lab) -> None:
+    assert "run the images stage" in lab.call("fedsim_network", expect_failure=True, image="fedsim/agent:none").msg

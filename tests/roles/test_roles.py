@@ -77,7 +77,7 @@ def test_the_lab_host_stage_reads_the_device_files_that_the_modules_read(tmp_pat
     path.write_text(json.dumps({**device_file().as_dict(), "version": 9}), encoding="utf-8")
     done = playbook("up.yml", "--tags", "lab_host", "-e", json.dumps({"fedsim_device_file": str(path)}))
     assert done.returncode != 0
-    message = f"device file {path} has version 9, and this fedsim-runner reads versions 1 and 2"
+    message = f"device file {path} has version 9, and this fedsim-runner reads versions 1, 2, 3"
     assert message in " ".join(done.stdout.split())
 
 

@@ -71,11 +71,6 @@ class Docker:
         found: dict[str, Any] = json.loads(self._call("GET", f"/containers/{quote(container)}/json"))
         return found
 
-    def network(self, name: str) -> dict[str, Any]:
-        """Everything about one network."""
-        found: dict[str, Any] = json.loads(self._call("GET", f"/networks/{quote(name)}"))
-        return found
-
     def kill(self, container: str, signal_name: str) -> None:
         """Send a signal to the container's first process."""
         self._call("POST", f"/containers/{quote(container)}/kill", signal=signal_name)

@@ -1,4 +1,4 @@
-"""Following the Engine's events about containers and networks."""
+"""Following the Engine's events about containers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RETRY_S = 0.5
 
 
 class Events(threading.Thread):
-    """Puts container and network events of the Engine into a queue; ``None`` after a gap: list everything again."""
+    """Puts the Engine's events about containers into a queue; ``None`` after a gap: list everything again."""
 
     def __init__(self, docker: Docker, out: queue.SimpleQueue[dict[str, Any] | None]) -> None:
         super().__init__(name="docker events", daemon=True)
@@ -22,8 +22,8 @@ class Events(threading.Thread):
 
     def run(self) -> None:
         kinds = {
-            "type": ["container", "network"],
-            "event": ["start", "die", "oom", "pause", "unpause", "connect"],
+            "type": ["container"],
+            "event": ["start", "die", "oom", "pause", "unpause"],
         }
         since = time.time()
         while True:

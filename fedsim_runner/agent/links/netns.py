@@ -1,4 +1,4 @@
-"""Network namespaces and interfaces without forks: setns, rtnetlink, ethtool's ioctl.
+"""Network namespaces, and segmentation offload, without forks: setns, ethtool's ioctl.
 
 A namespace belongs to a thread. Everything here changes only the calling thread's, and programs that
 it starts inherit it.
@@ -19,8 +19,6 @@ from pathlib import Path
 CLONE_NEWNET = 0x40000000
 _SIOCETHTOOL = 0x8946
 _GET_SET = ((0x1E, 0x1F), (0x23, 0x24))  # ETHTOOL_G/STSO, ETHTOOL_G/SGSO
-_RTM_GETLINK = 18
-_IFLA_LINK = 5
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -70,29 +68,6 @@ def scratch() -> Iterator[None]:
 def of_process(pid: int) -> str:
     """The path of a process's network namespace."""
     return f"/proc/{pid}/ns/net"
-
-
-def peer_index(interface: str) -> int:
-    """The number of the veth that ``interface`` is paired with, in the namespace of that other end.
-
-    Raises:
-        OSError: the interface does not exist here.
-        LookupError: it has no other end.
-    """
-    index = socket.if_nametoindex(interface)
-    request = struct.pack("=IHHIIBBHiII", 32, _RTM_GETLINK, 1, 1, 0, 0, 0, 0, index, 0, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as channel:
-        channel.sendto(request, (0, 0))
-        reply = channel.recv(65536)
-    position, end = 32, struct.unpack_from("=I", reply)[0]
-    while position + 4 <= end:
-        length, kind = struct.unpack_from("=HH", reply, position)
-        if length < 4:
-            break
-        if kind == _IFLA_LINK:
-            return int(struct.unpack_from("=I", reply, position + 4)[0])
-        position += (length + 3) & ~3
-    raise LookupError(f"{interface} is not a veth: it has no other end")
 
 
 def segmentation_offload(interface: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fedsim_runner.contract.link import Link
 
@@ -20,11 +20,21 @@ class DeviceLink:
 
 @dataclass(frozen=True)
 class Profile:
-    """``devices`` are on this lab host, ``peers`` are the run's others; ``seed`` fixes all random draws."""
+    """The devices of a run, as one lab host sees them.
+
+    Attributes:
+        devices: those on this lab host.
+        peers: the others.
+        seed: fixes all random draws.
+        server: name of the device that is the server.
+        prefix: prefix length of the devices' addresses.
+    """
 
     devices: Sequence[DeviceLink]
     peers: Sequence[DeviceLink] = field(default=())
     seed: int = 0
+    server: str = ""
+    prefix: int = 24
 
     @property
     def all_devices(self) -> list[DeviceLink]:
@@ -38,4 +48,8 @@ class Profile:
 
     def without_links(self) -> Profile:
         """The same devices without shaping."""
-        return Profile([DeviceLink(device.device, device.address, Link(), Link()) for device in self.devices])
+        bare = [
+            [DeviceLink(device.device, device.address, Link(), Link()) for device in devices]
+            for devices in (self.devices, self.peers)
+        ]
+        return replace(self, devices=bare[0], peers=bare[1])

@@ -1,4 +1,4 @@
-"""The links of one run on this lab host: shaping them, and which are in force."""
+"""The links of one run on this lab host: connecting devices, shaping their links, and which are in force."""
 
 from __future__ import annotations
 
@@ -7,19 +7,27 @@ from typing import Any
 
 from fedsim_runner.contract import events
 from fedsim_runner.contract.agent_calls import LinksAnswer
+from fedsim_runner.contract.errors import Exit, FedsimError
 
-from ..host.docker_api import Docker
+from ..host import programs
+from ..host.network_container import Namespace, NetworkContainer
 from ..run_settings import RunSettings
-from . import backends, bridge_addresses, netns
+from . import backends, netns
+from .run_namespace import RunNamespace
 from .shaper import Result, Shaper
 
 
+class NoNetworkError(FedsimError):
+    """No container holds the run's network; the text names it."""
+
+    exit = Exit.LINKS
+
+
 class RunLinks:
-    """Shapes devices by their processes. Not thread-safe: its owner holds a lock.
+    """Connects and shapes devices by their processes. Not thread-safe: its owner holds a lock.
 
     Args:
-        docker: the Engine.
-        run: the run's id.
+        container: holds the run's network.
         requested: name of a link back end, or ``auto``.
         probed: what the kernel can shape links with.
         record: writes an event to the journal.
@@ -31,14 +39,14 @@ class RunLinks:
 
     def __init__(
         self,
-        docker: Docker,
-        run: str,
+        container: NetworkContainer,
         requested: str,
         probed: Mapping[str, Any],
         record: Callable[[events.Event], None],
     ) -> None:
-        self._docker = docker
-        self._run = run
+        self._container = container
+        self._network = RunNamespace()
+        self._connected_to: Namespace | None = None
         self._probed = probed
         self._backend: str | None = probed["backend"] if requested == backends.AUTO else requested
         self._record = record
@@ -54,57 +62,58 @@ class RunLinks:
     @property
     def failure(self) -> str | None:
         """Why traffic no longer passes; None while it does."""
-        return self._shaper.failure() if self._shaper is not None else None
+        return self._container.failure() or (self._shaper.failure() if self._shaper is not None else None)
 
     def covers(self, devices: Collection[str]) -> bool:
         """Whether all of these devices may send."""
-        return self.unshaped is not None or self.shaped.issuperset(devices)
+        return self._container.failure() is None and self.shaped.issuperset(devices)
 
     def apply(
         self, settings: RunSettings, names: Collection[str], running: Mapping[str, int], check: bool
     ) -> LinksAnswer:
-        """Shape the links of the named devices as the device file says; ``running``: process ids by device.
+        """Connect the named devices and shape their links as the device file says; ``running``: their process ids.
 
         Raises:
             UnshapableError: no back end here can shape them, and ``allow_unshaped`` is not set.
+            NoNetworkError: no container holds the run's network.
         """
-        try:
-            backend = backends.choose(settings.link_backend, settings.links, self._probed)
-        except backends.UnshapableError as error:
-            if not settings.allow_unshaped:
-                raise
-            return self._go_unshaped(str(error), names, check)
-        self.unshaped = None
+        backend, unshaped = self._choose(settings)
+        self._use_network(check)
         if self._shaper is None:
-            self._shaper = Shaper([kind(self._probed) for kind in backends.load_all()], settings.links, backend)
+            kinds = [kind(self._probed) for kind in backends.load_all()]
+            self._shaper = Shaper(kinds, self._network, settings.links, backend)
         else:
             self._shaper.set_profile(settings.links, backend)
         results = self._shaper.apply({name: netns.of_process(pid) for name, pid in running.items()}, check=check)
         for name in names:
             if name not in running:
                 results[name] = Result(failed="its container is not running")
-        removed: list[str] = []
         if not check:
+            if unshaped is not None and unshaped != self.unshaped:
+                self._record(events.LinksUnshaped(unshaped))
+            self.unshaped = unshaped
             self._remember(results)
-            removed = bridge_addresses.remove_bridge_addresses(self._docker, settings.network, self._run)
-            for address in removed:
-                self._record(events.BridgeAddressRemoved(address))
-        return {
-            "changed": bool(removed) or any(result.changed for result in results.values()),
+        answer: LinksAnswer = {
+            "changed": any(result.changed for result in results.values()),
             "backend": backend,
             "devices": {name: result.as_dict() for name, result in sorted(results.items())},
         }
+        return answer if unshaped is None else {**answer, "unshaped": unshaped}
 
     def reapply(self, name: str, pid: int) -> str | None:
-        """Shape the new interface of a device whose link was in force. Return the reason if that failed."""
+        """Connect and shape a restarted device whose link was in force. Return the reason if that failed."""
         if self._shaper is None:
             return None
-        result = self._shaper.apply({name: netns.of_process(pid)})[name]
-        if result.failed is not None:
+        try:
+            failed = self._shaper.apply({name: netns.of_process(pid)})[name].failed
+        except (OSError, programs.CommandError) as error:  # the run's network is gone
+            failed = str(error)
+        if failed is not None:
             self.shaped.discard(name)
-            self._record(events.LinkFailed(name, result.failed))
-            return result.failed
-        self._record(events.LinkReapplied(name))
+            self._record(events.LinkFailed(name, failed))
+            return failed
+        if self.unshaped is None:
+            self._record(events.LinkReapplied(name))
         return None
 
     def forget(self, name: str) -> None:
@@ -121,16 +130,32 @@ class RunLinks:
         if self._shaper is not None:
             self._shaper.stop()
 
-    def _go_unshaped(self, reason: str, names: Collection[str], check: bool) -> LinksAnswer:
-        if not check and self.unshaped != reason:
-            self._record(events.LinksUnshaped(reason))
-            self.unshaped = reason
-        nothing = {name: Result().as_dict() for name in names}
-        return {"changed": False, "backend": None, "devices": nothing, "unshaped": reason}
+    def _choose(self, settings: RunSettings) -> tuple[str | None, str | None]:
+        """The back end, or None and why nothing is shaped."""
+        try:
+            return backends.choose(settings.link_backend, settings.links, self._probed), None
+        except backends.UnshapableError as error:
+            if not settings.allow_unshaped:
+                raise
+            return None, str(error)
+
+    def _use_network(self, check: bool) -> None:
+        """Use the namespace as it was last found; if it is another one than before, no device is in it yet."""
+        namespace = self._container.namespace if self._container.failure() is None else None
+        if namespace is None and not check:
+            raise NoNetworkError(
+                f"container {self._container.name}, which holds the run's network, does not run",
+                hint="the network stage starts it (`up` again)",
+            )
+        # Check mode goes on without it: all devices are still to be connected.
+        self._network.path = None if namespace is None else namespace.path
+        if not check and namespace != self._connected_to:
+            self.shaped.clear()
+            self._connected_to = namespace
 
     def _remember(self, results: Mapping[str, Result]) -> None:
         for name, result in results.items():
             if result.failed is None:
                 self.shaped.add(name)
-                if result.changed:
+                if result.changed and self.unshaped is None:
                     self._record(events.LinkShaped(name))

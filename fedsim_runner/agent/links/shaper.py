@@ -1,8 +1,8 @@
-"""Bringing links into force: read, compare, change, read back; many devices together."""
+"""Bringing links into force, from the wire to its shaping: read, compare, change, read back; many devices together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,7 +11,9 @@ from fedsim_runner.contract.agent_calls import LinkAnswer
 from .profile import Profile
 from .protocol import Failures, LinkBackend, Settings
 from .root_qdisc import Qdisc
+from .run_namespace import RunNamespace
 from .veth import Veths
+from .wiring import plan_wires
 
 
 @dataclass
@@ -27,10 +29,12 @@ class Result:
 
 
 class _Part(Protocol):
-    """Reads and changes some of the settings: a back end, or the ends of the veth pairs."""
+    """Reads some of the settings: a back end, or the veth pairs."""
 
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]: ...
-    def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures: ...
+
+
+_Step = Callable[[Mapping[str, Settings], Mapping[str, str]], Failures]
 
 
 class Shaper:
@@ -38,20 +42,33 @@ class Shaper:
 
     Args:
         backends: all of them; those not chosen undo their remaining settings.
+        network: the run's namespace.
         profile: the requested links.
-        chosen: name of the back end that shapes them.
+        chosen: name of the back end that shapes them; None: they are connected, and nothing shapes them.
     """
 
-    def __init__(self, backends: Sequence[LinkBackend], profile: Profile, chosen: str) -> None:
+    def __init__(
+        self, backends: Sequence[LinkBackend], network: RunNamespace, profile: Profile, chosen: str | None
+    ) -> None:
         self._backends = backends
-        # Back ends first: one that listens must do so before any packets pass.
-        self._parts: list[_Part] = [*backends, Veths(kind for backend in backends for kind in backend.qdiscs)]
+        self._veths = Veths((kind for backend in backends for kind in backend.qdiscs), network)
+        self._parts: list[_Part] = [*backends, self._veths]
+        # In this order no packet passes unshaped: an interface is connected last, and a back end listens before that.
+        self._steps: list[tuple[_Part, _Step]] = [
+            (self._veths, self._veths.plug),
+            *((backend, backend.apply) for backend in backends),
+            (self._veths, self._veths.shape),
+            (self._veths, self._veths.connect),
+        ]
         self.set_profile(profile, chosen)
 
-    def set_profile(self, profile: Profile, chosen: str) -> None:
+    def set_profile(self, profile: Profile, chosen: str | None) -> None:
         """Set the links that the next ``apply`` brings into force."""
         nothing = profile.without_links()
-        self._planned: dict[str, dict[str, object]] = {device.device: {} for device in profile.devices}
+        self._veths.wires = plan_wires(profile)
+        self._planned: dict[str, dict[str, object]] = {
+            name: dict(settings) for name, settings in self._veths.plan().items()
+        }
         for backend in sorted(self._backends, key=lambda backend: backend.name != chosen):
             settings = backend.plan(profile if backend.name == chosen else nothing)
             for name, wanted in self._planned.items():
@@ -75,14 +92,14 @@ class Shaper:
         touched = {name: change for name, change in changes.items() if change}
         if check or not touched:
             return results
-        for part in self._parts:
+        for part, step in self._steps:
             own = {
                 name: {item: after for item, (_, after) in change.items() if owners[item] is part}
                 for name, change in touched.items()
                 if results[name].failed is None
             }
             own = {name: change for name, change in own.items() if change}
-            for name, reason in part.apply(own, here).items() if own else ():
+            for name, reason in step(own, here).items() if own else ():
                 results[name].failed = reason
         self._read_back({name: here[name] for name in touched if results[name].failed is None}, results)
         return results

@@ -1,24 +1,38 @@
-"""The two ends of the devices' veth pairs: their root qdiscs, and segmentation offload.
+"""The devices' veth pairs: wiring, root qdiscs at both ends, and segmentation offload.
 
-``up`` is shaped on the device's own interface (its egress), ``down`` on the lab host's side of the pair. The host's
-side of all pairs is read in one call and changed with one ``tc -batch``.
+``up`` is shaped on the device's own interface (its egress), ``down`` on the other end, in the run's namespace. Those
+ends are read in one call and changed in batches.
 """
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from fedsim_runner.contract.link import INTERFACE
 
 from ..host import programs
-from . import netns
+from . import netns, rtnetlink
 from .fan_out import in_each
 from .protocol import Failures, Settings
 from .root_qdisc import ForeignQdisc, Qdisc, parse_qdiscs, qdisc_arguments, read_qdiscs
+from .run_namespace import Line, RunNamespace, without_ipv6
+from .wiring import Interface, Neighbours, Wire
 
+PLUGGED, NEIGHBOURS, PORT = "interface", "neighbours", "port"
 UP, DOWN = "up", "down"
 OFFLOAD = "segmentation offload"  # on the device's interface; only "off" can be requested
+
+
+@dataclass(frozen=True)
+class _Inside:
+    """A device's own end. ``interface`` None: it has none."""
+
+    interface: rtnetlink.Interface | None
+    addresses: tuple[str, ...] = ()
+    neighbours: Mapping[str, str] | None = None
+    up: Qdisc | ForeignQdisc | None = None
+    offload: bool = True
 
 
 class Veths:
@@ -26,50 +40,149 @@ class Veths:
 
     Args:
         kinds: root qdiscs to parse; others are shown by their kind only.
+        network: the run's namespace.
+
+    Attributes:
+        wires: how each device is to be connected.
     """
 
-    def __init__(self, kinds: Iterable[type[Qdisc]]) -> None:
+    def __init__(self, kinds: Iterable[type[Qdisc]], network: RunNamespace) -> None:
         self._kinds = tuple(kinds)
+        self._network = network
+        self.wires: Mapping[str, Wire] = {}
+
+    def plan(self) -> dict[str, Settings]:
+        """The settings that connect each device. Pure."""
+        return {
+            name: {PLUGGED: wire.interface, NEIGHBOURS: wire.neighbours, PORT: wire.bridge}
+            for name, wire in self.wires.items()
+        }
 
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
-        """Read the kernel's settings for each device."""
+        """Read the kernel's settings for each device; one that is not connected to the run's network has none."""
         inside, failed = in_each(namespaces, self._read_inside)
-        active = parse_qdiscs(read_qdiscs(), self._kinds)
+        ends = self._network.ends()
+        downs: Mapping[str, Qdisc | ForeignQdisc] = {}
+        if ends:
+            with self._network.inside():
+                downs = parse_qdiscs(read_qdiscs(), self._kinds)
         found: dict[str, Settings] = {}
-        for name, (up, offload, peer) in inside.items():
-            try:
-                host_end = _host_end(peer)
-            except OSError as error:
-                failed[name] = str(error)
-            else:
-                found[name] = {UP: up, DOWN: active.get(host_end), OFFLOAD: "on" if offload else "off"}
+        for name, seen in inside.items():
+            interface, end = seen.interface, ends.get(self.wires[name].end)
+            if interface is None or end is None or (interface.peer, interface.index) != (end.index, end.peer):
+                found[name] = {PLUGGED: None, NEIGHBOURS: None, PORT: None, UP: None, DOWN: None, OFFLOAD: "on"}
+                continue
+            found[name] = {
+                PLUGGED: Interface(interface.mac, seen.addresses, interface.up),
+                NEIGHBOURS: Neighbours(seen.neighbours or {}),
+                PORT: end.bridge if end.up else None,
+                UP: seen.up,
+                DOWN: downs.get(self.wires[name].end),
+                OFFLOAD: "on" if seen.offload else "off",
+            }
         return found, failed
 
-    def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
-        """Make the changes; a qdisc of None is removed."""
+    def plug(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
+        """Give devices their interface, address and neighbours; nothing passes before :meth:`connect`."""
+        concerned = [name for name, change in changes.items() if PLUGGED in change or NEIGHBOURS in change]
+        if not concerned:
+            return {}
+        failed = self._add_pairs(concerned, namespaces)
 
-        def change(name: str) -> int:
+        def set_up(name: str) -> None:
+            wire, interface = self.wires[name], rtnetlink.find_interface(INTERFACE)
+            if interface is None:
+                raise LookupError(f"it has no {INTERFACE}")
+            if interface.mac != wire.interface.mac:
+                rtnetlink.set_mac(interface.index, wire.interface.mac)
+            if not interface.up:
+                rtnetlink.set_up(interface.index)
+            active = rtnetlink.addresses(interface.index)
+            for address in active:
+                if address not in wire.interface.addresses:
+                    rtnetlink.delete_address(interface.index, address)
+            for address in wire.interface.addresses:
+                if address not in active:
+                    rtnetlink.add_address(interface.index, address)
+            rtnetlink.set_neighbours(interface.index, wire.neighbours.macs)
+
+        _, also_failed = in_each({name: namespaces[name] for name in concerned if name not in failed}, set_up)
+        return {**failed, **also_failed}
+
+    def shape(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
+        """Set qdiscs and offload; a qdisc of None is removed."""
+
+        def change(name: str) -> None:
             wanted = changes[name]
             if UP in wanted:
                 programs.run(["tc", *qdisc_arguments(INTERFACE, _qdisc(wanted[UP]))])
             if OFFLOAD in wanted:
                 netns.set_segmentation_offload(INTERFACE, False)
-            return netns.peer_index(INTERFACE)
 
-        peers, failed = in_each({name: namespaces[name] for name in changes}, change)
-        commands: dict[str, list[str]] = {}
-        for name, peer in peers.items():
-            if DOWN in changes[name]:
-                try:
-                    commands[name] = qdisc_arguments(_host_end(peer), _qdisc(changes[name][DOWN]))
-                except OSError as error:
-                    failed[name] = str(error)
-        return {**failed, **_run_batch(commands)}
+        inside = [name for name, wanted in changes.items() if UP in wanted or OFFLOAD in wanted]
+        _, failed = in_each({name: namespaces[name] for name in inside}, change)
+        commands = {
+            name: qdisc_arguments(self.wires[name].end, _qdisc(wanted[DOWN]))
+            for name, wanted in changes.items()
+            if DOWN in wanted and name not in failed
+        }
+        if commands:
+            with self._network.inside():
+                failed |= _run_batch(commands)
+        return failed
 
-    def _read_inside(self, _name: str) -> tuple[Qdisc | ForeignQdisc | None, bool, int]:
+    def connect(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
+        """Make the lab host's ends ports of their bridges: packets pass from now on."""
+        wanted = {name: self.wires[name].bridge for name, change in changes.items() if PORT in change}
+        if not wanted:
+            return {}
+        broken = self._network.add_bridges(wanted.values())
+        failed = {name: broken[bridge] for name, bridge in wanted.items() if bridge in broken}
+        lines: list[Line] = [
+            (name, ["link", "set", "dev", self.wires[name].end, "master", bridge, "up"])
+            for name, bridge in wanted.items()
+            if name not in failed
+        ]
+        return {**failed, **self._network.batch(lines)}
+
+    def _read_inside(self, _name: str) -> _Inside:
+        interface = rtnetlink.find_interface(INTERFACE)
+        if interface is None:
+            return _Inside(None)
         entries = [{**entry, "dev": INTERFACE} for entry in read_qdiscs(INTERFACE)]
-        up = parse_qdiscs(entries, self._kinds).get(INTERFACE)
-        return up, netns.segmentation_offload(INTERFACE), netns.peer_index(INTERFACE)
+        return _Inside(
+            interface,
+            tuple(rtnetlink.addresses(interface.index)),
+            rtnetlink.permanent_neighbours(interface.index),
+            parse_qdiscs(entries, self._kinds).get(INTERFACE),
+            netns.segmentation_offload(INTERFACE),
+        )
+
+    def _add_pairs(self, names: Collection[str], namespaces: Mapping[str, str]) -> Failures:
+        """Make the pairs that are missing. An interface of another origin, or an end left behind, is removed."""
+        ends = self._network.ends()
+
+        def is_missing(name: str) -> bool:
+            interface, end = rtnetlink.find_interface(INTERFACE), ends.get(self.wires[name].end)
+            if interface is None:
+                return True
+            if end is not None and (interface.peer, interface.index) == (end.index, end.peer):
+                return False
+            rtnetlink.delete_interface(interface.index)
+            return True
+
+        missing, failed = in_each({name: namespaces[name] for name in names}, is_missing)
+        lines: list[Line] = []
+        for name in (name for name, is_so in missing.items() if is_so):
+            wire = self.wires[name]
+            if wire.end in ends:
+                # Of a container that has ended: the kernel removes it with the namespace, which takes a while.
+                lines.append((None, ["link", "del", "dev", wire.end]))
+            pair = ["type", "veth", "peer", "name", INTERFACE, "address", wire.interface.mac, "netns", namespaces[name]]
+            lines.append((name, ["link", "add", "name", wire.end, *pair]))
+            lines.append((name, ["link", "set", "dev", wire.end, "alias", name]))
+            lines += without_ipv6(name, wire.end)
+        return {**failed, **self._network.batch(lines)}
 
 
 def _qdisc(wanted: object) -> Qdisc | None:
@@ -77,17 +190,8 @@ def _qdisc(wanted: object) -> Qdisc | None:
     return wanted
 
 
-def _host_end(peer: int) -> str:
-    try:
-        return socket.if_indextoname(peer)
-    except OSError as error:
-        raise OSError(f"the other end of its veth pair (interface {peer}) is not on this host") from error
-
-
 def _run_batch(commands: Mapping[str, list[str]]) -> Failures:
     failed: Failures = {}
-    if not commands:
-        return failed
     try:
         programs.run(["tc", "-batch", "-"], stdin="".join(" ".join(line) + "\n" for line in commands.values()))
     except programs.CommandError:

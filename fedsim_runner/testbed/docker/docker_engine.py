@@ -5,7 +5,6 @@ Ownership is decided by label, never by name. Nothing is changed here.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -38,7 +37,7 @@ class LabEngine:
         self.client = client
 
     def runs(self) -> dict[str, list[str]]:
-        """Names of the containers, networks and volumes that carry a run's label, by run."""
+        """Names of the containers and volumes that carry a run's label, by run; also of networks, which 0.1.0 made."""
         api, filters = self.client.api, {"label": LABEL_RUN}
         found: dict[str, list[str]] = {}
         for item in api.containers(all=True, filters=filters):
@@ -46,14 +45,6 @@ class LabEngine:
         for item in (*api.networks(filters=filters), *(api.volumes(filters=filters)["Volumes"] or [])):
             found.setdefault(item["Labels"][LABEL_RUN], []).append(item["Name"])
         return {run: sorted(names) for run, names in found.items()}
-
-    def subnet(self, run: str) -> str | None:
-        """The IPv4 subnet of the run's network, if it has one."""
-        for network in self.client.api.networks(filters=run_filter(run)):
-            for pool in network.get("IPAM", {}).get("Config") or []:
-                if ":" not in pool.get("Subnet", ":"):
-                    return str(ipaddress.IPv4Network(pool["Subnet"], strict=False))
-        return None
 
     def containers(self, run: str, kind: str) -> dict[str, dict[str, Any]]:
         """The Engine's summaries of the run's containers of one kind, by device name (an agent's by ``agent``)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,7 +15,6 @@ from fedsim_runner.contract.names import RUN_PATTERN
 from fedsim_runner.contract.paths import STATE_ROOT
 from fedsim_runner.lab import list_lab_hosts, probe_lab_host
 from fedsim_runner.lab.host import LabHost
-from fedsim_runner.plan import TESTBED_RANGE
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.spec.experiment import Experiment
 
@@ -75,9 +73,8 @@ class DockerTestbed:
         return experiment
 
     def lab_hosts(self, experiment: Experiment, run: str | None) -> Sequence[LabHost]:
-        """All lab hosts. For a run that is up only its own subnet is free, so that a second ``up`` changes nothing."""
-        hosts = [self._with_own_network(self._probe(host), run) for host in self._hosts]
-        hosts = [replace(host, overhead=CONTAINER_OVERHEAD) for host in hosts]
+        """All lab hosts as they are now."""
+        hosts = [replace(self._probe(host), overhead=CONTAINER_OVERHEAD) for host in self._hosts]
         # What the run itself has taken so far would count twice.
         return [replace(host, memory_free_bytes=0) if self._carries(host, run) else host for host in hosts]
 
@@ -205,22 +202,6 @@ class DockerTestbed:
                 return bool(engine.containers(run, "device"))
         except UnreachableError:
             return False
-
-    def _with_own_network(self, host: LabHost, run: str | None) -> LabHost:
-        if run is None:
-            return host
-        try:
-            with self._connect(host, ENGINE_TIMEOUT_S) as engine:
-                own = engine.subnet(run)
-        except UnreachableError:
-            return host
-        if own is None:
-            return host
-        subnet = ipaddress.IPv4Network(own)
-        others = [network for network in host.networks if not ipaddress.IPv4Network(network).overlaps(subnet)]
-        if subnet.subnet_of(TESTBED_RANGE):
-            others += map(str, TESTBED_RANGE.address_exclude(subnet))
-        return replace(host, networks=tuple(others))
 
     def _session_of(self, order: Order, listener: Listener) -> PlaybookSession:
         hosts_file = hosts_file_of(order.folder)

@@ -13,12 +13,12 @@ from typing import Any, Final, Literal
 
 from .errors import Exit, FedsimError
 from .link import Links
-from .names import network_name
 from .typed_json import FormError, dump, load
 
-VERSION: Final = 2
-#: Version 1 (fedsim-runner 0.1.0) differs in one key: it has ``federatedscope.mends_off`` for ``patches_off``.
-SUPPORTED: Final = (1, 2)
+VERSION: Final = 3
+#: Versions 1 (fedsim-runner 0.1.0) and 2 also name a Docker network and its gateway. Version 1 has
+#: ``federatedscope.mends_off`` for ``patches_off``.
+SUPPORTED: Final = (1, 2, 3)
 
 Role = Literal["server", "client"]
 
@@ -31,11 +31,9 @@ class DeviceFileError(FedsimError, ValueError):
 
 @dataclass(frozen=True)
 class Network:
-    """The run's network."""
+    """The run's network: the IPv4 network of its addresses. Runs may use the same, as none reaches another."""
 
-    name: str
     subnet: str
-    gateway: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +165,7 @@ class DeviceFile:
 
     def of_run(self, run: str) -> DeviceFile:
         """Return the same file for another run id: an inventory may be run under other names."""
-        return replace(self, run=run, network=replace(self.network, name=network_name(run)))
+        return replace(self, run=run)
 
 
 _HINT = "write it again with `fedsim-provision inventory`"
@@ -201,7 +199,7 @@ def convert_to_current_version(content: Mapping[str, Any], name: str) -> dict[st
     """
     version = content.get("version")
     if version not in SUPPORTED or isinstance(version, bool):
-        known = " and ".join(map(str, SUPPORTED))
+        known = ", ".join(map(str, SUPPORTED))
         raise DeviceFileError(
             f"{name} has version {version}, and this fedsim-runner reads versions {known}", hint=_HINT
         )
@@ -209,4 +207,7 @@ def convert_to_current_version(content: Mapping[str, Any], name: str) -> dict[st
     if version == 1 and isinstance(settings, Mapping) and "mends_off" in settings:
         renamed = {"patches_off" if key == "mends_off" else key: value for key, value in settings.items()}
         content = {**content, "federatedscope": renamed}
+    network = content.get("network")
+    if version in (1, 2) and isinstance(network, Mapping):
+        content = {**content, "network": {key: network[key] for key in network if key not in ("name", "gateway")}}
     return {**content, "version": VERSION}

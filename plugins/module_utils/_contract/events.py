@@ -155,14 +155,6 @@ class AgentCannotWrite(Event):
 
 
 @dataclass(frozen=True)
-class BridgeAddressRemoved(Event):
-    """The lab host had an address in the run's network, where devices could have reached it."""
-
-    name = "bridge_address_removed"
-    address: str | None = _read(lenient.text)
-
-
-@dataclass(frozen=True)
 class LinkShaped(Event):
     """A device's link is in force."""
 

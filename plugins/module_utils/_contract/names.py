@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Final
 
 from .errors import Exit, FedsimError
 
-#: What a container, network or image belongs to.
+#: What a container or image belongs to.
 LABEL_RUN: Final = "org.fedsim.run"
 LABEL_KIND: Final = "org.fedsim.kind"
 LABEL_DEVICE: Final = "org.fedsim.device"
@@ -67,13 +66,8 @@ def agent_name(run: str) -> str:
 
 
 def network_name(run: str) -> str:
-    """Return the name of a run's network."""
-    return f"fedsim-{run}"
-
-
-def bridge_name(run: str) -> str:
-    """Return the name of the run's Linux bridge, which the kernel limits to 15 characters."""
-    return "fsim-" + hashlib.sha256(run.encode()).hexdigest()[:10]
+    """Return the name of the container that holds a run's network; no device's name begins with a dash."""
+    return f"fedsim-{run}--network"
 
 
 def labels(run: str, kind: str, lab_host: str, state_dir: str, device: str | None = None) -> dict[str, str]:

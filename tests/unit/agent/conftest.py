@@ -21,9 +21,6 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
 
 @pytest.fixture
 def state(tmp_path: Path, device_file: dict[str, Any]) -> StateFolder:
-    # The test's process stands for every device: all share one interface, so their links must be equal.
-    for device in device_file["devices"]:
-        device["link"] = device_file["devices"][0]["link"]
     folder = StateFolder(tmp_path)
     folder.device_file.write_text(json.dumps(device_file))
     for device in device_file["devices"]:

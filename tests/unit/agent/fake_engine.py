@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -11,12 +11,11 @@ from typing import Any
 
 from fedsim_runner.agent.host.docker_api import DockerError, GoneError
 from fedsim_runner.agent.run_agent import Agent
-from fedsim_runner.contract.names import LABEL_DEVICE, LABEL_RUN
+from fedsim_runner.contract.names import KIND_NETWORK, LABEL_DEVICE, LABEL_KIND, LABEL_RUN
 from fedsim_runner.contract.paths import StateFolder
 
 RUN = "r"
-# Two processes that live as long as the test.
-PID, OTHER_PID = os.getpid(), os.getppid()
+NETWORK = "id--network"
 _LONGEST_S = 10.0  # that a test waits for anything
 
 
@@ -25,6 +24,7 @@ class FakeEngine:
 
     Attributes:
         pids: processes of the containers; 0: it has ended.
+        network: process of the container that holds the run's network.
         starts: how often each has been started.
         deaf: devices about which no call is answered: it ends in an error, as after a time-out.
         answers: cleared, every call waits until it is set again.
@@ -33,7 +33,8 @@ class FakeEngine:
     """
 
     def __init__(self, names: list[str]) -> None:
-        self.pids = dict.fromkeys(names, PID)
+        self.pids = {name: start_process() for name in names}
+        self.network = start_process()
         self.starts = dict.fromkeys(names, 0)
         self.codes = dict.fromkeys(names, 3)
         self.killed: list[tuple[str, str]] = []
@@ -43,6 +44,8 @@ class FakeEngine:
         self.waiting = self.calls = 0
 
     def containers(self, labels: dict[str, str]) -> list[dict[str, Any]]:
+        if labels[LABEL_KIND] == KIND_NETWORK:
+            return [{"Id": NETWORK, "Labels": labels}]
         entries = [
             {"Id": f"id-{name}", "State": "running" if pid else "exited", "Labels": {LABEL_DEVICE: name}}
             for name, pid in self.pids.items()
@@ -51,6 +54,8 @@ class FakeEngine:
         return entries
 
     def inspect(self, identity: str) -> dict[str, Any]:
+        if identity == NETWORK:
+            return {"Id": identity, "State": {"Pid": self.network}}
         name = identity.removeprefix("id-")
         if name not in self.pids:
             self._wait()
@@ -74,12 +79,9 @@ class FakeEngine:
     def kill(self, identity: str, signal: str) -> None:
         self.killed.append((identity, signal))
 
-    def network(self, name: str) -> dict[str, Any]:
-        raise DockerError(f"no network {name}")
-
-    def start(self, name: str, pid: int = OTHER_PID) -> dict[str, Any]:
+    def start(self, name: str) -> dict[str, Any]:
         """Start a device's container and return the event."""
-        self.pids[name] = pid
+        self.pids[name] = start_process()
         self.starts[name] += 1
         return self.event("start", name)
 
@@ -100,6 +102,18 @@ class FakeEngine:
         self.waiting += 1
         assert self.answers.wait(_LONGEST_S)
         self.waiting -= 1
+
+
+def start_process() -> int:
+    """A process for a container, and with it a namespace: the kernel shows a thread in /proc like one."""
+    started: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def live() -> None:
+        started.put(threading.get_native_id())
+        threading.Event().wait()
+
+    threading.Thread(target=live, daemon=True).start()
+    return started.get()
 
 
 def begin(state: StateFolder, engine: FakeEngine) -> Agent:

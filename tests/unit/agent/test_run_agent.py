@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from fedsim_runner.agent import commands
+from fedsim_runner.agent.host.network_container import Namespace
+from fedsim_runner.agent.links.run_links import NoNetworkError
 from fedsim_runner.contract.paths import StateFolder
 
-from .fake_engine import OTHER_PID, FakeEngine, begin, journal, wait_for
+from .fake_engine import FakeEngine, begin, journal, start_process, wait_for
 from .links.fake_kernel import FakeKernel
 
 
@@ -34,11 +39,76 @@ def test_the_gate_opens_only_after_the_links_and_shuts_for_later_starters(
     agent.docker_event(engine.event("die", client, exitCode="3"))
     assert not state.gate_open.exists()
     assert commands.answer(agent, "status", {})["devices"][client]["exit_code"] == 3
-    engine.pids[client] = OTHER_PID
-    kernel.qdiscs.clear()
-    agent.docker_event(engine.event("start", client))
+    agent.docker_event(engine.start(client))
     wait_for(lambda: any(event["event"] == "link_reapplied" for event in journal(state)))
-    assert kernel.qdiscs
+    assert (str(engine.pids[client]), "eth0") in kernel.qdiscs
+    agent.close()
+
+
+def test_without_its_network_a_course_fails_and_links_start_anew(
+    kernel: FakeKernel, state: StateFolder, engine: FakeEngine
+) -> None:
+    agent = begin(state, engine)
+    commands.answer(agent, "links-apply", {})
+    commands.answer(agent, "gate-open", {})
+    kernel.end_namespace(str(engine.network))
+    engine.network = 0
+    agent._network.namespace = Namespace("/proc/0/ns/net", (0, 0))  # the process has ended
+    agent.tick()
+    failed = journal(state)[-1]
+    assert failed["event"] == "course_failed"
+    assert failed["reason"] == "container fedsim-r--network, which holds the run's network, has ended: " + (
+        "no device reaches another"
+    )
+    assert not agent._links.covers(["server"])
+    assert commands.answer(agent, "links-apply", {"check": True})["changed"]
+    with pytest.raises(NoNetworkError, match=r"fedsim-r--network, .* does not run: the network stage starts it"):
+        commands.answer(agent, "links-apply", {})
+    engine.network = start_process()
+    assert commands.answer(agent, "links-apply", {})["changed"]
+    assert not commands.answer(agent, "links-apply", {})["changed"]
+    assert agent._links.covers(list(engine.pids))
+    agent.close()
+
+
+def test_the_gate_stays_shut_without_the_network(kernel: FakeKernel, state: StateFolder, engine: FakeEngine) -> None:
+    agent = begin(state, engine)
+    commands.answer(agent, "links-apply", {})
+    agent._network.namespace = Namespace("/proc/0/ns/net", (0, 0))
+    with pytest.raises(RuntimeError, match="fedsim-r--network, which holds the run's network, has ended"):
+        commands.answer(agent, "gate-open", {})
+    assert not state.gate_open.exists()
+    agent.close()
+
+
+def test_an_agent_that_finds_no_network_fails_the_course_that_it_resumes(
+    kernel: FakeKernel, state: StateFolder, engine: FakeEngine
+) -> None:
+    first = begin(state, engine)
+    commands.answer(first, "links-apply", {})
+    commands.answer(first, "gate-open", {})
+    first.close()
+    engine.network = 0
+    second = begin(state, engine)
+    assert journal(state)[-1]["event"] == "course_failed"
+    assert "does not run" in journal(state)[-1]["reason"]
+    second.close()
+
+
+def test_devices_are_connected_even_if_nothing_can_shape_their_links(
+    kernel: FakeKernel, state: StateFolder, engine: FakeEngine, device_file: dict[str, Any]
+) -> None:
+    kernel.lacks += ("netem", "tbf")
+    state.device_file.write_text(json.dumps({**device_file, "allow_unshaped": True}))
+    agent = begin(state, engine)
+    answer = commands.answer(agent, "links-apply", {})
+    assert answer["backend"] is None and "cannot shape these links" in answer["unshaped"]
+    assert all((str(pid), "eth0") in kernel.links for pid in engine.pids.values()) and not kernel.qdiscs
+    assert not commands.answer(agent, "links-apply", {})["changed"]
+    commands.answer(agent, "gate-open", {})
+    agent.docker_event(engine.start("raspberry-pi"))
+    wait_for(lambda: (str(engine.pids["raspberry-pi"]), "eth0") in kernel.links and state.gate_open.exists())
+    assert [event["event"] for event in journal(state) if "link" in event["event"]] == ["links_unshaped"]
     agent.close()
 
 

@@ -11,7 +11,7 @@ from fedsim_runner.agent.host.docker_api import DockerError
 from fedsim_runner.agent.run_agent import Agent
 from fedsim_runner.contract.paths import StateFolder
 
-from .fake_engine import OTHER_PID, PID, FakeEngine, begin, journal, wait_for
+from .fake_engine import FakeEngine, begin, journal, wait_for
 from .links.fake_kernel import FakeKernel
 
 
@@ -103,9 +103,10 @@ def test_an_answer_does_not_overwrite_what_an_event_has_said_since(state: StateF
     engine.answers.clear()
     agent.refresh()  # this list will say that it runs
     wait_for(lambda: engine.waiting == 1)
+    before = engine.pids["raspberry-pi"]
     agent.docker_event(engine.end("raspberry-pi"))
     wait_for(lambda: engine.waiting == 2)
-    engine.pids["raspberry-pi"] = PID  # and so will what is asked about its end
+    engine.pids["raspberry-pi"] = before  # and so will what is asked about its end
     engine.answers.set()
     wait_for(lambda: len(exits(state)) == 1)
     wait_for(lambda: not agent._containers._listing)
@@ -123,7 +124,7 @@ def test_the_end_of_an_earlier_process_is_not_the_end_of_the_present_one(
     agent._containers.refresh()
     wait_for(lambda: len(exits(state)) == 1)
     agent.docker_event(end)
-    assert agent._containers.running_pids()["raspberry-pi"] == OTHER_PID
+    assert agent._containers.running_pids()["raspberry-pi"] == engine.pids["raspberry-pi"]
     agent.close()
 
 

@@ -40,12 +40,12 @@ def test_a_file_is_written_as_it_was_read_byte_for_byte(path: Path) -> None:
 
 
 @pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("version", [3, "2", True])
+@pytest.mark.parametrize("version", [4, "2", True])
 def test_every_reader_names_a_version_that_it_does_not_know(reader: str, version: object, tmp_path: Path) -> None:
     path = in_run_folder(tmp_path, {**device_file().as_dict(), "version": version})
     with pytest.raises(DeviceFileError) as refused:
         READERS[reader](path)
-    assert f"device file {path} has version {version}, and this fedsim-runner reads versions 1 and 2" in str(
+    assert f"device file {path} has version {version}, and this fedsim-runner reads versions 1, 2, 3" in str(
         refused.value
     )
 
@@ -53,13 +53,24 @@ def test_every_reader_names_a_version_that_it_does_not_know(reader: str, version
 @pytest.mark.parametrize("reader", READERS)
 def test_every_reader_takes_files_of_version_1(reader: str, tmp_path: Path) -> None:
     content = {**device_file().as_dict(), "version": 1}
+    content["network"] = {"name": "fedsim-study", "subnet": "198.18.7.0/24", "gateway": "198.18.7.1"}
     content["federatedscope"] = {"source": None, "mends_off": ["lost_join"]}
     for entry in content["devices"]:
         del entry["start_cpu_s"]
     path = in_run_folder(tmp_path, content)
     assert READERS[reader](path)
     assert read_device_file(path).federatedscope.patches_off == ("lost_join",)
-    assert read_device_file(path).as_dict()["version"] == 2
+    assert read_device_file(path).network.subnet == "198.18.7.0/24"
+    assert read_device_file(path).as_dict()["version"] == 3
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_every_reader_takes_files_of_version_2(reader: str, tmp_path: Path) -> None:
+    content = {**device_file().as_dict(), "version": 2}
+    content["network"] = {"name": "fedsim-study", "subnet": "198.18.7.0/24", "gateway": "198.18.7.1"}
+    path = in_run_folder(tmp_path, content)
+    assert READERS[reader](path)
+    assert read_device_file(path).network.subnet == "198.18.7.0/24"
 
 
 @pytest.mark.parametrize(
@@ -101,4 +112,4 @@ def test_a_file_that_cannot_be_read_is_named(text: str | None, message: str, tmp
 
 def test_an_inventory_may_be_run_under_another_name(tmp_path: Path) -> None:
     found = read_device_file(in_run_folder(tmp_path, device_file().as_dict()), "other")
-    assert (found.run, found.network.name) == ("other", "fedsim-other")
+    assert found.run == "other"

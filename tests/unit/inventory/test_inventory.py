@@ -47,7 +47,7 @@ def test_ansible_loads_it_with_groups_by_type_role_and_lab_host(tmp_path: Path) 
             ["ansible-inventory", "-i", str(hosts), "--host", "phone-1"], check=True, capture_output=True, text=True
         ).stdout
     )
-    assert listing["fedsim_address"].endswith(".3")
+    assert listing["fedsim_address"].endswith(".2")
 
 
 def test_a_large_inventory_is_json_and_a_smaller_one_replaces_it(tmp_path: Path) -> None:

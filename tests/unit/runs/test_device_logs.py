@@ -136,14 +136,14 @@ def test_without_an_engine_the_folder_is_enough(engine: FakeEngine, tmp_path: Pa
 def test_plain_processes_are_followed_until_their_run_ends(engine: FakeEngine, tmp_path: Path) -> None:
     path = collected(tmp_path, "pi", PI)
     registry = Registry()
-    registry.record("study", tmp_path / "runs" / "study", "processes", [], "", "running")
+    registry.record("study", tmp_path / "runs" / "study", "processes", [], "running")
     _, lines = log_lines("study", [], True, 0)
     assert [next(lines).text.strip() for _ in range(3)][-1] == "three"
 
     def write() -> None:
         with path.open("a", encoding="utf-8") as stream:
             stream.write("2026-01-01 00:00:09,000 (client:1) INFO: nine\nlast words")
-        registry.record("study", tmp_path / "runs" / "study", "processes", [], "", "finished")
+        registry.record("study", tmp_path / "runs" / "study", "processes", [], "finished")
 
     threading.Timer(0.2, write).start()
     assert [line.text.rpartition(": ")[2] for line in lines] == ["nine", "last words"]

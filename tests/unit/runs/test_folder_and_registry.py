@@ -66,7 +66,7 @@ def test_under_sudo_files_belong_to_the_invoking_user(tmp_path: Path, monkeypatc
 def test_the_registry_finds_a_run_and_forgets_it(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "state")
     assert registry.find("a") is None
-    registry.record("a", tmp_path, "docker", ["local"], "198.18.0.0/24", "running")
+    registry.record("a", tmp_path, "docker", ["local"], "running")
     found = registry.find("a")
     assert found is not None
     assert (found.folder, found.alive) == (str(tmp_path), True)

@@ -1,4 +1,4 @@
-"""Run folders from experiments, and the addresses of a run that is up."""
+"""Run folders from experiments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.runs.options import RunOptions
-from fedsim_runner.runs.planning import plan_only, reservations
+from fedsim_runner.runs.planning import plan_only
 from fedsim_runner.runs.prepare import prepare_run
 from fedsim_runner.testbed.docker import privileges
 from fedsim_runner.testbed.docker.privileges import check_privileges, root_command
@@ -20,17 +20,16 @@ from tests.fake_engine import FakeEngine
 
 
 class Lab:
-    """A testbed whose networks and own subnet a test sets."""
+    """A testbed whose lab host a test describes."""
 
     def __init__(self) -> None:
-        self.networks: tuple[str, ...] = ()
         self.cpus = 4.0
         self.engine = FakeEngine()
 
     @property
     def testbed(self) -> DockerTestbed:
         def probe(host: LabHost) -> LabHost:
-            return lab_host(host.name, networks=self.networks, cpus=self.cpus)
+            return lab_host(host.name, cpus=self.cpus)
 
         return DockerTestbed(connect=lambda host, timeout_s: nullcontext(self.engine), probe=probe)
 
@@ -41,25 +40,19 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     return Lab()
 
 
-def test_two_planned_runs_get_different_subnets(lab: Lab, tmp_path: Path) -> None:
+def test_planned_runs_have_folders_of_their_own_and_may_share_a_subnet(lab: Lab, tmp_path: Path) -> None:
     options = RunOptions(runs_dir=tmp_path / "runs")
     first, second = (prepare_run(experiment(), options, 0.0, lab.testbed) for _ in range(2))
     assert first.run != second.run
-    assert first.plan.subnet != second.plan.subnet
+    assert first.plan.subnet == second.plan.subnet
     assert not first.existed
     for name in ("experiment.yaml", "plan.json", "inventory/hosts.yml", "inventory/device_files/local.json"):
         assert (first.folder / name).exists()
-    reservations().release(first.run)
-    assert reservations().networks() == (second.plan.subnet,)
 
 
-def test_a_run_that_is_up_keeps_its_subnet(lab: Lab, tmp_path: Path) -> None:
-    lab.networks = ("10.0.0.0/8", "198.18.3.0/24")
-    lab.engine.subnets = {"mine": "198.18.3.0/24"}
+def test_a_run_that_is_up_is_found(lab: Lab, tmp_path: Path) -> None:
     lab.engine.things = {"mine": ["fedsim-mine"]}
-    prepared = prepare_run(experiment(), RunOptions(run="mine", runs_dir=tmp_path), 0.0, lab.testbed)
-    assert prepared.plan.subnet == "198.18.3.0/24"
-    assert prepared.existed
+    assert prepare_run(experiment(), RunOptions(run="mine", runs_dir=tmp_path), 0.0, lab.testbed).existed
 
 
 def test_planning_changes_nothing(lab: Lab, tmp_path: Path) -> None:

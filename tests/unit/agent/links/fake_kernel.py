@@ -1,24 +1,25 @@
-"""A fake kernel in place of programs and netns: what ``tc`` and ``iptables`` set in it, they also show.
+"""A fake kernel in place of programs, netns and rtnetlink: what is set in it, it also shows.
 
-Namespaces are one-letter files. The interface in namespace ``a`` is paired with the host's interface ``v-a``.
+A namespace is known by the last part of its path, or by the process's number in it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import netns
+from fedsim_runner.agent.links import netns, rtnetlink
 
 HOST = "host"
+NETWORK = "network"  # the run's namespace
 
 
 def _number(text: str) -> float:
@@ -55,8 +56,31 @@ def _tbf(words: Sequence[str]) -> dict[str, Any]:
     }
 
 
+@dataclass
+class Link:
+    """An interface; ``peer`` is the other end of a veth pair, as (namespace, name)."""
+
+    index: int
+    peer: tuple[str, str] | None = None
+    mac: str = ""
+    up: bool = False
+    bridge: str | None = None
+    addresses: list[str] = field(default_factory=list)
+    neighbours: dict[str, str] = field(default_factory=dict)
+
+
+def _namespace(path: str | Path) -> str:
+    parts = Path(path).parts
+    return parts[2] if parts[:2] == ("/", "proc") else parts[-1]
+
+
 class FakeKernel:
-    """Keeps qdiscs and rules. ``log``: every command that changed something, as (namespace, arguments)."""
+    """Keeps interfaces, qdiscs and rules.
+
+    Attributes:
+        log: every command of ``tc`` and ``iptables`` that changed something, as (namespace, arguments).
+        links: interfaces by namespace and name.
+    """
 
     def __init__(self, lacks: Sequence[str] = ()) -> None:
         self.lacks = tuple(lacks)  # no program may be called with these words
@@ -65,6 +89,7 @@ class FakeKernel:
         self.qdiscs: dict[tuple[str, str], dict[str, Any]] = {}
         self.rules: dict[str, list[str]] = {}
         self.offload_off: set[str] = set()
+        self.links: dict[tuple[str, str], Link] = {}
         self._here = threading.local()
         self._lock = threading.Lock()
 
@@ -77,15 +102,25 @@ class FakeKernel:
         monkeypatch.setattr(programs, "run", self.run)
         monkeypatch.setattr(netns, "inside", self.inside)
         monkeypatch.setattr(netns, "scratch", lambda: self.inside("scratch"))
-        monkeypatch.setattr(netns, "peer_index", lambda interface: 100 + ord(self.here[0]))
-        monkeypatch.setattr(socket, "if_indextoname", lambda index: f"v-{chr(index - 100)}")
+        for call in (
+            self.find_interface,
+            self.delete_interface,
+            self.set_mac,
+            self.set_up,
+            self.addresses,
+            self.add_address,
+            self.delete_address,
+            self.permanent_neighbours,
+            self.set_neighbours,
+        ):
+            monkeypatch.setattr(rtnetlink, call.__name__, call)
         monkeypatch.setattr(netns, "segmentation_offload", lambda interface: self.here not in self.offload_off)
         monkeypatch.setattr(netns, "set_segmentation_offload", self._set_offload)
         return self
 
     @contextlib.contextmanager
     def inside(self, path: str | Path) -> Iterator[None]:
-        name = Path(path).name
+        name = _namespace(path)
         if not Path(path).exists() and name != "scratch":
             raise FileNotFoundError(f"no namespace {name}")
         before, self._here.namespace = self.here, name
@@ -107,9 +142,98 @@ class FakeKernel:
                 return self._tc(words[1:])
             if words[0].startswith("iptables"):
                 return self._iptables(words)
-            if words[0] in ("ip", "modprobe"):
+            if words[0] == "ip":
+                for line in (stdin or "").splitlines():
+                    self._ip(line.split())
+                return json.dumps(self._show_links()) if "show" in words else ""
+            if words[0] == "modprobe":
                 return ""
         raise programs.CommandError(f"{words[0]}: not found")
+
+    # -- interfaces ---------------------------------------------------------------------------------------------------
+
+    def find_interface(self, name: str) -> rtnetlink.Interface | None:
+        link = self.links.get((self.here, name))
+        if link is None:
+            return None
+        peer = self.links[link.peer].index if link.peer is not None else None
+        return rtnetlink.Interface(link.index, link.mac, link.up, peer)
+
+    def delete_interface(self, index: int) -> None:
+        self._delete(next(where for where, link in self.links.items() if link.index == index))
+
+    def set_mac(self, index: int, mac: str) -> None:
+        self._link(index).mac = mac
+
+    def set_up(self, index: int) -> None:
+        self._link(index).up = True
+
+    def addresses(self, index: int) -> list[str]:
+        return list(self._link(index).addresses)
+
+    def add_address(self, index: int, address: str) -> None:
+        self._link(index).addresses.append(address)
+
+    def delete_address(self, index: int, address: str) -> None:
+        self._link(index).addresses.remove(address)
+
+    def permanent_neighbours(self, index: int) -> dict[str, str]:
+        return dict(self._link(index).neighbours)
+
+    def set_neighbours(self, index: int, wanted: Mapping[str, str]) -> None:
+        self._link(index).neighbours = dict(wanted)
+
+    def end_namespace(self, name: str) -> None:
+        """Remove all interfaces of a namespace, as the kernel does when its last process has ended."""
+        for where in [where for where in self.links if where[0] == name]:
+            self._delete(where)
+
+    def _link(self, index: int) -> Link:
+        return next(link for link in self.links.values() if link.index == index)
+
+    def _delete(self, where: tuple[str, str]) -> None:
+        link = self.links.pop(where, None)
+        self.qdiscs.pop(where, None)
+        if link is not None and link.peer is not None:
+            self._delete(link.peer)
+
+    def _ip(self, words: list[str]) -> None:
+        assert words[0] == "link", words
+        options = dict(zip(words[2::2], words[3::2], strict=False))
+        if words[1] == "del":
+            self._delete((self.here, words[3]))
+        elif words[1] == "add":
+            name = words[3]
+            assert (self.here, name) not in self.links, f"{name} exists"
+            self.links[self.here, name] = Link(len(self.log) + 100 + 2 * len(self.links))
+            if "veth" in words:
+                rest = words[words.index("peer") + 1 :]
+                peer = dict(zip(rest[::2], rest[1::2], strict=True))
+                where = _namespace(peer["netns"]) if "netns" in peer else self.here, peer["name"]
+                assert where not in self.links, f"{where} exists"
+                self.links[self.here, name].peer = where
+                self.links[where] = Link(
+                    self.links[self.here, name].index + 1, (self.here, name), peer.get("address", "")
+                )
+        else:
+            link = self.links[self.here, options["dev"]]
+            link.up = link.up or words[-1] == "up"
+            link.bridge = options.get("master", link.bridge)
+
+    def _show_links(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "ifname": name,
+                "ifindex": link.index,
+                "flags": ["UP"] if link.up else [],
+                **({"link_index": self.links[link.peer].index} if link.peer is not None else {}),
+                **({"master": link.bridge} if link.bridge is not None else {}),
+            }
+            for (where, name), link in self.links.items()
+            if where == self.here
+        ]
+
+    # -- qdiscs and rules ---------------------------------------------------------------------------------------------
 
     def _tc(self, words: list[str]) -> str:
         if "show" in words:

@@ -17,14 +17,16 @@ from fedsim_runner.agent import links
 from fedsim_runner.agent.links import backends, probe
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.protocol import LinkBackend
+from fedsim_runner.agent.links.run_namespace import RunNamespace
 from fedsim_runner.agent.links.shaper import Result, Shaper
 from fedsim_runner.agent.links.userspace import backend as userspace
 from fedsim_runner.agent.links.userspace import nfqueue
 from fedsim_runner.agent.links.userspace.packets import Packets
 from fedsim_runner.agent.links.veth import DOWN, UP, Veths
+from fedsim_runner.agent.links.wiring import end_name, plan_wires
 from fedsim_runner.contract.link import Link
 
-from .fake_kernel import HOST, FakeKernel
+from .fake_kernel import NETWORK, FakeKernel
 
 THIRD = Path(__file__).parent / "third"
 each_backend = pytest.mark.parametrize("kind", [*backends.names(), "toy"], indirect=True)
@@ -88,17 +90,23 @@ def probed(kind: type[LinkBackend]) -> dict[str, Any]:
 
 @pytest.fixture
 def namespaces(tmp_path: Path) -> dict[str, str]:
-    for name in "ab":
+    for name in ("a", "b", NETWORK):
         (tmp_path / name).touch()
     return {name: str(tmp_path / name) for name in "ab"}
 
 
 @pytest.fixture
-def shaper(probed: dict[str, Any]) -> Iterator[Callable[[Profile, str], Shaper]]:
+def network(tmp_path: Path) -> RunNamespace:
+    """The run's namespace."""
+    return RunNamespace(str(tmp_path / NETWORK))
+
+
+@pytest.fixture
+def shaper(probed: dict[str, Any], network: RunNamespace) -> Iterator[Callable[[Profile, str], Shaper]]:
     made: list[Shaper] = []
 
     def make(profile: Profile, chosen: str) -> Shaper:
-        made.append(Shaper([kind(probed) for kind in backends.load_all()], profile, chosen))
+        made.append(Shaper([kind(probed) for kind in backends.load_all()], network, profile, chosen))
         return made[-1]
 
     yield make
@@ -171,7 +179,12 @@ def test_auto_takes_it_where_the_kernel_lacks_what_the_others_need(kind: type[Li
 @each_backend
 @pytest.mark.parametrize("case", CASES)
 def test_a_plan_depends_on_its_profile_alone(
-    kind: type[LinkBackend], case: str, kernel: FakeKernel, probed: dict[str, Any], namespaces: dict[str, str]
+    kind: type[LinkBackend],
+    case: str,
+    kernel: FakeKernel,
+    probed: dict[str, Any],
+    namespaces: dict[str, str],
+    network: RunNamespace,
 ) -> None:
     backend, profile = kind(probed), CASES[case]
     planned = backend.plan(profile)
@@ -180,7 +193,9 @@ def test_a_plan_depends_on_its_profile_alone(
     assert kernel.log == []
     # Every setting can be read back.
     here = {name: namespaces[name] for name in planned}
-    readable: dict[str, Any] = {**Veths(kind.qdiscs).read(here)[0]["a"], **backend.read(here)[0]["a"]}
+    veths = Veths(kind.qdiscs, network)
+    veths.wires = plan_wires(profile)
+    readable: dict[str, Any] = {**veths.read(here)[0]["a"], **backend.read(here)[0]["a"]}
     assert all(set(settings) <= set(readable) for settings in planned.values())
 
 
@@ -266,7 +281,9 @@ def test_a_missing_device_fails_under_its_name(
 ) -> None:
     results = shaper(CASES["different"], kind.name).apply({**namespaces, "a": "/nowhere"})
     assert results["a"].failed == "no namespace nowhere" and results["b"].failed is None
-    assert (HOST, "v-b") in kernel.qdiscs and (HOST, "v-a") not in kernel.qdiscs
+    a, b = (end_name(device.address) for device in CASES["different"].devices)
+    assert (NETWORK, b) in kernel.qdiscs and (NETWORK, a) not in kernel.qdiscs
+    assert (NETWORK, a) not in kernel.links
 
 
 @each_backend

@@ -1,0 +1,184 @@
+"""Interfaces, IP addresses and neighbours of the calling thread's network namespace, over rtnetlink.
+
+Hundreds of namespaces are read and set in a call; a program started in each would cost more than all else.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_HEADER = struct.Struct("=IHHII")  # length, kind, flags, sequence, port
+_ATTRIBUTE = struct.Struct("=HH")  # length, kind
+_LINK = struct.Struct("=BxHiII")  # family, type, index, flags, mask of the flags to change
+_ADDRESS = struct.Struct("=BBBBi")  # family, prefix length, flags, scope, index
+_NEIGHBOUR = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
+
+_ERROR, _DONE = 2, 3
+_NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
+_NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
+_NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
+_REQUEST, _ACK, _REPLACE, _DUMP, _CREATE = 0x1, 0x4, 0x100, 0x300, 0x400
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINK, _IFLA_AF_SPEC = 1, 3, 5, 26
+_IFLA_INET6_ADDR_GEN_MODE, _GEN_MODE_NONE = 8, 1
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_NDA_DST, _NDA_LLADDR = 1, 2
+_UP = 0x1
+_PERMANENT = 0x80
+
+
+@dataclass(frozen=True)
+class Interface:
+    """An interface; ``peer`` is the number of a veth's other end, in the namespace of that end."""
+
+    index: int
+    mac: str
+    up: bool
+    peer: int | None
+
+
+def find_interface(name: str) -> Interface | None:
+    """The interface of this name; None if there is none."""
+    wanted = _LINK.pack(0, 0, 0, 0, 0) + _attribute(_IFLA_IFNAME, name.encode() + b"\0")
+    try:
+        reply = _ask(_GETLINK, 0, wanted)[0]
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return None
+        raise
+    _, _, index, flags, _ = _LINK.unpack_from(reply)
+    found = dict(_attributes(reply[_LINK.size :]))
+    peer = found.get(_IFLA_LINK)
+    return Interface(
+        index,
+        found.get(_IFLA_ADDRESS, b"").hex(":"),
+        bool(flags & _UP),
+        None if peer is None else int(struct.unpack("=i", peer)[0]),
+    )
+
+
+def delete_interface(index: int) -> None:
+    """Delete an interface, with a veth's other end."""
+    _ask(_DELLINK, 0, _LINK.pack(0, 0, index, 0, 0))
+
+
+def set_mac(index: int, mac: str) -> None:
+    """Set an interface's hardware address."""
+    _ask(_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + _attribute(_IFLA_ADDRESS, _bytes(mac)))
+
+
+def set_up(index: int) -> None:
+    """Bring an interface up; it gets no IPv6 address of its own accord."""
+    mode = _attribute(_IFLA_INET6_ADDR_GEN_MODE, bytes([_GEN_MODE_NONE]))
+    per_family = _attribute(_IFLA_AF_SPEC, _attribute(socket.AF_INET6, mode))
+    try:
+        _ask(_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + per_family)
+    except OSError as error:
+        if error.errno != errno.EAFNOSUPPORT:  # the kernel has no IPv6
+            raise
+    _ask(_NEWLINK, 0, _LINK.pack(0, 0, index, _UP, _UP))
+
+
+def addresses(index: int) -> list[str]:
+    """An interface's IPv4 and IPv6 addresses with their prefix lengths, in order."""
+    found = []
+    for reply in _ask(_GETADDR, _DUMP, _ADDRESS.pack(0, 0, 0, 0, 0)):
+        _, prefix, _, _, owner = _ADDRESS.unpack_from(reply)
+        values = dict(_attributes(reply[_ADDRESS.size :]))
+        packed = values.get(_IFA_LOCAL, values.get(_IFA_ADDRESS))
+        if owner == index and packed is not None:
+            found.append(f"{ipaddress.ip_address(packed)}/{prefix}")
+    return sorted(found)
+
+
+def add_address(index: int, address: str) -> None:
+    """Give an interface an address, written with its prefix length."""
+    _ask(_NEWADDR, _CREATE | _REPLACE, _address_body(index, address))
+
+
+def delete_address(index: int, address: str) -> None:
+    """Take an address, written with its prefix length, from an interface."""
+    _ask(_DELADDR, 0, _address_body(index, address))
+
+
+def permanent_neighbours(index: int) -> dict[str, str]:
+    """The permanent IPv4 neighbours of an interface: MAC address by IP address."""
+    found = {}
+    for reply in _ask(_GETNEIGH, _DUMP, _NEIGHBOUR.pack(socket.AF_INET, 0, 0, 0, 0)):
+        _, owner, state, _, _ = _NEIGHBOUR.unpack_from(reply)
+        values = dict(_attributes(reply[_NEIGHBOUR.size :]))
+        if owner == index and state & _PERMANENT and _NDA_LLADDR in values:
+            found[str(ipaddress.ip_address(values[_NDA_DST]))] = values[_NDA_LLADDR].hex(":")
+    return found
+
+
+def set_neighbours(index: int, wanted: Mapping[str, str]) -> None:
+    """Make these the permanent IPv4 neighbours of an interface: MAC address by IP address."""
+    active = permanent_neighbours(index)
+    for address in active.keys() - wanted.keys():
+        _ask(_DELNEIGH, 0, _neighbour_body(index, address))
+    for address, mac in wanted.items():
+        if active.get(address) != mac:
+            body = _neighbour_body(index, address) + _attribute(_NDA_LLADDR, _bytes(mac))
+            _ask(_NEWNEIGH, _CREATE | _REPLACE, body)
+
+
+def _address_body(index: int, address: str) -> bytes:
+    interface = ipaddress.ip_interface(address)
+    family = socket.AF_INET if interface.version == 4 else socket.AF_INET6
+    head = _ADDRESS.pack(family, interface.network.prefixlen, 0, 0, index)
+    return head + _attribute(_IFA_LOCAL, interface.packed) + _attribute(_IFA_ADDRESS, interface.packed)
+
+
+def _neighbour_body(index: int, address: str) -> bytes:
+    head = _NEIGHBOUR.pack(socket.AF_INET, index, _PERMANENT, 0, 0)
+    return head + _attribute(_NDA_DST, ipaddress.IPv4Address(address).packed)
+
+
+def _ask(kind: int, flags: int, body: bytes) -> list[bytes]:
+    """Send one request and return the bodies of all replies.
+
+    Raises:
+        OSError: the kernel refuses it.
+    """
+    replies: list[bytes] = []
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as channel:
+        head = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _ACK | flags, 1, 0)
+        channel.sendto(head + body, (0, 0))
+        while True:
+            data = channel.recv(1 << 17)
+            position = 0
+            while position + _HEADER.size <= len(data):
+                length, what, *_ = _HEADER.unpack_from(data, position)
+                content = data[position + _HEADER.size : position + length]
+                if what in (_ERROR, _DONE):
+                    number = -struct.unpack_from("=i", content)[0] if len(content) >= 4 else 0
+                    if number > 0:
+                        raise OSError(number, os.strerror(number))
+                    return replies
+                replies.append(content)
+                position += (length + 3) & ~3
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    length = _ATTRIBUTE.size + len(value)
+    return _ATTRIBUTE.pack(length, kind) + value + bytes(-length % 4)
+
+
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    position = 0
+    while position + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, position)
+        if length < _ATTRIBUTE.size:
+            return
+        yield kind & 0x3FFF, data[position + _ATTRIBUTE.size : position + length]
+        position += (length + 3) & ~3
+
+
+def _bytes(mac: str) -> bytes:
+    return bytes.fromhex(mac.replace(":", ""))

@@ -1,0 +1,149 @@
+"""The run's network namespace, which a container holds: bridges, and the lab host's ends of the devices' veth pairs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..host import programs
+from . import netns
+from .protocol import Failures
+from .wiring import bridge_name
+
+# Ports change only when a container does, and a forgotten address costs a packet to every device.
+_AGEING_S = 86_400
+_BRIDGE = ["type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"]
+_BRIDGE += ["ageing_time", str(_AGEING_S * 100)]
+_SET = ["link", "set", "dev"]
+
+
+@dataclass(frozen=True)
+class End:
+    """An interface of the namespace: its number, that of its other end, and the bridge that it is a port of."""
+
+    index: int
+    peer: int | None
+    up: bool
+    bridge: str | None
+
+
+Line = tuple[str | None, list[str]]  # the device that a command is for (None: its failure does not matter), its words
+
+
+class RunNamespace:
+    """Reads and changes the namespace.
+
+    Attributes:
+        path: where it is; None while no container holds it, when it reads as empty.
+    """
+
+    def __init__(self, path: str | None = None) -> None:
+        self.path = path
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """Run the block in the namespace, in the calling thread.
+
+        Raises:
+            OSError: there is none, or no longer.
+        """
+        if self.path is None:
+            raise FileNotFoundError("no container holds the run's network")
+        with netns.inside(self.path):
+            yield
+
+    def ends(self) -> dict[str, End]:
+        """All interfaces by name. A port of a bridge that is down, or that does not reach the first one, has none."""
+        if self.path is None:
+            return {}
+        with self.inside():
+            shown = json.loads(programs.run(["ip", "-json", "link", "show"]) or "[]")
+        found = {str(entry["ifname"]): _end(entry) for entry in shown if "ifname" in entry}
+        usable = {name for name in found if _is_usable(name, found)}
+        return {
+            name: end if end.bridge in usable else End(end.index, end.peer, end.up, None) for name, end in found.items()
+        }
+
+    def add_bridges(self, wanted: Iterable[str]) -> Failures:
+        """Make these bridges, and what connects them to the first one, where something is missing or down."""
+        ends = self.ends()
+        lines: list[Line] = []
+        for name in sorted({bridge_name(0), *wanted}):
+            if name not in ends:
+                lines += _new(name, name, _BRIDGE)
+            lines.append((name, [*_SET, name, "up"]))
+            if name == bridge_name(0):
+                continue
+            near, far = _trunk(name)
+            if near not in ends:
+                lines += [*_new(name, near, ["type", "veth", "peer", "name", far]), *without_ipv6(name, far)]
+            lines.append((name, [*_SET, near, "master", bridge_name(0), "up"]))
+            lines.append((name, [*_SET, far, "master", name, "up"]))
+        return self.batch(lines)
+
+    def batch(self, lines: Sequence[Line]) -> Failures:
+        """Run ``ip`` with these commands; return the failures by what they are for."""
+        if not lines:
+            return {}
+        text = "".join(" ".join(words) + "\n" for _, words in lines)
+        with self.inside():
+            try:
+                programs.run(["ip", "-force", "-batch", "-"], stdin=text)
+            except programs.CommandError as error:
+                return _failures(str(error.said), lines)
+        return {}
+
+
+def without_ipv6(device: str, name: str) -> list[Line]:
+    """The command that keeps an interface, which is still down, from giving itself an IPv6 address."""
+    # A kernel without IPv6 refuses the option.
+    return [(device, [*_SET, name, "addrgenmode", "none"])] if Path("/proc/net/if_inet6").exists() else []
+
+
+def _new(device: str, name: str, kind: Sequence[str]) -> list[Line]:
+    return [(device, ["link", "add", "name", name, *kind]), *without_ipv6(device, name)]
+
+
+def _trunk(bridge: str) -> tuple[str, str]:
+    """The veth pair between the first bridge and another: its end at the first, and at the other."""
+    return f"to-{bridge}", f"{bridge}-up"
+
+
+def _end(entry: Mapping[str, Any]) -> End:
+    return End(int(entry["ifindex"]), entry.get("link_index"), "UP" in entry.get("flags", ()), entry.get("master"))
+
+
+def _is_usable(name: str, ends: Mapping[str, End]) -> bool:
+    if not ends[name].up:
+        return False
+    if name == bridge_name(0):
+        return True
+    near, far = (ends.get(end) for end in _trunk(name))
+    return (
+        near is not None
+        and far is not None
+        and (near.up, near.bridge, far.up, far.bridge) == (True, bridge_name(0), True, name)
+    )
+
+
+def _failures(said: str, lines: Sequence[Line]) -> Failures:
+    """Find in what ``ip -force -batch`` says which lines failed; each is named after its reason."""
+    failed: Failures = {}
+    reason: list[str] = []
+    for line in said.splitlines():
+        number = re.fullmatch(r"Command failed \S*:(\d+)", line.strip())
+        if number is None:
+            reason.append(line.strip())
+            continue
+        device, words = lines[int(number[1]) - 1]
+        if device is not None:
+            failed.setdefault(device, f"ip {' '.join(words)}: {'; '.join(reason)}")
+        reason = []
+    if not failed and reason:
+        return {device: "; ".join(reason) for device, _ in lines if device is not None}
+    return failed

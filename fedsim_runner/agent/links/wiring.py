@@ -1,0 +1,95 @@
+"""How a run's devices are wired on one lab host: names, MAC addresses, neighbours and bridges. Pure.
+
+Everything follows from the devices' addresses and their order, so that any agent of the run finds the same.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .profile import DeviceLink, Profile
+
+#: A Linux bridge has 1023 ports. The first bridge keeps the rest for those that lead to the others.
+PORTS_PER_BRIDGE = 1000
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A device's interface: MAC address, and IP addresses with their prefix lengths."""
+
+    mac: str
+    addresses: tuple[str, ...]
+    up: bool = True
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.addresses) or "no address"
+        return f"{shown}, {self.mac}{'' if self.up else ', down'}"
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The neighbours that a device knows without asking: MAC addresses by IP address.
+
+    In a course the server exchanges messages with all clients, and a client with the server.
+    """
+
+    macs: Mapping[str, str]
+
+    def __str__(self) -> str:
+        if not self.macs:
+            return "none"
+        known = sorted(self.macs, key=ipaddress.IPv4Address)
+        return f"{known[0]} {self.macs[known[0]]}" if len(known) == 1 else f"{len(known)}, {known[0]} to {known[-1]}"
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A device's connection to the run's network.
+
+    Attributes:
+        end: name of the veth on the lab host's side, in the run's namespace.
+        bridge: the bridge that it is a port of.
+    """
+
+    end: str
+    interface: Interface
+    neighbours: Neighbours
+    bridge: str
+
+
+def plan_wires(profile: Profile) -> dict[str, Wire]:
+    """The wire of each device on this lab host."""
+    server = {device.address: mac_address(device.address) for device in profile.all_devices if _serves(device, profile)}
+    clients = {device.address: mac_address(device.address) for device in profile.all_devices}
+    for address in server:
+        del clients[address]
+    return {
+        device.device: Wire(
+            end_name(device.address),
+            Interface(mac_address(device.address), (f"{device.address}/{profile.prefix}",)),
+            Neighbours(clients if _serves(device, profile) else server),
+            bridge_name(number // PORTS_PER_BRIDGE),
+        )
+        for number, device in enumerate(profile.devices)
+    }
+
+
+def end_name(address: str) -> str:
+    """Name of the lab host's end of a device's veth pair; the kernel allows 15 characters."""
+    return f"v{int(ipaddress.IPv4Address(address)):08x}"
+
+
+def mac_address(address: str) -> str:
+    """A device's MAC address: locally administered, and as unique as its IPv4 address."""
+    return f"02:fd:{ipaddress.IPv4Address(address).packed.hex(':')}"
+
+
+def bridge_name(number: int) -> str:
+    """Name of a bridge of the run, from 0."""
+    return f"br{number}"
+
+
+def _serves(device: DeviceLink, profile: Profile) -> bool:
+    return device.device == profile.server

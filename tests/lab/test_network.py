@@ -1,0 +1,172 @@
+"""The run's network on a real kernel: what connects devices, what does not pass, and what is repaired."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fedsim_runner.agent.host import programs
+from fedsim_runner.agent.links import netns, rtnetlink, wiring
+from fedsim_runner.agent.links.profile import Profile
+from fedsim_runner.agent.links.run_namespace import RunNamespace
+from fedsim_runner.agent.links.shaper import Result, Shaper
+from fedsim_runner.contract.link import INTERFACE
+from tests.lab.rig import Rig, end, hold_namespace, rig
+
+
+@pytest.fixture
+def lab() -> Iterator[Rig]:
+    assert os.geteuid() == 0, "these tests create network namespaces: run them as root"
+    with rig("server", "a", "b") as made:
+        yield made
+
+
+def connect(lab: Rig, **kind: bool) -> dict[str, Result]:
+    """Connect all devices without shaping their links, as a new agent does."""
+    shaper = Shaper([], lab.network, Profile(lab.links(), server="server"), None)
+    results = shaper.apply(lab.namespaces, **kind)
+    assert {name: result.failed for name, result in results.items()} == dict.fromkeys(results)
+    return results
+
+
+def items(result: Result) -> list[str]:
+    return [entry["item"] for entry in result.diff]
+
+
+def reach(lab: Rig) -> bool:
+    """Whether each device gets a packet from each other one."""
+    pairs = [(one, other) for one in lab.addresses for other in lab.addresses if one != other]
+    return all(len(lab.one_way_s(*pair, count=1)) == 1 for pair in pairs)
+
+
+def shown(lab: Rig, name: str, *arguments: str) -> list[dict[str, Any]]:
+    """What ``ip`` says in a device's namespace; "network" is the run's."""
+    with netns.inside(lab.network.path or "" if name == "network" else lab.namespaces[name]):
+        found: list[dict[str, Any]] = json.loads(programs.run(["ip", "-json", *arguments]) or "[]")
+    return found
+
+
+def test_check_connect_and_connect_again(lab: Rig) -> None:
+    checked = connect(lab, check=True)
+    assert set(checked) == set(lab.addresses)
+    assert all(items(result) == ["interface", "neighbours", "port"] for result in checked.values())
+    assert shown(lab, "network", "link") == shown(lab, "network", "link", "show", "dev", "lo")
+    assert connect(lab) == checked
+    assert not any(result.changed for result in connect(lab).values())
+    assert reach(lab)
+
+
+def test_neighbours_are_known_and_there_is_no_ipv6(lab: Rig) -> None:
+    connect(lab)
+    macs = {name: wiring.mac_address(address) for name, address in lab.addresses.items()}
+
+    def known(name: str) -> dict[str, str]:
+        found = shown(lab, name, "neigh", "show", "nud", "permanent")
+        return {entry["dst"]: entry["lladdr"] for entry in found}
+
+    assert known("server") == {lab.addresses[name]: macs[name] for name in ("a", "b")}
+    assert known("a") == {lab.addresses["server"]: macs["server"]}
+    for name in ("network", *lab.addresses):
+        families = {
+            (entry["ifname"], address["family"])
+            for entry in shown(lab, name, "address")
+            for address in entry["addr_info"]
+        }
+        assert families == (set() if name == "network" else {("eth0", "inet")})
+    assert {entry.get("ifalias") for entry in shown(lab, "network", "-details", "link")} >= set(lab.addresses)
+
+
+def test_devices_beyond_the_ports_of_one_bridge_reach_the_others(lab: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "PORTS_PER_BRIDGE", 1)
+    assert connect(lab)["b"].diff[-1] == {"item": "port", "before": "none", "after": "br2"}
+    assert reach(lab)
+    assert not any(result.changed for result in connect(lab).values())
+    with lab.network.inside():
+        programs.run(["ip", "link", "set", "dev", "to-br2", "down"])
+    assert [name for name, result in connect(lab).items() if result.changed] == ["b"]
+    assert reach(lab)
+
+
+@pytest.mark.parametrize(
+    ("place", "command", "changed"),
+    [
+        ("network", "link set br0 down", {"server": ["port"], "a": ["port"], "b": ["port"]}),
+        ("network", "link set v{a} nomaster", {"a": ["port"]}),
+        ("network", "link del v{a}", {"a": ["interface", "neighbours", "port"]}),
+        ("a", "link set eth0 down", {"a": ["interface", "neighbours"]}),
+        ("a", "link set eth0 address 02:00:00:00:00:01", {"a": ["interface", "neighbours"]}),
+        ("a", "addr add 198.18.0.77/24 dev eth0", {"a": ["interface"]}),
+        ("a", "addr add fe80::1/64 dev eth0", {"a": ["interface"]}),
+        ("server", "neigh del 198.18.0.3 dev eth0", {"server": ["neighbours"]}),
+        ("server", "neigh add 198.18.0.9 lladdr 02:00:00:00:00:01 dev eth0", {"server": ["neighbours"]}),
+    ],
+)
+def test_what_somebody_changed_is_named_and_mended(
+    lab: Rig, place: str, command: str, changed: dict[str, list[str]]
+) -> None:
+    connect(lab)
+    ends = {name: wiring.end_name(address)[1:] for name, address in lab.addresses.items()}
+    with netns.inside(lab.network.path or "" if place == "network" else lab.namespaces[place]):
+        programs.run(["ip", *command.format(**ends).split()])
+    again = connect(lab)
+    assert {name: items(result) for name, result in again.items() if result.changed} == changed
+    assert reach(lab)
+    assert not any(result.changed for result in connect(lab).values())
+
+
+def test_an_interface_of_another_origin_is_replaced(lab: Rig) -> None:
+    with netns.inside(lab.namespaces["a"]):
+        programs.run(["ip", "link", "add", INTERFACE, "type", "veth", "peer", "name", "other"])
+    connect(lab)
+    assert reach(lab)
+    with netns.inside(lab.namespaces["a"]):
+        assert rtnetlink.find_interface("other") is None
+
+
+def test_a_restarted_device_takes_its_old_place(lab: Rig) -> None:
+    connect(lab)
+    # As long as somebody is in the old namespace, its interface stays.
+    with netns.inside(lab.namespaces["a"]):
+        lab.remove("a")
+        lab.add("a")
+        assert [name for name, result in connect(lab).items() if result.changed] == ["a"]
+    assert reach(lab)
+
+
+def test_devices_are_connected_again_when_the_network_is_a_new_one(lab: Rig) -> None:
+    connect(lab)
+    holder = hold_namespace()
+    try:
+        lab.network = RunNamespace(netns.of_process(holder.pid))
+        assert all(result.changed for result in connect(lab).values())
+        assert reach(lab)
+    finally:
+        end(holder)
+
+
+def test_nothing_is_shaped_or_connected_without_the_network(lab: Rig) -> None:
+    lab.network.path = None
+    assert all(result.changed for result in connect(lab, check=True).values())
+    lab.network.path = "/proc/0/ns/net"
+    shaper = Shaper([], lab.network, Profile(lab.links()), None)
+    with pytest.raises(FileNotFoundError):
+        shaper.apply(lab.namespaces)
+
+
+def test_a_command_that_fails_is_named_with_its_device_and_spares_the_others(lab: Rig) -> None:
+    lines = [
+        ("a", ["link", "set", "dev", "nonesuch", "up"]),
+        (None, ["link", "del", "dev", "nonesuch"]),
+        ("b", ["link", "set", "dev", "lo", "up"]),
+        ("b", ["link", "add", "name", "dull", "type", "nonesuch"]),
+        ("server", ["link", "set", "dev", "lo", "alias", "done"]),
+    ]
+    failed = lab.network.batch(lines)
+    assert failed.keys() == {"a", "b"}
+    assert failed["a"] == 'ip link set dev nonesuch up: Cannot find device "nonesuch"'
+    assert failed["b"].startswith("ip link add name dull type nonesuch: ")
+    assert shown(lab, "network", "-details", "link", "show", "dev", "lo")[0]["ifalias"] == "done"
