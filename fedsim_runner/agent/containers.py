@@ -72,7 +72,7 @@ class Containers:
         self._unknown: dict[str, str] = {}  # ids, by device, of containers that are asked for or gave no answer
         self._asking: set[str] = set()  # devices that are being asked for
         self._ends: set[tuple[str, float]] = set()  # containers and starts whose end is being looked up
-        self._closed = self._listing = False
+        self._closed = self._listing = self._has_listed = False
         self._next_listing = self._next_asking = 0.0
         self.by_device: dict[str, Container] = {}
 
@@ -156,6 +156,7 @@ class Containers:
                 self._unknown[name] = listing.unknown[name]
                 continue
             self._settle(name)
+        self._has_listed = True
         return set(self._unknown)
 
     # -- asking for one -----------------------------------------------------------------------------------------------
@@ -236,7 +237,8 @@ class Containers:
         if container.pid:
             if before is None or before.pid != container.pid:
                 self._reactions.on_started(container)
-        elif restarted and container.exit_code is not None:  # it started and ended without being seen to run
+        elif restarted and container.exit_code is not None and self._has_listed:
+            # It started and ended without being seen to run. What had ended before the first list is an earlier story.
             self._reactions.on_stopped(container)
             self._look_up_end(container)
 

@@ -111,6 +111,8 @@ class Agent:
                 except FedsimError as error:
                     self._fail(None, str(error))
             self._gatekeeper.reopen()
+            if self._watch.supervisor is not None:
+                self._containers.report_ends()
 
     def close(self) -> None:
         """End cleanly. Packets that pass through this agent stop."""

@@ -118,7 +118,9 @@ def test_an_agent_resumes_what_an_earlier_one_left(kernel: FakeKernel, state: St
     commands.answer(first, "gate-open", {"open_at": 12.0})
     first.close()
     state.gate_open.unlink()
+    engine.end("raspberry-pi", 5)
     second = begin(state, engine)
+    wait_for(lambda: any(event["event"] == "device_exited" for event in journal(state)))
     assert state.gate_open.exists()
     assert commands.answer(second, "gate-open", {}) == {"changed": False}
     assert commands.answer(second, "status", {})["state"] == "running"

@@ -144,6 +144,19 @@ def test_an_end_is_reported_even_if_the_engine_never_describes_it(
     agent.close()
 
 
+def test_what_ended_before_the_agent_came_is_told_only_to_a_course(state: StateFolder, engine: FakeEngine) -> None:
+    engine.start("raspberry-pi")
+    engine.end("raspberry-pi", 7)
+    agent = begin(state, engine)
+    agent._containers.refresh()
+    assert exits(state) == []
+    commands.answer(agent, "links-apply", {"devices": [name for name in engine.pids if name != "raspberry-pi"]})
+    commands.answer(agent, "gate-open", {})
+    wait_for(lambda: len(exits(state)) == 1)
+    assert exits(state)[0]["exit_code"] == 7
+    agent.close()
+
+
 def test_a_removed_container_has_ended(state: StateFolder, engine: FakeEngine) -> None:
     agent = begin(state, engine)
     del engine.pids["raspberry-pi"]
