@@ -32,10 +32,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--run", required=True, help="the run's id")
     parser.add_argument("--socket", default=control.SOCKET, help="where ctl finds this agent")
     options = parser.parse_args(arguments)
-    docker = Docker()
+    docker, state = Docker(), StateFolder(options.state)
     try:
-        allow_open_files(len(read_run_settings(StateFolder(options.state).device_file).roles))
-        agent = Agent(StateFolder(options.state), options.run, docker)
+        allow_open_files(len(read_run_settings(state.device_file).roles))
+        agent = Agent(state, options.run, docker)
     except FedsimError as error:
         print(f"agent: {error}", file=sys.stderr)
         return 1
@@ -54,10 +54,12 @@ def main(arguments: Sequence[str]) -> int:
     events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     Events(docker, events).start()
     agent.start()
-    close_control = control.listen(partial(commands.answer, agent), options.socket)
+    answer = partial(commands.answer, agent)
+    close_control = [control.listen(answer, path) for path in (options.socket, str(state.control))]
     follow(agent, events)
     agent.close()
-    close_control()
+    for close in close_control:
+        close()
     if agent.failure is not None:
         print(f"agent: {agent.failure}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""Calling a run's agent, inside its container."""
+"""Calling a run's agent: over its socket if it is on this machine, else by a command in its container."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_cal
     command_line,
     parse_answer,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_socket import ask_here
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import LABEL_STATE
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     APIError,
     EngineError,
@@ -29,20 +31,30 @@ def call_agent(client: Any, agent: str, call: Call) -> dict[str, Any]:
         EngineError: the agent does not exist, is not running, or answers with an error; or the Engine did not answer.
     """
     try:
-        try:
-            status, out, err = run_in(client, agent, command_line(call))
-        except RequestException:
-            # The Engine has not answered, and what has become of the command is unknown: each may be repeated.
-            status, out, err = run_in(client, agent, command_line(call))
+        folder = client.inspect_container(agent)["Config"]["Labels"].get(LABEL_STATE)
+        answer = ask_here(client.base_url, folder, call)
+        if answer is None:
+            answer = _execute(client, agent, call)
     except NotFound as error:
         raise EngineError(f"the agent container {agent} does not exist: run the agent stage first") from error
-    except (APIError, RequestException) as error:
+    except (APIError, RequestException, OSError) as error:
         raise EngineError(f"the agent container {agent} cannot be called: {explain(error)}") from error
+    if "error" in answer:
+        raise EngineError(f"the agent's `{call.name}` failed: {answer['error']}")
+    return answer
+
+
+def _execute(client: Any, agent: str, call: Call) -> dict[str, Any]:
+    """Send the call by a command in the container, which waits for an agent that is starting."""
+    try:
+        status, out, err = run_in(client, agent, command_line(call))
+    except RequestException:
+        # The Engine has not answered, and what has become of the command is unknown: each may be repeated.
+        status, out, err = run_in(client, agent, command_line(call))
     answer = parse_answer(out)
-    if status != 0 or answer is None:
-        detail = answer.get("error") if answer is not None else None
+    if answer is None:
         lines = (err.strip() or out.strip() or "no output").splitlines()
-        raise EngineError(f"the agent's `{call.name}` failed (exit {status}): {detail or lines[-1]}")
+        raise EngineError(f"the agent's `{call.name}` failed (exit {status}): {lines[-1]}")
     return answer
 
 

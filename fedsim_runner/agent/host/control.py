@@ -1,6 +1,7 @@
 """``ctl``: send one command to the running agent over its socket and get one JSON object back.
 
-The socket is inside the agent's own file system, so only users who may ``docker exec`` there can reach it.
+One socket is inside the agent's own file system, for users who may ``docker exec`` there; another is in the state
+folder, for root on the lab host.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import socketserver
 import sys
 import threading
@@ -17,8 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...contract.agent_socket import NobodyListensError, short_name
+from ...contract.agent_socket import ask as ask_once
+
 SOCKET = os.environ.get("FEDSIM_AGENT_SOCKET", "/run/fedsim-agent.sock")
-TIMEOUT_S = 300.0
 _START_S = 10.0  # an agent whose container has only just started
 
 Handler = Callable[[str, dict[str, Any]], Mapping[str, Any]]
@@ -50,9 +52,10 @@ def listen(handler: Handler, path: str = SOCKET) -> Callable[[], None]:
     """Answer commands from now on, in threads; return a function that ends this."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).unlink(missing_ok=True)
-    server = _Server(path, handler)
+    with short_name(Path(path)) as address:
+        server = _Server(address, handler)
     Path(path).chmod(0o600)
-    threading.Thread(target=server.serve_forever, name="control", kwargs={"poll_interval": 1.0}, daemon=True).start()
+    threading.Thread(target=server.serve_forever, name="control", kwargs={"poll_interval": 0.5}, daemon=True).start()
 
     def close() -> None:
         server.shutdown()
@@ -66,28 +69,17 @@ def ask(command: str, arguments: dict[str, Any], path: str = SOCKET) -> dict[str
     """Send one command and return the answer, waiting for an agent that is just starting.
 
     Raises:
-        OSError: no agent is listening.
+        NobodyListensError: no agent is listening.
+        OSError: the agent ended before it answered.
     """
     deadline = time.monotonic() + _START_S
     while True:
-        channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            channel.connect(path)
-            break
-        except OSError:
-            channel.close()
+            return ask_once(Path(path), command, arguments)
+        except NobodyListensError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
-    with channel:
-        channel.settimeout(TIMEOUT_S)
-        channel.sendall(json.dumps({"command": command, "arguments": arguments}).encode() + b"\n")
-        with channel.makefile("rb") as reader:
-            line = reader.readline()
-    if not line:
-        raise OSError("the agent ended before it answered")
-    answer: dict[str, Any] = json.loads(line)
-    return answer
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -97,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         answer = ask(arguments[0], json.loads(arguments[1]) if len(arguments) > 1 else {})
-    except (OSError, ValueError) as error:
+    except (NobodyListensError, OSError, ValueError) as error:
         answer = {"error": f"the agent does not answer: {error}"}
     print(json.dumps(answer))
     return 1 if "error" in answer else 0

@@ -13,7 +13,8 @@ import docker
 from docker.errors import APIError, DockerException
 
 from fedsim_runner.contract.agent_calls import Call, command_line, parse_answer
-from fedsim_runner.contract.names import KIND_AGENT, LABEL_DEVICE, LABEL_RUN, run_filter
+from fedsim_runner.contract.agent_socket import ask_here
+from fedsim_runner.contract.names import KIND_AGENT, LABEL_DEVICE, LABEL_RUN, LABEL_STATE, run_filter
 from fedsim_runner.lab.host import LabHost
 
 from ..values import UnreachableError
@@ -62,6 +63,12 @@ class LabEngine:
         if agent is None or agent["State"] != "running":
             return None
         api = self.client.api
+        try:
+            answer = ask_here(api.base_url, agent["Labels"].get(LABEL_STATE), call)
+        except OSError:
+            return None
+        if answer is not None:
+            return answer
         try:
             created = api.exec_create(agent["Id"], command_line(call))
             output, _ = api.exec_start(created["Id"], demux=True)

@@ -89,6 +89,11 @@ class StateFolder:
         return self.agent / SNAPSHOT
 
     @property
+    def control(self) -> Path:
+        """The socket on which the agent takes calls."""
+        return self.agent / "control.sock"
+
+    @property
     def memory(self) -> Path:
         """What a restarted agent has to know."""
         return self.agent / "state.json"
