@@ -230,7 +230,7 @@ class Poll:
 
     def _check_time_limit(self) -> Outcome | None:
         opened = self.reader.gate_opens
-        if opened is None or not self.state.device_file.exists():
+        if opened is None or time.time() < opened + GRACE_S or not self.state.device_file.exists():
             return None
         limit = float(read_device_file(str(self.state.device_file))["course"]["timeout_s"])
         if time.time() > opened + limit + GRACE_S:
