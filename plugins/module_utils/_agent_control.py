@@ -31,8 +31,8 @@ def call_agent(client: Any, agent: str, call: Call) -> dict[str, Any]:
         EngineError: the agent does not exist, is not running, or answers with an error; or the Engine did not answer.
     """
     try:
-        folder = client.inspect_container(agent)["Config"]["Labels"].get(LABEL_STATE)
-        answer = ask_here(client.base_url, folder, call)
+        folder = _find_state_folder(client, agent)
+        answer = ask_here(client.base_url, folder, call) if folder else None
         if answer is None:
             answer = _execute(client, agent, call)
     except NotFound as error:
@@ -42,6 +42,16 @@ def call_agent(client: Any, agent: str, call: Call) -> dict[str, Any]:
     if "error" in answer:
         raise EngineError(f"the agent's `{call.name}` failed: {answer['error']}")
     return answer
+
+
+def _find_state_folder(client: Any, agent: str) -> str | None:
+    """Return the folder of the agent's run; None if the Engine does not say."""
+    try:
+        return client.inspect_container(agent)["Config"]["Labels"].get(LABEL_STATE)
+    except NotFound:
+        raise
+    except (APIError, RequestException):
+        return None
 
 
 def _execute(client: Any, agent: str, call: Call) -> dict[str, Any]:

@@ -65,11 +65,8 @@ class LabEngine:
         api = self.client.api
         try:
             answer = ask_here(api.base_url, agent["Labels"].get(LABEL_STATE), call)
-        except OSError:
-            return None
-        if answer is not None:
-            return answer
-        try:
+            if answer is not None:
+                return answer
             created = api.exec_create(agent["Id"], command_line(call))
             output, _ = api.exec_start(created["Id"], demux=True)
         except (APIError, OSError) as error:

@@ -221,6 +221,8 @@ def test_an_image_that_the_engine_does_not_describe_is_not_missing() -> None:
 @pytest.mark.parametrize("error", [failure(500), TIMEOUT])
 def test_an_agent_that_does_not_answer_is_not_taken_for_none(error: Exception) -> None:
     class Api:
+        base_url = "http+docker://localhost"
+
         def containers(self, **_: Any) -> list[dict[str, Any]]:
             return [{"Id": "agent", "State": "running", "Labels": {}}]
 
