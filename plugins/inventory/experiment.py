@@ -50,16 +50,6 @@ from typing import Any, NoReturn
 
 from ansible.plugins.inventory import BaseInventoryPlugin
 
-try:
-    from fedsim_runner.contract.errors import FedsimError
-    from fedsim_runner.runs.plain_ansible import experiment_as_inventory
-    from fedsim_runner.yamlfile.spec_errors import SpecErrors
-
-    IMPORT_ERROR = None
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
-
-
 SUFFIXES = (".fedsim.yaml", ".fedsim.yml")
 YAML_SUFFIXES = (".yaml", ".yml")
 # Ansible's own exit code for a file that it cannot read.
@@ -89,8 +79,13 @@ class InventoryModule(BaseInventoryPlugin):
                 f"{path} is an experiment file: Ansible reads it as an inventory if its name ends in .fedsim.yaml "
                 f"({Path(path).stem}.fedsim.yaml), and `fedsim-provision inventory {path} -o DIR` writes an inventory"
             )
-        if IMPORT_ERROR:
-            self.display.vvv(IMPORT_ERROR)
+        try:
+            # Imported only here: Ansible loads this plugin for every inventory, and most are none of ours.
+            from fedsim_runner.contract.errors import FedsimError
+            from fedsim_runner.runs.plain_ansible import experiment_as_inventory
+            from fedsim_runner.yamlfile.spec_errors import SpecErrors
+        except ImportError:
+            self.display.vvv(traceback.format_exc())
             self._refuse(
                 "the Python that runs Ansible has no fedsim-runner, which reads experiment files: install it into "
                 f"ansible-playbook's environment ({sys.executable} -m pip install fedsim-runner)"

@@ -70,12 +70,12 @@ def test_preflight_names_the_fix(arguments: list[str], message: str) -> None:
     assert message in " ".join(done.stdout.split())
 
 
-def test_the_lab_host_stage_reads_the_device_files_that_the_modules_read(tmp_path: Path) -> None:
-    variables = yaml.safe_load((REPOSITORY / "roles" / "lab_host" / "vars" / "main.yml").read_text(encoding="utf-8"))
-    assert tuple(variables["__lab_host_versions"]) == SUPPORTED
+def test_preflight_accepts_the_device_files_that_the_modules_read(tmp_path: Path) -> None:
+    variables = yaml.safe_load((REPOSITORY / "roles" / "preflight" / "vars" / "main.yml").read_text(encoding="utf-8"))
+    assert tuple(variables["__preflight_versions"]) == SUPPORTED
     path = tmp_path / "local.json"
     path.write_text(json.dumps({**device_file().as_dict(), "version": 9}), encoding="utf-8")
-    done = playbook("up.yml", "--tags", "lab_host", "-e", json.dumps({"fedsim_device_file": str(path)}))
+    done = playbook("up.yml", "--tags", "preflight", "-e", json.dumps({"fedsim_device_file": str(path)}))
     assert done.returncode != 0
     message = f"device file {path} has version 9, and this fedsim-runner reads versions 1, 2, 3"
     assert message in " ".join(done.stdout.split())

@@ -95,7 +95,7 @@ def test_paths_are_named_in_the_contract_only() -> None:
 
 def test_the_run_id_pattern_is_defined_once_and_the_role_has_the_same() -> None:
     assert found(re.compile(re.escape(names.RUN_PATTERN.pattern))) == []
-    role = (REPOSITORY / "roles" / "preflight" / "tasks" / "main.yml").read_text(encoding="utf-8")
+    role = (REPOSITORY / "roles" / "preflight" / "vars" / "main.yml").read_text(encoding="utf-8")
     assert f"match('{names.RUN_PATTERN.pattern}$')" in role
 
 
