@@ -6,6 +6,7 @@ Hundreds of namespaces are read and set in a call; a program started in each wou
 from __future__ import annotations
 
 import errno
+import functools
 import ipaddress
 import os
 import socket
@@ -42,6 +43,16 @@ class Interface:
     peer: int | None
 
 
+@functools.cache
+def has_ipv6() -> bool:
+    """Whether the kernel has IPv6. One that can load it does so now, not when interfaces are up without a setting."""
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
+    except OSError:
+        return False
+    return True
+
+
 def find_interface(name: str) -> Interface | None:
     """The interface of this name; None if there is none."""
     wanted = _LINK.pack(0, 0, 0, 0, 0) + _attribute(_IFLA_IFNAME, name.encode() + b"\0")
@@ -74,13 +85,10 @@ def set_mac(index: int, mac: str) -> None:
 
 def set_up(index: int) -> None:
     """Bring an interface up; it gets no IPv6 address of its own accord."""
-    mode = _attribute(_IFLA_INET6_ADDR_GEN_MODE, bytes([_GEN_MODE_NONE]))
-    per_family = _attribute(_IFLA_AF_SPEC, _attribute(socket.AF_INET6, mode))
-    try:
+    if has_ipv6():
+        mode = _attribute(_IFLA_INET6_ADDR_GEN_MODE, bytes([_GEN_MODE_NONE]))
+        per_family = _attribute(_IFLA_AF_SPEC, _attribute(socket.AF_INET6, mode))
         _ask(_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + per_family)
-    except OSError as error:
-        if error.errno != errno.EAFNOSUPPORT:  # the kernel has no IPv6
-            raise
     _ask(_NEWLINK, 0, _LINK.pack(0, 0, index, _UP, _UP))
 
 

@@ -7,11 +7,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..host import programs
-from . import netns
+from . import netns, rtnetlink
 from .protocol import Failures
 from .wiring import bridge_name
 
@@ -102,7 +101,7 @@ class RunNamespace:
 def without_ipv6(device: str, name: str) -> list[Line]:
     """The command that keeps an interface, which is still down, from giving itself an IPv6 address."""
     # A kernel without IPv6 refuses the option.
-    return [(device, [*_SET, name, "addrgenmode", "none"])] if Path("/proc/net/if_inet6").exists() else []
+    return [(device, [*_SET, name, "addrgenmode", "none"])] if rtnetlink.has_ipv6() else []
 
 
 def _new(device: str, name: str, kind: Sequence[str]) -> list[Line]:
