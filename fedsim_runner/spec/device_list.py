@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..catalog import Catalog
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
+from ..catalog.load import Catalog
 from ..catalog.name_rules import RESERVED, explain_wrong_name
 from ..catalog.resolve import (
     Problem,

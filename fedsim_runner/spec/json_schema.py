@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..catalog import load_catalog
+from ..catalog.load import load_catalog
 from .schema import ExperimentFile
 
 

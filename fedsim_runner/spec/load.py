@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ..catalog import load_catalog
 from ..catalog.engines import engine_facts
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
+from ..catalog.load import load_catalog
 from ..catalog.name_rules import explain_wrong_name
 from ..yamlfile.document import Document, parse, read_text
 from ..yamlfile.spec_errors import PathPart, SpecErrors

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from fedsim_runner.catalog import load_catalog
 from fedsim_runner.catalog.entries import DeviceTypeEntry, LimitsEntry, ProfileEntry
+from fedsim_runner.catalog.load import load_catalog
 from fedsim_runner.catalog.name_rules import explain_wrong_name
 from fedsim_runner.catalog.resolve import resolve_device_type, resolve_profile, suggestion, with_limits
 from fedsim_runner.contract.link import Link

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.catalog import load_catalog
+from fedsim_runner.catalog.load import load_catalog
 from fedsim_runner.testbed.docker.images import ImageError, Layer, LayerSources, all_logical_names, plan_layers
 from fedsim_runner.testbed.docker.images.build_context import assemble
 
