@@ -45,7 +45,7 @@ class Installation:
 
 
 class RunningCommand:
-    """A command in a session of its own, whose output is read while it runs."""
+    """A command in a session of its own, whose output is read while it runs; ``started``, ``ended``: Unix seconds."""
 
     def __init__(self, command: Sequence[str], cwd: Path) -> None:
         self.started = time.time()
@@ -60,7 +60,7 @@ class RunningCommand:
             start_new_session=True,
         )
         self._lines: list[tuple[float, str]] = []
-        self._ended = self.started
+        self.ended = self.started
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -72,7 +72,7 @@ class RunningCommand:
     def finish(self, limit_s: float | None = None) -> int:
         """Wait for the end and return the exit code."""
         code = self.process.wait(limit_s)
-        self._ended = time.time()
+        self.ended = time.time()
         self._reader.join()
         return code
 
@@ -85,7 +85,7 @@ class RunningCommand:
     @property
     def seconds(self) -> float:
         """Wall time of the whole command."""
-        return self._ended - self.started
+        return self.ended - self.started
 
     @property
     def output(self) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from fedsim_runner.contract.paths import REPORT
 from fedsim_runner.results import write_report
 from fedsim_runner.results.page import PAGE, publish
 
-from .installation import Installation, RunningCommand, benchmark_arguments, installations, this_installation
+from .installation import Installation, benchmark_arguments, installations, this_installation
 from .journal import events_of
 from .light_mix import write_light_mix
 from .lowest_memory import LowestMemory, read_available_mb
@@ -46,10 +47,9 @@ def false_verdicts(events: list[Event]) -> list[str]:
     return found
 
 
-def stage_seconds(command: RunningCommand) -> dict[str, float]:
-    """Return how long each stage took, by the lines that the command printed."""
-    began = command.stages()
-    ends = [*list(began.values())[1:], command.started + command.seconds]
+def stage_seconds(began: Mapping[str, float], ended: float) -> dict[str, float]:
+    """Return how long each stage took; a stage ends when the next one begins, the last one with the command."""
+    ends = [*list(began.values())[1:], ended]
     return {stage: end - at for (stage, at), end in zip(began.items(), ends, strict=False)}
 
 
@@ -81,7 +81,7 @@ def measure(installation: Installation, folder: Path, devices: int) -> dict[str,
         "clients that joined": sum(device.client_id is not None for device in course.devices.values()),
         "false verdicts": len(verdicts),
         "whole command, s": command.seconds,
-        **{f"stage {stage}, s": seconds for stage, seconds in stage_seconds(command).items()},
+        **{f"stage {stage}, s": seconds for stage, seconds in stage_seconds(command.stages(), command.ended).items()},
         "course starts to first round, s": None if first is None or began is None else first - began,
         "first round to last evaluation, s": _rounds_s(course),
         "memory of the machine, MB per device": (before - lowest.mb) / devices,
