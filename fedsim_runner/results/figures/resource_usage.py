@@ -42,7 +42,7 @@ class Usage:
 def read_usage(run_dir: Path, report: Mapping[str, Any]) -> dict[str, Usage]:
     """Return samples by device, in the report's order, thinned out to what a figure can show."""
     zero = report.get("began") or 0.0
-    samples = read_samples(run_dir)
+    samples = read_samples(run_dir, largest=False)
     found = {}
     for name in report.get("devices") or {}:
         if name not in samples:
