@@ -40,15 +40,20 @@ class Usage:
 
 
 def read_usage(run_dir: Path, report: Mapping[str, Any]) -> dict[str, Usage]:
-    """Return samples by device, in the report's order, thinned out to what a figure can show."""
+    """Return samples by device, in the report's order, thinned out to what a figure can show.
+
+    They begin when the gate opens: before, devices load without their CPU limit, which is the testbed's cost.
+    """
     zero = report.get("began") or 0.0
+    startup = report.get("startup_s")
+    gate = -np.inf if startup is None else zero - startup
     samples = read_samples(run_dir, largest=False)
     found = {}
     for name in report.get("devices") or {}:
         if name not in samples:
             continue
         one = samples[name]
-        known = np.isfinite(one.times) & np.isfinite(one.cpu)
+        known = np.isfinite(one.times) & np.isfinite(one.cpu) & (one.times >= gate)
         if np.count_nonzero(known) >= 2:
             found[name] = _thinned(one.times[known] - zero, np.nan_to_num(one.memory[known]), one.cpu[known])
     return found
@@ -60,7 +65,7 @@ def draw_cpu(report: Mapping[str, Any], usage: Mapping[str, Usage]) -> Drawn | N
     series = {name: one.cores() for name, one in usage.items()}
     series = {name: pair for name, pair in series.items() if len(pair[0])}
     limits = {name: report["devices"][name].get("cpus") for name in series}
-    caption = "Processors in use, over the time since training began"
+    caption = "Processors in use since the gate opened, over the time since training began"
     return _draw(report, series, limits, "cpu", "Processor", "CPUs", 1.0, caption)
 
 
@@ -71,7 +76,7 @@ def draw_memory(report: Mapping[str, Any], usage: Mapping[str, Usage]) -> Drawn 
     largest = max((float(values.max()) for _, values in series.values()), default=0.0)
     factor, unit = size_unit(largest)
     limits = {name: report["devices"][name].get("memory_limit_bytes") for name in series}
-    caption = "Memory in use, file cache included, over the time since training began"
+    caption = "Memory in use since the gate opened, file cache included, over the time since training began"
     return _draw(report, series, limits, "memory", "Memory", unit, factor, caption)
 
 

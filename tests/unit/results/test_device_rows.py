@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from fedsim_runner.results.figures.device_rows import MAX_ROWS, choose_rows, lost_devices, rows_by_time
 
+pytestmark = pytest.mark.drawing
 WORDS = ("slowest", "median", "fastest")
 
 

@@ -58,3 +58,14 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     for content in ("", "\n\n", "nonsense\n1\n", f"{HEADER}\n", f"{HEADER}\n\n1.0,,5\n"):
         (tmp_path / "metrics.csv").write_text(content, encoding="utf-8")
         assert read_samples(tmp_path) == {}
+
+
+@pytest.mark.drawing
+def test_figures_of_usage_begin_when_the_gate_opens(tmp_path: Path) -> None:
+    from fedsim_runner.results.figures.resource_usage import read_usage
+
+    lines = "".join(f"{t},a,{t}0,{t},0.1\n" for t in range(100, 120))
+    (tmp_path / "metrics.csv").write_text(f"t,device,memory_bytes,cpu_seconds,throttled_seconds\n{lines}", "utf-8")
+    report = {"devices": {"a": {}}, "began": 110.0, "startup_s": 4.0}
+    assert read_usage(tmp_path, report)["a"].seconds.tolist() == [float(second) for second in range(-4, 10)]
+    assert len(read_usage(tmp_path, {**report, "startup_s": None})["a"].seconds) == 20
