@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass
 
 from ..contract.agent_calls import LinksAnswer
 from ..contract.atomic import CannotWriteError, replace
@@ -13,6 +14,13 @@ from .containers import Containers
 from .course.gate_files import Gate
 from .links.run_links import RunLinks
 from .run_settings import RunSettings
+
+
+@dataclass(frozen=True)
+class _Request:
+    """The gate is to open. ``open_at``: not before that time (Unix seconds)."""
+
+    open_at: float | None
 
 
 class Gatekeeper:
@@ -26,6 +34,7 @@ class Gatekeeper:
         report_write_error: called if the state that a later agent would need could not be written.
 
     Attributes:
+        gate: the files that launchers read.
         open_at: when the gate opened for the first time (Unix seconds).
     """
 
@@ -37,23 +46,32 @@ class Gatekeeper:
         fail: Callable[[str | None, str], None],
         report_write_error: Callable[[CannotWriteError], None],
     ) -> None:
-        self._gate = Gate(state)
+        self.gate = Gate(state)
         self._memory = state.memory
         self._links = links
         self._containers = containers
         self._fail = fail
         self._report_write_error = report_write_error
         self._over = False
+        self._requested: _Request | None = None
         self.open_at: float | None = None
 
-    def load_memory(self) -> tuple[list[str], float | None]:
-        """The devices that an earlier agent shaped, and when it opened the gate."""
+    def load_memory(self) -> list[str]:
+        """Take over what an earlier agent knew of the gate; return the devices that it shaped."""
         try:
             found = json.loads(self._memory.read_text())
         except (OSError, ValueError):
-            return [], None
-        open_at = found.get("open_at")
-        return list(found.get("shaped") or ()), None if open_at is None else float(open_at)
+            return []
+        if found.get("open_at") is not None:
+            self.open_at = float(found["open_at"])
+        if found.get("requested") is not None:
+            self._requested = _Request(**found["requested"])
+        return list(found.get("shaped") or ())
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether the gate is to open, once all participants have loaded, or has opened."""
+        return self._requested is not None or self.open_at is not None
 
     def apply(self, settings: RunSettings, names: Collection[str] | None, check: bool) -> LinksAnswer:
         """Shape the links as the settings say; with ``names``, only those of these devices.
@@ -80,28 +98,42 @@ class Gatekeeper:
         else:
             self.reopen()
 
-    def open(self, open_at: float | None) -> float:
-        """Let the participants go, now or at ``open_at``, if their links are in force; return the time.
+    def request(self, open_at: float | None) -> None:
+        """Remember that the gate is to open, as soon as all participants have loaded but not before ``open_at``.
+
+        Raises:
+            RuntimeError: a running device's link has not been shaped, or no packet passes.
+        """
+        self._check_links()
+        self.gate.forget_lost()
+        self._requested = _Request(open_at)
+        self._remember()
+
+    def open(self) -> float:
+        """Let the participants go as requested, if their links are in force; return the time.
 
         Raises:
             RuntimeError: a running device's link has not been shaped, or no packet passes.
             CannotWriteError: the gate cannot be opened.
         """
+        self._check_links()
+        not_before = None if self._requested is None else self._requested.open_at
+        at = max(time.time(), not_before or 0.0)
+        self.gate.open(at)
+        self.open_at = at
+        self._remember()
+        return at
+
+    def _check_links(self) -> None:
         if self._links.failure is not None:
             raise RuntimeError(self._links.failure)
         running = set(self._containers.running_pids())
         if not self._links.covers(running):
             raise RuntimeError(f"links are not in force on: {', '.join(sorted(running - self._links.shaped))}")
-        at = time.time() if open_at is None else open_at
-        self._gate.forget_lost()
-        self._gate.open(at)
-        self.open_at = at
-        self._remember()
-        return at
 
     def shut(self) -> None:
         """Shut the gate because a container has ended: the next one to start must not pass unshaped."""
-        self._gate.shut()
+        self.gate.shut()
 
     def reopen(self) -> None:
         """Let those through that have been waiting since the gate was shut, if all links are in force.
@@ -113,7 +145,7 @@ class Gatekeeper:
         if not self._links.covers(self._containers.running_pids()):
             return
         try:
-            self._gate.open(self.open_at)
+            self.gate.open(self.open_at)
         except CannotWriteError as error:
             self._fail(None, str(error))
 
@@ -123,7 +155,7 @@ class Gatekeeper:
 
     def lost(self) -> dict[str, str]:
         """The clients that were given up, with the reasons."""
-        return self._gate.lost()
+        return self.gate.lost()
 
     def announce_lost(self, lost: dict[str, str]) -> None:
         """Inform the server of all clients given up so far.
@@ -131,10 +163,12 @@ class Gatekeeper:
         Raises:
             CannotWriteError: the server does not learn of the last one.
         """
-        self._gate.announce_lost(lost)
+        self.gate.announce_lost(lost)
 
     def _remember(self) -> None:
         try:
-            replace(self._memory, json.dumps({"open_at": self.open_at, "shaped": sorted(self._links.shaped)}))
+            requested = None if self._requested is None else asdict(self._requested)
+            memory = {"requested": requested, "open_at": self.open_at, "shaped": sorted(self._links.shaped)}
+            replace(self._memory, json.dumps(memory))
         except CannotWriteError as error:
             self._report_write_error(error)

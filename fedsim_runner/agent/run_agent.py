@@ -32,9 +32,12 @@ from .host.samples import Sampler
 from .links import counters, probe
 from .links.run_links import RunLinks
 from .run_settings import read_run_settings
+from .start_up import StartUp
 
 TICK_S = 0.5
+LOADING_TICK_S = 0.1
 SAMPLE_S = 1.0
+AT_THE_GATE = ("starting", "loading", "ready")
 SETTLE_S = 5.0  # after the course, for participants to write their last files
 
 
@@ -71,6 +74,7 @@ class Agent:
         self._network = NetworkContainer(docker, run)
         self._links = RunLinks(self._network, self._settings.link_backend, self._probed, self._record)
         self._gatekeeper = Gatekeeper(state, self._links, self._containers, self._fail, self._report_write_error)
+        self._start_up = StartUp(self._gatekeeper, self._containers, self._watch, self._record, self._fail)
         self._ended_at: float | None = None
         self._reported_write_errors: set[str] = set()
         self._next_sample = 0.0
@@ -89,11 +93,10 @@ class Agent:
                 congestion_control=_congestion_control(),
             )
         )
-        shaped, open_at = self._gatekeeper.load_memory()
+        shaped = self._gatekeeper.load_memory()
         with self._lock:
-            if open_at is not None:
-                self._gatekeeper.open_at = open_at
-                self._watch.resume(open_at, self._gatekeeper.lost())
+            if self._gatekeeper.is_requested:
+                self._watch.resume(self._gatekeeper.open_at, self._gatekeeper.lost())
         while not self.stopping.is_set():  # without the Engine nothing is known of this run
             try:
                 self._containers.refresh()
@@ -113,6 +116,8 @@ class Agent:
             self._gatekeeper.reopen()
             if self._watch.supervisor is not None:
                 self._containers.report_ends()
+            if self._gatekeeper.is_requested and self._gatekeeper.open_at is None:
+                self._start_up.resume(self._settings)
 
     def close(self) -> None:
         """End cleanly. Packets that pass through this agent stop."""
@@ -129,6 +134,7 @@ class Agent:
         with self._lock:
             now = time.time()
             self._containers.tick()
+            self._start_up.step()
             self._watch.tick()
             self._check_own_health()
             if now >= self._next_sample:
@@ -139,6 +145,16 @@ class Agent:
                     replace(self._snapshot, json.dumps(self._state_at(now)) + "\n")
                 except CannotWriteError as error:
                     self._report_write_error(error)
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds after which :meth:`tick`, or while participants load at least :meth:`load`, is due."""
+        return LOADING_TICK_S if self._start_up.is_active else TICK_S
+
+    def load(self) -> None:
+        """Have the next participants load as soon as others have loaded."""
+        with self._lock:
+            self._start_up.step()
 
     def _check_own_health(self) -> None:
         """Fail the course if packets no longer pass or the journal cannot be written."""
@@ -196,7 +212,7 @@ class Agent:
         supervisor = self._watch.supervisor
         if supervisor is None or not self._settings.go_on:
             return
-        if any(supervisor.states[name] == "starting" for name in self._containers.running_pids()):
+        if any(supervisor.states[name] in AT_THE_GATE for name in self._containers.running_pids()):
             self._gatekeeper.reopen()
 
     # -- the course ---------------------------------------------------------------------------------------------------
@@ -252,20 +268,18 @@ class Agent:
             return self._gatekeeper.apply(self._settings, names, check)
 
     def open_gate(self, open_at: float | None) -> GateAnswer:
-        """Let the participants go, now or at ``open_at``, if their links are in force, and start supervision.
+        """Have the participants load their engines, and then let them go, but not before ``open_at``.
 
         Raises:
             RuntimeError: a running device's link has not been shaped.
-            CannotWriteError: the gate cannot be opened.
             DockerError: the Engine does not say which containers run.
         """
         self._containers.refresh()
         with self._lock:
-            if self._gatekeeper.open_at is not None:
+            if self._gatekeeper.is_requested:
                 return {"changed": False}
-            at = self._gatekeeper.open(open_at)
-            self._watch.begin(at)
-            self._record(events.GateOpened(at))
+            self._gatekeeper.request(open_at)
+            self._start_up.begin(self._settings)
             self._containers.report_ends()
             return {"changed": True}
 

@@ -76,8 +76,9 @@ def follow(agent: Agent, events: queue.SimpleQueue[dict[str, Any] | None]) -> No
             agent.tick()
             continue
         try:
-            event = events.get(timeout=left)
+            event = events.get(timeout=min(left, agent.pause_s))
         except queue.Empty:
+            agent.load()
             continue
         if event is None:
             agent.refresh()

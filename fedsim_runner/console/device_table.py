@@ -13,6 +13,8 @@ from .course_now import DeviceNow
 
 STYLES = {
     "starting": "dim",
+    "loading": "blue",
+    "joining": "cyan",
     "waiting": "cyan",
     "ready": "cyan",
     "joined": "cyan",

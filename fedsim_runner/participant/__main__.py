@@ -1,4 +1,4 @@
-"""The launcher: waits at the gate, runs the engine and records how it ended.
+"""The launcher: loads the engine when it is admitted, runs it when the gate opens, and records how it ended.
 
 Exit codes: 0 the course was finished, 1 it failed, 2 the engine or the configuration is not supported, 130 SIGINT,
 143 SIGTERM. ``exit.json`` in the folder ``--out`` records the code and the reason, however the participant ends.
@@ -10,53 +10,58 @@ import argparse
 import contextlib
 import importlib
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from ..contract.participant_events import Ready
 from .exit_errors import EXIT_FAILED, EXIT_TERMINATED, EXIT_UNSUPPORTED, ParticipantError, UnsupportedError
-from .gate import wait_for_gate
+from .gate import wait_for_gate, wait_to_load
+from .launch import load_launch_settings
 from .process_end import ENDING, Terminated
 from .reporting import Reporter
 
-Program = Callable[[Path, Path, Reporter], None]
+# What is left to do after the gate: the course, to its end.
+Program = Callable[[], None]
+# Loads an engine: imports, data, model, and a port to listen on, but not one packet.
+Loader = Callable[[Path, Path, Reporter], Program]
 
 
-def run_light(config: Path, gate: Path, reporter: Reporter) -> None:
-    """Engine ``light``: imported after the gate, so that a waiting device does not hold numpy in memory."""
-    from .light.course import run
+def load_light(config: Path, gate: Path, reporter: Reporter) -> Program:
+    """Engine ``light``: imported only here, so that a device that is not admitted does not hold numpy in memory."""
+    from .light.course import load
 
-    run(config, gate, reporter)
-
-
-def run_federatedscope(config: Path, gate: Path, reporter: Reporter) -> None:
-    """Engine ``federatedscope``: imported after the gate, so that a waiting device does not hold torch in memory."""
-    from .federatedscope.course import run
-
-    run(config, gate, reporter)
+    return load(config, gate, reporter)
 
 
-ENGINES: dict[str, Program] = {"light": run_light, "federatedscope": run_federatedscope}
+def load_federatedscope(config: Path, gate: Path, reporter: Reporter) -> Program:
+    """Engine ``federatedscope``: imported only here, because of torch."""
+    from .federatedscope.course import load
+
+    return load(config, gate, reporter)
 
 
-def run_module(name: str, module: str, config: Path, gate: Path, reporter: Reporter) -> None:
-    """Another engine, whose module is also imported after the gate.
+ENGINES: dict[str, Loader] = {"light": load_light, "federatedscope": load_federatedscope}
+
+
+def load_module(name: str, module: str, config: Path, gate: Path, reporter: Reporter) -> Program:
+    """Another engine, whose module is also imported only here.
 
     Raises:
         UnsupportedError: the module cannot be imported here.
     """
     try:
-        program: Program = importlib.import_module(module).run
+        loader: Loader = importlib.import_module(module).load
     except (ImportError, AttributeError) as error:
         raise UnsupportedError(f"engine {name}: {module} cannot be imported here: {error}") from error
-    program(config, gate, reporter)
+    return loader(config, gate, reporter)
 
 
-def _engine(text: str) -> Program:
+def _engine(text: str) -> Loader:
     name, _, module = text.partition("=")
     if module:
-        return partial(run_module, name, module)
+        return partial(load_module, name, module)
     if name not in ENGINES:
         raise UnsupportedError(f"engine {name}: there are only {', '.join(sorted(ENGINES))}")
     return ENGINES[name]
@@ -67,7 +72,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     parser = argparse.ArgumentParser(prog="participant", description="Take part in one FederatedScope course.")
     parser.add_argument("--engine", required=True, help=f"one of: {', '.join(sorted(ENGINES))}; or NAME=MODULE")
     parser.add_argument("--config", required=True, type=Path, help="FederatedScope YAML of this participant")
-    parser.add_argument("--gate", required=True, type=Path, help="folder in which the file `open` will appear")
+    parser.add_argument("--gate", required=True, type=Path, help="folder in which `load/DEVICE` and `open` will appear")
     parser.add_argument("--out", required=True, type=Path, help="folder for exit.json")
     options = parser.parse_args(arguments)
 
@@ -81,13 +86,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def _take_part(engine_name: str, config: Path, gate: Path, out: Path) -> None:
     try:
         ENDING.prepare(out)
-        engine = _engine(engine_name)
-        ENDING.gate_opened(wait_for_gate(gate))
-        try:
+        loader = _engine(engine_name)
+        wait_to_load(gate, load_launch_settings(config).device)
+        with _writing():
             reporter = Reporter(out)
-        except OSError as error:
-            raise ParticipantError(f"cannot write: {error}") from error
-        engine(config, gate, reporter)
+        program = loader(config, gate, reporter)
+        with _writing():
+            reporter.report(Ready())
+        ENDING.gate_opened(wait_for_gate(gate))
+        program()
     except KeyboardInterrupt:
         ENDING.end(130, error="ended by SIGINT", by="SIGINT")
     except UnsupportedError as error:
@@ -98,6 +105,14 @@ def _take_part(engine_name: str, config: Path, gate: Path, out: Path) -> None:
         with contextlib.suppress(OSError):  # the console may be on a disk that is full
             traceback.print_exc()
         ENDING.end(EXIT_FAILED, error=f"{type(error).__name__}: {error}")
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ParticipantError(f"cannot write: {error}") from error
 
 
 if __name__ == "__main__":

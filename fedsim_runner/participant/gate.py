@@ -1,14 +1,34 @@
-"""The gate: a participant sends no packet before its link is shaped."""
+"""What a participant waits for: being admitted to load its engine, then the gate.
+
+A participant sends no packet before its link is shaped, so it takes part only once the gate is open. It loads its
+engine before that, but only when it is admitted: if all of a lab host's participants loaded theirs at the same time, or
+while the others' containers are still being made, each of them would take as long as all.
+"""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 
-from ..contract.paths import GATE_OPEN
+from ..contract.paths import GATE_LOAD, GATE_OPEN
 from ..contract.records import read_open_at
 
-POLL_S = 0.2
+POLL_S = 0.1
+# A testbed may be up for hours before its course starts, with hundreds of participants that wait.
+IDLE_POLL_S = 0.5
+
+
+def wait_to_load(folder: Path, device: str) -> None:
+    """Block until this device may load its engine: it is admitted, or the gate is open already.
+
+    Args:
+        folder: the gate's folder.
+        device: the device's name; empty for a participant that was started by hand, which need not wait.
+    """
+    admissions, opened = folder / GATE_LOAD, folder / GATE_OPEN
+    admitted = admissions / device
+    while device and not admitted.exists() and not opened.exists():
+        time.sleep(POLL_S if admissions.exists() else IDLE_POLL_S)
 
 
 def wait_for_gate(folder: Path) -> float:

@@ -56,8 +56,9 @@ class Ending:
         threading.Thread(target=self._watch, args=(ours, theirs), name="ending", daemon=True).start()
 
     def gate_opened(self, at: float) -> None:
-        """Record when the gate was passed, unix seconds."""
+        """Record when the gate was passed, unix seconds, and what this process has used until now."""
         self._record.gate_opened = at
+        self._record.startup_cpu_seconds = round(cpu_seconds(), 3)
 
     def give_up(self, reason: str) -> NoReturn:
         """End with exit code 1 and a one-line reason, from any thread."""

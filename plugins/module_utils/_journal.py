@@ -16,6 +16,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.course_st
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events import (
     Event,
+    LoadingStarted,
     parse_line,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.interest import rank_interest
@@ -46,6 +47,7 @@ class Reader:
         self._keep = keep
         self._offset = 0
         self._course = CourseState()
+        self._loading_until: float | None = None
         self._load()
 
     @property
@@ -58,12 +60,17 @@ class Reader:
         """Unix seconds at which the gate opens or opened, if this consumer has read it."""
         return self._course.gate_opens
 
+    @property
+    def loading_until(self) -> float | None:
+        """Unix seconds by which all participants must have loaded, if this consumer has read it."""
+        return self._loading_until
+
     def new_events(self) -> list[dict[str, Any]]:
         """Return the events of complete lines since the cursor, which moves past them."""
         try:
             with self._journal.open("rb") as stream:
                 if stream.seek(0, 2) < self._offset:
-                    self._offset, self._course = 0, CourseState()  # a new journal
+                    self._offset, self._course, self._loading_until = 0, CourseState(), None  # a new journal
                 stream.seek(self._offset)
                 data = stream.read()
         except FileNotFoundError:
@@ -74,6 +81,9 @@ class Reader:
         events = [event for event in map(parse_line, complete.decode(errors="replace").splitlines()) if event]
         self._offset += len(complete)
         self._course.apply_all(events)
+        for event in events:
+            if isinstance(event, LoadingStarted) and event.t is not None:
+                self._loading_until = event.t + (event.limit_s or 0.0)
         self._save()
         return [event.as_dict() for event in events]
 
@@ -87,6 +97,7 @@ class Reader:
             return
         self._offset = lenient.whole(found.get("offset")) or 0
         self._course.gate_opens = lenient.number(found.get("gate_opens"))
+        self._loading_until = lenient.number(found.get("loading_until"))
         outcome = Outcome.parse(found.get("outcome"))
         if outcome is not None:
             self._course.ends[ONLY_HOST] = outcome
@@ -98,6 +109,7 @@ class Reader:
         cursor = {
             "offset": self._offset,
             "gate_opens": self.gate_opens,
+            "loading_until": self.loading_until,
             "outcome": None if self.outcome is None else self.outcome.as_dict(),
         }
         write_or_overwrite(self._cursor_file, json.dumps(cursor))

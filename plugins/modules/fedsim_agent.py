@@ -85,6 +85,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events im
     CourseFailed,
     CourseFinished,
     GateOpened,
+    LoadingStarted,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_AGENT,
@@ -138,9 +139,9 @@ class Facts:
     """What exists of a run's agent.
 
     ``agents`` are the Engine's entries; ``inspected`` is the first of them if it is running, ``image_id`` the id of
-    the requested image on this lab host. ``gate_opened`` says whether devices have passed the gate, now or earlier;
-    ``files_left`` whether an agent of this run has written its files; ``devices`` are the ids of the run's device
-    containers.
+    the requested image on this lab host. ``gate_opened`` says whether devices have loaded for the gate or passed it,
+    now or earlier; ``files_left`` whether an agent of this run has written its files; ``devices`` are the ids of the
+    run's device containers.
     """
 
     agents: Sequence[Mapping[str, Any]] = field(default_factory=list)
@@ -217,8 +218,9 @@ def build_agent_container(params: Mapping[str, Any]) -> dict[str, Any]:
             "Binds": [
                 f"{socket}:/var/run/docker.sock:rw",
                 f"{state_dir}:{state_dir}:rw",
-                # A container sees only its own cgroup; the agent samples those of the devices.
-                "/sys/fs/cgroup:/sys/fs/cgroup:ro",
+                # A container sees only its own cgroup; the agent samples those of the devices, and lifts their CPU
+                # limits while they load.
+                "/sys/fs/cgroup:/sys/fs/cgroup:rw",
             ],
             "LogConfig": LOG_CONFIG,
             "RestartPolicy": {"Name": "no"},
@@ -238,7 +240,7 @@ def read_facts(client: Any, run: str, state: StateFolder, image: str | None) -> 
         agents,
         inspected,
         image_id,
-        state.gate_open.exists() or has_recorded(state.journal, GateOpened),
+        state.gate_open.exists() or has_recorded(state.journal, LoadingStarted, GateOpened),
         state.journal.exists() or state.memory.exists(),
         has_recorded(state.journal, CourseFinished, CourseFailed),
         {
@@ -287,6 +289,7 @@ class Handlers:
     def reset(self, action: Action) -> None:
         self.state.gate_open.unlink(missing_ok=True)
         self.state.gate_lost.unlink(missing_ok=True)
+        shutil.rmtree(self.state.gate_load, ignore_errors=True)
         shutil.rmtree(self.state.agent, ignore_errors=True)
         self.state.cursors.mkdir(parents=True)
 

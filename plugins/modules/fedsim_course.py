@@ -7,8 +7,9 @@ DOCUMENTATION = r"""
 module: fedsim_course
 short_description: Start a course and follow it
 description:
-  - V(start) opens the gate. V(poll) returns the events in the agent's journal since this consumer's last call, and
-    waits if there are none. V(status) returns the agent's own summary.
+  - V(start) has the participants load their engines, after which the gate opens by itself; it does not wait for that.
+    V(poll) returns the events in the agent's journal since this consumer's last call, and waits if there are none.
+    V(status) returns the agent's own summary.
   - A course that fails does not fail the module, as its logs are still to be collected; see RV(outcome).
   - An agent that no longer runs ends the course, with its name.
 author: fedsim-runner (@fedsim-runner)
@@ -229,7 +230,9 @@ class Poll:
         )
 
     def _check_time_limit(self) -> Outcome | None:
-        opened = self.reader.gate_opens
+        opened, loading_until = self.reader.gate_opens, self.reader.loading_until
+        if opened is None and loading_until is not None and time.time() > loading_until + GRACE_S:
+            return make_failure(f"the agent has not opened the gate {GRACE_S} s after all must have loaded")
         if opened is None or time.time() < opened + GRACE_S or not self.state.device_file.exists():
             return None
         limit = float(read_device_file(str(self.state.device_file))["course"]["timeout_s"])
@@ -239,11 +242,13 @@ class Poll:
 
 
 def open_gate(call: Call, client: Any) -> dict[str, Any]:
-    gate = StateFolder(Path(call.params["state_dir"])).gate_open
+    state = StateFolder(Path(call.params["state_dir"]))
     differences = Differences()
     ended = None
     if call.check:
-        differences.compare("gate", "open" if gate.exists() else "closed", "open")
+        # Asked for already, it opens by itself.
+        before = "open" if state.gate_open.exists() or state.gate_load.exists() else "closed"
+        differences.compare("gate", before, "open")
     else:
         try:
             opened = call_agent(client, agent_name(call.run), OpenGate(call.params["open_at"]))

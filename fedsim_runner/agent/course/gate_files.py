@@ -1,5 +1,8 @@
 """The gate: a file in a folder that every device sees read-only. A launcher waits for it, then for its ``open_at``.
 
+Before that it waits for its device's file in the folder ``load`` next to it, and loads its engine. These files stay: a
+participant that is restarted loads as soon as it can, and then waits for the gate.
+
 Once a client was given up, ``lost.json`` (device -> reason) lies next to it and informs the server.
 
 Only a launcher that has just started reads the gate. So the agent may remove the file whenever a container of the
@@ -10,9 +13,10 @@ restarted one waits at the closed gate until its new interface is shaped.
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Mapping
 
-from fedsim_runner.contract.atomic import replace
+from fedsim_runner.contract.atomic import CannotWriteError, explain, replace
 from fedsim_runner.contract.paths import StateFolder
 from fedsim_runner.contract.records import format_gate, format_lost, read_lost, read_open_at
 
@@ -22,6 +26,7 @@ class Gate:
 
     def __init__(self, state: StateFolder) -> None:
         self._file = state.gate_open
+        self._admissions = state.gate_load
         self._lost = state.gate_lost
 
     def read(self) -> float | None:
@@ -39,6 +44,23 @@ class Gate:
         """
         self._file.parent.mkdir(parents=True, exist_ok=True)
         replace(self._file, format_gate(open_at))
+
+    def admit(self, device: str) -> None:
+        """Let a device's launcher load its engine.
+
+        Raises:
+            CannotWriteError: it goes on waiting.
+        """
+        path = self._admissions / device
+        try:
+            self._admissions.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        except OSError as error:
+            raise CannotWriteError(explain(error, path)) from error
+
+    def forget_admissions(self) -> None:
+        """Make launchers that start from now on wait before they load."""
+        shutil.rmtree(self._admissions, ignore_errors=True)
 
     def shut(self) -> None:
         """Make launchers that start from now on wait."""

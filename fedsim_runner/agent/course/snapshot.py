@@ -24,6 +24,8 @@ def run_state(supervisor: Supervisor | None, final: bool) -> str:
     """The state of the run; ``final``: the outcome of the course stands, because its participants have ended too."""
     if supervisor is None:
         return "provisioned"
+    if supervisor.outcome is None and not supervisor.is_open:
+        return "loading"
     return supervisor.outcome.status if supervisor.outcome is not None and final else "running"
 
 

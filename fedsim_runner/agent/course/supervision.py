@@ -5,6 +5,9 @@ The caller feeds participants' events, log lines (whose wording does not matter)
 Journal events count rounds from 1: ``round_started {"round": 1}`` is a participant's round 0, and ``evaluated
 {"round": n}`` means that n rounds have been aggregated.
 
+Participants load their engines first, and the course's time begins when the gate opens (:meth:`Supervisor.open`). One
+that ends before that, or never gets ready, is down as it would be during the course.
+
 A course has succeeded when the server and every client that was not lost have reported that they finished; exit codes
 after that do not matter, because FederatedScope often hangs or crashes while it shuts down.
 """
@@ -54,8 +57,7 @@ class Supervisor:
         participants: role of every participant whose events are fed; on several lab hosts, those of this host.
         total_rounds: ``federate.total_round_num``.
         limits: its time limits, and what a lost client means.
-        now: when the gate opens, which starts both clocks.
-        start_s: seconds that a participant may take to start in silence: long, with a hundredth of a core.
+        now: when the gate opens, which starts both clocks; None: it is not known yet.
     """
 
     def __init__(
@@ -63,17 +65,15 @@ class Supervisor:
         participants: Mapping[str, Role],
         total_rounds: int,
         limits: Limits,
-        now: float,
-        start_s: Mapping[str, float] | None = None,
+        now: float | None = None,
     ) -> None:
         self._participants = {name: Participant(role) for name, role in participants.items()}
         self._server = next((name for name, role in participants.items() if role == "server"), None)
         self._by_client_id: dict[int, str] = {}
         self._total_rounds = total_rounds
         self._limits = limits
-        self._start_s = dict(start_s or {})
-        self._started = now
-        self._silent_since = now
+        self._opened = now
+        self._silent_since = now or 0.0
         self._progress = Progress(server_done=self._server is None)
         self._activities = Activities(participants, self._server)
         self._waiting = Waiting(self._participants, self._server, self._progress, self._activities)
@@ -84,6 +84,15 @@ class Supervisor:
         self._rounds_done = 0
         self._lost: dict[str, str] = {}
         self._outcome: Outcome | None = None
+
+    def open(self, now: float) -> None:
+        """Start both clocks: the gate opens now, or a little later."""
+        self._opened = self._silent_since = now
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the gate has opened, so that participants take part and no longer load."""
+        return self._opened is not None
 
     @property
     def outcome(self) -> Outcome | None:
@@ -122,17 +131,24 @@ class Supervisor:
     def live_state(self, device: str) -> str:
         """What the participant does now, according to its activity, or to its events if it writes none.
 
-        One of starting, waiting, receiving, training, evaluating, aggregating, sending, finished, exited, lost, failed.
+        One of waiting, loading, ready, joining, receiving, training, evaluating, aggregating, sending, finished,
+        exited, lost, failed.
         """
         participant = self._participants[device]
         match participant.state:
-            case "starting" | "finished" | "lost" | "failed":
+            case "loading" | "finished" | "lost" | "failed":
                 return participant.state
+            case "starting":
+                return "waiting"
+            case "ready" if not self.is_open:
+                return "ready"
             case "exited":
                 return "finished" if participant.done else "exited"
         known = self._activities.state(device, participant.client_id)
         if known is not None:
             return known
+        if participant.state == "ready" and participant.role == "client":
+            return "joining"
         return "waiting" if participant.state in ("ready", "joined") else participant.state
 
     def device_round(self, device: str) -> int:
@@ -147,6 +163,11 @@ class Supervisor:
     def exit_code(self, device: str) -> int | None:
         """The exit code of a participant; None while it runs."""
         return self._participants[device].exit_code
+
+    def feed_loading(self, device: str) -> list[Event]:
+        """Note that the participant loads its engine from now on."""
+        self._participants[device].state = "loading"
+        return [journal.DeviceLoading(device)]
 
     def feed_log(self, device: str, line: str, now: float) -> None:
         """Take one line of the participant's log: a sign of life, kept to be shown if the participant fails."""
@@ -211,7 +232,8 @@ class Supervisor:
         if participant.done or self._outcome is not None:
             participant.state = "exited"
             return events
-        return events + self._mark_down(device, exit_reason(exit_code, oom_killed, participant.lines), now)
+        reason = exit_reason(exit_code, oom_killed, participant.lines)
+        return events + self._mark_down(device, reason if self.is_open else f"before the gate opened: {reason}", now)
 
     def feed_frozen(self, device: str, frozen: bool, now: float) -> None:
         """Note whether the participant is frozen (``docker pause``, SIGSTOP), and so the first to blame for silence."""
@@ -220,7 +242,7 @@ class Supervisor:
             participant.frozen_since = now if frozen else None
 
     def lose(self, device: str, reason: str, now: float) -> list[Event]:
-        """Give a client up, as an earlier agent did. The server and a finished course are left alone."""
+        """Mark a participant down: as an earlier agent did, or because it never gets ready."""
         return self._mark_down(device, reason, now) if device in self._participants else []
 
     def fail(self, device: str | None, reason: str) -> list[Event]:
@@ -237,7 +259,7 @@ class Supervisor:
                 self._outcome = Outcome("finished")
                 return [journal.CourseFinished(self._rounds_done, self.results)]
             return []
-        if now - self._started >= self._limits.timeout_s:
+        if self._opened is not None and now - self._opened >= self._limits.timeout_s:
             blamed, why = self._find_waited_for()
             return self._fail(blamed, f"the course took longer than {self._limits.timeout_s:g} s; {why}")
         events: list[Event] = []
@@ -249,7 +271,7 @@ class Supervisor:
             elif self._limits.go_on and self._is_frozen_too_long(participant, now):
                 # With a round deadline the others go on without it, so the course need not fall silent.
                 events += self._mark_down(name, f"frozen for {self._limits.silence_timeout_s:g} s", now)
-        if not events and now - self._silent_since >= self._limits.silence_timeout_s:
+        if not events and self.is_open and now - self._silent_since >= self._limits.silence_timeout_s:
             events = self._blame_silence(now)
         self._check_success(now)
         return events
@@ -260,7 +282,7 @@ class Supervisor:
         progress = self._progress
         of_server = participant.role == "server"
         match event:
-            case reported.Ready() if participant.state == "starting":
+            case reported.Ready() if participant.state in ("starting", "loading"):
                 participant.state = "ready"
                 return [journal.DeviceReady(device)]
             case reported.Joined(client_id=number) if participant.client_id is None:
@@ -335,7 +357,7 @@ class Supervisor:
             self._succeeded_at = now
 
     def _blame_silence(self, now: float) -> list[Event]:
-        """Mark a participant down, unless those waited for are seen to work or may still be starting."""
+        """Mark a participant down, unless those waited for are seen to work."""
         candidates, what = self._waiting.candidates()
         due = [name for name in candidates if not self._is_excused(name, now)]
         if candidates and not due:
@@ -354,8 +376,7 @@ class Supervisor:
         participant = self._participants[name]
         if participant.frozen_since is not None:
             return False
-        starting = participant.state == "starting" and now - self._silent_since < self._start_s.get(name, 0.0)
-        return starting or now - participant.last_heartbeat < self._limits.silence_timeout_s
+        return now - participant.last_heartbeat < self._limits.silence_timeout_s
 
     def _is_frozen_too_long(self, participant: Participant, now: float) -> bool:
         frozen = participant.frozen_since

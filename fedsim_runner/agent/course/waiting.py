@@ -10,7 +10,9 @@ from typing import Literal
 from .activities import Activities
 
 Role = Literal["server", "client"]
-DeviceState = Literal["starting", "ready", "joined", "training", "evaluating", "finished", "exited", "failed", "lost"]
+DeviceState = Literal[
+    "starting", "loading", "ready", "joined", "training", "evaluating", "finished", "exited", "failed", "lost"
+]
 
 KEPT_LINES = 20
 

@@ -28,7 +28,7 @@ _LAST_BYTES = 1 << 26  # read from a file whose participant has ended
 
 
 class Watch:
-    """Watches one course from the opening of its gate; before that, only the devices' use.
+    """Watches one course from the loading of its engines on; before that, only the devices' use.
 
     Args:
         state: the run's state folder.
@@ -53,8 +53,8 @@ class Watch:
             if name not in self._reports:
                 self._reports[name] = Reports(name, self._state.outputs(name))
 
-    def begin(self, open_at: float) -> None:
-        """Start supervision: the gate opens or opened at ``open_at`` (Unix seconds)."""
+    def begin(self) -> None:
+        """Start supervision: participants load their engines."""
         settings = self._settings
         self.supervisor = Supervisor(
             settings.roles,
@@ -62,14 +62,24 @@ class Watch:
             Limits(
                 settings.timeout_s, settings.silence_timeout_s, go_on=settings.go_on, min_clients=settings.min_clients
             ),
-            time.monotonic() + open_at - time.time(),
-            {name: settings.start_cpu_s[name] / cpus for name, cpus in settings.cpus.items()},
         )
 
-    def resume(self, open_at: float, lost: Mapping[str, str]) -> None:
-        """Continue the course of an earlier agent: all files are read again, but no event is emitted twice."""
-        self.begin(open_at)
+    def open(self, open_at: float) -> None:
+        """Start the course's clocks: the gate opens or opened at ``open_at`` (Unix seconds)."""
         assert self.supervisor is not None
+        self.supervisor.open(time.monotonic() + open_at - time.time())
+
+    def resume(self, open_at: float | None, lost: Mapping[str, str]) -> None:
+        """Continue the course of an earlier agent: all files are read again, but no event is emitted twice.
+
+        Args:
+            open_at: when its gate opens or opened (Unix seconds); None: participants are still loading.
+            lost: the clients that were given up, with the reasons.
+        """
+        self.begin()
+        assert self.supervisor is not None
+        if open_at is not None:
+            self.open(open_at)
         now = time.monotonic()
         for reports in self._reports.values():
             for _ in reports.feed(self.supervisor, now, _LAST_BYTES):
@@ -95,9 +105,13 @@ class Watch:
         """Read new lines, then check the time limits; called twice a second."""
         if self.supervisor is None:
             return
-        for name in self._reports:
-            self._read(name)
+        self.read(self._reports)
         self.emit_all(self.supervisor.tick(time.monotonic()))
+
+    def read(self, names: Iterable[str]) -> None:
+        """Read what these participants have written since the last time."""
+        for name in names:
+            self._read(name)
 
     def sample(self, now: float, readings: Mapping[str, Reading], containers: Mapping[str, Container]) -> None:
         """Find out which devices work and which are frozen; called once a second (``now``: Unix seconds)."""

@@ -77,7 +77,7 @@ class Usage:
     def is_working(self, device: str, state: str, cpus: float | None, now: float) -> bool:
         """Whether the device's counters show, once in a window, that it does what its state says.
 
-        Training, evaluating and starting take CPU time; receiving and sending move bytes.
+        Joining, training and evaluating take CPU time; receiving and sending move bytes.
         """
         if device not in self._last or now - self._marks[device][0] < self._window_s:
             return False
@@ -85,7 +85,7 @@ class Usage:
         reading = self._last[device][1]
         self._marks[device] = now, reading
         seconds = now - since
-        if state in ("training", "evaluating", "starting"):
+        if state in ("joining", "training", "evaluating"):
             share = BUSY_CORES if cpus is None else min(BUSY_CORES, BUSY_SHARE * cpus)
             return reading.cpu_seconds - mark.cpu_seconds >= share * seconds
         if state in ("receiving", "sending") and reading.rx_bytes is not None and reading.tx_bytes is not None:

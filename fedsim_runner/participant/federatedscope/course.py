@@ -1,4 +1,4 @@
-"""One participant's course in FederatedScope itself, from its configuration file to its end."""
+"""One participant's course in FederatedScope itself: all that can be done before the gate, and the course."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import errno
 import importlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +45,37 @@ FAREWELL_S = 2.0
 logger = logging.getLogger("federatedscope.core.workers")
 
 
-def run(config: Path, gate: Path, reporter: Reporter) -> None:
-    """Take part in the course that ``config`` describes, to its end.
+def load(config: Path, gate: Path, reporter: Reporter) -> Callable[[], None]:
+    """Prepare the course that ``config`` describes, without sending anything; return what takes part in it.
+
+    The returned function raises a ParticipantError if too few clients are left.
 
     Raises:
         UnsupportedError: FederatedScope is missing or has changed, or the policies are not possible in this course.
-        ParticipantError: a file is missing or broken, the port is in use, or too few clients are left.
+        ParticipantError: a file is missing or broken, or the port is in use.
     """
     settings = load_launch_settings(config)
     folder = _out_folder(config)
     scratch = _enter(folder)
     try:
-        _run(config, gate, settings, reporter)
-    finally:
-        if scratch.is_dir() and not any(scratch.iterdir()):
-            scratch.rmdir()
+        course = _load_course(config, gate, settings, reporter)
+    except BaseException:
+        _tidy(scratch)
+        raise
+
+    def take_part() -> None:
+        try:
+            with _logged():
+                course()
+        finally:
+            _tidy(scratch)
+
+    return take_part
+
+
+def _tidy(scratch: Path) -> None:
+    if scratch.is_dir() and not any(scratch.iterdir()):
+        scratch.rmdir()
 
 
 def _out_folder(config: Path) -> Path:
@@ -87,19 +104,26 @@ def _enter(folder: Path) -> Path:
     return scratch
 
 
-def _run(config: Path, gate: Path, settings: LaunchSettings, reporter: Reporter) -> None:
+def _load_course(config: Path, gate: Path, settings: LaunchSettings, reporter: Reporter) -> Callable[[], None]:
     off = settings.patches_off
     _import(off)
-    tree = _load(config)
+    tree = _read_config(config)
     _check(settings, str(tree.distribute.role))
     patches.apply_to_logs(off)
     tree.outdir = str(Path.cwd())
-    try:
+    with _logged():
         importlib.import_module("federatedscope.core.auxiliaries.logging").update_logger(tree, clear_before_add=True)
         report_log(reporter)
-        _take_part(tree, gate, settings, reporter)
+        return _load_participant(tree, gate, settings, reporter)
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Log why a participant fails: the log's last lines are shown when a course fails, and must include the reason."""
+    try:
+        yield
     except ParticipantError as error:
-        logger.error(str(error))  # the log's last lines are shown when a course fails: they must include the reason
+        logger.error(str(error))
         raise
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -125,7 +149,7 @@ def _check(settings: LaunchSettings, role: str) -> None:
         expect_for_course(policies.KEY, *policies.PLACES)
 
 
-def _load(config: Path) -> Any:
+def _read_config(config: Path) -> Any:
     """FederatedScope's configuration, as its main.py makes it."""
     tree = importlib.import_module("federatedscope.core.configs.config").global_cfg.clone()
     try:
@@ -137,7 +161,7 @@ def _load(config: Path) -> Any:
     return tree
 
 
-def _take_part(tree: Any, gate: Path, settings: LaunchSettings, reporter: Reporter) -> None:
+def _load_participant(tree: Any, gate: Path, settings: LaunchSettings, reporter: Reporter) -> Callable[[], None]:
     role = str(tree.distribute.role)
     try:
         activity = Activity(Path(tree.outdir))
@@ -148,10 +172,7 @@ def _take_part(tree: Any, gate: Path, settings: LaunchSettings, reporter: Report
     activity_records.record_messages(shared)
     patches.apply_to_course(settings.patches_off, shared)
     runner = _runner(tree)
-    if role == "server":
-        _serve(runner, gate, settings, shared, reporter)
-    else:
-        _attend(runner, shared)
+    return _server(runner, gate, settings, shared, reporter) if role == "server" else _client(runner, shared)
 
 
 def _runner(tree: Any) -> Any:
@@ -181,7 +202,9 @@ def _runner(tree: Any) -> Any:
         raise ParticipantError(f"cannot listen: {error}") from error
 
 
-def _serve(runner: Any, gate: Path, settings: LaunchSettings, shared: PatchContext, reporter: Reporter) -> None:
+def _server(
+    runner: Any, gate: Path, settings: LaunchSettings, shared: PatchContext, reporter: Reporter
+) -> Callable[[], None]:
     server = runner.server
     activity_records.record_server(server, shared.activity)
     activity_records.report_updates(server, reporter)
@@ -191,14 +214,18 @@ def _serve(runner: Any, gate: Path, settings: LaunchSettings, shared: PatchConte
         poll = active.drop_lost_clients
         if settings.on_client_failure == "continue":
             shared.unreachable = active.unreachable
-    runner.run()
-    for flush in shared.flush:
-        flush(poll)
-    if server.state <= server.total_round_num:  # it logs the failure, but returns normally
-        raise ParticipantError(f"FederatedScope gave up training in round #{server.state}: too few updates came")
+
+    def serve() -> None:
+        runner.run()
+        for flush in shared.flush:
+            flush(poll)
+        if server.state <= server.total_round_num:  # it logs the failure, but returns normally
+            raise ParticipantError(f"FederatedScope gave up training in round #{server.state}: too few updates came")
+
+    return serve
 
 
-def _attend(runner: Any, shared: PatchContext) -> None:
+def _client(runner: Any, shared: PatchContext) -> Callable[[], None]:
     client = runner.client
 
     def server_unreachable(peer: int, kind: str, reason: str) -> None:
@@ -208,9 +235,13 @@ def _attend(runner: Any, shared: PatchContext) -> None:
     shared.unreachable = server_unreachable
     activity_records.record_client(client, shared.activity)
     prefer_newest(client)
-    runner.run()
-    # The server waits for the answer to what it has just sent.
-    client.comm_manager.grpc_server.stop(FAREWELL_S).wait(FAREWELL_S)
+
+    def attend() -> None:
+        runner.run()
+        # The server waits for the answer to what it has just sent.
+        client.comm_manager.grpc_server.stop(FAREWELL_S).wait(FAREWELL_S)
+
+    return attend
 
 
 def _give_up(peer: int, kind: str, reason: str) -> None:

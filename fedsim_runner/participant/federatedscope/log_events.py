@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from fedsim_runner.contract.participant_events import Ready
+
 from ..process_end import ENDING
 from ..reporting import Reporter
 from .loglines import LogReader
@@ -25,7 +27,8 @@ class LogEvents(logging.Handler):
         try:
             for line in self.format(record).split("\n"):
                 for event in self._reader.events(line):
-                    self._reporter.report(event, record.created)
+                    if not isinstance(event, Ready):  # the launcher reports it when everything else is loaded, too
+                        self._reporter.report(event, record.created)
         except OSError as error:
             # Raised here it would reach the caller in FederatedScope that logs.
             ENDING.give_up(f"cannot write: {error}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fedsim_runner.contract.participant_events import Finished, Joined, Ready
+from fedsim_runner.contract.participant_events import Finished, Joined
 
 from ..activity import Activity
 from ..exit_errors import ParticipantError
@@ -33,6 +33,8 @@ class Client:
         self._id = NOT_ASSIGNED
         self._state = 0
         self._transport = Transport(settings.client_host, settings.client_port, activity)
+        self._transport.add_peer(SERVER, f"{settings.server_host}:{settings.server_port}")
+        log.listening(f"Client: Listen to {settings.client_host}:{settings.client_port}...")
         self._handlers: dict[str, Callable[[Message], None]] = {
             "assign_client_id": self._on_assign,
             "ask_for_join_in_info": self._on_ask,
@@ -49,8 +51,6 @@ class Client:
             ParticipantError: the server cannot be reached, or sends an invalid message.
         """
         settings = self._settings
-        self._log.event(Ready(), f"Client: Listen to {settings.client_host}:{settings.client_port}...")
-        self._transport.add_peer(SERVER, f"{settings.server_host}:{settings.server_port}")
         address = {"host": settings.client_host, "port": settings.client_port}
         join = Message("join_in", NOT_ASSIGNED, [SERVER], 0, address)
         self._transport.send(join, first_contact=True)

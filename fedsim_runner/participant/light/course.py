@@ -1,7 +1,9 @@
-"""One participant's course, from its configuration file to its end."""
+"""One participant's course: all that can be done before the gate, and the course itself."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..activity import Activity
@@ -15,8 +17,10 @@ from .settings import load_settings
 from .shards import load_shard
 
 
-def run(config: Path, gate: Path | None, reporter: Reporter) -> None:
-    """Take part in the course that ``config`` describes, to its end.
+def load(config: Path, gate: Path | None, reporter: Reporter) -> Callable[[], None]:
+    """Prepare the course that ``config`` describes, without sending anything; return what takes part in it.
+
+    The returned function raises a ParticipantError if a peer does not answer.
 
     Args:
         gate: the gate's folder, in which a server finds lost clients.
@@ -24,7 +28,7 @@ def run(config: Path, gate: Path | None, reporter: Reporter) -> None:
 
     Raises:
         UnsupportedError: the configuration needs something that this engine does not support.
-        ParticipantError: a file is missing or broken, a peer does not answer, or the port is in use.
+        ParticipantError: a file is missing or broken, or the port is in use.
     """
     settings, tree = load_settings(config)
     policy = load_launch_settings(config)
@@ -33,20 +37,33 @@ def run(config: Path, gate: Path | None, reporter: Reporter) -> None:
         activity = Activity(log.folder)
     except OSError as error:
         raise ParticipantError(f"cannot write: {error}") from error
-    try:
+    with _logged():
         shard = load_shard(settings.data_file)
         participant = (
             Server(settings, shard, log, activity, policy, gate)
             if settings.role == "server"
             else Client(settings, shard, log, activity)
         )
-        participant.run()
+
+    def take_part() -> None:
+        try:
+            with _logged():
+                participant.run()
+        finally:
+            activity.close()
+            log.close()
+
+    return take_part
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Log why a participant fails: the log's last lines are shown when a course fails, and must include the reason."""
+    try:
+        yield
     except ParticipantError as error:
-        logger.error(str(error))  # the log's last lines are shown when a course fails: they must include the reason
+        logger.error(str(error))
         raise
     except OSError as error:
         logger.error(f"cannot write: {error}")
         raise ParticipantError(f"cannot write: {error}") from error
-    finally:
-        activity.close()
-        log.close()

@@ -49,6 +49,10 @@ class RunLog:
         with (self.folder / "config.yaml").open("w", encoding="utf-8") as stream:
             yaml.safe_dump(tree, stream)
 
+    def listening(self, text: str) -> None:
+        """Log in FederatedScope's words that this participant listens; the launcher reports that it is ready."""
+        logger.info(text, stacklevel=2)
+
     def event(self, event: ParticipantEvent, text: str, level: int = logging.INFO) -> None:
         """Log an event of the course in FederatedScope's words, and report it.
 

@@ -17,7 +17,6 @@ from fedsim_runner.contract.participant_events import (
     DeadlinePassed,
     EvaluationStarted,
     Finished,
-    Ready,
     RoundStarted,
     TrainingFinished,
     Update,
@@ -46,6 +45,9 @@ class Server:
 
     With ``policy.on_client_failure`` continue a lost client is given up. With a round deadline the server does not wait
     for a straggler, which is idle again, and may be asked again, once its late answer has arrived and was dropped.
+
+    Raises:
+        ParticipantError: it cannot listen, or has no data for an evaluation of its own.
     """
 
     def __init__(
@@ -66,7 +68,8 @@ class Server:
         self._roster = Roster(settings.client_num, policy, gate, activity, log)
         self._sampler = np.random.default_rng(settings.seed)
         self._round_number = 0
-        self._can_evaluate = any(split in shard for split in settings.eval_splits)
+        if settings.make_global_eval and not any(split in shard for split in settings.eval_splits):
+            raise ParticipantError("federate.make_global_eval needs val or test data on the server")
         self._transport = Transport(
             settings.server_host,
             settings.server_port,
@@ -74,6 +77,7 @@ class Server:
             on_failure=self._failed,
             poll=self._drop_lost if self._roster.watches_for_losses else None,
         )
+        log.listening(f"Server: Listen to {settings.server_host}:{settings.server_port}...")
 
     def run(self) -> None:
         """Run the whole course.
@@ -81,10 +85,6 @@ class Server:
         Raises:
             ParticipantError: a client cannot be reached, or sends an invalid message.
         """
-        settings = self._settings
-        if settings.make_global_eval and not self._can_evaluate:
-            raise ParticipantError("federate.make_global_eval needs val or test data on the server")
-        self._log.event(Ready(), f"Server: Listen to {settings.server_host}:{settings.server_port}...")
         try:
             self._wait_for_clients()
             self._train()

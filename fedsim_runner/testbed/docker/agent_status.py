@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Where agents differ, the state that comes first here counts for the run: a course is over as soon as one says so.
-STATES = ("failed", "interrupted", "finished", "running", "provisioned")
+STATES = ("failed", "interrupted", "finished", "running", "loading", "provisioned")
 COURSE = ("state", "round", "total_rounds", "reason", "device")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from fedsim_runner.agent.course import snapshot
 from fedsim_runner.agent.course.gate_files import Gate
+from fedsim_runner.agent.course.loading import Loading
 from fedsim_runner.agent.course.reports import Reports
 from fedsim_runner.agent.course.supervision import Limits, Supervisor
 from fedsim_runner.agent.host.device_usage import Usage
@@ -58,18 +59,19 @@ class Course:
         self._reports = {one.name: Reports(one.name, one.out) for one in participants}
         self._usage = Usage(plan.experiment.course.silence_timeout_s)
         self._stack = ExitStack()
-        self._opened: Supervisor | None = None
+        self._supervised: Supervisor | None = None
 
     @property
     def _supervisor(self) -> Supervisor:
-        assert self._opened is not None, "a course is followed only after its gate was opened"
-        return self._opened
+        assert self._supervised is not None, "a course is followed only after its gate was to be opened"
+        return self._supervised
 
     def start(self, listener: Listener) -> None:
         """Start all participants, which wait at the gate; ``listener`` gets every journal event from now on."""
         self._listener = listener
         self._state.gate.mkdir(exist_ok=True)
         self._gate.shut()
+        self._gate.forget_admissions()
         self._gate.forget_lost()
         self._stack.callback(self._close_reports)
         self._journal = self._stack.enter_context((self._folder / JOURNAL).open("w", encoding="utf-8"))
@@ -82,11 +84,11 @@ class Course:
             self._record(DeviceStarted(one.name))
 
     def open(self) -> None:
-        """Open the gate; safe to call twice."""
-        if self._opened is not None:
+        """Let the participants load their engines, after which the gate opens; safe to call twice."""
+        if self._supervised is not None:
             return
         limits = self._plan.experiment.course
-        self._opened = Supervisor(
+        self._supervised = Supervisor(
             {one.name: one.role for one in self._participants},
             self._plan.experiment.total_rounds,
             Limits(
@@ -95,15 +97,30 @@ class Course:
                 go_on=limits.on_client_failure == "continue",
                 min_clients=limits.min_clients,
             ),
-            time.monotonic(),
-            {one.name: one.start_cpu_s for one in self._participants},
         )
-        open_at = time.time()
-        self._gate.open(open_at)
-        self._record(GateOpened(open_at))
+        self._loading = Loading(
+            self._gate,
+            self._supervised,
+            {one.name: one.start_cpu_s for one in self._participants},
+            {},
+            lift=_without_limits,
+            restore=_without_limits,
+        )
+        self._record(self._loading.began())
+        self._load(time.monotonic())
+
+    def _load(self, now: float) -> None:
+        """Admit the next participants, or open the gate once all have loaded."""
+        self._record_all(self._loading.step(now))
+        supervisor = self._supervisor
+        if self._loading.is_done and not supervisor.is_open and supervisor.outcome is None:
+            open_at = time.time()
+            self._gate.open(open_at)
+            supervisor.open(now)
+            self._record(GateOpened(open_at))
 
     def follow(self, listener: Listener) -> Outcome | None:
-        """Follow the course once the gate is open, and return how it ended; None if it was cancelled."""
+        """Follow a course whose participants load or take part; return how it ended, None if it was cancelled."""
         self._listener = listener
         supervisor = self._supervisor
         sampled = 0.0
@@ -123,6 +140,8 @@ class Course:
                     exited.add(one.name)
                     last = last_lines(one.out / "console.log")
                     self._record_all(supervisor.feed_exit(one.name, code, False, now, last))
+            if not supervisor.is_open:
+                self._load(now)
             self._record_all(supervisor.tick(now))
             time.sleep(PAUSE_S)
         listener.snapshot(self._snapshot())
@@ -161,10 +180,9 @@ class Course:
             )
             for name in names
         }
-        outcome = supervisor.outcome
         return {
             "t": round(time.time(), 3),
-            "state": "running" if outcome is None else outcome.status,
+            "state": snapshot.run_state(supervisor, final=True),
             **snapshot.course_part(supervisor, supervisor.total_rounds),
             "backend": None,
             "counts": snapshot.counts(devices.values()),
@@ -192,3 +210,7 @@ class Course:
         self._journal.write(timed.to_line())
         self._journal.flush()
         self._listener.event(timed.as_dict())
+
+
+def _without_limits(name: str) -> None:
+    """A plain process has no CPU limit that could be lifted."""

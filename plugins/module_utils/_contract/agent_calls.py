@@ -44,7 +44,10 @@ class ApplyLinks(Call):
 
 @dataclass(frozen=True)
 class OpenGate(Call):
-    """Let the participants start at ``open_at`` (Unix seconds; None: now). Answer: :class:`GateAnswer`."""
+    """Have the participants load their engines, then let them start, but not before ``open_at`` (Unix seconds).
+
+    The call does not wait for that; the journal tells. Answer: :class:`GateAnswer`.
+    """
 
     name = "gate-open"
     open_at: float | None = None
@@ -92,7 +95,7 @@ class LinksAnswer(TypedDict):
 
 
 class GateAnswer(TypedDict):
-    """``changed``: the gate was closed until now."""
+    """``changed``: the gate was closed until now, and nobody had asked for it to open."""
 
     changed: bool
 

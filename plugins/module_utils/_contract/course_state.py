@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import lenient
 
 if TYPE_CHECKING:
-    from .events import AgentStarted, ClientLost, Event, RoundDeadline
+    from .events import AgentStarted, ClientLost, Event, LoadingStarted, RoundDeadline
 
 #: The lab host of events that do not name one, where a run has only one.
 ONLY_HOST = ""
@@ -66,7 +66,8 @@ class DeviceState:
     """What the journals say about a device; None for what they do not say.
 
     Attributes:
-        state: started, ready, joined, finished, exited, failed or lost.
+        state: started, loading, ready, joined, finished, exited, failed or lost.
+        loading_at: when it was admitted to load its engine (Unix seconds); ``ready_at``: when it had done so.
         error: why the device, or the course because of it, was given up.
         lost: whether it was given up while the course continued.
     """
@@ -77,6 +78,8 @@ class DeviceState:
     oom_killed: bool | None = None
     error: str | None = None
     lost: bool = False
+    loading_at: float | None = None
+    ready_at: float | None = None
 
 
 @dataclass
@@ -94,6 +97,8 @@ class CourseState:
     Attributes:
         lab_hosts: those whose agents all have to end; others are added when an event names them.
         agents: the last start of each lab host's agent.
+        loading: the start of loading on each lab host.
+        loading_began: when the first of them began; None in journals of versions in which engines load after the gate.
         gate_opens: when the gate opens or opened.
         gate_opened: when the opening was announced.
         training_began: when the first round started.
@@ -113,6 +118,8 @@ class CourseState:
 
     lab_hosts: set[str] = field(default_factory=set)
     agents: dict[str, AgentStarted] = field(default_factory=dict)
+    loading: dict[str, LoadingStarted] = field(default_factory=dict)
+    loading_began: float | None = None
     gate_opens: float | None = None
     gate_opened: float | None = None
     training_began: float | None = None
@@ -166,6 +173,14 @@ class CourseState:
     def unfinished(self) -> list[str]:
         """The lab hosts whose agents have not reported the end of the course."""
         return sorted(self.lab_hosts - self.ends.keys())
+
+    @property
+    def loaded(self) -> tuple[int, int] | None:
+        """How many participants are ready, and of how many, while they load; None before that and after the gate."""
+        if not self.loading or self.gate_opened is not None:
+            return None
+        ready = sum(device.ready_at is not None for device in self.devices.values())
+        return ready, max(ready, sum(one.devices or 0 for one in self.loading.values()))
 
     @property
     def began(self) -> float | None:

@@ -201,6 +201,22 @@ class LinksUnshaped(Event):
 
 
 @dataclass(frozen=True)
+class LoadingStarted(Event):
+    """The participants load their engines, a few at a time, before the gate opens.
+
+    ``devices``: how many; ``limit_s``: seconds within which all of them are ready, or the course has failed.
+    """
+
+    name = "loading_started"
+    devices: int | None = _read(lenient.whole)
+    limit_s: float | None = _read(lenient.number)
+
+    def apply_to(self, course: CourseState) -> None:
+        course.loading[course.host_of(self)] = self
+        course.loading_began = earlier(course.loading_began, self.t)
+
+
+@dataclass(frozen=True)
 class GateOpened(Event):
     """The participants may start at ``open_at`` (Unix seconds)."""
 
@@ -227,14 +243,29 @@ class DeviceStarted(Event):
 
 
 @dataclass(frozen=True)
+class DeviceLoading(Event):
+    """A participant has been admitted to load its engine, without its CPU limit."""
+
+    name = "device_loading"
+    device: str | None = _read(lenient.name)
+
+    def apply_to(self, course: CourseState) -> None:
+        course.advance(self.device, "loading")
+        if self.device is not None:
+            course.devices[self.device].loading_at = self.t
+
+
+@dataclass(frozen=True)
 class DeviceReady(Event):
-    """A participant is ready for connections."""
+    """A participant has loaded its engine and is ready for connections."""
 
     name = "device_ready"
     device: str | None = _read(lenient.name)
 
     def apply_to(self, course: CourseState) -> None:
         course.advance(self.device, "ready")
+        if self.device is not None:
+            course.devices[self.device].ready_at = self.t
 
 
 @dataclass(frozen=True)

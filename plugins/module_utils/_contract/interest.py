@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 #: States of a device, most interesting first.
-INTEREST = ("failed", "lost", "sending", "training", "receiving", "evaluating", "starting", "waiting")
+INTEREST = (
+    "failed", "lost", "sending", "training", "receiving", "evaluating", "joining", "loading", "starting", "waiting",
+)  # fmt: skip
 _RANKS = {state: rank for rank, state in enumerate(INTEREST)}
 
 

@@ -40,7 +40,7 @@ class ParticipantEvent:
 
 @dataclass(frozen=True)
 class Ready(ParticipantEvent):
-    """It is ready for connections."""
+    """It has loaded its engine, is ready for connections and waits at the gate; the launcher reports it."""
 
     name = "ready"
 

@@ -22,7 +22,9 @@ LAUNCHER: Final = "launcher.json"
 SHARD: Final = "shard.npz"
 #: ... and, among its outputs, the record of how it ended.
 EXIT_RECORD: Final = "exit.json"
-#: In the gate's folder: a launcher waits for the first, a server reads the second.
+#: In the gate's folder: a launcher waits for the file with its device's name in the first to load its engine, and then
+#: for the second to take part; a server reads the third.
+GATE_LOAD: Final = "load"
 GATE_OPEN: Final = "open"
 GATE_LOST: Final = "lost.json"
 
@@ -57,6 +59,11 @@ class StateFolder:
     def gate(self) -> Path:
         """The gate's folder, which every device sees."""
         return self.path / "gate"
+
+    @property
+    def gate_load(self) -> Path:
+        """The folder with a file for each device that may load its engine; missing until the first one may."""
+        return self.gate / GATE_LOAD
 
     @property
     def gate_open(self) -> Path:

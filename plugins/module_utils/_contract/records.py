@@ -76,6 +76,7 @@ class ExitRecord:
     Attributes:
         signal: name of the signal that requested the end.
         error: the reason in one line; None: the course was finished.
+        startup_cpu_seconds: the part of ``cpu_seconds`` that was used before the gate, mostly to load the engine.
     """
 
     exit_code: int = 0
@@ -88,6 +89,7 @@ class ExitRecord:
     tx_bytes: int | None = None
     memory_peak_bytes: int | None = None
     cpu_seconds: float | None = None
+    startup_cpu_seconds: float | None = None
 
     def as_text(self) -> str:
         """What the file holds."""

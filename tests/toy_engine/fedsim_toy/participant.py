@@ -12,6 +12,8 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,6 @@ from fedsim_runner.contract.participant_events import (
     EvaluationStarted,
     Finished,
     Joined,
-    Ready,
     Result,
     RoundStarted,
     TrainingFinished,
@@ -53,26 +54,24 @@ class Line:
         return dict(json.loads(text))
 
 
-def run(config: Path, gate: Path, reporter: Reporter) -> None:
-    """Take part in the course; a failure with a known reason is a ParticipantError."""
+def load(config: Path, gate: Path, reporter: Reporter) -> Callable[[], None]:
+    """Prepare the course; what is returned takes part in it. A failure with a known reason is a ParticipantError."""
     tree = json.loads(config.with_name("toy.json").read_text(encoding="utf-8"))
     launch = load_launch_settings(config)
     folder = Path(tree["outdir"]) / tree["expname"]
     folder.mkdir(parents=True, exist_ok=True)
     handlers = [logging.FileHandler(folder / LOG), logging.StreamHandler()]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers)
-    if tree["distribute"]["role"] == "server":
-        serve(tree, reporter, without_lost=launch.on_client_failure == "continue")
-    else:
-        attend(tree, launch.device, reporter)
+    if tree["distribute"]["role"] == "client":
+        return partial(attend, tree, launch.device, reporter)
+    server = socket.create_server((tree["distribute"]["server_host"], tree["distribute"]["server_port"]))
+    return partial(serve, server, tree, reporter, launch.on_client_failure == "continue")
 
 
-def serve(tree: dict[str, Any], reporter: Reporter, without_lost: bool) -> None:
+def serve(server: socket.socket, tree: dict[str, Any], reporter: Reporter, without_lost: bool) -> None:
     """The server: accept all clients, then rounds."""
-    place = tree["distribute"]
     clients: dict[int, Line] = {}
-    with socket.create_server((place["server_host"], place["server_port"])) as server:
-        reporter.report(Ready())
+    with server:
         while len(clients) < tree["federate"]["client_num"]:
             line = Line(server.accept()[0])
             clients[len(clients) + 1] = line
@@ -105,7 +104,6 @@ def serve(tree: dict[str, Any], reporter: Reporter, without_lost: bool) -> None:
 
 def attend(tree: dict[str, Any], device: str, reporter: Reporter) -> None:
     """A client: connect, then answer until the course is over."""
-    reporter.report(Ready())
     place = tree["distribute"]
     line = Line(connected((place["server_host"], place["server_port"])))
     reporter.report(Joined(int(line.receive()["id"])))

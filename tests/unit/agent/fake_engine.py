@@ -12,6 +12,7 @@ from typing import Any
 from fedsim_runner.agent.host.docker_api import DockerError, GoneError
 from fedsim_runner.agent.run_agent import Agent
 from fedsim_runner.contract.names import KIND_NETWORK, LABEL_DEVICE, LABEL_KIND, LABEL_RUN
+from fedsim_runner.contract.participant_events import EVENTS, Ready, to_line
 from fedsim_runner.contract.paths import StateFolder
 
 RUN = "r"
@@ -120,6 +121,21 @@ def begin(state: StateFolder, engine: FakeEngine) -> Agent:
     agent = Agent(state, RUN, engine)  # type: ignore[arg-type]
     agent.start()
     return agent
+
+
+def report_ready(state: StateFolder, *names: str) -> None:
+    """These devices' participants have loaded."""
+    for name in names:
+        with (state.outputs(name) / EVENTS).open("a") as stream:
+            stream.write(to_line(Ready(), time.time()))
+
+
+def open_gate(agent: Agent, state: StateFolder, engine: FakeEngine, open_at: float | None = None) -> None:
+    """Ask for the gate, and have all participants load at once."""
+    assert agent.open_gate(open_at) == {"changed": True}
+    report_ready(state, *engine.pids)
+    while not state.gate_open.exists():
+        agent.load()
 
 
 def journal(state: StateFolder) -> list[dict[str, Any]]:

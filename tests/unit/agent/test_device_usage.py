@@ -37,7 +37,7 @@ def test_counters_of_another_container_give_no_negative_rates() -> None:
     ("state", "cpu_seconds", "moved", "working"),
     [
         ("training", 0.3, 0, True),
-        ("starting", 0.3, 0, True),
+        ("joining", 0.3, 0, True),
         ("evaluating", 0.01, 0, False),  # threads that only poll
         ("waiting", 5.0, 10**6, False),  # FederatedScope's busy wait
         ("receiving", 0.0, 1000, True),

@@ -12,7 +12,7 @@ from fedsim_runner.agent.host.network_container import Namespace
 from fedsim_runner.agent.links.run_links import NoNetworkError
 from fedsim_runner.contract.paths import StateFolder
 
-from .fake_engine import FakeEngine, begin, journal, start_process, wait_for
+from .fake_engine import FakeEngine, begin, journal, open_gate, start_process, wait_for
 from .links.fake_kernel import FakeKernel
 
 
@@ -29,7 +29,7 @@ def test_the_gate_opens_only_after_the_links_and_shuts_for_later_starters(
     assert checked["changed"] and not kernel.qdiscs
     assert commands.answer(agent, "links-apply", {})["backend"] == "netem"
     assert kernel.qdiscs
-    assert commands.answer(agent, "gate-open", {"open_at": 12.0}) == {"changed": True}
+    open_gate(agent, state, engine, open_at=12.0)
     assert commands.answer(agent, "gate-open", {}) == {"changed": False}
     assert state.gate_open.exists()
 
@@ -115,7 +115,7 @@ def test_devices_are_connected_even_if_nothing_can_shape_their_links(
 def test_an_agent_resumes_what_an_earlier_one_left(kernel: FakeKernel, state: StateFolder, engine: FakeEngine) -> None:
     first = begin(state, engine)
     commands.answer(first, "links-apply", {})
-    commands.answer(first, "gate-open", {"open_at": 12.0})
+    open_gate(first, state, engine)
     first.close()
     state.gate_open.unlink()
     engine.end("raspberry-pi", 5)

@@ -11,7 +11,7 @@ from fedsim_runner.agent.host.docker_api import DockerError
 from fedsim_runner.agent.run_agent import Agent
 from fedsim_runner.contract.paths import StateFolder
 
-from .fake_engine import FakeEngine, begin, journal, wait_for
+from .fake_engine import FakeEngine, begin, journal, open_gate, wait_for
 from .links.fake_kernel import FakeKernel
 
 
@@ -54,7 +54,7 @@ def test_ticks_commands_and_exits_go_on_while_the_engine_thinks(state: StateFold
 def test_a_container_without_an_answer_is_neither_missing_nor_ended(state: StateFolder, engine: FakeEngine) -> None:
     agent = begin(state, engine)
     commands.answer(agent, "links-apply", {})
-    commands.answer(agent, "gate-open", {})
+    open_gate(agent, state, engine)
     engine.deaf.add("raspberry-pi")
     for _ in range(3):
         agent.refresh()
@@ -64,7 +64,7 @@ def test_a_container_without_an_answer_is_neither_missing_nor_ended(state: State
         commands.answer(agent, "links-apply", {})
     agent.tick()
     assert device(agent, "raspberry-pi")["exit_code"] is None
-    assert device(agent, "raspberry-pi")["state"] == "starting"
+    assert device(agent, "raspberry-pi")["state"] == "joining"
     assert exits(state) == []
     # It is asked for until there is an answer.
     engine.deaf.clear()
@@ -89,7 +89,7 @@ def test_the_gate_stays_shut_for_others_while_a_restarted_device_is_unknown(
 ) -> None:
     agent = begin(state, engine)
     commands.answer(agent, "links-apply", {})
-    commands.answer(agent, "gate-open", {})
+    open_gate(agent, state, engine)
     agent.docker_event(engine.end("raspberry-pi"))
     engine.deaf.add("raspberry-pi")
     agent.docker_event(engine.start("raspberry-pi"))
@@ -133,7 +133,7 @@ def test_an_end_is_reported_even_if_the_engine_never_describes_it(
 ) -> None:
     agent = begin(state, engine)
     commands.answer(agent, "links-apply", {})
-    commands.answer(agent, "gate-open", {})
+    open_gate(agent, state, engine)
     engine.deaf.add("raspberry-pi")
     agent.docker_event(engine.end("raspberry-pi", 9))
     wait_for(lambda: len(exits(state)) == 1)

@@ -25,13 +25,13 @@ class Course:
         silence_s: float = 60.0,
         go_on: bool = False,
         min_clients: int = 1,
-        **start_s: float,
+        loading: bool = False,
     ) -> None:
         self.now = 0.0
         self.events: list[dict[str, Any]] = []
         roles: dict[str, Literal["server", "client"]] = {"hub": "server", "a": "client", "b": "client"}
         limits = Limits(timeout_s, silence_s, go_on=go_on, min_clients=min_clients)
-        self.supervisor = Supervisor(roles, rounds, limits, 0.0, start_s)
+        self.supervisor = Supervisor(roles, rounds, limits, None if loading else 0.0)
         self.lines = Lines(self.supervisor)
 
     def take(self, events: Iterable[Event]) -> None:
@@ -192,27 +192,30 @@ def test_silence_before_training_names_who_is_missing() -> None:
     assert outcome is not None and outcome.device == "b" and "has not joined" in str(outcome.reason)
 
 
-def test_a_start_on_little_cpu_does_not_count_as_silence() -> None:
-    course = Course(silence_s=60, a=40, b=200)
+def test_time_limits_count_from_the_gate_and_not_from_the_start_of_loading() -> None:
+    course = Course(silence_s=60, timeout_s=100, loading=True)
+    course.take(course.supervisor.feed_loading("hub"))
+    course.wait(5000)
     course.say("hub", "Server: Listen to 0.0.0.0:50051...")
-    course.say("a", "Client: Listen to a:50052...")
-    course.wait(190)
-    assert course.supervisor.outcome is None
-    course.wait(20)
-    assert course.events[-1]["device"] == "b"
-    assert course.events[-1]["reason"] == "silent for 210 s; a client is not listening yet: waiting for b"
+    assert [event["event"] for event in course.events] == ["device_loading", "device_ready"]
+    states = [course.supervisor.live_state(name) for name in ("hub", "a")]
+    assert (states, course.supervisor.is_open) == (["ready", "waiting"], False)
+    course.supervisor.open(course.now)
+    course.wait(59)
+    assert (course.supervisor.outcome, course.supervisor.is_open) == (None, True)
+    course.wait(1)
+    assert course.events[-1]["reason"] == "silent for 60 s; a client is not listening yet: waiting for a (and 1 more)"
 
 
-def test_a_slow_start_does_not_excuse_a_quick_or_frozen_device() -> None:
-    course = Course(silence_s=60, a=200, b=40)
-    course.say("hub", "Server: Listen to 0.0.0.0:50051...")
-    course.wait(60)
-    assert course.events[-1]["device"] == "b"
-    course = Course(silence_s=60, a=200, b=200)
-    course.say("hub", "Server: Listen to 0.0.0.0:50051...")
-    course.freeze("a")
-    course.wait(60)
-    assert course.events[-1]["device"] == "a"
+@pytest.mark.parametrize("go_on", [False, True])
+def test_a_participant_that_ends_while_it_loads_is_down_as_in_the_course(go_on: bool) -> None:
+    course = Course(go_on=go_on, loading=True)
+    course.take(course.supervisor.feed_loading("b"))
+    course.exit("b", 137, oom=True)
+    last = course.events[-1]
+    assert (last["event"], last["device"]) == ("client_lost" if go_on else "course_failed", "b")
+    assert last["reason"].startswith("before the gate opened: killed for lack of memory")
+    assert (course.supervisor.outcome is None) == go_on
 
 
 def test_silence_in_the_last_evaluation_and_at_the_end() -> None:
@@ -469,7 +472,8 @@ def test_a_client_that_the_server_gave_up_is_lost() -> None:
 
 def test_live_states_follow_the_activity_or_without_it_the_log() -> None:
     course = Course()
-    assert course.supervisor.live_state("hub") == "starting"
+    course.say("a", "Client: Listen to a:50052...")
+    assert (course.supervisor.live_state("hub"), course.supervisor.live_state("a")) == ("waiting", "joining")
     course.join()
     assert course.supervisor.live_state("a") == "waiting"
     course.train("a", 0)

@@ -54,7 +54,8 @@ def test_lines_become_events_and_live_states(tmp_path: Path) -> None:
     containers = {name: Container(name, "id", 1, False, None, False) for name in ("hub", "pi-1")}
     assert watch.devices(containers)["pi-1"]["state"] == "waiting"
     assert watch.devices({})["pi-1"]["state"] == "absent"
-    watch.begin(time.time())
+    watch.begin()
+    watch.open(time.time())
     write(tmp_path, "hub", "Server: Listen to 0.0.0.0:50051...", {"t": 1.0, "what": "send", "kind": "x", "peer": 1})
     write(tmp_path, "pi-1", "Client: Listen to pi-1:50052...", "Client (address pi-1:50052) is assigned with #1.")
     watch.tick()
@@ -77,7 +78,8 @@ def test_lines_become_events_and_live_states(tmp_path: Path) -> None:
 
 def test_the_reason_of_an_end_comes_from_its_own_exit_file(tmp_path: Path) -> None:
     watch, emitted = make(tmp_path, clients=2)
-    watch.begin(time.time())
+    watch.begin()
+    watch.open(time.time())
     out = tmp_path / "devices" / "pi-1" / "out"
     (out / "exit.json").write_text(json.dumps({"exit_code": 1, "error": "cannot write: No space left on device"}))
     watch.on_ended("pi-1", 1, False, ["Traceback"])
@@ -98,7 +100,7 @@ def test_an_agent_that_resumes_a_course_knows_its_lost_clients_and_repeats_no_ev
     watch.tick()
     assert emitted == []
     states = {name: device["state"] for name, device in watch.devices({}).items()}
-    assert states == {"hub": "starting", "pi-1": "waiting", "pi-2": "lost"}
+    assert states == {"hub": "waiting", "pi-1": "joining", "pi-2": "lost"}
 
 
 @pytest.mark.process
@@ -106,7 +108,8 @@ def test_a_stopped_process_is_noticed_even_if_its_container_uses_the_processor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch, _ = make(tmp_path)
-    watch.begin(time.time())
+    watch.begin()
+    watch.open(time.time())
     assert watch.supervisor is not None
     stopped = subprocess.Popen(["sleep", "60"])
     stopped.send_signal(signal.SIGSTOP)
@@ -128,7 +131,8 @@ def test_a_stopped_process_is_noticed_even_if_its_container_uses_the_processor(
 
 def test_watching_fifty_devices_is_cheap(tmp_path: Path) -> None:
     watch, _ = make(tmp_path, clients=50)
-    watch.begin(time.time())
+    watch.begin()
+    watch.open(time.time())
     names = [f"pi-{number}" for number in range(1, 51)]
     for name in names:
         write(tmp_path, name, f"Client: Listen to {name}:50052...", {"t": 1.0, "what": "train", "round": 0})
@@ -147,7 +151,8 @@ def test_watching_fifty_devices_is_cheap(tmp_path: Path) -> None:
 
 def test_a_nonsensical_exit_file_is_ignored(tmp_path: Path) -> None:
     watch, emitted = make(tmp_path, clients=3)
-    watch.begin(time.time())
+    watch.begin()
+    watch.open(time.time())
     out = tmp_path / "devices" / "pi-1" / "out"
     (out / "exit.json").write_text("[" * 50_000)
     watch.on_ended("pi-1", 1, False, ["killed \x1b]0;title\x07by itself"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fedsim_runner.participant.gate import wait_for_gate
+from fedsim_runner.participant.gate import wait_for_gate, wait_to_load
 from tests.unit.participant.helpers import REPOSITORY, command, environment
 
 pytestmark = pytest.mark.process
@@ -46,8 +46,8 @@ def test_a_crash_leaves_a_traceback_and_one_line(tmp_path: Path) -> None:
     (tmp_path / "open").write_text("{}", encoding="utf-8")
     patch = (
         "from fedsim_runner.participant import __main__ as launcher\n"
-        "def crash(config, gate, reporter): raise ValueError('two\\nlines')\n"
-        "launcher.ENGINES['light'] = crash"
+        "def crash(): raise ValueError('two\\nlines')\n"
+        "launcher.ENGINES['light'] = lambda config, gate, reporter: crash"
     )
     done = subprocess.run(
         command(tmp_path, tmp_path, patch=patch), cwd=REPOSITORY, capture_output=True, text=True, timeout=30
@@ -119,8 +119,8 @@ def test_a_course_ends_although_its_console_is_on_a_full_disk(tmp_path: Path, wo
         "import threading, time\n"
         "from fedsim_runner.participant import __main__ as launcher\n"
         "from fedsim_runner.participant.process_end import ENDING\n"
-        f"def work(config, gate, reporter):\n{work}"
-        "launcher.ENGINES['light'] = work"
+        f"def work():\n{work}"
+        "launcher.ENGINES['light'] = lambda config, gate, reporter: work"
     )
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
@@ -128,3 +128,46 @@ def test_a_course_ends_although_its_console_is_on_a_full_disk(tmp_path: Path, wo
         )
     assert done.returncode == 1
     assert json.loads((tmp_path / "exit.json").read_text(encoding="utf-8"))["error"] == error
+
+
+def test_it_loads_when_it_is_admitted_and_takes_part_when_the_gate_opens(tmp_path: Path) -> None:
+    (tmp_path / "launcher.json").write_text('{"device": "pi"}', encoding="utf-8")
+    patch = (
+        "from pathlib import Path\n"
+        "from fedsim_runner.participant import __main__ as launcher\n"
+        "def load(config, gate, reporter):\n"
+        "    (gate / 'loaded').touch()\n"
+        "    return (gate / 'took part').touch\n"
+        "launcher.ENGINES['light'] = load"
+    )
+    process = subprocess.Popen(command(tmp_path, tmp_path, patch=patch), cwd=REPOSITORY)
+    try:
+        (tmp_path / "load").mkdir()
+        (tmp_path / "load" / "other").touch()
+        time.sleep(1.5)
+        assert process.poll() is None
+        assert not (tmp_path / "loaded").exists()
+        (tmp_path / "load" / "pi").touch()
+        end = time.monotonic() + 20
+        while not (reported := (tmp_path / "events.jsonl")).exists() or not reported.read_text(encoding="utf-8"):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert json.loads(reported.read_text(encoding="utf-8"))["event"] == "ready"
+        assert (tmp_path / "loaded").exists() and not (tmp_path / "took part").exists()
+        (tmp_path / "open").write_text("{}", encoding="utf-8")
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert (tmp_path / "took part").exists()
+    record = json.loads((tmp_path / "exit.json").read_text(encoding="utf-8"))
+    assert 0 < record["startup_cpu_seconds"] <= record["cpu_seconds"]
+
+
+def test_a_restarted_participant_loads_although_it_is_not_admitted_again(tmp_path: Path) -> None:
+    (tmp_path / "open").write_text("{}", encoding="utf-8")
+    began = time.monotonic()
+    wait_to_load(tmp_path, "pi")
+    (tmp_path / "open").unlink()
+    wait_to_load(tmp_path, "")
+    assert time.monotonic() - began < 1
