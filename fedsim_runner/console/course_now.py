@@ -53,6 +53,11 @@ class CourseNow:
     counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def loaded(self) -> str | None:
+        """How many devices have loaded, for people; None unless they are loading."""
+        return f"loading {self.counts.get('ready', 0)} of {self.device_count}" if self.state == "loading" else None
+
+    @property
     def device_count(self) -> int:
         """The number of devices in the course, shown or not."""
         return max(len(self.devices), sum(self.counts.values()))

@@ -17,6 +17,7 @@ from ..contract.events import (
     LinkFailed,
     LinkReapplied,
     LinksUnshaped,
+    LoadingStarted,
     RoundDeadline,
     RoundStarted,
     TrainingFinished,
@@ -50,6 +51,8 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
             return f"{event.device}: its link could not be shaped: {event.reason}"
         case LinksUnshaped():
             return f"links are not shaped (--allow-unshaped): {event.reason}"
+        case LoadingStarted():
+            return f"{event.devices} participants load, then the gate opens"
         case GateOpened():
             return "the gate is open" if unshaped else "all links are in force, the gate is open"
         case DeviceJoined() if each_device:

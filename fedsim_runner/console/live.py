@@ -55,7 +55,9 @@ def head(course: CourseNow, width: int) -> list[Text]:
     """Return run, round, accuracy, time and link back end in as few lines as the width allows."""
     done = f"{course.round or 0}/{course.total_rounds or '?'}"
     parts = [Text(course.run, "bold")]
-    if course.state not in (None, "running"):
+    if course.loaded is not None:
+        parts.append(Text(course.loaded, "bold"))
+    elif course.state not in (None, "running"):
         parts.append(Text(str(course.state)))
     parts.append(Text.assemble("round ", (done, "bold")))
     if course.accuracy is not None:

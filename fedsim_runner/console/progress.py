@@ -12,7 +12,16 @@ from typing import Any
 from rich.console import Console
 
 from ..contract.course_state import CourseState
-from ..contract.events import ClientResult, CourseFailed, Evaluated, Event, TrainingFinished, parse
+from ..contract.events import (
+    ClientResult,
+    CourseFailed,
+    DeviceReady,
+    Evaluated,
+    Event,
+    GateOpened,
+    TrainingFinished,
+    parse,
+)
 from .course_now import CourseNow, DeviceNow, count_states
 from .event_lines import BAD, Missed, describe_event, describe_round
 from .live import CourseView
@@ -114,7 +123,20 @@ class Progress:
             total_rounds = self._total_rounds or self._course.total_rounds or 0
             return describe_round(event, total_rounds, seconds, self._missed.take())
         unshaped = self._unshaped or bool(self._state.unshaped)
-        return describe_event(event, unshaped, each_device=not self._console.is_terminal)
+        line = describe_event(event, unshaped, each_device=not self._console.is_terminal)
+        if isinstance(event, GateOpened):
+            loading = self._state.loading.get(self._state.host_of(event))
+            if loading is not None and loading.t is not None and event.t is not None:
+                line = f"{line} ({loading.devices} loaded in {event.t - loading.t:.1f} s)"
+        elif isinstance(event, DeviceReady) and not self._console.is_terminal:
+            line = self._describe_loaded()
+        return line
+
+    def _describe_loaded(self) -> str | None:
+        """Return a line after each quarter of many participants that load."""
+        ready, total = self._state.loaded or (0, 0)
+        quarter = total // 4
+        return f"loading {ready} of {total}" if quarter >= 5 and ready < total and ready % quarter == 0 else None
 
     def _print_missed(self) -> None:
         """Print what was not part of any round's line."""
@@ -139,7 +161,8 @@ class Progress:
         )
         counts = [f"{count} {reached}" for reached, count in sorted(state.device_counts.items())]
         shaped = f"{len(state.shaped)} links shaped" if state.shaped else ""
-        self._line.detail(", ".join(counts) or shaped)
+        loaded = "" if state.loaded is None else "loading {} of {}".format(*state.loaded)
+        self._line.detail(loaded or ", ".join(counts) or shaped)
 
     def _devices(self) -> tuple[DeviceNow, ...]:
         """Return the devices from the snapshots, in the plan's order; before the first snapshot, from the events."""

@@ -78,6 +78,7 @@ def write_report(
         "device": None if final_status in (FINISHED, RUNNING) else seen_device,
         "duration_s": _duration(course),
         "began": course.began,
+        "loading_s": _loading(course),
         "startup_s": _startup(course),
         "link_backend": course.link_backend,
         "cpu_factor": common.get("cpu_factor") or plan.get("cpu_factor"),
@@ -200,8 +201,14 @@ def _duration(course: CourseState) -> float | None:
     return None if course.gate_opened is None or ended is None else round(ended - course.gate_opened, 3)
 
 
+def _loading(course: CourseState) -> float | None:
+    """Return the seconds in which participants loaded before the gate; None where they loaded after it (0.1.0)."""
+    began, opened = course.loading_began, course.gate_opened
+    return None if began is None or opened is None else round(max(0.0, opened - began), 3)
+
+
 def _startup(course: CourseState) -> float | None:
-    """Return the seconds from the opening of the gate to the first round: participants start, join, load their data."""
+    """Return the seconds from the opening of the gate to the first round, in which the clients join."""
     opened, first = course.gate_opened, course.training_began
     return None if opened is None or first is None else round(max(0.0, first - opened), 3)
 

@@ -37,6 +37,8 @@ FIELDS = (
     "cpu_seconds",
     "throttled_seconds",
     "course_seconds",
+    "loading_seconds",
+    "startup_cpu_seconds",
     "client_id",
     "rate_up_bps",
     "rate_down_bps",
@@ -97,6 +99,8 @@ def _device(placed: dict[str, Any], seen: DeviceState, measured: Mapping[str, fl
         cpu_seconds=_first(number(end.get("cpu_seconds")), _largest(measured.get("cpu_seconds"))),
         throttled_seconds=_largest(measured.get("throttled_seconds")),
         course_seconds=None if started is None or ended is None else round(ended - started, 3),
+        loading_seconds=_loading(seen),
+        startup_cpu_seconds=number(end.get("startup_cpu_seconds")),
         client_id=seen.client_id,
         lost=seen.lost,
         oom_kills=_oom_kills(seen, measured),
@@ -109,6 +113,12 @@ def _device(placed: dict[str, Any], seen: DeviceState, measured: Mapping[str, fl
     if entry["state"] is None and end:
         entry["state"] = "finished" if entry["exit_code"] == 0 else "failed"
     return entry
+
+
+def _loading(seen: DeviceState) -> float | None:
+    """Return the seconds in which the device loaded its engine, before the gate opened and without its CPU limit."""
+    began, ready = seen.loading_at, seen.ready_at
+    return None if began is None or ready is None else round(max(0.0, ready - began), 3)
 
 
 def _oom_kills(seen: DeviceState, measured: Mapping[str, float]) -> int | None:

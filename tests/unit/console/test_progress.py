@@ -15,6 +15,8 @@ def shown(terminal: bool) -> str:
         progress.stage("course")
         for event in (
             {"t": 1, "event": "agent_started", "backend": "userspace", "kernel": "6.1"},
+            {"t": 1.5, "event": "loading_started", "devices": 20, "limit_s": 500},
+            *({"t": 1.6, "event": "device_ready", "device": f"pi-{number}"} for number in range(20)),
             {"t": 2, "event": "gate_opened", "open_at": 2},
             {"t": 3, "event": "device_joined", "device": "[pi]", "client_id": 1},
             {"t": 4, "event": "round_started", "round": 1},
@@ -32,7 +34,9 @@ def test_plain_lines_without_a_terminal() -> None:
     lines = shown(terminal=False).splitlines()
     assert lines[0] == "course ..."
     assert "  link back end: userspace (kernel 6.1)" in lines
-    assert "  all links are in force, the gate is open" in lines
+    assert "  20 participants load, then the gate opens" in lines
+    assert [line for line in lines if "loading" in line] == [f"  loading {number} of 20" for number in (5, 10, 15)]
+    assert "  all links are in force, the gate is open (20 loaded in 0.5 s)" in lines
     assert "  [pi] joined" in lines
     assert "  round 1/2  accuracy 0.5000  1.50 s" in lines
     assert "  the course failed: [pi]: ended by SIGKILL" in lines

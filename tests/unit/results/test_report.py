@@ -71,6 +71,7 @@ def test_a_finished_run(tmp_path: Path) -> None:
     first = {key: value for key, value in report["rounds"][0].items() if value is not None}
     assert first == {"round": 1, "seconds": 2.5, "elapsed_seconds": 2.5, "test_acc": 0.5, "test_loss": 1.5}
     assert (report["began"], report["startup_s"]) == (13.0, 1.0)
+    assert report["loading_s"] is None, "in 0.1.0 participants loaded after the gate"
     assert report["rounds"][1]["seconds"] == 0.5
     assert report["final"] == {"test_acc": 0.9}
     assert report["notes"] == ["over-committed"]
@@ -84,6 +85,21 @@ def test_a_finished_run(tmp_path: Path) -> None:
     assert [row["round"] for row in rows(tmp_path / "rounds.csv")] == ["1", "2"]
     assert rows(tmp_path / "devices.csv")[1]["memory_peak_bytes"] == "3000"
     assert rows(tmp_path / "devices.csv")[0]["bytes_up"] == ""
+
+
+def test_what_came_before_the_gate_is_told_apart_from_the_course(tmp_path: Path) -> None:
+    loading = [
+        {"t": 11.1, "event": "loading_started", "devices": 2, "limit_s": 300},
+        {"t": 11.2, "event": "device_loading", "device": "pi-1"},
+        {"t": 11.9, "event": "device_ready", "device": "pi-1"},
+    ]
+    folder = run_folder(tmp_path, [*JOURNAL[:2], *loading, *JOURNAL[2:]])
+    (folder / "collected" / "pi-1" / "exit.json").write_text(json.dumps({**EXIT, "startup_cpu_seconds": 0.5}))
+    report = write_report(folder)
+    assert (report["loading_s"], report["startup_s"], report["duration_s"]) == (0.9, 1.0, 5.0)
+    pi, server = report["devices"]["pi-1"], report["devices"]["server"]
+    assert (pi["loading_seconds"], pi["startup_cpu_seconds"], pi["cpu_seconds"]) == (0.7, 0.5, 1.25)
+    assert (server["loading_seconds"], server["startup_cpu_seconds"]) == (None, None)
 
 
 def test_a_failed_run_names_the_device(tmp_path: Path) -> None:
