@@ -30,6 +30,9 @@ Loader = Callable[[Path, Path, Reporter], Program]
 
 def load_light(config: Path, gate: Path, reporter: Reporter) -> Program:
     """Engine ``light``: imported only here, so that a device that is not admitted does not hold numpy in memory."""
+    from .light.lean_grpc import import_grpc
+
+    import_grpc()
     from .light.course import load
 
     return load(config, gate, reporter)

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..contract.paths import GATE_LOAD, GATE_OPEN
 from ..contract.records import read_open_at
 
-POLL_S = 0.1
+POLL_S = 0.2
 # A testbed may be up for hours before its course starts, with hundreds of participants that wait.
 IDLE_POLL_S = 0.5
 

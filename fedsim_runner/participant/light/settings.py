@@ -5,7 +5,6 @@ Keys, defaults and meaning: FederatedScope's ``core/configs/cfg_*.py``.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -222,6 +221,8 @@ def _problem(key: str, value: Any) -> Problem | None:
         return None
     rule = _KEYS.get(key)
     if rule is None:
+        import difflib  # only for the message
+
         close = difflib.get_close_matches(key, _KEYS, 1)
         hint = f'did you mean "{close[0]}"?' if close else None
         return Problem(key, "unknown to the light engine", hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -171,3 +172,16 @@ def test_a_restarted_participant_loads_although_it_is_not_admitted_again(tmp_pat
     (tmp_path / "open").unlink()
     wait_to_load(tmp_path, "")
     assert time.monotonic() - began < 1
+
+
+def test_the_light_engine_loads_without_what_it_does_not_use() -> None:
+    code = (
+        "import sys\n"
+        "from fedsim_runner.participant.light.lean_grpc import import_grpc\n"
+        "import_grpc()\n"
+        "import fedsim_runner.participant.light.course, grpc\n"
+        "assert not {'asyncio', 'grpc.aio', 'ssl'} & set(sys.modules), sorted(sys.modules)\n"
+        "import asyncio\n"
+        "assert asyncio.run(asyncio.sleep(0, 'works')) == 'works'"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, env=environment(), check=True, timeout=60)
