@@ -50,11 +50,15 @@ def test_the_quickstart(engine: docker.DockerClient, repository: Path, tmp_path:
         assert int(row["bytes_down"]) > 10_000, name
         assert 0 < int(row["memory_peak_bytes"]) <= int(row["memory_limit_bytes"]), name
         assert row["exit_code"] == "0", name
+        assert 0 < float(row["startup_cpu_seconds"]) < float(row["cpu_seconds"]), name
+        assert 0 < float(row["loading_seconds"]) < report["loading_s"], name
         assert (folder / "collected" / name / "course" / "exp_print.log").stat().st_size > 0
 
     names = [event["event"] for event in events(folder)]
     assert names.count("link_shaped") == 5
-    assert max(n for n, name in enumerate(names) if name == "link_shaped") < names.index("gate_opened")
+    assert max(n for n, name in enumerate(names) if name == "link_shaped") < names.index("loading_started")
+    assert names.count("device_ready") == 5
+    assert max(n for n, name in enumerate(names) if name == "device_ready") < names.index("gate_opened")
     assert names.index("gate_opened") < names.index("round_started")
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["link_backend"] in {"netem", "userspace"}
