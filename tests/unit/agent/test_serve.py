@@ -17,7 +17,8 @@ class Agent:
     def __init__(self, events: queue.SimpleQueue[dict[str, Any] | None]) -> None:
         self.stopping = threading.Event()
         self.events = events
-        self.ticks = self.seen = self.gaps = 0
+        self.ticks = self.seen = self.gaps = self.loads = 0
+        self.pause_s = 0.005
 
     def tick(self) -> None:
         self.ticks += 1
@@ -31,6 +32,9 @@ class Agent:
     def refresh(self) -> None:
         self.gaps += 1
 
+    def load(self) -> None:
+        self.loads += 1
+
 
 def test_ticks_come_in_time_though_events_never_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "TICK_S", 0.01)
@@ -42,3 +46,11 @@ def test_ticks_come_in_time_though_events_never_end(monkeypatch: pytest.MonkeyPa
     assert agent.ticks == 3
     assert agent.seen > 0
     assert agent.gaps == 1
+
+
+def test_participants_load_also_between_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "TICK_S", 0.2)
+    events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    agent = Agent(events)
+    serve.follow(agent, events)  # type: ignore[arg-type]
+    assert agent.loads > agent.ticks
