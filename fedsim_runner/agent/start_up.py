@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from ..contract.atomic import CannotWriteError
-from ..contract.events import Event, GateOpened
+from ..contract.events import AgentCannotWrite, Event, GateOpened
 from .containers import Containers
 from .course.loading import NOT_LOADED, Loading
 from .course.watch import Watch
@@ -40,6 +40,7 @@ class StartUp:
         self._record = record
         self._fail = fail
         self._loading: Loading | None = None
+        self._reported_limits = False
 
     @property
     def is_active(self) -> bool:
@@ -98,7 +99,11 @@ class StartUp:
         container = self._containers.by_device.get(name)
         if container is None or not container.pid:
             return None
-        return self._limits.lift(name, container.pid, container.id)
+        reason = self._limits.lift(name, container.pid, container.id)
+        if reason is not None and not self._reported_limits:
+            self._reported_limits = True
+            self._record(AgentCannotWrite(f"devices load within their CPU limits, which takes longer: {reason}"))
+        return reason
 
     def _restore(self, name: str) -> str | None:
         container = self._containers.by_device.get(name)

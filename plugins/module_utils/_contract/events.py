@@ -145,7 +145,7 @@ class AgentStopped(Event):
 
 @dataclass(frozen=True)
 class AgentCannotWrite(Event):
-    """A file that the course does not need is incomplete."""
+    """A file that the course does not need is incomplete, or could not be changed."""
 
     name = "agent_cannot_write"
     reason: str | None = _read(lenient.text)

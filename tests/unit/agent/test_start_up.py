@@ -25,6 +25,12 @@ def one_at_a_time(monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel) -> None:
     monkeypatch.setattr(loading.os, "sched_getaffinity", lambda _: {0})
 
 
+@pytest.fixture(autouse=True)
+def without_cgroups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CpuLift, "lift", lambda *_: None)
+    monkeypatch.setattr(CpuLift, "restore", lambda *_: None)
+
+
 @pytest.fixture
 def agent(state: StateFolder, engine: FakeEngine) -> Agent:
     started = begin(state, engine)
@@ -95,11 +101,22 @@ def test_a_device_that_never_gets_ready_fails_the_course(
 ) -> None:
     monkeypatch.setattr(admission, "LEAST_LIMIT_S", 0.0)
     monkeypatch.setattr(admission, "LIMIT_FACTOR", 0.0)
-    monkeypatch.setattr(CpuLift, "lift", lambda *_: None)
     agent.open_gate(None)
     agent.load()
     (failed,) = named(state, "course_failed")
     assert (failed["device"], failed["reason"]) == ("server", "did not load its engine within 0 s")
+    agent.close()
+
+
+def test_limits_that_cannot_be_lifted_are_reported_once_and_give_more_time(
+    agent: Agent, state: StateFolder, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "LEAST_LIMIT_S", 0.0)
+    monkeypatch.setattr(admission, "LIMIT_FACTOR", 0.0)
+    monkeypatch.setattr(CpuLift, "lift", lambda *_: "cpu.max: Read-only file system")
+    open_gate(agent, state, engine)
+    (said,) = named(state, "agent_cannot_write")
+    assert said["reason"] == "devices load within their CPU limits, which takes longer: cpu.max: Read-only file system"
     agent.close()
 
 
