@@ -105,7 +105,7 @@ def test_devices_are_connected_even_if_nothing_can_shape_their_links(
     assert answer["backend"] is None and "cannot shape these links" in answer["unshaped"]
     assert all((str(pid), "eth0") in kernel.links for pid in engine.pids.values()) and not kernel.qdiscs
     assert not commands.answer(agent, "links-apply", {})["changed"]
-    commands.answer(agent, "gate-open", {})
+    open_gate(agent, state, engine)
     agent.docker_event(engine.start("raspberry-pi"))
     wait_for(lambda: (str(engine.pids["raspberry-pi"]), "eth0") in kernel.links and state.gate_open.exists())
     assert [event["event"] for event in journal(state) if "link" in event["event"]] == ["links_unshaped"]
