@@ -1,14 +1,15 @@
 #!/usr/bin/python
-"""Shape the links of a lab host's devices."""
+"""Connect a lab host's devices and shape their links."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fedsim_links
-short_description: Shape the links of a lab host's devices
+short_description: Connect a lab host's devices and shape their links
 description:
-  - Calls the run's agent, which brings the links of the devices to what the device file says. Only the agent applies
-    tc; it reads, compares, changes, reads back, and answers with what differed.
+  - Calls the run's agent, which connects the devices to the run's network (M(fedsim.testbed.fedsim_network)) and brings
+    their links to what the device file says. Only the agent applies ip and tc; it reads, compares, changes, reads back,
+    and answers with what differed.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
