@@ -103,7 +103,8 @@ def failure_text(result: object) -> str:
     details = [item for item in result.get("results") or [] if isinstance(item, Mapping) and item.get("failed")]
     if details and str(result.get("msg", "")).startswith("One or more items failed"):
         return failure_text(details[0])
-    message = str(result.get("msg") or "").strip()
+    # A file that cannot be included has a reason.
+    message = str(result.get("msg") or result.get("reason") or "").strip()
     # The fields decide, as each version of Ansible words the message differently: for a module that died,
     # `module_stderr` gives the cause; for a command that failed, which has `cmd` and `rc`, `stderr` does.
     cause = str(result.get("module_stderr") or "").strip()

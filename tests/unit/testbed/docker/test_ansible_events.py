@@ -148,6 +148,7 @@ def test_a_missing_ansible_playbook_program_is_named() -> None:
         ),
         ({"msg": "Task failed: Module failed: 'x'", "changed": False}, "Task failed: Module failed: 'x'"),
         ({"msg": "One or more items failed", "results": [{"msg": "a"}, {"failed": True, "msg": "b"}]}, "b"),
+        ({"include": "more.yml", "reason": "Could not find or access more.yml"}, "Could not find or access more.yml"),
         ({}, "the task failed without a message"),
         (None, "the task failed without a message"),
         ("text", "text"),
