@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedsim_runner.contract.cpu_limit import LEAST_QUOTA_US
+
 from .cgroup_folders import MOUNTS, V2, cgroup_folders
 
-LEAST_QUOTA_US = 1000
 # Weights against other containers where cores are short: a device that loads must not slow another run's course.
 _V1_WEIGHTS = ("128", "1024")
 _V2_WEIGHTS = ("5", "39")
