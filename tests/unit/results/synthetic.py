@@ -41,6 +41,9 @@ def write_run(
     notes: dict[str, list[dict[str, Any]]] = {"server": [], **{name: [] for name in named.values()}}
     events: list[dict[str, Any]] = [
         {"t": BEGAN - 8, "event": "agent_started", "backend": "netem", "kernel": "6.1", "version": 1},
+        {"t": BEGAN - startup_s - 2.5, "event": "loading_started", "devices": clients + 1, "limit_s": 300},
+        *({"t": BEGAN - 8 + k / clients, "event": "device_loading", "device": name} for k, name in named.items()),
+        *({"t": BEGAN - 7.5 + k / clients, "event": "device_ready", "device": name} for k, name in named.items()),
         {"t": BEGAN - 6, "event": "gate_opened", "open_at": BEGAN - 6},
         *({"t": BEGAN - 1, "event": "device_joined", "device": name, "client_id": k} for k, name in named.items()),
     ]
@@ -96,7 +99,13 @@ def write_run(
         out.mkdir(parents=True, exist_ok=True)
         if activity:
             _lines(out / "activity.jsonl", steps)
-        end_of = {"exit_code": 0, "gate_opened": BEGAN - 6, "ended": now, "cpu_seconds": 3.0}
+        end_of = {
+            "exit_code": 0,
+            "gate_opened": BEGAN - 6,
+            "ended": now,
+            "cpu_seconds": 3.0,
+            "startup_cpu_seconds": 0.4,
+        }
         traffic = {"rx_bytes": 60_000, "tx_bytes": 50_000, "memory_peak_bytes": 40 << 20}
         (out.parent / "exit.json").write_text(json.dumps({**end_of, **traffic}), encoding="utf-8")
     _metrics(folder, ["server", *named.values()], startup_s, now, rng)

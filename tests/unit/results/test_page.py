@@ -102,6 +102,9 @@ def test_the_page_shows_what_the_report_has(tmp_path: Path) -> None:
         assert name in words
         if entry["mean_compute_seconds"] is not None:
             assert f"{entry['mean_compute_seconds']:.3f} s" in words
+    assert "1.500 s to load all devices, before the course" in words
+    assert "of it before the course loading throttled" in words
+    assert "0.400 s 0.500 s" in words
     assert "iot-minimal-4 was lost" in words
     assert "arrived too late and were dropped: iot-minimal-4 (1)" in words
     assert "Packets dropped at the device's interface: smartphone-low-2 (2)" in words
