@@ -112,6 +112,13 @@ def test_the_agents_counts_include_devices_it_does_not_send() -> None:
     assert "... and 97 more   90 waiting   10 training" in lines[-1]
 
 
+def test_while_devices_load_it_shows_how_many_have() -> None:
+    devices = parse_devices({"pi-1": entry("loading", 0), "pi-2": entry("ready", 0)})
+    counts = count_states({"ready": 37, "loading": 4, "waiting": 59}, devices)
+    lines = drawn(CourseView(CourseNow("study", "loading", 0, 10, devices=devices, counts=counts)), 100)
+    assert "study   loading 37 of 100   round 0/10" in lines[0]
+
+
 def test_unknown_values_are_dashes_and_nonsense_is_left_out() -> None:
     odd = {"state": None, "cpu": "x", "memory_bytes": None}
     devices = parse_devices({"a": {"state": "waiting"}, "b": "?", "c": odd})
