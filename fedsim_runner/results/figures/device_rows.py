@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Up to this many devices, each has a row.
+# Up to this many devices besides the server, each has a row.
 MAX_ROWS = 40
 # Of more: so many of the slowest (or largest), in the middle, and of the fastest (or smallest); and of the lost.
 ENDS, MIDDLE, LOST = 8, 3, 6
@@ -56,7 +56,7 @@ def choose_rows(
     """
     ranked = sorted((name for name in values if values[name] is not None and name not in first),
                     key=lambda name: -(values[name] or 0.0))  # fmt: skip
-    if len(values) <= MAX_ROWS:
+    if sum(name not in first for name in values) <= MAX_ROWS:
         return Rows(tuple(values), (), tuple(ranked), len(values))
     middle = (len(ranked) - MIDDLE) // 2
     groups: list[tuple[str, list[str]]] = [

@@ -16,6 +16,7 @@ WAYS = (
     ("bytes_up", "up (device to network)", -0.19, "#004A80"),
     ("bytes_down", "down (network to device)", 0.19, "#8FC7EA"),
 )
+WORDS = ("most", "median", "fewest")
 
 
 @drawing
@@ -29,13 +30,17 @@ def draw_bytes(report: Mapping[str, Any]) -> Drawn | None:
     if not devices:
         return None
     sums = {name: (entry.get("bytes_up") or 0) + (entry.get("bytes_down") or 0) for name, entry in devices.items()}
-    words = ("most", "median", "fewest")
-    shown = choose_rows(sums, words, first=servers(report), lost=lost_devices(report))
-    largest = max(max(entry.get("bytes_up") or 0, entry.get("bytes_down") or 0) for entry in devices.values())
+    server = servers(report)
+    shown = choose_rows(sums, WORDS, first=server, lost=lost_devices(report))
+    if not shown.complete:  # beside the bar of a server, those of hundreds of clients cannot be seen
+        clients = {name: value for name, value in sums.items() if name not in server}
+        shown = choose_rows(clients, WORDS, lost=lost_devices(report))
+    rows = [devices[name] for name in shown.names]
+    largest = max(max(entry.get("bytes_up") or 0, entry.get("bytes_down") or 0) for entry in rows)
     factor, unit = size_unit(largest)
     figure, above, axes = new_rows(shown)
     for key, label, shift, colour in WAYS:
-        widths = [(devices[name].get(key) or 0) / factor for name in shown.names]
+        widths = [(entry.get(key) or 0) / factor for entry in rows]
         axes.barh([index + shift for index in range(len(widths))], widths, 0.36, color=colour, label=label)
         if above is not None:
             ranked = sorted(((devices[name].get(key) or 0) / factor for name in shown.ranked), reverse=True)
@@ -49,5 +54,5 @@ def draw_bytes(report: Mapping[str, Any]) -> Drawn | None:
     figure.legend(ncols=2, loc="outside upper right")
     caption = "Bytes that each device sent and received in the whole run, counted at its network interface."
     if not shown.complete:
-        caption += f" Above: all clients, without the server.{shown.describe()}"
+        caption += f" The server is only in the table. Above: all clients.{shown.describe()}"
     return Drawn("bytes", "Bytes up and down", caption, figure, table="" if shown.complete else "measured-devices")
