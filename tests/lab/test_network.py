@@ -14,6 +14,8 @@ from fedsim_runner.agent.links import netns, rtnetlink, wiring
 from fedsim_runner.agent.links.profile import Profile
 from fedsim_runner.agent.links.run_namespace import RunNamespace
 from fedsim_runner.agent.links.shaper import Result, Shaper
+from fedsim_runner.agent.links.userspace import rule_set
+from fedsim_runner.agent.links.userspace.queue_rule import IPTABLES_NFT
 from fedsim_runner.contract.link import INTERFACE
 from tests.lab.rig import Rig, end, hold_namespace, rig
 
@@ -170,3 +172,35 @@ def test_a_command_that_fails_is_named_with_its_device_and_spares_the_others(lab
     assert failed["a"] == 'ip link set dev nonesuch up: Cannot find device "nonesuch"'
     assert failed["b"].startswith("ip link add name dull type nonesuch: ")
     assert shown(lab, "network", "-details", "link", "show", "dev", "lo")[0]["ifalias"] == "done"
+
+
+def test_what_is_in_force_is_known_without_a_program(lab: Rig) -> None:
+    with netns.inside(lab.namespaces["a"]):
+        programs.run(["ip", "link", "set", "lo", "up"])
+        index = 1  # lo
+        assert rtnetlink.raw_qdiscs(index) == rtnetlink.raw_qdiscs(index)
+        first = rtnetlink.raw_qdiscs(index)
+        programs.run(
+            ["tc", "qdisc", "replace", "dev", "lo", "root", "tbf", "rate", "1mbit", "burst", "9k", "limit", "9k"]
+        )
+        limited = rtnetlink.raw_qdiscs(index)
+        programs.run(["ip", "link", "set", "lo", "mtu", "1400"])
+        assert first != limited == rtnetlink.raw_qdiscs(index)
+        programs.run(
+            ["tc", "qdisc", "change", "dev", "lo", "root", "tbf", "rate", "2mbit", "burst", "9k", "limit", "9k"]
+        )
+        assert rtnetlink.raw_qdiscs(index) != limited
+
+
+def test_nftables_counts_the_changes_of_a_namespace(lab: Rig) -> None:
+    rule = ["-t", "mangle", "PREROUTING", "-i", INTERFACE, "-j", "ACCEPT"]
+    seen = []
+    for name, change in (("a", None), ("a", "-A"), ("a", None), ("a", "-D"), ("b", None)):
+        with netns.inside(lab.namespaces[name]):
+            if change is not None:
+                programs.run([IPTABLES_NFT, *rule[:2], change, *rule[2:]])
+            seen.append(rule_set.read_rule_set())
+    fresh, added, again, deleted, other = seen
+    assert fresh is not None and other is not None and fresh.untouched and other.untouched and fresh != other
+    assert added is not None and not added.untouched and added == again != deleted
+    assert deleted is not None and not deleted.untouched

@@ -19,16 +19,19 @@ _ATTRIBUTE = struct.Struct("=HH")  # length, kind
 _LINK = struct.Struct("=BxHiII")  # family, type, index, flags, mask of the flags to change
 _ADDRESS = struct.Struct("=BBBBi")  # family, prefix length, flags, scope, index
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
+_QDISC = struct.Struct("=BxxxiIII")  # family, index, handle, parent, info
 
 _ERROR, _DONE = 2, 3
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
 _NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
+_GETQDISC = 38
 _REQUEST, _ACK, _REPLACE, _DUMP, _CREATE = 0x1, 0x4, 0x100, 0x300, 0x400
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINK, _IFLA_AF_SPEC = 1, 3, 5, 26
 _IFLA_INET6_ADDR_GEN_MODE, _GEN_MODE_NONE = 8, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _NDA_DST, _NDA_LLADDR = 1, 2
+_TCA_KIND, _TCA_OPTIONS = 1, 2
 _UP = 0x1
 _PERMANENT = 0x80
 
@@ -134,6 +137,18 @@ def set_neighbours(index: int, wanted: Mapping[str, str]) -> None:
         if active.get(address) != mac:
             body = _neighbour_body(index, address) + _attribute(_NDA_LLADDR, _bytes(mac))
             _ask(_NEWNEIGH, _CREATE | _REPLACE, body)
+
+
+def raw_qdiscs(index: int) -> tuple[bytes, ...]:
+    """The qdiscs of an interface in the kernel's own form, without their counters: equal if nothing was changed."""
+    found = []
+    for reply in _ask(_GETQDISC, _DUMP, _QDISC.pack(0, index, 0, 0, 0)):
+        _, owner, handle, parent, _ = _QDISC.unpack_from(reply)
+        if owner == index:
+            values = dict(_attributes(reply[_QDISC.size :]))
+            settings = values.get(_TCA_KIND, b"") + values.get(_TCA_OPTIONS, b"")
+            found.append(struct.pack("=II", handle, parent) + settings)
+    return tuple(found)
 
 
 def _address_body(index: int, address: str) -> bytes:

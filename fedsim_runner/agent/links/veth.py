@@ -50,6 +50,7 @@ class Veths:
         self._kinds = tuple(kinds)
         self._network = network
         self.wires: Mapping[str, Wire] = {}
+        self._shown: dict[str, tuple[tuple[bytes, ...], Qdisc | ForeignQdisc | None]] = {}
 
     def plan(self) -> dict[str, Settings]:
         """The settings that connect each device. Pure."""
@@ -145,18 +146,29 @@ class Veths:
         ]
         return {**failed, **self._network.batch(lines)}
 
-    def _read_inside(self, _name: str) -> _Inside:
+    def _read_inside(self, name: str) -> _Inside:
         interface = rtnetlink.find_interface(INTERFACE)
         if interface is None:
             return _Inside(None)
-        entries = [{**entry, "dev": INTERFACE} for entry in read_qdiscs(INTERFACE)]
         return _Inside(
             interface,
             tuple(rtnetlink.addresses(interface.index)),
             rtnetlink.permanent_neighbours(interface.index),
-            parse_qdiscs(entries, self._kinds).get(INTERFACE),
+            self._read_up(name, interface.index),
             netns.segmentation_offload(INTERFACE),
         )
+
+    def _read_up(self, name: str, index: int) -> Qdisc | ForeignQdisc | None:
+        """The qdisc on the device's interface. ``tc`` explains it only if the kernel's own form is a new one.
+
+        A program for each of hundreds of devices would take most of the time of reading links that are in force.
+        """
+        raw = rtnetlink.raw_qdiscs(index)
+        shown = self._shown.get(name)
+        if shown is None or shown[0] != raw:
+            entries = [{**entry, "dev": INTERFACE} for entry in read_qdiscs(INTERFACE)]
+            shown = self._shown[name] = raw, parse_qdiscs(entries, self._kinds).get(INTERFACE)
+        return shown[1]
 
     def _add_pairs(self, names: Collection[str], namespaces: Mapping[str, str]) -> Failures:
         """Make the pairs that are missing. An interface of another origin, or an end left behind, is removed."""

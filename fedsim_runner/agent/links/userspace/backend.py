@@ -22,11 +22,12 @@ from ..profile import Profile
 from ..protocol import Failures, LinkBackend, Settings
 from ..root_qdisc import Qdisc
 from ..veth import DOWN, UP
+from . import rule_set
 from .arrivals import Arrivals, Senders
 from .needs import NFQUEUE, TBF
 from .packet_process import PacketProcess
 from .qdisc import Tbf
-from .queue_rule import has_queue_rule, list_rules_arguments, queue_rule_arguments
+from .queue_rule import IPTABLES_NFT, has_queue_rule, list_rules_arguments, queue_rule_arguments
 
 RULE, ARRIVALS = "queue rule", "arrivals"
 PRESENT, ABSENT = "present", "absent"
@@ -42,6 +43,7 @@ class Backend(LinkBackend):
     def __init__(self, probed: Mapping[str, Any]) -> None:
         self._iptables: str | None = probed.get("iptables")
         self._process: PacketProcess | None = None
+        self._shown: dict[str, tuple[rule_set.RuleSet, str]] = {}
 
     @staticmethod
     def needs(links: Iterable[Link]) -> list[Need]:
@@ -80,6 +82,7 @@ class Backend(LinkBackend):
         return {**failed, **also_failed}
 
     def forget(self, device: str) -> None:
+        self._shown.pop(device, None)
         if self._process is not None:
             with contextlib.suppress(OSError):  # the packet process has ended and holds nothing
                 self._process.ask({"op": "set", "devices": {device: None}})
@@ -96,9 +99,22 @@ class Backend(LinkBackend):
         if self._process is not None:
             self._process.stop()
 
-    def _read_rule(self, _name: str) -> str:
+    def _read_rule(self, name: str) -> str:
         if self._iptables is None:
             return ABSENT
+        # The older interface to the kernel does not count its changes.
+        found = rule_set.read_rule_set() if self._iptables == IPTABLES_NFT else None
+        if found is None:
+            return self._list_rule()
+        if found.untouched:
+            return ABSENT
+        shown = self._shown.get(name)
+        if shown is None or shown[0] != found:
+            shown = self._shown[name] = found, self._list_rule()
+        return shown[1]
+
+    def _list_rule(self) -> str:
+        assert self._iptables is not None
         return PRESENT if has_queue_rule(programs.run([self._iptables, *list_rules_arguments()])) else ABSENT
 
     def _read_arrivals(self, namespaces: Mapping[str, str]) -> dict[str, Arrivals]:

@@ -7,11 +7,13 @@ import shutil
 from fedsim_runner.contract.link import INTERFACE
 
 QUEUE_NUMBER = 0
+#: The variant of iptables that sets nftables' rules.
+IPTABLES_NFT = "iptables-nft"
 
 
 def iptables_programs() -> list[str]:
     """The iptables variants installed here, the kernel's newer interface first."""
-    return [name for name in ("iptables-nft", "iptables-legacy", "iptables") if shutil.which(name)]
+    return [name for name in (IPTABLES_NFT, "iptables-legacy", "iptables") if shutil.which(name)]
 
 
 def queue_rule() -> list[str]:

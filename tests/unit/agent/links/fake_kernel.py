@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 
 from fedsim_runner.agent.host import programs
 from fedsim_runner.agent.links import netns, rtnetlink
+from fedsim_runner.agent.links.userspace import rule_set
 
 HOST = "host"
 NETWORK = "network"  # the run's namespace
@@ -88,6 +91,8 @@ class FakeKernel:
         self.log: list[tuple[str, str]] = []
         self.qdiscs: dict[tuple[str, str], dict[str, Any]] = {}
         self.rules: dict[str, list[str]] = {}
+        self.rule_changes: Counter[str] = Counter()
+        self.listed: list[str] = []  # namespaces in which a program was called to show qdiscs or rules
         self.offload_off: set[str] = set()
         self.links: dict[tuple[str, str], Link] = {}
         self._here = threading.local()
@@ -112,8 +117,10 @@ class FakeKernel:
             self.delete_address,
             self.permanent_neighbours,
             self.set_neighbours,
+            self.raw_qdiscs,
         ):
             monkeypatch.setattr(rtnetlink, call.__name__, call)
+        monkeypatch.setattr(rule_set, "read_rule_set", self._read_rule_set)
         monkeypatch.setattr(netns, "segmentation_offload", lambda interface: self.here not in self.offload_off)
         monkeypatch.setattr(netns, "set_segmentation_offload", self._set_offload)
         return self
@@ -183,6 +190,11 @@ class FakeKernel:
     def set_neighbours(self, index: int, wanted: Mapping[str, str]) -> None:
         self._link(index).neighbours = dict(wanted)
 
+    def raw_qdiscs(self, index: int) -> tuple[bytes, ...]:
+        where = next(where for where, link in self.links.items() if link.index == index)
+        found = self.qdiscs.get(where)
+        return () if found is None else (json.dumps(found).encode(),)
+
     def end_namespace(self, name: str) -> None:
         """Remove all interfaces of a namespace, as the kernel does when its last process has ended."""
         for where in [where for where in self.links if where[0] == name]:
@@ -237,6 +249,7 @@ class FakeKernel:
 
     def _tc(self, words: list[str]) -> str:
         if "show" in words:
+            self.listed.append(self.here)
             interface = words[words.index("dev") + 1] if "dev" in words else None
             return json.dumps(
                 [
@@ -259,8 +272,10 @@ class FakeKernel:
     def _iptables(self, words: list[str]) -> str:
         rules = self.rules.setdefault(self.here, [])
         if "-S" in words:
+            self.listed.append(self.here)
             return "".join(f"-A {rule}\n" for rule in rules)
         self.log.append((self.here, " ".join(words)))
+        self.rule_changes[self.here] += 1
         action = "-A" if "-A" in words else "-D"
         rule = " ".join(words[words.index(action) + 1 :])
         if action == "-A":
@@ -268,6 +283,9 @@ class FakeKernel:
         else:
             rules.remove(rule)
         return ""
+
+    def _read_rule_set(self) -> rule_set.RuleSet:
+        return rule_set.RuleSet((0, zlib.crc32(self.here.encode())), 1 + self.rule_changes[self.here])
 
     def _set_offload(self, interface: str, on: bool) -> None:
         self.log.append((self.here, f"offload of {interface} {'on' if on else 'off'}"))

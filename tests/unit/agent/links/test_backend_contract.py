@@ -21,10 +21,11 @@ from fedsim_runner.agent.links.run_namespace import RunNamespace
 from fedsim_runner.agent.links.shaper import Result, Shaper
 from fedsim_runner.agent.links.userspace import backend as userspace
 from fedsim_runner.agent.links.userspace import nfqueue
+from fedsim_runner.agent.links.userspace.backend import RULE
 from fedsim_runner.agent.links.userspace.packets import Packets
 from fedsim_runner.agent.links.veth import DOWN, UP, Veths
 from fedsim_runner.agent.links.wiring import end_name, plan_wires
-from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.link import INTERFACE, Link
 
 from .fake_kernel import NETWORK, FakeKernel
 
@@ -248,6 +249,30 @@ def test_check_apply_reapply_change_and_remove(
     one.set_profile(CASES["nothing"], kind.name)
     assert as_dicts(one.apply(namespaces))["b"]["changed"]
     assert not kernel.qdiscs and not any(kernel.rules.values())
+
+
+@each_backend
+def test_links_in_force_are_read_without_a_program_for_each_device(
+    kind: type[LinkBackend],
+    kernel: FakeKernel,
+    namespaces: dict[str, str],
+    shaper: Callable[[Profile, str], Shaper],
+) -> None:
+    one = shaper(CASES["different"], kind.name)
+    as_dicts(one.apply(namespaces))
+    kernel.listed.clear()
+    assert not any(result["changed"] for result in as_dicts(one.apply(namespaces)).values())
+    assert kernel.listed == [NETWORK]
+    # Whatever somebody else changed is seen all the same.
+    kernel.qdiscs.pop(("a", INTERFACE), None)
+    with kernel.inside(namespaces["b"]):
+        for rule in list(kernel.rules.get("b", ())):
+            kernel.run(["iptables-nft", "-D", *rule.split()])
+    results = as_dicts(one.apply(namespaces))
+    assert [entry["item"] for entry in results["a"]["diff"]] == (
+        [UP] if UP in kind({}).plan(CASES["different"])["a"] else []
+    )
+    assert [entry["item"] for entry in results["b"]["diff"]] == ([RULE] if kind is userspace.Backend else [])
 
 
 @each_backend

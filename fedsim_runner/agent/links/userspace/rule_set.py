@@ -1,0 +1,55 @@
+"""Whether the packet filter's rules in a namespace have changed, without a program: nftables counts its changes.
+
+``iptables-nft -S`` takes 10 to 20 ms of CPU in each device's namespace, more than all else that reading a link needs.
+Messages and numbers: linux/netfilter/nfnetlink.h, nf_tables.h (``NFT_MSG_GETGEN``).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from .nfqueue import NETLINK_NETFILTER
+
+_GET_GENERATION = (10 << 8) | 16
+_REQUEST = 1
+_HEADER = struct.Struct("=IHHII")  # length, kind, flags, sequence, port
+_GENERATION_ID = 1  # the first attribute of the answer, a big-endian number
+_UNTOUCHED = 1
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """The rules of one namespace at one moment; equal if they are the same ones.
+
+    Attributes:
+        namespace: the device and inode numbers that identify the namespace.
+        generation: how often nftables has changed there, from 1.
+    """
+
+    namespace: tuple[int, int]
+    generation: int
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nobody has ever set a rule there."""
+        return self.generation == _UNTOUCHED
+
+
+def read_rule_set() -> RuleSet | None:
+    """Identify the nftables rules of the calling thread's namespace; None if the kernel does not count changes."""
+    status = Path(f"/proc/self/task/{threading.get_native_id()}/ns/net").stat()
+    body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER) as channel:
+            channel.sendto(_HEADER.pack(_HEADER.size + len(body), _GET_GENERATION, _REQUEST, 1, 0) + body, (0, 0))
+            answer = channel.recv(1 << 13)
+    except OSError:
+        return None
+    attribute = _HEADER.size + len(body)
+    if len(answer) < attribute + 8 or struct.unpack_from("=HH", answer, attribute) != (8, _GENERATION_ID):
+        return None  # an error: there is no nftables
+    return RuleSet((status.st_dev, status.st_ino), struct.unpack_from(">I", answer, attribute + 4)[0])
