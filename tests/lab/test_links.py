@@ -181,7 +181,8 @@ def test_check_apply_reapply_restart_and_change(backend: str, probed: dict[str, 
         bare = stack.enter_context(shaped(lab, lab.links(), backend, probed))
         assert apply(bare, lab)["a"]["changed"]
         assert not any(result["changed"] for result in apply(bare, lab).values())
-        assert statistics.median(lab.one_way_s("a", "b")) < 0.003
+        # The fastest: on a busy machine any packet may be late, but none can be early.
+        assert min(lab.one_way_s("a", "b")) < 0.003
 
 
 def test_a_missing_device_fails_under_its_name(backend: str, probed: dict[str, Any]) -> None:
