@@ -71,8 +71,9 @@ class Rig:
             times: list[float] = []
             receiver.settimeout(1)
             for number in range(count):
-                sender.sendto(str(number).encode(), (self.addresses[target], PORT))
+                # Before sending: a packet may seem late where this process has to wait, but never early.
                 started = time.monotonic()
+                sender.sendto(str(number).encode(), (self.addresses[target], PORT))
                 try:
                     receiver.recv(64)
                 except TimeoutError:
