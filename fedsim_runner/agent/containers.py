@@ -82,7 +82,7 @@ class Containers:
 
     @property
     def unknown(self) -> Collection[str]:
-        """Devices whose container has changed in a way that the Engine has not told yet."""
+        """Devices whose container has changed in a way that the Engine has not reported yet."""
         return self._unknown.keys()
 
     # -- asking for all -----------------------------------------------------------------------------------------------

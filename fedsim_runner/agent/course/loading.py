@@ -59,7 +59,7 @@ class Loading:
         """Admit and restrict participants; call it several times a second. Yields the journal events that this causes.
 
         Raises:
-            CannotWriteError: a launcher cannot be told that it may load.
+            CannotWriteError: a launcher cannot learn that it may load.
         """
         supervisor = self._supervisor
         done = {name for name, state in supervisor.states.items() if state not in NOT_LOADED}

@@ -1,4 +1,4 @@
-"""A fake Engine for the agent: containers by device; it can be made slow, deaf, or be asked what it was told."""
+"""A fake Engine for the agent: containers by device; it can be made slow, deaf, or be asked which calls it got."""
 
 from __future__ import annotations
 
