@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import tarfile
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,10 +77,8 @@ def test_apply_again_change(layers: Layers) -> None:
     assert list(built["built"]) == [first["ref"], second["ref"]]
     assert layers.named() == sorted([first["ref"], second["ref"]])
     assert not set(layers.unnamed()) - layers.before
-    started = time.monotonic()
     again = call_module("fedsim_images", {"layers": [first, second]})
     assert not again.changed and again["built"] == {}
-    assert time.monotonic() - started < 0.5
     assert again["images"][second["ref"]]["own"] < again["images"][second["ref"]]["size"]
     third = layers.make("third", GOOD, parent=second["ref"])
     assert list(call_module("fedsim_images", {"layers": [first, second, third]})["built"]) == [third["ref"]]

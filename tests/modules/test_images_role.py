@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +63,8 @@ def refs(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient) 
 
 
 def test_a_second_run_builds_nothing(refs: dict[str, str], tmp_path: Path) -> None:
-    started = time.monotonic()
     again = recap(play(write_inventory(tmp_path, {"here": {}})), "here")
     assert again["changed"] == 0
-    assert time.monotonic() - started < 10
 
 
 def test_device_images_run_unprivileged(refs: dict[str, str], engine: docker.DockerClient) -> None:
