@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import RLock
 from typing import Any
 
@@ -303,7 +304,7 @@ class Containers:
     def send(self, names: Collection[str], signal: str) -> None:
         """Send a signal to the running ones among these devices, without waiting for the Engine."""
         for identity in [self.by_device[name].id for name in names if name in self.running_pids()]:
-            self._background.submit(lambda identity=identity: self._kill(identity, signal))  # type: ignore[misc]
+            self._background.submit(partial(self._kill, identity, signal))
 
     def _kill(self, identity: str, signal: str) -> None:
         for attempt in range(_TRIES):
