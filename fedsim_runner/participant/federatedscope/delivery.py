@@ -61,13 +61,17 @@ class Delivery:
         """Deliver ``message`` (FederatedScope's, or an :class:`Outgoing`) to ``address``; blocks until it has arrived.
 
         A peer that cannot be reached for ``retry_s``, or refuses the message, is passed to ``shared.unreachable``.
+        Nothing is sent, or noted as sent, to a peer that has been given up.
         """
         outgoing = message if isinstance(message, Outgoing) else Outgoing(message)
         peer = peer_of(communication, address)
         note = self._shared.activity.note
         fields: dict[str, Any] = {"kind": outgoing.msg_type, "round": outgoing.state, "peer": peer}
         fields["size"] = len(outgoing.data)
-        note("send", **fields)
+        with self._lock:  # so that no send is noted after the loss of its peer
+            if self._gone(address).is_set():
+                return
+            note("send", **fields)
         reason = self._try(communication, address, outgoing, retry_s)
         note("send_failed" if reason else "sent", **fields)
         if reason and not self._gone(address).is_set():
@@ -117,12 +121,11 @@ class Delivery:
             return self._channels[address]
 
     def _gone(self, address: str) -> threading.Event:
-        with self._lock:
-            return self._forgotten.setdefault(address, threading.Event())
+        return self._forgotten.setdefault(address, threading.Event())  # atomic: both halves are built in
 
     def _forget(self, address: str) -> None:
-        self._gone(address).set()
         with self._lock:
+            self._gone(address).set()
             channel = self._channels.get(address)
         if channel is not None:
             channel.close()

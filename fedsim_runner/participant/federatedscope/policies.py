@@ -303,9 +303,9 @@ class Policies:
             self._lost_addresses.add(address)
             self._gone.add(client)
             self._server.sampler.client_state[client] = 0
-            self._shared.activity.note("lost", peer=client)
             for forget in self._shared.forget:
                 forget(address)
+            self._shared.activity.note("lost", peer=client)
         who = f"Client #{client} ({device})" if client is not None else f"A client ({device})"
         logger.warning(f"Server: {who} is lost: {self._lost[device]}; going on with {self._alive()} clients")
         if self._alive() < max(1, self._settings.min_clients) and not self._server.is_finish:
