@@ -70,8 +70,12 @@ class RunningCommand:
             self._lines.append((time.time(), line.rstrip("\n")))
 
     def finish(self, limit_s: float | None = None) -> int:
-        """Wait for the end and return the exit code."""
-        code = self.process.wait(limit_s)
+        """Wait for the end and return the exit code. Interrupted, let the command remove its testbed first."""
+        try:
+            code = self.process.wait(limit_s)
+        except KeyboardInterrupt:  # the command has a session of its own, so Ctrl-C did not reach it
+            self.interrupt()
+            raise
         self.ended = time.time()
         self._reader.join()
         return code

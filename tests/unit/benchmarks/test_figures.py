@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -15,6 +18,17 @@ from benchmarks.provisioning import COMPOSE, limits_of, rows_of
 from fedsim_runner.contract.events import ClientLost, CourseFailed, DeviceExited, DeviceFinished
 
 BUSY = "import time\nwhile time.process_time() < 0.4: pass"
+# However SIGINT was treated where the tests were started: a background job of a shell ignores it.
+TEARS_DOWN = """
+import pathlib, signal, sys, time
+def remove(*_):
+    time.sleep(0.3)
+    pathlib.Path("removed").touch()
+    sys.exit(2)
+signal.signal(signal.SIGINT, remove)
+print("a ...", flush=True)
+time.sleep(60)
+"""
 PARENT = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {BUSY!r}])\nprint('over', flush=True)\ninput()"
 
 
@@ -41,6 +55,31 @@ def test_stages_are_timed_by_the_lines_of_the_command(tmp_path: Path) -> None:
     assert command.started <= began["a"] <= began["b"]
     assert command.output.splitlines()[-1] == "plain"
     assert stage_seconds({"a": 10.0, "b": 12.5}, 13.0) == {"a": 2.5, "b": 0.5}
+
+
+def _interrupted_once(wait: Callable[..., int]) -> Callable[..., int]:
+    """Return a wait during whose first call somebody presses Ctrl-C."""
+    presses = [KeyboardInterrupt()]
+
+    def interrupted(*arguments: float | None) -> int:
+        if presses:
+            raise presses.pop()
+        return wait(*arguments)
+
+    return interrupted
+
+
+@pytest.mark.process
+def test_an_interrupted_benchmark_lets_the_command_remove_its_testbed(tmp_path: Path) -> None:
+    command = RunningCommand([sys.executable, "-c", TEARS_DOWN], tmp_path)
+    while not command.stages():
+        time.sleep(0.01)
+    with (
+        patch.object(command.process, "wait", side_effect=_interrupted_once(command.process.wait)),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        command.finish()
+    assert (tmp_path / "removed").exists()
 
 
 def test_everything_said_against_a_device_is_a_false_verdict() -> None:
