@@ -6,10 +6,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
-import yaml
-
 from ..catalog.engines import EngineFacts, engine_names, load_engine
 from ..spec.experiment import Device
+from ..yamlfile.dump import dump
 from .engine_values import Course, EngineSource, Interpreter, Provenance, Refusal
 
 
@@ -28,7 +27,7 @@ class Engine(Protocol):
 
     def files(self, config: Mapping[str, Any]) -> Mapping[str, str]:
         """Texts of a participant's input files by name; its shard and ``launcher.json`` are added."""
-        return {"config.yaml": yaml.safe_dump(dict(config), sort_keys=True)}
+        return {"config.yaml": dump(dict(config), sort_keys=True)}
 
     def source_in_use(self, named: str | None) -> str | None:
         """The source as device files name it. Raises FedsimError if it does not exist."""

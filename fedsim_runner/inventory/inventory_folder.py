@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..contract.device_file import read_device_file
 from ..contract.paths import DEVICE_FILES
+from ..yamlfile.dump import dump
 from .build import Inventory
 
 # Ansible takes 26 s to list 2,000 hosts from YAML and a fifth of that from JSON; up to here, YAML is easier to read.
@@ -35,7 +34,7 @@ def write_inventory(inventory: Inventory, folder: Path) -> Path:
         text = json.dumps(inventory.hosts, indent=1) + "\n"
     else:
         hosts_file, stale = folder / "hosts.yml", folder / "hosts.json"
-        text = HEADER + yaml.safe_dump(inventory.hosts, sort_keys=False, width=110)
+        text = HEADER + dump(inventory.hosts)
     stale.unlink(missing_ok=True)
     _write_if_different(hosts_file, text)
     return hosts_file
