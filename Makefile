@@ -1,5 +1,5 @@
 # Each target sets up what is missing: .venv, Debian packages, a Docker Engine (scripts/bootstrap).
-.PHONY: quickstart test unit lint clean
+.PHONY: quickstart test unit lint soak clean
 
 quickstart:
 	scripts/bootstrap
@@ -16,6 +16,11 @@ unit:
 lint:
 	scripts/bootstrap --dev --no-engine
 	.venv/bin/nox --session lint types
+
+# Not part of the checks. SOAK="--interruptions 50" and the like; it goes on where it was ended.
+soak:
+	scripts/bootstrap --dev
+	.venv/bin/nox --session soak -- $(SOAK)
 
 clean:
 	rm -rf .venv .nox .ansible .pytest_cache .mypy_cache .ruff_cache .grimp_cache .import_linter_cache build dist

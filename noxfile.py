@@ -13,8 +13,9 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "types", "tests"]
 
 # Whole runs of the command wait for the Engine and for timeouts most of the time; there are as many at a time as cores.
-SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", "-m", "e2e and not alone", "tests/e2e")
-ONE_BY_ONE = ("-m", "not e2e or alone")
+WHOLE_RUNS = ("-m", "(e2e or faults) and not alone", "tests/e2e", "tests/faults")
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", *WHOLE_RUNS)
+ONE_BY_ONE = ("-m", "not (e2e or faults) or alone")
 
 # Programs that call each other (ansible-lint calls ansible-playbook) must find this environment's ones first.
 ENVIRONMENT = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])}
@@ -62,6 +63,20 @@ def tests(session: nox.Session) -> None:
             failed.append(" ".join(options))
     if failed:
         session.error(f"failed: pytest {'; pytest '.join(failed)}")
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Not part of the checks: faults at hundreds of drawn moments, for a night. Goes on where it was ended."""
+    failed = []
+    properties = ("pytest", "-q", "--hypothesis-profile=soak", "tests/unit/properties")
+    for module in (properties, ("tests.faults.soak", *session.posargs)):
+        try:
+            _python(session, *module)
+        except CommandFailed:
+            failed.append(module[0])
+    if failed:
+        session.error(f"did not hold: {', '.join(failed)}")
 
 
 @nox.session

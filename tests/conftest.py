@@ -18,9 +18,9 @@ REPOSITORY = TESTS.parent
 
 # What makes a test more than a call of a function; `make unit` leaves these out (pyproject.toml says what each means).
 HEAVY = ("ansible", "course", "docker", "drawing", "federatedscope", "packages", "process")
-# The folders of tests/ by what is tested: functions, or the command and the links on a Docker Engine.
+# The folders of tests/ by what is tested: functions, or the command, faults and links on a Docker Engine.
 MAY_BE_PURE = ("golden", "unit")
-ON_AN_ENGINE = ("e2e", "lab")
+ON_AN_ENGINE = ("e2e", "faults", "lab")
 # A pure test takes milliseconds of CPU time; a few take half a second.
 PURE_CPU_S = 2.0
 # The audit events that Python raises when it starts another program.
