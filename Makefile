@@ -23,5 +23,5 @@ soak:
 	.venv/bin/nox --session soak -- $(SOAK)
 
 clean:
-	rm -rf .venv .nox .ansible .pytest_cache .mypy_cache .ruff_cache .grimp_cache .import_linter_cache build dist
+	rm -rf .venv .nox .ansible .hypothesis .pytest_cache .mypy_cache .ruff_cache .grimp_cache .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

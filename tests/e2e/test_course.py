@@ -185,48 +185,6 @@ def test_up_twice_then_course_state_and_down(engine: docker.DockerClient, tmp_pa
     assert left_over(engine, "up-twice") == []
 
 
-@pytest.mark.parametrize("victim", ["mote-2", "server"])
-def test_a_killed_participant_ends_the_course_with_its_name(
-    victim: str, engine: docker.DockerClient, tmp_path: Path
-) -> None:
-    run = f"killed-{victim}"
-    command = Command([str(small_spec(tmp_path, "small", rounds=200)), "--run", run], tmp_path)
-    command.wait_for("round 2")
-    engine.containers.get(f"fedsim-{run}-{victim}").kill("SIGKILL")
-    killed = time.monotonic()
-    assert command.finish() == 5, command.output
-    assert time.monotonic() - killed < 60
-    assert victim in command.output
-    report = report_of(tmp_path / "runs" / run)
-    assert report["status"] == "failed"
-    assert victim in report["reason"]
-    assert (tmp_path / "runs" / run / "collected" / "mote-1" / "course" / "exp_print.log").exists()
-    assert left_over(engine, run) == []
-
-
-def test_a_frozen_client_ends_the_course_with_its_name(engine: docker.DockerClient, tmp_path: Path) -> None:
-    run = "frozen"
-    spec = small_spec(tmp_path, "small", rounds=200, silence=10)
-    command = Command([str(spec), "--run", run], tmp_path)
-    command.wait_for("round 2")
-    engine.containers.get(f"fedsim-{run}-mote-1").pause()
-    assert command.finish() == 5, command.output
-    assert "mote-1" in report_of(tmp_path / "runs" / run)["reason"]
-    assert left_over(engine, run) == []
-
-
-def test_a_dead_agent_ends_the_run_with_its_name(engine: docker.DockerClient, tmp_path: Path) -> None:
-    run = "agentless"
-    command = Command([str(small_spec(tmp_path, "small", rounds=200)), "--run", run], tmp_path)
-    command.wait_for("round 2")
-    engine.containers.get(f"fedsim-{run}--agent").kill("SIGKILL")
-    killed = time.monotonic()
-    assert command.finish() == 5, command.output
-    assert time.monotonic() - killed < 60
-    assert "agent" in report_of(tmp_path / "runs" / run)["reason"]
-    assert left_over(engine, run) == []
-
-
 def test_another_up_heals_a_lost_network_and_a_course_ends_with_it(engine: docker.DockerClient, tmp_path: Path) -> None:
     run = "unplugged"
     spec = str(small_spec(tmp_path, "small", rounds=200))

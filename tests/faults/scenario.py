@@ -30,6 +30,7 @@ SPEC: Mapping[str, Any] = {
             "dataloader": {"batch_size": 16},
             "train": {"local_update_steps": 1, "batch_or_epoch": "epoch", "optimizer": {"lr": 0.1}},
             "eval": {"freq": 1, "metrics": ["acc"], "best_res_update_round_wise_key": "test_loss"},
+            "early_stop": {"patience": 0},
         }
     },
 }
