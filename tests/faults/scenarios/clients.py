@@ -7,12 +7,14 @@ from typing import Any
 
 from tests.faults.acts import freeze, kill, nothing, pause, use_up_memory
 from tests.faults.live_run import LiveRun
-from tests.faults.scenario import Moment, Outcome, Scenario, Start, Step, round_ends
+from tests.faults.scenario import Moment, Outcome, Scenario, Start, Step, round_ends, stage
 
 SILENCE_S = 8
 # A loaded machine adds this to the time in which something is noticed, and takes this to collect and tear down.
 SLACK_S = 10
 END_S = 60
+# In which the light engine has to load, and the stages before that.
+LOADING_S = 110 + 20
 DEVICES = ("server", "mote-1", "mote-2")
 FAILED = 5
 
@@ -163,6 +165,20 @@ SCENARIOS = (
         Start(edit=_never_stops_alone),
         (Step(Moment(), nothing),),
         Outcome(0, within_s=300, checks=(_stopped_early,)),
+    ),
+    Scenario(
+        "not-loading",
+        "A client that does not load its engine ends the course before the gate opens",
+        Start(),
+        (Step(stage("links"), freeze("mote-1")),),
+        Outcome(
+            FAILED,
+            within_s=LOADING_S + SLACK_S + END_S,
+            noticed_s=LOADING_S + SLACK_S,
+            reason="mote-1.*before the gate opened",
+            blames="mote-1",
+        ),
+        soak=True,
     ),
     Scenario(
         "timeout",
