@@ -86,10 +86,11 @@ def truncate_journal(run: LiveRun) -> None:
     os.truncate(run.state.journal, 0)
 
 
-def fill_disk(path: str, user: int = 0) -> Act:
-    """Write to a file below the state folder, as this user, until the disk is full."""
+def fill_disk(path: str) -> Act:
+    """Write to a file below the state folder, as the owner of its folder, until the disk is full."""
 
     def act(run: LiveRun) -> None:
+        user = (run.state.path / path).parent.stat().st_uid
         script = f"import os\nos.setgid({user}); os.setuid({user})\nf = open({str(run.state.path / path)!r}, 'wb', 0)\n"
         script += "for size in (1 << 20, 1 << 12, 1):\n    try:\n        while True: f.write(bytes(size))\n"
         script += "    except OSError: pass\n"
@@ -101,6 +102,21 @@ def fill_disk(path: str, user: int = 0) -> Act:
 def inside(device: str, *command: str, user: str = "") -> Act:
     """Run a command inside a device's container and leave it running."""
     return lambda run: run.container(device).exec_run(list(command), detach=True, user=user)
+
+
+def beside(*arguments: str) -> Act:
+    """Call the command from another home while the run goes on; ``RUN`` stands for the run's name."""
+
+    def act(run: LiveRun) -> None:
+        words = [run.run if word == "RUN" else word for word in arguments]
+        run.others.append(run.call(*words, home=run.where / "elsewhere"))
+
+    return act
+
+
+def close_output(run: LiveRun) -> None:
+    """Nobody reads any more what the command prints."""
+    run.close_output()
 
 
 def nothing(run: LiveRun) -> None:

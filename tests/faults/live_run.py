@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,9 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import docker
 import psutil
@@ -54,23 +55,17 @@ class LiveRun:
         self.secret = secrets.token_hex(16)
         self.temporary = where / "tmp"
         self.temporary.mkdir()
-        self.commands: list[Sequence[str]] = []
+        self.lines: list[str] = []
+        self.others: list[subprocess.CompletedProcess[str]] = []
+        self._closed = threading.Event()
         self.exit_code: int | None = None
         # When the last step was done, in unix seconds like the journal's events; 0 before the first.
         self.stepped = 0.0
-        self.ended = 0.0
 
     def start(self, start: Start) -> None:
         """Start the command."""
         spec = str(start.write(self.where))
         arguments = [*start.verb, spec, "--run", self.run, *start.options]
-        self.process = self._popen(arguments, start)
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _popen(self, arguments: Sequence[str], start: Start) -> subprocess.Popen[str]:
-        self.commands.append(arguments)
         self.environment = {
             **os.environ,
             "XDG_STATE_HOME": str(self.where / "state"),
@@ -78,22 +73,36 @@ class LiveRun:
             SECRET_VARIABLE: self.secret,
             **start.environment,
         }
-        return subprocess.Popen(
-            [sys.executable, "-m", "fedsim_runner", *arguments],
-            cwd=self.where,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        with contextlib.ExitStack() as stack:
+            output: int | IO[str] = subprocess.PIPE
+            if start.output:
+                output = stack.enter_context(Path(start.output).open("w", encoding="utf-8"))
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "fedsim_runner", *arguments],
+                cwd=self.where,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
+        if self.process.stdout is None:
+            return
+        with self.process.stdout as stream:
+            for line in stream:
+                self.lines.append(line.rstrip("\n"))
+                if self._closed.is_set():
+                    return
+
+    def close_output(self) -> None:
+        """After the next line nobody reads any more what the command prints, as in ``| head`` or a closed terminal."""
+        self._closed.set()
 
     @property
     def output(self) -> str:
@@ -126,16 +135,21 @@ class LiveRun:
                 self.exit_code = self.process.wait(seconds)
             except subprocess.TimeoutExpired:
                 return None
-            self.ended = time.time()
             self._reader.join(10)
         return self.exit_code
 
-    def call(self, *arguments: str, seconds: float = DOWN_S) -> subprocess.CompletedProcess[str]:
-        """Another call of the command in the same home, and its output."""
+    def call(
+        self, *arguments: str, seconds: float = DOWN_S, home: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Another call of the command and its output, in the same home or from another one."""
+        folder = self.where if home is None else home
+        folder.mkdir(exist_ok=True)
         return subprocess.run(
             [sys.executable, "-m", "fedsim_runner", *arguments],
-            cwd=self.where,
-            env=self.environment,
+            cwd=folder,
+            env={**self.environment, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
+            if home is not None
+            else self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -53,6 +53,7 @@ class Start:
         verb: the verb and its options; the experiment file and ``--run`` follow.
         options: what comes after these on the command line.
         environment: variables of the command, besides those that keep it apart from other runs.
+        output: a file to which the command prints, of which nothing can be seen then.
         around: the surroundings of the run as a context, entered before the command starts and left after the last
             check.
     """
@@ -65,6 +66,7 @@ class Start:
     verb: tuple[str, ...] = ("run",)
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    output: str = ""
     around: Callable[[LiveRun], AbstractContextManager[Any]] = nullcontext
 
     def spec(self) -> dict[str, Any]:

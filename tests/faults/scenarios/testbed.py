@@ -15,7 +15,6 @@ from tests.faults.scenario import ENDED, Act, Outcome, Scenario, Start, Step, ro
 FAILED = 5
 DEVICES = ("server", "mote-1", "mote-2")
 SMALL_DISK_BYTES = 48 << 20
-SMALL_DISK_USER = 10001
 # A loaded machine adds this to the time in which something is noticed.
 SLACK_S = 10
 
@@ -75,7 +74,7 @@ SCENARIOS = (
         "disk-full-device",
         "A full disk under a device's out folder is named",
         Start(options=("--keep",), around=_small_disk),
-        (Step(round_ends(2), fill_disk("devices/mote-1/out/filler", SMALL_DISK_USER)), Step(ENDED, _unmount("."))),
+        (Step(round_ends(2), fill_disk("devices/mote-1/out/filler")), Step(ENDED, _unmount("."))),
         Outcome(FAILED, reason="No space left on device", collected=DEVICES, removed_by_down=True),
     ),
     Scenario(
