@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import sys
 import time
@@ -43,13 +44,13 @@ class Record:
     def _note(self, entry: dict[str, Any]) -> None:
         self._held[entry["name"]] = entry["held"]
 
-    def add(self, scenario: Scenario, problems: Sequence[str], seconds: float) -> None:
+    def add(self, scenario: Scenario, problems: Sequence[str], took_s: float) -> None:
         """Add a scenario that was played."""
         entry = {
             "name": scenario.name,
             "what": scenario.holds,
             "held": not problems,
-            "seconds": round(seconds, 1),
+            "seconds": round(took_s, 1),
             "problems": list(problems),
         }
         self._note(entry)
@@ -80,16 +81,21 @@ def summary(record: Record, kind: str, names: Sequence[str]) -> str:
     return f"{kind}: held {ranges(found[True])}; failed {ranges(found[False])}; not played {ranges(found[None])}"
 
 
-def soak(scenarios: Iterable[Scenario], record: Record, played: Callable[[Scenario], list[str]]) -> Iterator[str]:
-    """Play what has not held yet; one line for each when it is over."""
+def soak(
+    scenarios: Iterable[Scenario], record: Record, played: Callable[[Scenario], list[str]], seconds: float = math.inf
+) -> Iterator[str]:
+    """Play what has not held yet, and begin nothing more after ``seconds``; one line for each when it is over."""
+    end = time.monotonic() + seconds
     for scenario in scenarios:
         if record.held(scenario.name):
             continue
+        if time.monotonic() > end:
+            return
         began = time.monotonic()
         problems = played(scenario)
-        seconds = time.monotonic() - began
-        record.add(scenario, problems, seconds)
-        yield f"{scenario.name}: {'FAILED' if problems else 'held'} ({seconds:.0f} s): {scenario.holds}"
+        took_s = time.monotonic() - began
+        record.add(scenario, problems, took_s)
+        yield f"{scenario.name}: {'FAILED' if problems else 'held'} ({took_s:.0f} s): {scenario.holds}"
         yield from (f"    {problem.splitlines()[0]}" for problem in problems)
 
 
@@ -111,6 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description="Faults at drawn moments.")
     parser.add_argument("--interruptions", type=int, default=200, metavar="N", help="seeds 1 to N (200)")
     parser.add_argument("--courses", type=int, default=100, metavar="N", help="seeds 1 to N (100)")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, metavar="N", help="begin nothing more after that time"
+    )
     parser.add_argument("--no-scenarios", action="store_true", help="without the scenarios that are written down")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"of the record and the failed runs ({FOLDER})")
     chosen = parser.parse_args(arguments)
@@ -128,9 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = 0
     engine = docker.from_env(timeout=60)
     try:
-        for scenarios in kinds.values():
-            for line in soak(scenarios, record, _play_in(chosen.folder, engine)):
-                print(line, flush=True)
+        every = [scenario for scenarios in kinds.values() for scenario in scenarios]
+        for line in soak(every, record, _play_in(chosen.folder, engine), chosen.minutes * 60):
+            print(line, flush=True)
     except KeyboardInterrupt:
         code = 130
     finally:

@@ -158,6 +158,7 @@ def test_a_soak_goes_on_where_it_was_ended_and_says_what_held(tmp_path: Path) ->
     lines = list(soak(scenarios[:3], Record(tmp_path), play))
     assert [line.partition(" (")[0] for line in lines] == ["s-1: held", "s-2: FAILED", "    it hung", "s-3: held"]
     assert summary(Record(tmp_path), "runs", names) == "runs: held 1, 3; failed 2; not played 4"
+    assert list(soak(scenarios, Record(tmp_path), play, seconds=-1)) == []
     assert len(list(soak(scenarios, Record(tmp_path), play))) == 2
     assert played == ["s-1", "s-2", "s-3", "s-2", "s-4"]
     assert summary(Record(tmp_path), "runs", names) == "runs: held 1-4; failed none; not played none"
