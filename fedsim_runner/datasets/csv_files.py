@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 from .problems import DataError, DataProblem, Findings
 
+# As Python's float: NumPy would warn where it compares its own with a larger number.
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -151,7 +154,7 @@ def _report_bad_cells(row: list[str], names: list[str], place: int, line: int, f
                 f'{_describe_column(name)}: "{shown}" is not a number',
                 "features are numbers; data.label names the label",
             )
-        elif abs(float(cell)) > np.finfo(np.float32).max:
+        elif abs(float(cell)) > _LARGEST:
             findings.add(line, f"{_describe_column(name)}: {cell.strip()} is too large or not finite")
 
 

@@ -57,6 +57,10 @@ def read_archive(data: bytes, file: str) -> tuple[Arrays, Arrays | None]:
                 file, "contains Python objects, which are not read", "save arrays of numbers or text"
             ) from error
         raise _wrong(file, f"cannot be read as NPZ: {reason}") from error
+    for pair in read:
+        for name, array in (pair[:2], pair[2:]):
+            if not isinstance(array, np.ndarray):  # NumPy returns the bytes of a member that has no array in it
+                raise _wrong(file, f"{name} is not an array", "write it with numpy.savez(path, x=..., y=...)")
     found = [_check_arrays(file, *one) for one in read]
     if len(found) == 2 and found[0].x.shape[1:] != found[1].x.shape[1:]:
         shapes = " and ".join(str(one.x.shape[1:]) for one in found)

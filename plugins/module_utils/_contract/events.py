@@ -104,7 +104,7 @@ class UnknownEvent(Event):
     def as_dict(self) -> dict[str, Any]:
         found = super().as_dict()
         del found["kind"], found["values"]
-        return {**found, "event": self.kind, **self.values}
+        return {**found, "event": self.kind, **_plain(self.values)}
 
     @property
     def about(self) -> str | None:

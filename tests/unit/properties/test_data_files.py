@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fedsim_runner.datasets.csv_files import Table, read_table
@@ -17,6 +18,9 @@ from fedsim_runner.datasets.own_files import OwnFiles, digest, load_own
 from fedsim_runner.datasets.problems import DataError
 
 from .strategies import SCALARS, damaged
+
+# A warning would be printed between the mistakes.
+pytestmark = pytest.mark.filterwarnings("error")
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 LABELS = st.sampled_from(["cat", "dog", "a, b", 'say "x"', "ä", "two words"])
@@ -65,6 +69,7 @@ def test_a_damaged_table(content: bytes, label: str | int | None, header: bool |
 
 
 @given(st.lists(st.lists(SCALARS, max_size=4), max_size=4))
+@example([["x", "kind"], [1e308, "a"]])
 def test_a_table_of_anything(rows: list[list[object]]) -> None:
     stream = io.StringIO(newline="")
     try:
@@ -84,7 +89,17 @@ def as_npz(x: object, y: object) -> bytes:
 GOOD = as_npz(np.arange(12, dtype=np.float32).reshape(6, 2), np.array([0, 1, 0, 1, 2, 2]))
 
 
+def no_arrays() -> bytes:
+    """An archive whose members are not in NumPy's form."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("x.npy", b"1 2 3")
+        archive.writestr("y.npy", b"0")
+    return stream.getvalue()
+
+
 @given(damaged(GOOD))
+@example(no_arrays())
 def test_a_damaged_archive(content: bytes) -> None:
     try:
         own, test = read_archive(content, "own.npz")

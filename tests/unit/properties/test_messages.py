@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fedsim_runner.agent.course.activities import Activities
@@ -74,6 +74,7 @@ JOURNAL_LINES = st.lists(ANY_LINE | lines_of(Event.known), max_size=6)
 
 
 @given(JOURNAL_LINES)
+@example(['{"event": "of another version", "value": Infinity}'])
 def test_a_journal_of_anything_is_a_course(lines: list[str]) -> None:
     events = [event for event in map(parse_line, lines) if event is not None]
     course = CourseState({ONLY_HOST}).apply_all(events)
