@@ -8,13 +8,14 @@ from itertools import cycle
 
 from tests.faults.acts import interrupt
 from tests.faults.live_run import LiveRun
-from tests.faults.scenario import ENDED, Moment, Outcome, Scenario, Start, Step, stage
+from tests.faults.scenario import ENDED, Moment, Outcome, Scenario, Start, Step, round_ends, stage
 
 STAGES = ("lab host", "images", "participants", "network", "agent", "devices", "links", "course", "collect")
 GRACEFUL = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130
 # Enough for the course to be in progress when it is interrupted, and not to go on for long in the later stages.
 START = Start(rounds=30)
+WITHOUT_DOCKER = Start(rounds=30, options=("--no-docker",))
 
 
 def _forget(run: LiveRun) -> None:
@@ -66,6 +67,20 @@ SCENARIOS = (
         START,
         (Step(stage("course"), interrupt(signal.SIGINT)), Step(stage("teardown"), interrupt(signal.SIGINT))),
         Outcome(INTERRUPTED, removed_by_down=True, checks=(_says_how_to_finish,)),
+    ),
+    Scenario(
+        "sigterm-without-docker",
+        "SIGTERM ends the processes of a course without Docker",
+        WITHOUT_DOCKER,
+        (Step(round_ends(1), interrupt(signal.SIGTERM, group=False)),),
+        Outcome(INTERRUPTED, within_s=60),
+    ),
+    Scenario(
+        "sigkill-without-docker",
+        "`down` ends the processes of a course whose command was killed",
+        WITHOUT_DOCKER,
+        (Step(round_ends(1), interrupt(signal.SIGKILL, group=False)),),
+        Outcome(-signal.SIGKILL, removed_by_down=True),
     ),
     Scenario(
         "sigint-at-once",

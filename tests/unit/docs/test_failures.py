@@ -54,3 +54,14 @@ def test_every_row_is_held(repository: Path) -> None:
             names = re.findall(r"`([^`]+)`", row[-1])
             assert names, f"nothing holds: {row[0]}"
             assert [name for name in names if not is_there(name, repository)] == [], row[0]
+
+
+def test_every_test_that_a_page_names_exists(repository: Path) -> None:
+    missing = {
+        f"{page.name}: {name}"
+        for page in [*(repository / "docs").glob("*.md"), repository / "README.md", repository / "CONTRIBUTING.md"]
+        for name in re.findall(r"`(tests/[^` ]+\.py[^` ]*)`", page.read_text(encoding="utf-8"))
+        # Those of scenarios/ that docs/extending.md adds are files of its reader.
+        if not name.startswith("tests/faults/scenarios/") and not is_there(name, repository)
+    }
+    assert missing == set()
