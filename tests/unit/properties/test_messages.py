@@ -19,6 +19,7 @@ from fedsim_runner.contract.device_file import DeviceFile, DeviceFileError
 from fedsim_runner.contract.events import Event, parse_line
 from fedsim_runner.contract.records import LaunchSettings, read_exit_reason, read_lost, read_open_at
 from fedsim_runner.contract.typed_json import FormError
+from fedsim_runner.participant.federatedscope.loglines import LogReader
 from fedsim_runner.participant.light.wire import Message, decode, encode
 
 from .strategies import NASTY_TEXT, VALUES, changed, damaged
@@ -150,3 +151,24 @@ def test_a_device_file(device_file: dict[str, Any], data: st.DataObject) -> None
         assert str(error)
         return
     assert DeviceFile.from_dict(json.loads(json.dumps(read.as_dict()))).as_text() == read.as_text()
+
+
+LOG = [
+    "2026-01-01 00:00:00,000 (server:3)INFO: {'Role': 'Server #', 'Round': 3, 'Results_raw': {'test_acc': 0.9}}",
+    "2026-01-01 00:00:00,000 (client:3)INFO: {'Role': 'Client #1', 'Round': 3, 'Results_raw': {'train_loss': 0.9}}",
+    "2026-01-01 00:00:00,000 (server:1)INFO: ----------- Starting a new training round (Round #4) -------------",
+    "2026-01-01 00:00:00,000 (server:1)INFO: Server: Training is finished! Starting evaluation.",
+    "2026-01-01 00:00:00,000 (client:1)INFO: Client (address 198.18.0.3:50051) is assigned with #2.",
+]
+LOG_LINES = (
+    st.sampled_from(LOG).flatmap(lambda text: damaged(text.encode())).map(lambda raw: raw.decode(errors="replace"))
+)
+
+
+@given(st.lists(LOG_LINES | st.text(max_size=60) | VALUES.map(repr), max_size=4))
+def test_a_log_of_federatedscope(lines: list[str]) -> None:
+    reader = LogReader()
+    for line in lines:
+        for event in reader.events(line):
+            text = participant_events.to_line(event, 1.0)
+            assert text.count("\n") == 1 and text.endswith("\n")
