@@ -56,6 +56,16 @@ def test_every_row_is_held(repository: Path) -> None:
             assert [name for name in names if not is_there(name, repository)] == [], row[0]
 
 
+def test_every_section_is_held(repository: Path) -> None:
+    _, *sections = (repository / PAGE).read_text(encoding="utf-8").split("\n## ")
+    assert len(sections) >= 5
+    for section in sections:
+        title = section.partition("\n")[0]
+        assert f"| {HELD_BY} |" in section or "\nHeld by `" in section, f"nothing holds: {title}"
+        _, _, held = section.partition("\nHeld by ")
+        assert [name for name in re.findall(r"`([^`]+)`", held) if not is_there(name, repository)] == [], title
+
+
 def test_every_test_that_a_page_names_exists(repository: Path) -> None:
     missing = {
         f"{page.name}: {name}"
