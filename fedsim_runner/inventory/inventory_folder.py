@@ -12,7 +12,7 @@ from ..yamlfile.dump import dump
 from .build import Inventory
 
 # Ansible takes 26 s to list 2,000 hosts from YAML and a fifth of that from JSON; up to here, YAML is easier to read.
-YAML_UP_TO_DEVICES = 200
+YAML_UP_TO_DEVICES = 50
 HEADER = "# Written by fedsim-provision inventory. Edit the experiment file, or this one by hand.\n"
 
 
