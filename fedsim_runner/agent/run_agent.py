@@ -24,6 +24,7 @@ from .containers import ASK_AGAIN_S, Containers, Reactions
 from .course import snapshot
 from .course.watch import Watch
 from .gatekeeper import Gatekeeper
+from .host.disk_limits import DiskLimits
 from .host.docker_api import Docker, DockerError
 from .host.fleet import Container
 from .host.journal import Journal
@@ -57,6 +58,7 @@ class Agent:
         self._journal = Journal(state.journal)
         self._sampler = Sampler(state.metrics, counters.read)
         self._settings = read_run_settings(self._device_file)
+        self._disk = DiskLimits(state)
         self._watch = Watch(state, self._settings, self._act)
         self._containers = Containers(
             docker,
@@ -125,6 +127,7 @@ class Agent:
             self._record(events.AgentStopped())
             self._links.stop()
             self._sampler.close()
+            self._disk.close()
             self._watch.close()
             self._containers.close()
             self._journal.close()
@@ -139,6 +142,7 @@ class Agent:
             self._check_own_health()
             if now >= self._next_sample:
                 self._next_sample = max(self._next_sample + SAMPLE_S, now + SAMPLE_S / 2)
+                self._check_disk()
                 self._watch.sample(now, self._sampler.read(), self._containers.by_device)
                 try:
                     self._sampler.write(now)
@@ -155,6 +159,14 @@ class Agent:
         """Have the next participants load as soon as others have loaded."""
         with self._lock:
             self._start_up.step()
+
+    def _check_disk(self) -> None:
+        """End each device that uses more of the disk than it may; the others need the space."""
+        self._disk.check(self._settings.disk_bytes, self._containers.by_device)
+        for name, reason in self._disk.over.items():
+            self._watch.on_disk_full(name, reason)
+        # Whether or not a course is running.
+        self._containers.send(self._disk.over, "KILL")
 
     def _check_own_health(self) -> None:
         """Fail the course if packets no longer pass or the journal cannot be written."""
@@ -280,6 +292,7 @@ class Agent:
                 return {"changed": False}
             self._gatekeeper.request(open_at)
             self._start_up.begin(self._settings)
+            self._check_disk()  # one that was ended before has a reason
             self._containers.report_ends()
             return {"changed": True}
 

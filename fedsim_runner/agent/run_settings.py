@@ -29,6 +29,7 @@ class RunSettings:
     roles: Mapping[str, Role]
     cpus: Mapping[str, float]
     memory_bytes: Mapping[str, int | None]
+    disk_bytes: Mapping[str, int]
     start_cpu_s: Mapping[str, float]
     links: Profile
 
@@ -57,6 +58,7 @@ def read_run_settings(path: Path) -> RunSettings:
         {device.name: device.role for device in found.devices},
         {device.name: device.cpus for device in found.devices if device.cpus is not None},
         {device.name: device.memory_bytes for device in found.devices},
+        {device.name: device.disk_bytes for device in found.devices},
         {device.name: device.start_cpu_s for device in found.devices},
         Profile(links, peers, found.seed, found.course.server, ipaddress.IPv4Network(found.network.subnet).prefixlen),
     )

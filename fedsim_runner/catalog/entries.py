@@ -17,6 +17,7 @@ Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Cpus = Annotated[float, Field(ge=LEAST_CPUS, le=1024)]
 MemoryMb = Annotated[int, Field(ge=32, le=4_194_304)]
+DiskMb = Annotated[int, Field(ge=16, le=16_777_216)]
 Gpus = Annotated[int, Field(ge=0, le=64)]
 Pids = Annotated[int, Field(ge=16, le=4_194_304)]
 MbPerSecond = Annotated[float, Field(ge=0.001, le=100_000)]
@@ -88,6 +89,11 @@ class LimitsEntry(Entry):
         "0.001 one per second.",
     )
     memory_mb: MemoryMb | None = Field(default=None, description="Memory limit in MB (2^20 bytes); there is no swap.")
+    disk_mb: DiskMb | None = Field(
+        default=None,
+        description="Disk space in MB (2^20 bytes) for what the device writes: its output folder and its console log. "
+        "Each file and folder counts as 4 kB at least. A device that uses more is ended.",
+    )
     gpus: Gpus | None = Field(default=None, description="Number of GPUs, if the lab host has them.")
     pids: Pids | None = Field(default=None, description="Maximum number of processes and threads.")
     read_mb_per_s: MbPerSecond | None = Field(

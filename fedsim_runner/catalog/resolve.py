@@ -138,6 +138,7 @@ def with_limits(device_type: DeviceType, limits: LimitsEntry) -> DeviceType:
         device_type,
         cpus=device_type.cpus if limits.cpus is None else float(limits.cpus),
         memory_bytes=device_type.memory_bytes if limits.memory_mb is None else limits.memory_mb * MEMORY_MB,
+        disk_bytes=device_type.disk_bytes if limits.disk_mb is None else limits.disk_mb * MEMORY_MB,
         gpus=device_type.gpus if limits.gpus is None else limits.gpus,
         pids=device_type.pids if limits.pids is None else limits.pids,
         read_bps=device_type.read_bps if limits.read_mb_per_s is None else round(limits.read_mb_per_s * IO_MB),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..contract.device_file import DISK_BYTES
 from ..contract.link import Link
 
 
@@ -31,5 +32,6 @@ class DeviceType:
     pids: int
     network: str
     dockerfile: str
+    disk_bytes: int = DISK_BYTES  # for what it writes
     read_bps: int | None = None  # block I/O, bytes per second
     write_bps: int | None = None

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from .. import __version__
+from ..console.safe_console import SafeConsole
 from ..contract.errors import Exit, FedsimError
 from ..runs.options import DEFAULT_RUNS_DIR
 
@@ -71,10 +71,10 @@ UnshapedOption = Annotated[
 __all__ = ["DEFAULT_RUNS_DIR", "Exit", "app", "load", "out", "print_json"]
 
 
-def out(stderr: bool = False) -> Console:
+def out(stderr: bool = False) -> SafeConsole:
     """Return the console to print to."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else PLAIN_WIDTH, soft_wrap=not stream.isatty())
+    return SafeConsole(stderr=stderr, width=None if stream.isatty() else PLAIN_WIDTH, soft_wrap=not stream.isatty())
 
 
 def load(spec: Path) -> Experiment:

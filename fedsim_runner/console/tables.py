@@ -42,7 +42,7 @@ class FoldedTable:
                 yield Text("")
             table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False, header_style="bold")
             for column in (self._first, *columns):
-                table.add_column(column.title, no_wrap=True, justify="right" if column.right else "left")
+                table.add_column(Text(column.title), no_wrap=True, justify="right" if column.right else "left")
             for row in zip(*(column.cells for column in (self._first, *columns)), strict=True):
                 table.add_row(*map(Text, row))
             yield table

@@ -146,6 +146,7 @@ def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
         threads=item.threads,
         start_cpu_s=facts.start_cpu_s,
         memory_bytes=device.type.memory_bytes,
+        disk_bytes=device.type.disk_bytes,
         pids=device.type.pids,
         least_pids=facts.least_pids(len(plan.experiment.clients)),
         read_bps=device.type.read_bps,

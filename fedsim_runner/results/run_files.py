@@ -9,16 +9,18 @@ from typing import Any
 from ..contract.course_state import ONLY_HOST, CourseState
 from ..contract.device_file import convert_to_current_version
 from ..contract.events import Event, parse_line
-from ..contract.paths import CONTAINERS, DEVICE_FILES, INVENTORY, JOURNAL, MANIFEST
+from ..contract.paths import CONTAINERS, DEVICE_FILES, INVENTORY, JOURNAL, LEFT_OUT, MANIFEST
 
 # Holds the journals of a run's other lab hosts, in one folder each.
 AGENTS = "agents"
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object; empty if the file is missing or damaged."""
+def read_json(path: Path, most: int | None = None) -> dict[str, Any]:
+    """Return a JSON object; empty if the file is missing, damaged, or longer than ``most`` bytes."""
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as stream:
+            text = stream.read(-1 if most is None else most + 1)
+        loaded = {} if most is not None and len(text) > most else json.loads(text.decode())
     except (OSError, ValueError, RecursionError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
@@ -55,6 +57,18 @@ def read_containers(run_dir: Path) -> dict[str, dict[str, Any]]:
     """Return what the Engines knew about the devices' containers, by device."""
     found = [read_json(path) for path in of_agents(run_dir, CONTAINERS).values()]
     return {name: facts for part in found for name, facts in part.items() if isinstance(facts, dict)}
+
+
+def read_left_out(run_dir: Path) -> list[str]:
+    """Return which files of devices were not collected, each with its reason."""
+    found: list[str] = []
+    for path in of_agents(run_dir, LEFT_OUT).values():
+        try:
+            entries = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        found += [entry for entry in entries if isinstance(entry, str)] if isinstance(entries, list) else []
+    return found
 
 
 def of_agents(run_dir: Path, name: str) -> dict[str, Path]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..contract.course_state import ONLY_HOST, CourseState
 from ..contract.paths import PLAN, REPORT
-from .run_files import read_course, read_devices, read_json
+from .run_files import read_course, read_devices, read_json, read_left_out
 from .tables.devices import FIELDS, build_devices
 from .tables.incidents import collect_notes, list_lost_clients
 from .tables.label_counts import COLUMNS as LABEL_COLUMNS
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 REPORT_VERSION = 2
 TABLES = ("rounds.csv", "devices.csv", "device_rounds.csv", "labels.csv")
 FINISHED = "finished"
+# By how much the clocks of lab hosts may differ.
+CLOCKS_APART_S = 3600.0
 # Status of a report that is written while the course is running.
 RUNNING = "running"
 
@@ -88,7 +91,7 @@ def write_report(
         "devices": devices,
         "lost_clients": list_lost_clients(course),
         "labels": labels,
-        "notes": _unique([*_plan_notes(plan), *collect_notes(course), *notes]),
+        "notes": _unique([*_plan_notes(plan), *collect_notes(course, read_left_out(run_dir)), *notes]),
         "device_rounds": device_rounds,
     }
     if writing:
@@ -147,7 +150,7 @@ def _split(
     """Return the table of rounds by device, and ``rounds`` with the facts it adds; also add facts to ``devices``."""
     server = next((name for name, entry in devices.items() if entry["role"] == "server"), None)
     ids = {name: entry["client_id"] for name, entry in devices.items() if entry["client_id"] is not None}
-    activity = read_activity(run_dir, list(devices))
+    activity = read_activity(run_dir, list(devices), server, _span(course))
     times = join_rounds(activity, server, ids)
     zero = course.began
     zero = times[0].began if zero is None and times else zero or 0.0
@@ -192,6 +195,15 @@ def _outcome(course: CourseState) -> tuple[str, str | None, str | None]:
     if others:
         return "failed", f"the journal of {', '.join(others)} ends before the course does", None
     return "failed", "the journal ends before the course does", None
+
+
+def _span(course: CourseState) -> tuple[float, float]:
+    """Return the earliest and the latest time that a participant can have recorded, generously (Unix seconds)."""
+    begins = [t for t in (course.loading_began, course.gate_opened, course.began) if t is not None]
+    return (
+        min(begins, default=-math.inf) - CLOCKS_APART_S,
+        (math.inf if course.last_t is None else course.last_t) + CLOCKS_APART_S,
+    )
 
 
 def _duration(course: CourseState) -> float | None:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..contract.errors import Exit, FedsimError
+from ..contract.log_text import clean
 from ..contract.paths import COLLECTED
 from ..results.run_files import read_devices
 from ..testbed.device_names import select_devices
 from ..testbed.protocol import Testbed
-from ..testbed.values import ANSI, Line, UnreachableError
+from ..testbed.values import Line, UnreachableError
 from .lookup import KnownRun, find_run, testbed_of
 from .registry import Registry
 
@@ -85,7 +86,7 @@ def _timed(device: str, texts: Sequence[str]) -> Iterator[Line]:
     last = 0.0
     for text in texts:
         last = max(last, written_at(text) or last)
-        yield Line(device, _clean(text), (last,))
+        yield Line(device, text.rstrip("\r"), (last,))
 
 
 def written_at(line: str) -> float | None:
@@ -93,7 +94,7 @@ def written_at(line: str) -> float | None:
 
     Log lines carry local time without a zone. Participant and reader are in the same zone; all containers use UTC.
     """
-    match = TIME.match(_clean(line))
+    match = TIME.match(clean(line))
     if match is None:
         return None
     try:
@@ -131,7 +132,3 @@ class _Growth:
         end = len(data) if last else data.rfind(b"\n") + 1
         self._offset += end
         return data[:end].decode(errors="replace").splitlines()
-
-
-def _clean(text: str) -> str:
-    return ANSI.sub("", text).rstrip("\r")

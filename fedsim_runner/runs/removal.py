@@ -29,11 +29,11 @@ def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit
         # Ansible outlives a control node that was killed, and would go on creating what is removed here.
         orphans = end_processes(RUN_VARIABLE, run, only_orphans_of=CONTROL_VARIABLE)
         if orphans:
-            console.print(f"{run}: ended {orphans} processes whose control node is gone", highlight=False)
+            console.print(f"{run}: ended {orphans} processes whose control node is gone", markup=False, highlight=False)
         code = _destroy(known, console)
         if code is Exit.DONE:
             registry.forget(run)
-            console.print(f"run {run}: nothing is left on the lab host", highlight=False)
+            console.print(f"run {run}: nothing is left on the lab host", markup=False, highlight=False)
         return code
 
 
@@ -50,7 +50,7 @@ def remove_all(console: Console) -> Exit:
         except FedsimError as error:
             if error.exit is not Exit.SPEC:
                 raise
-            console.print(f"skipped: {error}", highlight=False)
+            console.print(f"skipped: {error}", markup=False, highlight=False)
             continue
         if code is not Exit.DONE:
             worst = code

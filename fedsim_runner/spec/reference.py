@@ -10,6 +10,7 @@ from ..catalog.data_sets import BUNDLED, CLIENT_TEST_SHARE, CLIENT_VAL_SHARE, MI
 from ..catalog.load import load_catalog
 from ..catalog.name_rules import NAME_PATTERN
 from ..catalog.resolve import DEFAULT_PIDS, KILO, MEMORY_MB
+from ..contract.device_file import DISK_BYTES
 from ..contract.link import Link
 from .json_schema import json_schema
 from .testbed_keys import USERS_DISTRIBUTE_PREFIX, owned_keys
@@ -119,7 +120,10 @@ def reference() -> str:
         if name == "FederatedScopeSection":
             parts.append(_describe_owned_keys())
         if name == "DeviceTypeEntry":
-            parts.append(f"Defaults of a type without `based_on`: `pids` is {DEFAULT_PIDS}, `gpus` is 0.\n")
+            parts.append(
+                f"Defaults of a type without `based_on`: `pids` is {DEFAULT_PIDS}, `gpus` is 0, "
+                f"`disk_mb` is {DISK_BYTES // MEMORY_MB}.\n"
+            )
     parts += _list_catalogue()
     return "\n".join(parts)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..contract.errors import Exit, FedsimError
+from ..contract.log_text import harmless
 from ..plan.model import Plan
 from .stages import Stage
 
@@ -109,13 +109,13 @@ class UnreachableError(FedsimError):
 
 
 # Colours and other control sequences of a terminal.
-ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
-
 @dataclass(frozen=True)
 class Line:
-    """A line of a device's log without colours; ``at`` orders lines of several devices."""
+    """A line of a device's log, without anything that controls a terminal; ``at`` orders lines of several devices."""
 
     device: str
     text: str
     at: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", harmless(self.text))

@@ -77,11 +77,10 @@ class EventRenderer:
         """
         if self._progress is None:
             # Imported only here, as most playbooks have no use for it.
-            from rich.console import Console
-
             from fedsim_runner.console.progress import Progress
+            from fedsim_runner.console.safe_console import SafeConsole
 
-            self._progress = Progress(Console(file=self._text, force_terminal=False, width=200), total_rounds=0)
+            self._progress = Progress(SafeConsole(file=self._text, force_terminal=False, width=200), total_rounds=0)
         if isinstance(result.get("fedsim_snapshot"), Mapping):
             self._progress.snapshot(result["fedsim_snapshot"])  # it has the number of rounds
         for item in result["fedsim_news"]:

@@ -9,6 +9,7 @@ import traceback
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.log_text import shown
 
 try:
     import docker
@@ -174,4 +175,4 @@ def read_last_lines(client: Any, container: str, lines: int = 5) -> str:
         text = client.logs(container, stdout=True, stderr=True, tail=lines).decode(errors="replace").strip()
     except (APIError, RequestException) as error:
         return f"its log cannot be read ({explain(error)})"
-    return text or "it logged nothing"
+    return "\n".join(map(shown, text.splitlines())) or "it logged nothing"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +11,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors im
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import DEVICE_UID
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
+from ansible_collections.fedsim.testbed.plugins.module_utils._folder_removal import remove_folder
 
 
 class UnsafeArchiveError(FedsimError):
@@ -51,7 +51,7 @@ def make_folders(folders: dict[Path, tuple[int, int]], check: bool, differences:
 def make_empty_output_folder(folder: Path) -> None:
     """Make a device's output folder, empty and owned by the user that its container runs as."""
     if folder.exists():
-        shutil.rmtree(folder)
+        remove_folder(folder)
     folder.mkdir(parents=True)
     os.chown(folder, DEVICE_UID, DEVICE_UID)
 

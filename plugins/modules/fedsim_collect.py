@@ -11,7 +11,9 @@ description:
     containers into one tar file. M(fedsim.testbed.fedsim_unpack) puts it into the run folder.
   - Packs what there is, also after a course that failed or a provisioning that stopped half-way.
   - Links and special files in an out folder are left out, as a device could point them anywhere. So are the temporary
-    files of a participant, in the folder C(tmp) of its out folder, and files below more than 20 folders.
+    files of a participant, in the folder C(tmp) of its out folder, files below more than 20 folders, those whose names
+    are not UTF-8 or cannot be printed, paths of more than 1024 bytes, further names of a file, files with large holes,
+    more than 10,000 files of a device, and what exceeds its C(disk_mb).
   - If the disk of O(dest) is full, the file is written to a new folder in /var/tmp, which the caller removes.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
@@ -61,33 +63,47 @@ devices:
   type: list
   elements: str
 left_out:
-  description: Files that were not packed, each with its reason.
+  description:
+    - Files that were not packed, each with its reason; of each device at most 20, and the number of the others.
+    - The same list is in the tar file, as C(left_out.json).
   returned: always
   type: list
   elements: str
   sample: ["collected/pi-1/link: a link"]
 """
 
-import io
 import json
-import os
 import shutil
-import stat
 import tarfile
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fedsim.testbed.plugins.module_utils._artifact_archive import (
+    CONSOLE,
+    ArtifactArchive,
+    have_same_content,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import for_each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import FULL, replacing
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.device_file import (
+    DISK_BYTES,
+    DeviceFileError,
+    read_device_file,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_AGENT,
     KIND_DEVICE,
     LABEL_DEVICE,
     run_filter,
 )
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import COLLECTED, CONTAINERS, StateFolder
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import (
+    COLLECTED,
+    CONTAINERS,
+    LEFT_OUT,
+    StateFolder,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import matches
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import list_containers
@@ -110,69 +126,7 @@ ARGUMENTS: dict[str, Any] = {
     **DEVICES,
     **DOCKER,
 }
-SCRATCH = "tmp"
-CONSOLE = "console.log"
-MAX_DEPTH = 20
 FALLBACK_FOLDER = "/var/tmp"
-
-
-class Packer:
-    """Writes a tar file whose bytes depend only on the content."""
-
-    def __init__(self, archive: tarfile.TarFile, max_file_bytes: int) -> None:
-        self._archive = archive
-        self._max = max_file_bytes
-        self.left_out: list[str] = []
-
-    def add(self, name: str, content: bytes, mtime: int = 0) -> None:
-        member = tarfile.TarInfo(name)
-        member.size, member.mode, member.mtime = len(content), 0o644, mtime
-        self._archive.addfile(member, io.BytesIO(content))
-
-    def add_folder(self, folder: Path, prefix: str) -> None:
-        """Add the regular files of ``folder``, which a device can write to: no link out of it is followed."""
-        for where, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
-            folders.sort()
-            inside = Path(where).relative_to(folder)
-            if inside == Path():
-                if SCRATCH in folders:
-                    folders.remove(SCRATCH)
-                # A folder, file or link of this name would collide with the console's log.
-                for names in (folders, files):
-                    if CONSOLE in names:
-                        names.remove(CONSOLE)
-                        self._leave_out(f"{prefix}/{CONSOLE}", "the console's log has this name")
-            elif len(inside.parts) >= MAX_DEPTH and folders:
-                # The walk is recursive, and the length of paths is limited.
-                self._leave_out(f"{prefix}/{inside}", f"more than {MAX_DEPTH} folders deep")
-                folders.clear()
-            for name in sorted(files):
-                self._add_file(descriptor, name, f"{prefix}/{inside / name}")
-
-    def add_path(self, path: Path, name: str) -> None:
-        if path.is_file():
-            self.add(name, path.read_bytes(), int(path.stat().st_mtime))
-
-    def _leave_out(self, member: str, reason: str) -> None:
-        # A device can give its files any names, also ones that cannot be printed.
-        name = "".join(character if character.isprintable() else "?" for character in member)
-        self.left_out.append(f"{name}: {reason}")
-
-    def _add_file(self, descriptor: int, name: str, member: str) -> None:
-        try:
-            # Never wait for a FIFO's writer, never follow a link.
-            opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
-        except OSError as error:
-            self._leave_out(member, str(error.strerror))
-            return
-        with os.fdopen(opened, "rb") as stream:
-            found = os.fstat(opened)
-            if not stat.S_ISREG(found.st_mode):
-                self._leave_out(member, "not a regular file")
-            elif found.st_size > self._max:
-                self._leave_out(member, f"{found.st_size} bytes are more than {self._max}")
-            else:
-                self.add(member, stream.read(self._max), int(found.st_mtime))
 
 
 def extract_container_facts(found: dict[str, Any]) -> dict[str, Any]:
@@ -215,6 +169,14 @@ class Containers:
             self.logs[name] = self._client.logs(self._ids[name], stdout=True, stderr=True)
 
 
+def read_disk_limits(state: StateFolder) -> dict[str, int]:
+    """Bytes of disk by device; empty if the device file cannot be read."""
+    try:
+        return {device.name: device.disk_bytes for device in read_device_file(state.device_file).devices}
+    except DeviceFileError:
+        return {}
+
+
 def pack(params: Mapping[str, Any], containers: Containers, stream: Any) -> tuple[list[str], list[str]]:
     """Write the tar file; return the devices with artifacts, and the files left out."""
     state = StateFolder(Path(params["state_dir"]))
@@ -224,11 +186,13 @@ def pack(params: Mapping[str, Any], containers: Containers, stream: Any) -> tupl
         name for name in names | (set(containers.facts) - {KIND_AGENT}) if matches(name, params["devices"])
     )
     prefix = params["agent_prefix"].strip("/")
+    limits = read_disk_limits(state)
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        packer = Packer(archive, params["max_file_bytes"])
+        packer = ArtifactArchive(archive, params["max_file_bytes"])
         for device in devices:
             if state.outputs(device).is_dir():
-                packer.add_folder(state.outputs(device), f"{COLLECTED}/{device}")
+                most = limits.get(device, DISK_BYTES)
+                packer.add_folder(state.outputs(device), f"{COLLECTED}/{device}", most)
             if device in containers.logs:
                 packer.add(f"{COLLECTED}/{device}/{CONSOLE}", containers.logs[device])
         for path in (state.journal, state.metrics):
@@ -237,7 +201,9 @@ def pack(params: Mapping[str, Any], containers: Containers, stream: Any) -> tupl
             packer.add(f"{prefix}/agent.log".lstrip("/"), containers.logs[KIND_AGENT])
         text = json.dumps(containers.facts, indent=1, sort_keys=True) + "\n"
         packer.add(f"{prefix}/{CONTAINERS}".lstrip("/"), text.encode())
-    packer.left_out += [f"{name}: {reason}" for name, reason in sorted(containers.failed.items())]
+        packer.left_out += [f"{name}: {reason}" for name, reason in sorted(containers.failed.items())]
+        text = json.dumps(packer.left_out, indent=1) + "\n"
+        packer.add(f"{prefix}/{LEFT_OUT}".lstrip("/"), text.encode())
     return devices, packer.left_out
 
 
@@ -245,12 +211,7 @@ def has_same_content(one: Path, other: Path) -> bool:
     if not other.exists() or one.stat().st_size != other.stat().st_size:
         return False
     with one.open("rb") as left, other.open("rb") as right:
-        while True:
-            block = left.read(1 << 20)
-            if block != right.read(1 << 20):
-                return False
-            if not block:
-                return True
+        return have_same_content(left, right)
 
 
 def write(

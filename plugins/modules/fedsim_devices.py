@@ -78,7 +78,7 @@ seconds:
   sample: {"create_and_start": 4.2}
 """
 
-import shutil
+import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -122,6 +122,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     read_last_lines,
     remove_container,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._folder_removal import remove_folder
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DEVICES,
     DOCKER,
@@ -323,7 +324,8 @@ def ensure_absent(call: Call) -> dict[str, Any]:
         if call.check:
             return
         remove_container(call.client, found[name]["Id"])
-        shutil.rmtree(StateFolder(Path(call.params["state_dir"])).outputs(name), ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            remove_folder(StateFolder(Path(call.params["state_dir"])).outputs(name))
 
     return build_device_answer("devices", for_each_device(chosen, remove))
 

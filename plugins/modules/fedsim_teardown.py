@@ -43,7 +43,6 @@ removed:
   sample: {"containers": ["fedsim-quickstart-pi-1"], "networks": ["fedsim-quickstart"], "state": []}
 """
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -67,6 +66,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     list_containers,
     remove_container,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._folder_removal import remove_folder
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DOCKER,
     RUN,
@@ -179,7 +179,7 @@ class Handlers:
 
     def remove_folder(self, action: Action) -> None:
         try:
-            shutil.rmtree(action.name)
+            remove_folder(Path(action.name))
         except OSError as error:  # a container that is still there writes into it
             self.left.append(f"{action.name}: {error}")
 

@@ -43,17 +43,25 @@ written:
   returned: always
   type: list
   elements: str
+left_out:
+  description: Files that cannot be written here, for example because of their names, each with its reason.
+  returned: always
+  type: list
+  elements: str
 """
 
+import errno
+import shutil
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from ansible_collections.fedsim.testbed.plugins.module_utils._artifact_archive import have_same_content
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.atomic import replacing
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, Module, run_module
 from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
     UnsafeArchiveError,
     list_safe_members,
-    write_if_different,
 )
 
 ARGUMENTS: dict[str, Any] = {
@@ -62,29 +70,55 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def unpack(src: str, dest: Path, check: bool) -> list[str]:
-    written = []
+#: Errors about one file's name or place; the other files are none the worse for it.
+OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
+
+
+def unpack(src: str, dest: Path, check: bool) -> tuple[list[str], list[str]]:
+    """Return the files written, and those that cannot be written here, each with its reason."""
+    written, left_out = [], []
     with tarfile.open(src) as archive:
         for name, member in list_safe_members(archive):
             target = dest / name
             if dest.resolve() not in target.resolve().parents:
                 raise UnsafeArchiveError(f"{name} leads outside {dest} through a link")
             stream = archive.extractfile(member)
-            if stream is not None and write_if_different(target, stream.read(), 0o644, check):
-                written.append(str(name))
-    return written
+            try:
+                if stream is not None and write_if_different(target, stream, check):
+                    written.append(str(name))
+            except OSError as error:
+                if error.errno not in OF_ONE_FILE:
+                    raise
+                left_out.append(f"{name}: {error.strerror}")
+    return written, left_out
+
+
+def write_if_different(target: Path, stream: IO[bytes], check: bool) -> bool:
+    """Write a file, however large, if its content differs; return whether it does."""
+    try:
+        with target.open("rb") as present:
+            if have_same_content(present, stream):
+                return False
+    except FileNotFoundError:
+        pass
+    if not check:
+        stream.seek(0)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target, 0o644) as draft, draft.open("wb") as output:
+            shutil.copyfileobj(stream, output)
+    return True
 
 
 def work(call: Call) -> dict[str, Any]:
     source, dest = call.params["src"], Path(call.params["dest"])
     if call.check and not Path(source).exists():
         # In check mode it was not fetched, either.
-        return {"changed": True, "written": []}
+        return {"changed": True, "written": [], "left_out": []}
     try:
-        written = unpack(source, dest, call.check)
+        written, left_out = unpack(source, dest, call.check)
     except UnsafeArchiveError as error:
         raise FailedError(f"{source} is not unpacked: {error}") from error
-    return {"changed": bool(written), "written": written}
+    return {"changed": bool(written), "written": written, "left_out": left_out}
 
 
 MODULE = Module(ARGUMENTS, work, "{src} is not unpacked", expected=(tarfile.TarError, OSError))

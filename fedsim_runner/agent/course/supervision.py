@@ -241,6 +241,11 @@ class Supervisor:
         if participant is not None and (participant.frozen_since is not None) != frozen:
             participant.frozen_since = now if frozen else None
 
+    def feed_disk_full(self, device: str, reason: str, now: float) -> list[Event]:
+        """Note that the participant uses more of the disk than it may; after its part in the course it may end so."""
+        participant = self._participants.get(device)
+        return [] if participant is None or participant.done else self._mark_down(device, reason, now)
+
     def lose(self, device: str, reason: str, now: float) -> list[Event]:
         """Mark a participant down: as an earlier agent did, or because it never gets ready."""
         return self._mark_down(device, reason, now) if device in self._participants else []

@@ -101,6 +101,11 @@ class Watch:
                 lines.append(reason)
         self.emit_all(self.supervisor.feed_exit(name, exit_code, oom_killed, time.monotonic(), lines))
 
+    def on_disk_full(self, name: str, reason: str) -> None:
+        """Handle that a device uses more of the disk than it may."""
+        if self.supervisor is not None:
+            self.emit_all(self.supervisor.feed_disk_full(name, reason, time.monotonic()))
+
     def tick(self) -> None:
         """Read new lines, then check the time limits; called twice a second."""
         if self.supervisor is None:

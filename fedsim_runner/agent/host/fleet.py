@@ -23,7 +23,13 @@ _LONGEST_S = 60.0  # of a listing in which calls time out; those left over are a
 
 @dataclass(frozen=True)
 class Container:
-    """A device's container. ``pid`` is 0 while it does not run; ``started_at``: its last start, in Unix seconds."""
+    """A device's container.
+
+    Attributes:
+        pid: 0 while it does not run.
+        started_at: its last start, in Unix seconds.
+        log_path: where the Engine keeps what it prints; empty if it does not say.
+    """
 
     device: str
     id: str
@@ -32,6 +38,7 @@ class Container:
     exit_code: int | None
     oom_killed: bool
     started_at: float = 0.0
+    log_path: str = ""
 
 
 @dataclass
@@ -62,6 +69,7 @@ def _from(detail: Mapping[str, Any]) -> Container:
         int(state.get("ExitCode") or 0) if ended else None,
         bool(state.get("OOMKilled")),
         _seconds(started),
+        str(detail.get("LogPath") or ""),
     )
 
 

@@ -1,4 +1,8 @@
-"""One line per device and second: memory, CPU time and bytes, read from files that stay open between samples."""
+"""One line per device and second: memory, CPU time and bytes, read from files that stay open between samples.
+
+The file of a run that stays up for days would fill the disk, so the larger it is, the rarer its lines are: each 32 MB
+double the seconds from one to the next.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,8 @@ HEADER = (
 )
 
 
+_PART_BYTES = 32 << 20
+_SLACK_S = 0.5  # samples are a second apart, but not to the millisecond
 _LONGEST = 8192  # of a file
 
 
@@ -50,6 +56,7 @@ class Sampler:
         self._counters = counters
         self._devices: dict[str, _Device] = {}
         self._lines: list[str] = []
+        self._next_write = 0.0
         self._mounts = tuple(mounts)
         fresh = not path.exists()
         self._output = AppendFile(path)
@@ -111,14 +118,15 @@ class Sampler:
         return readings
 
     def write(self, now: float) -> None:
-        """Write one line for each device of the last :meth:`read`.
+        """Write one line for each device of the last :meth:`read`, unless the file is so large that it is too early.
 
         Raises:
             CannotWriteError: the lines are not in the file.
         """
-        if self._lines:
+        if self._lines and now >= self._next_write:
             moment = f"{now:.3f}"
-            self._output.append("".join([moment + line for line in self._lines]).encode())
+            written = self._output.append("".join([moment + line for line in self._lines]).encode())
+            self._next_write = now + (1 << written // _PART_BYTES) - _SLACK_S
 
     def close(self) -> None:
         for name in list(self._devices):

@@ -34,5 +34,5 @@ def inventory(
         hosts_file = write_inventory(build_inventory(made), output)
     except OSError as error:
         raise FedsimError(f"{output}: {error.strerror}", Exit.SPEC) from error
-    out().print(f"{hosts_file}: {len(made.placed)} devices, run {made.run}", highlight=False)
+    out().print(f"{hosts_file}: {len(made.placed)} devices, run {made.run}", markup=False, highlight=False)
     return Exit.DONE

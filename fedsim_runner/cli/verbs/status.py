@@ -101,5 +101,6 @@ def _all_table(answers: list[dict[str, Any]]) -> Table:
         table.add_column(column, no_wrap=not long, overflow="fold" if long else "ellipsis")
     for answer in answers:
         rounds = "-" if answer["round"] is None else f"{answer['round']}/{answer['total_rounds'] or '?'}"
-        table.add_row(answer["run"], str(answer["state"]), rounds, str(len(answer["devices"])), answer["folder"] or "-")
+        cells = (answer["run"], answer["state"], rounds, len(answer["devices"]), answer["folder"] or "-")
+        table.add_row(*(Text(str(cell)) for cell in cells))
     return table

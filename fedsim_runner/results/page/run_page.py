@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from fedsim_runner import __version__
+from fedsim_runner.contract.log_text import harmless
 
 from ..figures import Drawn
 from ..figures.device_rows import busy_seconds, rows_by_time
@@ -55,16 +56,21 @@ LISTED = (
 
 
 def make_environment() -> jinja2.Environment:
-    """Return an environment whose templates escape everything that a run puts into them."""
+    """Return an environment whose templates escape everything that a run puts into them, and control no terminal."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.ChainableUndefined,
+        finalize=_harmless,
     )
     made.filters.update(FILTERS)
     return made
+
+
+def _harmless(value: object) -> object:
+    return harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def prepare_figures(figures: Mapping[str, Drawn]) -> dict[str, dict[str, Any]]:

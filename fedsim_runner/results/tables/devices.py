@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedsim_runner.contract.course_state import CourseState, DeviceState
-from fedsim_runner.contract.lenient import flag, number, whole
+from fedsim_runner.contract.lenient import flag, number, text, whole
+from fedsim_runner.contract.log_text import shown
 from fedsim_runner.contract.paths import COLLECTED, EXIT_RECORD
 
 from ..run_files import read_containers, read_json
@@ -55,6 +56,11 @@ FIELDS = (
 )
 
 
+# Of a participant's record of its end: bytes, and the largest value of a figure.
+LONGEST_RECORD = 1 << 16
+LARGEST = 1e15
+
+
 def build_devices(
     run_dir: Path, placed: dict[str, dict[str, Any]], course: CourseState, samples: Mapping[str, Samples]
 ) -> dict[str, dict[str, Any]]:
@@ -83,24 +89,27 @@ def build_devices(
 
 
 def _device(placed: dict[str, Any], seen: DeviceState, measured: Mapping[str, float], folder: Path) -> dict[str, Any]:
-    end = read_json(folder / EXIT_RECORD)
-    started, ended = number(end.get("gate_opened")), number(end.get("ended"))
+    # The participant's own words: only plausible figures count.
+    end = read_json(folder / EXIT_RECORD, LONGEST_RECORD)
+    error = end.pop("error", None)
+    end = {key: figure for key, value in end.items() if (figure := number(value)) is not None and 0 <= figure < LARGEST}
+    started, ended = end.get("gate_opened"), end.get("ended")
     entry: dict[str, Any] = dict.fromkeys(FIELDS)
     entry.update({key: placed.get(key) for key in ("type", "role", "engine", "network", "lab_host", "address", "cpus")})
     entry.update(
         state=seen.state,
         exit_code=_first(seen.exit_code, whole(end.get("exit_code"))),
         oom_killed=seen.oom_killed,
-        error=end.get("error") or seen.error,
+        error=shown(text(error) or "") or seen.error,
         bytes_up=_whole_or(end.get("tx_bytes"), measured.get("tx_bytes")),
         bytes_down=_whole_or(end.get("rx_bytes"), measured.get("rx_bytes")),
         memory_peak_bytes=_largest(end.get("memory_peak_bytes"), measured.get("memory_peak_bytes")),
         memory_limit_bytes=whole(placed.get("memory_bytes")),
-        cpu_seconds=_first(number(end.get("cpu_seconds")), _largest(measured.get("cpu_seconds"))),
+        cpu_seconds=_first(end.get("cpu_seconds"), _largest(measured.get("cpu_seconds"))),
         throttled_seconds=_largest(measured.get("throttled_seconds")),
         course_seconds=None if started is None or ended is None else round(ended - started, 3),
         loading_seconds=_loading(seen),
-        startup_cpu_seconds=number(end.get("startup_cpu_seconds")),
+        startup_cpu_seconds=end.get("startup_cpu_seconds"),
         client_id=seen.client_id,
         lost=seen.lost,
         oom_kills=_oom_kills(seen, measured),

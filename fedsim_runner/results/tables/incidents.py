@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fedsim_runner.contract.course_state import CourseState
+
+SHOWN_FILES = 5
 
 
 def list_lost_clients(course: CourseState) -> list[dict[str, Any]]:
@@ -15,8 +18,8 @@ def list_lost_clients(course: CourseState) -> list[dict[str, Any]]:
     ]
 
 
-def collect_notes(course: CourseState) -> list[str]:
-    """Return notes on what a reader of the results must know."""
+def collect_notes(course: CourseState, left_out: Sequence[str]) -> list[str]:
+    """Return notes on what a reader of the results must know; ``left_out``: files that were not collected."""
     found = [f"links were not shaped: {reason}" for reason in course.unshaped]
     if course.restarted:
         found.append(f"containers that restarted during the run: {', '.join(sorted(course.restarted))}")
@@ -27,4 +30,7 @@ def collect_notes(course: CourseState) -> list[str]:
             f"{count} round{'s were' if count > 1 else ' was'} aggregated at the deadline, "
             f"without {missing} update{'s' if missing != 1 else ''} that had not arrived"
         )
+    if left_out:
+        more = f" and {len(left_out) - SHOWN_FILES} more" if len(left_out) > SHOWN_FILES else ""
+        found.append(f"not collected: {'; '.join(left_out[:SHOWN_FILES])}{more}")
     return found

@@ -7,9 +7,11 @@ training began and ended, when the update was sent and when the server had it. A
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,15 @@ from fedsim_runner.contract.lenient import number, whole
 from fedsim_runner.contract.paths import COLLECTED
 
 ACTIVITY = "activity.jsonl"
+# A participant may write anything: of all lines that a run's clients wrote, so many are read, and none that is longer.
+MOST_STEPS = 4_000_000
+LEAST_STEPS = 20_000  # of each client
+LONGEST_LINE = 1000
+LARGEST_NUMBER = 10**15
 MODEL = "model_para"  # FederatedScope's type for messages that carry a model, in both directions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Step:
     """One line of an activity file. ``round`` counts from 0, as FederatedScope does."""
 
@@ -68,11 +75,21 @@ class RoundTimes:
         return max(arrivals, default=None)
 
 
-def read_activity(run_dir: Path, devices: Sequence[str]) -> dict[str, list[Step]]:
-    """Return the steps of every device that recorded any, in order of time."""
+def read_activity(
+    run_dir: Path, devices: Sequence[str], server: str | None, span: tuple[float, float]
+) -> dict[str, list[Step]]:
+    """Return the steps of every device that recorded any, in order of time.
+
+    Args:
+        devices: their names.
+        server: the name of the server, of which all lines are read.
+        span: earliest and latest time that a step can have (Unix seconds); others are left out.
+    """
     found = {}
+    each = max(LEAST_STEPS, MOST_STEPS // max(1, len(devices)))
     for device in devices:
-        steps = sorted(_read(run_dir / COLLECTED / device / "course" / ACTIVITY), key=lambda step: step.t)
+        read = _read(run_dir / COLLECTED / device / "course" / ACTIVITY, None if device == server else each)
+        steps = sorted((step for step in read if span[0] <= step.t <= span[1]), key=lambda step: step.t)
         if steps:
             found[device] = steps
     return found
@@ -101,13 +118,14 @@ def join_rounds(
     return [rounds[key] for key in sorted(rounds)]
 
 
-def _read(path: Path) -> Iterator[Step]:
+def _read(path: Path, most: int | None) -> Iterator[Step]:
     try:
-        stream = path.open(encoding="utf-8", errors="replace")
+        stream = path.open("rb")
     except OSError:
         return
     with stream:
-        for line in stream:
+        # What is longer than a line may be is read in pieces, none of which is valid.
+        for line in islice(iter(partial(stream.readline, LONGEST_LINE), b""), most):
             try:
                 entry = json.loads(line)
             except (ValueError, RecursionError):
@@ -125,10 +143,15 @@ def _step(entry: dict[str, Any]) -> Step | None:
         moment,
         what,
         kind if isinstance(kind, str) else None,
-        whole(entry.get("round")),
-        whole(entry.get("peer")),
-        whole(entry.get("bytes")),
+        _whole(entry.get("round")),
+        _whole(entry.get("peer")),
+        _whole(entry.get("bytes")),
     )
+
+
+def _whole(value: object) -> int | None:
+    found = whole(value)
+    return found if found is not None and abs(found) <= LARGEST_NUMBER else None
 
 
 def _rounds(steps: Sequence[Step]) -> dict[int, RoundTimes]:
@@ -176,9 +199,9 @@ def _tasks(device: str, server: Sequence[Step], client: Sequence[Step]) -> list[
     return tasks
 
 
-def _late_updates(server: Sequence[Step]) -> dict[int, list[Step]]:
+def _late_updates(server: Sequence[Step]) -> dict[int, deque[Step]]:
     """Return the records of late updates: an evaluation may be late, too, and the record does not say which it is."""
-    found: dict[int, list[Step]] = defaultdict(list)
+    found: dict[int, deque[Step]] = defaultdict(deque)
     kinds: dict[int, str | None] = {}  # of the client's last message in each round
     for step in server:
         if step.round is None:
@@ -190,18 +213,18 @@ def _late_updates(server: Sequence[Step]) -> dict[int, list[Step]]:
     return found
 
 
-def _queues(steps: Sequence[Step], what: str, kind: str | None = MODEL) -> dict[int, list[Step]]:
-    found: dict[int, list[Step]] = defaultdict(list)
+def _queues(steps: Sequence[Step], what: str, kind: str | None = MODEL) -> dict[int, deque[Step]]:
+    found: dict[int, deque[Step]] = defaultdict(deque)
     for step in steps:
         if step.what == what and step.round is not None and (kind is None or step.kind == kind):
             found[step.round].append(step)
     return found
 
 
-def _next(queue: list[Step], since: float) -> Step | None:
+def _next(queue: deque[Step], since: float) -> Step | None:
     """Take the first step of the queue that is not before ``since``; earlier ones belong to no task and are dropped."""
     while queue:
-        step = queue.pop(0)
+        step = queue.popleft()
         if step.t >= since - CLOCK_GRAIN_S:
             return step
     return None

@@ -6,7 +6,9 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, TextIO
 
-from ..values import ANSI, Failure, Listener
+from fedsim_runner.contract.log_text import harmless
+
+from ..values import Failure, Listener
 
 # Results of tasks come in these events; `runner_retry` is one unsuccessful try of an until loop.
 RESULT_EVENTS = frozenset(
@@ -76,7 +78,7 @@ class EventReader:
         return Failure(self.stage, None, None, f"ansible-playbook ended with exit code {rc}: {shown}")
 
     def _keep_text(self, text: str) -> None:
-        clean = ANSI.sub("", text).replace("\r\n", "\n")
+        clean = harmless(text.replace("\r\n", "\n"))
         if not clean:
             return
         self._log.write(clean if clean.endswith("\n") else clean + "\n")

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack
 
 from fedsim_runner.lab.host import LabHost
 
-from ..values import ANSI, Line
+from ..values import Line
 from .docker_engine import LabEngine
 
 # Lines of several devices that arrive within this time are sorted by their timestamps.
@@ -63,7 +63,7 @@ def container_lines(
 def _stamped(device: str, line: bytes) -> Line:
     """Split a line from the Engine into its time (RFC 3339 with nine digits, so that it sorts as text) and the text."""
     moment, _, text = line.decode(errors="replace").partition(" ")
-    return Line(device, ANSI.sub("", text).rstrip("\r"), (moment,))
+    return Line(device, text.rstrip("\r"), (moment,))
 
 
 def in_order(

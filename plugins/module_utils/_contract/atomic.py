@@ -14,6 +14,7 @@ from .errors import Exit, FedsimError
 
 #: The errors for lack of space: the disk is full, or the user's quota is used up.
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_DRAFT_NAME_BYTES = 100
 
 
 class CannotWriteError(FedsimError):
@@ -45,8 +46,8 @@ class AppendFile:
         except OSError as error:
             raise CannotWriteError(explain(error, path)) from error
 
-    def append(self, data: bytes) -> None:
-        """Write all of ``data``.
+    def append(self, data: bytes) -> int:
+        """Write all of ``data``; return the size of the file after that.
 
         Raises:
             CannotWriteError: none of it was written.
@@ -59,6 +60,7 @@ class AppendFile:
         except OSError as error:
             os.ftruncate(self._file, size)
             raise CannotWriteError(explain(error, self._path)) from error
+        return size + len(data)
 
     def close(self) -> None:
         """Close the file: nothing more is appended."""
@@ -79,7 +81,9 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
     Raises:
         OSError: the file cannot be replaced; the old one is still there.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.new")
+    # The name of the file may be as long as names can be.
+    begin = path.name.encode(errors="replace")[:_DRAFT_NAME_BYTES].decode(errors="ignore")
+    draft = path.with_name(f".{begin}.{os.getpid()}-{threading.get_native_id()}.new")
     try:
         yield draft
         if draft.exists():

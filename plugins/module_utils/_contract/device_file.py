@@ -20,6 +20,9 @@ VERSION: Final = 3
 #: ``federatedscope.mends_off`` for ``patches_off``.
 SUPPORTED: Final = (1, 2, 3)
 
+#: What a device may use of the disk if its file does not say it.
+DISK_BYTES: Final = 1 << 30
+
 Role = Literal["server", "client"]
 
 
@@ -83,6 +86,7 @@ class Device:
 
     Attributes:
         cpus: None: not limited; the same for ``memory_bytes``.
+        disk_bytes: what it may use of the disk for its output folder and its console; not in files of 0.1.0.
         program: module of its engine, imported in the device; None: the launcher knows the engine by its name.
         start_cpu_s: CPU seconds within which its participant reports for the first time; not in files of version 1.
         least_pids: processes and threads that its engine needs, even if ``pids`` is lower.
@@ -102,6 +106,7 @@ class Device:
     threads: int
     start_cpu_s: float = 30.0
     memory_bytes: int | None
+    disk_bytes: int = DISK_BYTES
     pids: int
     least_pids: int = 0
     read_bps: int | None

@@ -209,14 +209,14 @@ def _flag(value: Any) -> bool:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("not text")
-    return _writable(shown(value))
+    return shown(_writable(value))
 
 
 def _metrics(value: Any) -> dict[str, float]:
     if not isinstance(value, Mapping) or len(value) > _MOST_METRICS:
         raise ValueError("not metrics")
     numbers = {name: metric for name, metric in value.items() if type(metric) in (int, float)}
-    return {_writable(name): float(metric) for name, metric in numbers.items()}
+    return {_text(name): float(metric) for name, metric in numbers.items()}
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:

@@ -156,7 +156,7 @@ def test_a_nonsensical_exit_file_is_ignored(tmp_path: Path) -> None:
     out = tmp_path / "devices" / "pi-1" / "out"
     (out / "exit.json").write_text("[" * 50_000)
     watch.on_ended("pi-1", 1, False, ["killed \x1b]0;title\x07by itself"])
-    assert emitted[-1]["reason"] == "ended with exit code 1: killed ]0;titleby itself"
+    assert emitted[-1]["reason"] == "ended with exit code 1: killed by itself"
     pipe = tmp_path / "devices" / "pi-2" / "out" / "exit.json"
     os.mkfifo(pipe)
     writer = os.open(pipe, os.O_RDWR)

@@ -25,6 +25,7 @@ HOSTILE = (
     '"><img src=x onerror=alert(1)>',
     "$\\frac{1}{$ & </svg> {{ 7 * 7 }}",
     "ümlaut-名前-\u202e-\x1b[31m",
+    "\x1b]0;title\x07\x9b2J\x9d52;c;x\x9c[link=x]text[/]",
 )
 LOADING = {"src", "srcset", "action", "formaction", "poster", "data", "background", "manifest", "ping", "cite"}
 ELEMENTS = {"script", "iframe", "object", "embed", "link", "base", "form", "audio", "video", "source", "foreignobject"}
@@ -134,6 +135,7 @@ def test_hostile_names_and_texts_are_only_text(tmp_path: Path) -> None:
     assert "49" not in shown.split("{{ 7 * 7 }}")[0][-5:]
     for text in HOSTILE[:3]:
         assert text in shown
+    assert shown.replace("\n", "").isprintable() and "title" not in shown and "[link=x]text[/]" in shown
     assert not [problem for problem in page.text if "could not be drawn" in problem]
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.contract.errors import FedsimError
+from fedsim_runner.cli.entry import call
+from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.runs.device_logs import log_lines
 from fedsim_runner.runs.registry import Registry
@@ -152,3 +153,17 @@ def test_plain_processes_are_followed_until_their_run_ends(engine: FakeEngine, t
 def test_a_run_without_any_logs_is_an_error(engine: FakeEngine) -> None:
     with pytest.raises(FedsimError, match="there is no container and nothing was collected"):
         lines_of(engine, "study", [], False, 0)
+
+
+EVIL = "\x1b]0;title\x07\x9b2J\x9d8;;https://evil\x9c\x1b[1;1H\u202eround 1 [link=x]"
+
+
+def test_no_line_controls_the_terminal(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    engine.client.api.chunks["pi"] = [stamp(1) + EVIL.encode() + b"\n" + stamp(2) + b"\xff\x9b31m\n"]
+    _, lines = lines_of(engine, "study", [], False, 0)
+    assert [line.text for line in lines] == ["round 1 [link=x]", "\ufffd\ufffd31m"]
+    collected = Path("runs/old/collected/pi/course")
+    collected.mkdir(parents=True)
+    (collected / "exp_print.log").write_text(f"{EVIL}\n", encoding="utf-8")
+    assert call(["logs", "old"]) == Exit.DONE
+    assert capsys.readouterr().out == "round 1 [link=x]\n"
