@@ -67,6 +67,7 @@ def test_collect_and_unpack(up: Lab, tmp_path: Path) -> None:
         "collected/server/console.log",
         "containers.json",
         "journal.jsonl",
+        "left_out.json",
     }
     assert (dest / "collected/pi-1/console.log").read_text() == "waiting at the gate\n"
     facts = json.loads((dest / "containers.json").read_text())
@@ -131,7 +132,7 @@ def test_collect_leaves_out_what_a_device_should_not_have_made(up: Lab, tmp_path
 
 
 def test_collect_of_half_made_runs(lab: Lab, tmp_path: Path) -> None:
-    assert unpack(lab, tmp_path / "run") == ["containers.json"]
+    assert unpack(lab, tmp_path / "run") == ["containers.json", "left_out.json"]
     make_state(lab)
     lab.call("fedsim_network")
     lab.call("fedsim_devices", state="present")

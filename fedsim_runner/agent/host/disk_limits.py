@@ -89,8 +89,8 @@ class DiskLimits:
         folder = self._state.outputs(name)
         try:
             used = disk_usage.measure_folder(folder, most)
-        except disk_usage.TooDeepError:
-            return f"disk: folders more than {disk_usage.DEEPEST} deep, so that its use cannot be counted"
+        except disk_usage.TooDeepError as error:
+            return f"disk: {error}, so that its use cannot be counted"
         except OSError:
             return None
         if container is not None and container.log_path:

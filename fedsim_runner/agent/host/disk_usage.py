@@ -7,6 +7,7 @@ process has it open or mapped. Each name counts as one block at least, since nam
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ HOST_ROOT = Path("/proc/1/root")
 _BLOCK = 512  # the unit of st_blocks
 _LEAST = 4096  # what a name counts at least
 #: Folders in folders; nobody needs more, and what is below them could not be counted.
-DEEPEST = 64
+DEEPEST = 500
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -77,10 +78,12 @@ def _add_all(descriptor: int, tally: _Tally, depth: int) -> None:
                 folders.append(entry.name)
     for name in folders:
         if depth == DEEPEST:
-            raise TooDeepError
+            raise TooDeepError(f"folders more than {DEEPEST} deep")
         try:
             inner = os.open(name, _FOLDER, dir_fd=descriptor)
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.EMFILE:  # the limit is low, and many devices run
+                raise TooDeepError(f"folders {depth} deep") from error
             continue
         try:
             _add_all(inner, tally, depth + 1)
