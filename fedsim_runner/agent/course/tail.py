@@ -7,6 +7,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from fedsim_runner.contract.participant_events import LOG, LOG_FOLDER
@@ -20,6 +21,7 @@ LONGEST_LINE = 1 << 20
 # A participant's lines are longer than this on average: it bounds the number of lines of one read, too.
 _BYTES_PER_LINE = 32
 _MOST_FILES = 64  # of one participant; a course has one, and one for each sub-experiment
+_MOST_ENTRIES = 2000  # of a folder that are looked at: a participant may make as many as it likes
 
 _ABSENT, _NEVER = -1, -2  # in place of a time
 _GRAIN_NS = 100_000_000
@@ -110,11 +112,12 @@ class Tail:
     def _folders(self, folder: Path, prefix: str) -> list[Path]:
         self._look_into(folder)
         try:
-            return sorted(
-                Path(entry.path)
-                for entry in os.scandir(folder)
-                if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False)
-            )
+            with os.scandir(folder) as entries:
+                return sorted(
+                    Path(entry.path)
+                    for entry in islice(entries, _MOST_ENTRIES)
+                    if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False)
+                )[:_MOST_FILES]
         except OSError:
             return []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.agent.course import activities
+from fedsim_runner.agent.course import activities, tail
 from fedsim_runner.agent.course.activities import Activities
 from fedsim_runner.agent.course.supervision import Limits, Supervisor
 from fedsim_runner.contract import participant_events
@@ -166,3 +166,12 @@ def test_the_lines_of_a_participant_are_read_without_a_json_parser_and_alike(
     for line in (tmp_path / activity.ACTIVITY).read_text().splitlines():
         assert activities._USUAL.fullmatch(line), line
         assert activities._parse(line) == activities._parse_json(line) is not None
+
+
+def test_very_many_folders_are_not_all_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(tail._MOST_ENTRIES + 500):
+        (tmp_path / f"course_{number}").mkdir()
+    looked: list[Path] = []
+    monkeypatch.setattr(tail.Tail, "_look_into", lambda self, folder: looked.append(folder))
+    assert list(tail.Tail(tmp_path).lines()) == []
+    assert len(looked) <= 1 + tail._MOST_FILES
