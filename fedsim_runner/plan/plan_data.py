@@ -50,6 +50,7 @@ def _device_as_dict(item: PlacedDevice) -> dict[str, Any]:
         "cpus": item.cpus,
         "nominal_cpus": device.type.cpus,
         "memory_bytes": device.type.memory_bytes,
+        "disk_bytes": device.type.disk_bytes,
         "gpus": item.gpus,
         "network": device.network.name,
         "link": {"up": device.network.up.as_dict(), "down": device.network.down.as_dict()},
