@@ -29,6 +29,7 @@ MAX_HOLE_BYTES: Final = 16 << 20
 MOST_PARTS: Final = 1000
 #: Files of a device that are named as left out; of the others, only the number is given.
 MAX_NAMED: Final = 20
+LONGEST_NAMED: Final = 200
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Never wait for a FIFO's writer, never follow a link.
@@ -176,7 +177,8 @@ class ArtifactArchive:
             return
         rest.named += 1
         # A device can give its files any names, also ones that cannot be printed.
-        shown = "".join(letter if letter.isprintable() else "?" for letter in path[:MAX_PATH_BYTES])
+        shown = "".join(letter if letter.isprintable() else "?" for letter in path[:LONGEST_NAMED])
+        shown += "..." if len(path) > LONGEST_NAMED else ""
         self.left_out.append(f"{rest.prefix}/{shown}: {reason}")
 
 

@@ -77,10 +77,14 @@ OF_ONE_FILE = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR, err
 def unpack(src: str, dest: Path, check: bool) -> tuple[list[str], list[str]]:
     """Return the files written, and those that cannot be written here, each with its reason."""
     written, left_out = [], []
+    root = dest.resolve()
+    inside: dict[Path, bool] = {}  # folders that no link leads to another place; thousands of files are in one
     with tarfile.open(src) as archive:
         for name, member in list_safe_members(archive):
             target = dest / name
-            if dest.resolve() not in target.resolve().parents:
+            if target.parent not in inside:
+                inside[target.parent] = (target.parent.resolve() / "file").is_relative_to(root)
+            if not inside[target.parent] or (target.is_symlink() and root not in target.resolve().parents):
                 raise UnsafeArchiveError(f"{name} leads outside {dest} through a link")
             stream = archive.extractfile(member)
             try:
