@@ -83,7 +83,7 @@ SCENARIOS = (
     ),
     Scenario(
         "disk-limit",
-        "Clients that use more of the disk than they may, also in a file without a name, are lost and the course goes on",
+        "Clients that use more of the disk than they may, also in a file without a name, are lost",
         Start(rounds=150, clients=3, course=CONTINUE, edit=limit_disk),
         (
             Step(round_ends(2), inside("mote-1", "python3", "-c", FILL)),
