@@ -33,7 +33,8 @@ class LabHost:
         overhead: what each device takes there besides its participant; the testbed knows it.
         connection: Ansible's connection plugin.
         address: the lab host's address for Ansible; None: its name.
-        engine_url: where its Docker Engine listens, as seen from here; None: ``DOCKER_HOST`` if set, else the socket.
+        engine_url: where its Docker Engine listens, as seen from here; None: where ``docker`` itself would look
+            (``contract/engine_address.py``).
     """
 
     name: str

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import docker
 from docker.errors import DockerException
 
 from ..contract.host_capacity import measure_this_machine
+from .engine_client import connect_to_engine
 from .host import LabHost
 
 
 def probe_lab_host(host: LabHost) -> LabHost:
-    """Return a known lab host with its current capacity."""
+    """Return a known lab host with its current capacity.
+
+    Raises:
+        EngineAddressError: see :func:`local_lab_host`.
+    """
     found = local_lab_host(host.name, host.engine_url)
     return replace(found, connection=host.connection, address=host.address, engine_url=host.engine_url)
 
@@ -22,10 +26,13 @@ def local_lab_host(name: str, engine_url: str | None = None) -> LabHost:
 
     If an Engine answers, its own figures count (Docker Desktop's Engine runs in another VM than the shell); if none
     does, those of this machine, because the Engine will be installed on it.
+
+    Raises:
+        EngineAddressError: the user's settings of Docker name an Engine that is not on this machine.
     """
     capacity = measure_this_machine()
     try:
-        client = docker.DockerClient(engine_url, timeout=10) if engine_url else docker.from_env(timeout=10)
+        client = connect_to_engine(engine_url, timeout_s=10)
         try:
             capacity = capacity.with_engine_figures(client.info())
         finally:

@@ -6,9 +6,18 @@ import re
 import shutil
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.engine_address import (
+    DEFAULT_ENGINE,
+    TAKE_DEFAULT,
+    EngineAddressError,
+    is_same_engine,
+    socket_path,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.exec_output import NoOutputError, read_output
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.log_text import shown
 
 try:
@@ -30,6 +39,11 @@ TIMEOUT_S = 120
 GONE_WITHIN_S = 60
 #: Seconds between the end of a command's output and its exit status.
 EXIT_STATUS_WITHIN_S = 30
+
+#: How the SDK's message begins if the Engine has not answered its first question.
+ASKED_FOR_VERSION = "Error while fetching server API version"
+#: Settings that name no credentials. They must not be empty, or the SDK reads the user's.
+NO_CREDENTIALS = '{"auths": {"none.invalid": {}}}'
 
 #: Where an Engine's daemon may be; a module's PATH often lacks sbin.
 DAEMON_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -54,7 +68,8 @@ def connect(docker_host: str, timeout: int = TIMEOUT_S) -> Any:
     """Return a low-level client that speaks the newest API that both sides know.
 
     Raises:
-        EngineError: no SDK, no Engine, no permission, or an Engine that is too old or too new for the SDK.
+        EngineError: no SDK, no Engine, one that is not on this machine, no permission, settings of Docker that cannot be
+            read, or an Engine that is too old or too new for the SDK.
         EngineSilentError: the Engine has not answered in ``timeout`` seconds.
     """
     if docker is None:
@@ -64,7 +79,10 @@ def connect(docker_host: str, timeout: int = TIMEOUT_S) -> Any:
             fixable_by_role=True,
         )
     try:
+        socket_path(docker_host)
         client = docker.APIClient(base_url=docker_host, version="auto", timeout=timeout)
+    except EngineAddressError as error:
+        raise EngineError(error.message, error.hint) from error
     except Exception as error:
         if "timed out" in str(error):
             raise EngineSilentError(
@@ -91,6 +109,20 @@ def explain(error: BaseException) -> str:
     return text or type(error).__name__
 
 
+def forget_credentials(client: Any, folder: str) -> None:
+    """Have the client send no credentials for registries.
+
+    Where they are in a helper's care, the SDK asks the helper for all of them, and fails if it is missing.
+
+    Args:
+        client: a low-level client.
+        folder: a folder for the settings that take the place of the user's.
+    """
+    path = Path(folder) / "config.json"
+    path.write_text(NO_CREDENTIALS, encoding="utf-8")
+    client.reload_config(str(path))
+
+
 def find_daemon() -> str | None:
     """Path of an installed dockerd, whether it runs or not."""
     return shutil.which("dockerd", path=DAEMON_PATH)
@@ -107,10 +139,18 @@ def _explain_missing_engine(error: BaseException, docker_host: str) -> EngineErr
         return EngineError(f"Docker SDK and Engine share no API version ({text})", "update the older of the two")
     if "PermissionError" in text or "Permission denied" in text:
         return EngineError(f"no permission to use {docker_host}", "run as root, or as a member of group docker")
+    if not text.startswith(ASKED_FOR_VERSION):
+        return EngineError(
+            f"Docker's settings on this lab host cannot be read ({text})", "correct or remove config.json in ~/.docker"
+        )
     # The operating system's message is the innermost of several exceptions in one text.
     system = re.search(r"Error\(\d+, '([^']+)'", text)
+    what = f"no Docker Engine answers at {docker_host} ({system[1] if system else text})"
+    if not is_same_engine(docker_host, DEFAULT_ENGINE):
+        # The role would start or install one that listens elsewhere.
+        return EngineError(what, f"start it; or, for the one at {DEFAULT_ENGINE}, {TAKE_DEFAULT}")
     return EngineError(
-        f"no Docker Engine answers at {docker_host} ({system[1] if system else text})",
+        what,
         "start it (`systemctl start docker`) or install one; on Debian and Ubuntu a run does so itself",
         fixable_by_role=True,
     )
@@ -152,21 +192,40 @@ def remove_container(client: Any, identifier: str) -> None:
         time.sleep(0.1)
 
 
-def run_in(client: Any, container: str, command: list[str]) -> tuple[int, str, str]:
+def is_running(client: Any, container: str) -> bool:
+    """Whether a container runs; True if the Engine does not say."""
+    try:
+        found = inspect_or_none(client, container)
+    except (APIError, RequestException):
+        return True
+    return found is not None and bool(found["State"]["Running"])
+
+
+def run_in(client: Any, container: str, command: list[str], within_s: float) -> tuple[int, str, str]:
     """Run a command in a running container; return exit status, stdout and stderr.
 
+    Args:
+        client: a low-level client.
+        container: name or id.
+        command: program and arguments.
+        within_s: seconds that the command may take.
+
     Raises:
-        EngineError: the Engine does not tell the exit status.
+        EngineError: it takes longer, the container ends meanwhile, or the Engine does not tell the exit status.
     """
     created = client.exec_create(container, command, stdout=True, stderr=True)
-    out, err = client.exec_start(created["Id"], demux=True)
+    stream = client.exec_start(created["Id"], socket=True)
+    try:
+        out, err = read_output(stream, within_s, lambda: is_running(client, container))
+    except NoOutputError as error:
+        raise EngineError(f"`{command[0]}` in {container}: {error}") from error
     deadline = time.monotonic() + EXIT_STATUS_WITHIN_S
     # A busy Engine closes the output before it knows the status.
     while (status := client.exec_inspect(created["Id"])["ExitCode"]) is None:
         if time.monotonic() > deadline:
             raise EngineError(f"the Engine does not tell how `{command[0]}` ended in {container}")
         time.sleep(0.1)
-    return int(status), (out or b"").decode(errors="replace"), (err or b"").decode(errors="replace")
+    return int(status), out.decode(errors="replace"), err.decode(errors="replace")
 
 
 def read_last_lines(client: Any, container: str, lines: int = 5) -> str:

@@ -6,12 +6,19 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
+from ansible_collections.fedsim.testbed.plugins.module_utils._packet_trial import try_packet
+
 #: Where the programs may be; a module's PATH often lacks sbin.
 PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: Kinds of interfaces, which are also the names of their kernel modules.
 KINDS = ("bridge", "veth")
 
 TIMEOUT_S = 20
+#: What helps where all can be made and still nothing passes.
+LET_PASS = (
+    "no firewall of the lab host applies to these namespaces, so what stops it is in the kernel (an eBPF program, a "
+    "security module): try another kernel, or report it with the output of `fedsim-provision doctor --json`"
+)
 
 
 def find_missing(prefix: Sequence[str] = ()) -> list[tuple[str, str]]:
@@ -20,8 +27,10 @@ def find_missing(prefix: Sequence[str] = ()) -> list[tuple[str, str]]:
     ``prefix`` are the words before each command, for one that runs it with fewer rights.
     """
     unshare, ip = (shutil.which(program, path=PROGRAM_PATH) for program in ("unshare", "ip"))
-    if unshare is None:
+    packet = None if ip is None or prefix else try_packet(ip)
+    if packet == "" or unshare is None:
         return []
+    # Something is missing: which piece is it?
     alone = [*prefix, unshare, "--net"]
     if reason := _try([*alone, "true"]):
         fix = "`sysctl -w user.max_net_namespaces=10000`, or a kernel with CONFIG_NET_NS; in a container: privileged"
@@ -29,11 +38,14 @@ def find_missing(prefix: Sequence[str] = ()) -> list[tuple[str, str]]:
     if ip is None:
         return []
     found = ((kind, _try([*alone, ip, "link", "add", "fsim0", "type", kind])) for kind in KINDS)
-    return [
+    missing = [
         (f"the kernel makes no {kind} interface ({reason})", f"`modprobe {kind}`, or a kernel built with it")
         for kind, reason in found
         if reason
     ]
+    if not missing and packet:
+        missing.append((f"no packet passes between two namespaces connected as devices are ({packet})", LET_PASS))
+    return missing
 
 
 def _try(command: Sequence[str]) -> str:

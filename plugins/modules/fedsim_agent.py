@@ -77,7 +77,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
-from ansible_collections.fedsim.testbed.plugins.module_utils._agent_control import wait_for_agent
+from ansible_collections.fedsim.testbed.plugins.module_utils._agent_control import (
+    AgentEndedError,
+    wait_for_agent,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import for_each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._container_difference import compare_container
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import Probe
@@ -104,6 +107,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     list_containers,
     remove_container,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._folder_trial import NOT_SHARED, SHARE_IT
 from ansible_collections.fedsim.testbed.plugins.module_utils._journal import has_recorded
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DOCKER,
@@ -301,6 +305,13 @@ class Handlers:
             raise EngineError(f"image {action.name} is not on this lab host: run the images stage") from error
 
 
+def explain_end(said: str, state: StateFolder) -> str:
+    """Return what helps if an agent ended because it does not find what is here; else nothing."""
+    if str(state.device_file) in said and state.device_file.exists():
+        return f"{NOT_SHARED.format(folder=state.path)}: {SHARE_IT}"
+    return ""
+
+
 def work(call: Call) -> dict[str, Any]:
     state = StateFolder(Path(call.params["state_dir"]))
     present = call.params["state"] == "present"
@@ -311,7 +322,10 @@ def work(call: Call) -> dict[str, Any]:
     if not call.check:
         Handlers(call.client, call.run, state).carry_out(todo)
         if want and todo.todo:
-            probe = wait_for_agent(call.client, agent_name(call.run), Probe(), call.params["wait_s"])
+            try:
+                probe = wait_for_agent(call.client, agent_name(call.run), Probe(), call.params["wait_s"])
+            except AgentEndedError as error:
+                raise EngineError(error.message, explain_end(error.message, state)) from error
     answer = build_answer("agent", agent_name(call.run), todo.differences)
     if present:
         removed = [name for action in todo.todo if action.do == "remove_devices" for name in sorted(action.options)]

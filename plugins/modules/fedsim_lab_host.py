@@ -8,9 +8,10 @@ module: fedsim_lab_host
 short_description: Probe a lab host
 description:
   - Reads what the lab host's kernel and Docker Engine really offer, and lists what is missing with its fix. As root it
-    also tries whether network namespaces, bridges and veth pairs can be made.
+    also tries whether network namespaces, bridges and veth pairs can be made, whether a packet passes between two
+    namespaces that are connected as devices are, and whether the Engine sees the folder O(state_root).
   - With O(demands) it also compares this with what the devices of this lab host need.
-  - Changes nothing.
+  - Changes nothing; what a trial makes ends with it.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -107,6 +108,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths imp
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
 from ansible_collections.fedsim.testbed.plugins.module_utils._cpu_limit import LET_UPDATE_THROUGH, try_update
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import EngineError, connect, find_daemon
+from ansible_collections.fedsim.testbed.plugins.module_utils._folder_trial import NOT_SHARED, SHARE_IT, try_folder
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import list_own_images
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DOCKER,
@@ -215,6 +217,19 @@ def read_engine(client: Any, capacity: HostCapacity, facts: dict[str, Any], prob
             )
 
 
+def check_folder(client: Any, state_root: str, problems: Problems) -> None:
+    """Check that containers can mount what this machine writes."""
+    try:
+        reason = try_folder(client, state_root)
+    except OSError as error:
+        problems.add(
+            f"no folder can be made in {state_root} ({error.strerror})", f"make {state_root} writable for root"
+        )
+        return
+    if reason is not None:
+        problems.add(f"{NOT_SHARED.format(folder=state_root)} ({reason})", SHARE_IT)
+
+
 def compare(demands: dict[str, Any], facts: dict[str, Any], problems: Problems) -> None:
     """Compare the lab host with what its devices need."""
     foreign = sorted(set(demands["arch"]) - {facts["arch"]})
@@ -256,6 +271,8 @@ def work(call: Call) -> dict[str, Any]:
         client = connect(call.params["docker_host"])
         try:
             read_engine(client, capacity, facts, problems)
+            if os.geteuid() == 0:
+                check_folder(client, call.params["state_root"], problems)
         finally:
             client.close()
     except EngineError as error:

@@ -11,6 +11,12 @@ from .conftest import Answer, call_module, load_module, load_utils
 from .socket_proxy import forbid_calls
 
 
+@pytest.fixture(autouse=True)
+def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no Engine listens is the address of the one that the role installs or starts."""
+    monkeypatch.setattr(load_utils("_docker"), "DEFAULT_ENGINE", f"unix://{tmp_path}/docker.sock")
+
+
 def probe(tmp_path: Path, expect_failure: bool = False, **options: Any) -> Answer:
     """Return the module's answer where no Engine listens."""
     nowhere = {"docker_host": f"unix://{tmp_path}/docker.sock", "state_root": str(tmp_path), "fail_if_unfit": True}
@@ -32,6 +38,22 @@ def test_a_missing_engine_that_is_required_ends_the_run_with_its_fix(tmp_path: P
     answer = probe(tmp_path, expect_failure=True, engine_required=True)
     assert f"no Docker Engine answers at unix://{tmp_path}/docker.sock (No such file or directory)" in answer.msg
     assert "systemctl start docker" in answer.msg
+    assert answer["fedsim_exit_code"] == 3
+    assert answer["fedsim_news"] == []
+
+
+def test_an_engine_that_is_missing_elsewhere_is_neither_started_nor_installed(tmp_path: Path) -> None:
+    elsewhere = f"unix://{tmp_path}/elsewhere.sock"
+    answer = probe(tmp_path, expect_failure=True, engine_required=False, docker_host=elsewhere)
+    assert f"no Docker Engine answers at {elsewhere} (No such file or directory): start it; or, for the" in answer.msg
+    assert "unset DOCKER_HOST and run `docker context use default`" in answer.msg
+    assert answer["fedsim_news"] == []
+
+
+@pytest.mark.parametrize("address", ["tcp://lab.test:2376", "ssh://me@lab.test", "unix://relative.sock", "lab.test"])
+def test_an_engine_on_another_machine_is_refused_by_name(address: str, tmp_path: Path) -> None:
+    answer = probe(tmp_path, expect_failure=True, engine_required=False, docker_host=address)
+    assert f"the Docker Engine is {address}, but fedsim-runner works with an Engine on the same machine" in answer.msg
     assert answer["fedsim_exit_code"] == 3
     assert answer["fedsim_news"] == []
 
@@ -77,7 +99,11 @@ def test_a_kind_of_interface_that_the_kernel_lacks_is_named_with_its_fix(
 ) -> None:
     """``ip`` is one whose kernel does not know the kind."""
     program = tmp_path / "ip"
-    program.write_text(f'#!/bin/sh\nexec /sbin/ip $(echo "$@" | sed s/{kind}/nonesuch/)\n')
+    # With -batch the words come from standard input.
+    program.write_text(
+        f'#!/bin/sh\nif [ "$1" = -batch ]; then sed s/{kind}/nonesuch/ | /sbin/ip "$@"; exit; fi\n'
+        f'exec /sbin/ip $(echo "$@" | sed s/{kind}/nonesuch/)\n'
+    )
     program.chmod(0o755)
     trial = load_utils("_network_trial")
     monkeypatch.setattr(trial, "PROGRAM_PATH", f"{tmp_path}:{trial.PROGRAM_PATH}")

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...contract.agent_calls import CALLS, Call
 from ...contract.agent_socket import NobodyListensError, short_name
 from ...contract.agent_socket import ask as ask_once
 
@@ -70,12 +71,13 @@ def ask(command: str, arguments: dict[str, Any], path: str = SOCKET) -> dict[str
 
     Raises:
         NobodyListensError: no agent is listening.
-        OSError: the agent ended before it answered.
+        OSError: the agent ended before it answered, or did not answer in time.
     """
+    within_s = CALLS.get(command, Call).within_s
     deadline = time.monotonic() + _START_S
     while True:
         try:
-            return ask_once(Path(path), command, arguments)
+            return ask_once(Path(path), command, arguments, within_s)
         except NobodyListensError:
             if time.monotonic() > deadline:
                 raise

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import docker
 from docker.errors import APIError, DockerException
 
 from fedsim_runner.contract.agent_calls import Call, command_line, parse_answer
 from fedsim_runner.contract.agent_socket import ask_here
+from fedsim_runner.contract.engine_address import EngineAddressError
+from fedsim_runner.contract.exec_output import NoOutputError, read_output
 from fedsim_runner.contract.names import KIND_AGENT, LABEL_DEVICE, LABEL_RUN, LABEL_STATE, run_filter
+from fedsim_runner.lab.engine_client import connect_to_engine
 from fedsim_runner.lab.host import LabHost
 
 from ..values import UnreachableError
@@ -68,12 +70,21 @@ class LabEngine:
             if answer is not None:
                 return answer
             created = api.exec_create(agent["Id"], command_line(call))
-            output, _ = api.exec_start(created["Id"], demux=True)
-        except (APIError, OSError) as error:
+            stream = api.exec_start(created["Id"], socket=True)
+            output, _ = read_output(stream, call.command_within_s, lambda: self._is_running(agent["Id"]))
+        except (APIError, NoOutputError, OSError) as error:
             if isinstance(error, APIError) and error.status_code in ENDED:
                 return None
             raise AgentSilentError(f"the agent of run {run} does not answer: {error}") from error
-        return parse_answer((output or b"").decode(errors="replace"))
+        return parse_answer(output.decode(errors="replace"))
+
+    def _is_running(self, container: str) -> bool:
+        """Whether a container runs.
+
+        Raises:
+            APIError, OSError: the Engine does not say, or has no such container.
+        """
+        return bool(self.client.api.inspect_container(container)["State"]["Running"])
 
 
 @contextmanager
@@ -81,14 +92,17 @@ def lab_engine(host: LabHost, timeout_s: int = 30) -> Iterator[LabEngine]:
     """Connect to the Engine of a lab host.
 
     Raises:
-        NoEngineError: it does not answer, or this user may not use it.
+        NoEngineError: it does not answer, it is not on this machine, or this user may not use it.
     """
     try:
-        url = host.engine_url
-        client = docker.DockerClient(url, timeout=timeout_s) if url else docker.from_env(timeout=timeout_s)
+        client = connect_to_engine(host.engine_url, timeout_s)
         client.ping()
+    except EngineAddressError as error:
+        raise NoEngineError(error.message, hint=error.hint) from error
     except (DockerException, OSError) as error:
         raise NoEngineError(_why(error)) from error
+    except ValueError as error:
+        raise NoEngineError(f"Docker's settings of this user cannot be read: {error}") from error
     try:
         yield LabEngine(client)
     finally:

@@ -13,7 +13,6 @@ import signal
 import socket
 import ssl
 import stat
-import struct
 import sys
 import termios
 import time
@@ -27,13 +26,12 @@ from typing import Any, NoReturn
 from docker.errors import APIError
 
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.exec_output import CHUNK, FRAME, NOT_YET, close, read_ahead
 
-CHUNK = 65536
-FRAME = struct.Struct(">BxxxL")  # output number, number of bytes that follow
 RESIZE_RETRY_S = 0.05  # the Engine refuses a size before the command runs
 RESIZE_TRIES = 40
 ENDING_S = 2.0  # from the end of the output to the exit code
-NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+LOOK_AFTER_S = 5.0  # of silence, whether the device still runs: Engine 20.10 leaves the connection open if it ends
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,13 @@ def run_inside(api: Any, container: str, command: Sequence[str], streams: Stream
         streams: where input comes from and output goes.
 
     Raises:
-        FedsimError: the Engine refuses, or no longer answers.
+        FedsimError: the Engine refuses or no longer answers, or the container has ended.
         BrokenPipeError: nobody reads the output.
     """
+
+    def is_running() -> bool:
+        return bool(api.inspect_container(container)["State"]["Running"])
+
     terminal = streams.terminal
     source = streams.input if terminal is not None else _pipeable(api, streams.input)
     try:
@@ -77,12 +79,11 @@ def run_inside(api: Any, container: str, command: Sequence[str], streams: Stream
         try:
             if terminal is not None:
                 with raw_terminal(terminal), _Size(api, identity, streams.output) as size:
-                    _Copy(stream, source, partial(_write, streams.output), size).run()
+                    _Copy(stream, source, partial(_write, streams.output), is_running, size).run()
             else:
-                _Copy(stream, source, _Frames(streams).feed).run()
+                _Copy(stream, source, _Frames(streams).feed, is_running).run()
         finally:
-            # Close the whole response: a reader that outlives its closed connection raises a warning (Python 3.13).
-            getattr(stream, "_response", stream).close()
+            close(stream)
         return _exit_code(api, identity)
     except BrokenPipeError:
         raise
@@ -186,33 +187,49 @@ class _Frames:
 
 
 class _Copy:
-    """Copies input to the connection and output from it, until the Engine closes it."""
+    """Copies input to the connection and output from it, until the Engine closes it or the container has ended."""
 
     def __init__(
-        self, stream: Any, source: int | None, show: Callable[[bytes], None], size: _Size | None = None
+        self,
+        stream: Any,
+        source: int | None,
+        show: Callable[[bytes], None],
+        is_running: Callable[[], bool],
+        size: _Size | None = None,
     ) -> None:
         self._socket: socket.socket = getattr(stream, "_sock", stream)
         self._socket.setblocking(False)
-        self._read_ahead = _read_ahead(stream)
+        self._read_ahead = read_ahead(stream)
         self._source = source
         self._show = show
+        self._is_running = is_running
         self._size = size
         self._unsent = b""
+        self._look_at = time.monotonic() + LOOK_AFTER_S
 
     def run(self) -> None:
-        """Return when the command has ended."""
+        """Return when the command has ended.
+
+        Raises:
+            FedsimError: its container has ended.
+        """
         if self._read_ahead:
             self._show(self._read_ahead)
         while (data := self._next()) != b"":
             if data is not None:
                 self._show(data)
+                self._look_at = time.monotonic() + LOOK_AFTER_S
+            elif time.monotonic() >= self._look_at:
+                if not self._is_running():
+                    raise FedsimError("the device has ended, and the command with it", Exit.LAB)
+                self._look_at = time.monotonic() + LOOK_AFTER_S
 
     def _next(self) -> bytes | None:
         """Wait, pass on input and return output; None if there was none, empty at the end."""
         waits: list[Any] = [self._socket]
-        patience = None
+        patience = LOOK_AFTER_S
         if self._size is not None:
-            patience = self._size.report()
+            patience = self._size.report() or LOOK_AFTER_S
             waits.append(self._size.changes)
         if self._source is not None and not self._unsent:
             waits.append(self._source)
@@ -254,18 +271,6 @@ class _Copy:
         if not isinstance(self._socket, ssl.SSLSocket):
             with contextlib.suppress(OSError):  # it has ended
                 self._socket.shutdown(socket.SHUT_WR)
-
-
-def _read_ahead(stream: Any) -> bytes:
-    """Output that arrived together with the response's header and is in the buffer of the SDK's reader."""
-    response = getattr(stream, "_response", None)
-    reader = getattr(getattr(getattr(response, "raw", None), "_fp", None), "fp", None)
-    if reader is None:
-        return b""
-    with contextlib.suppress(*NOT_YET):
-        waiting = len(reader.peek())
-        return bytes(reader.read1(waiting)) if waiting else b""
-    return b""
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -16,9 +16,20 @@ from .typed_json import FormError, dump, load
 
 @dataclass(frozen=True)
 class Call:
-    """A call to the agent."""
+    """A call to the agent.
+
+    Attributes:
+        name: what it is called on the wire.
+        within_s: seconds that the answer may take; it waits for the Engine where the agent has to ask that.
+    """
 
     name: ClassVar[str]
+    within_s: ClassVar[float] = 20.0
+
+    @property
+    def command_within_s(self) -> float:
+        """Seconds for the call as a command in the agent's container, which waits for an agent that is starting."""
+        return self.within_s + 30.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,7 @@ class ApplyLinks(Call):
     """
 
     name = "links-apply"
+    within_s = 300.0
     check: bool = False
     devices: tuple[str, ...] | None = None
 
@@ -50,6 +62,7 @@ class OpenGate(Call):
     """
 
     name = "gate-open"
+    within_s = 300.0
     open_at: float | None = None
 
 

@@ -19,10 +19,6 @@ from .errors import Exit, FedsimError
 from .paths import StateFolder
 from .typed_json import dump
 
-#: Seconds an agent may take for one call, for example to shape the links of all devices.
-ANSWER_WITHIN_S = 300.0
-
-
 #: The base of the Docker SDK's URLs if the Engine is on this machine.
 ENGINE_HERE = "http+docker://localhost"
 
@@ -42,33 +38,39 @@ def ask_here(engine_url: str, state_folder: str | None, call: Call) -> dict[str,
         call: the call.
 
     Raises:
-        OSError: the agent ended before it answered.
+        OSError: the agent ended before it answered, or did not answer in time.
     """
     if engine_url != ENGINE_HERE or not state_folder:
         return None
     try:
-        return ask(StateFolder(Path(state_folder)).control, call.name, dump(call))
+        return ask(StateFolder(Path(state_folder)).control, call.name, dump(call), call.within_s)
     except NobodyListensError:
         return None
 
 
-def ask(path: Path, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def ask(path: Path, name: str, arguments: Mapping[str, Any], within_s: float) -> dict[str, Any]:
     """Send one call and return the answer.
 
     Raises:
         NobodyListensError: no agent listens at ``path``, or this user may not call it.
-        OSError: the agent ended before it answered.
+        OSError: the agent ended before it answered, or did not answer in ``within_s`` seconds.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
+        # Before it connects, which has to wait where an agent that is frozen has callers enough.
+        channel.settimeout(within_s)
         try:
             with short_name(path) as address:
                 channel.connect(address)
+        except (TimeoutError, BlockingIOError) as error:
+            raise OSError(f"the agent has not answered in {within_s:g} s") from error
         except OSError as error:
             raise NobodyListensError(f"{path}: {error.strerror}") from error
-        channel.settimeout(ANSWER_WITHIN_S)
-        channel.sendall(json.dumps({"command": name, "arguments": arguments}).encode() + b"\n")
-        with channel.makefile("rb") as reader:
-            line = reader.readline()
+        try:
+            channel.sendall(json.dumps({"command": name, "arguments": arguments}).encode() + b"\n")
+            with channel.makefile("rb") as reader:
+                line = reader.readline()
+        except TimeoutError as error:
+            raise OSError(f"the agent has not answered in {within_s:g} s") from error
     if not line:
         raise OSError("the agent ended before it answered")
     answer: dict[str, Any] = json.loads(line)

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import requests
 from ansible_collections.fedsim.testbed.plugins.module_utils import _agent_control, _docker
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract import exec_output
 from ansible_collections.fedsim.testbed.plugins.modules import (
+    fedsim_agent,
     fedsim_course,
     fedsim_devices,
     fedsim_engine,
@@ -21,7 +23,8 @@ from ansible_collections.fedsim.testbed.plugins.modules import (
 )
 from docker.errors import APIError, NotFound
 
-from fedsim_runner.contract.agent_calls import OpenGate
+from fedsim_runner.contract.agent_calls import OpenGate, Probe
+from fedsim_runner.contract.exec_output import FRAME
 from fedsim_runner.contract.paths import StateFolder
 from fedsim_runner.testbed.docker import docker_engine
 
@@ -135,8 +138,11 @@ class Exec(Engine):
             raise TIMEOUT
         return {"Id": "exec"}
 
-    def exec_start(self, *_: Any, **__: Any) -> tuple[bytes, None]:
-        return b'{"changed": true}\n', None
+    def exec_start(self, *_: Any, **__: Any) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            theirs.sendall(FRAME.pack(1, 18) + b'{"changed": true}\n')
+        return ours
 
     def exec_inspect(self, _identity: str) -> dict[str, int | None]:
         self.late -= 1
@@ -144,19 +150,48 @@ class Exec(Engine):
 
 
 def test_a_command_has_not_failed_because_its_status_comes_late() -> None:
-    assert _docker.run_in(Exec(late=2), "agent", ["python3"]) == (0, '{"changed": true}\n', "")
+    assert _docker.run_in(Exec(late=2), "agent", ["python3"], 5.0) == (0, '{"changed": true}\n', "")
 
 
 def test_a_status_that_never_comes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_docker, "EXIT_STATUS_WITHIN_S", 0.0)
     with pytest.raises(_docker.EngineError, match="does not tell how `python3` ended in agent"):
-        _docker.run_in(Exec(late=1000), "agent", ["python3"])
+        _docker.run_in(Exec(late=1000), "agent", ["python3"], 5.0)
 
 
 def test_a_call_without_an_answer_is_repeated() -> None:
     assert _agent_control.call_agent(Exec(failures=1), "agent", OpenGate(None)) == {"changed": True}
     with pytest.raises(_docker.EngineError, match="cannot be called: Read timed out"):
         _agent_control.call_agent(Exec(failures=2), "agent", OpenGate(None))
+
+
+def test_an_agent_that_ended_at_its_start_is_named_at_once() -> None:
+    """No command is sent into its container: Engine 20.10 would never end the connection."""
+    with pytest.raises(_agent_control.AgentEndedError, match="the agent container agent has ended: its last line"):
+        _agent_control.wait_for_agent(Engine({"Running": False}), "agent", Probe(), 60.0)
+
+
+def test_an_agent_that_ends_during_a_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exec_output, "LOOK_AFTER_S", 0.01)
+
+    class Ending(Exec):
+        def exec_start(self, *_: Any, **__: Any) -> socket.socket:
+            self.states = [{"Running": False}]
+            self.ours, self.theirs = socket.socketpair()
+            return self.ours
+
+    with pytest.raises(_agent_control.AgentEndedError, match="the agent ended while starting: its last line"):
+        _agent_control.wait_for_agent(Ending(), "agent", Probe(), 60.0)
+
+
+def test_an_agent_that_does_not_find_what_is_here_has_an_engine_that_does_not_see_it(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    said = f"the agent container agent has ended: agent: {state.device_file}: No such file or directory"
+    assert fedsim_agent.explain_end(said, state) == ""
+    state.device_file.touch()
+    found = fedsim_agent.explain_end(said, state)
+    assert f"the Docker Engine does not see this machine's folder {tmp_path}: it runs on a machine of its own" in found
+    assert fedsim_agent.explain_end("it ended: no space left", state) == ""
 
 
 def test_an_agent_that_the_engine_does_not_describe_may_still_be_starting() -> None:
@@ -190,6 +225,7 @@ def test_an_engine_that_is_only_silent_is_neither_installed_nor_started(
     with pytest.raises(_docker.EngineSilentError, match=r"has not answered in 0\.1 s") as caught:
         _docker.connect(silent, timeout=0.1)  # type: ignore[arg-type]
     assert not caught.value.fixable_by_role
+    monkeypatch.setattr(_docker, "DEFAULT_ENGINE", f"unix://{tmp_path}/none.sock")
     with pytest.raises(_docker.EngineError, match="no Docker Engine answers") as missing:
         _docker.connect(f"unix://{tmp_path}/none.sock")
     assert missing.value.fixable_by_role and not isinstance(missing.value, _docker.EngineSilentError)

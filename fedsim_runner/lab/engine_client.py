@@ -1,0 +1,18 @@
+"""Connecting to a lab host's Docker Engine from the control node."""
+
+from __future__ import annotations
+
+import docker
+
+from ..contract.engine_address import find_engine
+
+
+def connect_to_engine(url: str | None, timeout_s: float) -> docker.DockerClient:
+    """Return a client of the Engine at ``url``, or where ``docker`` itself would look for it.
+
+    Raises:
+        EngineAddressError: the user's settings of Docker name an Engine that is not on this machine.
+        DockerException, OSError: it cannot be reached.
+    """
+    # Not from_env(): that knows no contexts, and takes TLS settings for a unix socket's.
+    return docker.DockerClient(base_url=url or find_engine().url, timeout=timeout_s)
