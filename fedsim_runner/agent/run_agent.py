@@ -39,6 +39,11 @@ TICK_S = 0.5
 LOADING_TICK_S = 0.1
 SAMPLE_S = 1.0
 AT_THE_GATE = ("starting", "loading", "ready")
+ENGINE_ANSWERS_S = 2.0  # whoever stops an agent has an Engine that answers; one that ends has shut its door by then
+ENGINE_ENDED = (
+    "the Docker Engine was stopped or restarted during the course, and ended all containers "
+    '(it spares them with "live-restore": true in daemon.json)'
+)
 SETTLE_S = 5.0  # after the course, for participants to write their last files
 
 
@@ -60,6 +65,7 @@ class Agent:
         self._settings = read_run_settings(self._device_file)
         self._disk = DiskLimits(state)
         self._watch = Watch(state, self._settings, self._act)
+        self._docker = docker
         self._containers = Containers(
             docker,
             run,
@@ -123,7 +129,10 @@ class Agent:
 
     def close(self) -> None:
         """End cleanly. Packets that pass through this agent stop."""
+        with_the_engine = self._is_course_on() and not self._docker.is_there(ENGINE_ANSWERS_S)
         with self._lock:
+            if with_the_engine:
+                self._fail(None, ENGINE_ENDED)
             self._record(events.AgentStopped())
             self._links.stop()
             self._sampler.close()
@@ -252,6 +261,10 @@ class Agent:
         """End the course, if one runs, for a reason from outside it."""
         if self._watch.supervisor is not None:
             self._watch.emit_all(self._watch.supervisor.fail(device, reason))
+
+    def _is_course_on(self) -> bool:
+        with self._lock:
+            return self._watch.supervisor is not None and self._watch.supervisor.outcome is None
 
     def _has_settled(self) -> bool:
         """Whether the course has ended long enough ago."""

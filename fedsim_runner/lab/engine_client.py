@@ -7,12 +7,21 @@ import docker
 from ..contract.engine_address import find_engine
 
 
-def connect_to_engine(url: str | None, timeout_s: float) -> docker.DockerClient:
-    """Return a client of the Engine at ``url``, or where ``docker`` itself would look for it.
+def engine_url(url: str | None) -> str:
+    """The address of a lab host's Engine: the given one, or where ``docker`` itself would look.
 
     Raises:
         EngineAddressError: the user's settings of Docker name an Engine that is not on this machine.
+    """
+    return url or find_engine().url
+
+
+def connect_to_engine(url: str | None, timeout_s: int) -> docker.DockerClient:
+    """Return a client of the Engine at ``url``, or where ``docker`` itself would look for it.
+
+    Raises:
+        EngineAddressError: as for :func:`engine_url`.
         DockerException, OSError: it cannot be reached.
     """
     # Not from_env(): that knows no contexts, and takes TLS settings for a unix socket's.
-    return docker.DockerClient(base_url=url or find_engine().url, timeout=timeout_s)
+    return docker.DockerClient(base_url=engine_url(url), timeout=timeout_s)

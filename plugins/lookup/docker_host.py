@@ -6,8 +6,8 @@ DOCUMENTATION = r"""
 name: docker_host
 short_description: The address of the control node's Docker Engine
 description:
-  - Returns the address of the Engine that the command C(docker) would use, from E(DOCKER_HOST), E(DOCKER_CONTEXT), or the
-    context in the user's configuration of Docker, without starting a program.
+  - Returns the address of the Engine that the command C(docker) would use, from E(DOCKER_HOST), E(DOCKER_CONTEXT), or
+    the context in the user's configuration of Docker, without starting a program.
   - Fails if that Engine is not on this machine.
 author: fedsim-runner (@fedsim-runner)
 """

@@ -23,12 +23,14 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.log_text 
 try:
     import docker
     from docker.errors import APIError, DockerException, NotFound
+    from requests.exceptions import ConnectionError as LostError
     from requests.exceptions import RequestException
+    from requests.exceptions import Timeout as SlowError
 
     SDK_ERROR = None
 except ImportError:
     docker = None
-    APIError = DockerException = NotFound = RequestException = OSError
+    APIError = DockerException = NotFound = RequestException = LostError = SlowError = OSError
     SDK_ERROR = traceback.format_exc()
 
 MINIMUM_API = (1, 41)
@@ -37,6 +39,9 @@ MINIMUM_ENGINE = "20.10"
 TIMEOUT_S = 120
 #: Seconds within which a container that is already being removed must be gone.
 GONE_WITHIN_S = 60
+#: Seconds within which an Engine that restarts is back, and between two looks.
+BACK_WITHIN_S = 30
+LOOK_AGAIN_S = 0.5
 #: Seconds between the end of a command's output and its exit status.
 EXIT_STATUS_WITHIN_S = 30
 
@@ -60,6 +65,10 @@ class EngineError(FedsimError):
         self.fixable_by_role = fixable_by_role
 
 
+class EngineMissingError(EngineError):
+    """No Engine listens at the address."""
+
+
 class EngineSilentError(EngineError):
     """An Engine has not answered in time: it is there, and need be neither installed nor started."""
 
@@ -68,8 +77,9 @@ def connect(docker_host: str, timeout: int = TIMEOUT_S) -> Any:
     """Return a low-level client that speaks the newest API that both sides know.
 
     Raises:
-        EngineError: no SDK, no Engine, one that is not on this machine, no permission, settings of Docker that cannot be
-            read, or an Engine that is too old or too new for the SDK.
+        EngineError: no SDK, no Engine, one that is not on this machine, no permission, settings of Docker that cannot
+            be read, or an Engine that is too old or too new for the SDK.
+        EngineMissingError: no Engine listens there.
         EngineSilentError: the Engine has not answered in ``timeout`` seconds.
     """
     if docker is None:
@@ -100,11 +110,29 @@ def connect(docker_host: str, timeout: int = TIMEOUT_S) -> Any:
     return client
 
 
+def wait_for_engine(docker_host: str) -> Any:
+    """Like :func:`connect`, but an Engine that restarts is waited for: it works on a run, so it was there.
+
+    Raises:
+        EngineError: as :func:`connect`.
+    """
+    deadline = time.monotonic() + BACK_WITHIN_S
+    while True:
+        try:
+            return connect(docker_host)
+        except EngineMissingError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(LOOK_AGAIN_S)
+
+
 def explain(error: BaseException) -> str:
     """Return an exception as one line; the Engine's own explanation if there is one."""
     explanation = getattr(error, "explanation", None)
     if explanation:
         return str(explanation.decode() if isinstance(explanation, bytes) else explanation)
+    if isinstance(error, LostError) and not isinstance(error, SlowError):
+        return "the Docker Engine has closed the connection: it was stopped or restarted"
     text = str(error).strip()
     return text or type(error).__name__
 
@@ -148,8 +176,8 @@ def _explain_missing_engine(error: BaseException, docker_host: str) -> EngineErr
     what = f"no Docker Engine answers at {docker_host} ({system[1] if system else text})"
     if not is_same_engine(docker_host, DEFAULT_ENGINE):
         # The role would start or install one that listens elsewhere.
-        return EngineError(what, f"start it; or, for the one at {DEFAULT_ENGINE}, {TAKE_DEFAULT}")
-    return EngineError(
+        return EngineMissingError(what, f"start it; or, for the one at {DEFAULT_ENGINE}, {TAKE_DEFAULT}")
+    return EngineMissingError(
         what,
         "start it (`systemctl start docker`) or install one; on Debian and Ubuntu a run does so itself",
         fixable_by_role=True,

@@ -15,8 +15,8 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import APIE
 NOT_SHARED = "the Docker Engine does not see this machine's folder {folder}"
 #: What helps.
 SHARE_IT = (
-    "it runs on a machine of its own or in a confinement (Docker Desktop, snap, another host): share that folder with it, "
-    "or use an Engine that runs directly on the lab host (Debian, Ubuntu: `apt-get install docker.io`)"
+    "it runs on a machine of its own or in a confinement (Docker Desktop, snap, another host): share that folder with "
+    "it, or use an Engine that runs directly on the lab host (Debian, Ubuntu: `apt-get install docker.io`)"
 )
 
 

@@ -88,6 +88,8 @@ def sweep(client: Any) -> list[str]:
 def build(client: Any, layer: dict[str, Any], archive: Path, parent: str, network: str, platform: str | None) -> str:
     """Build ``layer`` from its context archive and tag it. Returns the image's id.
 
+    Its parent is on this Engine already, so no registry is asked, and ``client`` needs no credentials for one.
+
     Raises:
         BuildFailedError: a step failed, or the Engine refused.
     """

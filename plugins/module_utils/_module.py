@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import check_run
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import SDK_ERROR, EngineError, connect, explain
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    SDK_ERROR,
+    EngineError,
+    connect,
+    explain,
+    wait_for_engine,
+)
 
 #: Options that several modules have; the doc fragment of the same name describes each.
 DOCKER: dict[str, Any] = {"docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"}}
@@ -62,6 +69,8 @@ class Module:
         work: the module's own part; returns the module's result, including ``changed``.
         about: the subject of an unforeseen failure, with options in braces: ``network of run {run}``.
         engine: connect to the Docker Engine first.
+        of_run: a folder that is there if the Engine has worked on the run, with options in braces: an Engine that
+            restarts is then waited for.
         required_if: as in AnsibleModule.
         import_error: traceback of a failed import of fedsim-runner, for modules of the control node.
         expected: errors besides FedsimError to report without a traceback. Those of the Docker SDK are OSErrors.
@@ -71,6 +80,7 @@ class Module:
     work: Callable[[Call], dict[str, Any]]
     about: str = ""
     engine: bool = False
+    of_run: str = ""
     required_if: Sequence[tuple[str, Any, list[str]]] = ()
     import_error: str | None = None
     expected: tuple[type[Exception], ...] = (OSError,)
@@ -114,12 +124,20 @@ class Module:
             )
         if "run" in self.arguments:
             check_run(params["run"])
-        client = _connect(params["docker_host"]) if self.engine else None
+        client = self._connect(params) if self.engine else None
         try:
             return self.work(Call(params, check, client, warn, make_folder))
         finally:
             if client is not None:
                 client.close()
+
+    def _connect(self, params: Mapping[str, Any]) -> Any:
+        is_known = bool(self.of_run) and Path(self.of_run.format(**params)).is_dir()
+        try:
+            return (wait_for_engine if is_known else connect)(params["docker_host"])
+        except EngineError as error:
+            extra = {"exception": SDK_ERROR} if SDK_ERROR else {}
+            raise FailedError(str(error), engine_answers=False, **extra) from error
 
 
 def run_module(module: Module) -> None:
@@ -166,11 +184,3 @@ def build_device_answer(
         more = "" if len(failed) <= 5 else f"; and {len(failed) - 5} more"
         raise FailedError(f"{len(failed)} of {len(results)} devices failed: {shown}{more}", **answer)
     return answer
-
-
-def _connect(docker_host: str) -> Any:
-    try:
-        return connect(docker_host)
-    except EngineError as error:
-        extra = {"exception": SDK_ERROR} if SDK_ERROR else {}
-        raise FailedError(str(error), engine_answers=False, **extra) from error

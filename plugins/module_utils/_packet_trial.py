@@ -1,4 +1,6 @@
-"""Sending a packet between two network namespaces that are connected as devices are: by veth pairs and a bridge in a third.
+"""Sending a packet between two network namespaces that are connected as devices are.
+
+That is by veth pairs, and a bridge in a third namespace.
 
 A namespace belongs to a thread, so all of it happens in a thread of its own, and ends with it.
 """

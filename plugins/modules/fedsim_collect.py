@@ -261,7 +261,7 @@ def work(call: Call) -> dict[str, Any]:
     return {"changed": changed, "dest": str(dest), "devices": devices, "left_out": left_out}
 
 
-MODULE = Module(ARGUMENTS, work, "artifacts of run {run}", engine=True)
+MODULE = Module(ARGUMENTS, work, "artifacts of run {run}", engine=True, of_run="{state_dir}")
 
 
 def main() -> None:

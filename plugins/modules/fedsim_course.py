@@ -61,7 +61,7 @@ EXAMPLES = r"""
     run: quickstart
     state_dir: /var/lib/fedsim/quickstart
   register: poll
-  until: poll.finished
+  until: poll.finished | default(true)
   retries: 100000
   delay: 0
 """

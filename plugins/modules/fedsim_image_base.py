@@ -7,7 +7,8 @@ DOCUMENTATION = r"""
 module: fedsim_image_base
 short_description: Pull the Debian image that the base image is built on
 description:
-  - Pulls the image if a registry answers; otherwise returns the reason in RV(reason).
+  - Pulls the image if a registry answers; otherwise returns the reason in RV(reason). A credential helper that is
+    missing or fails counts as no registry.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -60,10 +61,12 @@ digest:
   sample: debian@sha256:0123...
 """
 
+import warnings
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     APIError,
+    DockerException,
     NotFound,
     RequestException,
     explain,
@@ -85,15 +88,27 @@ def work(call: Call) -> dict[str, Any]:
     if found is not None or call.check:
         return {"changed": False, "present": found is not None, "digest": _read_digest(found), "reason": None}
     client.timeout = call.params["timeout"]
-    repository, tag = _split(name)
-    reason = None
-    try:
-        for message in client.pull(repository, tag=tag, platform=f"linux/{arch}", stream=True, decode=True):
-            reason = message.get("error", reason)
-    except (APIError, RequestException, OSError) as error:
-        reason = explain(error)
+    reason = _pull(client, name, arch)
     found = _find_matching(client, name, arch)
     return {"changed": found is not None, "present": found is not None, "digest": _read_digest(found), "reason": reason}
+
+
+def _pull(client: Any, name: str, arch: str) -> str | None:
+    """Pull the image; return why that failed, or None."""
+    repository, tag = _split(name)
+    reason: str | None = None
+    try:
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # the SDK's about a missing credential helper: the reason says it
+            for message in client.pull(repository, tag=tag, platform=f"linux/{arch}", stream=True, decode=True):
+                reason = message.get("error", reason)
+    except (APIError, RequestException, OSError) as error:
+        reason = explain(error)
+    except (DockerException, RuntimeError, ValueError) as error:
+        # A credential helper that is missing or fails, whichever error the SDK raises: as good as no registry.
+        reason = f"the credentials for the registry cannot be read: {explain(error)}"
+    return reason
 
 
 def _split(name: str) -> tuple[str, str | None]:

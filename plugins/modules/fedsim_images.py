@@ -62,6 +62,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import forget_credentials
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import (
     BuildFailedError,
     build,
@@ -78,6 +79,8 @@ ARGUMENTS: dict[str, Any] = {
     "base_image": {"type": "str"},
     **DOCKER,
 }
+#: Seconds for which the Engine may say nothing: a step of a build may compile something.
+SILENT_S = 3600
 
 
 class Builder:
@@ -133,11 +136,12 @@ class Builder:
 
 
 def work(call: Call) -> dict[str, Any]:
-    call.client.timeout = None  # a step may be silent for long; the Engine closes the connection when it is done
+    call.client.timeout = SILENT_S
     builder = Builder(call.client, call.params)
     if call.check:
         missing = [layer["ref"] for layer in builder.list_missing()]
         return {"changed": bool(missing), "built": dict.fromkeys(missing, 0.0), "diff": _build_diff(builder, missing)}
+    forget_credentials(call.client, call.tmpdir)
     built = builder.build_missing()
     present = list_own_images(call.client)
     refs = [layer["ref"] for layer in builder.layers]

@@ -10,9 +10,11 @@ description:
   - Makes the folders that the containers and the agent mount, with the owners they need, and unpacks the participants'
     inputs and the device file into them. A file is written only if its content differs.
   - Input files that are not in the archive are removed.
+  - Records in it which Engine carries the run. A run that is on another Engine is left alone.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
+  - fedsim.testbed.docker
   - fedsim.testbed.run
 attributes:
   check_mode:
@@ -52,9 +54,14 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.engine_address import check_engine_of
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import (
+    ENGINE_FILE,
+    StateFolder,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    DOCKER,
     RUN,
     STATE_DIR,
     Call,
@@ -75,6 +82,7 @@ ARGUMENTS: dict[str, Any] = {
     "archive": {"type": "path", "required": True},
     **RUN,
     **STATE_DIR,
+    **DOCKER,
 }
 
 
@@ -115,6 +123,7 @@ def unpack(state_dir: Path, files: dict[str, bytes], check: bool, differences: D
 
 def work(call: Call) -> dict[str, Any]:
     state_dir = Path(call.params["state_dir"])
+    check_engine_of(StateFolder(state_dir), call.params["docker_host"])
     differences = Differences()
     written: list[str] = []
     try:
@@ -124,6 +133,7 @@ def work(call: Call) -> dict[str, Any]:
         else:
             files = read_archive(call.params["archive"])
             make_folders(plan_folders(StateFolder(state_dir), list_devices(files)), call.check, differences)
+            files[ENGINE_FILE] = call.params["docker_host"].encode() + b"\n"
             written = unpack(state_dir, files, call.check, differences)
     except UnsafeArchiveError as error:
         raise FailedError(f"state folder {state_dir}: {error}") from error

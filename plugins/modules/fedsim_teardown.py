@@ -49,6 +49,7 @@ from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import for_each_device
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.engine_address import check_engine_of
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_AGENT,
     KIND_NETWORK,
@@ -56,7 +57,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
     LABEL_STATE,
     run_filter,
 )
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT, StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     APIError,
@@ -199,6 +200,8 @@ def work(call: Call) -> dict[str, Any]:
     try:
         containers = list_containers(call.client, run_filter(call.run))
         networks = call.client.networks(filters=run_filter(call.run))
+        for folder in find_state_folders(call.run, call.params["state_root"], containers):
+            check_engine_of(StateFolder(folder), call.params["docker_host"])
         folders = [str(folder) for folder in find_state_folders(call.run, call.params["state_root"], containers)]
         todo = plan_teardown(call.run, containers, networks, folders)
         if not call.check:
@@ -210,7 +213,7 @@ def work(call: Call) -> dict[str, Any]:
     return build_answer("run", call.run, todo.differences, removed=removed)
 
 
-MODULE = Module(ARGUMENTS, work, "run {run}", engine=True)
+MODULE = Module(ARGUMENTS, work, "run {run}", engine=True, of_run="{state_root}/{run}")
 
 
 def main() -> None:

@@ -34,9 +34,15 @@ class GoneError(RefusedError):
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float | None) -> None:
+    def __init__(self, path: str, timeout: float) -> None:
         super().__init__("docker", timeout=timeout)
         self._path = path
+        self._channel: socket.socket | None = None
+
+    def wait_for_ever(self) -> None:
+        """Lift the time limit of the connection, whose answer has begun."""
+        assert self._channel is not None
+        self._channel.settimeout(None)
 
     def connect(self) -> None:
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -46,7 +52,7 @@ class _Connection(http.client.HTTPConnection):
         except OSError:
             channel.close()
             raise
-        self.sock = channel
+        self.sock = self._channel = channel
 
 
 class Docker:
@@ -54,6 +60,14 @@ class Docker:
 
     def __init__(self, path: str = SOCKET) -> None:
         self._path = path
+
+    def is_there(self, within_s: float) -> bool:
+        """Whether the Engine answers at all, in so many seconds."""
+        try:
+            self._call("GET", "/_ping", within_s)
+        except DockerError:
+            return False
+        return True
 
     def containers(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         """All containers with these labels, running or not."""
@@ -91,13 +105,14 @@ class Docker:
         Raises:
             DockerError: the Engine cannot be reached.
         """
-        connection = _Connection(self._path, None)
+        connection = _Connection(self._path, TIMEOUT_S)
         try:
             query = urlencode({"filters": json.dumps(kinds), "since": f"{since:.6f}"})
             connection.request("GET", f"/events?{query}")
             response = connection.getresponse()
             if response.status != 200:
                 raise DockerError(f"events: {response.status} {response.read(500)!r}")
+            connection.wait_for_ever()  # the next event may be hours away
             while line := response.readline():
                 yield json.loads(line)
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -105,8 +120,8 @@ class Docker:
         finally:
             connection.close()
 
-    def _call(self, method: str, path: str, **query: str) -> bytes:
-        connection = _Connection(self._path, TIMEOUT_S)
+    def _call(self, method: str, path: str, within_s: float | None = None, /, **query: str) -> bytes:
+        connection = _Connection(self._path, TIMEOUT_S if within_s is None else within_s)
         try:
             connection.request(method, f"{path}?{urlencode(query)}" if query else path)
             response = connection.getresponse()

@@ -24,6 +24,12 @@ RESULT_EVENTS = frozenset(
 FAILURE_EVENTS = frozenset({"runner_on_failed", "runner_on_unreachable", "runner_item_on_failed"})
 ERROR_LINE = re.compile(r"^(?:ERROR! |\[ERROR\]: )(.*)$")
 KEPT_LINES = 20
+# What Ansible's template engine says, in its versions from 2.17 to 2.21.
+TEMPLATE_TEXT = re.compile(
+    r"object of type '\w+' has no attribute|' is undefined|Error while (evaluating|resolving|templating)|"
+    r"Finalization of task args|The (conditional check|filter plugin|test plugin) '|[Jj]inja|"
+    r"[Tt]emplate (error|syntax)|Syntax error in (expression|template)|Conditional result .* was"
+)
 
 
 class EventReader:
@@ -71,7 +77,7 @@ class EventReader:
             return self._failures[-1]
         errors = [match[1] for line in self._last_lines if (match := ERROR_LINE.match(line))]
         if errors:
-            return Failure(self.stage, None, None, errors[0])
+            return Failure(self.stage, None, None, without_template_text(errors[0], None))
         if rc == 127:
             return Failure(self.stage, None, None, "ansible-playbook was not found: is ansible-core installed?")
         shown = " / ".join(self._last_lines[-3:]) or "no output"
@@ -93,9 +99,20 @@ class EventReader:
             stage=self.stage,
             task=data.get("task"),
             host=data.get("host"),
-            text=failure_text(result),
+            text=without_template_text(failure_text(result), data.get("task")),
             exit_code=code if isinstance(code, int) else None,
         )
+
+
+def without_template_text(message: str, task: str | None) -> str:
+    """The message; if it is the template engine's, which is about our playbooks, what a user can do instead."""
+    if TEMPLATE_TEXT.search(message) is None:
+        return message
+    where = f"task {task!r}" if task else "the play"
+    return (
+        f"{where} cannot use a variable that is missing or has another form than it needs: check the inventory, its "
+        "device files, and variables given with -e"
+    )
 
 
 def failure_text(result: object) -> str:

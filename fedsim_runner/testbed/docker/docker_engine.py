@@ -13,7 +13,6 @@ from docker.errors import APIError, DockerException
 
 from fedsim_runner.contract.agent_calls import Call, command_line, parse_answer
 from fedsim_runner.contract.agent_socket import ask_here
-from fedsim_runner.contract.engine_address import EngineAddressError
 from fedsim_runner.contract.exec_output import NoOutputError, read_output
 from fedsim_runner.contract.names import KIND_AGENT, LABEL_DEVICE, LABEL_RUN, LABEL_STATE, run_filter
 from fedsim_runner.lab.engine_client import connect_to_engine
@@ -92,13 +91,12 @@ def lab_engine(host: LabHost, timeout_s: int = 30) -> Iterator[LabEngine]:
     """Connect to the Engine of a lab host.
 
     Raises:
-        NoEngineError: it does not answer, it is not on this machine, or this user may not use it.
+        NoEngineError: it does not answer, or this user may not use it.
+        EngineAddressError: the user's settings of Docker name one that is not on this machine.
     """
     try:
         client = connect_to_engine(host.engine_url, timeout_s)
         client.ping()
-    except EngineAddressError as error:
-        raise NoEngineError(error.message, hint=error.hint) from error
     except (DockerException, OSError) as error:
         raise NoEngineError(_why(error)) from error
     except ValueError as error:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract import agent_calls
+from fedsim_runner.contract.engine_address import EngineAddressError, check_engine_of
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.names import RUN_PATTERN
-from fedsim_runner.contract.paths import STATE_ROOT
+from fedsim_runner.contract.paths import STATE_ROOT, StateFolder
 from fedsim_runner.lab import list_lab_hosts, probe_lab_host
+from fedsim_runner.lab.engine_client import engine_url
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.spec.experiment import Experiment
@@ -122,12 +124,13 @@ class DockerTestbed:
         if self._state_root.is_dir():
             # A run that was cut short before its first container has only its state folder.
             for path in sorted(self._state_root.iterdir()):
-                if path.is_dir() and RUN_PATTERN.fullmatch(path.name):
+                if path.is_dir() and RUN_PATTERN.fullmatch(path.name) and not self._is_elsewhere(path):
                     found.setdefault(path.name, []).append(str(path))
         return found
 
     def status(self, run: str) -> Mapping[str, Any] | None:
         """Ask the agents while they run, otherwise the Engines."""
+        self._check_engine(run)
         seen: dict[str, dict[str, Any]] = {}
         answers: list[dict[str, Any]] = []
         is_present = is_silent = False
@@ -160,6 +163,7 @@ class DockerTestbed:
 
     def exec(self, run: str, device: str, command: Sequence[str]) -> int:
         """Run it on the lab host that carries the device."""
+        self._check_engine(run)
         names: list[str] = []
         for _, engine in self._engines():
             containers = engine.containers(run, "device")
@@ -178,6 +182,7 @@ class DockerTestbed:
         self, run: str, devices: Sequence[str], follow: bool, tail: int
     ) -> tuple[Sequence[str], Iterator[Line]] | None:
         """Read them from the containers, including those that have ended."""
+        self._check_engine(run)
         containers = {
             name: (host, item["Id"])
             for host, engine in self._engines(LOGS_TIMEOUT_S)
@@ -193,6 +198,23 @@ class DockerTestbed:
         for host in self._hosts:
             with self._connect(host, timeout_s) as engine:
                 yield host, engine
+
+    def _check_engine(self, run: str) -> None:
+        """Check that the control node's part of a run is on the Engine that is asked for it.
+
+        Raises:
+            EngineAddressError: it is on another one of this machine.
+        """
+        for host in self._hosts:
+            if host.connection == "local":
+                check_engine_of(StateFolder(self._state_root / run), engine_url(host.engine_url))
+
+    def _is_elsewhere(self, state_folder: Path) -> bool:
+        try:
+            self._check_engine(state_folder.name)
+        except EngineAddressError:
+            return True
+        return False
 
     def _carries(self, host: LabHost, run: str | None) -> bool:
         if run is None:

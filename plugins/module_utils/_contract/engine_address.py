@@ -1,8 +1,8 @@
 """Which Docker Engine the control node works with: the one that ``docker`` itself would use.
 
-In this order: ``DOCKER_HOST``, the context that ``DOCKER_CONTEXT`` or else the user's ``config.json`` names, the default
-socket. Containers mount folders of the lab host and the agent the Engine's socket, so the Engine of the control node
-must listen on a unix socket there; any other address is refused.
+In this order: ``DOCKER_HOST``, the context that ``DOCKER_CONTEXT`` or else the user's ``config.json`` names, the
+default socket. Containers mount folders of the lab host, and the agent the Engine's socket, so the Engine of the
+control node must listen on a unix socket there; any other address is refused.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .errors import Exit, FedsimError
+from .paths import StateFolder
 
 DEFAULT_ENGINE: Final = "unix:///var/run/docker.sock"
 UNIX: Final = "unix://"
@@ -51,8 +52,7 @@ def find_engine(environment: Mapping[str, str] | None = None) -> EngineAddress:
     Raises:
         EngineAddressError: it is not on this machine, or its context is not known.
     """
-    seen = os.environ if environment is None else environment
-    address = _find(seen)
+    address = _find(os.environ if environment is None else environment)
     try:
         socket_path(address.url)
     except EngineAddressError as error:
@@ -69,8 +69,10 @@ def socket_path(url: str) -> str:
     path = url.removeprefix(UNIX)
     if path == url or not path.startswith("/"):
         raise EngineAddressError(
-            f"the Docker Engine is {url}, but fedsim-runner works with an Engine on the same machine, over its unix socket",
-            hint=f"{TAKE_DEFAULT}, which takes {DEFAULT_ENGINE}; for an Engine on another machine, run fedsim-provision there",
+            f"the Docker Engine is {url}, but fedsim-runner works with an Engine on the same machine, over its unix "
+            "socket",
+            hint=f"{TAKE_DEFAULT}, which takes {DEFAULT_ENGINE}; for an Engine on another machine, run "
+            "fedsim-provision there",
         )
     return path
 
@@ -80,9 +82,33 @@ def is_same_engine(one: str, other: str) -> bool:
     return os.path.realpath(socket_path(one)) == os.path.realpath(socket_path(other))
 
 
+def read_engine_of(state: StateFolder) -> str | None:
+    """Return the address of the Engine that carries a run; None if its state folder does not say."""
+    try:
+        url = state.engine.read_text(encoding="utf-8").strip()
+        socket_path(url)
+    except (OSError, ValueError, EngineAddressError):
+        return None
+    return url
+
+
+def check_engine_of(state: StateFolder, url: str) -> None:
+    """Check that a run is not on another Engine of this machine than the one at ``url``.
+
+    Raises:
+        EngineAddressError: it is; nothing of it would be found, and its state folder must stay.
+    """
+    recorded = read_engine_of(state)
+    if recorded is not None and not is_same_engine(recorded, url):
+        raise EngineAddressError(
+            f"run {state.path.name} is on the Docker Engine at {recorded}, and this command works with that at {url}",
+            hint=f"give the command the same Engine: DOCKER_HOST={recorded}",
+        )
+
+
 def _find(environment: Mapping[str, str]) -> EngineAddress:
-    if host := environment.get("DOCKER_HOST", "").strip():
-        return EngineAddress(host, "DOCKER_HOST")
+    if variable := environment.get("DOCKER_HOST", "").strip():
+        return EngineAddress(variable, "DOCKER_HOST")
     folder = _configuration_folder(environment)
     source = "DOCKER_CONTEXT"
     name = environment.get(source, "").strip()
@@ -99,7 +125,8 @@ def _find(environment: Mapping[str, str]) -> EngineAddress:
     if not isinstance(host, str) or not host:
         raise EngineAddressError(
             f"{source} names the Docker context {name}, which has no address in {meta}",
-            hint="`docker context ls` shows those that there are; `docker context use default` takes this machine's Engine",
+            hint="`docker context ls` shows those that there are; `docker context use default` takes this machine's "
+            "Engine",
         )
     return EngineAddress(host, f"Docker context {name} ({source})")
 
@@ -107,7 +134,8 @@ def _find(environment: Mapping[str, str]) -> EngineAddress:
 def _configuration_folder(environment: Mapping[str, str]) -> Path:
     if folder := environment.get("DOCKER_CONFIG"):
         return Path(folder)
-    return Path(environment.get("HOME") or os.path.expanduser("~")) / ".docker"
+    home = environment.get("HOME")
+    return (Path(home) if home else Path.home()) / ".docker"
 
 
 def _read(path: Path) -> dict[str, Any]:

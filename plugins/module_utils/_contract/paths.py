@@ -15,6 +15,8 @@ DEVICE_OUTPUTS: Final = "/fedsim/out"
 DEVICE_GATE: Final = "/fedsim/gate"
 
 DEVICE_FILE: Final = "device_file.json"
+#: The address of the Engine that carries a run.
+ENGINE_FILE: Final = "engine"
 
 #: A participant's inputs ...
 CONFIG: Final = "config.yaml"
@@ -55,6 +57,11 @@ class StateFolder:
     def device_file(self) -> Path:
         """The device file of this lab host."""
         return self.path / DEVICE_FILE
+
+    @property
+    def engine(self) -> Path:
+        """The file with the address of the Engine that carries the run."""
+        return self.path / ENGINE_FILE
 
     @property
     def gate(self) -> Path:

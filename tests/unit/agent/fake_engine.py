@@ -29,6 +29,7 @@ class FakeEngine:
         starts: how often each has been started.
         deaf: devices about which no call is answered: it ends in an error, as after a time-out.
         answers: cleared, every call waits until it is set again.
+        there: whether it takes calls at all.
         waiting: how many calls wait.
         calls: how many there were.
     """
@@ -43,6 +44,10 @@ class FakeEngine:
         self.answers = threading.Event()
         self.answers.set()
         self.waiting = self.calls = 0
+        self.there = True
+
+    def is_there(self, within_s: float) -> bool:
+        return self.there
 
     def containers(self, labels: dict[str, str]) -> list[dict[str, Any]]:
         if labels[LABEL_KIND] == KIND_NETWORK:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -16,9 +17,20 @@ from fedsim_runner.agent.host.fleet import Fleet
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Answers with the status in the container's name; ``silent`` gets none."""
+    """Answers with the status in the container's name; ``silent`` gets none. Events come late."""
 
     def do_GET(self) -> None:
+        if self.path == "/_ping":
+            self.send_response(200)
+            self.end_headers()
+            return
+        if self.path.startswith("/events?"):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.flush()
+            self.server.shutting.wait(0.5)  # type: ignore[attr-defined]
+            self.wfile.write(b'{"Action": "die"}\n')
+            return
         name = self.path.split("/")[2]
         if name == "silent":
             self.server.shutting.wait(10)  # type: ignore[attr-defined]
@@ -72,3 +84,23 @@ def test_an_engine_that_is_not_there_says_nothing(tmp_path: Path) -> None:
     with pytest.raises(DockerError) as caught:
         Docker(str(tmp_path / "none.sock")).inspect("x")
     assert not isinstance(caught.value, RefusedError)
+
+
+def test_an_engine_is_there_if_it_answers_in_time(docker: Docker, tmp_path: Path) -> None:
+    assert not Docker(str(tmp_path / "none.sock")).is_there(5.0)
+    with socket.socket(socket.AF_UNIX) as listener:
+        # As systemd keeps the socket of an Engine that has ended.
+        listener.bind(str(tmp_path / "kept.sock"))
+        listener.listen()
+        assert not Docker(str(tmp_path / "kept.sock")).is_there(0.05)
+    assert docker.is_there(5.0)
+
+
+def test_events_are_waited_for_without_a_limit_once_the_engine_has_answered(docker: Docker, tmp_path: Path) -> None:
+    """The Engine answers at once, and sends an event after more than a call's time."""
+    assert [event["Action"] for event in docker.events({"type": ["container"]}, 0.0)] == ["die"]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "silent.sock"))
+        listener.listen()
+        with pytest.raises(DockerError, match="timed out"):
+            next(Docker(str(tmp_path / "silent.sock")).events({}, 0.0))

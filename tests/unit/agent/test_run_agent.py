@@ -135,3 +135,30 @@ def test_ctl_refuses_unknown_commands(kernel: FakeKernel, state: StateFolder, en
     assert commands.answer(agent, "probe", {})["netem"] is True
     assert commands.answer(agent, "stop", {}) == {"stopping": True} and agent.stopping.is_set()
     agent.close()
+
+
+def test_an_agent_that_is_stopped_with_the_engine_names_it_as_the_cause(
+    kernel: FakeKernel, state: StateFolder, engine: FakeEngine
+) -> None:
+    agent = begin(state, engine)
+    commands.answer(agent, "links-apply", {})
+    open_gate(agent, state, engine)
+    engine.there = False
+    agent.close()
+    failed, stopped = journal(state)[-2:]
+    assert (failed["event"], failed["device"], stopped["event"]) == ("course_failed", None, "agent_stopped")
+    assert failed["reason"].startswith("the Docker Engine was stopped or restarted during the course")
+
+
+@pytest.mark.parametrize("gate", ["open", "closed"])
+def test_an_agent_that_is_stopped_by_somebody_else_blames_nobody(
+    gate: str, kernel: FakeKernel, state: StateFolder, engine: FakeEngine
+) -> None:
+    """While the gate is closed nothing is lost, whoever ends it."""
+    agent = begin(state, engine)
+    commands.answer(agent, "links-apply", {})
+    if gate == "open":
+        open_gate(agent, state, engine)
+    engine.there = gate == "open"
+    agent.close()
+    assert "course_failed" not in [event["event"] for event in journal(state)]
