@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ..console.progress import Progress
+from ..contract.engine_address import EngineAddressError
 from ..contract.errors import Exit, FedsimError
 from ..testbed.orphans import CONTROL_VARIABLE, RUN_VARIABLE, end_processes
 from ..testbed.run_listener import RunListener
@@ -38,7 +39,7 @@ def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit
 
 
 def remove_all(console: Console) -> Exit:
-    """Remove all runs except those that a living process works on; return the worst exit code.
+    """Remove all runs except those that a living process works on, or on another Engine; return the worst exit code.
 
     Raises:
         FedsimError: a testbed does not answer, or this user may not do it.
@@ -48,7 +49,7 @@ def remove_all(console: Console) -> Exit:
         try:
             code = remove_run(run, console)
         except FedsimError as error:
-            if error.exit is not Exit.SPEC:
+            if error.exit is not Exit.SPEC and not isinstance(error, EngineAddressError):
                 raise
             console.print(f"skipped: {error}", markup=False, highlight=False)
             continue

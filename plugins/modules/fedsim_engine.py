@@ -46,6 +46,7 @@ started_with:
 
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def start(call: Call, how: str) -> None:
     """Start the Engine; a service that does not start fails with its reason."""
     if how == "systemd":
         # Not enabled: the package does that, unless the owner has disabled it.
-        done = subprocess.run(["systemctl", "start", "docker"], capture_output=True, text=True)
+        done = run_service(call, ["systemctl", "start", "docker"])
         if done.returncode != 0:
             said = done.stderr.strip() or f"it ended with exit code {done.returncode}"
             raise FailedError(f"`systemctl start docker` failed: {said}", rc=done.returncode)
@@ -104,13 +105,25 @@ def start(call: Call, how: str) -> None:
     if how == "init script":
         add_ulimit_workaround()
         # Its exit status also reflects cgroup mounts, which do not matter: what counts is whether the Engine answers.
-        subprocess.run(["service", "docker", "start"], capture_output=True)
+        run_service(call, ["service", "docker", "start"])
         return
     daemon = find_daemon()
     if daemon is None:
         raise FailedError("dockerd is not installed: install docker.io")
     with Path(call.params["log"]).open("ab") as log:
         subprocess.Popen([daemon], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/")
+
+
+def run_service(call: Call, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command that starts the service; one that hangs fails. Docker's own unit has no time limit."""
+    try:
+        # Into a file: an Engine that an init script starts inherits the output, and would keep a pipe open.
+        with tempfile.TemporaryFile("w+") as said:
+            done = subprocess.run(command, stdout=said, stderr=said, text=True, timeout=call.params["wait_s"])
+            said.seek(0)
+            return subprocess.CompletedProcess(command, done.returncode, "", said.read())
+    except subprocess.TimeoutExpired as error:
+        raise FailedError(f"`{' '.join(command)}` has not ended in {error.timeout:g} s") from error
 
 
 def find_error(docker_host: str) -> EngineError | None:

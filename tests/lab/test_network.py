@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.fedsim.testbed.plugins.module_utils._packet_trial import try_packet
 
 from fedsim_runner.agent.host import programs
 from fedsim_runner.agent.links import netns, rtnetlink, wiring
@@ -204,3 +206,26 @@ def test_nftables_counts_the_changes_of_a_namespace(lab: Rig) -> None:
     assert fresh is not None and other is not None and fresh.untouched and other.untouched and fresh != other
     assert added is not None and not added.untouched and added == again != deleted
     assert deleted is not None and not deleted.untouched
+
+
+@pytest.mark.parametrize("forwards", [True, False])
+def test_a_firewall_of_the_lab_host_that_lets_nothing_through_does_not_matter(forwards: bool) -> None:
+    """The lab host drops all, and looks at what bridges carry. The trial of its probe says the same."""
+    with netns.scratch():
+        if not forwards:
+            Path("/proc/sys/net/bridge/bridge-nf-call-iptables").write_text("1")
+            for chain in ("INPUT", "FORWARD", "OUTPUT"):
+                programs.run(["iptables", "-P", chain, "DROP"])
+        with rig("server", "a", "b") as lab:
+            connect(lab)
+            assert reach(lab)
+        assert try_packet("ip") == ""
+
+
+def test_the_trial_of_a_packet_names_what_stops_it(tmp_path: Path) -> None:
+    assert "No such file" in try_packet(str(tmp_path / "ip"))
+    # A bridge that is down carries nothing.
+    program = tmp_path / "ip"
+    program.write_text('#!/bin/sh\nsed "s/link set br0 up/link set br0 down/" | /sbin/ip "$@"\n')
+    program.chmod(0o755)
+    assert try_packet(str(program)) == "none of 3 s arrived"

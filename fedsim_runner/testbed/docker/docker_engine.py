@@ -15,7 +15,7 @@ from fedsim_runner.contract.agent_calls import Call, command_line, parse_answer
 from fedsim_runner.contract.agent_socket import ask_here
 from fedsim_runner.contract.exec_output import NoOutputError, read_output
 from fedsim_runner.contract.names import KIND_AGENT, LABEL_DEVICE, LABEL_RUN, LABEL_STATE, run_filter
-from fedsim_runner.lab.engine_client import connect_to_engine
+from fedsim_runner.lab.engine_client import connect_to_engine, engine_url
 from fedsim_runner.lab.host import LabHost
 
 from ..values import UnreachableError
@@ -94,11 +94,12 @@ def lab_engine(host: LabHost, timeout_s: int = 30) -> Iterator[LabEngine]:
         NoEngineError: it does not answer, or this user may not use it.
         EngineAddressError: the user's settings of Docker name one that is not on this machine.
     """
+    url = engine_url(host.engine_url)
     try:
-        client = connect_to_engine(host.engine_url, timeout_s)
+        client = connect_to_engine(url, timeout_s)
         client.ping()
     except (DockerException, OSError) as error:
-        raise NoEngineError(_why(error)) from error
+        raise NoEngineError(_why(error, url)) from error
     except ValueError as error:
         raise NoEngineError(f"Docker's settings of this user cannot be read: {error}") from error
     try:
@@ -107,7 +108,7 @@ def lab_engine(host: LabHost, timeout_s: int = 30) -> Iterator[LabEngine]:
         client.close()
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, url: str) -> str:
     text = str(error)
     if "Permission denied" in text or "PermissionError" in text:
         return (
@@ -116,7 +117,7 @@ def _why(error: Exception) -> str:
         )
     if "No such file" in text or "Connection refused" in text or "ConnectionRefused" in text:
         return (
-            "no Docker Engine answers: start it (systemctl start docker; Docker Desktop: start the app), or let "
-            "`fedsim-provision up` install one on Debian"
+            f"no Docker Engine answers at {url}: start it (systemctl start docker; Docker Desktop: start the app), or "
+            "let `fedsim-provision up` install one on Debian"
         )
     return f"the Docker Engine cannot be used: {text}"

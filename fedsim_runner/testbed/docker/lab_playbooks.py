@@ -15,6 +15,7 @@ from fedsim_runner.console.progress import Progress
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.inventory import write_inventory
 from fedsim_runner.lab import list_lab_hosts
+from fedsim_runner.lab.engine_client import engine_url
 from fedsim_runner.user_folders import state_home
 
 from ..run_listener import RunListener
@@ -54,7 +55,7 @@ def build_images(console: Console, image_base: str | None, engines: Sequence[str
     """Build all images of ``engines`` that are missing on this machine's Engine.
 
     Raises:
-        FedsimError: the build failed, or this user may not do it.
+        FedsimError: the build failed, the Engine is not on this machine, or this user may not do it.
     """
     extra_vars: dict[str, Any] = {"fedsim_engines": list(engines)}
     if image_base:
@@ -71,7 +72,7 @@ def examine(console: Console) -> Findings:
     """Probe by trial whether this machine can be a lab host, as root if possible; nothing is installed or left behind.
 
     Raises:
-        FedsimError: Ansible could not run the probe.
+        FedsimError: the Engine is not on this machine, or Ansible could not run the probe.
     """
     probe = root_command([sys.executable, "-m", "fedsim_runner.agent", "probe"])
     extra_vars = {"fedsim_become": False} if probe is None else {}
@@ -94,6 +95,8 @@ def _probe_links(command: list[str]) -> tuple[Mapping[str, Any] | None, str | No
 
 def _play(name: str, playbook: str, console: Console, extra_vars: Mapping[str, Any], keep: str) -> PlaybookResult:
     folder, hosts = state_home() / "lab", list_lab_hosts()
+    for host in hosts:
+        engine_url(host.engine_url)  # refused by name before anything is done
     try:
         folder.mkdir(parents=True, exist_ok=True)
         hosts_file = write_inventory(bare_inventory(name, hosts), folder / f"{name}-inventory")

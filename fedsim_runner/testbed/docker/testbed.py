@@ -243,5 +243,6 @@ class DockerTestbed:
         self, run: str, folder: Path, hosts_file: Path, names: Sequence[str], listener: Listener, playbook: str
     ) -> None:
         check_privileges()
+        self._check_engine(run)
         with PlaybookSession(run, folder, hosts_file, names, listener, {}, self._playbooks) as session:
             session.run(playbook)

@@ -75,6 +75,22 @@ def test_without_an_engine(arguments: list[str], tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["plan", "good.yaml"], ["up", "good.yaml"], ["status"], ["down", "x"], ["logs", "x"], ["images"], ["doctor"]],
+)
+def test_an_engine_on_another_machine_is_refused_before_anything_is_made(
+    arguments: list[str], tmp_path: Path, repository: Path
+) -> None:
+    example = (repository / "examples" / "quickstart.yaml").read_text(encoding="utf-8")
+    (tmp_path / "good.yaml").write_text(example, encoding="utf-8")
+    done = command(*arguments, cwd=tmp_path, DOCKER_HOST="ssh://me@lab.test")
+    assert done.returncode == 3, done.stderr
+    assert "the Docker Engine is ssh://me@lab.test, but fedsim-runner works with an Engine on the same" in done.stderr
+    assert "as DOCKER_HOST says" in done.stderr and "run fedsim-provision there" in done.stderr
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
 def test_the_version_and_help(tmp_path: Path) -> None:
     assert command("--version", cwd=tmp_path).stdout.startswith("fedsim-provision ")
     shown = command("--help", cwd=tmp_path, COLUMNS="200")

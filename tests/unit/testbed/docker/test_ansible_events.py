@@ -159,6 +159,35 @@ def test_failure_text(result: object, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        "Error while evaluating conditional: object of type 'dict' has no attribute 'finished'",
+        "The conditional check 'poll.finished' failed. The error was: error while evaluating conditional",
+        "Conditional result (True) was derived from value of type 'str'. Conditionals must have a boolean result.",
+        *(
+            f"Finalization of task args for 'ansible.builtin.debug' failed: Error while resolving value: {inner}"
+            for inner in (
+                "'images_plan' is undefined",
+                "The filter plugin 'ansible.builtin.from_json' failed: Expecting property name",
+                "Syntax error in template: unexpected 'end of print statement'",
+            )
+        ),
+    ],
+)
+def test_no_text_of_the_template_engine_reaches_a_user(said: str) -> None:
+    events, _, _ = reader()
+    data = {**FAILED["event_data"], "res": {"msg": f"Task failed: {said}"}}
+    events.feed({"event": "runner_on_failed", "event_data": data})
+    assert events.failure(2).text == (
+        "task 'Shape' cannot use a variable that is missing or has another form than it needs: check the inventory, "
+        "its device files, and variables given with -e"
+    )
+    events, _, _ = reader()
+    events.feed({"event": "verbose", "stdout": f"[ERROR]: {said}"})
+    assert events.failure(1).text.startswith("the play cannot use a variable that is missing")
+
+
+@pytest.mark.parametrize(
     ("stage", "code"),
     [
         ("preflight", 3),

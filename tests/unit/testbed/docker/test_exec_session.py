@@ -21,7 +21,9 @@ import pytest
 from docker.errors import APIError
 
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.testbed.docker.exec_session import FRAME, Streams, raw_terminal, run_inside
+from fedsim_runner.contract.exec_output import FRAME
+from fedsim_runner.testbed.docker import exec_session
+from fedsim_runner.testbed.docker.exec_session import Streams, raw_terminal, run_inside
 
 Program = Callable[[socket.socket], None]
 
@@ -35,6 +37,7 @@ class Engine:
         self.program, self.code, self.refusals, self.head = program, code, refusals, head
         self.created: dict[str, Any] = {}
         self.sizes: list[tuple[int, int]] = []
+        self.runs = True
 
     def exec_create(self, container: str, command: list[str], **options: Any) -> dict[str, str]:
         self.created = {"container": container, "command": command, **options}
@@ -58,6 +61,9 @@ class Engine:
             self.refusals -= 1
             raise APIError("it is not running yet")
         self.sizes.append((height, width))
+
+    def inspect_container(self, container: str) -> dict[str, Any]:
+        return {"State": {"Running": self.runs}}
 
     def exec_inspect(self, identity: str) -> dict[str, Any]:
         return {"Running": False, "ExitCode": self.code}
@@ -160,6 +166,27 @@ def test_a_refusal_of_the_engine_is_a_lab_error(files: Callable[[bytes], tuple[S
     with pytest.raises(FedsimError, match="container c1 is paused") as caught:
         run_inside(Refusing(lambda connection: None), "c1", ["ls"], streams)
     assert caught.value.exit == Exit.LAB
+
+
+def test_a_device_that_ends_ends_a_command_whose_connection_stays_open(
+    files: Callable[[bytes], tuple[Streams, Path, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exec_session, "LOOK_AFTER_S", 0.02)
+    over = threading.Event()
+
+    def program(connection: socket.socket) -> None:
+        connection.sendall(frame(1, b"still here"))
+        time.sleep(0.1)  # the device runs, and the command says nothing
+        engine.runs = False
+        over.wait(20)
+
+    engine = Engine(program)
+    streams, out, _ = files(b"")
+    with pytest.raises(FedsimError, match="the device has ended, and the command with it") as caught:
+        run_inside(engine, "c1", ["sleep", "9"], streams)
+    over.set()
+    assert caught.value.exit == Exit.LAB
+    assert out.read_bytes() == b"still here"
 
 
 @pytest.fixture
