@@ -123,7 +123,7 @@ def run_service(call: Call, command: list[str]) -> subprocess.CompletedProcess[s
             said.seek(0)
             return subprocess.CompletedProcess(command, done.returncode, "", said.read())
     except subprocess.TimeoutExpired as error:
-        raise FailedError(f"`{' '.join(command)}` has not ended in {error.timeout:g} s") from error
+        raise FailedError(f"`{' '.join(command)}` has not ended in {call.params['wait_s']} s") from error
 
 
 def find_error(docker_host: str) -> EngineError | None:

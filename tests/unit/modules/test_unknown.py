@@ -14,6 +14,7 @@ import pytest
 import requests
 from ansible_collections.fedsim.testbed.plugins.module_utils import _agent_control, _docker
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract import exec_output
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError
 from ansible_collections.fedsim.testbed.plugins.modules import (
     fedsim_agent,
     fedsim_course,
@@ -270,3 +271,29 @@ def test_an_agent_that_does_not_answer_is_not_taken_for_none(error: Exception) -
 
     with pytest.raises(docker_engine.AgentSilentError, match="the agent of run r does not answer"):
         docker_engine.LabEngine(Client()).ask_agent("r", OpenGate(None))
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("sleep 30", "`systemctl start docker` has not ended in 0.5 s"),
+        ("echo masked >&2; exit 1", "`systemctl start docker` failed: masked"),
+    ],
+)
+def test_a_service_that_does_not_start_is_given_up(
+    script: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "systemctl").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    call = Call({"wait_s": 0.5}, False, None, lambda _text: None, lambda: str(tmp_path))
+    with pytest.raises(FailedError) as caught:
+        fedsim_engine.start(call, "systemd")
+    assert str(caught.value) == said
+
+
+def test_what_a_lost_connection_means_is_said_in_words() -> None:
+    lost = requests.ConnectionError("('Connection aborted.', RemoteDisconnected('...'))")
+    assert _docker.explain(lost) == "the Docker Engine has closed the connection: it was stopped or restarted"
+    assert _docker.explain(TIMEOUT) == "Read timed out."

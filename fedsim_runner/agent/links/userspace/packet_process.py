@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _END_TIMEOUT_S = 30.0
+_ANSWER_TIMEOUT_S = 20.0
 
 
 class PacketProcess:
@@ -37,12 +39,16 @@ class PacketProcess:
         """Send one command and wait for its answer.
 
         Raises:
-            OSError: the process has ended.
+            OSError: the process has ended, or has not answered in time.
         """
         assert self._process.stdin is not None and self._process.stdout is not None
         with self._lock:
             self._process.stdin.write(json.dumps(command).encode() + b"\n")
             self._process.stdin.flush()
+            answers = select.poll()
+            answers.register(self._process.stdout, select.POLLIN)
+            if not answers.poll(_ANSWER_TIMEOUT_S * 1000):
+                raise OSError(f"the packet process has not answered in {_ANSWER_TIMEOUT_S:g} s")
             line = self._process.stdout.readline()
         if not line:
             raise OSError("the packet process has ended")
