@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import uuid
 from collections.abc import Iterator
@@ -153,6 +154,20 @@ def test_info_lists_ours_with_sizes(layers: Layers) -> None:
     assert layer["ref"] in found["images"] and found["arch"] == layer["arch"]
     assert found["disk"] == found["images"][layer["ref"]]["own"]
     assert found["table"][0].startswith("fedsim-test/sized ")
+
+
+def test_a_credential_helper_that_is_missing_counts_as_no_registry(
+    layers: Layers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"credsStore": "nonesuch", "credHelpers": {"registry.test": "nonesuch"}}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    answer = call_module("fedsim_image_base", {"image": "debian:no-such-tag", "platform": "amd64"})
+    assert not answer.changed and answer["present"] is False
+    assert "the credentials for the registry cannot be read: " in answer["reason"]
+    assert "docker-credential-nonesuch not installed" in answer["reason"]
+    layer = layers.make("helped", GOOD)
+    assert list(call_module("fedsim_images", {"layers": [layer]})["built"]) == [layer["ref"]]
 
 
 def test_a_registry_that_does_not_answer_is_no_failure() -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fedsim_runner.contract.device_file import SUPPORTED
 from tests.device_files import device_file
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -70,15 +69,22 @@ def test_preflight_names_the_fix(arguments: list[str], message: str) -> None:
     assert message in " ".join(done.stdout.split())
 
 
-def test_preflight_accepts_the_device_files_that_the_modules_read(tmp_path: Path) -> None:
-    variables = yaml.safe_load((REPOSITORY / "roles" / "preflight" / "vars" / "main.yml").read_text(encoding="utf-8"))
-    assert tuple(variables["__preflight_versions"]) == SUPPORTED
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 9}, "device file {path} has version 9, and this fedsim-runner reads versions 1, 2, 3"),
+        ({"devices": [{}]}, "device file {path} is damaged: devices[0].name: missing"),
+        (None, "device file {path} is not valid JSON: Expecting property name"),
+    ],
+)
+def test_preflight_says_what_is_wrong_with_a_device_file(
+    change: dict[str, object] | None, message: str, tmp_path: Path
+) -> None:
     path = tmp_path / "local.json"
-    path.write_text(json.dumps({**device_file().as_dict(), "version": 9}), encoding="utf-8")
+    path.write_text("{" if change is None else json.dumps({**device_file().as_dict(), **change}), encoding="utf-8")
     done = playbook("up.yml", "--tags", "preflight", "-e", json.dumps({"fedsim_device_file": str(path)}))
     assert done.returncode != 0
-    message = f"device file {path} has version 9, and this fedsim-runner reads versions 1, 2, 3"
-    assert message in " ".join(done.stdout.split())
+    assert message.format(path=path) in " ".join(done.stdout.split())
 
 
 @pytest.mark.docker

@@ -77,7 +77,7 @@ def test_without_an_engine(arguments: list[str], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["plan", "good.yaml"], ["up", "good.yaml"], ["status"], ["down", "x"], ["logs", "x"], ["images"], ["doctor"]],
+    [["plan", "good.yaml"], ["up", "good.yaml"], ["status"], ["down", "x"], ["doctor"]],
 )
 def test_an_engine_on_another_machine_is_refused_before_anything_is_made(
     arguments: list[str], tmp_path: Path, repository: Path
