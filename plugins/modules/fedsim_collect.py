@@ -9,7 +9,8 @@ short_description: Pack the artifacts of a run on a lab host into one file
 description:
   - Packs each device's out folder and console log, the agent's journal and samples, and the Engine's facts about the
     containers into one tar file. M(fedsim.testbed.fedsim_unpack) puts it into the run folder.
-  - Packs what there is, also after a course that failed or a provisioning that stopped half-way.
+  - Packs what there is, also after a course that failed or a provisioning that stopped half-way. An Engine that
+    restarts is waited for; if it stays away, console logs and the facts about containers are left out, with a warning.
   - Links and special files in an out folder are left out, as a device could point them anywhere. So are the temporary
     files of a participant, in the folder C(tmp) of its out folder, files below more than 20 folders, those whose names
     are not UTF-8 or cannot be printed, paths of more than 1024 bytes, further names of a file, files with large holes,
@@ -72,6 +73,7 @@ left_out:
   sample: ["collected/pi-1/link: a link"]
 """
 
+import contextlib
 import json
 import shutil
 import tarfile
@@ -106,7 +108,12 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths imp
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import matches
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import list_containers
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    EngineError,
+    connect,
+    list_containers,
+    wait_for_engine,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DEVICES,
     DOCKER,
@@ -147,14 +154,14 @@ def extract_container_facts(found: dict[str, Any]) -> dict[str, Any]:
 
 
 class Containers:
-    """Console logs and facts of the run's containers."""
+    """Console logs and facts of the run's containers; none without an Engine (``client`` None)."""
 
     def __init__(self, client: Any, run: str) -> None:
         self._client = client
         self._ids = {
             entry["Labels"].get(LABEL_DEVICE) or kind: entry["Id"]
             for kind in (KIND_DEVICE, KIND_AGENT)
-            for entry in list_containers(client, run_filter(run, kind))
+            for entry in ([] if client is None else list_containers(client, run_filter(run, kind)))
         }
         self.logs: dict[str, bytes] = {}
         self.facts: dict[str, dict[str, Any]] = {}
@@ -250,8 +257,22 @@ def write_where_there_is_space(
 
 
 def work(call: Call) -> dict[str, Any]:
+    is_known = Path(call.params["state_dir"]).is_dir()
+    with contextlib.ExitStack() as stack:
+        try:
+            client = (wait_for_engine if is_known else connect)(call.params["docker_host"])
+            stack.callback(client.close)
+        except EngineError as error:
+            if not is_known:
+                raise
+            # An Engine that has gone must not take the journal and the devices' files with it.
+            call.warn(f"consoles and {CONTAINERS} are left out: {error}")
+            client = None
+        return collect(call, Containers(client, call.run))
+
+
+def collect(call: Call, containers: Containers) -> dict[str, Any]:
     dest = Path(call.params["dest"])
-    containers = Containers(call.client, call.run)
     if call.check:
         # In check mode nothing may be created next to the target.
         _, changed, found = write(call.params, containers, dest, Path(call.tmpdir) / dest.name, False)
@@ -261,7 +282,7 @@ def work(call: Call) -> dict[str, Any]:
     return {"changed": changed, "dest": str(dest), "devices": devices, "left_out": left_out}
 
 
-MODULE = Module(ARGUMENTS, work, "artifacts of run {run}", engine=True, of_run="{state_dir}")
+MODULE = Module(ARGUMENTS, work, "artifacts of run {run}")
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def test_a_run_rides_out_a_restart_with_live_restore_and_names_one_without(
     assert left_over(own.client(), "restarted") != []
     assert left_over(engine, "restarted") == [str(STATE_ROOT / "restarted")]
     monkeypatch.delenv("DOCKER_HOST")
-    for verb in ("status", "logs", "down"):
+    for verb in ("status", "logs"):
         refused = say(verb, "restarted", cwd=tmp_path)
         assert refused.returncode == 3, refused.stderr
         assert f"run restarted is on the Docker Engine at {own.url}, and this command works with" in refused.stderr

@@ -14,9 +14,10 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible_collections.fedsim.testbed.plugins.lookup.docker_host import LookupModule
 from ansible_collections.fedsim.testbed.plugins.module_utils import _docker, _module
-from ansible_collections.fedsim.testbed.plugins.modules import fedsim_state, fedsim_teardown
+from ansible_collections.fedsim.testbed.plugins.modules import fedsim_collect, fedsim_state, fedsim_teardown
 
 from fedsim_runner.contract.engine_address import DEFAULT_ENGINE
+from fedsim_runner.contract.paths import StateFolder
 
 REPOSITORY = Path(__file__).parents[3]
 MODULES = sorted(path.stem for path in (REPOSITORY / "plugins" / "modules").glob("fedsim_*.py"))
@@ -146,6 +147,32 @@ def test_an_engine_that_restarts_is_waited_for_if_the_run_was_there(
         make_folder=lambda: str(tmp_path),
     )
     assert (len(asked), answer.get("failed", False)) == (tries, not known)
+
+
+def test_an_engine_that_stays_away_does_not_take_the_journal_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_docker, "BACK_WITHIN_S", 0.0)
+    state = StateFolder(tmp_path / "r")
+    warnings: list[str] = []
+    options = {"run": "r", "state_dir": str(state.path), "dest": str(tmp_path / "packed.tar"), "devices": ""}
+    options |= {"agent_prefix": "", "max_file_bytes": 100, "docker_host": f"unix://{tmp_path}/none.sock"}
+
+    def collect() -> dict[str, Any]:
+        return fedsim_collect.MODULE.answer(
+            options, check=False, diff=False, warn=warnings.append, make_folder=lambda: str(tmp_path)
+        )
+
+    assert "no Docker Engine answers" in collect()["msg"]
+    state.agent.mkdir(parents=True)
+    state.journal.write_text("{}\n")
+    state.outputs("pi").mkdir(parents=True)
+    (state.outputs("pi") / "log").write_text("said")
+    answer = collect()
+    assert answer["changed"] and answer["devices"] == ["pi"]
+    assert warnings[0].startswith("consoles and containers.json are left out: no Docker Engine answers")
+    with tarfile.open(answer["dest"]) as packed:
+        assert {"journal.jsonl", "collected/pi/log"} <= set(packed.getnames())
 
 
 def test_settings_of_docker_that_cannot_be_read_are_not_taken_for_a_missing_engine(
