@@ -45,10 +45,15 @@ class OwnEngine:
         subprocess.run([*self._inside(), *command], check=True, timeout=60)
 
     def keep_containers(self, on: bool) -> None:
-        """Whether containers outlive the Engine (live-restore); a running one reads it again."""
+        """Whether containers outlive the Engine (live-restore); a running one is told to read it again."""
         (self.folder / "daemon.json").write_text(json.dumps({"live-restore": on}))
-        if self.daemon is not None:
-            os.kill(self.pid, signal.SIGHUP)
+        if self.daemon is None:
+            return
+        os.kill(self.pid, signal.SIGHUP)
+        client, end = self.client(), time.monotonic() + STARTS_WITHIN_S
+        while client.info()["LiveRestoreEnabled"] != on:
+            assert time.monotonic() < end
+            time.sleep(0.05)
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -105,6 +110,7 @@ def own_engine() -> Iterator[OwnEngine]:
         for client in engine.clients:
             client.close()
         if engine.daemon is not None:
+            engine.keep_containers(False)
             engine.stop()
         holder.kill()
         holder.wait()

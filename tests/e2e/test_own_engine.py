@@ -56,7 +56,7 @@ def test_a_run_rides_out_a_restart_with_live_restore_and_names_one_without(
     rounds = sum("round " in line for line in command.lines)
     command.wait_for(f"round {rounds + 5}/")
     shown = say("status", "restarted", cwd=tmp_path)
-    assert "running" in shown.stdout, shown.stdout + shown.stderr
+    assert "restarted   round " in shown.stdout, shown.stdout + shown.stderr
 
     own.keep_containers(False)
     own.stop()
