@@ -91,7 +91,8 @@ def fill_disk(path: str) -> Act:
 
     def act(run: LiveRun) -> None:
         user = (run.state.path / path).parent.stat().st_uid
-        script = f"import os\nos.setgid({user}); os.setuid({user})\nf = open({str(run.state.path / path)!r}, 'wb', 0)\n"
+        # Opened by root, since the owner of a device's folder cannot enter those above it.
+        script = f"import os\nf = open({str(run.state.path / path)!r}, 'wb', 0)\nos.setgid({user}); os.setuid({user})\n"
         script += "for size in (1 << 20, 1 << 12, 1):\n    try:\n        while True: f.write(bytes(size))\n"
         script += "    except OSError: pass\n"
         subprocess.run(["python3", "-c", script], check=True)
