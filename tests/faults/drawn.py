@@ -71,7 +71,7 @@ def interruption(seed: int) -> Scenario:
         + ("" if docker else ", without Docker"),
         Start(rounds=ROUNDS, options=() if docker else ("--no-docker",)),
         (Step(stage(name, delay_s) if name else Moment(delay_s=delay_s), interrupt(number, group)),),
-        Outcome(ends, within_s=120, removed_by_down=killed, checks=(_no_end_by_the_signal_of_a_run_that_had_begun,)),
+        Outcome(ends, within_s=300, removed_by_down=killed, checks=(_no_end_by_the_signal_of_a_run_that_had_begun,)),
         soak=True,
     )
 

@@ -146,7 +146,7 @@ class Outcome:
     """
 
     exit: int | tuple[int, ...]
-    within_s: float = 90.0
+    within_s: float = 240.0
     noticed_s: float | None = None
     says: tuple[str, ...] = ()
     reason: str = ""

@@ -12,7 +12,7 @@ from tests.faults.scenario import Moment, Outcome, Scenario, Start, Step, round_
 SILENCE_S = 8
 # A loaded machine adds this to the time in which something is noticed, and takes this to collect and tear down.
 SLACK_S = 10
-END_S = 60
+END_S = 180
 # In which the light engine has to load, and the stages before that.
 LOADING_S = 110 + 20
 DEVICES = ("server", "mote-1", "mote-2")
@@ -123,7 +123,7 @@ SCENARIOS = (
         ),
         Outcome(
             0,
-            within_s=240,
+            within_s=400,
             noticed_s=SILENCE_S + SLACK_S,
             lost={"mote-1": "SIGKILL", "mote-2": "memory limit", "mote-3": "frozen", "mote-4": "frozen"},
             finished=True,
@@ -157,14 +157,14 @@ SCENARIOS = (
         "Training that takes longer than the silence timeout is not silence: the processor time shows the work",
         Start(rounds=1, course={"silence_timeout": 3}, edit=_few_cpus),
         (Step(Moment(), nothing),),
-        Outcome(0, within_s=300, finished=True, checks=(_trained_for_long,)),
+        Outcome(0, within_s=400, finished=True, checks=(_trained_for_long,)),
     ),
     Scenario(
         "early-stop",
         "Early stopping finishes a course with fewer rounds",
         Start(edit=_never_stops_alone),
         (Step(Moment(), nothing),),
-        Outcome(0, within_s=300, checks=(_stopped_early,)),
+        Outcome(0, within_s=400, checks=(_stopped_early,)),
     ),
     Scenario(
         "not-loading",

@@ -42,14 +42,14 @@ SCENARIOS = (
         "FederatedScope's course goes on without a client that was killed",
         GOING_ON,
         (Step(round_ends(2), kill("mote-2")),),
-        Outcome(0, within_s=300, noticed_s=SLACK_S, lost={"mote-2": "SIGKILL"}, finished=True),
+        Outcome(0, within_s=400, noticed_s=SLACK_S, lost={"mote-2": "SIGKILL"}, finished=True),
     ),
     Scenario(
         "torch-stopped-continue",
         "FederatedScope's course goes on without a frozen client",
         GOING_ON,
         (Step(round_ends(2), freeze("mote-2")),),
-        Outcome(0, within_s=300, noticed_s=SILENCE_S + SLACK_S, lost={"mote-2": "frozen"}, finished=True),
+        Outcome(0, within_s=400, noticed_s=SILENCE_S + SLACK_S, lost={"mote-2": "frozen"}, finished=True),
     ),
     Scenario(
         "torch-server-killed",

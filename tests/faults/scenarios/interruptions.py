@@ -30,7 +30,7 @@ def _stopped(name: str, number: signal.Signals, soak: bool) -> Scenario:
         f"{number.name} in stage {name} tears the testbed down",
         START,
         (Step(stage(name), interrupt(number)),),
-        Outcome(INTERRUPTED, within_s=60),
+        Outcome(INTERRUPTED, within_s=180),
         soak=soak,
     )
 
@@ -73,7 +73,7 @@ SCENARIOS = (
         "SIGTERM ends the processes of a course without Docker",
         WITHOUT_DOCKER,
         (Step(round_ends(1), interrupt(signal.SIGTERM, group=False)),),
-        Outcome(INTERRUPTED, within_s=60),
+        Outcome(INTERRUPTED, within_s=180),
     ),
     Scenario(
         "sigkill-without-docker",
@@ -87,6 +87,6 @@ SCENARIOS = (
         "Ctrl-C in the first tenths of a second, while Python still imports the command",
         START,
         (Step(Moment(delay_s=0.3), interrupt(signal.SIGINT)),),
-        Outcome((INTERRUPTED, -signal.SIGINT), within_s=30),
+        Outcome((INTERRUPTED, -signal.SIGINT), within_s=60),
     ),
 )
