@@ -65,9 +65,8 @@ def _trained_for_long(run: LiveRun) -> list[str]:
     return [] if took > 2 * 3 else [f"the training took {took:.1f} s, too little to tell"]
 
 
-def _never_stops_alone(spec: dict[str, Any]) -> None:
-    spec["federatedscope"]["config"]["early_stop"] = {"patience": 2}
-    spec["federatedscope"]["config"]["train"]["optimizer"]["lr"] = 0.0
+def _stops_early(spec: dict[str, Any]) -> None:
+    spec["federatedscope"]["config"]["early_stop"] = {"patience": 2, "delta": 1.0}
 
 
 def _stopped_early(run: LiveRun) -> list[str]:
@@ -162,7 +161,7 @@ SCENARIOS = (
     Scenario(
         "early-stop",
         "Early stopping finishes a course with fewer rounds",
-        Start(edit=_never_stops_alone),
+        Start(edit=_stops_early),
         (Step(Moment(), nothing),),
         Outcome(0, within_s=400, checks=(_stopped_early,)),
     ),
