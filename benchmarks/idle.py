@@ -14,6 +14,8 @@ from pathlib import Path
 
 import docker
 
+from fedsim_runner.contract.names import container_name
+
 from .installation import this_installation
 from .journal import wait_for_round
 from .many_devices import IDLE_SECONDS, read_cpu_seconds
@@ -33,14 +35,14 @@ def measure_waiting_shares(folder: Path, name: str, patches_off: tuple[str, ...]
     command = this_installation().start([str(spec), "--run", name], folder)
     try:
         wait_for_round(command, name, SETTLED_ROUND, LIMIT_S)
-        client.containers.get(f"fedsim-{name}-client-2").pause()
+        client.containers.get(container_name(name, "client-2")).pause()
         time.sleep(SETTLE_S)
         before, started = read_cpu_seconds(client, name, "device"), time.monotonic()
         time.sleep(IDLE_SECONDS)
         after, elapsed = read_cpu_seconds(client, name, "device"), time.monotonic() - started
     finally:
         command.interrupt()
-    waiting = {device: f"/fedsim-{name}-{device}" for device in ("server", "client-1")}
+    waiting = {device: f"/{container_name(name, device)}" for device in ("server", "client-1")}
     return {device: (after[full] - before[full]) / elapsed for device, full in waiting.items()}
 
 

@@ -35,6 +35,7 @@ class FakeTestbed:
     ) -> None:
         self.calls: list[str] = []
         self.there: dict[str, list[str]] = {}
+        self.workers: dict[str, str] = {}
         self.open_gates: set[str] = set()
         self._fails_in = fails_in
         self._interrupted_in = interrupted_in
@@ -77,6 +78,9 @@ class FakeTestbed:
         self.calls.append("destroy")
         self.there.pop(run, None)
         return list(self._stays)
+
+    def worked_on_by(self, run: str) -> str | None:
+        return self.workers.get(run)
 
     def list(self) -> Mapping[str, Sequence[str]]:
         return {run: names for run, names in self.there.items() if names}

@@ -22,31 +22,35 @@ def write_inventory(inventory: Inventory, folder: Path) -> Path:
     Raises:
         OSError: the folder cannot be written.
     """
-    device_files = folder / DEVICE_FILES
-    device_files.mkdir(parents=True, exist_ok=True)
-    devices = 0
-    for lab_host, content in inventory.device_files.items():
-        devices += len(content["devices"])
-        text = json.dumps(content, indent=1) + "\n"
-        _write_if_different(device_files / f"{lab_host}.json", text)
-    if devices > YAML_UP_TO_DEVICES:
-        hosts_file, stale = folder / "hosts.json", folder / "hosts.yml"
-        text = json.dumps(inventory.hosts, indent=1) + "\n"
-    else:
-        hosts_file, stale = folder / "hosts.yml", folder / "hosts.json"
-        text = HEADER + dump(inventory.hosts)
-    stale.unlink(missing_ok=True)
-    _write_if_different(hosts_file, text)
-    return hosts_file
+    (folder / DEVICE_FILES).mkdir(parents=True, exist_ok=True)
+    files = _render(inventory)
+    for name in {"hosts.yml", "hosts.json"} - set(files):
+        (folder / name).unlink(missing_ok=True)
+    for name, text in files.items():
+        if not _has(folder / name, text):
+            (folder / name).write_text(text, encoding="utf-8")
+    return folder / list(files)[-1]
 
 
-def _write_if_different(path: Path, text: str) -> None:
+def is_written(inventory: Inventory, folder: Path) -> bool:
+    """Whether :func:`write_inventory` would change nothing in ``folder``."""
+    return all(_has(folder / name, text) for name, text in _render(inventory).items())
+
+
+def _render(inventory: Inventory) -> dict[str, str]:
+    """The files by relative path; the hosts file is the last one."""
+    contents = inventory.device_files
+    files = {f"{DEVICE_FILES}/{name}.json": json.dumps(content, indent=1) + "\n" for name, content in contents.items()}
+    if sum(len(content["devices"]) for content in contents.values()) > YAML_UP_TO_DEVICES:
+        return {**files, "hosts.json": json.dumps(inventory.hosts, indent=1) + "\n"}
+    return {**files, "hosts.yml": HEADER + dump(inventory.hosts)}
+
+
+def _has(path: Path, text: str) -> bool:
     try:
-        if path.read_bytes() == text.encode():
-            return
+        return path.read_bytes() == text.encode()
     except OSError:
-        pass  # writing will report what is wrong
-    path.write_text(text, encoding="utf-8")
+        return False  # writing will report what is wrong
 
 
 def read_device_files(folder: Path) -> dict[str, dict[str, Any]]:

@@ -2,36 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from ..console.progress import Progress
+from ..contract.claim import RunBusyError
 from ..contract.errors import Exit, FedsimError
-from ..contract.paths import INVENTORY
+from ..contract.paths import INVENTORY, REPORT
 from ..results import RUNNING, write_report
 from ..results.page import try_publish
+from ..results.run_files import read_json
+from ..testbed.protocol import Testbed
 from ..testbed.run_listener import RunListener
 from ..testbed.stages import exit_of, stage_named
 from ..testbed.values import Stopped
-from .folder import give_to_user
-from .lookup import find_run, testbed_of
+from .folder import SO_FAR, give_to_user
+from .hold import hold, hold_alone
+from .lookup import KnownRun, find_run, testbed_of
+from .options import DEFAULT_RUNS_DIR
+
+# The states of a run that has not ended.
+GOING_ON = ("provisioned", "loading", "running")
 
 
 def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[dict[str, Any], Path]:
     """Fetch what a run has produced so far and write its report. Return the report and the folder it is in.
 
+    While another process works on the run, its folder is that process's: what there is so far goes to a folder in it.
+
     Raises:
+        RunBusyError: another process collects it, too.
         FedsimError: its testbed has nothing of the run, fetching failed, or this user may not do it.
     """
     known = find_run(run)
     testbed = testbed_of(known)
-    status = testbed.status(run)
-    if status is None:
-        raise FedsimError(f"run {run} has nothing on the lab host (any more)", Exit.SPEC)
-    target = (into or known.folder or Path("runs") / run).resolve()
-    target.mkdir(parents=True, exist_ok=True)
+    with _place_for(known, testbed, into) as target:
+        status = testbed.status(run)
+        if status is None:
+            raise FedsimError(f"run {run} has nothing on the lab host (any more)", Exit.SPEC)
+        target.mkdir(parents=True, exist_ok=True)
+        going_on = status.get("state") in GOING_ON
+        return _collect(known, testbed, target, going_on, console), target
+
+
+@contextmanager
+def _place_for(known: KnownRun, testbed: Testbed, into: Path | None) -> Iterator[Path]:
+    """The folder to write to, held until all is written."""
+    if into is not None:
+        yield into.resolve()
+        return
+    own = (known.folder or DEFAULT_RUNS_DIR / known.run).resolve()
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold_alone(known.run, testbed))
+            target = own
+        except RunBusyError:
+            target = own / SO_FAR
+            held.enter_context(hold(f"{known.run}/{SO_FAR}"))
+        yield target
+
+
+def _collect(known: KnownRun, testbed: Testbed, target: Path, going_on: bool, console: Console) -> dict[str, Any]:
+    run = known.run
+    before = read_json(target / REPORT)
     with Progress(console, 0) as progress, RunListener(progress, "interrupted: stopping") as listener:
         try:
             listener.run(lambda work_listener: testbed.collect(run, known.folder, target, work_listener))
@@ -40,10 +77,14 @@ def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[d
                 raise FedsimError("interrupted", Exit.INTERRUPTED) from stopped
             stage = stage_named(testbed.traits.stages, stopped.stage)
             raise FedsimError(f"{run}: {stopped.failure.text}", exit_of(stage, stopped.failure.exit_code)) from stopped
-        going_on = status.get("state") in ("provisioned", "running")
         inventory = None if known.folder is None else known.folder / INVENTORY
-        report = write_report(target, inventory_dir=inventory, status=RUNNING if going_on else None)
+        status = RUNNING if going_on else None
+        reason = None
+        if going_on and before.get("status", RUNNING) != RUNNING:
+            # What its control node said at the end of the run stays true, though the devices were left as they were.
+            status, reason = before["status"], before.get("reason")
+        report = write_report(target, inventory_dir=inventory, status=status, reason=reason)
         if problem := try_publish(target, report):
             progress.note(problem, "yellow")
     give_to_user(target)
-    return report, target
+    return report

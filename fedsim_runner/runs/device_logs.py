@@ -16,8 +16,8 @@ from ..results.run_files import read_devices
 from ..testbed.device_names import select_devices
 from ..testbed.protocol import Testbed
 from ..testbed.values import Line, UnreachableError
+from .hold import is_held
 from .lookup import KnownRun, find_run, testbed_of
-from .registry import Registry
 
 LOG_NAMES = ("course/exp_print.log", "console.log")
 POLL_EVERY_S = 0.3
@@ -46,7 +46,7 @@ def log_lines(
         if not _files(known):
             raise
     files = _files(known)
-    going_on = known.entry is not None and known.entry.alive and known.entry.state == "running"
+    going_on = is_held(run)
     if not files:
         planned = _planned(known)
         if planned:
@@ -107,8 +107,7 @@ def _growing_lines(run: str, files: Mapping[str, Path], tail: int) -> Iterator[L
     """New lines until the run ends. Plain processes write their logs directly into the run folder."""
     growths = {name: _Growth(path) for name, path in files.items()}
     while True:
-        entry = Registry().find(run)
-        ended = entry is None or not entry.alive or entry.state != "running"
+        ended = not is_held(run)
         fresh = [line for name, growth in growths.items() for line in _timed(name, growth.lines(ended)[-tail:])]
         tail = 0  # it only applies to the lines that were there at first
         yield from sorted(fresh, key=lambda line: line.at)

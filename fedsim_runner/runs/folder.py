@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
-from ..contract.names import RUN_LENGTH, RunNameError, check_run
-from ..contract.paths import REPORT
+from ..contract.names import RUN_LENGTH, RunNameError
+from ..contract.paths import COLLECTED, CONTAINERS, JOURNAL, MANIFEST, METRICS, REPORT
 from ..results import RUNNING
-from ..results.run_files import read_json
+from ..results.page import FIGURES, PAGE
+from ..results.run_files import AGENTS, read_json
+from ..results.run_report import TABLES
 
 # What users call a run id: the option is --run NAME.
 RUN_NAME = "run name"
+# Holds what `collect` has fetched of a run that another process works on.
+SO_FAR = "so-far"
+# What a course leaves in its run folder.
+RESULTS = (SO_FAR, COLLECTED, AGENTS, JOURNAL, METRICS, CONTAINERS, "agent.log", REPORT, PAGE, *TABLES, FIGURES)
 STAMP_LENGTH = len("-20260101t000000z")
 
 
@@ -24,34 +31,53 @@ def new_run_id(experiment: str, now: float) -> str:
     return f"{name[: RUN_LENGTH - STAMP_LENGTH - 3].rstrip('-')}-{stamp}"
 
 
-def create_run_folder(runs_dir: Path, run: str, named_by_user: bool) -> tuple[str, Path]:
-    """Create the folder of a run and return its id and path.
+def make_new_folder(runs_dir: Path, run: str) -> Path:
+    """Make the folder of a new run and return its path.
 
-    A generated id gets a suffix if two runs begin in the same second. A name chosen by the user may be used again as
-    long as no course was tried under it, so that ``up`` and then ``run`` share it.
+    Raises:
+        OSError: it cannot be made (FileExistsError: it is there).
+    """
+    folder = runs_dir / run
+    runs_dir.mkdir(parents=True, exist_ok=True)
+    folder.mkdir()
+    return folder
+
+
+def make_or_reuse_folder(runs_dir: Path, run: str) -> tuple[Path, bool]:
+    """Return the folder of a run whose name the user chose, and whether it was made now.
+
+    The name may be used again as long as no course was tried under it, so that ``up`` and then ``run`` share it.
 
     Raises:
         RunNameError: the name is taken by a run that has results.
-        OSError: the folder cannot be created.
+        OSError: the folder cannot be made.
     """
-    runs_dir.mkdir(parents=True, exist_ok=True)
-    if named_by_user:
-        folder = runs_dir / check_run(run, RUN_NAME)
-        folder.mkdir(exist_ok=True)
-        # Written once a course was tried in the folder; another one must not be mixed into it.
-        if read_json(folder / REPORT).get("status", RUNNING) != RUNNING:
-            raise RunNameError(f"{folder} holds the results of an earlier run: choose another --run, or remove it")
-        return run, folder
-    candidate, number = run, 1
-    while True:
-        folder = runs_dir / candidate
-        try:
-            folder.mkdir()  # atomic: two processes cannot both succeed
-        except FileExistsError:
-            number += 1
-            candidate = f"{run}-{number}"
-            continue
-        return candidate, folder
+    try:
+        return make_new_folder(runs_dir, run), True
+    except FileExistsError:
+        folder = runs_dir / run
+    if not folder.is_dir():
+        raise RunNameError(f"{folder} is not a folder: choose another --run, or remove it")
+    # Written once a course was tried in the folder; another one must not be mixed into it.
+    if read_json(folder / REPORT).get("status", RUNNING) != RUNNING:
+        raise RunNameError(f"{folder} holds the results of an earlier run: choose another --run, or remove it")
+    return folder, False
+
+
+def forget_results(folder: Path) -> None:
+    """Remove what an earlier course of this name left in a run folder, so that no report takes it for its own.
+
+    Raises:
+        OSError: something cannot be removed.
+    """
+    if not (folder / MANIFEST).is_file():
+        return  # no run was ever begun in it, so what it holds is not ours
+    for name in RESULTS:
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def give_to_user(folder: Path) -> None:

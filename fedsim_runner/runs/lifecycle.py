@@ -25,11 +25,13 @@ from ..testbed.run_listener import RunListener
 from ..testbed.stages import COLLECT, DESTROY, Stage, clean_up, exit_of, stage_named
 from ..testbed.values import Order, Stopped
 from .folder import give_to_user
+from .hold import end_orphans
 from .left_over import left_over
 from .manifest import record_sources, start_manifest, write_manifest
 from .options import RunOptions
 from .prepare import Prepared, prepare_run
 from .registry import Registry
+from .reservation import reserve_run
 from .teardown import show_failure, tear_down
 
 Report = dict[str, Any]
@@ -136,33 +138,50 @@ def provision(experiment: Experiment, options: RunOptions, console: Console, tes
 
 @contextmanager
 def _active_run(experiment: Experiment, options: RunOptions, console: Console, testbed: Testbed) -> Iterator[ActiveRun]:
-    registry = Registry()
     began = now()
     experiment = testbed.accept(experiment)
-    prepared = prepare_run(experiment, options, began, testbed)
+    # Held before anything of the run is written, until the last line of its report is.
+    with reserve_run(options, experiment.name, began, testbed) as reserved, _given_to_user(reserved.folder):
+        end_orphans(reserved.run, console)
+        prepared = prepare_run(experiment, options, reserved, testbed)
+        with _begun_run(prepared, options, console, testbed, began) as active:
+            yield active
+
+
+@contextmanager
+def _begun_run(
+    prepared: Prepared, options: RunOptions, console: Console, testbed: Testbed, began: float
+) -> Iterator[ActiveRun]:
+    registry = Registry()
     plan, folder, traits = prepared.plan, prepared.folder, testbed.traits
     lab_hosts = [host.name for host in plan.lab_hosts]
     progress = Progress(
         console,
-        experiment.total_rounds,
+        plan.experiment.total_rounds,
         unshaped=bool(prepared.lacks),
         run=plan.run,
         devices=planned_devices(plan),
         live_stages={stage.name for stage in traits.stages if stage.live},
     )
+    with progress:
+        _show_plan(console, progress, prepared, testbed)
+        manifest = start_manifest(plan, began, traits.name, prepared.lacks, folder, options.repeats)
+        write_manifest(manifest, folder)
+        registry.record(plan.run, folder, traits.name, lab_hosts, "running")
+        order = Order(plan, folder, options.keep, console.is_terminal, options.devices, options.image_base)
+        with RunListener(progress, traits.on_interrupt) as listener:
+            yield ActiveRun(testbed, prepared, order, listener, manifest)
+        write_manifest(manifest, folder, ended=now())
+        registry.record(plan.run, folder, traits.name, lab_hosts, str(manifest["status"]))
+
+
+@contextmanager
+def _given_to_user(folder: Path) -> Iterator[None]:
     try:
-        with registry.hold(plan.run), progress:
-            _show_plan(console, progress, prepared, testbed)
-            manifest = start_manifest(plan, began, traits.name, prepared.lacks, folder, options.repeats)
-            write_manifest(manifest, folder)
-            registry.record(plan.run, folder, traits.name, lab_hosts, "running")
-            order = Order(plan, folder, options.keep, console.is_terminal, options.devices, options.image_base)
-            with RunListener(progress, traits.on_interrupt) as listener:
-                yield ActiveRun(testbed, prepared, order, listener, manifest)
-            write_manifest(manifest, folder, ended=now())
-            registry.record(plan.run, folder, traits.name, lab_hosts, str(manifest["status"]))
+        yield
     finally:
-        give_to_user(folder)
+        if folder.exists():
+            give_to_user(folder)
 
 
 def _show_plan(console: Console, progress: Progress, prepared: Prepared, testbed: Testbed) -> None:

@@ -7,11 +7,13 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from ..contract.claim import RunBusyError
 from ..contract.errors import Exit, FedsimError
 from ..contract.paths import DEVICE_FILES, INVENTORY
-from ..inventory import build_inventory, write_inventory
+from ..inventory import build_inventory, is_written, write_inventory
 from ..testbed.installed import find_testbed
 from .experiment_file import load_experiment
+from .hold import who_holds
 from .options import DEFAULT_RUNS_DIR
 from .planning import plan_only
 
@@ -29,11 +31,17 @@ def experiment_as_inventory(spec: Path, run: str | None, run_folder: Path | None
 
     Raises:
         SpecErrors: the experiment file is wrong.
+        RunBusyError: another process works on this run, whose inventory is a different one.
         FedsimError: the experiment does not fit the lab, or the run folder cannot be written.
     """
-    plan = plan_only(load_experiment(spec), find_testbed(), run)
+    testbed = find_testbed()
+    plan = plan_only(load_experiment(spec), testbed, run)
     folder = (run_folder or DEFAULT_RUNS_DIR / plan.run).resolve()
     inventory = build_inventory(plan)
+    # Ansible asks for an inventory before its modules can find out that the run is claimed.
+    who = testbed.worked_on_by(plan.run) or who_holds(plan.run)
+    if who is not None and not is_written(inventory, folder / INVENTORY):
+        raise RunBusyError(plan.run, who)
     try:
         hosts_file = write_inventory(inventory, folder / INVENTORY)
     except OSError as error:

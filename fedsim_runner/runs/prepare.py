@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..contract.errors import Exit, FedsimError
 from ..contract.paths import INVENTORY, PLAN
 from ..inventory import build_inventory, write_inventory
 from ..plan import plan_as_dict
@@ -16,11 +15,12 @@ from ..plan.model import Plan
 from ..spec.experiment import Experiment
 from ..testbed.protocol import Testbed
 from ..testbed.values import Lack
-from .folder import create_run_folder, new_run_id
+from .folder import forget_results
 from .inputs import keep_dockerfiles, keep_experiment
 from .left_over import left_over
 from .options import RunOptions
 from .planning import plan_run
+from .reservation import Reserved
 
 
 @dataclass(frozen=True)
@@ -42,27 +42,24 @@ class Prepared:
         return self.plan.run
 
 
-def prepare_run(experiment: Experiment, options: RunOptions, now: float, testbed: Testbed) -> Prepared:
-    """Plan, reserve the address range, create the run folder and write the files that testbeds read.
+def prepare_run(experiment: Experiment, options: RunOptions, reserved: Reserved, testbed: Testbed) -> Prepared:
+    """Plan a run that is reserved, and write the files that testbeds read.
 
     Raises:
-        FedsimError: the name is taken or wrong, the experiment does not fit the lab, the folder cannot be written.
+        FedsimError: the experiment does not fit the lab.
+        OSError: the folder cannot be written.
     """
     if options.allow_unshaped:
         experiment = replace(experiment, allow_unshaped=True)
-    try:
-        run, folder = create_run_folder(
-            options.runs_dir, options.run or new_run_id(experiment.name, now), options.run is not None
-        )
-    except OSError as error:
-        raise FedsimError(f"run folder in {options.runs_dir}: {error.strerror}", Exit.SPEC) from error
-    folder = folder.resolve()
+    run, folder = reserved.run, reserved.folder
     try:
         existed = bool(left_over(testbed, run))
         plan, lacks = plan_run(keep_dockerfiles(experiment, folder), testbed, run)
+        if not reserved.is_new:
+            forget_results(folder)
         write_run_files(plan, folder)
     except BaseException:
-        if options.run is None:
+        if reserved.is_new:
             shutil.rmtree(folder, ignore_errors=True)
         raise
     return Prepared(plan, folder, existed, lacks)

@@ -5,25 +5,14 @@ It is a convenience, not the truth: the labels on a lab host decide what belongs
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ..contract import atomic
-from ..contract.errors import Exit, FedsimError
-from ..lab.process_identity import is_alive, own_identity
 from ..user_folders import state_home
-
-
-class RunBusyError(FedsimError):
-    """Another process is working on the run; the text names it."""
-
-    exit = Exit.SPEC
 
 
 @dataclass(frozen=True)
@@ -33,21 +22,14 @@ class RunEntry:
     Attributes:
         testbed: the name of the testbed's kind.
         lab_hosts: the names of its lab hosts.
-        control: identifies the process that last worked on the run.
-        state: what that process was about to do.
+        state: what the process that last worked on the run was about to do.
     """
 
     run: str
     folder: str
     testbed: str
     lab_hosts: tuple[str, ...]
-    control: str
     state: str
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process that works on the run is still alive."""
-        return is_alive(self.control)
 
 
 class Registry:
@@ -57,12 +39,12 @@ class Registry:
         self._folder = folder or state_home() / "runs"
 
     def record(self, run: str, folder: Path, testbed: str, lab_hosts: Sequence[str], state: str) -> None:
-        """Write or replace the entry of a run, with this process as the one that works on it.
+        """Write or replace the entry of a run.
 
         Raises:
             OSError: the registry cannot be written.
         """
-        entry = RunEntry(run, str(folder.resolve()), testbed, tuple(lab_hosts), own_identity(), state)
+        entry = RunEntry(run, str(folder.resolve()), testbed, tuple(lab_hosts), state)
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(run)
         atomic.write(path, json.dumps(asdict(entry), indent=1) + "\n")
@@ -83,36 +65,6 @@ class Registry:
         """Remove the entry; safe to call twice."""
         self._path(run).unlink(missing_ok=True)
 
-    @contextmanager
-    def hold(self, run: str) -> Iterator[None]:
-        """Prevent other processes from changing the same run.
-
-        Raises:
-            RunBusyError: another process holds it.
-            OSError: the registry cannot be written.
-        """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{run}.lock"
-        with path.open("a+", encoding="utf-8") as lock:
-            self._lock(lock, run)
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-
-    def _lock(self, lock: IO[str], run: str) -> None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            pid = lock.read().strip() or "unknown"
-            raise RunBusyError(
-                f"run {run} is being worked on by process {pid}: press Ctrl-C there (kill -INT {pid}) or wait for it"
-            ) from error
-
     def _path(self, run: str) -> Path:
         return self._folder / f"{run}.json"
 
@@ -123,5 +75,6 @@ def _entry(content: dict[str, Any]) -> RunEntry:
         lab_host = content.pop("lab_host")
         without = lab_host == "processes"
         content |= {"testbed": "processes" if without else "docker", "lab_hosts": [] if without else [lab_host]}
-    content.pop("subnet", None)  # up to 0.1.0, runs had subnets of their own
+    for key in ("subnet", "control"):  # up to 0.1.0, runs had subnets of their own, and only entries said who was alive
+        content.pop(key, None)
     return RunEntry(**{**content, "lab_hosts": tuple(content["lab_hosts"])})

@@ -7,12 +7,14 @@ from pathlib import Path
 from rich.console import Console
 
 from ..console.progress import Progress
+from ..contract.claim import RunBusyError
 from ..contract.engine_address import EngineAddressError
-from ..contract.errors import Exit, FedsimError
-from ..testbed.orphans import CONTROL_VARIABLE, RUN_VARIABLE, end_processes
+from ..contract.errors import Exit
+from ..testbed.protocol import Testbed
 from ..testbed.run_listener import RunListener
 from ..testbed.stages import exit_of, stage_named
 from .folder import give_to_user
+from .hold import end_orphans, hold_alone
 from .lookup import KnownRun, all_runs, find_run, testbed_of
 from .registry import Registry
 from .teardown import tear_down
@@ -22,18 +24,16 @@ def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit
     """Remove everything that a run has on its testbed; safe to call twice, and without its run folder.
 
     Raises:
-        FedsimError: another process is working on the run, or this user may not do it.
+        RunBusyError: another process works on the run.
+        FedsimError: this user may not do it.
     """
     known = find_run(run, runs_dir)
-    registry = Registry()
-    with registry.hold(run):
-        # Ansible outlives a control node that was killed, and would go on creating what is removed here.
-        orphans = end_processes(RUN_VARIABLE, run, only_orphans_of=CONTROL_VARIABLE)
-        if orphans:
-            console.print(f"{run}: ended {orphans} processes whose control node is gone", markup=False, highlight=False)
-        code = _destroy(known, console)
+    testbed = testbed_of(known)
+    with hold_alone(run, testbed):
+        end_orphans(run, console)
+        code = _destroy(known, testbed, console)
         if code is Exit.DONE:
-            registry.forget(run)
+            Registry().forget(run)
             console.print(f"run {run}: nothing is left on the lab host", markup=False, highlight=False)
         return code
 
@@ -48,9 +48,7 @@ def remove_all(console: Console) -> Exit:
     for run in all_runs():
         try:
             code = remove_run(run, console)
-        except FedsimError as error:
-            if error.exit is not Exit.SPEC and not isinstance(error, EngineAddressError):
-                raise
+        except (RunBusyError, EngineAddressError) as error:
             console.print(f"skipped: {error}", markup=False, highlight=False)
             continue
         if code is not Exit.DONE:
@@ -58,8 +56,7 @@ def remove_all(console: Console) -> Exit:
     return worst
 
 
-def _destroy(known: KnownRun, console: Console) -> Exit:
-    testbed = testbed_of(known)
+def _destroy(known: KnownRun, testbed: Testbed, console: Console) -> Exit:
     with Progress(console, 0) as progress, RunListener(progress, "interrupted: stopping the teardown") as listener:
         result = tear_down(testbed, known.run, known.folder, listener)
         if result.interrupted or result.not_tried:

@@ -9,6 +9,7 @@ from ..contract.errors import Exit, FedsimError
 from ..contract.paths import REPORT
 from ..results.run_files import read_course, read_json
 from ..testbed.values import UnreachableError
+from .hold import is_held
 from .left_over import left_over
 from .lookup import find_run, testbed_of
 
@@ -35,9 +36,11 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
         "device": None,
         "devices": {},
         "folder": None if known.folder is None else str(known.folder),
-        "control_node": known.entry is not None and known.entry.alive,
+        "control_node": False,
     }
     testbed = testbed_of(known)
+    # Also that of another user, who has a registry of his own.
+    answer["control_node"] = alive = is_held(run) or testbed.worked_on_by(run) is not None
     try:
         now = testbed.status(run)
     except UnreachableError:
@@ -58,13 +61,15 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
             seen.setdefault("memory_limit_bytes", entry.get("memory_limit_bytes"))
     elif answer["state"] is None and known.folder is not None:
         _add_course(known.folder, answer)
-    if answer["state"] is None and known.entry is not None:
-        gone = known.entry.state == "running" and not known.entry.alive
+    if answer["state"] is None and alive:
+        answer["state"] = "running"
+    elif answer["state"] is None and known.entry is not None:
+        gone = known.entry.state == "running"
         answer["state"] = "cut short: its control node is gone" if gone else known.entry.state
     remains = now is None and bool(left_over(testbed, run))
     if answer["state"] is None and remains:
         answer["state"] = "cut short: only its state folder is left"
-    if now is None and known.entry is None and not report and not remains:
+    if now is None and known.entry is None and not (report or remains or alive):
         raise FedsimError(
             f"no run {run} is known here or on the lab host (fedsim-provision status lists all)", Exit.SPEC
         )

@@ -9,11 +9,8 @@ from collections.abc import Iterator
 
 import psutil
 
-from fedsim_runner.lab.process_identity import is_alive, start_time
+from fedsim_runner.contract.process_identity import is_alive, start_time
 
-# Set for every process of a run, so that its owner is known even after the control node is gone.
-RUN_VARIABLE = "FEDSIM_RUN"
-CONTROL_VARIABLE = "FEDSIM_CONTROL"
 GRACE_S = 2.0
 
 

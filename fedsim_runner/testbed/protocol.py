@@ -42,6 +42,9 @@ class Testbed(Protocol):
     def destroy(self, run: str, folder: Path | None, listener: Listener) -> Sequence[str]:
         """Remove everything of a run and name what is left; safe to call twice, and without its folder."""
 
+    def worked_on_by(self, run: str) -> str | None:
+        """The process that has claimed a run here and is alive, for people; None if there is none but this one."""
+
     def list(self) -> Mapping[str, Sequence[str]]:
         """Runs that have something here, each with the names of what it has."""
 

@@ -20,6 +20,17 @@ options:
     type: path
     required: true
 """
+    CONTROL = r"""
+options:
+  control:
+    description:
+      - The process that works on the run, which the module's action plugin fills in. While another one that is alive
+        has claimed the run, a module that would change something of it fails with its name and C(fedsim_exit_code) 2.
+        To the lab host a process of another machine is alive for two minutes after its last call, unless the caller is
+        on that machine, too, and knows better.
+      - Without it, as in a module that is run by hand, the run is not claimed.
+    type: dict
+"""
     DEVICES = r"""
 options:
   devices:

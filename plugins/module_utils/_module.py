@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.claim import (
+    RunBusyError,
+    is_claimed_by_another,
+    parse_control,
+    take_claim,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import check_run
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences, render_diff
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     SDK_ERROR,
@@ -23,6 +30,8 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
 DOCKER: dict[str, Any] = {"docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"}}
 RUN: dict[str, Any] = {"run": {"type": "str", "required": True}}
 STATE_DIR: dict[str, Any] = {"state_dir": {"type": "path", "required": True}}
+#: Filled in by the action plugin (see ``_worker_action.py``).
+CONTROL: dict[str, Any] = {"control": {"type": "dict"}}
 DEVICES: dict[str, Any] = {"devices": {"type": "str", "default": ""}}
 
 
@@ -53,6 +62,24 @@ class Call:
         self.warn = warn
         self.run: str = params.get("run", "")
         self._make_folder = make_folder
+
+    def claim_run(self, state_dir: str | Path, *, make: bool = False) -> None:
+        """Claim the run for the process that called the module. Without option ``control`` that is nobody.
+
+        Args:
+            state_dir: the run's state folder.
+            make: make it if it is missing; otherwise nothing is claimed then.
+
+        Raises:
+            RunBusyError: another process works on the run.
+        """
+        if self.params.get("control"):
+            take_claim(StateFolder(Path(state_dir)), parse_control(self.params["control"]), make=make, check=self.check)
+
+    def is_beside_another(self, state_dir: str | Path) -> bool:
+        """Whether another process works on the run, so that nothing of it may be touched."""
+        control = self.params.get("control")
+        return bool(control) and is_claimed_by_another(StateFolder(Path(state_dir)), parse_control(control))
 
     @property
     def tmpdir(self) -> str:
@@ -107,6 +134,9 @@ class Module:
             answer = self._call_work(params, check, warn, make_folder)
         except FailedError as error:
             answer = {**error.answer, "failed": True, "msg": str(error)}
+        except RunBusyError as error:
+            claimed_by = {"fedsim_claimed_by": asdict(error.control)} if error.control else {}
+            answer = {"failed": True, "msg": str(error), "fedsim_exit_code": error.exit, **claimed_by}
         except FedsimError as error:
             answer = {"failed": True, "msg": str(error)}
         except self.expected as error:
@@ -122,7 +152,7 @@ class Module:
                 "the Python that runs Ansible has no fedsim-runner: install it into ansible-playbook's environment",
                 exception=self.import_error,
             )
-        if "run" in self.arguments:
+        if self.arguments.get("run", {}).get("required"):
             check_run(params["run"])
         client = self._connect(params) if self.engine else None
         try:

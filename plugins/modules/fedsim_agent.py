@@ -9,14 +9,16 @@ short_description: The agent of a run on a lab host
 description:
   - Starts the container that shapes links, holds the gate and supervises the course, and waits until it answers; or
     stops and removes it.
-  - After a course that has ended, or an agent that died, everything starts again. The gate is closed, the journal is
-    emptied, and the run's device containers are removed, as they have passed the gate. The same is done with what is
-    left of an earlier run of the same name.
+  - After a course that has begun, even if it still runs, or an agent that died, everything starts again, so that nobody
+    joins the course of a control node that was killed. The gate is closed, the journal is emptied, and the run's device
+    containers are removed, as they have passed the gate. The same is done with what is left of an earlier run of the
+    same name.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
   - fedsim.testbed.docker
   - fedsim.testbed.run
+  - fedsim.testbed.run.control
   - fedsim.testbed.run.state_dir
 attributes:
   check_mode:
@@ -110,6 +112,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
 from ansible_collections.fedsim.testbed.plugins.module_utils._folder_trial import NOT_SHARED, SHARE_IT
 from ansible_collections.fedsim.testbed.plugins.module_utils._journal import has_recorded
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    CONTROL,
     DOCKER,
     RUN,
     STATE_DIR,
@@ -132,6 +135,7 @@ ARGUMENTS: dict[str, Any] = {
     },
     "wait_s": {"type": "int", "default": 60},
     **RUN,
+    **CONTROL,
     **STATE_DIR,
     **DOCKER,
 }
@@ -160,9 +164,10 @@ class Facts:
 def plan_agent(have: Facts, want: dict[str, Any] | None) -> Actions:
     """Plan the way from what exists to the requested agent, or to none.
 
-    After a course that has ended, or an agent that died, everything starts again: devices have passed the gate. An
-    earlier agent's files go in any case, even if nothing but a state folder was left: a new agent would take them for
-    its own, resume that course, find it over, and end the new devices.
+    After a course that has begun, or an agent that died, everything starts again: devices have passed the gate, and
+    whoever works on this run now would join the course of a control node that was killed. An earlier agent's files go
+    in any case, even if nothing but a state folder was left: a new agent would take them for its own, resume that
+    course, find it over, and end the new devices.
     """
     differences = Differences()
     removals = [
@@ -195,8 +200,8 @@ def _compare(have: Facts, want: dict[str, Any], differences: Differences) -> Non
     # In the host's network namespace the hostname is the lab host's.
     hostname = have.inspected["Config"]["Hostname"]
     compare_container(have.inspected, {**want, "Hostname": hostname}, have.image_id, differences)
-    if have.course_ended:
-        differences.add("course", "ended", "not begun")
+    if have.course_ended or have.gate_opened:
+        differences.add("course", "ended" if have.course_ended else "begun", "not begun")
 
 
 def build_agent_container(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -313,6 +318,7 @@ def explain_end(said: str, state: StateFolder) -> str:
 
 
 def work(call: Call) -> dict[str, Any]:
+    call.claim_run(call.params["state_dir"])
     state = StateFolder(Path(call.params["state_dir"]))
     present = call.params["state"] == "present"
     want = build_agent_container(call.params) if present else None

@@ -15,12 +15,14 @@ description:
     files of a participant, in the folder C(tmp) of its out folder, files below more than 20 folders, those whose names
     are not UTF-8 or cannot be printed, paths of more than 1024 bytes, further names of a file, files with large holes,
     more than 10,000 files of a device, and what exceeds its C(disk_mb).
-  - If the disk of O(dest) is full, the file is written to a new folder in /var/tmp, which the caller removes.
+  - If the disk of O(dest) is full, or another process works on the run (which may pack its own file or remove the run
+    at the same time), the file is written to a new folder in /var/tmp, which the caller removes.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
   - fedsim.testbed.docker
   - fedsim.testbed.run
+  - fedsim.testbed.run.control
   - fedsim.testbed.run.state_dir
   - fedsim.testbed.run.devices
 attributes:
@@ -55,7 +57,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 dest:
-  description: The tar file; not O(dest) if the disk there is full.
+  description: The tar file; not O(dest) if the disk there is full or another process works on the run.
   returned: always
   type: str
 devices:
@@ -115,6 +117,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     wait_for_engine,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    CONTROL,
     DEVICES,
     DOCKER,
     RUN,
@@ -129,6 +132,7 @@ ARGUMENTS: dict[str, Any] = {
     "agent_prefix": {"type": "str", "default": ""},
     "max_file_bytes": {"type": "int", "default": 256 * 1024**2},
     **RUN,
+    **CONTROL,
     **STATE_DIR,
     **DEVICES,
     **DOCKER,
@@ -247,6 +251,13 @@ def write_where_there_is_space(
     except OSError as error:
         if error.errno not in FULL:
             raise
+    return write_elsewhere(params, containers, dest)
+
+
+def write_elsewhere(
+    params: Mapping[str, Any], containers: Containers, dest: Path
+) -> tuple[Path, bool, tuple[list[str], list[str]]]:
+    """Like :func:`write`, into a new folder outside the state folder."""
     folder = Path(tempfile.mkdtemp(prefix=f"fedsim-{params['run']}-", dir=FALLBACK_FOLDER))
     try:
         folder.chmod(0o755)
@@ -276,6 +287,8 @@ def collect(call: Call, containers: Containers) -> dict[str, Any]:
     if call.check:
         # In check mode nothing may be created next to the target.
         _, changed, found = write(call.params, containers, dest, Path(call.tmpdir) / dest.name, False)
+    elif call.is_beside_another(call.params["state_dir"]):
+        dest, changed, found = write_elsewhere(call.params, containers, dest)
     else:
         dest, changed, found = write_where_there_is_space(call.params, containers, dest)
     devices, left_out = found

@@ -17,6 +17,7 @@ extends_documentation_fragment:
   - fedsim.testbed.attributes
   - fedsim.testbed.docker
   - fedsim.testbed.run
+  - fedsim.testbed.run.control
   - fedsim.testbed.run.state_dir
 attributes:
   check_mode:
@@ -121,6 +122,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._journal import Reader, read_snapshot, read_snapshot_time
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    CONTROL,
     DOCKER,
     RUN,
     STATE_DIR,
@@ -138,6 +140,7 @@ ARGUMENTS: dict[str, Any] = {
     "wait_s": {"type": "float", "default": 5},
     "gather_s": {"type": "float", "default": 1},
     **RUN,
+    **CONTROL,
     **STATE_DIR,
     **DOCKER,
 }
@@ -263,6 +266,8 @@ def work(call: Call) -> dict[str, Any]:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", call.params["consumer"]):
         raise FailedError("consumer: only letters, digits, dots, dashes and underscores are allowed")
     try:
+        if call.params["action"] != "status":
+            call.claim_run(call.params["state_dir"])
         if call.params["action"] == "poll":
             with closing(Poll(call)) as poll:
                 return poll.run_once()

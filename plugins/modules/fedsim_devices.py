@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - fedsim.testbed.attributes
   - fedsim.testbed.docker
   - fedsim.testbed.run
+  - fedsim.testbed.run.control
   - fedsim.testbed.run.state_dir
   - fedsim.testbed.run.devices
 attributes:
@@ -124,6 +125,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._folder_removal import remove_folder
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    CONTROL,
     DEVICES,
     DOCKER,
     RUN,
@@ -140,6 +142,7 @@ ARGUMENTS: dict[str, Any] = {
     "device_file": {"type": "path"},
     "images": {"type": "dict", "default": {}},
     **RUN,
+    **CONTROL,
     **STATE_DIR,
     **DEVICES,
     **DOCKER,
@@ -331,6 +334,7 @@ def ensure_absent(call: Call) -> dict[str, Any]:
 
 
 def work(call: Call) -> dict[str, Any]:
+    call.claim_run(call.params["state_dir"])
     return ensure_absent(call) if call.params["state"] == "absent" else ensure_present(call)
 
 

@@ -11,19 +11,25 @@ description:
     also tries whether network namespaces, bridges and veth pairs can be made, whether a packet passes between two
     namespaces that are connected as devices are, and whether the Engine sees the folder O(state_root).
   - With O(demands) it also compares this with what the devices of this lab host need.
-  - Changes nothing; what a trial makes ends with it.
+  - Changes nothing, except that with O(run) it claims the run for whoever runs Ansible, in the run's state folder.
+    What a trial makes ends with it.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
   - fedsim.testbed.docker
+  - fedsim.testbed.run.control
 attributes:
   check_mode:
     support: full
-    details: The module changes nothing.
+    details: The run is not claimed; nothing else is changed anyway.
   diff_mode:
     support: none
     details: There is nothing to compare.
 options:
+  run:
+    description: Claim this run, if the lab host is fit.
+    type: str
+    default: ""
   demands:
     description:
       - What the devices on this lab host need together, from their device file on the control node.
@@ -104,6 +110,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capa
     HostCapacity,
     measure_this_machine,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import check_run
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
 from ansible_collections.fedsim.testbed.plugins.module_utils._cpu_limit import LET_UPDATE_THROUGH, try_update
@@ -111,6 +118,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import Engi
 from ansible_collections.fedsim.testbed.plugins.module_utils._folder_trial import NOT_SHARED, SHARE_IT, try_folder
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import list_own_images
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    CONTROL,
     DOCKER,
     Call,
     FailedError,
@@ -120,6 +128,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
 from ansible_collections.fedsim.testbed.plugins.module_utils._network_trial import find_missing
 
 ARGUMENTS: dict[str, Any] = {
+    "run": {"type": "str", "default": ""},
     "demands": {
         "type": "dict",
         "options": {
@@ -133,6 +142,7 @@ ARGUMENTS: dict[str, Any] = {
     "fail_if_unfit": {"type": "bool", "default": False},
     "engine_required": {"type": "bool", "default": True},
     **DOCKER,
+    **CONTROL,
 }
 
 #: With less free space a run is likely to fill the disk.
@@ -303,6 +313,8 @@ def work(call: Call) -> dict[str, Any]:
     if fatal and call.params["fail_if_unfit"]:
         text = "; ".join("{}: {}".format(problem["what"], problem["fix"]) for problem in fatal)
         raise FailedError(f"this lab host cannot carry the run: {text}", fedsim_exit_code=Exit.LAB, **answer)
+    if call.run and answer["engine_answers"]:
+        call.claim_run(Path(call.params["state_root"]) / check_run(call.run), make=True)
     return answer
 
 

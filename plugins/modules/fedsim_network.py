@@ -18,6 +18,7 @@ extends_documentation_fragment:
   - fedsim.testbed.attributes
   - fedsim.testbed.docker
   - fedsim.testbed.run
+  - fedsim.testbed.run.control
   - fedsim.testbed.run.state_dir
 attributes:
   check_mode:
@@ -82,6 +83,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     remove_container,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    CONTROL,
     DOCKER,
     RUN,
     STATE_DIR,
@@ -96,6 +98,7 @@ ARGUMENTS: dict[str, Any] = {
     "lab_host": {"type": "str"},
     "image": {"type": "str"},
     **RUN,
+    **CONTROL,
     **STATE_DIR,
     **DOCKER,
 }
@@ -200,6 +203,7 @@ class Handlers:
 
 
 def work(call: Call) -> dict[str, Any]:
+    call.claim_run(call.params["state_dir"])
     want = build_network_container(call.params) if call.params["state"] == "present" else None
     have = read_facts(call.client, call.run, call.params["image"])
     todo = plan_network(have, want)

@@ -16,6 +16,7 @@ extends_documentation_fragment:
   - fedsim.testbed.attributes
   - fedsim.testbed.docker
   - fedsim.testbed.run
+  - fedsim.testbed.run.control
 attributes:
   check_mode:
     support: full
@@ -61,6 +62,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths imp
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    CONTROL,
     DOCKER,
     RUN,
     STATE_DIR,
@@ -81,6 +83,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
 ARGUMENTS: dict[str, Any] = {
     "archive": {"type": "path", "required": True},
     **RUN,
+    **CONTROL,
     **STATE_DIR,
     **DOCKER,
 }
@@ -122,6 +125,7 @@ def unpack(state_dir: Path, files: dict[str, bytes], check: bool, differences: D
 
 
 def work(call: Call) -> dict[str, Any]:
+    call.claim_run(call.params["state_dir"], make=True)
     state_dir = Path(call.params["state_dir"])
     check_engine_of(StateFolder(state_dir), call.params["docker_host"])
     differences = Differences()

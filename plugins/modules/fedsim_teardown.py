@@ -16,6 +16,7 @@ extends_documentation_fragment:
   - fedsim.testbed.attributes
   - fedsim.testbed.docker
   - fedsim.testbed.run
+  - fedsim.testbed.run.control
 attributes:
   check_mode:
     support: full
@@ -40,7 +41,7 @@ removed:
   description: Names of the removed containers and networks, and the removed state folders.
   returned: always
   type: dict
-  sample: {"containers": ["fedsim-quickstart-pi-1"], "networks": ["fedsim-quickstart"], "state": []}
+  sample: {"containers": ["fedsim-quickstart.pi-1"], "networks": ["fedsim-quickstart"], "state": []}
 """
 
 from collections.abc import Sequence
@@ -49,6 +50,7 @@ from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import for_each_device
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.claim import release_claim
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.engine_address import check_engine_of
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_AGENT,
@@ -69,6 +71,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._folder_removal import remove_folder
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
+    CONTROL,
     DOCKER,
     RUN,
     Call,
@@ -80,6 +83,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
 ARGUMENTS: dict[str, Any] = {
     "state_root": {"type": "path", "default": str(STATE_ROOT)},
     **RUN,
+    **CONTROL,
     **DOCKER,
 }
 
@@ -179,8 +183,15 @@ class Handlers:
             self.left.append(f"network {action.name}: {explain(error)}")
 
     def remove_folder(self, action: Action) -> None:
+        state = StateFolder(Path(action.name))
         try:
-            remove_folder(Path(action.name))
+            for path in sorted(state.path.iterdir()):
+                if path.is_dir() and not path.is_symlink():
+                    remove_folder(path)
+                elif path != state.claim:
+                    path.unlink(missing_ok=True)
+            # The claim goes last, so that no other process makes the folder again before it is gone.
+            release_claim(state)
         except OSError as error:  # a container that is still there writes into it
             self.left.append(f"{action.name}: {error}")
 
@@ -197,6 +208,8 @@ def find_state_folders(run: str, state_root: str, containers: list[dict[str, Any
 
 
 def work(call: Call) -> dict[str, Any]:
+    # Nothing is claimed where the run has no state folder.
+    call.claim_run(Path(call.params["state_root"]) / call.run)
     try:
         containers = list_containers(call.client, run_filter(call.run))
         networks = call.client.networks(filters=run_filter(call.run))

@@ -15,12 +15,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action.normal import ActionModule as ModuleAction
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.claim import control_of_worker
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.process_identity import is_alive
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import Module
 
 
@@ -30,6 +33,19 @@ class WorkerAction(ModuleAction):
     module: Module
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        if "control" not in self.module.arguments or "control" in self._task.args:
+            return self._run_module(tmp, task_vars)
+        # Only here, on the control node, is it known who calls, and which of its processes are gone.
+        control = asdict(control_of_worker())
+        self._task.args["control"] = control
+        result = self._run_module(tmp, task_vars)
+        claimed = result.get("fedsim_claimed_by")
+        if claimed is not None and claimed["machine"] == control["machine"] and not is_alive(claimed["process"]):
+            self._task.args["control"] = {**control, "gone": claimed["process"]}
+            result = self._run_module(tmp, task_vars)
+        return result
+
+    def _run_module(self, tmp: str | None, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         arguments = self._copy_arguments() if self._is_here(task_vars or {}) else None
         if arguments is None:
             return super().run(tmp, task_vars)

@@ -20,9 +20,9 @@ from typing import IO, Any
 import docker
 import psutil
 
+from fedsim_runner.contract.claim import RUN_VARIABLE
 from fedsim_runner.contract.names import KIND_AGENT, KIND_NETWORK, LABEL_DEVICE, LABEL_KIND, LABEL_RUN
 from fedsim_runner.contract.paths import STATE_ROOT, StateFolder
-from fedsim_runner.testbed.orphans import RUN_VARIABLE
 
 from .scenario import ENDED, Moment, Start
 

@@ -30,6 +30,7 @@ from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.run_namespace import RunNamespace
 from fedsim_runner.agent.links.shaper import Shaper
 from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.names import container_name, network_name
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 LIBRARY = REPOSITORY / "plugins" / "modules"
@@ -200,18 +201,24 @@ class Lab:
         return call_module(name, options, check=check, expect_failure=expect_failure)
 
     def container(self, device: str) -> Any:
-        return self.engine.containers.get(f"fedsim-{self.run}-{device}")
+        return self.engine.containers.get(container_name(self.run, device))
+
+    @property
+    def network(self) -> Any:
+        """The container that holds the run's network."""
+        return self.engine.containers.get(network_name(self.run))
 
     def connect(self) -> None:
         """Connect the devices to the run's network without shaping, as the agent does."""
         links = [DeviceLink(entry["name"], entry["address"], Link(), Link()) for entry in self.content["devices"]]
-        shaper = Shaper([], RunNamespace(self.namespace("-network")), Profile(links, server="server"), None)
+        shaper = Shaper([], RunNamespace(self.namespace(None)), Profile(links, server="server"), None)
         results = shaper.apply({link.device: self.namespace(link.device) for link in links})
         assert {name: result.failed for name, result in results.items()} == dict.fromkeys(results)
 
-    def namespace(self, device: str) -> str:
-        """Path of the network namespace of a device, or of the run ("-network")."""
-        return of_process(self.container(device).attrs["State"]["Pid"])
+    def namespace(self, device: str | None) -> str:
+        """Path of the network namespace of a device, or of the run (None)."""
+        container = self.network if device is None else self.container(device)
+        return of_process(container.attrs["State"]["Pid"])
 
     def names(self) -> list[str]:
         """Everything that carries the run's label."""

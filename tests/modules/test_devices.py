@@ -212,10 +212,10 @@ def test_pattern_narrows_and_superfluous_devices_are_removed_only_without_it(up:
     up.content["clients"].remove("pi-2")
     up.write()
     assert set(up.call("fedsim_devices", devices="pi-*")["devices"]) == {"pi-1"}
-    assert f"fedsim-{up.run}-pi-2" in up.names()
+    assert f"fedsim-{up.run}.pi-2" in up.names()
     answer = up.call("fedsim_devices")
     assert answer["devices"]["pi-2"]["diff"] == [{"item": "state", "before": "present", "after": "absent"}]
-    assert f"fedsim-{up.run}-pi-2" not in up.names()
+    assert f"fedsim-{up.run}.pi-2" not in up.names()
     assert "matches no device" in up.call("fedsim_devices", devices="phone-*", expect_failure=True).msg
 
 

@@ -18,7 +18,7 @@ def test_apply_again_change_absent_twice(lab: Lab) -> None:
     assert lab.names() == []
     first = lab.call("fedsim_network")
     assert first.changed
-    assert first["network"] == {"container": name, "id": lab.container("-network").id}
+    assert first["network"] == {"container": name, "id": lab.network.id}
     assert not lab.call("fedsim_network").changed
 
     checked = lab.call("fedsim_network", check=True, lab_host="another")
@@ -37,10 +37,10 @@ def test_apply_again_change_absent_twice(lab: Lab) -> None:
 
 def test_it_has_neither_a_network_nor_rights(lab: Lab) -> None:
     lab.call("fedsim_network")
-    with netns.inside(lab.namespace("-network")):
+    with netns.inside(lab.namespace(None)):
         assert [line.split()[1] for line in programs.run(["ip", "-oneline", "link"]).splitlines()] == ["lo:"]
         assert programs.run(["ip", "route"]) == ""
-    status = lab.container("-network").exec_run(["cat", "/proc/1/status"]).output.decode()
+    status = lab.network.exec_run(["cat", "/proc/1/status"]).output.decode()
     assert "CapEff:\t0000000000000000" in status
     assert "CapBnd:\t0000000000000000" in status
     assert "Uid:\t10001" in status
@@ -49,10 +49,10 @@ def test_it_has_neither_a_network_nor_rights(lab: Lab) -> None:
 @pytest.mark.parametrize("end", ["kill", "remove"])
 def test_one_that_has_ended_starts_again(lab: Lab, end: str) -> None:
     lab.call("fedsim_network")
-    container = lab.container("-network")
+    container = lab.network
     container.kill() if end == "kill" else container.remove(force=True)
     assert lab.call("fedsim_network").changed
-    assert lab.container("-network").status == "running"
+    assert lab.network.status == "running"
     assert not lab.call("fedsim_network").changed
 
 

@@ -123,7 +123,7 @@ def test_in_containers_with_a_lost_client(installed: dict[str, str], tmp_path: P
             time.sleep(0.2)
         # Only now: the command starts an Engine if none runs.
         client = docker.from_env(timeout=60)
-        client.containers.get("fedsim-toy-engine-mote-3").kill()
+        client.containers.get("fedsim-toy-engine.mote-3").kill()
         client.close()
         output, _ = process.communicate(timeout=200)
     finally:

@@ -13,16 +13,21 @@ from pathlib import Path
 
 import pytest
 
+from fedsim_runner.runs import hold
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 # A separate testbed, which is found before the installed one.
 TESTBED = """\
 from contextlib import contextmanager
 from pathlib import Path
+from fedsim_runner.runs import hold
 from fedsim_runner.testbed.docker.testbed import DockerTestbed
 from tests.fake_engine import FakeEngine
 
 root = Path(__file__).parent
+# Other tests on this machine may run the same names at the same time.
+hold.PREFIX = f"fedsim/test/{root.stat().st_ino}/"
 
 @contextmanager
 def connect(host, timeout_s=30):
@@ -140,6 +145,12 @@ class Driver:
 
     def has(self, name: str) -> bool:
         return (self.root / name).exists()
+
+
+@pytest.fixture(autouse=True)
+def own_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process are held under names of its own: other tests on this machine may use the same."""
+    monkeypatch.setattr(hold, "PREFIX", f"fedsim/test/{os.getpid()}/")
 
 
 @pytest.fixture

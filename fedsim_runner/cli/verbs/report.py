@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.names import RUN_PATTERN
 
 from ..app import JsonOption, app, out, print_json
 
@@ -66,11 +68,15 @@ def _one(folder: Path, output: Path | None, figures: bool, as_json: bool) -> int
     from fedsim_runner.results.comparison.run_folders import refresh_report
     from fedsim_runner.results.page import publish
     from fedsim_runner.runs.folder import give_to_user
+    from fedsim_runner.runs.hold import hold
 
-    made = refresh_report(folder, output)
-    page = publish(folder, made, output=output, figures=figures)
-    if output is None:
-        give_to_user(folder)
+    # The folder of a run that is being worked on belongs to whoever does.
+    run = folder.name
+    with hold(run) if output is None and RUN_PATTERN.fullmatch(run) else nullcontext():
+        made = refresh_report(folder, output)
+        page = publish(folder, made, output=output, figures=figures)
+        if output is None:
+            give_to_user(folder)
     if as_json:
         print_json(made)
         return Exit.DONE

@@ -26,9 +26,10 @@ from typing import Any, Literal, TextIO
 import ansible_runner
 
 from fedsim_runner.content import collection_playbooks, collections_path, content_root
-from fedsim_runner.lab.process_identity import own_identity
+from fedsim_runner.contract.claim import CONTROL_VARIABLE, RUN_VARIABLE
+from fedsim_runner.contract.process_identity import own_identity
 
-from ..orphans import CONTROL_VARIABLE, RUN_VARIABLE, end_processes
+from ..orphans import end_processes
 from ..values import Failure, Listener
 from .ansible_events import EventReader
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract import agent_calls
+from fedsim_runner.contract.claim import is_claimed_by_another, own_control, read_claim
 from fedsim_runner.contract.engine_address import EngineAddressError, check_engine_of
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.names import RUN_PATTERN
@@ -113,6 +114,12 @@ class DockerTestbed:
             return self.list().get(run, [])
         except UnreachableError:
             return []
+
+    def worked_on_by(self, run: str) -> str | None:
+        """Who has claimed it on the lab host that is this machine; on others only the modules look, before a change."""
+        state = StateFolder(self._state_root / run)
+        claim = read_claim(state)
+        return str(claim.control) if claim and is_claimed_by_another(state, own_control("fedsim-provision")) else None
 
     def list(self) -> Mapping[str, Sequence[str]]:
         """Everything that carries a run's label, on all lab hosts. With several of them the names include the host."""

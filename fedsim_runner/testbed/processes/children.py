@@ -19,11 +19,12 @@ import psutil
 
 from fedsim_runner.agent.host.device_usage import Reading
 from fedsim_runner.content import PACKAGE_DIR
+from fedsim_runner.contract.claim import CONTROL_VARIABLE, RUN_VARIABLE
+from fedsim_runner.contract.process_identity import own_identity
 from fedsim_runner.engines.engine_values import Interpreter
 from fedsim_runner.engines.protocol import engine
-from fedsim_runner.lab.process_identity import own_identity
 
-from ..orphans import CONTROL_VARIABLE, RUN_VARIABLE, processes_with
+from ..orphans import processes_with
 
 PARTICIPANT = "fedsim_runner.participant"
 GRACE_S = 5.0

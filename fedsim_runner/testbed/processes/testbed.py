@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract.atomic import CannotWriteError, explain
+from fedsim_runner.contract.claim import RUN_VARIABLE
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.host_capacity import memory_of_this_machine
 from fedsim_runner.contract.paths import DEVICE_FILES, INVENTORY, PARTICIPANTS
@@ -20,7 +21,7 @@ from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.spec.experiment import Experiment
 
-from ..orphans import RUN_VARIABLE, end_processes
+from ..orphans import end_processes
 from ..values import Failure, Lack, Line, Listener, Order, Stopped, Traits
 from .children import interpreters, living_participants
 from .loopback import local_device_file, participants_of
@@ -110,7 +111,11 @@ class ProcessTestbed:
     def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> None:
         """Copy the run folder, into which participants write."""
         if folder is not None and folder != into:
-            shutil.copytree(folder, into, dirs_exist_ok=True)
+            # It may be inside the folder.
+            def itself(where: str, names: list[str]) -> list[str]:
+                return [name for name in names if Path(where) / name == into]
+
+            shutil.copytree(folder, into, ignore=itself, dirs_exist_ok=True)
 
     def destroy(self, run: str, folder: Path | None, listener: Listener) -> Sequence[str]:
         """End all processes of the run."""
@@ -120,6 +125,10 @@ class ProcessTestbed:
         if self.list().get(run):
             end_processes(RUN_VARIABLE, run)
         return self.list().get(run, ())
+
+    def worked_on_by(self, run: str) -> str | None:
+        """None: processes die with the command that started them, and that holds the run on this machine."""
+        return None
 
     def list(self) -> Mapping[str, Sequence[str]]:
         """Names of devices whose processes are alive."""

@@ -56,17 +56,21 @@ def check_run(run: str, called: str = "run id") -> str:
 
 
 def container_name(run: str, device: str) -> str:
-    """Return the name of a device's container."""
-    return f"fedsim-{run}-{device}"
+    """Return the name of a device's container.
+
+    A dot is in no run's and no device's name: with a dash in its place, device ``z`` of run ``x-y`` and device ``y-z``
+    of run ``x`` would have one name.
+    """
+    return f"fedsim-{run}.{device}"
 
 
 def agent_name(run: str) -> str:
-    """Return the name of the container of a run's agent; no device's name begins with a dash."""
+    """Return the name of the container of a run's agent."""
     return f"fedsim-{run}--agent"
 
 
 def network_name(run: str) -> str:
-    """Return the name of the container that holds a run's network; no device's name begins with a dash."""
+    """Return the name of the container that holds a run's network."""
     return f"fedsim-{run}--network"
 
 

@@ -59,6 +59,11 @@ class StateFolder:
         return self.path / DEVICE_FILE
 
     @property
+    def claim(self) -> Path:
+        """The file that says who works on the run (see :mod:`.claim`)."""
+        return self.path / "claim.json"
+
+    @property
     def engine(self) -> Path:
         """The file with the address of the Engine that carries the run."""
         return self.path / ENGINE_FILE

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fedsim_runner.runs import hold
 from fedsim_runner.testbed.docker.playbook import ansible_environment
 
 pytestmark = pytest.mark.ansible
@@ -68,6 +69,24 @@ def test_files_are_written_only_if_they_differ(spec: Path, tmp_path: Path) -> No
     spec.write_text(spec.read_text(encoding="utf-8").replace("seed: 7", "seed: 8"), encoding="utf-8")
     inventory("-i", str(spec), "--list", cwd=tmp_path)
     assert times() != before
+
+
+def test_the_inventory_of_a_run_that_another_process_works_on_stays_as_it_is(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = ("-e", "fedsim_run=inventory-of-a-live-run", "-e", f"fedsim_run_dir={tmp_path / 'there'}")
+    shown = inventory("-i", str(spec), "--list", *extra, cwd=tmp_path)
+    written = tmp_path / "there" / "inventory" / "hosts.yml"
+    before = written.read_bytes()
+    monkeypatch.setattr(hold, "PREFIX", "fedsim/run/")  # as for any command: ansible-inventory is one, too
+    with hold.hold("inventory-of-a-live-run"):
+        assert inventory("-i", str(spec), "--list", *extra, cwd=tmp_path).stdout == shown.stdout
+        spec.write_text(spec.read_text(encoding="utf-8").replace("seed: 7", "seed: 8"), encoding="utf-8")
+        refused = inventory("-i", str(spec), "--list", *extra, cwd=tmp_path)
+    assert refused.returncode != 0
+    assert f"run inventory-of-a-live-run is being worked on by process {os.getpid()} of user" in refused.stderr
+    assert written.read_bytes() == before
+    assert inventory("-i", str(spec), "--list", *extra, cwd=tmp_path).returncode == 0
 
 
 def test_the_run_is_named_after_the_experiment_unless_another_name_is_given(spec: Path, tmp_path: Path) -> None:

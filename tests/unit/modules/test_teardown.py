@@ -39,7 +39,7 @@ def test_what_stays_is_named_and_does_not_keep_the_rest(tmp_path: Path) -> None:
     folder = tmp_path / "x"
     (folder / "agent").mkdir(parents=True)
     containers = [
-        {"Id": identifier, "Names": [f"/fedsim-x-{identifier}"], "Labels": {"org.fedsim.kind": "device"}}
+        {"Id": identifier, "Names": [f"/fedsim-x.{identifier}"], "Labels": {"org.fedsim.kind": "device"}}
         for identifier in ("c1", "stuck-c2", "c3")
     ]
     networks = [{"Id": "stuck-n1", "Name": "fedsim-x"}]
@@ -47,6 +47,6 @@ def test_what_stays_is_named_and_does_not_keep_the_rest(tmp_path: Path) -> None:
     todo = fedsim_teardown.plan_teardown("x", containers, networks, [str(folder)])
     with pytest.raises(EngineError) as caught:
         fedsim_teardown.Handlers(engine).carry_out(todo)
-    assert str(caught.value) == "fedsim-x-stuck-c2: device is busy; network fedsim-x: has active endpoints"
+    assert str(caught.value) == "fedsim-x.stuck-c2: device is busy; network fedsim-x: has active endpoints"
     assert sorted(engine.removed) == ["c1", "c3"]
     assert not folder.exists()

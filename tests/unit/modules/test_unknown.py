@@ -70,7 +70,7 @@ TIMEOUT = requests.exceptions.ReadTimeout("Read timed out.")
     ],
 )
 def test_what_became_of_a_started_device(state: Any, said: str | None) -> None:
-    found = fedsim_devices.explain_missing_device(Engine(state), "fedsim-r-pi-1")
+    found = fedsim_devices.explain_missing_device(Engine(state), "fedsim-r.pi-1")
     assert found == said or (said is not None and found is not None and found.startswith(said.removesuffix(" no")))
 
 

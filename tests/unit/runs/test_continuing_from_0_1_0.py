@@ -112,7 +112,7 @@ def test_its_entries_are_read(lab_host: str, testbed: str, lab_hosts: tuple[str,
     (tmp_path / "old.json").write_text(entry("old", tmp_path, lab_host), encoding="utf-8")
     found = Registry(tmp_path).find("old")
     assert found is not None
-    assert (found.testbed, found.lab_hosts, found.state, found.alive) == (testbed, lab_hosts, "running", False)
+    assert (found.testbed, found.lab_hosts, found.state) == (testbed, lab_hosts, "running")
 
 
 @pytest.mark.ansible

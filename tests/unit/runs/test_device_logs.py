@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from fedsim_runner.cli.entry import call
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.runs.device_logs import log_lines
+from fedsim_runner.runs.hold import hold
 from fedsim_runner.runs.registry import Registry
 from fedsim_runner.testbed.docker.container_logs import in_order
 from fedsim_runner.testbed.docker.docker_engine import NoEngineError
@@ -136,15 +137,16 @@ def test_without_an_engine_the_folder_is_enough(engine: FakeEngine, tmp_path: Pa
 
 def test_plain_processes_are_followed_until_their_run_ends(engine: FakeEngine, tmp_path: Path) -> None:
     path = collected(tmp_path, "pi", PI)
-    registry = Registry()
-    registry.record("study", tmp_path / "runs" / "study", "processes", [], "running")
+    Registry().record("study", tmp_path / "runs" / "study", "processes", [], "running")
+    held = ExitStack()
+    held.enter_context(hold("study"))
     _, lines = log_lines("study", [], True, 0)
     assert [next(lines).text.strip() for _ in range(3)][-1] == "three"
 
     def write() -> None:
         with path.open("a", encoding="utf-8") as stream:
             stream.write("2026-01-01 00:00:09,000 (client:1) INFO: nine\nlast words")
-        registry.record("study", tmp_path / "runs" / "study", "processes", [], "finished")
+        held.close()
 
     threading.Timer(0.2, write).start()
     assert [line.text.rpartition(": ")[2] for line in lines] == ["nine", "last words"]

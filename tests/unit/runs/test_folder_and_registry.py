@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from fedsim_runner.contract.names import RUN_PATTERN, RunNameError, check_run
-from fedsim_runner.lab.process_identity import is_alive, own_identity
+from fedsim_runner.contract.process_identity import is_alive, own_identity
 from fedsim_runner.runs import folder as run_folder
-from fedsim_runner.runs.folder import create_run_folder, give_to_user, new_run_id
-from fedsim_runner.runs.registry import Registry, RunBusyError
+from fedsim_runner.runs.folder import give_to_user, new_run_id
+from fedsim_runner.runs.registry import Registry
 from fedsim_runner.testbed.orphans import end_processes
 
 
@@ -30,24 +28,6 @@ def test_generated_ids_are_valid(name: str) -> None:
 def test_names_that_are_not_run_ids(name: str) -> None:
     with pytest.raises(RunNameError):
         check_run(name)
-
-
-def test_two_runs_in_the_same_second_get_two_folders(tmp_path: Path) -> None:
-    first = create_run_folder(tmp_path / "runs", "study-1", named_by_user=False)
-    second = create_run_folder(tmp_path / "runs", "study-1", named_by_user=False)
-    assert first == ("study-1", tmp_path / "runs" / "study-1")
-    assert second == ("study-1-2", tmp_path / "runs" / "study-1-2")
-
-
-def test_a_chosen_name_may_be_used_again_until_it_has_results(tmp_path: Path) -> None:
-    for _ in range(2):
-        assert create_run_folder(tmp_path, "mine", named_by_user=True)[0] == "mine"
-    report = tmp_path / "mine" / "report.json"
-    report.write_text(json.dumps({"status": "running"}), encoding="utf-8")
-    create_run_folder(tmp_path, "mine", named_by_user=True)
-    report.write_text(json.dumps({"status": "finished"}), encoding="utf-8")
-    with pytest.raises(RunNameError, match="choose another --run"):
-        create_run_folder(tmp_path, "mine", named_by_user=True)
 
 
 def test_under_sudo_files_belong_to_the_invoking_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +49,7 @@ def test_the_registry_finds_a_run_and_forgets_it(tmp_path: Path) -> None:
     registry.record("a", tmp_path, "docker", ["local"], "running")
     found = registry.find("a")
     assert found is not None
-    assert (found.folder, found.alive) == (str(tmp_path), True)
+    assert (found.folder, found.state) == (str(tmp_path), "running")
     assert [entry.run for entry in registry.all()] == ["a"]
     registry.forget("a")
     registry.forget("a")
@@ -80,29 +60,6 @@ def test_a_damaged_entry_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{", encoding="utf-8")
     (tmp_path / "b.json").write_text("{}", encoding="utf-8")
     assert Registry(tmp_path).all() == []
-
-
-@pytest.mark.process
-def test_a_run_that_another_process_holds_is_busy(tmp_path: Path) -> None:
-    code = (
-        "import sys, pathlib, time\n"
-        "from fedsim_runner.runs.registry import Registry\n"
-        "with Registry(pathlib.Path(sys.argv[1])).hold('a'):\n"
-        "    print('held', flush=True); sys.stdin.readline()\n"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    with pytest.raises(RunBusyError, match=str(holder.pid)), Registry(tmp_path).hold("a"):
-        pass
-    with Registry(tmp_path).hold("b"):
-        pass
-    holder.kill()
-    holder.communicate()
-    with Registry(tmp_path).hold("a"):
-        pass
 
 
 @pytest.mark.process

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from fedsim_runner.lab.process_identity import start_time
+from fedsim_runner.contract.process_identity import start_time
 from tests.unit.conftest import Driver
 
 pytestmark = pytest.mark.ansible

@@ -11,7 +11,8 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.runs.options import RunOptions
 from fedsim_runner.runs.planning import plan_only
-from fedsim_runner.runs.prepare import prepare_run
+from fedsim_runner.runs.prepare import Prepared, prepare_run
+from fedsim_runner.runs.reservation import reserve_run
 from fedsim_runner.testbed.docker import privileges
 from fedsim_runner.testbed.docker.privileges import check_privileges, root_command
 from fedsim_runner.testbed.docker.testbed import DockerTestbed
@@ -40,9 +41,14 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     return Lab()
 
 
+def prepare(options: RunOptions, lab: Lab) -> Prepared:
+    with reserve_run(options, "study", 0.0, lab.testbed) as reserved:
+        return prepare_run(experiment(), options, reserved, lab.testbed)
+
+
 def test_planned_runs_have_folders_of_their_own_and_may_share_a_subnet(lab: Lab, tmp_path: Path) -> None:
     options = RunOptions(runs_dir=tmp_path / "runs")
-    first, second = (prepare_run(experiment(), options, 0.0, lab.testbed) for _ in range(2))
+    first, second = (prepare(options, lab) for _ in range(2))
     assert first.run != second.run
     assert first.plan.subnet == second.plan.subnet
     assert not first.existed
@@ -52,7 +58,7 @@ def test_planned_runs_have_folders_of_their_own_and_may_share_a_subnet(lab: Lab,
 
 def test_a_run_that_is_up_is_found(lab: Lab, tmp_path: Path) -> None:
     lab.engine.things = {"mine": ["fedsim-mine"]}
-    assert prepare_run(experiment(), RunOptions(run="mine", runs_dir=tmp_path), 0.0, lab.testbed).existed
+    assert prepare(RunOptions(run="mine", runs_dir=tmp_path), lab).existed
 
 
 def test_planning_changes_nothing(lab: Lab, tmp_path: Path) -> None:
@@ -62,10 +68,11 @@ def test_planning_changes_nothing(lab: Lab, tmp_path: Path) -> None:
         plan_only(experiment(), lab.testbed, "No")
 
 
-def test_an_experiment_that_does_not_fit_leaves_no_folder(lab: Lab, tmp_path: Path) -> None:
+@pytest.mark.parametrize("run", [None, "mine"])
+def test_an_experiment_that_does_not_fit_leaves_no_folder(run: str | None, lab: Lab, tmp_path: Path) -> None:
     lab.cpus = 0.001
     with pytest.raises(FedsimError) as refused:
-        prepare_run(experiment(), RunOptions(runs_dir=tmp_path / "runs"), 0.0, lab.testbed)
+        prepare(RunOptions(run, tmp_path / "runs"), lab)
     assert refused.value.exit is Exit.LAB
     assert list((tmp_path / "runs").iterdir()) == []
 

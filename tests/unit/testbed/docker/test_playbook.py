@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from fedsim_runner.contract.claim import RUN_VARIABLE
 from fedsim_runner.testbed.docker.playbook import CALL_VARIABLE, Playbook, PlaybookResult, run_playbook
-from fedsim_runner.testbed.orphans import RUN_VARIABLE, processes_with
+from fedsim_runner.testbed.orphans import processes_with
 
 pytestmark = pytest.mark.ansible
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fedsim_runner.contract.claim import own_control, take_claim
 from fedsim_runner.contract.errors import FedsimError
+from fedsim_runner.contract.paths import StateFolder
+from fedsim_runner.contract.process_identity import start_time
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.runs.lookup import all_runs
 from fedsim_runner.testbed.docker import testbed as docker_testbed
@@ -48,7 +53,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     for name, device, state in (("one", "server", "running"), ("two", "phone", "exited")):
         engine = made.engines[name]
         assert engine is not None
-        engine.things = {"study": [f"fedsim-study-{device}"]}
+        engine.things = {"study": [f"fedsim-study.{device}"]}
         engine.devices = {"study": {device: state}}
     return made
 
@@ -63,7 +68,7 @@ def test_everything_on_all_lab_hosts_is_listed(lab: Lab, tmp_path: Path) -> None
     (tmp_path / "state" / "older").mkdir(parents=True)
     engine_of(lab, "two").things["other"] = ["fedsim-other-agent"]
     assert lab.testbed.list() == {
-        "study": ["fedsim-study-server on one", "fedsim-study-phone on two"],
+        "study": ["fedsim-study.server on one", "fedsim-study.phone on two"],
         "other": ["fedsim-other-agent on two"],
         "older": [str(tmp_path / "state" / "older")],
     }
@@ -176,3 +181,17 @@ def test_without_a_run_folder_plays_reach_both() -> None:
     hosts = bare_inventory("study", [LOCAL, REMOTE]).hosts["all"]["children"]["lab_hosts"]["hosts"]
     assert hosts["one"]["ansible_connection"] == "local"
     assert hosts["two"] == {"ansible_host": "192.0.2.7"}
+
+
+def test_the_claim_of_a_living_process_is_seen_before_anything_is_planned(lab: Lab, tmp_path: Path) -> None:
+    mine, state = own_control("fedsim-provision"), StateFolder(tmp_path / "state" / "study")
+    assert lab.testbed.worked_on_by("study") is None
+    take_claim(state, mine, make=True)
+    assert lab.testbed.worked_on_by("study") is None
+    state.claim.unlink()
+    hers = replace(mine, process=f"{os.getppid()}:{start_time(os.getppid())}", user="ann")
+    take_claim(state, hers, make=True)
+    assert lab.testbed.worked_on_by("study") == str(hers)
+    state.claim.unlink()
+    take_claim(state, replace(hers, process="1:1"), make=True)
+    assert lab.testbed.worked_on_by("study") is None
