@@ -8,12 +8,13 @@ from fedsim_runner.contract.participant_events import Finished, Joined
 
 from ..activity import Activity
 from ..exit_errors import ParticipantError
+from ..senders import RefusedError, server_addresses
+from ..tensors import decode_parameters, encode_parameters
 from .models import load_parameters
 from .results import formatted
 from .run_log import RunLog, logger
 from .settings import Settings
 from .shards import Shard
-from .tensors import decode_parameters, encode_parameters
 from .trainer import Trainer
 from .transport import Transport
 from .wire import Message
@@ -32,7 +33,8 @@ class Client:
         self._trainer = Trainer(settings, shard)
         self._id = NOT_ASSIGNED
         self._state = 0
-        self._transport = Transport(settings.client_host, settings.client_port, activity)
+        self._server_addresses = server_addresses(settings.server_host)
+        self._transport = Transport(settings.client_host, settings.client_port, activity, accept=self._is_from_server)
         self._transport.add_peer(SERVER, f"{settings.server_host}:{settings.server_port}")
         log.listening(f"Client: Listen to {settings.client_host}:{settings.client_port}...")
         self._handlers: dict[str, Callable[[Message], None]] = {
@@ -69,6 +71,12 @@ class Client:
                 handler(message)
         finally:
             self._transport.close()
+
+    def _is_from_server(self, message: Message, source: str) -> bool:
+        """Called by a thread of gRPC: other clients may send what they like, they do not lead this one."""
+        if message.sender != SERVER or source not in self._server_addresses:
+            raise RefusedError(f"{message.msg_type[:20]!r} is not from the server")
+        return True
 
     def _on_assign(self, message: Message) -> None:
         self._id = int(message.content)

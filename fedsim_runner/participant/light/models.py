@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from ..exit_errors import ParticipantError
-from .tensors import Array
+from ..tensors import Array
 
 BATCH_NORM_EPSILON = 1e-5  # torch.nn.BatchNorm1d's defaults
 BATCH_NORM_MOMENTUM = 0.1

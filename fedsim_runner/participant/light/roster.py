@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedsim_runner.contract.participant_events import ClientLost
+from fedsim_runner.contract.participant_events import Admitted, ClientLost
 from fedsim_runner.contract.records import LaunchSettings
 
 from ..activity import Activity
 from ..exit_errors import ParticipantError
 from ..lost import LostClients
+from ..senders import RefusedError, check_source
 from .run_log import RunLog, logger
 
 
@@ -78,7 +79,28 @@ class Roster:
             return None
         client = len(self._members) + 1
         self._members[client] = _Member(host, port)
+        self.log.report(Admitted(client, host))
         return client
+
+    def name(self, client: int) -> str:
+        """The client with its host, for messages to people."""
+        return f"client #{client} ({self._members[client].host})"
+
+    def check_sender(self, client: int, source: str) -> None:
+        """Check that a message of this client comes from where it has joined from. Safe to call from any thread.
+
+        Raises:
+            RefusedError: it does not, or there is no such client.
+        """
+        member = self._members.get(client)
+        if member is None:
+            raise RefusedError(f"it speaks for client #{client}, which has not joined")
+        check_source(f"client #{client}", member.host, source)
+
+    def expects(self, client: int, kind: str, round: int) -> bool:
+        """Whether the client owes this answer. Safe to call from any thread."""
+        member = self._members.get(client)
+        return member is not None and not member.lost and member.owes == (kind, round)
 
     def is_present(self, client: int) -> bool:
         """Whether a client has joined and was not given up."""
@@ -90,11 +112,10 @@ class Roster:
 
     def settle(self, client: int, kind: str, round: int) -> bool:
         """Return whether this is the answer that the client owes; if so, it owes none any more."""
-        member = self._members.get(client)
-        if member is None or member.lost or member.owes != (kind, round):
-            return False
-        member.owes = None
-        return True
+        expected = self.expects(client, kind, round)
+        if expected:
+            self._members[client].owes = None
+        return expected
 
     def forgive(self, client: int) -> None:
         """Cancel what the client owes: it was restarted and has lost the request."""

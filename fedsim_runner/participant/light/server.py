@@ -7,13 +7,15 @@ are its own (the first round is #0).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from fedsim_runner.contract.participant_events import (
+    ClientLost,
     DeadlinePassed,
     EvaluationStarted,
     Finished,
@@ -25,19 +27,27 @@ from fedsim_runner.contract.records import LaunchSettings
 
 from ..activity import Activity
 from ..exit_errors import ParticipantError
+from ..senders import Door, RefusedError, read_address
+from ..tensors import Array, encode_parameters
+from .answers import InvalidAnswerError, read_metrics, read_update
+from .fedavg import mean_parameters
 from .models import load_parameters
 from .results import Best, formatted, merged
 from .roster import Roster
 from .run_log import RunLog, logger
 from .settings import Settings
 from .shards import Shard
-from .tensors import Array, decode_parameters, encode_parameters
 from .trainer import Trainer
-from .transport import Transport
+from .transport import LIMIT_BYTES, Transport
 from .wire import Message
 
 SERVER = 0
 _WORDS = {"model_para": ("update", "is"), "metrics": ("results", "are")}
+# A parameter takes at most 17 bytes in a message, as a nested list of numbers.
+_BYTES_PER_PARAMETER, _OTHER_BYTES = 32, 1 << 20
+
+
+_Answer = TypeVar("_Answer")
 
 
 class Server:
@@ -70,12 +80,16 @@ class Server:
         self._round_number = 0
         if settings.make_global_eval and not any(split in shard for split in settings.eval_splits):
             raise ParticipantError("federate.make_global_eval needs val or test data on the server")
+        self._door = Door()
+        size = sum(parameter.size for parameter in self._trainer.model.parameters.values())
         self._transport = Transport(
             settings.server_host,
             settings.server_port,
             activity,
             on_failure=self._failed,
             poll=self._drop_lost if self._roster.watches_for_losses else None,
+            accept=self._accept,
+            limit_bytes=min(LIMIT_BYTES, _OTHER_BYTES + _BYTES_PER_PARAMETER * size),
         )
         log.listening(f"Server: Listen to {settings.server_host}:{settings.server_port}...")
 
@@ -112,7 +126,7 @@ class Server:
             if message is None:
                 continue
             if message.msg_type == "join_in":
-                host, port = _address(message)
+                host, port = read_address(message.content)
                 # A known address joins again if it did not get our answer, or was restarted: same id.
                 client = roster.admit(host, port)
                 if client is None:
@@ -125,11 +139,9 @@ class Server:
                     self._post("ask_for_join_in_info", [client], 0, list(self._settings.join_in_info))
                 else:
                     logger.info(f"Server: Client #{client} has joined in !")
-            elif message.msg_type == "join_in_info":
+            elif message.msg_type == "join_in_info" and message.sender not in informed:
                 informed.add(message.sender)
                 logger.info(f"Server: Client #{message.sender} has joined in !")
-            elif roster.is_present(message.sender):
-                raise ParticipantError(f"message {message.msg_type} of #{message.sender} came before the start")
 
     def _train(self) -> None:
         total = self._settings.total_rounds
@@ -139,7 +151,8 @@ class Server:
             self._log.event(RoundStarted(state), f"----------- Starting {what} (Round #{state}) -------------")
             updates = self._round(state)
             self._activity.note("aggregate", round=state)
-            self._aggregate(updates)
+            mean = mean_parameters(updates, self._settings.ignore_weight)
+            load_parameters(self._trainer.model, mean)
             self._activity.note("aggregated", round=state)
             done = state + 1
             if done == total:
@@ -155,30 +168,15 @@ class Server:
     def _round(self, state: int) -> list[tuple[float, dict[str, Array]]]:
         """Send the model and collect the answers: samples and parameters of each client."""
         content = encode_parameters(self._trainer.model.parameters)
-        updates: dict[int, tuple[float, dict[str, Array]]] = {}
-        for message in self._answers("model_para", state, content, "model_para", self._settings.sample_client_num):
-            try:
-                samples, parameters = message.content
-                updates[message.sender] = float(samples), decode_parameters(parameters)
-            except (TypeError, ValueError) as error:
-                raise ParticipantError(f"the update of client #{message.sender} is not valid: {error}") from error
+        own = self._trainer.model.parameters
+        updates = self._answers(
+            Message("model_para", SERVER, [], state, content),
+            "model_para",
+            self._settings.sample_client_num,
+            lambda update: read_update(update, own),
+        )
         # In the order of ids, not of arrival: floating-point sums depend on it.
         return [updates[client] for client in sorted(updates)]
-
-    def _aggregate(self, updates: list[tuple[float, dict[str, Array]]]) -> None:
-        """FedAvg (McMahan et al. 2017): the mean of the parameters, weighted by samples."""
-        weights = np.array([1.0 if self._settings.ignore_weight else samples for samples, _ in updates])
-        if not 0 < weights.sum() < np.inf:
-            raise ParticipantError("the clients report no samples by which to weight their updates")
-        weights = weights / weights.sum()
-        try:
-            mean = {
-                name: sum(weight * parameters[name] for weight, (_, parameters) in zip(weights, updates, strict=True))
-                for name in self._trainer.model.parameters
-            }
-        except (KeyError, ValueError) as error:
-            raise ParticipantError(f"the clients' models do not fit together: {error}") from error
-        load_parameters(self._trainer.model, mean)
 
     def _evaluate(self, done: int) -> bool:
         """Evaluate after ``done`` rounds; return whether training should stop early."""
@@ -198,8 +196,8 @@ class Server:
 
     def _clients_evaluation(self, state: int) -> bool:
         parameters = {name: value.tolist() for name, value in self._trainer.model.parameters.items()}
-        messages = self._answers("evaluate", state, parameters, "metrics", self._settings.client_num)
-        answers = {message.sender: _numbers(message) for message in messages}
+        request = Message("evaluate", SERVER, [], state, parameters)
+        answers = self._answers(request, "metrics", self._settings.client_num, read_metrics)
         ordered = [answers[client] for client in sorted(answers)]
         line = merged(state, ordered, self._settings.report)
         per_client = formatted("Server #", state, raw) if (raw := line.pop("Results_raw", None)) else None
@@ -217,25 +215,31 @@ class Server:
         self._post("finish", self._roster.present, self._settings.total_rounds, parameters)
         transport.flush()
 
-    def _answers(self, request: str, state: int, content: Any, kind: str, size: int) -> list[Message]:
-        """Ask up to ``size`` idle clients; one message of ``kind`` from each that answers in time, at least one."""
+    def _answers(self, request: Message, kind: str, size: int, read: Callable[[Any], _Answer]) -> dict[int, _Answer]:
+        """Ask up to ``size`` idle clients; the answer of each that gives a valid one in time, at least one, by client.
+
+        Args:
+            request: what is asked; who is asked is decided here.
+            kind: the kind of message that answers it.
+            read: returns an answer from a message's content, or raises an InvalidAnswerError.
+        """
         while True:
             # Right after a deadline all but one may still be busy, and that one may be lost.
             self._wait_for_idle()
             idle = self._roster.idle
             asked = idle if size >= len(idle) else sorted(self._sampler.choice(idle, size, replace=False).tolist())
-            answers = self._ask(Message(request, SERVER, asked, state, content), kind)
+            answers = self._ask(replace(request, receiver=asked), kind, read)
             if answers:
                 return answers
 
-    def _ask(self, request: Message, kind: str) -> list[Message]:
+    def _ask(self, request: Message, kind: str, read: Callable[[Any], _Answer]) -> dict[int, _Answer]:
         """Answers that receivers of ``request`` that are not lost give in time; empty if all of them are lost."""
         roster, state = self._roster, request.state
         for client in request.receiver:
             roster.ask(client, kind, state)
         self._transport.post(request)
         until = None if self._deadline_s is None else time.monotonic() + self._deadline_s
-        answers: dict[int, Message] = {}
+        answers: dict[int, _Answer] = {}
 
         def missing() -> list[int]:
             return [client for client in request.receiver if client not in answers and roster.is_present(client)]
@@ -249,24 +253,32 @@ class Server:
                 until=until if answers else None,
             )
             if message is not None:
-                if (message.msg_type, message.state) == (kind, state) and message.sender in waited:
-                    roster.settle(message.sender, kind, state)
-                    answers[message.sender] = message
-                    if kind == "model_para":
-                        self._log.report(Update(message.sender, state, staleness=0, used=True))
+                if message.sender in waited and roster.settle(message.sender, kind, message.state):
+                    self._take(message, answers, read)
                 else:
                     self._handle_other(message, request)
             if answers and until is not None and time.monotonic() >= until and missing():
-                total = len(answers) + len(missing())
-                what = "aggregated" if kind == "model_para" else "evaluated"
-                number = f"{len(answers)} of {total} {_WORDS[kind][0]}{'s' if kind == 'model_para' else ''}"
-                logger.info(
-                    f"Server: Round #{state} is {what} after its deadline of {self._deadline_s:g} s with {number}"
-                )
-                if kind == "model_para":
-                    self._log.report(DeadlinePassed(state, len(answers), total))
+                self._report_deadline(kind, state, len(answers), len(answers) + len(missing()))
                 break
-        return list(answers.values())
+        return answers
+
+    def _take(self, message: Message, answers: dict[int, _Answer], read: Callable[[Any], _Answer]) -> None:
+        client = message.sender
+        try:
+            answers[client] = read(message.content)
+        except InvalidAnswerError as error:
+            what, verb = _WORDS[message.msg_type]
+            self._failed(client, f"the {what} of {self._roster.name(client)} {verb} not valid: {error}")
+        else:
+            if message.msg_type == "model_para":
+                self._log.report(Update(client, message.state, staleness=0, used=True))
+
+    def _report_deadline(self, kind: str, state: int, arrived: int, total: int) -> None:
+        what = "aggregated" if kind == "model_para" else "evaluated"
+        number = f"{arrived} of {total} {_WORDS[kind][0]}{'s' if kind == 'model_para' else ''}"
+        logger.info(f"Server: Round #{state} is {what} after its deadline of {self._deadline_s:g} s with {number}")
+        if kind == "model_para":
+            self._log.report(DeadlinePassed(state, arrived, total))
 
     def _wait_for_idle(self) -> None:
         roster = self._roster
@@ -283,7 +295,7 @@ class Server:
         """Handle a message that is not the one waited for."""
         client, kind = message.sender, message.msg_type
         if kind == "join_in":
-            self._join_again(*_address(message), request)
+            self._join_again(*read_address(message.content), request)
         elif self._roster.settle(client, kind, message.state):
             what, verb = _WORDS[kind]
             self._activity.note("late", peer=client, round=message.state)
@@ -312,9 +324,25 @@ class Server:
     def _post(self, kind: str, clients: list[int], state: int, content: Any) -> None:
         self._transport.post(Message(kind, SERVER, clients, state, content))
 
+    def _accept(self, message: Message, source: str) -> bool:
+        """Whether to take a message; one that nobody has asked for is acknowledged, as its sender may only repeat it.
+
+        Called by a thread of gRPC.
+        """
+        if message.msg_type == "join_in":
+            self._door.check_join(message.content, source)
+            return True
+        if message.msg_type not in ("join_in_info", *_WORDS):
+            raise RefusedError("no client sends such a message")
+        self._roster.check_sender(message.sender, source)
+        if message.msg_type == "join_in_info":
+            return self._roster.is_present(message.sender)
+        return self._roster.expects(message.sender, message.msg_type, message.state)
+
     def _failed(self, client: int, reason: str) -> None:
-        """A client accepts no message, or refuses connections."""
+        """A client accepts no message, refuses connections, or answers what nobody can use."""
         if not self._roster.tolerates_losses:
+            self._log.report(ClientLost(client, reason))
             raise ParticipantError(reason)
         self._give_up(client, reason)
 
@@ -327,17 +355,3 @@ class Server:
             return
         self._transport.drop_peer(client)
         self._roster.give_up(client, reason)
-
-
-def _address(message: Message) -> tuple[str, int]:
-    try:
-        return str(message.content["host"]), int(message.content["port"])
-    except (TypeError, ValueError, KeyError) as error:
-        raise ParticipantError(f"a participant joined without an address: {message.content!r}") from error
-
-
-def _numbers(message: Message) -> dict[str, float]:
-    try:
-        return {str(name): float(value) for name, value in message.content.items()}
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ParticipantError(f"the metrics of client #{message.sender} are not valid: {error}") from error

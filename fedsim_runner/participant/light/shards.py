@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..exit_errors import ParticipantError
-from .tensors import Array, loads
+from ..tensors import Array, loads
 
 SPLITS = ("train", "val", "test")
 

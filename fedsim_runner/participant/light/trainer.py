@@ -9,10 +9,10 @@ from itertools import islice
 import numpy as np
 
 from ..exit_errors import ParticipantError
+from ..tensors import Array
 from .models import LogisticRegression, Model, MultilayerPerceptron
 from .settings import Settings
 from .shards import Shard, Split
-from .tensors import Array
 
 Results = dict[str, float]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import grpc
 
 from ..activity import Activity, Step
 from ..exit_errors import ParticipantError
+from ..senders import Refusals, RefusedError, source_of
 from . import wire
 from .run_log import logger
 from .wire import Message
@@ -35,6 +37,8 @@ AGAIN_S = 0.5
 # The poll callback is called this often.
 POLL_S = 0.4
 INBOX_THREADS = 4
+# Messages of one sender that wait to be processed: none that keeps to the protocol has more than a few.
+MOST_WAITING = 1000
 # FederatedScope's default for what a participant accepts (distribute.grpc_max_receive_message_length).
 LIMIT_BYTES = 300 * 1024 * 1024
 _CHANNEL_OPTIONS = [
@@ -50,6 +54,7 @@ _CHANNEL_OPTIONS = [
 class _Arrived:
     content: Message
     size: int
+    source: str
 
 
 @dataclass(eq=False)
@@ -109,6 +114,9 @@ class Transport:
         on_failure: called in the waiting thread with a peer that does not accept a message or has ended, and the
             reason. By default a ParticipantError with the reason.
         poll: called at least every ``POLL_S`` seconds of waiting.
+        accept: called by a thread of gRPC with each message and the address it comes from: whether to take it, or to
+            acknowledge it only. A RefusedError is answered to the sender.
+        limit_bytes: the largest message that is taken.
     """
 
     def __init__(
@@ -118,12 +126,20 @@ class Transport:
         activity: Activity,
         on_failure: Callable[[int, str], None] = _raise,
         poll: Callable[[], None] | None = None,
+        accept: Callable[[Message, str], bool] = lambda message, source: True,
+        limit_bytes: int = LIMIT_BYTES,
     ) -> None:
         self._events: queue.SimpleQueue[_Arrived | _Sent | _Unwritable] = queue.SimpleQueue()
-        self._kept: deque[Message] = deque()  # arrived and not requested yet
+        self._kept: deque[_Arrived] = deque()  # arrived and not requested yet
         self._activity = activity
         self._on_failure = on_failure
         self._poll = poll
+        self._accept = accept
+        self._limit_bytes = limit_bytes
+        self._refused = Refusals(logger.warning)
+        self._lock = threading.Lock()
+        self._waiting: Counter[tuple[str, int]] = Counter()  # messages by source and sender
+        self._waiting_bytes: Counter[tuple[str, int]] = Counter()
         self.sent_bytes = 0  # of messages, without the overhead of gRPC and TCP
         self.received_bytes = 0
         self._peers: dict[int, _Peer] = {}
@@ -132,9 +148,9 @@ class Transport:
         self._server = grpc.server(
             ThreadPoolExecutor(INBOX_THREADS),
             # Without this a second process could bind the same port and steal messages silently.
-            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", LIMIT_BYTES)],
+            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", limit_bytes)],
         )
-        self._server.add_generic_rpc_handlers((_Handler(self._arrived),))
+        self._server.add_generic_rpc_handlers((_Handler(self._arrived, self._refused),))
         address = f"{host}:{port}"
         try:
             bound = self._server.add_insecure_port(address)
@@ -194,7 +210,7 @@ class Transport:
             if enough():
                 return None
             if self._kept:
-                return self._kept.popleft()
+                return self._take_kept()
             now = time.monotonic()
             if until is not None and now >= until:
                 return None
@@ -212,7 +228,7 @@ class Transport:
         """Messages that have arrived and were not requested yet."""
         while self._step(0):
             pass
-        return list(self._kept)
+        return [arrived.content for arrived in self._kept]
 
     def post(self, message: Message, first_contact: bool = False) -> None:
         """Start to send to every receiver of the message; messages to one peer keep their order.
@@ -269,13 +285,35 @@ class Transport:
             return True
         self.received_bytes += event.size
         self._refusals.pop(event.content.sender, None)
-        self._kept.append(event.content)
+        self._kept.append(event)
         return True
 
-    def _arrived(self, message: Message, size: int) -> None:
-        """Called by a gRPC thread: a message is complete."""
+    def _arrived(self, message: Message, size: int, source: str) -> None:
+        """Called by a gRPC thread: a message is complete.
+
+        Raises:
+            RefusedError: it is not taken.
+        """
+        if not self._accept(message, source):
+            return
+        key = source, message.sender
+        with self._lock:
+            if self._waiting[key] >= MOST_WAITING or self._waiting_bytes[key] >= 4 * self._limit_bytes:
+                raise RefusedError("too many messages of this sender wait already")
+            self._waiting[key] += 1
+            self._waiting_bytes[key] += size
         self._note("received", message.msg_type, message.state, message.sender, size)
-        self._events.put(_Arrived(message, size))
+        self._events.put(_Arrived(message, size, source))
+
+    def _take_kept(self) -> Message:
+        taken = self._kept.popleft()
+        key = taken.source, taken.content.sender
+        with self._lock:
+            self._waiting[key] -= 1
+            self._waiting_bytes[key] -= taken.size
+            if not self._waiting[key]:
+                del self._waiting[key], self._waiting_bytes[key]
+        return taken.content
 
     def _start(self, number: int) -> None:
         """Send the first message of a peer's queue."""
@@ -358,17 +396,22 @@ class Transport:
 class _Handler:
     """Receives messages: a ``grpc.GenericRpcHandler`` by its one method."""
 
-    def __init__(self, arrived: Callable[[Message, int], None]) -> None:
+    def __init__(self, arrived: Callable[[Message, int, str], None], refused: Refusals) -> None:
         self._arrived = arrived
+        self._refused = refused
         self._method = grpc.unary_unary_rpc_method_handler(self._take)
 
     def service(self, details: Any) -> Any:
         return self._method if details.method == wire.METHOD else None
 
     def _take(self, data: bytes, context: Any) -> bytes:
+        source = source_of(context.peer())
         try:
-            self._arrived(wire.decode(data), len(data))
+            self._arrived(wire.decode(data), len(data), source)
+        except RefusedError as error:
+            self._refused.add(source, str(error))
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
         except ValueError as error:
-            logger.warning(f"a message from {context.peer()} is dropped: {error}")
+            self._refused.add(source, str(error))
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a FederatedScope message")
         return wire.encode_acknowledgement()

@@ -62,7 +62,7 @@ def decode(data: bytes) -> Message:
             timestamp=parts["timestamp"],
         )
     except Exception as error:  # protobuf's own DecodeError class differs between its implementations
-        raise ValueError(f"not a FederatedScope message: {error!r}") from error
+        raise ValueError(f"not a FederatedScope message: {type(error).__name__}") from error
 
 
 def encode_acknowledgement() -> bytes:

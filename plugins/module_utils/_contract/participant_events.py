@@ -54,6 +54,15 @@ class Joined(ParticipantEvent):
 
 
 @dataclass(frozen=True)
+class Admitted(ParticipantEvent):
+    """Server: the client that joined from ``host`` has this id. In containers the host is the device's name."""
+
+    name = "admitted"
+    client_id: int
+    host: str
+
+
+@dataclass(frozen=True)
 class RoundStarted(ParticipantEvent):
     """Server: this round begins."""
 

@@ -15,7 +15,7 @@ import yaml
 
 from fedsim_runner.participant.light import wire
 from fedsim_runner.participant.light.shards import load_shard
-from fedsim_runner.participant.light.tensors import decode_parameters, encode_parameters
+from fedsim_runner.participant.tensors import decode_parameters, encode_parameters
 from tests.federatedscope import PYTHON, runnable_checkout
 from tests.unit.participant.helpers import Course, environment, merged, supervised
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from fedsim_runner.participant.activity import Activity
-from fedsim_runner.participant.light.tensors import encode_parameters
 from fedsim_runner.participant.light.transport import Transport
 from fedsim_runner.participant.light.wire import Message
+from fedsim_runner.participant.tensors import encode_parameters
 from tests.unit.participant.helpers import LOOPBACK, Course, free_ports, merged
 from tests.unit.participant.test_course import BUSY, ENDLESS, QUICK, accuracy, cpu_seconds, wait_for
 

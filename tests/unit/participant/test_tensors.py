@@ -14,7 +14,7 @@ import pytest
 
 from fedsim_runner.participant.exit_errors import ParticipantError
 from fedsim_runner.participant.light.shards import load_shard
-from fedsim_runner.participant.light.tensors import (
+from fedsim_runner.participant.tensors import (
     TensorError,
     decode_parameter,
     decode_parameters,
@@ -118,6 +118,39 @@ def test_a_pickle_cannot_change_our_functions(name: bytes) -> None:
     state = b"(N}X\x0c\x00\x00\x00__defaults__Nst"  # (None, {"__defaults__": None}), taken by the opcode BUILD
     with pytest.raises(TensorError):
         loads(b"\x80\x03" + name + state + b"b.")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        # The interpreter's unpickler takes 32 GB for this number.
+        (b"\x80\x03]r\xff\xff\xff\x7f.", "numbers an object 2147483647"),
+        (b"\x80\x05\x96" + struct.pack("<Q", 1 << 40) + b".", "not a pickle of tensors"),
+        (b"\x80\x05\x96" + struct.pack("<Q", 1) + b"x.", "the operation BYTEARRAY8"),
+        (b"I" + b"9" * 4000 + b"\n.", "the operation INT"),
+        (b"\x80\x03K\x0122.", "the operation DUP"),
+    ],
+)
+def test_a_pickle_takes_no_more_memory_than_it_has(data: bytes, words: str) -> None:
+    with pytest.raises(TensorError, match=words):
+        loads(data)
+
+
+def test_a_pickle_does_not_make_a_large_array_of_small_lists() -> None:
+    nested: Any = [0.0] * 10
+    for _ in range(12):
+        nested = [nested] * 10
+    with pytest.raises(TensorError, match="an array is made of a list: refused"):
+        loads(pickle.dumps(Call(np.copy, nested)))
+
+
+def test_a_parameter_is_not_copied_again_and_again() -> None:
+    (own,) = encode_parameters({"": VALUES}).values()
+    call = b"cnumpy\ncopy\n"
+    nested = base64.b64decode(own).replace(call, call * 9).replace(b"\x85R\x85R.", b"\x85R" * 9 + b"\x85R.")
+    np.testing.assert_array_equal(loads(nested), VALUES)
+    with pytest.raises(TensorError, match="more than 8 calls"):
+        decode_parameter(base64.b64encode(nested).decode())
 
 
 def test_a_tensor_is_never_larger_than_what_is_stored() -> None:

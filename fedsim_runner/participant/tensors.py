@@ -1,7 +1,8 @@
 """Tensors on the wire and in shards, without torch and without running code from a pickle.
 
 FederatedScope sends model parameters as base64 of a pickled torch tensor, or as nested lists. They are read here by an
-unpickler that knows a fixed list of names and refuses all others.
+unpickler that knows a fixed list of names and refuses all others. Before that, a pickle's operations are looked at: the
+interpreter's own unpickler takes memory for any number that a pickle names, and repeats any call as often as it says.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import binascii
 import io
 import math
 import pickle
+import pickletools
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -19,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..exit_errors import ParticipantError
+from .exit_errors import ParticipantError
 
 Array = npt.NDArray[Any]
 
@@ -37,6 +39,17 @@ _STORAGE_DTYPES = {
 }
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
+# Calls in the pickle of one tensor: torch's has three, ours has four.
+_MOST_CALLS = 8
+_MOST_DIMENSIONS = 32
+# Operations with which Python and torch write tensors, and mappings of them.
+_OPERATIONS = frozenset((
+    "PROTO", "FRAME", "STOP", "MARK", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "BINPERSID", "NONE",
+    "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE",
+    "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "EMPTY_TUPLE", "TUPLE",
+    "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM", "SETITEMS",
+    "BINPUT", "LONG_BINPUT", "MEMOIZE", "BINGET", "LONG_BINGET",
+))  # fmt: skip
 
 
 class TensorError(ParticipantError):
@@ -51,7 +64,7 @@ def decode_parameter(value: Any) -> Array:
     """
     if isinstance(value, str):
         try:
-            loaded = loads(base64.b64decode(value, validate=True))
+            loaded = loads(base64.b64decode(value, validate=True), most_calls=_MOST_CALLS)
         except binascii.Error as error:
             raise TensorError(f"a parameter is not base64: {error}") from error
         if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiub":
@@ -81,14 +94,17 @@ def encode_parameters(parameters: Mapping[str, Array]) -> dict[str, str]:
     return {name: base64.b64encode(_dumps(value)).decode("ascii") for name, value in parameters.items()}
 
 
-def loads(data: bytes) -> Any:
+def loads(data: bytes, most_calls: int | None = None) -> Any:
     """Unpickle tensors, numbers, strings, lists and dicts; tensors come as numpy arrays.
+
+    Args:
+        most_calls: how often the pickle may call a constructor: each call may copy all that it holds.
 
     Raises:
         TensorError: the pickle is broken, or names anything else.
     """
     try:
-        return _Unpickler(io.BytesIO(data)).load()
+        return _load(io.BytesIO(data), most_calls)
     except TensorError:
         raise
     except Exception as error:  # a broken pickle raises nearly anything
@@ -143,18 +159,38 @@ class _Unpickler(pickle.Unpickler):
         return str(key)
 
 
+def _load(stream: io.BytesIO, most_calls: int | None) -> Any:
+    _check_operations(stream, most_calls)
+    return _Unpickler(stream).load()
+
+
+def _check_operations(stream: io.BytesIO, most_calls: int | None) -> None:
+    """Check the pickle that begins here, and go back to its beginning."""
+    begin, calls = stream.tell(), 0
+    for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
+        calls += operation.name == "REDUCE"
+        if operation.name not in _OPERATIONS:
+            raise TensorError(f"a pickle has the operation {operation.name}: refused, tensors do without it")
+        if operation.name in ("BINPUT", "LONG_BINPUT") and (argument is None or argument > count):
+            raise TensorError(f"a pickle numbers an object {argument}: refused, it has not so many")
+        if most_calls is not None and calls > most_calls:
+            raise TensorError(f"a pickle makes more than {most_calls} calls: refused, a tensor needs fewer")
+    stream.seek(begin)
+
+
 def _load_from_bytes(data: bytes) -> Array:
     """A tensor storage in torch's legacy file format: four pickles, then count and elements per storage."""
     stream = io.BytesIO(data)
-    magic = _Unpickler(stream).load()
-    protocol = _Unpickler(stream).load()
+    magic = _load(stream, 0)
+    protocol = _load(stream, 0)
     if (magic, protocol) != (_LEGACY_MAGIC, _LEGACY_PROTOCOL):
         raise TensorError("a tensor is not in torch's legacy format")
-    if not _Unpickler(stream).load().get("little_endian", True):
+    if not _load(stream, 0).get("little_endian", True):
         raise TensorError("a tensor is big-endian")
+    _check_operations(stream, 0)
     body = _Unpickler(stream)
     key = body.load()
-    _Unpickler(stream).load()  # keys in file order: one storage, so one key
+    _load(stream, 0)  # keys in file order: one storage, so one key
     dtype, count = body.storages[key]
     (stored,) = struct.unpack("<q", stream.read(8))
     raw = stream.read(stored * dtype.itemsize)
@@ -164,6 +200,8 @@ def _load_from_bytes(data: bytes) -> Array:
 
 
 def _rebuild_tensor(storage: Array, offset: int, size: Any, stride: Any, *_: Any) -> Array:
+    if max(len(size), len(stride)) > _MOST_DIMENSIONS:
+        raise TensorError(f"a tensor has more than {_MOST_DIMENSIONS} dimensions")
     shape = tuple(int(n) for n in size)
     strides = tuple(int(n) for n in stride)
     if not isinstance(storage, np.ndarray) or offset < 0 or any(n < 0 for n in shape + strides):
@@ -180,18 +218,36 @@ def _rebuild_tensor(storage: Array, offset: int, size: Any, stride: Any, *_: Any
     return view.copy()
 
 
-def _from_numpy(array: Array) -> Array:
-    return array
+def _from_buffer(data: Any, dtype: Any) -> Array:
+    kind = np.dtype(str(dtype))
+    if not isinstance(data, bytes) or kind.kind not in "fiub" or kind.shape:
+        raise TensorError("an array is not made of numbers")
+    return np.frombuffer(data, kind)
+
+
+def _reshape(array: Any, shape: Any) -> Array:
+    return np.reshape(_array(array), shape)
+
+
+def _copy(array: Any) -> Array:
+    return np.copy(_array(array))
+
+
+def _array(value: Any) -> Array:
+    # Numpy would make an array of any nested lists: a few of them, each in the next a hundred times, fill any memory.
+    if not isinstance(value, np.ndarray):
+        raise TensorError(f"an array is made of a {type(value).__name__}: refused")
+    return value
 
 
 _CONSTRUCTORS: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor_v2"): _Constructor(_rebuild_tensor),
     ("torch.storage", "_load_from_bytes"): _Constructor(_load_from_bytes),
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch", "from_numpy"): _Constructor(_from_numpy),
-    ("numpy", "frombuffer"): _Constructor(np.frombuffer),
-    ("numpy", "reshape"): _Constructor(np.reshape),
-    ("numpy", "copy"): _Constructor(np.copy),
+    ("collections", "OrderedDict"): _Constructor(lambda: OrderedDict()),
+    ("torch", "from_numpy"): _Constructor(_array),
+    ("numpy", "frombuffer"): _Constructor(_from_buffer),
+    ("numpy", "reshape"): _Constructor(_reshape),
+    ("numpy", "copy"): _Constructor(_copy),
 }
 
 

@@ -1,0 +1,154 @@
+"""Whom a message is from: the address that its connection comes from says so, not what is written in it.
+
+Each device has an address of its own, which its link lets it not change (docs/network.md), and the server finds all
+devices in ``/etc/hosts``. Only that file is asked: a name that a client makes up must not make the server wait for a
+resolver. Participants without containers share the loopback, where nothing tells them apart: there a message is from
+whom it says.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import threading
+import urllib.parse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+HOSTS = Path("/etc/hosts")
+# A client that is restarted joins again; more often than this it does nothing else.
+MOST_JOINS = 100
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
+_LARGEST_PORT = 65535
+
+
+class RefusedError(ValueError):
+    """A message that a participant does not take; the text says why, in one line."""
+
+
+def source_of(peer: str) -> str:
+    """Return the address in gRPC's name of a peer: ``ipv4:198.18.0.2:50052``, ``ipv6:%5B::1%5D:50052``."""
+    kind, _, rest = urllib.parse.unquote(peer).partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return peer
+    try:
+        address = ipaddress.ip_address(rest.rpartition(":")[0].strip("[]"))
+    except ValueError:
+        return peer
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+def addresses_of(host: str, hosts: Path = HOSTS) -> frozenset[str]:
+    """Return the addresses of a host: itself if it is one, else those that the hosts file gives it; none if unknown."""
+    try:
+        return frozenset({str(ipaddress.ip_address(host))})
+    except ValueError:
+        pass
+    return frozenset(address for address, names in _entries(hosts) if host in names)
+
+
+def server_addresses(host: str) -> frozenset[str]:
+    """Return the addresses of the server, whose name this participant's own configuration gives."""
+    known = addresses_of(host)
+    if known:
+        return known
+    try:
+        return frozenset(str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+    except OSError:
+        return frozenset()
+
+
+def read_address(content: Any) -> tuple[str, int]:
+    """Return host and port from the content of a join.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    host, port = (content.get("host"), content.get("port")) if isinstance(content, Mapping) else (None, None)
+    if not isinstance(host, str) or not _HOST.fullmatch(host):
+        raise RefusedError("it joins without the name of a host")
+    if type(port) is not int or not 0 < port <= _LARGEST_PORT:
+        raise RefusedError("it joins without a port")
+    return host, port
+
+
+class Door:
+    """Checks whom a server's messages are from. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._joined: dict[str, str] = {}  # by source, the address under which it has joined
+        self._joins: dict[str, int] = {}
+
+    def check_join(self, content: Any, source: str) -> None:
+        """Check a join: it names its sender, and a sender joins under one address only.
+
+        Raises:
+            RefusedError: it does not.
+        """
+        host, port = read_address(content)
+        check_source(f"a client at {host}", host, source)
+        address = f"{host}:{port}"
+        with self._lock:
+            self._joins[address] = joins = self._joins.get(address, 0) + 1
+            # On the loopback several participants share a source.
+            first = address if _is_loopback(source) else self._joined.setdefault(source, address)
+        if first != address:
+            raise RefusedError(f"it has joined as {first}, and wants to join as {address}, too")
+        if joins > MOST_JOINS:
+            raise RefusedError(f"it has joined {MOST_JOINS} times")
+
+
+def check_source(who: str, host: str, source: str) -> None:
+    """Check that a message is from ``host``, as it says.
+
+    Raises:
+        RefusedError: it comes from elsewhere.
+    """
+    if source not in addresses_of(host):
+        raise RefusedError(f"it speaks for {who}")
+
+
+class Refusals:
+    """Logs refused messages: the first of a sender, the tenth, the hundredth and so on.
+
+    A log line is a sign of life to the agent, and takes space: a flood of messages must not become one of lines.
+    """
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {}
+
+    def add(self, source: str, reason: str) -> None:
+        """Count one message from ``source`` that was refused for this reason."""
+        with self._lock:
+            self._counts[source] = count = self._counts.get(source, 0) + 1
+        if str(count).strip("0") == "1":
+            so_far = f" ({count} so far)" if count > 1 else ""
+            self._log(f"a message from {_named(source)} is refused{so_far}: {reason}")
+
+
+def _named(source: str) -> str:
+    names = [name for address, given in _entries(HOSTS) if address == source for name in given]
+    return f"{names[0]} ({source})" if names else source
+
+
+def _is_loopback(source: str) -> bool:
+    try:
+        return ipaddress.ip_address(source).is_loopback
+    except ValueError:
+        return False
+
+
+def _entries(hosts: Path) -> list[tuple[str, list[str]]]:
+    """The lines of a hosts file: an address and its names."""
+    try:
+        lines = hosts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    fields = [line.partition("#")[0].split() for line in lines]
+    return [(entry[0], entry[1:]) for entry in fields if len(entry) > 1]
