@@ -30,7 +30,8 @@ class Gatekeeper:
         state: the run's state folder.
         links: shapes the devices' links.
         containers: the device containers.
-        fail: called with a device (None: the lab host) and the reason why the course cannot go on.
+        fail: called with the reason why the course cannot go on.
+        lose: called with a device, and the reason why it cannot take part any longer.
         report_write_error: called if the state that a later agent would need could not be written.
 
     Attributes:
@@ -43,7 +44,8 @@ class Gatekeeper:
         state: StateFolder,
         links: RunLinks,
         containers: Containers,
-        fail: Callable[[str | None, str], None],
+        fail: Callable[[str], None],
+        lose: Callable[[str, str], None],
         report_write_error: Callable[[CannotWriteError], None],
     ) -> None:
         self.gate = Gate(state)
@@ -51,6 +53,7 @@ class Gatekeeper:
         self._links = links
         self._containers = containers
         self._fail = fail
+        self._lose = lose
         self._report_write_error = report_write_error
         self._over = False
         self._requested: _Request | None = None
@@ -92,9 +95,12 @@ class Gatekeeper:
         pid = self._containers.running_pids().get(name)
         if pid is None or name not in self._links.shaped:
             return
-        failed = self._links.reapply(name, pid)
+        try:
+            failed = self._links.reapply(name, pid)
+        except ProcessLookupError:
+            return  # its end is about to be reported
         if failed is not None:
-            self._fail(name, f"its link could not be shaped again: {failed}")
+            self._lose(name, f"its link could not be shaped again: {failed}")
         else:
             self.reopen()
 
@@ -127,7 +133,7 @@ class Gatekeeper:
     def _check_links(self) -> None:
         if self._links.failure is not None:
             raise RuntimeError(self._links.failure)
-        running = set(self._containers.running_pids())
+        running = self._running()
         if not self._links.covers(running):
             raise RuntimeError(f"links are not in force on: {', '.join(sorted(running - self._links.shaped))}")
 
@@ -142,12 +148,16 @@ class Gatekeeper:
         """
         if self.open_at is None or self._over or self._containers.unknown:
             return
-        if not self._links.covers(self._containers.running_pids()):
+        if not self._links.covers(self._running()):
             return
         try:
             self.gate.open(self.open_at)
         except CannotWriteError as error:
-            self._fail(None, str(error))
+            self._fail(str(error))
+
+    def _running(self) -> set[str]:
+        """The running devices that need a link; one that was given up, and is about to be killed, gets none."""
+        return self._containers.running_pids().keys() - self.lost().keys()
 
     def keep_shut(self) -> None:
         """Never open the gate again: the course is over."""

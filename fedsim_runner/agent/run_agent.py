@@ -9,6 +9,7 @@ import platform
 import threading
 import time
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,12 @@ class Agent:
         self._probed = probe.probe()
         self._network = NetworkContainer(docker, run)
         self._links = RunLinks(self._network, self._settings.link_backend, self._probed, self._record)
-        self._gatekeeper = Gatekeeper(state, self._links, self._containers, self._fail, self._report_write_error)
-        self._start_up = StartUp(self._gatekeeper, self._containers, self._watch, self._record, self._fail)
+        self._gatekeeper = Gatekeeper(
+            state, self._links, self._containers, partial(self._fail, None), self._lose, self._report_write_error
+        )
+        self._start_up = StartUp(
+            self._gatekeeper, self._containers, self._watch, self._record, partial(self._fail, None)
+        )
         self._ended_at: float | None = None
         self._reported_write_errors: set[str] = set()
         self._next_sample = 0.0
@@ -209,12 +214,14 @@ class Agent:
 
     def _on_started(self, container: Container) -> None:
         name = container.device
+        if self._watch.supervisor is not None and name in self._watch.supervisor.lost:
+            # Someone restarted it. It stays out: it is not connected, so that its end cannot race that.
+            self._containers.send([name], "KILL")
+            return
         self._sampler.watch(name, container.pid, container.id)
         self._watch.on_started(name)
         self._record(events.DeviceStarted(name))
         self._gatekeeper.shape_new_interface(name)
-        if self._watch.supervisor is not None and name in self._watch.supervisor.lost:
-            self._containers.send([name], "KILL")  # someone restarted it
 
     def _on_stopped(self, container: Container) -> None:
         self._sampler.forget(container.device)
@@ -265,6 +272,11 @@ class Agent:
     def _is_course_on(self) -> bool:
         with self._lock:
             return self._watch.supervisor is not None and self._watch.supervisor.outcome is None
+
+    def _lose(self, device: str, reason: str) -> None:
+        """Give a device up; what that means for the course is the supervisor's decision."""
+        if self._watch.supervisor is not None:
+            self._watch.emit_all(self._watch.supervisor.lose(device, reason, time.monotonic()))
 
     def _has_settled(self) -> bool:
         """Whether the course has ended long enough ago."""

@@ -23,7 +23,7 @@ class StartUp:
         containers: the device containers.
         watch: reads what participants report.
         record: writes an event to the journal.
-        fail: called with a device (None: the lab host) and the reason why the course cannot begin.
+        fail: called with the reason why the course cannot begin.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class StartUp:
         containers: Containers,
         watch: Watch,
         record: Callable[[Event], None],
-        fail: Callable[[str | None, str], None],
+        fail: Callable[[str], None],
     ) -> None:
         self._gatekeeper = gatekeeper
         self._containers = containers
@@ -56,10 +56,12 @@ class StartUp:
 
     def resume(self, settings: RunSettings) -> None:
         """Continue what an earlier agent began: nothing that it has lifted stays lifted, and who has loaded has."""
+        assert self._watch.supervisor is not None
         self._loading = self._prepare(settings)
         for name in settings.roles:
             if (reason := self._restore(name)) is not None:
-                self._fail(name, f"its CPU limit could not be put back in force: {reason}")
+                reason = f"its CPU limit could not be put back in force: {reason}"
+                self._watch.emit_all(self._watch.supervisor.lose(name, reason, time.monotonic()))
         self.step()
 
     def step(self) -> None:
@@ -73,7 +75,7 @@ class StartUp:
             if supervisor.outcome is None and loading.is_done and not self._containers.unknown:
                 self._open()
         except (CannotWriteError, RuntimeError) as error:
-            self._fail(None, str(error))
+            self._fail(str(error))
         if supervisor.outcome is not None:
             self._loading = None
 

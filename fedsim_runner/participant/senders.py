@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .exit_errors import ParticipantError
+
 HOSTS = Path("/etc/hosts")
 # A client that is restarted joins again; more often than this it does nothing else.
 MOST_JOINS = 100
@@ -24,7 +26,7 @@ _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 _LARGEST_PORT = 65535
 
 
-class RefusedError(ValueError):
+class RefusedMessageError(ParticipantError, ValueError):
     """A message that a participant does not take; the text says why, in one line."""
 
 
@@ -65,13 +67,13 @@ def read_address(content: Any) -> tuple[str, int]:
     """Return host and port from the content of a join.
 
     Raises:
-        RefusedError: there is none.
+        RefusedMessageError: there is none.
     """
     host, port = (content.get("host"), content.get("port")) if isinstance(content, Mapping) else (None, None)
     if not isinstance(host, str) or not _HOST.fullmatch(host):
-        raise RefusedError("it joins without the name of a host")
+        raise RefusedMessageError("it joins without the name of a host")
     if type(port) is not int or not 0 < port <= _LARGEST_PORT:
-        raise RefusedError("it joins without a port")
+        raise RefusedMessageError("it joins without a port")
     return host, port
 
 
@@ -87,7 +89,7 @@ class Door:
         """Check a join: it names its sender, and a sender joins under one address only.
 
         Raises:
-            RefusedError: it does not.
+            RefusedMessageError: it does not.
         """
         host, port = read_address(content)
         check_source(f"a client at {host}", host, source)
@@ -97,19 +99,19 @@ class Door:
             # On the loopback several participants share a source.
             first = address if _is_loopback(source) else self._joined.setdefault(source, address)
         if first != address:
-            raise RefusedError(f"it has joined as {first}, and wants to join as {address}, too")
+            raise RefusedMessageError(f"it has joined as {first}, and wants to join as {address}, too")
         if joins > MOST_JOINS:
-            raise RefusedError(f"it has joined {MOST_JOINS} times")
+            raise RefusedMessageError(f"it has joined {MOST_JOINS} times")
 
 
 def check_source(who: str, host: str, source: str) -> None:
     """Check that a message is from ``host``, as it says.
 
     Raises:
-        RefusedError: it comes from elsewhere.
+        RefusedMessageError: it comes from elsewhere.
     """
     if source not in addresses_of(host):
-        raise RefusedError(f"it speaks for {who}")
+        raise RefusedMessageError(f"it speaks for {who}")
 
 
 class Refusals:

@@ -290,17 +290,20 @@ class Supervisor:
             case reported.Ready() if participant.state in ("starting", "loading"):
                 participant.state = "ready"
                 return [journal.DeviceReady(device)]
-            case reported.Joined(client_id=number) if participant.client_id is None:
-                participant.client_id, participant.state = number, "joined"
-                self._by_client_id.setdefault(number, device)
-                return [journal.DeviceJoined(device, number)]
+            case reported.Admitted(client_id=number, host=host) if of_server:
+                return self._admit(host, number)
+            case reported.Joined(client_id=number) if not of_server:
+                if participant.state in ("ready", "starting", "loading"):
+                    participant.state = "joined"
+                # The server's word counts; without it (its lab host is another one) the client's own.
+                return [] if participant.client_id is not None else self._identify(device, participant, number)
             case reported.RoundStarted(round=number) if of_server and number > progress.round:
                 progress.round, progress.evaluating, participant.state = number, None, "training"
                 return [journal.RoundStarted(number + 1)]
             case reported.EvaluationStarted(round=number) if of_server:
                 progress.evaluating, participant.state = number + 1, "evaluating"
                 self._announced.append(number + 1)
-            case reported.TrainingFinished() if not progress.training_finished:
+            case reported.TrainingFinished() if of_server and not progress.training_finished:
                 progress.training_finished, progress.evaluating = True, self._reached
                 self._announced.append(self._reached)
                 participant.state = "evaluating"
@@ -311,11 +314,25 @@ class Supervisor:
                 return [journal.DeviceFinished(device)]
             case reported.Result():
                 return self._handle_result(device, participant, event)
-            case reported.TrainingFailed(round=number):
+            case reported.TrainingFailed(round=number) if of_server:
                 return self._fail(device, f"the server gave up training at round {number}")
             case reported.DeadlinePassed() | reported.Update() | reported.ClientLost() if of_server:
                 return self._handle_policy(event, now)
         return []
+
+    def _admit(self, host: str, number: int) -> list[Event]:
+        """The server has given an id to the client at this host, which in containers is a device's name."""
+        participant = self._participants.get(host)
+        if participant is None or participant.role == "server" or participant.state == "lost":
+            return []
+        self._by_client_id = {id: name for id, name in self._by_client_id.items() if name != host}
+        self._by_client_id[number] = host
+        return [] if participant.client_id == number else self._identify(host, participant, number)
+
+    def _identify(self, device: str, participant: Participant, number: int) -> list[Event]:
+        participant.client_id = number
+        self._by_client_id.setdefault(number, device)
+        return [journal.DeviceJoined(device, number)]
 
     def _handle_policy(
         self, event: reported.DeadlinePassed | reported.Update | reported.ClientLost, now: float
@@ -328,8 +345,8 @@ class Supervisor:
             return []
         if isinstance(event, reported.Update):
             return [] if event.used else [journal.UpdateLate(owner, event.round + 1)]
-        # Usually the server repeats what the agent announced; if it found out on its own, the client is lost as well.
-        if self._limits.go_on and not self._participants[owner].done:
+        # Usually the server repeats what the agent announced; if it found out on its own, the client is down as well.
+        if not self._participants[owner].done:
             return self._mark_down(owner, f"given up by the server: {event.reason}", now)
         return []
 

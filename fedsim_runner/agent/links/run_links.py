@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract import events
@@ -101,14 +102,21 @@ class RunLinks:
         return answer if unshaped is None else {**answer, "unshaped": unshaped}
 
     def reapply(self, name: str, pid: int) -> str | None:
-        """Connect and shape a restarted device whose link was in force. Return the reason if that failed."""
+        """Connect and shape a restarted device whose link was in force. Return the reason if that failed.
+
+        Raises:
+            ProcessLookupError: the process has ended meanwhile; the next one is connected as this one was to be.
+        """
         if self._shaper is None:
             return None
+        namespace = netns.of_process(pid)
         try:
-            failed = self._shaper.apply({name: netns.of_process(pid)})[name].failed
+            failed = self._shaper.apply({name: namespace})[name].failed
         except (OSError, programs.CommandError) as error:  # the run's network is gone
             failed = str(error)
         if failed is not None:
+            if not Path(namespace).exists():
+                raise ProcessLookupError(f"process {pid} of {name} has ended")
             self.shaped.discard(name)
             self._record(events.LinkFailed(name, failed))
             return failed

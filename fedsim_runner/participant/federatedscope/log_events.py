@@ -8,14 +8,18 @@ from fedsim_runner.contract.participant_events import Ready
 
 from ..process_end import ENDING
 from ..reporting import Reporter
-from .loglines import LogReader
+from .loglines import TRACEBACK, LogReader
 
 ROOT = "federatedscope"  # parent of all its loggers
 FORMAT = "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"
 
 
 class LogEvents(logging.Handler):
-    """Reads each record as the line that FederatedScope's own handlers write."""
+    """Reads each record as the line that FederatedScope's own handlers write.
+
+    A record of several lines reports nothing but a crash: what FederatedScope logs of its course is one line, and what
+    follows a line end may be another participant's text.
+    """
 
     def __init__(self, reporter: Reporter) -> None:
         super().__init__()
@@ -25,7 +29,10 @@ class LogEvents(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            for line in self.format(record).split("\n"):
+            lines = self.format(record).splitlines()
+            if record.exc_info or len(lines) != 1:
+                lines = [TRACEBACK] if record.exc_info else []
+            for line in lines:
                 for event in self._reader.events(line):
                     if not isinstance(event, Ready):  # the launcher reports it when everything else is loaded, too
                         self._reporter.report(event, record.created)

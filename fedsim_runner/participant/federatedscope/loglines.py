@@ -1,6 +1,7 @@
 """FederatedScope's log lines as values, and as the events that they report. Pure: text in, small values out.
 
-The regular expressions match the wording of FederatedScope 0.3.0, which the light engine also uses.
+The regular expressions match the wording of FederatedScope 0.3.0, which the light engine also uses. They match a whole
+line: a line that only contains such words says something else, perhaps what another participant wants it to say.
 """
 
 from __future__ import annotations
@@ -12,11 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from fedsim_runner.contract.log_text import clean, shown
+from fedsim_runner.contract.log_text import clean
 from fedsim_runner.contract.participant_events import (
-    ClientLost,
     Crashed,
-    DeadlinePassed,
     EvaluationStarted,
     Finished,
     Joined,
@@ -28,7 +27,6 @@ from fedsim_runner.contract.participant_events import (
     Scope,
     TrainingFailed,
     TrainingFinished,
-    Update,
 )
 
 LineKind = Literal[
@@ -41,28 +39,19 @@ LineKind = Literal[
     "finish",
     "result",
     "training_failed",
-    "deadline",
-    "late",
-    "lost",
 ]
 
 _PREFIX = re.compile(r"^(\d{4}-\d\d-\d\d [\d:]{8},\d{3}) \((\w+):(\d+)\) ?([A-Z]+): ?(.*)$")
 _READY = re.compile(r"(?:Server|Client): Listen to (\S+):(\d{1,9})\.\.\.")
-_ASSIGNED = re.compile(r"Client \(address (\S+):(\d{1,9})\) is assigned with #(\d{1,9})")
-_STARTED = re.compile(r"Starting training \(Round #(\d{1,9})\)")
-_ROUND = re.compile(r"Starting a new training round \(Round #(\d{1,9})\)")
-_EVALUATING = re.compile(r"Server: Starting evaluation at the end of round (\d{1,9})")
-_FINISH = re.compile(r"client (-?\d{1,9}) received finish message")
-_FAILED = re.compile(r"Training fails at round #(\d{1,9})")
-# Policies: logged by the launcher and the light engine, unknown to FederatedScope.
-_DEADLINE = re.compile(
-    r"Server: Round #(\d{1,9}) is aggregated after its deadline of \S+ s with (\d{1,9}) of (\d{1,9}) updates?"
-)
-_LATE = re.compile(
-    r"Server: The update of client #(\d{1,9}) for round (\d{1,9}) came after the deadline and is dropped"
-)
-_LOST = re.compile(r"Server: Client #(\d{1,9}) \(([^)]*)\) is lost: (.*); going on with (\d{1,9}) clients?")
+_ASSIGNED = re.compile(r"Client \(address (\S+):(\d{1,9})\) is assigned with #(\d{1,9})\.")
+_ROUND = re.compile(r"-+ Starting (?:training|a new training round) \(Round #(\d{1,9})\) -+")
+_EVALUATING = re.compile(r"Server: Starting evaluation at the end of round (\d{1,9})\.")
+_TRAINED = "Server: Training is finished! Starting evaluation."
+_DONE = "Server: Final evaluation is finished! Starting merging results."
+_FINISH = re.compile(r"=+ client (-?\d{1,9}) received finish message =+")
+_FAILED = re.compile(r"-+ Training fails at round #(\d{1,9}) ?-+")
 _RESULT = re.compile(r"\{'Role': '(?:Server|Client) #")
+TRACEBACK = "Traceback (most recent call last)"
 # FederatedScope may log anything: longer results and larger numbers are not valid.
 _LONGEST_TEXT = 1 << 12
 _LONGEST_RESULT = 1 << 18
@@ -78,8 +67,6 @@ class LogLine:
     role: Literal["server", "client"] | None = None
     results: dict[str, dict[str, float]] | None = None  # by FederatedScope's form: weighted_avg, avg, raw, ...
     client_id: int | None = None
-    counts: tuple[int, int] | None = None  # deadline: updates that arrived, and updates that were expected
-    text: str = ""  # lost: the reason
 
 
 def message(line: str) -> str | None:
@@ -93,31 +80,25 @@ def parse(line: str) -> LogLine | None:
     text = message(line)
     if text is None:
         text = clean(line)
-    if "{'Role'" in text:
+    if text.startswith("{'Role'"):
         return _result(text)
-    text = text[:_LONGEST_TEXT]
-    if match := _READY.search(text):
+    text = text[:_LONGEST_TEXT].rstrip()
+    if match := _READY.fullmatch(text):
         return LogLine("ready", int(match.group(2)), "server" if text.startswith("Server") else "client")
-    if match := _ASSIGNED.search(text):
+    if match := _ASSIGNED.fullmatch(text):
         return LogLine("assigned", int(match.group(3)))
-    if match := _STARTED.search(text) or _ROUND.search(text):
+    if match := _ROUND.fullmatch(text):
         return LogLine("round", int(match.group(1)))
-    if match := _EVALUATING.search(text):
+    if match := _EVALUATING.fullmatch(text):
         return LogLine("evaluating", int(match.group(1)))
-    if "Server: Training is finished! Starting evaluation" in text:
+    if text == _TRAINED:
         return LogLine("training_finished")
-    if "Server: Final evaluation is finished!" in text:
+    if text == _DONE:
         return LogLine("done")
-    if match := _FINISH.search(text):
+    if match := _FINISH.fullmatch(text):
         return LogLine("finish", int(match.group(1)))
-    if match := _FAILED.search(text):
+    if match := _FAILED.fullmatch(text):
         return LogLine("training_failed", int(match.group(1)))
-    if match := _DEADLINE.search(text):
-        return LogLine("deadline", int(match.group(1)), counts=(int(match.group(2)), int(match.group(3))))
-    if match := _LATE.search(text):
-        return LogLine("late", int(match.group(2)), client_id=int(match.group(1)))
-    if match := _LOST.search(text):
-        return LogLine("lost", client_id=int(match.group(1)), text=match.group(3))
     return None
 
 
@@ -125,13 +106,12 @@ class LogReader:
     """Turns the log of one participant, line by line, into the events that it reports."""
 
     def __init__(self) -> None:
-        self._round = 0
         self._crashed = False
 
     def events(self, line: str) -> Iterator[ParticipantEvent]:
         """The events that the line reports; most lines report none."""
         if message(line) is None:
-            if clean(line).startswith("Traceback (most recent call last)"):
+            if clean(line).startswith(TRACEBACK):
                 self._crashed = True
                 yield Crashed()
         elif self._crashed:
@@ -143,7 +123,7 @@ class LogReader:
             yield event
 
     def _event(self, line: LogLine) -> ParticipantEvent | None:
-        number, client = line.number, line.client_id
+        number = line.number
         match line.kind:
             case "ready":
                 return Ready()
@@ -151,26 +131,19 @@ class LogReader:
                 return TrainingFinished()
             case "done" | "finish":
                 return Finished()
-            case "lost" if client is not None:
-                return ClientLost(client, shown(line.text))
         if number is None:
             return None
         match line.kind:
             case "assigned":
                 return Joined(number)
             case "round":
-                self._round = number
                 return RoundStarted(number)
             case "evaluating":
                 return EvaluationStarted(number)
             case "training_failed":
                 return TrainingFailed(number)
-            case "deadline" if line.counts is not None:
-                return DeadlinePassed(number, *line.counts)
-            case "late" if client is not None:
-                return Update(client, number, max(0, self._round - number), used=False)
             case "result":
-                return result_event(number, line.role == "server", line.results or {}, client)
+                return result_event(number, line.role == "server", line.results or {}, line.client_id)
         return None
 
 
@@ -191,14 +164,10 @@ def result_event(
 
 
 def _result(text: str) -> LogLine | None:
-    match = _RESULT.search(text)
-    if match is None:
-        return None
-    written = text[match.start() : text.rfind("}") + 1]
-    if len(written) > _LONGEST_RESULT:
+    if len(text) > _LONGEST_RESULT or not _RESULT.match(text):
         return None
     try:
-        tree = _literal(ast.parse(written, mode="eval").body)
+        tree = _literal(ast.parse(text.rstrip(), mode="eval").body)
         return _from_tree(tree) if isinstance(tree, dict) else None
     except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError):
         return None  # a dict broken over lines, with arrays inside or nested too deeply: not a result we report

@@ -8,7 +8,7 @@ from fedsim_runner.contract.participant_events import Finished, Joined
 
 from ..activity import Activity
 from ..exit_errors import ParticipantError
-from ..senders import RefusedError, server_addresses
+from ..senders import RefusedMessageError, server_addresses
 from ..tensors import decode_parameters, encode_parameters
 from .models import load_parameters
 from .results import formatted
@@ -75,7 +75,7 @@ class Client:
     def _is_from_server(self, message: Message, source: str) -> bool:
         """Called by a thread of gRPC: other clients may send what they like, they do not lead this one."""
         if message.sender != SERVER or source not in self._server_addresses:
-            raise RefusedError(f"{message.msg_type[:20]!r} is not from the server")
+            raise RefusedMessageError(f"{message.msg_type[:20]!r} is not from the server")
         return True
 
     def _on_assign(self, message: Message) -> None:

@@ -11,7 +11,7 @@ from fedsim_runner.contract.records import LaunchSettings
 from ..activity import Activity
 from ..exit_errors import ParticipantError
 from ..lost import LostClients
-from ..senders import RefusedError, check_source
+from ..senders import RefusedMessageError, check_source
 from .run_log import RunLog, logger
 
 
@@ -90,11 +90,11 @@ class Roster:
         """Check that a message of this client comes from where it has joined from. Safe to call from any thread.
 
         Raises:
-            RefusedError: it does not, or there is no such client.
+            RefusedMessageError: it does not, or there is no such client.
         """
         member = self._members.get(client)
         if member is None:
-            raise RefusedError(f"it speaks for client #{client}, which has not joined")
+            raise RefusedMessageError(f"it speaks for client #{client}, which has not joined")
         check_source(f"client #{client}", member.host, source)
 
     def expects(self, client: int, kind: str, round: int) -> bool:

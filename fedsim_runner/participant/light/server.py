@@ -27,7 +27,7 @@ from fedsim_runner.contract.records import LaunchSettings
 
 from ..activity import Activity
 from ..exit_errors import ParticipantError
-from ..senders import Door, RefusedError, read_address
+from ..senders import Door, RefusedMessageError, read_address
 from ..tensors import Array, encode_parameters
 from .answers import InvalidAnswerError, read_metrics, read_update
 from .fedavg import mean_parameters
@@ -333,7 +333,7 @@ class Server:
             self._door.check_join(message.content, source)
             return True
         if message.msg_type not in ("join_in_info", *_WORDS):
-            raise RefusedError("no client sends such a message")
+            raise RefusedMessageError("no client sends such a message")
         self._roster.check_sender(message.sender, source)
         if message.msg_type == "join_in_info":
             return self._roster.is_present(message.sender)

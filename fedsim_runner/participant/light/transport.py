@@ -15,7 +15,7 @@ import grpc
 
 from ..activity import Activity, Step
 from ..exit_errors import ParticipantError
-from ..senders import Refusals, RefusedError, source_of
+from ..senders import Refusals, RefusedMessageError, source_of
 from . import wire
 from .run_log import logger
 from .wire import Message
@@ -115,7 +115,7 @@ class Transport:
             reason. By default a ParticipantError with the reason.
         poll: called at least every ``POLL_S`` seconds of waiting.
         accept: called by a thread of gRPC with each message and the address it comes from: whether to take it, or to
-            acknowledge it only. A RefusedError is answered to the sender.
+            acknowledge it only. A RefusedMessageError is answered to the sender.
         limit_bytes: the largest message that is taken.
     """
 
@@ -292,14 +292,14 @@ class Transport:
         """Called by a gRPC thread: a message is complete.
 
         Raises:
-            RefusedError: it is not taken.
+            RefusedMessageError: it is not taken.
         """
         if not self._accept(message, source):
             return
         key = source, message.sender
         with self._lock:
             if self._waiting[key] >= MOST_WAITING or self._waiting_bytes[key] >= 4 * self._limit_bytes:
-                raise RefusedError("too many messages of this sender wait already")
+                raise RefusedMessageError("too many messages of this sender wait already")
             self._waiting[key] += 1
             self._waiting_bytes[key] += size
         self._note("received", message.msg_type, message.state, message.sender, size)
@@ -408,7 +408,7 @@ class _Handler:
         source = source_of(context.peer())
         try:
             self._arrived(wire.decode(data), len(data), source)
-        except RefusedError as error:
+        except RefusedMessageError as error:
             self._refused.add(source, str(error))
             context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
         except ValueError as error:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from fedsim_runner.agent.course.supervision import Limits, Supervisor
+from fedsim_runner.contract import participant_events as reported
 from fedsim_runner.contract.events import Event
 from tests.reported import Lines
 
@@ -40,6 +41,10 @@ class Course:
     def say(self, device: str, text: str, after: float = 1.0) -> None:
         self.now += after
         self.take(self.lines.feed(device, f"\x1b[1;32m{PREFIX}{text}\x1b[0m\n", self.now))
+
+    def report(self, device: str, event: reported.ParticipantEvent) -> None:
+        self.now += 1
+        self.take(self.supervisor.feed_event(device, event, self.now))
 
     def exit(self, device: str, code: int, oom: bool = False, lines: tuple[str, ...] = ()) -> None:
         self.now += 1
@@ -318,7 +323,7 @@ def test_a_lost_client_is_reported_and_the_others_finish() -> None:
     assert "memory limit" in lost["reason"] and "assigned with #2" in lost["last_lines"][-1]
     assert course.supervisor.lost == {"b": lost["reason"]}
     assert course.supervisor.states["b"] == course.supervisor.live_state("b") == "lost"
-    course.say("hub", f"Server: Client #2 (b) is lost: {lost['reason']}; going on with 1 clients")
+    course.report("hub", reported.ClientLost(2, lost["reason"]))
     course.train("a", 0)
     course.say("hub", "Server: Training is finished! Starting evaluation.")
     course.evaluate("a", 0)
@@ -457,8 +462,8 @@ def test_a_frozen_client_is_not_excused_by_what_it_did_before() -> None:
 def test_deadlines_and_late_updates_are_reported_with_names_and_rounds_from_one() -> None:
     course = Course(go_on=True)
     course.join()
-    course.say("hub", "Server: Round #0 is aggregated after its deadline of 2.5 s with 1 of 2 updates")
-    course.say("hub", "Server: The update of client #2 for round 0 came after the deadline and is dropped")
+    course.report("hub", reported.DeadlinePassed(0, arrived=1, wanted=2))
+    course.report("hub", reported.Update(2, 0, staleness=1, used=False))
     assert course.named("round_deadline") == [{"event": "round_deadline", "round": 1, "arrived": 1, "wanted": 2}]
     assert course.named("update_late") == [{"event": "update_late", "device": "b", "round": 1}]
 
@@ -466,8 +471,59 @@ def test_deadlines_and_late_updates_are_reported_with_names_and_rounds_from_one(
 def test_a_client_that_the_server_gave_up_is_lost() -> None:
     course = Course(go_on=True)
     course.join()
-    course.say("hub", "Server: Client #1 (a) is lost: it refuses connections; going on with 1 clients")
+    course.report("hub", reported.ClientLost(1, "it refuses connections"))
     assert course.supervisor.lost == {"a": "given up by the server: it refuses connections"}
+
+
+def test_a_client_that_the_server_blames_fails_a_course_that_does_not_go_on() -> None:
+    course = Course()
+    course.join()
+    course.report("hub", reported.ClientLost(1, "its update is not valid"))
+    (failed,) = course.named("course_failed")
+    assert (failed["device"], failed["reason"]) == ("a", "given up by the server: its update is not valid")
+
+
+# What a client may write into its own events.jsonl, or make its own engine log.
+SERVERS_EVENTS: dict[str, reported.ParticipantEvent] = {
+    event.name: event
+    for event in (
+        reported.Admitted(2, "a"),
+        reported.RoundStarted(1),
+        reported.EvaluationStarted(0),
+        reported.TrainingFinished(),
+        reported.TrainingFailed(0),
+        reported.Update(2, 0, staleness=1, used=False),
+        reported.DeadlinePassed(0, 1, 2),
+        reported.ClientLost(2, "I say so"),
+    )
+}
+
+
+@pytest.mark.parametrize("name", SERVERS_EVENTS)
+@pytest.mark.parametrize("go_on", [False, True])
+def test_the_servers_story_counts_only_from_the_server(name: str, go_on: bool) -> None:
+    course = Course(go_on=go_on)
+    course.join()
+    before = len(course.events)
+    course.report("a", SERVERS_EVENTS[name])
+    assert course.events[before:] == []
+    assert (course.supervisor.outcome, course.supervisor.lost, course.supervisor.round) == (None, {}, 1)
+    course.report("hub", SERVERS_EVENTS[name])
+    assert course.events[before:] or name in ("admitted", "evaluating"), "from the server it counts"
+
+
+def test_the_server_says_which_client_has_which_id() -> None:
+    """A client that claims another's id is blamed for what it does itself, and the other for nothing."""
+    course = Course(go_on=True)
+    course.say("hub", "Server: Listen to 0.0.0.0:50051...")
+    course.report("a", reported.Joined(2))  # which is b's
+    course.report("hub", reported.Admitted(1, "a"))
+    course.report("hub", reported.Admitted(2, "b"))
+    course.report("b", reported.Joined(2))
+    last = {event["device"]: event["client_id"] for event in course.named("device_joined")}
+    assert last == {"a": 1, "b": 2}
+    course.report("hub", reported.ClientLost(1, "its update is not valid"))
+    assert list(course.supervisor.lost) == ["a"]
 
 
 def test_live_states_follow_the_activity_or_without_it_the_log() -> None:
