@@ -37,6 +37,7 @@ PatchName = Literal[
     "blocked_broadcast",
     "lean_imports",
     "log_addresses",
+    "hostile_messages",
     "async_updates",
 ]
 

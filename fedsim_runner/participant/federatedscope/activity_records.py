@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fedsim_runner.contract.participant_events import Update
+from fedsim_runner.contract.participant_events import Admitted, Update
 
 from ..activity import Activity
 from ..process_end import ENDING
@@ -125,6 +125,20 @@ def record_server(server: Any, activity: Activity) -> None:
     if server._cfg.federate.make_global_eval:
         # It is called after the round was counted.
         server.eval = _noted(server.eval, activity, ("evaluate", "evaluated"), lambda: int(server.state) - 1)
+
+
+def report_joins(server: Any, reporter: Reporter) -> None:
+    """Report which client has which id."""
+    join, neighbors = server.msg_handlers["join_in"], server.comm_manager.neighbors
+
+    def reported_join(message: Any) -> Any:
+        before = set(neighbors)
+        answer = join(message)  # it may start the course
+        for client in neighbors.keys() - before:
+            reporter.report(Admitted(int(client), str(neighbors[client]).rpartition(":")[0]))
+        return answer
+
+    server.msg_handlers["join_in"] = reported_join
 
 
 def report_updates(server: Any, reporter: Reporter) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from fedsim_runner.contract.participant_events import ClientLost
 from fedsim_runner.contract.records import LaunchSettings
 
 from ..activity import Activity
@@ -22,6 +25,7 @@ from ..process_end import ENDING
 from ..reporting import Reporter
 from . import activity_records, data, patches, policies
 from .client import FINISH, prefer_newest
+from .doorkeeper import ServerDoor, guard_client
 from .inbox import waiting_kinds
 from .log_events import report_log
 from .patch_context import PatchContext
@@ -167,12 +171,17 @@ def _load_participant(tree: Any, gate: Path, settings: LaunchSettings, reporter:
         activity = Activity(Path(tree.outdir))
     except OSError as error:
         raise ParticipantError(f"cannot write: {error}") from error
-    shared = PatchContext(activity, _give_up)
+    shared = PatchContext(activity, reporter, partial(_give_up, reporter))
     data.register_npz_loader()
     activity_records.record_messages(shared)
     patches.apply_to_course(settings.patches_off, shared)
     runner = _runner(tree)
-    return _server(runner, gate, settings, shared, reporter) if role == "server" else _client(runner, shared)
+    guarded = "hostile_messages" not in settings.patches_off
+    if role == "server":
+        return _server(runner, gate, settings, shared, guarded)
+    if guarded:
+        guard_client(str(tree.distribute.server_host), shared)
+    return _client(runner, shared)
 
 
 def _runner(tree: Any) -> Any:
@@ -203,11 +212,14 @@ def _runner(tree: Any) -> Any:
 
 
 def _server(
-    runner: Any, gate: Path, settings: LaunchSettings, shared: PatchContext, reporter: Reporter
+    runner: Any, gate: Path, settings: LaunchSettings, shared: PatchContext, guarded: bool
 ) -> Callable[[], None]:
     server = runner.server
     activity_records.record_server(server, shared.activity)
-    activity_records.report_updates(server, reporter)
+    activity_records.report_joins(server, shared.reporter)
+    activity_records.report_updates(server, shared.reporter)
+    if guarded:
+        ServerDoor(server, shared)
     poll: Callable[[], None] = _do_nothing
     if policies.are_enabled(settings):
         active = Policies(server, gate, settings, shared)
@@ -230,7 +242,7 @@ def _client(runner: Any, shared: PatchContext) -> Callable[[], None]:
 
     def server_unreachable(peer: int, kind: str, reason: str) -> None:
         if FINISH not in waiting_kinds(client.comm_manager):  # otherwise the course is over and the server has ended
-            _give_up(peer, kind, reason)
+            _give_up(shared.reporter, peer, kind, reason)
 
     shared.unreachable = server_unreachable
     activity_records.record_client(client, shared.activity)
@@ -244,13 +256,16 @@ def _client(runner: Any, shared: PatchContext) -> Callable[[], None]:
     return attend
 
 
-def _give_up(peer: int, kind: str, reason: str) -> None:
+def _give_up(reporter: Reporter, peer: int, kind: str, reason: str) -> None:
     """The reaction to an unreachable peer where no policy applies."""
     who = f"client #{peer}" if peer else "the server"
     if kind == FINISH:
         logger.warning(f"{who}: {reason}")
         return
     logger.error(f"{who}: {reason}")
+    if peer > 0:
+        with contextlib.suppress(OSError):  # the end itself has a reason
+            reporter.report(ClientLost(peer, reason))
     ENDING.give_up(f"{who}: {reason}")
 
 

@@ -24,7 +24,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
 # Marks a message, so that one whose answer was lost is not accepted twice when it is sent again.
 MARK = "fedsim-message"
 # Retrying does not help: the peer will not accept this message.
-REFUSALS = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INVALID_ARGUMENT)
+REFUSALS = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INVALID_ARGUMENT,
+            grpc.StatusCode.PERMISSION_DENIED)  # fmt: skip
 
 
 class Outgoing:

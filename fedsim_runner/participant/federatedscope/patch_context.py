@@ -7,19 +7,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..activity import Activity
+from ..reporting import Reporter
 
 
 @dataclass
 class PatchContext:
     """The state of one participant.
 
+    ``reporter``: receives the events of the course.
     ``unreachable``: called, from any thread, for a peer that does not accept a message: its id, the message type, why.
+    ``accept``: called, from any thread, with an undecoded message and the address it comes from: whether to take it, or
+    to acknowledge it only; a RefusedMessageError is answered to the sender. None: the participant is not ready.
     ``forget``: called with the address of a peer that gets no more messages: drops what waits for it.
     ``flush``: called at the end of the course: sends all messages, and calls its argument while it waits.
     """
 
     activity: Activity
+    reporter: Reporter
     unreachable: Callable[[int, str, str], None]
+    accept: Callable[[Any, str], bool] | None = None
     forget: list[Callable[[str], None]] = field(default_factory=list)
     flush: list[Callable[[Callable[[], None]], None]] = field(default_factory=list)
 

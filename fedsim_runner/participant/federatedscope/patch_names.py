@@ -11,5 +11,6 @@ PATCHES: dict[str, str] = {
     "blocked_broadcast": "one stalled client holds up the server's messages to all others",
     "lean_imports": "libraries that training does not need fill the memory of a small device",
     "log_addresses": "addresses in log lines are rounded like numbers",
+    "hostile_messages": "one message of a client ends the server, runs code in it, or ends another client",
     "async_updates": "asynchronous aggregation crashes on the first update that came over the network",
 }

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract.participant_events import ClientLost, DeadlinePassed, Update
 from fedsim_runner.contract.records import LaunchSettings
 
 from ..exit_errors import ParticipantError, UnsupportedError
@@ -207,7 +208,9 @@ class Policies:
             f"Server: The update of client #{message.sender} for round {message.state} came after the deadline "
             "and is dropped"
         )
-        self._shared.activity.note("late", peer=int(message.sender), round=int(message.state))
+        number = int(message.state)
+        self._shared.activity.note("late", peer=int(message.sender), round=number)
+        self._shared.reporter.report(Update(int(message.sender), number, int(server.state) - number, used=False))
         self._resend_model_if_nobody_answers()
         return False
 
@@ -236,6 +239,7 @@ class Policies:
         if not self._is_round_overdue():
             return awaited
         self._log_overdue(server.state, "aggregated", f"{answered} of {awaited} updates")
+        self._shared.reporter.report(DeadlinePassed(int(server.state), answered, awaited))
         return answered
 
     def _needed_evaluations(self) -> int:
@@ -308,6 +312,8 @@ class Policies:
             self._shared.activity.note("lost", peer=client)
         who = f"Client #{client} ({device})" if client is not None else f"A client ({device})"
         logger.warning(f"Server: {who} is lost: {self._lost[device]}; going on with {self._alive()} clients")
+        if client is not None:
+            self._shared.reporter.report(ClientLost(client, self._lost[device]))
         if self._alive() < max(1, self._settings.min_clients) and not self._server.is_finish:
             lost = "; ".join(f"{name}: {why}" for name, why in self._lost.items())
             raise ParticipantError(

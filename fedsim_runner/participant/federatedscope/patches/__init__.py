@@ -14,6 +14,7 @@ from . import (
     async_updates,
     blocked_broadcast,
     busy_wait,
+    hostile_messages,
     lean_imports,
     log_addresses,
     lost_join,
@@ -30,6 +31,7 @@ PLACES: dict[str, tuple[Place, ...]] = {
     "blocked_broadcast": blocked_broadcast.PLACES,
     "busy_wait": busy_wait.PLACES,
     "second_finish": second_finish.PLACES,
+    "hostile_messages": hostile_messages.PLACES,
     "async_updates": async_updates.PLACES,
 }
 
@@ -66,6 +68,7 @@ def apply_to_course(off: Collection[str], shared: PatchContext) -> None:
         "lost_message": lambda: lost_message.apply(delivery),
         "blocked_broadcast": lambda: blocked_broadcast.apply(shared),
         "busy_wait": busy_wait.apply,
+        "hostile_messages": lambda: hostile_messages.apply(shared),
         "second_finish": second_finish.apply,
         "async_updates": lambda: async_updates.apply(shared),
     }

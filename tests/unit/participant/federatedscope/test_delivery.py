@@ -12,7 +12,7 @@ from fedsim_runner.participant.federatedscope.patch_context import PatchContext
 def test_a_peer_that_was_given_up_is_sent_nothing() -> None:
     notes: list[str] = []
     unreachable = Mock()
-    shared = PatchContext(Mock(note=lambda what, **_: notes.append(what)), unreachable)
+    shared = PatchContext(Mock(note=lambda what, **_: notes.append(what)), Mock(), unreachable)
     delivery = Delivery(shared)
     message = Mock(msg_type="model_para", state=1)
     message.transform.return_value.SerializeToString.return_value = b"model"

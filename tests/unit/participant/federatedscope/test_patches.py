@@ -32,10 +32,12 @@ import json, pathlib, sys, tempfile, threading, time
 from fedsim_runner.participant.activity import Activity
 from fedsim_runner.participant.federatedscope import activity_records, patches
 from fedsim_runner.participant.federatedscope.patch_context import PatchContext
+from fedsim_runner.participant.reporting import Reporter
 off = sys.argv[1].split(",")
 failures = []
 folder = pathlib.Path(tempfile.mkdtemp())
-shared = PatchContext(Activity(folder), lambda *what: failures.append(what))
+shared = PatchContext(Activity(folder), Reporter(folder), lambda *what: failures.append(what))
+shared.accept = lambda request, source: True
 patches.apply_at_import(off)
 import federatedscope.core.workers
 patches.check(off)
