@@ -22,6 +22,8 @@ from .exit_errors import ParticipantError
 HOSTS = Path("/etc/hosts")
 # A client that is restarted joins again; more often than this it does nothing else.
 MOST_JOINS = 100
+# Several participants without containers have these.
+_SHARED = ("127.0.0.1", "::1")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 _LARGEST_PORT = 65535
 
@@ -96,8 +98,7 @@ class Door:
         address = f"{host}:{port}"
         with self._lock:
             self._joins[address] = joins = self._joins.get(address, 0) + 1
-            # On the loopback several participants share a source.
-            first = address if _is_loopback(source) else self._joined.setdefault(source, address)
+            first = address if source in _SHARED else self._joined.setdefault(source, address)
         if first != address:
             raise RefusedMessageError(f"it has joined as {first}, and wants to join as {address}, too")
         if joins > MOST_JOINS:
@@ -137,13 +138,6 @@ class Refusals:
 def _named(source: str) -> str:
     names = [name for address, given in _entries(HOSTS) if address == source for name in given]
     return f"{names[0]} ({source})" if names else source
-
-
-def _is_loopback(source: str) -> bool:
-    try:
-        return ipaddress.ip_address(source).is_loopback
-    except ValueError:
-        return False
 
 
 def _entries(hosts: Path) -> list[tuple[str, list[str]]]:
