@@ -47,6 +47,8 @@ def check_metrics(content: Any) -> None:
         split = name.split("_")[0]
         if f"{split}_total" not in content:
             raise UnusableAnswerError(f"they lack {split}_total")
+        if name.endswith("_total") and value < 0:
+            raise UnusableAnswerError(f"{name} is below zero")
 
 
 def like_most(answers: Mapping[int, Mapping[str, Any]]) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ _MOST_SAMPLES = 1e9
 # Far above what training leaves, and far below what makes the other clients' losses infinite.
 _LARGEST_PARAMETER = 1e12
 _MOST_METRICS = 1000
-_METRIC = re.compile(r"[A-Za-z0-9_@%.-]{1,100}")
+_METRIC = re.compile(r"([A-Za-z0-9]{1,50})_[A-Za-z0-9_@%.-]{1,50}")
 
 
 class InvalidAnswerError(ParticipantError):
@@ -49,8 +49,8 @@ def read_update(content: Any, own: Mapping[str, Array]) -> tuple[float, dict[str
     return float(samples), {name: parameters[name] for name in own}
 
 
-def read_metrics(content: Any) -> dict[str, float]:
-    """Return the metrics of a client's evaluation.
+def read_metrics(content: Any, splits: Collection[str]) -> dict[str, float]:
+    """Return the metrics of a client's evaluation of these splits.
 
     Raises:
         InvalidAnswerError: they are not numbers by name.
@@ -58,8 +58,11 @@ def read_metrics(content: Any) -> dict[str, float]:
     if not isinstance(content, Mapping) or not 0 < len(content) <= _MOST_METRICS:
         raise InvalidAnswerError("they are not numbers by name")
     for name, value in content.items():
-        if not isinstance(name, str) or not _METRIC.fullmatch(name):
-            raise InvalidAnswerError("the name of a metric is not one")
+        known = _METRIC.fullmatch(name) if isinstance(name, str) else None
+        if known is None or known[1] not in splits:
+            raise InvalidAnswerError("the name of one of them is not that of a metric")
         if not isinstance(value, int | float) or not math.isfinite(value):
             raise InvalidAnswerError(f"{name} is not a number")
+        if name.endswith("_total") and value < 0:
+            raise InvalidAnswerError(f"{name} is below zero")
     return {name: float(value) for name, value in content.items()}

@@ -25,8 +25,10 @@ def formatted(role: str, round_number: int | str, results: Mapping[str, Any]) ->
 
 def merged(round_number: int, per_client: Sequence[Mapping[str, float]], forms: Sequence[str]) -> dict[str, Any]:
     """The server's line for results of several clients: weighted by samples, plain mean, spread, or all of them."""
-    names = [name for name in per_client[0] if all(name in results for results in per_client)]
-    values = {name: np.array([float(results[name]) for results in per_client]) for name in names}
+    # What most clients have: one that leaves a metric out must not hide it, and one that makes one up not show it.
+    found = dict.fromkeys(name for results in per_client for name in results)
+    names = [name for name in found if 2 * sum(name in results for results in per_client) > len(per_client)]
+    values = {name: np.array([float(results[name]) for results in per_client if name in results]) for name in names}
     line: dict[str, Any] = {"Role": "Server #", "Round": round_number}
     for form in forms:
         if form == "raw":
@@ -34,17 +36,19 @@ def merged(round_number: int, per_client: Sequence[Mapping[str, float]], forms: 
         elif form == "avg":
             line["Results_avg"] = {name: float(values[name].mean()) for name in names}
         elif form == "weighted_avg":
-            line["Results_weighted_avg"] = {name: _weighted(name, values) for name in names}
+            line["Results_weighted_avg"] = {name: _weighted(name, per_client) for name in names}
         elif form == "fairness":
             line["Results_fairness"] = _spread(values)
     return line
 
 
-def _weighted(name: str, values: Mapping[str, Any]) -> float:
-    weights = values.get(f"{name.split('_', 1)[0]}_total")
-    if name.endswith(("_total", "_correct")) or weights is None or not weights.sum():
-        return float(values[name].mean())
-    return float(np.average(values[name], weights=weights))
+def _weighted(name: str, per_client: Sequence[Mapping[str, float]]) -> float:
+    total = f"{name.split('_', 1)[0]}_total"
+    having = [results for results in per_client if name in results]
+    values, weights = [results[name] for results in having], [results.get(total, 0.0) for results in having]
+    if name.endswith(("_total", "_correct")) or sum(weights) <= 0:
+        return float(np.mean(values))
+    return float(np.average(values, weights=weights))
 
 
 def _spread(values: Mapping[str, Any]) -> dict[str, float]:

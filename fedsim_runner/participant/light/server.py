@@ -196,8 +196,10 @@ class Server:
 
     def _clients_evaluation(self, state: int) -> bool:
         parameters = {name: value.tolist() for name, value in self._trainer.model.parameters.items()}
-        request = Message("evaluate", SERVER, [], state, parameters)
-        answers = self._answers(request, "metrics", self._settings.client_num, read_metrics)
+        request, splits = Message("evaluate", SERVER, [], state, parameters), self._settings.eval_splits
+        answers = self._answers(
+            request, "metrics", self._settings.client_num, lambda metrics: read_metrics(metrics, splits)
+        )
         ordered = [answers[client] for client in sorted(answers)]
         line = merged(state, ordered, self._settings.report)
         per_client = formatted("Server #", state, raw) if (raw := line.pop("Results_raw", None)) else None

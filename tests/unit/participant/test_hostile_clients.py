@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from fedsim_runner.contract.participant_events import Admitted, ClientLost, Finished, Result, RoundStarted
 from fedsim_runner.participant.light.answers import InvalidAnswerError, read_metrics, read_update
+from fedsim_runner.participant.light.results import merged
 from fedsim_runner.participant.light.wire import Message
 from fedsim_runner.participant.senders import (
     MOST_JOINS,
@@ -86,7 +88,7 @@ def check_end(course: Course, number: int, what: str) -> None:
     assert [one.client_id for one in lost] == [number] and what in lost[0].reason
     assert [event.round for event in events if isinstance(event, RoundStarted)] == list(range(ROUNDS))
     assert sum(isinstance(event, Finished) for event in events) == 1
-    assert len([event for event in events if isinstance(event, Result) and event.stage == "evaluation"]) == ROUNDS
+    assert len([event for event in events if isinstance(event, Result) and event.client_id is None]) == ROUNDS
     admitted = {event.client_id: event.host for event in events if isinstance(event, Admitted)}
     assert admitted[number] == ADDRESS and set(admitted) == {1, 2, 3}
     log = course.log("server")
@@ -123,22 +125,18 @@ def test_a_course_that_does_not_go_on_names_the_client(make_course: Callable[...
 
 
 @pytest.mark.federatedscope
-@pytest.mark.parametrize("bad", ["text", "memo", "code"])
 def test_federatedscopes_course_goes_on_without_a_client_that_keeps_to_no_rule(
     torch_course: Callable[..., TorchCourse],  # noqa: F811
     hostile: Hostile,
     tmp_path: Path,
-    bad: str,
 ) -> None:
     config = {"federate": {"total_round_num": ROUNDS, "make_global_eval": True}}
     course = torch_course(clients=3, config=config, **CONTINUE)
     course.go("server", "client-1", "client-2")
     course.wait_for("server", "Listen to")
-    update = disturb(course, hostile)
     mark = tmp_path / "ran"
     code = base64.b64encode(f"cposix\nsystem\n(S'touch {mark}'\ntR.".encode()).decode()
-    content = {"text": update.content, "memo": [1, {"fc.weight": MEMO}], "code": [1, {"fc.weight": code}]}[bad]
-    update = Message("model_para", update.sender, [0], update.state, content, update.timestamp)
+    update = replace(disturb(course, hostile), content=[1, {"fc.weight": code}])
     assert hostile.send(course.ports["server"], update) == "OK"
     check_end(course, update.sender, "its model_para is not valid: ")
     assert not mark.exists()
@@ -198,11 +196,29 @@ def test_an_update_keeps_the_models_parameters_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["x", {}, {"acc": "0.9"}, {"acc": math.nan}, {"a\nb": 1}, {1: 1}, {str(n): 1 for n in range(2000)}]
+    ("content", "words"),
+    [
+        ("x", "not numbers by name"),
+        ({}, "not numbers by name"),
+        ({f"test_{n}": 1 for n in range(2000)}, "not numbers by name"),
+        ({"test_acc": "0.9"}, "test_acc is not a number"),
+        ({"test_acc": math.nan}, "test_acc is not a number"),
+        ({"test_total": -1}, "test_total is below zero"),
+        ({"train_acc": 1}, "not that of a metric"),
+        ({"test_a\nb": 1}, "not that of a metric"),
+        ({1: 1}, "not that of a metric"),
+    ],
 )
-def test_metrics_that_nobody_can_use(content: Any) -> None:
-    with pytest.raises(InvalidAnswerError):
-        read_metrics(content)
+def test_metrics_that_nobody_can_use(content: Any, words: str) -> None:
+    with pytest.raises(InvalidAnswerError, match=words):
+        read_metrics(content, ["test", "val"])
+
+
+def test_a_client_that_leaves_a_metric_out_does_not_hide_it() -> None:
+    answers = [{"test_total": 3}, {"test_total": 10, "test_acc": 0.5}, {"test_total": 5, "test_acc": 0.8}]
+    line = merged(3, answers, ["weighted_avg", "avg"])
+    assert line["Results_weighted_avg"] == {"test_total": 6, "test_acc": pytest.approx(0.6)}
+    assert line["Results_avg"] == {"test_total": 6, "test_acc": pytest.approx(0.65)}
 
 
 @pytest.mark.parametrize(

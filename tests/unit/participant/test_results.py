@@ -45,7 +45,7 @@ def test_merged_forms() -> None:
     assert set(merged(3, CLIENTS, ["avg"])) == {"Role", "Round", "Results_avg"}
 
 
-def test_results_that_some_clients_lack_are_left_out() -> None:
+def test_results_that_only_some_clients_have_are_left_out() -> None:
     assert "val_total" not in merged(0, list(reversed(CLIENTS)), ["avg"])["Results_avg"]
 
 

@@ -21,6 +21,7 @@ from tests.unit.participant.federatedscope.helpers import (
     wait_until,
 )
 from tests.unit.participant.helpers import free_ports
+from tests.unit.participant.hostile import Hostile
 
 pytestmark = pytest.mark.federatedscope
 
@@ -88,6 +89,25 @@ def test_busy_wait(torch_course: Callable[..., TorchCourse], without: tuple[str,
         assert min(shares) > 0.05  # all of a core, on an idle machine
     else:
         assert max(shares) < 0.01  # one tick of the CPU clock is 0.002
+
+
+@pytest.mark.parametrize("without", [ON, off("hostile_messages")])
+def test_hostile_messages(torch_course: Callable[..., TorchCourse], without: tuple[str, ...]) -> None:
+    course = torch_course(patches_off=without)
+    course.go("server")
+    course.wait_for("server", "Listen to")
+    hostile = Hostile()
+    try:
+        answer = hostile.join(course.ports["server"], host=None)
+    finally:
+        hostile.close()
+    if without:
+        assert answer == "OK"
+        assert course.wait("server") == 1 and "KeyError" in course.record("server")["error"]
+    else:
+        assert answer == "PERMISSION_DENIED"
+        course.wait_for("server", r"a message from 127\.0\.0\.9 is refused: it joins without the name of a host")
+        assert course.processes["server"].poll() is None
 
 
 @pytest.mark.parametrize("without", [ON, off("lost_join")])
