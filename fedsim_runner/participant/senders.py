@@ -14,6 +14,7 @@ import socket
 import threading
 import urllib.parse
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def addresses_of(host: str, hosts: Path = HOSTS) -> frozenset[str]:
         return frozenset({str(ipaddress.ip_address(host))})
     except ValueError:
         pass
-    return frozenset(address for address, names in _entries(hosts) if host in names)
+    return _table(hosts).get(host, frozenset())
 
 
 def server_addresses(host: str) -> frozenset[str]:
@@ -136,15 +137,24 @@ class Refusals:
 
 
 def _named(source: str) -> str:
-    names = [name for address, given in _entries(HOSTS) if address == source for name in given]
+    names = [name for name, addresses in _table(HOSTS).items() if source in addresses]
     return f"{names[0]} ({source})" if names else source
 
 
-def _entries(hosts: Path) -> list[tuple[str, list[str]]]:
-    """The lines of a hosts file: an address and its names."""
+def _table(hosts: Path) -> Mapping[str, frozenset[str]]:
+    """The addresses in a hosts file by name, read again when it has changed: every message is looked up in it."""
     try:
-        lines = hosts.read_text(encoding="utf-8", errors="replace").splitlines()
+        status = hosts.stat()
+        return _read_table(hosts, (status.st_mtime_ns, status.st_size, status.st_ino))
     except OSError:
-        return []
-    fields = [line.partition("#")[0].split() for line in lines]
-    return [(entry[0], entry[1:]) for entry in fields if len(entry) > 1]
+        return {}
+
+
+@lru_cache(maxsize=2)
+def _read_table(hosts: Path, mark: tuple[int, int, int]) -> Mapping[str, frozenset[str]]:
+    table: dict[str, frozenset[str]] = {}
+    for line in hosts.read_text(encoding="utf-8", errors="replace").splitlines():
+        address, *names = line.partition("#")[0].split() or [""]
+        for name in names:
+            table[name] = table.get(name, frozenset()) | {address}
+    return table
