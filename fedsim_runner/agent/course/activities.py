@@ -1,7 +1,8 @@
 """What each participant is doing, from the lines of its ``activity.jsonl``. Pure: text in, states out.
 
 A line marks the start or the end of a step (see ``participant/activity.py``). A client is receiving while the server
-has started to send to it and the message has not arrived; each participant reports everything else itself.
+has started to send to it and the message has not arrived. Who owes an answer says the server, where it writes lines: a
+client that claims to have answered does not put the blame on it. Each participant reports everything else itself.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ Message = tuple[str, int]  # kind and round
 
 _BEGINS = {"train": "training", "evaluate": "evaluating", "aggregate": "aggregating"}
 _ENDS = {"trained": "training", "evaluated": "evaluating", "aggregated": "aggregating"}
-# Messages a client has to answer, and its answers.
-_REQUESTS = frozenset({"model_para", "evaluate"})
-_ANSWERS = frozenset({"model_para", "metrics"})
+# Messages a client has to answer, with the kind of its answer.
+_ANSWERS = {"model_para": "model_para", "evaluate": "metrics"}
 # A send that starts or fails is no progress: a participant that keeps retrying writes these lines forever.
 _NOT_PROGRESS = frozenset({"send", "send_failed", "lost", "late"})
 SERVER_ID = 0
@@ -53,6 +53,7 @@ class Activities:
         self._steps: dict[str, _Steps] = {}
         self._names = frozenset(names)
         self._server = server
+        self._owed: dict[int, set[str]] = {}  # by client id, kinds of answers, as the server has it
 
     def feed(self, device: str, text: str) -> bool:
         """Take one line and return whether it shows progress. Anything but an activity line is ignored."""
@@ -68,15 +69,20 @@ class Activities:
                 steps.doing = None
         elif what == "send":
             steps.begin(peer, (kind, number), moment)
+            if device == self._server and kind in _ANSWERS:
+                # Not once it is sent: the answer may be there before that is written.
+                self._owed.setdefault(peer, set()).add(_ANSWERS[kind])
         elif what in ("sent", "send_failed"):
             steps.end(peer, (kind, number))
-            if what == "sent" and kind in _ANSWERS and peer == SERVER_ID:
+            if what == "sent" and kind in _ANSWERS.values() and peer == SERVER_ID:
                 steps.owes = False
         elif what == "received" and device != self._server:
             steps.received[kind, number] = moment
             while len(steps.received) > 8:  # only the last ones may cross with the server's lines
                 del steps.received[next(iter(steps.received))]
-            steps.owes = steps.owes or kind in _REQUESTS
+            steps.owes = steps.owes or kind in _ANSWERS
+        elif what == "received":
+            self._owed.get(peer, set()).discard(kind)
         return what not in _NOT_PROGRESS
 
     def has_lines(self, device: str) -> bool:
@@ -88,8 +94,10 @@ class Activities:
         steps = self._steps.get(device)
         return steps.round if steps is not None else None
 
-    def owes(self, device: str) -> bool:
+    def owes(self, device: str, client_id: int | None) -> bool:
         """Whether a client has a request that it has not answered."""
+        if client_id is not None and self._server in self._steps:
+            return bool(self._owed.get(client_id))
         steps = self._steps.get(device)
         return steps is not None and steps.owes
 
@@ -124,8 +132,10 @@ class Activities:
         """Drop a lost participant: its own steps and the messages under way to it no longer count."""
         self._steps.pop(device, None)
         server = self._steps.get(self._server) if self._server is not None else None
-        if server is not None and client_id is not None:
-            server.sends.pop(client_id, None)
+        if client_id is not None:
+            self._owed.pop(client_id, None)
+            if server is not None:
+                server.sends.pop(client_id, None)
 
 
 Line = tuple[str, float, str, int, int]  # what, t, kind, round, peer; "" and -1 where it has none

@@ -91,9 +91,7 @@ class Waiting:
         missing = [name for name in clients if participants[name].tested < number - 1]
         frozen = any(participants[name].frozen_since is not None for name in missing)
         # If only the server evaluates, no client ever reports a test.
-        clients_evaluate = frozen or any(
-            participants[name].tested >= 0 or self._activities.owes(name) for name in clients
-        )
+        clients_evaluate = frozen or any(participants[name].tested >= 0 or self._owes(name) for name in clients)
         if missing and clients_evaluate and not self._has_nothing_to_do(missing):
             return missing, f"no evaluation results of round {number}"
         return server, f"the evaluation of round {number} does not end"
@@ -113,8 +111,10 @@ class Waiting:
         return sorted((n for n, p in self._participants.items() if p.role == "client" and p.state != "lost"), key=rank)
 
     def _is_busy(self, name: str) -> bool:
-        activities = self._activities
-        return activities.owes(name) or activities.is_receiving(name, self._participants[name].client_id)
+        return self._owes(name) or self._activities.is_receiving(name, self._participants[name].client_id)
+
+    def _owes(self, name: str) -> bool:
+        return self._activities.owes(name, self._participants[name].client_id)
 
     def _has_nothing_to_do(self, names: Iterable[str]) -> bool:
         """Whether the server is known to expect nothing from these clients, so that the server itself is stuck."""

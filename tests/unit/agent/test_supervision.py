@@ -311,6 +311,7 @@ def ask(course: Course, *names: str, number: int = 0) -> None:
 
 def answer(course: Course, name: str, number: int = 0) -> None:
     course.act(name, "send", kind="model_para", round=number, peer=0)
+    course.act("hub", "received", kind="model_para", round=number, peer=1 + "ab".index(name))
     course.act(name, "sent", kind="model_para", round=number, peer=0)
 
 
@@ -398,6 +399,17 @@ def test_silence_loses_the_client_that_owes_an_answer() -> None:
     course.wait(61)
     assert [event["device"] for event in course.named("client_lost")] == ["b"]
     assert "waiting for b" in course.named("client_lost")[0]["reason"]
+
+
+def test_a_client_that_claims_to_have_answered_does_not_put_the_blame_on_the_server() -> None:
+    course = Course(go_on=True)
+    course.join()
+    ask(course, "a", "b")
+    answer(course, "a")
+    course.act("b", "send", kind="model_para", round=0, peer=0)
+    course.act("b", "sent", kind="model_para", round=0, peer=0)  # which the server has not received
+    course.wait(61)
+    assert [event["device"] for event in course.named("client_lost")] == ["b"]
 
 
 def test_a_message_that_does_not_arrive_names_its_receiver() -> None:
