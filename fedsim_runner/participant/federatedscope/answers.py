@@ -12,7 +12,7 @@ from typing import Any
 from ..exit_errors import ParticipantError
 from ..tensors import TensorError, decode_parameter
 
-UTILITIES = "federatedscope.core.auxiliaries.utils"
+TRAINERS = "federatedscope.core.trainers.utils"
 AGGREGATOR = "federatedscope.core.aggregators"
 _MOST_SAMPLES = 1e9
 _MOST_METRICS = 1000
@@ -86,7 +86,7 @@ def _read_parameters(server: Any, model: Any, parameters: Any) -> dict[str, Any]
     # FedAvg's mean leaves out what a client does not share; all others need the same of each.
     if type(server.aggregator) is not importlib.import_module(AGGREGATOR).ClientsAvgAggregator:
         local = server._cfg.personalization.local_param
-        shared = importlib.import_module(UTILITIES).filter_by_specified_keywords
+        shared = importlib.import_module(TRAINERS).filter_by_specified_keywords
         for name, parameter in model.named_parameters():
             if parameter.requires_grad and shared(name, local) and parameters and name not in read:
                 raise UnusableAnswerError(f"it lacks {name}")

@@ -6,6 +6,7 @@ import contextlib
 import queue
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,6 +17,7 @@ from fedsim_runner.participant.light.wire import Message
 
 ADDRESS = "127.0.0.9"
 _CHUNK = 1 << 16
+_READY_S = 120.0  # FederatedScope takes long to load on a machine that does other things
 
 
 class Hostile:
@@ -40,7 +42,7 @@ class Hostile:
         self.received.put(message)
         return wire.encode_acknowledgement()
 
-    def wait_for(self, kind: str, timeout: float = 60) -> Message:
+    def wait_for(self, kind: str, timeout: float = 120) -> Message:
         """The next message of this kind."""
         while True:
             message = self.received.get(timeout=timeout)
@@ -53,11 +55,15 @@ class Hostile:
             self._channels[port] = grpc.insecure_channel(f"127.0.0.1:{self._forwarder(port)}")
             self._ends.callback(self._channels[port].close)
         call: Any = self._channels[port].unary_unary(wire.METHOD)
-        try:
-            call(message if isinstance(message, bytes) else wire.encode(message), timeout=30, wait_for_ready=True)
-        except grpc.RpcError as error:
-            return str(error.code().name)  # type: ignore[attr-defined]
-        return "OK"
+        data = message if isinstance(message, bytes) else wire.encode(message)
+        answer, end = "UNAVAILABLE", time.monotonic() + _READY_S
+        while answer == "UNAVAILABLE" and time.monotonic() < end:  # it loads its engine
+            try:
+                call(data, timeout=_READY_S, wait_for_ready=True)
+                answer = "OK"
+            except grpc.RpcError as error:
+                answer = str(error.code().name)  # type: ignore[attr-defined]
+        return answer
 
     def join(self, server: int, **over: Any) -> str:
         """Ask the server for a place in the course; ``over``: instead of its own host and port."""

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fedsim_runner.contract.participant_events import Admitted, ClientLost, Finished, Result, RoundStarted
+from fedsim_runner.participant.federatedscope import answers
 from fedsim_runner.participant.light.answers import InvalidAnswerError, read_metrics, read_update
 from fedsim_runner.participant.light.results import merged
 from fedsim_runner.participant.light.wire import Message
@@ -114,7 +115,7 @@ def test_a_course_that_does_not_go_on_names_the_client(make_course: Callable[...
     course = light(make_course)
     course.open_gate()
     course.start("server", "client-1", "client-2")
-    hostile.join(course.ports["server"])
+    assert hostile.join(course.ports["server"]) == "OK"
     number = int(hostile.wait_for("assign_client_id").content)
     request = hostile.wait_for("model_para")
     hostile.send(course.ports["server"], Message("model_para", number, [0], request.state, [1, {"fc.weight": MEMO}]))
@@ -133,7 +134,6 @@ def test_federatedscopes_course_goes_on_without_a_client_that_keeps_to_no_rule(
     config = {"federate": {"total_round_num": ROUNDS, "make_global_eval": True}}
     course = torch_course(clients=3, config=config, **CONTINUE)
     course.go("server", "client-1", "client-2")
-    course.wait_for("server", "Listen to")
     mark = tmp_path / "ran"
     code = base64.b64encode(f"cposix\nsystem\n(S'touch {mark}'\ntR.".encode()).decode()
     update = replace(disturb(course, hostile), content=[1, {"fc.weight": code}])
@@ -151,7 +151,7 @@ def test_federatedscopes_clients_results_that_nobody_can_merge_cost_their_client
     course = torch_course(clients=3, config=config, **CONTINUE)
     course.go("server", "client-1", "client-2")
     server = course.ports["server"]
-    hostile.join(server)
+    assert hostile.join(server) == "OK"
     number = int(hostile.wait_for("assign_client_id").content)
     model = hostile.wait_for("model_para")
     # A time stamp far ahead stops a server that believes it at the next client's update.
@@ -214,9 +214,41 @@ def test_metrics_that_nobody_can_use(content: Any, words: str) -> None:
         read_metrics(content, ["test", "val"])
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("x", "not numbers by name"),
+        ({}, "not numbers by name"),
+        ({"test_acc": 0.5}, "lack test_total"),
+        ({"test_total": 5, "test_acc": "all"}, "not a number"),
+        ({"test_total": 5, "test_acc": math.inf}, "not a number"),
+        ({"test_total": 5, "acc": 1}, "not a number with the name of a metric"),
+        ({"test_total": -5}, "below zero"),
+    ],
+)
+def test_metrics_that_federatedscope_cannot_merge(content: Any, words: str) -> None:
+    answers.check_metrics({"test_total": 5, "test_acc": 0.5, "test_avg_loss": math.nan})
+    with pytest.raises(answers.UnusableAnswerError, match=words):
+        answers.check_metrics(content)
+
+
+@pytest.mark.parametrize("content", ["x", {}, {"num_sample": "9"}, {"client_resource": 1}])
+def test_information_that_federatedscope_has_asked_for_in_vain(content: Any) -> None:
+    answers.check_info({"num_sample": 9, "more": "x"}, ["num_sample"])
+    with pytest.raises(answers.UnusableAnswerError, match="does not say its num_sample"):
+        answers.check_info(content, ["num_sample"])
+
+
+def test_results_with_other_names_than_most_are_not_merged() -> None:
+    usual = {"test_total": 1, "test_acc": 1}
+    assert answers.like_most({1: usual, 2: {"test_total": 1}, 3: usual}) == [1, 3]
+    assert answers.like_most({1: usual, 2: {"test_total": 1}}) == [1]
+    assert answers.like_most({}) == []
+
+
 def test_a_client_that_leaves_a_metric_out_does_not_hide_it() -> None:
-    answers = [{"test_total": 3}, {"test_total": 10, "test_acc": 0.5}, {"test_total": 5, "test_acc": 0.8}]
-    line = merged(3, answers, ["weighted_avg", "avg"])
+    given = [{"test_total": 3}, {"test_total": 10, "test_acc": 0.5}, {"test_total": 5, "test_acc": 0.8}]
+    line = merged(3, given, ["weighted_avg", "avg"])
     assert line["Results_weighted_avg"] == {"test_total": 6, "test_acc": pytest.approx(0.6)}
     assert line["Results_avg"] == {"test_total": 6, "test_acc": pytest.approx(0.65)}
 

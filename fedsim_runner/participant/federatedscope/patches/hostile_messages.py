@@ -32,6 +32,7 @@ PLACES = (
     Place(SERVER, "Server.callback_funcs_for_metrics", ("self", "message"), ("msg_buffer", "eval")),
     Place(SERVER, "Server.merge_eval_results_from_all_clients", ("self",), ("msg_buffer", "eval")),
     Place("federatedscope.core.auxiliaries.utils", "param2tensor", ("param",), ("b64decode",)),
+    Place("federatedscope.core.trainers.utils", "filter_by_specified_keywords", ("param_name", "filter_keywords")),
 )
 NOT_READY = "this participant is still loading"
 

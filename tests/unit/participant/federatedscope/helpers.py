@@ -84,7 +84,7 @@ class TorchCourse(Course):
         """A participant's activity records so far."""
         return [json.loads(line) for line in self.log(name, "activity.jsonl").splitlines()]
 
-    def wait_for(self, name: str, text: str, timeout: float = 60) -> None:
+    def wait_for(self, name: str, text: str, timeout: float = 180) -> None:
         """Wait until a participant has logged this (a regular expression)."""
         wait_until(lambda: re.search(text, self.log(name)), timeout, lambda: f"{name}: {text}\n{self.said(name)}")
 
