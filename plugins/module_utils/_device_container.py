@@ -8,12 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
-    DEVICE_UID,
-    KIND_DEVICE,
-    LABEL_INPUTS,
-    labels,
-)
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import KIND_DEVICE, LABEL_INPUTS, labels
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import (
     CONFIG,
     DEVICE_GATE,
@@ -23,6 +18,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths imp
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.records import engine_argument
 from ansible_collections.fedsim.testbed.plugins.module_utils._cpu_limit import STARTING_CPU_SHARES
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_users import ENVIRONMENT
 
 #: Scratch space of a device; counts against its memory, as any tmpfs does.
 TMPFS = {"/tmp": "rw,noexec,nosuid,nodev,size=16m,mode=1777"}
@@ -48,7 +44,12 @@ NEEDED_OF_ENGINE = {
 
 
 class Settings:
-    """Settings that all device containers of one lab host share; ``addresses`` are those of the whole run's devices."""
+    """Settings that all device containers of one lab host share.
+
+    Attributes:
+        addresses: those of the whole run's devices, by name.
+        users: the uids of this lab host's devices, by name.
+    """
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Settings:
         state_dir: str,
         images: dict[str, str],
         addresses: Mapping[str, str],
+        users: Mapping[str, int],
         engine: dict[str, Any],
     ) -> None:
         self.content = content
@@ -63,6 +65,7 @@ class Settings:
         self.state_dir = state_dir
         self.images = images
         self.addresses = addresses
+        self.users = users
         self.dropped = {option for option, flag in NEEDED_OF_ENGINE.items() if engine.get(flag) is False}
         self.docker_root: str = engine.get("DockerRootDir", "/var/lib/docker")
 
@@ -112,7 +115,7 @@ def build_device_container(settings: Settings, device: dict[str, Any], disk: str
     return {
         "Image": settings.images[device["image"]],
         "Hostname": name,
-        "User": f"{DEVICE_UID}:{DEVICE_UID}",
+        "User": f"{settings.users[name]}:{settings.users[name]}",
         "Cmd": [
             "python3",
             "-m",
@@ -126,7 +129,7 @@ def build_device_container(settings: Settings, device: dict[str, Any], disk: str
             "--out",
             DEVICE_OUTPUTS,
         ],
-        "Env": [f"{variable}={device['threads']}" for variable in THREAD_VARIABLES],
+        "Env": [*ENVIRONMENT, *(f"{variable}={device['threads']}" for variable in THREAD_VARIABLES)],
         "Labels": {
             **labels(settings.run, KIND_DEVICE, settings.content["lab_host"], settings.state_dir, name),
             LABEL_INPUTS: digest_inputs(state.inputs(name)),

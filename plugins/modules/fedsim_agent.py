@@ -121,6 +121,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     build_answer,
     run_module,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import PRIVATE_FOLDER
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -300,7 +301,8 @@ class Handlers:
         self.state.gate_lost.unlink(missing_ok=True)
         shutil.rmtree(self.state.gate_load, ignore_errors=True)
         shutil.rmtree(self.state.agent, ignore_errors=True)
-        self.state.cursors.mkdir(parents=True)
+        self.state.agent.mkdir(mode=PRIVATE_FOLDER.mode, parents=True)
+        self.state.cursors.mkdir(mode=PRIVATE_FOLDER.mode)
 
     def start(self, action: Action) -> None:
         try:

@@ -232,7 +232,8 @@ def write(
 
     Returns: ``target``, whether the new file differs, and what :func:`pack` returned.
     """
-    with replacing(target, 0o644) as draft:
+    with replacing(target) as draft:
+        draft.touch(0o600)  # devices' files are for root alone, also here
         with draft.open("wb") as stream:
             found = pack(params, containers, stream)
         changed = not has_same_content(draft, dest)
@@ -260,7 +261,6 @@ def write_elsewhere(
     """Like :func:`write`, into a new folder outside the state folder."""
     folder = Path(tempfile.mkdtemp(prefix=f"fedsim-{params['run']}-", dir=FALLBACK_FOLDER))
     try:
-        folder.chmod(0o755)
         return write(params, containers, folder / dest.name, folder / dest.name, True)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,8 +12,8 @@ description:
     names the options. A container that has ended is created again with an empty out folder.
   - A container gets its CPU limit right after its start, because a small one would slow the start itself. A running
     container whose CPU limit alone differs is updated and keeps running.
-  - A container is limited as its device type says, runs as uid 10001 without capabilities on a read-only root, and
-    waits at the gate until the agent opens it.
+  - A container is limited as its device type says, runs without capabilities on a read-only root, and waits at the gate
+    until the agent opens it. Each has a uid of its own, which neither the lab host's users nor other runs have.
   - Containers of the run whose device is no longer in the device file are removed, unless O(devices) narrows the call.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
@@ -111,6 +111,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import
     read_device_file,
     select_devices,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_users import users_of_devices
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     APIError,
@@ -208,7 +209,8 @@ class Provisioner:
         self.start: bool = call.params["state"] == "started"
         self.devices = {device["name"]: device for device in devices}
         state_dir, images = call.params["state_dir"], call.params["images"]
-        self.settings = Settings(content, state_dir, images, list_addresses(content), self.client.info())
+        self.users = users_of_devices(StateFolder(Path(state_dir)), content, call.check)
+        self.settings = Settings(content, state_dir, images, list_addresses(content), self.users, self.client.info())
         self.existing = list_containers_by_device(self.client, call.run)
         # Docker's folder exists here only if the Engine runs on this machine, not in a VM.
         self.disk = find_block_device(self.settings.docker_root)
@@ -268,7 +270,8 @@ class Provisioner:
             raise EngineError(f"image {reference} is not on this lab host: run the images stage") from error
 
     def _create(self, action: Action) -> None:
-        make_empty_output_folder(StateFolder(Path(self.settings.state_dir)).outputs(action.name))
+        folder = StateFolder(Path(self.settings.state_dir)).outputs(action.name)
+        make_empty_output_folder(folder, self.users[action.name])
         self.client.create_container_from_config(dict(action.options), container_name(self.settings.run, action.name))
 
     def _start(self, action: Action) -> None:

@@ -60,19 +60,21 @@ network:
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
 from ansible_collections.fedsim.testbed.plugins.module_utils._container_difference import compare_container
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
-    DEVICE_UID,
     KIND_NETWORK,
     labels,
     network_name,
     run_filter,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_container import LOG_CONFIG
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_users import users_of
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     APIError,
@@ -144,13 +146,13 @@ def plan_network(have: Facts, want: dict[str, Any] | None) -> Actions:
     return actions((*removals, Action("start", want["Image"], want)), differences)
 
 
-def build_network_container(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Body of the Engine's create call for the container that holds the network."""
+def build_network_container(params: Mapping[str, Any], user: int) -> dict[str, Any]:
+    """Body of the Engine's create call for the container that holds the network, as the user with this uid."""
     run, state_dir = params["run"], params["state_dir"]
     return {
         "Image": params["image"],
         "Hostname": "network",
-        "User": f"{DEVICE_UID}:{DEVICE_UID}",
+        "User": f"{user}:{user}",
         "Cmd": ["sleep", "infinity"],
         # It ignores SIGTERM, as the first process of a container does.
         "StopSignal": "SIGKILL",
@@ -204,7 +206,10 @@ class Handlers:
 
 def work(call: Call) -> dict[str, Any]:
     call.claim_run(call.params["state_dir"])
-    want = build_network_container(call.params) if call.params["state"] == "present" else None
+    want = None
+    if call.params["state"] == "present":
+        users = users_of(StateFolder(Path(call.params["state_dir"])), check=call.check)
+        want = build_network_container(call.params, users.network)
     have = read_facts(call.client, call.run, call.params["image"])
     todo = plan_network(have, want)
     if not call.check:

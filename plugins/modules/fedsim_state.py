@@ -7,8 +7,9 @@ DOCUMENTATION = r"""
 module: fedsim_state
 short_description: Fill the state folder of a run on a lab host
 description:
-  - Makes the folders that the containers and the agent mount, with the owners they need, and unpacks the participants'
-    inputs and the device file into them. A file is written only if its content differs.
+  - Makes the folders that the containers and the agent mount, and unpacks the participants' inputs and the device file
+    into them. A file is written only if its content differs.
+  - Chooses the uids of the run's devices on this lab host. Only root and the one device read a device's files.
   - Input files that are not in the archive are removed.
   - Records in it which Engine carries the run. A run that is on another Engine is left alone.
 author: fedsim-runner (@fedsim-runner)
@@ -51,15 +52,20 @@ written:
   elements: str
 """
 
+import json
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.device_file import DeviceFile
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.engine_address import check_engine_of
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import (
+    DEVICE_FILE,
     ENGINE_FILE,
     StateFolder,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_users import users_of_devices
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     CONTROL,
@@ -73,7 +79,13 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     run_module,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._state_dir import (
+    PRIVATE_FILE,
+    PUBLIC_FILE,
+    Access,
     UnsafeArchiveError,
+    correct_access,
+    give,
+    input_access,
     list_safe_members,
     make_folders,
     plan_folders,
@@ -100,22 +112,39 @@ def read_archive(path: str) -> dict[str, bytes]:
     return found
 
 
-def list_devices(files: dict[str, bytes]) -> list[str]:
-    return sorted({name.split("/")[1] for name in files if name.startswith("devices/") and name.count("/") == 3})
+def read_users(state: StateFolder, files: Mapping[str, bytes], check: bool) -> dict[str, int]:
+    """Return the uids of the devices of the packed device file, by name."""
+    content = DeviceFile.from_dict(json.loads(files[DEVICE_FILE])).as_dict()
+    return users_of_devices(state, content, check)
 
 
-def unpack(state_dir: Path, files: dict[str, bytes], check: bool, differences: Differences) -> list[str]:
+def plan_access(name: str, users: Mapping[str, int]) -> Access:
+    """Return who may use the file with this name in the state folder."""
+    parts = name.split("/")
+    if parts[0] == "devices" and len(parts) == 4 and parts[1] in users:
+        return input_access(users[parts[1]])
+    return PUBLIC_FILE if name == ENGINE_FILE else PRIVATE_FILE
+
+
+def unpack(
+    state: StateFolder, files: Mapping[str, bytes], users: Mapping[str, int], check: bool, differences: Differences
+) -> list[str]:
     written = []
     for name, content in sorted(files.items()):
-        path = state_dir / name
+        path = state.path / name
+        access = plan_access(name, users)
         before = path.stat().st_size if path.exists() else None
-        if write_if_different(path, content, 0o644, check):
+        if write_if_different(path, content, access.mode, check):
             differences.add(name, before, len(content))
             written.append(name)
-    for device in list_devices(files):
-        folder = StateFolder(state_dir).inputs(device)
+            if not check:
+                give(path, access)
+        elif correct_access(path, access, check, differences):
+            written.append(name)
+    for device in users:
+        folder = state.inputs(device)
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-            name = str(path.relative_to(state_dir))
+            name = str(path.relative_to(state.path))
             if name not in files:
                 differences.add(name, path.stat().st_size, None)
                 written.append(name)
@@ -126,8 +155,8 @@ def unpack(state_dir: Path, files: dict[str, bytes], check: bool, differences: D
 
 def work(call: Call) -> dict[str, Any]:
     call.claim_run(call.params["state_dir"], make=True)
-    state_dir = Path(call.params["state_dir"])
-    check_engine_of(StateFolder(state_dir), call.params["docker_host"])
+    state = StateFolder(Path(call.params["state_dir"]))
+    check_engine_of(state, call.params["docker_host"])
     differences = Differences()
     written: list[str] = []
     try:
@@ -136,11 +165,14 @@ def work(call: Call) -> dict[str, Any]:
             differences.add("archive", None, call.params["archive"])
         else:
             files = read_archive(call.params["archive"])
-            make_folders(plan_folders(StateFolder(state_dir), list_devices(files)), call.check, differences)
+            if DEVICE_FILE not in files:
+                raise UnsafeArchiveError(f"{call.params['archive']} has no {DEVICE_FILE}")
+            users = read_users(state, files, call.check)
+            make_folders(plan_folders(state, users), call.check, differences)
             files[ENGINE_FILE] = call.params["docker_host"].encode() + b"\n"
-            written = unpack(state_dir, files, call.check, differences)
+            written = unpack(state, files, users, call.check, differences)
     except UnsafeArchiveError as error:
-        raise FailedError(f"state folder {state_dir}: {error}") from error
+        raise FailedError(f"state folder {state.path}: {error}") from error
     return build_answer("state folder", call.run, differences, written=written)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.e2e.conftest import Command, left_over, small_spec
+from tests.e2e.conftest import STATE_ROOT, Command, left_over, small_spec
 
 RUN = "exec-inside"
 EXEC = [sys.executable, "-m", "fedsim_runner", "exec", RUN]
@@ -77,7 +77,8 @@ def test_a_shell_at_a_terminal(testbed: Path) -> None:
     shell = Terminal([*EXEC, "mote-1"], testbed)
     shell.wait_for("$ ")
     shell.type("tty; id -u; stty size\r")
-    for line in ("/dev/pts/", "10001", "30 100"):
+    user = str((STATE_ROOT / RUN / "devices" / "mote-1" / "out").stat().st_uid)
+    for line in ("/dev/pts/", user, "30 100"):
         shell.wait_for(line)
     shell.resize(44, 77)
     shell.type("until stty size | grep 44; do sleep 0.1; done\r")

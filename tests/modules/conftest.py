@@ -200,6 +200,12 @@ class Lab:
         options = {key: value for key, value in derived.items() if key in accepted} | arguments
         return call_module(name, options, check=check, expect_failure=expect_failure)
 
+    @property
+    def users(self) -> dict[str, int]:
+        """The uids of the devices, as recorded in the state folder; that of the network's container is "-network"."""
+        first: int = json.loads((self.state_dir / "users.json").read_text())["first"]
+        return {"-network": first, "server": first + 1, "pi-1": first + 2, "pi-2": first + 3}
+
     def container(self, device: str) -> Any:
         return self.engine.containers.get(container_name(self.run, device))
 

@@ -27,15 +27,48 @@ def test_state_apply_again_change(lab: Lab) -> None:
     first = make_state(lab)
     assert first.changed
     out = lab.state_dir / "devices" / "pi-1" / "out"
-    assert (out.stat().st_uid, out.stat().st_gid) == (10001, 10001)
+    assert (out.stat().st_uid, out.stat().st_gid) == (lab.users["pi-1"], lab.users["pi-1"])
     assert not make_state(lab).changed
     stray = lab.state_dir / "devices" / "pi-1" / "in" / "old.yaml"
     stray.write_text("old")
-    out.chmod(0o700)
+    out.chmod(0o755)
+    (lab.state_dir / "devices" / "pi-2" / "in" / "config.yaml").chmod(0o644)
     changed = make_state(lab, {"devices/pi-1/in/config.yaml": b"seed: 22\n"})
-    assert changed["written"] == ["devices/pi-1/in/config.yaml", "devices/pi-1/in/old.yaml"]
+    assert changed["written"] == [
+        "devices/pi-1/in/config.yaml",
+        "devices/pi-2/in/config.yaml",
+        "devices/pi-1/in/old.yaml",
+    ]
     assert not stray.exists()
+    assert mode(out) == 0o700
     assert f"{out} mode" in changed["diff"]["before"]
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_only_root_and_the_device_itself_may_read_its_files(up: Lab, tmp_path: Path) -> None:
+    """What everybody may read is the gate, through which all devices go."""
+    (up.state_dir / "gate" / "open").write_text("{}")
+    up.container("pi-1").exec_run(["sh", "-c", "echo mine > /fedsim/out/log"])
+    packed = up.state_dir / "collected.tar"
+    up.call("fedsim_collect", dest=str(packed))
+    found = [path for path in up.state_dir.rglob("*") if not path.is_symlink()]
+    assert {packed, up.state_dir / "devices" / "pi-1" / "out" / "log"} <= set(found)
+    reachable = {
+        path for path in found if all(mode(above) & 0o001 for above in path.parents if up.root in above.parents)
+    }
+    for_all = {str(path.relative_to(up.state_dir)) for path in reachable if mode(path) & 0o006}
+    assert for_all == {"gate", "gate/open"}
+    readers = {path: path.stat().st_gid for path in found if mode(path) & 0o060}
+    users = {device: user for device, user in up.users.items() if not device.startswith("-")}
+    assert readers == {
+        path: user
+        for device, user in users.items()
+        for folder in [up.state_dir / "devices" / device / "in"]
+        for path in (folder, folder / "config.yaml")
+    } | dict.fromkeys((up.state_dir / "gate", up.state_dir / "gate" / "open"), 0)
 
 
 def test_state_refuses_paths_that_climb_out(lab: Lab) -> None:

@@ -143,14 +143,15 @@ def test_new_inputs_make_a_new_container(up: Lab) -> None:
 
 def test_a_device_is_unprivileged_and_writes_only_to_its_out_folder(up: Lab) -> None:
     container = up.container("pi-1")
-    assert container.exec_run(["id", "-u"]).output.strip() == b"10001"
+    assert container.exec_run(["id", "-u"]).output.decode().split() == [str(up.users["pi-1"])]
+    assert container.exec_run(["id", "-G"]).output.decode().split() == [str(up.users["pi-1"])]
     status = container.exec_run(["cat", "/proc/self/status"]).output.decode()
     assert "CapEff:\t0000000000000000" in status
     assert "CapBnd:\t0000000000000000" in status
     assert "NoNewPrivs:\t1" in status
     assert "Seccomp:\t2" in status
     assert container.exec_run(["touch", "/fedsim/out/log"]).exit_code == 0
-    assert (up.state_dir / "devices" / "pi-1" / "out" / "log").stat().st_uid == 10001
+    assert (up.state_dir / "devices" / "pi-1" / "out" / "log").stat().st_uid == up.users["pi-1"]
     for place in ("/file", "/fedsim/in/file", "/fedsim/gate/open"):
         assert container.exec_run(["touch", place]).exit_code != 0
 
@@ -204,7 +205,7 @@ def test_an_ended_device_starts_again_with_an_empty_out_folder(up: Lab) -> None:
     up.call("fedsim_devices")
     out = up.state_dir / "devices" / "pi-1" / "out"
     assert list(out.iterdir()) == []
-    assert out.stat().st_uid == 10001
+    assert out.stat().st_uid == up.users["pi-1"]
 
 
 def test_pattern_narrows_and_superfluous_devices_are_removed_only_without_it(up: Lab) -> None:

@@ -43,7 +43,7 @@ def test_it_has_neither_a_network_nor_rights(lab: Lab) -> None:
     status = lab.network.exec_run(["cat", "/proc/1/status"]).output.decode()
     assert "CapEff:\t0000000000000000" in status
     assert "CapBnd:\t0000000000000000" in status
-    assert "Uid:\t10001" in status
+    assert f"Uid:\t{lab.users['-network']}" in status
 
 
 @pytest.mark.parametrize("end", ["kill", "remove"])

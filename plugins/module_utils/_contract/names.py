@@ -27,8 +27,8 @@ KIND_NETWORK: Final = "network"
 
 RUN_LENGTH: Final = 60
 RUN_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
-#: uid and gid that device containers run as; their out folders belong to it.
-DEVICE_UID: Final = 10001
+#: uid and gid that the images of devices are made for. On a lab host each device has a uid of its own in their place.
+IMAGE_UID: Final = 10001
 
 
 class RunNameError(FedsimError, ValueError):

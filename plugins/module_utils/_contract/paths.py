@@ -17,6 +17,8 @@ DEVICE_GATE: Final = "/fedsim/gate"
 DEVICE_FILE: Final = "device_file.json"
 #: The address of the Engine that carries a run.
 ENGINE_FILE: Final = "engine"
+#: Which uids the run's devices have on a lab host.
+USERS: Final = "users.json"
 
 #: A participant's inputs ...
 CONFIG: Final = "config.yaml"
@@ -67,6 +69,11 @@ class StateFolder:
     def engine(self) -> Path:
         """The file with the address of the Engine that carries the run."""
         return self.path / ENGINE_FILE
+
+    @property
+    def users(self) -> Path:
+        """The file that records which uids the devices have here."""
+        return self.path / USERS
 
     @property
     def gate(self) -> Path:

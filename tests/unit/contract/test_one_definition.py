@@ -105,7 +105,7 @@ def test_the_device_images_run_as_the_uid_of_the_contract() -> None:
         for path in (REPOSITORY / "dockerfiles").rglob("Dockerfile")
         for match in re.findall(r"^USER (\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
-    assert named - {"root"} == {f"{names.DEVICE_UID}:{names.DEVICE_UID}"}
+    assert named - {"root"} == {f"{names.IMAGE_UID}:{names.IMAGE_UID}"}
 
 
 def test_plays_and_images_have_the_paths_of_the_contract() -> None:

@@ -39,7 +39,7 @@ def device(facts: dict[str, Any], arguments: dict[str, Any]) -> Actions:
 
 
 def network(facts: dict[str, Any], arguments: dict[str, Any]) -> Actions:
-    want = fedsim_network.build_network_container(arguments) if arguments else None
+    want = fedsim_network.build_network_container(arguments, 10001) if arguments else None
     return fedsim_network.plan_network(fedsim_network.Facts(**facts), want)
 
 
