@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ..datasets.labelled_samples import Samples
 
 STAMP = ".stamp.json"
+# A device's data are for nobody else, also on the control node.
+PRIVATE = 0o700
 # Increase it when the same device file gives other bytes than before.
 FORMAT = 5
 
@@ -67,7 +69,7 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
 
     target.mkdir(parents=True, exist_ok=True)
     for name in names:
-        (target / name).mkdir(exist_ok=True)
+        (target / name).mkdir(mode=PRIVATE, exist_ok=True)
     table = _provide_shards(device_file, target, names, table)
     written = [f"{name}/{SHARD}" for name in names]
     for device in device_file["devices"]:

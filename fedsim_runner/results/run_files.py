@@ -10,6 +10,7 @@ from ..contract.course_state import ONLY_HOST, CourseState
 from ..contract.device_file import convert_to_current_version
 from ..contract.events import Event, parse_line
 from ..contract.paths import CONTAINERS, DEVICE_FILES, INVENTORY, JOURNAL, LEFT_OUT, MANIFEST
+from ..contract.plain_folder import read_plain
 
 # Holds the journals of a run's other lab hosts, in one folder each.
 AGENTS = "agents"
@@ -18,8 +19,7 @@ AGENTS = "agents"
 def read_json(path: Path, most: int | None = None) -> dict[str, Any]:
     """Return a JSON object; empty if the file is missing, damaged, or longer than ``most`` bytes."""
     try:
-        with path.open("rb") as stream:
-            text = stream.read(-1 if most is None else most + 1)
+        text = read_plain(path, -1 if most is None else most + 1)
         loaded = {} if most is not None and len(text) > most else json.loads(text.decode())
     except (OSError, ValueError, RecursionError):
         return {}

@@ -13,6 +13,7 @@ from ..console.progress import Progress
 from ..contract.claim import RunBusyError
 from ..contract.errors import Exit, FedsimError
 from ..contract.paths import INVENTORY, REPORT
+from ..contract.plain_folder import require_plain
 from ..results import RUNNING, write_report
 from ..results.page import try_publish
 from ..results.run_files import read_json
@@ -44,7 +45,10 @@ def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[d
         status = testbed.status(run)
         if status is None:
             raise FedsimError(f"run {run} has nothing on the lab host (any more)", Exit.SPEC)
+        if known.folder is not None:
+            require_plain(known.folder)
         target.mkdir(parents=True, exist_ok=True)
+        require_plain(target)
         going_on = status.get("state") in GOING_ON
         return _collect(known, testbed, target, going_on, console), target
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..contract.errors import Exit, FedsimError
 from ..contract.log_text import clean
 from ..contract.paths import COLLECTED
+from ..contract.plain_folder import require_plain
 from ..results.run_files import read_devices
 from ..testbed.device_names import select_devices
 from ..testbed.protocol import Testbed
@@ -60,6 +61,7 @@ def log_lines(
 def _files(known: KnownRun) -> dict[str, Path]:
     if known.folder is None:
         return {}
+    require_plain(known.folder)
     found = {}
     for folder in sorted(path for path in (known.folder / COLLECTED).glob("*") if path.is_dir()):
         path = next((folder / name for name in LOG_NAMES if (folder / name).is_file()), None)

@@ -90,4 +90,6 @@ def give_to_user(folder: Path) -> None:
         os.chown(parent, uid, gid, follow_symlinks=False)
     for root, folders, files in os.walk(folder):
         for name in [".", *folders, *files]:
-            os.chown(Path(root) / name, uid, gid, follow_symlinks=False)
+            path = Path(root) / name
+            if path.lstat().st_uid == 0:  # what others have put there stays theirs
+                os.chown(path, uid, gid, follow_symlinks=False)

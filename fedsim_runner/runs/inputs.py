@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from ..catalog.name_rules import RESERVED, explain_wrong_name
 from ..contract.errors import Exit, FedsimError
 from ..contract.paths import PARTICIPANTS
 from ..spec.experiment import Device, Experiment
@@ -131,6 +132,7 @@ def read_experiment(folder: Path) -> Experiment:
         experiment = _ADAPTER.validate_python(values)
     except (ValidationError, KeyError, TypeError, AttributeError) as error:
         raise FedsimError(f"{path} is damaged: {_first(error)}", Exit.SPEC) from error
+    _check_values(experiment, path)
     experiment = replace(experiment, path=folder / SPEC, source=source)
     if (folder / PARTICIPANTS).is_dir():
         experiment = replace(experiment, data=replace(experiment.data, rendered=str(folder / PARTICIPANTS)))
@@ -139,6 +141,42 @@ def read_experiment(folder: Path) -> Experiment:
         if "/" in device.type.dockerfile and not (Path(device.type.dockerfile) / "Dockerfile").is_file():
             raise FedsimError(f"{folder} cannot be run again: it has no {device.type.dockerfile}", Exit.SPEC)
     return experiment
+
+
+def _check_values(experiment: Experiment, path: Path) -> None:
+    """Check what reading the experiment file would have refused and a type does not: names go into paths and plays.
+
+    Raises:
+        FedsimError: a value is wrong.
+    """
+    for name, what in _names(experiment):
+        wrong = explain_wrong_name(name)
+        if wrong:
+            raise FedsimError(f"{path} is damaged: {what}: {wrong[0]}", Exit.SPEC)
+    names = [device.name for device in experiment.devices]
+    twice = sorted({name for name in names if names.count(name) > 1 or name in RESERVED})
+    if twice:
+        raise FedsimError(f"{path} is damaged: no device may be called {twice[0]}, or two the same", Exit.SPEC)
+    roles = [device.role for device in experiment.devices]
+    if roles.count("server") != 1 or "client" not in roles:
+        raise FedsimError(f"{path} is damaged: devices: there must be one server, and a client", Exit.SPEC)
+    try:
+        rounds = experiment.total_rounds
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise FedsimError(f"{path} is damaged: config: no federate.total_round_num", Exit.SPEC) from error
+    if rounds < 1:
+        raise FedsimError(f"{path} is damaged: config: federate.total_round_num is {rounds}", Exit.SPEC)
+
+
+def _names(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    """Every name in the experiment, and what it is the name of."""
+    yield experiment.name, "experiment"
+    for device in experiment.devices:
+        yield device.name, "device"
+        yield device.type.name, "device type"
+        yield device.network.name, "network profile"
+        # Of the user's own Dockerfiles the folder has copies, which are nowhere else.
+        yield device.type.dockerfile.removeprefix(f"{INPUTS}/{DOCKERFILES}/"), "Dockerfile folder"
 
 
 def _all_but_runs(folder: Path) -> Callable[[str, list[str]], list[str]]:

@@ -10,6 +10,7 @@ from typing import Any
 from ..contract.claim import RunBusyError
 from ..contract.errors import Exit, FedsimError
 from ..contract.paths import DEVICE_FILES, INVENTORY
+from ..contract.plain_folder import require_plain
 from ..inventory import build_inventory, is_written, write_inventory
 from ..testbed.installed import find_testbed
 from .experiment_file import load_experiment
@@ -37,6 +38,8 @@ def experiment_as_inventory(spec: Path, run: str | None, run_folder: Path | None
     testbed = find_testbed()
     plan = plan_only(load_experiment(spec), testbed, run)
     folder = (run_folder or DEFAULT_RUNS_DIR / plan.run).resolve()
+    if folder.is_dir():
+        require_plain(folder)
     inventory = build_inventory(plan)
     # Ansible asks for an inventory before its modules can find out that the run is claimed.
     who = testbed.worked_on_by(plan.run) or who_holds(plan.run)

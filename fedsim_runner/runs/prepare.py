@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..contract.paths import INVENTORY, PLAN
+from ..contract.plain_folder import require_plain
 from ..inventory import build_inventory, write_inventory
 from ..plan import plan_as_dict
 from ..plan.model import Plan
@@ -21,6 +22,7 @@ from .left_over import left_over
 from .options import RunOptions
 from .planning import plan_run
 from .reservation import Reserved
+from .trust import refuse_foreign_inventory
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ def prepare_run(experiment: Experiment, options: RunOptions, reserved: Reserved,
         experiment = replace(experiment, allow_unshaped=True)
     run, folder = reserved.run, reserved.folder
     try:
+        require_plain(folder)
+        refuse_foreign_inventory(folder)
         existed = bool(left_over(testbed, run))
         plan, lacks = plan_run(keep_dockerfiles(experiment, folder), testbed, run)
         if not reserved.is_new:

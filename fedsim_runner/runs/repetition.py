@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ..contract.errors import Exit, FedsimError
 from ..contract.paths import MANIFEST, REPORT
+from ..contract.plain_folder import require_plain
 from ..engines.federatedscope import SettingsError, SourceError, source_manifest
 from ..results.page import try_publish
 from ..results.run_files import read_json, read_manifest
@@ -25,11 +26,12 @@ from .lookup import find_run
 from .manifest import MANIFEST_VERSION, inputs_digest, spec_digest
 from .options import DEFAULT_RUNS_DIR, Repeated, RunOptions
 from .repetition_comparison import compare_rounds, describe_rounds, differing_facts
+from .trust import code_of, refuse_untrusted
 
 
 @dataclass(frozen=True)
 class Original:
-    """A run that can be repeated from its folder."""
+    """A run that can be repeated from its folder. ``experiment`` names code that is not trusted yet."""
 
     run: str
     folder: Path
@@ -50,6 +52,7 @@ def open_original(run: str, runs_dir: Path = DEFAULT_RUNS_DIR) -> Original:
         FedsimError: there is no such run, or its folder is incomplete, damaged, or of another version.
     """
     folder = _find(run, runs_dir).resolve()
+    require_plain(folder)
     manifest = _read_manifest(folder)
     changed = [
         name
@@ -65,19 +68,25 @@ def open_original(run: str, runs_dir: Path = DEFAULT_RUNS_DIR) -> Original:
             f"run the changed experiment with: fedsim-provision run {folder / SPEC}",
             Exit.SPEC,
         )
-    experiment = _with_same_source(read_experiment(folder), manifest, folder)
-    return Original(str(manifest["run"]), folder, manifest, read_json(folder / REPORT), experiment)
+    return Original(str(manifest["run"]), folder, manifest, read_json(folder / REPORT), read_experiment(folder))
 
 
-def rerun(original: Original, options: RunOptions, console: Console, testbed: Testbed) -> tuple[Exit, Report]:
+def rerun(
+    original: Original, options: RunOptions, console: Console, testbed: Testbed, trust: bool = False
+) -> tuple[Exit, Report]:
     """Run it again under a new name; print how far the two runs differ and record it in the new manifest.
 
+    Args:
+        trust: also run code that came with the folder: Dockerfiles, the source of an engine.
+
     Raises:
+        UntrustedCodeError: the folder has such code, and it is not trusted.
         FedsimError: nothing was started.
     """
+    experiment = _experiment_to_repeat(original, testbed, console, trust)
     console.print(f"repeating run {original.run} ({original.folder})", markup=False, highlight=False)
     options = replace(options, repeats=Repeated(original.run, original.folder))
-    code, report = run_experiment(original.experiment, options, console, testbed)
+    code, report = run_experiment(experiment, options, console, testbed)
     folder = options.runs_dir / str(report["run"])
     manifest = read_json(folder / MANIFEST)
     facts = differing_facts(original.manifest, manifest)
@@ -95,6 +104,17 @@ def rerun(original: Original, options: RunOptions, console: Console, testbed: Te
     for fact in facts:
         console.print(f"  {fact}", markup=False, highlight=False)
     return code, report
+
+
+def _experiment_to_repeat(original: Original, testbed: Testbed, console: Console, trust: bool) -> Experiment:
+    with_docker = testbed.traits.builds_images
+    if not trust:
+        refuse_untrusted(original.experiment, original.folder, with_docker)
+        # The user's own source is the same code; what the folder names is not even looked at.
+        return replace(original.experiment, federatedscope_source=None)
+    for code in code_of(original.experiment, original.folder, with_docker):
+        console.print(f"trusted (--trust): {code}", markup=False, highlight=False)
+    return _with_same_source(original.experiment, original.manifest, original.folder)
 
 
 def _with_same_source(experiment: Experiment, manifest: Mapping[str, Any], folder: Path) -> Experiment:

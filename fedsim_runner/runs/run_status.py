@@ -7,6 +7,7 @@ from typing import Any
 
 from ..contract.errors import Exit, FedsimError
 from ..contract.paths import REPORT
+from ..contract.plain_folder import NotPlainError, require_plain
 from ..results.run_files import read_course, read_json
 from ..testbed.values import UnreachableError
 from .hold import is_held
@@ -46,7 +47,13 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
     except UnreachableError:
         now = None
     answer |= now or {}
-    report = {} if known.folder is None else read_json(known.folder / REPORT)
+    folder = known.folder
+    if folder is not None:
+        try:
+            require_plain(folder)
+        except NotPlainError as error:
+            folder, answer["reason"] = None, answer["reason"] or f"its folder is not read: {error}"
+    report = {} if folder is None else read_json(folder / REPORT)
     if answer["state"] is None and report:
         answer.update(state=report.get("status"), reason=report.get("reason"), device=report.get("device"))
         answer["round"] = len(report.get("rounds") or [])
@@ -59,8 +66,8 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
             # For a device that has ended, the peak takes the place of the current usage.
             seen.setdefault("memory_bytes", entry.get("memory_peak_bytes"))
             seen.setdefault("memory_limit_bytes", entry.get("memory_limit_bytes"))
-    elif answer["state"] is None and known.folder is not None:
-        _add_course(known.folder, answer)
+    elif answer["state"] is None and folder is not None:
+        _add_course(folder, answer)
     if answer["state"] is None and alive:
         answer["state"] = "running"
     elif answer["state"] is None and known.entry is not None:

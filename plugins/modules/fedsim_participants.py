@@ -10,7 +10,7 @@ description:
   - Runs on the control node with the Python that runs Ansible. Splits the data and writes C(config.yaml),
     C(launcher.json) and C(shard.npz) of each device of a lab host, and packs them with the device file into one tar
     file for M(fedsim.testbed.fedsim_state). C(labels.json) next to them is the run's label table.
-  - Only the user who runs Ansible may enter O(target), as the shards in it are the devices' data.
+  - Only the user who runs Ansible may read them, as the shards are the devices' data.
   - The same device file gives the same bytes. Shards that are already in O(target) and were made from the same data
     stay as they are, so the user's own data files are only needed the first time.
 author: fedsim-runner (@fedsim-runner)
@@ -146,7 +146,7 @@ def work(call: Call) -> dict[str, Any]:
                 render_participants(content, Path(scratch))
                 inputs = read_inputs(Path(scratch), devices)
         else:
-            target.mkdir(mode=0o700, parents=True, exist_ok=True)
+            target.mkdir(parents=True, exist_ok=True)
             render_participants(content, target)
             inputs = read_inputs(target, devices)
         packed = pack((json.dumps(content, indent=1) + "\n").encode(), inputs)

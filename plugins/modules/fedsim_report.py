@@ -67,6 +67,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call
 
 try:
     from fedsim_runner.contract.paths import REPORT
+    from fedsim_runner.contract.plain_folder import require_plain
     from fedsim_runner.results import write_report
     from fedsim_runner.results.page import PAGE, try_publish
     from fedsim_runner.results.run_report import TABLES
@@ -94,8 +95,9 @@ def work(call: Call) -> dict[str, Any]:
         return {"changed": False, "report": {}, "problem": None}
     run_dir = Path(call.params["run_dir"])
     inventory_dir, outcome = call.params["inventory_dir"], call.params["outcome"]
-    before = read_outputs(run_dir)
     try:
+        require_plain(run_dir)
+        before = read_outputs(run_dir)
         report = write_report(
             run_dir,
             status=outcome.get("status"),

@@ -11,6 +11,7 @@ import typer
 
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.names import RUN_PATTERN
+from fedsim_runner.contract.plain_folder import require_plain
 
 from ..app import JsonOption, app, out, print_json
 
@@ -113,7 +114,7 @@ def _folder(name: str) -> Path:
     if path.is_dir():
         if not is_run_folder(path):
             raise FedsimError(f"{name}: not a run folder: it has no journal, no plan and no report", Exit.SPEC)
-        return path.resolve()
+        return _plain(path)
     if "/" in name or path.exists():
         raise FedsimError(f"{name}: there is no such run folder", Exit.SPEC)
     folder = find_run(name).folder
@@ -122,4 +123,9 @@ def _folder(name: str) -> Path:
             f"{name}: no run of this name is known here; give its run folder (fedsim-provision status lists runs)",
             Exit.SPEC,
         )
+    return _plain(folder)
+
+
+def _plain(folder: Path) -> Path:
+    require_plain(folder)
     return folder.resolve()

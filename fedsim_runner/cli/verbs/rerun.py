@@ -31,6 +31,12 @@ def rerun(
     image_base: ImageBaseOption = None,
     runs_dir: RunsDirOption = DEFAULT_RUNS_DIR,
     run_name: RunNameOption = None,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust", help="Also run the code in the folder (Dockerfiles, FederatedScope): you trust whoever made it."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; progress to stderr.")] = False,
 ) -> int:
     """Repeat a run from its folder alone, and report how the two differ."""
@@ -42,7 +48,7 @@ def rerun(
     options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
     console = out(stderr=as_json)
     testbed = find_testbed(NO_DOCKER if no_docker else original.testbed)
-    code, report = repeat(original, options, console, testbed)
+    code, report = repeat(original, options, console, testbed, trust)
     if as_json:
         print_json(report)
     return code

@@ -5,6 +5,8 @@
   (it also holds the caller's whole environment, which does not belong in a run folder that people share).
 - ``ansible-playbook`` is not found outside an activated virtual environment: its folder goes first on PATH.
 - The caller's ``ANSIBLE_*`` variables would affect our playbooks: they are dropped and our own are set.
+- Ansible evaluates templates in extra variables, and so in a path like ``runs/{{ lookup('pipe', 'id') }}``: here texts
+  are marked as such.
 - Cancelling kills ansible-playbook but not its workers, which live in sessions of their own and would go on creating
   containers: they are found by a variable in their environment and ended too.
 """
@@ -99,7 +101,7 @@ def run_playbook(
 
     try:
         variables = private / "extra_vars.json"
-        variables.write_text(json.dumps(dict(playbook.extra_vars)), encoding="utf-8")
+        variables.write_text(json.dumps(_literal(playbook.extra_vars)), encoding="utf-8")
         # This call, and no later one, copies the environment.
         with _Environment(playbook.run, call):
             runner = ansible_runner.interface.init_runner(
@@ -137,6 +139,17 @@ def _result(status: str, rc: int | None, reader: EventReader, playbook: Playbook
         text = f"playbook {playbook.path} did not reach {', '.join(missing)}: no play matched the inventory's hosts"
         return result("failed", Failure(reader.stage, None, None, text))
     return result("successful")
+
+
+def _literal(value: object) -> object:
+    """The value with all texts marked as no template, in the form that Ansible's JSON has for that."""
+    if isinstance(value, str):
+        return {"__ansible_unsafe": value}
+    if isinstance(value, Mapping):
+        return {key: _literal(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_literal(item) for item in value]
+    return value
 
 
 class _Environment:

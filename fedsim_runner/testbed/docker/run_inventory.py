@@ -1,4 +1,4 @@
-"""The inventory for a run's playbooks: its own, or one generated from the known lab hosts."""
+"""The inventory for a run's playbooks: that of its folder, which was just written, or one of the known lab hosts."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fedsim_runner.contract.paths import DEVICE_FILES, INVENTORY
+from fedsim_runner.contract.paths import INVENTORY
 from fedsim_runner.inventory import Inventory, write_inventory
 from fedsim_runner.inventory.build import connection_variables
 from fedsim_runner.lab.host import LabHost
 
 
 @contextmanager
-def inventory_for(run: str, folder: Path | None, hosts: Sequence[LabHost]) -> Iterator[tuple[Path, list[str]]]:
-    """Yield a hosts file and the names of its lab hosts."""
-    own = None if folder is None else hosts_file_of(folder)
-    if own is not None:
-        names = [path.stem for path in sorted((own.parent / DEVICE_FILES).glob("*.json"))]
-        yield own, names or [host.name for host in hosts]
-        return
+def inventory_for(run: str, hosts: Sequence[LabHost]) -> Iterator[tuple[Path, list[str]]]:
+    """Yield a hosts file with the lab hosts alone, for playbooks that find things by label, and their names.
+
+    A run folder's own inventory is not followed after the run: it may come from somebody else, and Ansible carries out
+    what is written in an inventory.
+    """
     with tempfile.TemporaryDirectory(prefix="fedsim-") as name:
         yield write_inventory(bare_inventory(run, hosts), Path(name)), [host.name for host in hosts]
 

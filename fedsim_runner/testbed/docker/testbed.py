@@ -103,12 +103,12 @@ class DockerTestbed:
 
     def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> None:
         """Run collect.yml."""
-        with inventory_for(run, folder, self._hosts) as (hosts_file, names):
+        with inventory_for(run, self._hosts) as (hosts_file, names):
             self._play(run, into, hosts_file, names, listener, "collect.yml")
 
     def destroy(self, run: str, folder: Path | None, listener: Listener) -> Sequence[str]:
         """Run destroy.yml, which finds everything by label. Nothing is named for an Engine that does not answer."""
-        with inventory_for(run, folder, self._hosts) as (hosts_file, names):
+        with inventory_for(run, self._hosts) as (hosts_file, names):
             self._play(run, folder or hosts_file.parent, hosts_file, names, listener, "destroy.yml")
         try:
             return self.list().get(run, [])

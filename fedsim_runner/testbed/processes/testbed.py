@@ -68,7 +68,7 @@ class ProcessTestbed:
         device_file = folder / INVENTORY / DEVICE_FILES / f"{host.name}.json"
         device_file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         inputs = folder / PARTICIPANTS
-        inputs.mkdir(mode=0o700, exist_ok=True)  # as with Docker: the shards are the devices' data
+        inputs.mkdir(exist_ok=True)
         try:
             _render(content, inputs)
         except (OSError, ValueError) as error:

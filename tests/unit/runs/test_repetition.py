@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from rich.console import Console
@@ -19,6 +19,7 @@ from fedsim_runner.runs.experiment_file import load_experiment
 from fedsim_runner.runs.lifecycle import run_experiment
 from fedsim_runner.runs.options import RunOptions
 from fedsim_runner.runs.repetition import open_original, rerun
+from fedsim_runner.spec.experiment import Experiment
 from fedsim_runner.testbed.installed import find_testbed
 from tests.e2e.conftest import small_spec
 
@@ -130,13 +131,28 @@ def with_wheel(moved: Path, sha256: str | None) -> Path:
     return wheel
 
 
+def repeated(folder: Path, trust: bool) -> Experiment:
+    """The experiment that a rerun with Docker would start."""
+    started: list[Experiment] = []
+
+    def start(experiment: Experiment, *_: object) -> NoReturn:
+        started.append(experiment)
+        raise FedsimError("started", Exit.LAB)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(repetition_module, "run_experiment", start)
+        with pytest.raises(FedsimError, match=r"^started$"):
+            rerun(open_original(str(folder)), RunOptions(), Console(file=io.StringIO()), find_testbed("docker"), trust)
+    return started[0]
+
+
 @pytest.mark.parametrize(("ran", "takes_the_wheel"), [("a", False), ("b", True), (None, True)])
-def test_federatedscope_comes_from_its_original_source_while_that_is_unchanged(
+def test_a_trusted_federatedscope_comes_from_its_original_source_while_that_is_unchanged(
     ran: str | None, takes_the_wheel: bool, moved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheel = with_wheel(moved, ran)
     monkeypatch.setattr(repetition_module, "source_manifest", lambda named: {"sha256": "a"})
-    source = open_original(str(moved)).experiment.federatedscope_source
+    source = repeated(moved, trust=True).federatedscope_source
     assert source == (str(wheel) if takes_the_wheel else None)
 
 
@@ -147,4 +163,10 @@ def test_without_the_original_source_the_kept_wheel_is_used(moved: Path, monkeyp
         raise SourceError("there is no such folder")
 
     monkeypatch.setattr(repetition_module, "source_manifest", gone)
-    assert open_original(str(moved)).experiment.federatedscope_source == str(wheel)
+    assert repeated(moved, trust=True).federatedscope_source == str(wheel)
+
+
+def test_a_source_that_no_device_uses_is_not_even_looked_at(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_wheel(moved, "b")
+    monkeypatch.delattr(repetition_module, "source_manifest")
+    assert repeated(moved, trust=False).federatedscope_source is None
