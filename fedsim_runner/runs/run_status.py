@@ -76,7 +76,9 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
     remains = now is None and bool(left_over(testbed, run))
     if answer["state"] is None and remains:
         answer["state"] = "cut short: only its state folder is left"
-    if now is None and known.entry is None and not (report or remains or alive):
+    if answer["state"] is None and folder is not known.folder:
+        answer["state"] = "unknown"
+    if now is None and known.entry is None and folder is known.folder and not (report or remains or alive):
         raise FedsimError(
             f"no run {run} is known here or on the lab host (fedsim-provision status lists all)", Exit.SPEC
         )

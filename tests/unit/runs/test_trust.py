@@ -31,6 +31,7 @@ def touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file that the code in a run folder would write."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     monkeypatch.chdir(tmp_path)
     return tmp_path / "touched"
 
@@ -81,6 +82,7 @@ def test_a_checkout_that_the_folder_names_is_not_touched(
     assert not touched.exists()
 
 
+@pytest.mark.process
 def test_a_checkout_that_is_also_the_users_own_needs_no_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tmp_path / "own"
     (own / "federatedscope").mkdir(parents=True)
@@ -221,7 +223,5 @@ def test_up_into_a_strange_folder_follows_no_inventory(tmp_path: Path) -> None:
     (inventory / "hosts.yml").touch()
     refuse_foreign_inventory(tmp_path)
     (inventory / "group_vars").mkdir()
-    with pytest.raises(
-        UntrustedCodeError, match="group_vars is not from fedsim-provision"
-    ):
+    with pytest.raises(UntrustedCodeError, match="group_vars is not from fedsim-provision"):
         refuse_foreign_inventory(tmp_path)
