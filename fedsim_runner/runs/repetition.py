@@ -52,8 +52,8 @@ def open_original(run: str, runs_dir: Path = DEFAULT_RUNS_DIR) -> Original:
         FedsimError: there is no such run, or its folder is incomplete, damaged, or of another version.
     """
     folder = _find(run, runs_dir).resolve()
-    require_plain(folder)
     manifest = _read_manifest(folder)
+    require_plain(folder)
     changed = [
         name
         for name, recorded, found in (

@@ -34,7 +34,12 @@ def test_a_moved_run_is_repeated_without_its_file_its_data_and_its_dockerfile(
         path.unlink()
     own.rmdir()
 
-    second = Command(["rerun", str(moved), "--run", "again-2"], tmp_path)
+    refused = Command(["rerun", str(moved), "--run", "again-2"], tmp_path)
+    assert refused.finish() == 2, refused.output
+    assert "inputs/dockerfiles/own-mote/Dockerfile" in refused.output
+    assert not (tmp_path / "runs").exists()
+
+    second = Command(["rerun", str(moved), "--run", "again-2", "--trust"], tmp_path)
     assert second.finish() == 0, second.output
     assert left_over(engine, "again-2") == []
     folder = tmp_path / "runs" / "again-2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -67,3 +68,14 @@ def test_a_short_text_fits_into_the_existing_file(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(atomic, "write", full)
     atomic.write_or_overwrite(target, "short")
     assert target.read_text(encoding="utf-8") == "short"
+
+
+def test_nothing_is_appended_through_a_link_or_into_a_pipe(tmp_path: Path) -> None:
+    outside, link, pipe = tmp_path / "outside", tmp_path / "link", tmp_path / "pipe"
+    outside.touch()
+    link.symlink_to(outside)
+    os.mkfifo(pipe)
+    for path in (link, pipe):
+        with pytest.raises(atomic.CannotWriteError, match=f"{path} cannot be written"):
+            atomic.AppendFile(path)
+    assert outside.read_bytes() == b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,11 +37,16 @@ def test_under_sudo_files_belong_to_the_invoking_user(tmp_path: Path, monkeypatc
     monkeypatch.setattr(run_folder.os, "chown", lambda path, uid, gid, **_: owned.append((str(path), uid, gid)))
     monkeypatch.setenv("SUDO_UID", "1234")
     monkeypatch.setenv("SUDO_GID", "1235")
+    owners = {"theirs": 4321}
+    monkeypatch.setattr(run_folder.Path, "lstat", lambda path: SimpleNamespace(st_uid=owners.get(path.name, 0)))
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "file").touch()
+    (tmp_path / "sub" / "theirs").touch()
     give_to_user(tmp_path)
     assert {uid for _, uid, _ in owned} == {1234}
-    assert str(tmp_path / "sub" / "file") in {path for path, _, _ in owned}
+    paths = {path for path, _, _ in owned}
+    assert str(tmp_path / "sub" / "file") in paths
+    assert str(tmp_path / "sub" / "theirs") not in paths
 
 
 def test_the_registry_finds_a_run_and_forgets_it(tmp_path: Path) -> None:
