@@ -61,7 +61,10 @@ def test_only_root_and_the_device_itself_may_read_its_files(up: Lab, tmp_path: P
     }
     for_all = {str(path.relative_to(up.state_dir)) for path in reachable if mode(path) & 0o006}
     assert for_all == {"gate", "gate/open"}
-    readers = {path: path.stat().st_gid for path in found if mode(path) & 0o060}
+    outputs = [up.state_dir / "devices" / device / "out" for device in ("server", "pi-1", "pi-2")]
+    assert [mode(out) for out in outputs] == [0o700] * 3
+    inside = {path for out in outputs for path in out.rglob("*")}
+    readers = {path: path.stat().st_gid for path in set(found) - inside if mode(path) & 0o060}
     users = {device: user for device, user in up.users.items() if not device.startswith("-")}
     assert readers == {
         path: user
