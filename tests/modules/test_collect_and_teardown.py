@@ -49,7 +49,7 @@ def mode(path: Path) -> int:
 
 
 def test_only_root_and_the_device_itself_may_read_its_files(up: Lab, tmp_path: Path) -> None:
-    """What everybody may read is the gate, through which all devices go."""
+    """What everybody may read is the gate, through which all devices go, and which Engine carries the run."""
     (up.state_dir / "gate" / "open").write_text("{}")
     up.container("pi-1").exec_run(["sh", "-c", "echo mine > /fedsim/out/log"])
     packed = up.state_dir / "collected.tar"
@@ -60,7 +60,7 @@ def test_only_root_and_the_device_itself_may_read_its_files(up: Lab, tmp_path: P
         path for path in found if all(mode(above) & 0o001 for above in path.parents if up.root in above.parents)
     }
     for_all = {str(path.relative_to(up.state_dir)) for path in reachable if mode(path) & 0o006}
-    assert for_all == {"gate", "gate/open"}
+    assert for_all == {"gate", "gate/open", "engine"}
     outputs = [up.state_dir / "devices" / device / "out" for device in ("server", "pi-1", "pi-2")]
     assert [mode(out) for out in outputs] == [0o700] * 3
     inside = {path for out in outputs for path in out.rglob("*")}
@@ -71,7 +71,7 @@ def test_only_root_and_the_device_itself_may_read_its_files(up: Lab, tmp_path: P
         for device, user in users.items()
         for folder in [up.state_dir / "devices" / device / "in"]
         for path in (folder, folder / "config.yaml")
-    } | dict.fromkeys((up.state_dir / "gate", up.state_dir / "gate" / "open"), 0)
+    } | dict.fromkeys((up.state_dir / name for name in for_all), 0)
 
 
 def test_state_refuses_paths_that_climb_out(lab: Lab) -> None:

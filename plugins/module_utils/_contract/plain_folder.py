@@ -58,7 +58,7 @@ def _find_odd(folder: Path) -> tuple[str, str] | None:
 
 
 def read_plain(path: Path, size: int = -1) -> bytes:
-    """Return the first ``size`` bytes of a regular file, or all, without following a link or waiting for a pipe's writer.
+    """Return the content of a regular file, or its beginning, without following a link or waiting for a pipe's writer.
 
     Raises:
         OSError: it is missing, or something else.
