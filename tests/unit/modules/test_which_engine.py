@@ -18,6 +18,7 @@ from ansible_collections.fedsim.testbed.plugins.modules import fedsim_collect, f
 
 from fedsim_runner.contract.engine_address import DEFAULT_ENGINE
 from fedsim_runner.contract.paths import StateFolder
+from tests.device_files import device_file
 
 REPOSITORY = Path(__file__).parents[3]
 MODULES = sorted(path.stem for path in (REPOSITORY / "plugins" / "modules").glob("fedsim_*.py"))
@@ -80,10 +81,11 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(_module, "connect", lambda _host: NothingThere())
     monkeypatch.setattr(_module, "wait_for_engine", lambda _host: NothingThere())
     archive = tmp_path / "r.tar"
+    content = device_file().as_text().encode()
     with tarfile.open(archive, "w") as packed:
         member = tarfile.TarInfo("device_file.json")
-        member.size = 2
-        packed.addfile(member, io.BytesIO(b"{}"))
+        member.size = len(content)
+        packed.addfile(member, io.BytesIO(content))
 
     def run(module: _module.Module, socket: str) -> dict[str, Any]:
         options = {"run": "r", "docker_host": f"unix://{tmp_path}/{socket}"}
