@@ -14,6 +14,7 @@ import docker
 import psutil
 import pytest
 
+from fedsim_runner.contract.names import container_name
 from tests.e2e.conftest import STATE_ROOT, Command, left_over, small_spec
 
 RUN = "isolated"
@@ -99,7 +100,7 @@ def _accept(server: socket.socket) -> None:
 
 def inside(engine: docker.DockerClient, device: str, script: str, *arguments: str) -> Any:
     """Run a script in a device as its own user; return what it prints."""
-    done = engine.containers.get(f"fedsim-{RUN}-{device}").exec_run(["python3", "-c", script, *arguments])
+    done = engine.containers.get(container_name(RUN, device)).exec_run(["python3", "-c", script, *arguments])
     assert done.exit_code == 0, done.output
     return json.loads(done.output)
 
