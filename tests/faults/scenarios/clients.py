@@ -22,7 +22,9 @@ ABORT = {"silence_timeout": SILENCE_S}
 CONTINUE = {"silence_timeout": SILENCE_S, "on_client_failure": "continue"}
 
 
-def _ends_the_course(name: str, holds: str, device: str, act: Any, reason: str, noticed_s: float) -> Scenario:
+def _ends_the_course(
+    name: str, holds: str, device: str, act: Any, reason: str, noticed_s: float, soak: bool = False
+) -> Scenario:
     return Scenario(
         name,
         holds,
@@ -37,6 +39,7 @@ def _ends_the_course(name: str, holds: str, device: str, act: Any, reason: str, 
             blames=device,
             collected=DEVICES,
         ),
+        soak=soak,
     )
 
 
@@ -92,6 +95,7 @@ SCENARIOS = (
         pause("mote-1"),
         "mote-1 is frozen",
         SILENCE_S,
+        soak=True,  # client-stopped is much like it, and clients-lost has it
     ),
     _ends_the_course(
         "client-out-of-memory",
@@ -101,7 +105,9 @@ SCENARIOS = (
         "mote-1.*killed for lack of memory",
         0 + SLACK_S,  # until the memory is used up
     ),
-    _ends_the_course("server-killed", "The server's end ends the course", "server", kill("server"), "server", 0),
+    _ends_the_course(
+        "server-killed", "The server's end ends the course", "server", kill("server"), "server", 0, soak=True
+    ),
     _ends_the_course(
         "server-stopped",
         "A frozen server ends the course",
