@@ -8,7 +8,6 @@ interpreter's own unpickler takes memory for any number that a pickle names, and
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import math
 import pickle
@@ -65,7 +64,7 @@ def decode_parameter(value: Any) -> Array:
     if isinstance(value, str):
         try:
             loaded = loads(base64.b64decode(value, validate=True), most_calls=_MOST_CALLS)
-        except binascii.Error as error:
+        except ValueError as error:  # other letters than ASCII, or than base64 has
             raise TensorError(f"a parameter is not base64: {error}") from error
         if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiub":
             raise TensorError(f"a parameter is a {type(loaded).__name__}, not a tensor of numbers")
@@ -73,8 +72,9 @@ def decode_parameter(value: Any) -> Array:
     if not isinstance(value, list | float | int):  # numpy would read None as not-a-number
         raise TensorError(f"a parameter is a {type(value).__name__}, not a list of numbers")
     try:
-        return np.asarray(value, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            return np.asarray(value, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
         raise TensorError(f"a parameter is not a regular list of numbers: {error}") from error
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -61,7 +61,8 @@ def read_metrics(content: Any, splits: Collection[str]) -> dict[str, float]:
         known = _METRIC.fullmatch(name) if isinstance(name, str) else None
         if known is None or known[1] not in splits:
             raise InvalidAnswerError("the name of one of them is not that of a metric")
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        # False for what is not a number, too; a whole number beyond all floats could not be converted.
+        if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
             raise InvalidAnswerError(f"{name} is not a number")
         if name.endswith("_total") and value < 0:
             raise InvalidAnswerError(f"{name} is below zero")
