@@ -69,7 +69,9 @@ def _trained_for_long(run: LiveRun) -> list[str]:
 
 
 def _stops_early(spec: dict[str, Any]) -> None:
-    spec["federatedscope"]["config"]["early_stop"] = {"patience": 2, "delta": 1.0}
+    # Only the clients' own evaluations are looked at; an improvement of 100 in the loss never comes.
+    spec["federatedscope"]["config"]["federate"]["make_global_eval"] = False
+    spec["federatedscope"]["config"]["early_stop"] = {"patience": 2, "delta": 100.0}
 
 
 def _stopped_early(run: LiveRun) -> list[str]:
@@ -153,7 +155,6 @@ SCENARIOS = (
             noticed_s=SLACK_S,
             reason=r"course\.min_clients is 2",
             blames="mote-2",
-            lost={"mote-2": "SIGKILL"},
             collected=DEVICES,
         ),
     ),
