@@ -7,6 +7,7 @@ from pathlib import Path
 import platformdirs
 
 NAME = "fedsim"
+STATE_HINT = "XDG_STATE_HOME names another folder"
 
 
 def state_home() -> Path:

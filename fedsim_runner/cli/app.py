@@ -28,7 +28,7 @@ PLAIN_WIDTH = 200
 EPILOG = (
     "Exit codes: 0 done; 2 experiment file or command line; 3 the lab does not fit; 4 provisioning failed; "
     "5 the course failed or is incomplete; 6 links out of tolerance; 70 an error of fedsim-provision itself; "
-    "130 interrupted."
+    "74 standard output cannot be written; 130 interrupted; 141 standard output was closed (`| head`)."
 )
 
 app = typer.Typer(

@@ -16,8 +16,10 @@ import typer
 from rich.markup import escape
 from typer.models import CommandInfo
 
+from ..console import standard_stream
 from ..contract.errors import Exit, FedsimError
 from ..user_folders import state_home
+from . import process_start
 from .app import app, out
 
 # Each is a file in verbs/ that registers itself with the app when it is imported; in the order of use, for --help.
@@ -38,12 +40,19 @@ VERBS = (
     "ansible-env",
 )
 GROUP_OPTIONS = frozenset({"-h", "--help", "--version", "--install-completion", "--show-completion"})
-BROKEN_PIPE = 141  # what a shell reports for a program killed by SIGPIPE
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with its code (see :class:`~fedsim_runner.contract.errors.Exit`)."""
-    sys.exit(call(sys.argv[1:] if arguments is None else arguments))
+    standard_stream.install()
+    code: int = Exit.INTERRUPTED
+    try:
+        process_start.raise_on_signals()
+        code = call(sys.argv[1:] if arguments is None else arguments)
+        process_start.ignore_signals()
+    except KeyboardInterrupt:  # another one, while the first was being reported
+        process_start.ignore_signals()
+    sys.exit(code)
 
 
 def call(arguments: Sequence[str]) -> int:
@@ -51,27 +60,27 @@ def call(arguments: Sequence[str]) -> int:
     try:
         code: Any = app(args=add_verb(arguments), prog_name="fedsim-provision", standalone_mode=False)
         sys.stdout.flush()
+        _refuse_lost_output(code)
         return code if isinstance(code, int) else Exit.DONE
     except FedsimError as error:
-        _say(str(error))
+        if error.exit is not Exit.OUTPUT_CLOSED:  # whoever closed it knows
+            _say(str(error), *getattr(error, "__notes__", ()))
         return int(error.exit)
     except (KeyboardInterrupt, typer.Abort):
         _say("interrupted")
         return Exit.INTERRUPTED
     except typer.Exit as error:
         return int(error.exit_code)
-    except BrokenPipeError:
-        # Python would complain again when it flushes standard output at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+    except SystemExit as error:
+        # How typer ends a program whose pipe is broken; as standard output raises no such error, it was another pipe.
+        return _report_bug(error.__context__ or error)
     except Exception as error:
         if hasattr(error, "format_message"):  # the command line is wrong
             if not arguments:  # typer has shown the help instead
                 return Exit.SPEC
             _say(f"{error.format_message()} (fedsim-provision --help)")
             return Exit.SPEC
-        _say(f"internal error: {type(error).__name__}: {error}; details in {_write_traceback(error)}")
-        return Exit.INTERNAL
+        return _report_bug(error)
 
 
 def add_verb(arguments: Sequence[str]) -> list[str]:
@@ -108,11 +117,33 @@ def _looks_like_a_file(word: str) -> bool:
     return "/" in word or word.endswith((".yaml", ".yml", ".json"))
 
 
-def _say(text: str) -> None:
-    out(stderr=True).print(f"[bold red]error:[/] {escape(text)}", highlight=False)
+def _refuse_lost_output(code: object) -> None:
+    """A verb that had to carry on without its output does not end as if it had been read; a worse end counts.
+
+    Raises:
+        OutputLostError: something was not written.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        lost = standard_stream.loss_of(stream)
+        if lost is not None and code in (None, Exit.DONE, Exit.INTERRUPTED):
+            raise lost
 
 
-def _write_traceback(error: Exception) -> str:
+def _say(text: str, *notes: str) -> None:
+    with standard_stream.outlived(sys.stderr):
+        console = out(stderr=True)
+        console.print(f"[bold red]error:[/] {escape(text)}", highlight=False)
+        for note in notes:
+            console.print(note, markup=False, highlight=False)
+
+
+def _report_bug(error: BaseException) -> int:
+    text = f"internal error: {type(error).__name__}: {error}; details in {_write_traceback(error)}"
+    _say(text, *getattr(error, "__notes__", ()))
+    return Exit.INTERNAL
+
+
+def _write_traceback(error: BaseException) -> str:
     folder = state_home() / "errors"
     path = folder / f"{time.strftime('%Y%m%dt%H%M%Sz', time.gmtime())}-{os.getpid()}.log"
     text = "".join(traceback.format_exception(error))

@@ -1,4 +1,8 @@
-"""Ctrl-C: the first stops the current work and tears down, the second also stops the teardown."""
+"""Ctrl-C: the first stops the current work and tears down, the second also stops the teardown.
+
+A terminal that is closed sends SIGHUP, often more than once; nobody asks for anything twice by that, so however many
+arrive, they only stop the current work.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,8 @@ class Interrupts:
     def __init__(self, on_signal: Callable[[int], None]) -> None:
         """``on_signal`` is called with the count at each signal, outside the signal handler."""
         self._on_signal = on_signal
-        self._count = 0
+        self._asked = 0
+        self._hung_up = False
         self._reported = 0
         self._before: dict[signal.Signals, Any] = {}
 
@@ -35,11 +40,14 @@ class Interrupts:
 
     @property
     def count(self) -> int:
-        """The number of signals so far."""
-        return self._count
+        """How often stopping was asked for so far."""
+        return max(self._asked, int(self._hung_up))
 
-    def run(self, work: Callable[[], T]) -> T:
-        """Run ``work`` in a separate thread, so that signals can be handled at any moment, and return its result."""
+    def run(self, work: Callable[[], T], shown: bool = True) -> T:
+        """Run ``work`` in a separate thread, so that signals can be handled at any moment, and return its result.
+
+        ``shown``: report the signals that arrive meanwhile.
+        """
         results: list[T] = []
         errors: list[BaseException] = []
 
@@ -53,16 +61,20 @@ class Interrupts:
         thread.start()
         while thread.is_alive():
             thread.join(0.1)
-            self.report()
+            if shown:
+                self.report()
         if errors:
             raise errors[0]
         return results[0]
 
     def report(self) -> None:
         """Report the signals that arrived since the last call."""
-        while self._reported < self._count:
+        while self._reported < self.count:
             self._reported += 1
             self._on_signal(self._reported)
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        self._count += 1
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self._hung_up = True
+        else:
+            self._asked += 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,7 @@ from .course_now import CourseNow, DeviceNow, count_states
 from .event_lines import BAD, Missed, describe_event, describe_round
 from .live import CourseView
 from .snapshots import Snapshots
+from .standard_stream import loss_of, outlived
 from .status_line import StatusLine
 
 
@@ -70,6 +72,15 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def output_lost(self) -> bool:
+        """Whether what is printed no longer gets anywhere."""
+        return loss_of(self._console.file) is not None
+
+    def outliving_output(self) -> AbstractContextManager[None]:
+        """A block in which output may be lost without an error."""
+        return outlived(self._console.file)
 
     def stage(self, name: str) -> None:
         """Begin a stage, which ends the previous one."""

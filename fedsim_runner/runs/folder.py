@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -81,9 +82,17 @@ def forget_results(folder: Path) -> None:
 
 
 def give_to_user(folder: Path) -> None:
-    """Under sudo, give ``folder`` with its content to the invoking user, and its parent if that was created too."""
+    """Under sudo, give ``folder`` with its content to the invoking user, and its parent if that was created too.
+
+    Where that is impossible, as on a disk that can only be read, they stay root's.
+    """
     if os.geteuid() != 0 or "SUDO_UID" not in os.environ:
         return
+    with contextlib.suppress(OSError):
+        _give(folder)
+
+
+def _give(folder: Path) -> None:
     uid, gid = int(os.environ["SUDO_UID"]), int(os.environ.get("SUDO_GID", "-1"))
     parent = folder.parent
     if parent.stat().st_uid == 0 and parent.parent.stat().st_uid == uid:

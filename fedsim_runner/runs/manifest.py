@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..contract import atomic
 from ..contract.paths import MANIFEST
 from ..engines.protocol import engines_of
 from ..plan.model import Plan
@@ -104,7 +105,7 @@ def write_manifest(manifest: dict[str, Any], folder: Path, ended: float | None =
     """
     if ended is not None:
         manifest["ended"], manifest["ended_utc"] = ended, _utc(ended)
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    atomic.write(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
 def _policies(course: CourseLimits) -> dict[str, Any]:

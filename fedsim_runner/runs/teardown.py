@@ -62,6 +62,18 @@ def tear_down(
     return result
 
 
+def abandon(testbed: Testbed, run: str, folder: Path, listener: RunListener, leaves_up: bool) -> str:
+    """After an error in this program, remove everything of the run unless it stays; return what has become of it."""
+    hint = f"fedsim-provision down {run}"
+    if leaves_up:
+        return f"the testbed was left as it is; remove it: {hint}"
+    try:
+        left = listener.run_unseen(lambda unseen: testbed.destroy(run, folder, unseen), ignore_interrupts=1)
+    except Exception as error:
+        return f"the teardown failed, too ({error}); finish it with: {hint}"
+    return f"still there: {', '.join(left)}; remove it: {hint}" if left else "the testbed was torn down"
+
+
 def show_failure(progress: Progress, stopped: Stopped, what: str | None = None) -> None:
     """Print one clear message, and where the whole output is."""
     failure = stopped.failure

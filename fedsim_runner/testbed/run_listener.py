@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -18,15 +19,24 @@ AGAIN = "interrupted again: stopping immediately"
 
 
 class RunListener:
-    """A context manager around a verb that makes a testbed work. For the main thread only."""
+    """A context manager around a verb that makes a testbed work. For the main thread only.
 
-    def __init__(self, progress: Progress, on_interrupt: str) -> None:
+    Args:
+        progress: shows what happens. Output that is lost (a pipe closed, a disk full) never disturbs the work.
+        on_interrupt: message that says what the first Ctrl-C does.
+        needs_output: whether lost output stops the work as the first Ctrl-C does.
+    """
+
+    def __init__(self, progress: Progress, on_interrupt: str, needs_output: bool = False) -> None:
         self.progress = progress
         self._on_interrupt = on_interrupt
+        self._needs_output = needs_output
+        self._outliving = ExitStack()
         self._interrupts = Interrupts(self._interrupted)
         self._events: list[Mapping[str, Any]] = []
 
     def __enter__(self) -> RunListener:
+        self._outliving.enter_context(self.progress.outliving_output())
         self._interrupts.__enter__()
         return self
 
@@ -35,11 +45,13 @@ class RunListener:
     ) -> None:
         self._interrupts.__exit__(kind, error, traceback)
         self.progress.close()
+        self._outliving.close()
 
     @property
     def interrupts(self) -> int:
-        """How often the user asked to stop."""
-        return self._interrupts.count
+        """How often stopping was asked for; the first time may have been that there was nobody to work for any more."""
+        lost = self._needs_output and self.progress.output_lost
+        return max(self._interrupts.count, int(lost))
 
     def run(self, work: Callable[[Listener], T], ignore_interrupts: int = 0) -> T:
         """Have a testbed do ``work``; it ignores that many requests to stop and ends at the next one.
@@ -54,6 +66,14 @@ class RunListener:
             raise
         self.progress.close()
         return result
+
+    def run_unseen(self, work: Callable[[Listener], T], ignore_interrupts: int = 0) -> T:
+        """Like :meth:`run` without showing anything: what shows it may be what is broken.
+
+        Raises:
+            Stopped: it ended early.
+        """
+        return self._interrupts.run(lambda: work(_UnseenListener(self, ignore_interrupts)), shown=False)
 
     def on_event(self, event: Mapping[str, Any]) -> None:
         """Keep and show a journal event."""
@@ -74,12 +94,28 @@ class RunListener:
             self.progress.note(AGAIN)
 
 
-class _WorkListener:
-    """A :class:`Listener` for one piece of work."""
+class _UnseenListener:
+    """A :class:`Listener` for one piece of work that shows nothing."""
 
     def __init__(self, owner: RunListener, ignore_interrupts: int) -> None:
         self._owner = owner
         self._ignore_interrupts = ignore_interrupts
+
+    def stage(self, name: str) -> None:
+        """It is not shown."""
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """It is not shown."""
+
+    def snapshot(self, snapshot: Mapping[str, Any]) -> None:
+        """It is not shown."""
+
+    def cancelled(self) -> bool:
+        return self._owner.interrupts > self._ignore_interrupts
+
+
+class _WorkListener(_UnseenListener):
+    """A :class:`Listener` for one piece of work."""
 
     def stage(self, name: str) -> None:
         self._owner.progress.stage(name)
@@ -89,6 +125,3 @@ class _WorkListener:
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:
         self._owner.progress.snapshot(snapshot)
-
-    def cancelled(self) -> bool:
-        return self._owner.interrupts > self._ignore_interrupts

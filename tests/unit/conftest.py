@@ -99,18 +99,21 @@ class Driver:
     def _write(self, name: str, text: str) -> None:
         (self.root / "playbooks" / name).write_text(text or "[]", encoding="utf-8")
 
-    def start(self, *arguments: str) -> None:
+    def start(self, *arguments: str, output: int | None = None, **environment: str) -> None:
+        """``output``: open file to print to; else the lines are in ``lines``."""
         path = os.pathsep.join([str(self.root), str(REPOSITORY)])
-        environment = {**os.environ, "XDG_STATE_HOME": str(self.root / "state"), "PYTHONPATH": path}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "fedsim_runner", *arguments],
             cwd=self.root,
-            env=environment,
-            stdout=subprocess.PIPE,
+            env={**os.environ, "XDG_STATE_HOME": str(self.root / "state"), "PYTHONPATH": path, **environment},
+            stdout=subprocess.PIPE if output is None else output,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
+        if output is not None:
+            self._reader = None
+            return
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -131,8 +134,8 @@ class Driver:
 
     def finish(self) -> int:
         code = self.process.wait(60)
-        assert self._reader is not None
-        self._reader.join(10)
+        if self._reader is not None:
+            self._reader.join(10)
         return code
 
     def run(self, *arguments: str) -> int:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fedsim_runner.console.standard_stream import outlived
 from fedsim_runner.contract.errors import Exit, FedsimError
 
 from ..app import app, out
@@ -21,4 +22,6 @@ def down(
 
     if every == (run is not None):
         raise FedsimError("name one RUN, or ask for --all", Exit.SPEC)
-    return remove_all(out()) if run is None else remove_run(run, out())
+    console = out()
+    with outlived(console.file):  # what is to be removed is removed, whoever may read about it
+        return remove_all(console) if run is None else remove_run(run, console)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any, TextIO
+from typing import Any
 
 from fedsim_runner.contract.log_text import harmless
 
 from ..values import Failure, Listener
+from .ansible_log import Log
 
 # Results of tasks come in these events; `runner_retry` is one unsuccessful try of an until loop.
 RESULT_EVENTS = frozenset(
@@ -35,7 +36,7 @@ TEMPLATE_TEXT = re.compile(
 class EventReader:
     """Processes ansible-runner's events one by one."""
 
-    def __init__(self, listener: Listener, log: TextIO, keep: Collection[str] = ()) -> None:
+    def __init__(self, listener: Listener, log: Log, keep: Collection[str] = ()) -> None:
         """``keep``: task results that have one of these keys are kept in ``results``."""
         self._listener = listener
         self._log = log
@@ -88,7 +89,6 @@ class EventReader:
         if not clean:
             return
         self._log.write(clean if clean.endswith("\n") else clean + "\n")
-        self._log.flush()
         lines = [line for line in clean.splitlines() if line.strip()]
         self._last_lines = [*self._last_lines, *lines][-KEPT_LINES:]
 

@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 from docker.errors import APIError
 
+from fedsim_runner.console.standard_stream import OutputLostError
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.exec_output import CHUNK, FRAME, NOT_YET, close, read_ahead
 
@@ -279,6 +280,8 @@ def _write(descriptor: int, data: bytes) -> None:
             data = data[os.write(descriptor, data) :]
         except BlockingIOError:  # a terminal or pipe that another program made non-blocking
             select.select([], [descriptor], [])
+        except OSError as error:
+            raise OutputLostError("the command's output", error) from error
 
 
 def _exit_code(api: Any, identity: str) -> int:

@@ -1,14 +1,14 @@
 """The one place that calls ansible-runner. It avoids these traps:
 
 - ansible-runner reports "successful" if no host matched: here every expected host must have been processed.
-- A reused private data directory brings an old environment back: here each playbook has a fresh one, removed afterwards
-  (it also holds the caller's whole environment, which does not belong in a run folder that people share).
+- A reused private data directory brings an old environment back: here each playbook has a fresh one, then removed.
+- It writes the caller's whole environment into that directory: here that file is removed before the playbook starts.
 - ``ansible-playbook`` is not found outside an activated virtual environment: its folder goes first on PATH.
 - The caller's ``ANSIBLE_*`` variables would affect our playbooks: they are dropped and our own are set.
 - Ansible evaluates templates in extra variables, and so in a path like ``runs/{{ lookup('pipe', 'id') }}``: here texts
   are marked as such.
 - Cancelling kills ansible-playbook but not its workers, which live in sessions of their own and would go on creating
-  containers: they are found by a variable in their environment and ended too.
+  containers: they are found by a variable in their environment and ended too. An error in here kills nothing at all.
 """
 
 from __future__ import annotations
@@ -16,24 +16,27 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import sys
 import tempfile
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 import ansible_runner
 
 from fedsim_runner.content import collection_playbooks, collections_path, content_root
+from fedsim_runner.contract.atomic import explain
 from fedsim_runner.contract.claim import CONTROL_VARIABLE, RUN_VARIABLE
+from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.process_identity import own_identity
+from fedsim_runner.temporary_folders import temporary_folder
 
 from ..orphans import end_processes
 from ..values import Failure, Listener
 from .ansible_events import EventReader
+from .ansible_log import Log
 
 # Marks every process of one call.
 CALL_VARIABLE = "FEDSIM_CALL"
@@ -76,7 +79,7 @@ def ansible_environment() -> dict[str, str]:
 
 def run_playbook(
     playbook: Playbook,
-    log: TextIO,
+    log: Log,
     listener: Listener,
     playbooks_folder: Path | None = None,
 ) -> PlaybookResult:
@@ -87,11 +90,29 @@ def run_playbook(
         listener: gets stages and events as they happen, in this thread; once it is ``cancelled()`` the playbook
             and all its processes are ended.
         playbooks_folder: where ``playbook.path`` is looked up; our own playbooks if left out.
+
+    Raises:
+        FedsimError: there is no place for temporary files.
     """
     folder = playbooks_folder or collection_playbooks()
-    call = uuid.uuid4().hex
     reader = EventReader(listener, log, playbook.keep)
-    private = Path(tempfile.mkdtemp(prefix="fedsim-ansible-"))
+    try:
+        with temporary_folder() as private:
+            status, rc = _run(playbook, folder, private, listener, reader)
+    except OSError as error:
+        raise FedsimError(
+            explain(error, Path(error.filename or tempfile.gettempdir())),
+            Exit.PROVISIONING,
+            hint="TMPDIR names another folder for temporary files",
+        ) from error
+    return _result(status, rc, reader, playbook)
+
+
+def _run(
+    playbook: Playbook, folder: Path, private: Path, listener: Listener, reader: EventReader
+) -> tuple[str, int | None]:
+    """Run it to its end; return ansible-runner's status and ansible-playbook's exit code."""
+    call = uuid.uuid4().hex
 
     def cancel() -> bool:
         if not listener.cancelled():
@@ -99,31 +120,38 @@ def run_playbook(
         end_processes(CALL_VARIABLE, call)
         return True
 
+    variables = private / "extra_vars.json"
+    variables.write_text(json.dumps(_literal(playbook.extra_vars)), encoding="utf-8")
+    # This call, and no later one, copies the environment.
+    with _Environment(playbook.run, call, private):
+        runner = ansible_runner.interface.init_runner(
+            private_data_dir=str(private),
+            project_dir=str(folder),
+            playbook=playbook.path,
+            inventory=str(playbook.inventory),
+            # Not `extravars`: those become command line text, which loses their types.
+            cmdline=f"-e @{shlex.quote(str(variables))}",
+            settings={"pexpect_timeout": CANCEL_POLL_S, "suppress_ansible_output": True},
+            quiet=True,
+            event_handler=reader.feed,
+            cancel_callback=cancel,
+            status_handler=_forget_environment,
+        )
     try:
-        variables = private / "extra_vars.json"
-        variables.write_text(json.dumps(_literal(playbook.extra_vars)), encoding="utf-8")
-        # This call, and no later one, copies the environment.
-        with _Environment(playbook.run, call):
-            runner = ansible_runner.interface.init_runner(
-                private_data_dir=str(private),
-                project_dir=str(folder),
-                playbook=playbook.path,
-                inventory=str(playbook.inventory),
-                # Not `extravars`: those become command line text, which loses their types.
-                cmdline=f"-e @{shlex.quote(str(variables))}",
-                settings={"pexpect_timeout": CANCEL_POLL_S, "suppress_ansible_output": True},
-                quiet=True,
-                event_handler=reader.feed,
-                cancel_callback=cancel,
-            )
         runner.run()
-        if runner.status == "canceled":
-            # A worker may have forked a module between the scan of /proc and the kill.
-            end_processes(CALL_VARIABLE, call)
-    finally:
-        log.flush()
-        shutil.rmtree(private, ignore_errors=True)
-    return _result(runner.status, runner.rc, reader, playbook)
+    except BaseException:
+        end_processes(CALL_VARIABLE, call)
+        raise
+    if runner.status == "canceled":
+        # A worker may have forked a module between the scan of /proc and the kill.
+        end_processes(CALL_VARIABLE, call)
+    return runner.status, runner.rc
+
+
+def _forget_environment(status: Mapping[str, Any], runner_config: Any) -> None:
+    """Remove the file in which ansible-runner has just written the environment, right before it starts the playbook."""
+    if status["status"] == "running":
+        Path(runner_config.artifact_dir, "command").unlink(missing_ok=True)
 
 
 def _result(status: str, rc: int | None, reader: EventReader, playbook: Playbook) -> PlaybookResult:
@@ -155,7 +183,7 @@ def _literal(value: object) -> object:
 class _Environment:
     """Our process environment for the length of a block: ansible-runner can only add to the caller's, not remove."""
 
-    def __init__(self, run: str, call: str) -> None:
+    def __init__(self, run: str, call: str, private: Path) -> None:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
         self._during = {
             **kept,
@@ -163,6 +191,9 @@ class _Environment:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}",
             # Ansible refuses to start without a UTF-8 locale; this one exists everywhere.
             "LC_ALL": "C.UTF-8",
+            # What a killed program leaves behind goes with the rest, and the home folder need not be writable.
+            "TMPDIR": str(private),
+            "ANSIBLE_LOCAL_TEMP": str(private),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DEPRECATION_WARNINGS": "0",
             RUN_VARIABLE: run,

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
 from ..values import Listener, Stopped
+from .ansible_log import AnsibleLog
 from .playbook import Playbook, PlaybookResult, run_playbook
 
 LOG = "ansible.log"
 
 
 class PlaybookSession:
-    """A context in which playbooks are run; Ansible's whole output is written to ``folder``.
+    """A context in which playbooks are run; Ansible's whole output is written to ``folder`` if that is possible.
 
     Args:
         playbooks: folder of the playbooks; our own if left out.
@@ -37,10 +38,10 @@ class PlaybookSession:
         self._listener = listener
         self._extra_vars = {"fedsim_run_dir": str(folder), "fedsim_run": run, **extra_vars}
         self._playbooks = playbooks
-        self._log: TextIO | None = None
+        self._log: AnsibleLog | None = None
 
     def __enter__(self) -> PlaybookSession:
-        self._log = self._log_path.open("a", encoding="utf-8")
+        self._log = AnsibleLog(self._log_path)
         return self
 
     def __exit__(
@@ -59,7 +60,7 @@ class PlaybookSession:
         call = Playbook(playbook, self._hosts_file, self._run_id, self._lab_hosts, self._extra_vars, keep)
         result = run_playbook(call, self._log, self, self._playbooks)
         if result.status != "successful":
-            raise Stopped(result.stage, result.failure, self._log_path)
+            raise Stopped(result.stage, result.failure, self._log.path)
         return result
 
     def stage(self, name: str) -> None:

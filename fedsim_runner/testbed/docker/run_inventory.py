@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from fedsim_runner.contract.paths import INVENTORY
 from fedsim_runner.inventory import Inventory, write_inventory
 from fedsim_runner.inventory.build import connection_variables
 from fedsim_runner.lab.host import LabHost
+from fedsim_runner.temporary_folders import temporary_folder
 
 
 @contextmanager
@@ -20,8 +20,8 @@ def inventory_for(run: str, hosts: Sequence[LabHost]) -> Iterator[tuple[Path, li
     A run folder's own inventory is not followed after the run: it may come from somebody else, and Ansible carries out
     what is written in an inventory.
     """
-    with tempfile.TemporaryDirectory(prefix="fedsim-") as name:
-        yield write_inventory(bare_inventory(run, hosts), Path(name)), [host.name for host in hosts]
+    with temporary_folder() as place:
+        yield write_inventory(bare_inventory(run, hosts), place), [host.name for host in hosts]
 
 
 def hosts_file_of(folder: Path) -> Path | None:

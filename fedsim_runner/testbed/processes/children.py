@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import psutil
@@ -23,6 +22,7 @@ from fedsim_runner.contract.claim import CONTROL_VARIABLE, RUN_VARIABLE
 from fedsim_runner.contract.process_identity import own_identity
 from fedsim_runner.engines.engine_values import Interpreter
 from fedsim_runner.engines.protocol import engine
+from fedsim_runner.temporary_folders import temporary_folder
 
 from ..orphans import processes_with
 
@@ -75,7 +75,7 @@ class Processes:
     def __enter__(self) -> Processes:
         # Only the parts that images hold, too: with the whole site-packages folder on its path, the user's interpreter
         # would find this one's libraries before its own.
-        self._code = Path(self._stack.enter_context(TemporaryDirectory(prefix="fedsim-")))
+        self._code = self._stack.enter_context(temporary_folder())
         package = self._code / PACKAGE_DIR.name
         package.mkdir()
         for part in ("__init__.py", "contract", "participant"):

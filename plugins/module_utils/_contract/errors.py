@@ -20,7 +20,9 @@ class Exit(IntEnum):
     COURSE = 5
     LINKS = 6
     INTERNAL = 70
+    OUTPUT = 74
     INTERRUPTED = 130
+    OUTPUT_CLOSED = 141
 
 
 class FedsimError(Exception):
