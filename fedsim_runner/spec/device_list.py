@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
 from ..catalog.load import Catalog
-from ..catalog.name_rules import RESERVED, explain_wrong_name
+from ..catalog.name_rules import explain_unusable_device, explain_wrong_name
 from ..catalog.resolve import (
     Problem,
     Resolver,
@@ -169,8 +169,8 @@ def _name_devices(entry: DeviceEntry, at: tuple[PathPart, ...], document: Docume
         return names
     if names[-1] != stem and (wrong := explain_wrong_name(names[-1])):
         document.report((*at, "count"), f"the last device's name: {wrong[0]}", "give a shorter name")
-    if names[0] in RESERVED:
-        document.report((*at, "name"), f'"{names[0]}" is reserved', f'for example "{names[0]}-1"')
+    if unusable := explain_unusable_device(names[0]):
+        document.report((*at, "name"), unusable, f'for example "{names[0]}-1"')
     return names
 
 

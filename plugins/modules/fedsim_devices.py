@@ -14,7 +14,8 @@ description:
     container whose CPU limit alone differs is updated and keeps running.
   - A container is limited as its device type says, runs without capabilities on a read-only root, and waits at the gate
     until the agent opens it. Each has a uid of its own, which neither the lab host's users nor other runs have.
-  - Containers of the run whose device is no longer in the device file are removed, unless O(devices) narrows the call.
+  - Containers of the run whose device is no longer in the device file are removed before anything is created, unless
+    O(devices) narrows the call.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -311,10 +312,10 @@ def ensure_present(call: Call) -> dict[str, Any]:
     selected = select_devices(content, call.params["devices"])
     begun = time.monotonic()
     provisioner = Provisioner(call, content, selected)
-    names = list(provisioner.devices)
-    if not call.params["devices"]:
-        names += sorted(name for name in provisioner.existing if name not in provisioner.devices)
-    results = for_each_device(names, provisioner.work)
+    leaving = [] if call.params["devices"] else sorted(provisioner.existing.keys() - provisioner.devices.keys())
+    # What goes, goes first: its memory, its address and perhaps its name are somebody else's now.
+    results = for_each_device(leaving, provisioner.work)
+    results |= for_each_device(provisioner.devices, provisioner.work)
     if provisioner.start and not call.check:
         provisioner.read_back(results)
     return build_device_answer("devices", results, seconds={"create_and_start": round(time.monotonic() - begun, 2)})

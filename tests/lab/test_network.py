@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,49 @@ def test_a_restarted_device_takes_its_old_place(lab: Rig) -> None:
         lab.add("a")
         assert [name for name, result in connect(lab).items() if result.changed] == ["a"]
     assert reach(lab)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"server": 2, "b": 3, "a": 4},
+        {"new": 2, "server": 3, "a": 4, "b": 5},
+        {"server": 2, "b": 3},
+        {"server": 2, "renamed": 3, "b": 4},
+        {"b": 2, "a": 3, "server": 4},
+    ],
+    ids=["swapped", "inserted", "removed", "renamed", "reversed"],
+)
+def test_one_agent_connects_devices_whose_addresses_were_given_anew(changed: dict[str, int], lab: Rig) -> None:
+    shaper = Shaper([], lab.network, Profile(lab.links(), server="server"), None)
+    shaper.apply(lab.namespaces)
+    for name in lab.addresses.keys() - changed.keys():
+        lab.remove(name)
+    lab.addresses = {name: f"198.18.0.{number}" for name, number in changed.items()}
+    for name in changed.keys() - lab.holders.keys():
+        lab.add(name)
+    shaper.set_profile(Profile(lab.links(), server="server"), None)
+    results = shaper.apply(lab.namespaces)
+    assert {name: result.failed for name, result in results.items()} == dict.fromkeys(changed)
+    assert reach(lab)
+    assert not any(result.changed for result in shaper.apply(lab.namespaces).values())
+
+
+def test_the_lab_host_may_route_these_addresses_elsewhere(lab: Rig) -> None:
+    """As a VPN does: neither a route, nor a rule, nor the same address on the lab host itself matters."""
+    host = [
+        ("link add fedsim-vpn type bridge", "link del fedsim-vpn"),
+        (f"addr add {lab.addresses['a']}/15 dev fedsim-vpn", None),
+        ("link set fedsim-vpn up", None),
+        ("rule add to 198.18.0.0/15 blackhole pref 100", "rule del to 198.18.0.0/15 blackhole pref 100"),
+    ]
+    with ExitStack() as undo:
+        for command, undone in host:
+            programs.run(["ip", *command.split()])
+            if undone is not None:
+                undo.callback(programs.run, ["ip", *undone.split()])
+        connect(lab)
+        assert reach(lab)
 
 
 def test_devices_are_connected_again_when_the_network_is_a_new_one(lab: Rig) -> None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from fedsim_runner.catalog.entries import DeviceTypeEntry, LimitsEntry, ProfileEntry
 from fedsim_runner.catalog.load import load_catalog
-from fedsim_runner.catalog.name_rules import explain_wrong_name
+from fedsim_runner.catalog.name_rules import explain_unusable_device, explain_wrong_name
 from fedsim_runner.catalog.resolve import resolve_device_type, resolve_profile, suggestion, with_limits
 from fedsim_runner.contract.link import Link
 
@@ -100,6 +100,22 @@ def test_valid_names(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "A", "a_b", "-a", "a-", "a.b", "a b", "a\n", "ä", "a" * 41])
 def test_invalid_names(name: str) -> None:
     assert explain_wrong_name(name) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("all", "reserved"),
+        ("ip6-localhost", "IPv6"),
+        ("ip6-allnodes", "IPv6"),
+        ("ip6", None),
+        ("7", None),
+    ],
+)
+def test_names_by_which_a_device_would_not_be_found(name: str, why: str | None) -> None:
+    explained = explain_unusable_device(name)
+    assert (explained is None) is (why is None)
+    assert why is None or why in str(explained)
 
 
 def test_suggestions() -> None:
