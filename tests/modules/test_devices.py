@@ -220,6 +220,21 @@ def test_pattern_narrows_and_superfluous_devices_are_removed_only_without_it(up:
     assert "matches no device" in up.call("fedsim_devices", devices="phone-*", expect_failure=True).msg
 
 
+def test_what_goes_goes_before_what_comes(up: Lab) -> None:
+    """Renamed, so that one has the address that the other had."""
+    up.content["devices"][2]["name"] = up.content["clients"][1] = "pie"
+    make_state(up)
+    began = time.time()
+    assert up.call("fedsim_devices").changed
+    now = time.time()
+    filters = {"label": f"org.fedsim.run={up.run}", "event": ["create", "destroy"]}
+    seen = up.engine.events(since=f"{began:.6f}", until=f"{now:.6f}", filters=filters, decode=True)
+    order = [(event["Action"], event["Actor"]["Attributes"]["org.fedsim.device"]) for event in seen]
+    # The server knows all devices by their names, so it is another container, too.
+    assert order[0] == ("destroy", "pi-2")
+    assert {("destroy", "server"), ("create", "server"), ("create", "pie")} == set(order[1:])
+
+
 def test_failures_name_their_devices_and_spare_the_others(lab: Lab) -> None:
     make_state(lab)
     lab.call("fedsim_network")
