@@ -10,14 +10,13 @@ import docker
 from tests.e2e.conftest import SMALL, Command, left_over
 
 SERVER = "  - {name: server, type: mote, role: server}\n"
+EARLY, PHONE, PI, PIE = (f"  - {{name: {name}, type: mote}}\n" for name in ("early", "phone", "pi", "pie"))
 DEVICES = {
-    "first": SERVER + "  - {name: phone, type: mote}\n  - {name: pi, type: mote}\n",
-    "renamed": SERVER + "  - {name: phone, type: mote}\n  - {name: pie, type: mote}\n",
-    "inserted": "  - {name: early, type: mote}\n"
-    + SERVER
-    + "  - {name: phone, type: mote}\n  - {name: pie, type: mote}\n",
-    "swapped": SERVER + "  - {name: pie, type: mote}\n  - {name: phone, type: mote}\n  - {name: early, type: mote}\n",
-    "removed": SERVER + "  - {name: phone, type: mote}\n",
+    "first": SERVER + PHONE + PI,
+    "renamed": SERVER + PHONE + PIE,
+    "inserted": EARLY + SERVER + PHONE + PIE,
+    "swapped": SERVER + PIE + PHONE + EARLY,
+    "removed": SERVER + PHONE,
 }
 
 

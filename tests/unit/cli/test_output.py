@@ -1,4 +1,4 @@
-"""Output that nobody reads, that has no space, or whose terminal lacks characters: a documented exit code, no traceback."""
+"""Output that nobody reads, that has no space, or whose terminal lacks characters: an exit code, never a traceback."""
 
 from __future__ import annotations
 
