@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -33,7 +34,8 @@ def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit
         end_orphans(run, console)
         code = _destroy(known, testbed, console)
         if code is Exit.DONE:
-            Registry().forget(run)
+            with suppress(OSError):  # a registry that can only be read
+                Registry().forget(run)
             console.print(f"run {run}: nothing is left on the lab host", markup=False, highlight=False)
         return code
 

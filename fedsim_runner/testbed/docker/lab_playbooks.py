@@ -16,7 +16,7 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.inventory import write_inventory
 from fedsim_runner.lab import list_lab_hosts
 from fedsim_runner.lab.engine_client import engine_url
-from fedsim_runner.user_folders import state_home
+from fedsim_runner.user_folders import STATE_HINT, state_home
 
 from ..run_listener import RunListener
 from ..stages import exit_of, stage_named
@@ -101,7 +101,7 @@ def _play(name: str, playbook: str, console: Console, extra_vars: Mapping[str, A
         folder.mkdir(parents=True, exist_ok=True)
         hosts_file = write_inventory(bare_inventory(name, hosts), folder / f"{name}-inventory")
     except OSError as error:
-        raise FedsimError(f"{folder}: {error.strerror}", Exit.LAB) from error
+        raise FedsimError(f"{folder}: {error.strerror}", Exit.LAB, hint=STATE_HINT) from error
     log = folder / LOG
     log.unlink(missing_ok=True)
     names = [host.name for host in hosts]

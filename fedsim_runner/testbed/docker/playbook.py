@@ -191,9 +191,10 @@ class _Environment:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}",
             # Ansible refuses to start without a UTF-8 locale; this one exists everywhere.
             "LC_ALL": "C.UTF-8",
-            # What a killed program leaves behind goes with the rest, and the home folder need not be writable.
+            # What a killed program leaves behind goes with the rest.
             "TMPDIR": str(private),
             "ANSIBLE_LOCAL_TEMP": str(private),
+            **_instead_of_home(private),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DEPRECATION_WARNINGS": "0",
             RUN_VARIABLE: run,
@@ -208,6 +209,14 @@ class _Environment:
 
     def __exit__(self, *_: object) -> None:
         _replace(self._before)
+
+
+def _instead_of_home(private: Path) -> dict[str, str]:
+    """Where Ansible writes, here and on lab hosts, if it cannot write into the user's home folder."""
+    folder = Path.home() / ".ansible"
+    if os.access(folder if folder.exists() else folder.parent, os.W_OK):
+        return {}
+    return {"ANSIBLE_HOME": str(private), "ANSIBLE_REMOTE_TMP": str(private)}
 
 
 def _replace(environment: Mapping[str, str]) -> None:

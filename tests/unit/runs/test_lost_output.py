@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fedsim_runner.lab.process_identity import start_time
 
+from fedsim_runner.contract.process_identity import start_time
 from fedsim_runner.temporary_folders import PREFIX
 from tests.unit.conftest import TESTBED, Driver
 
@@ -163,6 +163,20 @@ def test_down_does_not_write_into_the_run_folder(small_disk: Path, driver: Drive
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     assert driver.run("down", "mine") == 0, driver.output
     assert not driver.has("left-0")
+
+
+def test_a_home_that_can_only_be_read(small_disk: Path, driver: Driver) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    home = {"HOME": str(small_disk), "XDG_STATE_HOME": str(small_disk / "state")}
+    driver.stages([("devices", "false")])
+    driver.start(str(driver.spec), "--run", "mine", "--keep", **home)
+    assert driver.finish() == 4, driver.output
+    assert f"{small_disk}/state" in driver.output
+    assert "XDG_STATE_HOME names another folder" in driver.output
+    assert "error: stage devices failed on local: non-zero return code" in driver.output
+    driver.start("down", "mine", **home)
+    assert driver.finish() == 0, driver.output
+    assert_torn_down(driver)
 
 
 def test_a_killed_wrapper_leaves_no_environment_behind(long: Driver, tmp_path: Path) -> None:
