@@ -133,7 +133,7 @@ class Driver:
         os.killpg(self.process.pid, number)
 
     def finish(self) -> int:
-        code = self.process.wait(60)
+        code = self.process.wait(200)
         if self._reader is not None:
             self._reader.join(10)
         return code
