@@ -38,9 +38,8 @@ Progress.stage = broken
 @pytest.fixture
 def long(driver: Driver) -> Driver:
     """A run whose course would go on for a while."""
-    for playbook in ("up.yml", "run_experiment.yml"):
-        steps = f"echo $$ > {driver.root}/pid; sleep 30; touch {driver.root}/went-on"
-        driver.stages([("devices", f"touch {driver.root}/began; sleep 1"), ("course", steps)], playbook)
+    steps = f"echo $$ > {driver.root}/pid; sleep 30; touch {driver.root}/went-on"
+    driver.stages([("devices", f"touch {driver.root}/began; sleep 1"), ("course", steps)])
     return driver
 
 
@@ -60,10 +59,9 @@ def assert_torn_down(driver: Driver) -> None:
         assert start_time(int((driver.root / "pid").read_text(encoding="utf-8"))) is None
 
 
-@pytest.mark.parametrize("verb", ["run", "up"])
-def test_a_reader_that_goes_away(verb: str, long: Driver) -> None:
+def test_a_reader_that_goes_away(long: Driver) -> None:
     reader, writer = os.pipe()
-    long.start(verb, str(long.spec), "--run", "mine", output=writer)
+    long.start(str(long.spec), "--run", "mine", output=writer)
     os.close(writer)
     wait_for(long, "began")
     os.close(reader)
@@ -105,10 +103,9 @@ def test_down_does_not_need_its_output(long: Driver) -> None:
     assert_torn_down(long)
 
 
-@pytest.mark.parametrize("verb", ["run", "up"])
-def test_an_error_of_our_own(verb: str, long: Driver) -> None:
+def test_an_error_of_our_own(long: Driver) -> None:
     (long.root / "tiny_testbed.py").write_text(TESTBED + BUG, encoding="utf-8")
-    assert long.run(verb, str(long.spec), "--run", "mine") == 70, long.output
+    assert long.run(str(long.spec), "--run", "mine") == 70, long.output
     assert "internal error: LookupError: a bug of ours; details in" in long.output
     assert "the testbed was torn down" in long.output
     assert "Traceback" not in long.output
@@ -145,12 +142,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-@pytest.mark.parametrize(("verb", "code"), [("run", 5), ("up", 4)])
-def test_a_full_disk_below_the_run_folder(verb: str, code: int, small_disk: Path, driver: Driver) -> None:
+def test_a_full_disk_below_the_run_folder(small_disk: Path, driver: Driver) -> None:
     fill = f"cat /dev/zero > {small_disk}/rest; true"
-    driver.stages([("devices", "true"), ("agent", fill)], "up.yml" if verb == "up" else "run_experiment.yml")
-    found = driver.run(verb, str(driver.spec), "--run", "mine", "--runs-dir", str(small_disk))
-    assert found == code, driver.output
+    driver.stages([("devices", "true"), ("agent", fill)])
+    assert driver.run(str(driver.spec), "--run", "mine", "--runs-dir", str(small_disk)) == 5, driver.output
     assert f"no space left on {small_disk}/mine" in driver.output
     assert "Traceback" not in driver.output
     assert_torn_down(driver)
