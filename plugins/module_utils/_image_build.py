@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,8 @@ def list_own_images(client: Any) -> dict[str, dict[str, Any]]:
 @contextlib.contextmanager
 def lock_builder() -> Iterator[None]:
     """Wait until no other run builds here; it may be building the same images."""
-    folder = Path("/run/lock") if os.access("/run/lock", os.W_OK) else Path(tempfile.gettempdir())
+    # Not the folder for temporary files, which each call of Ansible has for itself.
+    folder = Path("/run/lock" if os.access("/run/lock", os.W_OK) else "/tmp")
     # Everybody can write to the folder: never follow a link that somebody else put there.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(folder / f"fedsim-images-{os.geteuid()}.lock", flags, 0o600)
