@@ -14,8 +14,8 @@ description:
     container whose CPU limit alone differs is updated and keeps running.
   - A container is limited as its device type says, runs without capabilities on a read-only root, and waits at the gate
     until the agent opens it. Each has a uid of its own, which neither the lab host's users nor other runs have.
-  - Containers of the run whose device is no longer in the device file are removed before anything is created, unless
-    O(devices) narrows the call.
+  - Containers of the run whose device is no longer in the device file are removed with their files before anything is
+    created, unless O(devices) narrows the call.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -232,6 +232,8 @@ class Provisioner:
         differences.items += todo.differences.items
         if not self.check:
             todo.carry_out({"create": self._create, "start": self._start, "limit": self._limit, "remove": self._remove})
+            if device is None:  # it is no longer one of the run, which would collect its files
+                shutil.rmtree(StateFolder(Path(self.settings.state_dir)).outputs(name).parent, ignore_errors=True)
 
     def read_back(self, results: dict[str, dict[str, Any]]) -> None:
         """Mark devices that ended right after their start, which the Engine takes for success; one call for all."""

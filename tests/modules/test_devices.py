@@ -227,6 +227,7 @@ def test_what_goes_goes_before_what_comes(up: Lab) -> None:
     began = time.time()
     assert up.call("fedsim_devices").changed
     now = time.time()
+    assert {path.name for path in (up.state_dir / "devices").iterdir()} == {"server", "pi-1", "pie"}
     filters = {"label": f"org.fedsim.run={up.run}", "event": ["create", "destroy"]}
     seen = up.engine.events(since=f"{began:.6f}", until=f"{now:.6f}", filters=filters, decode=True)
     order = [(event["Action"], event["Actor"]["Attributes"]["org.fedsim.device"]) for event in seen]
