@@ -233,7 +233,8 @@ class Provisioner:
         if not self.check:
             todo.carry_out({"create": self._create, "start": self._start, "limit": self._limit, "remove": self._remove})
             if device is None:  # it is no longer one of the run, which would collect its files
-                shutil.rmtree(StateFolder(Path(self.settings.state_dir)).outputs(name).parent, ignore_errors=True)
+                with contextlib.suppress(FileNotFoundError):
+                    remove_folder(StateFolder(Path(self.settings.state_dir)).outputs(name).parent)
 
     def read_back(self, results: dict[str, dict[str, Any]]) -> None:
         """Mark devices that ended right after their start, which the Engine takes for success; one call for all."""
