@@ -259,6 +259,12 @@ class Containers:
         self._closed = True
         self._background.close()
 
+    def forget_others(self, devices: Collection[str]) -> None:
+        """Forget the containers of devices that are no longer of the run."""
+        for name in self.by_device.keys() - set(devices):
+            del self.by_device[name]
+            self._unknown.pop(name, None)
+
     # -- ends ---------------------------------------------------------------------------------------------------------
 
     def report_ends(self) -> None:

@@ -232,7 +232,7 @@ class Agent:
         assert code is not None
         if self._watch.supervisor is None:
             self._record(events.DeviceExited(name, code, container.oom_killed))
-        else:
+        elif name in self._settings.roles:  # else it has left the run, and its end was looked up meanwhile
             self._watch.on_ended(name, code, container.oom_killed, lines)
 
     def _admit_late_starters(self) -> None:
@@ -299,6 +299,7 @@ class Agent:
         with self._lock:
             self._settings = read_run_settings(self._device_file)
             self._watch.use_settings(self._settings)
+            self._containers.forget_others(self._settings.roles)
         self._containers.refresh()
         self._network.look_up()
         with self._lock:

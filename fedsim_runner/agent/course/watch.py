@@ -49,6 +49,8 @@ class Watch:
     def use_settings(self, settings: RunSettings) -> None:
         """Take the settings of the device file, which was read again."""
         self._settings = settings
+        for name in self._reports.keys() - settings.roles.keys():
+            self._reports.pop(name).close()
         for name in settings.roles:
             if name not in self._reports:
                 self._reports[name] = Reports(name, self._state.outputs(name))

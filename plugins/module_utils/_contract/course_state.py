@@ -152,6 +152,15 @@ class CourseState:
             self.apply(event)
         return self
 
+    def forget_ended_devices(self) -> None:
+        """A course begins: what ended before has left the run, or was made anew, as the experiment file was changed.
+
+        If a device of the course has ended before it begins, that is reported again.
+        """
+        self.restarted.clear()
+        for name in [name for name, device in self.devices.items() if device.state == "exited"]:
+            del self.devices[name]
+
     def host_of(self, event: Event) -> str:
         """Return the lab host that an event is from; where there is only one, events need not name it."""
         if event.lab_host is not None:

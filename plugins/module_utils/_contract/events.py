@@ -212,6 +212,8 @@ class LoadingStarted(Event):
     limit_s: float | None = _read(lenient.number)
 
     def apply_to(self, course: CourseState) -> None:
+        if not course.loading:
+            course.forget_ended_devices()
         course.loading[course.host_of(self)] = self
         course.loading_began = earlier(course.loading_began, self.t)
 
