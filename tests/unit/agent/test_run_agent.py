@@ -162,3 +162,24 @@ def test_an_agent_that_is_stopped_by_somebody_else_blames_nobody(
     engine.there = gate == "open"
     agent.close()
     assert "course_failed" not in [event["event"] for event in journal(state)]
+
+
+def test_a_device_that_has_left_the_run_is_not_part_of_its_course(
+    kernel: FakeKernel, state: StateFolder, engine: FakeEngine
+) -> None:
+    agent = begin(state, engine)
+    commands.answer(agent, "links-apply", {})
+    content = json.loads(state.device_file.read_text(encoding="utf-8"))
+    gone = content["devices"].pop()["name"]
+    content["clients"].remove(gone)
+    engine.pids[gone] = 0
+    agent.docker_event(engine.event("die", gone, exitCode="137"))
+    wait_for(lambda: any(event["event"] == "device_exited" for event in journal(state)))
+    state.device_file.write_text(json.dumps(content), encoding="utf-8")
+    commands.answer(agent, "links-apply", {})
+    open_gate(agent, state, engine)
+    agent.tick()
+    status = commands.answer(agent, "status", {})
+    assert gone not in status["devices"]
+    assert status["state"] == "running"
+    agent.close()
