@@ -70,10 +70,7 @@ def _archive(layer: Layer, cache: Path) -> Path:
 
 def _wheels(lists: Sequence[Path], layer: Layer, cache: Path) -> Iterator[Path]:
     for requirements in lists:
-        # NVIDIA's libraries belong to one build of PyTorch: pip knows which.
-        resolved = bool(layer.variant) and requirements.stem.endswith(layer.variant)
-        common = requirements.with_name("requirements.txt") if resolved else None
-        yield from wheels_for(requirements, layer.arch, cache, resolve_within=common)
+        yield from wheels_for(requirements, layer.arch, cache)
 
 
 def _write(archive: Path, layer: Layer, wheels: Mapping[str, Sequence[Path]]) -> None:

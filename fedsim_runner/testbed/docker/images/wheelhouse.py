@@ -1,9 +1,10 @@
-"""The wheelhouse: wheels downloaded once on the control node, with the user's pip configuration."""
+"""The wheelhouse: wheels downloaded once on the control node, with the user's pip configuration, and known by hash."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from .image_error import ImageError
 
 TARGET_PYTHON = "3.11"  # Debian bookworm's
 INDEX_OPTION = "--extra-index-url"
+HASH_OPTION = "--hash=sha256:"
+_PIN = re.compile(rf"[A-Za-z0-9][\w.-]*==[\w.+!-]+( {HASH_OPTION}[0-9a-f]{{64}})*")
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 # bookworm has glibc 2.36; pip compares tags literally, and NVIDIA's wheels are tagged 2_18.
 _GLIBC = tuple(f"2_{minor}" for minor in range(36, 16, -1))
@@ -25,33 +28,30 @@ _GLIBC = tuple(f"2_{minor}" for minor in range(36, 16, -1))
 Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
 
 
-def wheels_for(
-    requirements: Path, arch: str, cache: Path, run: Run | None = None, *, resolve_within: Path | None = None
-) -> tuple[Path, ...]:
+def wheels_for(requirements: Path, arch: str, cache: Path, run: Run | None = None) -> tuple[Path, ...]:
     """The wheel files of ``requirements`` (exact pins) for ``arch``, downloaded if the cache lacks them.
 
-    ``resolve_within``: also download the dependencies that pip resolves, in the versions that this other requirements
-    file pins. An index that ``requirements`` names is used only if pip's own configuration does not find the wheels.
+    An index that ``requirements`` names is used only if pip's own configuration does not find the wheels.
 
-    Raises ImageError: pip could not download a wheel, or the architecture is not supported.
+    Raises ImageError: pip could not download a wheel, a wheel is not the one that is pinned, or the architecture is not
+    supported.
     """
     store = cache / "wheels"
     pinned = read_requirements(requirements)
-    deep = ["resolved", *read_requirements(resolve_within).pins] if resolve_within else []
-    key = hashlib.sha256("\n".join([TARGET_PYTHON, arch, *pinned.pins, *deep]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([TARGET_PYTHON, arch, *pinned.pins]).encode()).hexdigest()[:16]
     index = cache / "wheelhouses" / f"{key}.json"
     if index.is_file():
         files = tuple(store / name for name in json.loads(index.read_text()))
-        if all(path.is_file() for path in files):
+        if all(path.is_file() and pinned.allows(path) for path in files):
             return files
     store.mkdir(parents=True, exist_ok=True)
     index.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as folder:
+        listed = Path(folder) / "requirements.txt"
+        listed.write_text("".join(f"{pin}\n" for pin in pinned.pins))
         outputs = []
         for more in ((), *((url,) for url in pinned.indexes)):
-            command = download_command(
-                pinned.pins, arch, Path(folder), store, extra_indexes=more, resolve_within=resolve_within
-            )
+            command = download_command(listed, arch, Path(folder), store, extra_indexes=more)
             outcome = (run or _run)(command)
             if outcome.returncode == 0:
                 break
@@ -69,45 +69,58 @@ def wheels_for(
 
 @dataclass(frozen=True)
 class Requirements:
-    """A requirements file: exact pins, sorted, and the indexes to use where the user's own lack them."""
+    """A requirements file: sorted pins with their hashes, and the indexes to use where the user's own lack them."""
 
     pins: tuple[str, ...]
     indexes: tuple[str, ...]
 
+    def allows(self, wheel: Path) -> bool:
+        """Whether the file has one of the hashes; true if there are none, as in a file of the user's own."""
+        hashes = {part for pin in self.pins for part in pin.split() if part.startswith(HASH_OPTION)}
+        if not hashes:
+            return True
+        with wheel.open("rb") as file:
+            return f"{HASH_OPTION}{hashlib.file_digest(file, 'sha256').hexdigest()}" in hashes
+
 
 def read_requirements(path: Path) -> Requirements:
-    """``name==version`` and ``--extra-index-url URL`` lines. Raises ImageError for anything else."""
-    lines = [line for line in (line.partition("#")[0].strip() for line in path.read_text().splitlines()) if line]
+    """``name==version [--hash=sha256:...]`` and ``--extra-index-url URL`` lines.
+
+    Raises ImageError: something else is in the file, or only some of its pins have hashes.
+    """
+    text = path.read_text().replace("\\\n", " ")
+    lines = [" ".join(line.split()) for line in (line.partition("#")[0] for line in text.splitlines()) if line.strip()]
     indexes = [line.split()[1] for line in lines if line.startswith(INDEX_OPTION) and len(line.split()) == 2]
     pins = sorted(line for line in lines if not line.startswith(INDEX_OPTION))
-    loose = [pin for pin in pins if "==" not in pin or "*" in pin]
+    loose = [pin for pin in pins if not _PIN.fullmatch(pin)]
     if loose:
         raise ImageError(f"{path.parent.name}/{path.name}: not an exact pin (name==version): {loose[0]}")
+    bare = [pin for pin in pins if HASH_OPTION not in pin]
+    if bare and len(bare) < len(pins):
+        raise ImageError(
+            f"{path.parent.name}/{path.name}: other pins have a hash ({HASH_OPTION}...), this not: {bare[0]}"
+        )
     return Requirements(tuple(pins), tuple(indexes))
 
 
 def download_command(
-    pins: Sequence[str],
-    arch: str,
-    target: Path,
-    store: Path,
-    *,
-    extra_indexes: Sequence[str] = (),
-    resolve_within: Path | None = None,
+    requirements: Path, arch: str, target: Path, store: Path, *, extra_indexes: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """The pip call: this interpreter's pip, the user's pip configuration, wheels of the *image's* Python."""
+    """The pip call: this interpreter's pip, the user's pip configuration, wheels of the *image's* Python.
+
+    pip refuses a wheel whose hash is not in ``requirements`` if that has hashes.
+    """
     machine = _MACHINES.get(arch)
     if machine is None:
         raise ImageError(f"no wheels are known for the architecture {arch}; known: {', '.join(sorted(_MACHINES))}")
     platforms = [f"manylinux_{glibc}_{machine}" for glibc in _GLIBC] + [f"manylinux2014_{machine}"]
     return (
         sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check",
-        *((f"--constraint={resolve_within}",) if resolve_within else ("--no-deps",)),
-        "--only-binary=:all:", "--implementation=cp", f"--python-version={TARGET_PYTHON}",
+        "--no-deps", "--only-binary=:all:", "--implementation=cp", f"--python-version={TARGET_PYTHON}",
         *(f"--platform={platform}" for platform in platforms),
         # An index that the user did not choose may be unreachable: then fail quickly.
         *(part for url in extra_indexes for part in (f"--extra-index-url={url}", "--retries=1", "--timeout=15")),
-        f"--find-links={store}", f"--dest={target}", *pins,
+        f"--find-links={store}", f"--dest={target}", f"--requirement={requirements}",
     )  # fmt: skip
 
 

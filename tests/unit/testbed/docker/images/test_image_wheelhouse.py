@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import subprocess
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +24,10 @@ def requirements(tmp_path: Path) -> Path:
     return path
 
 
+WHEEL = b"wheel"
+HASH = f"--hash=sha256:{hashlib.sha256(WHEEL).hexdigest()}"
+
+
 class FakePip:
     """Stands in for pip: creates a wheel for each requirement, or fails as pip does without a network."""
 
@@ -31,9 +38,12 @@ class FakePip:
     def __call__(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         self.calls.append(command)
         target = Path(next(part for part in command if part.startswith("--dest=")).removeprefix("--dest="))
-        for pin in [part for part in command if "==" in part]:
+        listed = Path(
+            next(part for part in command if part.startswith("--requirement=")).removeprefix("--requirement=")
+        )
+        for pin in listed.read_text().splitlines():
             if not self.error:
-                (target / f"{pin.replace('==', '-')}-py3-none-any.whl").write_bytes(b"wheel")
+                (target / f"{pin.split()[0].replace('==', '-')}-py3-none-any.whl").write_bytes(WHEEL)
         return subprocess.CompletedProcess(command, 1 if self.error else 0, "", self.error)
 
 
@@ -108,33 +118,67 @@ def test_the_index_in_the_file_is_tried_where_the_users_own_lack_a_wheel(
     assert {"--extra-index-url=https://example.org/whl/cpu", "--retries=1", "--timeout=15"} <= set(second)
 
 
-def test_only_a_resolved_list_includes_dependencies(requirements: Path, tmp_path: Path) -> None:
+def test_a_wheel_in_the_cache_that_is_not_the_pinned_one_is_downloaded_again(
+    requirements: Path, tmp_path: Path
+) -> None:
+    requirements.write_text(f"numpy==2.0.0 \\\n    {HASH}\n")
     pip = FakePip()
+    (wheel,) = wheels_for(requirements, "amd64", tmp_path / "cache", pip)
+    assert wheels_for(requirements, "amd64", tmp_path / "cache", pip) == (wheel,)
+    assert len(pip.calls) == 1
+    wheel.write_bytes(b"another")
     wheels_for(requirements, "amd64", tmp_path / "cache", pip)
-    wheels_for(requirements, "amd64", tmp_path / "cache", pip, resolve_within=requirements)
-    bare, resolved = pip.calls
-    assert "--no-deps" in bare and "--no-deps" not in resolved
-    assert f"--constraint={requirements}" in resolved
+    assert wheel.read_bytes() == WHEEL
+    assert len(pip.calls) == 2
+
+
+@pytest.mark.process
+def test_pip_refuses_a_wheel_of_another_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an index that was tampered with would give it."""
+    wheel = tmp_path / "index" / "toy-1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("toy-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
+        archive.writestr("toy-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("toy-1.0.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    requirements = tmp_path / "engine-toy" / "requirements.txt"
+    requirements.parent.mkdir()
+    requirements.write_text(f"toy==1.0 {HASH}\n")
+    with pytest.raises(ImageError, match="THESE PACKAGES DO NOT MATCH THE HASHES"):
+        wheels_for(requirements, "amd64", tmp_path / "cache")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    requirements.write_text(f"toy==1.0 --hash=sha256:{digest}\n")
+    assert [path.name for path in wheels_for(requirements, "amd64", tmp_path / "cache")] == [wheel.name]
+
+
+def test_a_hash_for_one_pin_means_one_for_all(requirements: Path) -> None:
+    requirements.write_text(f"numpy==2.0.0 {HASH}\nidna==3.7\n")
+    with pytest.raises(ImageError, match=r"other pins have a hash \(--hash=sha256:\.\.\.\), this not: idna==3.7"):
+        read_requirements(requirements)
 
 
 def test_wheels_are_for_the_images_python_not_for_this_one() -> None:
-    command = download_command(["numpy==2.0.0"], "arm64", Path("/t"), Path("/s"))
+    command = download_command(Path("/r"), "arm64", Path("/t"), Path("/s"))
     assert "--python-version=3.11" in command
     assert "--only-binary=:all:" in command
     assert {part for part in command if part.startswith("--platform=")} >= {"--platform=manylinux2014_aarch64"}
     with pytest.raises(ImageError, match="riscv64; known: amd64, arm64"):
-        download_command([], "riscv64", Path("/t"), Path("/s"))
+        download_command(Path("/r"), "riscv64", Path("/t"), Path("/s"))
 
 
-@pytest.mark.parametrize("loose", ["numpy>=2", "numpy", "numpy==2.*"])
+@pytest.mark.parametrize("loose", ["numpy>=2", "numpy", "numpy==2.*", "numpy==2.0 --hash=md5:0", "numpy==2.0 --pre"])
 def test_loose_requirements_are_refused(requirements: Path, loose: str) -> None:
     requirements.write_text(f"{loose}\n")
     with pytest.raises(ImageError, match="not an exact pin"):
         read_requirements(requirements)
 
 
-def test_ours_are_exact() -> None:
+def test_ours_are_exact_and_have_hashes() -> None:
     files = sorted((content_root() / "dockerfiles").glob("*/*requirements*.txt"))
     assert {path.parent.name for path in files} >= {"engine-light", "torch", "engine-federatedscope"}
     for path in files:
-        assert read_requirements(path).pins
+        pins = read_requirements(path).pins
+        assert pins and all("--hash=sha256:" in pin for pin in pins)
