@@ -77,7 +77,7 @@ def sweep(client: Any) -> list[str]:
     for container in client.containers(all=True, filters={"label": [OUR_IMAGES], "status": ["exited", "created"]}):
         # A step's container uses an unnamed image; one with a named image is a user's, which inherited the labels.
         with contextlib.suppress(APIError):  # the builder itself may be removing it right now
-            if not client.inspect_image(container["ImageID"])["RepoTags"]:
+            if not client.inspect_image(container["ImageID"]).get("RepoTags"):
                 client.remove_container(container["Id"])
     for image in client.images(filters={"label": [OUR_IMAGES], "dangling": True}):
         if _remove(client, image["Id"]):
@@ -162,7 +162,7 @@ def _remove_unused(client: Any, made: list[str]) -> None:
     """Remove a build's intermediate images that no finished image needs."""
     for image in reversed(made):
         try:
-            tags = client.inspect_image(image)["RepoTags"]
+            tags = client.inspect_image(image).get("RepoTags")
         except NotFound:
             continue
         if not tags:

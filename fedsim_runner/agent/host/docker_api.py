@@ -1,12 +1,14 @@
 """The few calls of the Docker Engine API that the agent makes, over its socket, with only the standard library.
 
-The path carries no version: the Engine then uses its own default, from Debian's 20.10 to today's.
+The path names the version of the API that this is written for, or the oldest one that the Engine still takes: each new
+Engine may change what a call without a version returns, and raise its minimum.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import struct
 from collections.abc import Iterator, Mapping
@@ -17,6 +19,7 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 
 SOCKET = "/var/run/docker.sock"
 TIMEOUT_S = 30.0
+API = (1, 41)  # Engine 20.10
 
 
 class DockerError(FedsimError):
@@ -31,6 +34,10 @@ class RefusedError(DockerError):
 
 class GoneError(RefusedError):
     """What the call names does not exist (404)."""
+
+
+class _TooOldError(RefusedError):
+    """The Engine no longer takes calls of this version of the API."""
 
 
 class _Connection(http.client.HTTPConnection):
@@ -60,11 +67,12 @@ class Docker:
 
     def __init__(self, path: str = SOCKET) -> None:
         self._path = path
+        self._version: str | None = None  # of the API, once the Engine has been asked
 
     def is_there(self, within_s: float) -> bool:
         """Whether the Engine answers at all, in so many seconds."""
         try:
-            self._call("GET", "/_ping", within_s)
+            self._ask("GET", "", "/_ping", within_s)
         except DockerError:
             return False
         return True
@@ -108,9 +116,10 @@ class Docker:
         connection = _Connection(self._path, TIMEOUT_S)
         try:
             query = urlencode({"filters": json.dumps(kinds), "since": f"{since:.6f}"})
-            connection.request("GET", f"/events?{query}")
+            connection.request("GET", f"{self._prefix()}/events?{query}")
             response = connection.getresponse()
             if response.status != 200:
+                self._version = None
                 raise DockerError(f"events: {response.status} {response.read(500)!r}")
             connection.wait_for_ever()  # the next event may be hours away
             while line := response.readline():
@@ -120,17 +129,39 @@ class Docker:
         finally:
             connection.close()
 
-    def _call(self, method: str, path: str, within_s: float | None = None, /, **query: str) -> bytes:
+    def _call(self, method: str, path: str, **query: str) -> bytes:
+        try:
+            return self._ask(method, self._prefix(), path, **query)
+        except _TooOldError:  # the Engine has been replaced by a newer one, which spared the containers
+            self._version = None
+            return self._ask(method, self._prefix(), path, **query)
+
+    def _prefix(self) -> str:
+        """The beginning of a path, which names the version of the API. The Engine is asked once."""
+        if self._version is None:
+            self._version = choose_version(json.loads(self._ask("GET", "", "/version")))
+        return f"/v{self._version}"
+
+    def _ask(self, method: str, prefix: str, path: str, within_s: float | None = None, /, **query: str) -> bytes:
         connection = _Connection(self._path, TIMEOUT_S if within_s is None else within_s)
         try:
-            connection.request(method, f"{path}?{urlencode(query)}" if query else path)
+            connection.request(method, f"{prefix}{path}?{urlencode(query)}" if query else f"{prefix}{path}")
             response = connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise DockerError(f"{method} {path}: {error}") from error
         finally:
             connection.close()
+        if response.status == 400 and b"is too old" in body:
+            raise _TooOldError(f"{method} {path}: {body[:500].decode(errors='replace').strip()}")
         if response.status >= 400:
             kind = GoneError if response.status == 404 else RefusedError if response.status < 500 else DockerError
             raise kind(f"{method} {path}: {response.status} {body[:500].decode(errors='replace').strip()}")
         return body
+
+
+def choose_version(engine: Mapping[str, Any]) -> str:
+    """The version of the API to speak with an Engine, from its answer to ``GET /version``."""
+    least = re.fullmatch(r"(\d+)\.(\d+)", str(engine.get("MinAPIVersion") or ""))
+    major, minor = max(API, (int(least[1]), int(least[2]))) if least is not None else API
+    return f"{major}.{minor}"

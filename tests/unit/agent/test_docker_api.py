@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
 import socketserver
 import threading
@@ -21,23 +23,35 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/_ping":
-            self.send_response(200)
-            self.end_headers()
+            self._answer(200, {})
             return
-        if self.path.startswith("/events?"):
+        least = self.server.least  # type: ignore[attr-defined]
+        if self.path == "/version":
+            self._answer(200, {"ApiVersion": "1.99", "MinAPIVersion": least})
+            return
+        version, path = re.fullmatch(r"/v([\d.]+)(/.*)", self.path).groups()  # type: ignore[union-attr]
+        if version < least:
+            said = f"client version {version} is too old. Minimum supported API version is {least}, please upgrade"
+            self._answer(400, {"message": said})
+            return
+        self.server.versions.append(version)  # type: ignore[attr-defined]
+        if path.startswith("/events?"):
             self.send_response(200)
             self.end_headers()
             self.wfile.flush()
             self.server.shutting.wait(0.5)  # type: ignore[attr-defined]
             self.wfile.write(b'{"Action": "die"}\n')
             return
-        name = self.path.split("/")[2]
+        name = path.split("/")[2]
         if name == "silent":
             self.server.shutting.wait(10)  # type: ignore[attr-defined]
             return
-        self.send_response(int(name))
+        self._answer(int(name), {"message": "said"})
+
+    def _answer(self, status: int, content: dict[str, str]) -> None:
+        self.send_response(status)
         self.end_headers()
-        self.wfile.write(b'{"message": "said"}')
+        self.wfile.write(json.dumps(content).encode())
 
     def do_POST(self) -> None:
         self.do_GET()
@@ -49,16 +63,34 @@ class Answers(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
+class Engine(socketserver.ThreadingUnixStreamServer):
+    """An Engine.
+
+    Attributes:
+        least: the oldest version of the API that it takes.
+        versions: those of the calls that it has taken.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.shutting = threading.Event()
+        self.least = "1.24"
+        self.versions: list[str] = []
+        super().__init__(str(path), Answers)
+
+
 @pytest.fixture
-def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Docker]:
-    monkeypatch.setattr(docker_api, "TIMEOUT_S", 0.2)
-    path = str(tmp_path / "docker.sock")
-    with socketserver.ThreadingUnixStreamServer(path, Answers) as server:
-        server.shutting = threading.Event()  # type: ignore[attr-defined]
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    with Engine(tmp_path / "docker.sock") as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        yield Docker(path)
-        server.shutting.set()  # type: ignore[attr-defined]
+        yield server
+        server.shutting.set()
         server.shutdown()
+
+
+@pytest.fixture
+def docker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Docker:
+    monkeypatch.setattr(docker_api, "TIMEOUT_S", 0.2)
+    return Docker(str(engine.server_address))
 
 
 @pytest.mark.parametrize(("answer", "kind"), [("404", GoneError), ("409", RefusedError), ("500", DockerError)])
@@ -104,3 +136,25 @@ def test_events_are_waited_for_without_a_limit_once_the_engine_has_answered(dock
         listener.listen()
         with pytest.raises(DockerError, match="timed out"):
             next(Docker(str(tmp_path / "silent.sock")).events({}, 0.0))
+
+
+def test_the_oldest_version_that_both_sides_know_is_spoken(docker: Docker, engine: Engine) -> None:
+    assert docker.inspect("200") == docker.inspect("200")
+    assert engine.versions == ["1.41", "1.41"]
+    engine.least = "1.44"  # a newer Engine takes over, whose minimum is higher
+    assert docker.inspect("200")
+    assert engine.versions[2:] == ["1.44"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "version"),
+    [
+        ({"ApiVersion": "1.41", "MinAPIVersion": "1.12"}, "1.41"),
+        ({"ApiVersion": "1.52", "MinAPIVersion": "1.44"}, "1.44"),
+        ({"ApiVersion": "2.3", "MinAPIVersion": "2.0"}, "2.0"),
+        ({}, "1.41"),
+        ({"MinAPIVersion": "unknown"}, "1.41"),
+    ],
+)
+def test_the_version_follows_from_what_the_engine_says(engine: dict[str, str], version: str) -> None:
+    assert docker_api.choose_version(engine) == version
