@@ -39,10 +39,18 @@ options:
     description: Reference of the agent's image. Required for O(state=present).
     type: str
   capabilities:
-    description: Capabilities of the agent in addition to Docker's default ones.
+    description: Capabilities of the agent; it has no others.
     type: list
     elements: str
-    default: [DAC_READ_SEARCH, NET_ADMIN, SYS_ADMIN, SYS_NICE, SYS_PTRACE]
+    default: [DAC_READ_SEARCH, NET_ADMIN, NET_RAW, SYS_ADMIN, SYS_NICE, SYS_PTRACE]
+  memory_mb:
+    description: Memory limit of the agent in MiB. It needs some 50 MiB, and a quarter of one for each device.
+    type: int
+    default: 1024
+  pids:
+    description: Limit of the agent's processes and threads. It needs some 20, and more while it is called.
+    type: int
+    default: 512
   wait_s:
     description: Seconds to wait for the agent's first answer.
     type: int
@@ -130,10 +138,12 @@ ARGUMENTS: dict[str, Any] = {
     "capabilities": {
         "type": "list",
         "elements": "str",
-        # In this order: reading folders that belong to the devices' user, tc, entering other containers' network
-        # namespaces, packets in time on a loaded lab host, looking up which namespaces those are.
-        "default": ["DAC_READ_SEARCH", "NET_ADMIN", "SYS_ADMIN", "SYS_NICE", "SYS_PTRACE"],
+        # In this order: reading folders that belong to the devices' user, tc, iptables-legacy, entering other
+        # containers' network namespaces, packets in time on a loaded lab host, looking up which namespaces those are.
+        "default": ["DAC_READ_SEARCH", "NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_NICE", "SYS_PTRACE"],
     },
+    "memory_mb": {"type": "int", "default": 1024},
+    "pids": {"type": "int", "default": 512},
     "wait_s": {"type": "int", "default": 60},
     **RUN,
     **CONTROL,
@@ -208,6 +218,7 @@ def _compare(have: Facts, want: dict[str, Any], differences: Differences) -> Non
 def build_agent_container(params: Mapping[str, Any]) -> dict[str, Any]:
     """Body of the Engine's create call for the agent."""
     state_dir, run = params["state_dir"], params["run"]
+    memory = params["memory_mb"] << 20
     socket = params["docker_host"].removeprefix("unix://")
     return {
         "Image": params["image"],
@@ -221,7 +232,11 @@ def build_agent_container(params: Mapping[str, Any]) -> dict[str, Any]:
             "NetworkMode": "host",
             # With cgroup v2 the paths of other containers' cgroups are visible only from here.
             "CgroupnsMode": "host",
+            "CapDrop": ["ALL"],
             "CapAdd": sorted(params["capabilities"]),
+            "Memory": memory,
+            "MemorySwap": memory,  # no extra swap
+            "PidsLimit": params["pids"],
             # The default AppArmor profile forbids reading processes outside the container, which is the agent's task.
             # The Engine adds the second itself for containers in the host's pid namespace.
             "SecurityOpt": ["apparmor=unconfined", "label=disable"],
