@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import platform
 import threading
 import time
@@ -25,6 +26,7 @@ from .containers import ASK_AGAIN_S, Containers, Reactions
 from .course import snapshot
 from .course.watch import Watch
 from .gatekeeper import Gatekeeper
+from .health import SETTLE_S, Health
 from .host.disk_limits import DiskLimits
 from .host.docker_api import Docker, DockerError
 from .host.fleet import Container
@@ -45,7 +47,6 @@ ENGINE_ENDED = (
     "the Docker Engine was stopped or restarted during the course, and ended all containers "
     '(it spares them with "live-restore": true in daemon.json)'
 )
-SETTLE_S = 5.0  # after the course, for participants to write their last files
 
 
 class Agent:
@@ -87,6 +88,16 @@ class Agent:
         )
         self._start_up = StartUp(
             self._gatekeeper, self._containers, self._watch, self._record, partial(self._fail, None)
+        )
+        self._health = Health(
+            state,
+            self._journal,
+            self._links,
+            self._gatekeeper,
+            self._watch,
+            lambda: self._containers.by_device,
+            self._ended_for,
+            partial(self._fail, None),
         )
         self._ended_at: float | None = None
         self._reported_write_errors: set[str] = set()
@@ -153,16 +164,21 @@ class Agent:
             self._containers.tick()
             self._start_up.step()
             self._watch.tick()
-            self._check_own_health()
+            self._health.check()
             if now >= self._next_sample:
                 self._next_sample = max(self._next_sample + SAMPLE_S, now + SAMPLE_S / 2)
                 self._check_disk()
+                self._health.check_files()
                 self._watch.sample(now, self._sampler.read(), self._containers.by_device)
                 try:
                     self._sampler.write(now)
                     replace(self._snapshot, json.dumps(self._state_at(now)) + "\n")
                 except CannotWriteError as error:
                     self._report_write_error(error)
+                    self._show_life()
+            if self._health.failure is not None:
+                self.failure = self._health.failure
+                self.stopping.set()
 
     @property
     def pause_s(self) -> float:
@@ -182,16 +198,10 @@ class Agent:
         # Whether or not a course is running.
         self._containers.send(self._disk.over, "KILL")
 
-    def _check_own_health(self) -> None:
-        """Fail the course if packets no longer pass or the journal cannot be written."""
-        if self._links.failure is not None:
-            self._fail(None, self._links.failure)
-        if self._journal.failure is not None:
-            self._fail(None, self._journal.failure)
-            if self._journal.stuck and (self._has_settled() or self._watch.supervisor is None):
-                # The journal can no longer report it, so this process ends with the reason as its last output.
-                self.failure = self._journal.failure
-                self.stopping.set()
+    def _show_life(self) -> None:
+        """Change the snapshot's time, which needs no space: whoever follows the course sees that this agent works."""
+        with contextlib.suppress(OSError):
+            os.utime(self._snapshot)
 
     # -- containers ---------------------------------------------------------------------------------------------------
 
@@ -278,9 +288,9 @@ class Agent:
         if self._watch.supervisor is not None:
             self._watch.emit_all(self._watch.supervisor.lose(device, reason, time.monotonic()))
 
-    def _has_settled(self) -> bool:
-        """Whether the course has ended long enough ago."""
-        return self._ended_at is not None and time.monotonic() - self._ended_at >= SETTLE_S
+    def _ended_for(self, seconds: float) -> bool:
+        """Whether the course ended at least so long ago."""
+        return self._ended_at is not None and time.monotonic() - self._ended_at >= seconds
 
     # -- ctl's commands (commands.py) ---------------------------------------------------------------------------------
 
@@ -338,7 +348,7 @@ class Agent:
 
     def _state_at(self, now: float) -> dict[str, Any]:
         supervisor = self._watch.supervisor
-        final = self._has_settled() or (self._ended_at is not None and not self._containers.running_pids())
+        final = self._ended_for(SETTLE_S) or (self._ended_at is not None and not self._containers.running_pids())
         devices = self._watch.devices(self._containers.by_device)
         return {
             "t": round(now, 3),

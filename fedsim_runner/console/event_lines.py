@@ -15,6 +15,7 @@ from ..contract.events import (
     Event,
     GateOpened,
     LinkFailed,
+    LinkMended,
     LinkReapplied,
     LinksUnshaped,
     LoadingStarted,
@@ -29,7 +30,7 @@ SHOWN_LATE = 4
 # An Engine outlives the run, so people should know.
 ENGINE_STARTS = "no Docker Engine answers: starting the one that is installed"
 ENGINE_COMES = "no Docker Engine is installed: installing docker.io, which stays, and starting it"
-BAD = (CourseFailed, ClientLost, LinkFailed)
+BAD = (CourseFailed, ClientLost, LinkFailed, LinkMended)
 SHOWN_RESULTS = (("test_acc", "accuracy"), ("test_avg_loss", "loss"), ("val_acc", "validation accuracy"))
 
 
@@ -47,6 +48,8 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
             return f"link back end: {event.backend or 'none'} (kernel {event.kernel or 'unknown'})"
         case LinkReapplied():
             return f"{event.device}: link shaped again after a restart"
+        case LinkMended():
+            return f"{event.device}: its link was changed by somebody else, and is in force again: {event.found}"
         case LinkFailed():
             return f"{event.device}: its link could not be shaped: {event.reason}"
         case LinksUnshaped():

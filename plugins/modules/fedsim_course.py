@@ -11,7 +11,7 @@ description:
     V(poll) returns the events in the agent's journal since this consumer's last call, and waits if there are none.
     V(status) returns the agent's own summary.
   - A course that fails does not fail the module, as its logs are still to be collected; see RV(outcome).
-  - An agent that no longer runs ends the course, with its name.
+  - An agent that no longer runs, is frozen or hangs ends the course, with its name; so does a deleted state folder.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -99,28 +99,20 @@ status:
 
 import re
 import time
-from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._agent_control import call_agent
+from ansible_collections.fedsim.testbed.plugins.module_utils._agent_watch import AgentWatch, make_failure
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import OpenGate, Status
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.course_state import Outcome
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
-    APIError,
-    EngineError,
-    RequestException,
-    connect,
-    explain,
-    inspect_or_none,
-    read_last_lines,
-)
-from ansible_collections.fedsim.testbed.plugins.module_utils._journal import Reader, read_snapshot, read_snapshot_time
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import EngineError, connect, explain
+from ansible_collections.fedsim.testbed.plugins.module_utils._journal import Reader, read_snapshot
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     CONTROL,
     DOCKER,
@@ -146,28 +138,16 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 READ_EVERY_S = 0.2
-#: The agent's exit code when its last line of output gives the reason.
-AGENT_GAVE_UP = 1
 CHECK_AGENT_EVERY_S = 1.0
-#: The agent writes its snapshot every second. One that is no older than this spares the Engine a question.
-SIGN_OF_LIFE_S = 2.5
-#: While the Engine does not answer, this is how long it may be late.
-AGENT_SILENT_S = 120
 #: The agent ends a course that exceeds its time limit. If it has not done so this much later, the agent hangs.
 GRACE_S = 120
 
 
-def make_failure(reason: str, last_lines: Iterable[str] = ()) -> Outcome:
-    return Outcome("failed", reason, last_lines=tuple(last_lines))
-
-
 class Poll:
     def __init__(self, call: Call) -> None:
-        self.docker_host: str = call.params["docker_host"]
-        self.client: Any = None
-        self.run = call.run
         self.check = call.check
         self.state = StateFolder(Path(call.params["state_dir"]))
+        self.agent = AgentWatch(call.params["docker_host"], call.run, self.state)
         self.wait_s: float = 0 if call.check else call.params["wait_s"]
         self.gather_s: float = min(call.params["gather_s"], self.wait_s)
         self.reader = Reader(self.state, call.params["consumer"], keep=not call.check)
@@ -182,7 +162,7 @@ class Poll:
             now = time.monotonic()
             if outcome is None and now - checked >= CHECK_AGENT_EVERY_S:
                 checked = now
-                outcome = self._check_agent() or self._check_time_limit()
+                outcome = self.agent.check() or self._check_time_limit()
                 if outcome is not None:
                     # The agent may have written its last events since the journal was read.
                     events += self.reader.new_events()
@@ -199,38 +179,7 @@ class Poll:
             time.sleep(READ_EVERY_S)
 
     def close(self) -> None:
-        if self.client is not None:
-            self.client.close()
-
-    def _check_agent(self) -> Outcome | None:
-        name = agent_name(self.run)
-        written = read_snapshot_time(self.state)
-        if written is not None and time.time() - written < SIGN_OF_LIFE_S:
-            return None
-        try:
-            # Not before there is a need: the journal can be read while the Engine does not answer.
-            self.client = self.client or connect(self.docker_host)
-            found = inspect_or_none(self.client, name)
-        except (EngineError, APIError, RequestException) as error:
-            return self._check_sign_of_life(explain(error))
-        if found is None:
-            return make_failure(f"the agent container {name} is gone")
-        if found["State"]["Running"]:
-            return None
-        state = found["State"]
-        cause = "killed for using too much memory" if state["OOMKilled"] else f"exit code {state['ExitCode']}"
-        lines = read_last_lines(self.client, name, 10).splitlines()
-        detail = f"; its last line: {lines[-1]}" if state["ExitCode"] == AGENT_GAVE_UP else ""
-        return make_failure(f"the agent container {name} ended during the course ({cause}){detail}", lines)
-
-    def _check_sign_of_life(self, reason: str) -> Outcome | None:
-        """Whether the agent still writes its snapshot: an Engine that does not answer says nothing about it."""
-        written = read_snapshot_time(self.state)
-        if written is None or time.time() - written < AGENT_SILENT_S:
-            return None
-        return make_failure(
-            f"the agent has written nothing for {AGENT_SILENT_S} s, and the Docker Engine does not answer: {reason}"
-        )
+        self.agent.close()
 
     def _check_time_limit(self) -> Outcome | None:
         opened, loading_until = self.reader.gate_opens, self.reader.loading_until

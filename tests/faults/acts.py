@@ -8,6 +8,9 @@ import signal
 import subprocess
 from pathlib import Path
 
+from fedsim_runner.agent.links.userspace.queue_rule import iptables_programs
+from fedsim_runner.contract.link import INTERFACE
+
 from .live_run import LiveRun
 from .scenario import Act
 
@@ -69,6 +72,23 @@ def kill_agent(run: LiveRun) -> None:
 def freeze_agent(run: LiveRun) -> None:
     """Send SIGSTOP to the agent's process."""
     os.kill(run.pid(run.agent), signal.SIGSTOP)
+
+
+def pause_agent(run: LiveRun) -> None:
+    """Have the Engine freeze the agent's cgroup."""
+    run.agent.pause()
+
+
+def flush_links(device: str) -> Act:
+    """Remove all rules and qdiscs in a device's network namespace, as a program that manages a firewall might."""
+
+    def act(run: LiveRun) -> None:
+        inside = ["nsenter", "-t", str(run.pid(run.container(device))), "-n"]
+        for program in iptables_programs():
+            subprocess.run([*inside, program, "-t", "mangle", "-F"], check=True)
+        subprocess.run([*inside, "tc", "qdisc", "del", "dev", INTERFACE, "root"], check=True)
+
+    return act
 
 
 def kill_network(run: LiveRun) -> None:

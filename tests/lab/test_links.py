@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import statistics
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +23,8 @@ import pytest
 from fedsim_runner.agent.links import backends, netns, probe
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.agent.links.userspace import queue_rule, rule_set
+from fedsim_runner.agent.links.wiring import end_name
 from fedsim_runner.contract.link import Link
 from tests.lab.rig import PORT, Rig, rig
 
@@ -200,3 +205,98 @@ def test_without_its_agent_a_device_gets_no_packets(backend: str, probed: dict[s
         assert len(lab.one_way_s("a", "b", count=3)) == 3
         shaper.stop()
         assert lab.one_way_s("a", "b", count=2) == []
+
+
+def _flush_rules(lab: Rig) -> None:
+    """Flush the rules of both variants of iptables."""
+    with netns.inside(lab.namespaces["b"]):
+        for program in queue_rule.iptables_programs():
+            subprocess.run([program, "-t", "mangle", "-F"], check=True)
+
+
+def _delete_uplink(lab: Rig) -> None:
+    with netns.inside(lab.namespaces["b"]):
+        subprocess.run(["tc", "qdisc", "del", "dev", "eth0", "root"], check=True)
+
+
+def _delete_downlink(lab: Rig) -> None:
+    with lab.network.inside():
+        subprocess.run(["tc", "qdisc", "del", "dev", end_name(lab.addresses["b"]), "root"], check=True)
+
+
+def _set_bridge_down(lab: Rig) -> None:
+    with lab.network.inside():
+        subprocess.run(["ip", "link", "set", "br0", "down"], check=True)
+
+
+def _delete_address(lab: Rig) -> None:
+    with netns.inside(lab.namespaces["b"]):
+        subprocess.run(["ip", "address", "flush", "dev", "eth0"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "concerned", "found"),
+    [
+        (_flush_rules, ["b"], "queue rule is absent, not present"),
+        (_delete_uplink, ["b"], "up is none, not "),
+        (_delete_downlink, ["b"], "down is none, not "),
+        (_set_bridge_down, ["a", "b"], "port is none, not br0"),
+        (_delete_address, ["b"], "interface is no address, "),
+    ],
+)
+def test_what_somebody_else_changes_is_found_and_undone(
+    change: Callable[[Rig], None], concerned: list[str], found: str, backend: str, probed: dict[str, Any]
+) -> None:
+    if change is _flush_rules and backend != "userspace":
+        pytest.skip("netem sets no rules")
+    with rig("a", "b") as lab:
+        links = [
+            DeviceLink(name, address, Link(4 * MBIT, 20_000), Link(8 * MBIT)) for name, address in lab.addresses.items()
+        ]
+        with shaped(lab, links, backend, probed) as shaper:
+            apply(shaper, lab)
+            assert shaper.find_changes(lab.namespaces) == {}
+            change(lab)
+            changes = shaper.find_changes(lab.namespaces)
+            assert sorted(changes) == concerned
+            assert found in changes["b"]
+            apply(shaper, lab)
+            assert shaper.find_changes(lab.namespaces) == {}
+            assert statistics.median(lab.one_way_s("a", "b", count=5)) >= 0.020
+
+
+@pytest.mark.parametrize("program", queue_rule.iptables_programs())
+def test_a_change_of_the_rules_leaves_a_trace(program: str, probed: dict[str, Any]) -> None:
+    with netns.scratch():
+        subprocess.run([program, *queue_rule.queue_rule_arguments(True)], check=True)
+        before = rule_set.trace(program)
+        assert before is not None and rule_set.trace(program) == before
+        subprocess.run([program, "-t", "mangle", "-F"], check=True)
+        assert rule_set.trace(program) != before
+
+
+def test_a_frozen_packet_process_is_told_from_a_busy_one(backend: str, probed: dict[str, Any]) -> None:
+    if backend != "userspace":
+        pytest.skip("netem needs no packet process")
+    with rig("a", "b") as lab, shaped(lab, lab.links(Link(delay_us=20_000)), backend, probed) as shaper:
+        apply(shaper, lab)
+        assert shaper.failure() is None
+        (pid,) = _children("fedsim_runner.agent.links.userspace")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            assert shaper.failure() is None  # it may be a moment's
+            deadline = time.monotonic() + 10
+            while (failure := shaper.failure()) is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            assert failure.startswith("the agent's packet process is frozen: traffic no longer reaches")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert shaper.failure() is None
+
+
+def _children(module: str) -> list[int]:
+    """Processes that this one has started to run the module."""
+    tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    pids = [int(pid) for children in tasks for pid in children.read_text().split()]
+    return [pid for pid in pids if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import time
 from typing import Any
@@ -45,7 +47,8 @@ def test_agent_apply_again_change_absent_twice(lab: Lab) -> None:
     changed = lab.call("fedsim_agent", capabilities=capabilities)
     assert changed["diff"] == checked["diff"]
     host = lab.engine.containers.get(name).attrs["HostConfig"]
-    assert host["CapAdd"] == capabilities
+    assert (host["CapDrop"], [name.removeprefix("CAP_") for name in host["CapAdd"]]) == (["ALL"], capabilities)
+    assert (host["Memory"], host["MemorySwap"], host["PidsLimit"]) == (1 << 30, 1 << 30, 512)
     assert not host["Privileged"]
     assert (host["PidMode"], host["NetworkMode"]) == ("host", "host")
 
@@ -167,6 +170,22 @@ def test_a_dead_agent_ends_the_course(agent: Lab) -> None:
     agent.engine.containers.get(f"fedsim-{agent.run}--agent").remove()
     assert "is gone" in agent.call("fedsim_course", action="poll")["outcome"]["reason"]
     assert agent.call("fedsim_course", action="start")["outcome"]["status"] == "failed"
+
+
+@pytest.mark.parametrize("how", ["paused", "stopped by a signal"])
+def test_a_frozen_agent_ends_the_course_and_can_be_removed(agent: Lab, how: str) -> None:
+    container = agent.engine.containers.get(f"fedsim-{agent.run}--agent")
+    if how == "paused":
+        container.pause()
+    else:
+        os.kill(container.attrs["State"]["Pid"], signal.SIGSTOP)
+    begun = time.monotonic()
+    answer = agent.call("fedsim_course", action="poll", wait_s=30)
+    assert time.monotonic() - begun < 10
+    assert answer["outcome"]["reason"].startswith(f"the agent container fedsim-{agent.run}--agent is frozen: ")
+    assert how in answer["outcome"]["reason"]
+    assert agent.call("fedsim_agent", state="absent").changed
+    assert agent.names() == []
 
 
 def test_a_hanging_agent_ends_the_course(agent: Lab) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from fedsim_runner.contract.events import Event
 from fedsim_runner.contract.paths import EXIT_RECORD, StateFolder
+from fedsim_runner.contract.process_state import is_stopped
 from fedsim_runner.contract.records import read_exit_reason
 
 from ..host.device_usage import Reading, Usage
@@ -23,7 +24,6 @@ from .supervision import Limits, Supervisor
 from .tail import READ_BYTES
 
 _SAMPLES_PER_LOOK = 5
-_LONGEST_STAT = 1024
 _LAST_BYTES = 1 << 26  # read from a file whose participant has ended
 
 
@@ -133,7 +133,7 @@ class Watch:
             # Hardly a process that has used the processor since the last sample is frozen, so most need no look; all
             # get one now and then, since another process of the container may have used it.
             looks = thorough or not self._usage.has_run(name)
-            frozen = container.paused or (looks and _stopped(container.pid))
+            frozen = container.paused or (looks and is_stopped(container.pid))
             supervisor.feed_frozen(name, frozen, steady)
             if self._usage.is_working(name, supervisor.live_state(name), self._settings.cpus.get(name), now):
                 supervisor.feed_heartbeat(name, steady)
@@ -163,21 +163,6 @@ class Watch:
     def _read(self, name: str, most: int = READ_BYTES) -> None:
         assert self.supervisor is not None
         self.emit_all(self._reports[name].feed(self.supervisor, time.monotonic(), most))
-
-
-def _stopped(pid: int) -> bool:
-    """Whether the process is stopped by a signal (SIGSTOP)."""
-    if not pid:
-        return False
-    try:
-        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            text = os.read(descriptor, _LONGEST_STAT)
-        finally:
-            os.close(descriptor)
-    except OSError:
-        return False
-    return text.rpartition(b")")[2][:2] == b" T"
 
 
 def _read_small(path: Path) -> str:

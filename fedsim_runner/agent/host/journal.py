@@ -43,6 +43,11 @@ class Journal:
         """Whether lines that could not be written are waiting."""
         return bool(self._waiting)
 
+    def damage(self) -> str | None:
+        """What somebody else has done to the file, so that its readers miss lines; None if nothing."""
+        with self._lock:
+            return self._file.damage()
+
     def write(self, event: Event) -> None:
         """Write one line. If that fails, it is kept and tried again with the next one; ``failure`` says why."""
         timed = event if event.t is not None else replace(event, t=round(time.time(), 3))

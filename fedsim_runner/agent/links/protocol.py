@@ -41,6 +41,13 @@ class LinkBackend(Protocol):
     def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
         """Set those of the settings from ``read`` that differ."""
 
+    def trace(self) -> object:
+        """What differs once somebody has changed its settings in the calling thread's namespace, where a device is.
+
+        It is compared every few seconds, so it is to be read without a program. None: nobody else can change them.
+        """
+        return None
+
     def forget(self, device: str) -> None:
         """Release the device: its container has ended, and its namespace with it."""
 

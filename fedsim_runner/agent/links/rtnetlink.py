@@ -27,7 +27,8 @@ _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
 _NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
 _GETQDISC = 38
 _REQUEST, _ACK, _REPLACE, _DUMP, _CREATE = 0x1, 0x4, 0x100, 0x300, 0x400
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINK, _IFLA_AF_SPEC = 1, 3, 5, 26
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINK, _IFLA_MASTER, _IFLA_AF_SPEC, _IFLA_EXT_MASK = 1, 3, 5, 10, 26, 29
+_SKIP_STATISTICS = 1 << 3
 _IFLA_INET6_ADDR_GEN_MODE, _GEN_MODE_NONE = 8, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _NDA_DST, _NDA_LLADDR = 1, 2
@@ -74,6 +75,19 @@ def find_interface(name: str) -> Interface | None:
         bool(flags & _UP),
         None if peer is None else int(struct.unpack("=i", peer)[0]),
     )
+
+
+def ports() -> dict[str, tuple[int, bool, int | None]]:
+    """All interfaces by name: number of each, whether it is up, and number of the bridge that has it as a port."""
+    found = {}
+    wanted = _LINK.pack(0, 0, 0, 0, 0) + _attribute(_IFLA_EXT_MASK, struct.pack("=I", _SKIP_STATISTICS))
+    for reply in _ask(_GETLINK, _DUMP, wanted):
+        _, _, index, flags, _ = _LINK.unpack_from(reply)
+        values = dict(_attributes(reply[_LINK.size :]))
+        master = values.get(_IFLA_MASTER)
+        name = values.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode()
+        found[name] = index, bool(flags & _UP), None if master is None else int(struct.unpack("=I", master)[0])
+    return found
 
 
 def delete_interface(index: int) -> None:
@@ -141,14 +155,18 @@ def set_neighbours(index: int, wanted: Mapping[str, str]) -> None:
 
 def raw_qdiscs(index: int) -> tuple[bytes, ...]:
     """The qdiscs of an interface in the kernel's own form, without their counters: equal if nothing was changed."""
-    found = []
-    for reply in _ask(_GETQDISC, _DUMP, _QDISC.pack(0, index, 0, 0, 0)):
+    return all_raw_qdiscs().get(index, ())
+
+
+def all_raw_qdiscs() -> dict[int, tuple[bytes, ...]]:
+    """The qdiscs of all interfaces, by the number of each, as :func:`raw_qdiscs`."""
+    found: dict[int, tuple[bytes, ...]] = {}
+    for reply in _ask(_GETQDISC, _DUMP, _QDISC.pack(0, 0, 0, 0, 0)):
         _, owner, handle, parent, _ = _QDISC.unpack_from(reply)
-        if owner == index:
-            values = dict(_attributes(reply[_QDISC.size :]))
-            settings = values.get(_TCA_KIND, b"") + values.get(_TCA_OPTIONS, b"")
-            found.append(struct.pack("=II", handle, parent) + settings)
-    return tuple(found)
+        values = dict(_attributes(reply[_QDISC.size :]))
+        settings = values.get(_TCA_KIND, b"") + values.get(_TCA_OPTIONS, b"")
+        found[owner] = (*found.get(owner, ()), struct.pack("=II", handle, parent) + settings)
+    return found
 
 
 def _address_body(index: int, address: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class RunLinks:
         self._backend: str | None = probed["backend"] if requested == backends.AUTO else requested
         self._record = record
         self._shaper: Shaper | None = None
+        self._looked_at = time.monotonic()  # when all links in force were last known to be
         self.shaped: set[str] = set()
         self.unshaped: str | None = None
 
@@ -80,6 +82,7 @@ class RunLinks:
         """
         backend, unshaped = self._choose(settings)
         self._use_network(check)
+        before = None if self._shaper is None else self._shaper.requested
         if self._shaper is None:
             kinds = [kind(self._probed) for kind in backends.load_all()]
             self._shaper = Shaper(kinds, self._network, settings.links, backend)
@@ -89,6 +92,8 @@ class RunLinks:
         for name in names:
             if name not in running:
                 results[name] = Result(failed="its container is not running")
+        if check and before is not None:
+            self._shaper.set_profile(*before)  # what is in force goes on being looked after
         if not check:
             if unshaped is not None and unshaped != self.unshaped:
                 self._record(events.LinksUnshaped(unshaped))
@@ -123,6 +128,37 @@ class RunLinks:
         if self.unshaped is None:
             self._record(events.LinkReapplied(name))
         return None
+
+    def mend(self, running: Mapping[str, int]) -> dict[str, str]:
+        """Put links that are in force, but that somebody else has changed, back in force.
+
+        Args:
+            running: process ids of the running devices.
+
+        Returns:
+            By device, what was changed and why it could not be undone.
+        """
+        if self._shaper is None or self.failure is not None:
+            return {}
+        now, before = time.monotonic(), self._looked_at
+        self._looked_at = now
+        devices = {name: netns.of_process(pid) for name, pid in running.items() if name in self.shaped}
+        if not devices:
+            return {}
+        try:
+            changed = self._shaper.find_changes(devices)
+            results = self._shaper.apply({name: devices[name] for name in changed}) if changed else {}
+        except (OSError, programs.CommandError):
+            return {}  # the run's network is ending, which `failure` will say
+        failed: dict[str, str] = {}
+        for name, result in results.items():
+            if result.failed is None:
+                self._record(events.LinkMended(name, changed[name], round(now - before, 1)))
+            elif Path(devices[name]).exists():  # else its container has ended meanwhile, which Docker will report
+                self.shaped.discard(name)
+                failed[name] = f"{changed[name]}; {result.failed}"
+                self._record(events.LinkFailed(name, failed[name]))
+        return failed
 
     def forget(self, name: str) -> None:
         """Release a device whose process, and with it its interface, has ended."""

@@ -68,6 +68,16 @@ class RunNamespace:
             name: end if end.bridge in usable else End(end.index, end.peer, end.up, None) for name, end in found.items()
         }
 
+    def traces(self) -> dict[str, object]:
+        """What differs once somebody has changed an interface or its qdisc, by name; read without a program.
+
+        Raises:
+            OSError: the namespace is gone.
+        """
+        with self.inside():
+            qdiscs = rtnetlink.all_raw_qdiscs()
+            return {name: (port, qdiscs.get(port[0])) for name, port in rtnetlink.ports().items()}
+
     def add_bridges(self, wanted: Iterable[str]) -> Failures:
         """Make these bridges, and what connects them to the first one, where something is missing or down."""
         ends = self.ends()

@@ -45,6 +45,9 @@ class Shaper:
         network: the run's namespace.
         profile: the requested links.
         chosen: name of the back end that shapes them; None: they are connected, and nothing shapes them.
+
+    Attributes:
+        requested: the last two.
     """
 
     def __init__(
@@ -60,10 +63,14 @@ class Shaper:
             (self._veths, self._veths.shape),
             (self._veths, self._veths.connect),
         ]
+        # What each device's link was last brought to; a link for which something else is requested is still to follow.
+        self._applied: dict[str, Settings] = {}
+        self._traces: dict[str, object] = {}  # of links that were found to be as applied
         self.set_profile(profile, chosen)
 
     def set_profile(self, profile: Profile, chosen: str | None) -> None:
         """Set the links that the next ``apply`` brings into force."""
+        self.requested = profile, chosen
         nothing = profile.without_links()
         self._veths.wires = plan_wires(profile)
         self._planned: dict[str, dict[str, object]] = {
@@ -90,9 +97,9 @@ class Shaper:
             results[name].changed = bool(change)
             results[name].diff = [_difference(item, before, after) for item, (before, after) in change.items()]
         touched = {name: change for name, change in changes.items() if change}
-        if check or not touched:
+        if check:
             return results
-        for part, step in self._steps:
+        for part, step in self._steps if touched else ():
             own = {
                 name: {item: after for item, (_, after) in change.items() if owners[item] is part}
                 for name, change in touched.items()
@@ -101,11 +108,34 @@ class Shaper:
             own = {name: change for name, change in own.items() if change}
             for name, reason in step(own, here).items() if own else ():
                 results[name].failed = reason
-        self._read_back({name: here[name] for name in touched if results[name].failed is None}, results)
+        if touched:
+            self._read_back({name: here[name] for name in touched if results[name].failed is None}, results)
+        self._applied |= {name: self._planned[name] for name, result in results.items() if result.failed is None}
         return results
+
+    def find_changes(self, namespaces: Mapping[str, str]) -> dict[str, str]:
+        """What is no longer as ``apply`` has left it, by device; devices that cannot be read are left out.
+
+        Raises:
+            OSError, CommandError: the run's namespace is gone.
+        """
+        here = {
+            name: path
+            for name, path in namespaces.items()
+            if name in self._planned and self._planned[name] == self._applied.get(name)
+        }
+        traces = self._veths.traces(here, lambda: [backend.trace() for backend in self._backends])
+        suspect = {name: here[name] for name, trace in traces.items() if trace != self._traces.get(name)}
+        if not suspect:
+            return {}
+        changes = self._compare(suspect, {name: Result() for name in suspect}, {})
+        self._traces |= {name: traces[name] for name, change in changes.items() if not change}
+        return {name: _describe(change) for name, change in changes.items() if change}
 
     def forget(self, device: str) -> None:
         """Release the namespace of a device whose container has ended. Packets that still arrive there are dropped."""
+        self._applied.pop(device, None)
+        self._traces.pop(device, None)
         for backend in self._backends:
             backend.forget(device)
 
@@ -147,15 +177,16 @@ class Shaper:
     def _read_back(self, namespaces: Mapping[str, str], results: Mapping[str, Result]) -> None:
         for name, change in self._compare(namespaces, results, {}).items():
             if change:
-                what = "; ".join(
-                    f"{entry['item']} is {entry['before']}, not {entry['after']}"
-                    for entry in (_difference(item, before, after) for item, (before, after) in change.items())
-                )
-                results[name].failed = f"the kernel did not keep what was set: {what}"
+                results[name].failed = f"the kernel did not keep what was set: {_describe(change)}"
 
 
 def _same(wanted: object, active: object) -> bool:
     return wanted.matches(active) if isinstance(wanted, Qdisc) else wanted == active
+
+
+def _describe(change: Mapping[str, tuple[object, object]]) -> str:
+    entries = (_difference(item, before, after) for item, (before, after) in change.items())
+    return "; ".join(f"{entry['item']} is {entry['before']}, not {entry['after']}" for entry in entries)
 
 
 def _difference(item: str, before: object, after: object) -> dict[str, str]:

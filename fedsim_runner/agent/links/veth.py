@@ -6,7 +6,7 @@ ends are read in one call and changed in batches.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from fedsim_runner.contract.link import INTERFACE
@@ -82,6 +82,30 @@ class Veths:
                 OFFLOAD: "on" if seen.offload else "off",
             }
         return found, failed
+
+    def traces(self, namespaces: Mapping[str, str], trace: Callable[[], object]) -> dict[str, object]:
+        """What differs once somebody has changed a device's link, by device; one that cannot be read has none.
+
+        Args:
+            namespaces: path of each device's network namespace.
+            trace: what else there is, read in each of them.
+
+        Raises:
+            OSError: the run's namespace is gone.
+        """
+
+        def look(_name: str) -> object:
+            interface = rtnetlink.find_interface(INTERFACE)
+            if interface is None:
+                return None
+            index = interface.index
+            return interface, rtnetlink.addresses(index), rtnetlink.raw_qdiscs(index), trace()
+
+        inside, _ = in_each(namespaces, look, workers=1)
+        ends = self._network.traces()
+        of_devices = {wire.end for wire in self.wires.values()}
+        bridges = {name: end for name, end in ends.items() if name not in of_devices}
+        return {name: (seen, ends.get(self.wires[name].end), bridges) for name, seen in inside.items()}
 
     def plug(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
         """Give devices their interface, address and neighbours; nothing passes before :meth:`connect`."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedsim_runner.contract.course_state import CourseState
+from fedsim_runner.contract.events import LinkMended
 
+NAMED = 6  # devices in one note
 SHOWN_FILES = 5
 
 
@@ -21,6 +23,8 @@ def list_lost_clients(course: CourseState) -> list[dict[str, Any]]:
 def collect_notes(course: CourseState, left_out: Sequence[str]) -> list[str]:
     """Return notes on what a reader of the results must know; ``left_out``: files that were not collected."""
     found = [f"links were not shaped: {reason}" for reason in course.unshaped]
+    if course.mended:
+        found.append(_describe_mended(course.mended))
     if course.restarted:
         found.append(f"containers that restarted during the run: {', '.join(sorted(course.restarted))}")
     if course.deadlines:
@@ -34,3 +38,12 @@ def collect_notes(course: CourseState, left_out: Sequence[str]) -> list[str]:
         more = f" and {len(left_out) - SHOWN_FILES} more" if len(left_out) > SHOWN_FILES else ""
         found.append(f"not collected: {'; '.join(left_out[:SHOWN_FILES])}{more}")
     return found
+
+
+def _describe_mended(mended: Mapping[str, Sequence[LinkMended]]) -> str:
+    named = []
+    for device, times in list(mended.items())[:NAMED]:
+        seconds = sum(time.for_s or 0.0 for time in times)
+        named.append(f"{device} (up to {seconds:.0f} s: {times[-1].found})")
+    more = f" and {len(mended) - NAMED} more" if len(mended) > NAMED else ""
+    return f"links that somebody else changed, which were then put back in force: {', '.join(named)}{more}"

@@ -47,6 +47,7 @@ class AppendFile:
             self._file = os.open(path, flags, 0o644)
         except OSError as error:
             raise CannotWriteError(explain(error, path)) from error
+        self._least = os.fstat(self._file).st_size  # with what was appended since
 
     def append(self, data: bytes) -> int:
         """Write all of ``data``; return the size of the file after that.
@@ -62,7 +63,22 @@ class AppendFile:
         except OSError as error:
             os.ftruncate(self._file, size)
             raise CannotWriteError(explain(error, self._path)) from error
+        self._least += len(data)
         return size + len(data)
+
+    def damage(self) -> str | None:
+        """Return what somebody else has done to the file, so that readers miss what was appended; None if nothing."""
+        own = os.fstat(self._file)
+        if own.st_size < self._least:
+            return f"{self._path} has been truncated"
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return f"{self._path} has been deleted"
+        except OSError as error:
+            return f"{self._path} cannot be read: {error.strerror or error}"
+        replaced = (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino)
+        return f"{self._path} has been replaced by another file" if replaced else None
 
     def close(self) -> None:
         """Close the file: nothing more is appended."""

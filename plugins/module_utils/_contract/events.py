@@ -181,6 +181,23 @@ class LinkReapplied(Event):
 
 
 @dataclass(frozen=True)
+class LinkMended(Event):
+    """Somebody else had changed a device's link, which is in force again.
+
+    ``found``: what differed; ``for_s``: at most so many seconds long.
+    """
+
+    name = "link_mended"
+    device: str | None = _read(lenient.name)
+    found: str | None = _read(lenient.text)
+    for_s: float | None = _read(lenient.number)
+
+    def apply_to(self, course: CourseState) -> None:
+        if self.device is not None:
+            course.mended.setdefault(self.device, []).append(self)
+
+
+@dataclass(frozen=True)
 class LinkFailed(Event):
     """A device's link could not be restored."""
 

@@ -28,6 +28,7 @@ FILLED: dict[str, Any] = {
     "congestion_control": "cubic",
     "address": "198.18.0.1",
     "open_at": 12.5,
+    "found": "up is none, not tbf",
 }
 # Names with another meaning elsewhere: a step of activity.jsonl, a key of the experiment, a field of exit.json, a
 # participant's event.

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import requests
-from ansible_collections.fedsim.testbed.plugins.module_utils import _agent_control, _docker
+from ansible_collections.fedsim.testbed.plugins.module_utils import _agent_control, _agent_watch, _docker
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract import exec_output
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError
 from ansible_collections.fedsim.testbed.plugins.modules import (
@@ -83,7 +83,7 @@ def poll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[
     state.snapshot.write_text(json.dumps({"t": time.time(), "devices": {}}))
 
     def run(connect: Callable[[str], Any], silent_s: float = 0.0) -> dict[str, Any]:
-        monkeypatch.setattr(fedsim_course, "connect", connect)
+        monkeypatch.setattr(_agent_watch, "connect", connect)
         os.utime(state.snapshot, (time.time() - silent_s,) * 2)
         params = {"action": "poll", "consumer": "play", "wait_s": 0, "gather_s": 0, "state_dir": str(tmp_path)}
         params |= {"run": "r", "docker_host": "unix:///nowhere"}
@@ -109,7 +109,7 @@ def test_a_course_goes_on_while_only_the_engine_is_silent(
 
 
 def test_a_course_ends_if_the_agent_is_silent_as_well(poll: Callable[..., dict[str, Any]]) -> None:
-    answer = poll(no_engine, silent_s=fedsim_course.AGENT_SILENT_S + 1)
+    answer = poll(no_engine, silent_s=_agent_watch.AGENT_SILENT_S + 1)
     assert answer["finished"]
     assert "has written nothing for 120 s, and the Docker Engine does not answer" in answer["outcome"]["reason"]
 

@@ -43,6 +43,7 @@ class Backend(LinkBackend):
     def __init__(self, probed: Mapping[str, Any]) -> None:
         self._iptables: str | None = probed.get("iptables")
         self._process: PacketProcess | None = None
+        self._answer: dict[str, Any] | None = None  # the process's state, which changes only by commands from here
         self._shown: dict[str, tuple[rule_set.RuleSet, str]] = {}
 
     @staticmethod
@@ -81,16 +82,19 @@ class Backend(LinkBackend):
         _, also_failed = in_each({name: namespaces[name] for name in changes}, change)
         return {**failed, **also_failed}
 
+    def trace(self) -> object:
+        return None if self._iptables is None else rule_set.trace(self._iptables)
+
     def forget(self, device: str) -> None:
         self._shown.pop(device, None)
         if self._process is not None:
+            self._answer = None
             with contextlib.suppress(OSError):  # the packet process has ended and holds nothing
                 self._process.ask({"op": "set", "devices": {device: None}})
 
     def failure(self) -> str | None:
-        if self._process is None or self._process.alive:
-            return None
-        return "the agent's packet process has ended: traffic no longer reaches this lab host's devices"
+        reason = None if self._process is None else self._process.failure()
+        return None if reason is None else f"{reason}: traffic no longer reaches this lab host's devices"
 
     def counters(self) -> dict[str, Any]:
         return self._process.ask({"op": "state"}) if self._process is not None else {}
@@ -121,10 +125,12 @@ class Backend(LinkBackend):
         """The packet process's settings for each device in whose present namespace it listens."""
         if self._process is None:
             return {}
-        try:
-            answer = self._process.ask({"op": "state"})
-        except OSError:
-            return {}
+        if self._answer is None:  # an answer about hundreds of devices delays their packets
+            try:
+                self._answer = self._process.ask({"op": "state"})
+            except OSError:
+                return {}
+        answer = self._answer
         senders = Senders(answer["ups"])
         listening: dict[str, Arrivals] = {}
         for name, state in answer["devices"].items():
@@ -155,6 +161,7 @@ class Backend(LinkBackend):
             return {}
         if self._process is None:
             self._process = PacketProcess()
+        self._answer = None
         try:
             failed: Failures = self._process.ask(command)["failed"]
         except OSError as error:

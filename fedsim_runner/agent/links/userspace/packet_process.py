@@ -8,12 +8,18 @@ import select
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract.process_state import is_stopped
+
 _END_TIMEOUT_S = 30.0
-_ANSWER_TIMEOUT_S = 20.0
+#: Seconds for one answer: all of a lab host's devices are set by one command.
+_ANSWER_WITHIN_S = 20.0
+#: Seconds for which the process may be stopped: a debugger's or a stray signal's moment ends nothing.
+_STOPPED_S = 2.0
 
 
 class PacketProcess:
@@ -30,30 +36,47 @@ class PacketProcess:
             env={**os.environ, "PYTHONPATH": path},
         )
         self._lock = threading.Lock()
+        self._read = b""
+        self._stopped_since: float | None = None
 
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
+    def failure(self) -> str | None:
+        """Why it passes no packets; None while it does."""
+        if self._process.poll() is not None:
+            return "the agent's packet process has ended"
+        if not is_stopped(self._process.pid):
+            self._stopped_since = None
+            return None
+        now = time.monotonic()
+        self._stopped_since = self._stopped_since or now
+        return "the agent's packet process is frozen" if now - self._stopped_since >= _STOPPED_S else None
 
     def ask(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Send one command and wait for its answer.
 
         Raises:
-            OSError: the process has ended, or has not answered in time.
+            OSError: the process has ended, or does not answer.
         """
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
         with self._lock:
             self._process.stdin.write(json.dumps(command).encode() + b"\n")
             self._process.stdin.flush()
-            answers = select.poll()
-            answers.register(self._process.stdout, select.POLLIN)
-            if not answers.poll(_ANSWER_TIMEOUT_S * 1000):
-                raise OSError(f"the packet process has not answered in {_ANSWER_TIMEOUT_S:g} s")
-            line = self._process.stdout.readline()
-        if not line:
-            raise OSError("the packet process has ended")
-        answer: dict[str, Any] = json.loads(line)
+            answer: dict[str, Any] = json.loads(self._read_line())
         return answer
+
+    def _read_line(self) -> bytes:
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        deadline = time.monotonic() + _ANSWER_WITHIN_S
+        while b"\n" not in self._read:
+            if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                self._process.kill()  # a late answer would be taken for that to the next command
+                raise OSError(f"the packet process has not answered in {_ANSWER_WITHIN_S:g} s")
+            data = os.read(descriptor, 1 << 20)
+            if not data:
+                raise OSError("the packet process has ended")
+            self._read += data
+        line, _, self._read = self._read.partition(b"\n")
+        return line
 
     def stop(self) -> None:
         """End the process: its queues then have no listener, and packets for them are dropped."""

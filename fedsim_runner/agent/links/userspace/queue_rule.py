@@ -7,6 +7,7 @@ import shutil
 from fedsim_runner.contract.link import INTERFACE
 
 QUEUE_NUMBER = 0
+TABLE = "mangle"
 #: The variant of iptables that sets nftables' rules.
 IPTABLES_NFT = "iptables-nft"
 
@@ -27,12 +28,12 @@ def queue_rule() -> list[str]:
 
 def queue_rule_arguments(present: bool) -> list[str]:
     """The arguments of ``iptables`` that add or delete the queue rule."""
-    return ["-w", "5", "-t", "mangle", "-A" if present else "-D", *queue_rule()]
+    return ["-w", "5", "-t", TABLE, "-A" if present else "-D", *queue_rule()]
 
 
 def list_rules_arguments() -> list[str]:
     """The arguments of ``iptables`` that list the rules, for :func:`has_queue_rule`."""
-    return ["-w", "5", "-t", "mangle", "-S", "PREROUTING"]
+    return ["-w", "5", "-t", TABLE, "-S", "PREROUTING"]
 
 
 def has_queue_rule(listing: str) -> bool:

@@ -118,6 +118,8 @@ class FakeKernel:
             self.permanent_neighbours,
             self.set_neighbours,
             self.raw_qdiscs,
+            self.all_raw_qdiscs,
+            self.ports,
         ):
             monkeypatch.setattr(rtnetlink, call.__name__, call)
         monkeypatch.setattr(rule_set, "read_rule_set", self._read_rule_set)
@@ -194,6 +196,17 @@ class FakeKernel:
         where = next(where for where, link in self.links.items() if link.index == index)
         found = self.qdiscs.get(where)
         return () if found is None else (json.dumps(found).encode(),)
+
+    def all_raw_qdiscs(self) -> dict[int, tuple[bytes, ...]]:
+        indexes = [link.index for (where, _), link in self.links.items() if where == self.here]
+        return {index: self.raw_qdiscs(index) for index in indexes}
+
+    def ports(self) -> dict[str, tuple[int, bool, int | None]]:
+        found = {name: link for (where, name), link in self.links.items() if where == self.here}
+        return {
+            name: (link.index, link.up, None if link.bridge is None else found[link.bridge].index)
+            for name, link in found.items()
+        }
 
     def end_namespace(self, name: str) -> None:
         """Remove all interfaces of a namespace, as the kernel does when its last process has ended."""

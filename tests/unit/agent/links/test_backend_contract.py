@@ -54,17 +54,19 @@ PROPERTIES = {"rate_bps": 3_000_000, "delay_us": 20_000, "jitter_us": 5_000, "lo
 class PacketsHere:
     """The userspace back end's packet process as an object in the test's process."""
 
-    alive = True
-
     def __init__(self) -> None:
         self._packets = Packets(*os.pipe())
+        self._ended: str | None = None
+
+    def failure(self) -> str | None:
+        return self._ended
 
     def ask(self, command: Mapping[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(json.dumps(self._packets.obey(json.loads(json.dumps(command)))))
         return answer
 
     def stop(self) -> None:
-        self.alive = False
+        self._ended = "the agent's packet process has ended"
 
 
 @pytest.fixture

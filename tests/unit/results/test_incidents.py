@@ -1,0 +1,28 @@
+"""Notes on what a reader of the results must know."""
+
+from __future__ import annotations
+
+from fedsim_runner.contract.course_state import CourseState
+from fedsim_runner.contract.events import LinkMended
+from fedsim_runner.results.tables.incidents import NAMED, collect_notes
+
+
+def test_links_that_somebody_changed_are_named_with_how_long_they_were_false_at_most() -> None:
+    course = CourseState().apply_all(
+        [
+            LinkMended("pi-1", "up is none, not tbf", 6.1),
+            LinkMended("pi-1", "queue rule is absent, not present", 4.0),
+            LinkMended("pi-2", "down is none, not tbf", 6.0),
+        ]
+    )
+    assert collect_notes(course, []) == [
+        "links that somebody else changed, which were then put back in force: "
+        "pi-1 (up to 10 s: queue rule is absent, not present), pi-2 (up to 6 s: down is none, not tbf)"
+    ]
+
+
+def test_of_many_such_links_the_first_are_named() -> None:
+    course = CourseState().apply_all([LinkMended(f"pi-{number}", "port is none, not br0", 6.0) for number in range(9)])
+    (note,) = collect_notes(course, [])
+    assert note.count("pi-") == NAMED
+    assert note.endswith("and 3 more")
