@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -77,14 +75,6 @@ class Command:
             if self.process.poll() is not None or time.monotonic() > end:
                 pytest.fail(f"{text!r} was not printed:\n{self.output}")
             time.sleep(0.02)
-
-    def interrupt(self) -> None:
-        """Ctrl-C: the terminal sends SIGINT to the whole foreground group."""
-        os.killpg(self.process.pid, signal.SIGINT)
-
-    def kill(self) -> None:
-        """Kill the control node: nothing of the command survives."""
-        os.killpg(self.process.pid, signal.SIGKILL)
 
     def finish(self, seconds: float = 400) -> int:
         """Wait for the end and return the exit code."""

@@ -125,20 +125,5 @@ def inside(device: str, *command: str, user: str = "") -> Act:
     return lambda run: run.container(device).exec_run(list(command), detach=True, user=user)
 
 
-def beside(*arguments: str) -> Act:
-    """Call the command from another home while the run goes on; ``RUN`` stands for the run's name."""
-
-    def act(run: LiveRun) -> None:
-        words = [run.run if word == "RUN" else word for word in arguments]
-        run.others.append(run.call(*words, home=run.where / "elsewhere"))
-
-    return act
-
-
-def close_output(run: LiveRun) -> None:
-    """Nobody reads any more what the command prints."""
-    run.close_output()
-
-
 def nothing(run: LiveRun) -> None:
     """Do nothing: what happens is in the experiment or in the surroundings."""
