@@ -96,6 +96,8 @@ class Watch:
     def on_ended(self, name: str, exit_code: int, oom_killed: bool, lines: list[str]) -> None:
         """Handle the end of the device's container; ``lines``: the end of its output."""
         assert self.supervisor is not None
+        # The server first: if it has given this client up, that is why the client has ended.
+        self.read(other for other, role in self._settings.roles.items() if role == "server")
         self._read(name, _LAST_BYTES)
         with contextlib.suppress(OSError):
             reason = read_exit_reason(_read_small(self._state.outputs(name) / EXIT_RECORD), exit_code)

@@ -42,6 +42,7 @@ class ServerDoor:
         self._door = Door()
         self._lock = threading.Lock()
         self._joined: set[str] = set()  # addresses
+        self._addresses: dict[int, str] = {}  # also of clients that were given up
         self._asked: defaultdict[int, set[Asked]] = defaultdict(set)
         self._waiting: Counter[int] = Counter()
         self._limit = _OTHER_BYTES + _BYTES_PER_PARAMETER * sum(
@@ -65,10 +66,12 @@ class ServerDoor:
             if size > _JOIN_BYTES or sender != NO_ID:
                 raise RefusedMessageError("it does not join as clients do")
             return self._accept_join(address_in(request), source)
-        address = self._communication.neighbors.get(sender)
+        address = self._addresses.get(sender)
         if address is None:
             raise RefusedMessageError(f"it speaks for client #{sender}, which is not in the course")
-        check_source(f"client #{sender}", str(address).rpartition(":")[0], source)
+        check_source(f"client #{sender}", address.rpartition(":")[0], source)
+        if sender not in self._communication.neighbors:
+            return False  # it was given up, and need not end because it is refused
         asked = kind, number_of(request, "state") if kind != "join_in_info" else 0
         with self._lock:
             if asked not in self._asked[sender]:
@@ -90,8 +93,11 @@ class ServerDoor:
 
     def _note_and_send(self, message: Any) -> None:
         answer = _ANSWERS.get(message.msg_type)
+        receivers = message.receiver if isinstance(message.receiver, list) else [message.receiver]
+        if message.msg_type == "assign_client_id":
+            neighbors = self._communication.neighbors
+            self._addresses.update((int(client), str(neighbors[client])) for client in receivers)
         if answer is not None:
-            receivers = message.receiver if isinstance(message.receiver, list) else [message.receiver]
             number = int(message.state) if answer != "join_in_info" else 0
             with self._lock:
                 for client in receivers:

@@ -16,6 +16,7 @@ from fedsim_runner.agent.course.watch import Watch
 from fedsim_runner.agent.host.device_usage import Reading
 from fedsim_runner.agent.host.fleet import Container
 from fedsim_runner.agent.run_settings import read_run_settings
+from fedsim_runner.contract.participant_events import EVENTS, Admitted, ClientLost, to_line
 from fedsim_runner.contract.paths import StateFolder
 from tests.device_files import device, device_file
 from tests.reported import report_line
@@ -91,6 +92,17 @@ def test_the_reason_of_an_end_comes_from_its_own_exit_file(tmp_path: Path) -> No
     watch.on_ended("pi-2", 1, False, [])
     assert emitted[-1]["event"] == "course_failed"
     assert emitted[-1]["reason"] == "ended with exit code 1: no output; 0 clients are left, and course.min_clients is 1"
+
+
+def test_a_client_that_ends_because_the_server_gave_it_up_is_lost_for_the_servers_reason(tmp_path: Path) -> None:
+    watch, emitted = make(tmp_path, clients=2)
+    watch.begin()
+    watch.open(time.time())
+    with (tmp_path / "devices" / "hub" / "out" / EVENTS).open("a", encoding="utf-8") as stream:
+        stream.write(to_line(Admitted(1, "pi-1"), MOMENT) + to_line(ClientLost(1, "its update is not valid"), MOMENT))
+    watch.on_ended("pi-1", 1, False, [])
+    (lost,) = [event for event in emitted if event["event"] == "client_lost"]
+    assert (lost["device"], lost["reason"]) == ("pi-1", "given up by the server: its update is not valid")
 
 
 def test_an_agent_that_resumes_a_course_knows_its_lost_clients_and_repeats_no_event(tmp_path: Path) -> None:

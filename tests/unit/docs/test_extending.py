@@ -82,6 +82,7 @@ def test_there_is_one_for_each_kind_of_addition() -> None:
         "Testbed",
         "Module",
         "Role",
+        "Fault scenario",
     ]
 
 
