@@ -44,11 +44,11 @@ options:
     elements: str
     default: [DAC_READ_SEARCH, NET_ADMIN, NET_RAW, SYS_ADMIN, SYS_NICE, SYS_PTRACE]
   memory_mb:
-    description: Memory limit of the agent in MiB. It needs some 50 MiB, and a quarter of one for each device.
+    description: Memory limit of the agent in MiB. With three devices it uses 25 MiB.
     type: int
     default: 1024
   pids:
-    description: Limit of the agent's processes and threads. It needs some 20, and more while it is called.
+    description: Limit of the agent's processes and threads. It has some 10, and more while it is called.
     type: int
     default: 512
   wait_s:
