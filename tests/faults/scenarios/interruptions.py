@@ -12,7 +12,7 @@ from tests.faults.scenario import ENDED, Moment, Outcome, Scenario, Start, Step,
 
 STAGES = ("lab host", "images", "participants", "network", "agent", "devices", "links", "course", "collect")
 GRACEFUL = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-INTERRUPTED = 130
+INTERRUPTED, OUTPUT_CLOSED = 130, 141
 # Enough for the course to be in progress when it is interrupted, and not to go on for long in the later stages.
 START = Start(rounds=30)
 WITHOUT_DOCKER = Start(rounds=30, options=("--no-docker",))
@@ -67,6 +67,13 @@ SCENARIOS = (
         START,
         (Step(stage("course"), interrupt(signal.SIGINT)), Step(stage("teardown"), interrupt(signal.SIGINT))),
         Outcome(INTERRUPTED, removed_by_down=True, checks=(_says_how_to_finish,)),
+    ),
+    Scenario(
+        "output-closed",
+        "Whoever reads the output goes away during the course, as `head` does: the testbed is torn down",
+        START,
+        (Step(stage("course"), LiveRun.close_output),),
+        Outcome(OUTPUT_CLOSED, within_s=180),
     ),
     Scenario(
         "sigterm-without-docker",
