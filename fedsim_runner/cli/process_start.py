@@ -43,8 +43,8 @@ def open_missing_streams() -> None:
 
 def _handle(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> None:
     for number in SIGNALS:
-        # nohup, and a shell that starts something in the background, ignore signals on purpose.
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        # nohup makes a program ignore this one on purpose.
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
 
 
