@@ -78,7 +78,8 @@ class LiveRun:
             if start.output:
                 output = stack.enter_context(Path(start.output).open("w", encoding="utf-8"))
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "fedsim_runner", *arguments],
+                # Under nohup, as CI may be, the command would stay when its terminal closes.
+                ["env", "--default-signal=HUP,INT", sys.executable, "-m", "fedsim_runner", *arguments],
                 cwd=self.where,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
