@@ -8,6 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from fedsim_runner.contract.names import container_name
 from tests.e2e.conftest import Command, left_over, small_spec
 
 RUN = "device-links"
@@ -48,7 +49,7 @@ def test_two_devices_measure_the_requested_delay_and_rate(engine: docker.DockerC
     up = Command(["up", str(small_spec(tmp_path, "small")), "--run", RUN], tmp_path)
     try:
         assert up.finish() == 0, up.output
-        first, second = (engine.containers.get(f"fedsim-{RUN}-mote-{n}") for n in (1, 2))
+        first, second = (engine.containers.get(container_name(RUN, f"mote-{n}")) for n in (1, 2))
         trips = [float(line) for line in first.exec_run(["python3", "-c", PING]).output.split()]
         assert 1.0 * ROUND_TRIP_S <= statistics.median(trips) <= 1.15 * ROUND_TRIP_S
 
