@@ -78,8 +78,7 @@ class LiveRun:
             if start.output:
                 output = stack.enter_context(Path(start.output).open("w", encoding="utf-8"))
             self.process = subprocess.Popen(
-                # Under nohup, as CI may be, the command would stay when its terminal closes.
-                ["env", "--default-signal=HUP,INT", sys.executable, "-m", "fedsim_runner", *arguments],
+                [sys.executable, "-m", "fedsim_runner", *arguments],
                 cwd=self.where,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
