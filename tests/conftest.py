@@ -18,7 +18,7 @@ TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
 
 # What makes a test more than a call of a function; `make unit` leaves these out (pyproject.toml says what each means).
-HEAVY = ("ansible", "course", "docker", "drawing", "federatedscope", "packages", "process")
+HEAVY = ("ansible", "course", "docker", "drawing", "federatedscope", "lengthy", "packages", "process")
 # The folders of tests/ by what is tested: functions, or the command, faults and links on a Docker Engine.
 MAY_BE_PURE = ("golden", "unit")
 ON_AN_ENGINE = ("e2e", "faults", "lab")

@@ -16,6 +16,8 @@ from fedsim_runner.contract.agent_calls import OpenGate, Status
 from fedsim_runner.contract.agent_socket import ENGINE_HERE, NobodyListensError, ask, ask_here, short_name
 from fedsim_runner.contract.paths import StateFolder
 
+pytestmark = pytest.mark.lengthy
+
 
 def answer(name: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
     if name == "broken":

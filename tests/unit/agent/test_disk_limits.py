@@ -21,6 +21,8 @@ from fedsim_runner.contract.paths import StateFolder
 from .fake_engine import FakeEngine, begin, journal, open_gate, wait_for
 from .links.fake_kernel import FakeKernel
 
+pytestmark = pytest.mark.lengthy
+
 MB = 1 << 20
 REASON = "disk: its files take more than its limit of 1.0 MB (disk_mb)"
 

@@ -17,6 +17,8 @@ from fedsim_runner.agent.host import docker_api
 from fedsim_runner.agent.host.docker_api import Docker, DockerError, GoneError, RefusedError
 from fedsim_runner.agent.host.fleet import Fleet
 
+pytestmark = pytest.mark.lengthy
+
 
 class Answers(BaseHTTPRequestHandler):
     """Answers with the status in the container's name; ``silent`` gets none. Events come late."""

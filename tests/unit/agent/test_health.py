@@ -19,6 +19,8 @@ from fedsim_runner.contract.paths import StateFolder
 from .fake_engine import FakeEngine, begin, journal, open_gate
 from .links.fake_kernel import FakeKernel
 
+pytestmark = pytest.mark.lengthy
+
 CLIENT = "raspberry-pi"
 
 

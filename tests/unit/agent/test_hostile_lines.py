@@ -16,6 +16,8 @@ from fedsim_runner.participant import activity
 from fedsim_runner.participant.federatedscope.loglines import parse
 from tests.reported import Lines
 
+pytestmark = pytest.mark.lengthy
+
 PREFIX = "2026-01-02 10:00:00,123 (server:442) INFO: "
 DIGITS = "9" * 5000
 RESULT = "{{'Role': 'Server #', 'Round': {}, 'Results_avg': {{'acc': {}}}}}"

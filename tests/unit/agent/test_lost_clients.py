@@ -16,6 +16,8 @@ from fedsim_runner.contract.paths import StateFolder
 from .fake_engine import FakeEngine, begin, journal, open_gate, report_ready, wait_for
 from .links.fake_kernel import FakeKernel
 
+pytestmark = pytest.mark.lengthy
+
 LOST = "raspberry-pi"
 
 

@@ -15,6 +15,8 @@ from fedsim_runner.contract.paths import StateFolder
 from .fake_engine import FakeEngine, begin, journal, open_gate, start_process, wait_for
 from .links.fake_kernel import FakeKernel
 
+pytestmark = pytest.mark.lengthy
+
 
 def test_the_gate_opens_only_after_the_links_and_shuts_for_later_starters(
     kernel: FakeKernel, state: StateFolder, engine: FakeEngine

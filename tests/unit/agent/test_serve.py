@@ -10,6 +10,8 @@ import pytest
 
 from fedsim_runner.agent import serve
 
+pytestmark = pytest.mark.lengthy
+
 
 class Agent:
     """Stops at the third tick; every event is followed by another one."""

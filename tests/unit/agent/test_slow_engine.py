@@ -14,6 +14,8 @@ from fedsim_runner.contract.paths import StateFolder
 from .fake_engine import FakeEngine, begin, journal, open_gate, wait_for
 from .links.fake_kernel import FakeKernel
 
+pytestmark = pytest.mark.lengthy
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel) -> None:

@@ -18,6 +18,8 @@ from fedsim_runner.contract.paths import StateFolder
 from .fake_engine import FakeEngine, begin, journal, open_gate, report_ready, wait_for
 from .links.fake_kernel import FakeKernel
 
+pytestmark = pytest.mark.lengthy
+
 
 @pytest.fixture(autouse=True)
 def one_at_a_time(monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel) -> None:

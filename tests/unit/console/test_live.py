@@ -15,6 +15,8 @@ from fedsim_runner.console.live import CourseView, choose, render_course
 from fedsim_runner.console.progress import Progress
 from fedsim_runner.contract.units import duration
 
+pytestmark = pytest.mark.lengthy
+
 MB = 2**20
 
 

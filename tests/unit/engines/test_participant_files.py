@@ -18,6 +18,8 @@ import yaml
 from fedsim_runner.datasets import data_split
 from fedsim_runner.engines.participant_files import render_participants, shard_sizes
 
+pytestmark = pytest.mark.lengthy
+
 REPOSITORY = Path(__file__).parents[3]
 SAMPLE = REPOSITORY / "inventories" / "sample" / "device_files" / "local.json"
 

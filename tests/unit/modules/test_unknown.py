@@ -29,6 +29,8 @@ from fedsim_runner.contract.exec_output import FRAME
 from fedsim_runner.contract.paths import StateFolder
 from fedsim_runner.testbed.docker import docker_engine
 
+pytestmark = pytest.mark.lengthy
+
 
 def failure(status: int) -> APIError:
     response = requests.Response()

@@ -16,7 +16,9 @@ from fedsim_runner.participant.tensors import TensorError, encode_parameters, lo
 from .strategies import VALUES, damaged
 
 # A warning would be a line of the server's log that a client has written.
-pytestmark = pytest.mark.filterwarnings("error")
+# What is collected meanwhile of other tests' objects is not this file's.
+WARNINGS = ("error", "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+pytestmark = [pytest.mark.filterwarnings(*WARNINGS), pytest.mark.lengthy]
 
 OWN = {"weight": np.zeros((3, 2), np.float32), "bias": np.zeros(2, np.float32)}
 SENT = encode_parameters(OWN)

@@ -20,7 +20,9 @@ from fedsim_runner.datasets.problems import DataError
 from .strategies import SCALARS, damaged
 
 # A warning would be printed between the mistakes.
-pytestmark = pytest.mark.filterwarnings("error")
+# What is collected meanwhile of other tests' objects is not this file's.
+WARNINGS = ("error", "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+pytestmark = [pytest.mark.filterwarnings(*WARNINGS), pytest.mark.lengthy]
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 LABELS = st.sampled_from(["cat", "dog", "a, b", 'say "x"', "ä", "two words"])

@@ -24,6 +24,8 @@ from fedsim_runner.participant.light.wire import Message, decode, encode
 
 from .strategies import NASTY_TEXT, VALUES, changed, damaged
 
+pytestmark = pytest.mark.lengthy
+
 INT32 = st.integers(-(2**31), 2**31 - 1)
 CONTENTS = st.recursive(
     INT32 | st.floats(width=32, allow_nan=False) | st.text(max_size=10),

@@ -20,6 +20,8 @@ from tests.unit.results.synthetic import write_run
 
 from .strategies import changed, damaged
 
+pytestmark = pytest.mark.lengthy
+
 OF_0_1_0 = Path(__file__).resolve().parents[2] / "data" / "runs-0.1.0"
 
 

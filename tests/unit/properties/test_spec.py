@@ -16,6 +16,8 @@ from fedsim_runner.yamlfile.spec_errors import SpecErrors
 
 from .strategies import changed, damaged
 
+pytestmark = pytest.mark.lengthy
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 # Whose values are of every kind: links, policies, own device types, data by device.
 FILES = tuple(

@@ -14,6 +14,8 @@ from fedsim_runner.results.tables.devices import LONGEST_RECORD
 
 from .synthetic import BEGAN, write_run
 
+pytestmark = pytest.mark.lengthy
+
 BAD = "smartphone-high-1"
 RECORD = ("exit_code", "error", "gate_opened", "ended", "rx_bytes", "tx_bytes", "memory_peak_bytes", "cpu_seconds")
 STEP = ("t", "what", "kind", "round", "peer", "bytes")
