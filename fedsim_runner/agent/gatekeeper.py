@@ -104,9 +104,9 @@ class Gatekeeper:
         else:
             self.reopen()
 
-    def mend(self) -> dict[str, str]:
+    def restore(self) -> dict[str, str]:
         """Put links that somebody else has changed back in force; return the reasons where that failed, by device."""
-        return self._links.mend(self._containers.running_pids())
+        return self._links.restore(self._containers.running_pids())
 
     def request(self, open_at: float | None) -> None:
         """Remember that the gate is to open, as soon as all participants have loaded but not before ``open_at``.

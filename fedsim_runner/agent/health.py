@@ -24,7 +24,7 @@ class Health:
         state: the run's state folder.
         journal: of the run.
         links: of the run's devices.
-        gatekeeper: mends links.
+        gatekeeper: restores links.
         watch: the course.
         devices: returns those that have a container, and with it an output folder.
         ended_for: whether the course ended at least so many seconds ago.
@@ -63,7 +63,7 @@ class Health:
             self._fail(self._links.failure)
         elif now >= self._next_look and not self._ended_for(0.0):
             self._next_look = now + LOOK_S
-            for name, reason in self._gatekeeper.mend().items():
+            for name, reason in self._gatekeeper.restore().items():
                 self._fail(f"the link of {name} was changed by somebody else, and is not in force again: {reason}")
         if self._journal.failure is not None:
             self._fail(self._journal.failure)

@@ -96,12 +96,12 @@ def course(seed: int, engines: Sequence[str] = ("light", "federatedscope")) -> S
         Step(Moment(f"round {number}/", round(draw.uniform(0, 1), 3)), faults[victim].act(victim))
         for number, victim in zip(at, victims, strict=True)
     ]
-    told = ", ".join(
+    listed = ", ".join(
         f"{victim} {faults[victim].reason} after round {number}" for number, victim in zip(at, victims, strict=True)
     )
     return Scenario(
         f"soak-course-{seed}",
-        f"{clients} clients, engine {engine}: {told}",
+        f"{clients} clients, engine {engine}: {listed}",
         Start(
             rounds=40,
             clients=clients,

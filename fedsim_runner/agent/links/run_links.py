@@ -129,7 +129,7 @@ class RunLinks:
             self._record(events.LinkReapplied(name))
         return None
 
-    def mend(self, running: Mapping[str, int]) -> dict[str, str]:
+    def restore(self, running: Mapping[str, int]) -> dict[str, str]:
         """Put links that are in force, but that somebody else has changed, back in force.
 
         Args:

@@ -45,15 +45,15 @@ def _print(console: Console, rows: list[dict[str, Any]]) -> None:
         table.add_row(signs[row["ok"]], *(escape(row[column]) for column in ("item", "found", "needed")))
     console.print(table)
     for row in rows:
-        if row["mend"]:
-            console.print(f"{row['item']}: {row['mend']}", markup=False, highlight=False)
+        if row["hint"]:
+            console.print(f"{row['item']}: {row['hint']}", markup=False, highlight=False)
 
 
 def _row(item: str, found: object, needed: str, ok: bool | None, hint: str = "") -> dict[str, Any]:
     if isinstance(found, bool):
         found = "yes" if found else "no"
     shown = "-" if found is None else str(found)
-    return {"item": item, "found": shown, "needed": needed, "ok": ok, "mend": hint}
+    return {"item": item, "found": shown, "needed": needed, "ok": ok, "hint": hint}
 
 
 def _rows(found: Findings) -> list[dict[str, Any]]:
