@@ -123,5 +123,6 @@ class DeviceTypeEntry(LimitsEntry):
     dockerfile: str | None = Field(
         default=None,
         description="Directory of the type's Dockerfile: a bare name is under `dockerfiles/`, anything with a "
-        "slash is a path relative to the experiment file. Not given: the type's own name under `dockerfiles/`.",
+        "slash is a path relative to the experiment file. Not given: the type's own name, with hyphens, under "
+        "`dockerfiles/`.",
     )

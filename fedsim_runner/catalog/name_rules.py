@@ -13,7 +13,11 @@ OF_EVERY_CONTAINER = frozenset(
     {"ip6-localhost", "ip6-loopback", "ip6-localnet", "ip6-mcastprefix", "ip6-allnodes", "ip6-allrouters"}
 )
 
+# Device types and network profiles are no host names. What separates words is what Docker takes in an image's name.
+KIND_PATTERN = rf"^(?=.{{1,{NAME_MAX}}}$)[a-z0-9]+((_{{1,2}}|-+)[a-z0-9]+)*$"
+
 _NAME = re.compile(NAME_PATTERN)
+_KIND = re.compile(KIND_PATTERN)
 
 
 def explain_wrong_name(name: str) -> tuple[str, str | None] | None:
@@ -21,13 +25,26 @@ def explain_wrong_name(name: str) -> tuple[str, str | None] | None:
 
     Device names are host names, so the rule is that of a DNS label (RFC 1123) of at most 40 characters.
     """
-    if _NAME.match(name) and "\n" not in name:
+    return _explain(name, _NAME, "use lower-case letters, digits and hyphens, no hyphen at the ends")
+
+
+def explain_wrong_kind(name: str) -> tuple[str, str | None] | None:
+    """Say why a text is not a valid name of a device type or network profile, and suggest one; None if it is valid."""
+    return _explain(name, _KIND, "use lower-case letters and digits, and hyphens or underscores between them")
+
+
+def as_device_name(kind: str) -> str:
+    """The name of a device that has none of its own, from its type's: host names have no underscores."""
+    return kind.replace("_", "-")
+
+
+def _explain(name: str, pattern: re.Pattern[str], rule: str) -> tuple[str, str | None] | None:
+    if pattern.match(name) and "\n" not in name:
         return None
     if len(name) > NAME_MAX:
         return f'"{name[:20]}..." is not a valid name: {len(name)} characters are more than {NAME_MAX}', None
     nearest = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    message = f'"{name}" is not a valid name: use lower-case letters, digits and hyphens, no hyphen at the ends'
-    return message, f'for example "{nearest}"' if nearest else None
+    return f'"{name}" is not a valid name: {rule}', f'for example "{nearest}"' if nearest else None
 
 
 def explain_unusable_device(name: str) -> str | None:

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 from ..contract.link import Link
 from .entries import DeviceTypeEntry, DirectionEntry, LimitsEntry, ProfileEntry
-from .name_rules import explain_wrong_name
+from .name_rules import as_device_name, explain_wrong_kind
 from .types import DeviceType, NetworkProfile
 
 KILO = 1_000
@@ -100,7 +100,7 @@ def resolve_device_type(
     they are not looked up).
     """
     problems: list[Problem] = []
-    dockerfile = base.dockerfile if base and entry.dockerfile is None else (entry.dockerfile or name)
+    dockerfile = base.dockerfile if base and entry.dockerfile is None else (entry.dockerfile or as_device_name(name))
     if entry.dockerfile is not None or base is None:
         dockerfile = _resolve_dockerfile(dockerfile, entry, folder, dockerfiles, problems)
     network = entry.network
@@ -164,7 +164,7 @@ def _resolve_dockerfile(
     if not (directory / "Dockerfile").is_file():
         problems.append(Problem(path, f'there is no file "Dockerfile" in {value}', "paths start at this file's folder"))
     # The image is named after the directory.
-    wrong = explain_wrong_name(directory.name)
+    wrong = explain_wrong_kind(directory.name)
     if wrong:
         problems.append(Problem(path, *wrong))
     elif dockerfiles is not None and (dockerfiles / directory.name).is_dir() and directory.parent != dockerfiles:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..catalog.data_sets import BUNDLED, OWN_FILES
+from ..spec.default_course import with_outputs
 from ..spec.draft import Draft
 from ..spec.experiment import DataSource
 from ..yamlfile.spec_errors import SpecError
@@ -16,23 +17,29 @@ from .sample_counts import count_test_samples, explain_too_few
 
 
 def check_data(draft: Draft) -> Draft:
-    """Check the data set and return the draft with the digest of the user's files. Mistakes are reported in the draft.
+    """Check the data set and return the draft with the digest of the user's files, and the default course for its
+    classes. Mistakes are reported in the draft.
 
     If the `data` section has mistakes, nothing is checked: invalid keys have been replaced by their defaults.
     """
     data, clients = draft.experiment.data, [device.name for device in draft.experiment.clients]
+    classes: int | None = None
     if not draft.is_sound("data"):
         return draft
     if data.dataset in BUNDLED:
-        _check_bundled(draft, len(clients) if draft.devices_known else None)
+        classes = _check_bundled(draft, len(clients) if draft.devices_known else None)
     elif data.dataset in OWN_FILES and draft.devices_known:
         servers = [device.name for device in draft.experiment.devices if device.role == "server"]
         if servers:
-            data = _with_own_files(draft, servers[0], clients)
-    return replace(draft, experiment=replace(draft.experiment, data=data))
+            data, classes = _with_own_files(draft, servers[0], clients)
+    config = draft.experiment.config
+    if draft.by_default and classes is not None:
+        config = with_outputs(config, classes)
+    return replace(draft, experiment=replace(draft.experiment, data=data, config=config))
 
 
-def _check_bundled(draft: Draft, clients: int | None) -> None:
+def _check_bundled(draft: Draft, clients: int | None) -> int:
+    """Return the number of classes."""
     name = draft.experiment.data.dataset
     facts = BUNDLED[name]
     install = missing_package(name)
@@ -44,9 +51,11 @@ def _check_bundled(draft: Draft, clients: int | None) -> None:
         key = "dataset" if draft.written("data", "dataset") is not None else ""
         _report(draft, key, f"{name} has {facts.samples} samples; without the server's test set, {wrong}")
     _check_classes(draft, len(facts.classes))
+    return len(facts.classes)
 
 
-def _with_own_files(draft: Draft, server: str, clients: Sequence[str]) -> DataSource:
+def _with_own_files(draft: Draft, server: str, clients: Sequence[str]) -> tuple[DataSource, int | None]:
+    """Return the source with the files' digest, and the number of classes; None: they could not be read."""
     # Not imported above: numpy is only needed for the user's files.
     from .data_split import split_data
     from .own_files import OwnFiles, digest, load_own
@@ -62,19 +71,19 @@ def _with_own_files(draft: Draft, server: str, clients: Sequence[str]) -> DataSo
         split = split_data(loaded, replace(source, path=shown), draft.experiment.seed, server, list(clients))
     except DataError as error:
         _report_files(draft, error)
-        return source
+        return source, None
     except OSError as error:
         _report(draft, "path", f"cannot be read: {error.strerror}")
-        return source
+        return source, None
     except ValueError as error:
         _report(draft, "path", str(error))
-        return source
+        return source, None
     if split.has_own_test_set and draft.written("data", "test_fraction") is not None:
         message = "means nothing: your files include the server's test set"
         _report(draft, "test_fraction", message, "remove it")
     _check_shape(draft, split.shards[server]["test"].x.shape[1:])
     _check_classes(draft, len(loaded.classes))
-    return source
+    return source, len(loaded.classes)
 
 
 def _check_shape(draft: Draft, shape: tuple[int, ...]) -> None:

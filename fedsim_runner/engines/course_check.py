@@ -7,6 +7,7 @@ from typing import Any
 
 from ..inventory import build_inventory
 from ..plan.model import Plan
+from ..spec.device_settings import device_document
 from ..spec.federatedscope_tree import tree_document
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import SpecErrors
@@ -26,24 +27,41 @@ def refuse_unsupported(plan: Plan) -> None:
     course = _course(plan, device_files)
     engines = engines_of(plan.experiment.devices)
     for engine in engines:
-        _report(engine.check_config(course), document)
+        _report(engine.check_config(course), course, plan, document)
     if not document.errors:  # a value of the wrong type would only be misread
         for engine in engines:
-            _report(engine.check_course(course), document)
+            _report(engine.check_course(course), course, plan, document)
     if document.errors:
         raise SpecErrors(document.errors).counted(str(plan.experiment.path or "the experiment file"))
 
 
-def _report(refusals: Iterable[Refusal], document: Document) -> None:
+def _report(refusals: Iterable[Refusal], course: Course, plan: Plan, document: Document) -> None:
+    own = {one.name: one.own for one in course.participants}
     for refusal in refusals:
-        document.report(refusal.path, refusal.reason, refusal.hint)
+        where = document
+        if refusal.device is not None and _has(own[refusal.device], refusal.path):
+            where = device_document(plan.experiment, refusal.device, document.errors)
+        where.report(refusal.path, refusal.reason, refusal.hint)
+
+
+def _has(settings: Any, path: Iterable[str | int]) -> bool:
+    for part in path:
+        if not isinstance(settings, Mapping) or part not in settings:
+            return False
+        settings = settings[part]
+    return True
 
 
 def _course(plan: Plan, device_files: list[Mapping[str, Any]]) -> Course:
     experiment = plan.experiment
+    own = {device.name: device.config for device in experiment.devices}
     found = {
         device["name"]: Participant(
-            device["name"], device["role"], device["engine"], effective_config(device_file, device)
+            device["name"],
+            device["role"],
+            device["engine"],
+            effective_config(device_file, device),
+            own[device["name"]],
         )
         for device_file in device_files
         for device in device_file["devices"]

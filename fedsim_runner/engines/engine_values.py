@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a course cannot run: a path in the course's configuration, what is wrong with it, and a hint."""
+    """Why a course cannot run: a path in the course's configuration, what is wrong with it, and a hint.
+
+    ``device``: whose configuration it is about; where its own settings do not have the path, those of all count.
+    """
 
     path: tuple[str | int, ...]
     reason: str
     hint: str | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True)
 class Participant:
-    """One participant with its whole configuration."""
+    """One participant with its whole configuration. ``own``: the part that the user wrote for this device alone."""
 
     name: str
     role: Literal["server", "client"]
     engine: str
     config: Mapping[str, Any]
+    own: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,14 @@ class Course:
     source: str | None
     has_round_deadline: bool
     data: Callable[[], SplitData]
+
+    def differing(self, engine: str) -> list[Participant]:
+        """Of an engine's participants with settings of their own, one for each such settings."""
+        found: dict[str, Participant] = {}
+        for one in self.participants:
+            if one.own and one.engine == engine:
+                found.setdefault(json.dumps(one.own, sort_keys=True, default=str), one)
+        return list(found.values())
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,9 @@ def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
             rendered=experiment.data.rendered,
             tree=experiment.data.tree,
         ),
-        federatedscope=FederatedScopeSettings(experiment.federatedscope_source, experiment.patches_off),
+        federatedscope=FederatedScopeSettings(
+            experiment.federatedscope_source, experiment.patches_off, experiment.requirements
+        ),
         dockerfile_roots=tuple(sorted({str(path.parent) for path in dockerfiles if path.is_absolute()})),
         clients=tuple(device.name for device in experiment.clients),
         devices=tuple(_build_device(plan, host, item) for item in here),
@@ -163,9 +165,10 @@ def _build_config(plan: Plan, item: PlacedDevice) -> dict[str, Any]:
     server = next(placed for placed in plan.placed if placed.device.role == "server")
     # The server binds to all addresses, clients connect to it by name.
     host = "0.0.0.0" if item is server else plan.experiment.server.name
-    return participant_config(
+    place = participant_config(
         item.device.role, (item.device.name, item.port), (host, server.port), use_gpu=item.gpus > 0
     )
+    return {**item.device.config, **place}
 
 
 def _name_image(item: PlacedDevice) -> str:

@@ -74,6 +74,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
         subnet=str(subnet),
         loads=tuple(loads),
         notes=(
+            *experiment.notes,
             *_write_notes(placed, ordered_hosts, factor),
             *(note for load in loads for note in describe_tightness(load)),
         ),

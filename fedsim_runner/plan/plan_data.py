@@ -54,4 +54,5 @@ def _device_as_dict(item: PlacedDevice) -> dict[str, Any]:
         "gpus": item.gpus,
         "network": device.network.name,
         "link": {"up": device.network.up.as_dict(), "down": device.network.down.as_dict()},
+        "federatedscope": dict(device.config),
     }

@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ..catalog.name_rules import RESERVED, explain_wrong_name
+from ..catalog.name_rules import RESERVED, explain_wrong_kind, explain_wrong_name
 from ..contract.errors import Exit, FedsimError
 from ..contract.paths import PARTICIPANTS
 from ..spec.experiment import Device, Experiment
@@ -38,6 +38,8 @@ VERSION = 2
 SUPPORTED = (1, 2)
 
 _ADAPTER = TypeAdapter(Experiment)
+# The stricter of the two rules for names holds for these.
+_HOST_NAMES = ("experiment", "device")
 
 
 def keep_dockerfiles(experiment: Experiment, folder: Path) -> Experiment:
@@ -150,7 +152,7 @@ def _check_values(experiment: Experiment, path: Path) -> None:
         FedsimError: a value is wrong.
     """
     for name, what in _names(experiment):
-        wrong = explain_wrong_name(name)
+        wrong = explain_wrong_name(name) if what in _HOST_NAMES else explain_wrong_kind(name)
         if wrong:
             raise FedsimError(f"{path} is damaged: {what}: {wrong[0]}", Exit.SPEC)
     names = [device.name for device in experiment.devices]

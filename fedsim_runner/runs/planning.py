@@ -41,7 +41,9 @@ def with_lacks(plan: Plan, testbed: Testbed) -> tuple[Plan, Sequence[Lack]]:
     """The plan with notes on what the testbed cannot honour; reports repeat a plan's notes."""
     lacks = testbed.lacks(plan)
     # What is said of the capacity of lab hosts does not matter where nothing is limited.
-    return (replace(plan, loads=(), notes=tuple(lack.what for lack in lacks)) if lacks else plan), lacks
+    if not lacks:
+        return plan, lacks
+    return replace(plan, loads=(), notes=(*plan.experiment.notes, *(lack.what for lack in lacks))), lacks
 
 
 def make_plan_or_refuse(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Plan:

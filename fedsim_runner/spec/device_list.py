@@ -3,106 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from ..catalog.entries import DeviceTypeEntry, ProfileEntry
-from ..catalog.load import Catalog
-from ..catalog.name_rules import explain_unusable_device, explain_wrong_name
-from ..catalog.resolve import (
-    Problem,
-    Resolver,
-    resolve_device_type,
-    resolve_profile,
-    suggestion,
-    unknown_name,
-    with_limits,
-)
+from ..catalog.entries import ProfileEntry
+from ..catalog.name_rules import as_device_name, explain_unusable_device, explain_wrong_name
+from ..catalog.resolve import resolve_profile, suggestion, unknown_name, with_limits
 from ..catalog.types import DeviceType, NetworkProfile
-from ..content import content_root
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import PathPart
+from .definitions import Choices
 from .experiment import Device
 from .schema import DEVICES_MAX, DeviceEntry
 
 
-@dataclass(frozen=True)
-class Choices:
-    """The types and profiles that devices may name. None: its definition is wrong (already reported)."""
-
-    types: Mapping[str, DeviceType | None]
-    profiles: Mapping[str, NetworkProfile | None]
-
-
-@dataclass(frozen=True)
-class Definitions:
-    """An experiment's own types and profiles. None: an invalid entry, about which nothing more is reported."""
-
-    types: Mapping[str, DeviceTypeEntry | None]
-    profiles: Mapping[str, ProfileEntry | None]
-
-
-def resolve_definitions(catalog: Catalog, own: Definitions, document: Document, folder: Path) -> Choices:
-    """Combine the catalogue with the experiment's own types and profiles; everything wrong with them is reported.
-
-    Relative ``dockerfile`` paths start at ``folder``.
-    """
-    at_profile: tuple[PathPart, ...] = ("network", "profiles")
-    at_type: tuple[PathPart, ...] = ("device_types",)
-    for at, names in ((at_profile, own.profiles), (at_type, own.types)):
-        for name in names:
-            _check_name(name, (*at, name), document)
-
-    def report(at: tuple[PathPart, ...], name: str, problem: Problem) -> None:
-        document.report((*at, name, *problem.path), problem.message, problem.hint)
-
-    profiles = Resolver("network profile", lambda name, problem: report(at_profile, name, problem)).resolve(
-        {name: entry for name, entry in own.profiles.items() if entry is not None},
-        {**catalog.profiles, **{name: None for name, entry in own.profiles.items() if entry is None}},
-        resolve_profile,
-    )
-    dockerfiles = content_root() / "dockerfiles"
-
-    def build_type(
-        name: str, entry: DeviceTypeEntry, base: DeviceType | None
-    ) -> tuple[DeviceType | None, list[Problem]]:
-        resolved, problems = resolve_device_type(name, entry, base, folder=folder, dockerfiles=dockerfiles)
-        if entry.network is not None and entry.network not in profiles:
-            problems.append(unknown_name(("network",), "network profile", entry.network, list(profiles)))
-            resolved = None
-        return resolved, problems
-
-    types = Resolver("device type", lambda name, problem: report(at_type, name, problem)).resolve(
-        {name: entry for name, entry in own.types.items() if entry is not None},
-        {**catalog.device_types, **{name: None for name, entry in own.types.items() if entry is None}},
-        build_type,
-    )
-    _check_images(own, types, document)
-    return Choices(types, profiles)
-
-
-def _check_images(own: Definitions, types: Mapping[str, DeviceType | None], document: Document) -> None:
-    """Report directories with the same name: images are named after them, so only one could be built."""
-    seen: dict[str, str] = {}
-    for name in own.types:
-        device_type = types[name]
-        if device_type is None or "/" not in device_type.dockerfile:
-            continue
-        first = seen.setdefault(Path(device_type.dockerfile).name, device_type.dockerfile)
-        if first != device_type.dockerfile:
-            document.report(
-                ("device_types", name, "dockerfile"),
-                f"images are named after their directory, and {first} has the same name",
-                "rename one of them",
-            )
-
-
 def build_devices(
-    entries: Sequence[DeviceEntry | None], choices: Choices, document: Document, nameless: Set[int] = frozenset()
+    entries: Sequence[DeviceEntry | None],
+    choices: Choices,
+    settings: Mapping[int, Mapping[str, Any]],
+    document: Document,
+    nameless: Set[int] = frozenset(),
 ) -> tuple[Device, ...]:
     """Build the devices in the order of the file, counts expanded; everything wrong with them is reported.
 
-    An entry that is None is invalid; those in ``nameless`` have an invalid name or count.
+    Args:
+        entries: None: an invalid entry.
+        choices: the types and profiles they may name.
+        settings: FederatedScope settings of their own, by number of the entry.
+        document: the experiment file.
+        nameless: entries with an invalid name or count.
     """
     total = sum(entry.count for entry in entries if entry is not None)
     if total > DEVICES_MAX:
@@ -110,11 +38,14 @@ def build_devices(
         return ()
     devices: list[Device] = []
     owners: dict[str, int] = {}
+    types: dict[str, str] = {}
     for number, entry in enumerate(entries):
         if entry is None:
             continue
         at: tuple[PathPart, ...] = ("devices", number)
         device_type = _find_type(entry, at, choices, document)
+        if device_type is not None:
+            _check_lookalike(entry.type, types.setdefault(as_device_name(entry.type), entry.type), at, document)
         network = _find_network(entry, device_type, at, choices, document)
         names = _name_devices(entry, at, document)
         if number not in nameless:
@@ -123,7 +54,8 @@ def build_devices(
             continue
         if entry.overrides is not None:
             device_type = with_limits(device_type, entry.overrides)
-        devices += [Device(name, device_type, entry.role, entry.engine, network) for name in names]
+        own = settings.get(number, {})
+        devices += [Device(name, device_type, entry.role, entry.engine, network, own) for name in names]
     return tuple(devices)
 
 
@@ -133,6 +65,12 @@ def _find_type(entry: DeviceEntry, at: tuple[PathPart, ...], choices: Choices, d
         document.report((*at, *problem.path), problem.message, problem.hint)
         return None
     return choices.types[entry.type]
+
+
+def _check_lookalike(name: str, first: str, at: tuple[PathPart, ...], document: Document) -> None:
+    """Report a type that differs from another one in use only in its hyphens: their groups would be one."""
+    if first != name and not any(document.errors_at(("device_types", kind)) for kind in (name, first)):
+        document.report((*at, "type"), f'"{name}" differs from device type "{first}" only in _ and -', "use one of them")
 
 
 def _find_network(
@@ -163,7 +101,7 @@ def _find_network(
 
 
 def _name_devices(entry: DeviceEntry, at: tuple[PathPart, ...], document: Document) -> list[str]:
-    stem = str(entry.name or entry.type)
+    stem = str(entry.name or as_device_name(entry.type))
     names = [stem] if entry.count == 1 else [f"{stem}-{number}" for number in range(1, entry.count + 1)]
     if entry.name is not None and not _check_name(entry.name, (*at, "name"), document):
         return names

@@ -27,12 +27,14 @@ class Draft:
         tree: FederatedScope's configuration, in the experiment file or in its own; None: it could not be read.
             Its mistakes are among the document's.
         devices_known: whether every device's name, role and count is valid, so that devices can be counted.
+        by_default: whether the course is the default one, whose model takes the number of its outputs from the data.
     """
 
     experiment: Experiment
     document: Document
     tree: Document | None
     devices_known: bool
+    by_default: bool = False
 
     @property
     def folder(self) -> Path:

@@ -18,13 +18,17 @@ Role = Literal["server", "client"]
 
 @dataclass(frozen=True)
 class Device:
-    """One simulated machine of the experiment (counts are already expanded)."""
+    """One simulated machine of the experiment (counts are already expanded).
+
+    ``config``: the part of FederatedScope's configuration that is this device's alone.
+    """
 
     name: str
     type: DeviceType
     role: Role
     engine: str
     network: NetworkProfile
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,11 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A checked experiment file. ``config`` is the user's FederatedScope tree without the testbed's keys."""
+    """A checked experiment file. ``config`` is the user's FederatedScope tree without the testbed's keys.
+
+    ``requirements``: pip requirements of the user's own code in FederatedScope. ``notes``: what was decided for the
+    user while the file was read.
+    """
 
     name: str
     seed: int
@@ -82,6 +90,8 @@ class Experiment:
     cpu_factor: float | None = None
     federatedscope_source: str | None = None
     patches_off: tuple[str, ...] = ()  # names from fedsim_runner.participant.federatedscope.patch_names.PATCHES
+    requirements: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     path: Path | None = None
     source: str = field(default="", repr=False)  # the file's text, for the run folder
 

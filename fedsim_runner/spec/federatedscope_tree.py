@@ -59,7 +59,7 @@ def model_type(tree: Document | None) -> str:
 
 def check_config(config: Mapping[str, Any], document: Document, seed: int, clients: int | None) -> dict[str, Any]:
     """Report what is wrong with the tree and return it without the keys that the testbed owns."""
-    _check_values(config, (), document)
+    check_values(config, (), document)
     result: dict[str, Any] = copy.deepcopy(dict(config))
     for section in ("federate", "distribute", "data", "wandb"):
         if section in config and not isinstance(config[section], dict):
@@ -141,14 +141,14 @@ def _check_whole_number(path: tuple[PathPart, ...], value: Any, low: int, high: 
     return False
 
 
-def _check_values(value: Any, path: tuple[PathPart, ...], document: Document) -> None:
+def check_values(value: Any, path: tuple[PathPart, ...], document: Document) -> None:
     """Report values that YAML readers disagree on, and numbers that are not finite; no participant may get them."""
     if isinstance(value, dict):
         for key, below in value.items():
-            _check_values(below, (*path, key), document)
+            check_values(below, (*path, key), document)
     elif isinstance(value, list):
         for number, below in enumerate(value):
-            _check_values(below, (*path, number), document)
+            check_values(below, (*path, number), document)
     elif isinstance(value, Ambiguous):
         document.report(path, f'is the text "{value}" here, but not for every YAML reader', value.why)
     elif isinstance(value, float) and not math.isfinite(value):

@@ -14,7 +14,8 @@ def json_schema() -> dict[str, Any]:
     It covers keys, types and limits; only `parse_draft` checks what depends on the whole file or the catalogue.
     """
     schema = _without_null(ExperimentFile.model_json_schema())
-    for holder, key in ((schema, "device_types"), (schema["$defs"]["NetworkSection"], "profiles")):
+    network = schema["$defs"]["NetworkSection"]
+    for holder, key in ((schema, "device_types"), (schema, "network_profiles"), (network, "profiles")):
         holder["properties"][key]["additionalProperties"] = False
     entries = schema["$defs"]
     catalog = load_catalog()
@@ -27,7 +28,7 @@ def json_schema() -> dict[str, Any]:
     ):
         entries[entry]["properties"][key]["examples"] = list(examples)
     section = entries["FederatedScopeSection"]
-    section["oneOf"] = [{"required": ["config"]}, {"required": ["config_file"]}]
+    section["not"] = {"required": ["config", "config_file"]}
     section["properties"]["config"] |= {
         "properties": {
             "federate": {

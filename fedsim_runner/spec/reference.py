@@ -8,7 +8,7 @@ from typing import Any
 
 from ..catalog.data_sets import BUNDLED, CLIENT_TEST_SHARE, CLIENT_VAL_SHARE, MIN_SAMPLES
 from ..catalog.load import load_catalog
-from ..catalog.name_rules import NAME_PATTERN
+from ..catalog.name_rules import KIND_PATTERN
 from ..catalog.resolve import DEFAULT_PIDS, KILO, MEMORY_MB
 from ..contract.device_file import DISK_BYTES
 from ..contract.link import Link
@@ -22,7 +22,7 @@ _SECTIONS = (
     ("LimitsEntry", "`devices[].overrides`", "limits"),
     ("DeviceTypeEntry", "`device_types.<name>`", "device-types"),
     ("NetworkSection", "`network`", "network"),
-    ("ProfileEntry", "`network.profiles.<name>` and `devices[].network`", "profiles"),
+    ("ProfileEntry", "`network.profiles.<name>`, `network_profiles.<name>` and `devices[].network`", "profiles"),
     ("DirectionEntry", "`up` and `down` of a profile", "directions"),
     ("CourseSection", "`course`", "course"),
     ("DataSection", "`data`", "data"),
@@ -44,8 +44,9 @@ Rules that apply everywhere:
 
 - Units are in the keys. `kbps` is kbit/s with 1 kbit = 1000 bit, `mb` of memory is 2^20 bytes, `ms` is milliseconds.
 - Types are strict: `count: "3"` is a mistake, and so is an unknown key or a key without a value.
-- Names (of the experiment, devices, device types, profiles) are DNS labels of at most 40 characters: lower-case
-  letters, digits and hyphens. Device names are host names and must be unique.
+- Names (of the experiment and devices) are DNS labels of at most 40 characters: lower-case letters, digits and hyphens.
+  Device names are host names and must be unique. Names of device types and profiles may also have underscores; a device
+  without a name of its own then has hyphens there, and two types that differ only in that are a mistake.
 - A type or profile that the file defines stands alone, even if its name is in the catalogue; with `based_on` it takes
   over the values that it does not give itself.
 - Paths in the file are relative to the file's own folder.
@@ -159,7 +160,7 @@ def _describe_value(value: Mapping[str, Any]) -> str:
     if kind == "array":
         return f"list of {_describe_value(value['items'])}"
     if kind == "object":
-        below = value.get("additionalProperties") or value.get("patternProperties", {}).get(NAME_PATTERN)
+        below = value.get("additionalProperties") or value.get("patternProperties", {}).get(KIND_PATTERN)
         return f"names, each with a {_describe_value(below)}" if isinstance(below, dict) else "mapping"
     shown = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true`, `false`"}[str(kind)]
     limits = [

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from ..agent.links import backends
 from ..catalog.engines import engine_names
 from ..catalog.entries import DeviceTypeEntry, Entry, LimitsEntry, ProfileEntry
-from ..catalog.name_rules import NAME_MAX, NAME_PATTERN
+from ..catalog.name_rules import KIND_PATTERN, NAME_MAX, NAME_PATTERN
 from ..participant.federatedscope.patch_names import PATCHES
 
 DEVICES_MAX = 10_000
@@ -39,9 +39,11 @@ PatchName = Literal[
     "log_addresses",
     "hostile_messages",
     "async_updates",
+    "contrib_modules",
 ]
 
 Name = Annotated[str, Field(json_schema_extra={"pattern": NAME_PATTERN})]
+KindName = Annotated[str, Field(json_schema_extra={"pattern": KIND_PATTERN})]
 Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX)]
 
 
@@ -65,7 +67,7 @@ class DeviceEntry(Entry):
     name: Name | None = Field(
         default=None,
         description="The device's name, also its host name. With `count` above 1 the devices are `name-1` to `name-n`. "
-        "Not given: the type's name.",
+        "Not given: the type's name, with hyphens in place of underscores.",
     )
     count: Annotated[int, Field(ge=1, le=DEVICES_MAX)] = Field(default=1, description="Number of such devices.")
     role: Literal["server", "client"] = Field(
@@ -85,12 +87,17 @@ class DeviceEntry(Entry):
         description="The engine that runs the participant: our small one without torch, or FederatedScope itself.",
     )
     overrides: LimitsEntry | None = Field(default=None, description="Limits that differ from the device type's.")
+    federatedscope: dict[str, Any] | None = Field(
+        default=None,
+        description="FederatedScope settings of these clients alone, in the form of `federatedscope.config`, over which "
+        "they take precedence; see [settings of one device](#device-settings).",
+    )
 
 
 class NetworkSection(Entry):
     """Links: named profiles, and how they are applied."""
 
-    profiles: dict[Name, ProfileEntry] = Field(
+    profiles: dict[KindName, ProfileEntry] = Field(
         default_factory=dict,
         description="Network profiles by name; a name from the catalogue replaces that profile.",
     )
@@ -175,7 +182,8 @@ class DataSection(Entry):
 
 
 class FederatedScopeSection(Entry):
-    """FederatedScope's own configuration, either as a subtree or as a file, and where it is installed from."""
+    """FederatedScope's own configuration, either as a subtree or as a file, and where it is installed from. Without
+    either, the clients train a [default course](#default-course)."""
 
     config: dict[str, Any] | None = Field(
         default=None,
@@ -189,6 +197,12 @@ class FederatedScopeSection(Entry):
         default=None,
         description="Where FederatedScope comes from, for devices with `engine: federatedscope`: a pip requirement, "
         "a git URL, or a local checkout (a path with a slash; a relative one starts at the experiment file's folder).",
+    )
+    requirements: list[str] = Field(
+        default_factory=list,
+        description="What code of your own in FederatedScope's contrib folders needs besides its dependencies: pip "
+        "requirements such as `einops==0.8.0`, or paths of requirements files (ending in `.txt`); see "
+        "[packages](#requirements).",
     )
     patches: dict[PatchName, bool] = Field(
         default_factory=dict,
@@ -211,11 +225,16 @@ class ExperimentFile(Entry):
     devices: list[DeviceEntry] = Field(
         description=f"The devices: one server, at least one client, at most {DEVICES_MAX} in all."
     )
-    device_types: dict[Name, DeviceTypeEntry] = Field(
+    device_types: dict[KindName, DeviceTypeEntry] = Field(
         default_factory=dict, description="Device types by name; a name from the catalogue replaces that type."
     )
     network: NetworkSection = Field(
         default_factory=NetworkSection, description="Network profiles and how links are shaped."
+    )
+    network_profiles: dict[KindName, ProfileEntry] = Field(
+        default_factory=dict,
+        description="The same as `network.profiles`, with one rule of its own: a profile that gives a rate only for "
+        "the uplink (`bandwidth_up_kbps`) has it in both directions.",
     )
     course: CourseSection = Field(default_factory=CourseSection, description="Limits of the course.")
     cpu_factor: Annotated[float, Field(gt=0, le=1)] | None = Field(
@@ -224,4 +243,7 @@ class ExperimentFile(Entry):
         "Not given: the largest factor up to 1 that fits the lab.",
     )
     data: DataSection = Field(default_factory=DataSection, description="Data set and split.")
-    federatedscope: FederatedScopeSection = Field(description="FederatedScope's configuration and source.")
+    federatedscope: FederatedScopeSection = Field(
+        default_factory=FederatedScopeSection,
+        description="FederatedScope's configuration and source. Not given: a [default course](#default-course).",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 # FederatedScope's defaults of the keys that are checked.
@@ -108,6 +108,11 @@ class Course:
     classes: int | None = None
     shape: tuple[int, ...] | None = None
     has_round_deadline: bool = False
+
+    def seen_from(self, name: str) -> Course:
+        """The course as one client's configuration describes it, without the others."""
+        client = next(client for client in self.clients if client.name == name)
+        return replace(self, server=replace(self.server, config=client.config), clients=[client])
 
     @property
     def own_clients(self) -> list[Participant]:

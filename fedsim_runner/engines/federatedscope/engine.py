@@ -45,8 +45,12 @@ class FederatedScopeEngine(Engine):
         if source is None:
             return
         try:
-            for problem in check_keys(course.config, read_keys(source)):
+            keys = read_keys(source)
+            for problem in check_keys(course.config, keys):
                 yield Refusal(tuple(problem.path), problem.message, problem.hint)
+            for one in course.differing(self.facts.name):
+                for problem in check_keys(one.own, keys):
+                    yield Refusal(tuple(problem.path), problem.message, problem.hint, one.name)
         except KeysError as error:
             raise FedsimError(f"{error}\n{ALTERNATIVES}", Exit.LAB) from error
 
@@ -61,8 +65,15 @@ class FederatedScopeEngine(Engine):
         server = next(one for role, one in participants if role == "server")
         clients = [one for role, one in participants if role == "client"]
         facts = course_facts.Course(server, clients, data.classes, data.shape, course.has_round_deadline)
-        for refusal in refusals(facts):
+        found = refusals(facts)
+        for refusal in found:
             yield Refusal(refusal.path, refusal.reason, refusal.hint)
+        known = {(refusal.key, refusal.hint) for refusal in found}
+        for one in course.differing(self.facts.name):
+            # What is new where the rules look at this device comes from its own settings.
+            for refusal in refusals(facts.seen_from(one.name)):
+                if (refusal.key, refusal.hint) not in known:
+                    yield Refusal(refusal.path, refusal.reason, refusal.hint, one.name)
 
     def source_in_use(self, named: str | None) -> str:
         source = resolve_source(named)

@@ -29,17 +29,19 @@ class LightEngine(Engine):
         # Brings numpy, which is not needed to read the facts.
         from fedsim_runner.participant.light.settings import Problem, UnsupportedSettingsError, parse_settings
 
-        own = [one for one in course.participants if one.engine == self.facts.name]
+        differing = course.differing(self.facts.name)
+        alike = [one for one in course.participants if one.engine == self.facts.name and not one.own]
         seen: set[Problem] = set()
-        # Clients differ only in their addresses.
-        for participant in {one.role: one for one in own}.values():
+        # Clients without settings of their own differ only in their addresses.
+        for participant in [*{one.role: one for one in alike}.values(), *differing]:
             try:
                 parse_settings(participant.config)
             except UnsupportedSettingsError as error:
                 for problem in error.problems:
                     if problem not in seen:
                         seen.add(problem)
-                        yield Refusal(tuple(problem.key.split(".")), problem.reason, problem.hint)
+                        device = participant.name if participant.own else None
+                        yield Refusal(tuple(problem.key.split(".")), problem.reason, problem.hint, device)
 
 
 ENGINE = LightEngine()

@@ -47,13 +47,14 @@ def local_device_file(content: Mapping[str, Any], folder: Path) -> dict[str, Any
         device.update(address=LOOPBACK, port=port, cpus=None, memory_bytes=None, network=None)
         device["link"] = {"up": unlimited, "down": unlimited}
         shard = folder / PARTICIPANTS / name / SHARD
-        device["config"] = participant_config(
+        place = participant_config(
             device["role"],
             (LOOPBACK, port),
             (LOOPBACK, ports[server]),
             shard=str(shard),
             outputs=str(folder / COLLECTED / name),
         )
+        device["config"] = {**device["config"], **place}
     return local
 
 

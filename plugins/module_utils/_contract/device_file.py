@@ -74,10 +74,12 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class FederatedScopeSettings:
-    """The source of FederatedScope (None: no device uses it), and the patches that are not applied to it."""
+    """The source of FederatedScope (None: no device uses it), the patches that are not applied to it, and the pip
+    requirements of the user's own code in it."""
 
     source: str | None = None
     patches_off: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

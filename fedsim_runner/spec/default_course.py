@@ -1,0 +1,32 @@
+"""The course of an experiment file that says nothing about it: small, and the same for every data set and engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..yamlfile.document import Document, parse
+
+# The number of outputs follows from the data.
+TEXT = """\
+federate: {total_round_num: 10, make_global_eval: true}
+model: {type: lr, task: classification}
+criterion: {type: CrossEntropyLoss}
+dataloader: {batch_size: 32}
+train: {batch_or_epoch: epoch, local_update_steps: 1, optimizer: {lr: 0.1}}
+eval: {freq: 1, metrics: [acc, correct], best_res_update_round_wise_key: test_loss}
+"""
+NOTE = (
+    "the file says nothing about the course, so it is the default one: 10 rounds of FedAvg, each client with one epoch "
+    "of logistic regression (model lr, learning rate 0.1, batches of 32) in each"
+)
+
+
+def default_course() -> Document:
+    """The default course as FederatedScope's configuration, without the number of the model's outputs."""
+    return parse(TEXT, "the default course")
+
+
+def with_outputs(config: Mapping[str, Any], classes: int) -> dict[str, Any]:
+    """The default course for data with this many classes."""
+    return {**config, "model": {**config["model"], "out_channels": classes}}
