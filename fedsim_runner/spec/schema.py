@@ -38,8 +38,8 @@ PatchName = Literal[
     "lean_imports",
     "log_addresses",
     "hostile_messages",
-    "async_updates",
     "contrib_modules",
+    "async_updates",
 ]
 
 Name = Annotated[str, Field(json_schema_extra={"pattern": NAME_PATTERN})]

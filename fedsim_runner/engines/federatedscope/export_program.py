@@ -13,11 +13,14 @@ from __future__ import annotations
 import json
 import sys
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+# One of the few files of fedsim-runner that need nothing of it.
+CONTRIB_IMPORT = Path(__file__).parents[2] / "participant" / "federatedscope" / "contrib_import.py"
 SPLITS = ("train", "val", "test")
 
 
@@ -26,6 +29,8 @@ def main() -> None:
     request, folder = Path(sys.argv[1]), Path(sys.argv[2])
     tree = json.loads(request.read_text(encoding="utf-8"))
 
+    contrib_import = _load(CONTRIB_IMPORT)
+    contrib_import.leave_out_what_fails()
     # Not installed where fedsim-runner is checked and tested.
     configs = import_module("federatedscope.core.configs.config")
     builder = import_module("federatedscope.core.auxiliaries.data_builder")
@@ -35,7 +40,11 @@ def main() -> None:
     except KeyError as error:
         raise SystemExit(f"FederatedScope's configuration does not have the key {error.args[0]}") from error
     client_num = config.federate.client_num
-    loaded, _ = builder.get_data(config.clone())
+    try:
+        loaded, _ = builder.get_data(config.clone())
+    except ValueError as error:  # among others a data set or splitter that nothing provides
+        left_out = contrib_import.describe_left_out()
+        raise SystemExit(f"{error}; left out, as it cannot be imported: {left_out}" if left_out else error) from error
     found = {index: _arrays(index, loaded[index]) for index in range(client_num + 1) if index in loaded}
     missing = [index for index in range(1, client_num + 1) if "train" not in found.get(index, {})]
     if missing:
@@ -46,6 +55,14 @@ def main() -> None:
         arrays = {f"{name}_x": x for name, (x, _) in splits.items()}
         arrays.update({f"{name}_y": y for name, (_, y) in splits.items()})
         np.savez(folder / f"{index}.npz", **arrays)
+
+
+def _load(path: Path) -> Any:
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None  # it is a Python file
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _server(found: dict[int, dict[str, tuple[Any, Any]]]) -> dict[str, tuple[Any, Any]]:

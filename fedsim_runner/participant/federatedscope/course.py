@@ -23,12 +23,13 @@ from ..exit_errors import ParticipantError, UnsupportedError
 from ..launch import load_launch_settings
 from ..process_end import ENDING
 from ..reporting import Reporter
-from . import activity_records, data, patches, policies
+from . import activity_records, contrib_import, data, patches, policies
 from .client import FINISH, prefer_newest
 from .doorkeeper import ServerDoor, guard_client
 from .inbox import waiting_kinds
 from .log_events import report_log
 from .patch_context import PatchContext
+from .patches import contrib_modules
 from .policies import Policies
 from .upstream import Place, expect_for_course
 
@@ -117,6 +118,7 @@ def _load_course(config: Path, gate: Path, settings: LaunchSettings, reporter: R
     tree.outdir = str(Path.cwd())
     with _logged():
         importlib.import_module("federatedscope.core.auxiliaries.logging").update_logger(tree, clear_before_add=True)
+        contrib_modules.log_left_out()
         report_log(reporter)
         return _load_participant(tree, gate, settings, reporter)
 
@@ -209,6 +211,10 @@ def _runner(tree: Any) -> Any:
         if "bind" not in str(error):
             raise
         raise ParticipantError(f"cannot listen: {error}") from error
+    except ValueError as error:  # among others a model or trainer that nothing provides
+        left_out = contrib_import.describe_left_out()
+        more = f"; left out, as it cannot be imported here: {left_out}" if left_out else ""
+        raise ParticipantError(f"FederatedScope: {error}{more}") from error
 
 
 def _server(

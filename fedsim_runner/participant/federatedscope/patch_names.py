@@ -12,5 +12,6 @@ PATCHES: dict[str, str] = {
     "lean_imports": "libraries that training does not need fill the memory of a small device",
     "log_addresses": "addresses in log lines are rounded like numbers",
     "hostile_messages": "one message of a client ends the server, runs code in it, or ends another client",
+    "contrib_modules": "a module of the user's own is not found if another one in its contrib folder lacks a package",
     "async_updates": "asynchronous aggregation crashes on the first update that came over the network",
 }

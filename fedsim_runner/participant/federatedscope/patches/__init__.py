@@ -14,6 +14,7 @@ from . import (
     async_updates,
     blocked_broadcast,
     busy_wait,
+    contrib_modules,
     hostile_messages,
     lean_imports,
     log_addresses,
@@ -24,6 +25,7 @@ from . import (
 
 # By the names of :data:`..patch_names.PATCHES`.
 PLACES: dict[str, tuple[Place, ...]] = {
+    "contrib_modules": contrib_modules.PLACES,
     "lean_imports": lean_imports.PLACES,
     "log_addresses": log_addresses.PLACES,
     "lost_join": lost_join.PLACES,
@@ -37,13 +39,15 @@ PLACES: dict[str, tuple[Place, ...]] = {
 
 
 def apply_at_import(off: Collection[str]) -> None:
-    """Apply the patch that must come before all other imports of FederatedScope."""
+    """Apply the patches that must come before all other imports of FederatedScope."""
+    if "contrib_modules" not in off:
+        contrib_modules.apply()
     if "lean_imports" not in off:
         lean_imports.apply()
 
 
 def check(off: Collection[str]) -> None:
-    """Check that FederatedScope is what the patches were made for, before any of them except the one at import.
+    """Check that FederatedScope is what the patches were made for, before any of them except those at import.
 
     Raises:
         UnsupportedError: it has changed; the text names the patch and what helps.
