@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from collections.abc import Sequence, Set
 
 from ..catalog.entries import ProfileEntry
 from ..catalog.name_rules import as_device_name, explain_unusable_device, explain_wrong_name
@@ -17,20 +16,11 @@ from .schema import DEVICES_MAX, DeviceEntry
 
 
 def build_devices(
-    entries: Sequence[DeviceEntry | None],
-    choices: Choices,
-    settings: Mapping[int, Mapping[str, Any]],
-    document: Document,
-    nameless: Set[int] = frozenset(),
+    entries: Sequence[DeviceEntry | None], choices: Choices, document: Document, nameless: Set[int] = frozenset()
 ) -> tuple[Device, ...]:
     """Build the devices in the order of the file, counts expanded; everything wrong with them is reported.
 
-    Args:
-        entries: None: an invalid entry.
-        choices: the types and profiles they may name.
-        settings: FederatedScope settings of their own, by number of the entry.
-        document: the experiment file.
-        nameless: entries with an invalid name or count.
+    An entry that is None is invalid; those in ``nameless`` have an invalid name or count.
     """
     total = sum(entry.count for entry in entries if entry is not None)
     if total > DEVICES_MAX:
@@ -54,7 +44,7 @@ def build_devices(
             continue
         if entry.overrides is not None:
             device_type = with_limits(device_type, entry.overrides)
-        own = settings.get(number, {})
+        own = entry.federatedscope or {}
         devices += [Device(name, device_type, entry.role, entry.engine, network, own) for name in names]
     return tuple(devices)
 

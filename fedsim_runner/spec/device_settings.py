@@ -29,22 +29,19 @@ _CLIENT_SECTION = re.compile(r"client_([1-9][0-9]*)$")
 _SHOWN = 160
 
 
-def read_device_settings(
+def check_device_settings(
     entries: Sequence[DeviceEntry | None], config: Mapping[str, Any], document: Document
-) -> dict[int, Mapping[str, Any]]:
-    """Take each entry's own settings, by its number; everything wrong with them is reported.
+) -> None:
+    """Report everything wrong with entries' own settings.
 
     Args:
         entries: None: an invalid entry.
         config: the settings that all devices share.
         document: the experiment file.
     """
-    found = {}
     for number, entry in enumerate(entries):
         if entry is not None and entry.federatedscope is not None:
             _check(entry, config, document.below(("devices", number, "federatedscope")))
-            found[number] = entry.federatedscope
-    return found
 
 
 def _check(entry: DeviceEntry, config: Mapping[str, Any], document: Document) -> None:

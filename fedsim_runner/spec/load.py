@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from .default_course import NOTE, default_course
 from .definitions import resolve_definitions
 from .device_list import build_devices, check_roles
 from .device_settings import (
+    check_device_settings,
     describe_device_settings,
-    read_device_settings,
     report_client_sections,
     take_client_sections,
 )
@@ -80,6 +79,8 @@ def _build(checked: Checked, document: Document, text: str, path: Path) -> Draft
         document.report(("name",), *wrong)
     definitions = checked.definitions()
     choices = resolve_definitions(catalog, definitions, document, path.parent)
+    nameless = {number for number in range(len(checked.entries)) if checked.has_invalid_at(number, "name", "count")}
+    devices = build_devices(checked.entries, choices, document, nameless)
     clients = None
     if not checked.has_invalid("role", "count"):
         entries = [entry for entry in checked.entries if entry is not None]
@@ -87,21 +88,16 @@ def _build(checked: Checked, document: Document, text: str, path: Path) -> Draft
         clients = sum(entry.count for entry in entries if entry.role == "client")
     config: dict[str, Any] = {}
     data_tree: dict[str, Any] | None = None
-    sections: Mapping[int, Mapping[str, Any]] = {}
     by_default = _says_nothing_of_the_course(checked)
     tree = default_course() if by_default else _find_config_tree(file.federatedscope, checked, document, path.parent)
     if tree is not None:
         values = tree.value()
-        sections = take_client_sections(values)
+        report_client_sections(take_client_sections(values), tree, devices)
         # An unknown seed contradicts no other.
         seed = file.seed if ("seed",) not in checked.invalid else values.get("seed", 0)
         data_tree = take_data_tree(file.data, values, tree, path.parent)
         config = check_config(values, tree, seed, clients)
-    settings = read_device_settings(checked.entries, config, document)
-    nameless = {number for number in range(len(checked.entries)) if checked.has_invalid_at(number, "name", "count")}
-    devices = build_devices(checked.entries, choices, settings, document, nameless)
-    if tree is not None:
-        report_client_sections(sections, tree, devices)
+    check_device_settings(checked.entries, config, document)
     data = DataSectionReader(file.data, document, tree, path.parent).source(
         any(engine_facts(device.engine).natural_shape for device in devices)
     )

@@ -23,6 +23,10 @@ SPLIT_BY_TESTBED = "the testbed splits `data.dataset` and gives each participant
 USERS_DISTRIBUTE_PREFIX = "grpc_"
 
 
+# What :func:`participant_config` sets.
+_OF_THE_PLACE = frozenset({"distribute", "data", "use_gpu", "outdir"})
+
+
 @dataclass(frozen=True)
 class Owned:
     """A key that the testbed sets.
@@ -85,6 +89,11 @@ def common_config(config: Mapping[str, Any], seed: int, clients: int) -> dict[st
                 holder = holder.setdefault(part, {})
             holder[owned.path[-1]] = owned.value
     return tree
+
+
+def without_place(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What is left of one participant's part of the configuration without :func:`participant_config`: the user's."""
+    return {key: value for key, value in config.items() if key not in _OF_THE_PLACE}
 
 
 def participant_config(

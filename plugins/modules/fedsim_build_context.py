@@ -161,7 +161,8 @@ def work(call: Call) -> dict[str, Any]:
         own = {root for content in contents.values() for root in content["dockerfile_roots"]}
         found = _find_sources(params, list(contents.values()))
         folders = [Path(folder) for folder in sorted({*params["dockerfiles"], *own})]
-        sources = LayerSources.installed(folders, found)
+        packages = dict.fromkeys(package for content in contents.values() for package in content["requirements"])
+        sources = LayerSources.installed(folders, found, {"federatedscope": tuple(packages)})
         hosts = [
             host_images.HostImages(
                 name=host["name"],
@@ -181,7 +182,8 @@ def work(call: Call) -> dict[str, Any]:
         for source in {id(layer.engine_source): layer.engine_source for layer in layers}.values():
             if source is not None:
                 for content in contents.values():
-                    source.refuse(content["config"])
+                    for config in content["configs"]:
+                        source.refuse(config)
         contexts = assemble(layers, cache_dir(), bootstrap=params["bootstrap"])
     except FedsimError as error:
         raise FailedError(str(error), fedsim_exit_code=error.exit) from error
@@ -192,13 +194,18 @@ def work(call: Call) -> dict[str, Any]:
 def _read_images_part(host: dict[str, Any]) -> dict[str, Any]:
     """Return the parts of a lab host's device file that images depend on; empty without a device file."""
     if not host["device_file"]:
-        return {"devices": [], "dockerfile_roots": [], "source": None, "config": {}}
+        return {"devices": [], "dockerfile_roots": [], "source": None, "configs": [], "requirements": []}
+    from fedsim_runner.spec.testbed_keys import without_place
+
     content = read_device_file(host["device_file"])
+    own = [without_place(device["config"]) for device in content["devices"] if device["engine"] == "federatedscope"]
+    different = [config for number, config in enumerate(own) if config and config not in own[:number]]
     return {
         "devices": content["devices"],
         "dockerfile_roots": content["dockerfile_roots"],
         "source": content["federatedscope"]["source"],
-        "config": content["course"]["config"],
+        "configs": [content["course"]["config"], *different],
+        "requirements": content["federatedscope"].get("requirements", []),
     }
 
 

@@ -161,7 +161,7 @@ def _read_config(config: Path) -> Any:
     try:
         tree.merge_from_file(str(config))
     except (OSError, KeyError, ValueError, AssertionError, AttributeError, yaml.YAMLError) as error:
-        raise ParticipantError(f"{config}: FederatedScope refuses it: {error}") from error
+        raise ParticipantError(f"{config}: FederatedScope refuses it: {error}{_left_out()}") from error
     if tree.federate.mode != "distributed" or tree.distribute.role not in ("server", "client"):
         raise ParticipantError(f"{config}: expected federate.mode distributed and distribute.role server or client")
     return tree
@@ -212,9 +212,13 @@ def _runner(tree: Any) -> Any:
             raise
         raise ParticipantError(f"cannot listen: {error}") from error
     except ValueError as error:  # among others a model or trainer that nothing provides
-        left_out = contrib_import.describe_left_out()
-        more = f"; left out, as it cannot be imported here: {left_out}" if left_out else ""
-        raise ParticipantError(f"FederatedScope: {error}{more}") from error
+        raise ParticipantError(f"FederatedScope: {error}{_left_out()}") from error
+
+
+def _left_out() -> str:
+    """The end of a message about something that FederatedScope does not find."""
+    modules = contrib_import.describe_left_out()
+    return f"; left out, as it cannot be imported here: {modules}" if modules else ""
 
 
 def _server(

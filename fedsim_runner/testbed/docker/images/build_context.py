@@ -13,7 +13,7 @@ from fedsim_runner.downloads.cache import locked
 
 from .layers import Layer, context_files, is_executable
 from .rootfs import rootfs_for
-from .wheelhouse import wheels_for
+from .wheelhouse import user_wheels, wheels_for
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ def _assemble(layer: Layer, cache: Path, bootstrap: bool, suite: str) -> Context
     archive = _archive(layer, cache)
     if not archive.is_file():
         wheels = {"wheels": [*_wheels(layer.requirements, layer, cache)], "tools": []}
+        if layer.packages:
+            wheels["wheels"] += user_wheels(layer.packages, layer.below, layer.arch, cache)
         wheels["tools"] += _wheels(layer.build_requirements, layer, cache)
         if layer.engine_source is not None:
             wheels["wheels"].append(layer.engine_source.wheel())

@@ -39,11 +39,17 @@ class LayerSources:
     package: Path  # our own package, from which an image gets the folders it needs
     sources: Mapping[str, EngineSource] = field(default_factory=dict)  # of the engines that devices use, by name
     engines: tuple[EngineFacts, ...] = field(default_factory=usable_engines)
+    packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the user's pip requirements, by engine
 
     @classmethod
-    def installed(cls, extra: Sequence[Path] = (), sources: Mapping[str, EngineSource] | None = None) -> LayerSources:
+    def installed(
+        cls,
+        extra: Sequence[Path] = (),
+        sources: Mapping[str, EngineSource] | None = None,
+        packages: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> LayerSources:
         """The sources of this installation, preceded by folders of the user's own device types."""
-        return cls((*extra, content_root() / "dockerfiles"), PACKAGE_DIR, sources or {})
+        return cls((*extra, content_root() / "dockerfiles"), PACKAGE_DIR, sources or {}, packages=packages or {})
 
     def directory(self, layer: str) -> Path | None:
         """The folder that holds ``layer``'s Dockerfile."""
@@ -82,6 +88,8 @@ class Layer:
     python: tuple[tuple[str, Path], ...]  # our own code in it: target and source of each file
     variant: str = ""  # CUDA or nothing
     engine_source: EngineSource | None = field(default=None, repr=False)
+    packages: tuple[str, ...] = ()  # the user's pip requirements
+    below: tuple[Path, ...] = ()  # the requirements files of the parent, which those must fit
 
     @property
     def ref(self) -> str:
@@ -158,8 +166,22 @@ def _add(
     installed = [variant] if variant else []
     if source is not None:
         installed.append(source.identity())
+    packages = sources.packages.get(engine.name, ()) if engine is not None else ()
+    installed += packages
     key = _key(arch, parent.key if parent else base_identity, directory, python, installed)
-    layer = Layer(name, arch, key, directory, parent.ref if parent else None, argument, python, variant, source)
+    layer = Layer(
+        name,
+        arch,
+        key,
+        directory,
+        parent.ref if parent else None,
+        argument,
+        python,
+        variant,
+        source,
+        packages,
+        parent.requirements if parent else (),
+    )
     planned[name, arch] = layer
     return layer
 

@@ -36,35 +36,86 @@ def wheels_for(requirements: Path, arch: str, cache: Path, run: Run | None = Non
     Raises ImageError: pip could not download a wheel, a wheel is not the one that is pinned, or the architecture is not
     supported.
     """
-    store = cache / "wheels"
     pinned = read_requirements(requirements)
-    key = hashlib.sha256("\n".join([TARGET_PYTHON, arch, *pinned.pins]).encode()).hexdigest()[:16]
+    wanted = _Wanted(
+        pinned.pins, pinned.indexes, f"the wheels of dockerfiles/{requirements.parent.name}/{requirements.name}"
+    )
+    return _obtain(wanted, pinned.allows, arch, cache, run or _run)
+
+
+def user_wheels(
+    packages: Sequence[str], below: Sequence[Path], arch: str, cache: Path, run: Run | None = None
+) -> tuple[Path, ...]:
+    """The wheels of a user's pip requirements and of what they need, besides those of the requirements files ``below``,
+    which the image has already; their versions must fit.
+
+    A requirement without an exact version is resolved once and stays fixed after that.
+
+    Raises ImageError: pip could not resolve or download them, or the architecture is not supported.
+    """
+    pinned = [read_requirements(path) for path in below]
+    pins = tuple(sorted(pin.split()[0] for one in pinned for pin in one.pins))
+    indexes = tuple(index for one in pinned for index in one.indexes)
+    wanted = _Wanted(tuple(packages), indexes, f"the packages of federatedscope.requirements ({', '.join(packages)})", pins)
+    return _obtain(wanted, lambda wheel: True, arch, cache, run or _run)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """``pins``: the image below has these; None: pip resolves nothing. ``what``: what messages call it."""
+
+    lines: tuple[str, ...]
+    indexes: tuple[str, ...]
+    what: str
+    pins: tuple[str, ...] | None = None
+
+    @property
+    def text(self) -> str:
+        """What determines the wheels."""
+        return "\n".join(self.lines if self.pins is None else (*self.pins, "", *self.lines))
+
+    def is_below(self, wheel: Path) -> bool:
+        """Whether the image below has the wheel's package."""
+        return _package(wheel.name.partition("-")[0]) in {_package(pin.partition("==")[0]) for pin in self.pins or ()}
+
+
+def _obtain(wanted: _Wanted, allows: Callable[[Path], bool], arch: str, cache: Path, run: Run) -> tuple[Path, ...]:
+    store = cache / "wheels"
+    key = hashlib.sha256("\n".join([TARGET_PYTHON, arch, wanted.text]).encode()).hexdigest()[:16]
     index = cache / "wheelhouses" / f"{key}.json"
     if index.is_file():
         files = tuple(store / name for name in json.loads(index.read_text()))
-        if all(path.is_file() and pinned.allows(path) for path in files):
+        if all(path.is_file() and allows(path) for path in files):
             return files
     store.mkdir(parents=True, exist_ok=True)
     index.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as folder:
-        listed = Path(folder) / "requirements.txt"
-        listed.write_text("".join(f"{pin}\n" for pin in pinned.pins))
+        listed, constraints = Path(folder) / "requirements.txt", None
+        listed.write_text("".join(f"{line}\n" for line in wanted.lines))
+        if wanted.pins is not None:
+            constraints = Path(folder) / "constraints.txt"
+            constraints.write_text("".join(f"{pin}\n" for pin in wanted.pins))
         outputs = []
-        for more in ((), *((url,) for url in pinned.indexes)):
-            command = download_command(listed, arch, Path(folder), store, extra_indexes=more)
-            outcome = (run or _run)(command)
+        for more in ((), *((url,) for url in wanted.indexes)):
+            command = download_command(listed, arch, Path(folder), store, extra_indexes=more, constraints=constraints)
+            outcome = run(command)
             if outcome.returncode == 0:
                 break
             outputs.append(outcome.stderr or outcome.stdout)
         else:
-            raise ImageError(download_message(requirements, outputs, pinned.indexes))
-        names = sorted(path.name for path in Path(folder).glob("*.whl"))
+            raise ImageError(download_message(wanted.what, outputs, wanted.indexes))
+        names = sorted(path.name for path in Path(folder).glob("*.whl") if not wanted.is_below(path))
         for name in names:
             (Path(folder) / name).replace(store / name)
         draft = Path(folder) / "index.json"
         draft.write_text(json.dumps(names))
         draft.replace(index)  # last: an index never names a wheel that is not there
     return tuple(store / name for name in names)
+
+
+def _package(name: str) -> str:
+    """A package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name.split("[")[0].strip()).lower()
 
 
 @dataclass(frozen=True)
@@ -104,11 +155,18 @@ def read_requirements(path: Path) -> Requirements:
 
 
 def download_command(
-    requirements: Path, arch: str, target: Path, store: Path, *, extra_indexes: Sequence[str] = ()
+    requirements: Path,
+    arch: str,
+    target: Path,
+    store: Path,
+    *,
+    extra_indexes: Sequence[str] = (),
+    constraints: Path | None = None,
 ) -> tuple[str, ...]:
     """The pip call: this interpreter's pip, the user's pip configuration, wheels of the *image's* Python.
 
-    pip refuses a wheel whose hash is not in ``requirements`` if that has hashes.
+    pip refuses a wheel whose hash is not in ``requirements`` if that has hashes. With ``constraints`` it also downloads
+    what the wheels need.
     """
     machine = _MACHINES.get(arch)
     if machine is None:
@@ -116,7 +174,8 @@ def download_command(
     platforms = [f"manylinux_{glibc}_{machine}" for glibc in _GLIBC] + [f"manylinux2014_{machine}"]
     return (
         sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check",
-        "--no-deps", "--only-binary=:all:", "--implementation=cp", f"--python-version={TARGET_PYTHON}",
+        "--no-deps" if constraints is None else f"--constraint={constraints}",
+        "--only-binary=:all:", "--implementation=cp", f"--python-version={TARGET_PYTHON}",
         *(f"--platform={platform}" for platform in platforms),
         # An index that the user did not choose may be unreachable: then fail quickly.
         *(part for url in extra_indexes for part in (f"--extra-index-url={url}", "--retries=1", "--timeout=15")),
@@ -124,11 +183,11 @@ def download_command(
     )  # fmt: skip
 
 
-def download_message(requirements: Path, outputs: Sequence[str], indexes: Sequence[str] = ()) -> str:
+def download_message(what: str, outputs: Sequence[str], indexes: Sequence[str] = ()) -> str:
     """One message for every kind of failed download: pip's errors, and where its settings are."""
     elsewhere = f"{', '.join(indexes)} was tried as well. " if indexes else ""
     return (
-        f"pip could not download the wheels of dockerfiles/{requirements.parent.name}/{requirements.name}: "
+        f"pip could not download {what}: "
         f"{' '.join(dict.fromkeys(filter(None, map(pip_errors, outputs)))) or 'no output'}\n"
         "They are downloaded here, on the control node, with this user's own pip configuration "
         f"(`pip config list` shows it). {elsewhere}"
