@@ -24,6 +24,7 @@ from .app import app, out
 
 # Each is a file in verbs/ that registers itself with the app when it is imported; in the order of use, for --help.
 VERBS = (
+    "init",
     "run",
     "rerun",
     "plan",

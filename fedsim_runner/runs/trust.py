@@ -64,6 +64,8 @@ def code_of(experiment: Experiment, folder: Path, with_docker: bool) -> Iterator
         yield from (f"{Path(path).relative_to(folder)}/Dockerfile, which an image is built from" for path in own)
     for engine in engines_of(experiment.devices):
         if engine.facts.source is not None:
+            if with_docker and experiment.requirements:
+                yield f"packages that an image is given for it: {', '.join(experiment.requirements)}"
             yield from _source_of(engine, experiment, folder)
         if not with_docker and engine.facts.name != HARMLESS_WITHOUT_DOCKER:
             yield f"the configuration of engine {engine.facts.name}, which runs as you without Docker"

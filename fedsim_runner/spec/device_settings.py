@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-import yaml
-
 from ..yamlfile.document import Document, Node, parse
+from ..yamlfile.dump import dump_line
 from ..yamlfile.spec_errors import SpecError, SpecErrors
 from .experiment import Device, Experiment
 from .federatedscope_tree import check_values
@@ -130,14 +129,5 @@ def _get(tree: Mapping[str, Any], section: str, key: str) -> Any:
 
 def _flow(section: Any) -> str:
     """A section in one line of YAML, shortened where it would be long."""
-    text = yaml.safe_dump(_plain(section), default_flow_style=True, width=10_000, sort_keys=False).strip()
+    text = dump_line(section)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
-def _plain(value: Any) -> Any:
-    """Without the kinds of text that only the reader of the file knows."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(below) for key, below in value.items()}
-    if isinstance(value, list):
-        return [_plain(below) for below in value]
-    return str(value) if isinstance(value, str) else value

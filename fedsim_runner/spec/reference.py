@@ -12,6 +12,7 @@ from ..catalog.name_rules import KIND_PATTERN
 from ..catalog.resolve import DEFAULT_PIDS, KILO, MEMORY_MB
 from ..contract.device_file import DISK_BYTES
 from ..contract.link import Link
+from . import default_course
 from .json_schema import json_schema
 from .testbed_keys import USERS_DISTRIBUTE_PREFIX, owned_keys
 
@@ -90,6 +91,38 @@ Data sets bundled in packages; nothing is downloaded at run time. Standardised: 
 """
 
 
+_DEVICE_SETTINGS = """\
+<a id="device-settings"></a>
+
+Settings of one device are what FederatedScope's option `--client_cfg` is for in standalone mode:
+
+    - {type: smartphone-low, count: 3, federatedscope: {train: {optimizer: {lr: 0.05}}}}
+
+Only clients have them, with either engine. What holds for the whole course (`federate`, `aggregator`, `asyn`, ...) and what
+the testbed sets is a mistake there, and so is another `model` than the others', unless `personalization.local_param`
+names the parts that stay on the device. A section `client_1` in FederatedScope's configuration is a mistake whose hint
+says at which device it belongs; `fedsim-provision init MY.FS.YAML --client-cfg FILE` writes an experiment file with all of
+them. The plan lists the devices that have settings of their own.
+"""
+
+_DEFAULT_COURSE = """\
+<a id="default-course"></a>
+
+Without `config` and `config_file` the course is this one, and the plan says so. `model.out_channels` is the number of
+classes in the data. Data set `federatedscope` has no default course, as the configuration names the data.
+"""
+
+_PACKAGES = """\
+<a id="requirements"></a>
+
+Code of your own belongs into the `contrib` folders of a checkout that `source` names. Each of its modules is found, whatever
+another one lacks; the log names those that cannot be imported and why. What it needs besides FederatedScope's own
+dependencies is listed in `requirements`: pip resolves the list once on the control node, with this user's own configuration
+and within the versions that the image has (`dockerfiles/torch`), and the wheels go into the image of the engine. Another
+list, or another version in it, makes another image. Without Docker nothing is installed: the interpreter must have them.
+"""
+
+
 def _describe_owned_keys() -> str:
     keys = []
     for owned in owned_keys(seed=0, clients=None):
@@ -118,8 +151,10 @@ def reference() -> str:
         parts.append(_format_table(("key", "value", "default", "meaning"), _make_rows(entry)))
         if name == "DataSection":
             parts += _list_data_sets()
+        if name == "DeviceEntry":
+            parts.append(_DEVICE_SETTINGS)
         if name == "FederatedScopeSection":
-            parts.append(_describe_owned_keys())
+            parts += [_describe_owned_keys(), f"{_DEFAULT_COURSE}\n{textwrap.indent(default_course.TEXT, '    ')}", _PACKAGES]
         if name == "DeviceTypeEntry":
             parts.append(
                 f"Defaults of a type without `based_on`: `pids` is {DEFAULT_PIDS}, `gpus` is 0, "

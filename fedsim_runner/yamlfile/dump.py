@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -18,3 +19,21 @@ def dump(value: object, *, sort_keys: bool = False) -> str:
     """
     text: str = yaml.dump(value, Dumper=_DUMPER, sort_keys=sort_keys, width=110)
     return text
+
+
+def dump_line(value: object) -> str:
+    """Return YAML in one line, also of what was read from a file: its text may know more than plain text.
+
+    Raises:
+        yaml.representer.RepresenterError: ``value`` holds something that is not a plain value.
+    """
+    text: str = yaml.dump(_plain(value), Dumper=_DUMPER, sort_keys=False, width=1_000_000, default_flow_style=True)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(below) for below in value]
+    return str(value) if isinstance(value, str) else value

@@ -57,7 +57,12 @@ class ProcessTestbed:
 
     def lacks(self, plan: Plan) -> Sequence[Lack]:
         """Everything except the course."""
-        return (Lack(NOTE, "for limits, links and bytes run it with Docker"),)
+        lacks = [Lack(NOTE, "for limits, links and bytes run it with Docker")]
+        if plan.experiment.requirements:
+            names = ", ".join(plan.experiment.requirements)
+            what = f"federatedscope.requirements are not installed without Docker: the interpreter must have {names}"
+            lacks.append(Lack(what, "install them for federatedscope.python of the user configuration"))
+        return lacks
 
     def provision(self, order: Order, listener: Listener) -> int:
         """Write the data and start all participants, which wait at the gate."""

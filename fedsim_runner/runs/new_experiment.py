@@ -1,0 +1,157 @@
+"""An experiment file around a FederatedScope YAML: devices, data and links for a course that has none."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..catalog.name_rules import NAME_MAX
+from ..contract.errors import Exit, FedsimError
+from ..lab.host import LabHost
+from ..spec.device_settings import client_sections
+from ..spec.experiment import Experiment
+from ..yamlfile.document import parse, read_text
+from ..yamlfile.dump import dump_line
+from ..yamlfile.spec_errors import SpecErrors
+from .planning import make_plan_or_refuse
+
+SUFFIXES = (".fs.yaml", ".fs.yml", ".yaml", ".yml")
+# A first run should fit any machine; more clients are a number in the file.
+CLIENTS_MAX = 10
+CLIENTS_DEFAULT = 4
+STAND_IN = "digits"
+SERVER = {"name": "server", "type": "edge-server", "role": "server", "engine": "federatedscope",
+          "overrides": {"cpus": 2, "memory_mb": 2048, "gpus": 0}}  # fmt: skip
+CLIENT_KINDS: tuple[dict[str, Any], ...] = (
+    {"type": "smartphone-high", "engine": "federatedscope", "overrides": {"gpus": 0}},
+    {"type": "smartphone-low", "engine": "federatedscope"},
+)
+# Kinds of data that FederatedScope does not load from a folder of its own.
+_NOT_A_DATA_SET = ("", "file", "toy")
+
+
+@dataclass(frozen=True)
+class NewExperiment:
+    """The text of an experiment file, and what its reader should know of it."""
+
+    text: str
+    remarks: tuple[str, ...]
+
+
+def default_output(config: Path) -> Path:
+    """The file in the current folder that is written where none is named; it is not the configuration itself."""
+    path = Path(f"{_stem(config)}.yaml")
+    return Path(f"{_stem(config)}.exp.yaml") if path.resolve() == config.resolve() else path
+
+
+def experiment_around(config: Path, client_cfg: Path | None, clients: int | None, folder: Path) -> NewExperiment:
+    """Write the experiment file for a configuration of FederatedScope.
+
+    Args:
+        config: the configuration, which the file names.
+        client_cfg: settings of single clients, as FederatedScope takes them; None: there are none.
+        clients: number of clients; None: the configuration's, as far as a first run should have them.
+        folder: where the experiment file will be.
+
+    Raises:
+        SpecErrors: a file cannot be read as YAML.
+        FedsimError: a file is not of its kind.
+    """
+    tree = _read(config)
+    if not isinstance(tree.get("federate"), Mapping):
+        raise FedsimError(f"{config} is not a configuration of FederatedScope: it has no section federate", Exit.SPEC)
+    own = {} if client_cfg is None else client_sections(_read(client_cfg))
+    if client_cfg is not None and not own:
+        raise FedsimError(f"{client_cfg} has no sections client_1, client_2 and so on", Exit.SPEC)
+    asked = _number(tree["federate"].get("client_num"))
+    count = max(clients or _first_count(asked, tree["federate"]), *own, 1)
+    remarks = []
+    if clients is None and count < asked:
+        remarks.append(f"{count} of its {asked} clients, for a first run: --clients {asked}, or `count` in the file")
+    seed = tree.get("seed")
+    dataset, why = _data_set(tree.get("data"), folder)
+    if why:
+        remarks.append(why)
+    named = os.path.relpath(config, folder)
+    lines = [
+        f"# Written by `fedsim-provision init`, around {named}.",
+        *(f"# {remark}" for remark in remarks),
+        f"name: {dump_line(_experiment_name(config))}",
+        *([f"seed: {seed}"] if type(seed) is int and 0 <= seed < 2**31 else []),
+        "devices:",
+        *(f"  - {dump_line(device)}" for device in (SERVER, *_clients(count, own))),
+        f"data: {dump_line({'dataset': dataset})}",
+        f"federatedscope: {dump_line({'config_file': named})}",
+    ]
+    return NewExperiment("\n".join(lines) + "\n", tuple(remarks))
+
+
+def refuse_what_cannot_run(experiment: Experiment) -> None:
+    """Check a course as planning does, on a lab that has room for it.
+
+    Raises:
+        FedsimError: it cannot run; the text lists all reasons.
+    """
+    room = LabHost("any", cpus=100_000, memory_bytes=2**60, arch="amd64")
+    make_plan_or_refuse(experiment, [room], experiment.name)
+
+
+def _clients(count: int, own: Mapping[int, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Half of them fast, half slow. Where some have settings of their own, each is an entry, in FederatedScope's order."""
+    fast, slow = CLIENT_KINDS
+    if not own:
+        for kind, number in ((fast, (count + 1) // 2), (slow, count // 2)):
+            if number:
+                yield {**kind, "count": number} if number > 1 else kind
+        return
+    for number in range(1, count + 1):
+        settings = {"federatedscope": dict(own[number])} if own.get(number) else {}
+        yield {"name": f"client-{number}", **(fast if number % 2 else slow), **settings}
+
+
+def _first_count(asked: int, federate: Mapping[str, Any]) -> int:
+    sampled = _number(federate.get("sample_client_num"))
+    return max(min(asked, CLIENTS_MAX), min(sampled, asked)) or CLIENTS_DEFAULT
+
+
+def _data_set(section: Any, folder: Path) -> tuple[str, str | None]:
+    """The data set, and why it is not the configuration's."""
+    section = section if isinstance(section, Mapping) else {}
+    kind = section.get("type", "")
+    if not isinstance(kind, str) or kind in _NOT_A_DATA_SET:
+        return STAND_IN, None
+    root = folder / str(section.get("root", "data"))
+    try:
+        at_hand = root.is_dir() and any(root.iterdir())
+    except OSError:
+        at_hand = False
+    if at_hand:
+        return "federatedscope", None
+    return STAND_IN, (
+        f"data set {STAND_IN} in place of {kind}, which is not in {root}: with it there, or with internet access, write "
+        "`data: {dataset: federatedscope}`"
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    document = parse(read_text(path), str(path))
+    if document.errors:
+        raise SpecErrors(document.errors).counted(str(path))
+    return document.value()
+
+
+def _number(value: Any) -> int:
+    """A whole number of at least 0; 0 for anything else."""
+    return value if type(value) is int and value > 0 else 0
+
+
+def _stem(path: Path) -> str:
+    return next((path.name.removesuffix(end) for end in SUFFIXES if path.name.endswith(end)), path.name)
+
+
+def _experiment_name(config: Path) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", _stem(config).lower()).strip("-")[:NAME_MAX].strip("-") or "study"
