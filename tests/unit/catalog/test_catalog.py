@@ -9,7 +9,12 @@ from pydantic import ValidationError
 
 from fedsim_runner.catalog.entries import DeviceTypeEntry, LimitsEntry, ProfileEntry
 from fedsim_runner.catalog.load import load_catalog
-from fedsim_runner.catalog.name_rules import explain_unusable_device, explain_wrong_name
+from fedsim_runner.catalog.name_rules import (
+    as_device_name,
+    explain_unusable_device,
+    explain_wrong_kind,
+    explain_wrong_name,
+)
 from fedsim_runner.catalog.resolve import resolve_device_type, resolve_profile, suggestion, with_limits
 from fedsim_runner.contract.link import Link
 
@@ -100,6 +105,18 @@ def test_valid_names(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "A", "a_b", "-a", "a-", "a.b", "a b", "a\n", "ä", "a" * 41])
 def test_invalid_names(name: str) -> None:
     assert explain_wrong_name(name) is not None
+
+
+@pytest.mark.parametrize("name", ["a", "5g", "iot_device", "smartphone_high", "a__b-c--d_e", "a" * 40])
+def test_valid_names_of_kinds_give_names_of_devices(name: str) -> None:
+    assert explain_wrong_kind(name) is None
+    assert explain_wrong_name(as_device_name(name)) is None
+
+
+# Docker takes none of them in the name of an image.
+@pytest.mark.parametrize("name", ["", "A", "_a", "a_", "-a", "a___b", "a_-b", "a.b", "a\n", "a_b" * 14])
+def test_invalid_names_of_kinds(name: str) -> None:
+    assert explain_wrong_kind(name) is not None
 
 
 @pytest.mark.parametrize(

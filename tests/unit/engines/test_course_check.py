@@ -178,3 +178,37 @@ def test_without_federatedscope_nothing_of_it_is_imported() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
+
+
+OWN = SPEC.replace(
+    "name: board, count: 2, engine: federatedscope}",
+    "name: board, count: 2, engine: federatedscope, federatedscope: {eval: {metrics: [acc]}}}\n"
+    "  - {type: raspberry-pi, name: other, engine: federatedscope, federatedscope: {quantization: {method: uniform}}}\n"
+    "  - type: raspberry-pi\n    count: 2\n    engine: federatedscope\n    federatedscope:\n"
+    "      model: {typo: lr}\n      dataloader: {batch_size: 0}",
+)
+
+
+def test_what_is_wrong_with_one_devices_own_settings_is_reported_at_it(checkout: Path) -> None:
+    text = OWN.replace("model: {typo: lr}", "model: {typo: lr}\n      personalization: {local_param: [fc]}")
+    (checkout / "federatedscope/core/configs/more.py").write_text(
+        "def more(cfg):\n    cfg.personalization = CN()\n    cfg.personalization.local_param = []\n", encoding="utf-8"
+    )
+    lines = refused(spec_at(checkout, text))
+    where = f"{checkout.parent}/study.yaml"
+    assert lines == [
+        f"{where}:10: devices[3].federatedscope.model.typo: unknown key of FederatedScope (did you mean \"type\"?)",
+        f"1 mistake in {where}",
+    ]
+    lines = refused(spec_at(checkout, text.replace("      model: {typo: lr}\n", "")))
+    assert lines[0].startswith(f"{where}:5: devices[2].federatedscope.quantization.method: clients crash")
+    assert lines[1].startswith(f"{where}:11: devices[3].federatedscope.dataloader.batch_size: ")
+    assert lines[2] == f"2 mistakes in {where}"
+
+
+def test_what_the_light_engine_lacks_is_reported_at_the_device_that_asks_for_it(tmp_path: Path) -> None:
+    text = SPEC.replace("engine: federatedscope", "engine: light").replace("  source: ./checkout\n", "")
+    text = text.replace("count: 2, engine: light", "count: 2, engine: light, federatedscope: {trainer: {type: sam}}")
+    lines = refused(parse_experiment(text, tmp_path / "study.yaml"))
+    assert lines[0].startswith(f"{tmp_path}/study.yaml:5: devices[1].federatedscope.trainer.type: ")
+    assert len(lines) == 2

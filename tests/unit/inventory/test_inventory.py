@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 
 from fedsim_runner.inventory import build_inventory, read_device_files, write_inventory
 from fedsim_runner.plan import make_plan
+from fedsim_runner.spec.testbed_keys import without_place
 from tests.builders import device_type, experiment, lab_host
 
 
@@ -95,3 +97,14 @@ def test_a_lab_host_on_this_machine_uses_ansibles_own_python(tmp_path: Path) -> 
     variables = hosts["all"]["children"]["lab_hosts"]["hosts"]["lab1"]
     assert variables["ansible_connection"] == "local"
     assert variables["ansible_python_interpreter"] == "{{ ansible_playbook_python }}"
+
+
+def test_a_devices_own_settings_stand_beside_its_place() -> None:
+    study = experiment(2)
+    own = {"train": {"optimizer": {"lr": 0.5}}}
+    devices = tuple(replace(one, config=own) if one.name == "phone-2" else one for one in study.devices)
+    plan = make_plan(replace(study, devices=devices), [lab_host("lab1")], "study")
+    (content,) = build_inventory(plan).device_files.values()
+    configs = {device["name"]: device["config"] for device in content["devices"]}
+    assert {name: without_place(config) for name, config in configs.items()} == {"server": {}, "phone-1": {}, "phone-2": own}
+    assert configs["phone-2"]["distribute"]["client_host"] == "phone-2"

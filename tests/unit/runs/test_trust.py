@@ -225,3 +225,13 @@ def test_up_into_a_strange_folder_follows_no_inventory(tmp_path: Path) -> None:
     (inventory / "group_vars").mkdir()
     with pytest.raises(UntrustedCodeError, match="group_vars is not from fedsim-provision"):
         refuse_foreign_inventory(tmp_path)
+
+
+def test_packages_that_the_folder_names_need_trust_where_they_are_installed(
+    touched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SOURCE_VARIABLE, "federatedscope==0.3.0")
+    made = replace(with_engine(experiment(), "federatedscope"), requirements=("einops", "evil==1"))
+    folder = run_folder(made, tmp_path / "theirs")
+    assert "packages that an image is given for it: einops, evil==1" in refusal(folder)
+    assert not any("einops" in code for code in code_of(read_experiment(folder), folder, with_docker=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -286,3 +287,69 @@ print(json.dumps([lean, [round(float(each), 3) for each in found], kinds, compil
     assert compiler == [False, True]
     assert names == ["sklearn.metrics", True]
     assert found == evaluate(source, code, ("lean_imports",))[1]
+
+
+CONTRIB = {
+    "configs/study_section.py": """
+from federatedscope.core.configs.config import CN
+from federatedscope.register import register_config
+def extend(cfg):
+    cfg.study = CN()
+    cfg.study.noise = 0.1
+register_config("study", extend)
+""",
+    "configs/a_section_that_lacks_a_package.py": "import a_package_that_nobody_has\n",
+    "model/a_model_that_lacks_a_package.py": "import a_package_that_nobody_has\n",
+    "model/study_net.py": """
+import torch
+from federatedscope.register import register_model
+def build(config, data):
+    if config.type == "studynet":
+        return torch.nn.Linear(64, config.out_channels)
+register_model("studynet", build)
+""",
+}
+
+
+@pytest.fixture
+def own_checkout(source: Path, tmp_path: Path) -> Path:
+    """FederatedScope with modules of a user's own, beside others that lack a package."""
+    package = tmp_path / "checkout" / "federatedscope"
+    package.mkdir(parents=True)
+    for path in (source / "federatedscope").iterdir():
+        if path.name != "contrib":
+            (package / path.name).symlink_to(path)
+    shutil.copytree(source / "federatedscope" / "contrib", package / "contrib")
+    for name, text in CONTRIB.items():
+        (package / "contrib" / name).write_text(text, encoding="utf-8")
+    return package.parent
+
+
+def test_contrib_modules(torch_course: Callable[..., TorchCourse], own_checkout: Path) -> None:
+    config = {"model": {"type": "studynet", "out_channels": 10}, "study": {"noise": 0.2}}
+    course = torch_course(clients=1, config=config)
+    course.source = own_checkout
+    course.go()
+    assert [course.wait(name) for name in course.names] == [0, 0]
+    assert "contrib/model/a_model_that_lacks_a_package.py (ModuleNotFoundError: No module named" in course.said("server")
+
+
+def test_without_contrib_modules_the_users_section_is_lost(
+    torch_course: Callable[..., TorchCourse], own_checkout: Path
+) -> None:
+    course = torch_course(clients=1, patches_off=("contrib_modules",), config={"study": {"noise": 0.2}})
+    course.source = own_checkout
+    course.go("server")
+    assert course.wait("server") != 0
+    assert "a_package_that_nobody_has" in course.record("server")["error"]
+
+
+def test_a_model_that_nothing_provides_is_named_with_what_was_left_out(
+    torch_course: Callable[..., TorchCourse], own_checkout: Path
+) -> None:
+    course = torch_course(clients=1, config={"model": {"type": "lost_net", "out_channels": 10}})
+    course.source = own_checkout
+    course.go("server")
+    assert course.wait("server") == 1
+    error = course.record("server")["error"]
+    assert "Model lost_net is not provided; left out" in error and "a_model_that_lacks_a_package.py" in error

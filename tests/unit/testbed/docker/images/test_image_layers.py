@@ -12,6 +12,7 @@ import pytest
 
 from fedsim_runner.catalog.load import load_catalog
 from fedsim_runner.testbed.docker.images import ImageError, Layer, LayerSources, all_logical_names, plan_layers
+from fedsim_runner.testbed.docker.images import build_context
 from fedsim_runner.testbed.docker.images.build_context import assemble
 
 PARTICIPANT = [f"fedsim_runner/{path}" for path in ("__init__.py", "contract/__init__.py", "participant/__init__.py")]
@@ -246,3 +247,32 @@ def test_the_layer_of_a_requirement_file(sources: LayerSources, tmp_path: Path) 
     (tmp_path / "dockerfiles/agent/build-requirements.txt").write_text("idna==3.7\n")
     assert [path.name for path in agent().requirements] == ["requirements.txt", "requirements-amd64.txt"]
     assert [path.name for path in agent().build_requirements] == ["build-requirements.txt"]
+
+
+def test_packages_of_the_user_reach_the_layer_of_their_engine(
+    with_torch: Callable[[str], LayerSources], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dockerfiles/torch/requirements.txt").write_text("torch==1\n")
+    (tmp_path / "dockerfiles/torch/requirements-cuda.txt").write_text("nvidia==2\n")
+    without = with_torch("upstream")
+    plain = federatedscope_layers(without)
+    more = federatedscope_layers(replace(without, packages={"federatedscope": ("einops", "timm==1.0")}))
+    engines = {"engine-federatedscope", "engine-federatedscope-cuda"}
+    assert {name for name in plain if plain[name].key != more[name].key} == {*FS_NAMES, *engines}
+    assert {name for name, layer in more.items() if layer.packages} == engines
+    assert [path.name for path in more["engine-federatedscope-cuda"].below] == [
+        "requirements.txt",
+        "requirements-cuda.txt",
+    ]
+    wheel = tmp_path / "einops-0.8.0-py3-none-any.whl"
+    wheel.touch()
+    monkeypatch.setattr(build_context, "wheels_for", lambda *_: ())
+    monkeypatch.setattr(build_context, "user_wheels", lambda packages, *_: [wheel] if packages else [])
+    contexts = assemble(tuple(more.values()), tmp_path / "cache", bootstrap=False)
+    with_wheel = {context.layer.name for context in contexts if f"wheels/{wheel.name}" in _names_in(context.archive)}
+    assert with_wheel == engines
+
+
+def _names_in(archive: Path) -> list[str]:
+    with tarfile.open(archive) as tar:
+        return tar.getnames()

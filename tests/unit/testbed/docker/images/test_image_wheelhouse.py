@@ -13,7 +13,12 @@ import pytest
 
 from fedsim_runner.content import content_root
 from fedsim_runner.testbed.docker.images import ImageError
-from fedsim_runner.testbed.docker.images.wheelhouse import download_command, read_requirements, wheels_for
+from fedsim_runner.testbed.docker.images.wheelhouse import (
+    download_command,
+    read_requirements,
+    user_wheels,
+    wheels_for,
+)
 
 
 @pytest.fixture
@@ -182,3 +187,32 @@ def test_ours_are_exact_and_have_hashes() -> None:
     for path in files:
         pins = read_requirements(path).pins
         assert pins and all("--hash=sha256:" in pin for pin in pins)
+
+
+class ResolvingPip(FakePip):
+    """Also downloads what the packages need: torch, which the image has, and one that it has not."""
+
+    def __call__(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        target = Path(next(part for part in command if part.startswith("--dest=")).removeprefix("--dest="))
+        for name in ("Torch_Vision-1.0", "helper-2.0"):
+            (target / f"{name}-py3-none-any.whl").write_bytes(WHEEL)
+        return super().__call__(command)
+
+
+def test_packages_of_the_user_must_fit_the_image_and_bring_what_it_lacks(requirements: Path, tmp_path: Path) -> None:
+    requirements.write_text("torch-vision==1.0 " + HASH + "\n")
+    pip = ResolvingPip()
+    wanted = ("einops==0.8.0", "timm==1.0")
+    found = user_wheels(wanted, [requirements], "amd64", tmp_path / "cache", pip)
+    assert [path.name.partition("-")[0] for path in found] == ["einops", "helper", "timm"]
+    assert user_wheels(wanted, [requirements], "amd64", tmp_path / "cache", pip) == found
+    user_wheels((*wanted, "more==1"), [requirements], "amd64", tmp_path / "cache", pip)
+    (first, _) = pip.calls
+    assert "--no-deps" not in first and "--only-binary=:all:" in first
+    assert any(part.startswith("--constraint=") for part in first)
+
+
+def test_packages_that_pip_cannot_resolve_are_named(requirements: Path, tmp_path: Path) -> None:
+    pip = FakePip("ERROR: Cannot install numpy>=2 because these package versions have conflicting dependencies.")
+    with pytest.raises(ImageError, match=r"federatedscope\.requirements \(numpy>=2\): ERROR: Cannot install"):
+        user_wheels(["numpy>=2"], [requirements], "amd64", tmp_path / "cache", pip)

@@ -1,0 +1,128 @@
+"""An experiment file around a FederatedScope YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.cli.entry import call
+from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.engines.federatedscope.source import SOURCE_VARIABLE
+from fedsim_runner.runs.experiment_file import load_experiment
+from fedsim_runner.runs.new_experiment import default_output, experiment_around
+
+CONFIG = """
+seed: 12
+federate: {client_num: 3, total_round_num: 3, make_global_eval: true}
+model: {type: lr, out_channels: 10}
+criterion: {type: CrossEntropyLoss}
+train: {optimizer: {lr: 0.1}}
+eval: {best_res_update_round_wise_key: test_loss}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a configuration in it; no source of FederatedScope is at hand."""
+    monkeypatch.setenv(SOURCE_VARIABLE, "federatedscope==0.3.0")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "My_Study.fs.yaml").write_text(CONFIG, encoding="utf-8")
+    return tmp_path
+
+
+def clients_of(path: Path) -> list[str]:
+    return [device.name for device in load_experiment(path).clients]
+
+
+def test_it_is_written_checked_and_not_replaced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "My_Study.fs.yaml").write_text(CONFIG.replace("seed: 12\n", ""), encoding="utf-8")
+    assert call(["init", "My_Study.fs.yaml"]) == Exit.DONE
+    assert "fedsim-provision My_Study.yaml runs it" in capsys.readouterr().out
+    made = load_experiment(folder / "My_Study.yaml")
+    assert (made.name, made.data.dataset, made.total_rounds) == ("my-study", "digits", 3)
+    assert [device.name for device in made.clients] == ["smartphone-high-1", "smartphone-high-2", "smartphone-low"]
+    assert {device.engine for device in made.devices} == {"federatedscope"}
+    assert call(["init", "My_Study.fs.yaml"]) == Exit.SPEC
+    assert "is there already: name another with --output, or use --force" in capsys.readouterr().err
+    assert call(["init", "My_Study.fs.yaml", "--force", "--clients", "1"]) == Exit.DONE
+    assert clients_of(folder / "My_Study.yaml") == ["smartphone-high"]
+
+
+def test_what_still_stops_the_course_is_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "My_Study.fs.yaml").write_text(CONFIG + "quantization: {method: uniform}\n", encoding="utf-8")
+    assert call(["init", "My_Study.fs.yaml", "-o", "other.yaml"]) == Exit.SPEC
+    written = capsys.readouterr()
+    assert "other.yaml: written" in written.out
+    assert "quantization.method: clients crash" in written.err
+
+
+def test_a_configuration_in_another_folder_is_named_from_the_file(folder: Path) -> None:
+    (folder / "there").mkdir()
+    made = experiment_around(folder / "My_Study.fs.yaml", None, None, folder / "there")
+    assert "federatedscope: {config_file: ../My_Study.fs.yaml}" in made.text
+    assert "seed: 12\n" in made.text
+
+
+def test_no_configuration_is_replaced_by_its_experiment(folder: Path) -> None:
+    assert default_output(Path("a/study.yaml")) == Path("study.yaml")
+    (folder / "study.yaml").touch()
+    assert default_output(Path("study.yaml")) == Path("study.exp.yaml")
+    assert default_output(Path("notes")) == Path("notes.yaml")
+
+
+@pytest.mark.parametrize(
+    ("federate", "expected"),
+    [("client_num: 200", 10), ("client_num: 200, sample_client_num: 20", 20), ("client_num: 2", 2), ("mode: x", 4)],
+)
+def test_a_first_run_has_few_clients(folder: Path, federate: str, expected: int) -> None:
+    (folder / "many.yaml").write_text(f"federate: {{{federate}, total_round_num: 3}}\n", encoding="utf-8")
+    made = experiment_around(folder / "many.yaml", None, None, folder)
+    (folder / "made.yaml").write_text(made.text, encoding="utf-8")
+    counts = made.text.count("smartphone-high") + made.text.count("smartphone-low")
+    assert counts == 2 and f"count: {expected // 2}}}" in made.text or expected == 2
+    assert any("200 clients" in remark for remark in made.remarks) is ("200" in federate)
+
+
+def test_a_data_set_that_is_at_hand_is_used(folder: Path) -> None:
+    (folder / "My_Study.fs.yaml").write_text(CONFIG + "data: {root: sets/, type: femnist}\n", encoding="utf-8")
+    made = experiment_around(folder / "My_Study.fs.yaml", None, None, folder)
+    assert "data: {dataset: digits}" in made.text
+    (remark,) = made.remarks
+    assert remark.startswith("data set digits in place of femnist, which is not in ") and f"# {remark}" in made.text
+    (folder / "sets").mkdir()
+    (folder / "sets" / "femnist").touch()
+    made = experiment_around(folder / "My_Study.fs.yaml", None, None, folder)
+    assert "data: {dataset: federatedscope}" in made.text and not made.remarks
+
+
+def test_settings_per_client_stand_at_their_devices(folder: Path) -> None:
+    (folder / "clients.yaml").write_text(
+        "client_2: {train: {optimizer: {lr: 0.5}}}\nclient_4:\n  eval:\n    metrics: [acc]\n", encoding="utf-8"
+    )
+    made = experiment_around(folder / "My_Study.fs.yaml", folder / "clients.yaml", None, folder)
+    lines = made.text.splitlines()
+    assert (
+        "  - {name: client-2, type: smartphone-low, engine: federatedscope, federatedscope: {train: {optimizer: {lr: 0.5}}}}"
+        in lines
+    )
+    assert any("client-4" in line and line.endswith("federatedscope: {eval: {metrics: [acc]}}}") for line in lines)
+    assert sum("client-" in line for line in lines) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- 1\n", "mapping"),
+        ("a: 1\n", "not a configuration of FederatedScope: it has no section federate"),
+        ("federate: {a: 1, a: 2}\n", "twice"),
+    ],
+)
+def test_what_is_no_configuration_is_refused(folder: Path, text: str, message: str) -> None:
+    (folder / "wrong.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(FedsimError, match=message) as caught:
+        experiment_around(folder / "wrong.yaml", None, None, folder)
+    assert caught.value.exit is Exit.SPEC
+    with pytest.raises(FedsimError, match="has no sections client_1"):
+        experiment_around(folder / "My_Study.fs.yaml", folder / "My_Study.fs.yaml", None, folder)
