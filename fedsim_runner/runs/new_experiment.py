@@ -101,7 +101,7 @@ def refuse_what_cannot_run(experiment: Experiment) -> None:
 
 
 def _clients(count: int, own: Mapping[int, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Half of them fast, half slow. Where some have settings of their own, each is an entry, in FederatedScope's order."""
+    """Half of them fast, half slow. Where some have settings of their own, each is an entry, in their order."""
     fast, slow = CLIENT_KINDS
     if not own:
         for kind, number in ((fast, (count + 1) // 2), (slow, count // 2)):
@@ -132,8 +132,8 @@ def _data_set(section: Any, folder: Path) -> tuple[str, str | None]:
     if at_hand:
         return "federatedscope", None
     return STAND_IN, (
-        f"data set {STAND_IN} in place of {kind}, which is not in {root}: with it there, or with internet access, write "
-        "`data: {dataset: federatedscope}`"
+        f"data set {STAND_IN} in place of {kind}, which is not in {root}: with it there, or with internet access, "
+        "write `data: {dataset: federatedscope}`"
     )
 
 

@@ -60,7 +60,8 @@ def _find_type(entry: DeviceEntry, at: tuple[PathPart, ...], choices: Choices, d
 def _check_lookalike(name: str, first: str, at: tuple[PathPart, ...], document: Document) -> None:
     """Report a type that differs from another one in use only in its hyphens: their groups would be one."""
     if first != name and not any(document.errors_at(("device_types", kind)) for kind in (name, first)):
-        document.report((*at, "type"), f'"{name}" differs from device type "{first}" only in _ and -', "use one of them")
+        message = f'"{name}" differs from device type "{first}" only in _ and -'
+        document.report((*at, "type"), message, "use one of them")
 
 
 def _find_network(

@@ -98,11 +98,12 @@ Settings of one device are what FederatedScope's option `--client_cfg` is for in
 
     - {type: smartphone-low, count: 3, federatedscope: {train: {optimizer: {lr: 0.05}}}}
 
-Only clients have them, with either engine. What holds for the whole course (`federate`, `aggregator`, `asyn`, ...) and what
-the testbed sets is a mistake there, and so is another `model` than the others', unless `personalization.local_param`
-names the parts that stay on the device. A section `client_1` in FederatedScope's configuration is a mistake whose hint
-says at which device it belongs; `fedsim-provision init MY.FS.YAML --client-cfg FILE` writes an experiment file with all of
-them. The plan lists the devices that have settings of their own.
+Only clients have them, with either engine. What holds for the whole course (`federate`, `aggregator`, `asyn`, ...) and
+what the testbed sets is a mistake there, and so is another `model` than the others', unless
+`personalization.local_param` names the parts that stay on the device. A section `client_1` in FederatedScope's
+configuration is a mistake whose hint says at which device it belongs;
+`fedsim-provision init MY.FS.YAML --client-cfg FILE` writes an experiment file with all of them. The plan lists the
+devices that have settings of their own.
 """
 
 _DEFAULT_COURSE = """\
@@ -115,11 +116,12 @@ classes in the data. Data set `federatedscope` has no default course, as the con
 _PACKAGES = """\
 <a id="requirements"></a>
 
-Code of your own belongs into the `contrib` folders of a checkout that `source` names. Each of its modules is found, whatever
-another one lacks; the log names those that cannot be imported and why. What it needs besides FederatedScope's own
-dependencies is listed in `requirements`: pip resolves the list once on the control node, with this user's own configuration
-and within the versions that the image has (`dockerfiles/torch`), and the wheels go into the image of the engine. Another
-list, or another version in it, makes another image. Without Docker nothing is installed: the interpreter must have them.
+Code of your own belongs into the `contrib` folders of a checkout that `source` names. Each of its modules is found,
+whatever another one lacks; the log names those that cannot be imported and why. What it needs besides FederatedScope's
+own dependencies is listed in `requirements`: pip resolves the list once on the control node, with this user's own
+configuration and within the versions that the image has (`dockerfiles/torch`), and the wheels go into the image of the
+engine. Another list, or another version in it, makes another image. Without Docker nothing is installed: the
+interpreter must have them.
 """
 
 
@@ -154,7 +156,8 @@ def reference() -> str:
         if name == "DeviceEntry":
             parts.append(_DEVICE_SETTINGS)
         if name == "FederatedScopeSection":
-            parts += [_describe_owned_keys(), f"{_DEFAULT_COURSE}\n{textwrap.indent(default_course.TEXT, '    ')}", _PACKAGES]
+            course = textwrap.indent(default_course.TEXT, "    ")
+            parts += [_describe_owned_keys(), f"{_DEFAULT_COURSE}\n{course}", _PACKAGES]
         if name == "DeviceTypeEntry":
             parts.append(
                 f"Defaults of a type without `based_on`: `pids` is {DEFAULT_PIDS}, `gpus` is 0, "

@@ -1,4 +1,4 @@
-"""The packages that a user's own code in FederatedScope needs: pip requirements, in the file or in files of their own."""
+"""The packages that a user's own code in FederatedScope needs: pip requirements, in the file or in one of their own."""
 
 from __future__ import annotations
 

@@ -89,8 +89,8 @@ class DeviceEntry(Entry):
     overrides: LimitsEntry | None = Field(default=None, description="Limits that differ from the device type's.")
     federatedscope: dict[str, Any] | None = Field(
         default=None,
-        description="FederatedScope settings of these clients alone, in the form of `federatedscope.config`, over which "
-        "they take precedence; see [settings of one device](#device-settings).",
+        description="FederatedScope settings of these clients alone, in the form of `federatedscope.config`, which "
+        "they override; see [settings of one device](#device-settings).",
     )
 
 

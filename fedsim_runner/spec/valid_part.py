@@ -1,4 +1,4 @@
-"""The valid part of an experiment file that failed validation, so that later checks can go on and list their mistakes."""
+"""The valid part of an experiment file that failed validation, so that later checks can list their mistakes, too."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Importing FederatedScope's contrib modules one by one: one that cannot be imported is left out, with its reason.
 
 FederatedScope imports all modules of a contrib folder by one statement, which ends at the first that lacks a package.
-Standard library only, and nothing of ours: the program that exports data sets loads this file in the user's interpreter.
+Standard library only, and nothing of ours: the program that exports data sets loads this file in the user's
+interpreter.
 """
 
 from __future__ import annotations

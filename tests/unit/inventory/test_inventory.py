@@ -106,5 +106,6 @@ def test_a_devices_own_settings_stand_beside_its_place() -> None:
     plan = make_plan(replace(study, devices=devices), [lab_host("lab1")], "study")
     (content,) = build_inventory(plan).device_files.values()
     configs = {device["name"]: device["config"] for device in content["devices"]}
-    assert {name: without_place(config) for name, config in configs.items()} == {"server": {}, "phone-1": {}, "phone-2": own}
+    users = {name: without_place(config) for name, config in configs.items()}
+    assert users == {"server": {}, "phone-1": {}, "phone-2": own}
     assert configs["phone-2"]["distribute"]["client_host"] == "phone-2"

@@ -73,5 +73,6 @@ def test_whoever_needs_what_was_left_out_is_told_why(contrib: contrib_import.Con
 
 
 def test_nothing_else_is_touched(contrib: contrib_import.ContribFinder) -> None:
-    for name in ("toyscope", "toyscope.contrib", "toyscope.contrib.model", "toyscope.contrib.model.a_lacks.deeper", "json"):
+    folder = "toyscope.contrib.model"
+    for name in ("toyscope", "toyscope.contrib", folder, f"{folder}.a_lacks.deeper", "toyscope.core.model.x", "json"):
         assert contrib.find_spec(name, None) is None

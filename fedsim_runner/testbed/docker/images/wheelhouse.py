@@ -56,7 +56,8 @@ def user_wheels(
     pinned = [read_requirements(path) for path in below]
     pins = tuple(sorted(pin.split()[0] for one in pinned for pin in one.pins))
     indexes = tuple(index for one in pinned for index in one.indexes)
-    wanted = _Wanted(tuple(packages), indexes, f"the packages of federatedscope.requirements ({', '.join(packages)})", pins)
+    what = f"the packages of federatedscope.requirements ({', '.join(packages)})"
+    wanted = _Wanted(tuple(packages), indexes, what, pins)
     return _obtain(wanted, lambda wheel: True, arch, cache, run or _run)
 
 

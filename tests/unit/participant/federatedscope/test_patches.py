@@ -331,7 +331,7 @@ def test_contrib_modules(torch_course: Callable[..., TorchCourse], own_checkout:
     course.source = own_checkout
     course.go()
     assert [course.wait(name) for name in course.names] == [0, 0]
-    assert "contrib/model/a_model_that_lacks_a_package.py (ModuleNotFoundError: No module named" in course.said("server")
+    assert "contrib/model/a_model_that_lacks_a_package.py (ModuleNotFoundError: No module" in course.said("server")
 
 
 def test_without_contrib_modules_the_users_section_is_lost(
