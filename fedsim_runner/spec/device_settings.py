@@ -28,9 +28,7 @@ _CLIENT_SECTION = re.compile(r"client_([1-9][0-9]*)$")
 _SHOWN = 160
 
 
-def check_device_settings(
-    entries: Sequence[DeviceEntry | None], config: Mapping[str, Any], document: Document
-) -> None:
+def check_device_settings(entries: Sequence[DeviceEntry | None], config: Mapping[str, Any], document: Document) -> None:
     """Report everything wrong with entries' own settings.
 
     Args:

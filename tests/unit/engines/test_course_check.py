@@ -197,12 +197,12 @@ def test_what_is_wrong_with_one_devices_own_settings_is_reported_at_it(checkout:
     lines = refused(spec_at(checkout, text))
     where = f"{checkout.parent}/study.yaml"
     assert lines == [
-        f"{where}:10: devices[3].federatedscope.model.typo: unknown key of FederatedScope (did you mean \"type\"?)",
+        f'{where}:11: devices[3].federatedscope.model.typo: unknown key of FederatedScope (did you mean "type"?)',
         f"1 mistake in {where}",
     ]
     lines = refused(spec_at(checkout, text.replace("      model: {typo: lr}\n", "")))
-    assert lines[0].startswith(f"{where}:5: devices[2].federatedscope.quantization.method: clients crash")
-    assert lines[1].startswith(f"{where}:11: devices[3].federatedscope.dataloader.batch_size: ")
+    assert lines[0].startswith(f"{where}:6: devices[2].federatedscope.quantization.method: clients crash")
+    assert lines[1].startswith(f"{where}:12: devices[3].federatedscope.dataloader.batch_size: ")
     assert lines[2] == f"2 mistakes in {where}"
 
 

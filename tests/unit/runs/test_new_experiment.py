@@ -78,7 +78,7 @@ def test_a_first_run_has_few_clients(folder: Path, federate: str, expected: int)
     made = experiment_around(folder / "many.yaml", None, None, folder)
     (folder / "made.yaml").write_text(made.text, encoding="utf-8")
     counts = made.text.count("smartphone-high") + made.text.count("smartphone-low")
-    assert counts == 2 and f"count: {expected // 2}}}" in made.text or expected == 2
+    assert (counts == 2 and f"count: {expected // 2}}}" in made.text) or expected == 2
     assert any("200 clients" in remark for remark in made.remarks) is ("200" in federate)
 
 
@@ -111,7 +111,7 @@ def test_settings_per_client_stand_at_their_devices(folder: Path) -> None:
     [
         ("- 1\n", "mapping"),
         ("a: 1\n", "not a configuration of FederatedScope: it has no section federate"),
-        ("federate: {a: 1, a: 2}\n", "twice"),
+        ("federate: {a: 1, a: 2}\n", "duplicate key"),
     ],
 )
 def test_what_is_no_configuration_is_refused(folder: Path, text: str, message: str) -> None:

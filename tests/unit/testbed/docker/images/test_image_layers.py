@@ -11,8 +11,14 @@ from typing import Any
 import pytest
 
 from fedsim_runner.catalog.load import load_catalog
-from fedsim_runner.testbed.docker.images import ImageError, Layer, LayerSources, all_logical_names, plan_layers
-from fedsim_runner.testbed.docker.images import build_context
+from fedsim_runner.testbed.docker.images import (
+    ImageError,
+    Layer,
+    LayerSources,
+    all_logical_names,
+    build_context,
+    plan_layers,
+)
 from fedsim_runner.testbed.docker.images.build_context import assemble
 
 PARTICIPANT = [f"fedsim_runner/{path}" for path in ("__init__.py", "contract/__init__.py", "participant/__init__.py")]
