@@ -14,8 +14,9 @@ import grpc
 from .patch_context import PatchContext, peer_of
 
 METHOD = "/gRPCComServeFunc/sendMessage"
-# One call may take this long: a slow link needs minutes for a large model. A peer that has ended is noticed earlier.
-SEND_DEADLINE_S = 900.0
+# One call may take this long: a slow link needs an hour for a large model (100 MB over 2G). A peer that has ended is
+# noticed earlier, and course.timeout, of which this is the longest, ends a course.
+SEND_DEADLINE_S = 604_800.0
 # How long a client retries a join while the server does not listen yet.
 JOIN_DEADLINE_S = 300.0
 # How long a message to a peer that was reachable before is retried.

@@ -20,8 +20,9 @@ from . import wire
 from .run_log import logger
 from .wire import Message
 
-# A slow link may need minutes for one model; the supervisor finds a peer that has ended. This is the last resort.
-SEND_DEADLINE_S = 900.0
+# A slow link may need hours for one model (100 MB over 2G: one); the supervisor finds a peer that has ended, and ends a
+# course at course.timeout, of which this is the longest.
+SEND_DEADLINE_S = 604_800.0
 # A peer that refuses connections after it has once answered is given this long to come back.
 RETRY_S = 20.0
 # How long a client waits for a server that does not listen yet.
