@@ -39,6 +39,9 @@ class EngineFacts:
         resident_bytes: what one of many participants with a small model takes of its lab host, which shares the pages
             of libraries among them; 0: not measured, then ``memory_bytes`` counts.
         load_cpu_s: CPU seconds until a participant has loaded its libraries, model and data; 0: not measured.
+        client_bytes_per_number: what each number of a larger model adds to a client's memory at its peak: the model,
+            its gradient, messages and what they are decoded to; 0: not measured.
+        server_bytes_per_number: the same for the server.
         program: module with ``run(config, gate, reporter)``, imported in the device once the gate is open; None: one
             of ours, which the launcher knows by name.
         dockerfile: folder with the Dockerfile of its image; None: ``dockerfiles/engine-NAME``.
@@ -57,6 +60,8 @@ class EngineFacts:
     memory_bytes: int = 0
     resident_bytes: int = 0
     load_cpu_s: float = 0.0
+    client_bytes_per_number: int = 0
+    server_bytes_per_number: int = 0
     program: str | None = None
     dockerfile: Path | None = None
     below: str = "base"

@@ -9,13 +9,14 @@ from ..contract.link import Link
 from ..contract.units import memory, rate
 from ..plan.host_load import describe_load
 from ..plan.model import Plan
+from ..plan.traffic import describe_traffic, short_time
 from .tables import Column, FoldedTable
 
 SHOWN_DEVICES = 40
 
 
 def render_plan(plan: Plan) -> RenderableType:
-    """Return devices, addresses, limits, links and the cpu factor as tables for the terminal."""
+    """Return devices, addresses, limits, links, transfer times and the cpu factor as tables for the terminal."""
     experiment = plan.experiment
     head = Text.assemble(
         ("Experiment ", "bold"),
@@ -28,6 +29,7 @@ def render_plan(plan: Plan) -> RenderableType:
     where = [Column("address", [item.address for item in shown])]
     if len(plan.lab_hosts) > 1:
         where.append(Column("lab host", [item.lab_host for item in shown]))
+    transfers = plan.traffic.transfers[:SHOWN_DEVICES] if plan.traffic is not None else ()
     table = FoldedTable(
         Column("device", [device.name for device in devices]),
         [Column("type", [device.type.name for device in devices]), Column("role", [device.role for device in devices])],
@@ -40,12 +42,22 @@ def render_plan(plan: Plan) -> RenderableType:
             Column("up", [describe_link(device.network.up) for device in devices]),
             Column("down", [describe_link(device.network.down) for device in devices]),
         ],
+        [
+            Column("receives in", [short_time(one.receive_s) for one in transfers], right=True),
+            Column("sends in", [short_time(one.send_s) for one in transfers], right=True),
+        ]
+        if transfers
+        else [],
     )
     parts: list[RenderableType] = [head, table]
     hidden = len(plan.placed) - SHOWN_DEVICES
     if hidden > 0:
         parts.append(Text(f"... and {hidden} more (--json shows all)"))
     parts += [Text(describe_load(load)) for load in plan.loads]
+    if plan.traffic is None:
+        parts.append(Text("Messages: how large the model is, is not known before the course"))
+    else:
+        parts.append(Text(describe_traffic(plan.traffic, experiment.total_rounds)))
     parts += [Text.assemble(("note: ", "yellow"), note) for note in plan.notes]
     return Group(*parts)
 

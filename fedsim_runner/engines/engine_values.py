@@ -62,6 +62,23 @@ class Course:
 
 
 @dataclass(frozen=True)
+class ModelQuestion:
+    """What decides how large a model's messages are.
+
+    Attributes:
+        config: the configuration of the course.
+        shape: of one sample, as a participant gets it; None: it is not known here.
+        source: the engine's source, as the experiment names it.
+        has_time: whether an engine may start a program to find out what it does not know itself.
+    """
+
+    config: Mapping[str, Any]
+    shape: tuple[int, ...] | None
+    source: str | None = None
+    has_time: bool = False
+
+
+@dataclass(frozen=True)
 class Interpreter:
     """A Python that can run an engine, and the folders it needs on its path."""
 

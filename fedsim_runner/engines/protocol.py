@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
 from ..catalog.engines import EngineFacts, engine_names, load_engine
+from ..plan.model import MessageSizes
 from ..spec.experiment import Device
 from ..yamlfile.dump import dump
-from .engine_values import Course, EngineSource, Interpreter, Provenance, Refusal
+from .engine_values import Course, EngineSource, Interpreter, ModelQuestion, Provenance, Refusal
 
 
 class Engine(Protocol):
@@ -24,6 +25,10 @@ class Engine(Protocol):
     def check_course(self, course: Course) -> Iterable[Refusal]:
         """Find what cannot run although every value is right in itself. Called only where no engine refuses a value."""
         return ()
+
+    def message_sizes(self, question: ModelQuestion) -> MessageSizes | None:
+        """Sizes of the messages of a course whose server runs this engine; None: the model is not known here."""
+        return None
 
     def files(self, config: Mapping[str, Any]) -> Mapping[str, str]:
         """Texts of a participant's input files by name; its shard and ``launcher.json`` are added."""

@@ -7,21 +7,29 @@ from collections.abc import Iterator, Sequence
 from ..catalog.engines import EngineFacts, engine_facts
 from ..contract.units import duration, size
 from ..lab.host import LabHost
-from .model import HostLoad, PlacedDevice
+from ..spec.experiment import Role
+from .model import HostLoad, MessageSizes, PlacedDevice
 from .placement_error import PlacementError
 
 # For the system, the Engine, the agent, Ansible and what a server keeps of each of many clients.
 RESERVED_MEMORY_BYTES = 768 << 20
 RESERVED_TASKS = 500
+# Numbers in a model that the engines' own figures include.
+SMALL_MODEL = 100_000
 # From here on it matters what else runs there.
 NEARLY_FULL = 0.9
 
 
-def expected_load(host: LabHost, placed: Sequence[PlacedDevice], clients: int) -> HostLoad:
-    """Return what these devices take of their lab host, in a course with so many clients."""
+def expected_load(
+    host: LabHost, placed: Sequence[PlacedDevice], clients: int, sizes: MessageSizes | None = None
+) -> HostLoad:
+    """Return what these devices take of their lab host, in a course with so many clients.
+
+    ``sizes``: of the model; None: it is small, or not known.
+    """
     engines = [engine_facts(item.device.engine) for item in placed]
     each, cpus, count = host.overhead, host.cpus or 1.0, len(placed)
-    residents = [_resident(item, engine) for item, engine in zip(placed, engines, strict=True)]
+    residents = [_resident(item, engine, sizes) for item, engine in zip(placed, engines, strict=True)]
     # A server has threads for each client, a client for its server.
     threads = [
         engine.least_pids(clients if item.device.role == "server" else 1)
@@ -91,5 +99,14 @@ def describe_load(load: HostLoad) -> str:
     )
 
 
-def _resident(item: PlacedDevice, engine: EngineFacts) -> int:
-    return min(engine.resident_bytes or engine.memory_bytes, item.device.type.memory_bytes)
+def model_memory(role: Role, engine: EngineFacts, sizes: MessageSizes) -> int:
+    """Bytes that a participant's model, its messages and their decoding take at their peak."""
+    each = engine.server_bytes_per_number if role == "server" else engine.client_bytes_per_number
+    return max(0, sizes.numbers - SMALL_MODEL) * each
+
+
+def _resident(item: PlacedDevice, engine: EngineFacts, sizes: MessageSizes | None) -> int:
+    needs = engine.resident_bytes or engine.memory_bytes
+    if sizes is not None:
+        needs += model_memory(item.device.role, engine, sizes)
+    return min(needs, item.device.type.memory_bytes)

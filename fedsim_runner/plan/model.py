@@ -44,6 +44,57 @@ class HostLoad:
 
 
 @dataclass(frozen=True)
+class MessageSizes:
+    """A model as the messages of a course carry it. Bytes are those of encoded messages.
+
+    Attributes:
+        numbers: elements of all tensors that the server sends.
+        to_client: the model at the beginning of a round.
+        from_client: a client's update.
+        evaluate: the model that a client is asked to evaluate; 0: clients do not evaluate.
+        finish: the final model, which every client receives.
+        limit: larger messages are refused by their receiver.
+    """
+
+    numbers: int
+    to_client: int
+    from_client: int
+    evaluate: int
+    finish: int
+    limit: int
+
+    @property
+    def largest(self) -> int:
+        return max(self.to_client, self.from_client, self.evaluate, self.finish)
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Seconds that a device's messages of one round are under way; of the server those of all clients together."""
+
+    receive_s: float
+    send_s: float
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What the messages of a course take at least of its links: without retransmissions, and without computing.
+
+    Attributes:
+        transfers: in the order of the plan's devices.
+        round_s: from the first message of a round to the last update that it waits for.
+        course_s: of all rounds, evaluations and the final model.
+        slowest: the client whose messages take longest.
+    """
+
+    sizes: MessageSizes
+    transfers: tuple[Transfer, ...]
+    round_s: float
+    course_s: float
+    slowest: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything needed to write the inventory."""
 
@@ -54,4 +105,5 @@ class Plan:
     cpu_factor: float
     subnet: str
     loads: tuple[HostLoad, ...] = ()  # in the order of lab_hosts, without those that carry no device
+    traffic: Traffic | None = None  # None: the size of the model is not known
     notes: tuple[str, ...] = ()  # for the user: over-commitment, missing GPU, arch not emulated

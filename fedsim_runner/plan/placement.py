@@ -13,6 +13,7 @@ from ..spec.experiment import Device, Experiment
 from .addresses import choose_subnet
 from .host_load import describe_tightness, expected_load, refuse_too_little_memory
 from .model import PlacedDevice, Plan
+from .names import join_names
 from .placement_error import PlacementError
 
 SERVER_PORT = 50051
@@ -138,7 +139,7 @@ def _write_notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], facto
         least = min(coarse, key=lambda item: item.cpus)
         limit = limit_to(least.cpus)
         notes.append(
-            f"{_join_names([item.device.name for item in coarse])}: below 0.01 cpus a device computes in bursts; "
+            f"{join_names([item.device.name for item in coarse])}: below 0.01 cpus a device computes in bursts; "
             f"at {least.cpus:g} cpus it gets {limit.quota_us / 1000:g} ms every {limit.period_us / 1000:g} ms, "
             "and its times are accurate to a few of these periods"
         )
@@ -147,7 +148,7 @@ def _write_notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], facto
         small = [item.device for item in placed if item.device.engine == engine]
         small = [device for device in small if device.type.memory_bytes < need]
         if small:
-            names = _join_names([device.name for device in small])
+            names = join_names([device.name for device in small])
             notes.append(f"{names}: less memory than the {size(need)} that engine {engine} needs for a small model")
     for host in hosts:
         here = [item for item in placed if item.lab_host == host.name]
@@ -164,16 +165,11 @@ def _write_notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], facto
             )
         without_gpu = [item.device.name for item in here if item.gpus < item.device.type.gpus]
         if without_gpu:
-            notes.append(f"lab host {host.name} has no GPU for {_join_names(without_gpu)}: they compute on the CPU")
+            notes.append(f"lab host {host.name} has no GPU for {join_names(without_gpu)}: they compute on the CPU")
         foreign = [item for item in here if item.device.type.arch != host.arch]
         if foreign:
-            names = _join_names([item.device.name for item in foreign])
+            names = join_names([item.device.name for item in foreign])
             notes.append(
                 f"{names}: {foreign[0].device.type.arch} is not emulated, runs as {host.arch} on lab host {host.name}"
             )
     return notes
-
-
-def _join_names(names: Sequence[str], shown: int = 4) -> str:
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .model import HostLoad, PlacedDevice, Plan
+from .model import HostLoad, PlacedDevice, Plan, Traffic
 
 
 def plan_as_dict(plan: Plan) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
             for host in plan.lab_hosts
         ],
         "expected_loads": [_load_as_dict(load) for load in plan.loads],
+        "expected_traffic": None if plan.traffic is None else _traffic_as_dict(plan, plan.traffic),
         "devices": [_device_as_dict(item) for item in plan.placed],
         "notes": list(plan.notes),
     }
@@ -35,6 +36,24 @@ def _load_as_dict(load: HostLoad) -> dict[str, Any]:
         "tasks": load.tasks,
         "start_s": round(load.start_s, 1),
         "load_s": round(load.load_s, 1),
+    }
+
+
+def _traffic_as_dict(plan: Plan, traffic: Traffic) -> dict[str, Any]:
+    sizes = traffic.sizes
+    return {
+        "model_numbers": sizes.numbers,
+        "to_client_bytes": sizes.to_client,
+        "from_client_bytes": sizes.from_client,
+        "evaluate_bytes": sizes.evaluate,
+        "finish_bytes": sizes.finish,
+        "round_s": round(traffic.round_s, 3),
+        "course_s": round(traffic.course_s, 3),
+        "slowest": traffic.slowest,
+        "devices": {
+            item.device.name: {"receive_s": round(one.receive_s, 3), "send_s": round(one.send_s, 3)}
+            for item, one in zip(plan.placed, traffic.transfers, strict=True)
+        },
     }
 
 

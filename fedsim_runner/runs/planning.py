@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from ..contract.names import check_run
 from ..engines.course_check import refuse_unsupported
+from ..engines.course_messages import expected_messages
 from ..engines.protocol import engines_of
 from ..lab.host import LabHost
 from ..plan import make_plan
 from ..plan.model import Plan
+from ..plan.traffic import with_traffic
 from ..spec.experiment import Experiment
 from ..testbed.protocol import Testbed
 from ..testbed.values import Lack
@@ -25,7 +27,7 @@ def plan_only(experiment: Experiment, testbed: Testbed, run: str | None = None) 
     """
     hosts = testbed.lab_hosts(experiment, run)
     name = experiment.name if run is None else check_run(run, RUN_NAME)
-    return with_lacks(make_plan_or_refuse(experiment, hosts, name), testbed)[0]
+    return with_lacks(make_plan_or_refuse(experiment, hosts, name, has_time=True), testbed)[0]
 
 
 def plan_run(experiment: Experiment, testbed: Testbed, run: str) -> tuple[Plan, Sequence[Lack]]:
@@ -40,21 +42,23 @@ def plan_run(experiment: Experiment, testbed: Testbed, run: str) -> tuple[Plan, 
 def with_lacks(plan: Plan, testbed: Testbed) -> tuple[Plan, Sequence[Lack]]:
     """The plan with notes on what the testbed cannot honour; reports repeat a plan's notes."""
     lacks = testbed.lacks(plan)
-    # What is said of the capacity of lab hosts does not matter where nothing is limited.
+    # What is said of lab hosts and links does not matter where nothing is limited.
     if not lacks:
         return plan, lacks
-    return replace(plan, loads=(), notes=(*plan.experiment.notes, *(lack.what for lack in lacks))), lacks
+    notes = (*plan.experiment.notes, *(lack.what for lack in lacks))
+    return replace(plan, loads=(), traffic=None, notes=notes), lacks
 
 
-def make_plan_or_refuse(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Plan:
-    """Make a plan.
+def make_plan_or_refuse(experiment: Experiment, hosts: Sequence[LabHost], run: str, has_time: bool = False) -> Plan:
+    """Make a plan. ``has_time``: whether a program may be started to find out what is not known of the model.
 
     Raises:
         FedsimError: the experiment does not fit the lab, or asks for something that its engines do not support.
     """
     plan = make_plan(_with_source(experiment), hosts, run)
     refuse_unsupported(plan)
-    return plan
+    sizes = expected_messages(plan, has_time)
+    return plan if sizes is None else with_traffic(plan, sizes)
 
 
 def _with_source(experiment: Experiment) -> Experiment:

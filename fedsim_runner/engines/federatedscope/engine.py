@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fedsim_runner.catalog.engines import EngineFacts
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.plan.model import MessageSizes
 
-from ..engine_values import Course, Interpreter, Provenance, Refusal
+from ..engine_values import Course, Interpreter, ModelQuestion, Provenance, Refusal
+from ..model_shapes import Tensor
 from ..protocol import Engine
 from . import course_facts
 from .source import SettingsError, SourceError, parse_source, unreachable
@@ -28,6 +30,8 @@ class FederatedScopeEngine(Engine):
         resident_bytes=162 << 20,
         # From compiled files in the page cache: torch 1.7, scipy 0.6.
         load_cpu_s=2.2,
+        client_bytes_per_number=250,
+        server_bytes_per_number=250,
         below="torch",
         cuda=True,
         source="FederatedScope",
@@ -74,6 +78,20 @@ class FederatedScopeEngine(Engine):
             for refusal in refusals(facts.seen_from(one.name)):
                 if (refusal.key, refusal.hint) not in known:
                     yield Refusal(refusal.path, refusal.reason, refusal.hint, one.name)
+
+    def message_sizes(self, question: ModelQuestion) -> MessageSizes | None:
+        from .model_messages import message_sizes
+
+        config, source = question.config, _local_source(question.source)
+
+        def ask(shape: Sequence[int]) -> list[Tensor] | None:
+            if not question.has_time or source is None:
+                return None
+            from .model_question import ask_for_tensors
+
+            return ask_for_tensors(config.get("model", {}), shape, source)
+
+        return message_sizes(course_facts.Tree(config), question.shape, ask)
 
     def source_in_use(self, named: str | None) -> str:
         source = resolve_source(named)

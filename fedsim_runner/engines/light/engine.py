@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from fedsim_runner.catalog.engines import EngineFacts
+from fedsim_runner.plan.model import MessageSizes
 
-from ..engine_values import Course, Refusal
+from ..engine_values import Course, ModelQuestion, Refusal
+from ..message_sizes import LIMIT_BYTES, sizes_of
+from ..model_shapes import ModelSettings, tensors_of
 from ..protocol import Engine
 
 
@@ -21,6 +25,8 @@ class LightEngine(Engine):
         # 40 and 500 clients on one lab host: cgroup's usage, of which 27 MB are anonymous memory.
         resident_bytes=28 << 20,
         load_cpu_s=0.35,
+        client_bytes_per_number=130,
+        server_bytes_per_number=130,
         # gRPC's and its own: 11 in a client, 13 in the server of 40.
         threads=13,
     )
@@ -42,6 +48,15 @@ class LightEngine(Engine):
                         seen.add(problem)
                         device = participant.name if participant.own else None
                         yield Refusal(tuple(problem.key.split(".")), problem.reason, problem.hint, device)
+
+    def message_sizes(self, question: ModelQuestion) -> MessageSizes | None:
+        settings = ModelSettings.of(question.config)
+        if question.shape is None:
+            return None
+        # Samples are flattened, and running statistics stay with each participant.
+        tensors = [tensor for tensor in tensors_of(settings, (math.prod(question.shape),)) or () if tensor.trained]
+        federate = question.config.get("federate", {})
+        return sizes_of(tensors, tensors, federate.get("make_global_eval") is not True, LIMIT_BYTES)
 
 
 ENGINE = LightEngine()
