@@ -101,7 +101,9 @@ class _Descriptor(io.RawIOBase):
             try:
                 return os.write(self._number, data)
             except BlockingIOError:  # another program made it non-blocking
-                select.select([], [self._number], [])
+                poll = select.poll()
+                poll.register(self._number, select.POLLOUT)
+                poll.poll()
 
 
 def install() -> None:

@@ -66,9 +66,11 @@ class PacketProcess:
     def _read_line(self) -> bytes:
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
+        poll = select.poll()  # select() takes no descriptor above 1023, and the agent has several open for each device
+        poll.register(descriptor, select.POLLIN)
         deadline = time.monotonic() + _ANSWER_WITHIN_S
         while b"\n" not in self._read:
-            if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
                 self._process.kill()  # a late answer would be taken for that to the next command
                 raise OSError(f"the packet process has not answered in {_ANSWER_WITHIN_S:g} s")
             data = os.read(descriptor, 1 << 20)
