@@ -34,7 +34,7 @@ def control_node() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "kernel": platform.release(),
-        "system": platform.platform(),
+        "system": _system(),
         "cpu_model": cpu_model(),
         "cpu_count": os.cpu_count(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -46,8 +46,13 @@ def checkout() -> dict[str, Any] | None:
     folder = PACKAGE_DIR.parent
     if not (folder / ".git").exists():
         return None
-    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    return {"revision": _git(folder, "rev-parse", "HEAD"), "changed": None if status is None else bool(status)}
+    # One call says both: a program more costs as much as the rest of the manifest.
+    status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+    if status is None:
+        return {"revision": None, "changed": None}
+    revision = re.search(r"^# branch\.oid ([0-9a-f]+)$", status, re.MULTILINE)
+    changed = any(not line.startswith("#") for line in status.splitlines())
+    return {"revision": revision and revision[1], "changed": changed}
 
 
 def cpu_model(path: Path = CPU_INFO) -> str | None:
@@ -61,6 +66,16 @@ def cpu_model(path: Path = CPU_INFO) -> str | None:
         return match[1].strip()
     codes = dict(re.findall(r"^(CPU implementer|CPU part)\s*: *(\S+)$", text, re.MULTILINE))
     return " ".join(f"{key} {value}" for key, value in sorted(codes.items())) or None
+
+
+def _system() -> str:
+    """Like platform.platform(), which starts another program."""
+    kernel = os.uname()
+    try:
+        libc = f"-with-{(os.confstr('CS_GNU_LIBC_VERSION') or 'libc').replace(' ', '')}"
+    except (ValueError, OSError):  # not glibc
+        libc = ""
+    return f"{kernel.sysname}-{kernel.release}-{kernel.machine}{libc}"
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -49,19 +49,20 @@ class NetworkContainer:
             except GoneError:
                 continue
             path = f"/proc/{pid}/ns/net"
-            number = _number(path) if pid else None
+            number = namespace_number(path) if pid else None
             if number is not None:
                 found = Namespace(path, number)
         self.namespace = found
 
     def failure(self) -> str | None:
         """Why the namespace last found is gone; None while it is there. Asks the kernel, not the Engine."""
-        if self.namespace is None or _number(self.namespace.path) == self.namespace.number:
+        if self.namespace is None or namespace_number(self.namespace.path) == self.namespace.number:
             return None
         return f"container {self.name}, which holds the run's network, has ended: no device reaches another"
 
 
-def _number(namespace: str) -> tuple[int, int] | None:
+def namespace_number(namespace: str) -> tuple[int, int] | None:
+    """The device and inode of the namespace at a path, by which it is told from others; None if there is none."""
     try:
         status = Path(namespace).stat()
     except OSError:

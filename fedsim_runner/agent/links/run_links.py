@@ -12,7 +12,7 @@ from fedsim_runner.contract.agent_calls import LinksAnswer
 from fedsim_runner.contract.errors import Exit, FedsimError
 
 from ..host import programs
-from ..host.network_container import Namespace, NetworkContainer
+from ..host.network_container import Namespace, NetworkContainer, namespace_number
 from ..run_settings import RunSettings
 from . import backends, netns
 from .run_namespace import RunNamespace
@@ -54,6 +54,7 @@ class RunLinks:
         self._record = record
         self._shaper: Shaper | None = None
         self._looked_at = time.monotonic()  # when all links in force were last known to be
+        self._namespaces: dict[str, tuple[int, int] | None] = {}  # in which links were brought into force
         self.shaped: set[str] = set()
         self.unshaped: str | None = None
 
@@ -98,7 +99,7 @@ class RunLinks:
             if unshaped is not None and unshaped != self.unshaped:
                 self._record(events.LinksUnshaped(unshaped))
             self.unshaped = unshaped
-            self._remember(results)
+            self._remember(results, running)
         answer: LinksAnswer = {
             "changed": any(result.changed for result in results.values()),
             "backend": backend,
@@ -125,6 +126,7 @@ class RunLinks:
             self.shaped.discard(name)
             self._record(events.LinkFailed(name, failed))
             return failed
+        self._namespaces[name] = namespace_number(namespace)
         if self.unshaped is None:
             self._record(events.LinkReapplied(name))
         return None
@@ -147,14 +149,15 @@ class RunLinks:
             return {}
         try:
             changed = self._shaper.find_changes(devices)
-            results = self._shaper.apply({name: devices[name] for name in changed}) if changed else {}
+            theirs = {name: devices[name] for name in changed if self._is_where_it_was(name, devices[name])}
+            results = self._shaper.apply(theirs) if theirs else {}
         except (OSError, programs.CommandError):
             return {}  # the run's network is ending, which `failure` will say
         failed: dict[str, str] = {}
         for name, result in results.items():
             if result.failed is None:
                 self._record(events.LinkMended(name, changed[name], round(now - before, 1)))
-            elif Path(devices[name]).exists():  # else its container has ended meanwhile, which Docker will report
+            elif self._is_where_it_was(name, devices[name]):
                 self.shaped.discard(name)
                 failed[name] = f"{changed[name]}; {result.failed}"
                 self._record(events.LinkFailed(name, failed[name]))
@@ -162,6 +165,7 @@ class RunLinks:
 
     def forget(self, name: str) -> None:
         """Release a device whose process, and with it its interface, has ended."""
+        self._namespaces.pop(name, None)
         if self._shaper is not None:
             self._shaper.forget(name)
 
@@ -197,9 +201,19 @@ class RunLinks:
             self.shaped.clear()
             self._connected_to = namespace
 
-    def _remember(self, results: Mapping[str, Result]) -> None:
+    def _is_where_it_was(self, name: str, namespace: str) -> bool:
+        """Whether the device's process is still the one whose link is in force.
+
+        Else its container has ended, which Docker will report. By then another process may have its id: the kernel uses
+        each of 32768 again, and hundreds of devices that end together need thousands.
+        """
+        number = namespace_number(namespace)
+        return number is not None and number == self._namespaces.get(name)
+
+    def _remember(self, results: Mapping[str, Result], running: Mapping[str, int]) -> None:
         for name, result in results.items():
             if result.failed is None:
                 self.shaped.add(name)
+                self._namespaces[name] = namespace_number(netns.of_process(running[name]))
                 if result.changed and self.unshaped is None:
                     self._record(events.LinkShaped(name))

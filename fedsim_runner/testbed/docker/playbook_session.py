@@ -36,7 +36,12 @@ class PlaybookSession:
         self._hosts_file = hosts_file
         self._lab_hosts = lab_hosts
         self._listener = listener
-        self._extra_vars = {"fedsim_run_dir": str(folder), "fedsim_run": run, **extra_vars}
+        self._extra_vars = {
+            "fedsim_run_dir": str(folder),
+            "fedsim_run": run,
+            "fedsim_preflight_hosts": "lab_hosts",
+            **extra_vars,
+        }
         self._playbooks = playbooks
         self._log: AnsibleLog | None = None
 

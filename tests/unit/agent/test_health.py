@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.agent import commands, health
+from fedsim_runner.agent.host.network_container import namespace_number
 from fedsim_runner.agent.host.state_check import find_deleted
+from fedsim_runner.agent.links import netns, run_links
 from fedsim_runner.agent.run_agent import Agent
 from fedsim_runner.contract.atomic import AppendFile, CannotWriteError
 from fedsim_runner.contract.paths import StateFolder
@@ -102,6 +104,24 @@ def test_a_link_that_cannot_be_put_back_fails_the_course_and_blames_no_client(
     assert failed["device"] is None
     assert str(failed["reason"]).startswith(f"the link of {CLIENT} was changed by somebody else, and is not in force")
     assert "the kernel did not keep what was set" in str(failed["reason"])
+
+
+@pytest.mark.parametrize("number", [(4, 1), None])
+def test_a_process_that_has_the_id_of_a_device_that_ended_is_no_device(
+    agent: Agent,
+    kernel: FakeKernel,
+    state: StateFolder,
+    engine: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    number: tuple[int, int] | None,
+) -> None:
+    ended = netns.of_process(engine.pids[CLIENT])
+    monkeypatch.setattr(run_links, "namespace_number", lambda path: number if path == ended else namespace_number(path))
+    kernel.qdiscs.pop((str(engine.pids[CLIENT]), "eth0"))
+    before = dict(kernel.qdiscs)
+    agent.tick()
+    assert kernel.qdiscs == before, "nothing was changed in a namespace that is not the device's"
+    assert not named(state, "course_failed") and not named(state, "link_failed") and not named(state, "link_mended")
 
 
 def test_a_link_that_check_mode_asks_about_stays_as_it_is_and_looked_after(
