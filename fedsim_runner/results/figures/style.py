@@ -104,7 +104,7 @@ class Drawn:
             # The layout is found once: saving would draw everything another time for it.
             if (engine := self.figure.get_layout_engine()) is not None:
                 engine.execute(self.figure)
-                self.figure.set_layout_engine("none")
+                self.figure.set_layout_engine(None)  # "none" would be one, for which saving draws everything twice
         text = _saved(self.figure, "svg").decode("utf-8")
         text = _DIGITS.sub(r"\1", text[text.index("<svg") :])
         # Several figures in one page must not share ids.
