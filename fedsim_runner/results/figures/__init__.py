@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +35,25 @@ def draw_all(run_dir: Path, report: Mapping[str, Any]) -> tuple[dict[str, Drawn]
     }
     drawn: dict[str, Drawn] = {}
     problems = []
-    for name, task in tasks.items():
-        try:
-            one = task()
-        except Exception as error:  # one odd value must not cost the other figures
-            problems.append(f"the figure {name} could not be drawn: {type(error).__name__}: {error}")
-            continue
-        if one is not None:
-            drawn[one.name] = one
+    with _without_collections():
+        for name, task in tasks.items():
+            try:
+                one = task()
+            except Exception as error:  # one odd value must not cost the other figures
+                problems.append(f"the figure {name} could not be drawn: {type(error).__name__}: {error}")
+                continue
+            if one is not None:
+                drawn[one.name] = one
     return drawn, problems
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Put the garbage collector off: it looks through all parts of all figures again and again and finds nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
