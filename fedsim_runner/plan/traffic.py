@@ -97,7 +97,7 @@ def describe_traffic(traffic: Traffic, rounds: int) -> str:
     return (
         f"Messages: a model of {sizes.numbers:,} numbers, {size(sizes.to_client)} to a client and "
         f"{size(sizes.from_client)} back in every round{evaluations}, {size(sizes.finish)} at the end; of a round "
-        f"links alone take at least {short_time(traffic.round_s)}, of the course of {rounds} rounds "
+        f"links alone take at least {short_time(traffic.round_s)}, of the course (rounds: {rounds}) "
         f"{short_time(traffic.course_s)} (slowest: {traffic.slowest})"
     )
 
