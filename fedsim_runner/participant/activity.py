@@ -3,7 +3,8 @@
 ``activity.jsonl`` lies next to FederatedScope's logs. The agent follows it for the live view, and the report uses it to
 split every round into transfer, compute and waiting. Keys of a line: ``t`` (unix seconds), ``what`` (one of
 :data:`STEPS`), and where they apply ``kind`` (FederatedScope's message type), ``round`` (its number, from 0), ``peer``
-(the other side's FederatedScope id, 0 for the server) and ``bytes`` (of the encoded message).
+(the other side's FederatedScope id, 0 for the server), ``bytes`` (of the encoded message) and ``staleness`` (of an
+update: rounds that were aggregated since its model was sent).
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import Literal, get_args
 ACTIVITY = "activity.jsonl"
 
 Step = Literal["send", "sent", "send_failed", "received", "train", "trained", "evaluate", "evaluated", "aggregate",
-               "aggregated", "lost", "late"]  # fmt: skip
+               "aggregated", "lost", "late", "used", "unused"]  # fmt: skip
 # send/sent, train/trained, evaluate/evaluated, aggregate/aggregated: start and end. received: a message is complete.
 # lost: the server gave up the client `peer`. late: an update that came after its round's deadline was dropped.
+# used: the update of `peer` for the model of `round` was aggregated. unused: it arrived, and no aggregation takes it.
 STEPS: tuple[str, ...] = get_args(Step)
 
 
@@ -43,6 +45,7 @@ class Activity:
         round: int | None = None,
         peer: int | None = None,
         size: int | None = None,
+        staleness: int | None = None,
     ) -> None:
         """Write one line with the current time.
 
@@ -50,7 +53,8 @@ class Activity:
             OSError: the disk is full or the folder is gone; nothing that follows could be trusted.
         """
         line: dict[str, object] = {"t": float(f"{time.time():.4f}"), "what": what}
-        for key, value in (("kind", kind), ("round", round), ("peer", peer), ("bytes", size)):
+        given = (("kind", kind), ("round", round), ("peer", peer), ("bytes", size), ("staleness", staleness))
+        for key, value in given:
             if value is not None:
                 line[key] = value
         with self._lock:

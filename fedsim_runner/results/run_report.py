@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..contract.course_state import ONLY_HOST, CourseState
+from ..contract.lenient import whole
 from ..contract.paths import PLAN, REPORT
 from .run_files import read_course, read_devices, read_json, read_left_out
 from .tables.devices import FIELDS, build_devices
@@ -70,7 +71,8 @@ def write_report(
     devices = build_devices(run_dir, placed, course, samples)
     rounds = build_rounds(course)
     final = {"test_acc": None, **find_final_results(course, rounds)}
-    device_rounds, rounds = _split(run_dir, devices, course, rounds, samples)
+    total_rounds = whole(_mapping(common.get("course")).get("total_rounds"))
+    device_rounds, rounds = _split(run_dir, devices, course, rounds, samples, total_rounds)
     labels = read_labels(run_dir)
     report: dict[str, Any] = {
         "version": REPORT_VERSION,
@@ -85,7 +87,7 @@ def write_report(
         "startup_s": _startup(course),
         "link_backend": course.link_backend,
         "cpu_factor": common.get("cpu_factor") or plan.get("cpu_factor"),
-        "total_rounds": _mapping(common.get("course")).get("total_rounds"),
+        "total_rounds": total_rounds,
         "rounds": rounds,
         "final": final,
         "devices": devices,
@@ -146,19 +148,22 @@ def _split(
     course: CourseState,
     rounds: Sequence[dict[str, Any]],
     samples: Mapping[str, Samples],
+    total_rounds: int | None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the table of rounds by device, and ``rounds`` with the facts it adds; also add facts to ``devices``."""
     server = next((name for name, entry in devices.items() if entry["role"] == "server"), None)
     ids = {name: entry["client_id"] for name, entry in devices.items() if entry["client_id"] is not None}
     activity = read_activity(run_dir, list(devices), server, _span(course))
-    times = join_rounds(activity, server, ids)
+    times = join_rounds(activity, server, ids, total_rounds)
     zero = course.began
     zero = times[0].began if zero is None and times else zero or 0.0
     table = split_rounds(times, activity, zero, Throttled(samples))
     for name, facts in describe_devices(table, len(times)).items():
         devices[name].update(facts)
     for name, entry in devices.items():
-        entry["late_updates"] = max(entry["late_updates"] or 0, course.late_updates[name]) if name in ids else None
+        if name in ids:  # the journal counts all that were dropped, whatever the reason
+            dropped = course.late_updates[name] - (entry["unused_updates"] or 0)
+            entry["late_updates"] = max(entry["late_updates"] or 0, dropped)
     facts_by_round = describe_rounds(times, activity, server, zero)
     evaluated = {entry["round"]: entry for entry in rounds}
     # A round that was not evaluated counts as well.

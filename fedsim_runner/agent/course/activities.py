@@ -20,8 +20,9 @@ _ENDS = {"trained": "training", "evaluated": "evaluating", "aggregated": "aggreg
 # Messages a client has to answer, with the kind of its answer.
 _ANSWERS = {"model_para": "model_para", "evaluate": "metrics"}
 # A send that starts or fails is no progress: a participant that keeps retrying writes these lines forever.
-_NOT_PROGRESS = frozenset({"send", "send_failed", "lost", "late"})
+_NOT_PROGRESS = frozenset({"send", "send_failed", "lost", "late", "unused"})
 SERVER_ID = 0
+_GOODBYE = "finish"
 _MOST_SENDS = 10_000  # sends of one participant under way: more make no sense
 _LONGEST_LINE = 1000  # nor does a longer line, whose strings would be kept
 
@@ -54,6 +55,8 @@ class Activities:
         self._names = frozenset(names)
         self._server = server
         self._owed: dict[int, set[str]] = {}  # by client id, kinds of answers, as the server has it
+        self._dismissed: set[int] = set()  # clients' ids that the server has begun to tell that the course is over
+        self._has_asked = False
 
     def feed(self, device: str, text: str) -> bool:
         """Take one line and return whether it shows progress. Anything but an activity line is ignored."""
@@ -72,6 +75,9 @@ class Activities:
             if device == self._server and kind in _ANSWERS:
                 # Not once it is sent: the answer may be there before that is written.
                 self._owed.setdefault(peer, set()).add(_ANSWERS[kind])
+                self._has_asked = True
+            elif device == self._server and kind == _GOODBYE:
+                self._dismissed.add(peer)
         elif what in ("sent", "send_failed"):
             steps.end(peer, (kind, number))
             if what == "sent" and kind in _ANSWERS.values() and peer == SERVER_ID:
@@ -100,6 +106,10 @@ class Activities:
             return bool(self._owed.get(client_id))
         steps = self._steps.get(device)
         return steps is not None and steps.owes
+
+    def is_left_alone(self, client_id: int) -> bool:
+        """Whether the server, which tells what it sends, has not (yet) begun to tell this client that all is over."""
+        return self._has_asked and client_id not in self._dismissed
 
     def is_receiving(self, device: str, client_id: int | None) -> bool:
         """Whether the server has started to send to this client and the message has not arrived."""
@@ -143,7 +153,8 @@ Line = tuple[str, float, str, int, int]  # what, t, kind, round, peer; "" and -1
 # A line as participant/activity.py writes it, which needs no JSON parser: a busy course has hundreds a second.
 _USUAL = re.compile(
     r'\{"t": ([0-9]{1,12}(?:\.[0-9]{1,9})?), "what": "([a-z_]{1,20})"(?:, "kind": "(\w{1,40})")?'
-    r'(?:, "round": ([0-9]{1,12}))?(?:, "peer": ([0-9]{1,12}))?(?:, "bytes": [0-9]{1,12})?\}',
+    r'(?:, "round": ([0-9]{1,12}))?(?:, "peer": ([0-9]{1,12}))?(?:, "bytes": [0-9]{1,12})?'
+    r'(?:, "staleness": [0-9]{1,12})?\}',
     re.ASCII,
 )
 

@@ -28,6 +28,7 @@ from .activities import Activities
 from .exit_reasons import exit_reason, last_line
 from .waiting import Participant, Progress, Role, Waiting
 
+SHOWN_CLIENTS = 3
 CRASH_GRACE_S = 15.0  # a participant can crash in one thread and keep running: give the process this long to end
 
 
@@ -70,6 +71,7 @@ class Supervisor:
         self._participants = {name: Participant(role) for name, role in participants.items()}
         self._server = next((name for name, role in participants.items() if role == "server"), None)
         self._by_client_id: dict[int, str] = {}
+        self._admitted: dict[int, str] = {}  # hosts by client id, also those of clients on other lab hosts
         self._total_rounds = total_rounds
         self._limits = limits
         self._opened = now
@@ -229,6 +231,10 @@ class Supervisor:
         if participant.state == "lost":
             return events
         self._silent_since = now
+        if participant.role == "server" and participant.done and (alone := self._left_alone()):
+            named = ", ".join(alone[:SHOWN_CLIENTS]) + (" and others" if len(alone) > SHOWN_CLIENTS else "")
+            reason = f"ended (exit code {exit_code}) without telling {named} that the course is over"
+            return events + self._mark_down(device, reason, now)
         if participant.done or self._outcome is not None:
             participant.state = "exited"
             return events
@@ -320,8 +326,16 @@ class Supervisor:
                 return self._handle_policy(event, now)
         return []
 
+    def _left_alone(self) -> list[str]:
+        """The clients that the server has not begun to tell that the course is over, as it must before it ends."""
+        by_id = self._admitted | self._by_client_id
+        names = {number: name for number, name in sorted(by_id.items()) if self._activities.is_left_alone(number)}
+        ended = {name for name, one in self._participants.items() if one.done or one.state == "lost"}
+        return [name for name in names.values() if name not in ended]
+
     def _admit(self, host: str, number: int) -> list[Event]:
         """The server has given an id to the client at this host, which in containers is a device's name."""
+        self._admitted[number] = host
         participant = self._participants.get(host)
         if participant is None or participant.role == "server" or participant.state == "lost":
             return []
@@ -340,6 +354,8 @@ class Supervisor:
         """Handle what the server did because of a deadline or a lost client."""
         if isinstance(event, reported.DeadlinePassed):
             return [journal.RoundDeadline(event.round + 1, event.arrived, event.wanted)]
+        if isinstance(event, reported.ClientLost):
+            self._admitted.pop(event.client_id, None)
         owner = self._by_client_id.get(event.client_id)
         if owner is None:
             return []

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fedsim_runner.contract.participant_events import Admitted, Update
+from fedsim_runner.contract.participant_events import Admitted
 
 from ..activity import Activity
 from ..process_end import ENDING
@@ -24,12 +24,6 @@ PLACES = (
     Place(INBOX, "gRPCComServeFunc.sendMessage", ("self", "request", "context"), ("msg_queue",)),
     Place("federatedscope.core.workers.server", "Server._perform_federated_aggregation", ("self",)),
     Place("federatedscope.core.workers.server", "Server.eval", ("self",)),
-    Place(
-        "federatedscope.core.workers.server",
-        "Server.callback_funcs_model_para",
-        ("self", "message"),
-        ("dropout_num", "is_finish", "state"),
-    ),
     Place("federatedscope.core.workers.client", "Client.callback_funcs_for_evaluate", ("self", "message")),
 )
 
@@ -139,22 +133,6 @@ def report_joins(server: Any, reporter: Reporter) -> None:
         return answer
 
     server.msg_handlers["join_in"] = reported_join
-
-
-def report_updates(server: Any, reporter: Reporter) -> None:
-    """Report every update that arrives, and whether it is used. Call it before the policies, which drop some."""
-    take = server.msg_handlers["model_para"]
-
-    def reported_update(message: Any) -> Any:
-        state, dropped, over, at = int(server.state), server.dropout_num, server.is_finish, time.time()
-        answer = take(message)  # it may start the next round
-        if not over:
-            number = int(message.state)
-            used = state < server.total_round_num and server.dropout_num == dropped
-            reporter.report(Update(int(message.sender), number, max(0, state - number), used), at)
-        return answer
-
-    server.register_handlers("model_para", reported_update, ["model_para", "evaluate", "finish"])
 
 
 def _noted(

@@ -23,7 +23,7 @@ from ..exit_errors import ParticipantError, UnsupportedError
 from ..launch import load_launch_settings
 from ..process_end import ENDING
 from ..reporting import Reporter
-from . import activity_records, contrib_import, data, patches, policies
+from . import activity_records, contrib_import, data, patches, policies, update_accounts
 from .client import FINISH, prefer_newest
 from .doorkeeper import ServerDoor, guard_client
 from .inbox import waiting_kinds
@@ -31,6 +31,7 @@ from .log_events import report_log
 from .patch_context import PatchContext
 from .patches import contrib_modules
 from .policies import Policies
+from .update_accounts import UpdateAccounts
 from .upstream import Place, expect_for_course
 
 RUNNER = "federatedscope.core.fed_runner"
@@ -151,6 +152,7 @@ def _check(settings: LaunchSettings, role: str) -> None:
     expect_for_course("the launcher", *PLACES)
     expect_for_course("the loader of shards", *data.PLACES)
     expect_for_course("the records of activity", *activity_records.PLACES)
+    expect_for_course("the accounts of updates", *update_accounts.PLACES)
     if role == "server" and policies.are_enabled(settings):
         expect_for_course(policies.KEY, *policies.PLACES)
 
@@ -227,7 +229,7 @@ def _server(
     server = runner.server
     activity_records.record_server(server, shared.activity)
     activity_records.report_joins(server, shared.reporter)
-    activity_records.report_updates(server, shared.reporter)
+    accounts = UpdateAccounts(server, shared)
     if guarded:
         ServerDoor(server, shared)
     poll: Callable[[], None] = _do_nothing
@@ -239,6 +241,7 @@ def _server(
 
     def serve() -> None:
         runner.run()
+        accounts.close()
         for flush in shared.flush:
             flush(poll)
         if server.state <= server.total_round_num:  # it logs the failure, but returns normally

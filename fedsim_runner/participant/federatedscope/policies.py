@@ -209,8 +209,9 @@ class Policies:
             "and is dropped"
         )
         number = int(message.state)
-        self._shared.activity.note("late", peer=int(message.sender), round=number)
-        self._shared.reporter.report(Update(int(message.sender), number, int(server.state) - number, used=False))
+        staleness = int(server.state) - number
+        self._shared.activity.note("late", peer=int(message.sender), round=number, staleness=staleness)
+        self._shared.reporter.report(Update(int(message.sender), number, staleness, used=False))
         self._resend_model_if_nobody_answers()
         return False
 

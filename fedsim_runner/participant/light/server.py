@@ -151,9 +151,11 @@ class Server:
             self._log.event(RoundStarted(state), f"----------- Starting {what} (Round #{state}) -------------")
             updates = self._round(state)
             self._activity.note("aggregate", round=state)
-            mean = mean_parameters(updates, self._settings.ignore_weight)
+            mean = mean_parameters(list(updates.values()), self._settings.ignore_weight)
             load_parameters(self._trainer.model, mean)
             self._activity.note("aggregated", round=state)
+            for client in updates:
+                self._activity.note("used", peer=client, round=state, staleness=0)
             done = state + 1
             if done == total:
                 self._log.event(TrainingFinished(), "Server: Training is finished! Starting evaluation.")
@@ -165,8 +167,8 @@ class Server:
                     self._post("converged", self._roster.present, done, "None")
                     return
 
-    def _round(self, state: int) -> list[tuple[float, dict[str, Array]]]:
-        """Send the model and collect the answers: samples and parameters of each client."""
+    def _round(self, state: int) -> dict[int, tuple[float, dict[str, Array]]]:
+        """Send the model and collect the answers: samples and parameters by client."""
         content = encode_parameters(self._trainer.model.parameters)
         own = self._trainer.model.parameters
         updates = self._answers(
@@ -176,7 +178,7 @@ class Server:
             lambda update: read_update(update, own),
         )
         # In the order of ids, not of arrival: floating-point sums depend on it.
-        return [updates[client] for client in sorted(updates)]
+        return {client: updates[client] for client in sorted(updates)}
 
     def _evaluate(self, done: int) -> bool:
         """Evaluate after ``done`` rounds; return whether training should stop early."""
@@ -300,13 +302,14 @@ class Server:
             self._join_again(*read_address(message.content), request)
         elif self._roster.settle(client, kind, message.state):
             what, verb = _WORDS[kind]
-            self._activity.note("late", peer=client, round=message.state)
+            staleness = max(0, self._round_number - message.state)
+            self._activity.note("late", peer=client, round=message.state, staleness=staleness)
             logger.info(
                 f"Server: The {what} of client #{client} for round {message.state} came after the deadline and {verb} "
                 "dropped"
             )
             if kind == "model_para":
-                self._log.report(Update(client, message.state, self._round_number - message.state, used=False))
+                self._log.report(Update(client, message.state, staleness, used=False))
         else:
             logger.info(f"Drop a out-of-date message from round #{message.state}")
 

@@ -7,13 +7,14 @@ training began and ended, when the update was sent and when the server had it. A
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fedsim_runner.contract.lenient import number, whole
 from fedsim_runner.contract.paths import COLLECTED
@@ -25,6 +26,9 @@ LEAST_STEPS = 20_000  # of each client
 LONGEST_LINE = 1000
 LARGEST_NUMBER = 10**15
 MODEL = "model_para"  # FederatedScope's type for messages that carry a model, in both directions
+# What became of an update. used: an aggregation took it. late: it came after its round's deadline and was dropped.
+# unused: it arrived, and no aggregation took it. none: it did not arrive.
+Fate = Literal["used", "late", "unused", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +41,16 @@ class Step:
     round: int | None
     peer: int | None
     size: int | None
+    staleness: int | None = None
 
 
 @dataclass
 class Task:
-    """One model sent to one client. What did not happen, or was not recorded, is None."""
+    """One model sent to one client. What did not happen, or was not recorded, is None.
+
+    ``staleness``: rounds that were aggregated between the sending of the model and the aggregation that took the
+    update, or its arrival if none took it; ``aggregation``: the round (from 0) whose aggregation took it.
+    """
 
     device: str
     round: int  # from 0
@@ -53,7 +62,12 @@ class Task:
     delivered: float | None = None
     model_bytes: int | None = None
     update_bytes: int | None = None
-    late: bool = False
+    update: Fate = "none"
+    staleness: int | None = None
+
+    @property
+    def aggregation(self) -> int | None:
+        return self.round + (self.staleness or 0) if self.update == "used" else None
 
 
 @dataclass
@@ -65,13 +79,14 @@ class RoundTimes:
     aggregate: float | None = None
     aggregated: float | None = None
     tasks: list[Task] = field(default_factory=list)
+    used: list[Task] = field(default_factory=list)  # whose updates its aggregation took, also of earlier rounds
 
     @property
     def ended(self) -> float | None:
         """When the last update that counts had arrived and aggregation began."""
         if self.aggregate is not None:
             return self.aggregate
-        arrivals = [task.delivered for task in self.tasks if task.delivered is not None and not task.late]
+        arrivals = [task.delivered for task in self.tasks if task.delivered is not None and task.update == "used"]
         return max(arrivals, default=None)
 
 
@@ -96,25 +111,37 @@ def read_activity(
 
 
 def join_rounds(
-    activity: Mapping[str, Sequence[Step]], server: str | None, client_ids: Mapping[str, int]
+    activity: Mapping[str, Sequence[Step]],
+    server: str | None,
+    client_ids: Mapping[str, int],
+    total_rounds: int | None = None,
 ) -> list[RoundTimes]:
     """Return the rounds with their tasks; empty if the server recorded nothing.
 
     Args:
         server: name of the server's device.
         client_ids: FederatedScope's id of each client's device.
+        total_rounds: of the course; a server of an earlier version may send models after the last one.
     """
     steps = activity.get(server or "", ())
     devices = {identity: name for name, identity in client_ids.items()}
-    rounds = _rounds(steps)
+    rounds = {key: one for key, one in _rounds(steps).items() if total_rounds is None or key < total_rounds}
+    # Servers of earlier versions did not record which updates they used: then all that arrived for a round count.
+    accounted = any(step.what == "used" for step in steps)
     by_client: dict[int, list[Step]] = defaultdict(list)
     for step in steps:
         if step.peer in devices:
             by_client[step.peer].append(step)
     for identity, device in sorted(devices.items()):
         for task in _tasks(device, by_client[identity], activity.get(device, ())):
-            if task.round in rounds:
-                rounds[task.round].tasks.append(task)
+            if task.round not in rounds:
+                continue
+            entry = rounds[task.round]
+            entry.tasks.append(task)
+            if not accounted and task.update == "unused" and entry.aggregate is not None:
+                task.update = "used"
+            if task.aggregation in rounds:
+                rounds[task.aggregation].used.append(task)
     return [rounds[key] for key in sorted(rounds)]
 
 
@@ -146,6 +173,7 @@ def _step(entry: dict[str, Any]) -> Step | None:
         _whole(entry.get("round")),
         _whole(entry.get("peer")),
         _whole(entry.get("bytes")),
+        _whole(entry.get("staleness")),
     )
 
 
@@ -175,32 +203,49 @@ def _tasks(device: str, server: Sequence[Step], client: Sequence[Step]) -> list[
         server: what the server recorded of this client.
     """
     sent, delivered = _queues(server, "send"), _queues(server, "received")
-    late = _late_updates(server)
+    fates = _fates(server)
     arrived, answered = _queues(client, "received"), _queues(client, "send")
     train, trained = _queues(client, "train", None), _queues(client, "trained", None)
     tasks = []
     for key in sorted(sent):
-        for begin in sent[key]:
+        # What follows the next model of the same round belongs to that one.
+        ends = [step.t for step in islice(sent[key], 1, None)] + [math.inf]
+        for begin, until in zip(sent[key], ends, strict=True):
             task = Task(device, key, sent=begin.t, model_bytes=begin.size)
-            if (step := _next(arrived[key], begin.t)) is not None:
+            if (step := _next(arrived[key], begin.t, until)) is not None:
                 task.arrived, task.model_bytes = step.t, step.size if step.size is not None else task.model_bytes
-                task.train = _moment(_next(train[key], step.t))
+                task.train = _moment(_next(train[key], step.t, until))
             if task.train is not None:
-                task.trained = _moment(_next(trained[key], task.train))
-            if task.trained is not None and (step := _next(answered[key], task.trained)) is not None:
+                task.trained = _moment(_next(trained[key], task.train, until))
+            if task.trained is not None and (step := _next(answered[key], task.trained, until)) is not None:
                 task.answered, task.update_bytes = step.t, step.size
             since = task.answered if task.answered is not None else begin.t
-            if (step := _next(delivered[key], since)) is not None:
-                task.delivered = step.t
+            if (step := _next(delivered[key], since, until)) is not None:
+                task.delivered, task.update = step.t, "unused"
                 task.update_bytes = step.size if step.size is not None else task.update_bytes
-            if (step := _next(late[key], since)) is not None:
-                task.late, task.delivered = True, step.t if task.delivered is None else task.delivered
+            if (step := _next_fate(fates[key], task, since, until)) is not None:
+                task.update, task.staleness = _fate(step.what), step.staleness
+                task.delivered = step.t if task.delivered is None else task.delivered
             tasks.append(task)
     return tasks
 
 
-def _late_updates(server: Sequence[Step]) -> dict[int, deque[Step]]:
-    """Return the records of late updates: an evaluation may be late, too, and the record does not say which it is."""
+def _next_fate(fates: deque[Step], task: Task, since: float, until: float) -> Step | None:
+    """Take the record of the task's update: one that was late may have left no record of its arrival."""
+    if task.delivered is not None:
+        return _next(fates, since)
+    return _next(fates, since, until) if fates and fates[0].what == "late" else None
+
+
+def _fate(what: str) -> Fate:
+    return "used" if what == "used" else "late" if what == "late" else "unused"
+
+
+def _fates(server: Sequence[Step]) -> dict[int, deque[Step]]:
+    """Return the records of what became of a client's updates, in the order of their arrival.
+
+    An evaluation may be late, too, and the record does not say which it is.
+    """
     found: dict[int, deque[Step]] = defaultdict(deque)
     kinds: dict[int, str | None] = {}  # of the client's last message in each round
     for step in server:
@@ -208,7 +253,7 @@ def _late_updates(server: Sequence[Step]) -> dict[int, deque[Step]]:
             continue
         if step.what == "received":
             kinds[step.round] = step.kind
-        elif step.what == "late" and kinds.get(step.round, MODEL) == MODEL:
+        elif step.what in ("used", "unused") or (step.what == "late" and kinds.get(step.round, MODEL) == MODEL):
             found[step.round].append(step)
     return found
 
@@ -221,9 +266,10 @@ def _queues(steps: Sequence[Step], what: str, kind: str | None = MODEL) -> dict[
     return found
 
 
-def _next(queue: deque[Step], since: float) -> Step | None:
-    """Take the first step of the queue that is not before ``since``; earlier ones belong to no task and are dropped."""
-    while queue:
+def _next(queue: deque[Step], since: float, until: float = math.inf) -> Step | None:
+    """Take the first step of the queue that is not before ``since``, unless it comes after ``until``; earlier ones
+    belong to no task and are dropped."""
+    while queue and queue[0].t <= until + CLOCK_GRAIN_S:
         step = queue.popleft()
         if step.t >= since - CLOCK_GRAIN_S:
             return step

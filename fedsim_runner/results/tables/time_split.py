@@ -32,7 +32,9 @@ SECONDS = tuple(f"{part}_seconds" for part in PARTS)
 FIELDS = (
     "round",
     "device",
-    "update",  # used, late (dropped by the deadline), or none
+    "update",  # used, late (dropped by the deadline), unused (no aggregation took it), or none
+    "aggregated_round",  # the round whose aggregation took it
+    "staleness",  # rounds aggregated between the sending of the model and that, or its arrival if it was not used
     *SECONDS,
     "evaluation_seconds",
     "throttled_seconds",
@@ -52,6 +54,8 @@ ROUND_FIELDS = (
     "participants",
     "updates",
     "late_updates",
+    "unused_updates",
+    "mean_staleness",
     "slowest",
     "behind_seconds",
     "training_seconds",
@@ -68,7 +72,12 @@ DEVICE_FIELDS = (
     "straggler_rounds",
     "straggler_share",
     "behind_seconds",
+    "used_updates",
     "late_updates",
+    "unused_updates",
+    "participation_share",
+    "mean_staleness",
+    "largest_staleness",
 )
 
 
@@ -133,8 +142,10 @@ def describe_rounds(
         begin, end = entry.began, entry.ended
         facts[entry.number + 1] = {
             "participants": len({task.device for task in entry.tasks}),
-            "updates": sum(task.delivered is not None and not task.late for task in entry.tasks),
-            "late_updates": sum(task.late for task in entry.tasks),
+            "updates": len(entry.used),
+            "late_updates": sum(task.update == "late" for task in entry.tasks),
+            "unused_updates": sum(task.update == "unused" for task in entry.tasks),
+            "mean_staleness": _mean(task.staleness for task in entry.used),
             "slowest": None if last is None else last.device,
             "behind_seconds": behind,
             "training_seconds": _between(begin, end),
@@ -146,21 +157,26 @@ def describe_rounds(
     return facts
 
 
-def describe_devices(table: Iterable[Mapping[str, Any]], rounds: int) -> dict[str, dict[str, Any]]:
-    """Return the values of :data:`DEVICE_FIELDS` by device. ``rounds``: how many the course had."""
+def describe_devices(table: Iterable[Mapping[str, Any]], rounds_in_all: int) -> dict[str, dict[str, Any]]:
+    """Return the values of :data:`DEVICE_FIELDS` by device. ``rounds_in_all``: how many the course had."""
     by_device: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in table:
         by_device[row["device"]].append(row)
     found = {}
     for name, rows in by_device.items():
         last = sum(bool(row["straggler"]) for row in rows)
+        taken = {row["aggregated_round"] for row in rows if row["aggregated_round"] is not None}
+        stale = [row["staleness"] for row in rows if row["update"] == "used" and row["staleness"] is not None]
         found[name] = {
             "rounds": len({row["round"] for row in rows}),
             **{f"mean_{key}": _mean(row[key] for row in rows) for key in (*SECONDS, "evaluation_seconds")},
             "straggler_rounds": last,
-            "straggler_share": round(last / rounds, 4) if rounds else None,
+            "straggler_share": round(last / rounds_in_all, 4) if rounds_in_all else None,
             "behind_seconds": round(sum(row["behind_seconds"] or 0.0 for row in rows), 4),
-            "late_updates": sum(row["update"] == "late" for row in rows),
+            **{f"{fate}_updates": sum(row["update"] == fate for row in rows) for fate in ("used", "late", "unused")},
+            "participation_share": round(len(taken) / rounds_in_all, 4) if rounds_in_all else None,
+            "mean_staleness": _mean(stale),
+            "largest_staleness": max(stale, default=None),
         }
     return found
 
@@ -182,7 +198,9 @@ def _row(entry: RoundTimes, task: Task, zero: float) -> dict[str, Any]:
     row.update(
         round=entry.number + 1,
         device=task.device,
-        update="late" if task.late else "none" if task.delivered is None else "used",
+        update=task.update,
+        aggregated_round=None if task.aggregation is None else task.aggregation + 1,
+        staleness=task.staleness,
         model_bytes=task.model_bytes,
         update_bytes=task.update_bytes,
     )

@@ -315,6 +315,46 @@ def answer(course: Course, name: str, number: int = 0) -> None:
     course.act(name, "sent", kind="model_para", round=number, peer=0)
 
 
+def ended_without_a_goodbye(course: Course, told: tuple[int, ...]) -> None:
+    """The server reports the end of the course, and then ends, having told only these clients."""
+    course.report("hub", reported.Admitted(1, "a"))
+    course.report("hub", reported.Admitted(2, "b"))
+    for number in (1, 2):
+        course.act("hub", "send", kind="model_para", round=0, peer=number)
+    course.report("hub", reported.Finished())
+    for number in told:
+        course.act("hub", "send", kind="finish", round=1, peer=number)
+    course.exit("hub", 0)
+
+
+def test_a_server_that_leaves_without_a_goodbye_is_named() -> None:
+    course = Course()
+    ended_without_a_goodbye(course, told=(1,))
+    outcome = course.supervisor.outcome
+    assert outcome is not None and (outcome.status, outcome.device) == ("failed", "hub")
+    assert outcome.reason == "ended (exit code 0) without telling b that the course is over"
+
+
+def test_a_client_that_the_server_has_told_is_the_one_that_is_waited_for() -> None:
+    course = Course(silence_s=60)
+    ended_without_a_goodbye(course, told=(1, 2))
+    assert course.supervisor.outcome is None
+    course.say("a", "================= client 1 received finish message =================")
+    course.wait(61)
+    outcome = course.supervisor.outcome
+    assert outcome is not None and outcome.device == "b"
+
+
+def test_a_server_on_another_lab_host_than_its_clients_has_to_say_goodbye_too() -> None:
+    supervisor = Supervisor({"hub": "server"}, 1, Limits(1000.0, 60.0), 0.0)
+    supervisor.feed_event("hub", reported.Admitted(1, "far"), 1.0)
+    supervisor.feed_activity("hub", json.dumps({"t": 1.0, "what": "send", "kind": "model_para", "round": 0, "peer": 1}), 1.0)
+    supervisor.feed_event("hub", reported.Finished(), 2.0)
+    supervisor.feed_exit("hub", 0, False, 3.0)
+    assert supervisor.outcome is not None and supervisor.outcome.device == "hub"
+    assert "without telling far" in (supervisor.outcome.reason or "")
+
+
 def test_a_lost_client_is_reported_and_the_others_finish() -> None:
     course = Course(rounds=1, go_on=True)
     course.join()

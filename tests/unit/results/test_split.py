@@ -208,6 +208,76 @@ def test_a_model_sent_twice_in_a_round_is_two_tasks(folder: Path) -> None:
     assert [(row["sent_at"], row["update"]) for row in rows] == [(0.6, "used"), (5.5, "none")]
 
 
+# Client 1 (slow) answers the model of the first round when the second one is aggregated; fast's update of the second
+# round is used by it, too, and what both send later is used by nobody.
+ASYNCHRONOUS = """
+{"t": 100.0, "what": "send", "kind": "model_para", "round": 0, "peer": 1, "bytes": 500}
+{"t": 100.0, "what": "send", "kind": "model_para", "round": 0, "peer": 2, "bytes": 500}
+{"t": 102.0, "what": "received", "kind": "model_para", "round": 0, "peer": 2, "bytes": 510}
+{"t": 102.1, "what": "aggregate", "round": 0}
+{"t": 102.2, "what": "aggregated", "round": 0}
+{"t": 102.2, "what": "used", "round": 0, "peer": 2, "staleness": 0}
+{"t": 103.0, "what": "send", "kind": "model_para", "round": 1, "peer": 2, "bytes": 500}
+{"t": 107.0, "what": "received", "kind": "model_para", "round": 0, "peer": 1, "bytes": 510}
+{"t": 107.1, "what": "send", "kind": "model_para", "round": 1, "peer": 1, "bytes": 500}
+{"t": 112.0, "what": "received", "kind": "model_para", "round": 1, "peer": 2, "bytes": 510}
+{"t": 112.1, "what": "aggregate", "round": 1}
+{"t": 112.2, "what": "aggregated", "round": 1}
+{"t": 112.2, "what": "used", "round": 0, "peer": 1, "staleness": 1}
+{"t": 112.2, "what": "used", "round": 1, "peer": 2, "staleness": 0}
+{"t": 112.3, "what": "send", "kind": "model_para", "round": 2, "peer": 2, "bytes": 500}
+{"t": 116.5, "what": "received", "kind": "model_para", "round": 1, "peer": 1, "bytes": 510}
+{"t": 116.6, "what": "unused", "round": 1, "peer": 1, "staleness": 1}
+"""
+
+
+def asynchronous(folder: Path) -> dict[str, Any]:
+    (folder / "collected" / "server" / "course" / "activity.jsonl").write_text(ASYNCHRONOUS, encoding="utf-8")
+    files = folder / "inventory" / "device_files" / "local.json"
+    content = json.loads(files.read_text(encoding="utf-8"))
+    files.write_text(json.dumps({**content, "course": {"total_rounds": 2}}), encoding="utf-8")
+    journal = [event for event in JOURNAL if event["event"] != "update_late"]
+    (folder / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in journal), encoding="utf-8")
+    return write_report(folder)
+
+
+def test_an_update_belongs_to_the_aggregation_that_took_it(folder: Path) -> None:
+    report = asynchronous(folder)
+    found = [
+        (row["device"], row["round"], row["update"], row["aggregated_round"], row["staleness"])
+        for row in report["device_rounds"]
+    ]
+    assert sorted(found) == [
+        ("fast", 1, "used", 1, 0),
+        ("fast", 2, "used", 2, 0),
+        ("slow", 1, "used", 2, 1),
+        ("slow", 2, "unused", None, 1),
+    ]
+    assert [(entry["updates"], entry["unused_updates"], entry["mean_staleness"]) for entry in report["rounds"]] == [
+        (1, 0, 0.0),
+        (2, 1, 0.5),
+    ]
+
+
+def test_participation_and_staleness_of_each_device(folder: Path) -> None:
+    devices = asynchronous(folder)["devices"]
+    keys = ("used_updates", "unused_updates", "late_updates", "participation_share", "mean_staleness")
+    assert [devices["slow"][key] for key in keys] == [1, 1, 0, 0.5, 1.0]
+    assert [devices["fast"][key] for key in keys] == [2, 0, 0, 1.0, 0.0]
+    assert devices["slow"]["largest_staleness"] == 1
+
+
+def test_a_model_that_is_sent_after_the_last_round_begins_no_round(folder: Path) -> None:
+    assert [entry["round"] for entry in asynchronous(folder)["rounds"]] == [1, 2]
+
+
+def test_an_update_whose_round_was_never_aggregated_is_unused(folder: Path) -> None:
+    path = folder / "collected" / "server" / "course" / "activity.jsonl"
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if '"aggregat' not in line]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert of(write_report(folder), "fast", 1)["update"] == "unused"
+
+
 def test_what_the_control_node_knew_survives_another_report(folder: Path) -> None:
     write_report(folder)
     (folder / "inventory" / "device_files" / "local.json").unlink()

@@ -74,7 +74,7 @@ def apply_to_course(off: Collection[str], shared: PatchContext) -> None:
         "busy_wait": busy_wait.apply,
         "hostile_messages": lambda: hostile_messages.apply(shared),
         "second_finish": second_finish.apply,
-        "async_updates": lambda: async_updates.apply(shared),
+        "async_updates": async_updates.apply,
     }
     for name, apply in patches.items():
         if name not in off:

@@ -5,7 +5,9 @@ What breaks FederatedScope's ``asyn`` mode between processes:
 - the aggregator expects tensors, but gets their network encoding;
 - an update that comes after the last round looks for the messages of a round that does not exist;
 - the sampler is asked for more clients than are idle (over-selection, a time budget that has run out);
-- a client whose stale update was dropped gets no model before the next aggregation, which may wait for it.
+- a client whose stale update was dropped gets no model before the next aggregation, which may wait for it;
+- models are sent, and a round is begun anew, although the last one is over;
+- the alarm of a time budget interrupts whatever the server does.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import importlib
 import logging
 from typing import Any
 
-from ..patch_context import PatchContext
+from .. import time_budget
 from ..upstream import Place
 
 SERVER = "federatedscope.core.workers.server"
@@ -30,17 +32,21 @@ PLACES = (
         ("self", "message"),
         ("staled_msg_buffer", "dropout_num", "sampler", "change_state", "is_finish"),
     ),
+    Place(SERVER, "Server.check_and_move_on", ("self", "check_eval_result", "min_received_num"), ("total_round_num",)),
     Place(SERVER, "Server.broadcast_model_para", ("self", "msg_type", "sample_client_num"), ("sampler", "sample")),
     Place(SAMPLER, "UniformSampler.sample", ("self", "size"), ("client_state",)),
+    *time_budget.PLACES,
 )
 IDLE = 1
 
 
-def apply(shared: PatchContext) -> None:
+def apply() -> None:
     """Make asynchronous courses (``asyn.aggregator: goal_achieved``) run between processes."""
     _decode_updates()
     _sample_idle_clients()
-    _take_late_updates(shared)
+    _take_late_updates()
+    _end_with_the_last_round()
+    time_budget.interrupt_only_waiting()
 
 
 def _decode_updates() -> None:
@@ -67,7 +73,7 @@ def _sample_idle_clients() -> None:
     sampler.sample = sample_idle
 
 
-def _take_late_updates(shared: PatchContext) -> None:
+def _take_late_updates() -> None:
     module = importlib.import_module(SERVER)
     server = module.Server
     take = server.callback_funcs_model_para
@@ -79,17 +85,34 @@ def _take_late_updates(shared: PatchContext) -> None:
         if self.state >= self.total_round_num:
             self.sampler.change_state(message.sender, "idle")
             logger.info(f"Drop a out-of-date message from round #{message.state}")
-            shared.activity.note("late", peer=int(message.sender), round=int(message.state))
             return False
-        dropped = self.dropout_num
         moved_on = take(self, message)
-        if self.dropout_num > dropped:
-            shared.activity.note("late", peer=int(message.sender), round=int(message.state))
         if not self.is_finish and not moved_on:
             top_up(self, int(self._cfg.asyn.min_received_num))
         return moved_on
 
     server.callback_funcs_model_para = take_update
+
+
+def _end_with_the_last_round() -> None:
+    server = importlib.import_module(SERVER).Server
+    broadcast, check = server.broadcast_model_para, server.check_and_move_on
+
+    def is_over(self: Any) -> bool:
+        return bool(self._cfg.asyn.use and self.state >= self.total_round_num)
+
+    def broadcast_for_a_round(self: Any, msg_type: str = "model_para", *arguments: Any, **options: Any) -> Any:
+        if msg_type == "model_para" and is_over(self):
+            return None  # with asyn.broadcast_manner after_receiving, or when the final evaluation takes its time
+        return broadcast(self, msg_type, *arguments, **options)
+
+    def check_a_round(self: Any, check_eval_result: bool = False, min_received_num: int | None = None) -> Any:
+        if not check_eval_result and is_over(self):
+            return False  # the buffer of stale updates still holds those of the last round
+        return check(self, check_eval_result, min_received_num)
+
+    server.broadcast_model_para = broadcast_for_a_round
+    server.check_and_move_on = check_a_round
 
 
 def top_up(server: Any, needed: int) -> None:

@@ -2,6 +2,9 @@
 
 ``Server.check_and_save`` ends the course, and ``Server.run`` does so again after its loop. A client that gets the
 second ``finish`` while its interpreter shuts down never answers it.
+
+The course has ended when its end has been said, not when the server begins to: if something interrupts that, it is said
+in full at the next occasion.
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ def apply() -> None:
     def terminate_once(self: Any, msg_type: str = "finish") -> Any:
         if getattr(self, "is_terminated", False):
             return None
+        answer = terminate(self, msg_type)
         self.is_terminated = True
-        return terminate(self, msg_type)
+        return answer
 
     server.terminate = terminate_once

@@ -57,6 +57,25 @@ def waiting(manager):
 """
 
 
+# The alarm of a time budget goes off as the server begins to say that the course is over.
+ALARM_AT_THE_END = """
+import os, signal
+from fedsim_runner.participant.federatedscope import course
+_load = course._runner
+def load(tree):
+    runner = _load(tree)
+    finish, rung = runner.server._monitor.finish_fl, []
+    def finish_fl():
+        if not rung:
+            rung.append(True)
+            os.kill(os.getpid(), signal.SIGALRM)
+        finish()
+    runner.server._monitor.finish_fl = finish_fl
+    return runner
+course._runner = load
+"""
+
+
 def off(*names: str) -> Any:
     """A parameter: these patches are switched off."""
     return pytest.param(names, id=f"without {', '.join(names)}")
@@ -201,6 +220,57 @@ def test_second_finish(torch_course: Callable[..., TorchCourse], without: tuple[
     ended = len(course.log("server", "system_metrics.log").splitlines())
     sent = [note for note in course.activity("server") if (note["what"], note.get("kind")) == ("send", "finish")]
     assert (ended, len(sent)) == ((2, 2) if without else (1, 1))
+
+
+@pytest.mark.parametrize("without", [ON, off("async_updates")])
+def test_an_alarm_while_the_end_is_said_costs_nobody_the_finish(
+    torch_course: Callable[..., TorchCourse], without: tuple[str, ...]
+) -> None:
+    asynchronous = {"asyn": {"use": True, "min_received_num": 2, "time_budget": 100}}
+    evaluated = {"federate": {"total_round_num": 1, "make_global_eval": False}}
+    # Without async_updates the alarm interrupts the goodbye, which is then said again.
+    course = torch_course(config={**asynchronous, **evaluated}, patches_off=without)
+    course.open_gate()
+    course.start("server", patch=ALARM_AT_THE_END)
+    course.start("client-1", "client-2")
+    assert [course.wait(name) for name in course.names] == [0, 0, 0], course.said("server")
+    sent = [note for note in course.activity("server") if (note["what"], note.get("kind")) == ("send", "finish")]
+    assert sorted(note["peer"] for note in sent) == [1, 2]
+
+
+def test_an_alarm_ends_nothing_but_a_wait(source: Path) -> None:
+    code = """
+import signal
+from federatedscope.core.workers import server
+receiver = manager(ports[0])
+inbox, found = receiver.server_funcs, []
+def ring():
+    signal.raise_signal(signal.SIGALRM)
+def wait():
+    try:
+        return inbox.wait_for_message(0.01)
+    except TimeoutError:
+        return "time is over"
+with server.Timeout(100) as clock:
+    ring()
+    found.append(wait())  # it went off at work
+    found.append(wait())
+    ring()
+    clock.reset()
+    found.append(wait())  # the round ended meanwhile
+    inbox.msg_queue.append("a message")
+    ring()
+    found.append(wait())  # what has arrived counts
+    inbox.msg_queue.clear()
+    found.append(wait())
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        inbox.wait_for_message()
+    except TimeoutError:
+        found.append("ended")
+print(json.dumps(found))
+"""
+    assert evaluate(source, code) == ["time is over", False, False, True, "time is over", "ended"]
 
 
 @pytest.mark.parametrize("without", [ON, off("blocked_broadcast")])

@@ -224,6 +224,25 @@ def test_asynchronous_with_a_killed_client(torch_course: Callable[..., TorchCour
     assert accuracy(course) > 0.75
 
 
+@pytest.mark.parametrize("manner", ["after_aggregating", "after_receiving"])
+def test_asynchronous_courses_account_for_every_update(torch_course: Callable[..., TorchCourse], manner: str) -> None:
+    asynchronous = {"asyn": {"use": True, "min_received_num": 2, "staleness_toleration": 3, "broadcast_manner": manner}}
+    course = torch_course(clients=3, config=merged(rounds_of(6, evaluator="server"), asynchronous))
+    course.open_gate()
+    course.start("server", "client-1", "client-2")
+    course.start("client-3", patch=SLOW.format(seconds=0.3, rounds=list(range(6))))
+    check_end(course, ["client-1", "client-2", "client-3"])
+    notes = course.activity("server")
+    used = [note for note in notes if note["what"] == "used"]
+    taken = [note["round"] + note["staleness"] for note in used]
+    assert [taken.count(number) for number in range(6)] == [2] * 6
+    models = [note["round"] for note in notes if (note["what"], note.get("kind")) == ("send", "model_para")]
+    assert max(models) == 5  # none is sent after the last round
+    reported = [event for event in course.events("server") if event["event"] == "update"]
+    fates = [note for note in notes if note["what"] in ("used", "unused")]
+    assert [event["used"] for event in reported] == [note["what"] == "used" for note in fates]
+
+
 def test_asynchronous_without_the_patch(torch_course: Callable[..., TorchCourse]) -> None:
     asynchronous = {"asyn": {"use": True, "min_received_num": 2}}
     off = ["async_updates", "hostile_messages"]  # either of them decodes the updates
