@@ -30,6 +30,7 @@ from .health import SETTLE_S, Health
 from .host.disk_limits import DiskLimits
 from .host.docker_api import Docker, DockerError
 from .host.fleet import Container
+from .host.host_load import HostLoad
 from .host.journal import Journal
 from .host.network_container import NetworkContainer
 from .host.samples import Sampler
@@ -64,6 +65,7 @@ class Agent:
         self._snapshot = state.snapshot
         self._journal = Journal(state.journal)
         self._sampler = Sampler(state.metrics, counters.read)
+        self._host_load = HostLoad(state.host_load)
         self._settings = read_run_settings(self._device_file)
         self._disk = DiskLimits(state)
         self._watch = Watch(state, self._settings, self._act)
@@ -152,6 +154,7 @@ class Agent:
             self._record(events.AgentStopped())
             self._links.stop()
             self._sampler.close()
+            self._host_load.close()
             self._disk.close()
             self._watch.close()
             self._containers.close()
@@ -172,6 +175,7 @@ class Agent:
                 self._watch.sample(now, self._sampler.read(), self._containers.by_device)
                 try:
                     self._sampler.write(now)
+                    self._host_load.write(now)
                     replace(self._snapshot, json.dumps(self._state_at(now)) + "\n")
                 except CannotWriteError as error:
                     self._report_write_error(error)

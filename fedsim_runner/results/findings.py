@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .tables.hosts import describe_contention
+
 NAMED = 6  # devices in one sentence
 
 
@@ -15,6 +17,9 @@ def describe_findings(report: Mapping[str, Any]) -> list[str]:
     late = {name: entry["late_updates"] for name, entry in devices.items() if entry.get("late_updates")}
     if late:
         found.append(f"Updates that arrived too late and were dropped: {_listed(late, '{}')}.")
+    unused = {name: entry["unused_updates"] for name, entry in devices.items() if entry.get("unused_updates")}
+    if unused:
+        found.append(f"Updates that arrived and were not used by any aggregation: {_listed(unused, '{}')}.")
     throttled = {name: entry["throttled_seconds"] for name, entry in devices.items() if entry.get("throttled_seconds")}
     throttled = {name: value for name, value in throttled.items() if value >= 0.05}
     if throttled:
@@ -23,6 +28,7 @@ def describe_findings(report: Mapping[str, Any]) -> list[str]:
     if dropped:
         found.append(f"Packets dropped at the device's interface: {_listed(dropped, '{}')}.")
     found += _stragglers(report, devices)
+    found += describe_contention(report.get("hosts") or [])
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,11 @@ def read_journal(run_dir: Path) -> list[Event]:
 
 def read_course(run_dir: Path) -> CourseState:
     """Return the course according to the journals of the run's lab hosts."""
-    events = read_journal(run_dir)
+    return build_course(run_dir, read_journal(run_dir))
+
+
+def build_course(run_dir: Path, events: Sequence[Event]) -> CourseState:
+    """Return the course according to the events of the run's journals."""
     lab_hosts = {event.lab_host or ONLY_HOST for event in events} | set(_other_hosts(run_dir))
     if not lab_hosts - set(_other_hosts(run_dir)):
         lab_hosts.add(ONLY_HOST)  # the first one's journal is missing or empty

@@ -1,4 +1,4 @@
-"""report.json and its tables (rounds.csv, devices.csv, device_rounds.csv, labels.csv) of a run folder."""
+"""report.json and its tables (:data:`TABLES`) of a run folder."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 from ..contract.course_state import ONLY_HOST, CourseState
 from ..contract.lenient import whole
 from ..contract.paths import PLAN, REPORT
-from .run_files import read_course, read_devices, read_json, read_left_out
+from .page.metrics import ACCURACIES, find_metric
+from .run_files import build_course, read_devices, read_journal, read_json, read_left_out
+from .tables import client_results, cost
 from .tables.devices import FIELDS, build_devices
+from .tables.hosts import FIELDS as HOST_FIELDS
+from .tables.hosts import build_hosts
 from .tables.incidents import collect_notes, list_lost_clients
 from .tables.label_counts import COLUMNS as LABEL_COLUMNS
 from .tables.label_counts import build_label_rows, read_labels
@@ -26,7 +30,15 @@ if TYPE_CHECKING:
     from .samples import Samples
 
 REPORT_VERSION = 2
-TABLES = ("rounds.csv", "devices.csv", "device_rounds.csv", "labels.csv")
+TABLES = (
+    "rounds.csv",
+    "devices.csv",
+    "device_rounds.csv",
+    "client_results.csv",
+    "targets.csv",
+    "hosts.csv",
+    "labels.csv",
+)
 FINISHED = "finished"
 # By how much the clocks of lab hosts may differ.
 CLOCKS_APART_S = 3600.0
@@ -60,7 +72,8 @@ def write_report(
     Raises:
         OSError: the folder cannot be written.
     """
-    course = read_course(run_dir)
+    events = read_journal(run_dir)
+    course = build_course(run_dir, events)
     placed, common = _placed(run_dir, inventory_dir)
     plan = read_json(run_dir / PLAN)
     seen_status, seen_reason, seen_device = _outcome(course)
@@ -73,6 +86,8 @@ def write_report(
     final = {"test_acc": None, **find_final_results(course, rounds)}
     total_rounds = whole(_mapping(common.get("course")).get("total_rounds"))
     device_rounds, rounds = _split(run_dir, devices, course, rounds, samples, total_rounds)
+    clients = client_results.build_client_results(events, list(devices))
+    fairness = _add_client_results(clients, rounds, devices)
     labels = read_labels(run_dir)
     report: dict[str, Any] = {
         "version": REPORT_VERSION,
@@ -95,6 +110,10 @@ def write_report(
         "labels": labels,
         "notes": _unique([*_plan_notes(plan), *collect_notes(course, read_left_out(run_dir)), *notes]),
         "device_rounds": device_rounds,
+        "client_results": clients,
+        "fairness": fairness,
+        "targets": cost.list_targets(rounds, find_metric(rounds, ACCURACIES)),
+        "hosts": build_hosts(run_dir, course, devices),
     }
     if writing:
         _write(report, run_dir if output is None else output)
@@ -114,6 +133,11 @@ def _write(report: dict[str, Any], target: Path) -> None:
     rows = [{"device": name, **entry} for name, entry in report["devices"].items()]
     write_csv(target / "devices.csv", ("device", *FIELDS), rows)
     write_csv(target / "device_rounds.csv", SPLIT_FIELDS, report["device_rounds"])
+    write_csv(
+        target / "client_results.csv", client_results.list_columns(report["client_results"]), report["client_results"]
+    )
+    write_csv(target / "targets.csv", cost.TARGET_FIELDS, report["targets"])
+    write_csv(target / "hosts.csv", HOST_FIELDS, report["hosts"])
     write_csv(target / "labels.csv", LABEL_COLUMNS, build_label_rows(report["labels"]))
     text = json.dumps(report, indent=1, allow_nan=False) + "\n"
     (target / REPORT).write_text(text, encoding="utf-8")
@@ -179,7 +203,25 @@ def _split(
         }
         for number in numbers
     ]
+    _add(joined, cost.ROUND_FIELDS, cost.describe_costs(joined, table, activity.get(server or "", ()), zero))
     return table, joined
+
+
+def _add_client_results(
+    clients: Sequence[dict[str, Any]], rounds: list[dict[str, Any]], devices: Mapping[str, dict[str, Any]]
+) -> dict[str, Any] | None:
+    """Add the clients' results to ``devices``, and their spread to ``rounds``; return the spread at the end."""
+    metrics = client_results.choose_metrics(clients)
+    spread = client_results.describe_spread(clients, metrics)
+    _add(rounds, client_results.ROUND_FIELDS, spread)
+    for name, facts in client_results.describe_last(clients, metrics).items():
+        devices[name].update(facts)
+    return client_results.describe_fairness(spread, metrics)
+
+
+def _add(rounds: Iterable[dict[str, Any]], keys: Sequence[str], facts: Mapping[int, Mapping[str, Any]]) -> None:
+    for entry in rounds:
+        entry.update(facts.get(entry["round"]) or dict.fromkeys(keys))
 
 
 def name_device(reason: str | None, device: str | None) -> str | None:
@@ -244,7 +286,7 @@ def _mapping(value: object) -> dict[str, Any]:
 
 
 def _round_columns(rounds: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    first = (*OWN, "test_acc", "test_loss", *ROUND_FIELDS)
+    first = (*OWN, "test_acc", "test_loss", *ROUND_FIELDS, *client_results.ROUND_FIELDS, *cost.ROUND_FIELDS)
     return (*first, *sorted({key for entry in rounds for key in entry} - set(first)))
 
 

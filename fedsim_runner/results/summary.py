@@ -14,6 +14,7 @@ from ..console.bars import sparkline
 from ..console.tables import Column, FoldedTable
 from ..contract.units import seconds, size
 from .findings import describe_findings
+from .page.metrics import NAMES
 
 SHOWN_ROUNDS = 12
 SHOWN_DEVICES = 30
@@ -43,6 +44,8 @@ def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None =
     accuracy = (report.get("final") or {}).get("test_acc")
     if accuracy is not None:
         parts.append(Text.assemble("final test accuracy ", (f"{accuracy:.4f}", "bold")))
+    if (line := _fairness(report.get("fairness") or {})) is not None:
+        parts.append(line)
     devices = dict(report.get("devices") or {})
     if devices:
         parts += [Text(""), _devices(devices)]
@@ -52,6 +55,18 @@ def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None =
         parts.append(Text.assemble("report: ", (str(page), "bold"), overflow="fold", no_wrap=False))
     parts.append(Text.assemble("run folder: ", (str(run_dir), "bold"), overflow="fold", no_wrap=False))
     return Group(*parts)
+
+
+def _fairness(spread: Mapping[str, Any]) -> Text | None:
+    """Return how evenly the accuracy is spread over the clients, if there are several."""
+    if (spread.get("clients_evaluated") or 0) < 2 or spread.get("client_accuracy_mean") is None:
+        return None
+    name = NAMES.get(spread["accuracy"], spread["accuracy"]).lower()
+    return Text(
+        f"{name} of {spread['clients_evaluated']} clients: mean {_plain(spread['client_accuracy_mean'], '.4f')}, "
+        f"deviation {_plain(spread['client_accuracy_deviation'], '.4f')}, "
+        f"10th percentile {_plain(spread['client_accuracy_p10'], '.4f')}"
+    )
 
 
 def _rounds(rounds: Sequence[Mapping[str, Any]]) -> RenderableType:

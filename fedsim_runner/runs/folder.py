@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from ..contract.names import RUN_LENGTH, RunNameError
-from ..contract.paths import COLLECTED, CONTAINERS, JOURNAL, MANIFEST, METRICS, REPORT
+from ..contract.paths import COLLECTED, CONTAINERS, HOST_LOAD, JOURNAL, MANIFEST, METRICS, REPORT
 from ..results import RUNNING
 from ..results.page import FIGURES, PAGE
 from ..results.run_files import AGENTS, read_json
@@ -21,7 +21,10 @@ RUN_NAME = "run name"
 # Holds what `collect` has fetched of a run that another process works on.
 SO_FAR = "so-far"
 # What a course leaves in its run folder.
-RESULTS = (SO_FAR, COLLECTED, AGENTS, JOURNAL, METRICS, CONTAINERS, "agent.log", REPORT, PAGE, *TABLES, FIGURES)
+RESULTS = (
+    *(SO_FAR, COLLECTED, AGENTS, JOURNAL, METRICS, HOST_LOAD, CONTAINERS, "agent.log"),
+    *(REPORT, PAGE, *TABLES, FIGURES),
+)
 STAMP_LENGTH = len("-20260101t000000z")
 
 

@@ -23,8 +23,8 @@ HEADER = (
 )
 
 
-_PART_BYTES = 32 << 20
-_SLACK_S = 0.5  # samples are a second apart, but not to the millisecond
+PART_BYTES = 32 << 20
+SLACK_S = 0.5  # samples are a second apart, but not to the millisecond
 _LONGEST = 8192  # of a file
 
 
@@ -126,7 +126,7 @@ class Sampler:
         if self._lines and now >= self._next_write:
             moment = f"{now:.3f}"
             written = self._output.append("".join([moment + line for line in self._lines]).encode())
-            self._next_write = now + (1 << written // _PART_BYTES) - _SLACK_S
+            self._next_write = now + (1 << written // PART_BYTES) - SLACK_S
 
     def close(self) -> None:
         for name in list(self._devices):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .breakdown import draw_breakdown
+from .clients import draw_clients
 from .label_heatmap import draw_labels
 from .learning import draw_accuracy, draw_loss
 from .resource_usage import draw_cpu, draw_memory, read_usage
@@ -25,6 +26,7 @@ def draw_all(run_dir: Path, report: Mapping[str, Any]) -> tuple[dict[str, Drawn]
     tasks: dict[str, Callable[[], Drawn | None]] = {
         "accuracy": lambda: draw_accuracy(report),
         "loss": lambda: draw_loss(report),
+        "clients": lambda: draw_clients(report),
         "timeline": lambda: draw_timeline(report),
         "timeline detail": lambda: draw_timeline_detail(report),
         "breakdown": lambda: draw_breakdown(report),

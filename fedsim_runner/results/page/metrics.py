@@ -17,6 +17,7 @@ NAMES = {
     "train_avg_loss": "Mean training loss",
     "test_loss": "Test loss",
     "val_loss": "Validation loss",
+    "train_loss": "Training loss",
 }
 
 

@@ -13,6 +13,7 @@ from fedsim_runner.contract.log_text import shown
 from fedsim_runner.contract.paths import COLLECTED, EXIT_RECORD
 
 from ..run_files import read_containers, read_json
+from .client_results import DEVICE_FIELDS as RESULT_FIELDS
 from .time_split import DEVICE_FIELDS
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ FIELDS = (
     "oom_kills",
     "packets_dropped",
     *DEVICE_FIELDS,
+    *RESULT_FIELDS,
 )
 
 
@@ -66,7 +68,8 @@ def build_devices(
 ) -> dict[str, dict[str, Any]]:
     """Return one entry per device with the keys of :data:`FIELDS`; what is unknown is None.
 
-    The keys of :data:`~.time_split.DEVICE_FIELDS` are None here: they are filled from the activity.
+    The keys of :data:`~.time_split.DEVICE_FIELDS` and :data:`~.client_results.DEVICE_FIELDS` are None here: they are
+    filled from the activity, and from what clients reported.
     ``placed`` are the devices from the device files; devices that appear only in the journal or
     in ``collected/`` are added.
     """

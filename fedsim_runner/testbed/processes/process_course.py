@@ -16,10 +16,11 @@ from fedsim_runner.agent.course.loading import Loading
 from fedsim_runner.agent.course.reports import Reports
 from fedsim_runner.agent.course.supervision import Limits, Supervisor
 from fedsim_runner.agent.host.device_usage import Usage
+from fedsim_runner.agent.host.host_load import HostLoad
 from fedsim_runner.agent.host.samples import HEADER
 from fedsim_runner.contract.course_state import Outcome
 from fedsim_runner.contract.events import ClientLost, DeviceStarted, Event, GateOpened
-from fedsim_runner.contract.paths import JOURNAL, METRICS, StateFolder
+from fedsim_runner.contract.paths import HOST_LOAD, JOURNAL, METRICS, StateFolder
 from fedsim_runner.engines.engine_values import Interpreter
 from fedsim_runner.plan.model import Plan
 
@@ -78,6 +79,9 @@ class Course:
         metrics = self._stack.enter_context((self._folder / METRICS).open("w", encoding="utf-8", newline=""))
         self._metrics = csv.DictWriter(metrics, HEADER.split(","), lineterminator="\n")
         self._metrics.writeheader()
+        (self._folder / HOST_LOAD).unlink(missing_ok=True)
+        self._host_load = HostLoad(self._folder / HOST_LOAD)
+        self._stack.callback(self._host_load.close)
         self._stack.enter_context(self._processes)
         for one in self._participants:
             self._processes.start(one)
@@ -163,6 +167,7 @@ class Course:
         figures = self._processes.figures()
         for name, used in figures.items():
             self._metrics.writerow({"t": moment, "device": name, **used})
+        self._host_load.write(moment)
         self._usage.add(now, {name: reading(used) for name, used in figures.items()})
         for name in figures:
             self._supervisor.feed_frozen(name, self._processes.frozen(name), now)

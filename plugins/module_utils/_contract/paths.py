@@ -35,6 +35,7 @@ GATE_LOST: Final = "lost.json"
 #: The agent's files.
 JOURNAL: Final = "journal.jsonl"
 METRICS: Final = "metrics.csv"
+HOST_LOAD: Final = "host.csv"
 SNAPSHOT: Final = "snapshot.json"
 
 #: In a run folder on the control node.
@@ -109,6 +110,11 @@ class StateFolder:
     def metrics(self) -> Path:
         """Samples of the devices' usage, one line per device and second."""
         return self.agent / METRICS
+
+    @property
+    def host_load(self) -> Path:
+        """Samples of the lab host's own load, one line per second."""
+        return self.agent / HOST_LOAD
 
     @property
     def snapshot(self) -> Path:

@@ -219,7 +219,7 @@ def test_samples_get_rarer_as_their_file_gets_larger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
 ) -> None:
     part = 20_000
-    monkeypatch.setattr("fedsim_runner.agent.host.samples._PART_BYTES", part)
+    monkeypatch.setattr("fedsim_runner.agent.host.samples.PART_BYTES", part)
     path = tmp_path / "metrics.csv"
     if large:  # an agent that was restarted goes on as the one before it
         path.write_text(f"{HEADER}\n".ljust(4 * part, "\n"))

@@ -30,6 +30,7 @@ PATHS = [
     paths.GATE_LOST,
     paths.JOURNAL,
     paths.METRICS,
+    paths.HOST_LOAD,
     paths.SNAPSHOT,
     paths.CONTAINERS,
     paths.MANIFEST,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fedsim_runner.contract.participant_events import Update
 from fedsim_runner.participant.federatedscope.policies import is_at
 from tests.unit.participant.federatedscope.helpers import CONTINUE, TorchCourse, accuracy, wait_until
 from tests.unit.participant.helpers import merged
@@ -238,9 +239,9 @@ def test_asynchronous_courses_account_for_every_update(torch_course: Callable[..
     assert [taken.count(number) for number in range(6)] == [2] * 6
     models = [note["round"] for note in notes if (note["what"], note.get("kind")) == ("send", "model_para")]
     assert max(models) == 5  # none is sent after the last round
-    reported = [event for event in course.events("server") if event["event"] == "update"]
+    reported = [event.used for event in course.reported("server") if isinstance(event, Update)]
     fates = [note for note in notes if note["what"] in ("used", "unused")]
-    assert [event["used"] for event in reported] == [note["what"] == "used" for note in fates]
+    assert reported == [note["what"] == "used" for note in fates]
 
 
 def test_asynchronous_without_the_patch(torch_course: Callable[..., TorchCourse]) -> None:

@@ -1,0 +1,133 @@
+"""The lab hosts of a run: how busy each was during the course, and how much of its processors it did not get."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fedsim_runner.contract.course_state import ONLY_HOST, CourseState
+from fedsim_runner.contract.lenient import number
+from fedsim_runner.contract.paths import HOST_LOAD
+
+from ..run_files import of_agents
+
+# Columns of hosts.csv and keys of an entry of hosts in report.json.
+FIELDS = (
+    "lab_host",
+    "devices",
+    "cpus",
+    "seconds",
+    "mean_load",
+    "largest_load",
+    "mean_running",
+    "busy_share",
+    "largest_busy_share",
+    "steal_seconds",
+    "steal_share",
+    "throttled_seconds",
+    "contended",
+)
+# From these values on, the devices' times say something about their lab host.
+CONTENDED_BUSY, CONTENDED_STEAL = 0.95, 0.02
+_COLUMNS = ("t", "cpus", "load", "running", "busy_seconds", "steal_seconds")
+
+Sample = tuple[float, ...]
+
+
+def build_hosts(
+    run_dir: Path, course: CourseState, devices: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return one entry per lab host that was sampled, with the keys of :data:`FIELDS`.
+
+    They are about the time from the opening of the gate to the end of the course; ``throttled_seconds`` are those of
+    its devices.
+    """
+    outcome = course.outcome
+    begin = course.gate_opened
+    end = course.last_t if outcome is None or outcome.t is None else outcome.t
+    names = {str(entry["lab_host"]) for entry in devices.values() if entry.get("lab_host")}
+    others = set(of_agents(run_dir, HOST_LOAD)) - {ONLY_HOST}
+    first = next(iter(sorted(names - others)), "local")
+    found = []
+    for host, path in of_agents(run_dir, HOST_LOAD).items():
+        samples = [
+            sample
+            for sample in _read(path)
+            if (begin is None or sample[0] >= begin) and (end is None or sample[0] <= end)
+        ]
+        if samples:
+            name = host if host != ONLY_HOST else first
+            own = [entry for entry in devices.values() if entry.get("lab_host") in (name, None)]
+            found.append(_describe(name, samples, own))
+    return found
+
+
+def describe_contention(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Describe the lab hosts that had too little, as sentences."""
+    return [
+        f"Lab host {host['lab_host']} was short of processors: {(host['busy_share'] or 0.0) * 100:.0f} % of its "
+        f"{host['cpus']} busy, {(host['steal_share'] or 0.0) * 100:.1f} % taken by its hypervisor, load up to "
+        f"{host['largest_load']:.1f}. Times may say more about it than about the devices."
+        for host in hosts
+        if host["contended"]
+    ]
+
+
+def _describe(name: str, samples: Sequence[Sample], devices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    loads, running = [sample[2] for sample in samples], [sample[3] for sample in samples]
+    cpus, seconds = int(samples[-1][1]), samples[-1][0] - samples[0][0]
+    busy = _shares(samples, 4)
+    # An observer runs whenever it looks: the agent itself is no load.
+    steal_seconds = max(0.0, samples[-1][5] - samples[0][5])
+    whole = seconds * cpus
+    busy_share = max(0.0, samples[-1][4] - samples[0][4]) / whole if whole else None
+    steal_share = steal_seconds / whole if whole else None
+    throttled = [entry["throttled_seconds"] for entry in devices if entry.get("throttled_seconds") is not None]
+    contended = (busy_share or 0.0) >= CONTENDED_BUSY or (steal_share or 0.0) >= CONTENDED_STEAL
+    return {
+        "lab_host": name,
+        "devices": len(devices),
+        "cpus": cpus,
+        "seconds": round(seconds, 3),
+        "mean_load": round(statistics.fmean(loads), 3),
+        "largest_load": max(loads),
+        "mean_running": round(max(0.0, statistics.fmean(running) - 1), 3),
+        "busy_share": _rounded(busy_share),
+        "largest_busy_share": _rounded(max(busy, default=None)),
+        "steal_seconds": round(steal_seconds, 3),
+        "steal_share": _rounded(steal_share),
+        "throttled_seconds": round(sum(throttled), 3) if throttled else None,
+        "contended": contended,
+    }
+
+
+def _shares(samples: Sequence[Sample], column: int) -> list[float]:
+    """Return the share of all processors between each two samples."""
+    found = []
+    for before, after in zip(samples, samples[1:], strict=False):
+        seconds = (after[0] - before[0]) * after[1]
+        if seconds > 0:
+            found.append(min(1.0, max(0.0, after[column] - before[column]) / seconds))
+    return found
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(min(1.0, value), 4)
+
+
+def _read(path: Path) -> list[Sample]:
+    """Return the samples of one lab host in order; damaged lines are left out."""
+    found = []
+    try:
+        with path.open(encoding="utf-8", errors="replace", newline="") as stream:
+            for line in csv.DictReader(stream):
+                values = [number(line.get(name)) for name in _COLUMNS]
+                known = [value for value in values if value is not None]
+                if len(known) == len(values) and known[1] >= 1:
+                    found.append(tuple(known))
+    except (OSError, csv.Error):
+        return found
+    return sorted(found)
