@@ -28,13 +28,12 @@ def draw_clients(report: Mapping[str, Any]) -> Drawn | None:
     for one, places in zip(axes, ("round", "elapsed_seconds"), strict=True):
         known = [entry for entry in rounds if entry.get(places) is not None]
         at = [entry[places] for entry in known]
-
-        def values(name: str, known: list[Mapping[str, Any]] = known) -> list[float]:
-            return [entry[f"client_accuracy_{name}"] for entry in known]
-
-        one.fill_between(at, values("lowest"), values("highest"), color=COLOURS[0], alpha=0.15, lw=0, label="all")
-        one.plot(at, values("mean"), **{**line_style(0), "markevery": step}, label="mean")
-        one.plot(at, values("p10"), **{**line_style(1), "markevery": step}, label="10th percentile")
+        lowest, mean, p10, highest = (
+            [entry[f"client_accuracy_{name}"] for entry in known] for name in ("lowest", "mean", "p10", "highest")
+        )
+        one.fill_between(at, lowest, highest, color=COLOURS[0], alpha=0.15, lw=0, label="all")
+        one.plot(at, mean, **{**line_style(0), "markevery": step}, label="mean")
+        one.plot(at, p10, **{**line_style(1), "markevery": step}, label="10th percentile")
     axes[0].set(ylabel=NAMES[key])
     learning_axes(axes, key)
     axes[0].legend(loc="lower right")

@@ -88,6 +88,11 @@ def write_run(
         ]
         accuracy = 0.95 - 0.6 * math.exp(-0.35 * (number + 1)) + rng.uniform(-0.01, 0.01)
         results = {"test_acc": round(accuracy, 4), "test_avg_loss": round(2.2 * math.exp(-0.2 * number), 4)}
+        for k, name in named.items():
+            if k not in gone:
+                own = {"test_acc": round(results["test_acc"] - 0.02 * (k % 4), 4), "test_avg_loss": 0.1 * (1 + k % 4)}
+                done = {"event": "client_result", "device": name, "round": number + 1, "results": own}
+                events.append({"t": end + 0.1, **done})
         events.append({"t": end + 0.112, "event": "evaluated", "round": number + 1, "results": results})
         now = end + 0.12
     events += [{"t": now, "event": "device_finished", "device": name} for k, name in named.items() if k not in gone]

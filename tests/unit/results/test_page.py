@@ -168,7 +168,7 @@ def test_figures_for_papers(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "r", rounds=8)
     publish(folder, write_report(folder), figures=True)
     names = {path.name for path in (folder / "figures").iterdir()}
-    figures = ("accuracy", "loss", "timeline", "timeline-near", "breakdown", "bytes", "cpu", "memory", "labels")
+    figures = ("accuracy", "loss", "clients", "timeline", "timeline-near", "breakdown", "bytes", "cpu", "memory", "labels")
     assert names == {f"{name}.{form}" for name in figures for form in ("svg", "pdf")}
     assert (folder / "figures" / "timeline.pdf").read_bytes().startswith(b"%PDF")
 
