@@ -7,7 +7,6 @@ budget restarts the round, or come after the last aggregation.
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +45,7 @@ class UpdateAccounts:
         self._take = server.msg_handlers["model_para"]
         self._aggregate = server._perform_federated_aggregation
         server.register_handlers("model_para", self._take_update, ["model_para", "evaluate", "finish"])
-        server._perform_federated_aggregation = functools.wraps(self._aggregate)(self._aggregate_updates)
+        server._perform_federated_aggregation = self._aggregate_updates
 
     def close(self) -> None:
         """The course is over: what still lies in the buffers is not used any more."""

@@ -86,7 +86,7 @@ class RoundTimes:
         """When the last update that counts had arrived and aggregation began."""
         if self.aggregate is not None:
             return self.aggregate
-        arrivals = [task.delivered for task in self.tasks if task.delivered is not None and task.update == "used"]
+        arrivals = [task.delivered for task in self.tasks if task.delivered is not None and task.update != "late"]
         return max(arrivals, default=None)
 
 
@@ -140,8 +140,9 @@ def join_rounds(
             entry.tasks.append(task)
             if not accounted and task.update == "unused" and entry.aggregate is not None:
                 task.update = "used"
-            if task.aggregation in rounds:
-                rounds[task.aggregation].used.append(task)
+            taken_in = task.aggregation
+            if taken_in is not None and taken_in in rounds:
+                rounds[taken_in].used.append(task)
     return [rounds[key] for key in sorted(rounds)]
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from fedsim_runner.results import write_report
 from fedsim_runner.results.page import PAGE, publish, try_publish
-from fedsim_runner.results.tables import devices, rounds
+from fedsim_runner.results.tables import client_results, cost, devices, hosts, rounds
 from fedsim_runner.results.tables import time_split as split
 from tests.unit.results.synthetic import write_run
 
@@ -95,7 +95,7 @@ def test_narrow_screens_have_their_own_figures(tmp_path: Path) -> None:
 def test_the_page_shows_what_the_report_has(tmp_path: Path) -> None:
     _, page, report = page_of(tmp_path / "r", rounds=8, lost=True, late=True)
     words = " ".join(" ".join(page.text).split())
-    for figure in ("Accuracy", "Loss", "Timeline of 8 rounds", "in detail", "Where the time of a round goes",
+    for figure in ("Accuracy", "Loss", "Accuracy of the clients", "Timeline of 8 rounds", "in detail", "Where the time of a round goes",
                    "Processor", "Memory", "Bytes up and down", "How the labels were distributed"):  # fmt: skip
         assert figure in words
     assert f"{report['final']['test_acc']:.4f}" in words
@@ -103,6 +103,10 @@ def test_the_page_shows_what_the_report_has(tmp_path: Path) -> None:
         assert name in words
         if entry["mean_compute_seconds"] is not None:
             assert f"{entry['mean_compute_seconds']:.3f} s" in words
+    last = report["rounds"][-1]
+    assert f"on average, deviation {last['client_accuracy_deviation']:.4f}, 10th percentile" in words
+    target = report["targets"][-1]
+    assert f"{target['accuracy'] * 100:.0f} % {target['round']} {target['elapsed_seconds']:.3f} s" in words
     assert "1.500 s to load all devices, before the course" in words
     assert "of it before the course loading throttled" in words
     assert "0.400 s 0.500 s" in words
@@ -231,5 +235,6 @@ def test_verbs_that_do_not_draw_import_no_drawing() -> None:
 
 def test_the_documentation_names_every_column(repository: Path) -> None:
     text = (repository / "docs" / "report.md").read_text(encoding="utf-8")
-    for column in (*devices.FIELDS, *split.FIELDS, *split.ROUND_FIELDS, *rounds.OWN):
+    of_rounds = (*rounds.OWN, *split.ROUND_FIELDS, *client_results.ROUND_FIELDS, *cost.ROUND_FIELDS)
+    for column in (*devices.FIELDS, *split.FIELDS, *of_rounds, *cost.TARGET_FIELDS, *hosts.FIELDS):
         assert f"`{column}`" in text, column

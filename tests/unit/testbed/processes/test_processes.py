@@ -128,6 +128,17 @@ def started(spec: Path, tmp_path: Path) -> Iterator[Command]:
         command.process.wait()
 
 
+def check_tables(report: dict[str, Any]) -> None:
+    """What a paper needs is in the tables: each client's results, costs, participation, the lab host."""
+    clients = [entry for entry in report["devices"].values() if entry["role"] == "client"]
+    assert len(report["client_results"]) == len(report["rounds"]) * len(clients)
+    assert all(entry["participation_share"] == 1.0 and entry["mean_staleness"] == 0.0 for entry in clients)
+    assert all(entry["updates"] == len(clients) for entry in report["rounds"])
+    assert report["fairness"]["clients_evaluated"] == len(clients)
+    assert report["targets"][-1]["message_bytes"] > 0 and report["targets"][-1]["device_seconds"] > 0
+    assert report["hosts"][0]["cpus"] >= 1
+
+
 def test_the_quickstart_finishes_with_a_report(repository: Path, tmp_path: Path) -> None:
     command = Command(tmp_path, repository / "examples" / "quickstart.yaml")
     assert command.finish() == 0, command.output
@@ -138,6 +149,7 @@ def test_the_quickstart_finishes_with_a_report(repository: Path, tmp_path: Path)
     assert "no limits" in command.output
     for name in ("experiment.yaml", "manifest.json", "journal.jsonl", "metrics.csv", "rounds.csv", "devices.csv"):
         assert (command.folder / name).stat().st_size > 0
+    check_tables(report)
     assert command.gone()
 
 
