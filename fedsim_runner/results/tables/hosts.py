@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import statistics
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,7 @@ def build_hosts(
     first = next(iter(sorted(names - others)), "local")
     found = []
     for host, path in of_agents(run_dir, HOST_LOAD).items():
-        samples = [
-            sample
-            for sample in _read(path)
-            if (begin is None or sample[0] >= begin) and (end is None or sample[0] <= end)
-        ]
+        samples = _between(_read(path), begin, end)
         if samples:
             name = host if host != ONLY_HOST else first
             own = [entry for entry in devices.values() if entry.get("lab_host") in (name, None)]
@@ -102,6 +99,15 @@ def _describe(name: str, samples: Sequence[Sample], devices: Sequence[Mapping[st
         "throttled_seconds": round(sum(throttled), 3) if throttled else None,
         "contended": contended,
     }
+
+
+def _between(samples: Sequence[Sample], begin: float | None, end: float | None) -> Sequence[Sample]:
+    """Return the samples from the last one before ``begin`` to the first one after ``end``: a course may be shorter than
+    the time between two of them."""
+    times = [sample[0] for sample in samples]
+    first = 0 if begin is None else max(0, bisect_right(times, begin) - 1)
+    last = len(samples) if end is None else bisect_left(times, end) + 1
+    return samples[first:last]
 
 
 def _shares(samples: Sequence[Sample], column: int) -> list[float]:

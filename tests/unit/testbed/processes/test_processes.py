@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 from collections.abc import Iterator
 from pathlib import Path
 
