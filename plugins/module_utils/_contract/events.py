@@ -391,7 +391,7 @@ class RoundDeadline(Event):
 
 @dataclass(frozen=True)
 class UpdateLate(Event):
-    """A client's update arrived too late and was dropped."""
+    """A client's update was dropped: it came too late, or no aggregation takes it for another reason."""
 
     name = "update_late"
     device: str | None = _read(lenient.name)

@@ -111,7 +111,10 @@ class Result(ParticipantEvent):
 
 @dataclass(frozen=True)
 class Update(ParticipantEvent):
-    """Server: a client's update has arrived. ``staleness``: rounds that were aggregated since it was requested."""
+    """Server: an aggregation has taken a client's update for the model of this round, or it is dropped.
+
+    ``staleness``: rounds that were aggregated between the sending of the model and that.
+    """
 
     name = "update"
     client_id: int

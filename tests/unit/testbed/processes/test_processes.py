@@ -9,9 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
