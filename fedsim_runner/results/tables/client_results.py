@@ -40,18 +40,19 @@ _NAME = re.compile(r"(train|val|test)_\w{1,40}", re.ASCII)
 
 def build_client_results(events: Iterable[Event], order: Sequence[str]) -> list[dict[str, Any]]:
     """Return one entry per round and device that reported results, by round and in the given order of devices."""
-    found: dict[tuple[int | None, str], dict[str, float | None]] = defaultdict(dict)
+    found: dict[tuple[int, str], dict[str, float | None]] = defaultdict(dict)
     for event in events:
-        if isinstance(event, ClientResult) and (event.round or 0) >= 1 and event.device is not None:
+        if not isinstance(event, ClientResult) or event.device is None:
+            continue
+        number = event.round or 0
+        if number >= 1:
             named = {name: value for name, value in event.results.items() if _NAME.fullmatch(name)}
-            found[event.round, event.device].update(named)
+            found[number, event.device].update(named)
     counts = Counter(name for results in found.values() for name in results)
     kept = {name for name, _ in counts.most_common(MOST_METRICS)}
     places = {name: index for index, name in enumerate(order)}
     keys = sorted((key for key in found if key[1] in places), key=lambda key: (key[0], places[key[1]]))
-    rows = (
-        {"round": number, "device": device, **_kept(found[number, device], kept)} for number, device in keys
-    )
+    rows = ({"round": number, "device": device, **_kept(found[number, device], kept)} for number, device in keys)
     return [row for row in rows if len(row) > len(FIELDS)]
 
 
