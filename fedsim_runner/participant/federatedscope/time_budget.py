@@ -53,8 +53,8 @@ class Alarm:
 
 
 def interrupt_only_waiting() -> None:
-    """Have the alarm end nothing but a wait; needs the patch busy_wait, without which a wait cannot be told from work."""
-    module = importlib.import_module(SERVER)
+    """Have the alarm end nothing but a wait. Without the patch busy_wait, a wait cannot be told from work."""
+    module: Any = importlib.import_module(SERVER)
     inbox = importlib.import_module(INBOX).gRPCComServeFunc
     if not hasattr(inbox, "wait_for_message"):
         return

@@ -1,7 +1,7 @@
 """What each client reported of its own model or data by round, and how evenly the accuracy is spread over the clients.
 
-The results of a client come from the journal. Those of training (``train_``) are of its own model on its own data, those
-of an evaluation (``val_``, ``test_``) are of the global model on its own data.
+The results of a client come from the journal. Those of training (``train_``) are of its own model on its own data,
+those of an evaluation (``val_``, ``test_``) are of the global model on its own data.
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ def choose_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
     return {"accuracy": find_metric(rows, ACCURACIES), "loss": find_metric(rows, (*LOSSES, "train_loss"))}
 
 
-def describe_spread(
-    rows: Iterable[Mapping[str, Any]], metrics: Mapping[str, str | None]
-) -> dict[int, dict[str, Any]]:
+def describe_spread(rows: Iterable[Mapping[str, Any]], metrics: Mapping[str, str | None]) -> dict[int, dict[str, Any]]:
     """Return the values of :data:`ROUND_FIELDS` for each round in which at least one client has an accuracy or loss.
 
     Every client counts alike, whatever its number of samples; deviations are those of the population.
@@ -95,9 +93,7 @@ def describe_spread(
     return found
 
 
-def describe_last(
-    rows: Iterable[Mapping[str, Any]], metrics: Mapping[str, str | None]
-) -> dict[str, dict[str, Any]]:
+def describe_last(rows: Iterable[Mapping[str, Any]], metrics: Mapping[str, str | None]) -> dict[str, dict[str, Any]]:
     """Return the values of :data:`DEVICE_FIELDS` by device: its results in the last round that it has any of."""
     found: dict[str, dict[str, Any]] = {}
     for row in rows:

@@ -6,6 +6,7 @@ import csv
 import statistics
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,7 @@ _COLUMNS = ("t", "cpus", "load", "running", "busy_seconds", "steal_seconds")
 Sample = tuple[float, ...]
 
 
-def build_hosts(
-    run_dir: Path, course: CourseState, devices: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def build_hosts(run_dir: Path, course: CourseState, devices: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return one entry per lab host that was sampled, with the keys of :data:`FIELDS`.
 
     They are about the time from the opening of the gate to the end of the course; ``throttled_seconds`` are those of
@@ -102,8 +101,10 @@ def _describe(name: str, samples: Sequence[Sample], devices: Sequence[Mapping[st
 
 
 def _between(samples: Sequence[Sample], begin: float | None, end: float | None) -> Sequence[Sample]:
-    """Return the samples from the last one before ``begin`` to the first one after ``end``: a course may be shorter than
-    the time between two of them."""
+    """Return the samples from the last one before ``begin`` to the first one after ``end``.
+
+    A course may be shorter than the time between two of them.
+    """
     times = [sample[0] for sample in samples]
     first = 0 if begin is None else max(0, bisect_right(times, begin) - 1)
     last = len(samples) if end is None else bisect_left(times, end) + 1
@@ -113,7 +114,7 @@ def _between(samples: Sequence[Sample], begin: float | None, end: float | None) 
 def _shares(samples: Sequence[Sample], column: int) -> list[float]:
     """Return the share of all processors between each two samples."""
     found = []
-    for before, after in zip(samples, samples[1:], strict=False):
+    for before, after in pairwise(samples):
         seconds = (after[0] - before[0]) * after[1]
         if seconds > 0:
             found.append(min(1.0, max(0.0, after[column] - before[column]) / seconds))

@@ -348,7 +348,9 @@ def test_a_client_that_the_server_has_told_is_the_one_that_is_waited_for() -> No
 def test_a_server_on_another_lab_host_than_its_clients_has_to_say_goodbye_too() -> None:
     supervisor = Supervisor({"hub": "server"}, 1, Limits(1000.0, 60.0), 0.0)
     supervisor.feed_event("hub", reported.Admitted(1, "far"), 1.0)
-    supervisor.feed_activity("hub", json.dumps({"t": 1.0, "what": "send", "kind": "model_para", "round": 0, "peer": 1}), 1.0)
+    supervisor.feed_activity(
+        "hub", json.dumps({"t": 1.0, "what": "send", "kind": "model_para", "round": 0, "peer": 1}), 1.0
+    )
     supervisor.feed_event("hub", reported.Finished(), 2.0)
     supervisor.feed_exit("hub", 0, False, 3.0)
     assert supervisor.outcome is not None and supervisor.outcome.device == "hub"

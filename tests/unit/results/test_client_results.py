@@ -43,7 +43,9 @@ def test_training_and_evaluation_of_a_round_are_one_row() -> None:
 
 def test_every_client_counts_alike() -> None:
     accuracies = {f"c{k}": 0.1 * k for k in range(11)}
-    events: list[Event] = [ClientResult(name, 3, {"test_acc": value, "train_acc": 1.0}) for name, value in accuracies.items()]
+    events: list[Event] = [
+        ClientResult(name, 3, {"test_acc": value, "train_acc": 1.0}) for name, value in accuracies.items()
+    ]
     rows, spread = spread_of(events, list(accuracies))
     found = spread[3]
     assert (found["clients_evaluated"], found["client_accuracy_mean"], found["client_accuracy_p10"]) == (11, 0.5, 0.1)
@@ -63,7 +65,9 @@ def test_where_the_server_evaluates_there_is_the_training_of_clients() -> None:
 
 def test_a_client_may_report_anything() -> None:
     events: list[Event] = [
-        ClientResult("a", 1, {f"test_{k}": 1.0 for k in range(1000)} | {"test_acc": 0.5, "=cmd": 1.0, "test_nan": None}),
+        ClientResult(
+            "a", 1, {f"test_{k}": 1.0 for k in range(1000)} | {"test_acc": 0.5, "=cmd": 1.0, "test_nan": None}
+        ),
         ClientResult("b", 1, {"test_acc": 0.7}),
         ClientResult("a", 0, {"test_acc": 9.0}),
         ClientResult("nobody", 1, {"test_acc": 9.0}),

@@ -14,6 +14,7 @@ import pytest
 
 from fedsim_runner.results import write_report
 from fedsim_runner.results.page import PAGE, publish, try_publish
+from fedsim_runner.results.page.formats import seconds
 from fedsim_runner.results.tables import client_results, cost, devices, hosts, rounds
 from fedsim_runner.results.tables import time_split as split
 from tests.unit.results.synthetic import write_run
@@ -95,8 +96,8 @@ def test_narrow_screens_have_their_own_figures(tmp_path: Path) -> None:
 def test_the_page_shows_what_the_report_has(tmp_path: Path) -> None:
     _, page, report = page_of(tmp_path / "r", rounds=8, lost=True, late=True)
     words = " ".join(" ".join(page.text).split())
-    for figure in ("Accuracy", "Loss", "Accuracy of the clients", "Timeline of 8 rounds", "in detail", "Where the time of a round goes",
-                   "Processor", "Memory", "Bytes up and down", "How the labels were distributed"):  # fmt: skip
+    for figure in ("Accuracy", "Loss", "Accuracy of the clients", "Timeline of 8 rounds", "in detail",
+                   "Where the time of a round goes", "Processor", "Memory", "Bytes up and down", "How the labels were distributed"):  # fmt: skip
         assert figure in words
     assert f"{report['final']['test_acc']:.4f}" in words
     for name, entry in report["devices"].items():
@@ -106,7 +107,7 @@ def test_the_page_shows_what_the_report_has(tmp_path: Path) -> None:
     last = report["rounds"][-1]
     assert f"on average, deviation {last['client_accuracy_deviation']:.4f}, 10th percentile" in words
     target = report["targets"][-1]
-    assert f"{target['accuracy'] * 100:.0f} % {target['round']} {target['elapsed_seconds']:.3f} s" in words
+    assert f"{target['accuracy'] * 100:.0f} % {target['round']} {seconds(target['elapsed_seconds'])}" in words
     assert "1.500 s to load all devices, before the course" in words
     assert "of it before the course loading throttled" in words
     assert "0.400 s 0.500 s" in words
@@ -172,7 +173,18 @@ def test_figures_for_papers(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "r", rounds=8)
     publish(folder, write_report(folder), figures=True)
     names = {path.name for path in (folder / "figures").iterdir()}
-    figures = ("accuracy", "loss", "clients", "timeline", "timeline-near", "breakdown", "bytes", "cpu", "memory", "labels")
+    figures = (
+        "accuracy",
+        "loss",
+        "clients",
+        "timeline",
+        "timeline-near",
+        "breakdown",
+        "bytes",
+        "cpu",
+        "memory",
+        "labels",
+    )
     assert names == {f"{name}.{form}" for name in figures for form in ("svg", "pdf")}
     assert (folder / "figures" / "timeline.pdf").read_bytes().startswith(b"%PDF")
 
