@@ -97,7 +97,8 @@ def test_the_page_shows_what_the_report_has(tmp_path: Path) -> None:
     _, page, report = page_of(tmp_path / "r", rounds=8, lost=True, late=True)
     words = " ".join(" ".join(page.text).split())
     for figure in ("Accuracy", "Loss", "Accuracy of the clients", "Timeline of 8 rounds", "in detail",
-                   "Where the time of a round goes", "Processor", "Memory", "Bytes up and down", "How the labels were distributed"):  # fmt: skip
+                   "Where the time of a round goes", "Processor", "Memory", "Bytes up and down",
+                   "How the labels were distributed"):  # fmt: skip
         assert figure in words
     assert f"{report['final']['test_acc']:.4f}" in words
     for name, entry in report["devices"].items():
