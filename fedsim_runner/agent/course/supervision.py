@@ -381,7 +381,8 @@ class Supervisor:
             participant.trained, participant.state = max(participant.trained, number), "training"
         else:
             participant.tested = max(participant.tested, number)
-        return [journal.ClientResult(device, min(number + 1, self._reached or self._total_rounds), results)]
+        # Its own number, which may be ahead of what has been read of the server: rounds may be shorter than that takes.
+        return [journal.ClientResult(device, min(number + 1, self._total_rounds), results)]
 
     @property
     def _reached(self) -> int:

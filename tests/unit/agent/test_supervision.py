@@ -315,6 +315,13 @@ def answer(course: Course, name: str, number: int = 0) -> None:
     course.act(name, "sent", kind="model_para", round=number, peer=0)
 
 
+def test_a_clients_result_keeps_its_round_though_the_server_was_not_read_yet() -> None:
+    course = Course(rounds=5)
+    for number in (0, 1, 4):
+        course.report("a", reported.Result(number, "training", "raw", {"train_acc": 0.5}))
+    assert [event["round"] for event in course.named("client_result")] == [1, 2, 5]
+
+
 def ended_without_a_goodbye(course: Course, told: tuple[int, ...]) -> None:
     """The server reports the end of the course, and then ends, having told only these clients."""
     course.report("hub", reported.Admitted(1, "a"))
