@@ -381,8 +381,8 @@ class Supervisor:
             participant.trained, participant.state = max(participant.trained, number), "training"
         else:
             participant.tested = max(participant.tested, number)
-        # Its own number may be ahead of what has been read of the server: rounds may be shorter than that takes. One that
-        # no round has is that of the evaluation after an early stop.
+        # Its own number may be ahead of what has been read of the server, as rounds may be shorter than that takes.
+        # One that no round has is that of the evaluation after an early stop.
         own = number + 1 if number < self._total_rounds else self._reached or self._total_rounds
         return [journal.ClientResult(device, own, results)]
 
