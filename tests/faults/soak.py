@@ -1,8 +1,9 @@
 """``make soak``: hundreds of drawn moments, and every scenario; what has held before is not played again.
 
-``python -m tests.faults.soak`` plays the scenarios, 200 interruptions and 100 courses, one after the other, and prints
-whether each held. Its record is a line for each in ``build/soak/record.jsonl``; the next call goes on where this one
-ended and tries again what did not hold. What a run wrote that did not hold is kept in ``build/soak/NAME``.
+``python -m tests.faults.soak`` plays the scenarios one after the other, since some of them change the machine, then 200
+interruptions and 100 courses, as many at once as ``--jobs`` says, and prints whether each held. Its record is a line
+for each in ``build/soak/record.jsonl``; the next call goes on where this one ended and tries again what did not hold.
+What a run wrote that did not hold is kept in ``build/soak/NAME``.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import argparse
 import json
 import math
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -82,34 +85,62 @@ def summary(record: Record, kind: str, names: Sequence[str]) -> str:
 
 
 def soak(
-    scenarios: Iterable[Scenario], record: Record, played: Callable[[Scenario], list[str]], seconds: float = math.inf
+    scenarios: Iterable[Scenario],
+    record: Record,
+    played: Callable[[Scenario], Sequence[str]],
+    seconds: float = math.inf,
+    jobs: int = 1,
 ) -> Iterator[str]:
-    """Play what has not held yet, and begin nothing more after ``seconds``; one line for each when it is over."""
+    """Play what has not held yet, so many at once; lines for each that is over.
+
+    Args:
+        played: plays one and returns what is wrong, one sentence each; called in several threads.
+        seconds: after which nothing more is begun.
+    """
     end = time.monotonic() + seconds
-    for scenario in scenarios:
-        if record.held(scenario.name):
-            continue
-        if time.monotonic() > end:
-            return
+
+    def timed(scenario: Scenario) -> tuple[Sequence[str], float] | None:
         began = time.monotonic()
-        problems = played(scenario)
-        took_s = time.monotonic() - began
-        record.add(scenario, problems, took_s)
-        yield f"{scenario.name}: {'FAILED' if problems else 'held'} ({took_s:.0f} s): {scenario.holds}"
-        yield from (f"    {problem.splitlines()[0]}" for problem in problems)
+        return None if began > end else (played(scenario), time.monotonic() - began)
+
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        begun = {pool.submit(timed, scenario): scenario for scenario in scenarios if not record.held(scenario.name)}
+        for future in as_completed(begun):
+            result = future.result()
+            if result is None:
+                continue
+            scenario, (problems, took_s) = begun[future], result
+            record.add(scenario, problems, took_s)
+            yield f"{scenario.name}: {'FAILED' if problems else 'held'} ({took_s:.0f} s): {scenario.holds}"
+            yield from (f"    {problem.splitlines()[0]}" for problem in problems)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _play_in(folder: Path, engine: docker.DockerClient) -> Callable[[Scenario], list[str]]:
-    def played(scenario: Scenario) -> list[str]:
-        where = folder.resolve() / scenario.name
-        shutil.rmtree(where, ignore_errors=True)
-        where.mkdir(parents=True)
+def play_here(scenario: Scenario, folder: Path) -> list[str]:
+    """Play one in a folder with its name, which stays if something is wrong; return what is."""
+    where = folder.resolve() / scenario.name
+    shutil.rmtree(where, ignore_errors=True)
+    where.mkdir(parents=True)
+    engine = docker.from_env(timeout=60)
+    try:
         problems = play(scenario, engine, where)
-        if not problems:
-            shutil.rmtree(where)
-        return problems
+    finally:
+        engine.close()
+    if not problems:
+        shutil.rmtree(where)
+    return problems
 
-    return played
+
+def play_elsewhere(scenario: Scenario, folder: Path) -> list[str]:
+    """Play one in a process of its own, which Ctrl-C reaches as well: it ends its run before it ends itself."""
+    command = [sys.executable, "-m", "tests.faults.soak", "--play", scenario.name, "--folder", str(folder)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    try:
+        return list(json.loads(done.stdout))
+    except ValueError:
+        return [f"it was not played: exit code {done.returncode}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,12 +151,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--minutes", type=float, default=math.inf, metavar="N", help="begin nothing more after that time"
     )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="so many interruptions or courses at once (1)")
+    parser.add_argument("--play", metavar="NAME", help="only this one, and print what is wrong as JSON")
     parser.add_argument("--no-scenarios", action="store_true", help="without the scenarios that are written down")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"of the record and the failed runs ({FOLDER})")
     chosen = parser.parse_args(arguments)
 
     engines = ("light", "federatedscope") if SOURCE else ("light",)
-    if not SOURCE:
+    if not SOURCE and not chosen.play:
         print(f"no course runs FederatedScope itself: {SETTINGS} name none")
     written = [one for one in all_scenarios() if one.start.engine in engines]
     kinds: dict[str, list[Scenario]] = {
@@ -133,17 +166,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "interruptions": [drawn.interruption(seed) for seed in range(1, chosen.interruptions + 1)],
         "courses": [drawn.course(seed, engines) for seed in range(1, chosen.courses + 1)],
     }
+    if chosen.play:
+        (scenario,) = (one for scenarios in kinds.values() for one in scenarios if one.name == chosen.play)
+        print(json.dumps(play_here(scenario, chosen.folder)))
+        return 0
+
+    def played(scenario: Scenario) -> list[str]:
+        return play_elsewhere(scenario, chosen.folder)
+
     record = Record(chosen.folder)
     code = 0
-    engine = docker.from_env(timeout=60)
+    end = time.monotonic() + chosen.minutes * 60
     try:
-        every = [scenario for scenarios in kinds.values() for scenario in scenarios]
-        for line in soak(every, record, _play_in(chosen.folder, engine), chosen.minutes * 60):
-            print(line, flush=True)
+        for scenarios, jobs in ((kinds["scenarios"], 1), (kinds["interruptions"] + kinds["courses"], chosen.jobs)):
+            for line in soak(scenarios, record, played, end - time.monotonic(), jobs):
+                print(line, flush=True)
     except KeyboardInterrupt:
         code = 130
-    finally:
-        engine.close()
     for kind, scenarios in kinds.items():
         names = [scenario.name for scenario in scenarios]
         print(summary(record, kind, names))
