@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ..catalog.engines import engine_facts
+from ..contract.compute_threads import threads_for
 from ..contract.cpu_limit import LEAST_CPUS, limit_to
 from ..contract.units import size
 from ..lab.host import LabHost
@@ -20,6 +21,8 @@ SERVER_PORT = 50051
 CLIENT_PORT = 50052
 # Reserved for the Engine, the agent and Ansible, so that a fully loaded lab still shapes and measures in time.
 RESERVED_CPU_SHARE = 0.1
+# A part of a core that no thread computes on; less goes into a participant's other threads, which send and receive.
+LEFT_OVER_CPUS = 0.1
 
 
 def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Plan:
@@ -55,7 +58,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
                 address=str(subnet.network_address + 1 + index),
                 port=SERVER_PORT if device.role == "server" else CLIENT_PORT,
                 cpus=cpus,
-                threads=max(1, math.ceil(cpus)),
+                threads=threads_for(cpus),
                 gpus=gpus,
                 index=index,
             )
@@ -142,6 +145,12 @@ def _write_notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], facto
             f"{join_names([item.device.name for item in coarse])}: below 0.01 cpus a device computes in bursts; "
             f"at {least.cpus:g} cpus it gets {limit.quota_us / 1000:g} ms every {limit.period_us / 1000:g} ms, "
             "and its times are accurate to a few of these periods"
+        )
+    partly = [item for item in placed if item.cpus - item.threads > LEFT_OVER_CPUS]
+    if partly:
+        notes.append(
+            f"{_join_names([item.device.name for item in partly])}: of {partly[0].cpus:g} cpus training uses "
+            f"{partly[0].threads}, as each thread needs a whole core"
         )
     for engine in sorted({item.device.engine for item in placed}):
         need = engine_facts(engine).memory_bytes

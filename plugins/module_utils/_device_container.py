@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.compute_threads import thread_variables
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import KIND_DEVICE, LABEL_INPUTS, labels
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import (
     CONFIG,
@@ -24,14 +25,6 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._device_users impor
 TMPFS = {"/tmp": "rw,noexec,nosuid,nodev,size=16m,mode=1777"}
 #: Bounded, so that a device that logs without end cannot fill the lab host's disk.
 LOG_CONFIG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "1"}}
-#: Read by libraries that would otherwise start one thread per core of the lab host.
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "TORCH_NUM_THREADS",
-)
 #: Options that the Engine drops where the kernel lacks a feature, and its name for that feature.
 NEEDED_OF_ENGINE = {
     "CpuPeriod": "CpuCfsPeriod",
@@ -129,7 +122,7 @@ def build_device_container(settings: Settings, device: dict[str, Any], disk: str
             "--out",
             DEVICE_OUTPUTS,
         ],
-        "Env": [*ENVIRONMENT, *(f"{variable}={device['threads']}" for variable in THREAD_VARIABLES)],
+        "Env": [*ENVIRONMENT, *(f"{key}={value}" for key, value in thread_variables(device["threads"]).items())],
         "Labels": {
             **labels(settings.run, KIND_DEVICE, settings.content["lab_host"], settings.state_dir, name),
             LABEL_INPUTS: digest_inputs(state.inputs(name)),

@@ -19,6 +19,7 @@ import psutil
 from fedsim_runner.agent.host.device_usage import Reading
 from fedsim_runner.content import PACKAGE_DIR
 from fedsim_runner.contract.claim import CONTROL_VARIABLE, RUN_VARIABLE
+from fedsim_runner.contract.compute_threads import thread_variables
 from fedsim_runner.contract.process_identity import own_identity
 from fedsim_runner.engines.engine_values import Interpreter
 from fedsim_runner.engines.protocol import engine
@@ -96,10 +97,7 @@ class Processes:
         environment = {
             **os.environ,
             "PYTHONPATH": _joined((str(self._code), *interpreter.path, *inherited)),
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-            "MKL_NUM_THREADS": "1",
-            "TORCH_NUM_THREADS": "1",
+            **thread_variables(1),
             RUN_VARIABLE: self._run,
             CONTROL_VARIABLE: own_identity(),
         }
