@@ -70,6 +70,12 @@ def parse_devices(entries: object) -> tuple[DeviceNow, ...]:
     return tuple(_device(str(name), entry) for name, entry in entries.items() if isinstance(entry, Mapping))
 
 
+def parse_others(lines: object) -> tuple[DeviceNow, ...]:
+    """Return the devices of which a large snapshot has only name, state and round, one a line."""
+    words = (line.split() for line in lines.splitlines()) if isinstance(lines, str) else ()
+    return tuple(DeviceNow(one[0], one[1], int(one[2])) for one in words if len(one) == 3 and one[2].isdecimal())
+
+
 def planned_devices(plan: Plan) -> tuple[DeviceNow, ...]:
     """Return the devices of a plan, with their limits, before anything else is known about them."""
     return tuple(

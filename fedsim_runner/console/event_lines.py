@@ -10,6 +10,7 @@ from ..contract.events import (
     CourseFailed,
     DeviceExited,
     DeviceJoined,
+    DeviceWarned,
     EngineMissing,
     Evaluated,
     Event,
@@ -24,12 +25,13 @@ from ..contract.events import (
     TrainingFinished,
     UpdateLate,
 )
+from .round_lines import join_names
 
 SHOWN_LAST_LINES = 8
-SHOWN_LATE = 4
 # An Engine outlives the run, so people should know.
 ENGINE_STARTS = "no Docker Engine answers: starting the one that is installed"
 ENGINE_COMES = "no Docker Engine is installed: installing docker.io, which stays, and starting it"
+DOUBTFUL = (DeviceWarned,)
 BAD = (CourseFailed, ClientLost, LinkFailed, LinkMended)
 SHOWN_RESULTS = (("test_acc", "accuracy"), ("test_avg_loss", "loss"), ("val_acc", "validation accuracy"))
 
@@ -67,6 +69,8 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
         case DeviceExited() if event.exit_code or event.oom_killed:
             memory = " (memory limit reached)" if event.oom_killed else ""
             return f"{event.device} exited with {event.exit_code}{memory}"
+        case DeviceWarned():
+            return f"{event.device} warns: {event.text}"
         case ClientLost():
             lost = f"{event.device} is lost, the course goes on: {_reason(event)}"
             return "\n".join([lost, *_last_lines(event.last_lines)])
@@ -115,8 +119,7 @@ class Missed:
         elif deadlines:
             parts.append(f"deadline in {len(deadlines)} rounds")
         if late:
-            more = f" and {len(late) - SHOWN_LATE} more" if len(late) > SHOWN_LATE else ""
-            parts.append(f"too late, dropped: {', '.join(late[:SHOWN_LATE])}{more}")
+            parts.append(f"too late, dropped: {join_names(late)}")
         self._deadlines, self._late = [], []
         return "  ".join(parts)
 

@@ -23,9 +23,12 @@ from ..contract.events import (
     TrainingFinished,
     parse,
 )
+from ..contract.lenient import number
 from .course_now import CourseNow, DeviceNow, count_states
-from .event_lines import BAD, Missed, describe_event, describe_round
-from .live import CourseView
+from .event_lines import BAD, DOUBTFUL, Missed, describe_event, describe_round
+from .keys import Key, Keys
+from .live import CourseView, Window
+from .round_lines import RoundLines
 from .snapshots import Snapshots
 from .standard_stream import loss_of, outlived
 from .status_line import StatusLine
@@ -66,6 +69,9 @@ class Progress:
         # Replaced, never modified: the drawing thread must not wait for the lock of a printing one.
         self._course = CourseNow(run, None, 0, total_rounds, devices=tuple(devices), counts=count_states(None, devices))
         self._live_stages = frozenset(live_stages)
+        self._rounds = RoundLines()
+        self._keys = Keys(self._pressed)
+        self._window = Window(self._keys.available)
 
     def __enter__(self) -> Progress:
         return self
@@ -86,10 +92,16 @@ class Progress:
         """Begin a stage, which ends the previous one."""
         with self._lock:
             self._print_missed()
-            self._line.begin(name, self._view if name in self._live_stages else None)
+            live = name in self._live_stages and self._console.is_terminal
+            self._line.begin(name, self._view if live else None)
+        if live:
+            self._keys.start()
+        else:
+            self._keys.stop()
 
     def close(self, failed: bool = False) -> None:
         """End the last stage. Safe to call twice."""
+        self._keys.stop()
         with self._lock:
             self._print_missed()
             self._line.end(failed)
@@ -112,18 +124,34 @@ class Progress:
                 self._print_missed()
             line = self._line_of(typed, began)
             if line is not None:
-                self.note("  " + line, "red" if isinstance(typed, BAD) else None)
+                style = "red" if isinstance(typed, BAD) else "yellow" if isinstance(typed, DOUBTFUL) else None
+                self.note("  " + line, style)
             if not isinstance(typed, ClientResult):  # frequent, and not drawn
                 self._update()
+            self._rounds.add(typed)
+            if line is not None and isinstance(typed, Evaluated):
+                self._rounds.has_printed(typed.t)
+            self._print_round(typed.t)
 
     def snapshot(self, snapshot: Mapping[str, Any]) -> None:
         """Process the current state of a lab host's devices. A snapshot older than the last one is dropped."""
         with self._lock:
             if self._seen.add(snapshot):
                 self._update()
+                self._print_round(number(snapshot.get("t")))
 
     def _view(self) -> CourseView:
-        return CourseView(replace(self._course, elapsed_s=self._line.seconds))
+        return CourseView(replace(self._course, elapsed_s=self._line.seconds), window=self._window)
+
+    def _pressed(self, key: Key) -> None:
+        """Move the live view; called by the thread that reads keys, which must not wait for a printing one."""
+        self._window.move(key)
+        self._line.redraw()
+
+    def _print_round(self, t: float | None) -> None:
+        """Print how the round goes, where no live view shows it, if nothing was printed for a while."""
+        if not self._console.is_terminal and (line := self._rounds.due(t, self._course)) is not None:
+            self.note("  " + line)
 
     def _line_of(self, event: Event, began: float | None) -> str | None:
         """Return the event's line; ``began``: when the round that it may end began."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..contract.course_state import accuracy_of
 from ..contract.lenient import name, number, text, whole
-from .course_now import DeviceNow, count_states, parse_devices
+from .course_now import DeviceNow, count_states, parse_devices, parse_others
 
 
 class Snapshots:
@@ -50,11 +50,15 @@ class Snapshots:
     @property
     def devices(self) -> list[DeviceNow]:
         """All devices in the snapshots."""
-        return [device for one in self._last.values() for device in parse_devices(one.get("devices"))]
+        return [
+            device
+            for one in self._last.values()
+            for device in (*parse_devices(one.get("devices")), *parse_others(one.get("others")))
+        ]
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of devices by state, including those that large snapshots leave out."""
+        """The number of devices by state, as the agents count them."""
         total: Counter[str] = Counter()
         for one in self._last.values():
             total.update(count_states(one.get("counts"), parse_devices(one.get("devices"))))

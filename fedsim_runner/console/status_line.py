@@ -47,6 +47,12 @@ class StatusLine:
             )
             self._live.start()
 
+    def redraw(self) -> None:
+        """Draw the view again at once, if there is one."""
+        live = self._live
+        if live is not None:
+            live.refresh()
+
     def detail(self, text: str) -> None:
         """Show what is known about the stage so far, next to its name."""
         if self._status is not None:

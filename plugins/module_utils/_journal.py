@@ -22,7 +22,8 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events im
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.interest import rank_interest
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
 
-#: Above SNAPSHOT_DEVICES a snapshot is cut to SNAPSHOT_SHOWN: module results pass through Ansible's callbacks.
+#: Above SNAPSHOT_DEVICES a snapshot has all of only SNAPSHOT_SHOWN, and one text with the states of the others: module
+#: results pass through Ansible's callbacks, which look at each value of them.
 SNAPSHOT_DEVICES = 50
 SNAPSHOT_SHOWN = 20
 
@@ -124,7 +125,7 @@ def read_snapshot_time(state: StateFolder) -> float | None:
 
 
 def read_snapshot(state: StateFolder) -> dict[str, Any] | None:
-    """Return the agent's last snapshot of its devices, cut if there are many; None before the first one."""
+    """Return the agent's last snapshot of its devices, shorter if there are many; None before the first one."""
     try:
         found = json.loads(state.snapshot.read_text())
     except (OSError, ValueError):
@@ -133,7 +134,9 @@ def read_snapshot(state: StateFolder) -> dict[str, Any] | None:
     if not isinstance(devices, dict):
         return None
     if len(devices) > SNAPSHOT_DEVICES:
-        found["devices"] = _select_most_interesting(devices)
+        found["devices"] = shown = _select_most_interesting(devices)
+        others = ((name, device) for name, device in devices.items() if name not in shown)
+        found["others"] = "\n".join(f"{name} {device['state']} {device['round']}" for name, device in others)
     return found
 
 

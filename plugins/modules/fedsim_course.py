@@ -76,8 +76,9 @@ fedsim_news:
   sample: [{"t": 1700000000.0, "event": "round_started", "round": 1}]
 fedsim_snapshot:
   description:
-    - The agent's last snapshot of what the devices do and use; null before the first one. Of more than 50 devices only
-      the 20 that are furthest behind, and how many there are in each state.
+    - The agent's last snapshot of what the devices do and use; null before the first one. Of more than 50 devices
+      C(devices) has the 20 that are furthest behind, and C(others) a line with name, state and round for each of the
+      rest; C(counts) has how many there are in each state.
   returned: when O(action=poll)
   type: dict
   sample: {"t": 1700000000.0, "round": 3, "counts": {"training": 1}, "devices": {"pi-1": {"state": "training"}}}

@@ -134,6 +134,9 @@ def test_poll_shows_the_devices_and_of_many_the_ones_behind(agent: Lab) -> None:
     shown = agent.call("fedsim_course", action="poll", wait_s=0)["fedsim_snapshot"]
     assert list(shown["devices"])[:4] == ["server", "pi-50", "pi-40", "pi-30"]
     assert len(shown["devices"]) == 20
+    others = shown["others"].splitlines()
+    assert {line.split()[0] for line in others} == many.keys() - shown["devices"].keys()
+    assert set(others) <= {f"{name} {device['state']} {device['round']}" for name, device in many.items()}
     assert shown["counts"] == {"training": 61}
 
 

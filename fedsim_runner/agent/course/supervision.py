@@ -22,13 +22,15 @@ from fedsim_runner.contract import events as journal
 from fedsim_runner.contract import participant_events as reported
 from fedsim_runner.contract.course_state import Outcome
 from fedsim_runner.contract.events import Event
-from fedsim_runner.contract.log_text import clean, shown
+from fedsim_runner.contract.log_text import clean, shown, without_numbers
 
 from .activities import Activities
 from .exit_reasons import exit_reason, last_line
 from .waiting import Participant, Progress, Role, Waiting
 
 SHOWN_CLIENTS = 3
+GRACE_S = 5.0  # for participants to end on their own once the course has succeeded
+_MOST_WARNINGS = 50  # different ones of a whole course: participants may log anything
 CRASH_GRACE_S = 15.0  # a participant can crash in one thread and keep running: give the process this long to end
 
 
@@ -46,7 +48,7 @@ class Limits:
 
     timeout_s: float
     silence_timeout_s: float
-    grace_s: float = 5.0
+    grace_s: float = GRACE_S
     go_on: bool = False
     min_clients: int = 1
 
@@ -85,6 +87,7 @@ class Supervisor:
         self._results: dict[str, float] = {}
         self._rounds_done = 0
         self._lost: dict[str, str] = {}
+        self._warnings: set[str] = set()  # without their numbers
         self._outcome: Outcome | None = None
 
     def open(self, now: float) -> None:
@@ -318,6 +321,8 @@ class Supervisor:
                 participant.done, participant.state = True, "finished"
                 progress.server_done = progress.server_done or of_server
                 return [journal.DeviceFinished(device)]
+            case reported.Warned(text=text):
+                return self._warn(device, text)
             case reported.Result():
                 return self._handle_result(device, participant, event)
             case reported.TrainingFailed(round=number) if of_server:
@@ -332,6 +337,14 @@ class Supervisor:
         names = {number: name for number, name in sorted(by_id.items()) if self._activities.is_left_alone(number)}
         ended = {name for name, one in self._participants.items() if one.done or one.state == "lost"}
         return [name for name in names.values() if name not in ended]
+
+    def _warn(self, device: str, text: str) -> list[Event]:
+        """Pass a warning on, unless another participant has logged the same."""
+        same = without_numbers(text)
+        if same in self._warnings or len(self._warnings) >= _MOST_WARNINGS:
+            return []
+        self._warnings.add(same)
+        return [journal.DeviceWarned(device, text)]
 
     def _admit(self, host: str, number: int) -> list[Event]:
         """The server has given an id to the client at this host, which in containers is a device's name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console, Group, RenderableType
@@ -14,6 +14,9 @@ from rich.text import Text
 from fedsim_runner.contract.errors import Exit, FedsimError
 
 from ..app import JsonOption, app, out, print_json
+
+if TYPE_CHECKING:
+    from fedsim_runner.console.live import Window
 
 WATCH_EVERY_S = 1.0
 
@@ -54,23 +57,36 @@ def _watch(console: Console, run: str) -> None:
     """Redraw until the run has ended; the last picture stays. Without a terminal the state is printed once."""
     from rich.live import Live
 
+    from fedsim_runner.console.keys import Key, Keys
+    from fedsim_runner.console.live import Window
     from fedsim_runner.runs.run_status import ENDED, status_of
 
     answer = status_of(run)
     if not console.is_terminal:
         console.print(_one(answer, ALL_ROWS))
         return
+    window = Window()
+
+    def pressed(key: Key) -> None:
+        window.move(key)
+        live.refresh()
+
+    keys = Keys(pressed)
+    window.by_keys = keys.available
     try:
-        with Live(_one(answer), console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        with Live(_one(answer, window=window), console=console, auto_refresh=False, vertical_overflow="crop") as live:
+            keys.start()
             while not str(answer["state"]).startswith(ENDED):
                 time.sleep(WATCH_EVERY_S)
                 answer = status_of(run)
-                live.update(_one(answer), refresh=True)
+                live.update(_one(answer, window=window), refresh=True)
     except KeyboardInterrupt:
         return
+    finally:
+        keys.stop()
 
 
-def _one(answer: Mapping[str, Any], rows: int | None = None) -> RenderableType:
+def _one(answer: Mapping[str, Any], rows: int | None = None, window: Window | None = None) -> RenderableType:
     from fedsim_runner.console.course_now import CourseNow, count_states, parse_devices
     from fedsim_runner.console.live import LINES_AROUND, CourseView
     from fedsim_runner.contract.course_state import accuracy_of
@@ -90,7 +106,7 @@ def _one(answer: Mapping[str, Any], rows: int | None = None) -> RenderableType:
         parts.append(Text(f"reason: {answer['reason']}", "red"))
     if answer["folder"]:
         parts.append(Text(f"run folder: {answer['folder']}", overflow="fold"))
-    return Group(CourseView(course, rows, LINES_AROUND + len(parts)), *parts)
+    return Group(CourseView(course, rows, LINES_AROUND + len(parts), window), *parts)
 
 
 def _all_table(answers: list[dict[str, Any]]) -> Table:

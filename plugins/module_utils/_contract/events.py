@@ -351,6 +351,15 @@ class ClientLost(Event):
         course.lost.setdefault(self.device, self)
 
 
+@dataclass(frozen=True)
+class DeviceWarned(Event):
+    """A participant's engine has logged a warning that no other participant had logged before."""
+
+    name = "device_warned"
+    device: str | None = _read(lenient.name)
+    text: str | None = _read(lenient.text)
+
+
 # -- the course --------------------------------------------------------------------------------------------------------
 
 

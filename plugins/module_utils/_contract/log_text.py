@@ -14,6 +14,7 @@ _SEQUENCE = re.compile(
 # Characters that control a terminal, break a line elsewhere than at its end, change the direction of the text around
 # them (Unicode Technical Report 36), or are no characters at all.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 # Participants may write anything: longer lines are cut.
 _LONGEST_SHOWN = 1000
 
@@ -33,3 +34,8 @@ def clean(line: str) -> str:
 def shown(text: str) -> str:
     """Return text as a line fit to be shown to people: cut to a limit, and harmless."""
     return harmless(text[:_LONGEST_SHOWN]).replace("\n", "")
+
+
+def without_numbers(text: str) -> str:
+    """Return what is left of a line if numbers do not count, to find lines that say the same."""
+    return _NUMBER.sub("#", text)

@@ -143,6 +143,14 @@ class ClientLost(ParticipantEvent):
 
 
 @dataclass(frozen=True)
+class Warned(ParticipantEvent):
+    """Its engine has logged a warning that it had not logged before, if numbers do not count."""
+
+    name = "warning"
+    text: str
+
+
+@dataclass(frozen=True)
 class Finished(ParticipantEvent):
     """The course is over for this participant: the last evaluation is done, or the server has said goodbye."""
 

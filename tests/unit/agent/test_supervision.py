@@ -529,6 +529,19 @@ def test_deadlines_and_late_updates_are_reported_with_names_and_rounds_from_one(
     assert course.named("update_late") == [{"event": "update_late", "device": "b", "round": 1}]
 
 
+def test_a_warning_is_passed_on_once_whoever_logs_it() -> None:
+    course = Course()
+    for device in ("a", "b", "hub"):
+        course.report(device, reported.Warned("no val_data in round 3"))
+        course.report(device, reported.Warned(f"only {device} says this"))
+    warned = [(event["device"], event["text"]) for event in course.named("device_warned")]
+    assert warned[0] == ("a", "no val_data in round 3")
+    assert warned[1:] == [(device, f"only {device} says this") for device in ("a", "b", "hub")]
+    for number in range(100):
+        course.report("b", reported.Warned("x" * number))
+    assert len(course.named("device_warned")) == 50
+
+
 def test_a_client_that_the_server_gave_up_is_lost() -> None:
     course = Course(go_on=True)
     course.join()

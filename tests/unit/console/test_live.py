@@ -11,8 +11,9 @@ from rich.console import Console
 
 from fedsim_runner.console.bars import bar
 from fedsim_runner.console.course_now import CourseNow, count_states, parse_devices
-from fedsim_runner.console.live import CourseView, choose, render_course
+from fedsim_runner.console.live import CourseView, Window, choose, render_course
 from fedsim_runner.console.progress import Progress
+from fedsim_runner.console.snapshots import Snapshots
 from fedsim_runner.contract.units import duration
 
 pytestmark = pytest.mark.lengthy
@@ -104,7 +105,37 @@ def test_devices_that_were_lost_do_not_hide_those_that_are_waited_for() -> None:
     names = [device.name for device in choose(parse_devices(entries), 6)]
     assert names[0] == "server"
     assert names[3:5] == ["slow", "other"]
-    assert choose(parse_devices(SMALL), 3) == parse_devices(SMALL)
+
+
+def test_below_the_server_the_slowest_are_on_top_whether_or_not_all_fit() -> None:
+    assert [device.name for device in choose(parse_devices(SMALL), 9)] == ["server", "pi", "smartphone-low-1"]
+    entries = {"server": entry("waiting"), "done": entry("finished"), "quick": entry("training", 9)}
+    entries |= {"behind": entry("training", 7), "last": entry("sending", 8)}
+    assert [device.name for device in choose(parse_devices(entries), 9)][1:] == ["last", "behind", "quick", "done"]
+    assert [device.name for device in choose(parse_devices(entries), 3)] == ["server", "last", "behind"]
+
+
+@pytest.mark.parametrize("height", [12, 24, 50])
+def test_keys_bring_every_row_onto_the_screen(height: int) -> None:
+    entries = {"server": entry("waiting")} | {f"phone-{number}": entry("training") for number in range(100)}
+    window, seen = Window(by_keys=True), set()
+    for _ in range(100):
+        lines = drawn(CourseView(course(entries), window=window), 80, height)
+        assert lines[2].startswith("server")
+        assert "more (arrow keys)" in lines[-1]
+        seen |= {line.split()[0] for line in lines if line.startswith("phone")}
+        window.move("page down")
+    assert seen == entries.keys() - {"server"}
+
+
+def test_of_many_devices_each_has_a_row_though_the_snapshot_has_all_of_only_a_few() -> None:
+    snapshots = Snapshots()
+    snapshots.add({"t": 1, "lab_host": "a", "devices": SMALL, "others": "far-1 training 3\nfar-2 waiting 0\nbroken\n"})
+    snapshots.add({"t": 1, "lab_host": "b", "devices": {}, "others": 7})
+    assert [(device.name, device.state, device.round) for device in snapshots.devices][3:] == [
+        ("far-1", "training", 3),
+        ("far-2", "waiting", 0),
+    ]
 
 
 def test_the_agents_counts_include_devices_it_does_not_send() -> None:
@@ -172,14 +203,6 @@ def test_before_the_first_snapshot_events_show_who_is_there() -> None:
         progress.event({"t": 1, "event": "device_joined", "device": "pi"})
         wait_for(console, "joined")
     assert "joined" in console.file.getvalue()
-
-
-def test_without_a_terminal_snapshots_print_nothing() -> None:
-    console = Console(file=io.StringIO(), width=100)
-    with Progress(console, total_rounds=2, live_stages={"course"}) as progress:
-        progress.stage("course")
-        progress.snapshot({"t": 2, "devices": SMALL})
-    assert "pi" not in console.file.getvalue()
 
 
 def test_two_lab_hosts_are_one_course() -> None:

@@ -93,6 +93,13 @@ def test_deadlines_and_late_updates_are_in_the_line_of_their_round() -> None:
     ]
 
 
+def test_a_warning_of_federatedscope_is_shown() -> None:
+    console = Console(file=io.StringIO(), width=160)
+    with Progress(console, 3) as progress:
+        progress.event({"t": 1, "event": "device_warned", "device": "pi", "text": "no val_data"})
+    assert console.file.getvalue() == "  pi warns: no val_data\n"
+
+
 def test_a_lost_client_is_shown_with_its_last_lines() -> None:
     console = Console(file=io.StringIO(), width=160)
     reason = "killed for lack of memory: its memory limit was reached (exit code 137)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim_runner.contract.log_text import clean, harmless, shown
+from fedsim_runner.contract.log_text import clean, harmless, shown, without_numbers
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,7 @@ def test_nothing_that_controls_a_terminal_is_shown(written: str, seen: str) -> N
 def test_a_line_is_cut_and_is_one_line() -> None:
     assert shown("a\nb" + "x" * 5000) == "ab" + "x" * 997
     assert clean("\x1b[1mbold\x1b]0;t\x07\x1b[0m\r\n") == "bold"
+
+
+def test_lines_that_differ_in_numbers_only_say_the_same() -> None:
+    assert without_numbers("round 3: loss 0.25e-3") == without_numbers("round 12: loss 7") == "round #: loss #"
