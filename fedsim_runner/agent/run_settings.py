@@ -10,13 +10,17 @@ from pathlib import Path
 from ..contract import device_file
 from ..contract.device_file import DeviceFileError, Role
 from ..contract.link import Links
+from ..contract.slow_links import answer_s
 from .links import backends
 from .links.profile import DeviceLink, Profile
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """One lab host's part of a run. A device missing from ``cpus`` has no CPU limit."""
+    """One lab host's part of a run. A device missing from ``cpus`` has no CPU limit.
+
+    ``answer_s``: seconds after which the slowest client, or the server to it, answers at the latest, as links allow.
+    """
 
     lab_host: str
     link_backend: str
@@ -32,6 +36,7 @@ class RunSettings:
     disk_bytes: Mapping[str, int]
     start_cpu_s: Mapping[str, float]
     links: Profile
+    answer_s: int = 0
 
 
 def read_run_settings(path: Path) -> RunSettings:
@@ -44,6 +49,9 @@ def read_run_settings(path: Path) -> RunSettings:
     known = [backends.AUTO, *backends.names()]
     if found.link_backend not in known:
         raise DeviceFileError(f"link_backend: {found.link_backend!r} is not one of {', '.join(known)}")
+    answers = {device.name: device.link for device in found.devices}
+    answers |= {peer.device: peer.link for peer in found.peers.values()}
+    server = answers.pop(found.course.server, None)
     links = [_link(device.name, device.address, device.link) for device in found.devices]
     peers = [_link(peer.device, address, peer.link) for address, peer in found.peers.items()]
     return RunSettings(
@@ -61,6 +69,7 @@ def read_run_settings(path: Path) -> RunSettings:
         {device.name: device.disk_bytes for device in found.devices},
         {device.name: device.start_cpu_s for device in found.devices},
         Profile(links, peers, found.seed, found.course.server, ipaddress.IPv4Network(found.network.subnet).prefixlen),
+        0 if server is None else max((answer_s(link, server) for link in answers.values()), default=0),
     )
 
 

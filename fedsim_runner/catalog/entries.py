@@ -64,7 +64,7 @@ class ProfileEntry(Entry):
     latency_ms: Milliseconds | None = Field(
         default=None,
         description="One-way delay in milliseconds, added in each direction. Not given: 0. "
-        "A round trip between two devices takes the up and down delays of both.",
+        "A round trip between two devices takes the up and down delays of both, and must take less than a minute.",
     )
     jitter_ms: Milliseconds | None = Field(
         default=None, description="Variation of the delay in milliseconds; at most the delay. Not given: 0."

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..contract.device_file import DISK_BYTES
-from ..contract.link import Link
+from ..contract.link import Link, Links
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,11 @@ class NetworkProfile:
     name: str
     up: Link
     down: Link
+
+    @property
+    def links(self) -> Links:
+        """Both directions, as other processes know them."""
+        return Links(self.up, self.down)
 
 
 @dataclass(frozen=True)

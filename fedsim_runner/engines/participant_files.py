@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE
 from ..contract.device_file import CourseSettings, Device, FederatedScopeSettings
+from ..contract.link import Links
 from ..contract.paths import LAUNCHER, SHARD
 from ..contract.records import LaunchSettings
+from ..contract.slow_links import answer_s
 from ..contract.typed_json import load
 from ..datasets.label_table import VERSION, read_table_file, total_by_device, write_table_file
 from ..datasets.sample_counts import count_test_samples, explain_too_few, split_sizes
@@ -27,7 +29,7 @@ STAMP = ".stamp.json"
 # A device's data are for nobody else, also on the control node.
 PRIVATE = 0o700
 # Increase it when the same device file gives other bytes than before.
-FORMAT = 5
+FORMAT = 6
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,10 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
         (target / name).mkdir(mode=PRIVATE, exist_ok=True)
     table = _provide_shards(device_file, target, names, table)
     written = [f"{name}/{SHARD}" for name in names]
+    answers = answer_times(device_file)
     for device in device_file["devices"]:
         texts = dict(engine(device["engine"]).files(effective_config(device_file, device)))
-        texts[LAUNCHER] = launch_settings(device_file, device).as_text()
+        texts[LAUNCHER] = launch_settings(device_file, device, answers[device["name"]]).as_text()
         for name, text in texts.items():
             (target / device["name"] / name).write_text(text, encoding="utf-8")
             written.append(f"{device['name']}/{name}")
@@ -90,12 +93,27 @@ def effective_config(device_file: Mapping[str, Any], device: Mapping[str, Any]) 
     return _overridden(device_file["course"]["config"], device["config"])
 
 
-def launch_settings(device_file: Mapping[str, Any], device: Mapping[str, Any]) -> LaunchSettings:
-    """What the launcher of one participant is given besides FederatedScope's own configuration."""
+def answer_times(device_file: Mapping[str, Any]) -> dict[str, int]:
+    """Return for each device the seconds after which the slowest device that it talks to answers at the latest."""
+    links = {device["name"]: load(Links, device["link"]) for device in device_file["devices"]}
+    links |= {peer["device"]: load(Links, peer["link"]) for peer in device_file.get("peers", {}).values()}
+    server = device_file["course"]["server"]
+    if server not in links:  # in device files of hosts without it, written by hand
+        return dict.fromkeys(links, 0)
+    clients = {name: answer_s(own, links[server]) for name, own in links.items() if name != server}
+    return {**clients, server: max(clients.values(), default=0)}
+
+
+def launch_settings(device_file: Mapping[str, Any], device: Mapping[str, Any], answer: int) -> LaunchSettings:
+    """What the launcher of one participant is given besides FederatedScope's own configuration.
+
+    ``answer``: the device's entry of :func:`answer_times`.
+    """
     return LaunchSettings.of(
         load(Device, device),
         load(CourseSettings, device_file["course"]),
         load(FederatedScopeSettings, device_file["federatedscope"]),
+        answer,
     )
 
 
@@ -228,7 +246,8 @@ def _overridden(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, A
 def _settings_fingerprint(device_file: Mapping[str, Any]) -> str:
     keys = ("name", "role", "index", "engine", "config")
     devices = [{key: device[key] for key in keys} for device in device_file["devices"]]
-    inputs = {"course": device_file["course"], "federatedscope": device_file["federatedscope"], "devices": devices}
+    inputs = {"course": device_file["course"], "federatedscope": device_file["federatedscope"], "devices": devices,
+              "answers": answer_times(device_file)}  # fmt: skip
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 

@@ -179,4 +179,4 @@ def _name_image(item: PlacedDevice) -> str:
 
 
 def _links(item: PlacedDevice) -> Links:
-    return Links(item.device.network.up, item.device.network.down)
+    return item.device.network.links

@@ -20,7 +20,7 @@ from ..host.fleet import Container
 from ..run_settings import RunSettings
 from . import snapshot
 from .reports import Reports
-from .supervision import Limits, Supervisor
+from .supervision import GRACE_S, Limits, Supervisor
 from .tail import READ_BYTES
 
 _SAMPLES_PER_LOOK = 5
@@ -62,7 +62,13 @@ class Watch:
             settings.roles,
             settings.total_rounds,
             Limits(
-                settings.timeout_s, settings.silence_timeout_s, go_on=settings.go_on, min_clients=settings.min_clients
+                settings.timeout_s,
+                # Three round trips until the first message has arrived on a new connection, and one for the answer.
+                settings.silence_timeout_s + 4 * settings.answer_s,
+                # The last message and the answer to it.
+                GRACE_S + 2 * settings.answer_s,
+                go_on=settings.go_on,
+                min_clients=settings.min_clients,
             ),
         )
 

@@ -7,6 +7,7 @@ import errno
 import importlib
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -28,6 +29,7 @@ from .client import FINISH, prefer_newest
 from .doorkeeper import ServerDoor, guard_client
 from .inbox import waiting_kinds
 from .log_events import report_log
+from .log_warnings import LogWarnings
 from .patch_context import PatchContext
 from .patches import contrib_modules
 from .policies import Policies
@@ -112,6 +114,8 @@ def _enter(folder: Path) -> Path:
 
 def _load_course(config: Path, gate: Path, settings: LaunchSettings, reporter: Reporter) -> Callable[[], None]:
     off = settings.patches_off
+    warnings = LogWarnings(reporter)
+    warnings.attach()
     _import(off)
     tree = _read_config(config)
     _check(settings, str(tree.distribute.role))
@@ -119,6 +123,7 @@ def _load_course(config: Path, gate: Path, settings: LaunchSettings, reporter: R
     tree.outdir = str(Path.cwd())
     with _logged():
         importlib.import_module("federatedscope.core.auxiliaries.logging").update_logger(tree, clear_before_add=True)
+        warnings.attach()
         contrib_modules.log_left_out()
         report_log(reporter)
         return _load_participant(tree, gate, settings, reporter)
@@ -175,7 +180,7 @@ def _load_participant(tree: Any, gate: Path, settings: LaunchSettings, reporter:
         activity = Activity(Path(tree.outdir))
     except OSError as error:
         raise ParticipantError(f"cannot write: {error}") from error
-    shared = PatchContext(activity, reporter, partial(_give_up, reporter))
+    shared = PatchContext(activity, reporter, partial(_give_up, reporter), answer_s=settings.answer_s)
     data.register_npz_loader()
     activity_records.record_messages(shared)
     patches.apply_to_course(settings.patches_off, shared)
@@ -263,8 +268,9 @@ def _client(runner: Any, shared: PatchContext) -> Callable[[], None]:
 
     def attend() -> None:
         runner.run()
-        # The server waits for the answer to what it has just sent.
+        # The server waits for the answer to what it has just sent; it is lost if this device's network ends before.
         client.comm_manager.grpc_server.stop(FAREWELL_S).wait(FAREWELL_S)
+        time.sleep(shared.answer_s / 2)
 
     return attend
 

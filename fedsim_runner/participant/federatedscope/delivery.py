@@ -11,14 +11,12 @@ from typing import Any
 
 import grpc
 
+from ..patience import SEND_DEADLINE_S, connect_s, connecting_options
 from .patch_context import PatchContext, peer_of
 
 METHOD = "/gRPCComServeFunc/sendMessage"
-# One call may take this long: a slow link needs an hour for a large model (100 MB over 2G). A peer that has ended is
-# noticed earlier, and course.timeout, of which this is the longest, ends a course.
-SEND_DEADLINE_S = 604_800.0
-# How long a client retries a join while the server does not listen yet.
-JOIN_DEADLINE_S = 300.0
+# How long connecting to a peer may take at least, as by gRPC's own default; on a slow link it takes longer.
+CONNECT_S = 20.0
 # How long a message to a peer that was reachable before is retried.
 RETRY_S = 20.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
@@ -86,6 +84,7 @@ class Delivery:
         gone = self._gone(address)
         metadata = ((MARK, f"{self._sender}-{next(self._marks)}"),)
         pause_s, failing_since = FIRST_PAUSE_S, None
+        retry_s += connect_s(0.0, self._shared.answer_s)
         while not gone.is_set():
             try:
                 call = self._channel(communication, address).unary_unary(METHOD)
@@ -116,8 +115,7 @@ class Delivery:
                     options=[
                         ("grpc.enable_http_proxy", 0),
                         ("grpc.max_send_message_length", -1),  # as upstream: only the receiver has a limit
-                        ("grpc.initial_reconnect_backoff_ms", 200),
-                        ("grpc.max_reconnect_backoff_ms", 2000),
+                        *connecting_options(CONNECT_S, self._shared.answer_s),
                     ],
                 )
             return self._channels[address]

@@ -19,6 +19,7 @@ class PatchContext:
     ``accept``: called, from any thread, with an undecoded message and the address it comes from: whether to take it, or
     to acknowledge it only; a RefusedMessageError is answered to the sender. None: the participant is not ready.
     ``forget``: called with the address of a peer that gets no more messages: drops what waits for it.
+    ``answer_s``: seconds after which the slowest peer answers at the latest, because of its link.
     ``flush``: called at the end of the course: sends all messages, and calls its argument while it waits.
     """
 
@@ -26,6 +27,7 @@ class PatchContext:
     reporter: Reporter
     unreachable: Callable[[int, str, str], None]
     accept: Callable[[Any, str], bool] | None = None
+    answer_s: float = 0.0
     forget: list[Callable[[str], None]] = field(default_factory=list)
     flush: list[Callable[[Callable[[], None]], None]] = field(default_factory=list)
 

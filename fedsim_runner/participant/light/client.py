@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from fedsim_runner.contract.participant_events import Finished, Joined
@@ -24,17 +25,25 @@ NOT_ASSIGNED = -1
 
 
 class Client:
-    """One client of one course; message handlers as FederatedScope's ``core/workers/client.py``."""
+    """One client of one course; message handlers as FederatedScope's ``core/workers/client.py``.
 
-    def __init__(self, settings: Settings, shard: Shard, log: RunLog, activity: Activity) -> None:
+    ``answer_s``: seconds after which the server answers at the latest, because of the links.
+    """
+
+    def __init__(
+        self, settings: Settings, shard: Shard, log: RunLog, activity: Activity, answer_s: float = 0.0
+    ) -> None:
         self._settings = settings
         self._log = log
         self._activity = activity
+        self._answer_s = answer_s
         self._trainer = Trainer(settings, shard)
         self._id = NOT_ASSIGNED
         self._state = 0
         self._server_addresses = server_addresses(settings.server_host)
-        self._transport = Transport(settings.client_host, settings.client_port, activity, accept=self._is_from_server)
+        self._transport = Transport(
+            settings.client_host, settings.client_port, activity, accept=self._is_from_server, answer_s=answer_s
+        )
         self._transport.add_peer(SERVER, f"{settings.server_host}:{settings.server_port}")
         log.listening(f"Client: Listen to {settings.client_host}:{settings.client_port}...")
         self._handlers: dict[str, Callable[[Message], None]] = {
@@ -61,6 +70,8 @@ class Client:
                 message = self._transport.wait([SERVER], lambda: f"Client #{self._id}: waiting for the server")
                 if message.msg_type == "finish":
                     self._on_finish(message)
+                    # The answer to it is lost if this device's network ends before it has left the link.
+                    time.sleep(self._answer_s / 2)
                     return
                 if self._is_superseded(message):
                     logger.info(f"Drop a out-of-date message from round #{message.state}")

@@ -42,7 +42,7 @@ def load(config: Path, gate: Path | None, reporter: Reporter) -> Callable[[], No
         participant = (
             Server(settings, shard, log, activity, policy, gate)
             if settings.role == "server"
-            else Client(settings, shard, log, activity)
+            else Client(settings, shard, log, activity, policy.answer_s)
         )
 
     def take_part() -> None:

@@ -90,6 +90,7 @@ class Server:
             poll=self._drop_lost if self._roster.watches_for_losses else None,
             accept=self._accept,
             limit_bytes=min(LIMIT_BYTES, _OTHER_BYTES + _BYTES_PER_PARAMETER * size),
+            answer_s=policy.answer_s,
         )
         log.listening(f"Server: Listen to {settings.server_host}:{settings.server_port}...")
 

@@ -15,18 +15,16 @@ import grpc
 
 from ..activity import Activity, Step
 from ..exit_errors import ParticipantError
+from ..patience import JOIN_DEADLINE_S, SEND_DEADLINE_S, WITHOUT_PINGS, connect_s, connecting_options
 from ..senders import Refusals, RefusedMessageError, source_of
 from . import wire
 from .run_log import logger
 from .wire import Message
 
-# A slow link may need hours for one model (100 MB over 2G: one); the supervisor finds a peer that has ended, and ends a
-# course at course.timeout, of which this is the longest.
-SEND_DEADLINE_S = 604_800.0
 # A peer that refuses connections after it has once answered is given this long to come back.
 RETRY_S = 20.0
-# How long a client waits for a server that does not listen yet.
-JOIN_DEADLINE_S = 300.0
+# How long connecting to a peer may take at least; on a slow link it takes longer.
+CONNECT_S = 2.0
 # Waiting for a peer is logged once; not more often, as the supervisor counts each line as a sign of life.
 WAIT_NOTE_S = 30.0
 # How often a waiting participant checks that its peers still accept connections: a killed peer sends nothing.
@@ -45,9 +43,6 @@ LIMIT_BYTES = 300 * 1024 * 1024
 _CHANNEL_OPTIONS = [
     ("grpc.enable_http_proxy", 0),
     ("grpc.max_send_message_length", LIMIT_BYTES),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 2000),
 ]
 
 
@@ -118,6 +113,7 @@ class Transport:
         accept: called by a thread of gRPC with each message and the address it comes from: whether to take it, or to
             acknowledge it only. A RefusedMessageError is answered to the sender.
         limit_bytes: the largest message that is taken.
+        answer_s: seconds after which the slowest peer answers at the latest, because of its link.
     """
 
     def __init__(
@@ -129,6 +125,7 @@ class Transport:
         poll: Callable[[], None] | None = None,
         accept: Callable[[Message, str], bool] = lambda message, source: True,
         limit_bytes: int = LIMIT_BYTES,
+        answer_s: float = 0.0,
     ) -> None:
         self._events: queue.SimpleQueue[_Arrived | _Sent | _Unwritable] = queue.SimpleQueue()
         self._kept: deque[_Arrived] = deque()  # arrived and not requested yet
@@ -137,6 +134,8 @@ class Transport:
         self._poll = poll
         self._accept = accept
         self._limit_bytes = limit_bytes
+        self._channel_options = [*_CHANNEL_OPTIONS, *connecting_options(CONNECT_S, answer_s)]
+        self._patience_s = connect_s(0.0, answer_s)  # for what a peer with a usual link does at once
         self._refused = Refusals(logger.warning)
         self._lock = threading.Lock()
         self._waiting: Counter[tuple[str, int]] = Counter()  # messages by source and sender
@@ -149,7 +148,7 @@ class Transport:
         self._server = grpc.server(
             ThreadPoolExecutor(INBOX_THREADS),
             # Without this a second process could bind the same port and steal messages silently.
-            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", limit_bytes)],
+            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", limit_bytes), *WITHOUT_PINGS],
         )
         self._server.add_generic_rpc_handlers((_Handler(self._arrived, self._refused),))
         address = f"{host}:{port}"
@@ -174,7 +173,7 @@ class Transport:
 
     def add_peer(self, peer: int, address: str) -> None:
         """Make a peer's address known."""
-        self._peers[peer] = _Peer(address, grpc.insecure_channel(address, options=_CHANNEL_OPTIONS))
+        self._peers[peer] = _Peer(address, grpc.insecure_channel(address, options=self._channel_options))
 
     def drop_peer(self, peer: int) -> None:
         """Forget a peer and the messages that it has not received yet."""
@@ -324,7 +323,7 @@ class Transport:
         if outgoing.give_up is None:
             self._note("send", outgoing.kind, outgoing.round, number, len(outgoing.data))
         method: Any = peer.channel.unary_unary(wire.METHOD, lambda sent: sent, lambda received: received)
-        deadline = JOIN_DEADLINE_S if outgoing.first_contact else SEND_DEADLINE_S
+        deadline = JOIN_DEADLINE_S + self._patience_s if outgoing.first_contact else SEND_DEADLINE_S
         peer.call = method.future(outgoing.data, timeout=deadline, wait_for_ready=outgoing.first_contact)
         peer.call.add_done_callback(lambda call: self._attempted(number, outgoing, call))
 
@@ -346,7 +345,7 @@ class Transport:
             now = time.monotonic()
             if event.code is grpc.StatusCode.UNAVAILABLE and (outgoing.give_up is None or now <= outgoing.give_up):
                 if outgoing.give_up is None:  # counted from the first refusal: the call may have lasted long
-                    outgoing.give_up = now + RETRY_S
+                    outgoing.give_up = now + RETRY_S + self._patience_s
                     logger.warning(f"{self.names([number])} does not answer, trying again")
                 peer.retry_at = now + AGAIN_S
                 return
@@ -364,7 +363,7 @@ class Transport:
         """Check whether the peers that are waited for still accept connections."""
         for peer in list(peers):
             refusal = self._refusals.get(peer)
-            if refusal is not None and time.monotonic() - refusal.since >= RETRY_S:
+            if refusal is not None and time.monotonic() - refusal.since >= RETRY_S + self._patience_s:
                 self._on_failure(peer, f"{self.names([peer])} is gone: {refusal.details}")
             elif peer in self._peers:
                 self._probe(peer)
@@ -375,7 +374,7 @@ class Transport:
             return
         self._probing.add(peer)
         method: Any = self._peers[peer].channel.unary_unary(_PROBE_METHOD, lambda sent: sent, lambda received: received)
-        method.future(b"", timeout=PROBE_S).add_done_callback(lambda call: self._probed(peer, call))
+        method.future(b"", timeout=PROBE_S + self._patience_s).add_done_callback(lambda call: self._probed(peer, call))
 
     def _probed(self, peer: int, call: Any) -> None:
         # A peer that is only slow, or stopped, still has its connection: that the deadline passes proves nothing.

@@ -24,6 +24,7 @@ class LaunchSettings:
     Attributes:
         round_deadline_s: seconds after which the server aggregates what has arrived; None: it waits for all.
         patches_off: names of FederatedScope's patches that are not applied.
+        answer_s: seconds after which the slowest of its peers answers at the latest, because of their links; 0 below 1.
     """
 
     version: int = LAUNCH_VERSION
@@ -33,9 +34,12 @@ class LaunchSettings:
     min_clients: int = 1
     round_deadline_s: float | None = None
     patches_off: tuple[str, ...] = ()
+    answer_s: int = 0
 
     @classmethod
-    def of(cls, device: Device, course: CourseSettings, federatedscope: FederatedScopeSettings) -> LaunchSettings:
+    def of(
+        cls, device: Device, course: CourseSettings, federatedscope: FederatedScopeSettings, answer_s: int = 0
+    ) -> LaunchSettings:
         """Return the settings of one device."""
         return cls(
             device=device.name,
@@ -44,6 +48,7 @@ class LaunchSettings:
             min_clients=course.min_clients,
             round_deadline_s=course.round_deadline_s,
             patches_off=federatedscope.patches_off,
+            answer_s=answer_s,
         )
 
     @classmethod

@@ -17,6 +17,7 @@ from fedsim_runner.agent.course.watch import Watch
 from fedsim_runner.agent.host.device_usage import Reading
 from fedsim_runner.agent.host.fleet import Container
 from fedsim_runner.agent.run_settings import read_run_settings
+from fedsim_runner.contract.link import Link, Links
 from fedsim_runner.contract.participant_events import EVENTS, Admitted, ClientLost, to_line
 from fedsim_runner.contract.paths import StateFolder
 from tests.device_files import device, device_file
@@ -181,3 +182,23 @@ def test_a_nonsensical_exit_file_is_ignored(tmp_path: Path) -> None:
     assert emitted[-1]["event"] == "client_lost"
     assert len(emitted[-1]["reason"]) < 2000
     watch.close()
+
+
+def test_slow_links_are_no_silence(tmp_path: Path) -> None:
+    slow = Links(Link(delay_us=5_000_000), Link(delay_us=5_000_000))
+    devices = (device("hub", "server", 0), device("pi-1"), device("far", index=2, link=slow))
+    course = {"timeout_s": 1000, "silence_timeout_s": 20}
+    (tmp_path / "device_file.json").write_text(device_file(*devices, course=course).as_text())
+    for one in devices:
+        (tmp_path / "devices" / one.name / "out").mkdir(parents=True)
+    settings = read_run_settings(tmp_path / "device_file.json")
+    assert settings.answer_s == 10
+    watch = Watch(StateFolder(tmp_path), settings, lambda event: None)
+    watch.begin()
+    supervisor = watch.supervisor
+    assert supervisor is not None
+    supervisor.open(0.0)
+    supervisor.tick(59.0)  # three times until a first message is there, and one for the answer
+    assert supervisor.outcome is None
+    supervisor.tick(61.0)
+    assert supervisor.outcome is not None and "silent for 61 s" in str(supervisor.outcome.reason)

@@ -53,6 +53,26 @@ def test_unchanged_is_skipped_and_damage_is_repaired(device_file: dict[str, Any]
     assert contents(tmp_path) == before
 
 
+def test_participants_are_told_of_slow_links_only(device_file: dict[str, Any], tmp_path: Path) -> None:
+    def answers() -> dict[str, int]:
+        found = {}
+        for path in tmp_path.glob("*/launcher.json"):
+            settings = json.loads(path.read_text(encoding="utf-8"))
+            found[settings["device"]] = settings["answer_s"]
+        return found
+
+    render_participants(device_file, tmp_path)
+    assert set(answers().values()) == {0}
+    clients = [device for device in device_file["devices"] if device["role"] == "client"]
+    clients[0]["link"]["up"]["delay_us"] += 1_000
+    assert not render_participants(device_file, tmp_path).changed
+    clients[0]["link"]["up"]["delay_us"] = 5_000_000
+    assert render_participants(device_file, tmp_path).changed
+    found = answers()
+    assert found.pop("server") == found.pop(clients[0]["name"]) >= 5
+    assert set(found.values()) == {0}
+
+
 @pytest.mark.process
 def test_skipping_does_not_import_numpy(device_file: dict[str, Any], tmp_path: Path) -> None:
     render_participants(device_file, tmp_path)

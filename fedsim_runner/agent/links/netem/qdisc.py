@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.queue_size import FRAME_BYTES, UNLIMITED_BPS, buffer_bytes
 
-from ..queue_size import FRAME_BYTES, UNLIMITED_BPS, buffer_bytes
 from ..root_qdisc import Qdisc
 
 ORDERING_RATE_BPS = 100_000_000_000  # netem keeps packets in order only if it has a rate

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fedsim_runner.contract.queue_size import FRAME_BYTES, UNLIMITED_BPS
+
 from ..profile import DeviceLink, Profile
-from ..queue_size import FRAME_BYTES, UNLIMITED_BPS
 
 MAX_QUEUE_PACKETS = 131_072
 _KERNEL_QUEUE_PACKETS = 1024  # NFQUEUE's own default

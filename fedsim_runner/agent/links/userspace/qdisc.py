@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.queue_size import buffer_bytes
 
-from ..queue_size import buffer_bytes
 from ..root_qdisc import Qdisc
 
 BURST_S = 0.004

@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from ..delivery import JOIN_DEADLINE_S, Delivery
+from fedsim_runner.participant.patience import JOIN_DEADLINE_S
+
+from ..delivery import Delivery
 from ..upstream import Place
 
 MODULE = "federatedscope.core.communication"

@@ -2,6 +2,7 @@
 
 ``gRPCCommManager._send`` tries once and logs a warning. Here a message is retried for a while; if that does not
 help, the participant ends with the reason, or the server gives that client up (course.on_client_failure: continue).
+And gRPC's server no longer ends a connection on which a slow link keeps answers away for long.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import threading
 from collections import deque
 from typing import Any
 
+from fedsim_runner.participant.patience import WITHOUT_PINGS
+
 from ..delivery import MARK, RETRY_S, Delivery
 from ..upstream import Place
 from .lost_join import JOIN, MODULE
@@ -18,6 +21,7 @@ from .lost_join import JOIN, MODULE
 INBOX = "federatedscope.core.gRPC_server"
 PLACES = (
     Place(MODULE, "gRPCCommManager._send", ("self", "receiver_address", "message"), ("comp_method", "transform")),
+    Place(MODULE, "gRPCCommManager.serve", ("self", "max_workers", "host", "port", "options"), ("add_insecure_port",)),
     Place(INBOX, "gRPCComServeFunc.sendMessage", ("self", "request", "context"), ("MessageResponse", "ACK")),
 )
 # How many messages are remembered: those that may still be sent again are among the last few.
@@ -28,7 +32,7 @@ def apply(delivery: Delivery) -> None:
     """Send until the peer has the message, and accept it once."""
     manager = importlib.import_module(MODULE).gRPCCommManager
     inbox = importlib.import_module(INBOX)
-    send, put = manager._send, inbox.gRPCComServeFunc.sendMessage
+    send, put, listen = manager._send, inbox.gRPCComServeFunc.sendMessage, manager.serve
     lock = threading.Lock()
     seen: deque[str] = deque(maxlen=REMEMBERED)
 
@@ -47,5 +51,9 @@ def apply(delivery: Delivery) -> None:
                 seen.append(mark)
         return put(self, request, context)
 
+    def serve(self: Any, max_workers: int, host: str, port: Any, options: Any) -> Any:
+        return listen(self, max_workers, host, port, [*options, *WITHOUT_PINGS])
+
     manager._send = _send
+    manager.serve = serve
     inbox.gRPCComServeFunc.sendMessage = take_once
