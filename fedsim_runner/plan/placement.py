@@ -149,7 +149,7 @@ def _write_notes(placed: Sequence[PlacedDevice], hosts: Sequence[LabHost], facto
     partly = [item for item in placed if item.cpus - item.threads > LEFT_OVER_CPUS]
     if partly:
         notes.append(
-            f"{_join_names([item.device.name for item in partly])}: of {partly[0].cpus:g} cpus training uses "
+            f"{join_names([item.device.name for item in partly])}: of {partly[0].cpus:g} cpus training uses "
             f"{partly[0].threads}, as each thread needs a whole core"
         )
     for engine in sorted({item.device.engine for item in placed}):
