@@ -58,7 +58,7 @@ def render_plan(plan: Plan) -> RenderableType:
         parts.append(Text("Messages: how large the model is, is not known before the course"))
     else:
         parts.append(Text(describe_traffic(plan.traffic, experiment.total_rounds)))
-    parts += [Text.assemble(("note: ", "yellow"), note) for note in plan.notes]
+    parts += [Text.assemble(("note: ", "yellow"), note) for note in (*plan.course_notes, *plan.notes)]
     return Group(*parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .problems import DataError, DataProblem, Findings
+
+# Python's pandas writes a column of row numbers without a name, and calls a column without a name so.
+_NAMELESS = re.compile(r"(Unnamed: \d+)?")
+_NO_INDEX = "leave row numbers out (pandas: to_csv(path, index=False))"
+_MORE = "put text with a comma in quotes"
+_HINTS_ON_WIDTH = {1: f"{_MORE}; if all lines have one more, {_NO_INDEX}"}
+# With fewer rows a feature may happen to count them.
+_COUNTED_ROWS = 10
 
 # As Python's float: NumPy would warn where it compares its own with a larger number.
 _LARGEST = float(np.finfo(np.float32).max)
@@ -58,10 +67,11 @@ def read_table(data: bytes, file: str, label: str | int | None, header: bool | N
             if names is None:
                 names = _read_names(row, file, line, header)
                 width, place = len(names), _find_label(names, label, header, file, line)
+                _check_named(names, label, file, line)
                 if header is not False:
                     continue
             if len(row) != width:
-                hint = "put text with a comma in quotes" if len(row) > width else None
+                hint = _HINTS_ON_WIDTH.get(len(row) - width, _MORE if len(row) > width else None)
                 findings.add(line, f"has {len(row)} columns, the first line has {width}", hint)
                 continue
             written = row.pop(place).strip()
@@ -90,6 +100,8 @@ def read_table(data: bytes, file: str, label: str | int | None, header: bool | N
     matrix = np.array(features, dtype=np.float32).reshape(len(labels), max(width - 1, 0))
     if names is not None:
         _check_finite(matrix, names, place, lines, findings)
+        if header is False and place != 0:
+            _check_no_index(matrix, lines, findings)
     findings.close()
     found = tuple(names or ())
     return Table(matrix, labels, lines, found, found[place])
@@ -140,6 +152,23 @@ def _find_label(names: list[str], label: str | int | None, header: bool | None, 
         columns = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
         raise wrong(f'has no column "{label}"', f'did you mean "{near[0]}"?' if near else f"it has {columns}")
     return names.index(label)
+
+
+def _check_named(names: list[str], label: str | int | None, file: str, line: int) -> None:
+    """Reject columns without a name: row numbers are not features. A label may be given by its number."""
+    given = label % len(names) if isinstance(label, int) else None
+    nameless = [number for number, name in enumerate(names) if number != given and _NAMELESS.fullmatch(name)]
+    if nameless:
+        message = f"column {nameless[0]} has no name"
+        hint = _NO_INDEX if nameless[0] == 0 else "give it one, or remove it"
+        raise DataError([DataProblem(file, line, message, f"{hint}; columns are counted from 0")])
+
+
+def _check_no_index(matrix: npt.NDArray[np.float32], lines: Sequence[int], findings: Findings) -> None:
+    """Report a first column of row numbers in a file without names."""
+    rows = len(matrix)
+    if rows >= _COUNTED_ROWS and matrix[0, 0] in (0, 1) and (np.diff(matrix[:, 0]) == 1).all():
+        findings.add(lines[0], f"column 0 counts the rows from {matrix[0, 0]:g}: it is no feature", _NO_INDEX)
 
 
 def _report_bad_cells(row: list[str], names: list[str], place: int, line: int, findings: Findings) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..catalog.data_sets import BUNDLED, OWN_FILES
+from ..catalog.losses import PROBABILITY_LOSSES
 from ..spec.default_course import with_outputs
 from ..spec.draft import Draft
 from ..spec.experiment import DataSource
@@ -51,23 +52,32 @@ def _check_bundled(draft: Draft, clients: int | None) -> int:
         key = "dataset" if draft.written("data", "dataset") is not None else ""
         _report(draft, key, f"{name} has {facts.samples} samples; without the server's test set, {wrong}")
     _check_classes(draft, len(facts.classes))
+    if draft.experiment.data.targets == "numbers" and draft.experiment.data.split == "dirichlet":
+        hint = "write iid or quantity, or criterion: {type: CrossEntropyLoss}"
+        _report(draft, "split", f"dirichlet spreads classes, and {draft.configured('criterion', 'type')} numbers", hint)
     return len(facts.classes)
 
 
 def _with_own_files(draft: Draft, server: str, clients: Sequence[str]) -> tuple[DataSource, int | None]:
-    """Return the source with the files' digest, and the number of classes; None: they could not be read."""
+    """Return the source with the files' digest, and the number of classes; None: the files could not be read, or have none."""
     # Not imported above: numpy is only needed for the user's files.
-    from .data_split import split_data
+    from .data_split import NO_CLASSES, split_data
     from .own_files import OwnFiles, digest, load_own
 
     source = draft.experiment.data
     devices = (server, *clients) if source.split == "files" else ()
     # Messages name the files as the experiment file does.
     shown = str(draft.folder / Path(str(draft.written("data", "path"))).expanduser())
-    files = OwnFiles(source.dataset, str(source.path), source.label, source.header, devices, shown)
+    kept = source.layout == "kept"
+    files = OwnFiles(
+        source.dataset, str(source.path), source.label, source.header, devices, source.targets, kept, shown
+    )
     try:
         source = replace(source, sha256=digest(files))
         loaded = load_own(files, str(source.sha256))
+        if source.split == "dirichlet" and not loaded.classes:
+            _report(draft, "split", NO_CLASSES, "write iid or quantity")
+            return source, None
         split = split_data(loaded, replace(source, path=shown), draft.experiment.seed, server, list(clients))
     except DataError as error:
         _report_files(draft, error)
@@ -83,7 +93,13 @@ def _with_own_files(draft: Draft, server: str, clients: Sequence[str]) -> tuple[
         _report(draft, "test_fraction", message, "remove it")
     _check_shape(draft, split.shards[server]["test"].x.shape[1:])
     _check_classes(draft, len(loaded.classes))
-    return source, len(loaded.classes)
+    loss = draft.configured("criterion", "type")
+    if not loaded.classes and loss in PROBABILITY_LOSSES:
+        targets = [part.y for splits in split.shards.values() for part in splits.values()]
+        if min(one.min() for one in targets) < 0 or max(one.max() for one in targets) > 1:
+            key = "label" if source.dataset == "csv" and source.label is not None else "path"
+            _report(draft, key, f"{loss} takes labels between 0 and 1, and here are others")
+    return source, len(loaded.classes) or None
 
 
 def _check_shape(draft: Draft, shape: tuple[int, ...]) -> None:

@@ -19,11 +19,12 @@ from .problems import DataError, DataProblem
 from .sample_counts import count_test_samples, split_sizes
 
 Shards = dict[str, dict[str, Samples]]
+NO_CLASSES = "dirichlet spreads classes, and the labels are numbers"
 
 
 @dataclass(frozen=True)
 class DataSplit:
-    """``shards``: splits by device, the server first. ``classes``: their names.
+    """``shards``: splits by device, the server first. ``classes``: their names; none where labels are targets.
 
     ``has_own_test_set``: the server's test set comes from the user's files and is not a fraction held out.
     """
@@ -41,9 +42,17 @@ def load_data(device_file: Mapping[str, Any]) -> DataSet:
     """
     data = device_file["data"]
     if data["dataset"] not in OWN_FILES:
-        return load_bundled(data["dataset"])
+        return with_targets(load_bundled(data["dataset"]), data.get("targets", "classes"))
     files = OwnFiles.of(data, device_file["course"]["server"], device_file["clients"])
     return load_own(files, data["sha256"] or digest(files))
+
+
+def with_targets(loaded: DataSet, targets: str) -> DataSet:
+    """A bundled data set with its class numbers as numbers, where the loss compares numbers."""
+    if targets != "numbers" or loaded.whole is None:
+        return loaded
+    own = loaded.whole.own
+    return DataSet((), Part(Samples(own.x, own.y.astype(np.float32)[:, np.newaxis])))
 
 
 def make_shards(device_file: Mapping[str, Any]) -> DataSplit:
@@ -66,6 +75,8 @@ def split_data(loaded: DataSet, source: DataSource, seed: int, server: str, clie
     Raises:
         ValueError: it is too small for the clients, or the split is unknown or does not fit it.
     """
+    if source.split == "dirichlet" and not loaded.classes:
+        raise ValueError(NO_CLASSES)
     if not 0 < source.test_fraction < 1:
         raise ValueError(f"test_fraction must be between 0 and 1, not {source.test_fraction}")
     split = _split_own_files if source.split == "files" else _split_whole
@@ -82,7 +93,9 @@ def in_layout(shards: Shards, layout: str) -> Shards:
 
 
 def count_labels(splits: Mapping[str, Samples], classes: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Count the samples of each class by split; classes without any are left out."""
+    """Count the samples of each class by split; classes without any are left out, and so are targets."""
+    if not classes:
+        return {name: {} for name in splits}
     counts = {name: np.bincount(samples.y, minlength=len(classes)).tolist() for name, samples in splits.items()}
     return {
         name: {label: count for label, count in zip(classes, found, strict=True) if count}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,23 +12,29 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Samples:
-    """``x``: float32 of shape (samples, ...), ``y``: int64 labels from 0, shape (samples,)."""
+    """``x``: float32 or whole numbers, of shape (samples, ...).
 
-    x: npt.NDArray[np.float32]
-    y: npt.NDArray[np.int64]
+    ``y``: int64 labels from 0, of shape (samples,); or targets, which are numbers of any shape (samples, ...).
+    """
+
+    x: npt.NDArray[Any]
+    y: npt.NDArray[Any]
 
     def take(self, index: npt.NDArray[np.intp]) -> Samples:
         """Return the samples with the given indices."""
         return Samples(self.x[index], self.y[index])
 
     def shaped(self, layout: str) -> Samples:
-        """Return the samples with one row of features each (``flat``), or in their natural shape (``image``).
+        """Return the samples as rows of features (``flat``), as images (``image``), or as they are (``kept``).
 
-        Images without a channel axis, (height, width), get one.
+        Images without a channel axis, (height, width), get one. Rows and images are float32.
         """
+        if layout == "kept":
+            return self
+        x = self.x.astype(np.float32, copy=False)
         if layout == "flat":
-            return Samples(self.x.reshape(len(self.x), -1), self.y)
-        return Samples(self.x[:, np.newaxis], self.y) if self.x.ndim == 3 else self
+            return Samples(x.reshape(len(x), -1), self.y)
+        return Samples(x[:, np.newaxis] if x.ndim == 3 else x, self.y)
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set before it is split. Label n is ``classes[n]``.
+    """A data set before it is split. Label n is ``classes[n]``; without classes the labels are targets.
 
     ``whole``: what is split among the clients. Instead of it, ``by_device``: each device's own file
     (``split: files``); the server is included if it has one.

@@ -6,6 +6,7 @@ import io
 import zipfile
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +22,14 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class Arrays:
-    """``x``: float32, one sample per entry of the first axis; ``labels``: a text or whole number for each."""
+    """``x``: float32 or whole numbers, one sample per entry of the first axis.
 
-    x: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.generic]
+    ``labels``: a text or a number for each sample, or an array of numbers; ``name``: that of their array in the file.
+    """
+
+    x: npt.NDArray[Any]
+    labels: npt.NDArray[Any]
+    name: str
 
 
 def read_archive(data: bytes, file: str) -> tuple[Arrays, Arrays | None]:
@@ -73,36 +78,40 @@ def _check_arrays(
 ) -> Arrays:
     if x.ndim < 2:
         raise _wrong(file, f"{x_name} has the shape {x.shape}; expected one row, or one image, per sample")
+    if y.ndim < 1:
+        raise _wrong(file, f"{y_name} has the shape {y.shape}; expected one label, or one array of numbers, per sample")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if y.ndim != 1:
-        hint = "labels are one number or text per sample; for one-hot rows write y.argmax(axis=1)"
-        raise _wrong(file, f"{y_name} has the shape {y.shape}; expected ({len(x)},)", hint)
     if len(x) != len(y):
         raise _wrong(file, f"{x_name} has {len(x)} samples and {y_name} {len(y)}")
-    if x.size == 0:
-        raise _wrong(file, f"{x_name} is empty")
+    if x.size == 0 or y.size == 0:
+        raise _wrong(file, f"{x_name if x.size == 0 else y_name} is empty")
     if x.dtype.kind not in "fiub":
         raise _wrong(file, f"{x_name} is {x.dtype}, expected numbers")
-    with np.errstate(over="ignore"):
-        features = np.ascontiguousarray(x, dtype=np.float32)
-    bad = np.argwhere(~np.isfinite(features))
-    if len(bad):
-        place = ", ".join(map(str, bad[0].tolist()))
-        raise _wrong(file, f"{x_name}[{place}] is {x[tuple(bad[0])]}, not a finite number (the first of {len(bad)})")
-    if y.dtype.kind == "f":
-        whole = (np.abs(y.astype(np.float64)) < 2**53) & (np.round(y.astype(np.float64)) == y)
-        if not whole.all():
-            index = int(np.flatnonzero(~whole)[0])
-            raise _wrong(file, f"{y_name}[{index}] is {y[index]}, not a class", "classes are whole numbers or text")
-        y = y.astype(np.int64)
-    if y.dtype.kind not in "iubU":
-        raise _wrong(file, f"{y_name} is {y.dtype}, expected whole numbers or text")
+    if y.dtype.kind not in "fiubU":
+        raise _wrong(file, f"{y_name} is {y.dtype}, expected numbers or text")
     if y.dtype.kind == "U":
+        if y.ndim > 1:
+            raise _wrong(file, f"{y_name} has the shape {y.shape}; texts are labels, one per sample")
         empty = np.flatnonzero(np.char.strip(y.astype(np.str_)) == "")
         if len(empty):
             raise _wrong(file, f"{y_name}[{empty[0]}]: the label is empty", "give it, or remove the sample")
-    return Arrays(features, y)
+    elif y.dtype.kind == "f":
+        _check_finite(file, y_name, y, y)
+    if x.dtype.kind != "f":
+        return Arrays(np.ascontiguousarray(x), y, y_name)
+    with np.errstate(over="ignore"):
+        features = np.ascontiguousarray(x, dtype=np.float32)
+    _check_finite(file, x_name, features, x)
+    return Arrays(features, y, y_name)
+
+
+def _check_finite(file: str, name: str, read: npt.NDArray[Any], written: npt.NDArray[Any]) -> None:
+    bad = np.argwhere(~np.isfinite(read))
+    if len(bad):
+        place = ", ".join(map(str, bad[0].tolist()))
+        value = written[tuple(bad[0])]
+        raise _wrong(file, f"{name}[{place}] is {value}, not a finite number (the first of {len(bad)})")
 
 
 def _wrong(file: str, message: str, hint: str | None = None) -> DataError:

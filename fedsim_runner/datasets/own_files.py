@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,16 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .csv_files import read_table
 from .labelled_samples import DataSet, Part, Samples
-from .npz_files import read_archive
+from .npz_files import Arrays, read_archive
+from .own_labels import RawFile, take_labels
 from .problems import DataError, DataProblem
 
-_WHOLE = re.compile(r"[-+]?[0-9]{1,300}(\.0*)?")
-# How many characters of a wrong label a message shows.
-_SHOWN = 40
 # The key of the only file if devices do not have their own.
 _ALL = ""
 
@@ -31,7 +27,8 @@ class OwnFiles:
     """Where the samples are.
 
     ``devices``, the server first: each has a file in the folder ``path``, the server's is optional. Empty: ``path`` is
-    one file for all. ``shown``: what messages call ``path``, if not by that name.
+    one file for all. ``targets``: what labels are, see :class:`fedsim_runner.spec.experiment.DataSource`. ``kept``:
+    whether whole numbers stay whole numbers. ``shown``: what messages call ``path``, if not by that name.
     """
 
     kind: str  # csv or npz
@@ -39,28 +36,22 @@ class OwnFiles:
     label: str | int | None = None
     header: bool | None = None
     devices: tuple[str, ...] = ()
+    targets: str = "auto"
+    kept: bool = False
     shown: str | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, data: Mapping[str, Any], server: str, clients: list[str]) -> OwnFiles:
         """Read them from the ``data`` part of a device file."""
         devices = (server, *clients) if data["split"] == "files" else ()
-        return cls(data["dataset"], data["path"], data["label"], data["header"], devices)
+        kept = data["layout"] == "kept"
+        targets = data.get("targets", "auto")  # device files of earlier versions do not have it
+        return cls(data["dataset"], data["path"], data["label"], data["header"], devices, targets, kept)
 
     @property
     def name(self) -> str:
         """What messages call ``path``."""
         return self.path if self.shown is None else self.shown
-
-
-@dataclass(frozen=True)
-class _Raw:
-    file: str
-    x: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.generic]
-    lines: tuple[int, ...] = ()  # only for CSV files
-    header: tuple[str, ...] = ()
-    label_column: str = ""
 
 
 def digest(files: OwnFiles) -> str:
@@ -78,13 +69,14 @@ def digest(files: OwnFiles) -> str:
 def load_own(files: OwnFiles, sha256: str) -> DataSet:
     """Load the samples of files whose content has the given :func:`digest`.
 
-    Labels become 0..k-1: in numerical order if all are whole numbers, otherwise in the order of their text.
+    Classes become 0..k-1: in numerical order if all are whole numbers, otherwise in the order of their text. Targets
+    stay the numbers that they are, one number for each sample as an array of shape (samples, 1).
 
     Raises:
         DataError: a mistake in the files, or their content does not match the digest.
     """
     digests: dict[str, str] = {}
-    raw: dict[str, tuple[_Raw, _Raw | None]] = {}
+    raw: dict[str, tuple[RawFile, RawFile | None]] = {}
     problems: list[DataProblem] = []
     for device, file, content in _read_contents(files):
         digests[device] = hashlib.sha256(content).hexdigest()
@@ -99,10 +91,10 @@ def load_own(files: OwnFiles, sha256: str) -> DataSet:
         raise DataError([DataProblem(files.name, 0, "has changed since the run was planned", hint)])
     every = [one for pair in raw.values() for one in pair if one is not None]
     _check_alike(every)
-    classes, mapped = _number_classes(every)
+    classes, mapped = take_labels(every, files.targets)
     labels = iter(mapped)
 
-    def samples(one: _Raw) -> Samples:
+    def samples(one: RawFile) -> Samples:
         return Samples(one.x, next(labels))
 
     parts = {name: Part(samples(own), None if test is None else samples(test)) for name, (own, test) in raw.items()}
@@ -146,16 +138,25 @@ def _combine_digests(by_device: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(by_device, sort_keys=True).encode()).hexdigest()
 
 
-def _parse(files: OwnFiles, file: str, content: bytes) -> tuple[_Raw, _Raw | None]:
+def _parse(files: OwnFiles, file: str, content: bytes) -> tuple[RawFile, RawFile | None]:
     if files.kind == "csv":
         table = read_table(content, file, files.label, files.header)
-        labels = np.array(table.labels)
-        return _Raw(file, table.features, labels, tuple(table.lines), table.columns, table.label_column), None
+        labels, features = np.array(table.labels), table.features
+        if files.kept and (features == np.round(features)).all():
+            features = features.astype(np.int64)
+        return RawFile(file, features, labels, tuple(table.lines), table.columns, table.label_column), None
     own, test = read_archive(content, file)
-    return _Raw(file, own.x, own.labels), None if test is None else _Raw(file, test.x, test.labels)
+    return _of_arrays(file, own), None if test is None else _of_arrays(file, test)
 
 
-def _check_alike(every: list[_Raw]) -> None:
+def _of_arrays(file: str, arrays: Arrays) -> RawFile:
+    labels = arrays.labels
+    if labels.dtype.kind == "f" and (np.abs(labels) < 2**53).all() and (np.round(labels) == labels).all():
+        labels = labels.astype(np.int64) if labels.ndim == 1 else labels
+    return RawFile(file, arrays.x, labels, array=arrays.name)
+
+
+def _check_alike(every: list[RawFile]) -> None:
     first = every[0]
     for one in every[1:]:
         if one.header != first.header:
@@ -167,50 +168,9 @@ def _check_alike(every: list[_Raw]) -> None:
         if one.x.shape[1:] != first.x.shape[1:]:
             message = f"samples have the shape {one.x.shape[1:]}, but in {first.file} {first.x.shape[1:]}"
             raise DataError([DataProblem(one.file, 0, message)])
+        if one.labels.shape[1:] != first.labels.shape[1:]:
+            message = f"labels have the shape {one.labels.shape[1:]}, but in {first.file} {first.labels.shape[1:]}"
+            raise DataError([DataProblem(one.file, 0, message)])
         if (one.labels.dtype.kind == "U") != (first.labels.dtype.kind == "U"):
             message = f"labels are {one.labels.dtype}, but in {first.file} {first.labels.dtype}"
             raise DataError([DataProblem(one.file, 0, message, "all files need labels of the same kind")])
-
-
-def _number_classes(every: list[_Raw]) -> tuple[tuple[str, ...], list[npt.NDArray[np.int64]]]:
-    """Return the classes in order, and each file's labels as class numbers."""
-    distinct = [np.unique(one.labels, return_inverse=True) for one in every]
-    written = {str(value) for values, _ in distinct for value in values.tolist()}
-    if all(map(_WHOLE.fullmatch, written)):
-        names = {text: str(int(text.partition(".")[0])) for text in written}
-        classes = tuple(map(str, sorted(map(int, set(names.values())))))
-    elif every[0].labels.dtype.kind == "b":
-        names = {"False": "0", "True": "1"}
-        classes = tuple(sorted(names[text] for text in written))
-    else:
-        _reject_measurements(every, written)
-        names = {text: text for text in written}
-        classes = tuple(sorted(written))
-    if len(classes) < 2:
-        message = f'has only one class, "{classes[0]}"; there must be at least two'
-        raise DataError([DataProblem(every[0].file, 0, message, key="label" if every[0].header else None)])
-    numbers = {name: number for number, name in enumerate(classes)}
-    mapped = [
-        np.array([numbers[names[str(value)]] for value in values.tolist()], dtype=np.int64)[inverse]
-        for values, inverse in distinct
-    ]
-    return classes, mapped
-
-
-def _reject_measurements(every: list[_Raw], written: set[str]) -> None:
-    """Reject labels that are all numbers but not all whole: they are measurements, not classes."""
-    try:
-        for text in written:
-            float(text)
-    except ValueError:
-        return
-    for one in every:
-        for index, text in enumerate(one.labels.tolist()):
-            if not _WHOLE.fullmatch(str(text)):
-                line = one.lines[index] if one.lines else 0
-                column = f'column "{one.label_column}": ' if one.header else ""
-                shown = str(text) if len(str(text)) <= _SHOWN else f"{str(text)[:_SHOWN]}..."
-                message = f"{column}the label {shown} is not a class"
-                raise DataError(
-                    [DataProblem(one.file, line, message, "classes are whole numbers or text; is data.label right?")]
-                )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
+from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE
 from ..inventory import build_inventory
 from ..plan.model import Plan
 from ..spec.device_settings import device_document
@@ -12,12 +14,15 @@ from ..spec.federatedscope_tree import tree_document
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import SpecErrors
 from .engine_values import Course, Participant, Refusal, SplitData
+from .federatedscope.own_data_sets import download_notes, known_facts, not_loadable
 from .participant_files import effective_config
 from .protocol import engines_of
 
 
-def refuse_unsupported(plan: Plan) -> None:
+def refuse_unsupported(plan: Plan) -> tuple[str, ...]:
     """Check the configuration of all participants with each engine that the experiment uses.
+
+    Returns what the user should know of a course that can run.
 
     Raises:
         FedsimError: an engine refuses its configuration, or its source is wrong.
@@ -25,6 +30,9 @@ def refuse_unsupported(plan: Plan) -> None:
     document = tree_document(plan.experiment.source, plan.experiment.path)
     device_files = list(build_inventory(plan).device_files.values())
     course = _course(plan, device_files)
+    loaded = _loaded_tree(plan)
+    if loaded is not None:
+        _report(not_loadable(loaded), document)
     engines = engines_of(plan.experiment.devices)
     for engine in engines:
         _report(engine.check_config(course), course, plan, document)
@@ -33,6 +41,14 @@ def refuse_unsupported(plan: Plan) -> None:
             _report(engine.check_course(course), course, plan, document)
     if document.errors:
         raise SpecErrors(document.errors).counted(str(plan.experiment.path or "the experiment file"))
+    notes = [note for engine in engines for note in engine.notes(course)]
+    return (*notes, *(() if loaded is None else download_notes(loaded)))
+
+
+def _loaded_tree(plan: Plan) -> Mapping[str, Any] | None:
+    """FederatedScope's ``data``, where it has to load the data set."""
+    data = plan.experiment.data
+    return data.tree if data.dataset == FEDERATEDSCOPE and data.rendered is None else None
 
 
 def _report(refusals: Iterable[Refusal], course: Course, plan: Plan, document: Document) -> None:
@@ -66,16 +82,21 @@ def _course(plan: Plan, device_files: list[Mapping[str, Any]]) -> Course:
         for device_file in device_files
         for device in device_file["devices"]
     }
+    data = cache(lambda: _data(device_files[0]))
+    bundled = experiment.data.dataset in BUNDLED
     return Course(
         tuple(found[device.name] for device in experiment.devices),
         experiment.config,
         experiment.federatedscope_source,
         experiment.course.round_deadline_s is not None,
-        lambda: _data(device_files[0]),
+        data,
+        has_targets=lambda: experiment.data.targets == "numbers" if bundled else data().target_shape is not None,
     )
 
 
 def _data(device_file: Mapping[str, Any]) -> SplitData:
+    if device_file["data"]["dataset"] == FEDERATEDSCOPE:
+        return known_facts(device_file["data"]["tree"])
     from ..datasets.data_split import make_shards
 
     try:
@@ -85,5 +106,15 @@ def _data(device_file: Mapping[str, Any]) -> SplitData:
     samples = {
         name: {split: len(part.y) for split, part in splits.items()} for name, splits in data_split.shards.items()
     }
-    parts = [part for splits in data_split.shards.values() for part in splits.values()]
-    return SplitData(samples, len(data_split.classes), tuple(parts[0].x.shape[1:]) if parts else None)
+    parts = [part for splits in data_split.shards.values() for part in splits.values() if len(part.y)]
+    if not parts:
+        return SplitData(samples)
+    classes = len(data_split.classes) or None
+    first = parts[0]
+    return SplitData(
+        samples,
+        classes,
+        tuple(first.x.shape[1:]),
+        None if classes else tuple(first.y.shape[1:]),
+        max(int(part.x.max()) for part in parts) if first.x.dtype.kind in "iu" else None,
+    )

@@ -35,22 +35,35 @@ class Participant:
 
 @dataclass(frozen=True)
 class SplitData:
-    """Samples by device and split, number of classes, shape of one sample; empty where the data cannot be read here."""
+    """Samples by device and split, and what they are; empty where the data cannot be read here.
+
+    Attributes:
+        classes: how many there are; None: the labels are targets.
+        shape: of one sample.
+        target_shape: of the targets of one sample; None: the labels are classes.
+        largest: the largest number in any sample, if samples are whole numbers; None: they are not.
+    """
 
     samples: Mapping[str, Mapping[str, int]]
     classes: int | None = None
     shape: tuple[int, ...] | None = None
+    target_shape: tuple[int, ...] | None = None
+    largest: int | None = None
 
 
 @dataclass(frozen=True)
 class Course:
-    """A course before it is built. ``config``: the configuration as the user wrote it; ``data`` reads the data set."""
+    """A course before it is built. ``config``: the configuration as the user wrote it; ``data`` reads the data set.
+
+    ``has_targets``: whether labels are targets, without reading a data set of which that is known.
+    """
 
     participants: tuple[Participant, ...]
     config: Mapping[str, Any]
     source: str | None
     has_round_deadline: bool
     data: Callable[[], SplitData]
+    has_targets: Callable[[], bool] = lambda: False
 
     def differing(self, engine: str) -> list[Participant]:
         """Of an engine's participants with settings of their own, one for each such settings."""

@@ -26,6 +26,10 @@ class Engine(Protocol):
         """Find what cannot run although every value is right in itself. Called only where no engine refuses a value."""
         return ()
 
+    def notes(self, course: Course) -> Iterable[str]:
+        """What a user should know of a course that is accepted; the plan and the report say it."""
+        return ()
+
     def message_sizes(self, question: ModelQuestion) -> MessageSizes | None:
         """Sizes of the messages of a course whose server runs this engine; None: the model is not known here."""
         return None

@@ -120,6 +120,7 @@ def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
             sha256=experiment.data.sha256,
             rendered=experiment.data.rendered,
             tree=experiment.data.tree,
+            targets=experiment.data.targets,
         ),
         federatedscope=FederatedScopeSettings(
             experiment.federatedscope_source, experiment.patches_off, experiment.requirements

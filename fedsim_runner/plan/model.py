@@ -107,3 +107,4 @@ class Plan:
     loads: tuple[HostLoad, ...] = ()  # in the order of lab_hosts, without those that carry no device
     traffic: Traffic | None = None  # None: the size of the model is not known
     notes: tuple[str, ...] = ()  # for the user: over-commitment, missing GPU, arch not emulated
+    course_notes: tuple[str, ...] = ()  # for the user: of the course itself, wherever it runs

@@ -23,7 +23,7 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
         "expected_loads": [_load_as_dict(load) for load in plan.loads],
         "expected_traffic": None if plan.traffic is None else _traffic_as_dict(plan, plan.traffic),
         "devices": [_device_as_dict(item) for item in plan.placed],
-        "notes": list(plan.notes),
+        "notes": [*plan.course_notes, *plan.notes],
     }
 
 

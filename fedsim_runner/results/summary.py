@@ -41,9 +41,10 @@ def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None =
     rounds = list(report.get("rounds") or [])
     if rounds:
         parts += [Text(""), _rounds(rounds)]
-    accuracy = (report.get("final") or {}).get("test_acc")
-    if accuracy is not None:
-        parts.append(Text.assemble("final test accuracy ", (f"{accuracy:.4f}", "bold")))
+    key, name = _measure(rounds)
+    final = (report.get("final") or {}).get(key)
+    if final is not None:
+        parts.append(Text.assemble(f"final test {name} ", (f"{final:.4f}", "bold")))
     if (line := _fairness(report.get("fairness") or {})) is not None:
         parts.append(line)
     devices = dict(report.get("devices") or {})
@@ -69,10 +70,16 @@ def _fairness(spread: Mapping[str, Any]) -> Text | None:
     )
 
 
+def _measure(rounds: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """What the course is judged by: its accuracy, or the loss where nothing is classified."""
+    without = rounds and all(entry.get("test_acc") is None for entry in rounds)
+    return ("test_avg_loss", "loss") if without else ("test_acc", "accuracy")
+
+
 def _rounds(rounds: Sequence[Mapping[str, Any]]) -> RenderableType:
     # Rounds between two evaluations (eval.freq) have no results to show; all are in rounds.csv.
-    evaluated = [entry for entry in rounds if entry.get("test_acc") is not None] or rounds
-    accuracies = [entry.get("test_acc") for entry in evaluated]
+    key, name = _measure(rounds)
+    evaluated = [entry for entry in rounds if entry.get(key) is not None] or rounds
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("round", "accuracy", "loss", "time"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -85,7 +92,11 @@ def _rounds(rounds: Sequence[Mapping[str, Any]]) -> RenderableType:
             _plain(entry.get("test_avg_loss"), ".4f"),
             seconds(entry.get("seconds")),
         )
-    line = Text.assemble("accuracy by round  ", (sparkline(accuracies), "green"))
+    values = [entry.get(key) for entry in evaluated]
+    # A loss may be any number: its bars are shares of the largest.
+    largest = 1.0 if name == "accuracy" else max((value for value in values if value is not None), default=0.0) or 1.0
+    bars = sparkline([None if value is None else value / largest for value in values])
+    line = Text.assemble(f"{name} by round  ", (bars, "green"))
     if len(shown) == len(rounds):
         return Group(table, line)
     return Group(table, Text(f"({len(shown)} of {len(rounds)} rounds; all in rounds.csv)"), line)

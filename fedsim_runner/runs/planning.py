@@ -56,7 +56,8 @@ def make_plan_or_refuse(experiment: Experiment, hosts: Sequence[LabHost], run: s
         FedsimError: the experiment does not fit the lab, or asks for something that its engines do not support.
     """
     plan = make_plan(_with_source(experiment), hosts, run)
-    refuse_unsupported(plan)
+    notes = refuse_unsupported(plan)
+    plan = replace(plan, course_notes=notes)
     sizes = expected_messages(plan, has_time)
     return plan if sizes is None else with_traffic(plan, sizes)
 

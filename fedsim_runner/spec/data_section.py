@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE, OWN_FILES
+from ..catalog.losses import CLASS_LOSSES, NUMBER_LOSSES, PROBABILITY_LOSSES
 from ..yamlfile.document import Document
 from .experiment import DataSource
-from .federatedscope_tree import FLAT_MODELS, IMAGE_MODELS, model_type
+from .federatedscope_tree import FLAT_MODELS, IMAGE_MODELS, KEPT_MODELS, model_type, tree_value
 from .schema import DataSection
 from .testbed_keys import FILES_OF_THE_USER
 
@@ -26,19 +27,31 @@ def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document,
     given = dict(given or {})
     values.pop("data", None)
     kind = given.get("type")
-    if not isinstance(kind, str) or not kind.strip() or kind == "file":
-        message = "missing key" if kind is None else "is not one of FederatedScope's data sets"
-        hint = "name one of those, for instance femnist or MNIST@torchvision"
-        tree.report(("data", "type"), message, f"{hint}; {FILES_OF_THE_USER}" if kind == "file" else hint)
+    if not isinstance(kind, str) or not kind.strip():
+        message = "missing key"
+        if kind is not None:
+            message = "is empty: that is for a server without data, and clients need some"
+        tree.report(("data", "type"), message, "name a data set, for instance toy, femnist or MNIST@torchvision")
         return None
-    for key in ("file_path", "root"):
-        if key in given and (key == "file_path" or not isinstance(given[key], str)):
-            tree.report(("data", key), "means nothing here" if key == "file_path" else "must be text")
+    is_file = kind.lower() == "file"
+    if is_file and not given.get("file_path"):
+        hint = f"it names FederatedScope's file with the data of all participants; {FILES_OF_THE_USER}"
+        tree.report(("data", "file_path"), "missing key", hint)
+        return None
+    for key, default in (("root", "data"), ("file_path", None)):
+        if default is None and not is_file:
+            if given.get(key, "") != "":
+                tree.report(("data", key), f"means nothing with data.type: {kind}", "remove it")
+                return None
+            continue
+        value = given.get(key, default)
+        if not isinstance(value, str):
+            tree.report(("data", key), "must be text")
             return None
-    root = _make_absolute(given.get("root", "data"), folder)
-    if root is None:
-        tree.report(("data", "root"), "is not a path")
-    return {**given, "root": root}
+        given[key] = _make_absolute(value, folder)
+        if given[key] is None:
+            tree.report(("data", key), "is not a path")
+    return given
 
 
 def _make_absolute(path: str, folder: Path) -> str | None:
@@ -78,6 +91,7 @@ class DataSectionReader:
             alpha=DEFAULT_ALPHA if section.alpha is None else float(section.alpha),
             test_fraction=float(section.test_fraction),
             layout=self._choose_layout(real),
+            targets=self._choose_targets(),
             path=path,
             label=str(section.label) if isinstance(section.label, str) else section.label,
             header=section.header,
@@ -93,7 +107,7 @@ class DataSectionReader:
         if own and section.path is None:
             what = "a folder with one file per device" if section.split == "files" else "the path of your file"
             self._report("path", "missing key", f"dataset: {section.dataset} needs {what}")
-        for key, kinds in (("path", OWN_FILES), ("label", ("csv",)), ("header", ("csv",))):
+        for key, kinds in (("path", OWN_FILES), ("label", ("csv",)), ("header", ("csv",)), ("targets", OWN_FILES)):
             if key in given and section.dataset not in kinds:
                 self._report(key, f"means nothing with dataset: {section.dataset}", "remove it")
         if splits_itself:
@@ -109,15 +123,16 @@ class DataSectionReader:
                 "label", "is a name, but header: false says that there are no names", "give the column's number"
             )
 
-    def _choose_layout(self, real: bool) -> Literal["flat", "image"]:
+    def _choose_layout(self, real: bool) -> Literal["flat", "image", "kept"]:
         section, model = self._section, model_type(self._tree)
         layout = section.layout
         if layout == "auto":
-            layout = "flat" if model in FLAT_MODELS else "image"
-        elif layout == "flat" and model in IMAGE_MODELS:
-            self._report("layout", f"flat does not fit model {model}, which takes images", "remove it")
-        elif layout == "image" and model in FLAT_MODELS and real:
-            message = f"image does not fit FederatedScope's {model}, which takes one row of numbers per sample"
+            layout = self._fitting_layout(model)
+        elif layout == "flat" and model in (*IMAGE_MODELS, *KEPT_MODELS):
+            takes = "images" if model in IMAGE_MODELS else "samples in their own shape"
+            self._report("layout", f"flat does not fit model {model}, which takes {takes}", "remove it")
+        elif layout != "flat" and model in FLAT_MODELS and real:
+            message = f"{layout} does not fit FederatedScope's {model}, which takes one row of numbers per sample"
             self._report("layout", message, "remove it")
         facts = BUNDLED.get(section.dataset)
         if section.dataset == "csv" or (facts is not None and len(facts.shape) == 1):
@@ -125,8 +140,26 @@ class DataSectionReader:
                 self._report("layout", f"{section.dataset} has rows of numbers, not images", "remove it")
             elif model in IMAGE_MODELS:
                 self._report_no_images(f"{section.dataset} has rows of numbers")
-            return "flat"
+            return "kept" if layout == "kept" else "flat"
         return layout
+
+    def _fitting_layout(self, model: str) -> Literal["flat", "image", "kept"]:
+        if model in FLAT_MODELS:
+            return "flat"
+        # FederatedScope's own loaders give samples the shape that their models take.
+        loaded = self._section.dataset == FEDERATEDSCOPE and model not in IMAGE_MODELS
+        return "kept" if model in KEPT_MODELS or loaded else "image"
+
+    def _choose_targets(self) -> Literal["auto", "classes", "numbers"]:
+        section, loss = self._section, tree_value(self._tree, "criterion", "type")
+        if section.dataset in BUNDLED:
+            two = len(BUNDLED[section.dataset].classes) == 2
+            return "numbers" if two and loss in PROBABILITY_LOSSES else "classes"
+        if section.targets != "auto" or section.dataset not in OWN_FILES:
+            return section.targets
+        if loss in NUMBER_LOSSES:
+            return "numbers"
+        return "classes" if loss in CLASS_LOSSES else "auto"
 
     def _report_no_images(self, why: str) -> None:
         if self._tree is not None:

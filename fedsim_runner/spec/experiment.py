@@ -50,7 +50,8 @@ class CourseLimits:
 class DataSource:
     """Which data set is used and how it is split. ``alpha`` is the concentration of the Dirichlet distribution.
 
-    ``layout``: one row per sample, or its natural shape. For the user's own files (data sets ``csv`` and ``npz``):
+    ``layout``: one row per sample, an image, or its shape and kind of numbers as they are. ``targets``: whether labels
+    are classes or numbers; ``auto``: numbers where not all are whole. For the user's own files (``csv`` and ``npz``):
     ``path`` is absolute, a folder for ``split: files``; ``label`` is the label's column (None: the last); ``header``
     whether the first line has names (None: it must be clear); ``sha256`` covers all files. ``rendered``: the
     ``participants`` folder of an earlier run of the same experiment, whose shards are used instead of the data.
@@ -62,13 +63,14 @@ class DataSource:
     split: Literal["iid", "dirichlet", "quantity", "files"]
     alpha: float
     test_fraction: float
-    layout: Literal["flat", "image"] = "flat"
+    layout: Literal["flat", "image", "kept"] = "flat"
     path: str | None = None
     label: str | int | None = None
     header: bool | None = None
     sha256: str | None = None
     rendered: str | None = None
     tree: Mapping[str, Any] | None = None
+    targets: Literal["auto", "classes", "numbers"] = "auto"
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,11 @@ from .testbed_keys import LOADED_BY_FEDERATEDSCOPE, SPLIT_BY_TESTBED, USERS_DIST
 from .validation_messages import describe
 
 ROUNDS_MAX = 1_000_000
-# FederatedScope's models that take rows, and those that take images of shape (channels, height, width).
+# FederatedScope's models that take rows, those that take images of shape (channels, height, width), and those that take
+# samples as they are: text as whole numbers, matrices.
 FLAT_MODELS = ("lr", "mlp")
 IMAGE_MODELS = ("convnet2", "convnet5", "vgg11")
+KEPT_MODELS = ("lstm", "quadratic")
 
 # The path of FederatedScope's tree in an experiment file that contains it.
 AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")

@@ -67,9 +67,15 @@ at least one sample each. If one data set is split among all, every client gets 
 
 Your own files:
 
-- `csv`: commas, UTF-8, numbers in every column except the label's. `npz`: arrays `x` and `y`, or `x_train`, `y_train`,
-  `x_test`, `y_test`; no pickles. Values are used as they are: scale them to about 0..1 or -1..1.
-- Labels become 0 to k-1 in sorted order: by number if all are whole numbers, otherwise by text.
+- `csv`: commas, UTF-8, numbers in every column except the label's, a name for every column: row numbers, which pandas
+  writes without a name, are no feature. `npz`: arrays `x` and `y`, or `x_train`, `y_train`, `x_test`, `y_test`; no
+  pickles. Values are used as they are: scale them to about 0..1 or -1..1.
+- Classes become 0 to k-1 in sorted order: by number if all are whole numbers, otherwise by text.
+- Numbers to regress (`targets`) stay as they are. `y` may have any shape: several numbers for each sample with
+  `MSELoss` and its like, a class for each place or probabilities of the classes with `CrossEntropyLoss`.
+  FederatedScope wants `model.task: regression` where a sample has more than one number.
+- `x` may have any shape, too. Numbers with a fraction are single-precision; whole numbers become so as well, unless
+  `layout` keeps them, which it does for the model `lstm`: text, one row of letters or words as numbers for each sample.
 - `x_test` and `y_test` of a single file are the server's test set, and `test_fraction` has no meaning.
 - `split: files`: a file `<client>.csv` or `<client>.npz` for each client. A client's own `x_test` and `y_test` are its
   test split. A file with the server's name is its test set (if it has `x_train` and `x_test`, the latter); without one,
@@ -80,9 +86,13 @@ Data set `federatedscope`: `federatedscope.config.data` is the same as in standa
 `transform`, `splitter`, `splitter_args`, `splits`, ...; a relative `root` starts at the experiment file's folder).
 FederatedScope loads and splits it on the control node, when the participants' inputs are made, in the interpreter that
 `federatedscope.python` of the user configuration names. That interpreter needs the packages that the data set needs,
-and internet access if it has to be downloaded. Classification only: samples are arrays with one label. The server's
-test set is FederatedScope's own, or all clients' together. FederatedScope draws its splits from its own seed; its
-splitter `iid` (v0.3.0) calls a function that NumPy does not have, but `lda` with a large `alpha` amounts to the same.
+and internet access if the set is not in `root`; the plan says so. Samples and labels are arrays of any shape, with the
+very numbers that FederatedScope's own loader gives: `toy`, `quadratic`, `synthetic`, text and images, and `type: file`
+for FederatedScope's pickle with the data of all participants by number (`file_path` starts at the experiment file's
+folder as well). Graphs, ratings and samples of several arrays are refused. Random transforms are drawn once, when the
+inputs are made. The server's test set is FederatedScope's own, or all clients' together. FederatedScope draws its
+splits from its own seed; its splitter `iid` (v0.3.0) calls a function that NumPy does not have, but `lda` with a large
+`alpha` amounts to the same.
 
 <a id="data-sets"></a>
 

@@ -158,11 +158,18 @@ class DataSection(Entry):
         description="Share of the data set kept for the server's evaluation; with `split: files`, of each client's "
         "file. It has no meaning if your files include the server's test set.",
     )
-    layout: Literal["auto", "flat", "image"] = Field(
+    layout: Literal["auto", "flat", "image", "kept"] = Field(
         default="auto",
         description="Shape of a sample: `flat` is one row of numbers, `image` its natural shape (channels, height, "
-        "width). `auto`: flat for the models `lr` and `mlp`, natural for all others. It is the same for all devices; "
-        "the light engine flattens its samples.",
+        "width), `kept` whatever shape your arrays have, and whole numbers stay whole numbers (text as numbers, for an "
+        "embedding). `auto`: flat for the models `lr` and `mlp`, kept for `lstm` and `quadratic`, natural for all "
+        "others. It is the same for all devices; the light engine flattens its samples.",
+    )
+    targets: Literal["auto", "classes", "numbers"] = Field(
+        default="auto",
+        description="What the labels of `csv` and `npz` files are: `classes`, or `numbers` to regress. `auto`: what "
+        "`criterion.type` compares, `CrossEntropyLoss` classes and `MSELoss` numbers; with a loss of your own, and "
+        "without one, numbers where not all are whole.",
     )
     path: str | None = Field(
         default=None,

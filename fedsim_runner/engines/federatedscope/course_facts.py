@@ -57,6 +57,8 @@ _DEFAULTS: dict[str, Any] = {
     "hpo.fedex.use": False,
     "hpo.fts.use": False,
     "hpo.pfedhpo.use": False,
+    "model.embed_size": 8,
+    "model.in_channels": 0,
     "model.input_shape": [],
     "model.layer": 2,
     "model.model_num_per_trainer": 1,
@@ -64,12 +66,15 @@ _DEFAULTS: dict[str, Any] = {
     "model.task": "node",
     "model.type": "lr",
     "nbafl.use": False,
+    "personalization.K": 5,
     "personalization.local_param": [],
+    "personalization.regular_weight": 0.1,
     "personalization.share_non_trainable_para": False,
     "quantization.method": "none",
     "sgdmf.use": False,
     "train.batch_or_epoch": "batch",
     "train.local_update_steps": 1,
+    "train.optimizer.lr": 0.1,
     "trainer.type": "general",
     "vertical.use": False,
 }
@@ -101,7 +106,7 @@ class Participant:
 
 @dataclass(frozen=True)
 class Course:
-    """All participants, and what is known about the data: number of classes, shape of one sample.
+    """All participants, and what is known about the data, as in :class:`fedsim_runner.engines.engine_values.SplitData`.
 
     ``has_round_deadline``: the experiment sets ``course.round_deadline``.
     """
@@ -111,6 +116,8 @@ class Course:
     classes: int | None = None
     shape: tuple[int, ...] | None = None
     has_round_deadline: bool = False
+    target_shape: tuple[int, ...] | None = None
+    largest: int | None = None
 
     def seen_from(self, name: str) -> Course:
         """The course as one client's configuration describes it, without the others."""

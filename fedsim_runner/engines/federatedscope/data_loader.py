@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fedsim_runner.datasets.labelled_samples import Samples
 
@@ -34,7 +35,7 @@ TIMEOUT_S = 4 * 3600
 def export_shards(
     device_file: Mapping[str, Any], python: str | None = None, source: Path | None = None
 ) -> tuple[dict[str, dict[str, Samples]], tuple[str, ...]]:
-    """Return every participant's splits, the server's first, and the names of the classes.
+    """Return every participant's splits, the server's first, and the names of the classes, none for targets.
 
     Args:
         device_file: its ``data.tree`` is FederatedScope's ``data``.
@@ -60,8 +61,14 @@ def export_shards(
         (folder / "request.json").write_text(json.dumps(tree), encoding="utf-8")
         _call([python, str(PROGRAM), str(folder / "request.json"), name], source, data["tree"]["type"], folder)
         shards = {device: _read(folder / f"{index}.npz") for index, device in enumerate((server, *clients))}
-    labels = max(int(samples.y.max()) for splits in shards.values() for samples in splits.values())
-    return shards, tuple(map(str, range(labels + 1)))
+    return shards, _classes([samples.y for splits in shards.values() for samples in splits.values()])
+
+
+def _classes(labels: Sequence[npt.NDArray[Any]]) -> tuple[str, ...]:
+    """Names of the classes; none where labels are targets."""
+    if any(one.dtype.kind == "f" or one.ndim > 1 or one.min() < 0 for one in labels):
+        return ()
+    return tuple(map(str, range(max(int(one.max()) for one in labels) + 1)))
 
 
 def interpreter() -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from fedsim_runner.catalog.losses import CLASS_LOSSES
+
 from .course_facts import Course, Participant, Refusal, Tree
 
 # core/monitors/metric_calculator.py; others may be registered by the source itself.
@@ -15,12 +17,8 @@ _SERVER_SPLITS = ("test",)
 
 # Smallest height and width of which the model's pooling layers leave something.
 _IMAGE_MODELS = {"convnet2": 4, "convnet5": 32, "vgg11": 32}
-# Losses that compare numbers of the same shape, or probabilities, and fail on class labels.
-_NOT_FOR_CLASSES = (
-    "MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCELoss", "BCEWithLogitsLoss", "KLDivLoss", "SoftMarginLoss",
-    "PoissonNLLLoss", "HingeEmbeddingLoss", "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "GaussianNLLLoss",
-)  # fmt: skip
-_BY_LABEL = ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
+# Models that multiply their samples.
+_FRACTIONS = ("lr", "mlp", "quadratic", *_IMAGE_MODELS)
 
 
 def data(tree: Tree, course: Course) -> Iterator[Refusal]:
@@ -36,8 +34,10 @@ def data(tree: Tree, course: Course) -> Iterator[Refusal]:
             f"{name} needs images of at least {smallest} x {smallest} pixels, and a sample here is {shown}",
             "choose another model or data set",
         )
+    if shape is not None:
+        yield from _unlike(tree, course, shape)
     labels = tree.number("model.out_channels")
-    if course.classes is not None and labels < course.classes and tree["criterion.type"] in _BY_LABEL:
+    if course.classes is not None and labels < course.classes and tree["criterion.type"] in CLASS_LOSSES:
         given = "" if tree.is_written("model.out_channels") else " (FederatedScope's default)"
         yield Refusal(
             "model.out_channels",
@@ -46,16 +46,34 @@ def data(tree: Tree, course: Course) -> Iterator[Refusal]:
         )
 
 
-def criterion(tree: Tree, course: Course) -> Iterator[Refusal]:
-    kind = str(tree["criterion.type"])
-    outputs = tree.number("model.out_channels")
-    # Where batch and outputs have the same size, the wrong shapes happen to fit.
-    if kind in _NOT_FOR_CLASSES and outputs > 1 and outputs != tree.number("dataloader.batch_size"):
-        given = "" if tree.is_written("criterion.type") else ", FederatedScope's default,"
+def _unlike(tree: Tree, course: Course, shape: tuple[int, ...]) -> Iterator[Refusal]:
+    """Samples of another kind than the model takes: text as whole numbers, rows of numbers, matrices."""
+    name, largest = tree.text("model.type"), course.largest
+    shown = " x ".join(map(str, shape))
+    if name in _FRACTIONS and largest is not None:
+        hint = "remove data.layout from the experiment file"
+        yield Refusal("model.type", f"{name} cannot multiply samples of whole numbers: training crashes", hint)
+    elif name == "quadratic" and (len(shape) != 2 or shape[0] != shape[1]):
+        hint = "data: {dataset: federatedscope} with federatedscope.config.data.type: quadratic has them"
+        yield Refusal("model.type", f"quadratic takes square matrices, and a sample here is {shown}", hint)
+    elif name == "lstm" and tree.number("model.embed_size") > 0:
+        yield from _text(tree, largest, shape, shown)
+    elif name == "lstm" and (len(shape) != 2 or largest is not None or tree.number("model.in_channels") != shape[1]):
+        reason = f"without an embedding lstm takes rows of model.in_channels numbers, and a sample here is {shown}"
+        yield Refusal("model.type", reason, "write model.embed_size for text, or the width of a row")
+
+
+def _text(tree: Tree, largest: int | None, shape: tuple[int, ...], shown: str) -> Iterator[Refusal]:
+    if largest is None or len(shape) != 1:
+        reason = f"lstm takes text, which is one row of whole numbers per sample, and a sample here is {shown}"
+        kind = " of whole numbers" if largest is not None else " of numbers with a fraction"
+        yield Refusal("model.type", reason + kind, "choose another model or data set")
+    elif tree.number("model.in_channels") <= largest:
+        given = "" if tree.is_written("model.in_channels") else " (FederatedScope's default)"
         yield Refusal(
-            "criterion.type",
-            f"{kind}{given} cannot compare {outputs:g} outputs with class labels: training crashes",
-            "write CrossEntropyLoss",
+            "model.in_channels",
+            f"{tree['model.in_channels']}{given} is too small a vocabulary: the text has numbers up to {largest}",
+            f"write {largest + 1} or more",
         )
 
 

@@ -69,7 +69,15 @@ class FederatedScopeEngine(Engine):
         ]
         server = next(one for role, one in participants if role == "server")
         clients = [one for role, one in participants if role == "client"]
-        facts = course_facts.Course(server, clients, data.classes, data.shape, course.has_round_deadline)
+        facts = course_facts.Course(
+            server,
+            clients,
+            data.classes,
+            data.shape,
+            course.has_round_deadline,
+            data.target_shape,
+            data.largest,
+        )
         found = refusals(facts)
         for refusal in found:
             yield Refusal(refusal.path, refusal.reason, refusal.hint)
@@ -93,6 +101,12 @@ class FederatedScopeEngine(Engine):
             return ask_for_tensors(config.get("model", {}), shape, source)
 
         return message_sizes(course_facts.Tree(config), question.shape, ask)
+
+    def notes(self, course: Course) -> Iterator[str]:
+        from .course_notes import notes
+
+        server = next(one for one in course.participants if one.role == "server")
+        yield from notes(course_facts.Tree(server.config), server.engine == self.facts.name, course.data())
 
     def source_in_use(self, named: str | None) -> str:
         source = resolve_source(named)

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -40,11 +42,15 @@ def main() -> None:
     except KeyError as error:
         raise SystemExit(f"FederatedScope's configuration does not have the key {error.args[0]}") from error
     client_num = config.federate.client_num
+    _trust_arrays()
+    _replace_progress()
     try:
         loaded, _ = builder.get_data(config.clone())
     except ValueError as error:  # among others a data set or splitter that nothing provides
         left_out = contrib_import.describe_left_out()
         raise SystemExit(f"{error}; left out, as it cannot be imported: {left_out}" if left_out else error) from error
+    if "train" in loaded:
+        raise SystemExit(f"{config.data.file_path} holds one participant's data, not those of all by number")
     found = {index: _arrays(index, loaded[index]) for index in range(client_num + 1) if index in loaded}
     missing = [index for index in range(1, client_num + 1) if "train" not in found.get(index, {})]
     if missing:
@@ -81,18 +87,62 @@ def _arrays(index: int, participant: Any) -> dict[str, tuple[Any, Any]]:
     found = {}
     for name in SPLITS:
         samples = getattr(participant, f"{name}_data", None)
+        if samples is None and isinstance(participant, Mapping) and isinstance(participant.get(name), Mapping):
+            samples = _of_file(participant[name])
         if samples is None or len(samples) == 0:
             continue
+        pairs = list(samples)
         try:
-            pairs = [(np.asarray(x, dtype=np.float32), np.asarray(y)) for x, y in samples]
-            x = np.stack([pair[0] for pair in pairs])
-            y = np.stack([pair[1] for pair in pairs]).reshape(len(x), -1)
-        except (TypeError, ValueError) as error:
-            raise SystemExit(f"samples of participant {index} are not arrays with one label each: {error}") from error
-        if y.shape[1] != 1 or (y != np.round(y)).any() or y.min() < 0:
-            raise SystemExit("labels are not classes (whole numbers from 0): only classification is supported")
-        found[name] = (x, y[:, 0].astype(np.int64))
+            x, y = (np.stack([_array(pair[place]) for pair in pairs]) for place in (0, 1))
+        except (TypeError, ValueError, IndexError) as error:
+            raise SystemExit(f"samples of participant {index} are not arrays of one shape: {error}") from error
+        if x.dtype.kind not in "fiub" or y.dtype.kind not in "fiub":
+            kinds = f"{x.dtype} and {y.dtype}"
+            raise SystemExit(f"samples and labels of participant {index} are {kinds}, expected numbers")
+        found[name] = (x if x.dtype.kind != "f" else x.astype(np.float32), _labels(y))
     return found
+
+
+def _of_file(split: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    """Pairs of a split in a file of FederatedScope's: its wrapper makes numbers with a fraction single-precision."""
+    x, y = (split["x"], split["y"])
+    arrays = [value if hasattr(value, "detach") else np.asarray(value) for value in (x, y)]
+    x, y = (one.astype(np.float32) if getattr(one, "dtype", None) == np.float64 else one for one in arrays)
+    return list(zip(x, y, strict=True))
+
+
+def _array(value: Any) -> Any:
+    """A sample or a label as an array. Several tensors in one sample (pairs of images, a tokenizer's) would not fit."""
+    if isinstance(value, Mapping) or (isinstance(value, list | tuple) and hasattr(value[0], "shape")):
+        raise TypeError("a sample consists of several arrays")
+    return np.asarray(value)
+
+
+def _labels(y: Any) -> Any:
+    """Classes as int64, one for each sample; targets as they are, since losses compare their very numbers."""
+    if y.dtype.kind == "f":
+        return y
+    return (y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y).astype(np.int64)
+
+
+def _replace_progress() -> None:
+    """FederatedScope shows its progress with tqdm, which nobody sees here: without it the items come as they are."""
+    try:
+        import_module("tqdm")
+    except ImportError:
+        module = ModuleType("tqdm")
+        module.tqdm = lambda items, *_, **__: items  # type: ignore[attr-defined]
+        sys.modules["tqdm"] = module
+
+
+def _trust_arrays() -> None:
+    """Let newer versions of torch read NumPy's arrays, in which FederatedScope keeps its set ``synthetic``."""
+    serialization = import_module("torch").serialization
+    if not hasattr(serialization, "add_safe_globals"):
+        return
+    multiarray = import_module("numpy.core.multiarray" if int(np.__version__[0]) < 2 else "numpy._core.multiarray")
+    kinds = [type(np.dtype(kind)) for kind in ("float32", "float64", "int64")]
+    serialization.add_safe_globals([multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype, *kinds])
 
 
 if __name__ == "__main__":

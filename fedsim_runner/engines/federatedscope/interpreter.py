@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from fedsim_runner.contract.errors import Exit, FedsimError
 
@@ -50,13 +51,13 @@ def interpreter(source: str | None) -> Interpreter:
     return found
 
 
-def missing_modules(interpreter: Interpreter) -> list[str]:
-    """Modules of :data:`NEEDED` that the interpreter does not find.
+def missing_modules(interpreter: Interpreter, needed: Sequence[str] = NEEDED) -> list[str]:
+    """Those of the needed modules that the interpreter does not find.
 
     Raises:
         FedsimError: the interpreter cannot be started.
     """
-    command = [interpreter.python, "-c", _FIND, *NEEDED]
+    command = [interpreter.python, "-c", _FIND, *needed]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(interpreter.path)}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=CHECK_S, check=True)

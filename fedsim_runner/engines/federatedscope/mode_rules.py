@@ -9,10 +9,9 @@ from .course_facts import Course, Refusal, Tree
 _OTHER_DATA = {
     **dict.fromkeys(("gcn", "sage", "gpr", "gat", "gin", "mpnn"), "graphs"),
     **dict.fromkeys(("vmfnet", "hmfnet"), "ratings"),
-    **dict.fromkeys(("lstm", "atc_model"), "text"),
+    "atc_model": "several texts at once",
     **dict.fromkeys(("simclr", "simclr_linear", "supervised_local", "supervised_fedavg"), "pairs of augmented images"),
     **dict.fromkeys(("xgb_tree", "gbdt_tree", "random_forest"), "a vertical split of the features"),
-    "quadratic": "quadratic functions",
 }
 _OTHER_TRAINERS = {
     **dict.fromkeys(
@@ -22,7 +21,7 @@ _OTHER_TRAINERS = {
         ),
         "graphs",
     ),
-    **dict.fromkeys(("nlptrainer", "atc_trainer"), "text"),
+    "atc_trainer": "several texts at once",
     **dict.fromkeys(("cltrainer", "lptrainer"), "pairs of augmented images"),
     "mftrainer": "ratings",
     "verticaltrainer": "a vertical split of the features",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from . import data_rules as fits
+from . import label_rules as labels
 from . import mode_rules as modes
 from .course_facts import Course, Participant, Refusal, Tree
 
@@ -29,7 +30,7 @@ def refusals(course: Course) -> list[Refusal]:
         fits.data,
         modes.joining,
         modes.asynchronous,
-        fits.criterion,
+        labels.criterion,
         fits.evaluation,
     ):
         found += rule(tree, course)

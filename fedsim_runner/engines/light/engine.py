@@ -50,6 +50,23 @@ class LightEngine(Engine):
                         device = participant.name if participant.own else None
                         yield Refusal(tuple(problem.key.split(".")), problem.reason, problem.hint, device)
 
+    def check_course(self, course: Course) -> Iterator[Refusal]:
+        if course.has_targets():
+            reason = "the light engine classifies, and the labels are numbers to regress"
+            hint = "FederatedScope does it: engine: federatedscope at the devices"
+            yield Refusal(("criterion", "type"), reason, hint)
+
+    def notes(self, course: Course) -> Iterator[str]:
+        server = next(one for one in course.participants if one.role == "server")
+        model, federate = server.config.get("model", {}), server.config.get("federate", {})
+        normalised = model.get("type") == "mlp" and model.get("layer", 2) >= 2
+        if server.engine == self.facts.name and normalised and federate.get("make_global_eval") is True:
+            yield (
+                "the light engine's server evaluates mlp with the normalisation statistics of the test data; "
+                "FederatedScope's server, with statistics that were never trained, reports a lower accuracy of the "
+                "same model; see docs/federatedscope-courses.md"
+            )
+
     def message_sizes(self, question: ModelQuestion) -> MessageSizes | None:
         settings = ModelSettings.of(question.config)
         if question.shape is None:

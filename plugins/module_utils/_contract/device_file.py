@@ -70,6 +70,7 @@ class DataSettings:
     sha256: str | None = None
     rendered: str | None = None
     tree: Mapping[str, Any] | None = None
+    targets: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,15 @@ def test_names_that_are_numbers() -> None:
     assert (read.features.tolist(), read.columns) == ([[3, 4]], ("0", "1", "2"))
 
 
+def test_columns_that_may_count() -> None:
+    rows = "\n".join(f"{number},7,x" for number in range(9))
+    assert read_table(rows.encode(), "d.csv", None, False).features.shape == (9, 2)  # too few to be sure
+    named = "id,a,kind\n" + "\n".join(f"{number},7,x" for number in range(20))
+    assert read_table(named.encode(), "d.csv", None, None).columns == ("id", "a", "kind")
+    numbered = ",a,b\n" + "\n".join(f"{number % 3},7,1" for number in range(20))
+    assert read_table(numbered.encode(), "d.csv", 0, None).features.shape == (20, 2)  # the label, by its number
+
+
 def test_quotes_line_ends_and_byte_order_mark() -> None:
     read = read_table('\ufeffa,"b, c",kind\r\n1,2,"x\ny"\r\n3,4,z\r\n'.encode(), "d.csv", None, None)
     assert read.columns == ("a", "b, c", "kind")
@@ -76,7 +85,8 @@ def test_quotes_line_ends_and_byte_order_mark() -> None:
             {},
             [
                 "d.csv:2: has 2 columns, the first line has 3",
-                "d.csv:4: has 4 columns, the first line has 3 (put text with a comma in quotes)",
+                "d.csv:4: has 4 columns, the first line has 3 (put text with a comma in quotes; if all lines have one "
+                "more, leave row numbers out (pandas: to_csv(path, index=False)))",
             ],
         ),
         (
@@ -92,6 +102,32 @@ def test_quotes_line_ends_and_byte_order_mark() -> None:
             ],
         ),
         ("a,b,kind\n1,x,y\n", {"header": False}, ["d.csv:1: column 0: ", "d.csv:1: column 1: ", "d.csv:2: column 1: "]),
+        (
+            ",a,kind\n0,1,x\n",
+            {},
+            [
+                "d.csv:1: column 0 has no name (leave row numbers out (pandas: to_csv(path, index=False)); "
+                "columns are counted from 0)"
+            ],
+        ),
+        ("Unnamed: 0,a,kind\n0,1,x\n", {}, ["d.csv:1: column 0 has no name (leave row numbers out"]),
+        ('"",a,kind\n0,1,x\n', {"label": "kind"}, ["d.csv:1: column 0 has no name (leave row numbers out"]),
+        ("a,b, ,kind\n0,1,2,x\n", {}, ["d.csv:1: column 2 has no name (give it one, or remove it"]),
+        ("a,b,kind,\n0,1,x,\n", {}, ["d.csv:1: column 3 has no name (give it one, or remove it"]),
+        (
+            "\n".join(f"{number},7,x" for number in range(1, 12)),
+            {"header": False},
+            ["d.csv:1: column 0 counts the rows from 1: it is no feature (leave row numbers out"],
+        ),
+        (
+            "a,kind\n0,1,x\n1,2,y\n",
+            {},
+            [
+                "d.csv:2: has 3 columns, the first line has 2 (put text with a comma in quotes; if all lines have one "
+                "more, leave row numbers out (pandas: to_csv(path, index=False)))",
+                "d.csv:3: has 3 columns",
+            ],
+        ),
         (
             "a,b,kind\n1,2,x\n",
             {"label": "kinds"},

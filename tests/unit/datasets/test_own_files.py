@@ -25,8 +25,9 @@ devices:
   - {{name: server, type: edge-server, role: server}}
   - {{name: pi, type: raspberry-pi, count: {clients}}}
 data: {{{data}}}
-federatedscope: {{config: {{federate: {{total_round_num: 3}}, model: {{type: {model}}}}}}}
+federatedscope: {{config: {{federate: {{total_round_num: 3}}, model: {{type: {model}}}, criterion: {{{criterion}}}}}}}
 """
+CLASSES, NUMBERS = "type: CrossEntropyLoss", "type: MSELoss"
 Planner = Callable[..., dict[str, Any]]
 
 
@@ -34,8 +35,9 @@ Planner = Callable[..., dict[str, Any]]
 def planned(tmp_path: Path) -> Planner:
     """Plan an experiment whose file is in the test's folder, and return its device file."""
 
-    def plan(data: str, clients: int = 3, model: str = "lr") -> dict[str, Any]:
-        spec = parse_experiment(SPEC.format(data=data, clients=clients, model=model), tmp_path / "x.yaml")
+    def plan(data: str, clients: int = 3, model: str = "lr", criterion: str = "") -> dict[str, Any]:
+        text = SPEC.format(data=data, clients=clients, model=model, criterion=criterion)
+        spec = parse_experiment(text, tmp_path / "x.yaml")
         host = LabHost("lab", 64, 2**40, "amd64")
         return dict(build_inventory(make_plan(spec, [host], "own")).device_files["lab"])
 
@@ -87,17 +89,155 @@ def test_numbers_are_sorted_as_numbers(planned: Planner, tmp_path: Path) -> None
     assert table(tmp_path / "out")["classes"] == ["-1", "2", "9", "10"]
 
 
-def test_measurements_are_rejected_as_labels(planned: Planner, tmp_path: Path) -> None:
+def test_measurements_are_no_classes(planned: Planner, tmp_path: Path) -> None:
     write_csv(tmp_path / "d.csv", ["1", "2.5"] * 30)
-    assert mistakes_in(planned, tmp_path, "dataset: csv, path: d.csv") == (
-        'd.csv:3: column "kind": the label 2.5 is not a class (classes are whole numbers or text; is data.label right?)'
+    assert mistakes_in(planned, tmp_path, "dataset: csv, path: d.csv", criterion=CLASSES) == (
+        'd.csv:3: column "kind": the label 2.5 is not a class '
+        "(classes are whole numbers or text, and MSELoss takes any numbers; is data.label right?)"
+    )
+    np.savez(tmp_path / "d.npz", x=np.ones((60, 2)), y=np.arange(60) / 2)
+    message = mistakes_in(planned, tmp_path, "dataset: npz, path: d.npz", criterion=CLASSES)
+    assert message.startswith("d.npz: y[1]: the label 0.5 is not a class")
+
+
+@pytest.mark.parametrize("criterion", ["", CLASSES])
+def test_numbers_that_are_too_long_are_rejected_as_labels(planned: Planner, tmp_path: Path, criterion: str) -> None:
+    write_csv(tmp_path / "d.csv", ["1", "9" * 5000] * 30)
+    message = mistakes_in(planned, tmp_path, "dataset: csv, path: d.csv", criterion=criterion)
+    assert "d.csv:3: " in message and f"{'9' * 40}..." in message
+
+
+@pytest.mark.parametrize(
+    ("kinds", "options"),
+    [
+        (["1", "2.5"], {}),  # not all whole: classes they cannot be
+        (["1", "2"], {"criterion": NUMBERS}),
+        (["1", "2"], {"criterion": "type: my_own_loss", "data": "targets: numbers"}),
+        (["0", "1"], {"criterion": "type: BCEWithLogitsLoss"}),
+    ],
+)
+def test_labels_to_regress(planned: Planner, tmp_path: Path, kinds: list[str], options: dict[str, str]) -> None:
+    write_csv(tmp_path / "d.csv", kinds * 30)
+    more = f", {options.pop('data')}" if "data" in options else ""
+    device_file = planned(f"dataset: csv, path: d.csv, split: quantity{more}", **options)
+    result = render_participants(device_file, tmp_path / "out")
+    arrays = shard(tmp_path / "out", "pi-1")
+    assert (arrays["train_y"].dtype, arrays["train_y"].shape[1:]) == (np.float32, (1,))
+    assert set(arrays["train_y"].ravel().tolist()) <= set(map(float, kinds))
+    rows = zip(arrays["train_x"][:, 0].tolist(), arrays["train_y"].ravel().tolist(), strict=True)
+    assert all(target == float(kinds[int(number) % 2]) for number, target in rows)
+    # There is nothing to count by class, but sizes are known.
+    assert (result.labels["pi-1"], table(tmp_path / "out")["classes"]) == ({}, [])
+    assert sum(table(tmp_path / "out")["sizes"]["server"].values()) == 12
+
+
+@pytest.mark.parametrize(
+    ("kinds", "data", "criterion", "expected"),
+    [
+        (
+            ["1", "b"],
+            "",
+            NUMBERS,
+            'd.csv:3: column "kind": the label "b" is not a number (the loss compares numbers; for '
+            "classes write criterion: {type: CrossEntropyLoss})",
+        ),
+        (["1", "nan"], "", NUMBERS, 'column "kind": the label "nan" is not a number'),
+        (
+            ["1", "2.5"],
+            ", split: dirichlet",
+            "",
+            "data.split: dirichlet spreads classes, and the labels are numbers (write iid or quantity)",
+        ),
+        (["0", "2"], "", "type: BCEWithLogitsLoss", "BCEWithLogitsLoss takes labels between 0 and 1"),
+    ],
+)
+def test_labels_that_cannot_be_regressed(
+    planned: Planner, tmp_path: Path, kinds: list[str], data: str, criterion: str, expected: str
+) -> None:
+    write_csv(tmp_path / "d.csv", kinds * 30)
+    assert expected in mistakes_in(planned, tmp_path, f"dataset: csv, path: d.csv{data}", criterion=criterion)
+
+
+def test_targets_only_of_own_files(planned: Planner, tmp_path: Path) -> None:
+    message = mistakes_in(planned, tmp_path, "dataset: digits, targets: numbers")
+    assert "data.targets: means nothing with dataset: digits" in message
+
+
+@pytest.mark.packages
+def test_two_classes_of_a_bundled_set_as_probabilities(planned: Planner, tmp_path: Path) -> None:
+    device_file = planned("dataset: breast_cancer", criterion="type: BCEWithLogitsLoss")
+    render_participants(device_file, tmp_path / "out")
+    targets = shard(tmp_path / "out", "server")["test_y"]
+    assert (targets.dtype, set(targets.ravel().tolist())) == (np.float32, {0.0, 1.0})
+    split = mistakes_in(
+        planned, tmp_path, "dataset: breast_cancer, split: dirichlet", criterion="type: BCEWithLogitsLoss"
+    )
+    assert "data.split: dirichlet spreads classes" in split
+
+
+@pytest.mark.parametrize(
+    ("labels", "criterion", "kept"),
+    [
+        (np.arange(180).reshape(60, 3) / 2, "", np.float32),
+        (np.arange(180).reshape(60, 3), NUMBERS, np.float32),
+        (np.arange(240).reshape(60, 2, 2) % 3, CLASSES, np.int64),  # a class for each place
+        (np.ones((60, 3)) / 3, CLASSES, np.float32),  # probabilities of the classes
+    ],
+)
+def test_labels_of_any_shape(
+    planned: Planner, tmp_path: Path, labels: Any, criterion: str, kept: type[np.generic]
+) -> None:
+    np.savez(tmp_path / "d.npz", x=np.arange(60)[:, None], y=labels)
+    device_file = planned("dataset: npz, path: d.npz", criterion=criterion)
+    render_participants(device_file, tmp_path / "out")
+    arrays = shard(tmp_path / "out", "pi-2")
+    assert arrays["train_y"].dtype == kept
+    assert np.array_equal(arrays["train_y"], labels[arrays["train_x"][:, 0].astype(int)].astype(kept))
+
+
+def test_rows_with_a_single_1_are_no_classes(planned: Planner, tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=np.ones((60, 2)), y=np.eye(3, dtype=int)[np.arange(60) % 3])
+    message = mistakes_in(planned, tmp_path, "dataset: npz, path: d.npz", criterion=CLASSES)
+    assert message == (
+        "d.npz: y has the shape (60, 3) and a single 1 in each row (labels are one number or text per sample: write "
+        "y.argmax(axis=1))"
     )
 
 
-def test_numbers_that_are_too_long_are_rejected_as_labels(planned: Planner, tmp_path: Path) -> None:
-    write_csv(tmp_path / "d.csv", ["1", "9" * 5000] * 30)
-    message = mistakes_in(planned, tmp_path, "dataset: csv, path: d.csv")
-    assert message.startswith(f'd.csv:3: column "kind": the label {"9" * 40}... is not a class')
+@pytest.mark.parametrize(
+    ("layout", "model", "shape", "kind"),
+    [
+        ("", "lstm", (5,), "int64"),
+        ("", "lr", (5,), "float32"),
+        ("", "something_of_mine", (5,), "float32"),
+        (", layout: kept", "something_of_mine", (5,), "int64"),
+        (", layout: kept", "something_of_mine", (5, 2), "int64"),
+        ("", "something_of_mine", (1, 5, 2), "float32"),
+    ],
+)
+def test_whole_numbers_stay_whole_where_they_are_kept(
+    planned: Planner, tmp_path: Path, layout: str, model: str, shape: tuple[int, ...], kind: str
+) -> None:
+    size = (60, 5, 2) if len(shape) > 1 else (60, 5)
+    np.savez(tmp_path / "d.npz", x=np.arange(np.prod(size)).reshape(size) % 80, y=np.arange(60) % 3)
+    render_participants(planned(f"dataset: npz, path: d.npz{layout}", model=model), tmp_path / "out")
+    arrays = shard(tmp_path / "out", "pi-1")
+    assert (arrays["train_x"].shape[1:], arrays["train_x"].dtype) == (shape, np.dtype(kind))
+
+
+def test_text_in_a_csv_file(planned: Planner, tmp_path: Path) -> None:
+    write_csv(tmp_path / "d.csv", ["a", "b"] * 30)
+    render_participants(planned("dataset: csv, path: d.csv", model="lstm"), tmp_path / "out")
+    assert shard(tmp_path / "out", "pi-1")["train_x"].dtype == np.int64
+
+
+def test_runs_of_earlier_versions_keep_their_shards(planned: Planner, tmp_path: Path) -> None:
+    write_csv(tmp_path / "d.csv", ["a", "b"] * 30)
+    device_file = planned("dataset: csv, path: d.csv", criterion=CLASSES)
+    table_now = render_participants(device_file, tmp_path / "out").table
+    del device_file["data"]["targets"]
+    assert not render_participants(device_file, tmp_path / "out").changed
+    assert render_participants(device_file, tmp_path / "other").table == table_now
 
 
 def test_npz_with_a_test_set_is_the_servers(planned: Planner, tmp_path: Path) -> None:
@@ -211,6 +351,9 @@ def test_arrays_that_do_not_fit_together(planned: Planner, tmp_path: Path) -> No
     np.savez(tmp_path / "d" / "pi-2.npz", x=np.ones((20, 2)), y=np.array(["a", "b"] * 10))
     message = mistakes_in(planned, tmp_path, data, clients=2)
     assert message == "d/pi-2.npz: labels are <U1, but in d/pi-1.npz int64 (all files need labels of the same kind)"
+    np.savez(tmp_path / "d" / "pi-2.npz", x=np.ones((20, 2)), y=np.ones((20, 2)))
+    message = mistakes_in(planned, tmp_path, data, clients=2)
+    assert message == "d/pi-2.npz: labels have the shape (2,), but in d/pi-1.npz ()"
 
 
 def test_too_small_a_file(planned: Planner, tmp_path: Path) -> None:

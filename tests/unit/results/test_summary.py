@@ -37,6 +37,11 @@ def test_the_mean_of_a_round_counts_those_between_two_evaluations() -> None:
     assert mean_round_seconds(rounds[:9]) is None
 
 
+def test_a_course_that_classifies_nothing_is_judged_by_its_loss(tmp_path: Path) -> None:
+    rounds: list[dict[str, Any]] = [{"round": number, "test_avg_loss": 40.0 / number} for number in (1, 2, 4)]
+    assert "loss by round  █▅▃" in shown(rounds, tmp_path)
+
+
 def test_rounds_without_any_evaluation_still_show(tmp_path: Path) -> None:
     text = shown([{"round": 1, "seconds": 2.0}], tmp_path)
     assert "2.00 s" in text and "rounds.csv" not in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from fedsim_runner.engines.participant_files import render_participants, shard_s
 from fedsim_runner.runs.experiment_file import parse_experiment
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
 from tests.federatedscope import PYTHON, SETTINGS, SOURCE
+from tests.unit.engines.federatedscope.leaf import write_leaf
 
 # Stands in for torchvision and its downloads; FederatedScope's loader for `NAME@torchvision` and its splitter are real.
 TORCHVISION = """
@@ -28,6 +30,18 @@ class Blobs:
         return len(self.targets)
     def __getitem__(self, index):
         return self.x[index], self.targets[index]
+
+class Pairs(Blobs):
+    def __getitem__(self, index):
+        return [self.x[index], self.x[index]], self.targets[index]
+
+class Sizes(Blobs):
+    def __getitem__(self, index):
+        return torch.zeros(1 + index), self.targets[index]
+
+class Letters(Blobs):
+    def __getitem__(self, index):
+        return torch.full((5,), self.targets[index]), self.targets[index]
 """
 SPEC = """\
 name: theirs
@@ -78,10 +92,70 @@ def test_loaded_and_split_by_federatedscope(theirs: dict[str, Any], tmp_path: Pa
 
 @pytest.mark.federatedscope
 @needs_federatedscope
+def test_numbers_stay_as_federatedscope_loads_them(theirs: dict[str, Any], tmp_path: Path) -> None:
+    theirs["data"]["tree"] |= {"type": "Letters@torchvision"}
+    theirs["data"]["layout"] = "kept"
+    letters = render_participants(theirs, tmp_path / "letters").table
+    theirs["data"]["tree"] = {"type": "toy", "root": str(tmp_path)}
+    toy = render_participants(theirs, tmp_path / "toy").table
+    first = theirs["clients"][0]
+    for folder, x, y in (("letters", ("int64", (5,)), ("int64", ())), ("toy", ("float32", (5,)), ("float32", (1,)))):
+        with np.load(tmp_path / folder / first / "shard.npz", allow_pickle=False) as shard:
+            for name, (kind, shape) in (("train_x", x), ("train_y", y)):
+                assert (shard[name].dtype, shard[name].shape[1:]) == (np.dtype(kind), shape)
+    assert letters["classes"] == ["0", "1", "2"]
+    # Numbers are not counted by class.
+    assert (toy["classes"], toy["devices"][first], toy["sizes"][first]["train"]) == (
+        [],
+        {"train": {}, "val": {}, "test": {}},
+        1000,
+    )
+
+
+# FederatedScope's own program writes lists.
+PICKLE = """
+import pickle, sys
+split = {"x": [[float(n % 5), 1.0] for n in range(40)], "y": [[2.0 * (n % 5)] for n in range(40)]}
+data = {0: {"test": split}, **{number: {"train": split} for number in range(1, 5)}}
+pickle.dump(data, open(sys.argv[1], "wb"))
+pickle.dump(data[1], open(sys.argv[2], "wb"))
+"""
+
+
+@pytest.mark.federatedscope
+@needs_federatedscope
+def test_a_file_with_the_data_of_all_participants(theirs: dict[str, Any], tmp_path: Path) -> None:
+    every, one = tmp_path / "all.pkl", tmp_path / "one.pkl"
+    subprocess.run([PYTHON, "-c", PICKLE, str(every), str(one)], check=True)
+    theirs["data"] |= {"layout": "flat", "tree": {"type": "file", "file_path": str(every)}}
+    render_participants(theirs, tmp_path / "out")
+    with np.load(tmp_path / "out" / theirs["clients"][2] / "shard.npz", allow_pickle=False) as shard:
+        assert (shard["train_x"].dtype, shard["train_y"].dtype) == (np.float32, np.float32)
+        assert np.array_equal(shard["train_y"], 2 * shard["train_x"][:, :1])
+    theirs["data"]["tree"] = {"type": "file", "file_path": str(one)}
+    with pytest.raises(ValueError, match=r"one\.pkl holds one participant's data, not those of all by number"):
+        render_participants(theirs, tmp_path / "other")
+
+
+@pytest.mark.federatedscope
+@needs_federatedscope
+def test_a_leaf_set_of_numpy_arrays(theirs: dict[str, Any], tmp_path: Path) -> None:
+    """Newer versions of torch read only tensors unless told otherwise; the set synthetic is kept as arrays."""
+    write_leaf(tmp_path, "synthetic", "(numbers.normal(size=(40, 150)).astype(np.float32), numbers.integers(0, 2, 40))")
+    theirs["clients"] = theirs["clients"][:2]
+    theirs["devices"] = theirs["devices"][:3]
+    theirs["data"] |= {"layout": "flat", "tree": {"type": "synthetic", "root": str(tmp_path)}}
+    table = render_participants(theirs, tmp_path / "out").table
+    assert (table["shape"], table["classes"]) == ([150], ["0", "1"])
+
+
+@pytest.mark.federatedscope
+@needs_federatedscope
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"type": "toy"}, r"labels are not classes \(whole numbers from 0\)"),
+        ({"type": "Pairs@torchvision"}, "not arrays of one shape: a sample consists of several arrays"),
+        ({"type": "Sizes@torchvision"}, "not arrays of one shape: all input arrays must have the same shape"),
         ({"type": "Nonsense@torchvision"}, "has no attribute 'Nonsense'"),
         ({"type": "nonsense"}, "Dataset nonsense not found"),
         ({"type": "Any@torchtext"}, "No module named 'torchtext'"),
@@ -134,7 +208,9 @@ def test_the_experiment_file(tmp_path: Path) -> None:
         ("federatedscope}", "federatedscope, split: iid}", "data.split: means nothing with dataset: federatedscope"),
         ("federatedscope}", "federatedscope, path: x}", "data.path: means nothing with dataset: federatedscope"),
         ("type: Blobs@torchvision, ", "", "federatedscope.config.data.type: missing key"),
-        ("Blobs@torchvision", "file", "federatedscope.config.data.type: is not one of FederatedScope's data sets"),
+        ("Blobs@torchvision", "''", "federatedscope.config.data.type: is empty: that is for a server without data"),
+        ("Blobs@torchvision", "file", "federatedscope.config.data.file_path: missing key"),
+        ("splits: [", "file_path: x, splits: [", "federatedscope.config.data.file_path: means nothing with data.type"),
         ("splits: [", "root: 3, splits: [", "federatedscope.config.data.root: must be text"),
     ],
 )

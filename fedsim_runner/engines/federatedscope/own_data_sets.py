@@ -1,0 +1,100 @@
+"""What is known of FederatedScope's own data sets without loading them: what they hold, and what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fedsim_runner.contract.errors import FedsimError
+
+from ..engine_values import Interpreter, Refusal, SplitData
+
+# Classes of the sets that have a fixed number of them.
+_CLASSES = {
+    "femnist": 62, "celeba": 2, "shakespeare": 80, "twitter": 2, "synthetic": 2, "cifar10@torchvision": 10,
+    "cifar100@torchvision": 100, "mnist@torchvision": 10, "fashionmnist@torchvision": 10, "kmnist@torchvision": 10,
+}  # fmt: skip
+# LEAF's sets, and the folders below data.root/NAME that they are read from: the second is what the first is made of.
+_LEAF = ("femnist", "celeba", "shakespeare", "subreddit", "twitter")
+_LEAF_FOLDERS = ("processed", "raw")
+# Folders below data.root where torchvision keeps a set; others are in one with their own name.
+_TORCHVISION = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
+# What each kind of set is loaded with, besides what FederatedScope always needs.
+_PACKAGES = {
+    "torchvision": ("torchvision",),
+    "torchtext": ("torchtext",),
+    "huggingface_datasets": ("datasets", "transformers"),
+    "openml": ("openml",),
+    "": (),
+}
+# LEAF's images become tensors in torchvision's transforms.
+_LEAF_PACKAGES = {"femnist": ("PIL", "torchvision"), "celeba": ("PIL", "torchvision")}
+
+
+def known_facts(tree: Mapping[str, Any]) -> SplitData:
+    """What is known of the set that FederatedScope's ``data`` names; nothing of most."""
+    name = str(tree.get("type", "")).lower()
+    if name == "toy":
+        return SplitData({}, shape=(5,), target_shape=(1,))
+    if name == "quadratic":
+        settings = tree.get("quadratic")
+        size = settings.get("dim", 1) if isinstance(settings, Mapping) else 1
+        return SplitData({}, shape=(size, size), target_shape=())
+    return SplitData({}, _CLASSES.get(name), (150,) if name == "synthetic" else None)
+
+
+def not_loadable(tree: Mapping[str, Any]) -> Iterator[Refusal]:
+    """What stands against loading the set on this machine. ``tree``: FederatedScope's ``data``, with absolute paths."""
+    from .data_loader import interpreter  # brings numpy
+
+    python = interpreter()
+    missing = missing_packages(tree, python)
+    if missing:
+        reason = f"FederatedScope loads it in {python}, which does not find {', '.join(missing)}"
+        hint = "install what is missing, or name another interpreter as federatedscope.python in the user configuration"
+        yield Refusal(("data", "type"), reason, hint)
+    if str(tree.get("type")).lower() == "file" and not Path(str(tree.get("file_path"))).is_file():
+        yield Refusal(("data", "file_path"), f"there is no file {tree.get('file_path')}")
+
+
+def download_notes(tree: Mapping[str, Any]) -> Iterator[str]:
+    """Say that the set has to be downloaded, if it is known where it would be and is not there."""
+    place = missing_data(tree)
+    if place is not None:
+        yield f"data set {tree['type']} is not in {place}: FederatedScope will have to download it when the run begins"
+
+
+def missing_packages(tree: Mapping[str, Any], python: str) -> list[str]:
+    """Packages with which FederatedScope loads the set, and which the interpreter ``python`` does not find."""
+    name, _, package = str(tree.get("type", "")).lower().partition("@")
+    from .interpreter import missing_modules
+
+    needed = _PACKAGES.get(package, ()) if package else _LEAF_PACKAGES.get(name, ())
+    try:
+        return missing_modules(Interpreter(python), needed) if needed else []
+    except FedsimError:
+        return []  # the interpreter itself is reported elsewhere
+
+
+def missing_data(tree: Mapping[str, Any]) -> str | None:
+    """Where the set would be on this machine, and is not; None: it is there, or it is not known where it would be.
+
+    Args:
+        tree: FederatedScope's ``data``, with absolute paths.
+    """
+    written, _, package = str(tree.get("type", "")).partition("@")
+    name, root = written.lower(), Path(str(tree.get("root", "data")))
+    if package.lower() == "torchvision":
+        folder = root / _TORCHVISION.get(name, written)
+        return None if _has_files(folder) else str(folder)
+    if name in _LEAF and not package:
+        return None if any(_has_files(root / name / folder) for folder in _LEAF_FOLDERS) else str(root / name)
+    return None
+
+
+def _has_files(folder: Path) -> bool:
+    try:
+        return any(folder.iterdir())
+    except OSError:
+        return False

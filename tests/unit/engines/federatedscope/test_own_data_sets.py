@@ -1,0 +1,116 @@
+"""What the plan says of FederatedScope's own data sets without loading them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.contract.errors import FedsimError
+from fedsim_runner.engines.course_check import refuse_unsupported
+from fedsim_runner.engines.federatedscope import data_loader
+from fedsim_runner.engines.federatedscope.own_data_sets import known_facts, missing_data, missing_packages
+from fedsim_runner.plan import make_plan
+from fedsim_runner.plan.model import Plan
+from fedsim_runner.runs.experiment_file import parse_experiment
+from tests.builders import lab_host
+
+SPEC = """\
+name: theirs
+devices:
+  - {name: server, type: edge-server, role: server}
+  - {name: pi, type: raspberry-pi, count: 3}
+data: {dataset: federatedscope}
+federatedscope:
+  config:
+    federate: {total_round_num: 3}
+    model: {type: lr, out_channels: 62}
+    criterion: {type: CrossEntropyLoss}
+    data: DATA
+"""
+
+
+@pytest.fixture
+def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An interpreter that finds os and nothing else that it is asked for."""
+    path = tmp_path / "python"
+    path.write_text('#!/bin/sh\nshift 2; for name; do [ "$name" = os ] || echo "$name"; done\n', encoding="utf-8")
+    path.chmod(0o755)
+    monkeypatch.setattr(data_loader, "interpreter", lambda: str(path))
+    return str(path)
+
+
+def planned(folder: Path, data: str) -> Plan:
+    study = parse_experiment(SPEC.replace("DATA", data), folder / "x.yaml")
+    return make_plan(study, [lab_host(cpus=64)], "theirs")
+
+
+@pytest.mark.process
+def test_packages(python: str) -> None:
+    assert missing_packages({"type": "CIFAR10@torchvision"}, python) == ["torchvision"]
+    assert missing_packages({"type": "cola@huggingface_datasets"}, python) == ["datasets", "transformers"]
+    assert missing_packages({"type": "femnist"}, python) == ["PIL", "torchvision"]
+    for kind in ("toy", "shakespeare", "synthetic", "somebodys_own", "set@somebodys_own"):
+        assert missing_packages({"type": kind}, python) == []
+    # That is reported with the interpreter.
+    assert missing_packages({"type": "femnist"}, "/nowhere/python") == []
+
+
+@pytest.mark.process
+def test_packages_that_are_missing_are_a_mistake(python: str, tmp_path: Path) -> None:
+    with pytest.raises(FedsimError) as caught:
+        refuse_unsupported(planned(tmp_path, "{type: MNIST@torchvision}"))
+    assert str(caught.value).splitlines()[0] == (
+        f"{tmp_path}/x.yaml:11: federatedscope.config.data.type: FederatedScope loads it in {python}, which does not "
+        "find torchvision (install what is missing, or name another interpreter as federatedscope.python in the user "
+        "configuration)"
+    )
+
+
+def test_where_a_set_is(tmp_path: Path) -> None:
+    tree = {"root": str(tmp_path)}
+    for kind, folder in (
+        ("femnist", "femnist/raw"),
+        ("shakespeare", "shakespeare/processed"),
+        ("CIFAR10@torchvision", "cifar-10-batches-py"),
+        ("FashionMNIST@torchvision", "FashionMNIST"),
+    ):
+        place = missing_data({"type": kind, **tree})
+        assert place is not None and place.startswith(str(tmp_path))
+        (tmp_path / folder).mkdir(parents=True)
+        assert missing_data({"type": kind, **tree}) == place  # an empty folder
+        (tmp_path / folder / "some.file").touch()
+        assert missing_data({"type": kind, **tree}) is None
+    for kind in ("toy", "quadratic", "synthetic", "31@openml", "somebodys_own"):
+        assert missing_data({"type": kind, **tree}) is None
+
+
+def test_a_set_that_must_be_downloaded_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_loader, "interpreter", lambda: sys.executable)
+    assert refuse_unsupported(planned(tmp_path, "{type: shakespeare}")) == (
+        f"data set shakespeare is not in {tmp_path}/data/shakespeare: FederatedScope will have to download it when the "
+        "run begins",
+    )
+    assert refuse_unsupported(planned(tmp_path, "{type: synthetic}")) == ()
+
+
+def test_the_light_engine_does_not_regress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_loader, "interpreter", lambda: sys.executable)
+    with pytest.raises(FedsimError, match=r"criterion\.type: the light engine classifies, and the labels are numbers"):
+        refuse_unsupported(planned(tmp_path, "{type: toy}"))
+
+
+def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(FedsimError, match=r"x\.yaml:11: federatedscope\.config\.data\.file_path: there is no file /"):
+        refuse_unsupported(planned(tmp_path, "{type: file, file_path: a.pkl}"))
+    (tmp_path / "a.pkl").touch()
+    assert refuse_unsupported(planned(tmp_path, "{type: file, file_path: a.pkl}")) == ()
+
+
+def test_what_is_known() -> None:
+    toy, quadratic = known_facts({"type": "toy"}), known_facts({"type": "quadratic", "quadratic": {"dim": 4}})
+    assert (toy.classes, toy.shape, toy.target_shape) == (None, (5,), (1,))
+    assert (quadratic.shape, quadratic.target_shape) == ((4, 4), ())
+    assert known_facts({"type": "FEMNIST"}).classes == 62
+    assert known_facts({"type": "somebodys_own"}).classes is None
