@@ -90,6 +90,10 @@ def evaluation(tree: Tree, course: Course) -> Iterator[Refusal]:
         hint = f"add {metric} to eval.metrics, or write one of {', '.join(f'{split}_{name}' for name in metrics)}"
         yield Refusal(key, f"{chosen} is never computed: FederatedScope fails when it starts", hint)
         return
+    if tree.text("federate.method") == "pfedme" and tree["federate.make_global_eval"] is True and course.own_server:
+        reason = "pFedMe makes the server crash when it starts: it counts epochs of training samples, and has none"
+        yield Refusal("federate.make_global_eval", reason, "write false, so that the clients evaluate")
+        return
     splits = tree.names("eval.split")
     default = "" if tree.is_written(key) else " (FederatedScope's default)"
     if tree["federate.make_global_eval"] is True:
