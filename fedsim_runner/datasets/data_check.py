@@ -59,7 +59,7 @@ def _check_bundled(draft: Draft, clients: int | None) -> int:
 
 
 def _with_own_files(draft: Draft, server: str, clients: Sequence[str]) -> tuple[DataSource, int | None]:
-    """Return the source with the files' digest, and the number of classes; None: they could not be read, or have none."""
+    """Return the source with the files' digest, and the number of classes; None: they are unknown, or none."""
     # Not imported above: numpy is only needed for the user's files.
     from .data_split import NO_CLASSES, split_data
     from .own_files import OwnFiles, digest, load_own

@@ -32,7 +32,7 @@ def refuse_unsupported(plan: Plan) -> tuple[str, ...]:
     course = _course(plan, device_files)
     loaded = _loaded_tree(plan)
     if loaded is not None:
-        _report(not_loadable(loaded), document)
+        _report(not_loadable(loaded), course, plan, document)
     engines = engines_of(plan.experiment.devices)
     for engine in engines:
         _report(engine.check_config(course), course, plan, document)
