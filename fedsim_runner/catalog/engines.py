@@ -51,6 +51,7 @@ class EngineFacts:
             only has its own files.
         natural_shape: whether its participants take samples in their natural shape; otherwise samples are flattened
             where possible.
+        ends_at_target: whether its server ends a course at ``course.target`` (``target`` of ``launcher.json``).
         threads: threads of its libraries in each participant...
         threads_per_client: ... and for each client of the course, which a device's limit of processes must allow.
     """
@@ -68,6 +69,7 @@ class EngineFacts:
     cuda: bool = False
     source: str | None = None
     natural_shape: bool = False
+    ends_at_target: bool = False
     threads: int = 0
     threads_per_client: int = 0
 

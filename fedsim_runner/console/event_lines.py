@@ -22,6 +22,7 @@ from ..contract.events import (
     LoadingStarted,
     RoundDeadline,
     RoundStarted,
+    TargetReached,
     TrainingFinished,
     UpdateLate,
 )
@@ -64,6 +65,8 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
             return f"{event.device} joined"
         case RoundStarted(round=1):
             return "training starts"
+        case TargetReached():
+            return f"the target {event.target or 0.0:g} is reached after round {event.round}: the course ends here"
         case TrainingFinished():
             return "training finished, final evaluation"
         case DeviceExited() if event.exit_code or event.oom_killed:

@@ -132,6 +132,12 @@ class CourseSection(Entry):
         description="Seconds after which the server aggregates what has arrived (at least one update). A straggler's "
         "late update is dropped; having sent it, the straggler takes part again. Not given: rounds wait for all.",
     )
+    target: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="Accuracy at which the course ends early, as finished: the first evaluation (every `eval.freq` "
+        "rounds) that reaches it on test data, else on validation data, is the last. `fedsim-provision run --target` "
+        "sets it. Not given: the course has all its rounds.",
+    )
 
 
 class DataSection(Entry):

@@ -325,6 +325,8 @@ class Supervisor:
                 return self._warn(device, text)
             case reported.Result():
                 return self._handle_result(device, participant, event)
+            case reported.TargetReached(accuracy=accuracy, target=target) if of_server:
+                return [journal.TargetReached(self._rounds_done, accuracy, target)]
             case reported.TrainingFailed(round=number) if of_server:
                 return self._fail(device, f"the server gave up training at round {number}")
             case reported.DeadlinePassed() | reported.Update() | reported.ClientLost() if of_server:

@@ -37,6 +37,7 @@ class FederatedScopeEngine(Engine):
         cuda=True,
         source="FederatedScope",
         natural_shape=True,
+        ends_at_target=True,
         # gRPC and torch start many; its gRPC server starts up to one for each client.
         threads=96,
         threads_per_client=1,

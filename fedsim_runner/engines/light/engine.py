@@ -28,6 +28,7 @@ class LightEngine(Engine):
         # 3,000,000 numbers, evaluated by the clients: most of it are the lists of numbers of evaluations and the end.
         client_bytes_per_number=210,
         server_bytes_per_number=205,
+        ends_at_target=True,
         # gRPC's and its own: 11 in a client, 13 in the server of 40.
         threads=13,
     )

@@ -7,19 +7,21 @@ are its own (the first round is #0).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from fedsim_runner.contract.course_state import accuracy_of
 from fedsim_runner.contract.participant_events import (
     ClientLost,
     DeadlinePassed,
     EvaluationStarted,
     Finished,
     RoundStarted,
+    TargetReached,
     TrainingFinished,
     Update,
 )
@@ -55,6 +57,7 @@ class Server:
 
     With ``policy.on_client_failure`` continue a lost client is given up. With a round deadline the server does not wait
     for a straggler, which is idle again, and may be asked again, once its late answer has arrived and was dropped.
+    An evaluation that reaches ``policy.target`` is the last.
 
     Raises:
         ParticipantError: it cannot listen, or has no data for an evaluation of its own.
@@ -73,6 +76,7 @@ class Server:
         self._log = log
         self._activity = activity
         self._deadline_s = policy.round_deadline_s
+        self._target = policy.target
         self._trainer = Trainer(settings, shard)
         self._best = Best(settings)
         self._roster = Roster(settings.client_num, policy, gate, activity, log)
@@ -165,7 +169,8 @@ class Server:
                 text = f"Server: Starting evaluation at the end of round {state}."
                 self._log.event(EvaluationStarted(state), text)
                 if self._evaluate(done):
-                    self._post("converged", self._roster.present, done, "None")
+                    if self._best.stopped:
+                        self._post("converged", self._roster.present, done, "None")
                     return
 
     def _round(self, state: int) -> dict[int, tuple[float, dict[str, Array]]]:
@@ -195,7 +200,7 @@ class Server:
             results.update(self._trainer.evaluate(split))
         self._log.results(formatted("Server #", done, results))
         self._best.update("server_global_eval", results)
-        return False
+        return self._reaches_target(done, results)
 
     def _clients_evaluation(self, state: int) -> bool:
         parameters = {name: value.tolist() for name, value in self._trainer.model.parameters.items()}
@@ -209,7 +214,16 @@ class Server:
         self._log.results(line, per_client)
         summary = line.get("Results_weighted_avg") or line.get("Results_avg") or {}
         self._best.update("client_summarized_weighted_avg", summary)
-        return self._best.should_stop(summary)
+        stops = self._best.should_stop(summary)
+        return self._reaches_target(state + 1, summary) or stops
+
+    def _reaches_target(self, done: int, results: Mapping[str, float]) -> bool:
+        accuracy = accuracy_of(results)
+        if self._target is None or accuracy is None or accuracy < self._target or done == self._settings.total_rounds:
+            return False
+        text = f"Server: The accuracy {accuracy:.4f} reaches the target {self._target:g}: the course ends here"
+        self._log.event(TargetReached(accuracy, self._target), text)
+        return True
 
     def _finish(self) -> None:
         self._log.event(Finished(), "Server: Final evaluation is finished! Starting merging results.")

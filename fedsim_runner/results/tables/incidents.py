@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedsim_runner.contract.course_state import CourseState
-from fedsim_runner.contract.events import LinkMended
+from fedsim_runner.contract.events import LinkMended, TargetReached
 
 NAMED = 6  # devices in one note
 SHOWN_FILES = 5
@@ -34,10 +34,16 @@ def collect_notes(course: CourseState, left_out: Sequence[str]) -> list[str]:
             f"{count} round{'s were' if count > 1 else ' was'} aggregated at the deadline, "
             f"without {missing} update{'s' if missing != 1 else ''} that had not arrived"
         )
+    if (target := course.target_reached) is not None:
+        found.append(f"the course ended after round {target.round}: {_describe_target(target)}")
     if left_out:
         more = f" and {len(left_out) - SHOWN_FILES} more" if len(left_out) > SHOWN_FILES else ""
         found.append(f"not collected: {'; '.join(left_out[:SHOWN_FILES])}{more}")
     return found
+
+
+def _describe_target(reached: TargetReached) -> str:
+    return f"its accuracy {reached.accuracy or 0.0:.4f} reached the target {reached.target or 0.0:g} (course.target)"
 
 
 def _describe_mended(mended: Mapping[str, Sequence[LinkMended]]) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import lenient
 
 if TYPE_CHECKING:
-    from .events import AgentStarted, ClientLost, Event, LinkMended, LoadingStarted, RoundDeadline
+    from .events import AgentStarted, ClientLost, Event, LinkMended, LoadingStarted, RoundDeadline, TargetReached
 
 #: The lab host of events that do not name one, where a run has only one.
 ONLY_HOST = ""
@@ -105,6 +105,7 @@ class CourseState:
         round: the last round that has started, 0 before.
         evaluations: by round, in the order in which they arrived.
         final_results: the results at the end of the course.
+        target_reached: the evaluation that ended the course before its last round.
         lost: the loss of each client that was given up.
         late_updates: how many updates of each device arrived too late.
         deadlines: rounds that were aggregated at their deadline.
@@ -127,6 +128,7 @@ class CourseState:
     round: int = 0
     evaluations: dict[int, Evaluation] = field(default_factory=dict)
     final_results: dict[str, float | None] = field(default_factory=dict)
+    target_reached: TargetReached | None = None
     devices: dict[str, DeviceState] = field(default_factory=dict)
     lost: dict[str, ClientLost] = field(default_factory=dict)
     late_updates: Counter[str] = field(default_factory=Counter)

@@ -41,13 +41,17 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class CourseSettings:
-    """The course: its limits in seconds, its policies, and the configuration that all participants share."""
+    """The course: its limits in seconds, its policies, and the configuration that all participants share.
+
+    ``target``: the accuracy at which it ends early; None: it has all its rounds.
+    """
 
     timeout_s: float
     silence_timeout_s: float
     on_client_failure: Literal["abort", "continue"] = "abort"
     min_clients: int = 1
     round_deadline_s: float | None = None
+    target: float | None = None
     total_rounds: int
     server: str
     client_num: int

@@ -427,6 +427,19 @@ class Evaluated(Event):
 
 
 @dataclass(frozen=True)
+class TargetReached(Event):
+    """The accuracy after ``round`` rounds reached the target: the course ends there."""
+
+    name = "target_reached"
+    round: int | None = _read(lenient.whole)
+    accuracy: float | None = _read(lenient.number)
+    target: float | None = _read(lenient.number)
+
+    def apply_to(self, course: CourseState) -> None:
+        course.target_reached = self
+
+
+@dataclass(frozen=True)
 class TrainingFinished(Event):
     """The last round is over, but not yet evaluated."""
 

@@ -110,6 +110,15 @@ class Result(ParticipantEvent):
 
 
 @dataclass(frozen=True)
+class TargetReached(ParticipantEvent):
+    """Server: the evaluation that it has just reported reached the target, so the course ends before its last round."""
+
+    name = "target"
+    accuracy: float
+    target: float
+
+
+@dataclass(frozen=True)
 class Update(ParticipantEvent):
     """Server: an aggregation has taken a client's update for the model of this round, or it is dropped.
 
@@ -220,6 +229,12 @@ def _whole_or_none(value: Any) -> int | None:
     return None if value is None else _whole(value)
 
 
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or not abs(value) <= _LARGEST_NUMBER:
+        raise ValueError("not a number")
+    return float(value)
+
+
 def _flag(value: Any) -> bool:
     if type(value) is not bool:
         raise ValueError("neither true nor false")
@@ -257,6 +272,7 @@ def _writable(text: str) -> str:
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "int": _whole,
     "int | None": _whole_or_none,
+    "float": _number,
     "bool": _flag,
     "str": _text,
     "dict[str, float]": _metrics,

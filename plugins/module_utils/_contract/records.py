@@ -23,6 +23,7 @@ class LaunchSettings:
 
     Attributes:
         round_deadline_s: seconds after which the server aggregates what has arrived; None: it waits for all.
+        target: the accuracy at which the server ends the course; None: it has all its rounds.
         patches_off: names of FederatedScope's patches that are not applied.
         answer_s: seconds after which the slowest of its peers answers at the latest, because of their links; 0 below 1.
     """
@@ -33,6 +34,7 @@ class LaunchSettings:
     on_client_failure: Literal["abort", "continue"] = "abort"
     min_clients: int = 1
     round_deadline_s: float | None = None
+    target: float | None = None
     patches_off: tuple[str, ...] = ()
     answer_s: int = 0
 
@@ -47,6 +49,7 @@ class LaunchSettings:
             on_client_failure=course.on_client_failure,
             min_clients=course.min_clients,
             round_deadline_s=course.round_deadline_s,
+            target=course.target,
             patches_off=federatedscope.patches_off,
             answer_s=answer_s,
         )

@@ -520,6 +520,21 @@ def test_a_frozen_client_is_not_excused_by_what_it_did_before() -> None:
     assert course.supervisor.outcome is not None and course.supervisor.outcome.device == "b"
 
 
+def test_the_round_that_reached_the_target_is_reported_and_the_course_finishes() -> None:
+    course = Course(rounds=9)
+    course.join()
+    course.report("hub", reported.RoundStarted(0))
+    course.report("hub", reported.EvaluationStarted(0))
+    course.report("hub", reported.Result(1, "evaluation", "raw", {"test_acc": 0.95}))
+    course.report("a", reported.TargetReached(0.99, 0.9))  # only the server's word counts
+    course.report("hub", reported.TargetReached(0.95, 0.9))
+    assert course.named("target_reached") == [{"event": "target_reached", "round": 1, "accuracy": 0.95, "target": 0.9}]
+    for name in ("hub", "a", "b"):
+        course.report(name, reported.Finished())
+    course.wait(10)
+    assert course.supervisor.outcome is not None and course.supervisor.outcome.status == "finished"
+
+
 def test_deadlines_and_late_updates_are_reported_with_names_and_rounds_from_one() -> None:
     course = Course(go_on=True)
     course.join()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fedsim_runner.contract.participant_events import TargetReached
 from fedsim_runner.participant.federatedscope import loglines
 from tests.unit.participant.helpers import Course, supervised
 
@@ -124,6 +125,27 @@ def test_early_stop(make_course: MakeCourse) -> None:
     run(course)
     assert course.log("server").count("Starting evaluation") == 3
     assert "Server: Final evaluation is finished!" in course.log("server")
+
+
+@pytest.mark.parametrize("evaluator", ["server", "clients"])
+def test_a_target_ends_the_course(make_course: MakeCourse, evaluator: str) -> None:
+    config = {"federate": {"make_global_eval": evaluator == "server"}, "early_stop": {"patience": 0}}
+    course = make_course(config=config, policy={"target": 0.7})
+    run(course)
+    evaluated = supervised(course)[1]
+    assert 1 <= len(evaluated) < 10
+    (reached,) = [event for event in course.reported("server") if isinstance(event, TargetReached)]
+    last = accuracy(course, evaluated[-1] - (evaluator == "clients"))
+    assert reached == TargetReached(last, 0.7)
+    assert last >= 0.7
+    assert "converged" not in {note.get("kind") for note in course.activity("server")}
+
+
+def test_a_target_that_the_last_round_reaches_ends_nothing_early(make_course: MakeCourse) -> None:
+    course = make_course(clients=1, config={"federate": {"total_round_num": 1}}, policy={"target": 0.01})
+    run(course)
+    assert not [event for event in course.reported("server") if isinstance(event, TargetReached)]
+    assert "Server: Training is finished!" in course.log("server")
 
 
 def test_same_seed_same_results(make_course: MakeCourse) -> None:

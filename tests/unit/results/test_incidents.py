@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fedsim_runner.contract.course_state import CourseState
-from fedsim_runner.contract.events import LinkMended
+from fedsim_runner.contract.events import LinkMended, TargetReached
 from fedsim_runner.results.tables.incidents import NAMED, collect_notes
 
 
@@ -26,3 +26,10 @@ def test_of_many_such_links_the_first_are_named() -> None:
     (note,) = collect_notes(course, [])
     assert note.count("pi-") == NAMED
     assert note.endswith("and 3 more")
+
+
+def test_an_early_end_is_noted_with_its_round_and_reason() -> None:
+    course = CourseState().apply_all([TargetReached(4, 0.91234, 0.9)])
+    assert collect_notes(course, []) == [
+        "the course ended after round 4: its accuracy 0.9123 reached the target 0.9 (course.target)"
+    ]
