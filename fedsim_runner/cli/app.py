@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ from ..runs.options import DEFAULT_RUNS_DIR
 
 if TYPE_CHECKING:
     from ..spec.experiment import Experiment
+    from ..yamlfile.overrides import Override
 
 # The testbed that --no-docker means.
 NO_DOCKER = "processes"
@@ -77,8 +79,8 @@ def out(stderr: bool = False) -> SafeConsole:
     return SafeConsole(stderr=stderr, width=None if stream.isatty() else PLAIN_WIDTH, soft_wrap=not stream.isatty())
 
 
-def load(spec: Path) -> Experiment:
-    """Return the experiment in a file.
+def load(spec: Path, overrides: Sequence[Override] = ()) -> Experiment:
+    """Return the experiment in a file. ``overrides``: values that options give in place of the file's.
 
     Raises:
         FedsimError: it cannot be read or has mistakes; the text lists all of them.
@@ -87,7 +89,7 @@ def load(spec: Path) -> Experiment:
     from ..yamlfile.spec_errors import SpecErrors
 
     try:
-        return load_experiment(spec)
+        return load_experiment(spec, overrides)
     except SpecErrors as errors:
         raise errors.counted(str(spec)) from errors
     except OSError as error:

@@ -7,12 +7,14 @@ from functools import cache
 from typing import Any
 
 from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE
+from ..catalog.engines import engine_facts
 from ..inventory import build_inventory
 from ..plan.model import Plan
 from ..spec.device_settings import device_document
+from ..spec.experiment import Experiment
 from ..spec.federatedscope_tree import tree_document
 from ..yamlfile.document import Document
-from ..yamlfile.spec_errors import SpecErrors
+from ..yamlfile.spec_errors import SpecError, SpecErrors
 from .engine_values import Course, Participant, Refusal, SplitData
 from .federatedscope.own_data_sets import download_notes, known_facts, not_loadable
 from .participant_files import effective_config
@@ -27,7 +29,7 @@ def refuse_unsupported(plan: Plan) -> tuple[str, ...]:
     Raises:
         FedsimError: an engine refuses its configuration, or its source is wrong.
     """
-    document = tree_document(plan.experiment.source, plan.experiment.path)
+    document = tree_document(plan.experiment.source, plan.experiment.path, plan.experiment.overrides)
     device_files = list(build_inventory(plan).device_files.values())
     course = _course(plan, device_files)
     loaded = _loaded_tree(plan)
@@ -39,6 +41,7 @@ def refuse_unsupported(plan: Plan) -> tuple[str, ...]:
     if not document.errors:  # a value of the wrong type would only be misread
         for engine in engines:
             _report(engine.check_course(course), course, plan, document)
+    _report_target(plan.experiment, document)
     if document.errors:
         raise SpecErrors(document.errors).counted(str(plan.experiment.path or "the experiment file"))
     notes = [note for engine in engines for note in engine.notes(course)]
@@ -66,6 +69,14 @@ def _has(settings: Any, path: Iterable[str | int]) -> bool:
             return False
         settings = settings[part]
     return True
+
+
+def _report_target(experiment: Experiment, document: Document) -> None:
+    """A target that nobody watches would be ignored without a word."""
+    server = experiment.server
+    if experiment.course.target is not None and not engine_facts(server.engine).ends_at_target:
+        message = f"engine {server.engine} of {server.name}, the server, does not end a course early"
+        document.errors.append(SpecError(document.file, 0, 0, "course.target", message, "remove it"))
 
 
 def _course(plan: Plan, device_files: list[Mapping[str, Any]]) -> Course:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..datasets.data_check import check_data
@@ -9,15 +10,16 @@ from ..engines.federatedscope.source_check import check_source
 from ..spec.draft import Draft
 from ..spec.experiment import Experiment
 from ..spec.load import parse_draft, read_draft
+from ..yamlfile.overrides import Override
 
 
-def load_experiment(path: Path) -> Experiment:
-    """Read and check an experiment file.
+def load_experiment(path: Path, overrides: Sequence[Override] = ()) -> Experiment:
+    """Read and check an experiment file. ``overrides``: values that options give in place of the file's.
 
     Raises:
         SpecErrors: the file cannot be read or is wrong; the error lists all mistakes.
     """
-    return _checked(read_draft(path))
+    return _checked(read_draft(path, overrides))
 
 
 def parse_experiment(text: str, path: Path) -> Experiment:

@@ -1,6 +1,7 @@
 """The inputs of a run, kept in its folder: from the folder alone, even if it was moved, the run can be repeated.
 
-experiment.yaml         the experiment file as the user wrote it, for readers; its digest is in the manifest
+experiment.yaml         the experiment file as the user wrote it, for readers, below what options gave in its place;
+                        its digest is in the manifest
 inputs/experiment.json  the resolved experiment: catalogue, bases, overrides and FederatedScope's tree (also from a
                         config_file) as values, and the cpu factor that was used
 inputs/dockerfiles/     the user's own Dockerfile folders; images are built from these copies, so they are what ran
@@ -73,7 +74,7 @@ def keep_experiment(experiment: Experiment, cpu_factor: float, folder: Path) -> 
     Raises:
         OSError: the run folder cannot be written.
     """
-    (folder / SPEC).write_text(experiment.source, encoding="utf-8")
+    (folder / SPEC).write_text(kept_text(experiment), encoding="utf-8")
     relative = _with_dockerfiles(experiment, lambda path: f"{INPUTS}/{DOCKERFILES}/{Path(path).name}")
     values = _ADAPTER.dump_python(replace(relative, cpu_factor=cpu_factor), mode="json")
     for key in ("path", "source"):
@@ -82,6 +83,15 @@ def keep_experiment(experiment: Experiment, cpu_factor: float, folder: Path) -> 
     (folder / INPUTS).mkdir(exist_ok=True)
     text = json.dumps({"version": VERSION, "experiment": values}, indent=1) + "\n"
     (folder / INPUTS / EXPERIMENT).write_text(text, encoding="utf-8")
+
+
+def kept_text(experiment: Experiment) -> str:
+    """The experiment file for readers of the run folder: as the user wrote it, below what options gave in its place."""
+    if not experiment.overrides:
+        return experiment.source
+    lines = [f"#   {one.key}: {json.dumps(one.value)}\n" for one in experiment.overrides]
+    head = "".join(["# In this run options gave, in place of what is written below:\n", *lines])
+    return experiment.source if experiment.source.startswith(head) else head + experiment.source
 
 
 def keep_wheel(wheel: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ from ..engines.protocol import engines_of
 from ..plan.model import Plan
 from ..spec.experiment import CourseLimits, Experiment
 from ..testbed.values import Lack
-from .inputs import EXPERIMENT, INPUTS, SPEC, keep_wheel
+from .inputs import EXPERIMENT, INPUTS, SPEC, keep_wheel, kept_text
 from .machine import checkout, control_node
 from .options import Repeated
 
@@ -24,9 +24,18 @@ MANIFEST_VERSION = 1
 
 
 def start_manifest(
-    plan: Plan, began: float, testbed: str, lacks: Sequence[Lack], folder: Path, repeats: Repeated | None = None
+    plan: Plan,
+    began: float,
+    testbed: str,
+    lacks: Sequence[Lack],
+    folder: Path,
+    repeats: Repeated | None = None,
+    sweep: str | None = None,
 ) -> dict[str, Any]:
-    """The manifest as far as it is known before the start. ``began`` in unix seconds; ``testbed``: name of its kind."""
+    """The manifest as far as it is known before the start.
+
+    ``began`` in unix seconds; ``testbed``: name of its kind; ``sweep``: the sweep that the run is a part of.
+    """
     experiment = plan.experiment
     return {
         "version": MANIFEST_VERSION,
@@ -37,8 +46,10 @@ def start_manifest(
         "lacks": [lack.what for lack in lacks],
         "fedsim_runner": __version__,
         "fedsim_runner_source": checkout(),
-        "spec_sha256": hashlib.sha256(experiment.source.encode()).hexdigest(),
+        "spec_sha256": hashlib.sha256(kept_text(experiment).encode()).hexdigest(),
         "inputs_sha256": inputs_digest(folder),
+        "sweep": sweep,
+        "overrides": {one.key: one.value for one in experiment.overrides},
         "seed": experiment.seed,  # for the split, the initial model, the sampling, the links
         "cpu_factor": plan.cpu_factor,
         "policies": _policies(experiment.course),
@@ -115,6 +126,7 @@ def _policies(course: CourseLimits) -> dict[str, Any]:
         "on_client_failure": course.on_client_failure,
         "min_clients": course.min_clients,
         "round_deadline_s": course.round_deadline_s,
+        "target": course.target,
     }
 
 

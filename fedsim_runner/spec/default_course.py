@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..yamlfile.document import Document, parse
+from ..yamlfile.overrides import Override, put_into
 
 # The number of outputs follows from the data.
 TEXT = """\
@@ -22,11 +23,22 @@ NOTE = (
 )
 
 
-def default_course() -> Document:
-    """The default course as FederatedScope's configuration, without the number of the model's outputs."""
-    return parse(TEXT, "the default course")
+def default_course(overrides: Iterable[Override] = ()) -> Document:
+    """The default course as FederatedScope's configuration, without the number of the model's outputs.
+
+    ``overrides``: values that options give in place of its own.
+    """
+    document = parse(TEXT, "the default course")
+    put_into(document, overrides)
+    return document
+
+
+def describe_default(overrides: Sequence[Override] = ()) -> str:
+    """The note that says which course it is."""
+    changed = f", but for {', '.join(one.key for one in overrides)}, which options give" if overrides else ""
+    return f"{NOTE}{changed}"
 
 
 def with_outputs(config: Mapping[str, Any], classes: int) -> dict[str, Any]:
     """The default course for data with this many classes."""
-    return {**config, "model": {**config["model"], "out_channels": classes}}
+    return {**config, "model": {"out_channels": classes, **config["model"]}}

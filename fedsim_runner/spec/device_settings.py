@@ -9,6 +9,7 @@ from typing import Any
 
 from ..yamlfile.document import Document, Node, parse
 from ..yamlfile.dump import dump_line
+from ..yamlfile.overrides import put_into
 from ..yamlfile.spec_errors import SpecError, SpecErrors
 from .experiment import Device, Experiment
 from .federatedscope_tree import check_values
@@ -102,13 +103,14 @@ def device_document(experiment: Experiment, name: str, errors: list[SpecError]) 
     shown = "the experiment file" if experiment.path is None else str(experiment.path)
     try:
         document = parse(experiment.source, shown)
+        put_into(document, experiment.overrides)
     except SpecErrors:  # there was no file: errors then have no lines
         document = Document(shown, Node(0, 0))
     entries = document.get(("devices",)) or []
     # The entry of each device, as counts are expanded in the order of the file.
     numbers = [number for number, entry in enumerate(entries) for _ in range(entry.get("count", 1))]
     at = dict(zip((device.name for device in experiment.devices), numbers, strict=False)).get(name, 0)
-    return Document(document.file, document.root, errors, ("devices", at, "federatedscope"))
+    return Document(document.file, document.root, errors, ("devices", at, "federatedscope"), document.origins)
 
 
 def describe_device_settings(devices: Sequence[Device]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..catalog.types import DeviceType, NetworkProfile
+from ..yamlfile.overrides import Override
 
 Role = Literal["server", "client"]
 
@@ -37,6 +38,7 @@ class CourseLimits:
     losing a client.
 
     ``round_deadline_s``: seconds after which a round is aggregated with what has arrived; None: it waits for all.
+    ``target``: the accuracy at which the course ends early, as finished; None: it has all its rounds.
     """
 
     timeout_s: float
@@ -44,6 +46,7 @@ class CourseLimits:
     on_client_failure: Literal["abort", "continue"] = "abort"
     min_clients: int = 1
     round_deadline_s: float | None = None
+    target: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Experiment:
 
     ``requirements``: pip requirements of the user's own code in FederatedScope. ``notes``: what was decided for the
     user while the file was read.
+    ``overrides``: values that options gave in place of the file's; they are in force in all other fields.
     """
 
     name: str
@@ -94,6 +98,7 @@ class Experiment:
     patches_off: tuple[str, ...] = ()  # names from fedsim_runner.participant.federatedscope.patch_names.PATCHES
     requirements: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    overrides: tuple[Override, ...] = ()
     path: Path | None = None
     source: str = field(default="", repr=False)  # the file's text, for the run folder
 

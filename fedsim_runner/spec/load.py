@@ -13,9 +13,10 @@ from ..catalog.engines import engine_facts
 from ..catalog.load import load_catalog
 from ..catalog.name_rules import explain_wrong_name
 from ..yamlfile.document import Document, parse, read_text
+from ..yamlfile.overrides import Override, put_into
 from ..yamlfile.spec_errors import PathPart, SpecErrors
 from .data_section import DataSectionReader, take_data_tree
-from .default_course import NOTE, default_course
+from .default_course import default_course, describe_default
 from .definitions import resolve_definitions
 from .device_list import build_devices, check_roles
 from .device_settings import (
@@ -26,7 +27,7 @@ from .device_settings import (
 )
 from .draft import Draft
 from .experiment import CourseLimits, Experiment
-from .federatedscope_tree import check_config
+from .federatedscope_tree import check_config, check_target, put_overrides
 from .requirements import read_requirements
 from .schema import ExperimentFile, FederatedScopeSection
 from .valid_part import Checked, salvage_file
@@ -39,16 +40,18 @@ INVENTORY_SUFFIXES = (".fedsim.yaml", ".fedsim.yml")
 INVENTORY_PLUGIN = "fedsim.testbed.experiment"
 
 
-def read_draft(path: Path) -> Draft:
+def read_draft(path: Path, overrides: Sequence[Override] = ()) -> Draft:
     """Read an experiment file. Only the file itself is checked: no data set is opened and no engine consulted.
+
+    ``overrides``: values that options give in place of the file's.
 
     Raises:
         SpecErrors: the file cannot be read, or is so broken as YAML that nothing in it can be checked.
     """
-    return parse_draft(read_text(path), path)
+    return parse_draft(read_text(path), path, overrides)
 
 
-def parse_draft(text: str, path: Path) -> Draft:
+def parse_draft(text: str, path: Path, overrides: Sequence[Override] = ()) -> Draft:
     """Read an experiment's text. ``path`` names the file in errors; relative paths in the text start at its folder.
 
     Mistakes are kept in the draft, so that later checks can add theirs.
@@ -57,6 +60,7 @@ def parse_draft(text: str, path: Path) -> Draft:
         SpecErrors: it is so broken as YAML that nothing in it can be checked.
     """
     document = parse(text, str(path))
+    of_tree = put_overrides(document, overrides)
     raw = document.value()
     if path.name.endswith(INVENTORY_SUFFIXES) and raw.get("plugin") == INVENTORY_PLUGIN:
         del raw["plugin"]  # for Ansible, which reads the same file as an inventory
@@ -67,10 +71,11 @@ def parse_draft(text: str, path: Path) -> Draft:
         explain(error, ExperimentFile, document)
         checked = salvage_file(raw)
     # The valid parts are checked further even when others are invalid, so that all mistakes are listed together.
-    return _build(checked, document, text, path)
+    draft = _build(checked, document, text, path, of_tree)
+    return replace(draft, experiment=replace(draft.experiment, overrides=tuple(overrides)))
 
 
-def _build(checked: Checked, document: Document, text: str, path: Path) -> Draft:
+def _build(checked: Checked, document: Document, text: str, path: Path, of_tree: Sequence[Override]) -> Draft:
     """Build the experiment from the valid part; what is wrong is reported in the document."""
     file = checked.file
     catalog = load_catalog()
@@ -89,7 +94,12 @@ def _build(checked: Checked, document: Document, text: str, path: Path) -> Draft
     config: dict[str, Any] = {}
     data_tree: dict[str, Any] | None = None
     by_default = _says_nothing_of_the_course(checked)
-    tree = default_course() if by_default else _find_config_tree(file.federatedscope, checked, document, path.parent)
+    if by_default:
+        tree = default_course(of_tree)
+        document.errors.extend(tree.errors)
+        tree.errors = document.errors
+    else:
+        tree = _find_config_tree(file.federatedscope, checked, document, path.parent, of_tree)
     if tree is not None:
         values = tree.value()
         report_client_sections(take_client_sections(values), tree, devices)
@@ -97,6 +107,8 @@ def _build(checked: Checked, document: Document, text: str, path: Path) -> Draft
         seed = file.seed if ("seed",) not in checked.invalid else values.get("seed", 0)
         data_tree = take_data_tree(file.data, values, tree, path.parent)
         config = check_config(values, tree, seed, clients)
+        if file.course.target is not None:
+            check_target(config, document)
     check_device_settings(checked.entries, config, document)
     data = DataSectionReader(file.data, document, tree, path.parent).source(
         any(engine_facts(device.engine).natural_shape for device in devices)
@@ -115,7 +127,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path) -> Draft
         patches_off=tuple(sorted(name for name, enabled in file.federatedscope.patches.items() if not enabled)),
         requirements=read_requirements(file.federatedscope.requirements, document, path.parent),
         notes=(
-            *((NOTE,) if by_default else ()),
+            *((describe_default(of_tree),) if by_default else ()),
             *definitions.notes(),
             *describe_device_settings(devices),
         ),
@@ -153,11 +165,16 @@ def _build_course(file: ExperimentFile, document: Document, clients: int | None)
         course.on_client_failure,
         course.min_clients,
         None if course.round_deadline is None else float(course.round_deadline),
+        None if course.target is None else float(course.target),
     )
 
 
 def _find_config_tree(
-    section: FederatedScopeSection, checked: Checked, document: Document, folder: Path
+    section: FederatedScopeSection,
+    checked: Checked,
+    document: Document,
+    folder: Path,
+    overrides: Sequence[Override],
 ) -> Document | None:
     """Find FederatedScope's tree, in the experiment file or its own; None if in neither. Errors go to one list."""
     at: tuple[PathPart, ...] = ("federatedscope",)
@@ -187,6 +204,7 @@ def _find_config_tree(
         return None
     document.errors.extend(tree.errors)
     tree.errors = document.errors
+    put_into(tree, overrides)
     return tree
 
 

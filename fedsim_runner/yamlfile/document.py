@@ -83,12 +83,16 @@ class Node:
 
 @dataclass
 class Document:
-    """One file's content, or the part of it below ``base``, to which paths are then relative."""
+    """One file's content, or the part of it below ``base``, to which paths are then relative.
+
+    ``origins``: paths whose values are not the file's, with the option that gave them.
+    """
 
     file: str
     root: Node
     errors: list[SpecError] = field(default_factory=list)
     base: tuple[PathPart, ...] = ()
+    origins: dict[tuple[PathPart, ...], str] = field(default_factory=dict)
 
     def value(self) -> dict[str, Any]:
         """The mapping at ``base`` as plain values."""
@@ -125,12 +129,14 @@ class Document:
 
     def report(self, path: Sequence[PathPart], message: str, hint: str | None = None) -> None:
         """Add an error at a path."""
-        line, column = self.position(path)
-        self.errors.append(SpecError(self.file, line, column, format_path((*self.base, *path)), message, hint))
+        whole = (*self.base, *path)
+        given = next((option for origin, option in self.origins.items() if whole[: len(origin)] == origin), None)
+        file, (line, column) = (self.file, self.position(path)) if given is None else (given, (0, 0))
+        self.errors.append(SpecError(file, line, column, format_path(whole), message, hint))
 
     def below(self, base: tuple[PathPart, ...]) -> Document:
         """The same file, with the same list of errors, with paths relative to ``base``."""
-        return Document(self.file, self.root, self.errors, base)
+        return Document(self.file, self.root, self.errors, base, self.origins)
 
     def errors_at(self, path: Sequence[PathPart]) -> bool:
         """Whether an error has already been reported at exactly this path."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fedsim_runner.catalog.engines import engine_facts
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.engines.course_check import refuse_unsupported
 from fedsim_runner.plan import make_plan
@@ -212,3 +213,13 @@ def test_what_the_light_engine_lacks_is_reported_at_the_device_that_asks_for_it(
     lines = refused(parse_experiment(text, tmp_path / "study.yaml"))
     assert lines[0].startswith(f"{tmp_path}/study.yaml:5: devices[1].federatedscope.trainer.type: ")
     assert len(lines) == 2
+
+
+def test_a_target_needs_a_server_whose_engine_ends_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = experiment()
+    study = replace(study, course=replace(study.course, target=0.9))
+    refuse_unsupported(plan_of(study))
+    facts = replace(engine_facts("light"), ends_at_target=False)
+    monkeypatch.setattr("fedsim_runner.engines.course_check.engine_facts", lambda name: facts)
+    with pytest.raises(FedsimError, match=r"course\.target: engine light of server, the server, does not end a course"):
+        refuse_unsupported(plan_of(study))
