@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import statistics
 from collections import defaultdict
@@ -11,20 +9,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fedsim_runner.contract.lenient import whole
+from fedsim_runner.contract.lenient import number, whole
 
 from ..findings import compute_waiting_share, find_worst_straggler
 from ..page.formats import flat
 from ..page.metrics import ACCURACIES, find_metric
 from ..run_files import read_json, read_manifest
 from ..tables.rounds import mean_round_seconds
+from .intervals import half_width
+from .naming import GroupedRun, name_groups, without_seed
 from .run_folders import refresh_report
 
 COMPARISON_VERSION = 1
-GROUPINGS = ("spec", "name", "run")
 PARTS = ("download", "handling", "compute", "upload", "waiting")
-# Columns of comparison.csv and keys of a run in comparison.json. Those in NUMBERS also have a mean and a standard
-# deviation in comparison-groups.csv.
+# Columns of comparison.csv and keys of a run in comparison.json. Those in NUMBERS also have a mean, a standard
+# deviation and half the width of the mean's 95 % confidence interval in comparison-groups.csv.
 NUMBERS = (
     "final_accuracy",
     "best_accuracy",
@@ -54,7 +53,9 @@ FIELDS = (
     "straggler",
     "straggler_share",
 )
-GROUP_FIELDS = ("group", "runs", *(f"{key}_{what}" for key in NUMBERS for what in ("mean", "std")))
+GROUP_FIELDS = (
+    "group", "runs", "reached_target", *(f"{key}_{what}" for key in NUMBERS for what in ("mean", "std", "ci95")),
+)  # fmt: skip
 
 
 def compare_runs(folders: Sequence[Path], *, target: float | None = None, grouping: str = "spec") -> dict[str, Any]:
@@ -62,15 +63,21 @@ def compare_runs(folders: Sequence[Path], *, target: float | None = None, groupi
 
     Args:
         folders: run folders.
-        target: accuracy to report the time to; if left out, the highest that every run with an accuracy reached.
-        grouping: one of :data:`GROUPINGS`.
+        target: accuracy to report the time to; if left out, that of the runs themselves if all have the same, else the
+            highest that every run with an accuracy reached.
+        grouping: as for :func:`~fedsim_runner.results.comparison.naming.name_groups`.
+
+    Raises:
+        FedsimError: no run has such keys.
     """
     reports = [refresh_report(folder, writing=False) for folder in folders]
     specs = [_spec(folder) for folder in folders]
     manifests = [read_manifest(folder) for folder in folders]
     metric = next((key for one in reports if (key := find_metric(one["rounds"], ACCURACIES))), ACCURACIES[0])
+    target = _own_target(manifests) if target is None else target
     target_accuracy = _common_target(reports, metric) if target is None else target
-    names = _group_names(folders, reports, specs, manifests, grouping)
+    grouped = [GroupedRun(*parts) for parts in zip(folders, reports, specs, manifests, strict=True)]
+    names = name_groups(grouped, grouping)
     runs = [
         _run(folder, report, manifest, name, metric, target_accuracy)
         for folder, report, manifest, name in zip(folders, reports, manifests, names, strict=True)
@@ -80,6 +87,7 @@ def compare_runs(folders: Sequence[Path], *, target: float | None = None, groupi
         "metric": metric,
         "target_accuracy": target_accuracy,
         "target_given": target is not None,
+        "target_ends": target is not None and target == _own_target(manifests),
         "grouping": grouping,
         "runs": runs,
         "groups": _groups(runs),
@@ -132,6 +140,13 @@ def _run(
     }
 
 
+def _own_target(manifests: Iterable[Mapping[str, Any]]) -> float | None:
+    """Return the accuracy at which all runs were to end; None if they had none, or not the same."""
+    policies = [manifest.get("policies") for manifest in manifests]
+    found = {number(one.get("target")) if isinstance(one, dict) else None for one in policies}
+    return found.pop() if len(found) == 1 else None
+
+
 def _common_target(reports: Iterable[Mapping[str, Any]], metric: str) -> float | None:
     """Return the highest accuracy, in whole percent, that every run with an accuracy reached."""
     best = [
@@ -142,79 +157,22 @@ def _common_target(reports: Iterable[Mapping[str, Any]], metric: str) -> float |
     return math.floor(min(best) * 100 + 1e-9) / 100 if best else None
 
 
-def _group_names(
-    folders: Sequence[Path],
-    reports: Sequence[Mapping[str, Any]],
-    specs: Sequence[Mapping[str, Any] | None],
-    manifests: Sequence[Mapping[str, Any]],
-    grouping: str,
-) -> list[str]:
-    """Return the name of each run's group. If names collide, groups of one run take the run's name, others a number."""
-    known: list[set[tuple[str, ...]]] = []  # by group: the marks that identify its runs
-    groups: list[int] = []
-    titles = []
-    for folder, report, spec, manifest in zip(folders, reports, specs, manifests, strict=True):
-        experiment = str(report.get("experiment") or manifest.get("experiment") or report["run"])
-        processes = manifest.get("mode") == "processes"
-        title = f"{experiment} (without Docker)" if processes else experiment
-        if grouping == "run":
-            title = str(report["run"])
-            marks = _names(str(folder))
-        elif grouping == "name":
-            marks = _names(title)
-        else:
-            marks = _marks(experiment, str(processes), spec, manifest)
-        index = next((index for index, group in enumerate(known) if group & marks), len(known))
-        if index == len(known):
-            known.append(set())
-        known[index] |= marks
-        groups.append(index)
-        titles.append(title)
-    same: dict[str, list[int]] = defaultdict(list)
-    names = []
-    for index, title in zip(groups, titles, strict=True):
-        if index not in same[title]:
-            same[title].append(index)
-    for index, title, report in zip(groups, titles, reports, strict=True):
-        place = same[title].index(index)
-        if len(same[title]) == 1:
-            names.append(title)
-        elif groups.count(index) == 1:
-            names.append(str(report["run"]))
-        else:
-            names.append(title if place == 0 else f"{title} #{place + 1}")
-    return names
-
-
-def _names(*words: str) -> set[tuple[str, ...]]:
-    return {words}
-
-
-def _marks(
-    experiment: str, mode: str, spec: Mapping[str, Any] | None, manifest: Mapping[str, Any]
-) -> set[tuple[str, ...]]:
-    """Return what identifies a run's experiment: its content except the seed, and its file; without both, its name."""
-    marks: set[tuple[str, ...]] = set()
-    if spec:
-        marks.add(("experiment", _digest(spec), mode))
-    if manifest.get("spec_sha256"):
-        marks.add(("file", str(manifest["spec_sha256"]), mode))
-    return marks or {("name", experiment, mode)}
-
-
 def _groups(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     members: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for run in runs:
         members[run["group"]].append(run)
     groups = []
     for name, found in members.items():
-        entry: dict[str, Any] = {"group": name, "runs": len(found)}
+        reached = sum(run["rounds_to_target"] is not None for run in found)
+        entry: dict[str, Any] = {"group": name, "runs": len(found), "reached_target": reached}
         for key in NUMBERS:
             known = [run[key] for run in found if run[key] is not None]
             # A target that some repeats missed has no mean time: it would be that of the successful ones only.
             enough = len(known) == len(found) or not key.endswith("_to_target")
+            several = len(known) > 1 and enough
             entry[f"{key}_mean"] = _rounded(statistics.fmean(known)) if known and enough else None
-            entry[f"{key}_std"] = _rounded(statistics.stdev(known)) if len(known) > 1 and enough else None
+            entry[f"{key}_std"] = _rounded(statistics.stdev(known)) if several else None
+            entry[f"{key}_ci95"] = _rounded(half_width(known)) if several else None
         groups.append(entry)
     return groups
 
@@ -224,7 +182,7 @@ def _differences(specs: Sequence[Mapping[str, Any] | None], names: Sequence[str]
     first: dict[str, dict[str, str]] = {}
     for spec, name in zip(specs, names, strict=True):
         if spec is not None:
-            first.setdefault(name, dict(flat(_without_seed(spec))))
+            first.setdefault(name, dict(flat(without_seed(spec))))
     if len(first) < 2:
         return []
     settings = list(dict.fromkeys(key for values in first.values() for key in values))
@@ -254,15 +212,6 @@ def _spec(folder: Path) -> dict[str, Any] | None:
     """Return the experiment with all defaults from the run folder."""
     found = read_json(folder / "inputs" / "experiment.json").get("experiment")
     return found if isinstance(found, dict) else None
-
-
-def _without_seed(spec: Mapping[str, Any]) -> dict[str, Any]:
-    # ``source``, the text of the file, contains the seed as well, and all comments.
-    return {key: value for key, value in spec.items() if key not in ("seed", "source")}
-
-
-def _digest(spec: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(_without_seed(spec), sort_keys=True).encode()).hexdigest()
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

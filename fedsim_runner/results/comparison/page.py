@@ -14,6 +14,7 @@ from fedsim_runner import __version__
 from fedsim_runner.console.tables import Column, FoldedTable
 from fedsim_runner.contract.units import size
 
+from ..page import PAGE as RUN_PAGE
 from ..run_report import write_csv
 from .groups import FIELDS, GROUP_FIELDS
 
@@ -38,7 +39,7 @@ def publish_comparison(compared: Mapping[str, Any], output: Path, *, figures: bo
         for one in drawn.values():
             one.save(output / FIGURES)
     text = make_environment().get_template("comparison.html.j2").render(
-        compared=compared, figures=prepare_figures(drawn), version=__version__
+        compared=compared, figures=prepare_figures(drawn), pages=_pages(compared, output), version=__version__
     )  # fmt: skip
     page = output / PAGE
     page.write_text(text, encoding="utf-8", errors="replace")
@@ -47,6 +48,13 @@ def publish_comparison(compared: Mapping[str, Any], output: Path, *, figures: bo
     write_csv(output / "comparison.csv", FIELDS, rows)
     write_csv(output / "comparison-groups.csv", GROUP_FIELDS, compared["groups"])
     return page
+
+
+def _pages(compared: Mapping[str, Any], output: Path) -> dict[str, str]:
+    """Return where the pages of runs are whose folders are in ``output``, as those of a sweep are."""
+    folders = {run["run"]: Path(run["folder"]) for run in compared["runs"]}
+    here = {run: folder for run, folder in folders.items() if folder.parent == output.resolve()}
+    return {run: f"{folder.name}/{RUN_PAGE}" for run, folder in here.items() if (folder / RUN_PAGE).is_file()}
 
 
 def render_comparison(compared: Mapping[str, Any], page: Path) -> RenderableType:
@@ -64,6 +72,7 @@ def render_comparison(compared: Mapping[str, Any], page: Path) -> RenderableType
             column("runs", lambda group: str(group["runs"])),
             column("final accuracy", lambda group: _spread(group, "final_accuracy", ".4f")),
             column(reached, lambda group: _spread(group, "seconds_to_target", ".2f", " s")),
+            column("reached it", lambda group: f"{group['reached_target']} of {group['runs']}"),
         ],
         [
             column("round", lambda group: _spread(group, "mean_round_seconds", ".2f", " s")),
@@ -76,15 +85,17 @@ def render_comparison(compared: Mapping[str, Any], page: Path) -> RenderableType
         ],
     )
     notes = [Text.assemble(("note: ", "yellow"), note) for note in compared["notes"]]
+    if any(group["runs"] > 1 for group in groups):
+        notes.insert(0, Text("±: half the width of the mean's 95 % confidence interval", style="dim"))
     where = Text.assemble("comparison: ", (str(page), "bold"), overflow="fold", no_wrap=False)
     return Group(table, *notes, where)
 
 
 def _spread(group: Mapping[str, Any], key: str, form: str, unit: str = "") -> str:
-    mean, deviation = group[f"{key}_mean"], group[f"{key}_std"]
+    mean, half = group[f"{key}_mean"], group[f"{key}_ci95"]
     if mean is None:
         return "-"
-    return f"{mean:{form}}{unit}" if deviation is None else f"{mean:{form}} ± {deviation:{form}}{unit}"
+    return f"{mean:{form}}{unit}" if half is None else f"{mean:{form}} ± {half:{form}}{unit}"
 
 
 def _share(value: float | None) -> str:

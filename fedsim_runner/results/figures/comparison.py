@@ -10,6 +10,7 @@ from typing import Any
 
 from fedsim_runner.contract.units import size_unit
 
+from ..comparison.intervals import half_width
 from ..page.metrics import NAMES
 from .learning import learning_axes
 from .row_axes import device_axis, device_height
@@ -70,7 +71,7 @@ def draw_curves(compared: Mapping[str, Any]) -> Drawn | None:
     figure.legend(ncols=1 if narrow() else 3, loc="outside upper left")
     caption = f"{NAMES[compared['metric']]} over rounds and over the time since training began."
     if repeated:
-        caption += " Lines: mean of the repeats; bands: one standard deviation on either side."
+        caption += " Lines: mean of the repeats, where all have a value; bands: its 95 % confidence interval."
     if target is not None:
         caption += f" Dotted: the target accuracy {target:g}."
     return Drawn("accuracy", "Accuracy", caption, figure)
@@ -108,20 +109,20 @@ def draw_traffic(compared: Mapping[str, Any]) -> Drawn | None:
         range(len(groups)),
         [group["bytes_sent_mean"] / factor for group in groups],
         0.6,
-        xerr=[(group["bytes_sent_std"] or float("nan")) / factor for group in groups],
+        xerr=[(group["bytes_sent_ci95"] or float("nan")) / factor for group in groups],
         color="#8FC7EA",
         error_kw={"elinewidth": 1, "capsize": 2},
     )
     device_axis(axes, [group["group"] for group in groups])
     axes.set(xlabel=f"{unit} sent by all devices together")
     caption = "Bytes at the devices' network interfaces in a whole run."
-    if any(group["bytes_sent_std"] for group in groups):
-        caption += " Error bars: one standard deviation of the repeats."
+    if any(group["bytes_sent_ci95"] for group in groups):
+        caption += " Error bars: 95 % confidence interval of the mean of the repeats."
     return Drawn("bytes", "Bytes", caption, figure)
 
 
 def _band(curves: Sequence[Curve], over_time: bool) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Return x, mean minus deviation, mean, and mean plus deviation, where all repeats have a value."""
+    """Return x, and the mean between the ends of its 95 % confidence interval, where all repeats have a value."""
     if over_time:
         begin, end = max(curve[0][0] for curve in curves), min(curve[-1][0] for curve in curves)
         if end <= begin:
@@ -132,10 +133,10 @@ def _band(curves: Sequence[Curve], over_time: bool) -> tuple[list[float], list[f
     low, middle, high = [], [], []
     for x in places:
         values = [_at(curve, x) for curve in curves]
-        mean, deviation = statistics.fmean(values), statistics.stdev(values)
-        low.append(mean - deviation)
+        mean, half = statistics.fmean(values), half_width(values)
+        low.append(mean - half)
         middle.append(mean)
-        high.append(mean + deviation)
+        high.append(mean + half)
     return places, low, middle, high
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.cli.entry import call
+from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.results.comparison.groups import compare_runs
+from fedsim_runner.results.comparison.intervals import half_width, quantile
 from tests.unit.results.synthetic import MODEL_BYTES, write_run
 
 
@@ -29,7 +31,9 @@ def test_repeats_are_grouped(runs: list[Path]) -> None:
     assert study["runs"] == 2
     assert study["final_accuracy_mean"] == pytest.approx(statistics.fmean(finals), abs=1e-6)
     assert study["final_accuracy_std"] == pytest.approx(statistics.stdev(finals), abs=1e-6)
+    assert study["final_accuracy_ci95"] == pytest.approx(quantile(1) * statistics.stdev(finals) / 2**0.5, abs=1e-6)
     assert (slow["runs"], slow["final_accuracy_std"], slow["late_updates_mean"]) == (1, None, 1)
+    assert (slow["final_accuracy_ci95"], slow["reached_target"]) == (None, 1)
     assert slow["mean_compute_seconds_mean"] > 2 * study["mean_compute_seconds_mean"]
     assert {"setting": "name", "values": {"study": "study", "slow": "slow"}} in compared["differences"]
 
@@ -49,6 +53,49 @@ def test_runs_without_their_experiment_are_grouped_by_its_file_or_name(runs: lis
     manifest = json.loads((runs[0] / "manifest.json").read_text(encoding="utf-8"))
     (runs[1] / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     assert [run["group"] for run in compare_runs(runs[:2])["runs"]] == ["study", "study"]
+
+
+def of_sweep(folder: Path, seed: int, target: float | None = None, **values: object) -> Path:
+    """A run of a sweep, which had these values in place of the file's."""
+    write_run(folder, seed=seed, rounds=5)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    keys = {f"data.{key}": value for key, value in values.items()}
+    manifest |= {"sweep": "mine", "overrides": {**keys, "seed": seed}, "spec_sha256": folder.name}
+    manifest["policies"] = {"target": target}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    inputs = json.loads((folder / "inputs" / "experiment.json").read_text(encoding="utf-8"))
+    # Another factor would make another experiment, were it not the same point of one sweep.
+    inputs["experiment"] |= {"data": keys, "cpu_factor": 1 / seed, "overrides": [{"key": "seed", "value": seed}]}
+    (folder / "inputs" / "experiment.json").write_text(json.dumps(inputs), encoding="utf-8")
+    return folder
+
+
+def test_runs_of_a_sweep_are_grouped_by_point_and_named_after_what_differs(tmp_path: Path) -> None:
+    folders = [
+        of_sweep(tmp_path / f"p{number}-s{seed}", seed, target=0.5, alpha=alpha, split=split, layout="flat")
+        for seed in (1, 2)
+        for number, (alpha, split) in enumerate(((0.1, "iid"), (0.1, "quantity"), (1, "quantity")))
+    ]
+    compared = compare_runs(folders)
+    assert [(group["group"], group["runs"]) for group in compared["groups"]] == [
+        ("alpha=0.1, split=iid", 2),
+        ("alpha=0.1, split=quantity", 2),
+        ("alpha=1, split=quantity", 2),
+    ]
+    assert (compared["target_accuracy"], compared["target_given"], compared["target_ends"]) == (0.5, True, True)
+    assert compare_runs(folders, target=0.6)["target_ends"] is False
+    for asked in ("alpha", "data.alpha"):
+        groups = compare_runs(folders, grouping=asked)["groups"]
+        assert [(group["group"], group["runs"]) for group in groups] == [("alpha=0.1", 4), ("alpha=1", 2)]
+    with pytest.raises(FedsimError, match=r"choose one of spec, name, run, or keys of the grid: data\.alpha, data"):
+        compare_runs(folders, grouping="alpha,colour")
+
+
+def test_the_interval_of_a_mean() -> None:
+    # Tables of Student's t, 0.975.
+    assert [round(quantile(freedom), 3) for freedom in (1, 2, 4, 9, 29)] == [12.706, 4.303, 2.776, 2.262, 2.045]
+    assert half_width([1.0, 2.0, 3.0]) == pytest.approx(4.30265 / 3**0.5, rel=1e-5)
+    assert half_width([0.5, 0.5]) == 0
 
 
 def test_time_to_a_target(runs: list[Path]) -> None:
