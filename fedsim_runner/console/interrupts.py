@@ -17,7 +17,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """A context manager that counts the signals to stop. For the main thread only."""
+    """A context manager that counts the signals to stop. For the main thread only.
+
+    Inside another one it begins with the signals that the other has counted, and hands it those of its own at the end:
+    of several works one after another, all that are left know of them.
+    """
 
     def __init__(self, on_signal: Callable[[int], None]) -> None:
         """``on_signal`` is called with the count at each signal, outside the signal handler."""
@@ -32,11 +36,19 @@ class Interrupts:
             # nohup makes a program ignore this one on purpose.
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
+        if (outer := self._outer()) is not None:
+            self._asked, self._hung_up = outer._asked, outer._hung_up
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if (outer := self._outer()) is not None:
+            outer._asked, outer._hung_up = max(outer._asked, self._asked), outer._hung_up or self._hung_up
+
+    def _outer(self) -> Interrupts | None:
+        handlers = (getattr(handler, "__self__", None) for handler in self._before.values())
+        return next((owner for owner in handlers if isinstance(owner, Interrupts)), None)
 
     @property
     def count(self) -> int:

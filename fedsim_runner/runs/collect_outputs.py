@@ -25,6 +25,7 @@ from .folder import SO_FAR, give_to_user
 from .hold import hold, hold_alone
 from .lookup import KnownRun, find_run, testbed_of
 from .options import DEFAULT_RUNS_DIR
+from .sweep_folder import Sweep
 
 # The states of a run that has not ended.
 GOING_ON = ("provisioned", "loading", "running")
@@ -51,6 +52,20 @@ def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[d
         require_plain(target)
         going_on = status.get("state") in GOING_ON
         return _collect(known, testbed, target, going_on, console), target
+
+
+def collect_sweep(sweep: Sweep, console: Console, into: Path | None = None) -> dict[Path, dict[str, Any]]:
+    """Collect the runs of a sweep that are up, each to its own folder; return their reports by folder.
+
+    Raises:
+        RunBusyError: another process collects one, too.
+        FedsimError: none is up, fetching failed, or this user may not do it.
+    """
+    there = [one for one in sweep.runs if one.begun and testbed_of(find_run(one.run)).status(one.run) is not None]
+    if not there:
+        raise FedsimError(f"no run of sweep {sweep.name} has anything on the lab host", Exit.SPEC)
+    found = (collect_run(one.run, console, None if into is None else into / one.run) for one in there)
+    return {folder: report for report, folder in found}
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from ..results import RUNNING
 from ..results.page import FIGURES, PAGE
 from ..results.run_files import AGENTS, read_json
 from ..results.run_report import TABLES
+from .sweep_folder import is_sweep_folder
 
 # What users call a run id: the option is --run NAME.
 RUN_NAME = "run name"
@@ -62,6 +63,8 @@ def make_or_reuse_folder(runs_dir: Path, run: str) -> tuple[Path, bool]:
         folder = runs_dir / run
     if not folder.is_dir():
         raise RunNameError(f"{folder} is not a folder: choose another --run, or remove it")
+    if is_sweep_folder(folder):
+        raise RunNameError(f"{folder} is a sweep: go on with its --seeds and --grid, or choose another --run")
     # Written once a course was tried in the folder; another one must not be mixed into it.
     if read_json(folder / REPORT).get("status", RUNNING) != RUNNING:
         raise RunNameError(f"{folder} holds the results of an earlier run: choose another --run, or remove it")

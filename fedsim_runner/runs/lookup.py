@@ -13,6 +13,7 @@ from ..testbed.protocol import Testbed
 from .folder import RUN_NAME
 from .options import DEFAULT_RUNS_DIR
 from .registry import Registry, RunEntry
+from .sweep_folder import find_sweep, folder_in_sweep
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,20 @@ class KnownRun:
 
 
 def find_run(run: str, runs_dir: Path | None = None) -> KnownRun:
-    """Look up a run in the registry, then in the folder of runs. It need not be known in either.
+    """Look up a run in the registry, then in the folder of runs and those of sweeps there. It need not be known.
 
     Raises:
-        RunNameError: ``run`` is not a valid run name.
+        RunNameError: ``run`` is not a valid run name, or that of a sweep, which is several runs.
     """
     check_run(run, RUN_NAME)
     entry = Registry().find(run)
+    below = runs_dir or DEFAULT_RUNS_DIR
     places = [Path(entry.folder)] if entry is not None else []
-    places.append((runs_dir or DEFAULT_RUNS_DIR) / run)
-    folder = next((place.resolve() for place in places if place.is_dir()), None)
-    return KnownRun(run, folder, entry)
+    places.append(below / run)
+    folder = next((place.resolve() for place in places if place.is_dir()), None) or folder_in_sweep(run, below)
+    if entry is None and (sweep := find_sweep(run, runs_dir)) is not None:
+        raise RunNameError(f"{run} is a sweep of {len(sweep.runs)} runs: name one of them: {sweep.named}")
+    return KnownRun(run, folder if folder is None else folder.resolve(), entry)
 
 
 def testbed_of(known: KnownRun) -> Testbed:

@@ -15,9 +15,10 @@ from ..testbed.protocol import Testbed
 from ..testbed.run_listener import RunListener
 from ..testbed.stages import exit_of, stage_named
 from .folder import give_to_user
-from .hold import end_orphans, hold_alone
+from .hold import end_orphans, hold, hold_alone
 from .lookup import KnownRun, all_runs, find_run, testbed_of
 from .registry import Registry
+from .sweep_folder import Sweep, sweeps
 from .teardown import tear_down
 
 
@@ -38,6 +39,22 @@ def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit
                 Registry().forget(run)
             console.print(f"run {run}: nothing is left on the lab host", markup=False, highlight=False)
         return code
+
+
+def remove_sweep(sweep: Sweep, console: Console) -> Exit:
+    """Remove what the runs of a sweep have on their testbed; return the worst exit code.
+
+    Raises:
+        RunBusyError: another process plays the sweep, or works on one of its runs.
+        FedsimError: this user may not do it.
+    """
+    with hold(sweep.name):
+        code = max((remove_run(one.run, console, sweep.folder) for one in sweep.runs if one.begun), default=Exit.DONE)
+    if code is Exit.DONE:
+        with suppress(OSError):
+            sweeps().forget(sweep.name)
+        console.print(f"sweep {sweep.name}: nothing is left on the lab host", markup=False, highlight=False)
+    return code
 
 
 def remove_all(console: Console) -> Exit:

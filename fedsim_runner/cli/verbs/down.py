@@ -14,14 +14,20 @@ from ..app import app, out
 
 @app.command()
 def down(
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Name of the run.", show_default=False)] = None,
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="Name of the run, or of a sweep.", show_default=False)
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="All runs that no running process works on.")] = False,
 ) -> int:
     """Remove everything a run has on the lab host, even without its run folder; safe to repeat."""
-    from fedsim_runner.runs.removal import remove_all, remove_run
+    from fedsim_runner.runs.removal import remove_all, remove_run, remove_sweep
+    from fedsim_runner.runs.sweep_folder import find_sweep
 
     if every == (run is not None):
         raise FedsimError("name one RUN, or ask for --all", Exit.SPEC)
     console = out()
     with outlived(console.file):  # what is to be removed is removed, whoever may read about it
-        return remove_all(console) if run is None else remove_run(run, console)
+        if run is None:
+            return remove_all(console)
+        sweep = find_sweep(run)
+        return remove_run(run, console) if sweep is None else remove_sweep(sweep, console)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,10 +15,13 @@ from fedsim_runner.contract.plain_folder import require_plain
 
 from ..app import JsonOption, app, out, print_json
 
+if TYPE_CHECKING:
+    from fedsim_runner.runs.sweep_folder import Sweep
+
 
 @app.command()
 def report(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Run folders or names of runs.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Run folders or names of runs, or of sweeps.")],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -45,18 +48,24 @@ def report(
         str,
         typer.Option(
             "--group",
-            metavar="spec|name|run",
+            metavar="spec|name|run|KEY",
             help="Comparison: what counts as repeats of one experiment. spec: equal experiments, whatever their seed; "
-            "name: the same name; run: each run by itself.",
+            "name: the same name; run: each run by itself; KEY,...: the same values of these keys of a --grid.",
         ),
     ] = "spec",
     as_json: JsonOption = False,
 ) -> int:
     """Write report.html and the tables of a run again; of several runs, compare them."""
-    folders = [_folder(name) for name in dict.fromkeys(runs)]
+    from fedsim_runner.runs.sweep_folder import find_sweep
+
+    found = {name: find_sweep(name) for name in runs}
+    folders = [folder for name, sweep in found.items() for folder in ([_folder(name)] if sweep is None else _of(sweep))]
     folders = list(dict.fromkeys(folders))
+    sweep = found[runs[0]]
+    if len(found) == 1 and sweep is not None:
+        output = output or sweep.folder
     try:
-        if len(folders) == 1:
+        if len(folders) == 1 and sweep is None:
             return _one(folders[0], output, figures, as_json)
         return _several(folders, output, figures, target, group, as_json)
     except OSError as error:
@@ -91,11 +100,9 @@ def _one(folder: Path, output: Path | None, figures: bool, as_json: bool) -> int
 def _several(
     folders: list[Path], output: Path | None, figures: bool, target: float | None, group: str, as_json: bool
 ) -> int:
-    from fedsim_runner.results.comparison.groups import GROUPINGS, compare_runs
+    from fedsim_runner.results.comparison.groups import compare_runs
     from fedsim_runner.results.comparison.page import publish_comparison, render_comparison
 
-    if group not in GROUPINGS:
-        raise FedsimError(f"--group {group}: unknown, choose one of {', '.join(GROUPINGS)}", Exit.SPEC)
     where = output or Path(f"comparison-{time.strftime('%Y%m%dt%H%M%Sz', time.gmtime())}")
     compared = compare_runs(folders, target=target, grouping=group)
     page = publish_comparison(compared, where, figures=figures)
@@ -104,6 +111,15 @@ def _several(
     else:
         out().print(render_comparison(compared, page))
     return Exit.DONE
+
+
+def _of(sweep: Sweep) -> list[Path]:
+    """The folders of a sweep's runs that have begun."""
+    require_plain(sweep.folder)
+    begun = [one.folder for one in sweep.runs if one.begun]
+    if not begun:
+        raise FedsimError(f"no run of sweep {sweep.name} ({sweep.folder}) has begun", Exit.SPEC)
+    return begun
 
 
 def _folder(name: str) -> Path:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.runs.options import DEFAULT_RUNS_DIR, RunOptions
 
 from ..app import (
@@ -19,10 +20,15 @@ from ..app import (
     print_json,
 )
 
+if TYPE_CHECKING:
+    from fedsim_runner.testbed.protocol import Testbed
+
 
 @app.command()
 def rerun(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of the run, or its name.", show_default=False)],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Folder of the run, or its name; also of a sweep.", show_default=False)
+    ],
     keep: Annotated[bool, typer.Option("--keep", help="Leave the testbed up afterwards.")] = False,
     no_docker: Annotated[
         bool, typer.Option("--no-docker", help="As plain processes; a run without Docker is always repeated so.")
@@ -42,13 +48,27 @@ def rerun(
     """Repeat a run from its folder alone, and report how the two differ."""
     from fedsim_runner.runs.repetition import open_original
     from fedsim_runner.runs.repetition import rerun as repeat
+    from fedsim_runner.runs.sweep_folder import find_sweep
     from fedsim_runner.testbed.installed import find_testbed
 
-    original = open_original(run, runs_dir)
     options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
     console = out(stderr=as_json)
-    testbed = find_testbed(NO_DOCKER if no_docker else original.testbed)
-    code, report = repeat(original, options, console, testbed, trust)
+    if (sweep := find_sweep(run, runs_dir)) is None:
+        original = open_original(run, runs_dir)
+        testbed = find_testbed(NO_DOCKER if no_docker else original.testbed)
+        code, report = repeat(original, options, console, testbed, trust)
+    else:
+        from fedsim_runner.runs.sweep_repetition import rerun_sweep
+
+        if keep:
+            raise FedsimError("--keep: the runs of a sweep follow each other, so no testbed stays up", Exit.SPEC)
+        words = ["fedsim-provision", "rerun", run, *["--no-docker"] * no_docker, *["--trust"] * trust]
+        words += options.words
+
+        def testbed_of(name: str) -> Testbed:
+            return find_testbed(NO_DOCKER if no_docker else name)
+
+        code, report = rerun_sweep(sweep, options, console, testbed_of, words, trust)
     if as_json:
         print_json(report)
     return code

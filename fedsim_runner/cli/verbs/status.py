@@ -17,6 +17,7 @@ from ..app import JsonOption, app, out, print_json
 
 if TYPE_CHECKING:
     from fedsim_runner.console.live import Window
+    from fedsim_runner.runs.sweep_folder import Sweep
 
 WATCH_EVERY_S = 1.0
 
@@ -27,7 +28,8 @@ ALL_ROWS = 1_000_000
 @app.command()
 def status(
     run: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="Name of the run; all runs if left out.", show_default=False)
+        str | None,
+        typer.Argument(metavar="RUN", help="Name of the run, or of a sweep; all runs if left out.", show_default=False),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh every second until the run ends.")] = False,
     as_json: JsonOption = False,
@@ -35,10 +37,13 @@ def status(
     """Show how far a run has got and what each of its devices is doing."""
     from fedsim_runner.runs.lookup import all_runs
     from fedsim_runner.runs.run_status import status_of
+    from fedsim_runner.runs.sweep_folder import find_sweep
 
     if watch and (run is None or as_json):
         raise FedsimError("--watch needs one RUN and cannot be combined with --json", Exit.SPEC)
     console = out()
+    if run is not None and (sweep := find_sweep(run)) is not None:
+        return _sweep(sweep, console, watch, as_json)
     if watch and run is not None:
         _watch(console, run)
         return Exit.DONE
@@ -51,6 +56,42 @@ def status(
     else:
         console.print(_one(answers[0], ALL_ROWS))
     return Exit.DONE
+
+
+def _sweep(sweep: Sweep, console: Console, watch: bool, as_json: bool) -> int:
+    """All runs of a sweep; the one that is being played can be watched."""
+    from fedsim_runner.runs.hold import is_held
+    from fedsim_runner.runs.sweep_status import status_of_sweep
+
+    if watch:
+        playing = next((one.run for one in sweep.runs if is_held(one.run)), None)
+        if playing is None:
+            raise FedsimError(f"--watch: no run of sweep {sweep.name} is being played now", Exit.SPEC)
+        _watch(console, playing)
+        return Exit.DONE
+    answer = status_of_sweep(sweep)
+    if as_json:
+        print_json(answer)
+    else:
+        count = f"{answer['finished']} of {len(answer['runs'])} runs finished"
+        head = f"sweep {answer['sweep']}: {answer['state']}, {count}"
+        console.print(Text(head, "bold"), _sweep_table(answer["runs"]), Text(f"folder: {answer['folder']}"), sep="\n")
+    return Exit.DONE
+
+
+def _sweep_table(runs: list[dict[str, Any]]) -> Table:
+    from fedsim_runner.runs.sweep_plan import short_key, shown
+
+    keys = list(dict.fromkeys(key for one in runs for key in one["varied"]))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("run", *map(short_key, keys), "state", "round", "accuracy"):
+        table.add_column(Text(title), no_wrap=title != "state", overflow="fold")
+    for one in runs:
+        rounds = "-" if one["round"] is None else f"{one['round']}/{one['total_rounds'] or '?'}"
+        accuracy = "-" if one["accuracy"] is None else f"{one['accuracy']:.4f}"
+        values = (shown(one["varied"][key]) if key in one["varied"] else "-" for key in keys)
+        table.add_row(*map(Text, (one["run"], *values, one["state"], rounds, accuracy)))
+    return table
 
 
 def _watch(console: Console, run: str) -> None:

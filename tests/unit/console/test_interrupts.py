@@ -34,3 +34,15 @@ def test_a_closed_terminal_is_no_second_request(signals: tuple[signal.Signals, .
         interrupts.report()
     assert interrupts.count == count
     assert reported == list(range(1, count + 1))
+
+
+def test_one_inside_another_begins_with_its_count_and_hands_over_its_own() -> None:
+    with Interrupts(lambda _: None) as outer:
+        with Interrupts(lambda _: None) as first:
+            assert first.count == 0
+            os.kill(os.getpid(), INT)
+        assert (first.count, outer.count) == (1, 1)
+        os.kill(os.getpid(), TERM)
+        with Interrupts(lambda _: None) as second:
+            assert second.count == 2
+        assert outer.count == 2

@@ -1,0 +1,203 @@
+"""Playing the runs of a sweep one after another, each a run like any other; what has finished is not played again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ..console.interrupts import Interrupts
+from ..contract.atomic import explain
+from ..contract.errors import Exit, FedsimError
+from ..contract.names import RUN_LENGTH, RunNameError, check_run
+from ..results.comparison.groups import compare_runs
+from ..results.comparison.page import publish_comparison, render_comparison
+from ..testbed.protocol import Testbed
+from .active_run import now
+from .folder import RUN_NAME, give_to_user, new_run_id
+from .hold import end_orphans, hold, hold_alone
+from .options import RunOptions
+from .sweep_folder import UNFINISHED, Sweep, SweepRun, is_sweep_folder, read_sweep, sweeps
+from .sweep_plan import SUFFIX_LENGTH
+
+# A failed course says something about one point; after any other failure the next run would fail as well.
+GOES_ON_AFTER = (Exit.DONE, Exit.COURSE)
+_CHANGED = {
+    "spec_sha256": "the experiment file has changed",
+    "grid": "--grid is another",
+    "target": "--target is another",
+    "repeats": "another sweep is repeated",
+}
+Compared = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One run of a sweep: ``suffix`` is what its name adds to the sweep's, ``play`` makes the run."""
+
+    suffix: str
+    varied: Mapping[str, Any]
+    described: str
+    play: Callable[[RunOptions], Exit]
+
+
+@dataclass(frozen=True)
+class Programme:
+    """What a sweep is to play.
+
+    Attributes:
+        asked: what makes it the same sweep when it goes on.
+        testbed: where it is played.
+        command: the words of the command that plays it; with ``--run NAME`` behind them, it goes on with it.
+    """
+
+    experiment: str
+    asked: Mapping[str, Any]
+    turns: Sequence[Turn]
+    testbed: Testbed
+    command: Sequence[str]
+
+
+def play_sweep(programme: Programme, options: RunOptions, console: Console) -> tuple[Exit, Compared]:
+    """Play all runs of a sweep that have not finished, and compare all. Prints progress; leaves the sweep's folder.
+
+    Returns the worst exit code of its runs, and the comparison: empty if the sweep was interrupted.
+
+    Raises:
+        FedsimError: nothing was started (another process plays the sweep, or the name is taken), or what a run needs is
+            not there.
+    """
+    name = _sweep_name(options, programme.experiment)
+    with hold(name):
+        sweep = _prepare(name, options.runs_dir / name, programme)
+        try:
+            with suppress(OSError):  # other shells then need its folder to find it
+                sweeps().record(name, sweep.folder, programme.testbed.traits.name, (), "sweep")
+            code = _play(sweep, programme, options, console)
+            compared = report_sweep(sweep, console) if code in GOES_ON_AFTER else {}
+            if code is not Exit.DONE:
+                console.print(_what_next(sweep, programme), markup=False, highlight=False)
+            return code, compared
+        except (FedsimError, KeyboardInterrupt):
+            console.print(_what_next(sweep, programme), markup=False, highlight=False)
+            raise
+        finally:
+            give_to_user(sweep.folder)
+
+
+def report_sweep(sweep: Sweep, console: Console) -> Compared:
+    """Compare the runs of a sweep that have begun, in its folder, and print the comparison.
+
+    Raises:
+        FedsimError: the folder cannot be written.
+    """
+    compared = compare_runs([one.folder for one in sweep.runs if one.begun])
+    try:
+        page = publish_comparison(compared, sweep.folder)
+    except OSError as error:
+        raise FedsimError(explain(error, Path(error.filename or sweep.folder)), Exit.COURSE) from error
+    console.print(render_comparison(compared, page))
+    return compared
+
+
+def _sweep_name(options: RunOptions, experiment: str) -> str:
+    longest = RUN_LENGTH - SUFFIX_LENGTH
+    if options.run is None:
+        name, stamp = new_run_id(experiment, now()).rsplit("-", 1)
+        return f"{name[: longest - len(stamp) - 1].rstrip('-')}-{stamp}"
+    name = check_run(options.run, RUN_NAME)
+    if len(name) > longest:
+        raise RunNameError(f"--run {name}: of a sweep at most {longest} characters, as its runs' names add theirs")
+    return name
+
+
+def _prepare(name: str, folder: Path, programme: Programme) -> Sweep:
+    """Make the folder of a new sweep, or take that of one which is to go on.
+
+    Raises:
+        FedsimError: the name is taken by a run or by another sweep, or the folder cannot be written.
+    """
+    try:
+        if is_sweep_folder(folder):
+            _refuse_another(read_sweep(folder), programme.asked)
+        elif folder.exists():
+            raise RunNameError(f"{folder} is not the folder of a sweep: choose another --run, or remove it")
+        folder.mkdir(parents=True, exist_ok=True)
+        folder = folder.resolve()
+        runs = tuple(
+            SweepRun(run, folder / run, turn.varied) for turn in programme.turns for run in [f"{name}-{turn.suffix}"]
+        )
+        sweep = Sweep(name, folder, programme.experiment, programme.asked, runs)
+        sweep.write()
+    except OSError as error:
+        raise FedsimError(f"{error.filename or folder}: {error.strerror}", Exit.SPEC) from error
+    return sweep
+
+
+def _refuse_another(known: Sweep, asked: Mapping[str, Any]) -> None:
+    """A sweep goes on with what it began with; only seeds may be added.
+
+    Raises:
+        RunNameError: something else is asked for.
+    """
+    different = [word for key, word in _CHANGED.items() if known.asked.get(key) != asked.get(key)]
+    before, seeds = known.asked.get("seeds", []), asked.get("seeds", [])
+    missing = [str(seed) for seed in before if seed not in seeds]
+    if missing:
+        different.append(f"--seeds lacks {', '.join(missing)}")
+    elif seeds and not before:
+        different.append("it was without --seeds")
+    if different:
+        raise RunNameError(
+            f"sweep {known.name} ({known.folder}) cannot go on: {'; '.join(different)}: choose another --run, or none"
+        )
+
+
+def _play(sweep: Sweep, programme: Programme, options: RunOptions, console: Console) -> Exit:
+    worst, turns = Exit.DONE, programme.turns
+    # Between two runs nothing is interrupted, and a run that begins knows of signals that came before it.
+    with Interrupts(lambda _: None) as interrupts:
+        for number, (one, turn) in enumerate(zip(sweep.runs, turns, strict=True), 1):
+            if interrupts.count:
+                return Exit.INTERRUPTED
+            title = f"run {number} of {len(turns)}: {one.run} ({turn.described})"
+            if one.finished:
+                console.print(f"{title}: has finished before", markup=False, highlight=False)
+                continue
+            _set_aside(one, programme.testbed, console)
+            console.print(title, style="bold", markup=False, highlight=False)
+            code = turn.play(replace(options, run=one.run, runs_dir=sweep.folder, sweep=sweep.name))
+            if code not in GOES_ON_AFTER:
+                return code
+            worst = max(worst, code)
+        return Exit.INTERRUPTED if interrupts.count else worst
+
+
+def _set_aside(one: SweepRun, testbed: Testbed, console: Console) -> None:
+    """Keep what an attempt that did not finish has left, out of the way of the next one.
+
+    Raises:
+        FedsimError: another process works on the run, or the folder cannot be moved.
+    """
+    if not one.begun:
+        return
+    kept = one.folder.parent / UNFINISHED
+    try:
+        with hold_alone(one.run, testbed):
+            end_orphans(one.run, console)  # they may still write to it
+            kept.mkdir(exist_ok=True)
+            number = len(list(kept.glob(f"{one.run}-*"))) + 1
+            one.folder.rename(kept / f"{one.run}-{number}")
+    except OSError as error:
+        raise FedsimError(f"{one.folder} cannot be moved to {kept}: {error.strerror}", Exit.SPEC) from error
+
+
+def _what_next(sweep: Sweep, programme: Programme) -> str:
+    done = sum(one.finished for one in sweep.runs)
+    again = shlex.join([*programme.command, "--run", sweep.name])
+    return f"sweep {sweep.name}: {done} of {len(sweep.runs)} runs have finished; go on with: {again}"

@@ -1,0 +1,56 @@
+"""Repeating a sweep from its folder alone: each of its runs is repeated, as a new sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from rich.console import Console
+
+from ..contract.errors import Exit, FedsimError
+from ..testbed.protocol import Testbed
+from .options import RunOptions
+from .repetition import Original, open_original, rerun
+from .sweep_folder import Sweep
+from .sweep_plan import short_key, shown
+from .sweep_play import Compared, Programme, Turn, play_sweep
+
+
+def rerun_sweep(
+    sweep: Sweep,
+    options: RunOptions,
+    console: Console,
+    testbed_of: Callable[[str], Testbed],
+    command: Sequence[str],
+    trust: bool = False,
+) -> tuple[Exit, Compared]:
+    """Repeat the runs of a sweep that have begun; see :func:`~fedsim_runner.runs.sweep_play.play_sweep`.
+
+    Args:
+        testbed_of: returns the testbed for a run that was on the kind of this name.
+        command: the words of the command that repeats it.
+        trust: as for one run.
+
+    Raises:
+        FedsimError: nothing was started: no run has begun, or a folder is incomplete or damaged.
+    """
+    begun = [one for one in sweep.runs if one.begun]
+    if not begun:
+        raise FedsimError(f"no run of sweep {sweep.name} ({sweep.folder}) has begun: nothing to repeat", Exit.SPEC)
+    originals = [open_original(str(one.folder)) for one in begun]
+
+    def play(original: Original, own_options: RunOptions) -> Exit:
+        return rerun(original, own_options, console, testbed_of(original.testbed), trust)[0]
+
+    turns = [
+        Turn(
+            one.run.removeprefix(f"{sweep.name}-"),
+            one.varied,
+            ", ".join(f"{short_key(key)}={shown(value)}" for key, value in one.varied.items()),
+            partial(play, original),
+        )
+        for one, original in zip(begun, originals, strict=True)
+    ]
+    testbed = testbed_of(originals[0].testbed)
+    programme = Programme(sweep.experiment, {"repeats": sweep.name}, turns, testbed, command)
+    return play_sweep(programme, options, console)
