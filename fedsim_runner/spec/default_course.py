@@ -41,4 +41,5 @@ def describe_default(overrides: Sequence[Override] = ()) -> str:
 
 def with_outputs(config: Mapping[str, Any], classes: int) -> dict[str, Any]:
     """The default course for data with this many classes."""
-    return {**config, "model": {"out_channels": classes, **config["model"]}}
+    own = config.get("model")
+    return {**config, "model": {"out_channels": classes, **own}} if isinstance(own, Mapping) else dict(config)

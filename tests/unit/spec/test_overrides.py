@@ -96,7 +96,7 @@ def test_keys_of_a_configuration_in_a_file_of_its_own(tmp_path: Path) -> None:
             "(vary devices[1].network itself, or write it out in the file)",
         ),
         (given("data[0]", 1), "data: is a mapping in the file (line 7), which has no entries"),
-        (given("network.profiles[0]", 1), "network.profiles: is not in the file, so it has no entries"),
+        (given("network.profiles[0]", 1), "network: is not in the file, so it has no entries"),
         (given("course.min_clients", 1), "course.min_clients: means nothing with on_client_failure: abort"),
     ],
 )
@@ -108,7 +108,7 @@ def test_a_mistake_names_the_option_and_the_fix(override: Override, expected: st
 
 def test_mistakes_of_the_file_keep_their_lines() -> None:
     found = mistakes(given("data.alpha", 0), text=TEXT.replace("lr: 0.1", "lr: .inf"))
-    assert [line.partition(": ")[0] for line in found] == ["--grid data.alpha=0", "study.yaml:11"]
+    assert [line.partition(": ")[0] for line in found] == ["--grid data.alpha=0", "study.yaml:12"]
 
 
 @pytest.mark.parametrize(
@@ -139,3 +139,14 @@ def test_keys_and_values() -> None:
     for wrong in ("", " ", "1,,2", "[1", "1],[2", "a: {"):
         with pytest.raises(SpecErrors, match="between commas"):
             parse_values(wrong, "--grid")
+
+
+def test_keys_of_the_default_course() -> None:
+    text = TEXT.partition("federatedscope:")[0]
+    override = given("federatedscope.config.federate.total_round_num", 4)
+    made = read(override, text=text)
+    assert made.total_rounds == 4
+    assert made.config["model"]["type"] == "lr"
+    assert any(note.endswith("but for federate.total_round_num, which options give") for note in made.notes)
+    wrong = given("federatedscope.config.federate.total_round_num", 0)
+    assert mistakes(wrong, text=text)[0].startswith(f"{wrong.given}: federate.total_round_num: must be at least 1")
