@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
     config: dict[str, Any] = {}
     data_tree: dict[str, Any] | None = None
     by_default = _says_nothing_of_the_course(checked)
+    tree: Document | None
     if by_default:
         tree = default_course(of_tree)
         document.errors.extend(tree.errors)

@@ -74,14 +74,14 @@ def put_into(document: Document, overrides: Iterable[Override]) -> None:
         path = parse_key(override.key, override.given)
         try:
             document.root, made = _with(document.root, path, 0, override.value)
-        except _Misfit as misfit:
+        except _MisfitError as misfit:
             shown = format_path((*document.base, *path[: misfit.depth]))
             document.errors.append(SpecError(override.given, 0, 0, shown, misfit.message, misfit.hint or None))
             continue
         document.origins[path[:made]] = override.given
 
 
-class _Misfit(FedsimError):
+class _MisfitError(FedsimError):
     """The file has something else at the first ``depth`` parts of a path."""
 
     exit = Exit.SPEC
@@ -101,25 +101,25 @@ def _with(node: Node, path: Sequence[PathPart], depth: int, value: Any) -> tuple
     part = path[depth]
     if isinstance(part, int):
         if not isinstance(node.value, list):
-            raise _Misfit(depth, f"is {_kind(node)} in the file (line {node.line}), which has no entries")
+            raise _MisfitError(depth, f"is {_kind(node)} in the file (line {node.line}), which has no entries")
         if part >= len(node.value):
             count = len(node.value)
             entries = "is only 1 entry" if count == 1 else f"are only {count} entries"
-            raise _Misfit(depth + 1, f"there {entries} in the file", f"they are counted from 0 to {count - 1}")
+            raise _MisfitError(depth + 1, f"there {entries} in the file", f"they are counted from 0 to {count - 1}")
         below, made = _with(node.value[part], path, depth + 1, value)
         return Node(node.line, node.column, [*node.value[:part], below, *node.value[part + 1 :]]), made
     if isinstance(node.value, list):
         hint = f"name one, as in {format_path((*path[:depth], 0))}"
-        raise _Misfit(depth, f"is a list of entries in the file (line {node.line})", hint)
+        raise _MisfitError(depth, f"is a list of entries in the file (line {node.line})", hint)
     if not isinstance(node.value, dict):
         hint = f"vary {format_path(path[:depth])} itself, or write it out in the file"
-        raise _Misfit(depth, f"is {_kind(node)} in the file (line {node.line}), which has no key {part}", hint)
+        raise _MisfitError(depth, f"is {_kind(node)} in the file (line {node.line}), which has no key {part}", hint)
     if part in node.value:
         line, column, found = node.value[part]
         below, made = _with(found, path, depth + 1, value)
     else:
         if any(isinstance(later, int) for later in path[depth + 1 :]):
-            raise _Misfit(depth + 1, "is not in the file, so it has no entries")
+            raise _MisfitError(depth + 1, "is not in the file, so it has no entries")
         line, column, made = node.line, node.column, depth + 1
         below = _node(_nested(path[depth + 1 :], value))
     return Node(node.line, node.column, {**node.value, part: (line, column, below)}), made
