@@ -33,7 +33,7 @@ def expected_messages(plan: Plan, has_time: bool = False) -> MessageSizes | None
             ("model",),
             f"the model has {sizes.numbers:,} numbers, which are {size(sizes.largest)} in the largest message, and a "
             f"participant accepts {size(sizes.limit)}: the course would fail there",
-            "choose a smaller model",
+            "choose a smaller model" + (f", or set a larger {sizes.limit_key}" if sizes.limit_key else ""),
         )
         raise SpecErrors(document.errors).counted(str(experiment.path or "the experiment file"))
     return sizes

@@ -54,6 +54,7 @@ class MessageSizes:
         evaluate: the model that a client is asked to evaluate; 0: clients do not evaluate.
         finish: the final model, which every client receives.
         limit: larger messages are refused by their receiver.
+        limit_key: the key of the course's configuration that sets the limit; None: it is fixed.
     """
 
     numbers: int
@@ -62,6 +63,7 @@ class MessageSizes:
     evaluate: int
     finish: int
     limit: int
+    limit_key: str | None = None
 
     @property
     def largest(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from fedsim_runner.plan.model import MessageSizes
 
@@ -12,6 +13,7 @@ from .course_facts import Tree
 
 # Methods whose messages carry no model.
 _WITHOUT_MODEL = ("local", "global")
+_LIMIT_KEY = "distribute.grpc_max_receive_message_length"
 
 
 def message_sizes(
@@ -39,10 +41,11 @@ def message_sizes(
         for tensor in tensors
         if (tensor.trained or all_shared is True) and not any(word in tensor.name for word in local)
     ]
-    return sizes_of(
+    sizes = sizes_of(
         tensors,
         returned,
         clients_evaluate=tree["federate.make_global_eval"] is not True,
-        limit=int(tree.number("distribute.grpc_max_receive_message_length") or LIMIT_BYTES),
+        limit=int(tree.number(_LIMIT_KEY) or LIMIT_BYTES),
         copies=max(1, int(tree.number("model.model_num_per_trainer"))),
     )
+    return replace(sizes, limit_key=_LIMIT_KEY)

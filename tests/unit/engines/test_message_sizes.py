@@ -64,6 +64,14 @@ def test_a_model_that_no_message_holds_is_refused() -> None:
         sizes_of({"model": model})
 
 
+def test_federatedscopes_limit_can_be_set() -> None:
+    tree = Tree({"model": {"type": "lr"}, "distribute": {"grpc_max_receive_message_length": 1000}})
+    sizes = message_sizes(tree, (150,))
+    assert sizes is not None
+    assert sizes.limit == 1000 < sizes.largest
+    assert sizes.limit_key == "distribute.grpc_max_receive_message_length"
+
+
 def test_what_is_not_known_is_not_guessed() -> None:
     assert message_sizes(Tree({"model": {"type": "of_my_own"}}), (64,)) is None
     assert message_sizes(Tree({"model": {"type": "lr"}}), None) is None
