@@ -8,17 +8,64 @@ from typing import Any
 
 from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE
 from ..catalog.engines import engine_facts
+from ..contract.errors import FedsimError
 from ..inventory import build_inventory
 from ..plan.model import Plan
 from ..spec.device_settings import device_document
+from ..spec.draft import Draft
 from ..spec.experiment import Experiment
 from ..spec.federatedscope_tree import tree_document
+from ..spec.testbed_keys import common_config, participant_config
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import SpecError, SpecErrors
 from .engine_values import Course, Participant, Refusal, SplitData
 from .federatedscope.own_data_sets import download_notes, known_facts, not_loadable
-from .participant_files import effective_config
+from .participant_files import effective_config, override
 from .protocol import engines_of
+
+
+def check_engines(draft: Draft) -> Draft:
+    """Check what each engine can say of the file alone; mistakes are reported in the draft, together with all others.
+
+    Sections that the file lacks are not judged yet: nobody has written anything wrong there.
+    """
+    experiment = draft.experiment
+    roles = [device.role for device in experiment.devices]
+    if draft.tree is None or roles.count("server") != 1 or "client" not in roles:
+        return draft
+    common = common_config(experiment.config, experiment.seed, roles.count("client"))
+    # Addresses and folders are not known yet; every engine takes these.
+    course = Course(
+        tuple(
+            Participant(
+                device.name,
+                device.role,
+                device.engine,
+                override(
+                    override(common, device.config),
+                    participant_config(device.role, (device.name, 1), ("server", 1)),
+                ),
+                device.config,
+            )
+            for device in experiment.devices
+        ),
+        experiment.config,
+        experiment.federatedscope_source,
+        experiment.course.round_deadline_s is not None,
+        lambda: SplitData({}),
+        experiment.data.tree,
+    )
+    for engine in engines_of(experiment.devices):
+        try:
+            found = [
+                one
+                for one in engine.check_config(course)
+                if one.device is not None or draft.tree.get(one.path[:1]) is not None
+            ]
+            _report(found, course, experiment, draft.tree)
+        except FedsimError:
+            continue  # an engine that cannot be asked yet is asked again, and heard, when the course is planned
+    return draft
 
 
 def refuse_unsupported(plan: Plan) -> tuple[str, ...]:
@@ -34,16 +81,17 @@ def refuse_unsupported(plan: Plan) -> tuple[str, ...]:
     course = _course(plan, device_files)
     loaded = _loaded_tree(plan)
     if loaded is not None:
-        _report(not_loadable(loaded), course, plan, document)
+        _report(not_loadable(loaded), course, plan.experiment, document)
     engines = engines_of(plan.experiment.devices)
     for engine in engines:
-        _report(engine.check_config(course), course, plan, document)
+        _report(engine.check_config(course), course, plan.experiment, document)
     if not document.errors:  # a value of the wrong type would only be misread
         for engine in engines:
-            _report(engine.check_course(course), course, plan, document)
+            _report(engine.check_course(course), course, plan.experiment, document)
     _report_target(plan.experiment, document)
     if document.errors:
-        raise SpecErrors(document.errors).counted(str(plan.experiment.path or "the experiment file"))
+        errors = SpecErrors(document.errors)
+        raise errors.counted(str(plan.experiment.path or "the experiment file")) from errors
     notes = [note for engine in engines for note in engine.notes(course)]
     return (*notes, *(() if loaded is None else download_notes(loaded)))
 
@@ -54,13 +102,13 @@ def _loaded_tree(plan: Plan) -> Mapping[str, Any] | None:
     return data.tree if data.dataset == FEDERATEDSCOPE and data.rendered is None else None
 
 
-def _report(refusals: Iterable[Refusal], course: Course, plan: Plan, document: Document) -> None:
+def _report(refusals: Iterable[Refusal], course: Course, experiment: Experiment, document: Document) -> None:
     own = {one.name: one.own for one in course.participants}
     for refusal in refusals:
         where = document
         if refusal.device is not None and _has(own[refusal.device], refusal.path):
-            where = device_document(plan.experiment, refusal.device, document.errors)
-        where.report(refusal.path, refusal.reason, refusal.hint)
+            where = device_document(experiment, refusal.device, document.errors)
+        where.report(refusal.path, refusal.reason, refusal.hint, refusal.topic)
 
 
 def _has(settings: Any, path: Iterable[str | int]) -> bool:
@@ -101,7 +149,8 @@ def _course(plan: Plan, device_files: list[Mapping[str, Any]]) -> Course:
         experiment.federatedscope_source,
         experiment.course.round_deadline_s is not None,
         data,
-        has_targets=lambda: experiment.data.targets == "numbers" if bundled else data().target_shape is not None,
+        experiment.data.tree,
+        lambda: experiment.data.targets == "numbers" if bundled else data().target_shape is not None,
     )
 
 

@@ -13,12 +13,15 @@ from typing import Any, Literal, Protocol
 class Refusal:
     """Why a course cannot run: a path in the course's configuration, what is wrong with it, and a hint.
 
-    ``device``: whose configuration it is about; where its own settings do not have the path, those of all count.
+    ``topic``: in a few words what the course is about, if that as a whole is impossible, or one of
+    :data:`fedsim_runner.yamlfile.spec_errors.NOT_AT_HAND`; such reasons are shown first. ``device``: whose
+    configuration it is about; where its own settings do not have the path, those of all count.
     """
 
     path: tuple[str | int, ...]
     reason: str
     hint: str | None = None
+    topic: str = ""
     device: str | None = None
 
 
@@ -53,7 +56,8 @@ class SplitData:
 
 @dataclass(frozen=True)
 class Course:
-    """A course before it is built. ``config``: the configuration as the user wrote it; ``data`` reads the data set.
+    """A course before it is built. ``config``: the configuration as the user wrote it; ``data`` reads the data set;
+    ``data_tree``: FederatedScope's own ``data``, where it loads the data set.
 
     ``has_targets``: whether labels are targets, without reading a data set of which that is known.
     """
@@ -63,6 +67,7 @@ class Course:
     source: str | None
     has_round_deadline: bool
     data: Callable[[], SplitData]
+    data_tree: Mapping[str, Any] | None = None
     has_targets: Callable[[], bool] = lambda: False
 
     def differing(self, engine: str) -> list[Participant]:

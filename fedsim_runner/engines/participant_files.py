@@ -90,7 +90,16 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
 
 def effective_config(device_file: Mapping[str, Any], device: Mapping[str, Any]) -> dict[str, Any]:
     """The FederatedScope tree of one participant: the common tree, overridden by its own."""
-    return _overridden(device_file["course"]["config"], device["config"])
+    return override(device_file["course"]["config"], device["config"])
+
+
+def override(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """A tree with the values of another one in the place of its own."""
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        result[key] = override(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return result
 
 
 def answer_times(device_file: Mapping[str, Any]) -> dict[str, int]:
@@ -235,14 +244,6 @@ def _good_shards(participants: Path, fingerprint: str) -> set[str]:
         found = _digests(participants, [f"{name}/{SHARD}" for name in shards])
         good |= {name for name in shards if found[f"{name}/{SHARD}"] == stamp["files"][f"{name}/{SHARD}"]}
     return good
-
-
-def _overridden(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in over.items():
-        below = result.get(key)
-        result[key] = _overridden(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return result
 
 
 def _settings_fingerprint(device_file: Mapping[str, Any]) -> str:

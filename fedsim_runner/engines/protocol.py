@@ -19,11 +19,12 @@ class Engine(Protocol):
     facts: EngineFacts
 
     def check_config(self, course: Course) -> Iterable[Refusal]:
-        """Find keys and values that are wrong in themselves."""
+        """Find keys and values that are wrong whatever the data are. Called when the experiment file is read, then with
+        addresses that only stand in for the devices', and when it is planned."""
         return ()
 
     def check_course(self, course: Course) -> Iterable[Refusal]:
-        """Find what cannot run although every value is right in itself. Called only where no engine refuses a value."""
+        """Find what cannot run with these data. Called only where no engine refuses a value."""
         return ()
 
     def notes(self, course: Course) -> Iterable[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..datasets.data_check import check_data
+from ..engines.course_check import check_engines
 from ..engines.federatedscope.source_check import check_source
 from ..spec.draft import Draft
 from ..spec.experiment import Experiment
@@ -19,18 +20,21 @@ def load_experiment(path: Path, overrides: Sequence[Override] = ()) -> Experimen
     Raises:
         SpecErrors: the file cannot be read or is wrong; the error lists all mistakes.
     """
-    return _checked(read_draft(path, overrides))
+    return check_engines(_checked(read_draft(path, overrides))).finish()
 
 
-def parse_experiment(text: str, path: Path) -> Experiment:
+def parse_experiment(text: str, path: Path, *, engines: bool = False) -> Experiment:
     """Check an experiment's text. ``path`` names the file in errors; relative paths in the text start at its folder.
+
+    ``engines``: whether its engines are asked as well, as for a file; otherwise planning asks them.
 
     Raises:
         SpecErrors: the text is wrong; the error lists all mistakes.
     """
-    return _checked(parse_draft(text, path))
+    draft = _checked(parse_draft(text, path))
+    return (check_engines(draft) if engines else draft).finish()
 
 
-def _checked(draft: Draft) -> Experiment:
+def _checked(draft: Draft) -> Draft:
     # The checks go on even if something is already wrong, so that all mistakes are shown together.
-    return check_source(check_data(draft)).finish()
+    return check_source(check_data(draft))

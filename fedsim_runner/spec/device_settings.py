@@ -12,8 +12,8 @@ from ..yamlfile.dump import dump_line
 from ..yamlfile.overrides import put_into
 from ..yamlfile.spec_errors import SpecError, SpecErrors
 from .experiment import Device, Experiment
-from .federatedscope_tree import check_values
 from .schema import DeviceEntry
+from .settled_config import check_values
 from .testbed_keys import owned_keys
 
 # Sections that only the server reads, or that must be the same for all.

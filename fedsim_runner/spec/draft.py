@@ -63,14 +63,14 @@ class Draft:
         """Whether the model is known to need images of shape (channels, height, width)."""
         return self.model in IMAGE_MODELS
 
-    def report(self, path: Sequence[str], message: str, hint: str | None = None) -> None:
-        """Report a mistake at a path of the experiment file."""
-        self.document.report(path, message, hint)
+    def report(self, path: Sequence[str], message: str, hint: str | None = None, topic: str = "") -> None:
+        """Report a mistake at a path of the experiment file; ``topic`` as in ``SpecError``."""
+        self.document.report(path, message, hint, topic)
 
-    def report_in_tree(self, path: Sequence[str], message: str, hint: str | None = None) -> None:
+    def report_in_tree(self, path: Sequence[str], message: str, hint: str | None = None, topic: str = "") -> None:
         """Report a mistake at a path of FederatedScope's configuration, if that could be read."""
         if self.tree is not None:
-            self.tree.report(path, message, hint)
+            self.tree.report(path, message, hint, topic)
 
     def finish(self) -> Experiment:
         """Return the experiment, once everything is checked.

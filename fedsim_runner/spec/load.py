@@ -16,7 +16,7 @@ from ..catalog.name_rules import explain_wrong_name
 from ..yamlfile.document import Document, parse, read_text
 from ..yamlfile.overrides import Override, put_into
 from ..yamlfile.spec_errors import PathPart, SpecErrors
-from .data_section import DataSectionReader, take_data_tree
+from .data_section import DataSectionReader
 from .default_course import default_course, describe_default
 from .definitions import resolve_definitions
 from .device_list import build_devices, check_roles
@@ -28,13 +28,16 @@ from .device_settings import (
 )
 from .draft import Draft
 from .experiment import CourseLimits, Experiment
-from .federatedscope_tree import check_config, check_target, put_overrides
+from .federatedscope_tree import check_target, put_overrides
 from .requirements import read_requirements
 from .schema import ExperimentFile, FederatedScopeSection
+from .settled_config import Settled, Surroundings, settle_config
 from .valid_part import Checked, salvage_file
 from .validation_messages import explain
 
 _AT_CONFIG: tuple[PathPart, ...] = ("federatedscope", "config")
+# What the image of an engine installs that is FederatedScope itself.
+REAL = "FederatedScope"
 
 # Experiment files with these suffixes are also inventories; the plugin that reads them is in plugins/inventory.
 INVENTORY_SUFFIXES = (".fedsim.yaml", ".fedsim.yml")
@@ -92,8 +95,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         entries = [entry for entry in checked.entries if entry is not None]
         check_roles(entries, document)
         clients = sum(entry.count for entry in entries if entry.role == "client")
-    config: dict[str, Any] = {}
-    data_tree: dict[str, Any] | None = None
+    settled = Settled({})
     by_default = _says_nothing_of_the_course(checked)
     tree: Document | None
     if by_default:
@@ -105,13 +107,14 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
     if tree is not None:
         values = tree.value()
         report_client_sections(take_client_sections(values), tree, devices)
+        brought = None if by_default or tree.file == document.file else str(file.federatedscope.config_file)
         # An unknown seed contradicts no other.
         seed = file.seed if ("seed",) not in checked.invalid else values.get("seed", 0)
-        data_tree = take_data_tree(file.data, values, tree, path.parent)
-        config = check_config(values, tree, seed, clients)
+        real = any(device.role == "server" and engine_facts(device.engine).source == REAL for device in devices)
+        settled = settle_config(values, tree, Surroundings(seed, clients, file.data, path.parent, brought, real))
         if file.course.target is not None:
-            check_target(config, document)
-    check_device_settings(checked.entries, config, document)
+            check_target(settled.config, document)
+    check_device_settings(checked.entries, settled.config, document)
     data = DataSectionReader(file.data, document, tree, path.parent).source(
         any(engine_facts(device.engine).natural_shape for device in devices)
     )
@@ -120,8 +123,8 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         seed=file.seed,
         devices=devices,
         course=_build_course(file, document, clients),
-        data=replace(data, tree=data_tree),
-        config=config,
+        data=replace(data, tree=settled.data),
+        config=settled.config,
         link_backend=file.network.backend,
         allow_unshaped=file.network.allow_unshaped,
         cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
@@ -130,6 +133,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         requirements=read_requirements(file.federatedscope.requirements, document, path.parent),
         notes=(
             *((describe_default(of_tree),) if by_default else ()),
+            *settled.notes,
             *definitions.notes(),
             *describe_device_settings(devices),
         ),

@@ -138,17 +138,35 @@ interpreter must have them.
 def _describe_owned_keys() -> str:
     keys = []
     for owned in owned_keys(seed=0, clients=None):
-        value = owned.described or owned.accepted
+        value = owned.described or owned.value
         shown = str(value).lower() if isinstance(value, bool) else value
         keys.append(f"`{'.'.join(owned.path)}`" + ("" if value is None or value == "" else f" ({shown})"))
     text = (
-        "The testbed sets these keys itself. The same value may be given, any other is a mistake: "
+        "The testbed sets these keys itself: "
         f"{', '.join(keys)}, and all of `distribute` except `distribute.{USERS_DISTRIBUTE_PREFIX}*`. `verbose` must "
         "be at least 1, because the course is followed by its log lines. "
         "All other keys of FederatedScope's `data` are only for data set `federatedscope`: with any other, nothing "
-        "reads them."
+        "reads them. In `config`, the same value or FederatedScope's default may be given, any other is a mistake. A "
+        "`config_file` was not written for the testbed: such values, and folders and numbers of clients that do not "
+        "fit, are overridden, and a note in the plan lists them. So the YAML that ran in standalone mode, and the "
+        "config.yaml that a run collected, can be named as they are. Outdated keys that FederatedScope still reads, "
+        "such as `data.batch_size`, are moved there as it does."
     )
-    return textwrap.fill(text, 119, break_long_words=False, break_on_hyphens=False) + "\n"
+    paragraphs = (text, _SWITCHES)
+    return (
+        "\n\n".join(textwrap.fill(one, 119, break_long_words=False, break_on_hyphens=False) for one in paragraphs)
+        + "\n"
+    )
+
+
+_SWITCHES = (
+    "Switches of standalone mode mean nothing between processes. `federate.online_aggr` and "
+    "`federate.share_local_model` are removed, with a note, where the course is the same without them; "
+    "`federate.merge_test_data` becomes `federate.make_global_eval`. If FederatedScope's server evaluates, "
+    "`eval.best_res_update_round_wise_key` is test_loss instead of FederatedScope's default val_loss, because the "
+    "server has test data only. Which of FederatedScope's own experiments plan, and why others do not: "
+    "[federatedscope-support.md](federatedscope-support.md)."
+)
 
 
 def reference() -> str:

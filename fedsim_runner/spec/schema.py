@@ -200,11 +200,13 @@ class FederatedScopeSection(Entry):
 
     config: dict[str, Any] | None = Field(
         default=None,
-        description="FederatedScope's configuration tree. `federate.total_round_num` is required; keys that the "
-        "testbed sets itself (`distribute`, `outdir`, `expname`, `data.file_path`, ...) are rejected.",
+        description="FederatedScope's configuration tree. `federate.total_round_num` is required; other values than "
+        "the testbed's own for keys that it sets itself (`distribute`, `outdir`, `data.file_path`, ...) are rejected.",
     )
     config_file: str | None = Field(
-        default=None, description="The same as a YAML file; a relative path starts at the experiment file's folder."
+        default=None,
+        description="The same as a YAML file of FederatedScope's, unchanged: what the testbed sets itself is "
+        "overridden there, with a note. A relative path starts at the experiment file's folder.",
     )
     source: str | None = Field(
         default=None,

@@ -1,6 +1,7 @@
 """What the testbed sets in FederatedScope's configuration: which keys, to which values, and why a user may not.
 
-Keys and their effects: FederatedScope's ``core/configs/cfg_fl_setting.py`` and ``cfg_data.py``.
+What becomes of values that a user gives: :mod:`.owned_values`. Keys and their effects: FederatedScope's
+``core/configs/cfg_fl_setting.py`` and ``cfg_data.py``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..catalog.federatedscope_keys import known_keys
 from ..contract.participant_events import LOG_FOLDER
 from ..contract.paths import DEVICE_INPUTS, DEVICE_OUTPUTS, SHARD
 
@@ -36,7 +38,7 @@ class Owned:
         value: what it is set to for all participants; None: each has its own, or it is unknown.
         why: the reason, for the message that rejects a user's value.
         instead: where a user can set what the rejected value meant.
-        may_be_given: whether the user's tree may contain the key, with the same value.
+        also: other values that say the same, as the collected config.yaml of a run has them.
         is_default: whether it is FederatedScope's default, and therefore not written.
         described: what it is set to, for the reference page, if that is not ``value``.
     """
@@ -45,20 +47,23 @@ class Owned:
     value: Any
     why: str
     instead: str | None = None
-    may_be_given: bool = True
+    also: tuple[Any, ...] = ()
     is_default: bool = False
     described: str = ""
 
-    @property
-    def accepted(self) -> Any:
-        """The only value that a user may write; None: every value is rejected."""
-        return self.value if self.may_be_given else None
+    def says_the_same(self, given: Any) -> bool:
+        """Whether a user's value changes nothing: what the testbed sets, or FederatedScope's default."""
+        same = (value for value in (self.value, *self.also) if value is not None)
+        if any(type(given) is type(value) and given == value for value in same):
+            return True
+        return known_keys().is_default(self.path, given)
 
 
 def owned_keys(seed: int, clients: int | None) -> tuple[Owned, ...]:
     """All keys that the testbed sets, for an experiment's seed and number of clients (None: unknown)."""
     containers = "every participant runs in its own container"
     folders = "the testbed collects a participant's output from its own folder"
+    real = "the devices' limits and links are real, and FederatedScope's file of simulated ones fails between processes"
     gpus = "it follows from the device's `gpus`"
     number = "the number of client devices" if clients is None else f"the experiment has {clients} client devices"
     one_seed = "the only seed is `seed` at the top of the experiment file"
@@ -66,11 +71,12 @@ def owned_keys(seed: int, clients: int | None) -> tuple[Owned, ...]:
         Owned(("federate", "mode"), "distributed", containers),
         Owned(("federate", "client_num"), clients, number, described="the number of client devices"),
         Owned(("distribute", "use"), True, containers),
+        Owned(("federate", "resource_info_file"), None, real),
         Owned(("data", "type"), "file", SPLIT_BY_TESTBED, LOADED_BY_FEDERATEDSCOPE),
-        Owned(("data", "file_path"), None, SPLIT_BY_TESTBED, FILES_OF_THE_USER),
-        Owned(("outdir",), DEVICE_OUTPUTS, folders, may_be_given=False),
-        # FederatedScope writes its logs to <outdir>/<expname>.
-        Owned(("expname",), LOG_FOLDER, folders, may_be_given=False),
+        Owned(("data", "file_path"), None, SPLIT_BY_TESTBED, FILES_OF_THE_USER, (f"{DEVICE_INPUTS}/{SHARD}",)),
+        # FederatedScope adds the name to the folder, and writes its logs there.
+        Owned(("outdir",), DEVICE_OUTPUTS, folders, also=(f"{DEVICE_OUTPUTS}/{LOG_FOLDER}",)),
+        Owned(("expname",), LOG_FOLDER, folders),
         Owned(("expname_tag",), None, folders),
         Owned(("seed",), seed, one_seed, "give the number there", described="the experiment file's"),
         Owned(("use_gpu",), None, gpus, "`overrides: {gpus: 1}` in a device requests one"),

@@ -127,12 +127,12 @@ class Document:
                 break
         return where
 
-    def report(self, path: Sequence[PathPart], message: str, hint: str | None = None) -> None:
-        """Add an error at a path."""
+    def report(self, path: Sequence[PathPart], message: str, hint: str | None = None, topic: str = "") -> None:
+        """Add an error at a path; ``topic`` as in :class:`SpecError`."""
         whole = (*self.base, *path)
         given = next((option for origin, option in self.origins.items() if whole[: len(origin)] == origin), None)
         file, (line, column) = (self.file, self.position(path)) if given is None else (given, (0, 0))
-        self.errors.append(SpecError(file, line, column, format_path(whole), message, hint))
+        self.errors.append(SpecError(file, line, column, format_path(whole), message, hint, topic))
 
     def below(self, base: tuple[PathPart, ...]) -> Document:
         """The same file, with the same list of errors, with paths relative to ``base``."""

@@ -9,10 +9,19 @@ from ..contract.errors import Exit, FedsimError
 
 PathPart = str | int
 
+DATA_NOT_AT_HAND = "data not at hand"
+PACKAGES_NOT_AT_HAND = "packages not at hand"
+#: Topics of what is no mistake: with the data or packages there, the same file is accepted.
+NOT_AT_HAND = frozenset({DATA_NOT_AT_HAND, PACKAGES_NOT_AT_HAND})
+
 
 @dataclass(frozen=True, order=True)
 class SpecError:
-    """One mistake. ``line`` and ``column`` count from 1; 0: it concerns the file as a whole."""
+    """One mistake. ``line`` and ``column`` count from 1; 0: it concerns the file as a whole.
+
+    ``topic``: in a few words what the course is about, where that as a whole is impossible here, or what is not at
+    hand for it (:data:`NOT_AT_HAND`); empty: something can be corrected.
+    """
 
     file: str
     line: int
@@ -20,6 +29,7 @@ class SpecError:
     path: str
     message: str
     hint: str | None = None
+    topic: str = ""
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
@@ -30,7 +40,7 @@ class SpecError:
 
 
 class SpecErrors(FedsimError):
-    """All mistakes of an experiment file together, in the order of the file."""
+    """All mistakes of an experiment file: first what is impossible as a whole, then in the order of the file."""
 
     exit = Exit.SPEC
 
@@ -47,8 +57,10 @@ class SpecErrors(FedsimError):
         return FedsimError(f"{self}\n{count} mistake{'s' if count > 1 else ''} in {where}", self.exit)
 
 
-def _order(error: SpecError) -> tuple[str, int, int, str, str]:
-    return (error.file, error.line, error.column, error.path, error.message)
+def _order(error: SpecError) -> tuple[int, str, int, int, str, str]:
+    # Nobody should correct ten keys to be told in the end that it was in vain.
+    rank = 2 if not error.topic else 1 if error.topic in NOT_AT_HAND else 0
+    return (rank, error.file, error.line, error.column, error.path, error.message)
 
 
 def format_path(path: Sequence[PathPart]) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fedsim_runner.catalog.federatedscope_keys import known_keys
+
 # FederatedScope's defaults of the keys that are checked.
 _DEFAULTS: dict[str, Any] = {
     "backend": "torch",
@@ -34,16 +36,12 @@ _DEFAULTS: dict[str, Any] = {
     "federate.client_num": 0,
     "federate.join_in_info": [],
     "federate.make_global_eval": False,
-    "federate.merge_test_data": False,
     "federate.method": "FedAvg",
-    "federate.online_aggr": False,
-    "federate.resource_info_file": "",
     "federate.restore_from": "",
     "federate.sample_client_num": -1,
     "federate.sample_client_rate": -1.0,
     "federate.sampler": "uniform",
     "federate.save_to": "",
-    "federate.share_local_model": False,
     "federate.total_round_num": 50,
     "federate.unseen_clients_rate": 0.0,
     "federate.use_diff": False,
@@ -82,11 +80,13 @@ _DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Refusal:
-    """One reason: the key in FederatedScope's tree, what happens, and a hint."""
+    """One reason: the key in FederatedScope's tree, what happens, and a hint; ``topic`` as in
+    :class:`fedsim_runner.engines.engine_values.Refusal`."""
 
     key: str
     reason: str
     hint: str
+    topic: str = ""
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -108,7 +108,8 @@ class Participant:
 class Course:
     """All participants, and what is known about the data, as in :class:`fedsim_runner.engines.engine_values.SplitData`.
 
-    ``has_round_deadline``: the experiment sets ``course.round_deadline``.
+    ``has_round_deadline``: the experiment sets ``course.round_deadline``. ``own_workers``: texts in the source's own
+    workers, among them the methods that they add; None: the source cannot be read yet.
     """
 
     server: Participant
@@ -118,6 +119,7 @@ class Course:
     has_round_deadline: bool = False
     target_shape: tuple[int, ...] | None = None
     largest: int | None = None
+    own_workers: frozenset[str] | None = frozenset()
 
     def seen_from(self, name: str) -> Course:
         """The course as one client's configuration describes it, without the others."""
@@ -149,6 +151,20 @@ class Tree:
             value = value[part]
         return value
 
+    @property
+    def asks_for_search(self) -> bool:
+        """Whether the tree asks for FederatedScope's search; a whole dump of a configuration has its defaults."""
+        given = self.config.get("hpo")
+        if not isinstance(given, Mapping):
+            return False
+        given = {key: value for key, value in given.items() if key not in ("fedex", "fts", "pfedhpo")}  # have their own
+        # Those that write all keys, old ones among them, did not write these by hand.
+        if "pbt" in given:
+            given = {key: value for key, value in given.items() if key in ("ss", "sha")}
+        elif "scheduler" in given:
+            return True
+        return not _all_default(given, ("hpo",))
+
     def text(self, key: str) -> str:
         """A name in lower case, as FederatedScope compares most of them."""
         return str(self[key]).lower()
@@ -171,3 +187,13 @@ class Tree:
                 return False
             value = value[part]
         return True
+
+
+def _all_default(values: Mapping[str, Any], at: tuple[str, ...]) -> bool:
+    known = known_keys()
+    return all(
+        _all_default(value, (*at, key))
+        if isinstance(value, Mapping)
+        else known.is_default((*at, key), value) or not known.has((*at, key))
+        for key, value in values.items()
+    )

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fedsim_runner.catalog.engines import EngineFacts
+from fedsim_runner.catalog.federatedscope_keys import Section, known_keys
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.plan.model import MessageSizes
 
-from ..engine_values import Course, Interpreter, ModelQuestion, Provenance, Refusal
+from ..engine_values import Course, Interpreter, ModelQuestion, Provenance, Refusal, SplitData
 from ..model_shapes import Tensor
 from ..protocol import Engine
 from . import course_facts
-from .source import SettingsError, SourceError, parse_source, unreachable
+from .source import DEFAULT_SOURCE, SettingsError, Source, SourceError, unreachable
 from .source_in_use import resolve_source
 from .wheel import CachedSource, source_manifest
+
+if TYPE_CHECKING:
+    from .keys import KeyProblem
+    from .refusals import Rule
 
 
 class FederatedScopeEngine(Engine):
@@ -44,55 +51,50 @@ class FederatedScopeEngine(Engine):
     )
 
     def check_config(self, course: Course) -> Iterator[Refusal]:
-        from .keys import KeysError, check_keys, read_keys
+        from .keys import KeysError, check_keys, own_texts, read_keys
+        from .refusals import CONFIG_RULES
         from .source import ALTERNATIVES
 
-        source = _local_source(course.source)
-        if source is None:
-            return
+        resolved = resolve_source(course.source)
+        source = _local(resolved)
+        known: Section | None = None
+        workers: frozenset[str] | None = None
         try:
-            keys = read_keys(source)
-            for problem in check_keys(course.config, keys):
-                yield Refusal(tuple(problem.path), problem.message, problem.hint)
-            for one in course.differing(self.facts.name):
-                for problem in check_keys(one.own, keys):
-                    yield Refusal(tuple(problem.path), problem.message, problem.hint, one.name)
+            if source is not None:
+                known, workers = read_keys(source), own_texts(source, "contrib/worker")
+            elif resolved.text == DEFAULT_SOURCE:  # the same commit
+                known, workers = known_keys(), frozenset[str]()
         except KeysError as error:
             raise FedsimError(f"{error}\n{ALTERNATIVES}", Exit.LAB) from error
+        tree = dict(course.config) if course.data_tree is None else {**course.config, "data": course.data_tree}
+        if known is not None:
+            yield from map(_refuse_key, check_keys(tree, known))
+            for one in course.differing(self.facts.name):
+                yield from (_refuse_key(problem, one.name) for problem in check_keys(one.own, known))
+        facts = replace(_facts(course, SplitData({})), own_workers=workers)
+        yield from self._judge(facts, course, CONFIG_RULES)
 
     def check_course(self, course: Course) -> Iterator[Refusal]:
+        from .refusals import DATA_RULES
+
+        yield from self._judge(_facts(course, course.data()), course, DATA_RULES)
+
+    def _judge(self, facts: course_facts.Course, course: Course, rules: Sequence[Rule]) -> Iterator[Refusal]:
         from .refusals import refusals
 
-        data = course.data()
-        participants = [
-            (one.role, course_facts.Participant(one.name, one.engine, one.config, data.samples.get(one.name)))
-            for one in course.participants
-        ]
-        server = next(one for role, one in participants if role == "server")
-        clients = [one for role, one in participants if role == "client"]
-        facts = course_facts.Course(
-            server,
-            clients,
-            data.classes,
-            data.shape,
-            course.has_round_deadline,
-            data.target_shape,
-            data.largest,
-        )
-        found = refusals(facts)
-        for refusal in found:
-            yield Refusal(refusal.path, refusal.reason, refusal.hint)
-        known = {(refusal.key, refusal.hint) for refusal in found}
+        found = refusals(facts, rules)
+        yield from map(_refuse, found)
+        told = {(refusal.key, refusal.hint) for refusal in found}
         for one in course.differing(self.facts.name):
             # What is new where the rules look at this device comes from its own settings.
-            for refusal in refusals(facts.seen_from(one.name)):
-                if (refusal.key, refusal.hint) not in known:
-                    yield Refusal(refusal.path, refusal.reason, refusal.hint, one.name)
+            for refusal in refusals(facts.seen_from(one.name), rules):
+                if (refusal.key, refusal.hint) not in told:
+                    yield _refuse(refusal, one.name)
 
     def message_sizes(self, question: ModelQuestion) -> MessageSizes | None:
         from .model_messages import message_sizes
 
-        config, source = question.config, _local_source(question.source)
+        config, source = question.config, _local(resolve_source(question.source))
 
         def ask(shape: Sequence[int]) -> list[Tensor] | None:
             if not question.has_time or source is None:
@@ -132,11 +134,34 @@ class FederatedScopeEngine(Engine):
         return interpreter(named)
 
 
-def _local_source(named: str | None) -> Path | None:
-    """The checkout or wheel in use; None where the source must be fetched first."""
-    if named is None:
-        return None
-    source = parse_source(named, Path.cwd(), "the experiment file")
+def _refuse(refusal: course_facts.Refusal, device: str | None = None) -> Refusal:
+    return Refusal(refusal.path, refusal.reason, refusal.hint, refusal.topic, device)
+
+
+def _refuse_key(problem: KeyProblem, device: str | None = None) -> Refusal:
+    return Refusal(tuple(problem.path), problem.message, problem.hint, problem.topic, device)
+
+
+def _facts(course: Course, data: SplitData) -> course_facts.Course:
+    participants = [
+        (one.role, course_facts.Participant(one.name, one.engine, one.config, data.samples.get(one.name)))
+        for one in course.participants
+    ]
+    server = next(one for role, one in participants if role == "server")
+    clients = [one for role, one in participants if role == "client"]
+    return course_facts.Course(
+        server,
+        clients,
+        data.classes,
+        data.shape,
+        course.has_round_deadline,
+        data.target_shape,
+        data.largest,
+    )
+
+
+def _local(source: Source) -> Path | None:
+    """The checkout or wheel; None where the source must be fetched first."""
     return source.path if source.kind in ("checkout", "wheel") else CachedSource(source).cached()
 
 

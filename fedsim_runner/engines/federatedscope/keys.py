@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import ast
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fedsim_runner.catalog.federatedscope_keys import FORK_KEYS, OLDER_KEYS, KeyPath, Section
 from fedsim_runner.catalog.resolve import suggestion
 
 from .source import PACKAGE, SettingsError, SourceError
 
 FOLDERS = ("core/configs", "contrib/configs")
-KeyPath = tuple[str, ...]
+LARGE_MODELS = "large language models"
 # FederatedScope's conversions between a key's default and what is written for it.
 _CASTS = {(tuple, list), (list, tuple), (int, float), (float, int), (int, list), (list, int)}
 _WORDS: dict[type, str] = {
@@ -31,43 +33,23 @@ class KeysError(SourceError):
     """The source has no configuration keys where FederatedScope has them; the text names the source."""
 
 
-@dataclass
-class Section:
-    """Keys and sections below one key. ``open``: other keys may be added, as to an optimizer."""
-
-    open: bool = False
-    defaults: dict[str, Any] = field(default_factory=dict)
-    unknown: set[str] = field(default_factory=set)  # keys whose default is only known by running it
-    sections: dict[str, Section] = field(default_factory=dict)
-
-    @property
-    def names(self) -> list[str]:
-        """All names that may be written here."""
-        return [*self.defaults, *self.unknown, *self.sections]
-
-    def paths(self, at: KeyPath = ()) -> Iterator[KeyPath]:
-        """Paths of all keys and sections below."""
-        for name in self.names:
-            yield (*at, name)
-        for name, section in self.sections.items():
-            yield from section.paths((*at, name))
-
-
 @dataclass(frozen=True)
 class KeyProblem:
-    """What is wrong with one key of a tree, and a hint if there is one."""
+    """What is wrong with one key of a tree, and a hint if there is one; ``topic`` as in ``SpecError``."""
 
     path: KeyPath
     message: str
     hint: str | None = None
+    topic: str = ""
 
     def __str__(self) -> str:
         text = f"{'.'.join(self.path)}: {self.message}"
         return f"{text} ({self.hint})" if self.hint else text
 
 
+@cache
 def read_keys(source: Path) -> Section:
-    """Read all keys from a checkout or a wheel of FederatedScope.
+    """Read all keys from a checkout or a wheel of FederatedScope; once, as one command checks a course twice.
 
     Raises:
         KeysError: there are no keys, or a file cannot be read.
@@ -100,16 +82,31 @@ def refuse_unknown_keys(tree: Mapping[str, Any], source: Path) -> None:
         raise SettingsError("\n".join(f"federatedscope.config.{problem}" for problem in problems))
 
 
-def _files(source: Path) -> Iterator[tuple[str, str]]:
+@cache
+def own_texts(source: Path, folder: str) -> frozenset[str]:
+    """All texts in the code of one folder of a source, in lower case: among them the names that it registers.
+
+    Raises:
+        KeysError: a file cannot be read.
+    """
+    try:
+        trees = [ast.parse(text, name) for name, text in _files(source, (folder,))]
+    except (OSError, zipfile.BadZipFile, SyntaxError, ValueError) as error:
+        raise KeysError(f"{source}: {folder} cannot be read: {error}") from error
+    values = (node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return frozenset(value.lower() for value in values if isinstance(value, str))
+
+
+def _files(source: Path, folders: Sequence[str] = FOLDERS) -> Iterator[tuple[str, str]]:
     if source.is_dir():
-        for folder in FOLDERS:
+        for folder in folders:
             for path in (source / PACKAGE / folder).glob("*.py"):
                 yield str(path), path.read_text(encoding="utf-8")
         return
     with zipfile.ZipFile(source) as archive:
         for name in archive.namelist():
             inside = PurePosixPath(name)
-            if inside.suffix == ".py" and str(inside.parent) in [f"{PACKAGE}/{folder}" for folder in FOLDERS]:
+            if inside.suffix == ".py" and str(inside.parent) in [f"{PACKAGE}/{folder}" for folder in folders]:
                 yield name, archive.read(name).decode("utf-8")
 
 
@@ -187,7 +184,34 @@ def _check(tree: Mapping[str, Any], section: Section, at: KeyPath, root: Section
             if not _accepted(value, default):
                 yield KeyProblem(path, f"must be {_WORDS.get(type(default), 'another type')}, not {_shown(value)}")
         elif not section.open and name not in section.unknown:
-            yield KeyProblem(path, "unknown key of FederatedScope", _advice(path, section, root))
+            yield from _explain_unknown(path, value, section, root)
+
+
+def _explain_unknown(path: KeyPath, value: Any, section: Section, root: Section) -> Iterator[KeyProblem]:
+    shown = ".".join(path)
+    fork = FORK_KEYS.get(shown)
+    if fork is not None:
+        topic = LARGE_MODELS if shown in ("adapter", "llm") else ""
+        yield KeyProblem(path, f"a key of {fork}, which FederatedScope itself does not have", "remove it", topic)
+        return
+    older = OLDER_KEYS.get(shown) or _moved_with_its_section(path, root)
+    if isinstance(value, Mapping) and any(f"{shown}.{name}" in OLDER_KEYS for name in value):
+        for name, under in value.items():
+            yield from _explain_unknown((*path, name), under, Section(), root)
+    elif older is not None:
+        gone, _, instead = older.partition(": ")
+        if gone == "gone":
+            yield KeyProblem(path, "a key of an older FederatedScope, which is gone", instead or "remove it")
+        else:
+            yield KeyProblem(path, "a key of an older FederatedScope", f"it is now {older}")
+    else:
+        yield KeyProblem(path, "unknown key of FederatedScope", _advice(path, section, root))
+
+
+def _moved_with_its_section(path: KeyPath, root: Section) -> str | None:
+    """The present name of a key whose section alone has another name, as ``optimizer`` has."""
+    moved = f"{OLDER_KEYS.get('.'.join(path[:-1]), '')}.{path[-1]}"
+    return moved if root.has(tuple(moved.split("."))) else None
 
 
 def _advice(path: KeyPath, section: Section, root: Section) -> str | None:

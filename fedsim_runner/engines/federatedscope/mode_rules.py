@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .course_facts import Course, Refusal, Tree
+from fedsim_runner.catalog.federatedscope_keys import METHODS
 
+from .course_facts import Course, Refusal, Tree
+from .keys import LARGE_MODELS
+
+# What a course is about that is refused as a whole.
+SEARCH = "search for hyperparameters"
+VERTICAL = "a vertical split of the features"
+# Methods that FederatedScope has, but not by this name.
+_METHODS_BY_SWITCH = {
+    "fedprox": "write FedAvg, and fedprox: {use: true, mu: ...}",
+    "fedbn": "write FedAvg, and personalization: {local_param: [bn, norms]}",
+    "fedswa": "write FedAvg, and fedswa: {use: true}",
+    "nbafl": "write FedAvg, and nbafl: {use: true}",
+    "fedasync": "write FedAvg, and asyn: {use: true}",
+}
 _OTHER_DATA = {
     **dict.fromkeys(("gcn", "sage", "gpr", "gat", "gin", "mpnn"), "graphs"),
     **dict.fromkeys(("vmfnet", "hmfnet"), "ratings"),
     "atc_model": "several texts at once",
     **dict.fromkeys(("simclr", "simclr_linear", "supervised_local", "supervised_fedavg"), "pairs of augmented images"),
-    **dict.fromkeys(("xgb_tree", "gbdt_tree", "random_forest"), "a vertical split of the features"),
+    **dict.fromkeys(("xgb_tree", "gbdt_tree", "random_forest"), VERTICAL),
 }
 _OTHER_TRAINERS = {
     **dict.fromkeys(
@@ -24,9 +38,10 @@ _OTHER_TRAINERS = {
     "atc_trainer": "several texts at once",
     **dict.fromkeys(("cltrainer", "lptrainer"), "pairs of augmented images"),
     "mftrainer": "ratings",
-    "verticaltrainer": "a vertical split of the features",
-    "none": "a vertical split of the features",
+    "verticaltrainer": VERTICAL,
+    "none": VERTICAL,
 }  # fmt: skip
+_LARGE_MODELS = ("huggingface_llm", "modelscope_llm")
 _OTHER_LOADERS = {"pyg": "graphs", "graphsaint-rw": "graphs", "neighbor": "graphs", "mf": "ratings"}
 _ROBUST_RULES = ("krum", "median", "trimmedmean", "bulyan", "normbounding")
 _OTHER_METHODS = {"fedsageplus": "graphs", "gcflplus": "graphs", "fedgc": "pairs of augmented images"}
@@ -67,20 +82,6 @@ def not_between_processes(tree: Tree, course: Course) -> Iterator[Refusal]:
             "clients crash on the first model: over the network its tensors are text, which is multiplied",
             "write none; distribute.grpc_compression: gzip makes messages smaller",
         )
-    if tree["federate.resource_info_file"]:
-        yield Refusal(
-            "federate.resource_info_file",
-            "the server fails (AssertionError), and devices have no such file: the testbed's links and limits are real",
-            "remove it",
-        )
-    if tree["federate.share_local_model"] is True:
-        yield Refusal(
-            "federate.share_local_model",
-            "clients crash: the runner of distributed mode has no device to share a model on",
-            "write false",
-        )
-    if tree["federate.merge_test_data"] is True:
-        yield Refusal("federate.merge_test_data", "only for standalone mode (AssertionError)", "write false")
     if tree["federate.use_diff"] is True:
         yield Refusal(
             "federate.use_diff",
@@ -89,12 +90,20 @@ def not_between_processes(tree: Tree, course: Course) -> Iterator[Refusal]:
         )
     for key in ("hpo.fedex.use", "hpo.fts.use", "hpo.pfedhpo.use"):
         if tree[key] is True:
-            yield Refusal(key, "its search space is a file that devices do not have", "write false")
+            yield Refusal(key, "its search space is a file that devices do not have", "write false", SEARCH)
+    if tree.asks_for_search:
+        yield Refusal(
+            "hpo.scheduler",
+            "FederatedScope's hpo.py searches, by running many courses; a course is one of them and ignores hpo",
+            "remove hpo, and run one experiment per candidate",
+            SEARCH,
+        )
     if tree.text("attack.attack_method"):
         yield Refusal(
             "attack.attack_method",
             "attackers are made in standalone mode only: here none of the clients would attack",
             "remove it",
+            "attacks",
         )
     several = tree.number("model.model_num_per_trainer") > 1
     if several or tree.text("federate.method") == "fedem":
@@ -104,16 +113,10 @@ def not_between_processes(tree: Tree, course: Course) -> Iterator[Refusal]:
             "one model per trainer",
         )
     if course.own_server:
-        yield from _not_in_the_server(tree)
+        yield from _not_in_the_server(tree, course)
 
 
-def _not_in_the_server(tree: Tree) -> Iterator[Refusal]:
-    if tree["federate.online_aggr"] is True:
-        yield Refusal(
-            "federate.online_aggr",
-            "the server crashes on the first update: its online aggregator cannot take it as it arrives",
-            "write false",
-        )
+def _not_in_the_server(tree: Tree, course: Course) -> Iterator[Refusal]:
     if tree["federate.use_ss"] is True:
         yield Refusal(
             "federate.use_ss",
@@ -134,6 +137,12 @@ def _not_in_the_server(tree: Tree) -> Iterator[Refusal]:
             "write fedavg",
         )
     method = tree.text("federate.method")
+    if course.own_workers is not None and method not in (*METHODS, *course.own_workers):
+        yield Refusal(
+            "federate.method",
+            f"FederatedScope does not know {tree['federate.method']}, and would run FedAvg with no more than a warning",
+            _METHODS_BY_SWITCH.get(method) or f"write one of {', '.join(METHODS)}",
+        )
     if method in ("local", "global"):
         yield Refusal(
             "federate.method",
@@ -142,14 +151,28 @@ def _not_in_the_server(tree: Tree) -> Iterator[Refusal]:
         )
 
 
+def noise(tree: Tree, course: Course) -> Iterator[Refusal]:
+    """Differential privacy by noise."""
+    if tree["nbafl.use"] is True and tree["federate.make_global_eval"] is True and course.own_server:
+        yield Refusal(
+            "nbafl.use",
+            "the server crashes when it starts, because its noise follows from a number of training samples, and a "
+            "server that evaluates has none",
+            "write make_global_eval: false, so that the clients evaluate",
+        )
+
+
 def not_here(tree: Tree, course: Course) -> Iterator[Refusal]:
     """Features that need more than the testbed has."""
     if tree.text("backend") != "torch":
-        yield Refusal("backend", "the images have torch and no other library", "write torch, or remove it")
+        reason = "the images have torch and no other library"
+        yield Refusal("backend", reason, "write torch, or remove it", "TensorFlow")
     if tree["vertical.use"] is True:
-        yield Refusal("vertical.use", "the testbed splits samples among the clients, not features", "write false")
+        reason = "the testbed splits samples among the clients, not features"
+        yield Refusal("vertical.use", reason, "write false", VERTICAL)
     if tree["sgdmf.use"] is True:
-        yield Refusal("sgdmf.use", "it is for ratings, and the testbed's data are labelled samples", "write false")
+        reason = "it is for ratings, and the testbed's data are labelled samples"
+        yield Refusal("sgdmf.use", reason, "write false", "ratings")
     if tree.text("feat_engr.type"):
         yield Refusal("feat_engr.type", "it is made for standalone mode and vertical splits", "remove it")
     for key, others in (
@@ -161,9 +184,18 @@ def not_here(tree: Tree, course: Course) -> Iterator[Refusal]:
         name = tree.text(key)
         needs = others.get(name)
         if key == "model.type" and needs is None:
-            needs = "graphs" if name.startswith("gnn_") else "text" if name.endswith("transformers") else None
+            needs = "graphs" if name.startswith("gnn_") else None
+        if key == "model.type" and name.endswith(("transformers", *_LARGE_MODELS)):
+            yield Refusal(
+                key,
+                f"{tree[key]} needs the package transformers and a pretrained model, which devices do not have, and "
+                "tokenised text instead of arrays",
+                "choose another",
+                LARGE_MODELS,
+            )
         if needs:
-            yield Refusal(key, f"{tree[key]} needs {needs}; the testbed's data are labelled samples", "choose another")
+            reason = f"{tree[key]} needs {needs}; the testbed's data are labelled samples"
+            yield Refusal(key, reason, "choose another", needs)
     if tree.text("dataloader.type") == "raw":
         yield Refusal(
             "dataloader.type",

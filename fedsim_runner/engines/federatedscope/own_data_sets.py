@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract.errors import FedsimError
+from fedsim_runner.yamlfile.spec_errors import DATA_NOT_AT_HAND, PACKAGES_NOT_AT_HAND
 
 from ..engine_values import Interpreter, Refusal, SplitData
 
@@ -53,9 +54,10 @@ def not_loadable(tree: Mapping[str, Any]) -> Iterator[Refusal]:
     if missing:
         reason = f"FederatedScope loads it in {python}, which does not find {', '.join(missing)}"
         hint = "install what is missing, or name another interpreter as federatedscope.python in the user configuration"
-        yield Refusal(("data", "type"), reason, hint)
+        yield Refusal(("data", "type"), reason, hint, PACKAGES_NOT_AT_HAND)
     if str(tree.get("type")).lower() == "file" and not Path(str(tree.get("file_path"))).is_file():
-        yield Refusal(("data", "file_path"), f"there is no file {tree.get('file_path')}")
+        reason = f"there is no file {tree.get('file_path')}"
+        yield Refusal(("data", "file_path"), reason, "a path starts at the experiment file's folder", DATA_NOT_AT_HAND)
 
 
 def download_notes(tree: Mapping[str, Any]) -> Iterator[str]:

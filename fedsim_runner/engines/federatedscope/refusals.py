@@ -6,6 +6,7 @@ that a testbed's device does not have. Settings that only give poor results are 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from . import data_rules as fits
@@ -16,23 +17,29 @@ from .course_facts import Course, Participant, Refusal, Tree
 __all__ = ["Course", "Participant", "Refusal", "refusals"]
 
 
-def refusals(course: Course) -> list[Refusal]:
+Rule = Callable[[Tree, Course], Iterable[Refusal]]
+# Rules that hold whatever the data are.
+CONFIG_RULES: tuple[Rule, ...] = (
+    modes.values,
+    modes.not_between_processes,
+    modes.noise,
+    modes.not_here,
+    modes.joining,
+    modes.asynchronous,
+    fits.evaluation,
+)
+# Rules that depend on the data.
+DATA_RULES: tuple[Rule, ...] = (fits.data, labels.criterion, fits.evaluation)
+
+
+def refusals(course: Course, rules: Sequence[Rule]) -> list[Refusal]:
     """All reasons why this course would crash or hang; empty where no participant runs FederatedScope."""
     first = course.server if course.own_server else next(iter(course.own_clients), None)
     if first is None:
         return []
     tree = Tree(first.config)
     found: list[Refusal] = []
-    for rule in (
-        modes.values,
-        modes.not_between_processes,
-        modes.not_here,
-        fits.data,
-        modes.joining,
-        modes.asynchronous,
-        labels.criterion,
-        fits.evaluation,
-    ):
+    for rule in rules:
         found += rule(tree, course)
     found += _first_of_each([list(fits.batches(Tree(client.config), client)) for client in course.clients])
     found += fits.server_batches(tree, course)

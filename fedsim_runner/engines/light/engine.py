@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from fedsim_runner.catalog.engines import EngineFacts
 from fedsim_runner.plan.model import MessageSizes
@@ -12,6 +13,24 @@ from ..engine_values import Course, ModelQuestion, Refusal
 from ..message_sizes import LIMIT_BYTES, sizes_of
 from ..model_shapes import ModelSettings, tensors_of
 from ..protocol import Engine
+
+if TYPE_CHECKING:
+    from fedsim_runner.participant.light.settings import Problem
+
+
+DOES_IT = "FederatedScope does it: engine: federatedscope at the devices"
+# Keys with values that only FederatedScope has.
+_ELSEWHERE = (
+    "asyn.use", "criterion.type", "finetune.before_eval", "model.type", "personalization.local_param",
+    "regularizer.type", "train.optimizer.type", "train.scheduler.type", "trainer.type",
+)  # fmt: skip
+
+
+# Keys that FederatedScope, where they are not given, sets to what others say, and writes to its config.yaml.
+_FOLLOWING = {
+    ("personalization", "local_update_steps"): ("train", "local_update_steps"),
+    ("personalization", "lr"): ("train", "optimizer", "lr"),
+}
 
 
 class LightEngine(Engine):
@@ -35,7 +54,7 @@ class LightEngine(Engine):
 
     def check_config(self, course: Course) -> Iterator[Refusal]:
         # Brings numpy, which is not needed to read the facts.
-        from fedsim_runner.participant.light.settings import Problem, UnsupportedSettingsError, parse_settings
+        from fedsim_runner.participant.light.settings import UnsupportedSettingsError, parse_settings
 
         differing = course.differing(self.facts.name)
         alike = [one for one in course.participants if one.engine == self.facts.name and not one.own]
@@ -43,13 +62,15 @@ class LightEngine(Engine):
         # Clients without settings of their own differ only in their addresses.
         for participant in [*{one.role: one for one in alike}.values(), *differing]:
             try:
-                parse_settings(participant.config)
+                parse_settings(_without_defaults(participant.config))
             except UnsupportedSettingsError as error:
                 for problem in error.problems:
                     if problem not in seen:
                         seen.add(problem)
-                        device = participant.name if participant.own else None
-                        yield Refusal(tuple(problem.key.split(".")), problem.reason, problem.hint, device)
+                        yield _refusal(problem, participant.name if participant.own else None)
+
+    def files(self, config: Mapping[str, Any]) -> Mapping[str, str]:
+        return super().files(_without_defaults(config))
 
     def check_course(self, course: Course) -> Iterator[Refusal]:
         if course.has_targets():
@@ -76,6 +97,51 @@ class LightEngine(Engine):
         tensors = [tensor for tensor in tensors_of(settings, (math.prod(question.shape),)) or () if tensor.trained]
         federate = question.config.get("federate", {})
         return sizes_of(tensors, tensors, federate.get("make_global_eval") is not True, LIMIT_BYTES)
+
+
+def _refusal(problem: Problem, device: str | None) -> Refusal:
+    from fedsim_runner.catalog.federatedscope_keys import METHODS, known_keys
+    from fedsim_runner.participant.light.settings import UNKNOWN
+
+    path = tuple(problem.key.split("."))
+    is_method = problem.key == "federate.method" and any(f"not '{name}'" in problem.reason.lower() for name in METHODS)
+    elsewhere = is_method or problem.key in _ELSEWHERE or (problem.reason == UNKNOWN and known_keys().has(path))
+    if elsewhere and problem.hint is None:
+        return Refusal(path, problem.reason, DOES_IT, device=device)
+    return Refusal(path, problem.reason, problem.hint, device=device)
+
+
+def _without_defaults(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """A tree without keys that only FederatedScope has and that have its defaults, as in a collected config.yaml."""
+
+    def left(values: Mapping[str, Any], at: tuple[str, ...]) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for name, value in values.items():
+            path = (*at, name)
+            if isinstance(value, Mapping):
+                below = left(value, path)
+                if below or not value:
+                    kept[name] = below
+            elif not _is_idle(path, value, tree):
+                kept[name] = value
+        return kept
+
+    return left(tree, ())
+
+
+def _is_idle(path: tuple[str, ...], value: Any, tree: Mapping[str, Any]) -> bool:
+    from fedsim_runner.catalog.federatedscope_keys import known_keys
+    from fedsim_runner.participant.light.settings import supports_key
+
+    if supports_key(".".join(path)):
+        return False
+    if path in _FOLLOWING:
+        followed: Any = tree
+        for part in _FOLLOWING[path]:
+            followed = followed.get(part) if isinstance(followed, Mapping) else None
+        if value == followed:
+            return True
+    return known_keys().is_default(path, value)
 
 
 ENGINE = LightEngine()

@@ -89,6 +89,7 @@ class _Key:
     known: tuple[Any, ...] | None = None
 
 
+UNKNOWN = "unknown to the light engine"
 _NUMBER = (int, float)
 # Keys without effect here.
 _IGNORED = {
@@ -169,6 +170,11 @@ _METRICS = ("acc", "correct", "loss", "avg_loss", "total")
 _FORMS = ("weighted_avg", "avg", "raw", "fairness")
 
 
+def supports_key(key: str) -> bool:
+    """Whether a key, with its sections and dots, has a meaning here or none that matters."""
+    return key in _KEYS or key in _IGNORED
+
+
 def load_settings(path: Path) -> tuple[Settings, dict[str, Any]]:
     """Read ``path``; returns the settings and the tree as it was written.
 
@@ -223,9 +229,11 @@ def _problem(key: str, value: Any) -> Problem | None:
     if rule is None:
         import difflib  # only for the message
 
-        close = difflib.get_close_matches(key, _KEYS, 1)
+        # In its own section: what looks alike elsewhere means something else.
+        section = key.rpartition(".")[0]
+        close = difflib.get_close_matches(key, [name for name in _KEYS if name.rpartition(".")[0] == section], 1)
         hint = f'did you mean "{close[0]}"?' if close else None
-        return Problem(key, "unknown to the light engine", hint)
+        return Problem(key, UNKNOWN, hint)
     if (isinstance(value, bool) and rule.kind is not bool) or not isinstance(value, rule.kind):
         kinds = rule.kind if isinstance(rule.kind, tuple) else (rule.kind,)
         return Problem(key, f"{value!r} is not of type {' or '.join(kind.__name__ for kind in kinds)}")

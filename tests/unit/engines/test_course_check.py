@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fedsim_runner.catalog.engines import engine_facts
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.engines.course_check import refuse_unsupported
+from fedsim_runner.engines.protocol import engine
 from fedsim_runner.plan import make_plan
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.runs.experiment_file import parse_experiment
 from fedsim_runner.spec.experiment import Experiment
+from fedsim_runner.yamlfile.spec_errors import SpecErrors
 from tests.builders import experiment, lab_host
 
 SPEC = """
@@ -57,8 +60,8 @@ def plan_of(study: Experiment) -> Plan:
     return make_plan(study, [lab_host(cpus=64)], "study")
 
 
-def with_engine(study: Experiment, engine: Any, *names: str, config: Mapping[str, Any] | None = None) -> Experiment:
-    devices = [replace(one, engine=engine) if not names or one.name in names else one for one in study.devices]
+def with_engine(study: Experiment, name: str, *names: str, config: Mapping[str, Any] | None = None) -> Experiment:
+    devices = [replace(one, engine=name) if not names or one.name in names else one for one in study.devices]
     return replace(study, devices=tuple(devices), config=study.config if config is None else config)
 
 
@@ -66,6 +69,13 @@ def refused(study: Experiment) -> list[str]:
     with pytest.raises(FedsimError) as caught:
         refuse_unsupported(plan_of(study))
     assert caught.value.exit is Exit.SPEC
+    return str(caught.value).splitlines()
+
+
+def told(checkout: Path, text: str) -> list[str]:
+    """What a user is told of an experiment file as soon as it is read."""
+    with pytest.raises(SpecErrors) as caught:
+        parse_experiment(text, checkout.parent / "study.yaml", engines=True)
     return str(caught.value).splitlines()
 
 
@@ -97,10 +107,42 @@ def test_each_reason_is_reported_once_with_its_key() -> None:
 
 def test_the_light_engine_names_the_line(tmp_path: Path) -> None:
     text = SPEC.replace("engine: federatedscope", "engine: light").replace("  source: ./checkout\n", "")
-    study = parse_experiment(text.replace("type: lr", "type: convnet2"), tmp_path / "study.yaml")
-    lines = refused(study)
+    lines = told(tmp_path / "checkout", text.replace("type: lr", "type: convnet2"))
+    assert len(lines) == 1
     assert lines[0].startswith(f"{tmp_path}/study.yaml:11: federatedscope.config.model.type: ")
-    assert lines[1] == f"1 mistake in {tmp_path}/study.yaml"
+    assert lines[0].endswith("(FederatedScope does it: engine: federatedscope at the devices)")
+
+
+def test_the_light_engine_names_the_engine_that_has_a_key_or_method(tmp_path: Path) -> None:
+    light = SPEC.replace("engine: federatedscope", "engine: light").replace("  source: ./checkout\n", "")
+    text = light.replace("make_global_eval: true", "make_global_eval: true\n      method: pFedMe")
+    lines = told(tmp_path / "checkout", text + "    fedprox: {use: true, mu: 0.1}\n    train: {optimiser: {lr: 1}}\n")
+    elsewhere = "(FederatedScope does it: engine: federatedscope at the devices)"
+    assert [line.endswith(elsewhere) for line in lines] == [True, True, True, False]
+    assert "federate.method" in lines[0]
+    assert "fedprox.use: unknown to the light engine" in lines[1]
+    assert "train.optimiser.lr: unknown to the light engine" in lines[3]
+
+
+def test_the_light_engine_takes_a_whole_configuration_with_federatedscopes_defaults() -> None:
+    study = experiment()
+    idle = {"fedprox": {"use": False}, "personalization": {"K": 5, "beta": 1.0}, "hpo": {"scheduler": "rs"}}
+    whole = {**study.config, **idle}
+    refuse_unsupported(plan_of(replace(study, config=whole)))
+    files = engine("light").files(whole)
+    assert yaml.safe_load(files["config.yaml"]) == dict(study.config)
+    assert "beta" in "".join(refused(replace(study, config={**whole, "personalization": {"beta": 0.5}})))
+
+
+def test_either_engine_takes_the_collected_config_of_a_run(tmp_path: Path) -> None:
+    collected = Path(__file__).resolve().parents[2] / "data/runs-0.1.0/mends/collected/server/course/config.yaml"
+    for name in ("light", "federatedscope"):
+        text, _, _ = SPEC.replace("engine: federatedscope", f"engine: {name}").partition("  source:")
+        text = f"data: {{dataset: iris}}{text}  config_file: {collected}\n"
+        study = parse_experiment(text, tmp_path / "study.yaml", engines=True)
+        refuse_unsupported(plan_of(study))
+        (note,) = study.notes
+        assert "the testbed sets" in note
 
 
 def test_what_federatedscope_can_do_is_accepted(checkout: Path) -> None:
@@ -109,12 +151,12 @@ def test_what_federatedscope_can_do_is_accepted(checkout: Path) -> None:
 
 def test_what_crashes_between_processes_is_reported_with_its_line(checkout: Path) -> None:
     text = SPEC.replace("      make_global_eval: true\n", "      make_global_eval: true\n      sampler: group\n")
-    lines = refused(spec_at(checkout, text + "    quantization: {method: uniform}\n"))
+    lines = told(checkout, text + "    quantization: {method: uniform}\n")
     where = f"{checkout.parent}/study.yaml"
     assert lines[0].startswith(f"{where}:12: federatedscope.config.federate.sampler: the server crashes")
     assert lines[0].endswith("(write uniform)")
     assert lines[1].startswith(f"{where}:16: federatedscope.config.quantization.method: clients crash")
-    assert lines[2] == f"2 mistakes in {where}"
+    assert len(lines) == 2
 
 
 def test_a_default_of_federatedscope_that_crashes_is_reported_at_its_section(checkout: Path) -> None:
@@ -128,19 +170,31 @@ def test_the_trees_own_file_is_named(checkout: Path) -> None:
     (checkout.parent / "tree.yaml").write_text(
         "\n".join(line[4:] for line in tree.splitlines()) + "\nquantization:\n  method: uniform\n", encoding="utf-8"
     )
-    lines = refused(spec_at(checkout, f"{text}  config_file: tree.yaml\n"))
+    lines = told(checkout, f"{text}  config_file: tree.yaml\n")
     assert lines[0].startswith(f"{checkout.parent}/tree.yaml:8: quantization.method: clients crash")
 
 
 def test_keys_that_the_source_does_not_know(checkout: Path) -> None:
     text = SPEC.replace("make_global_eval", "make_globl_eval").replace("type: lr", "type: 7")
-    lines = refused(spec_at(checkout, text))
+    lines = told(checkout, text)
     assert lines[0].endswith(
         ":11: federatedscope.config.federate.make_globl_eval: unknown key of FederatedScope "
         '(did you mean "make_global_eval"?)'
     )
     assert lines[1].endswith(":12: federatedscope.config.model.type: must be text, not 7")
-    assert lines[2].startswith("2 mistakes")
+    assert len(lines) == 2
+
+
+def test_all_mistakes_are_told_together_and_what_is_impossible_first(checkout: Path) -> None:
+    """Of the file, of the testbed's keys, of FederatedScope's, and what crashes, whatever else is wrong."""
+    text = SPEC.replace("name: study", "nam: study").replace("type: lr", "type: gcn")
+    lines = told(checkout, text + "    optimizer: {lr: 0.1}\n    seed: 5\n    federate_: 1\n")
+    assert "model.type: gcn needs graphs" in lines[0]
+    rest = "\n".join(lines[1:])
+    assert "nam: unknown key" in rest
+    assert "optimizer.lr: a key of an older" in rest
+    assert "seed: the testbed sets it" in rest
+    assert "federate_: unknown key" in rest
 
 
 def test_a_source_without_keys_is_not_federatedscope(checkout: Path) -> None:
@@ -197,10 +251,11 @@ def test_what_is_wrong_with_one_devices_own_settings_is_reported_at_it(checkout:
     )
     lines = refused(spec_at(checkout, text))
     where = f"{checkout.parent}/study.yaml"
-    assert lines == [
+    assert lines[1:2] + lines[3:] == [
         f'{where}:11: devices[3].federatedscope.model.typo: unknown key of FederatedScope (did you mean "type"?)',
-        f"1 mistake in {where}",
+        f"3 mistakes in {where}",
     ]
+    assert lines[:3] == told(checkout, text)
     lines = refused(spec_at(checkout, text.replace("      model: {typo: lr}\n", "")))
     assert lines[0].startswith(f"{where}:6: devices[2].federatedscope.quantization.method: clients crash")
     assert lines[1].startswith(f"{where}:12: devices[3].federatedscope.dataloader.batch_size: ")

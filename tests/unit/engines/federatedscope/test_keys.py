@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.engines.federatedscope.keys import KeysError, Section, check_keys, read_keys
+from fedsim_runner.catalog.federatedscope_keys import FORK_KEYS, LOADER_KEYS, OLDER_KEYS, known_keys
+from fedsim_runner.engines.federatedscope.keys import KeysError, Section, check_keys, own_texts, read_keys
 from tests.federatedscope import SETTINGS, SOURCE
 
 TRAINING = """
@@ -80,7 +81,19 @@ def test_valid_values_are_accepted(checkout: Path) -> None:
         ({"sed": 7}, 'sed: unknown key of FederatedScope (did you mean "seed"?)'),
         ({"federate": {"mod": ""}}, 'federate.mod: unknown key of FederatedScope (did you mean "mode"?)'),
         ({"train": {"lr": 0.1}}, "train.lr: unknown key of FederatedScope (is it train.optimizer.lr or early.lr?)"),
-        ({"optimizer": {"lr": 0.1}}, "optimizer: unknown key of FederatedScope (is it train.optimizer?)"),
+        ({"optimizer": {"lr": 0.1}}, "optimizer.lr: a key of an older FederatedScope (it is now train.optimizer.lr)"),
+        (
+            {"federate": {"standalone": True}},
+            "federate.standalone: a key of an older FederatedScope, which is gone (federate.mode)",
+        ),
+        (
+            {"llm": {"tok_len": 9}},
+            "llm: a key of FederatedScope-LLM, which FederatedScope itself does not have (remove it)",
+        ),
+        (
+            {"maml": {"use": True}},
+            "maml: a key of the branch B-FHTL, which FederatedScope itself does not have (remove it)",
+        ),
         (
             {"train.optimizer.lr": 1},
             "train.optimizer.lr: unknown key of FederatedScope (a dot in a key does not make a section in YAML: write "
@@ -107,6 +120,31 @@ def test_valid_values_are_accepted(checkout: Path) -> None:
 )  # fmt: skip
 def test_what_does_not_fit_is_reported_with_a_hint(checkout: Path, tree: dict[str, Any], expected: str) -> None:
     assert problems(tree, read_keys(checkout)) == [expected]
+
+
+def test_every_older_key_is_told_with_where_it_went(checkout: Path) -> None:
+    tree = {
+        "federate": {"local_update_steps": 4, "batch_or_epoch": "epoch"},
+        "optimizer": {"lr": 0.1, "type": "SGD", "grad_clip": 5.0, "nesterov": True},
+        "trainer": {"finetune": {"steps": 5}},
+    }
+    assert problems(tree, read_keys(checkout)) == [
+        "federate.local_update_steps: a key of an older FederatedScope (it is now train.local_update_steps)",
+        "federate.batch_or_epoch: a key of an older FederatedScope (it is now train.batch_or_epoch)",
+        "optimizer.lr: a key of an older FederatedScope (it is now train.optimizer.lr)",
+        "optimizer.type: a key of an older FederatedScope (it is now train.optimizer.type)",
+        "optimizer.grad_clip: a key of an older FederatedScope (it is now grad.grad_clip)",
+        "optimizer.nesterov: a key of an older FederatedScope (it is now train.optimizer.nesterov)",
+        "trainer.finetune.steps: a key of an older FederatedScope (it is now finetune.local_update_steps)",
+    ]
+
+
+def test_texts_of_a_folder_name_what_it_registers(checkout: Path) -> None:
+    folder = checkout / "federatedscope/contrib/worker"
+    folder.mkdir(parents=True)
+    (folder / "mine.py").write_text("def call(method):\n    if method == 'MyMethod':\n        return 3\n", "utf-8")
+    assert own_texts(checkout, "contrib/worker") == {"mymethod"}
+    assert own_texts(checkout, "contrib/none") == frozenset()
 
 
 def test_a_wheel_has_the_same_keys(checkout: Path, tmp_path: Path) -> None:
@@ -148,3 +186,23 @@ def test_the_keys_of_federatedscope_itself() -> None:
     assert known.sections["train"].sections["optimizer"].open
     assert known.sections["distribute"].defaults["grpc_max_send_message_length"] == 300 * 2**20
     assert not known.unknown
+
+
+@pytest.mark.federatedscope
+def test_the_bundled_keys_are_those_of_the_version_that_is_the_default() -> None:
+    if not SOURCE:
+        pytest.skip(f"no FederatedScope to test against: {SETTINGS} name no checkout")
+    assert known_keys().as_tree() == read_keys(Path(SOURCE)).as_tree(), "run tools/federatedscope_keys.py"
+
+
+def test_older_keys_and_those_of_forks_are_none_of_the_present_ones() -> None:
+    known = known_keys()
+    for key in (*OLDER_KEYS, *FORK_KEYS):
+        section = known.below(tuple(key.split("."))[:-1])
+        assert section is None or section.open or not known.has(tuple(key.split("."))), key
+    for target in OLDER_KEYS.values():
+        name = target.partition(":")[0].partition(",")[0].partition(" ")[0]
+        assert name == "gone" or known.has(tuple(name.split("."))), target
+    for old, new in LOADER_KEYS.items():
+        assert known.has(("data", old))
+        assert known.has(("dataloader", new))

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.engines.federatedscope.refusals import Course, Participant, refusals
+from fedsim_runner.engines.federatedscope import refusals as all_rules
+from fedsim_runner.engines.federatedscope.refusals import CONFIG_RULES, DATA_RULES, Course, Participant, Refusal
 
 BASE: dict[str, Any] = {
     "outdir": "/fedsim/out",
@@ -56,6 +57,11 @@ def course(
     return Course(Participant("server", server, tree, server_samples or {"test": 60}), clients, 10, shape)
 
 
+def refusals(judged: Course) -> list[Refusal]:
+    """What is refused when the file is read, and when the data are known."""
+    return list(dict.fromkeys([*all_rules.refusals(judged, CONFIG_RULES), *all_rules.refusals(judged, DATA_RULES)]))
+
+
 def keys(judged: Course) -> list[str]:
     return [refusal.key for refusal in refusals(judged)]
 
@@ -71,11 +77,7 @@ def test_a_course_without_federatedscope_is_not_checked() -> None:
 # What is refused, by which key, and a part of the reason.
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"quantization.method": "uniform"}, "quantization.method", "its tensors are text"),
-    ({"federate.resource_info_file": "a.pkl"}, "federate.resource_info_file", "AssertionError"),
-    ({"federate.share_local_model": True}, "federate.share_local_model", "clients crash"),
-    ({"federate.merge_test_data": True}, "federate.merge_test_data", "standalone"),
     ({"federate.use_diff": True}, "federate.use_diff", "AssertionError"),
-    ({"federate.online_aggr": True}, "federate.online_aggr", "crashes on the first update"),
     ({"federate.use_ss": True}, "federate.use_ss", "crashes on the first update"),
     ({"federate.restore_from": "a.pt"}, "federate.restore_from", "no such file"),
     ({"federate.save_to": "models/a.pt"}, "federate.save_to", "no such folder"),
@@ -90,6 +92,13 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"hpo.fedex.use": True}, "hpo.fedex.use", "search space"),
     ({"hpo.fts.use": True}, "hpo.fts.use", "search space"),
     ({"hpo.pfedhpo.use": True}, "hpo.pfedhpo.use", "search space"),
+    ({"hpo.scheduler": "rs"}, "hpo.scheduler", "hpo.py searches"),
+    ({"hpo.num_workers": 3, "hpo.init_cand_num": 3}, "hpo.scheduler", "hpo.py searches"),
+    ({"hpo.ss": "space.yaml"}, "hpo.scheduler", "hpo.py searches"),
+    ({"federate.method": "FedFoo"}, "federate.method", "would run FedAvg"),
+    ({"federate.method": "FedProx"}, "federate.method", "fedprox: {use: true"),
+    ({"nbafl.use": True, "federate.make_global_eval": True}, "nbafl.use", "crashes when it starts"),
+    ({"model.type": "gpt2@huggingface_llm"}, "model.type", "transformers"),
     ({"attack.attack_method": "dlg"}, "attack.attack_method", "standalone"),
     ({"eval.monitoring": ["dissim"]}, "eval.monitoring", "still text"),
     ({"aggregator.robust_rule": "median"}, "aggregator.robust_rule", "still text"),
@@ -105,7 +114,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"feat_engr.type": "min_max_norm"}, "feat_engr.type", "vertical splits"),
     ({"model.type": "gcn"}, "model.type", "needs graphs"),
     ({"model.type": "gnn_gin"}, "model.type", "needs graphs"),
-    ({"model.type": "google/bert@transformers"}, "model.type", "needs text"),
+    ({"model.type": "google/bert@transformers"}, "model.type", "tokenised text"),
     ({"model.type": "xgb_tree"}, "model.type", "vertical"),
     ({"trainer.type": "nodefullbatch_trainer"}, "trainer.type", "needs graphs"),
     ({"dataloader.type": "graphsaint-rw"}, "dataloader.type", "needs graphs"),
@@ -173,6 +182,8 @@ def test_what_crashes_is_refused_with_its_reason(changes: dict[str, Any], key: s
         {"federate.method": "pFedMe"},
         {"federate.method": "ditto"},
         {"nbafl.use": True},
+        {"hpo.scheduler": "rs", "hpo.num_workers": 0, "hpo.pbt.max_stage": 5, "hpo.metric": "client.val_loss"},
+        {"hpo.larger_better": False, "hpo.fedex.use": False},
         {"finetune.before_eval": True},
         {"eval.metrics": ["acc", "somebodys_own"]},
         {"eval.report": ["raw"]},
@@ -248,7 +259,7 @@ def test_nothing_is_refused_because_of_unknown_data() -> None:
 @pytest.mark.parametrize(
     ("changes", "side"),
     [
-        ({"federate.online_aggr": True}, "server"),
+        ({"federate.use_ss": True}, "server"),
         ({"federate.sampler": "group"}, "server"),
         ({"asyn.use": True, "asyn.aggregator": "time_up"}, "server"),
         ({"federate.make_global_eval": True, "eval.best_res_update_round_wise_key": "val_loss"}, "server"),
@@ -272,3 +283,27 @@ def test_wrong_types_are_left_to_the_check_of_keys() -> None:
     assert keys(course({"dataloader.batch_size": "many", "eval.freq": [], "federate.join_in_info": "num_sample"})) == [
         "federate.join_in_info"
     ]
+
+
+def test_methods_of_the_users_own_workers_are_accepted() -> None:
+    own = course({"federate.method": "MyMethod"})
+    assert keys(replace(own, own_workers=frozenset({"mymethod"}))) == []
+    assert keys(replace(own, own_workers=None)) == []  # a source that cannot be read yet
+    assert keys(own) == ["federate.method"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "topic"),
+    [
+        ({"model.type": "gcn"}, "graphs"),
+        ({"vertical.use": True}, "a vertical split of the features"),
+        ({"hpo.scheduler": "sha"}, "search for hyperparameters"),
+        ({"attack.attack_method": "dlg"}, "attacks"),
+        ({"model.type": "a/b@transformers"}, "large language models"),
+        ({"model.type": "hmfnet"}, "ratings"),
+        ({"eval.freq": 0}, ""),
+    ],
+    ids=str,
+)
+def test_what_a_course_as_a_whole_is_about_is_its_topic(changes: dict[str, Any], topic: str) -> None:
+    assert refusals(course(changes))[0].topic == topic

@@ -1,0 +1,91 @@
+"""Counting which of FederatedScope's experiments plan: a small checkout, and the real one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.federatedscope import SETTINGS, SOURCE
+from tools import federatedscope_support
+from tools.federatedscope_support import NOT_HERE, PLANS, REFUSED, Verdict, experiments, judge, page, table
+
+KEYS = """
+def extend(cfg):
+    cfg.federate = CN()
+    cfg.federate.total_round_num = 50
+    cfg.federate.client_num = 0
+    cfg.federate.method = 'FedAvg'
+    cfg.federate.mode = 'standalone'
+    cfg.data = CN()
+    cfg.data.type = 'toy'
+    cfg.data.root = 'data'
+    cfg.model = CN()
+    cfg.model.type = 'lr'
+    cfg.use_gpu = False
+"""
+PLANNING = "federate: {total_round_num: 3, client_num: 200, mode: standalone}\nuse_gpu: true\ndata: {type: toy}\n"
+FILES = {
+    "scripts/plans.yaml": PLANNING,
+    "scripts/graphs.yml": PLANNING + "model: {type: gcn}\noptimizer: {lr: 0.1}\n",
+    "scripts/one_key.yaml": PLANNING + "made_up: 1\n",
+    "scripts/two_keys.yaml": PLANNING + "made_up: 1\nuse: 2\n",
+    "scripts/other.yaml": "  federate: nested\n",
+    "benchmark/FedHPOBench/left_out.yaml": PLANNING,
+}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    for name, text in {**FILES, "federatedscope/core/configs/cfg_all.py": KEYS, "federatedscope/__init__.py": "",
+                       "setup.py": ""}.items():  # fmt: skip
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_each_file_is_counted_once_with_its_reason(checkout: Path) -> None:
+    verdicts = [judge(path, checkout) for path in experiments(checkout)]
+    assert {one.file: one.outcome for one in verdicts} == {
+        "scripts/graphs.yml": REFUSED,
+        "scripts/one_key.yaml": REFUSED,
+        "scripts/plans.yaml": PLANS,
+        "scripts/two_keys.yaml": REFUSED,
+    }
+    assert [one.reason for one in verdicts if one.mistakes] == ["graphs", "`made_up`", federatedscope_support.SEVERAL]
+    # The one that nothing can be done about comes first, and the others are told as well.
+    graphs = verdicts[0].mistakes
+    assert [mistake.path for mistake in graphs] == ["model.type", "optimizer.lr"]
+    assert any("use_gpu" in note for note in verdicts[2].notes)
+    shown = table(verdicts)
+    assert "| plans | 1 | 25% |" in shown
+    assert "| graphs | 1 | `model.type`: gcn needs graphs" in shown
+    assert "- `scripts/plans.yaml`" in page(verdicts)
+
+
+def test_data_or_packages_that_are_not_at_hand_are_no_mistake() -> None:
+    from fedsim_runner.yamlfile.spec_errors import DATA_NOT_AT_HAND, SpecError
+
+    missing = SpecError("a.yaml", 1, 1, "data.root", "there is nothing", None, DATA_NOT_AT_HAND)
+    wrong = SpecError("a.yaml", 2, 1, "made_up", "unknown key")
+    alone, both = Verdict("a.yaml", mistakes=(missing,)), Verdict("b.yaml", mistakes=(missing, wrong))
+    assert (alone.outcome, alone.reason) == (NOT_HERE, DATA_NOT_AT_HAND)
+    assert (both.outcome, both.reason) == (REFUSED, "`made_up`")
+    assert "Without a mistake: 1 of 2, 50%." in table([alone, both])
+
+
+@pytest.mark.federatedscope
+@pytest.mark.lengthy
+def test_of_federatedscopes_own_experiments_none_is_refused_without_a_reason() -> None:
+    if not SOURCE:
+        pytest.skip(f"no FederatedScope to test against: {SETTINGS} name no checkout")
+    checkout = Path(SOURCE).resolve()
+    verdicts = [judge(path, checkout) for path in experiments(checkout)]
+    assert len(verdicts) == 147
+    found = Counter(one.outcome for one in verdicts)
+    assert found[PLANS] + found[NOT_HERE] >= 20
+    for one in verdicts:
+        assert all(mistake.message for mistake in one.mistakes)
+        assert "internal" not in str(one.mistakes)

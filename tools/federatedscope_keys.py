@@ -1,0 +1,29 @@
+"""Write fedsim_runner/catalog/federatedscope_keys.yaml: the keys of a FederatedScope checkout with their defaults.
+
+python tools/federatedscope_keys.py CHECKOUT
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import yaml
+
+from fedsim_runner.engines.federatedscope.keys import read_keys
+
+TARGET = Path(__file__).resolve().parent.parent / "fedsim_runner" / "catalog" / "federatedscope_keys.yaml"
+HEAD = """\
+# Written by `python tools/federatedscope_keys.py CHECKOUT`: what FederatedScope v0.3.0 (commit 480b67d) can be told,
+# with its defaults. "+": other keys may be added to that section.
+"""
+
+
+def main() -> None:
+    """Write the file from the checkout that the command line names."""
+    tree = read_keys(Path(sys.argv[1])).as_tree()
+    TARGET.write_text(HEAD + yaml.safe_dump(tree, default_flow_style=None, width=119), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
