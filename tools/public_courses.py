@@ -213,9 +213,8 @@ def _run(kind: Kind, arguments: argparse.Namespace, folder: Path) -> str | None:
         EXPERIMENT.format(name=name, clients=kind.clients, data=data, source=source), encoding="utf-8"
     )
     command = [sys.executable, "-m", "fedsim_runner", "run", str(experiment), "--json", "--runs-dir", str(here)]
-    done = subprocess.run(
-        command if arguments.docker else [*command, "--no-docker"], stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
+    command += [] if arguments.docker else ["--no-docker"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     (here / "output.txt").write_text(done.stderr, encoding="utf-8")
     try:
         report = json.loads(done.stdout)
