@@ -19,10 +19,17 @@ HEAD = """\
 """
 
 
+class _Indented(yaml.SafeDumper):
+    """Indents lists below their key, as yamllint wants them."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
 def main() -> None:
     """Write the file from the checkout that the command line names."""
     tree = read_keys(Path(sys.argv[1])).as_tree()
-    TARGET.write_text(HEAD + yaml.safe_dump(tree, default_flow_style=None, width=119), encoding="utf-8")
+    TARGET.write_text(HEAD + yaml.dump(tree, Dumper=_Indented, default_flow_style=False), encoding="utf-8")
 
 
 if __name__ == "__main__":
