@@ -27,7 +27,8 @@ from .protocol import engines_of
 def check_engines(draft: Draft) -> Draft:
     """Check what each engine can say of the file alone; mistakes are reported in the draft, together with all others.
 
-    Sections that the file lacks are not judged yet: nobody has written anything wrong there.
+    Sections that the file lacks are not judged yet: nobody has written anything wrong there. What is known to be wrong
+    is not told twice.
     """
     experiment = draft.experiment
     roles = [device.role for device in experiment.devices]
@@ -60,7 +61,8 @@ def check_engines(draft: Draft) -> Draft:
             found = [
                 one
                 for one in engine.check_config(course)
-                if one.device is not None or draft.tree.get(one.path[:1]) is not None
+                if one.device is not None
+                or (draft.tree.get(one.path[:1]) is not None and not draft.tree.errors_at(one.path))
             ]
             _report(found, course, experiment, draft.tree)
         except FedsimError:
