@@ -10,8 +10,8 @@ import pytest
 from fedsim_runner.engines.engine_values import SplitData
 from fedsim_runner.engines.federatedscope.course_facts import Tree
 from fedsim_runner.engines.federatedscope.course_notes import notes
-from fedsim_runner.engines.federatedscope.refusals import Course, refusals
-from tests.unit.engines.federatedscope.test_refusals import course, tree_with
+from fedsim_runner.engines.federatedscope.refusals import Course
+from tests.unit.engines.federatedscope.test_refusals import course, refusals, tree_with
 
 REGRESSION: dict[str, Any] = {
     "model.out_channels": 1,
