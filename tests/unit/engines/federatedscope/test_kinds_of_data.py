@@ -115,8 +115,9 @@ def test_three_rounds(kind: str, tmp_path: Path) -> None:
     make(tmp_path)
     tree = {"data": data, "federatedscope": {"config": merged(TREE, changes)}}
     (tmp_path / "kinds.yaml").write_text(SPEC + yaml.safe_dump(tree), encoding="utf-8")
+    run = f"kinds-{os.getpid()}-{list(KINDS).index(kind)}"  # only one process of a machine may work on a run
     done = subprocess.run(
-        [sys.executable, "-m", "fedsim_runner", "kinds.yaml", "--no-docker", "--run", "kinds"],
+        [sys.executable, "-m", "fedsim_runner", "kinds.yaml", "--no-docker", "--run", run],
         cwd=tmp_path,
         env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")},
         capture_output=True,
@@ -124,7 +125,7 @@ def test_three_rounds(kind: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    report = json.loads((tmp_path / "runs" / "kinds" / "report.json").read_text(encoding="utf-8"))
+    report = json.loads((tmp_path / "runs" / run / "report.json").read_text(encoding="utf-8"))
     assert report["status"] == "finished"
     losses = [entry["test_avg_loss"] for entry in report["rounds"]]
     assert len(losses) == 3
