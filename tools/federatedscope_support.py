@@ -34,6 +34,7 @@ LAB = LabHost("lab", cpus=64, memory_bytes=256 << 30, arch="amd64", gpus=1)
 
 PLANS, NOT_HERE, REFUSED = "plans", "lacks only data or packages", "refused"
 SEVERAL = "keys to correct"
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s/]+/)+")
 EXPERIMENT = """\
 name: counted
 seed: {seed}
@@ -144,8 +145,8 @@ def _by_reason(verdicts: Iterable[Verdict]) -> list[tuple[str, list[Verdict]]]:
 
 
 def _told(verdicts: Sequence[Verdict]) -> str:
-    """The most frequent first message of these files, without the file's name."""
-    told = [f"`{one.mistakes[0].path}`: {one.mistakes[0].message}" for one in verdicts]
+    """The most frequent first message of these files, without the file's name and this machine's folders."""
+    told = [f"`{one.mistakes[0].path}`: {_FOLDERS.sub('.../', one.mistakes[0].message)}" for one in verdicts]
     return max(sorted(set(told)), key=told.count).replace("|", "\\|")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fedsim_runner.yamlfile.spec_errors import DATA_NOT_AT_HAND, SpecError
 from tests.federatedscope import SETTINGS, SOURCE
 from tools import federatedscope_support
 from tools.federatedscope_support import NOT_HERE, PLANS, REFUSED, Verdict, experiments, judge, page, table
@@ -66,14 +67,17 @@ def test_each_file_is_counted_once_with_its_reason(checkout: Path) -> None:
 
 
 def test_data_or_packages_that_are_not_at_hand_are_no_mistake() -> None:
-    from fedsim_runner.yamlfile.spec_errors import DATA_NOT_AT_HAND, SpecError
-
     missing = SpecError("a.yaml", 1, 1, "data.root", "there is nothing", None, DATA_NOT_AT_HAND)
     wrong = SpecError("a.yaml", 2, 1, "made_up", "unknown key")
     alone, both = Verdict("a.yaml", mistakes=(missing,)), Verdict("b.yaml", mistakes=(missing, wrong))
     assert (alone.outcome, alone.reason) == (NOT_HERE, DATA_NOT_AT_HAND)
     assert (both.outcome, both.reason) == (REFUSED, "`made_up`")
     assert "Without a mistake: 1 of 2, 50%." in table([alone, both])
+
+
+def test_the_page_names_no_folder_of_the_machine_that_counted() -> None:
+    missing = SpecError("a.yaml", 1, 1, "data.root", "there is no file /home/me/data/all, or 1/2 of it", None)
+    assert "`data.root`: there is no file .../all, or 1/2 of it |" in table([Verdict("a.yaml", mistakes=(missing,))])
 
 
 @pytest.mark.federatedscope
