@@ -27,7 +27,7 @@ from .tables import Limit, print_limits, print_table
 from .training_steps import LOADED, MODELS, PROGRAM
 
 CPUS = (0.25, 0.5, 0.75, 1.0, 1.2, 1.5, 1.75, 2.0)
-WINDOW_S = 2.0
+WINDOW_S = 1.5
 LIMIT_S = 120.0
 LABEL = "org.fedsim.benchmark"
 #: More cpus may make a step this much slower: what two measurements of the same differ by.
