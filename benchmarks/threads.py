@@ -2,9 +2,9 @@
 
     python -m benchmarks.threads
 
-Each number of cpus from 0.25 to the host's cores is tried twice, in a container of the torch image with the limit and
-the environment of a device. "Without us" is the same program with one and with two threads and no limit. It takes some
-four minutes on two cores, and needs a machine on which nothing else computes.
+Each number of cpus from 0.25 to the host's cores is tried twice, in a container of the torch image with the limit, the
+environment and the choice of threads of a device. "Without us" is the same program with one and with two threads and no
+limit. It takes some four minutes on two cores, and needs a machine on which nothing else computes.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ def cpus_to_try(cores: int) -> list[float]:
     return sorted({cpus for cpus in (*CPUS, *more, float(cores)) if cpus <= cores})
 
 
-def run_steps(client: docker.DockerClient, image: str, cpus: float | None, environment: Mapping[str, str]) -> Seconds:
-    """Time the steps of all models in a new container, limited to ``cpus`` once torch is loaded.
+def run_steps(client: docker.DockerClient, image: str, cpus: float | None, threads: int) -> Seconds:
+    """Time the steps of all models in a new container, as a device with ``cpus``; None: as torch does without us.
 
     Raises:
         SystemExit: the program failed; its output is shown.
     """
     container = client.containers.run(
         image,
-        ["python3", "-c", PROGRAM, str(WINDOW_S)],
-        environment=dict(environment),
+        ["python3", "-c", PROGRAM, str(WINDOW_S), "bare" if cpus is None else "device"],
+        environment=thread_variables(threads),
         network_mode="none",
         labels={LABEL: "threads"},
         detach=True,
@@ -125,10 +125,9 @@ def main() -> None:
     bare: dict[int, Seconds] = {}
     for order in (tried, tried[::-1]):
         for cpus in order:
-            environment = thread_variables(threads_for(cpus))
-            steps[cpus] = least(steps.get(cpus), run_steps(client, image, cpus, environment))
+            steps[cpus] = least(steps.get(cpus), run_steps(client, image, cpus, threads_for(cpus)))
         for threads in (1, 2):
-            bare[threads] = least(bare.get(threads), run_steps(client, image, None, thread_variables(threads)))
+            bare[threads] = least(bare.get(threads), run_steps(client, image, None, threads))
     rows = [(f"{cpus:g}", threads_for(cpus), *(1000 * steps[cpus][model] for model in MODELS)) for cpus in tried]
     rows += [("without us", threads, *(1000 * bare[threads][model] for model in MODELS)) for threads in (1, 2)]
     print_table("milliseconds of a training step", ("cpus", "threads", *MODELS), rows)

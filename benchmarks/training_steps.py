@@ -1,21 +1,27 @@
 """A program for a container with torch: it times the training step of each model, and prints one JSON line.
 
-Its argument is the number of seconds for each model. It begins at SIGUSR1, so that the container can be given its limit
-once torch is loaded, as devices are.
+Its arguments are the number of seconds for each model, and "device" or "bare": whether it chooses its threads as a
+device does. It begins at SIGUSR1, so that the container can be given its limit once torch is loaded, as devices are.
 """
 
 from __future__ import annotations
+
+import inspect
+
+from fedsim_runner.participant.federatedscope import small_steps
 
 MODELS = ("lr, digits", "mlp, digits", "convnet2, 28 x 28", "mlp, 1024 wide")
 LOADED = "loaded"
 
 # The models of FederatedScope of which two threads have little, and a wide one, most of whose time goes into large
-# products of matrices.
+# products of matrices. The module of the device's choice is not in the image, which holds only what is installed.
 PROGRAM = f"""\
-import json, signal, sys, time
+import json, signal, sys, time, types
 import torch
 from torch import nn
 
+small_steps = types.ModuleType("small_steps")
+exec({inspect.getsource(small_steps)!r}, small_steps.__dict__)
 signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGUSR1}})
 convnet = nn.Sequential(
     nn.Conv2d(1, 32, 5, padding=2), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
@@ -38,11 +44,15 @@ def seconds_per_step(model, batch):
             steps += 1
         return steps
     window = float(sys.argv[1])
+    torch.set_num_threads(threads)  # each model as if it were the only one of its process
+    if sys.argv[2] == "device":
+        small_steps.compute_small_steps_alone()
     train(time.monotonic() + window / 4)  # the first steps take longer
     begun = time.monotonic()
     steps = train(begun + window)
     return (time.monotonic() - begun) / steps
 
+threads = torch.get_num_threads()
 torch.optim.SGD(mlp.parameters(), lr=0.01).step()  # loads the rest of torch
 print({LOADED!r}, flush=True)
 signal.sigwait({{signal.SIGUSR1}})

@@ -5,7 +5,9 @@ Any line may be cut short or damaged; a value that is not a finite number is unk
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -50,13 +52,24 @@ class _Parts:
     largest: dict[str, float] = field(default_factory=dict)
 
 
-def read_samples(run_dir: Path, largest: bool = True) -> dict[str, Samples]:
-    """Return the samples of all lab hosts by device; without ``largest`` it stays empty, which takes half the time."""
-    found: dict[str, _Parts] = {}
+def read_samples(run_dir: Path) -> dict[str, Samples]:
+    """Return the samples of all lab hosts by device. They belong to everybody who asks: the tables and the figures."""
+    found = []
     for path in of_agents(run_dir, METRICS).values():
+        with contextlib.suppress(OSError):
+            state = path.stat()
+            found.append((path, state.st_mtime_ns, state.st_size))
+    return _read_files(tuple(found))
+
+
+@functools.lru_cache(maxsize=1)
+def _read_files(files: tuple[tuple[Path, int, int], ...]) -> dict[str, Samples]:
+    """Read files, given with the state that they are in: of the same state the second reading is the first."""
+    found: dict[str, _Parts] = {}
+    for path, _, _ in files:
         try:
             with path.open(encoding="utf-8", errors="replace", newline="") as stream:
-                _read(csv.reader(stream), found, largest)
+                _read(csv.reader(stream), found)
         except (OSError, csv.Error):
             continue
     samples = {}
@@ -66,7 +79,7 @@ def read_samples(run_dir: Path, largest: bool = True) -> dict[str, Samples]:
     return samples
 
 
-def _read(lines: Iterator[list[str]], found: dict[str, _Parts], largest: bool) -> None:
+def _read(lines: Iterator[list[str]], found: dict[str, _Parts]) -> None:
     header = next((line for line in lines if line), [])
     if "device" not in header:
         return
@@ -75,12 +88,10 @@ def _read(lines: Iterator[list[str]], found: dict[str, _Parts], largest: bool) -
         full = [line if len(line) >= width else line + [""] * (width - len(line)) for line in some]
         named = [line for line in full if line[place]]
         if named:
-            _add(named, header, place, found, largest)
+            _add(named, header, place, found)
 
 
-def _add(
-    lines: Sequence[list[str]], header: Sequence[str], place: int, found: dict[str, _Parts], largest: bool
-) -> None:
+def _add(lines: Sequence[list[str]], header: Sequence[str], place: int, found: dict[str, _Parts]) -> None:
     numbers: dict[str, int] = {}
     codes = np.array([numbers.setdefault(line[place], len(numbers)) for line in lines])
     order = np.argsort(codes, kind="stable")
@@ -95,8 +106,6 @@ def _add(
     columns = {name: column(name) for name in KEPT}
     for device, *kept in zip(numbers, *(np.split(columns[name], begins[1:]) for name in KEPT), strict=True):
         found.setdefault(device, _Parts()).columns.append(tuple(kept))
-    if not largest:
-        return
     columns |= {name: column(name) for name in (*LARGEST, *DROPS) if name not in columns}
     # fmax takes the value that is known.
     columns["memory_peak_bytes"] = np.fmax(columns["memory_peak_bytes"], columns["memory_bytes"])

@@ -33,6 +33,7 @@ from .log_warnings import LogWarnings
 from .patch_context import PatchContext
 from .patches import contrib_modules
 from .policies import Policies
+from .small_steps import compute_small_steps_alone
 from .update_accounts import UpdateAccounts
 from .upstream import Place, expect_for_course
 
@@ -269,6 +270,7 @@ def _client(runner: Any, shared: PatchContext) -> Callable[[], None]:
     shared.unreachable = server_unreachable
     activity_records.record_client(client, shared.activity)
     prefer_newest(client)
+    compute_small_steps_alone()
 
     def attend() -> None:
         runner.run()

@@ -47,7 +47,7 @@ def read_usage(run_dir: Path, report: Mapping[str, Any]) -> dict[str, Usage]:
     zero = report.get("began") or 0.0
     startup = report.get("startup_s")
     gate = -np.inf if startup is None else zero - startup
-    samples = read_samples(run_dir, largest=False)
+    samples = read_samples(run_dir)
     found = {}
     for name in report.get("devices") or {}:
         if name not in samples:

@@ -71,6 +71,9 @@ _RC = {
     "text.usetex": False,
 }
 NARROW_PANEL_IN = 2.1
+# Between the ticks of an axis. More can hardly be read in a figure of this size, and a third of the time to draw it
+# goes into ticks.
+MAX_INTERVALS = 5
 _NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
 # Hundredths of a point are finer than any screen. Numbers below 1 are factors and keep their digits.
@@ -149,7 +152,10 @@ def new_figure(height_in: float, rows: int = 1, columns: int = 1, **options: Any
     """Return a figure of the common width, and its axes."""
     figure = Figure(figsize=(NARROW_IN if narrow() else WIDTH_IN, height_in), layout="constrained")
     FigureCanvasSVG(figure)  # the layout needs to know how wide its letters are
-    return figure, figure.subplots(rows, columns, **options)
+    axes = figure.subplots(rows, columns, **options)
+    for one in figure.axes:
+        one.locator_params(nbins=MAX_INTERVALS)
+    return figure, axes
 
 
 def new_pair(height_in: float) -> tuple[Figure, Any]:
