@@ -71,9 +71,9 @@ _RC = {
     "text.usetex": False,
 }
 NARROW_PANEL_IN = 2.1
-# Between the ticks of an axis. More can hardly be read in a figure of this size, and a third of the time to draw it
-# goes into ticks.
-MAX_INTERVALS = 5
+# Between the ticks of an axis, and of one across the whole width. More can hardly be read in figures of this size, and
+# a third of the time to draw them goes into ticks.
+MAX_INTERVALS, MAX_INTERVALS_WIDE = 5, 8
 _NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
 # Hundredths of a point are finer than any screen. Numbers below 1 are factors and keep their digits.
@@ -154,7 +154,8 @@ def new_figure(height_in: float, rows: int = 1, columns: int = 1, **options: Any
     FigureCanvasSVG(figure)  # the layout needs to know how wide its letters are
     axes = figure.subplots(rows, columns, **options)
     for one in figure.axes:
-        one.locator_params(nbins=MAX_INTERVALS)
+        one.locator_params(axis="y", nbins=MAX_INTERVALS)
+        one.locator_params(axis="x", nbins=MAX_INTERVALS if narrow() or columns > 1 else MAX_INTERVALS_WIDE)
     return figure, axes
 
 
