@@ -20,6 +20,7 @@ from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import SpecError, SpecErrors
 from .engine_values import Course, Participant, Refusal, SplitData
 from .federatedscope.own_data_sets import download_notes, known_facts, not_loadable
+from .initial_model import initial_shapes
 from .participant_files import effective_config, override
 from .protocol import engines_of
 
@@ -153,6 +154,7 @@ def _course(plan: Plan, device_files: list[Mapping[str, Any]]) -> Course:
         data,
         experiment.data.tree,
         lambda: experiment.data.targets == "numbers" if bundled else data().target_shape is not None,
+        initial_model=initial_shapes(experiment.initial_model) if experiment.initial_model else None,
     )
 
 

@@ -60,6 +60,7 @@ class Course:
     ``data_tree``: FederatedScope's own ``data``, where it loads the data set.
 
     ``has_targets``: whether labels are targets, without reading a data set of which that is known.
+    ``initial_model``: the shapes of the arrays, by name, of the model that the server starts with; None: a new one.
     """
 
     participants: tuple[Participant, ...]
@@ -69,6 +70,7 @@ class Course:
     data: Callable[[], SplitData]
     data_tree: Mapping[str, Any] | None = None
     has_targets: Callable[[], bool] = lambda: False
+    initial_model: Mapping[str, tuple[int, ...]] | None = None
 
     def differing(self, engine: str) -> list[Participant]:
         """Of an engine's participants with settings of their own, one for each such settings."""

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE
-from ..contract.device_file import CourseSettings, Device, FederatedScopeSettings
+from ..contract.device_file import CourseSettings, Device, FederatedScopeSettings, InitialModel
 from ..contract.link import Links
-from ..contract.paths import LAUNCHER, SHARD
+from ..contract.paths import INITIAL_MODEL, LAUNCHER, SHARD
 from ..contract.records import LaunchSettings
 from ..contract.slow_links import answer_s
 from ..contract.typed_json import load
 from ..datasets.label_table import VERSION, read_table_file, total_by_device, write_table_file
 from ..datasets.sample_counts import count_test_samples, explain_too_few, split_sizes
+from .initial_model import initial_model_file
 from .protocol import engine
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class RenderResult:
 
 
 def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderResult:
-    """Write every device's input files to ``target/<device>/``: its engine's, ``shard.npz`` and ``launcher.json``.
+    """Write every device's input files to ``target/<device>/``: its engine's, ``shard.npz`` and ``launcher.json``; for
+    a server that starts with a saved model also ``initial_model.pt``.
 
     Existing shards that were made from the same data are kept, and the user's files need not exist any more. The same
     holds for those of another run's ``participants`` folder that the device file names as ``data.rendered``.
@@ -56,7 +58,8 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
         target: folder; created if it does not exist. ``labels.json`` in it is the label table.
 
     Raises:
-        ValueError: the data set is unknown, cannot be read, or is too small for the clients.
+        ValueError: the data set is unknown, cannot be read, or is too small for the clients; or the saved model cannot
+            be read or has changed.
         OSError: ``target`` cannot be written.
     """
     stamp_path = target / f"{device_file['lab_host']}{STAMP}"
@@ -81,6 +84,8 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
         for name, text in texts.items():
             (target / device["name"] / name).write_text(text, encoding="utf-8")
             written.append(f"{device['name']}/{name}")
+        if device["role"] == "server":
+            written += _provide_model(device_file["course"].get("initial_model"), target / device["name"])
     write_table_file(target, table)
     # Last: a half-written folder has no stamp and is written again.
     stamp["files"] = _digests(target, written)
@@ -206,6 +211,16 @@ def _provide_shards(
         "devices": {name: count_labels(splits, data_split.classes) for name, splits in data_split.shards.items()},
         "sizes": _sizes(data_split.shards),
     }
+
+
+def _provide_model(wanted: Mapping[str, Any] | None, inputs: Path) -> list[str]:
+    """Write the model that a server starts with to its inputs, if there is one; return the names of written files."""
+    path = inputs / INITIAL_MODEL
+    if wanted is None:
+        path.unlink(missing_ok=True)  # of an earlier `up` of this run
+        return []
+    path.write_bytes(initial_model_file(load(InitialModel, wanted)))
+    return [f"{inputs.name}/{path.name}"]
 
 
 def _split_data(device_file: Mapping[str, Any]) -> DataSplit:

@@ -18,9 +18,10 @@ from ..contract.device_file import (
     Peer,
 )
 from ..contract.link import Links
+from ..contract.paths import DEVICE_INPUTS, INITIAL_MODEL
 from ..lab.host import LabHost
 from ..plan.model import PlacedDevice, Plan
-from ..spec.testbed_keys import common_config, participant_config
+from ..spec.testbed_keys import common_config, participant_config, saved_model
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
             total_rounds=experiment.total_rounds,
             server=experiment.server.name,
             client_num=len(experiment.clients),
+            initial_model=experiment.initial_model,
             config=common_config(experiment.config, experiment.seed, len(experiment.clients)),
         ),
         data=DataSettings(
@@ -168,7 +170,12 @@ def _build_config(plan: Plan, item: PlacedDevice) -> dict[str, Any]:
     # The server binds to all addresses, clients connect to it by name.
     host = "0.0.0.0" if item is server else plan.experiment.server.name
     place = participant_config(
-        item.device.role, (item.device.name, item.port), (host, server.port), use_gpu=item.gpus > 0
+        item.device.role,
+        (item.device.name, item.port),
+        (host, server.port),
+        use_gpu=item.gpus > 0,
+        saves=saved_model(plan.experiment.config),
+        restores=f"{DEVICE_INPUTS}/{INITIAL_MODEL}" if plan.experiment.initial_model else None,
     )
     return {**item.device.config, **place}
 

@@ -24,8 +24,8 @@ from .exit_errors import ParticipantError
 
 Array = npt.NDArray[Any]
 
-# Storage classes of torch's legacy format (torch.save without zip), by element type.
-_STORAGE_DTYPES = {
+# torch's storage classes, by element type.
+STORAGE_DTYPES = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",
     "HalfStorage": "<f2",
@@ -111,11 +111,32 @@ def loads(data: bytes, most_calls: int | None = None) -> Any:
         raise TensorError(f"not a pickle of tensors: {type(error).__name__}: {error}") from error
 
 
+def load_with_storages(data: bytes, storage: Callable[[str, np.dtype[Any], int], Array]) -> Any:
+    """Unpickle as :func:`loads` does, where the pickle only refers to the elements of its tensors.
+
+    The arrays that it returns are read-only views: many tensors may refer to the same elements, and take no memory.
+
+    Args:
+        storage: returns the elements for a key, a type and a count; it may raise a TensorError.
+
+    Raises:
+        TensorError: the pickle is broken, or names anything else.
+    """
+    stream = io.BytesIO(data)
+    try:
+        _check_operations(stream, None)
+        return _Unpickler(stream, storage).load()
+    except TensorError:
+        raise
+    except Exception as error:  # a broken pickle raises nearly anything
+        raise TensorError(f"not a pickle of tensors: {type(error).__name__}: {error}") from error
+
+
 class _StorageType:
     __slots__ = ("dtype",)
 
     def __init__(self, name: str) -> None:
-        self.dtype = np.dtype(_STORAGE_DTYPES[name])
+        self.dtype = np.dtype(STORAGE_DTYPES[name])
 
     def __setstate__(self, state: Any) -> None:
         raise TensorError("a pickle sets the state of an object without state: refused")
@@ -137,16 +158,19 @@ class _Constructor:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the constructors of tensors and no other name."""
+    """Knows the constructors of tensors and no other name. ``storage``: where the elements are, if elsewhere."""
 
-    def __init__(self, stream: io.BytesIO) -> None:
+    def __init__(self, stream: io.BytesIO, storage: Callable[[str, np.dtype[Any], int], Array] | None = None) -> None:
         super().__init__(stream)
+        self._storage = storage
         self.storages: dict[str, tuple[np.dtype[Any], int]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        if module in ("torch", "torch.storage") and name in _STORAGE_DTYPES:
+        if module in ("torch", "torch.storage") and name in STORAGE_DTYPES:
             return _StorageType(name)
         known = _CONSTRUCTORS.get((module, name))
+        if self._storage is not None:
+            known = _CONSTRUCTORS_OF_VIEWS.get((module, name))
         if known is None:
             raise TensorError(f"a pickle asks for {module}.{name}: refused, only tensors are read")
         return known
@@ -155,6 +179,8 @@ class _Unpickler(pickle.Unpickler):
         kind, storage_type, key, _, count = pid[:5]
         if kind != "storage" or not isinstance(storage_type, _StorageType):
             raise TensorError("a pickle refers to something that is not a tensor storage")
+        if self._storage is not None:
+            return self._storage(str(key), storage_type.dtype, int(count))
         self.storages[str(key)] = (storage_type.dtype, int(count))
         return str(key)
 
@@ -199,7 +225,11 @@ def _load_from_bytes(data: bytes) -> Array:
     return np.frombuffer(raw, dtype)
 
 
-def _rebuild_tensor(storage: Array, offset: int, size: Any, stride: Any, *_: Any) -> Array:
+def _rebuild_tensor(*arguments: Any) -> Array:
+    return _view_tensor(*arguments).copy()
+
+
+def _view_tensor(storage: Array, offset: int, size: Any, stride: Any, *_: Any) -> Array:
     if max(len(size), len(stride)) > _MOST_DIMENSIONS:
         raise TensorError(f"a tensor has more than {_MOST_DIMENSIONS} dimensions")
     shape = tuple(int(n) for n in size)
@@ -212,10 +242,9 @@ def _rebuild_tensor(storage: Array, offset: int, size: Any, stride: Any, *_: Any
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if all(shape) and last >= storage.size:
         raise TensorError("a tensor reaches beyond its storage")
-    view = np.lib.stride_tricks.as_strided(
+    return np.lib.stride_tricks.as_strided(
         storage[offset:], shape, tuple(step * storage.itemsize for step in strides), writeable=False
     )
-    return view.copy()
 
 
 def _from_buffer(data: Any, dtype: Any) -> Array:
@@ -248,6 +277,11 @@ _CONSTRUCTORS: dict[tuple[str, str], Any] = {
     ("numpy", "frombuffer"): _Constructor(_from_buffer),
     ("numpy", "reshape"): _Constructor(_reshape),
     ("numpy", "copy"): _Constructor(_copy),
+}
+_CONSTRUCTORS_OF_VIEWS: dict[tuple[str, str], Any] = {
+    ("torch._utils", "_rebuild_tensor_v2"): _Constructor(_view_tensor),
+    ("torch._utils", "_rebuild_parameter"): _Constructor(lambda data, *_: _array(data)),
+    ("collections", "OrderedDict"): _CONSTRUCTORS["collections", "OrderedDict"],
 }
 
 

@@ -5,6 +5,7 @@ experiment.yaml         the experiment file as the user wrote it, for readers, b
 inputs/experiment.json  the resolved experiment: catalogue, bases, overrides and FederatedScope's tree (also from a
                         config_file) as values, and the cpu factor that was used
 inputs/dockerfiles/     the user's own Dockerfile folders; images are built from these copies, so they are what ran
+inputs/initial_model.pt the model that the server starts with, if the experiment names one
 inputs/federatedscope/  the wheel of FederatedScope that was installed, if a device ran it
 participants/           each device's configuration and share of the data; with these the data set itself is not needed
 
@@ -25,7 +26,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..catalog.name_rules import RESERVED, explain_wrong_kind, explain_wrong_name
 from ..contract.errors import Exit, FedsimError
-from ..contract.paths import PARTICIPANTS
+from ..contract.paths import INITIAL_MODEL, PARTICIPANTS
+from ..engines.initial_model import initial_model_file
 from ..spec.experiment import Device, Experiment
 
 INPUTS = "inputs"
@@ -68,6 +70,23 @@ def keep_dockerfiles(experiment: Experiment, folder: Path) -> Experiment:
     return _with_dockerfiles(experiment, lambda path: str(kept / Path(path).name))
 
 
+def keep_initial_model(experiment: Experiment, folder: Path) -> Experiment:
+    """Copy the model that the server starts with into the run folder; return the experiment with the copy in its place.
+
+    Raises:
+        FedsimError: it cannot be read, or has changed since it was checked.
+        OSError: the run folder cannot be written.
+    """
+    kept = folder / INPUTS / INITIAL_MODEL
+    if experiment.initial_model is None:
+        kept.unlink(missing_ok=True)  # of an earlier `up` of this run
+        return experiment
+    content = initial_model_file(experiment.initial_model)
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_bytes(content)
+    return replace(experiment, initial_model=replace(experiment.initial_model, path=str(kept)))
+
+
 def keep_experiment(experiment: Experiment, cpu_factor: float, folder: Path) -> None:
     """Write experiment.yaml and inputs/experiment.json; ``cpu_factor`` is the plan's.
 
@@ -76,6 +95,9 @@ def keep_experiment(experiment: Experiment, cpu_factor: float, folder: Path) -> 
     """
     (folder / SPEC).write_text(kept_text(experiment), encoding="utf-8")
     relative = _with_dockerfiles(experiment, lambda path: f"{INPUTS}/{DOCKERFILES}/{Path(path).name}")
+    if relative.initial_model is not None:
+        model = replace(relative.initial_model, path=f"{INPUTS}/{INITIAL_MODEL}")
+        relative = replace(relative, initial_model=model)
     values = _ADAPTER.dump_python(replace(relative, cpu_factor=cpu_factor), mode="json")
     for key in ("path", "source"):
         del values[key]
@@ -148,6 +170,12 @@ def read_experiment(folder: Path) -> Experiment:
     experiment = replace(experiment, path=folder / SPEC, source=source)
     if (folder / PARTICIPANTS).is_dir():
         experiment = replace(experiment, data=replace(experiment.data, rendered=str(folder / PARTICIPANTS)))
+    if experiment.initial_model is not None:
+        # Only the copy: the path in a folder from somebody else could name any file of its reader.
+        model = replace(experiment.initial_model, path=str(folder / INPUTS / INITIAL_MODEL))
+        experiment = replace(experiment, initial_model=model)
+        if not Path(model.path).is_file():
+            raise FedsimError(f"{folder} cannot be run again: it has no {INPUTS}/{INITIAL_MODEL}", Exit.SPEC)
     experiment = _with_dockerfiles(experiment, lambda relative: str(folder / relative))
     for device in experiment.devices:
         if "/" in device.type.dockerfile and not (Path(device.type.dockerfile) / "Dockerfile").is_file():

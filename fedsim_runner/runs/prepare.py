@@ -17,7 +17,7 @@ from ..spec.experiment import Experiment
 from ..testbed.protocol import Testbed
 from ..testbed.values import Lack
 from .folder import forget_results
-from .inputs import keep_dockerfiles, keep_experiment
+from .inputs import keep_dockerfiles, keep_experiment, keep_initial_model
 from .left_over import left_over
 from .options import RunOptions
 from .planning import plan_run
@@ -58,7 +58,8 @@ def prepare_run(experiment: Experiment, options: RunOptions, reserved: Reserved,
         require_plain(folder)
         refuse_foreign_inventory(folder)
         existed = bool(left_over(testbed, run))
-        plan, lacks = plan_run(keep_dockerfiles(experiment, folder), testbed, run)
+        kept = keep_initial_model(keep_dockerfiles(experiment, folder), folder)
+        plan, lacks = plan_run(kept, testbed, run)
         if not reserved.is_new:
             forget_results(folder)
         write_run_files(plan, folder)

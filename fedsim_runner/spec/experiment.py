@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..catalog.types import DeviceType, NetworkProfile
+from ..contract.device_file import InitialModel
 from ..yamlfile.overrides import Override
 
 Role = Literal["server", "client"]
@@ -78,7 +79,8 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A checked experiment file. ``config`` is the user's FederatedScope tree without the testbed's keys.
+    """A checked experiment file. ``config`` is the user's FederatedScope tree without the testbed's keys, and without
+    ``federate.restore_from``, which is ``initial_model``.
 
     ``requirements``: pip requirements of the user's own code in FederatedScope. ``notes``: what was decided for the
     user while the file was read.
@@ -95,6 +97,7 @@ class Experiment:
     allow_unshaped: bool = False
     cpu_factor: float | None = None
     federatedscope_source: str | None = None
+    initial_model: InitialModel | None = None
     patches_off: tuple[str, ...] = ()  # names from fedsim_runner.participant.federatedscope.patch_names.PATCHES
     requirements: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -29,6 +29,7 @@ from .device_settings import (
 from .draft import Draft
 from .experiment import CourseLimits, Experiment
 from .federatedscope_tree import check_target, put_overrides
+from .model_files import take_model_files
 from .requirements import read_requirements
 from .schema import ExperimentFile, FederatedScopeSection
 from .settled_config import Settled, Surroundings, settle_config
@@ -96,6 +97,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         check_roles(entries, document)
         clients = sum(entry.count for entry in entries if entry.role == "client")
     settled = Settled({})
+    initial_model = None
     by_default = _says_nothing_of_the_course(checked)
     tree: Document | None
     if by_default:
@@ -114,6 +116,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         settled = settle_config(values, tree, Surroundings(seed, clients, file.data, path.parent, brought, real))
         if file.course.target is not None:
             check_target(settled.config, document)
+        initial_model = take_model_files(settled.config, tree, path.parent)
     check_device_settings(checked.entries, settled.config, document)
     data = DataSectionReader(file.data, document, tree, path.parent).source(
         any(engine_facts(device.engine).natural_shape for device in devices)
@@ -129,6 +132,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         allow_unshaped=file.network.allow_unshaped,
         cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
         federatedscope_source=file.federatedscope.source,
+        initial_model=initial_model,
         patches_off=tuple(sorted(name for name, enabled in file.federatedscope.patches.items() if not enabled)),
         requirements=read_requirements(file.federatedscope.requirements, document, path.parent),
         notes=(

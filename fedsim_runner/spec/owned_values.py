@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..catalog.federatedscope_keys import LOADER_KEYS, known_keys
+from ..contract.paths import MODEL
 from ..yamlfile.document import Ambiguous, Document
 from .testbed_keys import LOADED_BY_FEDERATEDSCOPE, SPLIT_BY_TESTBED, USERS_DISTRIBUTE_PREFIX, Owned, owned_keys
 
@@ -134,7 +135,7 @@ class OwnedValues:
         if isinstance(target, str) and "/" in target:
             name = target.rpartition("/")[2]
             federate["save_to"] = name
-            self._overridden.append(f"the folder of federate.save_to ({name or 'nothing is saved'})")
+            self._overridden.append(f"the folder of federate.save_to ({name or MODEL})")
         sampled = federate.get("sample_client_num")
         if type(sampled) is int and clients is not None and sampled > clients:
             # FederatedScope itself takes such a number for "all".

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..catalog.federatedscope_keys import known_keys
 from ..contract.participant_events import LOG_FOLDER
-from ..contract.paths import DEVICE_INPUTS, DEVICE_OUTPUTS, SHARD
+from ..contract.paths import DEVICE_INPUTS, DEVICE_OUTPUTS, MODEL, SHARD
 
 # Hints for a tree that says where the data come from, as trees for standalone mode do.
 LOADED_BY_FEDERATEDSCOPE = (
@@ -26,7 +26,7 @@ USERS_DISTRIBUTE_PREFIX = "grpc_"
 
 
 # What :func:`participant_config` sets.
-_OF_THE_PLACE = frozenset({"distribute", "data", "use_gpu", "outdir"})
+_OF_THE_PLACE = frozenset({"distribute", "data", "use_gpu", "outdir", "federate"})
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,12 @@ def without_place(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in _OF_THE_PLACE}
 
 
+def saved_model(config: Mapping[str, Any]) -> str:
+    """The name of the file to which the server of a course with this common tree writes the last global model."""
+    federate = config.get("federate")
+    return str((federate.get("save_to") if isinstance(federate, Mapping) else None) or MODEL)
+
+
 def participant_config(
     role: str,
     own: tuple[str, int],
@@ -110,6 +116,8 @@ def participant_config(
     shard: str = f"{DEVICE_INPUTS}/{SHARD}",
     outputs: str | None = None,
     use_gpu: bool = False,
+    saves: str = MODEL,
+    restores: str | None = None,
 ) -> dict[str, Any]:
     """The part of the configuration that differs between participants.
 
@@ -120,10 +128,14 @@ def participant_config(
         shard: path of its share of the data, as the participant sees it.
         outputs: folder that it writes to; None: the common one, as every container has its own.
         use_gpu: whether it computes on a GPU.
+        saves: name of the file in its output folder to which a server writes the last global model.
+        restores: path of the model that a server starts with, as it sees it; None: a new one.
     """
     distribute: dict[str, Any] = {"role": role, "server_port": server[1], "data_idx": -1, "server_host": server[0]}
     if role == "client":
         # Bound and advertised: with FederatedScope's default of 0.0.0.0 the server would connect to itself.
         distribute.update(client_host=own[0], client_port=own[1])
     tree = {"distribute": distribute, "data": {"file_path": shard}, "use_gpu": use_gpu}
+    if role == "server":
+        tree["federate"] = {"save_to": saves} if restores is None else {"save_to": saves, "restore_from": restores}
     return tree if outputs is None else {**tree, "outdir": outputs}

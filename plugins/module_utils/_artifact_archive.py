@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import IO, Final
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.participant_events import EVENTS, LOG_FOLDER
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import EXIT_RECORD
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import EXIT_RECORD, MODEL
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
 
 SCRATCH: Final = "tmp"
 CONSOLE: Final = "console.log"
 #: Packed first, so that nothing else a device wrote can take their place.
-FIRST: Final = (EXIT_RECORD, EVENTS, LOG_FOLDER)
+FIRST: Final = (EXIT_RECORD, EVENTS, LOG_FOLDER, MODEL)
 MAX_DEPTH: Final = 20
 #: Of a path inside a device's folder. A run folder may be deep, and some file systems have shorter names than others.
 MAX_PATH_BYTES: Final = 1024

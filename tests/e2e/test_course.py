@@ -14,6 +14,7 @@ from typing import Any
 import docker
 import pytest
 
+from fedsim_runner.api import open_run
 from tests.e2e.conftest import Command, left_over, small_spec
 
 
@@ -41,6 +42,8 @@ def test_the_quickstart(engine: docker.DockerClient, repository: Path, tmp_path:
     assert report["status"] == "finished"
     assert len(report["rounds"]) == 10
     assert report["final"]["test_acc"] > 0.85
+    model = open_run(folder).model()
+    assert (model.rounds, model.parameters["fc.weight"].shape) == (10, (10, 64))
     assert [row["round"] for row in rows(folder / "rounds.csv")] == [str(n) for n in range(1, 11)]
 
     devices = {row["device"]: row for row in rows(folder / "devices.csv")}

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import numpy as np
 import pytest
 
+from fedsim_runner.api import open_run
 from tests.e2e.conftest import Command, left_over
 from tests.federatedscope import SETTINGS, SOURCE
 
@@ -37,6 +39,9 @@ def test_the_examples(
     assert [entry["round"] for entry in report["rounds"]] == list(range(1, rounds + 1))
     assert report["final"]["test_acc"] > accuracy
     folder = tmp_path / "runs" / name
+    model = open_run(folder).model()
+    assert model.rounds == rounds
+    assert all(np.isfinite(value).all() for value in model.parameters.values())
     for device, entry in report["devices"].items():
         assert entry["exit_code"] == 0, device
         assert 0 < entry["memory_peak_bytes"] <= entry["memory_limit_bytes"], device

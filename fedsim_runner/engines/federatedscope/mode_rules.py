@@ -202,20 +202,6 @@ def not_here(tree: Tree, course: Course) -> Iterator[Refusal]:
             "raw yields single samples, and the losses and models here take batches: training crashes",
             "write base, or remove it",
         )
-    if tree["federate.restore_from"]:
-        yield Refusal(
-            "federate.restore_from",
-            "a device has no such file, and FederatedScope would only warn and start from scratch",
-            "remove it",
-        )
-    target = str(tree["federate.save_to"])
-    outdir = str(tree.config.get("outdir", ""))
-    if "/" in target and target.rpartition("/")[0] != outdir:
-        yield Refusal(
-            "federate.save_to",
-            "there is no such folder on a device, and the server would crash after the last round",
-            "a file name alone: the model lands in the server's collected files",
-        )
 
 
 def joining(tree: Tree, course: Course) -> Iterator[Refusal]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fedsim_runner.catalog.engines import EngineFacts
@@ -77,6 +78,26 @@ class LightEngine(Engine):
             reason = "the light engine classifies, and the labels are numbers to regress"
             hint = "FederatedScope does it: engine: federatedscope at the devices"
             yield Refusal(("criterion", "type"), reason, hint)
+            return
+        yield from self._check_initial_model(course)
+
+    def _check_initial_model(self, course: Course) -> Iterator[Refusal]:
+        server = next((one for one in course.participants if one.role == "server"), None)
+        if course.initial_model is None or server is None or server.engine != self.facts.name:
+            return
+        from fedsim_runner.participant.light.saved_model import misfit
+        from fedsim_runner.participant.light.settings import parse_settings
+        from fedsim_runner.participant.light.trainer import build_model
+
+        shape = course.data().shape
+        settings = parse_settings(_without_defaults(server.config))
+        inputs = settings.inputs if shape is None else math.prod(shape)
+        if inputs is None:
+            return
+        model = build_model(replace(settings, inputs=inputs), {})
+        if problem := misfit(model, course.initial_model):
+            hint = "the model and the data must be those of the run that saved it"
+            yield Refusal(("federate", "restore_from"), f"the file does not fit: {problem}", hint)
 
     def notes(self, course: Course) -> Iterator[str]:
         server = next(one for one in course.participants if one.role == "server")

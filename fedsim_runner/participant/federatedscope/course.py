@@ -218,6 +218,9 @@ def _runner(tree: Any) -> Any:
             client_configs=None,
         )
     except RuntimeError as error:
+        if "loading state_dict" in str(error):  # torch's, for federate.restore_from
+            reason = " ".join(str(error).split())
+            raise ParticipantError(f"{tree.federate.restore_from} does not fit the model: {reason}") from error
         if "bind" not in str(error):
             raise
         raise ParticipantError(f"cannot listen: {error}") from error

@@ -24,6 +24,15 @@ class Model(Protocol):
 
     parameters: dict[str, Array]
 
+    @property
+    def statistics(self) -> dict[str, Array]:
+        """The state that stays local, by FederatedScope's names."""
+        ...
+
+    def load_statistics(self, statistics: Mapping[str, Array]) -> None:
+        """Overwrite those of the local state that are given."""
+        ...
+
     def forward(self, x: Array, training: bool) -> Array:
         """Logits of shape (samples, classes) for ``x`` of shape (samples, features)."""
         ...
@@ -85,6 +94,7 @@ class BatchNorm:
         }
         self._mean: Array = np.zeros(features, np.float32)
         self._variance: Array = np.ones(features, np.float32)
+        self._batches = 0
         self._use_running = use_running
         self._normalised: Array = np.empty(0)
         self._deviation: Array = np.empty(0)
@@ -100,6 +110,7 @@ class BatchNorm:
                 unbiased = variance * len(x) / (len(x) - 1)
                 self._mean = (1 - BATCH_NORM_MOMENTUM) * self._mean + BATCH_NORM_MOMENTUM * mean
                 self._variance = (1 - BATCH_NORM_MOMENTUM) * self._variance + BATCH_NORM_MOMENTUM * unbiased
+                self._batches += 1
         else:
             mean, variance = self._mean, self._variance
         self._deviation = np.sqrt(variance + BATCH_NORM_EPSILON)
@@ -116,6 +127,21 @@ class BatchNorm:
         ) / self._deviation
         return result
 
+    @property
+    def statistics(self) -> dict[str, Array]:
+        """torch's buffers of the layer."""
+        return {
+            f"{self.name}.running_mean": self._mean,
+            f"{self.name}.running_var": self._variance,
+            f"{self.name}.num_batches_tracked": np.asarray(self._batches, np.int64),
+        }
+
+    def load_statistics(self, statistics: Mapping[str, Array]) -> None:
+        found = {**self.statistics, **statistics}
+        self._mean = found[f"{self.name}.running_mean"].astype(np.float32)
+        self._variance = found[f"{self.name}.running_var"].astype(np.float32)
+        self._batches = int(found[f"{self.name}.num_batches_tracked"])
+
 
 class LogisticRegression:
     """FederatedScope's ``lr``: one linear layer named ``fc``."""
@@ -123,6 +149,7 @@ class LogisticRegression:
     def __init__(self, inputs: int, classes: int, rng: np.random.Generator) -> None:
         self._layer = Linear("fc", inputs, classes, rng)
         self.parameters = dict(self._layer.initial)
+        self.statistics: dict[str, Array] = {}
 
     def forward(self, x: Array, training: bool) -> Array:
         return self._layer.forward(x, self.parameters)
@@ -131,6 +158,9 @@ class LogisticRegression:
         gradients: dict[str, Array] = {}
         self._layer.backward(gradient, self.parameters, gradients)
         return gradients
+
+    def load_statistics(self, statistics: Mapping[str, Array]) -> None:
+        """It has none."""
 
 
 class MultilayerPerceptron:
@@ -170,3 +200,11 @@ class MultilayerPerceptron:
             gradient = norm.backward(gradient, self.parameters, gradients)
         self._linears[0].backward(gradient, self.parameters, gradients)
         return gradients
+
+    @property
+    def statistics(self) -> dict[str, Array]:
+        return {name: value for norm in self._norms for name, value in norm.statistics.items()}
+
+    def load_statistics(self, statistics: Mapping[str, Array]) -> None:
+        for norm in self._norms:
+            norm.load_statistics({name: value for name, value in statistics.items() if name in norm.statistics})

@@ -37,6 +37,7 @@ from .models import load_parameters
 from .results import Best, formatted, merged
 from .roster import Roster
 from .run_log import RunLog, logger
+from .saved_model import restore, save
 from .settings import Settings
 from .shards import Shard
 from .trainer import Trainer
@@ -60,7 +61,8 @@ class Server:
     An evaluation that reaches ``policy.target`` is the last.
 
     Raises:
-        ParticipantError: it cannot listen, or has no data for an evaluation of its own.
+        ParticipantError: it cannot listen, has no data for an evaluation of its own, or the model that it is to start
+            with cannot be read or is of another kind.
     """
 
     def __init__(
@@ -78,6 +80,8 @@ class Server:
         self._deadline_s = policy.round_deadline_s
         self._target = policy.target
         self._trainer = Trainer(settings, shard)
+        if settings.restore_from is not None:
+            restore(self._trainer.model, settings.restore_from)
         self._best = Best(settings)
         self._roster = Roster(settings.client_num, policy, gate, activity, log)
         self._sampler = np.random.default_rng(settings.seed)
@@ -227,6 +231,8 @@ class Server:
 
     def _finish(self) -> None:
         self._log.event(Finished(), "Server: Final evaluation is finished! Starting merging results.")
+        if self._settings.save_to is not None:
+            save(self._trainer.model, self._settings.save_to, self._round_number + 1)
         self._log.results(formatted("Server #", "Final", self._best.results))
         transport = self._transport
         self._log.finished(SERVER, self._trainer.model, transport.sent_bytes, transport.received_bytes)

@@ -18,7 +18,10 @@ from ..exit_errors import ParticipantError, UnsupportedError
 
 @dataclass(frozen=True)
 class Settings:
-    """One participant's course. Losses and rates are plain numbers, paths may be relative to the current folder."""
+    """One participant's course. Losses and rates are plain numbers, paths may be relative to the current folder.
+
+    ``restore_from``, ``save_to``: the files that a server reads its first model from and writes its last one to.
+    """
 
     role: str
     seed: int
@@ -57,6 +60,8 @@ class Settings:
     patience: int
     delta: float
     improve_mode: str
+    restore_from: Path | None
+    save_to: Path | None
 
 
 @dataclass(frozen=True)
@@ -126,8 +131,8 @@ _KEYS: dict[str, _Key] = {
     "federate.use_ss": _Key(bool, False, (False,)),
     "federate.use_diff": _Key(bool, False, (False,)),
     "federate.unseen_clients_rate": _Key(_NUMBER, 0.0, (0,)),
-    "federate.restore_from": _Key(str, "", ("",)),
-    "federate.save_to": _Key(str, "", ("",)),
+    "federate.restore_from": _Key(str, ""),
+    "federate.save_to": _Key(str, ""),
     "federate.resource_info_file": _Key(str, "", ("",)),
     "distribute.use": _Key(bool, False, (True,)),
     "distribute.role": _Key(str, "client", ("client", "server")),
@@ -308,4 +313,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         patience=values["early_stop.patience"],
         delta=float(values["early_stop.delta"]),
         improve_mode=values["early_stop.improve_indicator_mode"],
+        restore_from=Path(values["federate.restore_from"]) if values["federate.restore_from"] else None,
+        # FederatedScope's launcher runs in the output folder.
+        save_to=Path(values["outdir"]) / values["federate.save_to"] if values["federate.save_to"] else None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ from .style import Drawn
 from .timeline import draw_timeline, draw_timeline_detail
 from .traffic import draw_bytes
 
-__all__ = ["Drawn", "draw_all"]
+__all__ = ["Drawn", "draw_all", "figures_of"]
 
 
-def draw_all(run_dir: Path, report: Mapping[str, Any]) -> tuple[dict[str, Drawn], list[str]]:
-    """Draw all figures that there are data for; return them by name, with messages about those that failed."""
-    usage = read_usage(run_dir, report)
-    tasks: dict[str, Callable[[], Drawn | None]] = {
+def figures_of(run_dir: Path, report: Mapping[str, Any]) -> dict[str, Callable[[], Drawn | None]]:
+    """Return by name what draws each figure; one that there are no data for is None."""
+    usage = cache(lambda: read_usage(run_dir, report))
+    return {
         "accuracy": lambda: draw_accuracy(report),
         "loss": lambda: draw_loss(report),
         "clients": lambda: draw_clients(report),
@@ -31,14 +32,18 @@ def draw_all(run_dir: Path, report: Mapping[str, Any]) -> tuple[dict[str, Drawn]
         "timeline detail": lambda: draw_timeline_detail(report),
         "breakdown": lambda: draw_breakdown(report),
         "bytes": lambda: draw_bytes(report),
-        "CPU": lambda: draw_cpu(report, usage),
-        "memory": lambda: draw_memory(report, usage),
+        "CPU": lambda: draw_cpu(report, usage()),
+        "memory": lambda: draw_memory(report, usage()),
         "labels": lambda: draw_labels(report),
     }
+
+
+def draw_all(run_dir: Path, report: Mapping[str, Any]) -> tuple[dict[str, Drawn], list[str]]:
+    """Draw all figures that there are data for; return them by name, with messages about those that failed."""
     drawn: dict[str, Drawn] = {}
     problems = []
     with _without_collections():
-        for name, task in tasks.items():
+        for name, task in figures_of(run_dir, report).items():
             try:
                 one = task()
             except Exception as error:  # one odd value must not cost the other figures

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract.link import Link
-from fedsim_runner.contract.paths import COLLECTED, CONFIG, PARTICIPANTS, SHARD
+from fedsim_runner.contract.paths import COLLECTED, CONFIG, INITIAL_MODEL, PARTICIPANTS, SHARD
 from fedsim_runner.contract.records import engine_argument
-from fedsim_runner.spec.testbed_keys import participant_config
+from fedsim_runner.spec.testbed_keys import participant_config, saved_model
 
 from .children import Participant
 
@@ -46,13 +46,15 @@ def local_device_file(content: Mapping[str, Any], folder: Path) -> dict[str, Any
         name = device["name"]
         device.update(address=LOOPBACK, port=port, cpus=None, memory_bytes=None, network=None)
         device["link"] = {"up": unlimited, "down": unlimited}
-        shard = folder / PARTICIPANTS / name / SHARD
+        inputs = folder / PARTICIPANTS / name
         place = participant_config(
             device["role"],
             (LOOPBACK, port),
             (LOOPBACK, ports[server]),
-            shard=str(shard),
+            shard=str(inputs / SHARD),
             outputs=str(folder / COLLECTED / name),
+            saves=saved_model(local["course"]["config"]),
+            restores=str(inputs / INITIAL_MODEL) if local["course"].get("initial_model") else None,
         )
         device["config"] = {**device["config"], **place}
     return local

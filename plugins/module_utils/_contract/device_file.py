@@ -39,6 +39,19 @@ class Network:
     subnet: str
 
 
+@dataclass(frozen=True)
+class InitialModel:
+    """The model file that a server starts with, on the control node.
+
+    Attributes:
+        path: absolute.
+        sha256: of the model as :func:`fedsim_runner.participant.model_file.write_model` writes it.
+    """
+
+    path: str
+    sha256: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CourseSettings:
     """The course: its limits in seconds, its policies, and the configuration that all participants share.
@@ -55,6 +68,7 @@ class CourseSettings:
     total_rounds: int
     server: str
     client_num: int
+    initial_model: InitialModel | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -20,12 +20,14 @@ ENGINE_FILE: Final = "engine"
 #: Which uids the run's devices have on a lab host.
 USERS: Final = "users.json"
 
-#: A participant's inputs ...
+#: A participant's inputs (a server also gets the model that it starts with, if its experiment names one) ...
 CONFIG: Final = "config.yaml"
 LAUNCHER: Final = "launcher.json"
 SHARD: Final = "shard.npz"
-#: ... and, among its outputs, the record of how it ended.
+INITIAL_MODEL: Final = "initial_model.pt"
+#: ... and, among its outputs, the record of how it ended, and a server's last global model.
 EXIT_RECORD: Final = "exit.json"
+MODEL: Final = "model.pt"
 #: In the gate's folder: a launcher waits for the file with its device's name in the first to load its engine, and then
 #: for the second to take part; a server reads the third.
 GATE_LOAD: Final = "load"

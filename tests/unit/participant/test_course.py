@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fedsim_runner.contract.participant_events import TargetReached
 from fedsim_runner.participant.federatedscope import loglines
+from fedsim_runner.participant.model_file import load_model
 from tests.unit.participant.helpers import Course, supervised
 
 pytestmark = pytest.mark.course
@@ -53,6 +55,21 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.05)
+
+
+def test_a_course_goes_on_from_the_model_of_another(make_course: MakeCourse) -> None:
+    first = make_course(clients=2, config={"federate": {"total_round_num": 8, "save_to": "last.pt"}})
+    run(first)
+    saved = load_model(first.folder / "server" / "last.pt")
+    assert saved.rounds == 8
+    assert sorted(saved.parameters) == ["fc.bias", "fc.weight"]
+    still = {"total_round_num": 1, "restore_from": str(first.folder / "server" / "last.pt"), "save_to": "last.pt"}
+    second = make_course(clients=2, config={"federate": still, "train": {"optimizer": {"lr": 1e-9}}})
+    run(second)
+    assert accuracy(second, 1) == accuracy(first, 8) > 0.8
+    assert "starts with the model in " in second.log("server")
+    again = load_model(second.folder / "server" / "last.pt")
+    np.testing.assert_allclose(again.parameters["fc.weight"], saved.parameters["fc.weight"], atol=1e-6)
 
 
 def test_digits_with_lr(make_course: MakeCourse) -> None:
