@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..contract.errors import Exit, FedsimError
 from .plots import Plot, draw
@@ -59,19 +59,18 @@ class Comparison:
         return draw_comparison(self.data)
 
 
-def compare(
-    runs: Sequence[Run], *, target: float | None = None, grouping: Literal["spec", "name", "run"] = "spec"
-) -> Comparison:
+def compare(runs: Sequence[Run], *, target: float | None = None, grouping: str = "spec") -> Comparison:
     """Compare runs.
 
     Args:
         runs: two or more.
-        target: accuracy to report the time to; None: the highest that every run with an accuracy reached.
-        grouping: what counts as repeats of one experiment: equal experiments but for their seed, the same name, or
-            nothing.
+        target: accuracy to report the time to; None: that of the runs themselves if all have the same, else the
+            highest that every run with an accuracy reached.
+        grouping: what counts as repeats of one experiment. ``spec``: equal experiments but for their seed; ``name``: the
+            same name; ``run``: nothing; or keys of a sweep's grid, joined by commas.
 
     Raises:
-        FedsimError: there are no runs.
+        FedsimError: there are no runs, or none has such keys.
     """
     if not runs:
         raise FedsimError("there are no runs to compare", Exit.SPEC)

@@ -17,7 +17,9 @@ from ..participant.model_file import SavedModel
 from ..results.comparison.run_folders import is_run_folder, refresh_report
 from ..results.run_files import of_agents, read_devices, read_journal, read_manifest
 from ..results.run_report import FINISHED, RUNNING
+from ..results.tables.cost import TARGET_FIELDS
 from ..results.tables.devices import FIELDS
+from ..results.tables.hosts import FIELDS as HOST_FIELDS
 from ..results.tables.label_counts import COLUMNS as LABEL_COLUMNS
 from ..results.tables.label_counts import build_label_rows
 from ..results.tables.time_split import FIELDS as SPLIT_FIELDS
@@ -98,6 +100,21 @@ class Run:
     def updates(self) -> Rows:
         """One row per model that was sent to a device: what became of its update, and when (``device_rounds.csv``)."""
         return Rows(self.report["device_rounds"], SPLIT_FIELDS)
+
+    @cached_property
+    def client_results(self) -> Rows:
+        """One row per round and client with results: its own accuracy, loss and others (``client_results.csv``)."""
+        return Rows(self.report["client_results"])
+
+    @cached_property
+    def targets(self) -> Rows:
+        """One row per accuracy that was reached: what it cost (``targets.csv``)."""
+        return Rows(self.report["targets"], TARGET_FIELDS)
+
+    @cached_property
+    def hosts(self) -> Rows:
+        """One row per lab host: how busy it was during the course (``hosts.csv``)."""
+        return Rows(self.report["hosts"], HOST_FIELDS)
 
     @cached_property
     def labels(self) -> Rows:
