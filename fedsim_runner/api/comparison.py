@@ -66,8 +66,8 @@ def compare(runs: Sequence[Run], *, target: float | None = None, grouping: str =
         runs: two or more.
         target: accuracy to report the time to; None: that of the runs themselves if all have the same, else the
             highest that every run with an accuracy reached.
-        grouping: what counts as repeats of one experiment. ``spec``: equal experiments but for their seed; ``name``: the
-            same name; ``run``: nothing; or keys of a sweep's grid, joined by commas.
+        grouping: what counts as repeats of one experiment. ``spec``: equal experiments but for their seed; ``name``:
+            the same name; ``run``: nothing; or keys of a sweep's grid, joined by commas.
 
     Raises:
         FedsimError: there are no runs, or none has such keys.
