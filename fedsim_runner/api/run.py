@@ -15,7 +15,7 @@ from ..contract.paths import COLLECTED, METRICS
 from ..contract.plain_folder import require_plain
 from ..participant.model_file import SavedModel
 from ..results.comparison.run_folders import is_run_folder, refresh_report
-from ..results.run_files import of_agents, read_devices, read_journal, read_manifest
+from ..results.run_files import of_agents, read_devices, read_journal, read_left_out, read_manifest
 from ..results.run_report import FINISHED, RUNNING
 from ..results.tables.cost import TARGET_FIELDS
 from ..results.tables.devices import FIELDS
@@ -170,11 +170,15 @@ class Run:
         """Load the global model after the last round.
 
         Raises:
-            FedsimError: the run did not finish, or the file is no model.
+            FedsimError: the run has no such file, as it did not finish or the model is too large to be collected; or
+                the file is no model.
         """
         path = self.model_path
         if not path.exists():
-            raise FedsimError(f"run {self.name} ({self.status}) has no {path.relative_to(self.folder)}", Exit.SPEC)
+            inside = path.relative_to(self.folder)
+            why = next((one for one in read_left_out(self.folder) if one.startswith(f"{inside}: ")), None)
+            reason = "" if why is None else f", which was not collected: {why.partition(': ')[2]}"
+            raise FedsimError(f"run {self.name} ({self.status}) has no {inside}{reason}", Exit.SPEC)
         return load_model(path)
 
     def log(self, device: str) -> str:

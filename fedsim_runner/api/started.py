@@ -28,6 +28,13 @@ from .run import Run, open_run
 _LAST_LINES = 15
 # The folders of runs of this process, which their commands may not have made yet.
 _STARTED: set[Path] = set()
+# Options that :func:`start` gives itself, or that do not make one run.
+_NOT_FOR_ONE_RUN = {
+    "--run": "name=...",
+    "--runs-dir": "runs_dir=...",
+    "--seeds": "a run for each, and compare(...)",
+    "--grid": "a run for each, and compare(...)",
+}
 
 
 class RunFailedError(FedsimError):
@@ -148,11 +155,14 @@ def start(
         name: name of the run; None: made from experiment and time.
         runs_dir: where run folders are created.
         keep: leave the testbed up afterwards.
-        options: further options of ``fedsim-provision run``.
+        options: further options of ``fedsim-provision run``: ``["--target", "0.9"]``.
 
     Raises:
-        FedsimError: the experiment file has mistakes, or the name is not valid or taken.
+        FedsimError: the experiment file has mistakes, or the name is not valid; or an option is not for one run.
     """
+    for option in options:
+        if (instead := _NOT_FOR_ONE_RUN.get(option.partition("=")[0])) is not None:
+            raise FedsimError(f"{option} is no option here", Exit.SPEC, hint=instead)
     spec, folder = Path(experiment), Path(runs_dir).absolute()
     try:
         title = load_experiment(spec).name

@@ -52,6 +52,8 @@ class EngineFacts:
         natural_shape: whether its participants take samples in their natural shape; otherwise samples are flattened
             where possible.
         ends_at_target: whether its server ends a course at ``course.target`` (``target`` of ``launcher.json``).
+        keeps_models: whether its server starts with the model in ``federate.restore_from`` and writes its last one to
+            ``federate.save_to``.
         threads: threads of its libraries in each participant...
         threads_per_client: ... and for each client of the course, which a device's limit of processes must allow.
     """
@@ -70,6 +72,7 @@ class EngineFacts:
     source: str | None = None
     natural_shape: bool = False
     ends_at_target: bool = False
+    keeps_models: bool = False
     threads: int = 0
     threads_per_client: int = 0
 

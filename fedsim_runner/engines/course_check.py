@@ -91,7 +91,7 @@ def refuse_unsupported(plan: Plan) -> tuple[str, ...]:
     if not document.errors:  # a value of the wrong type would only be misread
         for engine in engines:
             _report(engine.check_course(course), course, plan.experiment, document)
-    _report_target(plan.experiment, document)
+    _report_ignored(plan.experiment, document)
     if document.errors:
         errors = SpecErrors(document.errors)
         raise errors.counted(str(plan.experiment.path or "the experiment file")) from errors
@@ -122,12 +122,15 @@ def _has(settings: Any, path: Iterable[str | int]) -> bool:
     return True
 
 
-def _report_target(experiment: Experiment, document: Document) -> None:
-    """A target that nobody watches would be ignored without a word."""
+def _report_ignored(experiment: Experiment, document: Document) -> None:
+    """Report what the server's engine would ignore without a word."""
     server = experiment.server
-    if experiment.course.target is not None and not engine_facts(server.engine).ends_at_target:
-        message = f"engine {server.engine} of {server.name}, the server, does not end a course early"
+    facts, who = engine_facts(server.engine), f"engine {server.engine} of {server.name}, the server,"
+    if experiment.course.target is not None and not facts.ends_at_target:
+        message = f"{who} does not end a course early"
         document.errors.append(SpecError(document.file, 0, 0, "course.target", message, "remove it"))
+    if experiment.initial_model is not None and not facts.keeps_models:
+        document.report(("federate", "restore_from"), f"{who} starts with no saved model", "remove it")
 
 
 def _course(plan: Plan, device_files: list[Mapping[str, Any]]) -> Course:

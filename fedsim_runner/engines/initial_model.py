@@ -13,7 +13,11 @@ from pathlib import Path
 
 from ..contract.device_file import InitialModel
 from ..contract.errors import Exit, FedsimError
+from ..contract.paths import DEVICE_INPUTS, INITIAL_MODEL
 from ..spec.draft import Draft
+from .engine_values import Refusal
+
+_ON_A_DEVICE = f"{DEVICE_INPUTS}/{INITIAL_MODEL}"
 
 
 class InitialModelError(FedsimError, ValueError):
@@ -34,6 +38,8 @@ def check_initial_model(draft: Draft) -> Draft:
         content = _content(wanted)
     except InitialModelError as error:
         hint = "a run leaves its model in its folder, as collected/SERVER/model.pt"
+        if wanted.path == _ON_A_DEVICE:  # in a config.yaml that a run collected
+            hint = f"that is a device's file; the folder of the run that names it has it as inputs/{INITIAL_MODEL}"
         # Messages name the file as the experiment file does.
         reason = error.message.removeprefix(wanted.path)
         draft.report_in_tree(
@@ -64,7 +70,13 @@ def initial_shapes(wanted: InitialModel) -> Mapping[str, tuple[int, ...]]:
     """
     from ..participant.model_file import read_model
 
-    return {name: value.shape for name, value in read_model(_content(wanted)).parameters.items()}
+    return read_model(_content(wanted)).shapes
+
+
+def refuse_model(problem: str) -> Refusal:
+    """The refusal of a file that does not fit the server's model."""
+    hint = "the model and the data must be those of the run that saved it"
+    return Refusal(("federate", "restore_from"), f"the file does not fit: {problem}", hint)
 
 
 def _content(wanted: InitialModel) -> bytes:

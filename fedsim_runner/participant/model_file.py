@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,11 @@ class SavedModel:
 
     rounds: int
     parameters: Mapping[str, Array]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the arrays by name."""
+        return {name: value.shape for name, value in self.parameters.items()}
 
 
 def write_model(parameters: Mapping[str, Array], rounds: int = 0) -> bytes:
@@ -98,14 +103,33 @@ def load_model(path: Path) -> SavedModel:
     Raises:
         TensorError: it cannot be read, or is not a model; the text names the file.
     """
-    if not path.is_file():  # a pipe would have us wait for ever
-        raise TensorError(f"{path}: there is no such file")
     try:
+        if not path.is_file():  # a pipe would have us wait for ever
+            raise TensorError("there is no such file")
         return read_model(path.read_bytes())
     except OSError as error:
         raise TensorError(f"{path}: cannot be read: {error.strerror}") from error
     except TensorError as error:
         raise TensorError(f"{path}: {error}") from error
+
+
+def misfit(
+    saved: Mapping[str, tuple[int, ...]], own: Mapping[str, tuple[int, ...]], optional: Collection[str] = ()
+) -> str:
+    """Why a saved model is not one like ``own``; empty if it is. Both are shapes by name.
+
+    Args:
+        saved: those of the file.
+        own: those of the model that is to take it.
+        optional: names that the file may lack.
+    """
+    for name, shape in saved.items():
+        if name not in own:
+            return f"it has {name}, which the model has not"
+        if shape != own[name]:
+            return f"its {name} has shape {shape}, the model's has {own[name]}"
+    missing = next((name for name in own if name not in saved and name not in optional), None)
+    return f"it lacks {missing}" if missing else ""
 
 
 def _read_tree(archive: zipfile.ZipFile, size: int) -> Any:

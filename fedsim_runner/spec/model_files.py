@@ -12,6 +12,7 @@ from ..yamlfile.document import Document
 
 # What a participant's output folder holds besides.
 _TAKEN = (EXIT_RECORD, EVENTS, LOG_FOLDER, "activity.jsonl", "console.log", "tmp")
+_LONGEST_NAME_BYTES = 200
 
 
 def take_model_files(config: dict[str, Any], tree: Document, folder: Path) -> InitialModel | None:
@@ -32,7 +33,8 @@ def take_model_files(config: dict[str, Any], tree: Document, folder: Path) -> In
         tree.report(("federate", "save_to"), "must be the name of a file")
     elif saved:
         name = PurePosixPath(saved).name
-        if not name.strip(".") or not name.isprintable() or name in _TAKEN:
+        too_long = len(name.encode(errors="replace")) > _LONGEST_NAME_BYTES
+        if not name.strip(".") or not name.isprintable() or too_long or name in _TAKEN:
             tree.report(("federate", "save_to"), f"{saved!r} cannot be the name of the model's file", "model.pt, say")
         else:
             federate["save_to"] = name

@@ -12,6 +12,7 @@ from ..catalog.name_rules import KIND_PATTERN
 from ..catalog.resolve import DEFAULT_PIDS, KILO, MEMORY_MB
 from ..contract.device_file import DISK_BYTES
 from ..contract.link import Link
+from ..contract.paths import MODEL
 from . import default_course
 from .json_schema import json_schema
 from .testbed_keys import USERS_DISTRIBUTE_PREFIX, owned_keys
@@ -152,7 +153,7 @@ def _describe_owned_keys() -> str:
         "config.yaml that a run collected, can be named as they are. Outdated keys that FederatedScope still reads, "
         "such as `data.batch_size`, are moved there as it does."
     )
-    paragraphs = (text, _SWITCHES)
+    paragraphs = (text, _SWITCHES, _MODEL_FILES)
     return (
         "\n\n".join(textwrap.fill(one, 119, break_long_words=False, break_on_hyphens=False) for one in paragraphs)
         + "\n"
@@ -166,6 +167,12 @@ _SWITCHES = (
     "`eval.best_res_update_round_wise_key` is test_loss instead of FederatedScope's default val_loss, because the "
     "server has test data only. Which of FederatedScope's own experiments plan, and why others do not: "
     "[federatedscope-support.md](federatedscope-support.md)."
+)
+_MODEL_FILES = (
+    "With either engine the server writes the global model after its last round to the file `federate.save_to` (a "
+    f"name; a folder in front of it is dropped; default {MODEL}), which the run folder then has in "
+    "`collected/<server>/`. `federate.restore_from` is a model file with which the server starts, relative to the "
+    "experiment file's folder: [python.md](python.md#the-global-model)."
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from ..catalog.federatedscope_keys import known_keys
@@ -105,7 +106,9 @@ def without_place(config: Mapping[str, Any]) -> dict[str, Any]:
 def saved_model(config: Mapping[str, Any]) -> str:
     """The name of the file to which the server of a course with this common tree writes the last global model."""
     federate = config.get("federate")
-    return str((federate.get("save_to") if isinstance(federate, Mapping) else None) or MODEL)
+    saved = federate.get("save_to") if isinstance(federate, Mapping) else None
+    # Runs of 0.1.0 may name its folder on a device, too.
+    return PurePosixPath(str(saved or "")).name or MODEL
 
 
 def participant_config(

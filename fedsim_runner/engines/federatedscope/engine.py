@@ -13,7 +13,8 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.plan.model import MessageSizes
 
 from ..engine_values import Course, Interpreter, ModelQuestion, Provenance, Refusal, SplitData
-from ..model_shapes import Tensor
+from ..initial_model import refuse_model
+from ..model_shapes import ModelSettings, Tensor, tensors_of
 from ..protocol import Engine
 from . import course_facts
 from .source import DEFAULT_SOURCE, SettingsError, Source, SourceError, unreachable
@@ -45,6 +46,7 @@ class FederatedScopeEngine(Engine):
         source="FederatedScope",
         natural_shape=True,
         ends_at_target=True,
+        keeps_models=True,
         # gRPC and torch start many; its gRPC server starts up to one for each client.
         threads=96,
         threads_per_client=1,
@@ -78,6 +80,21 @@ class FederatedScopeEngine(Engine):
         from .refusals import DATA_RULES
 
         yield from self._judge(_facts(course, course.data()), course, DATA_RULES)
+        yield from self._check_initial_model(course)
+
+    def _check_initial_model(self, course: Course) -> Iterator[Refusal]:
+        server = next(one for one in course.participants if one.role == "server")
+        shape = course.data().shape
+        if course.initial_model is None or server.engine != self.facts.name or shape is None:
+            return
+        # Of a model that only FederatedScope knows its server says so, when it starts.
+        tensors = tensors_of(ModelSettings.of(server.config), shape)
+        if tensors is None:
+            return
+        from fedsim_runner.participant.model_file import misfit
+
+        if problem := misfit(course.initial_model, {tensor.name: tensor.shape for tensor in tensors}):
+            yield refuse_model(problem)
 
     def _judge(self, facts: course_facts.Course, course: Course, rules: Sequence[Rule]) -> Iterator[Refusal]:
         from .refusals import refusals

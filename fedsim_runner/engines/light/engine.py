@@ -11,6 +11,7 @@ from fedsim_runner.catalog.engines import EngineFacts
 from fedsim_runner.plan.model import MessageSizes
 
 from ..engine_values import Course, ModelQuestion, Refusal
+from ..initial_model import refuse_model
 from ..message_sizes import LIMIT_BYTES, sizes_of
 from ..model_shapes import ModelSettings, tensors_of
 from ..protocol import Engine
@@ -49,6 +50,7 @@ class LightEngine(Engine):
         client_bytes_per_number=210,
         server_bytes_per_number=205,
         ends_at_target=True,
+        keeps_models=True,
         # gRPC's and its own: 11 in a client, 13 in the server of 40.
         threads=13,
     )
@@ -85,9 +87,10 @@ class LightEngine(Engine):
         server = next((one for one in course.participants if one.role == "server"), None)
         if course.initial_model is None or server is None or server.engine != self.facts.name:
             return
-        from fedsim_runner.participant.light.saved_model import misfit
+        from fedsim_runner.participant.light.saved_model import shapes_of
         from fedsim_runner.participant.light.settings import parse_settings
         from fedsim_runner.participant.light.trainer import build_model
+        from fedsim_runner.participant.model_file import misfit
 
         shape = course.data().shape
         settings = parse_settings(_without_defaults(server.config))
@@ -95,9 +98,8 @@ class LightEngine(Engine):
         if inputs is None:
             return
         model = build_model(replace(settings, inputs=inputs), {})
-        if problem := misfit(model, course.initial_model):
-            hint = "the model and the data must be those of the run that saved it"
-            yield Refusal(("federate", "restore_from"), f"the file does not fit: {problem}", hint)
+        if problem := misfit(course.initial_model, shapes_of(model), model.statistics):
+            yield refuse_model(problem)
 
     def notes(self, course: Course) -> Iterator[str]:
         server = next(one for one in course.participants if one.role == "server")

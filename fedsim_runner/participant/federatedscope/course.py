@@ -24,7 +24,7 @@ from ..exit_errors import ParticipantError, UnsupportedError
 from ..launch import load_launch_settings
 from ..process_end import ENDING
 from ..reporting import Reporter
-from . import activity_records, contrib_import, data, patches, policies, target, update_accounts
+from . import activity_records, contrib_import, data, patches, policies, saved_model, target, update_accounts
 from .client import FINISH, prefer_newest
 from .doorkeeper import ServerDoor, guard_client
 from .inbox import waiting_kinds
@@ -159,6 +159,8 @@ def _check(settings: LaunchSettings, role: str) -> None:
     expect_for_course("the loader of shards", *data.PLACES)
     expect_for_course("the records of activity", *activity_records.PLACES)
     expect_for_course("the accounts of updates", *update_accounts.PLACES)
+    if role == "server":
+        expect_for_course("the global model's file", *saved_model.PLACES)
     if role == "server" and policies.are_enabled(settings):
         expect_for_course(policies.KEY, *policies.PLACES)
     if role == "server" and settings.target is not None:
@@ -241,6 +243,7 @@ def _server(
     activity_records.record_server(server, shared.activity)
     activity_records.report_joins(server, shared.reporter)
     accounts = UpdateAccounts(server, shared)
+    saved_model.save_in_one_step(server, Path(SCRATCH))
     if settings.target is not None:
         target.end_at_target(server, settings.target, shared.reporter)
     if guarded:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from fedsim_runner.contract import atomic
 
 from ..exit_errors import ParticipantError
-from ..model_file import load_model, write_model
+from ..model_file import load_model, misfit, write_model
 from .models import Model, load_parameters
 from .run_log import logger
 
@@ -20,7 +19,7 @@ def restore(model: Model, path: Path) -> None:
         ParticipantError: the file cannot be read, or holds a model of another kind.
     """
     saved = load_model(path)
-    if problem := misfit(model, {name: value.shape for name, value in saved.parameters.items()}):
+    if problem := misfit(saved.shapes, shapes_of(model), model.statistics):
         raise ParticipantError(f"{path} does not fit: {problem}: are model and data those of the run that saved it?")
     load_parameters(model, saved.parameters)
     model.load_statistics({name: value for name, value in saved.parameters.items() if name in model.statistics})
@@ -36,13 +35,6 @@ def save(model: Model, path: Path, rounds: int) -> None:
     atomic.write(path, write_model({**model.parameters, **model.statistics}, rounds))
 
 
-def misfit(model: Model, saved: Mapping[str, tuple[int, ...]]) -> str:
-    """Why a model with arrays of these shapes is not one like ``model``; empty if it is."""
-    own = {**model.parameters, **model.statistics}
-    for name, shape in saved.items():
-        if name not in own:
-            return f"it has {name}, which the model has not"
-        if shape != own[name].shape:
-            return f"its {name} has shape {shape}, the model's has {own[name].shape}"
-    missing = next((name for name in model.parameters if name not in saved), None)
-    return f"it lacks {missing}" if missing else ""
+def shapes_of(model: Model) -> dict[str, tuple[int, ...]]:
+    """The shapes of the whole model's arrays by name."""
+    return {name: value.shape for name, value in {**model.parameters, **model.statistics}.items()}

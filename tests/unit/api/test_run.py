@@ -63,6 +63,10 @@ def test_the_model_is_where_the_server_left_it(recorded: Path) -> None:
     outputs = give_model(recorded, "last.pt")
     with pytest.raises(FedsimError, match=r"\(finished\) has no collected/.*/last\.pt"):
         open_run(recorded).model()
+    left_out = [f"collected/{outputs.name}/last.pt: 300000000 bytes are more than 268435456"]
+    (recorded / "left_out.json").write_text(json.dumps(left_out), encoding="utf-8")
+    with pytest.raises(FedsimError, match=r"/last\.pt, which was not collected: 300000000 bytes are more than"):
+        open_run(recorded).model()
     save_model(outputs / "last.pt", {"fc.bias": [0.5, 1.5]}, rounds=4)
     model = open_run(recorded).model()
     assert (model.rounds, model.parameters["fc.bias"].tolist()) == (4, [0.5, 1.5])

@@ -12,17 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fedsim_runner.catalog.engines import engine_facts
 from fedsim_runner.contract.device_file import InitialModel
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.engines.course_check import refuse_unsupported
+from fedsim_runner.engines.engine_values import Course, Participant, SplitData
 from fedsim_runner.engines.initial_model import InitialModelError, initial_model_file
 from fedsim_runner.engines.participant_files import render_participants
+from fedsim_runner.engines.protocol import engine
 from fedsim_runner.inventory import build_inventory
 from fedsim_runner.participant.model_file import load_model, write_model
 from fedsim_runner.plan import make_plan
 from fedsim_runner.runs.experiment_file import parse_experiment
 from fedsim_runner.runs.inputs import keep_experiment, keep_initial_model, read_experiment
 from fedsim_runner.spec.experiment import Experiment
+from fedsim_runner.spec.testbed_keys import saved_model
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
 from tests.builders import lab_host
 
@@ -111,6 +115,50 @@ def test_the_light_engine_refuses_a_model_that_does_not_fit(tmp_path: Path) -> N
         "study.yaml:10: federatedscope.config.federate.restore_from: the file does not fit: its fc.weight has shape "
         "(10, 30), the model's has (10, 64)"
     ) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "saved", "problem"),
+    [
+        ("lr", {"fc.weight": (10, 64), "fc.bias": (10,)}, None),
+        ("lr", {"fc.weight": (10, 64), "fc.bias": (3,)}, "its fc.bias has shape (3,), the model's has (10,)"),
+        ("lr", {"fc.weight": (10, 64)}, "it lacks fc.bias"),
+        ("mlp", {"fc.weight": (10, 64), "fc.bias": (10,)}, "it has fc.weight, which the model has not"),
+        ("one-of-the-user", {"fc.weight": (10, 64)}, None),
+    ],
+)
+def test_federatedscopes_server_gets_no_model_that_does_not_fit(
+    model: str, saved: dict[str, tuple[int, ...]], problem: str | None
+) -> None:
+    config = {"model": {"type": model, "out_channels": 10}, "criterion": {"type": "CrossEntropyLoss"}}
+    participants = tuple(Participant(role, role, "federatedscope", config, {}) for role in ("server", "client"))
+    data = SplitData({}, 10, (64,))
+    course = Course(participants, config, None, False, lambda: data, initial_model=saved)
+    found = [one for one in engine("federatedscope").check_course(course) if one.path == ("federate", "restore_from")]
+    assert [one.reason for one in found] == ([] if problem is None else [f"the file does not fit: {problem}"])
+
+
+def test_an_engine_that_keeps_no_models_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(tmp_path)
+    facts = replace(engine_facts("light"), keeps_models=False)
+    monkeypatch.setattr("fedsim_runner.engines.course_check.engine_facts", lambda name: facts)
+    with pytest.raises(
+        FedsimError, match=r"restore_from: engine light of server, the server, starts with no saved"
+    ):
+        refuse_unsupported(make_plan(study(tmp_path), [lab_host(cpus=64)], "study"))
+
+
+def test_the_collected_configuration_of_a_restored_course_names_a_devices_file(tmp_path: Path) -> None:
+    with pytest.raises(SpecErrors, match=r"no such file .* the run that names it has it as inputs/initial_model\.pt"):
+        study(tmp_path, SPEC.replace("models/first.pt", "/fedsim/in/initial_model.pt"))
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [({}, "model.pt"), ({"federate": {"save_to": "/fedsim/out/last.pt"}}, "last.pt"), ({"federate": None}, "model.pt")],
+)
+def test_the_name_of_the_saved_model(config: dict[str, Any], name: str) -> None:
+    assert saved_model(config) == name
 
 
 def test_a_file_that_changes_after_it_was_checked_is_not_used(tmp_path: Path) -> None:

@@ -117,6 +117,8 @@ def test_a_file_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pt")
     with pytest.raises(TensorError, match=r"pipe\.pt: there is no such file"):
         load_model(tmp_path / "pipe.pt")
+    with pytest.raises(TensorError, match=r"xx\.pt: cannot be read: File name too long"):
+        load_model(tmp_path / f"{'x' * 300}.pt")
     (tmp_path / "odd.pt").write_bytes(b"PK\x03\x04")
     with pytest.raises(TensorError, match=r"odd\.pt: not a whole zip archive"):
         load_model(tmp_path / "odd.pt")

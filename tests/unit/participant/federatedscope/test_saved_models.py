@@ -11,7 +11,7 @@ import pytest
 
 from fedsim_runner.participant.model_file import load_model, write_model
 from tests.unit.participant.federatedscope.helpers import TorchCourse, run_python
-from tests.unit.participant.helpers import Course
+from tests.unit.participant.helpers import Course, merged
 
 pytestmark = pytest.mark.federatedscope
 
@@ -55,6 +55,37 @@ def test_models_pass_from_one_engine_to_the_other(
     code = "import sys, torch; print(sorted(torch.load(sys.argv[1], weights_only=True)['model']))"
     read = run_python(source, code, str(by_light))
     assert read.stdout.strip() == str(sorted(first)), read.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "rounds"),
+    [
+        # The layers of normalisation stay on the devices; and FederatedScope's own count is wrong after an early stop.
+        (
+            {
+                "personalization": {"local_param": ["norms"]},
+                "early_stop": {"patience": 1, "delta": 1000.0},
+                "federate": {"total_round_num": 9, "make_global_eval": False, "save_to": "model.pt"},
+            },
+            range(2, 9),
+        ),
+        (
+            {
+                "asyn": {"use": True, "min_received_num": 1, "time_budget": 100},
+                "federate": {"total_round_num": 3, "method": "ditto", "save_to": "model.pt"},
+            },
+            [3],
+        ),
+    ],
+    ids=["fedbn that stops early", "asynchronous ditto"],
+)
+def test_methods_whose_global_model_is_not_all(
+    settings: dict[str, Any], rounds: list[int], torch_course: Callable[..., TorchCourse]
+) -> None:
+    model = load_model(finish(torch_course(config=merged(MLP, settings))))
+    assert model.rounds in rounds
+    assert model.shapes["norms.1.weight"] == (10,)
+    assert all(np.isfinite(value).all() for value in model.parameters.values())
 
 
 def test_a_model_that_does_not_fit_is_refused(torch_course: Callable[..., TorchCourse], tmp_path: Path) -> None:
