@@ -142,9 +142,7 @@ def test_an_engine_that_keeps_no_models_is_named(tmp_path: Path, monkeypatch: py
     saved(tmp_path)
     facts = replace(engine_facts("light"), keeps_models=False)
     monkeypatch.setattr("fedsim_runner.engines.course_check.engine_facts", lambda name: facts)
-    with pytest.raises(
-        FedsimError, match=r"restore_from: engine light of server, the server, starts with no saved"
-    ):
+    with pytest.raises(FedsimError, match=r"restore_from: engine light of server, the server, starts with no saved"):
         refuse_unsupported(make_plan(study(tmp_path), [lab_host(cpus=64)], "study"))
 
 
