@@ -14,6 +14,8 @@ _ALWAYS = ("loss", "avg_loss", "total")
 _SPLITS = ("train", "val", "test")
 # Splits of the testbed's shards where their sizes are not known.
 _SERVER_SPLITS = ("test",)
+# core/trainers/trainer_pFedMe.py and trainer_Ditto.py
+_COUNT_TRAINING_SAMPLES = {"pfedme": "pFedMe", "ditto": "Ditto"}
 
 # Smallest height and width of which the model's pooling layers leave something.
 _IMAGE_MODELS = {"convnet2": 4, "convnet5": 32, "vgg11": 32}
@@ -90,8 +92,9 @@ def evaluation(tree: Tree, course: Course) -> Iterator[Refusal]:
         hint = f"add {metric} to eval.metrics, or write one of {', '.join(f'{split}_{name}' for name in metrics)}"
         yield Refusal(key, f"{chosen} is never computed: FederatedScope fails when it starts", hint)
         return
-    if tree.text("federate.method") == "pfedme" and tree["federate.make_global_eval"] is True and course.own_server:
-        reason = "pFedMe makes the server crash when it starts: it counts epochs of training samples, and has none"
+    method = _COUNT_TRAINING_SAMPLES.get(tree.text("federate.method"))
+    if method is not None and tree["federate.make_global_eval"] is True and course.own_server:
+        reason = f"{method} makes the server crash when it starts: it counts epochs of training samples, and has none"
         yield Refusal("federate.make_global_eval", reason, "write false, so that the clients evaluate")
         return
     splits = tree.names("eval.split")

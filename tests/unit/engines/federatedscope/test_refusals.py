@@ -103,6 +103,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"federate.method": "local"}, "federate.method", "shares no model"),
     ({"federate.method": "global"}, "federate.method", "shares no model"),
     ({"federate.method": "pFedMe", "federate.make_global_eval": True}, "federate.make_global_eval", "counts epochs"),
+    ({"federate.method": "Ditto", "federate.make_global_eval": True}, "federate.make_global_eval", "Ditto makes"),
     ({"federate.method": "FedEM"}, "federate.method", "several models"),
     ({"model.model_num_per_trainer": 3}, "model.model_num_per_trainer", "several models"),
     ({"backend": "tensorflow"}, "backend", "torch"),
