@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 #: Steps that take less processor time than this do not gain by a second thread: benchmarks/threads.py.
-SHORT_STEP_S = 0.002
+SHORT_STEP_S = 0.001
 #: The first steps take longer, since torch loads what they need.
 LEFT_OUT, COUNTED = 3, 8
 
