@@ -38,7 +38,7 @@ def draw_heat_rows(series: Series, scales: Mapping[str, float], rows: Rows, unit
         figure.legend(ncols=3, loc="outside upper left", columnspacing=1.2, handlelength=1.6)
         above.set(ylabel=unit, xlim=(begin, begin + bins * width))
     image = axes.imshow(
-        np.array([binned[name] for name in rows.names]), aspect="auto", cmap=HEAT, interpolation="nearest", vmin=0,
+        np.array([binned[name] for name in rows.names]), aspect="auto", cmap=HEAT, interpolation="none", vmin=0,
         extent=(begin, begin + bins * width, len(rows.names) - 0.5, -0.5),
     )  # fmt: skip
     device_axis(axes, rows.names, rows.groups)

@@ -28,7 +28,7 @@ def draw_labels(report: Mapping[str, Any]) -> Drawn | None:
     picture = [[row.get(label, 0) for label in classes] for row in counts.values()]
     named = len(counts) <= MAX_ROWS
     figure, axes = new_figure(device_height(min(len(counts), MAX_ROWS)) + 0.1)
-    image = axes.imshow(picture, aspect="auto", cmap=HEAT, interpolation="nearest", vmin=0)
+    image = axes.imshow(picture, aspect="auto", cmap=HEAT, interpolation="none", vmin=0)
     if named:
         device_axis(axes, list(counts))
     else:
