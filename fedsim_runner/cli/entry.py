@@ -139,9 +139,26 @@ def _say(text: str, *notes: str) -> None:
 
 
 def _report_bug(error: BaseException) -> int:
+    if _comes_from_a_signal(error):
+        _say("interrupted")
+        return Exit.INTERRUPTED
     text = f"internal error: {type(error).__name__}: {error}; details in {_write_traceback(error)}"
     _say(text, *getattr(error, "__notes__", ()))
     return Exit.INTERNAL
+
+
+def _comes_from_a_signal(error: BaseException | None) -> bool:
+    """Whether an interruption is behind an error: what runs meanwhile may turn it into one of its own.
+
+    Up to Python 3.11 a class that is being made does so: https://github.com/python/cpython/issues/77757
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _write_traceback(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -50,3 +51,39 @@ def test_a_signal_while_something_is_imported(moment: str, number: int, tmp_path
     assert done.returncode == 130, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+# The signal comes while a class is being made, which wraps what is raised in an error of its own (Python 3.11).
+CLASS = """\
+import builtins, os, signal, sys
+
+def import_or_signal(name, *arguments, real=builtins.__import__, **options):
+    if name == "yaml":
+        class Field:
+            def __set_name__(self, owner, name):
+                try:
+                    os.kill(os.getpid(), signal.SIGINT)
+                except KeyboardInterrupt as error:
+                    raise RuntimeError("Error calling __set_name__") from error
+        class Made:
+            field = Field()
+    return real(name, *arguments, **options)
+
+builtins.__import__ = import_or_signal
+from fedsim_runner.cli import main
+main()
+"""
+
+
+def test_an_error_that_a_signal_led_to_is_an_interruption(tmp_path: Path, repository: Path) -> None:
+    spec = repository / "examples" / "quickstart.yaml"
+    done = subprocess.run(
+        [sys.executable, "-c", CLASS, "plan", str(spec)],
+        cwd=tmp_path,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
+    assert not (tmp_path / "state").exists()
