@@ -46,7 +46,7 @@ def build_devices(
         if entry.overrides is not None:
             device_type = with_limits(device_type, entry.overrides)
         own = entry.federatedscope or {}
-        devices += [Device(name, device_type, entry.role, entry.engine, network, own) for name in names]
+        devices += [Device(name, device_type, entry.role, entry.engine, network, own, number) for name in names]
     _check_round_trips(devices, owners, entries, document)
     return tuple(devices)
 

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from ..catalog.federatedscope_keys import known_keys
 from ..yamlfile.document import Document, Node, parse
 from ..yamlfile.dump import dump_line
 from ..yamlfile.overrides import put_into
 from ..yamlfile.spec_errors import SpecError, SpecErrors
 from .experiment import Device, Experiment
 from .schema import DeviceEntry
-from .settled_config import check_values
+from .settled_config import check_values, take_wrong_sections
 from .testbed_keys import owned_keys
 
 # Sections that only the server reads, or that must be the same for all.
 COURSE_WIDE = frozenset(
-    {"aggregator", "asyn", "backend", "early_stop", "federate", "fedopt", "hpo", "verbose", "vertical"}
+    {"aggregator", "asyn", "backend", "early_stop", "federate", "fedopt", "fedswa", "hpo", "verbose", "vertical"}
 )
+# Keys like those. FederatedScope's average of clients that return different parts of a model is too small.
+COURSE_WIDE_KEYS = (
+    ("eval", "freq"), ("eval", "report"), ("personalization", "local_param"),
+    ("personalization", "share_non_trainable_para"),
+)  # fmt: skip
 # Keys of a model that change no parameter's shape.
 SHAPELESS = frozenset({"dropout"})
-# Methods that aggregate nothing, so that each client may have its own model.
-ALONE = frozenset({"local", "isolated"})
+_FOR_ALL = ("holds for all participants, not for one", "write it in federatedscope.config")
 _CLIENT_SECTION = re.compile(r"client_([1-9][0-9]*)$")
 # A section in a hint stays below this many characters.
 _SHOWN = 160
@@ -48,28 +54,32 @@ def _check(entry: DeviceEntry, config: Mapping[str, Any], document: Document) ->
         document.report((), "only clients have settings of their own", "those of the server are federatedscope.config")
         return
     check_values(settings, (), document)
+    take_wrong_sections(copy.deepcopy(settings), known_keys(), (), document)
     owned = {key.path[0]: key for key in owned_keys(0, None)}
     for key in settings:
         if key in COURSE_WIDE:
-            document.report((key,), "holds for all participants, not for one", "write it in federatedscope.config")
+            document.report((key,), *_FOR_ALL)
         elif key in owned:
             document.report((key,), "the testbed sets it for each device", "remove it")
         elif _CLIENT_SECTION.match(key):
             document.report((key,), "this is already one device: write what is below it", "remove this level")
+    for section, key in COURSE_WIDE_KEYS:
+        own = _get(settings, section, key)
+        if own is not None and own != _get(config, section, key):
+            document.report((section, key), *_FOR_ALL)
     _check_model(settings, config, document)
 
 
 def _check_model(settings: Mapping[str, Any], config: Mapping[str, Any], document: Document) -> None:
-    """Report another model than the others', unless parts of models, or all of them, stay where they are."""
+    """Report another model than the others', unless parts of models stay where they are."""
     own = settings.get("model")
-    if not isinstance(own, Mapping) or _get(config, "federate", "method") in ALONE:
-        return
-    if _get(settings, "personalization", "local_param") or _get(config, "personalization", "local_param"):
+    if not isinstance(own, Mapping) or _get(config, "personalization", "local_param"):
         return
     for key, value in own.items():
         if key not in SHAPELESS and value != _get(config, "model", key):
             why = "makes a model whose parameters cannot be averaged with the others'"
-            document.report(("model", key), why, "name what stays on the device in personalization.local_param")
+            hint = "name what stays on each device in federatedscope.config, as personalization.local_param"
+            document.report(("model", key), why, hint)
 
 
 def client_sections(values: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
@@ -106,11 +116,8 @@ def device_document(experiment: Experiment, name: str, errors: list[SpecError]) 
         put_into(document, experiment.overrides)
     except SpecErrors:  # there was no file: errors then have no lines
         document = Document(shown, Node(0, 0))
-    entries = document.get(("devices",)) or []
-    # The entry of each device, as counts are expanded in the order of the file.
-    numbers = [number for number, entry in enumerate(entries) for _ in range(entry.get("count", 1))]
-    at = dict(zip((device.name for device in experiment.devices), numbers, strict=False)).get(name, 0)
-    return Document(document.file, document.root, errors, ("devices", at, "federatedscope"), document.origins)
+    entry = next(device.entry for device in experiment.devices if device.name == name)
+    return Document(document.file, document.root, errors, ("devices", entry, "federatedscope"), document.origins)
 
 
 def describe_device_settings(devices: Sequence[Device]) -> Iterator[str]:
@@ -118,8 +125,10 @@ def describe_device_settings(devices: Sequence[Device]) -> Iterator[str]:
     for _, group in groupby(devices, key=lambda device: id(device.config)):
         first, *others = group
         if first.config:
-            shown = f"{first.name} to {others[-1].name} have" if others else f"{first.name} has"
-            yield f"{shown} settings of their own: {_flow(first.config)}"
+            who = f"{first.name} has settings of its own"
+            if others:
+                who = f"{first.name} to {others[-1].name} have settings of their own"
+            yield f"{who}: {_flow(first.config)}"
 
 
 def _get(tree: Mapping[str, Any], section: str, key: str) -> Any:

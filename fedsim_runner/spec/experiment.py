@@ -22,7 +22,8 @@ Role = Literal["server", "client"]
 class Device:
     """One simulated machine of the experiment (counts are already expanded).
 
-    ``config``: the part of FederatedScope's configuration that is this device's alone.
+    ``config``: the part of FederatedScope's configuration that is this device's alone. ``entry``: its place in the
+    file's list of devices, from 0.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Device:
     engine: str
     network: NetworkProfile
     config: Mapping[str, Any] = field(default_factory=dict)
+    entry: int = 0
 
 
 @dataclass(frozen=True)

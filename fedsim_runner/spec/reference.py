@@ -109,10 +109,10 @@ Settings of one device are what FederatedScope's option `--client_cfg` is for in
 
     - {type: smartphone-low, count: 3, federatedscope: {train: {optimizer: {lr: 0.05}}}}
 
-Only clients have them, with either engine. What holds for the whole course (`federate`, `aggregator`, `asyn`, ...) and
-what the testbed sets is a mistake there, and so is another `model` than the others', unless
-`personalization.local_param` names the parts that stay on the device. A section `client_1` in FederatedScope's
-configuration is a mistake whose hint says at which device it belongs;
+Only clients have them, with either engine. What holds for the whole course (`federate`, `aggregator`, `asyn`,
+`eval.freq`, `personalization.local_param`, ...) and what the testbed sets is a mistake there, and so is another `model`
+than the others', unless the configuration's `personalization.local_param` names the parts that stay on each device. A
+section `client_1` in FederatedScope's configuration is a mistake whose hint says at which device it belongs;
 `fedsim-provision init MY.FS.YAML --client-cfg FILE` writes an experiment file with all of them. The plan lists the
 devices that have settings of their own.
 """
