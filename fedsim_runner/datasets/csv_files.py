@@ -99,6 +99,8 @@ def read_table(data: bytes, file: str, label: str | int | None, header: bool | N
         findings.add(0, "has no rows below the column names" if header is not False else "has no rows")
     matrix = np.array(features, dtype=np.float32).reshape(len(labels), max(width - 1, 0))
     if names is not None:
+        if header is None:
+            _check_no_sample(names, place, labels, findings)
         _check_finite(matrix, names, place, lines, findings)
         if header is False and place != 0:
             _check_no_index(matrix, lines, findings)
@@ -162,6 +164,14 @@ def _check_named(names: list[str], label: str | int | None, file: str, line: int
         message = f"column {nameless[0]} has no name"
         hint = _NO_INDEX if nameless[0] == 0 else "give it one, or remove it"
         raise DataError([DataProblem(file, line, message, f"{hint}; columns are counted from 0")])
+
+
+def _check_no_sample(names: list[str], place: int, labels: Sequence[str], findings: Findings) -> None:
+    """Report a first line of numbers and a label that others have, too: it would be taken for the names of columns."""
+    if names[place] in labels and all(_is_number(name) for number, name in enumerate(names) if number != place):
+        message = f'is the first line and looks like a sample with the label "{names[place]}": are these column names?'
+        hint = "write header: false if it is a sample, header: true if these are names"
+        findings.add(1, message, hint, key="header")
 
 
 def _check_no_index(matrix: npt.NDArray[np.float32], lines: Sequence[int], findings: Findings) -> None:

@@ -146,14 +146,16 @@ def _parse(files: OwnFiles, file: str, content: bytes) -> tuple[RawFile, RawFile
             features = features.astype(np.int64)
         return RawFile(file, features, labels, tuple(table.lines), table.columns, table.label_column), None
     own, test = read_archive(content, file)
-    return _of_arrays(file, own), None if test is None else _of_arrays(file, test)
+    return _of_arrays(file, own, files.kept), None if test is None else _of_arrays(file, test, files.kept)
 
 
-def _of_arrays(file: str, arrays: Arrays) -> RawFile:
-    labels = arrays.labels
+def _of_arrays(file: str, arrays: Arrays, kept: bool) -> RawFile:
+    x, labels = arrays.x, arrays.labels
+    if kept and x.dtype.kind != "f":
+        x = x.astype(np.int64)  # embeddings take no smaller ones
     if labels.dtype.kind == "f" and (np.abs(labels) < 2**53).all() and (np.round(labels) == labels).all():
         labels = labels.astype(np.int64) if labels.ndim == 1 else labels
-    return RawFile(file, arrays.x, labels, array=arrays.name)
+    return RawFile(file, x, labels, array=arrays.name)
 
 
 def _check_alike(every: list[RawFile]) -> None:

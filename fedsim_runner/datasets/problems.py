@@ -70,6 +70,7 @@ class Findings:
         self._listed.sort(key=lambda problem: problem.line)
         if self._more:
             more = "many" if self.has_many else str(self._more)
-            self._listed.append(DataProblem(self._file, 0, f"{more} more mistakes like these"))
+            message = f"has {more} more mistakes than the {LISTED} that are listed"
+            self._listed.append(DataProblem(self._file, 0, message))
         if self._listed:
             raise DataError(self._listed)

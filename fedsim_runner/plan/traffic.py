@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..catalog.engines import engine_facts
+from ..contract.client_sampling import asked_clients
 from ..contract.link import Link
 from ..contract.units import duration, size
 from ..spec.experiment import Experiment
@@ -149,10 +150,7 @@ def _too_small(plan: Plan, sizes: MessageSizes) -> Iterator[str]:
 def _asked(config: Mapping[str, Any], clients: int) -> int:
     """How many clients the server asks in each round."""
     number = _number(config, "federate", "sample_client_num", -1)
-    if number <= 0:
-        share = _number(config, "federate", "sample_client_rate", -1.0)
-        number = max(1, int(clients * share)) if share > 0 else clients
-    return min(int(number), clients)
+    return asked_clients(clients, number, _number(config, "federate", "sample_client_rate", -1.0))
 
 
 def _until_enough(experiment: Experiment, each: Sequence[float], asked: int) -> float:

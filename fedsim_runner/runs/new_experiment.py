@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..catalog.data_sets import FEDERATEDSCOPE
 from ..catalog.name_rules import NAME_MAX
 from ..contract.errors import Exit, FedsimError
 from ..lab.host import LabHost
 from ..spec.device_settings import client_sections
 from ..spec.experiment import Experiment
+from ..spec.schema import DEVICES_MAX
+from ..spec.testbed_keys import FILES_OF_THE_USER
 from ..yamlfile.document import parse, read_text
 from ..yamlfile.dump import dump_line
 from ..yamlfile.spec_errors import SpecErrors
@@ -30,8 +33,8 @@ CLIENT_KINDS: tuple[dict[str, Any], ...] = (
     {"type": "smartphone-high", "engine": "federatedscope", "overrides": {"gpus": 0}},
     {"type": "smartphone-low", "engine": "federatedscope"},
 )
-# Kinds of data that FederatedScope does not load from a folder of its own.
-_NOT_A_DATA_SET = ("", "file", "toy")
+# Data sets that FederatedScope makes itself.
+_MADE = ("toy", "quadratic")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ def experiment_around(config: Path, client_cfg: Path | None, clients: int | None
         raise FedsimError(f"{client_cfg} has no sections client_1, client_2 and so on", Exit.SPEC)
     asked = _number(tree["federate"].get("client_num"))
     count = max(clients or _first_count(asked, tree["federate"]), *own, 1)
+    if count > DEVICES_MAX:
+        raise FedsimError(f"{count} clients are more than {DEVICES_MAX}", Exit.SPEC)
     remarks = []
     if clients is None and count < asked:
         remarks.append(f"{count} of its {asked} clients, for a first run: --clients {asked}, or `count` in the file")
@@ -78,7 +83,7 @@ def experiment_around(config: Path, client_cfg: Path | None, clients: int | None
         remarks.append(why)
     named = os.path.relpath(config, folder)
     lines = [
-        f"# Written by `fedsim-provision init`, around {named}.",
+        f"# Written by `fedsim-provision init`, around {_one_line(named)}.",
         *(f"# {remark}" for remark in remarks),
         f"name: {dump_line(_experiment_name(config))}",
         *([f"seed: {seed}"] if type(seed) is int and 0 <= seed < 2**31 else []),
@@ -122,19 +127,28 @@ def _data_set(section: Any, folder: Path) -> tuple[str, str | None]:
     """The data set, and why it is not the configuration's."""
     section = section if isinstance(section, Mapping) else {}
     kind = section.get("type", "")
-    if not isinstance(kind, str) or kind in _NOT_A_DATA_SET:
+    if not isinstance(kind, str) or not kind:
         return STAND_IN, None
+    if kind.lower() in _MADE:
+        return FEDERATEDSCOPE, None
+    if kind.lower() == "file":
+        return STAND_IN, f"data set {STAND_IN} in place of what data.file_path names; {FILES_OF_THE_USER}"
     root = folder / str(section.get("root", "data"))
     try:
         at_hand = root.is_dir() and any(root.iterdir())
-    except OSError:
+    except (OSError, ValueError):  # also what is not a path
         at_hand = False
     if at_hand:
-        return "federatedscope", None
-    return STAND_IN, (
+        return FEDERATEDSCOPE, None
+    return STAND_IN, _one_line(
         f"data set {STAND_IN} in place of {kind}, which is not in {root}: with it there, or with internet access, "
         "write `data: {dataset: federatedscope}`"
     )
+
+
+def _one_line(text: str) -> str:
+    """Text for a comment of the file, which a line break would end."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _read(path: Path) -> dict[str, Any]:

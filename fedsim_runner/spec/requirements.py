@@ -27,8 +27,9 @@ def read_requirements(items: Sequence[str], document: Document, folder: Path) ->
     """
     found: list[str] = []
     for number, item in enumerate(items):
-        if item.strip().endswith(_FILE_SUFFIX):
-            found += _read_file(item.strip(), (*_AT, number), document, folder)
+        name = item.strip()
+        if name.endswith(_FILE_SUFFIX) and not name.startswith("-") and "://" not in name:
+            found += _read_file(name, (*_AT, number), document, folder)
         elif wrong := _explain(item):
             document.report((*_AT, number), *wrong)
         else:
@@ -47,12 +48,18 @@ def _read_file(name: str, at: Sequence[PathPart], document: Document, folder: Pa
         for error in errors.errors:
             document.report(at, f"{name}: {error.message}", error.hint)
         return
+    begun, before = 0, ""
     for line, content in enumerate(text.splitlines(), 1):
-        item = " ".join(content.split(" #")[0].split())
+        begun = begun or line
+        if content.endswith("\\"):
+            before += content[:-1]
+            continue
+        item = " ".join((before + content).split(" #")[0].split())
+        first, begun, before = begun, 0, ""
         if not item or item.startswith("#"):
             continue
         if wrong := _explain(item):
-            document.errors.append(SpecError(str(path), line, 1, "", *wrong))
+            document.errors.append(SpecError(str(path), first, 1, "", *wrong))
         else:
             yield item
 
@@ -64,6 +71,10 @@ def _explain(item: str) -> tuple[str, str] | None:
     hint = "write a name, and versions if they matter, such as einops==0.8.0"
     if item.lstrip().startswith("-"):
         return f'"{item}" is an option of pip, which is not read here', "pip's own configuration has the indexes"
+    if " --" in item:
+        return f'"{item}" has an option of pip, which is not read here', "leave out what begins with --"
+    if ";" in item:
+        return f'"{item}" has a condition, and all images are alike', "leave out what comes after the semicolon"
     if "://" in item or "/" in item or item.endswith(".whl"):
         return f'"{item}" is not a package of an index', f"{hint}; pip's `find-links` may name a folder with wheels"
     return f'"{item}" is not a requirement', hint

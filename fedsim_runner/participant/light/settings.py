@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from fedsim_runner.contract.client_sampling import asked_clients
+
 from ..exit_errors import ParticipantError, UnsupportedError
 
 
@@ -98,7 +100,7 @@ UNKNOWN = "unknown to the light engine"
 _NUMBER = (int, float)
 # Keys without effect here.
 _IGNORED = {
-    "backend", "cfg_file", "device", "expname_tag", "print_decimal_digits", "use_gpu", "verbose",
+    "cfg_file", "device", "expname_tag", "print_decimal_digits", "use_gpu", "verbose",
     "data.args", "data.cache_dir", "data.root", "data.splits", "data.subsample", "dataloader.num_workers",
     "dataloader.pin_memory", "distribute.data_file", "distribute.grpc_compression",
     "distribute.grpc_enable_http_proxy", "distribute.grpc_max_receive_message_length",
@@ -107,6 +109,7 @@ _IGNORED = {
 }  # fmt: skip
 _KEYS: dict[str, _Key] = {
     "seed": _Key(int, 0),
+    "backend": _Key(str, "torch", ("torch",)),
     "outdir": _Key(str, ""),
     "expname": _Key(str, ""),
     "asyn.use": _Key(bool, False, (False,)),
@@ -172,6 +175,7 @@ _KEYS: dict[str, _Key] = {
     "early_stop.improve_indicator_mode": _Key(str, "best", ("best", "mean")),
 }
 _METRICS = ("acc", "correct", "loss", "avg_loss", "total")
+_SPLITS = ("train", "val", "test")
 _FORMS = ("weighted_avg", "avg", "raw", "fairness")
 
 
@@ -253,27 +257,33 @@ def _cross_checks(values: Mapping[str, Any]) -> Iterator[Problem]:
                 "train.local_update_steps", "model.out_channels", "model.layer", "model.hidden"):  # fmt: skip
         if values[key] < 1:
             yield Problem(key, f"{values[key]} is below 1")
+    for key in ("train.optimizer.momentum", "train.optimizer.weight_decay", "early_stop.patience", "early_stop.delta"):
+        if values[key] < 0:
+            yield Problem(key, f"{values[key]} is below 0")
     if not 0 <= values["model.dropout"] < 1:
         yield Problem("model.dropout", f"{values['model.dropout']} is not in [0, 1)")
     if not 0 < values["train.optimizer.lr"] < math.inf:
         yield Problem("train.optimizer.lr", f"{values['train.optimizer.lr']} is not above 0 and finite")
-    for key, known in (("eval.metrics", _METRICS), ("eval.report", _FORMS), ("eval.split", ("train", "val", "test")),
+    for key, known in (("eval.metrics", _METRICS), ("eval.report", _FORMS), ("eval.split", _SPLITS),
                        ("federate.join_in_info", ("num_sample",))):  # fmt: skip
         for value in values[key]:
             if value not in known:
                 yield Problem(key, f"the light engine knows {', '.join(known)}, not {value!r}")
+    split, _, metric = values["eval.best_res_update_round_wise_key"].partition("_")
+    if split not in _SPLITS or metric not in _METRICS:
+        reason = f"{values['eval.best_res_update_round_wise_key']!r} is not a result: train_, val_ or test_ and one of "
+        yield Problem("eval.best_res_update_round_wise_key", reason + ", ".join(_METRICS))
     if values["federate.sample_client_num"] > values["federate.client_num"]:
         yield Problem("federate.sample_client_num", "more than federate.client_num")
+    if not all(type(size) is int for size in values["model.input_shape"]):
+        yield Problem("model.input_shape", f"{values['model.input_shape']!r} is not a list of whole numbers")
     if not values["data.file_path"]:
         yield Problem("data.file_path", "the light engine reads its data from a file")
 
 
 def _settings(values: Mapping[str, Any]) -> Settings:
     clients = values["federate.client_num"]
-    sampled = values["federate.sample_client_num"]
-    if sampled <= 0:
-        rate = values["federate.sample_client_rate"]
-        sampled = max(1, int(clients * rate)) if rate > 0 else clients
+    sampled = asked_clients(clients, values["federate.sample_client_num"], values["federate.sample_client_rate"])
     shape = values["model.input_shape"]
     return Settings(
         role=values["distribute.role"],

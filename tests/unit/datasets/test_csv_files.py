@@ -164,7 +164,7 @@ def test_many_mistakes_are_counted() -> None:
     with pytest.raises(DataError) as caught:
         table("a,b,kind\n" + "x,2,y\n" * 50 + "1,2,y\n")
     lines = str(caught.value).splitlines()
-    assert (len(lines), lines[-1]) == (11, "d.csv: 40 more mistakes like these")
+    assert (len(lines), lines[-1]) == (11, "d.csv: has 40 more mistakes than the 10 that are listed")
     with pytest.raises(DataError, match="many more mistakes"):
         table("a,b,kind\n" + "x,2,y\n" * 100_000)
 
@@ -183,3 +183,14 @@ def test_any_content_is_either_read_or_rejected() -> None:
             assert all(problem.file == "d.csv" for problem in error.problems)
             outcomes.add("rejected")
     assert outcomes == {"read", "rejected"}
+
+
+def test_a_first_line_that_looks_like_a_sample_is_ambiguous() -> None:
+    rows = "1,2,a\n3,4,b\n5,6,a\n"
+    with pytest.raises(DataError) as caught:
+        table(rows)
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.key) == (1, "header") and 'a sample with the label "a"' in problem.message
+    assert len(table("0,1,kind\n" + rows).labels) == 3  # pandas calls columns without names so
+    assert len(table(rows, header=True).labels) == 2
+    assert len(table(rows, header=False).labels) == 3

@@ -219,7 +219,8 @@ def test_whole_numbers_stay_whole_where_they_are_kept(
     planned: Planner, tmp_path: Path, layout: str, model: str, shape: tuple[int, ...], kind: str
 ) -> None:
     size = (60, 5, 2) if len(shape) > 1 else (60, 5)
-    np.savez(tmp_path / "d.npz", x=np.arange(np.prod(size)).reshape(size) % 80, y=np.arange(60) % 3)
+    samples = (np.arange(np.prod(size)) % 80).astype(np.uint8).reshape(size)
+    np.savez(tmp_path / "d.npz", x=samples, y=np.arange(60) % 3)
     render_participants(planned(f"dataset: npz, path: d.npz{layout}", model=model), tmp_path / "out")
     arrays = shard(tmp_path / "out", "pi-1")
     assert (arrays["train_x"].shape[1:], arrays["train_x"].dtype) == (shape, np.dtype(kind))

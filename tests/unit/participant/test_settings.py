@@ -23,8 +23,19 @@ def test_defaults_are_upstreams() -> None:
     assert settings.report == ("weighted_avg", "avg", "fairness", "raw")
 
 
-def test_sampling_by_rate() -> None:
-    assert parse_settings(merged(GOOD, {"federate": {"sample_client_rate": 0.5}})).sample_client_num == 2
+@pytest.mark.parametrize(
+    ("federate", "asked"),
+    [
+        ({"sample_client_rate": 0.5}, 2),
+        ({"sample_client_rate": 0.1}, 1),
+        ({"sample_client_rate": 0.5, "sample_client_num": 3}, 2),  # as FederatedScope has it
+        ({"sample_client_rate": 2}, 4),
+        ({"sample_client_num": 3}, 3),
+        ({"sample_client_num": 0}, 4),
+    ],
+)
+def test_sampling(federate: dict[str, Any], asked: int) -> None:
+    assert parse_settings(merged(GOOD, {"federate": federate})).sample_client_num == asked
 
 
 @pytest.mark.parametrize(
@@ -43,6 +54,11 @@ def test_sampling_by_rate() -> None:
         ({"eval": {"metrics": ["roc_auc"]}}, "eval.metrics"),
         ({"distribute": {"data_idx": 3}}, "distribute.data_idx"),
         ({"model": {"dropout": 1}}, "model.dropout"),
+        ({"model": {"input_shape": ["a"]}}, "model.input_shape: ['a'] is not a list of whole numbers"),
+        ({"train": {"optimizer": {"momentum": -1}}}, "train.optimizer.momentum: -1 is below 0"),
+        ({"early_stop": {"patience": -1}}, "early_stop.patience: -1 is below 0"),
+        ({"backend": "tensorflow"}, "backend: the light engine does 'torch', not 'tensorflow'"),
+        ({"eval": {"best_res_update_round_wise_key": "accuracy"}}, "'accuracy' is not a result"),
         ({"train": {"optimizer": {"lr": float("nan")}}}, "train.optimizer.lr: nan is not above 0"),
     ],
 )

@@ -94,6 +94,29 @@ def test_a_data_set_that_is_at_hand_is_used(folder: Path) -> None:
     assert "data: {dataset: federatedscope}" in made.text and not made.remarks
 
 
+@pytest.mark.parametrize(
+    ("data", "dataset", "remark"),
+    [
+        ("{type: toy}", "federatedscope", None),  # FederatedScope makes it
+        ("{type: file, file_path: mine.pkl}", "digits", "in place of what data.file_path names"),
+        ('{type: "a\\nseed: 9"}', "digits", "in place of a\\nseed: 9, which"),
+        ('{type: femnist, root: "a\\0b"}', "digits", "in place of femnist"),
+        ("{}", "digits", None),
+    ],
+)
+def test_the_data_set_and_why(folder: Path, data: str, dataset: str, remark: str | None) -> None:
+    (folder / "My_Study.fs.yaml").write_text(f"{CONFIG}data: {data}\n", encoding="utf-8")
+    made = experiment_around(folder / "My_Study.fs.yaml", None, None, folder)
+    assert f"data: {{dataset: {dataset}}}" in made.text and "\nseed: 9" not in made.text
+    assert [remark] == [remark for said in made.remarks if remark in said] if remark else not made.remarks
+
+
+def test_no_file_is_written_for_more_clients_than_there_can_be(folder: Path) -> None:
+    (folder / "clients.yaml").write_text("client_99999999: {train: {optimizer: {lr: 0.5}}}\n", encoding="utf-8")
+    with pytest.raises(FedsimError, match="99999999 clients are more than 10000"):
+        experiment_around(folder / "My_Study.fs.yaml", folder / "clients.yaml", None, folder)
+
+
 def test_settings_per_client_stand_at_their_devices(folder: Path) -> None:
     (folder / "clients.yaml").write_text(
         "client_2: {train: {optimizer: {lr: 0.5}}}\nclient_4:\n  eval:\n    metrics: [acc]\n", encoding="utf-8"
