@@ -16,5 +16,7 @@ OTHER_INPUTS = (
     "CTCLoss", "CosineEmbeddingLoss", "GaussianNLLLoss", "MarginRankingLoss", "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
 )  # fmt: skip
+# What else torch has.
+MORE_LOSSES = ("MultiLabelMarginLoss", "NLLLoss2d", "AdaptiveLogSoftmaxWithLoss")
 # FederatedScope's default.
 DEFAULT_LOSS = "MSELoss"

@@ -59,16 +59,22 @@ def check_engines(draft: Draft) -> Draft:
     )
     for engine in engines_of(experiment.devices):
         try:
-            found = [
-                one
-                for one in engine.check_config(course)
-                if one.device is not None
-                or (draft.tree.get(one.path[:1]) is not None and not draft.tree.errors_at(one.path))
-            ]
+            found = [one for one in engine.check_config(course) if not _is_told(one, draft, draft.tree)]
             _report(found, course, experiment, draft.tree)
         except FedsimError:
             continue  # an engine that cannot be asked yet is asked again, and heard, when the course is planned
     return draft
+
+
+def _is_told(refusal: Refusal, draft: Draft, tree: Document) -> bool:
+    """Whether a key, or something above it, is known to be wrong; or its section is not in the file."""
+    documents = [tree]
+    if refusal.device is not None:
+        documents.append(device_document(draft.experiment, refusal.device, draft.document.errors))
+    elif tree.get(refusal.path[:1]) is None:
+        return True
+    depths = range(1, len(refusal.path) + 1)
+    return any(one.errors_at(refusal.path[:depth]) for one in documents for depth in depths)
 
 
 def refuse_unsupported(plan: Plan) -> tuple[str, ...]:
@@ -178,10 +184,12 @@ def _data(device_file: Mapping[str, Any]) -> SplitData:
         return SplitData(samples)
     classes = len(data_split.classes) or None
     first = parts[0]
+    whole = [part.x for part in parts] if first.x.dtype.kind in "iu" else []
     return SplitData(
         samples,
         classes,
         tuple(first.x.shape[1:]),
         None if classes else tuple(first.y.shape[1:]),
-        max(int(part.x.max()) for part in parts) if first.x.dtype.kind in "iu" else None,
+        max((int(x.max()) for x in whole), default=None),
+        min((int(x.min()) for x in whole), default=None),
     )

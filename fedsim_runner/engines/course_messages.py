@@ -28,7 +28,7 @@ def expected_messages(plan: Plan, has_time: bool = False) -> MessageSizes | None
     question = ModelQuestion(experiment.config, _sample_shape(plan), experiment.federatedscope_source, has_time)
     sizes = engine(experiment.server.engine).message_sizes(question)
     if sizes is not None and sizes.largest > sizes.limit:
-        document = tree_document(experiment.source, experiment.path)
+        document = tree_document(experiment.source, experiment.path, experiment.overrides)
         document.report(
             ("model",),
             f"the model has {sizes.numbers:,} numbers, which are {size(sizes.largest)} in the largest message, and a "

@@ -45,6 +45,7 @@ class SplitData:
         shape: of one sample.
         target_shape: of the targets of one sample; None: the labels are classes.
         largest: the largest number in any sample, if samples are whole numbers; None: they are not.
+        smallest: the smallest one.
     """
 
     samples: Mapping[str, Mapping[str, int]]
@@ -52,6 +53,7 @@ class SplitData:
     shape: tuple[int, ...] | None = None
     target_shape: tuple[int, ...] | None = None
     largest: int | None = None
+    smallest: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,10 @@ class Course:
     initial_model: Mapping[str, tuple[int, ...]] | None = None
 
     def differing(self, engine: str) -> list[Participant]:
-        """Of an engine's participants with settings of their own, one for each such settings."""
+        """Of an engine's clients with settings of their own, one for each such settings."""
         found: dict[str, Participant] = {}
         for one in self.participants:
-            if one.own and one.engine == engine:
+            if one.own and one.engine == engine and one.role == "client":
                 found.setdefault(json.dumps(one.own, sort_keys=True, default=str), one)
         return list(found.values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from fedsim_runner.plan.model import MessageSizes
@@ -48,5 +49,5 @@ def _pickled(tensor: Tensor) -> int:
 
 
 def _listed(tensor: Tensor) -> int:
-    lists = tensor.numbers // tensor.shape[-1] if tensor.shape else 0
+    lists = math.prod(tensor.shape[:-1]) if tensor.shape else 0
     return LISTED_BYTES * tensor.numbers + LIST_BYTES * lists + len(tensor.name) + ENTRY_BYTES

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any
+
+# Here a list of their tensors is still made in a second.
+LAYERS_MAX = 100_000
 
 
 @dataclass(frozen=True)
@@ -39,17 +42,22 @@ class ModelSettings:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> ModelSettings:
-        """Return those of a configuration whose values have been checked."""
+        """Return those of a configuration whose values have been checked: numbers may be written as text there."""
         given = config.get("model") or {}
-        settings = cls(**{field.name: given[field.name] for field in fields(cls) if field.name in given})
-        return replace(settings, type=str(settings.type).lower())
+        numbers = {field.name: _whole(given[field.name]) for field in fields(cls)[1:] if field.name in given}
+        return cls(str(given.get("type", cls.type)).lower(), **numbers)
+
+
+def _whole(value: Any) -> int:
+    return value if type(value) is int else int(float(value))
 
 
 def tensors_of(settings: ModelSettings, sample: Sequence[int]) -> list[Tensor] | None:
-    """The tensors of a model for samples of this shape; None: the model is not one of FederatedScope's own."""
+    """The tensors of a model for samples of this shape; None: the model is not one of FederatedScope's own, or has
+    more layers than any machine would hold."""
     build = _MODELS.get(settings.type)
     try:
-        return None if build is None else list(build(settings, sample))
+        return None if build is None or settings.layer > LAYERS_MAX else list(build(settings, sample))
     except IndexError:
         return None  # the samples do not fit the model, which the engine reports
 

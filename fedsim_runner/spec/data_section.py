@@ -29,7 +29,9 @@ def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document,
     kind = given.get("type")
     if not isinstance(kind, str) or not kind.strip():
         message = "missing key"
-        if kind is not None:
+        if kind is not None and not isinstance(kind, str):
+            message = "must be text"
+        elif kind is not None:
             message = "is empty: that is for a server without data, and clients need some"
         tree.report(("data", "type"), message, "name a data set, for instance toy, femnist or MNIST@torchvision")
         return None

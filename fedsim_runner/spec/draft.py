@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,9 @@ class Draft:
 
     def is_sound(self, section: str) -> bool:
         """Whether a section of the file has no known mistake."""
-        return not any(error.path.startswith(section) for error in self.document.errors)
+        # FederatedScope's file may have a section of the same name.
+        other = None if self.tree is None or self.tree.file == self.document.file else self.tree.file
+        return not any(error.file != other and re.match(rf"{section}\b", error.path) for error in self.document.errors)
 
     def written(self, *path: str) -> Any:
         """The value that the file itself gives at a path; None: the default applies."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from .device_settings import (
     take_client_sections,
 )
 from .draft import Draft
-from .experiment import CourseLimits, Experiment
+from .experiment import CourseLimits, Device, Experiment
 from .federatedscope_tree import check_target, put_overrides
 from .model_files import take_model_files
 from .requirements import read_requirements
@@ -140,6 +140,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
             *settled.notes,
             *definitions.notes(),
             *describe_device_settings(devices),
+            *_describe_unused(file.federatedscope, devices),
         ),
         path=path,
         source=text,
@@ -154,6 +155,14 @@ def _says_nothing_of_the_course(checked: Checked) -> bool:
     named = section.config is not None or section.config_file is not None
     # FederatedScope's own data sets are named in its configuration.
     return not (named or unreadable or checked.file.data.dataset == FEDERATEDSCOPE)
+
+
+def _describe_unused(section: FederatedScopeSection, devices: Sequence[Device]) -> Iterator[str]:
+    """Say which keys have no effect because no device's engine is installed from a source."""
+    given = [key for key in ("source", "requirements", "patches") if getattr(section, key)]
+    if given and devices and not any(engine_facts(device.engine).source for device in devices):
+        keys = " and ".join(f"federatedscope.{key}" for key in given)
+        yield f"{keys}: not used, as no device has engine: federatedscope"
 
 
 def _build_course(file: ExperimentFile, document: Document, clients: int | None) -> CourseLimits:

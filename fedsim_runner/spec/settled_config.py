@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..catalog.federatedscope_keys import Section, known_keys
 from ..catalog.resolve import nearest
 from ..yamlfile.document import Ambiguous, Document
 from ..yamlfile.spec_errors import PathPart
@@ -58,10 +59,7 @@ def settle_config(values: Mapping[str, Any], document: Document, around: Surroun
     """Report what is wrong with the tree, and settle what it says of the testbed's own keys and of other modes."""
     check_values(values, (), document)
     tree: dict[str, Any] = copy.deepcopy(dict(values))
-    for section in ("federate", "distribute", "data", "wandb"):
-        if section in values and not isinstance(values[section], dict):
-            document.report((section,), f"must be a mapping, not {describe(values[section])}")
-            tree.pop(section)
+    take_wrong_sections(tree, known_keys(), (), document)
     owned = OwnedValues(tree, document, around.brought is not None, around.data.dataset)
     owned.move_loader_keys()
     data = take_data_tree(around.data, tree, document, around.folder)
@@ -72,6 +70,15 @@ def settle_config(values: Mapping[str, Any], document: Document, around: Surroun
     # A section with nothing but keys that the testbed sets does not count as the user's.
     config = {key: value for key, value in tree.items() if value != {} or values.get(key) == {}}
     return Settled(config, data, tuple(notes))
+
+
+def take_wrong_sections(tree: dict[str, Any], known: Section, path: tuple[PathPart, ...], document: Document) -> None:
+    """Report and remove what stands in place of a section of FederatedScope's."""
+    for name in [name for name in tree if name in known.sections]:
+        if isinstance(tree[name], dict):
+            take_wrong_sections(tree[name], known.sections[name], (*path, name), document)
+        else:
+            document.report((*path, name), f"must be a mapping, not {describe(tree.pop(name))}")
 
 
 def _check_federate(tree: Mapping[str, Any], document: Document, clients: int | None) -> None:

@@ -151,17 +151,19 @@ def read_text(path: Path) -> str:
         SpecErrors: it does not exist, cannot be read, is too large or is not UTF-8.
     """
     shown = str(path)
-    if path.is_dir():
-        _fail(shown, "is a directory", "name the experiment file in it")
-    if path.exists() and not path.is_file():
-        _fail(shown, "is not an ordinary file")
     try:
+        if path.is_dir():
+            _fail(shown, "is a directory", "name a file in it")
+        if path.exists() and not path.is_file():
+            _fail(shown, "is not an ordinary file")
         with path.open("rb") as stream:
             data = stream.read(SIZE_MAX + 1)
     except FileNotFoundError:
         _fail(shown, "there is no such file")
     except OSError as error:
         _fail(shown, f"cannot be read: {error.strerror}")
+    except ValueError:  # a null character, or half of a surrogate pair
+        _fail(shown, "is not a path")
     if len(data) > SIZE_MAX:
         _fail(shown, f"is larger than {SIZE_MAX // 2**20} MB")
     try:

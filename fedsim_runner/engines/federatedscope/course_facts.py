@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fedsim_runner.catalog.federatedscope_keys import known_keys
 
+from .literals import decoded
+
 # FederatedScope's defaults of the keys that are checked.
 _DEFAULTS: dict[str, Any] = {
-    "backend": "torch",
     "aggregator.robust_rule": "fedavg",
     "asyn.aggregator": "goal_achieved",
     "asyn.broadcast_manner": "after_aggregating",
+    "asyn.min_received_num": 2,
+    "asyn.min_received_rate": -1.0,
     "asyn.staleness_toleration": 0,
     "asyn.use": False,
     "attack.attack_method": "",
+    "backend": "torch",
     "criterion.type": "MSELoss",
     "data.type": "toy",
     "dataloader.batch_size": 64,
@@ -31,6 +36,7 @@ _DEFAULTS: dict[str, Any] = {
     "eval.freq": 1,
     "eval.metrics": [],
     "eval.monitoring": [],
+    "eval.report": ["weighted_avg", "avg", "fairness", "raw"],
     "eval.split": ["test", "val"],
     "feat_engr.type": "",
     "federate.client_num": 0,
@@ -44,11 +50,13 @@ _DEFAULTS: dict[str, Any] = {
     "federate.unseen_clients_rate": 0.0,
     "federate.use_diff": False,
     "federate.use_ss": False,
-    "finetune.batch_or_epoch": "epoch",
-    "finetune.before_eval": False,
+    "fedopt.optimizer.type": "SGD",
     "fedopt.use": False,
     "fedswa.start_rnd": 30,
     "fedswa.use": False,
+    "finetune.batch_or_epoch": "epoch",
+    "finetune.before_eval": False,
+    "finetune.optimizer.type": "SGD",
     "grad.grad_accum_count": 1,
     "hpo.fedex.use": False,
     "hpo.fts.use": False,
@@ -67,10 +75,15 @@ _DEFAULTS: dict[str, Any] = {
     "personalization.regular_weight": 0.1,
     "personalization.share_non_trainable_para": False,
     "quantization.method": "none",
+    "regularizer.type": "",
     "sgdmf.use": False,
     "train.batch_or_epoch": "batch",
     "train.local_update_steps": 1,
     "train.optimizer.lr": 0.1,
+    "train.optimizer.momentum": 0.0,
+    "train.optimizer.type": "SGD",
+    "train.optimizer.weight_decay": 0.0,
+    "train.scheduler.type": "",
     "trainer.type": "general",
     "vertical.use": False,
 }
@@ -106,8 +119,8 @@ class Participant:
 class Course:
     """All participants, and what is known about the data, as in :class:`fedsim_runner.engines.engine_values.SplitData`.
 
-    ``has_round_deadline``: the experiment sets ``course.round_deadline``. ``own_workers``: texts in the source's own
-    workers, among them the methods that they add; None: the source cannot be read yet.
+    ``has_round_deadline``: the experiment sets ``course.round_deadline``. ``own_code``: texts in the code of one folder
+    of the source's ``contrib``, in lower case, among them the names that it adds; None: the source cannot be read yet.
     """
 
     server: Participant
@@ -117,7 +130,8 @@ class Course:
     has_round_deadline: bool = False
     target_shape: tuple[int, ...] | None = None
     largest: int | None = None
-    own_workers: frozenset[str] | None = frozenset()
+    smallest: int | None = None
+    own_code: Callable[[str], frozenset[str] | None] = lambda folder: frozenset()
 
     def seen_from(self, name: str) -> Course:
         """The course as one client's configuration describes it, without the others."""
@@ -147,7 +161,7 @@ class Tree:
             if not isinstance(value, Mapping) or part not in value:
                 return _DEFAULTS[key]
             value = value[part]
-        return value
+        return decoded(value)
 
     @property
     def asks_for_search(self) -> bool:
@@ -168,9 +182,11 @@ class Tree:
         return str(self[key]).lower()
 
     def number(self, key: str) -> float:
-        """A number; the default where something else is written, which the check of the keys reports."""
+        """A finite number; the default where something else is written, which other checks report."""
         value = self[key]
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else _DEFAULTS[key]
+        default: float = _DEFAULTS[key]
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return value if is_number and abs(value) < math.inf else default
 
     def names(self, key: str) -> list[str]:
         """A list of names."""

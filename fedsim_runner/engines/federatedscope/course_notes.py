@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fedsim_runner.contract.client_sampling import asked_clients
+
 from ..engine_values import SplitData
 from .course_facts import Tree
 from .label_rules import CLASS_METRICS
@@ -18,10 +20,9 @@ def notes(tree: Tree, own_server: bool, data: SplitData) -> Iterator[str]:
     shared = tree["personalization.share_non_trainable_para"] is True
     if own_server and normalised and tree["federate.make_global_eval"] is True and not shared:
         yield (
-            "the server's evaluation of mlp uses normalisation statistics that were never trained, so its accuracy is "
-            "lower than the model's (the light engine's server, .96, has FederatedScope's .85): "
-            "personalization.share_non_trainable_para: true shares the clients' statistics, make_global_eval: false "
-            f"lets clients evaluate; see {_MORE}"
+            "the server evaluates mlp with normalisation statistics that were never trained, so the accuracy that it "
+            "reports is lower than the model's: personalization.share_non_trainable_para: true shares the clients' "
+            f"statistics, federate.make_global_eval: false lets clients evaluate; see {_MORE}"
         )
     if tree.text("federate.method") == "pfedme":
         step = tree.number("personalization.regular_weight") * tree.number("train.optimizer.lr")
@@ -31,6 +32,22 @@ def notes(tree: Tree, own_server: bool, data: SplitData) -> Iterator[str]:
                 f"{step:g} of the way to the personal one in an epoch, and the shared model is what is evaluated: with "
                 f"the default weight of 0.1 (its paper has 15) accuracy stays at chance for many rounds; see {_MORE}"
             )
+    yield from _of_all(tree, own_server)
     meaningless = [name for name in tree.names("eval.metrics") if name in CLASS_METRICS]
     if data.target_shape is not None and meaningless:
-        yield f"{' and '.join(meaningless)} count classes, and the labels are numbers: mse and rmse compare those"
+        count = f"{meaningless[0]} counts" if len(meaningless) == 1 else f"{' and '.join(meaningless)} count"
+        yield f"{count} classes, and the labels are numbers: mse and rmse compare those"
+
+
+def _of_all(tree: Tree, own_server: bool) -> Iterator[str]:
+    """Asynchronous courses that wait for every client (``core/configs/cfg_asyn.py``)."""
+    if not own_server or tree["asyn.use"] is not True or 0 < tree.number("asyn.min_received_rate") <= 1:
+        return
+    number, rate = tree.number("federate.sample_client_num"), tree.number("federate.sample_client_rate")
+    asked = asked_clients(int(tree.number("federate.client_num")), number, rate)
+    least = tree.number("asyn.min_received_num")
+    if not 0 < least <= asked:
+        yield (
+            f"asyn.min_received_num is {least:g}, and the number of clients asked at a time is {asked}: FederatedScope "
+            "then waits for all of them, as a course without asyn does"
+        )

@@ -59,17 +59,21 @@ def _unlike(tree: Tree, course: Course, shape: tuple[int, ...]) -> Iterator[Refu
         hint = "data: {dataset: federatedscope} with federatedscope.config.data.type: quadratic has them"
         yield Refusal("model.type", f"quadratic takes square matrices, and a sample here is {shown}", hint)
     elif name == "lstm" and tree.number("model.embed_size") > 0:
-        yield from _text(tree, largest, shape, shown)
+        yield from _text(tree, course, shape, shown)
     elif name == "lstm" and (len(shape) != 2 or largest is not None or tree.number("model.in_channels") != shape[1]):
         reason = f"without an embedding lstm takes rows of model.in_channels numbers, and a sample here is {shown}"
         yield Refusal("model.type", reason, "write model.embed_size for text, or the width of a row")
 
 
-def _text(tree: Tree, largest: int | None, shape: tuple[int, ...], shown: str) -> Iterator[Refusal]:
+def _text(tree: Tree, course: Course, shape: tuple[int, ...], shown: str) -> Iterator[Refusal]:
+    largest, smallest = course.largest, course.smallest
     if largest is None or len(shape) != 1:
         reason = f"lstm takes text, which is one row of whole numbers per sample, and a sample here is {shown}"
         kind = " of whole numbers" if largest is not None else " of numbers with a fraction"
         yield Refusal("model.type", reason + kind, "choose another model or data set")
+    elif smallest is not None and smallest < 0:
+        reason = f"lstm takes words or letters as numbers from 0, and the text has {smallest}: training crashes"
+        yield Refusal("model.type", reason, "number them from 0")
     elif tree.number("model.in_channels") <= largest:
         given = "" if tree.is_written("model.in_channels") else " (FederatedScope's default)"
         yield Refusal(

@@ -60,21 +60,30 @@ class FederatedScopeEngine(Engine):
         resolved = resolve_source(course.source)
         source = _local(resolved)
         known: Section | None = None
-        workers: frozenset[str] | None = None
+
+        def own_code(folder: str) -> frozenset[str] | None:
+            if source is not None:
+                return own_texts(source, f"contrib/{folder}")
+            return None if known is None else frozenset()
+
         try:
             if source is not None:
-                known, workers = read_keys(source), own_texts(source, "contrib/worker")
+                known = read_keys(source)
             elif resolved.text == DEFAULT_SOURCE:  # the same commit
-                known, workers = known_keys(), frozenset[str]()
+                known = known_keys()
+            facts = replace(_facts(course, SplitData({})), own_code=own_code)
+            refused = list(self._judge(facts, course, CONFIG_RULES))
         except KeysError as error:
             raise FedsimError(f"{error}\n{ALTERNATIVES}", Exit.LAB) from error
         tree = dict(course.config) if course.data_tree is None else {**course.config, "data": course.data_tree}
+        wrong: list[Refusal] = []
         if known is not None:
-            yield from map(_refuse_key, check_keys(tree, known))
+            wrong += map(_refuse_key, check_keys(tree, known))
             for one in course.differing(self.facts.name):
-                yield from (_refuse_key(problem, one.name) for problem in check_keys(one.own, known))
-        facts = replace(_facts(course, SplitData({})), own_workers=workers)
-        yield from self._judge(facts, course, CONFIG_RULES)
+                wrong += (_refuse_key(problem, one.name) for problem in check_keys(one.own, known))
+        yield from wrong
+        told = {(refusal.path, refusal.device) for refusal in wrong}
+        yield from (refusal for refusal in refused if (refusal.path, refusal.device) not in told)
 
     def check_course(self, course: Course) -> Iterator[Refusal]:
         from .refusals import DATA_RULES
@@ -174,6 +183,7 @@ def _facts(course: Course, data: SplitData) -> course_facts.Course:
         course.has_round_deadline,
         data.target_shape,
         data.largest,
+        data.smallest,
     )
 
 

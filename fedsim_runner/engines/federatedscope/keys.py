@@ -17,6 +17,7 @@ from typing import Any
 from fedsim_runner.catalog.federatedscope_keys import FORK_KEYS, OLDER_KEYS, KeyPath, Section
 from fedsim_runner.catalog.resolve import suggestion
 
+from .literals import decoded
 from .source import PACKAGE, SettingsError, SourceError
 
 FOLDERS = ("core/configs", "contrib/configs")
@@ -231,24 +232,14 @@ def _advice(path: KeyPath, section: Section, root: Section) -> str | None:
 
 
 def _accepted(value: Any, default: Any) -> bool:
-    given, expected = type(_decoded(value)), type(default)
+    given, expected = type(decoded(value)), type(default)
     return given is expected or (given, expected) in _CASTS
-
-
-def _decoded(value: Any) -> Any:
-    """FederatedScope reads text as a Python literal where it can: ``"1e-3"`` is a number, and so is ``"7"``."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return ast.literal_eval(str(value))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return value if type(value) is str else str(value)
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return "a mapping"
-    if isinstance(value, str) and type(_decoded(value)) is not str:
-        return f'"{value}", which FederatedScope reads as {_WORDS.get(type(_decoded(value)), "something else")}'
+    if isinstance(value, str) and type(decoded(value)) is not str:
+        return f'"{value}", which FederatedScope reads as {_WORDS.get(type(decoded(value)), "something else")}'
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from fedsim_runner.catalog.losses import CLASS_LOSSES, NUMBER_LOSSES, OTHER_INPUTS
@@ -40,6 +41,11 @@ def criterion(tree: Tree, course: Course) -> Iterator[Refusal]:
             )
             hint = "write CrossEntropyLoss; data.targets: numbers in the experiment file regresses csv and npz labels"
             yield Refusal("criterion.type", reason, hint)
+        elif "regression" in tree.text("model.task"):
+            counting = [name for name in tree.names("eval.metrics") if name in (*CLASS_METRICS, *_CRASH_ON_NUMBERS)]
+            if counting:
+                reason = f"FederatedScope then predicts no classes, and crashes when it counts {' and '.join(counting)}"
+                yield Refusal("model.task", reason, "write classification")
     else:
         yield from _of_unknown_labels(tree, kind, given)
 
@@ -47,7 +53,7 @@ def criterion(tree: Tree, course: Course) -> Iterator[Refusal]:
 def _of_numbers(tree: Tree, kind: str, shape: tuple[int, ...]) -> Iterator[Refusal]:
     """``shape``: of one sample's targets."""
     outputs, task = tree.number("model.out_channels"), tree.text("model.task")
-    numbers = "one number" if shape == (1,) else f"numbers of shape {' x '.join(map(str, shape))}"
+    numbers = "one number" if math.prod(shape) == 1 else f"numbers of shape {' x '.join(map(str, shape))}"
     known = tree.text("model.type") in _OUTPUTS
     if kind in CLASS_LOSSES and shape == (1,):
         hint = "write MSELoss to regress them; data.targets: classes in the experiment file makes them classes"

@@ -12,6 +12,8 @@ from .keys import LARGE_MODELS
 # What a course is about that is refused as a whole.
 SEARCH = "search for hyperparameters"
 VERTICAL = "a vertical split of the features"
+# Those of METHODS that run between processes.
+_USABLE_METHODS = ("FedAvg", "FedOpt", "Ditto", "pFedMe", "FedRep")
 # Methods that FederatedScope has, but not by this name.
 _METHODS_BY_SWITCH = {
     "fedprox": "write FedAvg, and fedprox: {use: true, mu: ...}",
@@ -63,6 +65,9 @@ def values(tree: Tree, course: Course) -> Iterator[Refusal]:
         ("dataloader.batch_size", 1),
         ("eval.freq", 1),
         ("train.local_update_steps", 1),
+        ("train.optimizer.lr", 0),
+        ("train.optimizer.momentum", 0),
+        ("train.optimizer.weight_decay", 0),
         ("early_stop.patience", 0),
         ("early_stop.delta", 0),
         ("asyn.staleness_toleration", 0),
@@ -129,7 +134,7 @@ def _not_in_the_server(tree: Tree, course: Course) -> Iterator[Refusal]:
             "the server crashes on the first update: it computes with models that are still text",
             "remove it",
         )
-    rule = tree.text("aggregator.robust_rule")
+    rule = tree["aggregator.robust_rule"]
     if rule in _ROBUST_RULES:
         yield Refusal(
             "aggregator.robust_rule",
@@ -137,11 +142,12 @@ def _not_in_the_server(tree: Tree, course: Course) -> Iterator[Refusal]:
             "write fedavg",
         )
     method = tree.text("federate.method")
-    if course.own_workers is not None and method not in (*METHODS, *course.own_workers):
+    workers = course.own_code("worker")
+    if workers is not None and method not in (*METHODS, *workers):
         yield Refusal(
             "federate.method",
             f"FederatedScope does not know {tree['federate.method']}, and would run FedAvg with no more than a warning",
-            _METHODS_BY_SWITCH.get(method) or f"write one of {', '.join(METHODS)}",
+            _METHODS_BY_SWITCH.get(method) or f"write one of {', '.join(_USABLE_METHODS)}",
         )
     if method in ("local", "global"):
         yield Refusal(

@@ -24,8 +24,8 @@ def message_sizes(
     ``ask`` is called with the shape of a batch for the tensors of a model that is not one of FederatedScope's own.
     """
     given = tree["model.input_shape"]
-    if shape is None and isinstance(given, list | tuple) and given:
-        shape = [int(size) for size in given]
+    if shape is None and isinstance(given, list | tuple) and given and all(type(size) is int for size in given):
+        shape = given
     if shape is None:
         return None
     tensors = tensors_of(ModelSettings.of(tree.config), shape)

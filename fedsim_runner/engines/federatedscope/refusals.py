@@ -12,6 +12,7 @@ from dataclasses import replace
 from . import data_rules as fits
 from . import label_rules as labels
 from . import mode_rules as modes
+from . import name_rules
 from .course_facts import Course, Participant, Refusal, Tree
 
 __all__ = ["Course", "Participant", "Refusal", "refusals"]
@@ -26,6 +27,7 @@ CONFIG_RULES: tuple[Rule, ...] = (
     modes.not_here,
     modes.joining,
     modes.asynchronous,
+    name_rules.names,
     fits.evaluation,
 )
 # Rules that depend on the data.

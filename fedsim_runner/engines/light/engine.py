@@ -114,10 +114,12 @@ class LightEngine(Engine):
 
     def message_sizes(self, question: ModelQuestion) -> MessageSizes | None:
         settings = ModelSettings.of(question.config)
-        if question.shape is None:
+        # Samples are flattened.
+        known = None if question.shape is None else tensors_of(settings, (math.prod(question.shape),))
+        if known is None:
             return None
-        # Samples are flattened, and running statistics stay with each participant.
-        tensors = [tensor for tensor in tensors_of(settings, (math.prod(question.shape),)) or () if tensor.trained]
+        # Running statistics stay with each participant.
+        tensors = [tensor for tensor in known if tensor.trained]
         federate = question.config.get("federate", {})
         return sizes_of(tensors, tensors, federate.get("make_global_eval") is not True, LIMIT_BYTES)
 

@@ -245,7 +245,7 @@ OWN = SPEC.replace(
 
 
 def test_what_is_wrong_with_one_devices_own_settings_is_reported_at_it(checkout: Path) -> None:
-    text = OWN.replace("model: {typo: lr}", "model: {typo: lr}\n      personalization: {local_param: [fc]}")
+    text = OWN.replace("    criterion: ", "    personalization: {local_param: [fc]}\n    criterion: ")
     (checkout / "federatedscope/core/configs/more.py").write_text(
         "def more(cfg):\n    cfg.personalization = CN()\n    cfg.personalization.local_param = []\n", encoding="utf-8"
     )
@@ -258,8 +258,47 @@ def test_what_is_wrong_with_one_devices_own_settings_is_reported_at_it(checkout:
     assert lines[:3] == told(checkout, text)
     lines = refused(spec_at(checkout, text.replace("      model: {typo: lr}\n", "")))
     assert lines[0].startswith(f"{where}:6: devices[2].federatedscope.quantization.method: clients crash")
-    assert lines[1].startswith(f"{where}:12: devices[3].federatedscope.dataloader.batch_size: ")
+    assert lines[1].startswith(f"{where}:11: devices[3].federatedscope.dataloader.batch_size: ")
     assert lines[2] == f"2 mistakes in {where}"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "  - {type: nothing, count: 2, engine: federatedscope}",
+        "  - {type: raspberry-pi, count: 1000000000, engine: federatedscope}",
+        "  - {type: raspberry-pi, count: many, engine: federatedscope}",
+        "  - 5",
+        "  -",
+    ],
+)
+def test_settings_are_found_below_an_entry_that_is_wrong(checkout: Path, entry: str) -> None:
+    own = "  - {type: raspberry-pi, name: other, engine: federatedscope, federatedscope: {quantization: {method: u}}}\n"
+    text = SPEC.replace("federatedscope:\n  source", f"{entry}\n{own}federatedscope:\n  source")
+    own = f"{checkout.parent}/study.yaml:7: devices[3].federatedscope.quantization.method: "
+    assert any(line.startswith(own) for line in told(checkout, text))
+
+
+def test_a_servers_own_settings_are_one_mistake(checkout: Path) -> None:
+    text = SPEC.replace("name: server, engine", "name: server, federatedscope: {eval: {metrics: [acc]}}, engine")
+    (line,) = told(checkout, text)
+    assert "devices[0].federatedscope: only clients have settings of their own" in line
+
+
+def test_what_is_no_section_is_told_in_one_pass_with_all_else(checkout: Path) -> None:
+    text = SPEC.replace("model: {type: lr, out_channels: 10}", "model:").replace("{type: CrossEntropyLoss}", "[a]")
+    lines = told(checkout, text + "    quantization: {method: uniform}\n    dataloader: 5\n")
+    assert [line.partition("federatedscope.config.")[2][:40] for line in lines] == [
+        "model: must be a mapping, not nothing",
+        "criterion: must be a mapping, not a list",
+        "quantization.method: clients crash on th",
+        "dataloader: must be a mapping, not 5",
+    ]
+
+
+def test_a_key_of_the_wrong_type_is_told_once(checkout: Path) -> None:
+    (line,) = told(checkout, SPEC.replace("{type: lr, out", "{type: [lr], out"))
+    assert line.endswith("model.type: must be text, not ['lr']")
 
 
 def test_what_the_light_engine_lacks_is_reported_at_the_device_that_asks_for_it(tmp_path: Path) -> None:

@@ -16,11 +16,13 @@ import pytest
 
 from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.engines.course_messages import expected_messages
+from fedsim_runner.engines.engine_values import ModelQuestion
 from fedsim_runner.engines.federatedscope import model_question
 from fedsim_runner.engines.federatedscope.course_facts import Tree
 from fedsim_runner.engines.federatedscope.model_messages import message_sizes
 from fedsim_runner.engines.federatedscope.user_settings import UserSettings
 from fedsim_runner.engines.model_shapes import Tensor
+from fedsim_runner.engines.protocol import engine
 from fedsim_runner.participant.light import wire
 from fedsim_runner.participant.light.models import LogisticRegression, MultilayerPerceptron
 from fedsim_runner.participant.tensors import encode_parameters
@@ -206,3 +208,22 @@ def test_without_a_configured_interpreter_nobody_is_asked(monkeypatch: pytest.Mo
     broken = UserSettings(python=str(tmp_path / "no-python"))
     monkeypatch.setattr(model_question, "user_settings", lambda: broken)
     assert model_question.ask_for_tensors({"type": "mine"}, (8, 4), tmp_path) is None
+
+
+def test_numbers_of_a_model_may_be_written_as_text_or_with_a_fraction() -> None:
+    plain = {"type": "mlp", "hidden": 32, "layer": 2, "out_channels": 10}
+    written = {"type": "mlp", "hidden": "32", "layer": 2.0, "out_channels": "10"}
+    expected = message_sizes(Tree({"model": plain}), (64,))
+    assert expected is not None and expected.numbers == 64 * 32 + 32 + 4 * 32 + 1 + 32 * 10 + 10 + 4 * 10 + 1
+    assert message_sizes(Tree({"model": written}), (64,)) == expected
+
+
+def test_a_model_without_units_has_a_size() -> None:
+    sizes = message_sizes(Tree({"model": {"type": "mlp", "hidden": 0, "out_channels": 10}}), (64,))
+    assert sizes is not None and sizes.numbers == 1 + 10 + 4 * 10 + 1
+
+
+def test_no_list_is_made_of_more_layers_than_there_can_be() -> None:
+    model = {"type": "mlp", "layer": 10**9}
+    assert message_sizes(Tree({"model": model}), (64,)) is None
+    assert engine("light").message_sizes(ModelQuestion({"model": model}, (64,))) is None

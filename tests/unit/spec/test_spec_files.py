@@ -34,7 +34,13 @@ def test_a_path_below_a_file(tmp_path: Path) -> None:
 
 def test_directory(tmp_path: Path) -> None:
     (tmp_path / "exp").mkdir()
-    assert errors_of(tmp_path / "exp") == ["exp: is a directory (name the experiment file in it)"]
+    assert errors_of(tmp_path / "exp") == ["exp: is a directory (name a file in it)"]
+
+
+def test_what_is_no_path(tmp_path: Path) -> None:
+    assert errors_of(tmp_path / "a\0b") == ["a\\x00b: is not a path"]
+    (error,) = errors_of(tmp_path / ("a" * 300))
+    assert error.endswith(": cannot be read: File name too long")
 
 
 def test_not_an_ordinary_file(tmp_path: Path) -> None:

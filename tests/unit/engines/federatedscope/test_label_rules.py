@@ -134,3 +134,34 @@ def test_what_a_user_should_know(changes: dict[str, Any], own_server: bool, expe
 def test_accuracy_of_numbers_means_nothing() -> None:
     (note,) = notes(Tree(tree_with({})), True, SplitData({}, target_shape=(1,)))
     assert note.startswith("acc and correct count classes, and the labels are numbers")
+
+
+def test_text_is_numbered_from_zero() -> None:
+    text = replace(course(TEXT | {"model.out_channels": 10}), shape=(80,), largest=79, smallest=0)
+    assert said(text) == []
+    (refused,) = said(replace(text, smallest=-1))
+    assert refused.startswith("model.type: lstm takes words or letters as numbers from 0, and the text has -1")
+
+
+def test_classes_are_not_predicted_in_a_regression() -> None:
+    (refused,) = said(course({"model.task": "regression", "eval.metrics": ["acc", "f1"]}))
+    assert refused.startswith("model.task: FederatedScope then predicts no classes, and crashes when it counts acc")
+
+
+@pytest.mark.parametrize(
+    ("asyn", "federate", "waits"),
+    [
+        ({"min_received_num": 2}, {}, None),
+        ({"min_received_num": 20}, {}, "min_received_num is 20, and the number of clients asked at a time is 3"),
+        ({"min_received_num": 2}, {"sample_client_num": 1}, "clients asked at a time is 1"),
+        ({"min_received_num": 20, "min_received_rate": 0.5}, {}, None),
+        ({"min_received_num": 20, "use": False}, {}, None),
+    ],
+)
+def test_asynchronous_courses_that_wait_for_all_are_noted(
+    asyn: dict[str, Any], federate: dict[str, Any], waits: str | None
+) -> None:
+    changes = {f"asyn.{key}": value for key, value in ({"use": True} | asyn).items()}
+    tree = Tree(tree_with(changes | {f"federate.{key}": value for key, value in federate.items()}))
+    said = list(notes(tree, True, SplitData({})))
+    assert [waits] == [waits for note in said if waits in note] if waits else not said

@@ -54,7 +54,14 @@ def course(
 ) -> Course:
     tree = tree_with(changes or {})
     clients = [Participant(f"phone-{number}", client, tree, samples or SAMPLES) for number in (1, 2, 3)]
-    return Course(Participant("server", server, tree, server_samples or {"test": 60}), clients, 10, shape)
+    own = {"model": frozenset({"somebodys_own"}), "metrics": frozenset({"somebodys_own"}), "loss": frozenset({"own"})}
+    return Course(
+        Participant("server", server, tree, server_samples or {"test": 60}),
+        clients,
+        10,
+        shape,
+        own_code=lambda folder: own.get(folder, frozenset()),
+    )
 
 
 def refusals(judged: Course) -> list[Refusal]:
@@ -281,11 +288,54 @@ def test_wrong_types_are_left_to_the_check_of_keys() -> None:
     ]
 
 
+def test_numbers_may_be_written_as_text_as_federatedscope_reads_them() -> None:
+    assert keys(course({"dataloader.batch_size": "32", "model.out_channels": "10"})) == []
+    assert keys(course({"dataloader.batch_size": "0"})) == ["dataloader.batch_size"]
+    assert keys(course({"federate.use_diff": "True"})) == ["federate.use_diff"]
+
+
+def test_numbers_that_are_not_finite_are_left_to_the_check_of_values() -> None:
+    assert keys(course({"dataloader.batch_size": float("inf"), "eval.freq": float("nan")})) == []
+
+
 def test_methods_of_the_users_own_workers_are_accepted() -> None:
     own = course({"federate.method": "MyMethod"})
-    assert keys(replace(own, own_workers=frozenset({"mymethod"}))) == []
-    assert keys(replace(own, own_workers=None)) == []  # a source that cannot be read yet
+    assert keys(replace(own, own_code={"worker": frozenset({"mymethod"})}.get)) == []
+    assert keys(replace(own, own_code=lambda folder: None)) == []  # a source that cannot be read yet
     assert keys(own) == ["federate.method"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "hint"),
+    [
+        ("model.type", "convnet3", 'did you mean "convnet5"?'),
+        ("trainer.type", "cvtrain", 'did you mean "cvtrainer"?'),
+        ("criterion.type", "crossentropyloss", 'did you mean "CrossEntropyLoss"?'),
+        ("train.optimizer.type", "sgd", 'did you mean "SGD"?'),
+        ("finetune.optimizer.type", "adam", 'did you mean "Adam"?'),
+        ("fedopt.optimizer.type", "adam", 'did you mean "Adam"?'),
+        ("train.scheduler.type", "steplr", 'did you mean "StepLR"?'),
+        ("regularizer.type", "proximal", 'did you mean "proximal_regularizer"?'),
+        ("dataloader.type", "torch", "known: base"),
+        ("aggregator.robust_rule", "Krum", "known: fedavg"),
+        ("eval.metrics", ["acc", "roc-auc"], 'did you mean "roc_auc"?'),
+        ("eval.report", ["average"], 'did you mean "avg"?'),
+        ("eval.split", ["test", "valid"], 'did you mean "val"?'),
+    ],
+)
+def test_names_that_nobody_has_are_refused(key: str, value: Any, hint: str) -> None:
+    assert [(found.key, found.hint) for found in refusals(course({key: value}))] == [(key, hint)]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "MyNet", "gpt2@transformers", "LSTM"])
+def test_names_of_families_and_in_any_case_are_known(name: str) -> None:
+    assert not [found for found in refusals(course({"model.type": name})) if "does not know" in found.reason]
+
+
+def test_names_of_the_users_own_code_are_accepted() -> None:
+    own = course({"model.type": "StudyNet-v2"})
+    assert keys(replace(own, own_code={"model": frozenset({"studynet"}), "worker": frozenset()}.get)) == []
+    assert keys(replace(own, own_code={"model": frozenset({"", "v2", "othernet"})}.get)) == ["model.type"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,129 @@
+"""Rules: names of models, losses, optimizers and the like must be ones that FederatedScope, or its user, has.
+
+With some other names FederatedScope goes on without what was asked for; with most it fails when the course begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fedsim_runner.catalog.losses import CLASS_LOSSES, MORE_LOSSES, NUMBER_LOSSES, OTHER_INPUTS
+from fedsim_runner.catalog.resolve import suggestion
+
+from .course_facts import Course, Refusal, Tree
+
+_FAILS = "it fails when the course begins"
+_IGNORES = "it would go on without it, with no more than a warning"
+_OPTIMIZERS = (
+    "SGD", "Adam", "AdamW", "Adagrad", "Adadelta", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "Adafactor",
+)  # fmt: skip
+# They need a closure, sparse gradients or matrices.
+_OTHER_OPTIMIZERS = ("LBFGS", "SparseAdam", "Muon", "myoptimizer")
+_SCHEDULERS = (
+    "warmup_step", "warmup_noam", "LambdaLR", "MultiplicativeLR", "StepLR", "MultiStepLR", "ConstantLR", "LinearLR",
+    "ExponentialLR", "PolynomialLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "OneCycleLR",
+)  # fmt: skip
+_OTHER_SCHEDULERS = ("", "cos_lr_scheduler", "myscheduler", "ReduceLROnPlateau", "SequentialLR", "ChainedScheduler")
+_MODELS_OF_OTHER_DATA = (
+    "gcn", "sage", "gpr", "gat", "gin", "mpnn", "vmfnet", "hmfnet", "atc_model", "simclr", "simclr_linear",
+    "supervised_local", "supervised_fedavg", "xgb_tree", "gbdt_tree", "random_forest",
+)  # fmt: skip
+_TRAINERS_OF_OTHER_DATA = (
+    "graphminibatch_trainer", "linkfullbatch_trainer", "linkminibatch_trainer", "nodefullbatch_trainer",
+    "nodeminibatch_trainer", "flitplustrainer", "flittrainer", "fedvattrainer", "fedfocaltrainer", "mftrainer",
+    "cltrainer", "lptrainer", "atc_trainer", "verticaltrainer", "none",
+)  # fmt: skip
+# A text in the user's code that is at least this long and part of a name is taken to decide about it.
+_TELLING = 3
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What one key names.
+
+    Attributes:
+        offered: names that a hint may offer.
+        others: other names that FederatedScope has: other rules say what is wrong with them, if anything is.
+        folder: that of ``contrib`` in which users add theirs; None: they cannot.
+        families: parts that names of a family have.
+        lower: whether FederatedScope compares it in lower case.
+        otherwise: what becomes of a course with another name.
+    """
+
+    key: str
+    offered: Sequence[str]
+    others: Sequence[str] = ()
+    folder: str | None = None
+    families: Sequence[str] = ()
+    lower: bool = False
+    otherwise: str = _FAILS
+
+
+# auxiliaries/*_builder.py, monitors/metric_calculator.py and what contrib/ of v0.3.0 adds.
+_KINDS = (
+    _Kind(
+        "model.type",
+        ("lr", "mlp", "convnet2", "convnet5", "vgg11", "lstm", "quadratic"),
+        ("fedsam_conv2", "mynet", *_MODELS_OF_OTHER_DATA),
+        "model",
+        ("transformers", "_llm", "gnn_", "resnet"),
+        lower=True,
+    ),
+    _Kind(
+        "trainer.type",
+        ("general", "cvtrainer", "nlptrainer", "local_entropy_trainer", "sam_trainer"),
+        ("mytorchtrainer", "mytrainer", *_TRAINERS_OF_OTHER_DATA),
+        "trainer",
+        lower=True,
+    ),
+    _Kind(
+        "criterion.type",
+        (*CLASS_LOSSES, *NUMBER_LOSSES),
+        (*OTHER_INPUTS, *MORE_LOSSES, "NT_xentloss", "RegressionMSELoss", "mycriterion"),
+        "loss",
+    ),
+    *(
+        _Kind(f"{section}.optimizer.type", _OPTIMIZERS, _OTHER_OPTIMIZERS, "optimizer")
+        for section in ("train", "finetune", "fedopt")
+    ),
+    _Kind("train.scheduler.type", _SCHEDULERS, _OTHER_SCHEDULERS, "scheduler"),
+    _Kind("regularizer.type", ("proximal_regularizer",), ("",), "trainer"),
+    _Kind("dataloader.type", ("base",), ("raw", "pyg", "graphsaint-rw", "neighbor", "mf")),
+    _Kind(
+        "aggregator.robust_rule",
+        ("fedavg",),
+        ("krum", "median", "trimmedmean", "bulyan", "normbounding"),
+        otherwise=_IGNORES,
+    ),
+    _Kind(
+        "eval.metrics",
+        ("acc", "correct", "loss", "avg_loss", "total", "f1", "ap", "roc_auc", "mse", "rmse", "loss_regular"),
+        ("imp_ratio", "std", "poison_attack_acc", "squad", "newsqa", "cnndm", "msqg"),
+        "metrics",
+        ("hits@",),
+        otherwise=_IGNORES,
+    ),
+    _Kind("eval.report", ("weighted_avg", "avg", "fairness", "raw", "group_avg"), otherwise=_IGNORES),
+    _Kind("eval.split", ("train", "val", "test"), otherwise=_IGNORES),
+)
+
+
+def names(tree: Tree, course: Course) -> Iterator[Refusal]:
+    """Names that neither FederatedScope nor the code that its source adds to it has."""
+    for kind in _KINDS:
+        for given in tree.names(kind.key):
+            name = given.lower() if kind.lower else given
+            if name in (*kind.offered, *kind.others) or any(part in name for part in kind.families):
+                continue
+            if not _is_added(name, kind, course):
+                reason = f'FederatedScope does not know "{given}": {kind.otherwise}'
+                yield Refusal(kind.key, reason, suggestion(given, list(kind.offered)) or "choose another")
+
+
+def _is_added(name: str, kind: _Kind, course: Course) -> bool:
+    """Whether code of the user's own may decide about a name; also where that cannot be read yet."""
+    if kind.folder is None:
+        return False
+    texts = course.own_code(kind.folder)
+    return texts is None or any(len(text) >= _TELLING and text in name.lower() for text in texts)
