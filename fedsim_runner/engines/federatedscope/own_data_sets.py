@@ -21,12 +21,13 @@ _LEAF = ("femnist", "celeba", "shakespeare", "subreddit", "twitter")
 _LEAF_FOLDERS = ("processed", "raw")
 # Folders below data.root where torchvision keeps a set; others are in one with their own name.
 _TORCHVISION = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
-# What each kind of set is loaded with, besides torch.
+# What each kind of set is loaded with, besides what FederatedScope always needs.
 _PACKAGES = {
     "torchvision": ("torchvision",),
     "torchtext": ("torchtext",),
     "huggingface_datasets": ("datasets", "transformers"),
     "openml": ("openml",),
+    "": (),
 }
 # LEAF's images become tensors in torchvision's transforms.
 _LEAF_PACKAGES = {"femnist": ("PIL", "torchvision"), "celeba": ("PIL", "torchvision")}
@@ -73,7 +74,7 @@ def missing_packages(tree: Mapping[str, Any], python: str) -> list[str]:
 
     needed = _PACKAGES.get(package, ()) if package else _LEAF_PACKAGES.get(name, ())
     try:
-        return missing_modules(Interpreter(python), ("torch", *needed))
+        return missing_modules(Interpreter(python), needed) if needed else []
     except FedsimError:
         return []  # the interpreter itself is reported elsewhere
 
