@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fedsim_runner.contract.client_sampling import asked_clients
 
 from ..engine_values import SplitData
+from ..model_shapes import ModelSettings, tensors_of
 from .course_facts import Tree
 from .label_rules import CLASS_METRICS
 
@@ -32,14 +33,15 @@ def notes(tree: Tree, own_server: bool, data: SplitData) -> Iterator[str]:
                 f"{step:g} of the way to the personal one in an epoch, and the shared model is what is evaluated: with "
                 f"the default weight of 0.1 (its paper has 15) accuracy stays at chance for many rounds; see {_MORE}"
             )
-    yield from _of_all(tree, own_server)
+    yield from _waits_for_all(tree, own_server)
+    yield from _keeps_nothing(tree, data)
     meaningless = [name for name in tree.names("eval.metrics") if name in CLASS_METRICS]
     if data.target_shape is not None and meaningless:
         count = f"{meaningless[0]} counts" if len(meaningless) == 1 else f"{' and '.join(meaningless)} count"
         yield f"{count} classes, and the labels are numbers: mse and rmse compare those"
 
 
-def _of_all(tree: Tree, own_server: bool) -> Iterator[str]:
+def _waits_for_all(tree: Tree, own_server: bool) -> Iterator[str]:
     """Asynchronous courses that wait for every client (``core/configs/cfg_asyn.py``)."""
     if not own_server or tree["asyn.use"] is not True or 0 < tree.number("asyn.min_received_rate") <= 1:
         return
@@ -50,4 +52,17 @@ def _of_all(tree: Tree, own_server: bool) -> Iterator[str]:
         yield (
             f"asyn.min_received_num is {least:g}, and the number of clients asked at a time is {asked}: FederatedScope "
             "then waits for all of them, as a course without asyn does"
+        )
+
+
+def _keeps_nothing(tree: Tree, data: SplitData) -> Iterator[str]:
+    """Parts of the model that clients shall keep, and that it does not have."""
+    kept = tree.names("personalization.local_param")
+    if not kept or data.shape is None:
+        return
+    tensors = tensors_of(ModelSettings.of(tree.config), data.shape)
+    if tensors and not any(word in tensor.name for tensor in tensors for word in kept):
+        yield (
+            f"personalization.local_param ({', '.join(kept)}) names no part of {tree['model.type']}: clients keep "
+            "nothing of it to themselves"
         )

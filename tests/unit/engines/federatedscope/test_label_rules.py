@@ -165,3 +165,22 @@ def test_asynchronous_courses_that_wait_for_all_are_noted(
     tree = Tree(tree_with(changes | {f"federate.{key}": value for key, value in federate.items()}))
     said = list(notes(tree, True, SplitData({})))
     assert [waits] == [waits for note in said if waits in note] if waits else not said
+
+
+@pytest.mark.parametrize(
+    ("model", "kept", "said"),
+    [
+        ("mlp", ["bn", "norms"], False),
+        ("lr", ["bn", "norms"], True),
+        ("lr", [], False),
+        ("somebodys_own", ["bn"], False),
+    ],
+)
+def test_parts_that_a_model_does_not_have_are_noted(model: str, kept: list[str], said: bool) -> None:
+    tree = Tree(tree_with({"model.type": model, "personalization.local_param": kept}))
+    found = [note for note in notes(tree, False, SplitData({}, 10, (64,))) if "local_param" in note]
+    assert (
+        found
+        == ["personalization.local_param (bn, norms) names no part of lr: clients keep nothing of it to themselves"]
+        * said
+    )
