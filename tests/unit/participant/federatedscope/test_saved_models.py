@@ -29,7 +29,7 @@ def finish(course: Course) -> Path:
         course.start()
         course.open_gate()
         for name in course.names:
-            assert course.wait(name) == 0, course.said(name)
+            assert course.wait(name, 400) == 0, course.said(name)
     finally:
         course.end()
     return course.folder / "server" / "model.pt"
@@ -93,5 +93,5 @@ def test_a_model_that_does_not_fit_is_refused(torch_course: Callable[..., TorchC
     odd.write_bytes(write_model({"fc.weight": np.zeros((10, 3), np.float32)}))
     course = torch_course(clients=1, config={"federate": {"restore_from": str(odd)}})
     course.go("server")
-    assert course.wait("server") == 1
+    assert course.wait("server", 400) == 1
     assert f"{odd} does not fit the model: Error(s) in loading state_dict" in course.record("server")["error"]
