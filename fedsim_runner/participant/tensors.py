@@ -40,6 +40,9 @@ _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 # Calls in the pickle of one tensor: torch's has three, ours has four.
 _MOST_CALLS = 8
+# A tensor has four tuples. As the key of a mapping, 200,000 in one another overflow the interpreter's stack.
+_MOST_TUPLES = 20_000
+_TUPLES = frozenset(("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"))
 _MOST_DIMENSIONS = 32
 # Operations with which Python and torch write tensors, and mappings of them.
 _OPERATIONS = frozenset((
@@ -192,13 +195,16 @@ def _load(stream: io.BytesIO, most_calls: int | None) -> Any:
 
 def _check_operations(stream: io.BytesIO, most_calls: int | None) -> None:
     """Check the pickle that begins here, and go back to its beginning."""
-    begin, calls = stream.tell(), 0
+    begin, calls, tuples = stream.tell(), 0, 0
     for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
         calls += operation.name == "REDUCE"
+        tuples += operation.name in _TUPLES
         if operation.name not in _OPERATIONS:
             raise TensorError(f"a pickle has the operation {operation.name}: refused, tensors do without it")
         if operation.name in ("BINPUT", "LONG_BINPUT") and (argument is None or argument > count):
             raise TensorError(f"a pickle numbers an object {argument}: refused, it has not so many")
+        if tuples > _MOST_TUPLES:
+            raise TensorError(f"a pickle makes more than {_MOST_TUPLES} tuples: refused, a model needs fewer")
         if most_calls is not None and calls > most_calls:
             raise TensorError(f"a pickle makes more than {most_calls} calls: refused, a tensor needs fewer")
     stream.seek(begin)

@@ -144,6 +144,12 @@ def test_a_pickle_does_not_make_a_large_array_of_small_lists() -> None:
         loads(pickle.dumps(Call(np.copy, nested)))
 
 
+def test_tuples_in_one_another_do_not_overflow_the_stack() -> None:
+    # Once built, they would end the process while their hash is taken.
+    with pytest.raises(TensorError, match="more than 20000 tuples: refused"):
+        loads(b"\x80\x02})" + b"\x85" * 300_000 + b"K\x01s.")
+
+
 def test_a_parameter_is_not_copied_again_and_again() -> None:
     (own,) = encode_parameters({"": VALUES}).values()
     call = b"cnumpy\ncopy\n"
