@@ -21,6 +21,7 @@ from pathlib import Path
 import yaml
 
 from fedsim_runner.contract.errors import FedsimError
+from fedsim_runner.engines.federatedscope.other_data import clients_of
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.runs.experiment_file import parse_experiment
 from fedsim_runner.runs.planning import make_plan_or_refuse
@@ -108,10 +109,11 @@ def judge(path: Path, checkout: Path) -> Verdict:
 
 
 def _written(path: Path) -> tuple[int, int]:
-    """The number of clients and the seed that a file asks for; 0: none."""
+    """The number of clients and the seed that a file asks for; 0: none. Some sets have data for so many clients."""
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return int(tree["federate"].get("client_num", 0)), int(tree.get("seed", 0))
+        clients = tree["federate"].get("client_num", 0) or clients_of(tree.get("data", {})) or 0
+        return int(clients), int(tree.get("seed", 0))
     except (yaml.YAMLError, TypeError, ValueError, AttributeError):
         return 0, 0
 
@@ -154,8 +156,8 @@ def _share(members: Sequence[Verdict], verdicts: Sequence[Verdict]) -> str:
     return f"{len(members) / len(verdicts):.0%}" if verdicts else "0%"
 
 
-def page(verdicts: Sequence[Verdict]) -> str:
-    """The page of the documentation."""
+def page(verdicts: Sequence[Verdict], old: str = "") -> str:
+    """The page of the documentation. ``old``: its last version, of which the part about courses that ran is kept."""
     lists = []
     for title, outcome in (("Files that plan", PLANS), ("Files that lack only data or packages", NOT_HERE)):
         lists += [f"## {title}", ""]
@@ -164,9 +166,12 @@ def page(verdicts: Sequence[Verdict]) -> str:
     lists += ["## Files that are refused", ""]
     for reason, members in _by_reason([one for one in verdicts if one.outcome == REFUSED]):
         lists += [f"### {reason[0].upper()}{reason[1:]}", "", *(f"- `{one.file}`" for one in members), ""]
-    return f"{HEAD}\n{table(verdicts)}\n" + "\n".join(lists).rstrip() + "\n"
+    _, heading, kept = old.partition(RAN)
+    return f"{HEAD}\n{table(verdicts)}\n" + "\n".join(lists).rstrip() + "\n" + heading + kept
 
 
+# Written by hand from what tools/public_courses.py prints.
+RAN = "\n## Public files that ran end to end\n"
 HEAD = """\
 <!-- Written by `python tools/federatedscope_support.py CHECKOUT --write`. -->
 
@@ -176,7 +181,9 @@ Counted is every YAML file with a top-level `federate:` in FederatedScope's repo
 `benchmark/FedHPOBench`. Each is the `config_file`, unchanged, of an experiment with `data: {dataset: federatedscope}`,
 devices of engine federatedscope, and as many clients as it asks for, at most ten. It *plans* if `fedsim-provision plan`
 has nothing against it. Data sets that are not on the control node, and packages that its interpreter or the images
-lack, are no mistake of the file: with them it plans. What a file says of addresses, folders, GPUs and numbers of
+lack, are no mistake of the file: with them it plans. Data that are no labelled samples (graphs, ratings, pairs of
+augmented images) are given to the devices as FederatedScope makes them. That a file plans does not say that it was run:
+where its packages are not at hand, it was not. What a file says of addresses, folders, GPUs and numbers of
 clients is overridden, and switches of standalone mode are removed, with a note in the plan
 ([spec.md](spec.md#federatedscope)).
 
@@ -203,7 +210,7 @@ def main() -> None:
             for note in one.notes:
                 print(f"    note: {note}")
     if options.write:
-        PAGE.write_text(page(verdicts), encoding="utf-8")
+        PAGE.write_text(page(verdicts, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     sys.stdout.write(table(verdicts))
 
 

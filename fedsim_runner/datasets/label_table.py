@@ -5,7 +5,7 @@ writes it::
 
     {"version": 1,
      "dataset": "digits", "split": "dirichlet", "alpha": 0.5 | null, "test_fraction": 0.2 | null, "seed": 7,
-     "layout": "flat" | "image", "shape": [64],          shape of one sample
+     "layout": "flat" | "image", "shape": [64] | null,   shape of one sample
      "sha256": null | "...",                             of the user's files
      "fingerprint": "...",                               of everything that determines the shards
      "server": "server", "clients": ["phone-1", ...],    in FederatedScope's data_idx order 1..n
@@ -14,6 +14,7 @@ writes it::
                  "phone-1": {"train": {...}, "val": {...}, "test": {...}}, ...},
      "sizes": {"server": {"test": 359}, "phone-1": {"train": 201, "val": 25, "test": 25}, ...}}
 
+``shape`` is null, and there are no classes, where FederatedScope's own objects are the data;
 ``alpha`` is null if the split has none; ``test_fraction`` if the user's files include the server's test set.
 This module does not import numpy, so that reading the table is quick.
 """

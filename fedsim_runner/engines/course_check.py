@@ -19,7 +19,7 @@ from ..spec.testbed_keys import common_config, participant_config
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import SpecError, SpecErrors
 from .engine_values import Course, Participant, Refusal, SplitData
-from .federatedscope.own_data_sets import download_notes, known_facts, not_loadable
+from .federatedscope.own_data_sets import download_notes, known_facts, not_in_images, not_loadable
 from .initial_model import initial_shapes
 from .participant_files import effective_config, override
 from .protocol import engines_of
@@ -77,10 +77,11 @@ def _is_told(refusal: Refusal, draft: Draft, tree: Document) -> bool:
     return any(one.errors_at(refusal.path[:depth]) for one in documents for depth in depths)
 
 
-def refuse_unsupported(plan: Plan) -> tuple[str, ...]:
+def refuse_unsupported(plan: Plan, builds_images: bool = True) -> tuple[str, ...]:
     """Check the configuration of all participants with each engine that the experiment uses.
 
-    Returns what the user should know of a course that can run.
+    Returns what the user should know of a course that can run. ``builds_images``: whether devices have images, and not
+    this machine's packages.
 
     Raises:
         FedsimError: an engine refuses its configuration, or its source is wrong.
@@ -90,7 +91,11 @@ def refuse_unsupported(plan: Plan) -> tuple[str, ...]:
     course = _course(plan, device_files)
     loaded = _loaded_tree(plan)
     if loaded is not None:
-        _report(not_loadable(loaded), course, plan.experiment, document)
+        config = next(one.config for one in course.participants if one.role == "server")
+        _report(not_loadable(loaded, config), course, plan.experiment, document)
+        if builds_images:
+            found = not_in_images(loaded, config, plan.experiment.requirements)
+            _report(found, course, plan.experiment, document)
     engines = engines_of(plan.experiment.devices)
     for engine in engines:
         _report(engine.check_config(course), course, plan.experiment, document)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE
 from ..contract.device_file import CourseSettings, Device, FederatedScopeSettings, InitialModel
@@ -18,13 +18,11 @@ from ..contract.records import LaunchSettings
 from ..contract.slow_links import answer_s
 from ..contract.typed_json import load
 from ..datasets.label_table import VERSION, read_table_file, total_by_device, write_table_file
+from ..datasets.object_shards import holds_object
 from ..datasets.sample_counts import count_test_samples, explain_too_few, split_sizes
+from .federatedscope.other_data import loader_settings, other_data
 from .initial_model import initial_model_file
 from .protocol import engine
-
-if TYPE_CHECKING:
-    from ..datasets.data_split import DataSplit
-    from ..datasets.labelled_samples import Samples
 
 STAMP = ".stamp.json"
 # A device's data are for nobody else, also on the control node.
@@ -156,8 +154,9 @@ def shard_sizes(device_file: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         parts = {client: split_sizes(each + (number < more)) for number, client in enumerate(clients)}
         return {server: {"test": test}, **parts}
     from ..datasets.data_split import make_shards
+    from .shard_files import sizes_of
 
-    return _sizes(make_shards(device_file).shards)
+    return sizes_of(make_shards(device_file).shards)
 
 
 def data_fingerprint(device_file: Mapping[str, Any]) -> str:
@@ -170,6 +169,10 @@ def data_fingerprint(device_file: Mapping[str, Any]) -> str:
         "server": device_file["course"]["server"],
         "clients": device_file["clients"],
     }
+    if data["dataset"] == FEDERATEDSCOPE:
+        config = device_file["course"]["config"]
+        if other_data(config, data["tree"]) is not None:
+            inputs["loader"] = loader_settings(config)
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
@@ -178,38 +181,39 @@ def _provide_shards(
 ) -> dict[str, Any]:
     """Make sure that every device's shard is in ``target``, and return the label table. ``table``: the existing one."""
     fingerprint = data_fingerprint(device_file)
-    if table is not None and set(names) <= _good_shards(target, fingerprint):
+    arrays_only = device_file["data"]["dataset"] != FEDERATEDSCOPE
+    if table is not None and set(names) <= _good_shards(target, fingerprint, arrays_only):
         return table
     rendered = device_file["data"].get("rendered")
     if rendered is not None:
         kept = _table_of(Path(rendered), fingerprint)
-        if kept is not None and set(names) <= _good_shards(Path(rendered), fingerprint):
+        if kept is not None and set(names) <= _good_shards(Path(rendered), fingerprint, arrays_only):
             for name in names:
                 shutil.copyfile(Path(rendered) / name / SHARD, target / name / SHARD)
             return kept
     # Only here: importing numpy takes longer than all the rest of a call that changes nothing.
-    from ..datasets.data_split import as_npz, count_labels
+    from .shard_files import make_shard_files
 
-    data_split = _split_data(device_file)
+    made = make_shard_files(device_file)
     for name in names:
-        (target / name / SHARD).write_bytes(as_npz(data_split.shards[name]))
+        (target / name / SHARD).write_bytes(made.content(name))
     data, server = device_file["data"], device_file["course"]["server"]
     return {
         "version": VERSION,
         "dataset": data["dataset"],
         "split": data["split"],
         "alpha": data["alpha"] if data["split"] in ("dirichlet", "quantity") else None,
-        "test_fraction": None if data_split.has_own_test_set else data["test_fraction"],
+        "test_fraction": None if made.has_own_test_set else data["test_fraction"],
         "seed": data["seed"],
         "layout": data["layout"],
-        "shape": list(data_split.shards[server]["test"].x.shape[1:]),
+        "shape": None if made.shape is None else list(made.shape),
         "sha256": data["sha256"],
         "fingerprint": fingerprint,
         "server": server,
         "clients": list(device_file["clients"]),
-        "classes": list(data_split.classes),
-        "devices": {name: count_labels(splits, data_split.classes) for name, splits in data_split.shards.items()},
-        "sizes": _sizes(data_split.shards),
+        "classes": list(made.classes),
+        "devices": made.labels,
+        "sizes": made.sizes,
     }
 
 
@@ -223,32 +227,16 @@ def _provide_model(wanted: Mapping[str, Any] | None, inputs: Path) -> list[str]:
     return [f"{inputs.name}/{path.name}"]
 
 
-def _split_data(device_file: Mapping[str, Any]) -> DataSplit:
-    """Make the shards here; FederatedScope makes those of its own data sets, which it may download."""
-    from ..datasets.data_split import DataSplit, in_layout, make_shards
-
-    data = device_file["data"]
-    if data["dataset"] != FEDERATEDSCOPE:
-        return make_shards(device_file)
-    from .federatedscope.data_loader import export_shards
-
-    shards, classes = export_shards(device_file)
-    return DataSplit(in_layout(shards, data["layout"]), classes, True)
-
-
-def _sizes(shards: Mapping[str, Mapping[str, Samples]]) -> dict[str, dict[str, int]]:
-    return {device: {name: len(samples.y) for name, samples in splits.items()} for device, splits in shards.items()}
-
-
 def _table_of(participants: Path, fingerprint: str) -> dict[str, Any] | None:
     table = read_table_file(participants)
     return table if table is not None and table.get("fingerprint") == fingerprint else None
 
 
-def _good_shards(participants: Path, fingerprint: str) -> set[str]:
+def _good_shards(participants: Path, fingerprint: str, arrays_only: bool) -> set[str]:
     """Devices whose shard matches a lab host's stamp and was made from the data with this fingerprint.
 
-    In any format: a repetition trains on what the run trained on.
+    In any format: a repetition trains on what the run trained on. ``arrays_only``: of a data set that FederatedScope
+    does not load; an object in its place is code that somebody put there.
     """
     good = set()
     for path in participants.glob(f"*{STAMP}"):
@@ -258,7 +246,7 @@ def _good_shards(participants: Path, fingerprint: str) -> set[str]:
         shards = [name.removesuffix(f"/{SHARD}") for name in stamp["files"] if name.endswith(f"/{SHARD}")]
         found = _digests(participants, [f"{name}/{SHARD}" for name in shards])
         good |= {name for name in shards if found[f"{name}/{SHARD}"] == stamp["files"][f"{name}/{SHARD}"]}
-    return good
+    return {name for name in good if not (arrays_only and holds_object(participants / name / SHARD))}
 
 
 def _settings_fingerprint(device_file: Mapping[str, Any]) -> str:

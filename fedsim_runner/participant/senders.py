@@ -80,6 +80,10 @@ def read_address(content: Any) -> tuple[str, int]:
     return host, port
 
 
+class NotYetError(ParticipantError):
+    """A message that a participant cannot judge yet: it may come again; the text says why."""
+
+
 class Door:
     """Checks whom a server's messages are from. Safe to use from several threads."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..catalog.data_sets import FEDERATEDSCOPE
 from ..catalog.name_rules import NAME_MAX
 from ..contract.errors import Exit, FedsimError
+from ..engines.federatedscope.other_data import clients_of, lacking, other_data
 from ..lab.host import LabHost
 from ..spec.device_settings import client_sections
 from ..spec.experiment import Experiment
@@ -70,7 +71,8 @@ def experiment_around(config: Path, client_cfg: Path | None, clients: int | None
     own = {} if client_cfg is None else client_sections(_read(client_cfg))
     if client_cfg is not None and not own:
         raise FedsimError(f"{client_cfg} has no sections client_1, client_2 and so on", Exit.SPEC)
-    asked = _number(tree["federate"].get("client_num"))
+    data = tree["data"] if isinstance(tree.get("data"), Mapping) else {}
+    asked = _number(tree["federate"].get("client_num")) or clients_of(data) or 0
     count = max(clients or _first_count(asked, tree["federate"]), *own, 1)
     if count > DEVICES_MAX:
         raise FedsimError(f"{count} clients are more than {DEVICES_MAX}", Exit.SPEC)
@@ -78,10 +80,16 @@ def experiment_around(config: Path, client_cfg: Path | None, clients: int | None
     if clients is None and count < asked:
         remarks.append(f"{count} of its {asked} clients, for a first run: --clients {asked}, or `count` in the file")
     seed = tree.get("seed")
-    dataset, why = _data_set(tree.get("data"), folder)
+    named = os.path.relpath(config, folder)
+    kind = other_data(tree, data)
+    # No bundled set could stand in for graphs or ratings.
+    dataset, why = _data_set(data, folder) if kind is None else (FEDERATEDSCOPE, None)
+    section: dict[str, Any] = {"config_file": named}
+    if kind is not None and (packages := lacking(kind, tree, ())):
+        section["requirements"] = packages
+        remarks.append(f"devices train on {kind} with {', '.join(packages)}: write the version that you use")
     if why:
         remarks.append(why)
-    named = os.path.relpath(config, folder)
     lines = [
         f"# Written by `fedsim-provision init`, around {_one_line(named)}.",
         *(f"# {remark}" for remark in remarks),
@@ -90,7 +98,7 @@ def experiment_around(config: Path, client_cfg: Path | None, clients: int | None
         "devices:",
         *(f"  - {dump_line(device)}" for device in (SERVER, *_clients(count, own))),
         f"data: {dump_line({'dataset': dataset})}",
-        f"federatedscope: {dump_line({'config_file': named})}",
+        f"federatedscope: {dump_line(section)}",
     ]
     return NewExperiment("\n".join(lines) + "\n", tuple(remarks))
 
@@ -123,9 +131,8 @@ def _first_count(asked: int, federate: Mapping[str, Any]) -> int:
     return max(min(asked, CLIENTS_MAX), min(sampled, asked)) or CLIENTS_DEFAULT
 
 
-def _data_set(section: Any, folder: Path) -> tuple[str, str | None]:
+def _data_set(section: Mapping[str, Any], folder: Path) -> tuple[str, str | None]:
     """The data set, and why it is not the configuration's."""
-    section = section if isinstance(section, Mapping) else {}
     kind = section.get("type", "")
     if not isinstance(kind, str) or not kind:
         return STAND_IN, None

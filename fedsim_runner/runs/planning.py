@@ -27,7 +27,8 @@ def plan_only(experiment: Experiment, testbed: Testbed, run: str | None = None) 
     """
     hosts = testbed.lab_hosts(experiment, run)
     name = experiment.name if run is None else check_run(run, RUN_NAME)
-    return with_lacks(make_plan_or_refuse(experiment, hosts, name, has_time=True), testbed)[0]
+    builds_images = testbed.traits.builds_images
+    return with_lacks(make_plan_or_refuse(experiment, hosts, name, True, builds_images), testbed)[0]
 
 
 def plan_run(experiment: Experiment, testbed: Testbed, run: str) -> tuple[Plan, Sequence[Lack]]:
@@ -36,7 +37,8 @@ def plan_run(experiment: Experiment, testbed: Testbed, run: str) -> tuple[Plan, 
     Raises:
         FedsimError: the experiment does not fit the lab, or asks for something that its engines do not support.
     """
-    return with_lacks(make_plan_or_refuse(experiment, testbed.lab_hosts(experiment, run), run), testbed)
+    hosts, builds_images = testbed.lab_hosts(experiment, run), testbed.traits.builds_images
+    return with_lacks(make_plan_or_refuse(experiment, hosts, run, builds_images=builds_images), testbed)
 
 
 def with_lacks(plan: Plan, testbed: Testbed) -> tuple[Plan, Sequence[Lack]]:
@@ -49,14 +51,23 @@ def with_lacks(plan: Plan, testbed: Testbed) -> tuple[Plan, Sequence[Lack]]:
     return replace(plan, loads=(), traffic=None, notes=notes), lacks
 
 
-def make_plan_or_refuse(experiment: Experiment, hosts: Sequence[LabHost], run: str, has_time: bool = False) -> Plan:
-    """Make a plan. ``has_time``: whether a program may be started to find out what is not known of the model.
+def make_plan_or_refuse(
+    experiment: Experiment, hosts: Sequence[LabHost], run: str, has_time: bool = False, builds_images: bool = True
+) -> Plan:
+    """Make a plan.
+
+    Args:
+        experiment: the experiment.
+        hosts: the lab hosts as they are now.
+        run: the run's name.
+        has_time: whether a program may be started to find out what is not known of the model.
+        builds_images: whether devices have images, and not this machine's packages.
 
     Raises:
         FedsimError: the experiment does not fit the lab, or asks for something that its engines do not support.
     """
     plan = make_plan(_with_source(experiment), hosts, run)
-    notes = refuse_unsupported(plan)
+    notes = refuse_unsupported(plan, builds_images)
     plan = replace(plan, course_notes=notes)
     sizes = expected_messages(plan, has_time)
     return plan if sizes is None else with_traffic(plan, sizes)

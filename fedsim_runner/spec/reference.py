@@ -90,10 +90,26 @@ FederatedScope loads and splits it on the control node, when the participants' i
 and internet access if the set is not in `root`; the plan says so. Samples and labels are arrays of any shape, with the
 very numbers that FederatedScope's own loader gives: `toy`, `quadratic`, `synthetic`, text and images, and `type: file`
 for FederatedScope's pickle with the data of all participants by number (`file_path` starts at the experiment file's
-folder as well). Graphs, ratings and samples of several arrays are refused. Random transforms are drawn once, when the
-inputs are made. The server's test set is FederatedScope's own, or all clients' together. FederatedScope draws its
-splits from its own seed; its splitter `iid` (v0.3.0) calls a function that NumPy does not have, but `lda` with a large
-`alpha` amounts to the same.
+folder as well). Random transforms are drawn once, when the inputs are made. The server's test set is FederatedScope's
+own, or all clients' together. FederatedScope draws its splits from its own seed; its splitter `iid` (v0.3.0) calls a
+function that NumPy does not have, but `lda` with a large `alpha` amounts to the same.
+
+Data of another kind, such as graphs, ratings, pairs of augmented images, or samples of several arrays that a data set
+of your own in `contrib` yields, are given to the devices as FederatedScope makes them: its own objects, pickled on the
+control node, from which each device builds the data loaders that standalone mode would give the worker, so that random
+transforms are drawn anew in every epoch. All devices have `engine: federatedscope` then. Whether model, trainer and
+data fit is FederatedScope's own business; how many samples and classes there are, and how large messages are, is not
+known before the run, and no table or figure of labels is made. `data.layout` has no meaning. What the objects need on a
+device (`torch-geometric` for graphs, `torch-sparse` for parts sampled from one, `torchvision` for pairs of images) is
+named in [`requirements`](#requirements). The server has what FederatedScope gives it, which may be all clients' data; a
+server without data of its own, as with sets of one graph for each client, cannot evaluate: `make_global_eval: false`.
+Of one of torchvision's sets a client gets its own part; an object of another package may hold more than that. FedSage+,
+GCFL+, FedGC and the heterogeneous tasks of ATC are refused: their servers compute with what arrives as text or lists.
+
+With a vertical split (`adult`, `abalone`, `credit`, `blog`, or a set of your own) each client has other features of the
+same samples. FederatedScope's trees run (`vertical: {{use: true, algo: xgb}}`, or `gbdt`, `rf`), where all clients have
+equally many features and nothing is encrypted; one tree is one round. Clients send messages to each other then, and a
+client that is lost ends the course.
 
 <a id="data-sets"></a>
 

@@ -17,6 +17,7 @@ from .data_section import take_data_tree
 from .owned_values import OwnedValues
 from .schema import DataSection
 from .standalone_switches import remove_switches
+from .tree_rounds import follow_trees
 from .validation_messages import describe
 
 ROUNDS_MAX = 1_000_000
@@ -64,9 +65,10 @@ def settle_config(values: Mapping[str, Any], document: Document, around: Surroun
     owned.move_loader_keys()
     data = take_data_tree(around.data, tree, document, around.folder)
     owned.take(around.seed, around.clients)
+    of_trees = list(follow_trees(tree))
     if not document.errors_at(("federate",)):
         _check_federate(tree, document, around.clients)
-    notes = [*owned.note(around.brought or ""), *remove_switches(tree, document, around.real_server)]
+    notes = [*owned.note(around.brought or ""), *remove_switches(tree, document, around.real_server), *of_trees]
     # A section with nothing but keys that the testbed sets does not count as the user's.
     config = {key: value for key, value in tree.items() if value != {} or values.get(key) == {}}
     return Settled(config, data, tuple(notes))

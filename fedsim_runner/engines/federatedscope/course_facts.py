@@ -85,6 +85,11 @@ _DEFAULTS: dict[str, Any] = {
     "train.optimizer.weight_decay": 0.0,
     "train.scheduler.type": "",
     "trainer.type": "general",
+    "vertical.algo": "lr",
+    "vertical.dims": [5, 10],
+    "vertical.eval_protection": "",
+    "vertical.mode": "feature_gathering",
+    "vertical.protect_method": "",
     "vertical.use": False,
 }
 
@@ -121,6 +126,8 @@ class Course:
 
     ``has_round_deadline``: the experiment sets ``course.round_deadline``. ``own_code``: texts in the code of one folder
     of the source's ``contrib``, in lower case, among them the names that it adds; None: the source cannot be read yet.
+    ``loads_data``: FederatedScope loads and splits the data; ``other_data``: what those are, if not labelled samples
+    (:mod:`.other_data`).
     """
 
     server: Participant
@@ -132,6 +139,8 @@ class Course:
     largest: int | None = None
     smallest: int | None = None
     own_code: Callable[[str], frozenset[str] | None] = lambda folder: frozenset()
+    loads_data: bool = False
+    other_data: str | None = None
 
     def seen_from(self, name: str) -> Course:
         """The course as one client's configuration describes it, without the others."""

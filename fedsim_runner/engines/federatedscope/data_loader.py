@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fedsim_runner.datasets.labelled_samples import Samples
+from fedsim_runner.datasets.object_shards import holds_object
 
+from .other_data import loader_settings, other_data
 from .source import SettingsError, SourceError
 from .source_in_use import resolve_source
 from .user_settings import user_settings
@@ -30,12 +33,31 @@ from .wheel import CachedSource
 PROGRAM = Path(__file__).with_name("export_program.py")
 # A download over a slow line takes long.
 TIMEOUT_S = 4 * 3600
+# FederatedScope reads graphs that it has written itself; newer versions of torch read arrays only.
+_READS_OBJECTS = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
+
+
+@dataclass(frozen=True)
+class OwnObjects:
+    """Every participant's part of the data as FederatedScope made it. Nothing of it is unpickled here.
+
+    Attributes:
+        files: shards by device.
+        sizes: samples by device and split, of those splits whose number is known.
+        reason: why they are not arrays.
+    """
+
+    files: Mapping[str, bytes]
+    sizes: Mapping[str, Mapping[str, int]]
+    reason: str
 
 
 def export_shards(
     device_file: Mapping[str, Any], python: str | None = None, source: Path | None = None
-) -> tuple[dict[str, dict[str, Samples]], tuple[str, ...]]:
+) -> tuple[dict[str, dict[str, Samples]], tuple[str, ...]] | OwnObjects:
     """Return every participant's splits, the server's first, and the names of the classes, none for targets.
+
+    Data that are no labelled samples of one shape are returned as objects.
 
     Args:
         device_file: its ``data.tree`` is FederatedScope's ``data``.
@@ -50,18 +72,36 @@ def export_shards(
         python = interpreter()
     if source is None:
         source = _source(device_file["federatedscope"]["source"])
+    config = device_file["course"]["config"]
+    kind = other_data(config, data["tree"])
     tree = {
         "federate": {"mode": "standalone", "client_num": len(clients)},
         "data": data["tree"],
         "use_gpu": False,
         "seed": data["seed"],
+        **({} if kind is None else loader_settings(config)),
     }
+    evaluates = config.get("federate", {}).get("make_global_eval") is True
+    request = {"config": tree, "objects": kind or "", "server_evaluates": evaluates}
     with tempfile.TemporaryDirectory(prefix="fedsim-data-") as name:
         folder = Path(name)
-        (folder / "request.json").write_text(json.dumps(tree), encoding="utf-8")
-        _call([python, str(PROGRAM), str(folder / "request.json"), name], source, data["tree"]["type"], folder)
-        shards = {device: _read(folder / f"{index}.npz") for index, device in enumerate((server, *clients))}
+        (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        command = [python, str(PROGRAM), str(folder / "request.json"), name]
+        _call(command, source, data["tree"]["type"], folder, {} if kind is None else _READS_OBJECTS)
+        paths = {device: folder / f"{index}.npz" for index, device in enumerate((server, *clients))}
+        if any(map(holds_object, paths.values())):
+            return _objects(paths)
+        shards = {device: _read(path) for device, path in paths.items()}
     return shards, _classes([samples.y for splits in shards.values() for samples in splits.values()])
+
+
+def _objects(paths: Mapping[str, Path]) -> OwnObjects:
+    sizes, reason = {}, ""
+    for device, path in paths.items():
+        with np.load(path, allow_pickle=False) as archive:
+            facts = json.loads(archive["facts"].tobytes())
+        sizes[device], reason = facts["sizes"], facts["reason"]
+    return OwnObjects({device: path.read_bytes() for device, path in paths.items()}, sizes, reason)
 
 
 def _classes(labels: Sequence[npt.NDArray[Any]]) -> tuple[str, ...]:
@@ -100,9 +140,11 @@ def _source(named: str | None) -> Path:
         raise ValueError(str(error)) from error
 
 
-def _call(command: Sequence[str], source: Path, kind: str, folder: Path) -> None:
+def _call(
+    command: Sequence[str], source: Path, kind: str, folder: Path, variables: Mapping[str, str] | None = None
+) -> None:
     paths = [str(source), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {**os.environ, **(variables or {}), "PYTHONPATH": os.pathsep.join(paths)}
     what = f"data set {kind}: FederatedScope in {command[0]}"
     try:
         # In a separate folder: some loaders write to the current one.

@@ -17,6 +17,7 @@ from ..initial_model import refuse_model
 from ..model_shapes import ModelSettings, Tensor, tensors_of
 from ..protocol import Engine
 from . import course_facts
+from .other_data import other_data
 from .source import DEFAULT_SOURCE, SettingsError, Source, SourceError, unreachable
 from .source_in_use import resolve_source
 from .wheel import CachedSource, source_manifest
@@ -136,6 +137,12 @@ class FederatedScopeEngine(Engine):
 
         server = next(one for one in course.participants if one.role == "server")
         yield from notes(course_facts.Tree(server.config), server.engine == self.facts.name, course.data())
+        kind = None if course.data_tree is None else other_data(server.config, course.data_tree)
+        if kind is not None and course.data_tree is not None:
+            yield (
+                f"data set {course.data_tree['type']}: {kind}, which devices get as FederatedScope makes them; how "
+                "many samples and classes there are, and how large messages are, is not known before the run"
+            )
 
     def source_in_use(self, named: str | None) -> str:
         source = resolve_source(named)
@@ -175,6 +182,7 @@ def _facts(course: Course, data: SplitData) -> course_facts.Course:
     ]
     server = next(one for role, one in participants if role == "server")
     clients = [one for role, one in participants if role == "client"]
+    loaded = course.data_tree
     return course_facts.Course(
         server,
         clients,
@@ -184,6 +192,8 @@ def _facts(course: Course, data: SplitData) -> course_facts.Course:
         data.target_shape,
         data.largest,
         data.smallest,
+        loads_data=loaded is not None,
+        other_data=None if loaded is None else other_data(server.config, loaded),
     )
 
 

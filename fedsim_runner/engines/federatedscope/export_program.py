@@ -2,10 +2,11 @@
 
     python export_program.py REQUEST.json FOLDER
 
-The request holds FederatedScope's configuration tree (standalone mode). ``FOLDER/<index>.npz`` is written for each
-participant, 0 being the server, with arrays ``train_x``, ``train_y`` and so on for the splits that it has. An
-error is one line on standard error, with exit code 1. Nothing of fedsim-runner is imported: this interpreter does not
-have it.
+The request has FederatedScope's configuration tree (standalone mode) as ``config``. ``FOLDER/<index>.npz`` is written
+for each participant, 0 being the server, with arrays ``train_x``, ``train_y`` and so on for the splits that it has.
+Data that are no labelled samples of one shape, which ``objects`` says in words where it is known, are written as
+FederatedScope makes them, see ``export_objects.py``; ``server_evaluates`` is for those. An error is one line on
+standard error, with exit code 1. Nothing of fedsim-runner is imported: this interpreter does not have it.
 """
 
 from __future__ import annotations
@@ -23,13 +24,18 @@ import numpy as np
 
 # One of the few files of fedsim-runner that need nothing of it.
 CONTRIB_IMPORT = Path(__file__).parents[2] / "participant" / "federatedscope" / "contrib_import.py"
+OBJECTS = Path(__file__).with_name("export_objects.py")
 SPLITS = ("train", "val", "test")
+
+
+class _NoArraysError(Exception):
+    """Samples are not arrays of one shape; the text says why."""
 
 
 def main() -> None:
     """Export the data set that the request names."""
-    request, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    tree = json.loads(request.read_text(encoding="utf-8"))
+    folder = Path(sys.argv[2])
+    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
 
     contrib_import = _load(CONTRIB_IMPORT)
     contrib_import.leave_out_what_fails()
@@ -38,20 +44,31 @@ def main() -> None:
     builder = import_module("federatedscope.core.auxiliaries.data_builder")
     config = configs.global_cfg.clone()
     try:
-        config.merge_from_other_cfg(configs.CN(tree))
+        config.merge_from_other_cfg(configs.CN(request["config"]))
     except KeyError as error:
         raise SystemExit(f"FederatedScope's configuration does not have the key {error.args[0]}") from error
     client_num = config.federate.client_num
     _trust_arrays()
     _replace_progress()
+    if request["objects"]:
+        _restore_pandas()
+        _restore_transforms()
     try:
-        loaded, _ = builder.get_data(config.clone())
+        loaded, changed = builder.get_data(config.clone())
     except ValueError as error:  # among others a data set or splitter that nothing provides
         left_out = contrib_import.describe_left_out()
         raise SystemExit(f"{error}; left out, as it cannot be imported: {left_out}" if left_out else error) from error
     if "train" in loaded:
         raise SystemExit(f"{config.data.file_path} holds one participant's data, not those of all by number")
-    found = {index: _arrays(index, loaded[index]) for index in range(client_num + 1) if index in loaded}
+    reason = f"the data are {request['objects']}"
+    try:
+        if request["objects"]:
+            raise _NoArraysError(reason)
+        found = {index: _arrays(index, loaded[index]) for index in range(client_num + 1) if index in loaded}
+    except _NoArraysError as error:
+        objects = _load(OBJECTS)
+        objects.write_objects(loaded, (config, changed), folder, str(error), request["server_evaluates"])
+        return
     missing = [index for index in range(1, client_num + 1) if "train" not in found.get(index, {})]
     if missing:
         with_samples = client_num - len(missing)
@@ -89,16 +106,18 @@ def _arrays(index: int, participant: Any) -> dict[str, tuple[Any, Any]]:
         samples = getattr(participant, f"{name}_data", None)
         if samples is None and isinstance(participant, Mapping) and isinstance(participant.get(name), Mapping):
             samples = _of_file(participant[name])
-        if samples is None or len(samples) == 0:
+        if samples is None:
             continue
-        pairs = list(samples)
         try:
+            pairs = list(samples)
+            if not pairs:
+                continue
             x, y = (np.stack([_array(pair[place]) for pair in pairs]) for place in (0, 1))
-        except (TypeError, ValueError, IndexError) as error:
-            raise SystemExit(f"samples of participant {index} are not arrays of one shape: {error}") from error
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise _NoArraysError(f"samples of participant {index} are not arrays of one shape: {error}") from error
         if x.dtype.kind not in "fiub" or y.dtype.kind not in "fiub":
             kinds = f"{x.dtype} and {y.dtype}"
-            raise SystemExit(f"samples and labels of participant {index} are {kinds}, expected numbers")
+            raise _NoArraysError(f"samples and labels of participant {index} are {kinds}, no numbers")
         found[name] = (x if x.dtype.kind != "f" else x.astype(np.float32), _labels(y))
     return found
 
@@ -133,6 +152,27 @@ def _replace_progress() -> None:
         module = ModuleType("tqdm")
         module.tqdm = lambda items, *_, **__: items  # type: ignore[attr-defined]
         sys.modules["tqdm"] = module
+
+
+def _restore_pandas() -> None:
+    """FederatedScope reads ratings with a method that newer versions of pandas have under another name."""
+    try:
+        series = import_module("pandas").Series
+    except ImportError:
+        return
+    if not hasattr(series, "iteritems"):
+        series.iteritems = series.items
+
+
+def _restore_transforms() -> None:
+    """FederatedScope's splitters of graphs lack a method that newer versions of torch-geometric demand."""
+    try:
+        base = import_module("torch_geometric.transforms").BaseTransform
+    except ImportError:
+        return
+    if getattr(getattr(base, "forward", None), "__isabstractmethod__", False):
+        base.forward = lambda self, data: data
+        base.__abstractmethods__ = frozenset()
 
 
 def _trust_arrays() -> None:

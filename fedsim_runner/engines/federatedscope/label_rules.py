@@ -19,7 +19,10 @@ _OUTPUTS = ("lr", "mlp", "convnet2", "convnet5", "vgg11", "lstm")
 
 
 def criterion(tree: Tree, course: Course) -> Iterator[Refusal]:
-    """The loss must compare the model's outputs with what the labels are."""
+    """The loss must compare the model's outputs with what the labels are; other data have trainers of their own."""
+    if course.other_data:
+        yield from _of_graphs(course)
+        return
     kind = str(tree["criterion.type"])
     given = "" if tree.is_written("criterion.type") else ", FederatedScope's default,"
     if kind in OTHER_INPUTS:
@@ -48,6 +51,23 @@ def criterion(tree: Tree, course: Course) -> Iterator[Refusal]:
                 yield Refusal("model.task", reason, "write classification")
     else:
         yield from _of_unknown_labels(tree, kind, given)
+
+
+def _of_graphs(course: Course) -> Iterator[Refusal]:
+    """Each client may have a task of its own."""
+    for one in course.clients:
+        tree = Tree(one.config)
+        kind = str(tree["criterion.type"])
+        if tree.text("trainer.type") != "graphminibatch_trainer" or "regression" in tree.text("model.task"):
+            continue
+        if kind in NUMBER_LOSSES:
+            given = "" if tree.is_written("criterion.type") else ", FederatedScope's default,"
+            reason = (
+                f"{kind}{given} compares outputs with numbers, and graphminibatch_trainer makes labels classes, unless "
+                f"model.task says regression: {one.name} crashes"
+            )
+            yield Refusal("criterion.type", reason, "write CrossEntropyLoss, for each device where they differ")
+            return
 
 
 def _of_numbers(tree: Tree, kind: str, shape: tuple[int, ...]) -> Iterator[Refusal]:

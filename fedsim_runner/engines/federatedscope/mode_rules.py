@@ -8,10 +8,10 @@ from fedsim_runner.catalog.federatedscope_keys import METHODS
 
 from .course_facts import Course, Refusal, Tree
 from .keys import LARGE_MODELS
+from .other_data import KEYS, RATINGS, TEXTS, VERTICAL, asked_by
 
 # What a course is about that is refused as a whole.
 SEARCH = "search for hyperparameters"
-VERTICAL = "a vertical split of the features"
 # Those of METHODS that run between processes.
 _USABLE_METHODS = ("FedAvg", "FedOpt", "Ditto", "pFedMe", "FedRep")
 # Methods that FederatedScope has, but not by this name.
@@ -22,31 +22,19 @@ _METHODS_BY_SWITCH = {
     "nbafl": "write FedAvg, and nbafl: {use: true}",
     "fedasync": "write FedAvg, and asyn: {use: true}",
 }
-_OTHER_DATA = {
-    **dict.fromkeys(("gcn", "sage", "gpr", "gat", "gin", "mpnn"), "graphs"),
-    **dict.fromkeys(("vmfnet", "hmfnet"), "ratings"),
-    "atc_model": "several texts at once",
-    **dict.fromkeys(("simclr", "simclr_linear", "supervised_local", "supervised_fedavg"), "pairs of augmented images"),
-    **dict.fromkeys(("xgb_tree", "gbdt_tree", "random_forest"), VERTICAL),
-}
-_OTHER_TRAINERS = {
-    **dict.fromkeys(
-        (
-            "graphminibatch_trainer", "linkfullbatch_trainer", "linkminibatch_trainer", "nodefullbatch_trainer",
-            "nodeminibatch_trainer", "flitplustrainer", "flittrainer", "fedvattrainer", "fedfocaltrainer",
-        ),
-        "graphs",
-    ),
-    "atc_trainer": "several texts at once",
-    **dict.fromkeys(("cltrainer", "lptrainer"), "pairs of augmented images"),
-    "mftrainer": "ratings",
-    "verticaltrainer": VERTICAL,
-    "none": VERTICAL,
-}  # fmt: skip
+_LABELLED = "data sets other than FederatedScope's own are labelled samples"
+_LOADED = "`data: {dataset: federatedscope}` lets FederatedScope load them"
 _LARGE_MODELS = ("huggingface_llm", "modelscope_llm")
-_OTHER_LOADERS = {"pyg": "graphs", "graphsaint-rw": "graphs", "neighbor": "graphs", "mf": "ratings"}
 _ROBUST_RULES = ("krum", "median", "trimmedmean", "bulyan", "normbounding")
-_OTHER_METHODS = {"fedsageplus": "graphs", "gcflplus": "graphs", "fedgc": "pairs of augmented images"}
+# Trainers on parts of a graph, and what yields those.
+_SAMPLING_TRAINERS = ("nodeminibatch_trainer", "linkminibatch_trainer")
+_SAMPLERS = ("graphsaint-rw", "neighbor")
+# Methods whose workers compute with what the network brings as text and lists.
+_WORKERS_OF_ONE_PROCESS = {
+    "fedsageplus": "the server crashes on the first gradients: it computes with tensors, and they arrive as lists",
+    "gcflplus": "the server crashes on the first update: it computes with models that are still text",
+    "fedgc": "the server crashes on the first embeddings: it computes with tensors, and they arrive as lists",
+}
 
 
 def values(tree: Tree, course: Course) -> Iterator[Refusal]:
@@ -149,11 +137,20 @@ def _not_in_the_server(tree: Tree, course: Course) -> Iterator[Refusal]:
             f"FederatedScope does not know {tree['federate.method']}, and would run FedAvg with no more than a warning",
             _METHODS_BY_SWITCH.get(method) or f"write one of {', '.join(_USABLE_METHODS)}",
         )
-    if method in ("local", "global"):
+    if method in _WORKERS_OF_ONE_PROCESS:
+        yield Refusal("federate.method", _WORKERS_OF_ONE_PROCESS[method], "write FedAvg")
+    if course.other_data == TEXTS:
+        yield Refusal(
+            "data.type",
+            "the server of several tasks crashes on the first update: it computes with models that are still text",
+            "run one experiment for each task",
+            TEXTS,
+        )
+    if method == "global" and len(course.clients) > 1:
         yield Refusal(
             "federate.method",
-            f"{method} shares no model, and the server crashes on the first message without one",
-            "write FedAvg",
+            "one client trains on the data of all, which only standalone mode gives it",
+            "one client device, whose data are all; or write FedAvg",
         )
 
 
@@ -173,41 +170,46 @@ def not_here(tree: Tree, course: Course) -> Iterator[Refusal]:
     if tree.text("backend") != "torch":
         reason = "the images have torch and no other library"
         yield Refusal("backend", reason, "write torch, or remove it", "TensorFlow")
-    if tree["vertical.use"] is True:
-        reason = "the testbed splits samples among the clients, not features"
-        yield Refusal("vertical.use", reason, "write false", VERTICAL)
-    if tree["sgdmf.use"] is True:
-        reason = "it is for ratings, and the testbed's data are labelled samples"
-        yield Refusal("sgdmf.use", reason, "write false", "ratings")
+    if tree["sgdmf.use"] is True and not course.loads_data:
+        yield Refusal("sgdmf.use", f"it is for ratings, and {_LABELLED}", "write false", RATINGS)
     if tree.text("feat_engr.type"):
         yield Refusal("feat_engr.type", "it is made for standalone mode and vertical splits", "remove it")
-    for key, others in (
-        ("model.type", _OTHER_DATA),
-        ("trainer.type", _OTHER_TRAINERS),
-        ("dataloader.type", _OTHER_LOADERS),
-        ("federate.method", _OTHER_METHODS),
-    ):
-        name = tree.text(key)
-        needs = others.get(name)
-        if key == "model.type" and needs is None:
-            needs = "graphs" if name.startswith("gnn_") else None
-        if key == "model.type" and name.endswith(("transformers", *_LARGE_MODELS)):
-            yield Refusal(
-                key,
-                f"{tree[key]} needs the package transformers and a pretrained model, which devices do not have, and "
-                "tokenised text instead of arrays",
-                "choose another",
-                LARGE_MODELS,
-            )
-        if needs:
-            reason = f"{tree[key]} needs {needs}; the testbed's data are labelled samples"
-            yield Refusal(key, reason, "choose another", needs)
-    if tree.text("dataloader.type") == "raw":
+    if tree.text("model.type").endswith(("transformers", *_LARGE_MODELS)):
+        yield Refusal(
+            "model.type",
+            f"{tree['model.type']} needs the package transformers and a pretrained model, which devices do not have, "
+            "and tokenised text instead of arrays",
+            "choose another",
+            LARGE_MODELS,
+        )
+    yield from _other_data(tree, course)
+    if tree.text("dataloader.type") == "raw" and course.other_data != VERTICAL:
         yield Refusal(
             "dataloader.type",
             "raw yields single samples, and the losses and models here take batches: training crashes",
             "write base, or remove it",
         )
+
+
+def _other_data(tree: Tree, course: Course) -> Iterator[Refusal]:
+    """Data that are no labelled samples: FederatedScope has to load them, and to train with them on every device."""
+    for key in KEYS:
+        needs = asked_by(key, str(tree[key]))
+        if needs and not course.loads_data and needs != VERTICAL:
+            yield Refusal(key, f"{tree[key]} needs {needs}; {_LABELLED}", f"choose another; {_LOADED}", needs)
+        elif needs and course.loads_data and needs != course.other_data:
+            held = course.other_data or "labelled samples"
+            yield Refusal(key, f"{tree[key]} needs {needs}, and the data set holds {held}", "choose another", needs)
+    sampler, loader = tree.text("trainer.type"), tree.text("dataloader.type")
+    if sampler in _SAMPLING_TRAINERS and loader not in _SAMPLERS:
+        reason = f"{sampler} takes parts that are sampled from a graph, and {loader} yields whole ones: it crashes"
+        yield Refusal("trainer.type", reason, f"dataloader.type: {' or '.join(_SAMPLERS)}")
+    if course.other_data:
+        others = [one for one in (course.server, *course.clients) if one.engine != "federatedscope"]
+        if others:
+            one = others[0]
+            reason = f"{course.other_data}: for engine federatedscope only, and {one.name} has {one.engine}"
+            yield Refusal("data.type", reason, "write engine: federatedscope for all devices")
 
 
 def joining(tree: Tree, course: Course) -> Iterator[Refusal]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.yamlfile.spec_errors import DATA_NOT_AT_HAND, PACKAGES_NOT_AT_HAND
 
 from ..engine_values import Interpreter, Refusal, SplitData
+from .other_data import clients_of, lacking, loaded_with, other_data
 
 # Classes of the sets that have a fixed number of them.
 _CLASSES = {
@@ -45,19 +46,41 @@ def known_facts(tree: Mapping[str, Any]) -> SplitData:
     return SplitData({}, _CLASSES.get(name), (150,) if name == "synthetic" else None)
 
 
-def not_loadable(tree: Mapping[str, Any]) -> Iterator[Refusal]:
-    """What stands against loading the set on this machine. ``tree``: FederatedScope's ``data``, with absolute paths."""
+def not_loadable(tree: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Refusal]:
+    """What stands against loading the set on this machine.
+
+    Args:
+        tree: FederatedScope's ``data``, with absolute paths.
+        config: the course's configuration.
+    """
     from .data_loader import interpreter  # brings numpy
 
     python = interpreter()
-    missing = missing_packages(tree, python)
+    missing = missing_packages(tree, python, config)
     if missing:
         reason = f"FederatedScope loads it in {python}, which does not find {', '.join(missing)}"
         hint = "install what is missing, or name another interpreter as federatedscope.python in the user configuration"
         yield Refusal(("data", "type"), reason, hint, PACKAGES_NOT_AT_HAND)
+    held, clients = clients_of(tree), config.get("federate", {}).get("client_num", 0)
+    if held is not None and clients > held:
+        reason = f"the set has data for {held} clients, and the experiment has {clients}"
+        yield Refusal(("data", "type"), reason, f"at most {held} client devices")
+    if str(tree.get("type")).lower() == "cikmcup":
+        reason = "FederatedScope's loader looks for this set under another name than its configuration: it fails"
+        yield Refusal(("data", "type"), reason, "choose another")
     if str(tree.get("type")).lower() == "file" and not Path(str(tree.get("file_path"))).is_file():
         reason = f"there is no file {tree.get('file_path')}"
         yield Refusal(("data", "file_path"), reason, "a path starts at the experiment file's folder", DATA_NOT_AT_HAND)
+
+
+def not_in_images(tree: Mapping[str, Any], config: Mapping[str, Any], requirements: Sequence[str]) -> Iterator[Refusal]:
+    """What the images of the devices lack for data that are no labelled samples; arguments as :func:`not_loadable`."""
+    kind = other_data(config, tree)
+    missing = [] if kind is None else lacking(kind, config, requirements)
+    if missing:
+        reason = f"devices train on {kind} with {', '.join(missing)}, which their images do not have"
+        hint = "name it in federatedscope.requirements of the experiment file"
+        yield Refusal(("data", "type"), reason, hint, PACKAGES_NOT_AT_HAND)
 
 
 def download_notes(tree: Mapping[str, Any]) -> Iterator[str]:
@@ -67,12 +90,18 @@ def download_notes(tree: Mapping[str, Any]) -> Iterator[str]:
         yield f"data set {tree['type']} is not in {place}: FederatedScope will have to download it when the run begins"
 
 
-def missing_packages(tree: Mapping[str, Any], python: str) -> list[str]:
-    """Packages with which FederatedScope loads the set, and which the interpreter ``python`` does not find."""
+def missing_packages(tree: Mapping[str, Any], python: str, config: Mapping[str, Any] | None = None) -> list[str]:
+    """Packages with which FederatedScope loads the set, and which the interpreter ``python`` does not find.
+
+    ``config``: the course's configuration, which may say more of what the data are.
+    """
     name, _, package = str(tree.get("type", "")).lower().partition("@")
     from .interpreter import missing_modules
 
+    kind = other_data(config or {}, tree)
     needed = _PACKAGES.get(package, ()) if package else _LEAF_PACKAGES.get(name, ())
+    if kind is not None:
+        needed = tuple(dict.fromkeys((*needed, *loaded_with(kind, tree))))
     try:
         return missing_modules(Interpreter(python), needed) if needed else []
     except FedsimError:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from . import data_rules as fits
 from . import label_rules as labels
 from . import mode_rules as modes
-from . import name_rules
+from . import name_rules, vertical_rules
 from .course_facts import Course, Participant, Refusal, Tree
 
 __all__ = ["Course", "Participant", "Refusal", "refusals"]
@@ -25,6 +25,7 @@ CONFIG_RULES: tuple[Rule, ...] = (
     modes.not_between_processes,
     modes.noise,
     modes.not_here,
+    vertical_rules.vertical,
     modes.joining,
     modes.asynchronous,
     name_rules.names,

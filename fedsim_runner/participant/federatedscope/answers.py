@@ -51,6 +51,16 @@ def check_metrics(content: Any) -> None:
             raise UnusableAnswerError(f"{name} is below zero")
 
 
+def check_importance(content: Any) -> None:
+    """Check how often a client's features split a tree.
+
+    Raises:
+        UnusableAnswerError: it is not a number for each feature.
+    """
+    if not isinstance(content, list) or not content or not all(map(_is_number, content)):
+        raise UnusableAnswerError("it is not a number for each feature")
+
+
 def like_most(answers: Mapping[int, Mapping[str, Any]]) -> list[int]:
     """Return the clients whose results have the names that most have: FederatedScope cannot merge others with them."""
     names = {client: frozenset(results) for client, results in answers.items()}

@@ -24,7 +24,18 @@ from ..exit_errors import ParticipantError, UnsupportedError
 from ..launch import load_launch_settings
 from ..process_end import ENDING
 from ..reporting import Reporter
-from . import activity_records, contrib_import, data, patches, policies, saved_model, target, update_accounts
+from . import (
+    activity_records,
+    contrib_import,
+    data,
+    models,
+    patches,
+    policies,
+    saved_model,
+    target,
+    trees,
+    update_accounts,
+)
 from .client import FINISH, prefer_newest
 from .doorkeeper import ServerDoor, guard_client
 from .inbox import waiting_kinds
@@ -159,6 +170,7 @@ def _check(settings: LaunchSettings, role: str) -> None:
     expect_for_course("the loader of shards", *data.PLACES)
     expect_for_course("the records of activity", *activity_records.PLACES)
     expect_for_course("the accounts of updates", *update_accounts.PLACES)
+    expect_for_course("models in messages", *models.PLACES)
     if role == "server":
         expect_for_course("the global model's file", *saved_model.PLACES)
     if role == "server" and policies.are_enabled(settings):
@@ -189,12 +201,15 @@ def _load_participant(tree: Any, gate: Path, settings: LaunchSettings, reporter:
     data.register_npz_loader()
     activity_records.record_messages(shared)
     patches.apply_to_course(settings.patches_off, shared)
+    models.encode_empty_models()
+    if tree.vertical.use:
+        trees.leave_out_data_sets()
     runner = _runner(tree)
     guarded = "hostile_messages" not in settings.patches_off
     if role == "server":
         return _server(runner, gate, settings, shared, guarded)
     if guarded:
-        guard_client(str(tree.distribute.server_host), shared)
+        guard_client(str(tree.distribute.server_host), shared, with_others=bool(tree.vertical.use))
     return _client(runner, shared)
 
 
@@ -246,6 +261,8 @@ def _server(
     saved_model.save_in_one_step(server, Path(SCRATCH))
     if settings.target is not None:
         target.end_at_target(server, settings.target, shared.reporter)
+    if server._cfg.vertical.use:
+        trees.follow_trees(server)
     if guarded:
         ServerDoor(server, shared)
     poll: Callable[[], None] = _do_nothing
@@ -275,6 +292,7 @@ def _client(runner: Any, shared: PatchContext) -> Callable[[], None]:
 
     shared.unreachable = server_unreachable
     activity_records.record_client(client, shared.activity)
+    models.decode_models(client)
     prefer_newest(client)
     compute_small_steps_alone()
 

@@ -1,8 +1,13 @@
-"""Gives FederatedScope a shard of arrays: ``data.type: file`` with a ``.npz`` in ``data.file_path``."""
+"""Gives FederatedScope its shard: ``data.type: file`` with a ``.npz`` in ``data.file_path``.
+
+A shard has arrays of samples and labels, or a pickled object that FederatedScope made on the control node, which this
+device trusts.
+"""
 
 from __future__ import annotations
 
 import importlib
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,10 +18,12 @@ from ..exit_errors import ParticipantError
 from .upstream import Place
 
 SPLITS = ("train", "val", "test")
+OBJECT = "object"
 PLACES = (
     Place("federatedscope.core.auxiliaries.data_builder", "get_data", ("config", "client_cfgs"), ("data_dict",)),
     Place("federatedscope.contrib.data.load_from_files", "call_file_data", ("config", "client_cfgs")),
     Place("federatedscope.core.data.utils", "convert_data_mode", ("data", "config")),
+    Place("federatedscope.core.data.base_data", "ClientData.__init__", ("self", "client_cfg", "train", "val", "test")),
     Place("federatedscope.core.auxiliaries.utils", "setup_seed", ("seed",)),
 )
 
@@ -33,12 +40,65 @@ def register_npz_loader() -> None:
         path = Path(config.data.file_path)
         if config.data.type != "file" or path.suffix != ".npz":
             return original(config, client_cfgs)
-        utilities = importlib.import_module("federatedscope.core.data.utils")
-        data = utilities.convert_data_mode(load_tensors(path), config)
+        own = load_object(path)
+        if own is not None:
+            data = build_data(own, config)
+        else:
+            utilities = importlib.import_module("federatedscope.core.data.utils")
+            data = utilities.convert_data_mode(load_tensors(path), config)
         importlib.import_module("federatedscope.core.auxiliaries.utils").setup_seed(config.seed)
         return data, config
 
     loaders["file"] = call_npz_data
+
+
+def load_object(path: Path) -> dict[str, Any] | None:
+    """What the control node's export_objects.py wrote into a shard; None: it has arrays.
+
+    Raises:
+        ParticipantError: the file cannot be read, or this device lacks a package of which the data are made.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            pickled = memoryview(archive[OBJECT]) if OBJECT in archive else None
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise ParticipantError(f"{path}: cannot be read as a shard: {error}") from error
+    if pickled is None:
+        return None
+    try:
+        loaded: dict[str, Any] = pickle.loads(pickled)  # which the control node made
+    except ModuleNotFoundError as error:
+        reason = f"the data are made with the package {error.name}, which this device does not have"
+        raise ParticipantError(f"{reason}; name it in federatedscope.requirements") from error
+    except Exception as error:  # of the classes of any package
+        versions = "the packages of the control node's interpreter may be of other versions than this device's"
+        raise ParticipantError(f"{path}: the data cannot be loaded: {error} ({versions})") from error
+    return loaded
+
+
+def build_data(own: dict[str, Any], config: Any) -> Any:
+    """The worker's data as standalone mode gives them, with data loaders of this configuration; None: it has none.
+
+    What FederatedScope's loader set in the configuration is set in ``config``.
+    """
+    for key, value in own["config"]:
+        *above, last = key.split(".")
+        holder = config
+        for part in above:
+            holder = holder[part]
+        holder[last] = value
+    data = own["data"]
+    if "shape" in data:
+        config.model.input_shape = data["shape"]
+        return None
+    if "whole" in data:
+        return data["whole"]
+    kind = importlib.import_module("federatedscope.core.data.base_data").ClientData
+    try:
+        return kind(config, **{name: data[name] for name in SPLITS}, **data["rest"])
+    except ImportError as error:
+        reason = f"FederatedScope's data loader needs the package {error.name}, which this device does not have"
+        raise ParticipantError(f"{reason}; name it in federatedscope.requirements") from error
 
 
 def load_tensors(path: Path) -> dict[str, dict[str, Any]]:

@@ -13,9 +13,9 @@ import threading
 from collections import Counter, defaultdict
 from typing import Any
 
-from ..senders import Door, RefusedMessageError, check_source, server_addresses
-from .answers import UnusableAnswerError, check_info, check_metrics, like_most, read_update
-from .inbox import address_in, number_of, text_of
+from ..senders import Door, NotYetError, RefusedMessageError, check_source, server_addresses
+from .answers import UnusableAnswerError, check_importance, check_info, check_metrics, like_most, read_update
+from .inbox import address_in, addresses_in, number_of, text_of
 from .patch_context import PatchContext
 
 MESSAGE = "federatedscope.core.message"
@@ -26,6 +26,10 @@ _ANSWERS = {"model_para": "model_para", "evaluate": "metrics", "ask_for_join_in_
 _MOST_WAITING = 100  # messages of one client; none that keeps to the protocol has more than a few
 _BYTES_PER_PARAMETER, _OTHER_BYTES = 64, 1 << 20
 _JOIN_BYTES = 1 << 16
+# What clients send unasked where each has other features: to the server, and to each other.
+_OF_TREES = ("eval_metric", "feature_importance")
+_BETWEEN_CLIENTS = ("data_sample", "training_info", "split", "continue_training", "split_request", "split_result",
+                    "ask_for_feature_importance")  # fmt: skip
 
 Asked = tuple[str, int]  # the kind of an answer, and its round
 
@@ -45,9 +49,12 @@ class ServerDoor:
         self._addresses: dict[int, str] = {}  # also of clients that were given up
         self._asked: defaultdict[int, set[Asked]] = defaultdict(set)
         self._waiting: Counter[int] = Counter()
-        self._limit = _OTHER_BYTES + _BYTES_PER_PARAMETER * sum(
-            value.numel() for model in server.models for value in model.state_dict().values()
-        )
+        self._unasked = _OF_TREES if server._cfg.vertical.use else ()
+        self._limit = _OTHER_BYTES
+        if not self._unasked:  # trees have no parameters
+            self._limit += _BYTES_PER_PARAMETER * sum(
+                value.numel() for model in server.models for value in model.state_dict().values()
+            )
         self._send = self._communication.send
         self._merge = server.merge_eval_results_from_all_clients
         self._communication.send = self._note_and_send
@@ -74,7 +81,7 @@ class ServerDoor:
             return False  # it was given up, and need not end because it is refused
         asked = kind, number_of(request, "state") if kind != "join_in_info" else 0
         with self._lock:
-            if asked not in self._asked[sender]:
+            if kind not in self._unasked and asked not in self._asked[sender]:
                 return False
             if size > self._limit or self._waiting[sender] >= _MOST_WAITING:
                 raise RefusedMessageError(f"{kind} is larger than {self._limit} bytes, or one of too many")
@@ -127,8 +134,10 @@ class ServerDoor:
         match message.msg_type:
             case "join_in_info":
                 check_info(message.content, list(server._cfg.federate.join_in_info))
-            case "metrics":
+            case "metrics" | "eval_metric":
                 check_metrics(message.content)
+            case "feature_importance":
+                check_importance(message.content)
             case "model_para":
                 message.content = read_update(server, message.content)
                 moment = message.timestamp
@@ -145,13 +154,27 @@ class ServerDoor:
         return self._merge()
 
 
-def guard_client(server_host: str, shared: PatchContext) -> None:
-    """Have a client take messages from the server only: others may send what they like, they do not lead it."""
+def guard_client(server_host: str, shared: PatchContext, with_others: bool = False) -> None:
+    """Have a client take messages from the server only: others may send what they like, they do not lead it.
+
+    ``with_others``: clients work with each other as well, each from the address that the server has named.
+    """
     addresses = server_addresses(server_host)
+    others: dict[int, str] = {}
 
     def accept(request: Any, source: str) -> bool:
-        if number_of(request, "sender") != SERVER_ID or source not in addresses:
-            raise RefusedMessageError(f"{text_of(request, 'msg_type')[:20]!r} is not from the server")
+        kind, sender = text_of(request, "msg_type"), number_of(request, "sender")
+        if sender == SERVER_ID and source in addresses:
+            if with_others and kind == "address":
+                others.update(addresses_in(request))
+            return True
+        if not with_others or kind not in _BETWEEN_CLIENTS:
+            raise RefusedMessageError(f"{kind[:20]!r} is not from the server")
+        if not others:
+            raise NotYetError("the server has not named the other clients yet")
+        if sender not in others:
+            raise RefusedMessageError(f"it speaks for client #{sender}, which is not in the course")
+        check_source(f"client #{sender}", others[sender].rpartition(":")[0], source)
         return True
 
     shared.accept = accept

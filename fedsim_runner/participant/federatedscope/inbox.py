@@ -26,6 +26,12 @@ def address_in(request: Any) -> dict[str, Any]:
     return address
 
 
+def addresses_in(request: Any) -> dict[int, str]:
+    """Addresses by client in an undecoded message that names all clients."""
+    found = request.msg["content"].dict_msg_intkey.dict_value
+    return {int(client): str(found[client].single_msg.str_value) for client in found}
+
+
 def waiting_kinds(communication: Any) -> list[str]:
     """Types of the messages that have arrived and were not processed yet, oldest first."""
     return [text_of(request, "msg_type") for request in list(communication.server_funcs.msg_queue)]

@@ -117,6 +117,16 @@ def test_no_file_is_written_for_more_clients_than_there_can_be(folder: Path) -> 
         experiment_around(folder / "My_Study.fs.yaml", folder / "clients.yaml", None, folder)
 
 
+def test_nothing_stands_in_for_graphs(folder: Path) -> None:
+    config = CONFIG.replace("type: lr", "type: gcn") + "data: {type: cora}\n"
+    (folder / "My_Study.fs.yaml").write_text(config, encoding="utf-8")
+    made = experiment_around(folder / "My_Study.fs.yaml", None, None, folder)
+    (folder / "made.yaml").write_text(made.text, encoding="utf-8")
+    assert made.remarks == ("devices train on graphs with torch-geometric: write the version that you use",)
+    written = load_experiment(folder / "made.yaml")
+    assert (written.data.dataset, written.requirements) == ("federatedscope", ("torch-geometric",))
+
+
 def test_settings_per_client_stand_at_their_devices(folder: Path) -> None:
     (folder / "clients.yaml").write_text(
         "client_2: {train: {optimizer: {lr: 0.5}}}\nclient_4:\n  eval:\n    metrics: [acc]\n", encoding="utf-8"

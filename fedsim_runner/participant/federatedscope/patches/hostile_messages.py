@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 
-from ...senders import Refusals, RefusedMessageError, source_of
+from ...senders import NotYetError, Refusals, RefusedMessageError, source_of
 from ..patch_context import PatchContext
 from ..upstream import Place
 
@@ -53,6 +53,8 @@ def apply(shared: PatchContext) -> None:
         source = source_of(context.peer())
         try:
             taken = accept(request, source)
+        except NotYetError as error:
+            return context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         except RefusedMessageError as error:
             refused.add(source, str(error))
             return context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))

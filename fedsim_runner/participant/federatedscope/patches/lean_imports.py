@@ -3,6 +3,8 @@
 FederatedScope imports scikit-learn's metrics, which bring pandas and scipy.stats, for three of its metrics, and scipy
 for one function and one type. PyTorch imports its compiler, which brings sympy, at the first call of an optimizer, only
 to exclude that call from compilation. Here all of them are imported when something really uses them.
+
+Its trainer of ratings takes torch from a module of wandb, which newer versions do not have, and nothing else of it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ FUNCTIONS = {
 }
 SPARSE = "scipy.sparse.csc"
 COMPILER = "torch._dynamo"
+TORCH_OF_WANDB = "wandb.wandb_torch"
 USERS = ("federatedscope.core.monitors.metric_calculator", "federatedscope.core.data.base_data")
 PLACES = (
     Place("torch._compile", "_disable_dynamo", ("fn", "recursive"), ("torch._dynamo", "disable")),
@@ -84,6 +87,9 @@ def apply() -> None:
             compiler.__path__ = list(compiler.__spec__.submodule_search_locations or ())
         sys.modules[COMPILER] = compiler
         setattr(torch, COMPILER.rpartition(".")[2], compiler)
+    borrowed = ModuleType(TORCH_OF_WANDB)
+    borrowed.__dict__["torch"] = torch
+    sys.modules.setdefault(TORCH_OF_WANDB, borrowed)
     with stand_ins():
         for user in USERS:
             importlib.import_module(user)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from fedsim_runner.runs.experiment_file import parse_experiment
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
 from tests.federatedscope import PYTHON, SETTINGS, SOURCE
 from tests.unit.engines.federatedscope.leaf import write_leaf
+from tests.unit.participant.helpers import REPOSITORY
 
 # Stands in for torchvision and its downloads; FederatedScope's loader for `NAME@torchvision` and its splitter are real.
 TORCHVISION = """
@@ -25,15 +27,15 @@ class Blobs:
     def __init__(self, root, train=True, transform=None, target_transform=None, download=False):
         count = 90 if train else 30
         self.targets = [number % 3 for number in range(count)]
-        self.x = [torch.full((1, 4, 4), float(label + 10 * (not train))) for label in self.targets]
+        self.data = [torch.full((1, 4, 4), float(label + 10 * (not train))) for label in self.targets]
     def __len__(self):
         return len(self.targets)
     def __getitem__(self, index):
-        return self.x[index], self.targets[index]
+        return self.data[index], self.targets[index]
 
 class Pairs(Blobs):
     def __getitem__(self, index):
-        return [self.x[index], self.x[index]], self.targets[index]
+        return [self.data[index], self.data[index]], self.targets[index]
 
 class Sizes(Blobs):
     def __getitem__(self, index):
@@ -135,6 +137,46 @@ def test_a_file_with_the_data_of_all_participants(theirs: dict[str, Any], tmp_pa
     theirs["data"]["tree"] = {"type": "file", "file_path": str(one)}
     with pytest.raises(ValueError, match=r"one\.pkl holds one participant's data, not those of all by number"):
         render_participants(theirs, tmp_path / "other")
+
+
+# Builds a client's data on a device, and says what it got.
+BUILD = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from federatedscope.core.configs.config import global_cfg
+from fedsim_runner.participant.federatedscope.data import build_data, load_object
+config = global_cfg.clone()
+config.data.type, config.dataloader.batch_size = "file", 4
+data = build_data(load_object(Path(sys.argv[2])), config)
+pair, label = next(iter(data["train"]))
+own = data.train_data
+print(json.dumps([config.data.type, config.data.splitter, list(pair[1].shape), len(own), len(own.data), sorted(data)]))
+"""
+
+
+@pytest.mark.federatedscope
+@needs_federatedscope
+def test_pairs_reach_a_device_as_federatedscope_makes_them(theirs: dict[str, Any], tmp_path: Path) -> None:
+    """And of one of torchvision's sets no more than the device's own part."""
+    theirs["data"]["tree"] |= {"type": "Pairs@torchvision"}
+    for device in theirs["devices"]:
+        device["engine"] = "federatedscope"
+    table = render_participants(theirs, tmp_path / "out").table
+    trained = [table["sizes"][client]["train"] for client in theirs["clients"]]
+    assert sum(trained) == 72
+    client = max(theirs["clients"], key=lambda name: table["sizes"][name]["train"])
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path / 'packages'}:{SOURCE}"}
+    command = [PYTHON, "-c", BUILD, str(REPOSITORY), str(tmp_path / "out" / client / "shard.npz")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    kind, splitter, shape, count, kept, splits = json.loads(done.stdout)
+    assert (kind, splitter, shape) == ("Pairs@torchvision", "lda", [4, 1, 4, 4])
+    assert "train" in splits
+    assert count == kept == max(trained)
+    # A device that lacks the package says which.
+    environment["PYTHONPATH"] = SOURCE
+    failed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "made with the package torchvision" in failed.stderr.splitlines()[-1]
 
 
 @pytest.mark.federatedscope

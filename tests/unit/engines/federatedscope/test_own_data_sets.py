@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.engines.course_check import refuse_unsupported
 from fedsim_runner.engines.federatedscope import data_loader
-from fedsim_runner.engines.federatedscope.own_data_sets import known_facts, missing_data, missing_packages
+from fedsim_runner.engines.federatedscope.other_data import clients_of, other_data
+from fedsim_runner.engines.federatedscope.own_data_sets import (
+    known_facts,
+    missing_data,
+    missing_packages,
+    not_in_images,
+)
 from fedsim_runner.plan import make_plan
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.runs.experiment_file import parse_experiment
+from fedsim_runner.yamlfile.spec_errors import PACKAGES_NOT_AT_HAND
 from tests.builders import lab_host
 
 SPEC = """\
@@ -51,10 +59,69 @@ def test_packages(python: str) -> None:
     assert missing_packages({"type": "CIFAR10@torchvision"}, python) == ["torchvision"]
     assert missing_packages({"type": "cola@huggingface_datasets"}, python) == ["datasets", "transformers"]
     assert missing_packages({"type": "femnist"}, python) == ["PIL", "torchvision"]
+    assert missing_packages({"type": "cora"}, python) == ["torch_geometric"]
+    assert missing_packages({"type": "BACE"}, python) == ["torch_geometric", "rdkit"]
+    assert missing_packages({"type": "cora", "splitter": "louvain"}, python) == [
+        "torch_geometric", "networkx", "community"
+    ]  # fmt: skip
+    assert missing_packages({"type": "HFLMovieLens1M"}, python) == ["pandas", "torchvision"]
+    assert missing_packages({"type": "Cifar4CL"}, python) == ["PIL", "torchvision"]
+    assert missing_packages({"type": "PROTEINS@somebodys_own"}, python, {"model": {"type": "gcn"}}) == []
     for kind in ("toy", "shakespeare", "synthetic", "somebodys_own", "set@somebodys_own"):
         assert missing_packages({"type": kind}, python) == []
     # That is reported with the interpreter.
     assert missing_packages({"type": "femnist"}, "/nowhere/python") == []
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "expected"),
+    [
+        ({}, "Cora", "graphs"),
+        ({}, "graph_multi_domain_mix", "graphs"),
+        ({}, "csbm_data", "graphs"),
+        ({}, "VFLNetflix", "ratings"),
+        ({}, "hetero_nlp_tasks", "several texts at once"),
+        ({}, "adult", "a vertical split of the features"),
+        ({"model": {"type": "GNN_mine"}}, "mine", "graphs"),
+        ({"trainer": {"type": "mftrainer"}}, "mine", "ratings"),
+        ({"dataloader": {"type": "pyg"}}, "mine", "graphs"),
+        ({"model": {"type": "lr"}, "dataloader": None}, "femnist", None),
+        ({"model": {"type": "gcn"}}, "toy", None),
+        ({}, "CIFAR10@torchvision", None),
+    ],
+    ids=str,
+)
+def test_which_data_are_no_labelled_samples(config: dict[str, Any], kind: str, expected: str | None) -> None:
+    assert other_data(config, {"type": kind}) == expected
+
+
+def test_what_images_lack_is_named() -> None:
+    """As something that is not at hand: the file is right."""
+    graphs = {"type": "cora"}
+    (found,) = not_in_images(graphs, {}, ["einops==0.8.0"])
+    assert found.topic == PACKAGES_NOT_AT_HAND
+    assert found.reason == "devices train on graphs with torch-geometric, which their images do not have"
+    for given in ("torch_geometric", "Torch-Geometric==2.4.0", "torch.geometric[full]>=2"):
+        assert list(not_in_images(graphs, {}, [given])) == []
+    assert list(not_in_images({"type": "toy"}, {}, [])) == []
+    (found,) = not_in_images(graphs, {"dataloader": {"type": "neighbor"}}, ["torch-geometric"])
+    assert "torch-sparse" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("data", "clients"),
+    [
+        ({"type": "graph_multi_domain_mol"}, 7),
+        ({"type": "graph_multi_domain_of_mine"}, None),
+        ({"type": "csbm", "cSBM_phi": [0.1, 0.9]}, 2),
+        ({"type": "csbm"}, 3),
+        ({"type": "csbm_data_feb_07"}, None),
+        ({"type": "cora"}, None),
+    ],
+    ids=str,
+)
+def test_sets_with_data_for_so_many_clients(data: dict[str, Any], clients: int | None) -> None:
+    assert clients_of(data) == clients
 
 
 @pytest.mark.process

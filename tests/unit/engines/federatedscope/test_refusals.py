@@ -25,6 +25,12 @@ BASE: dict[str, Any] = {
     "eval": {"metrics": ["acc", "correct"], "best_res_update_round_wise_key": "test_loss"},
     "data": {"type": "file"},
 }
+VERTICAL = "a vertical split of the features"
+# Three clients, as many features each.
+TREES: dict[str, Any] = {
+    "vertical.use": True, "vertical.algo": "xgb", "vertical.dims": [2, 4, 6], "model.type": "xgb_tree",
+    "trainer.type": "verticaltrainer", "dataloader.type": "raw", "criterion.type": "CrossEntropyLoss",
+}  # fmt: skip
 SAMPLES = {"train": 200, "val": 33, "test": 33}
 OWN = "federatedscope"
 
@@ -92,7 +98,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"federate.join_in_info": ["num_sample"]}, "federate.join_in_info", "when they join"),
     ({"federate.join_in_info": ["client_resource"]}, "federate.join_in_info", "resource_info_file"),
     ({"federate.join_in_info": ["size"]}, "federate.join_in_info", "do not know size"),
-    ({"federate.method": "FedSagePlus"}, "federate.method", "needs graphs"),
+    ({"federate.method": "FedSagePlus"}, "federate.method", "arrive as lists"),
     ({"hpo.fedex.use": True}, "hpo.fedex.use", "search space"),
     ({"hpo.fts.use": True}, "hpo.fts.use", "search space"),
     ({"hpo.pfedhpo.use": True}, "hpo.pfedhpo.use", "search space"),
@@ -107,8 +113,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"eval.monitoring": ["dissim"]}, "eval.monitoring", "still text"),
     ({"aggregator.robust_rule": "median"}, "aggregator.robust_rule", "still text"),
     ({"aggregator.robust_rule": "krum"}, "aggregator.robust_rule", "still text"),
-    ({"federate.method": "local"}, "federate.method", "shares no model"),
-    ({"federate.method": "global"}, "federate.method", "shares no model"),
+    ({"federate.method": "global"}, "federate.method", "the data of all"),
     ({"federate.method": "pFedMe", "federate.make_global_eval": True}, "federate.make_global_eval", "counts epochs"),
     ({"federate.method": "Ditto", "federate.make_global_eval": True}, "federate.make_global_eval", "Ditto makes"),
     ({"federate.method": "FedEM"}, "federate.method", "several models"),
@@ -184,6 +189,7 @@ def test_what_crashes_is_refused_with_its_reason(changes: dict[str, Any], key: s
         {"fedopt.use": True, "federate.method": "FedOpt"},
         {"federate.method": "pFedMe"},
         {"federate.method": "ditto"},
+        {"federate.method": "local"},
         {"nbafl.use": True},
         {"hpo.scheduler": "rs", "hpo.num_workers": 0, "hpo.pbt.max_stage": 5, "hpo.metric": "client.val_loss"},
         {"hpo.larger_better": False, "hpo.fedex.use": False},
@@ -196,6 +202,80 @@ def test_what_crashes_is_refused_with_its_reason(changes: dict[str, Any], key: s
 )
 def test_what_works_is_accepted(changes: dict[str, Any]) -> None:
     assert keys(course(changes)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("graphs", {"model.type": "gcn", "dataloader.type": "pyg", "trainer.type": "nodefullbatch_trainer"}),
+        ("ratings", {"model.type": "hmfnet", "trainer.type": "mftrainer", "sgdmf.use": True, "criterion.type": None}),
+        (
+            "pairs of augmented images",
+            {"model.type": "simclr", "trainer.type": "cltrainer", "criterion.type": "NT_xentloss"},
+        ),
+        (
+            "graphs",
+            {
+                "model.type": "gin",
+                "federate.make_global_eval": True,
+                "eval.split": ["val"],
+                "eval.best_res_update_round_wise_key": "val_loss",
+            },
+        ),
+    ],
+    ids=str,
+)
+def test_other_data_are_accepted_where_federatedscope_loads_them(kind: str, changes: dict[str, Any]) -> None:
+    unknown = replace(course(changes), classes=None, shape=None)
+    loaded = replace(unknown, loads_data=True, other_data=kind)
+    assert keys(unknown) != []
+    assert keys(loaded) == []
+    # But for its own engine only.
+    mixed = replace(loaded, clients=[replace(client, engine="light") for client in loaded.clients])
+    assert keys(mixed) == ["data.type"]
+
+
+def test_trees_are_accepted_where_federatedscope_splits_the_features() -> None:
+    unknown = replace(course(TREES), classes=None, shape=None)
+    loaded = replace(unknown, loads_data=True, other_data=VERTICAL)
+    assert {"vertical.use", "model.type", "trainer.type"} <= set(keys(unknown))
+    assert keys(loaded) == []
+    assert keys(replace(loaded, has_round_deadline=True)) == ["vertical.use"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "other", "key"),
+    [
+        ({"model.type": "xgb_tree"}, VERTICAL, "vertical.use"),
+        ({"model.type": "xgb_tree"}, None, "model.type"),
+        (TREES | {"vertical.algo": "lr"}, VERTICAL, "vertical.algo"),
+        (TREES | {"vertical.protect_method": "he"}, VERTICAL, "vertical.protect_method"),
+        (TREES | {"vertical.eval_protection": "he"}, VERTICAL, "vertical.eval_protection"),
+        (TREES | {"vertical.mode": "label_scattering"}, VERTICAL, "vertical.mode"),
+        (TREES | {"vertical.dims": [2, 4]}, VERTICAL, "vertical.dims"),
+        (TREES | {"vertical.dims": [2, 4, 9]}, VERTICAL, "vertical.dims"),
+        (TREES | {"vertical.dims": "all"}, VERTICAL, "vertical.dims"),
+        ({"model.type": "atc_model"}, "several texts at once", "data.type"),
+        ({"federate.method": "GCFLPlus", "model.type": "gin"}, "graphs", "federate.method"),
+        ({"federate.method": "fedgc", "model.type": "simclr"}, "pairs of augmented images", "federate.method"),
+        ({"hpo.scheduler": "sha", "model.type": "gcn"}, "graphs", "hpo.scheduler"),
+        ({"model.type": "hmfnet"}, "graphs", "model.type"),
+        ({"model.type": "gcn"}, None, "model.type"),
+        (
+            {"model.type": "gpr", "trainer.type": "nodeminibatch_trainer", "dataloader.type": "pyg"},
+            "graphs",
+            "trainer.type",
+        ),
+        (
+            {"model.type": "gin", "trainer.type": "graphminibatch_trainer", "criterion.type": None},
+            "graphs",
+            "criterion.type",
+        ),
+    ],
+    ids=str,
+)
+def test_other_data_do_not_make_everything_work(changes: dict[str, Any], other: str | None, key: str) -> None:
+    assert key in keys(replace(course(changes), classes=None, shape=None, loads_data=True, other_data=other))
 
 
 @pytest.mark.parametrize(

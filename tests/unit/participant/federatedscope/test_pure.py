@@ -14,6 +14,8 @@ pytestmark = pytest.mark.federatedscope
 MODELS = {
     "lr, evaluated by the server": {"federate": {"make_global_eval": True}},
     "lr, evaluated by clients": {"federate": {"make_global_eval": False}},
+    # No model is shared: each client goes on with its own.
+    "lr, each client for itself": {"federate": {"method": "local", "make_global_eval": False}},
     "mlp": {
         "federate": {"make_global_eval": False},
         "model": {"type": "mlp", "hidden": 32, "dropout": 0.0},

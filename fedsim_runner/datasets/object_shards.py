@@ -1,0 +1,23 @@
+"""Shards that hold an object of FederatedScope's in place of arrays of samples and labels."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Final
+
+#: The array of bytes that holds the pickled object. Only devices unpickle it.
+OBJECT: Final = "object"
+
+
+def holds_object(shard: Path) -> bool:
+    """Whether a shard holds an object; nothing of it is loaded.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(shard) as archive:
+            return any(name.removesuffix(".npy") == OBJECT for name in archive.namelist())
+    except zipfile.BadZipFile:
+        return False
