@@ -26,6 +26,8 @@ _LABELLED = "data sets other than FederatedScope's own are labelled samples"
 _LOADED = "`data: {dataset: federatedscope}` lets FederatedScope load them"
 _LARGE_MODELS = ("huggingface_llm", "modelscope_llm")
 _ROBUST_RULES = ("krum", "median", "trimmedmean", "bulyan", "normbounding")
+# The former name of a trainer, which FederatedScope does not find any more.
+_FORMER_TRAINERS = {"graphfullbatch": "nodefullbatch_trainer"}
 # Trainers on parts of a graph, and what yields those.
 _SAMPLING_TRAINERS = ("nodeminibatch_trainer", "linkminibatch_trainer")
 _SAMPLERS = ("graphsaint-rw", "neighbor")
@@ -204,6 +206,8 @@ def _other_data(tree: Tree, course: Course) -> Iterator[Refusal]:
     if sampler in _SAMPLING_TRAINERS and loader not in _SAMPLERS:
         reason = f"{sampler} takes parts that are sampled from a graph, and {loader} yields whole ones: it crashes"
         yield Refusal("trainer.type", reason, f"dataloader.type: {' or '.join(_SAMPLERS)}")
+    if sampler in _FORMER_TRAINERS:
+        yield Refusal("trainer.type", "FederatedScope does not know it", f"write {_FORMER_TRAINERS[sampler]}")
     if course.other_data:
         others = [one for one in (course.server, *course.clients) if one.engine != "federatedscope"]
         if others:

@@ -266,6 +266,7 @@ def test_trees_are_accepted_where_federatedscope_splits_the_features() -> None:
             "graphs",
             "trainer.type",
         ),
+        ({"model.type": "gcn", "trainer.type": "graphfullbatch"}, "graphs", "trainer.type"),
         (
             {"model.type": "gin", "trainer.type": "graphminibatch_trainer", "criterion.type": None},
             "graphs",
