@@ -13,7 +13,7 @@ from .other_data import KEYS, RATINGS, TEXTS, VERTICAL, asked_by
 # What a course is about that is refused as a whole.
 SEARCH = "search for hyperparameters"
 # Those of METHODS that run between processes.
-_USABLE_METHODS = ("FedAvg", "FedOpt", "Ditto", "pFedMe", "FedRep")
+_USABLE_METHODS = ("FedAvg", "FedOpt", "Ditto", "pFedMe", "FedRep", "local")
 # Methods that FederatedScope has, but not by this name.
 _METHODS_BY_SWITCH = {
     "fedprox": "write FedAvg, and fedprox: {use: true, mu: ...}",
@@ -26,8 +26,6 @@ _LABELLED = "data sets other than FederatedScope's own are labelled samples"
 _LOADED = "`data: {dataset: federatedscope}` lets FederatedScope load them"
 _LARGE_MODELS = ("huggingface_llm", "modelscope_llm")
 _ROBUST_RULES = ("krum", "median", "trimmedmean", "bulyan", "normbounding")
-# The former name of a trainer, which FederatedScope does not find any more.
-_FORMER_TRAINERS = {"graphfullbatch": "nodefullbatch_trainer"}
 # Trainers on parts of a graph, and what yields those.
 _SAMPLING_TRAINERS = ("nodeminibatch_trainer", "linkminibatch_trainer")
 _SAMPLERS = ("graphsaint-rw", "neighbor")
@@ -206,8 +204,6 @@ def _other_data(tree: Tree, course: Course) -> Iterator[Refusal]:
     if sampler in _SAMPLING_TRAINERS and loader not in _SAMPLERS:
         reason = f"{sampler} takes parts that are sampled from a graph, and {loader} yields whole ones: it crashes"
         yield Refusal("trainer.type", reason, f"dataloader.type: {' or '.join(_SAMPLERS)}")
-    if sampler in _FORMER_TRAINERS:
-        yield Refusal("trainer.type", "FederatedScope does not know it", f"write {_FORMER_TRAINERS[sampler]}")
     if course.other_data:
         others = [one for one in (course.server, *course.clients) if one.engine != "federatedscope"]
         if others:
