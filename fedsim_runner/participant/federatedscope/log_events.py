@@ -30,6 +30,10 @@ class LogEvents(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             lines = self.format(record).splitlines()
+        except Exception:  # as for any handler: a wrong format in a user's module must not end its participant
+            self.handleError(record)
+            return
+        try:
             if record.exc_info or len(lines) != 1:
                 lines = [TRACEBACK] if record.exc_info else []
             for line in lines:

@@ -12,10 +12,20 @@ from ..reporting import Reporter
 from .log_events import ROOT
 
 MOST = 20  # different ones: a participant that warns of more has said enough
+# How warnings begin that every course brings and that ask nothing of anybody. They stay in exp_print.log.
+HARMLESS = {
+    # It says how many processes standalone mode has; here each participant is one.
+    "We found the number of gpu is insufficient",
+    # A shard is a dictionary; only what standalone mode loads anew with other settings must be a ClientData.
+    "The data type should be `ClientData`",
+    # The package that counts, fvcore, is in no image, and no table has the count.
+    "current flop count implementation is for general trainer case",
+}
 
 
 class LogWarnings(logging.Handler):
-    """Reports the first record of each warning; those of our own launcher count as FederatedScope's."""
+    """Reports the first record of each warning, unless it is harmless; those of our own launcher count as
+    FederatedScope's."""
 
     def __init__(self, reporter: Reporter) -> None:
         super().__init__(logging.WARNING)
@@ -25,9 +35,13 @@ class LogWarnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno != logging.WARNING or len(self._known) >= MOST:
             return
-        text = shown(" ".join(record.getMessage().split()))
+        try:
+            text = shown(" ".join(record.getMessage().split()))
+        except Exception:  # as for any handler: a wrong format in a user's module must not end its participant
+            self.handleError(record)
+            return
         same = without_numbers(text)
-        if same in self._known:
+        if same in self._known or text.startswith(tuple(HARMLESS)):
             return
         self._known.add(same)
         try:

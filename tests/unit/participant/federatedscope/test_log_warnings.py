@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fedsim_runner.contract.participant_events import EVENTS
-from fedsim_runner.participant.federatedscope.log_events import ROOT
-from fedsim_runner.participant.federatedscope.log_warnings import MOST, LogWarnings
+from fedsim_runner.participant.federatedscope.log_events import ROOT, report_log
+from fedsim_runner.participant.federatedscope.log_warnings import HARMLESS, MOST, LogWarnings
 from fedsim_runner.participant.reporting import Reporter
 
 
@@ -21,9 +22,11 @@ def upstream(tmp_path: Path) -> Iterator[logging.Logger]:
     logger = logging.getLogger(ROOT)
     before = logger.handlers
     logger.handlers = []
-    warnings = LogWarnings(Reporter(tmp_path))
+    reporter = Reporter(tmp_path)
+    warnings = LogWarnings(reporter)
     warnings.attach()
     warnings.attach()
+    report_log(reporter)
     yield logging.getLogger(f"{ROOT}.core.trainers")
     logger.handlers = before
 
@@ -45,3 +48,28 @@ def test_only_warnings_and_not_without_end(upstream: logging.Logger, tmp_path: P
     for number in range(2 * MOST):
         upstream.warning("x" * (number + 1))
     assert reported(tmp_path) == ["x" * (number + 1) for number in range(MOST)]
+
+
+def test_what_every_course_brings_is_left_out(upstream: logging.Logger, tmp_path: Path) -> None:
+    upstream.warning("We found the number of gpu is insufficient, thus cfg.federate.process_num=0")
+    upstream.warning("The data type should be `ClientData` to enable new `config`, but got <class 'dict'> instead.")
+    upstream.warning("Client 7 does not contain train_data")
+    assert reported(tmp_path) == ["Client 7 does not contain train_data"]
+
+
+@pytest.mark.federatedscope
+def test_federatedscope_says_what_is_left_out(source: Path) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in source.glob("federatedscope/core/**/*.py")]
+    # Its source breaks texts into lines.
+    joined = "".join(re.sub(r"""['"]\s+f?['"]""", "", text) for text in texts)
+    assert [beginning for beginning in HARMLESS if beginning not in joined] == []
+
+
+def test_a_wrong_format_ends_nothing(
+    upstream: logging.Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger(ROOT), "propagate", False)  # pytest's own handler ends the test
+    upstream.warning("%d clients", "many")
+    upstream.warning("few clients")
+    assert reported(tmp_path) == ["few clients"]
+    assert "many" in capsys.readouterr().err, "it is shown as Python's own handlers show it"
