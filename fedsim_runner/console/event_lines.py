@@ -85,7 +85,7 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
 
 
 def describe_round(event: Evaluated, total_rounds: int, seconds: float | None, missed: str) -> str:
-    """Return the line of a round: its results, how long it took, and who missed its deadline."""
+    """Return the line of a round: its results, how long it took, and whose updates were dropped."""
     results = [(label, event.results.get(key)) for key, label in SHOWN_RESULTS]
     parts = [
         f"round {event.round}/{total_rounds}",
@@ -99,7 +99,7 @@ def describe_round(event: Evaluated, total_rounds: int, seconds: float | None, m
 
 
 class Missed:
-    """Rounds that reached their deadline and updates that arrived too late, kept until they have been printed."""
+    """Rounds that reached their deadline and updates that were dropped, kept until they have been printed."""
 
     def __init__(self) -> None:
         self._deadlines: list[RoundDeadline] = []
@@ -122,7 +122,7 @@ class Missed:
         elif deadlines:
             parts.append(f"deadline in {len(deadlines)} rounds")
         if late:
-            parts.append(f"too late, dropped: {join_names(late)}")
+            parts.append(f"updates dropped: {join_names(late)}")
         self._deadlines, self._late = [], []
         return "  ".join(parts)
 

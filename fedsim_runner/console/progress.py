@@ -16,6 +16,7 @@ from ..contract.course_state import CourseState
 from ..contract.events import (
     ClientResult,
     CourseFailed,
+    DeviceJoined,
     DeviceReady,
     Evaluated,
     Event,
@@ -32,6 +33,9 @@ from .round_lines import RoundLines
 from .snapshots import Snapshots
 from .standard_stream import loss_of, outlived
 from .status_line import StatusLine
+
+# From so many devices on, what each of them does is told in quarters.
+MANY = 20
 
 
 class Progress:
@@ -169,13 +173,20 @@ class Progress:
                 line = f"{line} ({loading.devices} loaded in {event.t - loading.t:.1f} s)"
         elif isinstance(event, DeviceReady) and not self._console.is_terminal:
             line = self._describe_loaded()
+        elif isinstance(event, DeviceJoined) and len(self._planned) > MANY:
+            line = self._describe_joined() if line is not None else None
         return line
 
     def _describe_loaded(self) -> str | None:
         """Return a line after each quarter of many participants that load."""
         ready, total = self._state.loaded or (0, 0)
-        quarter = total // 4
-        return f"loading {ready} of {total}" if quarter >= 5 and ready < total and ready % quarter == 0 else None
+        return f"loading {ready} of {total}" if total >= MANY and ready < total and _is_quarter(ready, total) else None
+
+    def _describe_joined(self) -> str | None:
+        """Return a line after each quarter of many clients that join."""
+        joined = sum(device.client_id is not None for device in self._state.devices.values())
+        total = len(self._planned) - 1
+        return f"{joined} of {total} clients joined" if _is_quarter(joined, total) else None
 
     def _print_missed(self) -> None:
         """Print what was not part of any round's line."""
@@ -213,3 +224,8 @@ class Progress:
             if device.state is not None:
                 known[name] = replace(known.get(name) or DeviceNow(name, ""), state=device.state)
         return tuple(known.values())
+
+
+def _is_quarter(reached: int, total: int) -> bool:
+    quarter = total // 4
+    return reached == total or (reached % quarter == 0 and total - reached >= quarter)

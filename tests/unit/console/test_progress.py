@@ -6,6 +6,7 @@ import io
 
 from rich.console import Console
 
+from fedsim_runner.console.course_now import DeviceNow
 from fedsim_runner.console.progress import Progress
 
 
@@ -42,6 +43,16 @@ def test_plain_lines_without_a_terminal() -> None:
     assert "  the course failed: [pi]: ended by SIGKILL" in lines
     assert "    | [/b]" in lines
     assert lines[-1].startswith("course failed after ")
+
+
+def test_many_clients_join_in_quarters() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    names = ["server", *(f"pi-{number}" for number in range(50))]
+    with Progress(console, 1, devices=[DeviceNow(name, "waiting") for name in names]) as progress:
+        for number, name in enumerate(names[1:], 1):
+            progress.event({"event": "device_joined", "device": name, "client_id": number})
+    lines = [line.strip() for line in console.file.getvalue().splitlines()]
+    assert lines == [f"{number} of 50 clients joined" for number in (12, 24, 36, 50)]
 
 
 def test_a_terminal_gets_the_same_events() -> None:
@@ -86,9 +97,9 @@ def test_deadlines_and_late_updates_are_in_the_line_of_their_round() -> None:
         progress.event({"event": "training_finished"})
     assert [line.strip() for line in console.file.getvalue().splitlines()][1:-1] == [
         "round 1/9  accuracy 0.5000  deadline: 3 of 9 updates",
-        "round 2/9  accuracy 0.5000  too late, dropped: slow-0, slow-1, slow-2, slow-3 and 2 more",
+        "round 2/9  accuracy 0.5000  updates dropped: slow-0, slow-1, slow-2, slow-3 and 2 more",
         "round 3/9  accuracy 0.5000",
-        "deadline in 3 rounds  too late, dropped: slow-1",
+        "deadline in 3 rounds  updates dropped: slow-1",
         "training finished, final evaluation",
     ]
 
