@@ -182,7 +182,7 @@ def _split(
     zero = course.began
     zero = times[0].began if zero is None and times else zero or 0.0
     table = split_rounds(times, activity, zero, Throttled(samples))
-    for name, facts in describe_devices(table, len(times)).items():
+    for name, facts in describe_devices(table, len(times), ids).items():
         devices[name].update(facts)
     for name, entry in devices.items():
         if name in ids:  # the journal counts all that were dropped, whatever the reason

@@ -157,11 +157,18 @@ def describe_rounds(
     return facts
 
 
-def describe_devices(table: Iterable[Mapping[str, Any]], rounds_in_all: int) -> dict[str, dict[str, Any]]:
-    """Return the values of :data:`DEVICE_FIELDS` by device. ``rounds_in_all``: how many the course had."""
-    by_device: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+def describe_devices(
+    table: Iterable[Mapping[str, Any]], rounds_in_all: int, clients: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the values of :data:`DEVICE_FIELDS` by device.
+
+    Args:
+        rounds_in_all: how many the course had; without any nothing is known.
+        clients: all that the server knew, as some may never have been asked.
+    """
+    by_device: dict[str, list[Mapping[str, Any]]] = {name: [] for name in clients} if rounds_in_all else {}
     for row in table:
-        by_device[row["device"]].append(row)
+        by_device.setdefault(row["device"], []).append(row)
     found = {}
     for name, rows in by_device.items():
         last = sum(bool(row["straggler"]) for row in rows)

@@ -11,6 +11,7 @@ import pytest
 
 from fedsim_runner.results import write_report
 from fedsim_runner.results.findings import describe_findings
+from fedsim_runner.results.tables.time_split import describe_devices
 
 # Two clients, two rounds; slow (client 1) is last in both, and in the second its update is too late.
 SERVER = """
@@ -265,6 +266,13 @@ def test_participation_and_staleness_of_each_device(folder: Path) -> None:
     assert [devices["slow"][key] for key in keys] == [1, 1, 0, 0.5, 1.0]
     assert [devices["fast"][key] for key in keys] == [2, 0, 0, 1.0, 0.0]
     assert devices["slow"]["largest_staleness"] == 1
+
+
+def test_a_client_that_was_never_asked_took_part_in_no_round() -> None:
+    facts = describe_devices([], 4, ["idle"])["idle"]
+    keys = ("rounds", "used_updates", "unused_updates", "late_updates", "participation_share", "mean_staleness")
+    assert [facts[key] for key in keys] == [0, 0, 0, 0, 0.0, None]
+    assert describe_devices([], 0, ["idle"]) == {}, "nothing is known of the rounds"
 
 
 def test_a_model_that_is_sent_after_the_last_round_begins_no_round(folder: Path) -> None:
