@@ -15,6 +15,7 @@ from ..findings import compute_waiting_share, find_worst_straggler
 from ..page.formats import flat
 from ..page.metrics import ACCURACIES, find_metric
 from ..run_files import read_json, read_manifest
+from ..tables.cost import find_target
 from ..tables.rounds import mean_round_seconds
 from .intervals import half_width
 from .naming import GroupedRun, name_groups, without_seed
@@ -102,9 +103,7 @@ def _run(
     rounds, devices = report["rounds"], report["devices"]
     accuracies = [entry[metric] for entry in rounds if entry.get(metric) is not None]
     final = (report.get("final") or {}).get(metric)
-    reached = next(
-        (entry for entry in rounds if target is not None and (entry.get(metric) or -math.inf) >= target), None
-    )
+    reached = {} if target is None else find_target(rounds, metric, target) or {}
     rows = report["device_rounds"]
     straggler = find_worst_straggler(devices)
     return {
@@ -120,10 +119,10 @@ def _run(
         "best_accuracy": max(accuracies, default=None),
         "rounds": len(rounds),
         "duration_s": report.get("duration_s"),
-        "seconds_to_target": None if reached is None else reached.get("elapsed_seconds"),
-        "rounds_to_target": None if reached is None else reached["round"],
-        "bytes_to_target": None if reached is None else reached.get("message_bytes_so_far"),
-        "device_seconds_to_target": None if reached is None else reached.get("device_seconds_so_far"),
+        "seconds_to_target": reached.get("elapsed_seconds"),
+        "rounds_to_target": reached.get("round"),
+        "bytes_to_target": reached.get("message_bytes"),
+        "device_seconds_to_target": reached.get("device_seconds"),
         "mean_round_seconds": mean_round_seconds(rounds),
         **{f"mean_{part}_seconds": _mean(row.get(f"{part}_seconds") for row in rows) for part in PARTS},
         "waiting_share": _rounded(compute_waiting_share(report)),

@@ -98,12 +98,14 @@ def _keys(runs: Sequence[GroupedRun], grouping: str) -> list[str]:
     if grouping in GROUPINGS:
         return [] if grouping == "name" else [key for key in given if len({_value(run, key) for run in runs}) > 1]
     asked = [key.strip() for key in grouping.split(",")]
-    found = {key: next((one for one in given if one == key or one.endswith(f".{key}")), None) for key in asked}
-    unknown = [key for key, one in found.items() if one is None]
-    if unknown:
+    found = {key: [key] if key in given else [one for one in given if one.endswith(f".{key}")] for key in asked}
+    if any(not ones for ones in found.values()):
         also = f", or keys of the grid: {', '.join(given)}" if given else ""
         raise FedsimError(f"--group {grouping}: unknown, choose one of {', '.join(GROUPINGS)}{also}", Exit.SPEC)
-    return [one for one in found.values() if one is not None]
+    for key, ones in found.items():
+        if len(ones) > 1:
+            raise FedsimError(f"--group {key}: may mean each of {', '.join(ones)}: write the whole key", Exit.SPEC)
+    return [one for ones in found.values() for one in ones]
 
 
 def _labels(keys: Sequence[str]) -> dict[str, str]:

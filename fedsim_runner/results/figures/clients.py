@@ -31,7 +31,7 @@ def draw_clients(report: Mapping[str, Any]) -> Drawn | None:
         lowest, mean, p10, highest = (
             [entry[f"client_accuracy_{name}"] for entry in known] for name in ("lowest", "mean", "p10", "highest")
         )
-        one.fill_between(at, lowest, highest, color=COLOURS[0], alpha=0.15, lw=0, label="all")
+        one.fill_between(at, lowest, highest, color=COLOURS[0], alpha=0.15, lw=0, label="lowest to highest")
         one.plot(at, mean, **{**line_style(0), "markevery": step}, label="mean")
         one.plot(at, p10, **{**line_style(1), "markevery": step}, label="10th percentile")
     axes[0].set(ylabel=NAMES[key])

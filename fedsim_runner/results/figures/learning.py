@@ -52,5 +52,5 @@ def learning_axes(axes: Sequence[Axes], key: str) -> None:
     if key.endswith("_acc"):
         low, high = axes[0].get_ylim()
         axes[0].set_ylim(max(low, -0.02), min(high, 1.02))
-    elif axes[0].get_ylim()[0] > 0:
-        axes[0].set_ylim(bottom=0)
+    elif (limits := axes[0].get_ylim())[0] > 0:
+        axes[0].set_ylim(0, 1.05 * limits[1])  # room for markers, also where all values are nearly the same

@@ -91,6 +91,16 @@ def test_runs_of_a_sweep_are_grouped_by_point_and_named_after_what_differs(tmp_p
         compare_runs(folders, grouping="alpha,colour")
 
 
+def test_a_key_that_may_mean_two_is_refused(tmp_path: Path) -> None:
+    folders = [
+        of_sweep(tmp_path / str(lr), 1, **{"train.lr": lr, "personal.lr": 1 - lr, "lr.decay": lr}) for lr in (0.1, 0.2)
+    ]
+    with pytest.raises(FedsimError, match=r"--group lr: may mean each of data.train.lr, data.personal.lr: write the"):
+        compare_runs(folders, grouping="lr")
+    groups = compare_runs(folders, grouping="train.lr")["groups"]
+    assert [group["group"] for group in groups] == ["lr=0.1", "lr=0.2"]
+
+
 def test_the_interval_of_a_mean() -> None:
     # Tables of Student's t, 0.975.
     assert [round(quantile(freedom), 3) for freedom in (1, 2, 4, 9, 29)] == [12.706, 4.303, 2.776, 2.262, 2.045]
