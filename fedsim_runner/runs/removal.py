@@ -49,7 +49,9 @@ def remove_sweep(sweep: Sweep, console: Console) -> Exit:
         FedsimError: this user may not do it.
     """
     with hold(sweep.name):
-        code = max((remove_run(one.run, console, sweep.folder) for one in sweep.runs if one.begun), default=Exit.DONE)
+        # One whose folder was removed may still have something there.
+        begun = [one.run for one in sweep.runs if one.begun or Registry().find(one.run) is not None]
+        code = max((remove_run(run, console, sweep.folder) for run in begun), default=Exit.DONE)
     if code is Exit.DONE:
         with suppress(OSError):
             sweeps().forget(sweep.name)

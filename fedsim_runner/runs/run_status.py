@@ -56,10 +56,13 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
     report = {} if folder is None else read_json(folder / REPORT)
     if answer["state"] is None and report:
         answer.update(state=report.get("status"), reason=report.get("reason"), device=report.get("device"))
-        answer["round"] = len(report.get("rounds") or [])
+        rounds, devices = report.get("rounds"), report.get("devices")
+        answer["round"] = len(rounds) if isinstance(rounds, list) else None
         answer["total_rounds"] = report.get("total_rounds")
         answer["results"] = report.get("final") or {}
-        for name, entry in (report.get("devices") or {}).items():
+        for name, entry in devices.items() if isinstance(devices, dict) else ():
+            if not isinstance(entry, dict):
+                continue
             seen = answer["devices"].setdefault(
                 name, {"state": entry.get("state"), "exit_code": entry.get("exit_code")}
             )

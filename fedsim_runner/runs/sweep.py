@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,7 +19,7 @@ from ..yamlfile.spec_errors import SpecError, SpecErrors
 from .experiment_file import load_experiment
 from .lifecycle import run_experiment
 from .options import RunOptions
-from .planning import plan_only
+from .planning import make_plan_or_refuse
 from .sweep_plan import Member, SweepRequest, members_of
 from .sweep_play import Compared, Programme, Turn, play_sweep
 
@@ -42,9 +43,10 @@ def run_sweep(
         return run_experiment(experiment, own_options, console, testbed)[0]
 
     asked = {
-        "spec_sha256": hashlib.sha256(experiments[0].source.encode()).hexdigest(),
+        "inputs_sha256": _digest(experiments[0]),
         "seeds": list(request.seeds),
-        "grid": {grid.key: list(grid.values) for grid in request.grids},
+        # A list: the numbers of the points follow from the order of the keys.
+        "grid": [[grid.key, list(grid.values)] for grid in request.grids],
         "target": request.target,
     }
     turns = [
@@ -58,6 +60,13 @@ def run_sweep(
     ]
     programme = Programme(experiments[0].name, asked, turns, testbed, command)
     return play_sweep(programme, options, console)
+
+
+def _digest(experiment: Experiment) -> str:
+    """Return a digest of what the user wrote, in the experiment file and in those that it names."""
+    configs = [dict(experiment.config), *(dict(device.config) for device in experiment.devices)]
+    written = [experiment.source, configs, experiment.data.sha256, experiment.requirements]
+    return hashlib.sha256(json.dumps(written, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def load_all(spec: Path, members: Sequence[Member]) -> list[Experiment]:
@@ -100,6 +109,8 @@ def check_points(members: Sequence[Member], experiments: Sequence[Experiment], t
     for member, experiment in zip(members, experiments, strict=True):
         if member.seed == members[0].seed:
             try:
-                plan_only(testbed.accept(experiment), testbed)
+                accepted = testbed.accept(experiment)
+                # As each run is planned: a program for each point, to find out a model's size, would take minutes.
+                make_plan_or_refuse(accepted, testbed.lab_hosts(accepted, None), accepted.name)
             except FedsimError as error:
                 raise FedsimError(f"with {member.described}:\n{error}", error.exit) from error

@@ -84,8 +84,11 @@ class Sweep:
 
 
 def is_sweep_folder(folder: Path) -> bool:
-    """Whether ``folder`` is that of a sweep."""
-    return (folder / SWEEP).is_file()
+    """Whether ``folder`` is that of a sweep, and this user may look into it."""
+    try:
+        return (folder / SWEEP).is_file()
+    except OSError:  # among others a name that no file can have
+        return False
 
 
 def read_sweep(folder: Path) -> Sweep:
@@ -102,7 +105,7 @@ def read_sweep(folder: Path) -> Sweep:
         raise FedsimError(f"{path} {what}", Exit.SPEC)
     try:
         runs = tuple(_read_run(entry, folder) for entry in content["runs"])
-        return Sweep(_name(content["sweep"]), folder, str(content["experiment"]), dict(content["asked"]), runs)
+        return Sweep(_name(content["sweep"]), folder, str(content["experiment"]), _asked(content["asked"]), runs)
     except (KeyError, TypeError, ValueError) as error:
         raise FedsimError(f"{path} is damaged: {error}", Exit.SPEC) from error
 
@@ -122,6 +125,18 @@ def find_sweep(name: str, runs_dir: Path | None = None) -> Sweep | None:
     return None if folder is None else read_sweep(folder.resolve())
 
 
+def refuse_lost_sweep(name: str) -> None:
+    """Refuse a name that is only known as that of a sweep whose folder is gone: nobody knows its runs any more.
+
+    Raises:
+        FedsimError: it is one.
+    """
+    entry = sweeps().find(name) if RUN_PATTERN.fullmatch(name) else None
+    if entry is not None and not Path(entry.folder).exists() and Registry().find(name) is None:
+        hint = f"name them: {name}-..., as fedsim-provision status lists them"
+        raise FedsimError(f"sweep {name}: its folder {entry.folder} is gone, so its runs are unknown", Exit.SPEC, hint)
+
+
 def sweeps() -> Registry:
     """The sweeps of this user, so that other shells find them by name."""
     return Registry(state_home() / "sweeps")
@@ -138,6 +153,13 @@ def folder_in_sweep(run: str, runs_dir: Path) -> Path | None:
 def _read_run(entry: Any, folder: Path) -> SweepRun:
     run = _name(entry["run"])
     return SweepRun(run, folder / run, dict(entry["varied"]))
+
+
+def _asked(value: Any) -> dict[str, Any]:
+    asked = dict(value)
+    if not isinstance(asked.get("seeds", []), list):
+        raise ValueError(f"the seeds {asked['seeds']!r} are not a list")
+    return asked
 
 
 def _name(value: Any) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from rich.console import Console
 
 from ..console.interrupts import Interrupts
 from ..contract.atomic import explain
+from ..contract.claim import RunBusyError
 from ..contract.errors import Exit, FedsimError
 from ..contract.names import RUN_LENGTH, RunNameError, check_run
 from ..results.comparison.groups import compare_runs
@@ -28,10 +31,11 @@ from .sweep_plan import SUFFIX_LENGTH
 # A failed course says something about one point; after any other failure the next run would fail as well.
 GOES_ON_AFTER = (Exit.DONE, Exit.COURSE)
 _CHANGED = {
-    "spec_sha256": "the experiment file has changed",
-    "grid": "--grid is another",
+    "inputs_sha256": "the experiment file, or one that it names, has changed",
+    "grid": "--grid is another, or in another order",
     "target": "--target is another",
     "repeats": "another sweep is repeated",
+    "testbed": "it was played on another testbed (--no-docker)",
 }
 Compared = dict[str, Any]
 
@@ -72,8 +76,7 @@ def play_sweep(programme: Programme, options: RunOptions, console: Console) -> t
         FedsimError: nothing was started (another process plays the sweep, or the name is taken), or what a run needs is
             not there.
     """
-    name = _sweep_name(options, programme.experiment)
-    with hold(name):
+    with _hold_name(options, programme.experiment) as name:
         sweep = _prepare(name, options.runs_dir / name, programme)
         try:
             with suppress(OSError):  # other shells then need its folder to find it
@@ -105,15 +108,34 @@ def report_sweep(sweep: Sweep, console: Console) -> Compared:
     return compared
 
 
-def _sweep_name(options: RunOptions, experiment: str) -> str:
+@contextmanager
+def _hold_name(options: RunOptions, experiment: str) -> Iterator[str]:
+    """Hold the name of a sweep: that of the options, or a new one.
+
+    Raises:
+        RunBusyError: another process plays the sweep of this name.
+        RunNameError: the name is wrong.
+    """
     longest = RUN_LENGTH - SUFFIX_LENGTH
-    if options.run is None:
-        name, stamp = new_run_id(experiment, now()).rsplit("-", 1)
-        return f"{name[: longest - len(stamp) - 1].rstrip('-')}-{stamp}"
-    name = check_run(options.run, RUN_NAME)
-    if len(name) > longest:
-        raise RunNameError(f"--run {name}: of a sweep at most {longest} characters, as its runs' names add theirs")
-    return name
+    if options.run is not None:
+        name = check_run(options.run, RUN_NAME)
+        if len(name) > longest:
+            raise RunNameError(f"--run {name}: of a sweep at most {longest} characters, as its runs' names add theirs")
+        with hold(name):
+            yield name
+        return
+    begin, stamp = new_run_id(experiment, now()).rsplit("-", 1)
+    for number in itertools.count(1):  # another sweep may have begun in the same second
+        end = stamp if number == 1 else f"{stamp}-{number}"
+        name = f"{begin[: longest - len(end) - 1].rstrip('-')}-{end}"
+        with ExitStack() as held:
+            try:
+                held.enter_context(hold(name))
+            except RunBusyError:
+                continue
+            if not (options.runs_dir / name).exists():
+                yield name
+                return
 
 
 def _prepare(name: str, folder: Path, programme: Programme) -> Sweep:
@@ -122,9 +144,10 @@ def _prepare(name: str, folder: Path, programme: Programme) -> Sweep:
     Raises:
         FedsimError: the name is taken by a run or by another sweep, or the folder cannot be written.
     """
+    asked = {**programme.asked, "testbed": programme.testbed.traits.name}
     try:
         if is_sweep_folder(folder):
-            _refuse_another(read_sweep(folder), programme.asked)
+            _refuse_another(read_sweep(folder), name, asked)
         elif folder.exists():
             raise RunNameError(f"{folder} is not the folder of a sweep: choose another --run, or remove it")
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,20 +155,25 @@ def _prepare(name: str, folder: Path, programme: Programme) -> Sweep:
         runs = tuple(
             SweepRun(run, folder / run, turn.varied) for turn in programme.turns for run in [f"{name}-{turn.suffix}"]
         )
-        sweep = Sweep(name, folder, programme.experiment, programme.asked, runs)
+        sweep = Sweep(name, folder, programme.experiment, asked, runs)
         sweep.write()
     except OSError as error:
         raise FedsimError(f"{error.filename or folder}: {error.strerror}", Exit.SPEC) from error
     return sweep
 
 
-def _refuse_another(known: Sweep, asked: Mapping[str, Any]) -> None:
-    """A sweep goes on with what it began with; only seeds may be added.
+def _refuse_another(known: Sweep, name: str, asked: Mapping[str, Any]) -> None:
+    """A sweep goes on with what it began with, also with its name; only seeds may be added.
 
     Raises:
         RunNameError: something else is asked for.
     """
-    different = [word for key, word in _CHANGED.items() if known.asked.get(key) != asked.get(key)]
+    # As text: for Python, 1 and 1.0 and true are equal.
+    different = [
+        word for key, word in _CHANGED.items() if json.dumps(known.asked.get(key)) != json.dumps(asked.get(key))
+    ]
+    if known.name != name:
+        different.append(f"its folder was that of {known.name}")
     before, seeds = known.asked.get("seeds", []), asked.get("seeds", [])
     missing = [str(seed) for seed in before if seed not in seeds]
     if missing:
@@ -191,8 +219,8 @@ def _set_aside(one: SweepRun, testbed: Testbed, console: Console) -> None:
         with hold_alone(one.run, testbed):
             end_orphans(one.run, console)  # they may still write to it
             kept.mkdir(exist_ok=True)
-            number = len(list(kept.glob(f"{one.run}-*"))) + 1
-            one.folder.rename(kept / f"{one.run}-{number}")
+            places = (kept / f"{one.run}-{number}" for number in itertools.count(1))
+            one.folder.rename(next(place for place in places if not place.exists()))
     except OSError as error:
         raise FedsimError(f"{one.folder} cannot be moved to {kept}: {error.strerror}", Exit.SPEC) from error
 

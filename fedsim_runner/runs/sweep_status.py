@@ -32,7 +32,8 @@ def _status(one: SweepRun) -> dict[str, Any]:
     total = results = None
     if one.finished:
         report = read_json(one.folder / REPORT)
-        rounds, total, results = len(report.get("rounds") or []), report.get("total_rounds"), report.get("final")
+        played, total, results = report.get("rounds"), report.get("total_rounds"), report.get("final")
+        rounds = len(played) if isinstance(played, list) else None
         found["state"] = "finished"
     elif one.begun:
         answer = status_of(one.run, one.folder.parent)

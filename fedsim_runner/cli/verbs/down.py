@@ -21,7 +21,7 @@ def down(
 ) -> int:
     """Remove everything a run has on the lab host, even without its run folder; safe to repeat."""
     from fedsim_runner.runs.removal import remove_all, remove_run, remove_sweep
-    from fedsim_runner.runs.sweep_folder import find_sweep
+    from fedsim_runner.runs.sweep_folder import find_sweep, refuse_lost_sweep
 
     if every == (run is not None):
         raise FedsimError("name one RUN, or ask for --all", Exit.SPEC)
@@ -29,5 +29,7 @@ def down(
     with outlived(console.file):  # what is to be removed is removed, whoever may read about it
         if run is None:
             return remove_all(console)
-        sweep = find_sweep(run)
-        return remove_run(run, console) if sweep is None else remove_sweep(sweep, console)
+        if (sweep := find_sweep(run)) is not None:
+            return remove_sweep(sweep, console)
+        refuse_lost_sweep(run)
+        return remove_run(run, console)

@@ -56,18 +56,21 @@ def report(
     as_json: JsonOption = False,
 ) -> int:
     """Write report.html and the tables of a run again; of several runs, compare them."""
+    from fedsim_runner.runs.folder import give_to_user
     from fedsim_runner.runs.sweep_folder import find_sweep
 
     found = {name: find_sweep(name) for name in runs}
     folders = [folder for name, sweep in found.items() for folder in ([_folder(name)] if sweep is None else _of(sweep))]
     folders = list(dict.fromkeys(folders))
     sweep = found[runs[0]]
-    if len(found) == 1 and sweep is not None:
-        output = output or sweep.folder
+    into = sweep.folder if len(found) == 1 and sweep is not None and output is None else None
     try:
         if len(folders) == 1 and sweep is None:
             return _one(folders[0], output, figures, as_json)
-        return _several(folders, output, figures, target, group, as_json)
+        code = _several(folders, output or into, figures, target, group, as_json)
+        if into is not None:
+            give_to_user(into)
+        return code
     except OSError as error:
         where = error.filename or output or folders[0]
         raise FedsimError(f"{where}: {error.strerror or error} (another folder: --output DIR)", Exit.SPEC) from error

@@ -95,5 +95,5 @@ def _words(
     words = ["fedsim-provision", "run", str(spec), *([] if seeds is None else ["--seeds", seeds])]
     for one in grid:
         words += ["--grid", one]
-    words += [] if target is None else ["--target", f"{target:g}"]
+    words += [] if target is None else ["--target", str(target)]
     return [*words, *["--no-docker"] * no_docker, *options.words]

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from fedsim_runner.runs.sweep_folder import Sweep
 
 WATCH_EVERY_S = 1.0
-
-
 ALL_ROWS = 1_000_000
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 
 from fedsim_runner.cli.entry import call
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.runs import lookup
+from fedsim_runner.runs import lookup, sweep_play
 from fedsim_runner.runs.hold import hold
 from fedsim_runner.runs.options import RunOptions
 from fedsim_runner.runs.registry import Registry
@@ -28,8 +31,8 @@ from fedsim_runner.testbed.values import Listener, Order
 from tests.e2e.conftest import small_spec
 from tests.fake_testbed import FakeTestbed
 
-# Reports draw, and manifests name the checkout's commit.
-pytestmark = [pytest.mark.drawing, pytest.mark.process]
+# Manifests name the checkout's commit, which another program says.
+pytestmark = pytest.mark.process
 WORDS = ["fedsim-provision", "run", "small.yaml"]
 
 
@@ -67,6 +70,14 @@ def interrupt(listener: Listener) -> None:
     end = time.monotonic() + 10
     while not listener.cancelled() and time.monotonic() < end:
         time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No figures, except of real courses: they take longer than all the rest."""
+    if not request.node.get_closest_marker("drawing"):
+        monkeypatch.setattr("fedsim_runner.results.figures.draw_all", lambda run_dir, report: ({}, []))
+        monkeypatch.setattr("fedsim_runner.results.figures.comparison.draw_comparison", lambda compared: {})
 
 
 @pytest.fixture
@@ -154,14 +165,125 @@ def test_another_sweep_is_not_mixed_in(spec: Path) -> None:
     for seeds, grids, words in (
         ("1", [], "--seeds lacks 2"),
         ("1,2", ["course.timeout=60"], "--grid is another"),
-        (None, ["course.timeout=60"], "--grid is another; --seeds lacks 1, 2"),
+        (None, ["course.timeout=60"], "--grid is another, or in another order; --seeds lacks 1, 2"),
     ):
         with pytest.raises(FedsimError, match=f"sweep mine .* cannot go on: {words}"):
             play(spec, Lab(), seeds, grids)
+    elsewhere = Lab()
+    elsewhere.traits = replace(elsewhere.traits, name="elsewhere")
+    with pytest.raises(FedsimError, match="it was played on another testbed"):
+        play(spec, elsewhere)
+    Path("runs/mine").rename("runs/other")
+    with pytest.raises(FedsimError, match="cannot go on: its folder was that of mine"):
+        play(spec, Lab(), run="other")
+    Path("runs/other").rename("runs/mine")
     spec.write_text(spec.read_text(encoding="utf-8") + "# a comment\n", encoding="utf-8")
-    with pytest.raises(FedsimError, match="the experiment file has changed: choose another --run"):
+    with pytest.raises(FedsimError, match="the experiment file, or one that it names, has changed: choose another"):
         play(spec, Lab())
     assert call(["run", str(spec), "--run", "mine", "--no-docker"]) == Exit.SPEC
+
+
+def test_points_keep_their_numbers(spec: Path) -> None:
+    first, second = "course.timeout=60,90", "data.test_fraction=0.2,0.3"
+    play(spec, Lab(), None, [first, second])
+    # Its second point would be the first one's third, which has finished.
+    with pytest.raises(FedsimError, match="--grid is another, or in another order"):
+        play(spec, Lab(), None, [second, first])
+    with pytest.raises(FedsimError, match="--grid is another"):  # 60.0 is equal to 60, but not written as it
+        play(spec, Lab(), None, ["course.timeout=60.0,90", second])
+
+
+def test_a_file_that_the_experiment_names_counts_as_well(spec: Path) -> None:
+    content = yaml.safe_load(spec.read_text(encoding="utf-8"))
+    config = content["federatedscope"].pop("config")
+    content["federatedscope"]["config_file"] = "mine.fs.yaml"
+    spec.write_text(yaml.safe_dump(content), encoding="utf-8")
+    Path("mine.fs.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    play(spec, Lab())
+    config["train"]["optimizer"]["lr"] = 0.7
+    Path("mine.fs.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    with pytest.raises(FedsimError, match="the experiment file, or one that it names, has changed"):
+        play(spec, Lab(), "1,2,3")
+
+
+def test_two_sweeps_begin_in_one_second(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_play, "now", lambda: 1_700_000_000.0)
+    with hold("small-20231114t221320z"):
+        play(spec, Lab(), run=None)
+    play(spec, Lab(), run=None)
+    assert sorted(path.name for path in Path("runs").iterdir()) == [
+        "small-20231114t221320z",
+        "small-20231114t221320z-2",
+    ]
+
+
+def test_attempts_are_kept_beside_each_other(spec: Path) -> None:
+    for _ in range(3):
+        play(spec, Lab(fails=["s1"]), "1")
+    shutil.rmtree("runs/mine/unfinished/mine-s1-1")
+    play(spec, Lab(), "1")
+    assert sorted(path.name for path in Path("runs/mine/unfinished").iterdir()) == ["mine-s1-1", "mine-s1-2"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "",
+        "[]",
+        '{"version": 1}',
+        '{"version": 7}',
+        '{"version": 1, "sweep": "mine", "experiment": "small", "asked": 5, "runs": []}',
+        '{"version": 1, "sweep": "mine", "experiment": "small", "asked": {"seeds": 5}, "runs": []}',
+        '{"version": 1, "sweep": "mine", "experiment": "small", "asked": {}, "runs": [{"run": "../x", "varied": {}}]}',
+        '{"version": 1, "sweep": "mine", "experiment": "small", "asked": {}, "runs": [{"run": "x", "varied": 3}]}',
+    ],
+)
+def test_a_damaged_folder_is_said_to_be_so(damage: str, spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs/mine").mkdir(parents=True)
+    Path("runs/mine/sweep.json").write_text(damage, encoding="utf-8")
+    for verb in ("status", "report", "rerun", "collect", "down", "logs"):
+        assert call([verb, "mine"]) == Exit.SPEC
+        assert "sweep.json" in capsys.readouterr().err
+    with pytest.raises(FedsimError, match=r"sweep\.json"):
+        play(spec, Lab())
+
+
+def test_folders_that_were_removed(
+    spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = Lab()
+    monkeypatch.setattr(lookup, "find_testbed", lambda name: lab)
+    play(spec, lab)
+    lab.there["mine-s2"] = ["server"]  # its control node was killed
+    shutil.rmtree("runs/mine/mine-s2")
+    assert call(["down", "mine"]) == Exit.DONE
+    assert lab.there == {}
+    play(spec, lab)
+    lab.there["mine-s2"] = ["server"]
+    shutil.rmtree("runs/mine")
+    capsys.readouterr()
+    assert call(["down", "mine"]) == Exit.SPEC
+    assert "mine is gone, so its runs are unknown" in capsys.readouterr().err
+    assert call(["down", "mine-s2"]) == Exit.DONE
+    assert lab.there == {}
+
+
+def test_the_state_of_a_run_whose_report_was_edited(
+    spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play(spec, Lab(), "1")
+    Path("runs/mine/mine-s1/report.json").write_text('{"status": "finished", "rounds": 5, "final": [1]}')
+    assert call(["status", "mine"]) == Exit.DONE
+    assert capsys.readouterr().out.splitlines()[2].split() == ["mine-s1", "1", "finished", "-", "-"]
+    Path("runs/mine/mine-s1/report.json").write_text('{"status": "failed", "rounds": 5, "final": [1], "devices": [2]}')
+    monkeypatch.setattr(lookup, "find_testbed", lambda name: Lab())
+    for name in ("mine", "mine-s1"):
+        assert call(["status", name]) == Exit.DONE
+
+
+def test_no_file_can_have_this_name(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(["status", "x" * 300]) == Exit.SPEC
+    assert "is not a run name" in capsys.readouterr().err
 
 
 def test_every_point_is_checked_before_the_first_run(spec: Path) -> None:
@@ -248,6 +370,7 @@ def test_bad_options_are_one_message_and_exit_code_2(
 
 
 @pytest.mark.course
+@pytest.mark.drawing
 def test_real_courses_end_at_the_target_and_are_compared_by_it(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = spec.read_text(encoding="utf-8").replace("total_round_num: 2", "total_round_num: 30")
     spec.write_text(text, encoding="utf-8")
