@@ -30,7 +30,7 @@ COURSE_WIDE_KEYS = (
 # Keys of a model that change no parameter's shape.
 SHAPELESS = frozenset({"dropout"})
 _FOR_ALL = ("holds for all participants, not for one", "write it in federatedscope.config")
-_CLIENT_SECTION = re.compile(r"client_([1-9][0-9]*)$")
+_CLIENT_SECTION = re.compile(r"client_([1-9][0-9]{0,8})$")
 # A section in a hint stays below this many characters.
 _SHOWN = 160
 

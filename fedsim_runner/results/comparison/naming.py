@@ -56,13 +56,17 @@ def name_groups(runs: Sequence[GroupedRun], grouping: str) -> list[str]:
         FedsimError: no run has such keys.
     """
     keys = _keys(runs, grouping)
-    labels = _labels(keys)
-    several = len({run.experiment for run in runs}) > 1
+    # Those of an experiment that was never varied say nothing of it.
+    varied: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        varied[run.experiment].update(run.point)
+    labels = {name: _labels([key for key in keys if key in found]) for name, found in varied.items()}
+    several = len(varied) > 1
     known: list[Marks] = []  # by group: the marks that identify its runs
     groups: list[int] = []
     titles = []
     for run in runs:
-        title = str(run.report["run"]) if grouping == "run" else _title(run, labels, several)
+        title = str(run.report["run"]) if grouping == "run" else _title(run, labels[run.experiment], several)
         marks = _marks(run, title, grouping)
         index = next((index for index, group in enumerate(known) if group & marks), len(known))
         if index == len(known):

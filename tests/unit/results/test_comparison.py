@@ -87,6 +87,9 @@ def test_runs_of_a_sweep_are_grouped_by_point_and_named_after_what_differs(tmp_p
     for asked in ("alpha", "data.alpha"):
         groups = compare_runs(folders, grouping=asked)["groups"]
         assert [(group["group"], group["runs"]) for group in groups] == [("alpha=0.1", 4), ("alpha=1", 2)]
+    elsewhere = write_run(tmp_path / "elsewhere", rounds=5, experiment="other")
+    names = [run["group"] for run in compare_runs([*folders[:2], elsewhere])["runs"]]
+    assert names == ["study: split=iid", "study: split=quantity", "other"], "what it never varied says nothing of it"
     with pytest.raises(FedsimError, match=r"choose one of spec, name, run, or keys of the grid: data\.alpha, data"):
         compare_runs(folders, grouping="alpha,colour")
 

@@ -154,3 +154,10 @@ def test_what_is_no_configuration_is_refused(folder: Path, text: str, message: s
     assert caught.value.exit is Exit.SPEC
     with pytest.raises(FedsimError, match="has no sections client_1"):
         experiment_around(folder / "My_Study.fs.yaml", folder / "My_Study.fs.yaml", None, folder)
+
+
+def test_a_number_of_hundreds_of_digits_is_that_of_no_client(folder: Path) -> None:
+    text = f"client_{'9' * 900}: {{train: {{optimizer: {{lr: 0.5}}}}}}\n"
+    (folder / "clients.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(FedsimError, match="has no sections client_1"):
+        experiment_around(folder / "My_Study.fs.yaml", folder / "clients.yaml", None, folder)
