@@ -306,6 +306,14 @@ def test_one_command_plays_a_sweep(spec: Path) -> None:
     assert not Path("runs").exists()
 
 
+def test_a_run_that_another_command_works_on_ends_the_sweep_until_it_is_free(spec: Path) -> None:
+    lab = Lab()
+    with hold("mine-s2"), pytest.raises(FedsimError, match="mine-s2"):
+        play(spec, lab)
+    code, _, _ = play(spec, lab)
+    assert (code, lab.played) == (Exit.DONE, ["mine-s1", "mine-s2"])
+
+
 def test_verbs_know_a_sweep(
     spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
