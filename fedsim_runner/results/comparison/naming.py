@@ -100,7 +100,7 @@ def _keys(runs: Sequence[GroupedRun], grouping: str) -> list[str]:
     """Return the keys whose values name the groups: those asked for, or those that differ."""
     given = list(dict.fromkeys(key for run in runs for key in run.point))
     if grouping in GROUPINGS:
-        return [] if grouping == "name" else [key for key in given if len({_value(run, key) for run in runs}) > 1]
+        return [] if grouping == "name" else [key for key in given if _differs(runs, key)]
     asked = [key.strip() for key in grouping.split(",")]
     found = {key: [key] if key in given else [one for one in given if one.endswith(f".{key}")] for key in asked}
     if any(not ones for ones in found.values()):
@@ -110,6 +110,14 @@ def _keys(runs: Sequence[GroupedRun], grouping: str) -> list[str]:
         if len(ones) > 1:
             raise FedsimError(f"--group {key}: may mean each of {', '.join(ones)}: write the whole key", Exit.SPEC)
     return [one for ones in found.values() for one in ones]
+
+
+def _differs(runs: Sequence[GroupedRun], key: str) -> bool:
+    """Return whether the runs of an experiment have several values of a key."""
+    values: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        values[run.experiment].add(_value(run, key))
+    return any(len(found) > 1 for found in values.values())
 
 
 def _labels(keys: Sequence[str]) -> dict[str, str]:
