@@ -21,7 +21,6 @@ _OUTPUTS = ("lr", "mlp", "convnet2", "convnet5", "vgg11", "lstm")
 def criterion(tree: Tree, course: Course) -> Iterator[Refusal]:
     """The loss must compare the model's outputs with what the labels are; other data have trainers of their own."""
     if course.other_data:
-        yield from _of_graphs(course)
         return
     kind = str(tree["criterion.type"])
     given = "" if tree.is_written("criterion.type") else ", FederatedScope's default,"
@@ -53,15 +52,15 @@ def criterion(tree: Tree, course: Course) -> Iterator[Refusal]:
         yield from _of_unknown_labels(tree, kind, given)
 
 
-def _of_graphs(course: Course) -> Iterator[Refusal]:
-    """Each client may have a task of its own."""
-    for one in course.clients:
-        tree = Tree(one.config)
-        kind = str(tree["criterion.type"])
-        if tree.text("trainer.type") != "graphminibatch_trainer" or "regression" in tree.text("model.task"):
+def graphs(tree: Tree, course: Course) -> Iterator[Refusal]:
+    """Labels of whole graphs are classes, unless the task is regression. Each client may have a task of its own."""
+    for one in course.clients if course.other_data else ():
+        own = Tree(one.config)
+        kind = str(own["criterion.type"])
+        if own.text("trainer.type") != "graphminibatch_trainer" or "regression" in own.text("model.task"):
             continue
         if kind in NUMBER_LOSSES:
-            given = "" if tree.is_written("criterion.type") else ", FederatedScope's default,"
+            given = "" if own.is_written("criterion.type") else ", FederatedScope's default,"
             reason = (
                 f"{kind}{given} compares outputs with numbers, and graphminibatch_trainer makes labels classes, unless "
                 f"model.task says regression: {one.name} crashes"

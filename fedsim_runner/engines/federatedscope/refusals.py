@@ -26,6 +26,7 @@ CONFIG_RULES: tuple[Rule, ...] = (
     modes.noise,
     modes.not_here,
     vertical_rules.vertical,
+    labels.graphs,
     modes.joining,
     modes.asynchronous,
     name_rules.names,
