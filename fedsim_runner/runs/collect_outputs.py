@@ -25,7 +25,7 @@ from .folder import SO_FAR, give_to_user
 from .hold import hold, hold_alone
 from .lookup import KnownRun, find_run, testbed_of
 from .options import DEFAULT_RUNS_DIR
-from .sweep_folder import Sweep
+from .sweeps.folder import Sweep
 
 # The states of a run that has not ended.
 GOING_ON = ("provisioned", "loading", "running")

@@ -15,7 +15,7 @@ from ..results import RUNNING
 from ..results.page import FIGURES, PAGE
 from ..results.run_files import AGENTS, read_json
 from ..results.run_report import TABLES
-from .sweep_folder import is_sweep_folder
+from .sweeps.folder import is_sweep_folder
 
 # What users call a run id: the option is --run NAME.
 RUN_NAME = "run name"

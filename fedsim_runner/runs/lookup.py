@@ -13,7 +13,7 @@ from ..testbed.protocol import Testbed
 from .folder import RUN_NAME
 from .options import DEFAULT_RUNS_DIR
 from .registry import Registry, RunEntry
-from .sweep_folder import find_sweep, folder_in_sweep
+from .sweeps.folder import find_sweep, folder_in_sweep
 
 
 @dataclass(frozen=True)

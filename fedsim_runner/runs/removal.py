@@ -18,7 +18,7 @@ from .folder import give_to_user
 from .hold import end_orphans, hold, hold_alone
 from .lookup import KnownRun, all_runs, find_run, testbed_of
 from .registry import Registry
-from .sweep_folder import Sweep, sweeps
+from .sweeps.folder import Sweep, sweeps
 from .teardown import tear_down
 
 

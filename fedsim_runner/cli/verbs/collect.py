@@ -24,7 +24,7 @@ def collect(
     """Fetch logs, journal and samples of a run that is up, and write its report."""
     from fedsim_runner.results import render_summary
     from fedsim_runner.runs.collect_outputs import collect_run, collect_sweep
-    from fedsim_runner.runs.sweep_folder import find_sweep
+    from fedsim_runner.runs.sweeps.folder import find_sweep
 
     if (sweep := find_sweep(run)) is not None:
         return _sweep(collect_sweep(sweep, out(stderr=as_json), output), as_json)

@@ -21,7 +21,7 @@ def down(
 ) -> int:
     """Remove everything a run has on the lab host, even without its run folder; safe to repeat."""
     from fedsim_runner.runs.removal import remove_all, remove_run, remove_sweep
-    from fedsim_runner.runs.sweep_folder import find_sweep, refuse_lost_sweep
+    from fedsim_runner.runs.sweeps.folder import find_sweep, refuse_lost_sweep
 
     if every == (run is not None):
         raise FedsimError("name one RUN, or ask for --all", Exit.SPEC)

@@ -16,7 +16,7 @@ from fedsim_runner.contract.plain_folder import require_plain
 from ..app import JsonOption, app, out, print_json
 
 if TYPE_CHECKING:
-    from fedsim_runner.runs.sweep_folder import Sweep
+    from fedsim_runner.runs.sweeps.folder import Sweep
 
 
 @app.command()
@@ -57,7 +57,7 @@ def report(
 ) -> int:
     """Write report.html and the tables of a run again; of several runs, compare them."""
     from fedsim_runner.runs.folder import give_to_user
-    from fedsim_runner.runs.sweep_folder import find_sweep
+    from fedsim_runner.runs.sweeps.folder import find_sweep
 
     found = {name: find_sweep(name) for name in runs}
     folders = [folder for name, sweep in found.items() for folder in ([_folder(name)] if sweep is None else _of(sweep))]

@@ -46,9 +46,9 @@ def rerun(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; progress to stderr.")] = False,
 ) -> int:
     """Repeat a run from its folder alone, and report how the two differ."""
-    from fedsim_runner.runs.repetition import open_original
-    from fedsim_runner.runs.repetition import rerun as repeat
-    from fedsim_runner.runs.sweep_folder import find_sweep
+    from fedsim_runner.runs.repetition.rerun import open_original
+    from fedsim_runner.runs.repetition.rerun import rerun as repeat
+    from fedsim_runner.runs.sweeps.folder import find_sweep
     from fedsim_runner.testbed.installed import find_testbed
 
     options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
@@ -58,7 +58,7 @@ def rerun(
         testbed = find_testbed(NO_DOCKER if no_docker else original.testbed)
         code, report = repeat(original, options, console, testbed, trust)
     else:
-        from fedsim_runner.runs.sweep_repetition import rerun_sweep
+        from fedsim_runner.runs.sweeps.rerun import rerun_sweep
 
         if keep:
             raise FedsimError("--keep: the runs of a sweep follow each other, so no testbed stays up", Exit.SPEC)

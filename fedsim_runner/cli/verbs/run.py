@@ -70,13 +70,13 @@ def run(
     console = out(stderr=as_json)
     testbed = find_testbed(NO_DOCKER if no_docker else DEFAULT)
     if seeds is None and not grid:
-        from fedsim_runner.runs.sweep_plan import target_override
+        from fedsim_runner.runs.sweeps.members import target_override
 
         experiment = load(spec, () if target is None else (target_override(target),))
         code, report = run_experiment(experiment, options, console, testbed)
     else:
-        from fedsim_runner.runs.sweep import run_sweep
-        from fedsim_runner.runs.sweep_plan import read_request
+        from fedsim_runner.runs.sweeps.members import read_request
+        from fedsim_runner.runs.sweeps.start import run_sweep
 
         if keep:
             raise FedsimError("--keep: the runs of a sweep follow each other, so no testbed stays up", Exit.SPEC)

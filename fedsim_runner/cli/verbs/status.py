@@ -17,7 +17,7 @@ from ..app import JsonOption, app, out, print_json
 
 if TYPE_CHECKING:
     from fedsim_runner.console.live import Window
-    from fedsim_runner.runs.sweep_folder import Sweep
+    from fedsim_runner.runs.sweeps.folder import Sweep
 
 WATCH_EVERY_S = 1.0
 ALL_ROWS = 1_000_000
@@ -35,7 +35,7 @@ def status(
     """Show how far a run has got and what each of its devices is doing."""
     from fedsim_runner.runs.lookup import all_runs
     from fedsim_runner.runs.run_status import status_of
-    from fedsim_runner.runs.sweep_folder import find_sweep
+    from fedsim_runner.runs.sweeps.folder import find_sweep
 
     if watch and (run is None or as_json):
         raise FedsimError("--watch needs one RUN and cannot be combined with --json", Exit.SPEC)
@@ -59,7 +59,7 @@ def status(
 def _sweep(sweep: Sweep, console: Console, watch: bool, as_json: bool) -> int:
     """All runs of a sweep; the one that is being played can be watched."""
     from fedsim_runner.runs.hold import is_held
-    from fedsim_runner.runs.sweep_status import status_of_sweep
+    from fedsim_runner.runs.sweeps.status import status_of_sweep
 
     if watch:
         playing = next((one.run for one in sweep.runs if is_held(one.run)), None)
@@ -78,7 +78,7 @@ def _sweep(sweep: Sweep, console: Console, watch: bool, as_json: bool) -> int:
 
 
 def _sweep_table(runs: list[dict[str, Any]]) -> Table:
-    from fedsim_runner.runs.sweep_plan import short_key, shown
+    from fedsim_runner.runs.sweeps.members import short_key, shown
 
     keys = list(dict.fromkeys(key for one in runs for key in one["varied"]))
     table = Table(box=None, pad_edge=False, header_style="bold")

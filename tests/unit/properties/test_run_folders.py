@@ -15,7 +15,7 @@ from rich.console import Console
 from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.results import render_summary, write_report
 from fedsim_runner.results.run_files import read_containers, read_course, read_devices, read_manifest
-from fedsim_runner.runs.repetition import open_original
+from fedsim_runner.runs.repetition.rerun import open_original
 from tests.unit.results.synthetic import write_run
 
 from .strategies import changed, damaged

@@ -14,7 +14,7 @@ from fedsim_runner.cli.entry import call
 from fedsim_runner.contract.errors import Exit
 from fedsim_runner.runs.planning import make_plan_or_refuse
 from fedsim_runner.runs.registry import Registry
-from fedsim_runner.runs.repetition import open_original
+from fedsim_runner.runs.repetition.rerun import open_original
 from tests.builders import lab_host
 from tests.federatedscope import runnable_checkout
 from tests.unit.conftest import Driver

@@ -17,7 +17,7 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.engines.federatedscope.source import SOURCE_VARIABLE
 from fedsim_runner.runs.inputs import keep_dockerfiles, keep_experiment, keep_wheel, read_experiment
 from fedsim_runner.runs.options import RunOptions
-from fedsim_runner.runs.repetition import open_original, rerun
+from fedsim_runner.runs.repetition.rerun import open_original, rerun
 from fedsim_runner.runs.trust import UntrustedCodeError, code_of, refuse_foreign_inventory
 from fedsim_runner.spec.experiment import Experiment
 from fedsim_runner.testbed.installed import find_testbed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fedsim_runner.contract.names import RUN_LENGTH, check_run
-from fedsim_runner.runs.sweep_plan import RUNS_MAX, SUFFIX_LENGTH, Grid, SweepRequest, members_of, read_request
+from fedsim_runner.runs.sweeps.members import RUNS_MAX, SUFFIX_LENGTH, Grid, SweepRequest, members_of, read_request
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
 
 

@@ -13,20 +13,20 @@ from typing import Any
 
 from rich.console import Console
 
-from ..console.interrupts import Interrupts
-from ..contract.atomic import explain
-from ..contract.claim import RunBusyError
-from ..contract.errors import Exit, FedsimError
-from ..contract.names import RUN_LENGTH, RunNameError, check_run
-from ..results.comparison.groups import compare_runs
-from ..results.comparison.page import publish_comparison, render_comparison
-from ..testbed.protocol import Testbed
-from .active_run import now
-from .folder import RUN_NAME, give_to_user, new_run_id
-from .hold import end_orphans, hold, hold_alone
-from .options import RunOptions
-from .sweep_folder import UNFINISHED, Sweep, SweepRun, is_sweep_folder, read_sweep, sweeps
-from .sweep_plan import SUFFIX_LENGTH
+from ...console.interrupts import Interrupts
+from ...contract.atomic import explain
+from ...contract.claim import RunBusyError
+from ...contract.errors import Exit, FedsimError
+from ...contract.names import RUN_LENGTH, RunNameError, check_run
+from ...results.comparison.groups import compare_runs
+from ...results.comparison.page import publish_comparison, render_comparison
+from ...testbed.protocol import Testbed
+from ..active_run import now
+from ..folder import RUN_NAME, give_to_user, new_run_id
+from ..hold import end_orphans, hold, hold_alone
+from ..options import RunOptions
+from .folder import UNFINISHED, Sweep, SweepRun, is_sweep_folder, read_sweep, sweeps
+from .members import SUFFIX_LENGTH
 
 # A failed course says something about one point; after any other failure the next run would fail as well.
 GOES_ON_AFTER = (Exit.DONE, Exit.COURSE)

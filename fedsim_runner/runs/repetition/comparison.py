@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..contract.course_state import accuracy_of
-from ..contract.lenient import whole
+from ...contract.course_state import accuracy_of
+from ...contract.lenient import whole
 
 # Facts and their places in a manifest; if one of them differs, results or times may differ.
 FACTS = (

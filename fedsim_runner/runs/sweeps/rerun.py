@@ -7,13 +7,13 @@ from functools import partial
 
 from rich.console import Console
 
-from ..contract.errors import Exit, FedsimError
-from ..testbed.protocol import Testbed
-from .options import RunOptions
-from .repetition import Original, open_original, rerun
-from .sweep_folder import Sweep
-from .sweep_plan import short_key, shown
-from .sweep_play import Compared, Programme, Turn, play_sweep
+from ...contract.errors import Exit, FedsimError
+from ...testbed.protocol import Testbed
+from ..options import RunOptions
+from ..repetition.rerun import Original, open_original, rerun
+from .execution import Compared, Programme, Turn, play_sweep
+from .folder import Sweep
+from .members import short_key, shown
 
 
 def rerun_sweep(
@@ -24,7 +24,7 @@ def rerun_sweep(
     command: Sequence[str],
     trust: bool = False,
 ) -> tuple[Exit, Compared]:
-    """Repeat the runs of a sweep that have begun; see :func:`~fedsim_runner.runs.sweep_play.play_sweep`.
+    """Repeat the runs of a sweep that have begun; see :func:`~fedsim_runner.runs.sweeps.execution.play_sweep`.
 
     Args:
         testbed_of: returns the testbed for a run that was on the kind of this name.

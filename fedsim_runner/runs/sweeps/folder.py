@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..contract import atomic
-from ..contract.errors import Exit, FedsimError
-from ..contract.names import RUN_PATTERN
-from ..contract.paths import REPORT
-from ..results.comparison.run_folders import is_run_folder
-from ..results.run_files import read_json
-from ..user_folders import state_home
-from .options import DEFAULT_RUNS_DIR
-from .registry import Registry
+from ...contract import atomic
+from ...contract.errors import Exit, FedsimError
+from ...contract.names import RUN_PATTERN
+from ...contract.paths import REPORT
+from ...results.comparison.run_folders import is_run_folder
+from ...results.run_files import read_json
+from ...user_folders import state_home
+from ..options import DEFAULT_RUNS_DIR
+from ..registry import Registry
 
 SWEEP = "sweep.json"
 VERSION = 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.runs.repetition_comparison import compare_rounds, describe_rounds, differing_facts
+from fedsim_runner.runs.repetition.comparison import compare_rounds, describe_rounds, differing_facts
 
 MANIFEST: dict[str, Any] = {
     "mode": "docker",

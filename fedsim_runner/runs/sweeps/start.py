@@ -12,22 +12,22 @@ from typing import Any
 
 from rich.console import Console
 
-from ..contract.errors import Exit, FedsimError
-from ..spec.experiment import Experiment
-from ..testbed.protocol import Testbed
-from ..yamlfile.spec_errors import SpecError, SpecErrors
-from .experiment_file import load_experiment
-from .lifecycle import run_experiment
-from .options import RunOptions
-from .planning import make_plan_or_refuse
-from .sweep_plan import Member, SweepRequest, members_of
-from .sweep_play import Compared, Programme, Turn, play_sweep
+from ...contract.errors import Exit, FedsimError
+from ...spec.experiment import Experiment
+from ...testbed.protocol import Testbed
+from ...yamlfile.spec_errors import SpecError, SpecErrors
+from ..experiment_file import load_experiment
+from ..lifecycle import run_experiment
+from ..options import RunOptions
+from ..planning import make_plan_or_refuse
+from .execution import Compared, Programme, Turn, play_sweep
+from .members import Member, SweepRequest, members_of
 
 
 def run_sweep(
     spec: Path, request: SweepRequest, options: RunOptions, console: Console, testbed: Testbed, command: Sequence[str]
 ) -> tuple[Exit, Compared]:
-    """Play the sweep that ``request`` describes; see :func:`~fedsim_runner.runs.sweep_play.play_sweep`.
+    """Play the sweep that ``request`` describes; see :func:`~fedsim_runner.runs.sweeps.execution.play_sweep`.
 
     ``command``: the words of the command that plays it.
 

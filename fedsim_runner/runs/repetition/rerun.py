@@ -11,22 +11,22 @@ from typing import Any
 
 from rich.console import Console
 
-from ..contract.errors import Exit, FedsimError
-from ..contract.paths import MANIFEST, REPORT
-from ..contract.plain_folder import require_plain
-from ..engines.federatedscope import SettingsError, SourceError, source_manifest
-from ..results.page import try_publish
-from ..results.run_files import read_json, read_manifest
-from ..spec.experiment import Experiment
-from ..testbed.protocol import Testbed
-from .folder import give_to_user
-from .inputs import SPEC, kept_wheel, read_experiment
-from .lifecycle import Report, run_experiment
-from .lookup import find_run
-from .manifest import MANIFEST_VERSION, inputs_digest, spec_digest
-from .options import DEFAULT_RUNS_DIR, Repeated, RunOptions
-from .repetition_comparison import compare_rounds, describe_rounds, differing_facts
-from .trust import code_of, refuse_untrusted
+from ...contract.errors import Exit, FedsimError
+from ...contract.paths import MANIFEST, REPORT
+from ...contract.plain_folder import require_plain
+from ...engines.federatedscope import SettingsError, SourceError, source_manifest
+from ...results.page import try_publish
+from ...results.run_files import read_json, read_manifest
+from ...spec.experiment import Experiment
+from ...testbed.protocol import Testbed
+from ..folder import give_to_user
+from ..inputs import SPEC, kept_wheel, read_experiment
+from ..lifecycle import Report, run_experiment
+from ..lookup import find_run
+from ..manifest import MANIFEST_VERSION, inputs_digest, spec_digest
+from ..options import DEFAULT_RUNS_DIR, Repeated, RunOptions
+from ..trust import code_of, refuse_untrusted
+from .comparison import compare_rounds, describe_rounds, differing_facts
 
 
 @dataclass(frozen=True)

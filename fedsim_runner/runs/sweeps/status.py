@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..contract.course_state import accuracy_of
-from ..contract.paths import REPORT
-from ..results.run_files import read_json
-from .hold import is_held
-from .run_status import status_of
-from .sweep_folder import Sweep, SweepRun
+from ...contract.course_state import accuracy_of
+from ...contract.paths import REPORT
+from ...results.run_files import read_json
+from ..hold import is_held
+from ..run_status import status_of
+from .folder import Sweep, SweepRun
 
 
 def status_of_sweep(sweep: Sweep) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalog.resolve import suggestion
-from ..spec.schema import ExperimentFile
-from ..yamlfile.overrides import Override, parse_key, parse_values
-from ..yamlfile.spec_errors import SpecError, SpecErrors
+from ...catalog.resolve import suggestion
+from ...spec.schema import ExperimentFile
+from ...yamlfile.overrides import Override, parse_key, parse_values
+from ...yamlfile.spec_errors import SpecError, SpecErrors
 
 SEEDS, GRID, TARGET = "--seeds", "--grid", "--target"
 # More are a slip of the hand: each run takes seconds at the very least.

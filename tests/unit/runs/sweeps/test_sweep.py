@@ -23,10 +23,10 @@ from fedsim_runner.runs import lookup, sweep_play
 from fedsim_runner.runs.hold import hold
 from fedsim_runner.runs.options import RunOptions
 from fedsim_runner.runs.registry import Registry
-from fedsim_runner.runs.sweep import run_sweep
-from fedsim_runner.runs.sweep_folder import find_sweep, read_sweep
-from fedsim_runner.runs.sweep_plan import read_request
-from fedsim_runner.runs.sweep_repetition import rerun_sweep
+from fedsim_runner.runs.sweeps.folder import find_sweep, read_sweep
+from fedsim_runner.runs.sweeps.members import read_request
+from fedsim_runner.runs.sweeps.rerun import rerun_sweep
+from fedsim_runner.runs.sweeps.start import run_sweep
 from fedsim_runner.testbed.values import Listener, Order
 from tests.e2e.conftest import small_spec
 from tests.fake_testbed import FakeTestbed

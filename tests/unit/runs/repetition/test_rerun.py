@@ -14,11 +14,11 @@ from rich.console import Console
 from fedsim_runner.cli.entry import call
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.engines.federatedscope import SourceError
-from fedsim_runner.runs import repetition as repetition_module
 from fedsim_runner.runs.experiment_file import load_experiment
 from fedsim_runner.runs.lifecycle import run_experiment
 from fedsim_runner.runs.options import RunOptions
-from fedsim_runner.runs.repetition import open_original, rerun
+from fedsim_runner.runs.repetition import rerun as rerun_module
+from fedsim_runner.runs.repetition.rerun import open_original, rerun
 from fedsim_runner.spec.experiment import Experiment
 from fedsim_runner.testbed.installed import find_testbed
 from tests.e2e.conftest import small_spec
@@ -140,7 +140,7 @@ def repeated(folder: Path, trust: bool) -> Experiment:
         raise FedsimError("started", Exit.LAB)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repetition_module, "run_experiment", start)
+        patch.setattr(rerun_module, "run_experiment", start)
         with pytest.raises(FedsimError, match=r"^started$"):
             rerun(open_original(str(folder)), RunOptions(), Console(file=io.StringIO()), find_testbed("docker"), trust)
     return started[0]
@@ -151,7 +151,7 @@ def test_a_trusted_federatedscope_comes_from_its_original_source_while_that_is_u
     ran: str | None, takes_the_wheel: bool, moved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheel = with_wheel(moved, ran)
-    monkeypatch.setattr(repetition_module, "source_manifest", lambda named: {"sha256": "a"})
+    monkeypatch.setattr(rerun_module, "source_manifest", lambda named: {"sha256": "a"})
     source = repeated(moved, trust=True).federatedscope_source
     assert source == (str(wheel) if takes_the_wheel else None)
 
@@ -162,11 +162,11 @@ def test_without_the_original_source_the_kept_wheel_is_used(moved: Path, monkeyp
     def gone(named: str | None) -> dict[str, Any]:
         raise SourceError("there is no such folder")
 
-    monkeypatch.setattr(repetition_module, "source_manifest", gone)
+    monkeypatch.setattr(rerun_module, "source_manifest", gone)
     assert repeated(moved, trust=True).federatedscope_source == str(wheel)
 
 
 def test_a_source_that_no_device_uses_is_not_even_looked_at(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_wheel(moved, "b")
-    monkeypatch.delattr(repetition_module, "source_manifest")
+    monkeypatch.delattr(rerun_module, "source_manifest")
     assert repeated(moved, trust=False).federatedscope_source is None

@@ -1,0 +1,1 @@
+"""Repeating a run from its folder alone, and how far the repetition differs from the original."""

@@ -1,0 +1,1 @@
+"""Sweeps: one experiment file run with several seeds and values, resumable, with one report."""
