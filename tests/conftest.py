@@ -10,9 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
@@ -89,6 +92,17 @@ def _refuse_programs(event: str, arguments: tuple[Any, ...]) -> None:
 def repository() -> Path:
     """Root of the checkout under test."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[DockerClient]:
+    """This machine's Docker Engine; if it is missing, the test fails rather than being skipped."""
+    import docker  # which most tests do without
+
+    client = docker.from_env(timeout=60)
+    client.ping()
+    yield client
+    client.close()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import docker
@@ -85,15 +84,6 @@ class Command:
     @property
     def output(self) -> str:
         return "\n".join(self.lines)
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
-    """The Engine; if it is missing, the test fails rather than being skipped."""
-    client = docker.from_env(timeout=60)
-    client.ping()
-    yield client
-    client.close()
 
 
 @pytest.fixture(autouse=True)

@@ -72,14 +72,6 @@ APPLETS = ("sh", "sleep", "cat", "id", "wget", "nc", "ip", "touch", "dd", "ln", 
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
-    client = docker.from_env(timeout=60)
-    client.ping()
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="session")
 def image(engine: docker.DockerClient) -> Iterator[str]:
     """A few hundred kilobytes of statically linked busybox, which is imported in a moment."""
     busybox = shutil.which("busybox", path="/bin:/usr/bin")
