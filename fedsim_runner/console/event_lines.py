@@ -16,8 +16,8 @@ from ..contract.events import (
     Event,
     GateOpened,
     LinkFailed,
-    LinkMended,
     LinkReapplied,
+    LinkRestored,
     LinksUnshaped,
     LoadingStarted,
     RoundDeadline,
@@ -33,7 +33,7 @@ SHOWN_LAST_LINES = 8
 ENGINE_STARTS = "no Docker Engine answers: starting the one that is installed"
 ENGINE_COMES = "no Docker Engine is installed: installing docker.io, which stays, and starting it"
 DOUBTFUL = (DeviceWarned,)
-BAD = (CourseFailed, ClientLost, LinkFailed, LinkMended)
+BAD = (CourseFailed, ClientLost, LinkFailed, LinkRestored)
 SHOWN_RESULTS = (("test_acc", "accuracy"), ("test_avg_loss", "loss"), ("val_acc", "validation accuracy"))
 
 
@@ -51,7 +51,7 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
             return f"link back end: {event.backend or 'none'} (kernel {event.kernel or 'unknown'})"
         case LinkReapplied():
             return f"{event.device}: link shaped again after a restart"
-        case LinkMended():
+        case LinkRestored():
             return f"{event.device}: its link was changed by somebody else, and is in force again: {event.found}"
         case LinkFailed():
             return f"{event.device}: its link could not be shaped: {event.reason}"

@@ -110,7 +110,7 @@ def test_devices_beyond_the_ports_of_one_bridge_reach_the_others(lab: Rig, monke
         ("server", "neigh add 198.18.0.9 lladdr 02:00:00:00:00:01 dev eth0", {"server": ["neighbours"]}),
     ],
 )
-def test_what_somebody_changed_is_named_and_mended(
+def test_what_somebody_changed_is_named_and_restored(
     lab: Rig, place: str, command: str, changed: dict[str, list[str]]
 ) -> None:
     connect(lab)

@@ -99,7 +99,7 @@ def test_a_change_from_outside_is_seen(up: Lab) -> None:
     ],
     ids=["from outside", "not yet limited"],
 )
-def test_a_cpu_limit_alone_is_mended_while_the_device_runs(up: Lab, before: dict[str, int]) -> None:
+def test_a_cpu_limit_alone_is_restored_while_the_device_runs(up: Lab, before: dict[str, int]) -> None:
     container = up.container("pi-1")
     up.engine.api.update_container(container.id, **before)
     checked = up.call("fedsim_devices", check=True)

@@ -156,7 +156,7 @@ class RunLinks:
         failed: dict[str, str] = {}
         for name, result in results.items():
             if result.failed is None:
-                self._record(events.LinkMended(name, changed[name], round(now - before, 1)))
+                self._record(events.LinkRestored(name, changed[name], round(now - before, 1)))
             elif self._is_where_it_was(name, devices[name]):
                 self.shaped.discard(name)
                 failed[name] = f"{changed[name]}; {result.failed}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedsim_runner.contract.course_state import CourseState
-from fedsim_runner.contract.events import LinkMended, TargetReached
+from fedsim_runner.contract.events import LinkRestored, TargetReached
 
 NAMED = 6  # devices in one note
 SHOWN_FILES = 5
@@ -23,8 +23,8 @@ def list_lost_clients(course: CourseState) -> list[dict[str, Any]]:
 def collect_notes(course: CourseState, left_out: Sequence[str]) -> list[str]:
     """Return notes on what a reader of the results must know; ``left_out``: files that were not collected."""
     found = [f"links were not shaped: {reason}" for reason in course.unshaped]
-    if course.mended:
-        found.append(_describe_mended(course.mended))
+    if course.restored_links:
+        found.append(_describe_restored(course.restored_links))
     if course.restarted:
         found.append(f"containers that restarted during the run: {', '.join(sorted(course.restarted))}")
     if course.deadlines:
@@ -46,10 +46,10 @@ def _describe_target(reached: TargetReached) -> str:
     return f"its accuracy {reached.accuracy or 0.0:.4f} reached the target {reached.target or 0.0:g} (course.target)"
 
 
-def _describe_mended(mended: Mapping[str, Sequence[LinkMended]]) -> str:
+def _describe_restored(restored: Mapping[str, Sequence[LinkRestored]]) -> str:
     named = []
-    for device, times in list(mended.items())[:NAMED]:
+    for device, times in list(restored.items())[:NAMED]:
         seconds = sum(time.for_s or 0.0 for time in times)
         named.append(f"{device} (up to {seconds:.0f} s: {times[-1].found})")
-    more = f" and {len(mended) - NAMED} more" if len(mended) > NAMED else ""
+    more = f" and {len(restored) - NAMED} more" if len(restored) > NAMED else ""
     return f"links that somebody else changed, which were then put back in force: {', '.join(named)}{more}"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import lenient
 
 if TYPE_CHECKING:
-    from .events import AgentStarted, ClientLost, Event, LinkMended, LoadingStarted, RoundDeadline, TargetReached
+    from .events import AgentStarted, ClientLost, Event, LinkRestored, LoadingStarted, RoundDeadline, TargetReached
 
 #: The lab host of events that do not name one, where a run has only one.
 ONLY_HOST = ""
@@ -111,7 +111,7 @@ class CourseState:
         deadlines: rounds that were aggregated at their deadline.
         shaped: devices whose links are in force.
         restarted: those of them whose containers were restarted.
-        mended: those whose links somebody else had changed, each time.
+        restored_links: those whose links somebody else had changed, each time.
         unshaped: why links are not in force.
         ends: how the course ended, according to each lab host's agent.
         events: how many there have been so far.
@@ -135,7 +135,7 @@ class CourseState:
     deadlines: list[RoundDeadline] = field(default_factory=list)
     shaped: set[str] = field(default_factory=set)
     restarted: set[str] = field(default_factory=set)
-    mended: dict[str, list[LinkMended]] = field(default_factory=dict)
+    restored_links: dict[str, list[LinkRestored]] = field(default_factory=dict)
     unshaped: list[str] = field(default_factory=list)
     ends: dict[str, Outcome] = field(default_factory=dict)
     events: int = 0

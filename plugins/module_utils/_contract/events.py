@@ -10,106 +10,18 @@ missing or makes no sense is None. Reading never raises.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from . import lenient
 from .course_state import LASTING, CourseState, Evaluation, Outcome, earlier
+from .event import Event as Event
+from .event import UnknownEvent as UnknownEvent
+from .event import read_as, read_results
 
-_READ = "read"
-
-
-def _read(reader: Callable[[object], Any], default: Any = None) -> Any:
-    """Define a field of an event and how it is read from a journal."""
-    return field(default=default, metadata={_READ: reader})
-
-
-def _results() -> Any:
-    return field(default_factory=dict, metadata={_READ: lenient.metrics})
-
-
-_OWN: dict[type[Event], list[Field[Any]]] = {}
-
-
-def _own(kind: type[Event]) -> list[Field[Any]]:
-    """Return the fields that are the event's own; looked up once, since journals have many events."""
-    found = _OWN.get(kind)
-    if found is None:
-        found = _OWN[kind] = [one for one in fields(kind) if not one.kw_only]
-    return found
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON data: NaN and infinities become null."""
-    if value is None or type(value) in (str, int):
-        return value
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value
-
-
-@dataclass(frozen=True)
-class Event:
-    """An event of the journal.
-
-    Attributes:
-        t: when, in Unix seconds; None until it is written.
-        lab_host: whose journal it comes from; None if the run has only one journal.
-    """
-
-    name: ClassVar[str] = ""
-    known: ClassVar[dict[str, type[Event]]] = {}
-
-    t: float | None = field(default=None, kw_only=True)
-    lab_host: str | None = field(default=None, kw_only=True)
-
-    def __init_subclass__(cls) -> None:
-        if "name" in cls.__dict__:
-            Event.known[cls.name] = cls
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain data, without the time and lab host if they are unknown."""
-        found: dict[str, Any] = {} if self.t is None else {"t": self.t}
-        found["event"] = self.name
-        found.update((one.name, _plain(getattr(self, one.name))) for one in _own(type(self)))
-        if self.lab_host is not None:
-            found["lab_host"] = self.lab_host
-        return found
-
-    def to_line(self) -> str:
-        """Return the event as a line of the journal, with its line end."""
-        return json.dumps(self.as_dict(), allow_nan=False) + "\n"
-
-    @property
-    def about(self) -> str | None:
-        """The device that the event is about."""
-        return getattr(self, "device", None)
-
-    def apply_to(self, course: CourseState) -> None:
-        """Change the state of the course; events that are only of interest to people change nothing."""
-
-
-@dataclass(frozen=True)
-class UnknownEvent(Event):
-    """An event of another version."""
-
-    kind: str = ""
-    values: Mapping[str, Any] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        found = super().as_dict()
-        del found["kind"], found["values"]
-        return {**found, "event": self.kind, **_plain(self.values)}
-
-    @property
-    def about(self) -> str | None:
-        return lenient.name(self.values.get("device"))
-
+#: Names that journals of earlier versions have, and today's.
+FORMER_NAMES = {"link_mended": "link_restored"}
 
 # -- the lab host and its agent ----------------------------------------------------------------------------------------
 
@@ -119,7 +31,7 @@ class EngineMissing(Event):
     """No Docker Engine answers; ``installed``: one is there and only has to be started."""
 
     name = "engine_wanted"
-    installed: bool | None = _read(lenient.flag)
+    installed: bool | None = read_as(lenient.flag)
 
 
 @dataclass(frozen=True)
@@ -127,10 +39,10 @@ class AgentStarted(Event):
     """An agent has started; ``backend``: what shapes its links, ``version``: that of its commands."""
 
     name = "agent_started"
-    backend: str | None = _read(lenient.text)
-    kernel: str | None = _read(lenient.text)
-    version: int | None = _read(lenient.whole)
-    congestion_control: str | None = _read(lenient.text)
+    backend: str | None = read_as(lenient.text)
+    kernel: str | None = read_as(lenient.text)
+    version: int | None = read_as(lenient.whole)
+    congestion_control: str | None = read_as(lenient.text)
 
     def apply_to(self, course: CourseState) -> None:
         course.agents[course.host_of(self)] = self
@@ -148,7 +60,7 @@ class AgentCannotWrite(Event):
     """A file that the course does not need is incomplete, or could not be changed."""
 
     name = "agent_cannot_write"
-    reason: str | None = _read(lenient.text)
+    reason: str | None = read_as(lenient.text)
 
 
 # -- links and gate ----------------------------------------------------------------------------------------------------
@@ -159,8 +71,8 @@ class LinkShaped(Event):
     """A device's link is in force."""
 
     name = "link_shaped"
-    device: str | None = _read(lenient.name)
-    changed: bool | None = _read(lenient.flag, True)
+    device: str | None = read_as(lenient.name)
+    changed: bool | None = read_as(lenient.flag, True)
 
     def apply_to(self, course: CourseState) -> None:
         if self.device is not None:
@@ -172,7 +84,7 @@ class LinkReapplied(Event):
     """A device's container was restarted, and its link is in force again."""
 
     name = "link_reapplied"
-    device: str | None = _read(lenient.name)
+    device: str | None = read_as(lenient.name)
 
     def apply_to(self, course: CourseState) -> None:
         if self.device is not None:
@@ -181,20 +93,20 @@ class LinkReapplied(Event):
 
 
 @dataclass(frozen=True)
-class LinkMended(Event):
+class LinkRestored(Event):
     """Somebody else had changed a device's link, which is in force again.
 
     ``found``: what differed; ``for_s``: at most so many seconds long.
     """
 
-    name = "link_mended"
-    device: str | None = _read(lenient.name)
-    found: str | None = _read(lenient.text)
-    for_s: float | None = _read(lenient.number)
+    name = "link_restored"
+    device: str | None = read_as(lenient.name)
+    found: str | None = read_as(lenient.text)
+    for_s: float | None = read_as(lenient.number)
 
     def apply_to(self, course: CourseState) -> None:
         if self.device is not None:
-            course.mended.setdefault(self.device, []).append(self)
+            course.restored_links.setdefault(self.device, []).append(self)
 
 
 @dataclass(frozen=True)
@@ -202,8 +114,8 @@ class LinkFailed(Event):
     """A device's link could not be restored."""
 
     name = "link_failed"
-    device: str | None = _read(lenient.name)
-    reason: str | None = _read(lenient.text)
+    device: str | None = read_as(lenient.name)
+    reason: str | None = read_as(lenient.text)
 
 
 @dataclass(frozen=True)
@@ -211,7 +123,7 @@ class LinksUnshaped(Event):
     """No link is in force, and the experiment allows that."""
 
     name = "links_unshaped"
-    reason: str | None = _read(lenient.text)
+    reason: str | None = read_as(lenient.text)
 
     def apply_to(self, course: CourseState) -> None:
         course.unshaped.append(str(self.reason))
@@ -225,8 +137,8 @@ class LoadingStarted(Event):
     """
 
     name = "loading_started"
-    devices: int | None = _read(lenient.whole)
-    limit_s: float | None = _read(lenient.number)
+    devices: int | None = read_as(lenient.whole)
+    limit_s: float | None = read_as(lenient.number)
 
     def apply_to(self, course: CourseState) -> None:
         if not course.loading:
@@ -240,7 +152,7 @@ class GateOpened(Event):
     """The participants may start at ``open_at`` (Unix seconds)."""
 
     name = "gate_opened"
-    open_at: float | None = _read(lenient.number)
+    open_at: float | None = read_as(lenient.number)
 
     def apply_to(self, course: CourseState) -> None:
         course.gate_opens = earlier(course.gate_opens, self.open_at or self.t)
@@ -255,7 +167,7 @@ class DeviceStarted(Event):
     """A device's container has started."""
 
     name = "device_started"
-    device: str | None = _read(lenient.name)
+    device: str | None = read_as(lenient.name)
 
     def apply_to(self, course: CourseState) -> None:
         course.advance(self.device, "started")
@@ -266,7 +178,7 @@ class DeviceLoading(Event):
     """A participant has been admitted to load its engine, without its CPU limit."""
 
     name = "device_loading"
-    device: str | None = _read(lenient.name)
+    device: str | None = read_as(lenient.name)
 
     def apply_to(self, course: CourseState) -> None:
         course.advance(self.device, "loading")
@@ -279,7 +191,7 @@ class DeviceReady(Event):
     """A participant has loaded its engine and is ready for connections."""
 
     name = "device_ready"
-    device: str | None = _read(lenient.name)
+    device: str | None = read_as(lenient.name)
 
     def apply_to(self, course: CourseState) -> None:
         course.advance(self.device, "ready")
@@ -292,8 +204,8 @@ class DeviceJoined(Event):
     """The server has accepted a client and given it an id."""
 
     name = "device_joined"
-    device: str | None = _read(lenient.name)
-    client_id: int | None = _read(lenient.whole)
+    device: str | None = read_as(lenient.name)
+    client_id: int | None = read_as(lenient.whole)
 
     def apply_to(self, course: CourseState) -> None:
         course.advance(self.device, "joined")
@@ -306,7 +218,7 @@ class DeviceFinished(Event):
     """A participant has reached the end of the course."""
 
     name = "device_finished"
-    device: str | None = _read(lenient.name)
+    device: str | None = read_as(lenient.name)
 
     def apply_to(self, course: CourseState) -> None:
         course.advance(self.device, "finished")
@@ -317,9 +229,9 @@ class DeviceExited(Event):
     """A participant's process has ended."""
 
     name = "device_exited"
-    device: str | None = _read(lenient.name)
-    exit_code: int | None = _read(lenient.whole)
-    oom_killed: bool | None = _read(lenient.flag)
+    device: str | None = read_as(lenient.name)
+    exit_code: int | None = read_as(lenient.whole)
+    oom_killed: bool | None = read_as(lenient.flag)
 
     def apply_to(self, course: CourseState) -> None:
         if self.device is None:
@@ -336,10 +248,10 @@ class ClientLost(Event):
     """A client was given up, and the course continues without it; ``last_lines``: the end of its log."""
 
     name = "client_lost"
-    device: str | None = _read(lenient.name)
-    reason: str | None = _read(lenient.text)
-    oom_killed: bool | None = _read(lenient.flag)
-    last_lines: tuple[str, ...] = _read(lenient.lines, ())
+    device: str | None = read_as(lenient.name)
+    reason: str | None = read_as(lenient.text)
+    oom_killed: bool | None = read_as(lenient.flag)
+    last_lines: tuple[str, ...] = read_as(lenient.lines, ())
 
     def apply_to(self, course: CourseState) -> None:
         if self.device is None:
@@ -356,8 +268,8 @@ class DeviceWarned(Event):
     """A participant's engine has logged a warning that no other participant had logged before."""
 
     name = "device_warned"
-    device: str | None = _read(lenient.name)
-    text: str | None = _read(lenient.text)
+    device: str | None = read_as(lenient.name)
+    text: str | None = read_as(lenient.text)
 
 
 # -- the course --------------------------------------------------------------------------------------------------------
@@ -368,7 +280,7 @@ class RoundStarted(Event):
     """The server sends the model of a round."""
 
     name = "round_started"
-    round: int | None = _read(lenient.whole)
+    round: int | None = read_as(lenient.whole)
 
     def apply_to(self, course: CourseState) -> None:
         course.round = max(course.round, self.round or 0)
@@ -380,9 +292,9 @@ class ClientResult(Event):
     """A client's own results in a round."""
 
     name = "client_result"
-    device: str | None = _read(lenient.name)
-    round: int | None = _read(lenient.whole)
-    results: Mapping[str, float | None] = _results()
+    device: str | None = read_as(lenient.name)
+    round: int | None = read_as(lenient.whole)
+    results: Mapping[str, float | None] = read_results()
 
 
 @dataclass(frozen=True)
@@ -390,9 +302,9 @@ class RoundDeadline(Event):
     """A round was aggregated at its deadline, with ``arrived`` of the ``wanted`` updates."""
 
     name = "round_deadline"
-    round: int | None = _read(lenient.whole)
-    arrived: int | None = _read(lenient.whole)
-    wanted: int | None = _read(lenient.whole)
+    round: int | None = read_as(lenient.whole)
+    arrived: int | None = read_as(lenient.whole)
+    wanted: int | None = read_as(lenient.whole)
 
     def apply_to(self, course: CourseState) -> None:
         course.deadlines.append(self)
@@ -403,8 +315,8 @@ class UpdateLate(Event):
     """A client's update was dropped: it came too late, or no aggregation takes it for another reason."""
 
     name = "update_late"
-    device: str | None = _read(lenient.name)
-    round: int | None = _read(lenient.whole)
+    device: str | None = read_as(lenient.name)
+    round: int | None = read_as(lenient.whole)
 
     def apply_to(self, course: CourseState) -> None:
         if self.device is not None:
@@ -416,8 +328,8 @@ class Evaluated(Event):
     """The model after ``round`` rounds has been evaluated."""
 
     name = "evaluated"
-    round: int | None = _read(lenient.whole)
-    results: Mapping[str, float | None] = _results()
+    round: int | None = read_as(lenient.whole)
+    results: Mapping[str, float | None] = read_results()
 
     def apply_to(self, course: CourseState) -> None:
         if self.round is None:
@@ -431,9 +343,9 @@ class TargetReached(Event):
     """The accuracy after ``round`` rounds reached the target: the course ends there."""
 
     name = "target_reached"
-    round: int | None = _read(lenient.whole)
-    accuracy: float | None = _read(lenient.number)
-    target: float | None = _read(lenient.number)
+    round: int | None = read_as(lenient.whole)
+    accuracy: float | None = read_as(lenient.number)
+    target: float | None = read_as(lenient.number)
 
     def apply_to(self, course: CourseState) -> None:
         course.target_reached = self
@@ -451,8 +363,8 @@ class CourseFinished(Event):
     """The course has succeeded for this lab host's participants."""
 
     name = "course_finished"
-    rounds: int | None = _read(lenient.whole)
-    results: Mapping[str, float | None] = _results()
+    rounds: int | None = read_as(lenient.whole)
+    results: Mapping[str, float | None] = read_results()
 
     def apply_to(self, course: CourseState) -> None:
         course.ends[course.host_of(self)] = Outcome("finished", t=self.t)
@@ -465,9 +377,9 @@ class CourseFailed(Event):
     """The course has failed; ``device``: the one that caused it, ``last_lines``: the end of its log."""
 
     name = "course_failed"
-    device: str | None = _read(lenient.name)
-    reason: str | None = _read(lenient.text)
-    last_lines: tuple[str, ...] = _read(lenient.lines, ())
+    device: str | None = read_as(lenient.name)
+    reason: str | None = read_as(lenient.text)
+    last_lines: tuple[str, ...] = read_as(lenient.lines, ())
 
     def apply_to(self, course: CourseState) -> None:
         if self.device is not None:
@@ -486,13 +398,13 @@ def parse(value: object, lab_host: str | None = None) -> Event | None:
     """
     if not isinstance(value, Mapping) or not isinstance(value.get("event"), str):
         return None
-    common: dict[str, Any] = {"t": lenient.number(value.get("t"))}
-    common["lab_host"] = lenient.name(value.get("lab_host")) or lab_host
-    kind = Event.known.get(value["event"])
+    t, lab_host = lenient.number(value.get("t")), lenient.name(value.get("lab_host")) or lab_host
+    name = value["event"]
+    kind = Event.known.get(name) or Event.known.get(FORMER_NAMES.get(name, ""))
     if kind is None:
         rest = {str(key): item for key, item in value.items() if key not in ("t", "event", "lab_host")}
-        return UnknownEvent(value["event"], rest, **common)
-    return kind(**common, **{one.name: one.metadata[_READ](value.get(one.name)) for one in _own(kind)})
+        return UnknownEvent(name, rest, t=t, lab_host=lab_host)
+    return kind.read(value, t, lab_host)
 
 
 def parse_line(line: str, lab_host: str | None = None) -> Event | None:

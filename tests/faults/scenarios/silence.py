@@ -25,11 +25,11 @@ def _named(
     )
 
 
-def _mended(run: LiveRun) -> list[str]:
+def _restored(run: LiveRun) -> list[str]:
     wrong = []
-    found = {event["device"]: event["found"] for event in run.events("link_mended")}
+    found = {event["device"]: event["found"] for event in run.events("link_restored")}
     if set(found) != {"mote-1"}:
-        wrong.append(f"links of {sorted(found)} were mended, not of mote-1")
+        wrong.append(f"links of {sorted(found)} were restored, not of mote-1")
     if not any("mote-1 (up to " in note for note in run.report.get("notes", ())):
         wrong.append(f"the report's notes are {run.report.get('notes')}")
     return wrong
@@ -69,7 +69,7 @@ SCENARIOS = (
         Start(rounds=60),
         (Step(round_ends(2), flush_links("mote-1")),),
         Outcome(
-            0, within_s=120, says=("mote-1: its link was changed by somebody else",), finished=True, checks=(_mended,)
+            0, within_s=120, says=("mote-1: its link was changed by somebody else",), finished=True, checks=(_restored,)
         ),
     ),
 )

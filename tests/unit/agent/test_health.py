@@ -53,7 +53,7 @@ def test_links_that_are_in_force_are_looked_at_without_a_program(
     agent.tick()
     agent.tick()
     assert kernel.listed == before
-    assert not named(state, "link_mended")
+    assert not named(state, "link_restored")
 
 
 @pytest.mark.parametrize("where", ["device", "network"])
@@ -65,11 +65,11 @@ def test_a_flushed_qdisc_is_put_back_and_reported(
     before = kernel.qdiscs.pop(key)
     agent.tick()
     assert kernel.qdiscs[key] == before
-    (mended,) = named(state, "link_mended")
-    assert mended["found"] == f"{'up' if where == 'device' else 'down'} is none, not {_shown(mended)}"
-    assert isinstance(mended["for_s"], float)
+    (restored,) = named(state, "link_restored")
+    assert restored["found"] == f"{'up' if where == 'device' else 'down'} is none, not {_shown(restored)}"
+    assert isinstance(restored["for_s"], float)
     agent.tick()
-    assert len(named(state, "link_mended")) == 1
+    assert len(named(state, "link_restored")) == 1
     assert not named(state, "course_failed")
 
 
@@ -81,8 +81,8 @@ def request_another_link(state: StateFolder) -> None:
     state.device_file.write_text(json.dumps(found))
 
 
-def _shown(mended: dict[str, object]) -> str:
-    return str(mended["found"]).partition(", not ")[2]
+def _shown(restored: dict[str, object]) -> str:
+    return str(restored["found"]).partition(", not ")[2]
 
 
 def test_a_bridge_that_is_down_concerns_all_devices(
@@ -91,7 +91,7 @@ def test_a_bridge_that_is_down_concerns_all_devices(
     kernel.links[str(engine.network), "br0"].up = False
     agent.tick()
     assert kernel.links[str(engine.network), "br0"].up
-    assert {mended["device"] for mended in named(state, "link_mended")} == set(engine.pids)
+    assert {restored["device"] for restored in named(state, "link_restored")} == set(engine.pids)
 
 
 def test_a_link_that_cannot_be_put_back_fails_the_course_and_blames_no_client(
@@ -121,7 +121,7 @@ def test_a_process_that_has_the_id_of_a_device_that_ended_is_no_device(
     before = dict(kernel.qdiscs)
     agent.tick()
     assert kernel.qdiscs == before, "nothing was changed in a namespace that is not the device's"
-    assert not named(state, "course_failed") and not named(state, "link_failed") and not named(state, "link_mended")
+    assert not named(state, "course_failed") and not named(state, "link_failed") and not named(state, "link_restored")
 
 
 def test_a_link_that_check_mode_asks_about_stays_as_it_is_and_looked_after(
@@ -135,7 +135,7 @@ def test_a_link_that_check_mode_asks_about_stays_as_it_is_and_looked_after(
     kernel.qdiscs.pop((str(engine.pids[CLIENT]), "eth0"))
     agent.tick()
     assert kernel.qdiscs == before
-    assert len(named(state, "link_mended")) == 1
+    assert len(named(state, "link_restored")) == 1
 
 
 def test_a_link_that_is_yet_to_change_is_not_put_back(
@@ -146,7 +146,7 @@ def test_a_link_that_is_yet_to_change_is_not_put_back(
     before = dict(kernel.qdiscs)
     agent.tick()
     assert kernel.qdiscs == before
-    assert not named(state, "link_mended")
+    assert not named(state, "link_restored")
 
 
 def truncate(state: StateFolder) -> None:

@@ -80,6 +80,12 @@ def test_an_event_of_another_version_is_kept_and_ignored() -> None:
     assert (state.events, state.outcome, state.devices["pi-1"].state) == (1, None, None)
 
 
+def test_an_event_is_read_under_its_former_name() -> None:
+    line = '{"t": 3.0, "event": "link_mended", "device": "pi-1", "found": "port is none, not br0", "for_s": 6.0}'
+    assert parse_line(line) == events.LinkRestored("pi-1", "port is none, not br0", 6.0, t=3.0)
+    assert all(name in Event.known for name in events.FORMER_NAMES.values())
+
+
 def test_a_line_has_its_time_first_and_no_nan() -> None:
     line = events.Evaluated(2, {"test_acc": float("nan")}, t=5.0).to_line()
     assert line == '{"t": 5.0, "event": "evaluated", "round": 2, "results": {"test_acc": null}}\n'

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from fedsim_runner.contract.course_state import CourseState
-from fedsim_runner.contract.events import LinkMended, TargetReached
+from fedsim_runner.contract.events import LinkRestored, TargetReached
 from fedsim_runner.results.tables.incidents import NAMED, collect_notes
 
 
 def test_links_that_somebody_changed_are_named_with_how_long_they_were_false_at_most() -> None:
     course = CourseState().apply_all(
         [
-            LinkMended("pi-1", "up is none, not tbf", 6.1),
-            LinkMended("pi-1", "queue rule is absent, not present", 4.0),
-            LinkMended("pi-2", "down is none, not tbf", 6.0),
+            LinkRestored("pi-1", "up is none, not tbf", 6.1),
+            LinkRestored("pi-1", "queue rule is absent, not present", 4.0),
+            LinkRestored("pi-2", "down is none, not tbf", 6.0),
         ]
     )
     assert collect_notes(course, []) == [
@@ -22,7 +22,7 @@ def test_links_that_somebody_changed_are_named_with_how_long_they_were_false_at_
 
 
 def test_of_many_such_links_the_first_are_named() -> None:
-    course = CourseState().apply_all([LinkMended(f"pi-{number}", "port is none, not br0", 6.0) for number in range(9)])
+    course = CourseState().apply_all([LinkRestored(f"pi-{number}", "port is none, not br0", 6.0) for number in range(9)])
     (note,) = collect_notes(course, [])
     assert note.count("pi-") == NAMED
     assert note.endswith("and 3 more")
