@@ -37,18 +37,15 @@ VALLEY = "scripts/wide_valley_exp_scripts"
 EXPERIMENT = """\
 name: {name}
 seed: 1
-device_types:
-  open: {{based_on: edge-server, cpus: 1, memory_mb: 3072, gpus: 0, network: open}}
-network:
-  profiles:
-    open: {{description: nothing is shaped, latency_ms: 0}}
 devices:
-  - {{name: server, type: open, role: server, engine: federatedscope}}
-  - {{name: client, type: open, count: {clients}, engine: federatedscope}}
+  - {{name: server, role: server, {device}}}
+  - {{name: client, count: {clients}, {device}}}
 course: {{timeout: 900, silence_timeout: 300}}
 data: {data}
 federatedscope: {{config_file: fs.yaml, source: {source}}}
 """
+# Server and clients alike: wired, with memory for every model of the list, and without the GPU of the type.
+DEVICE = "type: edge-server, engine: federatedscope, overrides: {cpus: 1, memory_mb: 3072, gpus: 0}"
 
 
 @dataclass(frozen=True)
@@ -210,7 +207,7 @@ def _run(kind: Kind, arguments: argparse.Namespace, folder: Path) -> str | None:
     data = kind.data.write(here / "samples.npz", kind.clients)
     experiment, source = here / "experiment.yaml", (arguments.source or checkout).resolve()
     experiment.write_text(
-        EXPERIMENT.format(name=name, clients=kind.clients, data=data, source=source), encoding="utf-8"
+        EXPERIMENT.format(name=name, device=DEVICE, clients=kind.clients, data=data, source=source), encoding="utf-8"
     )
     command = [sys.executable, "-m", "fedsim_runner", "run", str(experiment), "--json", "--runs-dir", str(here)]
     command += [] if arguments.docker else ["--no-docker"]
