@@ -19,12 +19,22 @@ def run(command: list[str], cwd: Path, **environment: str) -> subprocess.Complet
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel built from the sdist, as an index would serve it."""
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the sdist, and of the wheel that was built from it, as an index would serve them."""
     folder = tmp_path_factory.mktemp("dist")
     built = run([sys.executable, "-m", "build", "--outdir", str(folder), str(REPOSITORY)], folder)
     assert built.returncode == 0, built.stdout + built.stderr
-    return next(folder.glob("*.whl"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sdist(distributions: Path) -> Path:
+    return next(distributions.glob("*.tar.gz"))
+
+
+@pytest.fixture(scope="session")
+def wheel(distributions: Path) -> Path:
+    return next(distributions.glob("*.whl"))
 
 
 @pytest.fixture(scope="session")
