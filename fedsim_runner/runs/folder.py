@@ -64,7 +64,7 @@ def make_or_reuse_folder(runs_dir: Path, run: str) -> tuple[Path, bool]:
     if not folder.is_dir():
         raise RunNameError(f"{folder} is not a folder: choose another --run, or remove it")
     if is_sweep_folder(folder):
-        raise RunNameError(f"{folder} is a sweep: go on with its --seeds and --grid, or choose another --run")
+        raise RunNameError(f"{folder} is a sweep: resume it with its --seeds and --grid, or choose another --run")
     # Written once a course was tried in the folder; another one must not be mixed into it.
     if read_json(folder / REPORT).get("status", RUNNING) != RUNNING:
         raise RunNameError(f"{folder} holds the results of an earlier run: choose another --run, or remove it")

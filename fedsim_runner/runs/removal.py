@@ -45,7 +45,7 @@ def remove_sweep(sweep: Sweep, console: Console) -> Exit:
     """Remove what the runs of a sweep have on their testbed; return the worst exit code.
 
     Raises:
-        RunBusyError: another process plays the sweep, or works on one of its runs.
+        RunBusyError: another process executes the sweep, or works on one of its runs.
         FedsimError: this user may not do it.
     """
     with hold(sweep.name):

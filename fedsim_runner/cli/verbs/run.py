@@ -61,7 +61,7 @@ def run(
 ) -> int:
     """Do everything: plan, provision, course, collect, tear down, report. With --seeds or --grid, for each of the runs.
 
-    A sweep that was interrupted goes on with the same options and --run NAME.
+    An interrupted sweep is resumed with the same options and --run NAME.
     """
     from fedsim_runner.runs.lifecycle import run_experiment
     from fedsim_runner.testbed.installed import DEFAULT, find_testbed
@@ -91,7 +91,7 @@ def run(
 def _words(
     spec: Path, seeds: str | None, grid: Sequence[str], target: float | None, no_docker: bool, options: RunOptions
 ) -> list[str]:
-    """The words of the command that plays this sweep, without its name."""
+    """The words of the command that executes this sweep, without its name."""
     words = ["fedsim-provision", "run", str(spec), *([] if seeds is None else ["--seeds", seeds])]
     for one in grid:
         words += ["--grid", one]

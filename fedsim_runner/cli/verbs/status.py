@@ -57,15 +57,15 @@ def status(
 
 
 def _sweep(sweep: Sweep, console: Console, watch: bool, as_json: bool) -> int:
-    """All runs of a sweep; the one that is being played can be watched."""
+    """All runs of a sweep; the one in progress can be watched."""
     from fedsim_runner.runs.hold import is_held
     from fedsim_runner.runs.sweeps.status import status_of_sweep
 
     if watch:
-        playing = next((one.run for one in sweep.runs if is_held(one.run)), None)
-        if playing is None:
-            raise FedsimError(f"--watch: no run of sweep {sweep.name} is being played now", Exit.SPEC)
-        _watch(console, playing)
+        current = next((one.run for one in sweep.runs if is_held(one.run)), None)
+        if current is None:
+            raise FedsimError(f"--watch: no run of sweep {sweep.name} is in progress", Exit.SPEC)
+        _watch(console, current)
         return Exit.DONE
     answer = status_of_sweep(sweep)
     if as_json:
