@@ -1,4 +1,4 @@
-"""docs/failures.md promises only what a scenario or a test holds, and these exist."""
+"""docs/failures.md promises only what a scenario or a test checks, and these exist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.faults.catalogue import all_scenarios
 
 PAGE = Path("docs/failures.md")
 TEST_FILE = re.compile(r"(tests/[a-z0-9_/]+\.py)(?:::(test_[a-z_*0-9]+))?")
-HELD_BY = "held by"
+TESTED_BY = "tested by"
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -45,24 +45,24 @@ def test_what_does_not_exist_is_not_found(repository: Path) -> None:
     assert is_there("tests/unit/docs/test_failures.py::test_what_*", repository)
 
 
-def test_every_row_is_held(repository: Path) -> None:
+def test_every_row_is_tested(repository: Path) -> None:
     found = tables((repository / PAGE).read_text(encoding="utf-8"))
     assert len(found) >= 2
     for head, _, *rows in found:
-        assert head[-1] == HELD_BY, head
+        assert head[-1] == TESTED_BY, head
         for row in rows:
             names = re.findall(r"`([^`]+)`", row[-1])
-            assert names, f"nothing holds: {row[0]}"
+            assert names, f"nothing tests: {row[0]}"
             assert [name for name in names if not is_there(name, repository)] == [], row[0]
 
 
-def test_every_section_is_held(repository: Path) -> None:
+def test_every_section_is_tested(repository: Path) -> None:
     _, *sections = (repository / PAGE).read_text(encoding="utf-8").split("\n## ")
     assert len(sections) >= 5
     for section in sections:
         title = section.partition("\n")[0]
-        assert f"| {HELD_BY} |" in section or "\nHeld by `" in section, f"nothing holds: {title}"
-        _, _, held = section.partition("\nHeld by ")
+        assert f"| {TESTED_BY} |" in section or "\nTested by `" in section, f"nothing tests: {title}"
+        _, _, held = section.partition("\nTested by ")
         assert [name for name in re.findall(r"`([^`]+)`", held) if not is_there(name, repository)] == [], title
 
 
