@@ -14,8 +14,8 @@ from fedsim_runner.engines.federatedscope.keys import read_keys
 
 TARGET = Path(__file__).resolve().parent.parent / "fedsim_runner" / "catalog" / "federatedscope_keys.yaml"
 HEAD = """\
-# Written by `python tools/federatedscope_keys.py CHECKOUT`: what FederatedScope v0.3.0 (commit 480b67d) can be told,
-# with its defaults. "+": other keys may be added to that section.
+# Written by `python tools/federatedscope_keys.py CHECKOUT`: the keys of FederatedScope v0.3.0 (commit 480b67d),
+# with their defaults. "+": other keys may be added to that section.
 """
 
 

@@ -32,7 +32,7 @@ class OutputLostError(FedsimError):
     """Standard output cannot be written (any more)."""
 
     def __init__(self, name: str, cause: OSError) -> None:
-        # As for any program that SIGPIPE ends: `set -o pipefail` is told, and a shell says nothing.
+        # As for any program that SIGPIPE ends: `set -o pipefail` notices, and a shell prints nothing.
         code = Exit.OUTPUT_CLOSED if cause.errno == errno.EPIPE else Exit.OUTPUT
         super().__init__(f"{name} cannot be written: {cause.strerror}", code)
 

@@ -29,7 +29,7 @@ def check_engines(draft: Draft) -> Draft:
     """Check what each engine can say of the file alone; mistakes are reported in the draft, together with all others.
 
     Sections that the file lacks are not judged yet: nobody has written anything wrong there. What is known to be wrong
-    is not told twice.
+    is not reported twice.
     """
     experiment = draft.experiment
     roles = [device.role for device in experiment.devices]

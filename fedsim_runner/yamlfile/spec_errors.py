@@ -58,7 +58,7 @@ class SpecErrors(FedsimError):
 
 
 def _order(error: SpecError) -> tuple[int, str, int, int, str, str]:
-    # Nobody should correct ten keys to be told in the end that it was in vain.
+    # Nobody should correct ten keys only to learn that it was in vain.
     rank = 2 if not error.topic else 1 if error.topic in NOT_AT_HAND else 0
     return (rank, error.file, error.line, error.column, error.path, error.message)
 

@@ -62,7 +62,7 @@ class NetworkContainer:
 
 
 def namespace_number(namespace: str) -> tuple[int, int] | None:
-    """The device and inode of the namespace at a path, by which it is told from others; None if there is none."""
+    """The device and inode of the namespace at a path, which identify it; None if there is none."""
     try:
         status = Path(namespace).stat()
     except OSError:

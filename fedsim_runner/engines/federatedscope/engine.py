@@ -111,11 +111,11 @@ class FederatedScopeEngine(Engine):
 
         found = refusals(facts, rules)
         yield from map(_refuse, found)
-        told = {(refusal.key, refusal.hint) for refusal in found}
+        reported = {(refusal.key, refusal.hint) for refusal in found}
         for one in course.differing(self.facts.name):
             # What is new where the rules look at this device comes from its own settings.
             for refusal in refusals(facts.seen_from(one.name), rules):
-                if (refusal.key, refusal.hint) not in told:
+                if (refusal.key, refusal.hint) not in reported:
                     yield _refuse(refusal, one.name)
 
     def message_sizes(self, question: ModelQuestion) -> MessageSizes | None:

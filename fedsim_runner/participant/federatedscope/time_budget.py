@@ -53,7 +53,7 @@ class Alarm:
 
 
 def interrupt_only_waiting() -> None:
-    """Have the alarm end nothing but a wait. Without the patch busy_wait, a wait cannot be told from work."""
+    """Have the alarm end nothing but a wait. Without the patch busy_wait, waiting looks like work."""
     module: Any = importlib.import_module(SERVER)
     inbox = importlib.import_module(INBOX).gRPCComServeFunc
     if not hasattr(inbox, "wait_for_message"):

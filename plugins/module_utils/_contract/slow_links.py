@@ -17,7 +17,7 @@ def answer_s(one: Links, other: Links) -> int:
     """Return the seconds after which the answer to a packet is there at the latest, if none is lost; 0 below one.
 
     That is the delay both ways, with the largest jitter, and the time that full queues take to empty. Whole seconds, as
-    participants are told them: a device whose link changes a little is not made anew.
+    participants get them: a device whose link changes a little is not made anew.
     """
     longest = sum(map(_longest_s, (one.up, other.down, other.up, one.down)))
     return 0 if longest < 1 else math.ceil(round(longest, 3))

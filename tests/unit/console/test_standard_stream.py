@@ -61,7 +61,7 @@ def test_a_loss_that_is_to_be_outlived_raises_nothing(pipe: tuple[int, int]) -> 
     with outlived(stream):
         for _ in range(3):
             Console(file=stream).print("x")
-    Console(file=stream).print("nobody is told twice")
+    Console(file=stream).print("nothing is printed twice")
     lost = loss_of(stream)
     assert lost is not None
     assert lost.exit is Exit.OUTPUT_CLOSED

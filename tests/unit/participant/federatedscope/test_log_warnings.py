@@ -44,7 +44,7 @@ def test_each_is_reported_once(upstream: logging.Logger, tmp_path: Path) -> None
 
 
 def test_only_warnings_and_not_without_end(upstream: logging.Logger, tmp_path: Path) -> None:
-    upstream.error("an error is told elsewhere")
+    upstream.error("an error is reported elsewhere")
     for number in range(2 * MOST):
         upstream.warning("x" * (number + 1))
     assert reported(tmp_path) == ["x" * (number + 1) for number in range(MOST)]
