@@ -162,7 +162,7 @@ class DataSection(Entry):
     test_fraction: Annotated[float, Field(ge=0.01, le=0.9)] = Field(
         default=0.2,
         description="Share of the data set kept for the server's evaluation; with `split: files`, of each client's "
-        "file. It has no meaning if your files include the server's test set.",
+        "file. It has no effect if your files include the server's test set.",
     )
     layout: Literal["auto", "flat", "image", "kept"] = Field(
         default="auto",
@@ -189,7 +189,7 @@ class DataSection(Entry):
     )
     header: bool | None = Field(
         default=None,
-        description="Whether the first line of CSV files has the column names. Not given: it has, and a first line "
+        description="Whether the first line of CSV files has the column names. Not given: it does, and a first line "
         "with only numbers is rejected as ambiguous.",
     )
 
@@ -249,7 +249,7 @@ class ExperimentFile(Entry):
     network_profiles: dict[KindName, ProfileEntry] = Field(
         default_factory=dict,
         description="The same as `network.profiles`, with one rule of its own: a profile that gives a rate only for "
-        "the uplink (`bandwidth_up_kbps`) has it in both directions.",
+        "the uplink (`bandwidth_up_kbps`) applies it to both directions.",
     )
     course: CourseSection = Field(default_factory=CourseSection, description="Limits of the course.")
     cpu_factor: Annotated[float, Field(gt=0, le=1)] | None = Field(

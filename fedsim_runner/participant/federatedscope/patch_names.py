@@ -6,7 +6,7 @@ from __future__ import annotations
 PATCHES: dict[str, str] = {
     "busy_wait": "a participant that waits for a message burns a whole core",
     "lost_join": "a client that starts before its server never joins",
-    "lost_message": "a message that cannot be sent at the first try is dropped and the course hangs",
+    "lost_message": "a message that cannot be sent at the first attempt is dropped and the course hangs",
     "second_finish": "the server sends finish twice, and both sides may hang while shutting down",
     "blocked_broadcast": "one stalled client holds up the server's messages to all others",
     "lean_imports": "libraries that training does not need fill the memory of a small device",

@@ -1,4 +1,4 @@
-"""lost_message: a message that cannot be sent at the first try is dropped and the course hangs.
+"""lost_message: a message that cannot be sent at the first attempt is dropped and the course hangs.
 
 ``gRPCCommManager._send`` tries once and logs a warning. Here a message is retried for a while; if that does not
 help, the participant ends with the reason, or the server gives that client up (course.on_client_failure: continue).
