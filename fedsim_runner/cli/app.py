@@ -67,7 +67,7 @@ ImageBaseOption = Annotated[
 ]
 UnshapedOption = Annotated[
     bool,
-    typer.Option("--allow-unshaped", help="Continue even if the kernel cannot hold a link; the report says so."),
+    typer.Option("--allow-unshaped", help="Continue even if the kernel cannot shape a link; the report says so."),
 ]
 
 __all__ = ["DEFAULT_RUNS_DIR", "Exit", "app", "load", "out", "print_json"]

@@ -83,4 +83,4 @@ def show_failure(progress: Progress, stopped: Stopped, what: str | None = None) 
     stage = what or f"stage {failure.stage or 'start'} failed"
     progress.note(f"error: {stage}{where}: {failure.text}", "red")
     if stopped.log is not None:
-        progress.note(f"Ansible's whole output: {stopped.log}")
+        progress.note(f"Ansible's full output: {stopped.log}")

@@ -100,7 +100,7 @@ def rerun(
     give_to_user(folder)
     console.print(f"compared with {original.run}: {comparison}", markup=False, highlight=False)
     if facts:
-        console.print("what was not the same, so that results or times may differ:", style="yellow")
+        console.print("differences between the two that may change results or times:", style="yellow")
     for fact in facts:
         console.print(f"  {fact}", markup=False, highlight=False)
     return code, report

@@ -1,4 +1,4 @@
-"""Ansible's whole output as a file that a run can do without: a full disk must not keep it from being torn down."""
+"""Ansible's full output as a file that a run can do without: a full disk must not keep it from being torn down."""
 
 from __future__ import annotations
 

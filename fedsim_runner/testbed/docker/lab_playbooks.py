@@ -118,6 +118,6 @@ def _play(name: str, playbook: str, console: Console, extra_vars: Mapping[str, A
                 raise FedsimError("interrupted", Exit.INTERRUPTED) from stopped
             where = f"stage {stopped.failure.stage or name} failed"
             raise FedsimError(
-                f"{where}: {stopped.failure.text} (Ansible's whole output: {log})",
+                f"{where}: {stopped.failure.text} (Ansible's full output: {log})",
                 exit_of(stage_named(STAGES, stopped.failure.stage), stopped.failure.exit_code),
             ) from stopped

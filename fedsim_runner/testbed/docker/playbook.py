@@ -86,7 +86,7 @@ def run_playbook(
     """Run one playbook to its end and return its result.
 
     Args:
-        log: gets Ansible's whole output as text.
+        log: gets Ansible's full output as text.
         listener: gets stages and events as they happen, in this thread; once it is ``cancelled()`` the playbook
             and all its processes are ended.
         playbooks_folder: where ``playbook.path`` is looked up; our own playbooks if left out.

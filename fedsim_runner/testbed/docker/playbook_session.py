@@ -15,7 +15,7 @@ LOG = "ansible.log"
 
 
 class PlaybookSession:
-    """A context in which playbooks are run; Ansible's whole output is written to ``folder`` if that is possible.
+    """A context in which playbooks are run; Ansible's full output is written to ``folder`` if that is possible.
 
     Args:
         playbooks: folder of the playbooks; our own if left out.
