@@ -20,7 +20,13 @@ def unpacked(sdist: Path, tmp_path: Path) -> Path:
 
 
 def test_it_has_what_its_pages_link_to(unpacked: Path) -> None:
-    for name in ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "examples/quickstart.yaml", "scripts/bootstrap"):
+    for name in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "examples/quickstart.yaml",
+        "scripts/bootstrap",
+    ):
         assert (unpacked / name).is_file(), name
 
 

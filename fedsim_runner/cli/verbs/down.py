@@ -17,7 +17,7 @@ def down(
     run: Annotated[
         str | None, typer.Argument(metavar="RUN", help="Name of the run, or of a sweep.", show_default=False)
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All runs but those that another process is working on.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All runs but those that another process works on.")] = False,
 ) -> int:
     """Remove everything a run has on the lab host, even without its run folder; safe to repeat."""
     from fedsim_runner.runs.removal import remove_all, remove_run, remove_sweep

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from . import lenient
 from .course_state import LASTING, CourseState, Evaluation, Outcome, earlier

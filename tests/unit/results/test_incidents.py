@@ -22,7 +22,9 @@ def test_links_that_somebody_changed_are_named_with_how_long_they_were_false_at_
 
 
 def test_of_many_such_links_the_first_are_named() -> None:
-    course = CourseState().apply_all([LinkRestored(f"pi-{number}", "port is none, not br0", 6.0) for number in range(9)])
+    course = CourseState().apply_all(
+        [LinkRestored(f"pi-{number}", "port is none, not br0", 6.0) for number in range(9)]
+    )
     (note,) = collect_notes(course, [])
     assert note.count("pi-") == NAMED
     assert note.endswith("and 3 more")

@@ -11,8 +11,8 @@ from fedsim_runner.contract.device_file import read_device_file
 from fedsim_runner.results import write_report
 from fedsim_runner.results.page import try_publish
 from fedsim_runner.results.run_files import read_manifest
-from fedsim_runner.runs.repetition.rerun import open_original
 from fedsim_runner.runs.repetition.comparison import differing_facts
+from fedsim_runner.runs.repetition.rerun import open_original
 
 RUNS = Path(__file__).resolve().parents[2] / "data" / "runs-0.1.0"
 
