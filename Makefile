@@ -17,7 +17,7 @@ lint:
 	scripts/bootstrap --dev --no-engine
 	.venv/bin/nox --session lint types
 
-# Not part of the checks. SOAK="--interruptions 50" and the like; it goes on where it was ended.
+# Not part of the checks. SOAK="--interruptions 50" and the like; it resumes where it was stopped.
 soak:
 	scripts/bootstrap --dev
 	.venv/bin/nox --session soak -- $(SOAK)

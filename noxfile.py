@@ -67,7 +67,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Not part of the checks: faults at hundreds of drawn moments, for a night. Goes on where it was ended."""
+    """Not part of the checks: faults at hundreds of random moments, for a night. Resumes where it was stopped."""
     failed = []
     properties = ("pytest", "-q", "--hypothesis-profile=soak", "tests/unit/properties")
     for module in (properties, ("tests.faults.soak", *session.posargs)):
