@@ -19,10 +19,11 @@ from rich.console import Console
 
 from fedsim_runner.cli.entry import call
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.runs import lookup, sweep_play
+from fedsim_runner.runs import lookup
 from fedsim_runner.runs.hold import hold
 from fedsim_runner.runs.options import RunOptions
 from fedsim_runner.runs.registry import Registry
+from fedsim_runner.runs.sweeps import execution
 from fedsim_runner.runs.sweeps.folder import find_sweep, read_sweep
 from fedsim_runner.runs.sweeps.members import read_request
 from fedsim_runner.runs.sweeps.rerun import rerun_sweep
@@ -207,7 +208,7 @@ def test_a_file_that_the_experiment_names_counts_as_well(spec: Path) -> None:
 
 
 def test_two_sweeps_begin_in_one_second(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_play, "now", lambda: 1_700_000_000.0)
+    monkeypatch.setattr(execution, "now", lambda: 1_700_000_000.0)
     with hold("small-20231114t221320z"):
         play(spec, Lab(), run=None)
     play(spec, Lab(), run=None)
