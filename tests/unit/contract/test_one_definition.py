@@ -152,6 +152,8 @@ def test_every_error_descends_from_the_one_root() -> None:
     assert len(classes) > 20
     # SIGTERM arrived: not an Exception, so that no engine swallows it. And work that was stopped early is not an error.
     del classes["Terminated"], classes["Stopped"]
+    # In a program for an interpreter that has none of our packages.
+    del classes["_NoArraysError"]
     of_ours = {FedsimError.__name__}
     for _ in classes:
         of_ours |= {name for name, bases in classes.items() if of_ours & set(bases)}
