@@ -13,6 +13,8 @@ from .host.state_check import find_deleted
 from .links.run_links import RunLinks
 
 LOOK_S = 6.0  # between two looks at all links
+# An Engine that ends takes the network's container with it, and a moment later this agent, which then names the Engine.
+ENGINE_END_S = 3.0
 SETTLE_S = 5.0  # after the course, for participants to write their last files
 END_S = 1.0  # ... and for their end to be asked for, if nothing that they write can be kept
 
@@ -54,13 +56,20 @@ class Health:
         self._ended_for = ended_for
         self._fail = fail
         self._next_look = 0.0
+        self._network_ended_at: float | None = None
         self.failure: str | None = None
 
     def check(self) -> None:
         """See whether packets pass and the journal can be written, and now and then whether links are in force."""
         now = time.monotonic()
-        if self._links.failure is not None:
-            self._fail(self._links.failure)
+        failure = self._links.failure
+        if not self._links.has_lost_its_network:
+            self._network_ended_at = None
+        elif self._network_ended_at is None:
+            self._network_ended_at = now
+        if failure is not None:
+            if self._network_ended_at is None or now - self._network_ended_at >= ENGINE_END_S:
+                self._fail(failure)
         elif now >= self._next_look and not self._ended_for(0.0):
             self._next_look = now + LOOK_S
             for name, reason in self._gatekeeper.restore().items():

@@ -68,9 +68,14 @@ class RunLinks:
         """Why traffic no longer passes; None while it does."""
         return self._container.failure() or (self._shaper.failure() if self._shaper is not None else None)
 
+    @property
+    def has_lost_its_network(self) -> bool:
+        """Whether the container that holds the run's network has ended."""
+        return self._container.failure() is not None
+
     def covers(self, devices: Collection[str]) -> bool:
         """Whether all of these devices may send."""
-        return self._container.failure() is None and self.shaped.issuperset(devices)
+        return not self.has_lost_its_network and self.shaped.issuperset(devices)
 
     def apply(
         self, settings: RunSettings, names: Collection[str], running: Mapping[str, int], check: bool

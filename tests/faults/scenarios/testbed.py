@@ -70,7 +70,7 @@ SCENARIOS = (
         "The end of the container that holds the run's network ends the course with its name",
         Start(),
         (Step(round_ends(2), kill_network),),
-        Outcome(FAILED, noticed_s=1 + SLACK_S, reason="--network, which holds the run's network, has ended"),
+        Outcome(FAILED, noticed_s=4 + SLACK_S, reason="--network, which holds the run's network, has ended"),
     ),
     Scenario(
         "disk-full-device",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.agent import commands
+from fedsim_runner.agent import commands, health
 from fedsim_runner.agent.host.network_container import Namespace
 from fedsim_runner.agent.links.run_links import NoNetworkError
 from fedsim_runner.contract.paths import StateFolder
@@ -48,7 +48,7 @@ def test_the_gate_opens_only_after_the_links_and_shuts_for_later_starters(
 
 
 def test_without_its_network_a_course_fails_and_links_start_anew(
-    kernel: FakeKernel, state: StateFolder, engine: FakeEngine
+    kernel: FakeKernel, state: StateFolder, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = begin(state, engine)
     commands.answer(agent, "links-apply", {})
@@ -56,6 +56,9 @@ def test_without_its_network_a_course_fails_and_links_start_anew(
     kernel.end_namespace(str(engine.network))
     engine.network = 0
     agent._network.namespace = Namespace("/proc/0/ns/net", (0, 0))  # the process has ended
+    agent.tick()
+    assert not any(event["event"] == "course_failed" for event in journal(state))  # the Engine may be ending
+    monkeypatch.setattr(health, "ENGINE_END_S", 0.0)
     agent.tick()
     failed = journal(state)[-1]
     assert failed["event"] == "course_failed"
@@ -71,6 +74,20 @@ def test_without_its_network_a_course_fails_and_links_start_anew(
     assert not commands.answer(agent, "links-apply", {})["changed"]
     assert agent._links.covers(list(engine.pids))
     agent.close()
+
+
+def test_an_engine_that_ends_takes_the_network_with_it_and_is_named(
+    kernel: FakeKernel, state: StateFolder, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = begin(state, engine)
+    commands.answer(agent, "links-apply", {})
+    commands.answer(agent, "gate-open", {})
+    agent._network.namespace = Namespace("/proc/0/ns/net", (0, 0))  # first its container ends
+    agent.tick()
+    monkeypatch.setattr(agent._docker, "is_there", lambda _within_s: False)
+    agent.close()  # then the agent is told to end
+    failed = next(event for event in journal(state) if event["event"] == "course_failed")
+    assert "the Docker Engine was stopped or restarted during the course" in failed["reason"]
 
 
 def test_the_gate_stays_shut_without_the_network(kernel: FakeKernel, state: StateFolder, engine: FakeEngine) -> None:
