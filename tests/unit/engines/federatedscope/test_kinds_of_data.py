@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
-from tests.federatedscope import PYTHON, runnable_checkout
+from tests.federatedscope import runnable_checkout
 from tests.unit.engines.federatedscope.leaf import write_leaf
+from tests.unit.engines.federatedscope.three_rounds import run_three_rounds
 
 pytestmark = pytest.mark.federatedscope
 
-SPEC = """\
-name: kinds
-seed: 3
-devices:
-  - {name: server, type: edge-server, role: server, engine: federatedscope}
-  - {name: phone, type: smartphone-low, count: 2, engine: federatedscope}
-course: {timeout: 240, silence_timeout: 120}
-"""
 # What all courses share; a kind of data overrides it.
 TREE: dict[str, Any] = {
     "federate": {"total_round_num": 3, "make_global_eval": True},
@@ -109,27 +97,10 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_three_rounds(kind: str, tmp_path: Path) -> None:
     make, data, changes = KINDS[kind]
-    settings = {"source": str(runnable_checkout()), "python": PYTHON}
-    (tmp_path / "fedsim").mkdir()
-    (tmp_path / "fedsim" / "config.yaml").write_text(yaml.safe_dump({"federatedscope": settings}), encoding="utf-8")
+    source = runnable_checkout()
     make(tmp_path)
     tree = {"data": data, "federatedscope": {"config": merged(TREE, changes)}}
-    (tmp_path / "kinds.yaml").write_text(SPEC + yaml.safe_dump(tree), encoding="utf-8")
-    run = f"kinds-{os.getpid()}-{list(KINDS).index(kind)}"  # only one process of a machine may work on a run
-    done = subprocess.run(
-        [sys.executable, "-m", "fedsim_runner", "kinds.yaml", "--no-docker", "--run", run],
-        cwd=tmp_path,
-        env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    report = json.loads((tmp_path / "runs" / run / "report.json").read_text(encoding="utf-8"))
-    assert report["status"] == "finished"
-    losses = [entry["test_avg_loss"] for entry in report["rounds"]]
-    assert len(losses) == 3
-    assert all(np.isfinite(losses))
+    _, losses = run_three_rounds(tmp_path, source, f"kinds-{list(KINDS).index(kind)}", tree)
     assert losses[-1] != losses[0]
     if "MSELoss" in str(changes):
         assert losses[-1] < losses[0]

@@ -6,30 +6,18 @@ Ratings, a user's pairs, and trees, for which each client has features of its ow
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
-from tests.federatedscope import PYTHON, runnable_checkout
+from tests.federatedscope import runnable_checkout
+from tests.unit.engines.federatedscope.three_rounds import run_three_rounds
 
 pytestmark = pytest.mark.federatedscope
 
-SPEC = """\
-name: objects
-seed: 3
-devices:
-  - {name: server, type: edge-server, role: server, engine: federatedscope}
-  - {name: phone, type: smartphone-low, count: 2, engine: federatedscope}
-course: {timeout: 240, silence_timeout: 120}
-data: {dataset: federatedscope}
-"""
 RATINGS = """
 import numpy as np
 from scipy import sparse
@@ -185,28 +173,8 @@ def test_three_rounds(kind: str, tmp_path: Path) -> None:
     for name, text in files.items():
         (checkout / name).parent.mkdir(exist_ok=True)
         (checkout / name).write_text(text, encoding="utf-8")
-    settings = {"source": str(checkout), "python": PYTHON}
-    (tmp_path / "fedsim").mkdir()
-    (tmp_path / "fedsim" / "config.yaml").write_text(yaml.safe_dump({"federatedscope": settings}), encoding="utf-8")
-    tree = {"federatedscope": {"config": {**TREE, **changes}}}
-    (tmp_path / "objects.yaml").write_text(SPEC + yaml.safe_dump(tree), encoding="utf-8")
-    run = f"objects-{os.getpid()}-{list(KINDS).index(kind)}"  # only one process of a machine may work on a run
-    done = subprocess.run(
-        [sys.executable, "-m", "fedsim_runner", "objects.yaml", "--no-docker", "--run", run],
-        cwd=tmp_path,
-        env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    folder = tmp_path / "runs" / run
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert report["status"] == "finished"
-    assert [entry["round"] for entry in report["rounds"]] == [1, 2, 3]
-    losses = [entry.get("test_avg_loss", entry.get("test_loss")) for entry in report["rounds"]]
-    assert len(losses) == 3
-    assert all(np.isfinite(losses))
+    tree = {"data": {"dataset": "federatedscope"}, "federatedscope": {"config": {**TREE, **changes}}}
+    folder, losses = run_three_rounds(tmp_path, checkout, f"objects-{list(KINDS).index(kind)}", tree)
     assert losses[-1] < losses[0]
     table = json.loads((folder / "participants" / "labels.json").read_text(encoding="utf-8"))
     assert (table["shape"], table["classes"]) == (None, [])
