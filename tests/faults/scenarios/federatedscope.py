@@ -50,6 +50,7 @@ SCENARIOS = (
         GOING_ON,
         (Step(round_ends(2), freeze("mote-2")),),
         Outcome(0, within_s=400, noticed_s=SILENCE_S + SLACK_S, lost={"mote-2": "frozen"}, finished=True),
+        soak=True,  # takes a minute; clients-lost and the light engine's courses have the same agent
     ),
     Scenario(
         "torch-server-killed",
