@@ -181,7 +181,7 @@ SCENARIOS = (
             FAILED,
             within_s=LOADING_S + SLACK_S + END_S,
             noticed_s=LOADING_S + SLACK_S,
-            reason="mote-1.*before the gate opened",
+            reason="mote-1: did not load its engine within 110 s",
             blames="mote-1",
         ),
         soak=True,
