@@ -129,13 +129,13 @@ def table(verdicts: Sequence[Verdict]) -> str:
         "",
         f"Without a mistake: {len(accepted)} of {len(verdicts)}, {_share(accepted, verdicts)}.",
         "",
-        "| what stands against it | files | told to the user |",
+        "| what stands against it | files | message to the user |",
         "|---|---|---|",
     ]
     for outcome in (NOT_HERE, REFUSED):
         for reason, members in _by_reason(found[outcome]):
-            told = _told(members)
-            lines.append(f"| {reason} | {len(members)} | {told} |")
+            message = _most_frequent_message(members)
+            lines.append(f"| {reason} | {len(members)} | {message} |")
     return "\n".join(lines) + "\n"
 
 
@@ -146,10 +146,10 @@ def _by_reason(verdicts: Iterable[Verdict]) -> list[tuple[str, list[Verdict]]]:
     return sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
-def _told(verdicts: Sequence[Verdict]) -> str:
+def _most_frequent_message(verdicts: Sequence[Verdict]) -> str:
     """The most frequent first message of these files, without the file's name and this machine's folders."""
-    told = [f"`{one.mistakes[0].path}`: {_FOLDERS.sub('.../', one.mistakes[0].message)}" for one in verdicts]
-    return max(sorted(set(told)), key=told.count).replace("|", "\\|")
+    messages = [f"`{one.mistakes[0].path}`: {_FOLDERS.sub('.../', one.mistakes[0].message)}" for one in verdicts]
+    return max(sorted(set(messages)), key=messages.count).replace("|", "\\|")
 
 
 def _share(members: Sequence[Verdict], verdicts: Sequence[Verdict]) -> str:
@@ -187,7 +187,7 @@ where its packages are not at hand, it was not. What a file says of addresses, f
 clients is overridden, and switches of standalone mode are removed, with a note in the plan
 ([spec.md](spec.md#federatedscope)).
 
-All reasons against a file are told in one pass, first what its course as a whole is about where that is impossible
+All reasons against a file are reported in one pass, first what its course as a whole is about where that is impossible
 here.
 """
 

@@ -45,8 +45,6 @@ class Rows(Sequence[Row]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Rows) and (self._rows, self.columns) == (other._rows, other.columns)
 
-    __hash__ = None  # type: ignore[assignment]  # its rows have none, either
-
     def __repr__(self) -> str:
         return f"<{len(self)} rows of {', '.join(self.columns)}>"
 

@@ -34,7 +34,7 @@ from .snapshots import Snapshots
 from .standard_stream import loss_of, outlived
 from .status_line import StatusLine
 
-# From so many devices on, what each of them does is told in quarters.
+# From so many devices on, what each of them does is reported in quarters.
 MANY = 20
 
 

@@ -79,6 +79,7 @@ def read_model(data: bytes) -> SavedModel:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             tree = _read_tree(archive, len(data))
+    # zipfile raises NotImplementedError for a compression that it does not know, RuntimeError for an encrypted file.
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         if isinstance(error, TensorError):
             raise

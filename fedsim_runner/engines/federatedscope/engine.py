@@ -83,8 +83,8 @@ class FederatedScopeEngine(Engine):
             for one in course.differing(self.facts.name):
                 wrong += (_refuse_key(problem, one.name) for problem in check_keys(one.own, known))
         yield from wrong
-        told = {(refusal.path, refusal.device) for refusal in wrong}
-        yield from (refusal for refusal in refused if (refusal.path, refusal.device) not in told)
+        reported = {(refusal.path, refusal.device) for refusal in wrong}
+        yield from (refusal for refusal in refused if (refusal.path, refusal.device) not in reported)
 
     def check_course(self, course: Course) -> Iterator[Refusal]:
         from .refusals import DATA_RULES

@@ -150,7 +150,7 @@ def _replace_progress() -> None:
         import_module("tqdm")
     except ImportError:
         module = ModuleType("tqdm")
-        module.tqdm = lambda items, *_, **__: items  # type: ignore[attr-defined]
+        vars(module)["tqdm"] = lambda items, *_, **__: items
         sys.modules["tqdm"] = module
 
 

@@ -72,8 +72,8 @@ def refused(study: Experiment) -> list[str]:
     return str(caught.value).splitlines()
 
 
-def told(checkout: Path, text: str) -> list[str]:
-    """What a user is told of an experiment file as soon as it is read."""
+def messages_for(checkout: Path, text: str) -> list[str]:
+    """What a user reads about an experiment file as soon as it is read."""
     with pytest.raises(SpecErrors) as caught:
         parse_experiment(text, checkout.parent / "study.yaml", engines=True)
     return str(caught.value).splitlines()
@@ -107,7 +107,7 @@ def test_each_reason_is_reported_once_with_its_key() -> None:
 
 def test_the_light_engine_names_the_line(tmp_path: Path) -> None:
     text = SPEC.replace("engine: federatedscope", "engine: light").replace("  source: ./checkout\n", "")
-    lines = told(tmp_path / "checkout", text.replace("type: lr", "type: convnet2"))
+    lines = messages_for(tmp_path / "checkout", text.replace("type: lr", "type: convnet2"))
     assert len(lines) == 1
     assert lines[0].startswith(f"{tmp_path}/study.yaml:11: federatedscope.config.model.type: ")
     assert lines[0].endswith("(FederatedScope does it: engine: federatedscope at the devices)")
@@ -116,7 +116,9 @@ def test_the_light_engine_names_the_line(tmp_path: Path) -> None:
 def test_the_light_engine_names_the_engine_that_has_a_key_or_method(tmp_path: Path) -> None:
     light = SPEC.replace("engine: federatedscope", "engine: light").replace("  source: ./checkout\n", "")
     text = light.replace("make_global_eval: true", "make_global_eval: true\n      method: pFedMe")
-    lines = told(tmp_path / "checkout", text + "    fedprox: {use: true, mu: 0.1}\n    train: {optimiser: {lr: 1}}\n")
+    lines = messages_for(
+        tmp_path / "checkout", text + "    fedprox: {use: true, mu: 0.1}\n    train: {optimiser: {lr: 1}}\n"
+    )
     elsewhere = "(FederatedScope does it: engine: federatedscope at the devices)"
     assert [line.endswith(elsewhere) for line in lines] == [True, True, True, False]
     assert "federate.method" in lines[0]
@@ -151,7 +153,7 @@ def test_what_federatedscope_can_do_is_accepted(checkout: Path) -> None:
 
 def test_what_crashes_between_processes_is_reported_with_its_line(checkout: Path) -> None:
     text = SPEC.replace("      make_global_eval: true\n", "      make_global_eval: true\n      sampler: group\n")
-    lines = told(checkout, text + "    quantization: {method: uniform}\n")
+    lines = messages_for(checkout, text + "    quantization: {method: uniform}\n")
     where = f"{checkout.parent}/study.yaml"
     assert lines[0].startswith(f"{where}:12: federatedscope.config.federate.sampler: the server crashes")
     assert lines[0].endswith("(write uniform)")
@@ -170,13 +172,13 @@ def test_the_trees_own_file_is_named(checkout: Path) -> None:
     (checkout.parent / "tree.yaml").write_text(
         "\n".join(line[4:] for line in tree.splitlines()) + "\nquantization:\n  method: uniform\n", encoding="utf-8"
     )
-    lines = told(checkout, f"{text}  config_file: tree.yaml\n")
+    lines = messages_for(checkout, f"{text}  config_file: tree.yaml\n")
     assert lines[0].startswith(f"{checkout.parent}/tree.yaml:8: quantization.method: clients crash")
 
 
 def test_keys_that_the_source_does_not_know(checkout: Path) -> None:
     text = SPEC.replace("make_global_eval", "make_globl_eval").replace("type: lr", "type: 7")
-    lines = told(checkout, text)
+    lines = messages_for(checkout, text)
     assert lines[0].endswith(
         ":11: federatedscope.config.federate.make_globl_eval: unknown key of FederatedScope "
         '(did you mean "make_global_eval"?)'
@@ -188,7 +190,7 @@ def test_keys_that_the_source_does_not_know(checkout: Path) -> None:
 def test_all_mistakes_are_told_together_and_what_is_impossible_first(checkout: Path) -> None:
     """Of the file, of the testbed's keys, of FederatedScope's, and what crashes, whatever else is wrong."""
     text = SPEC.replace("name: study", "nam: study").replace("type: lr", "type: gcn")
-    lines = told(checkout, text + "    optimizer: {lr: 0.1}\n    seed: 5\n    federate_: 1\n")
+    lines = messages_for(checkout, text + "    optimizer: {lr: 0.1}\n    seed: 5\n    federate_: 1\n")
     assert "model.type: gcn needs graphs" in lines[0]
     rest = "\n".join(lines[1:])
     assert "nam: unknown key" in rest
@@ -255,7 +257,7 @@ def test_what_is_wrong_with_one_devices_own_settings_is_reported_at_it(checkout:
         f'{where}:11: devices[3].federatedscope.model.typo: unknown key of FederatedScope (did you mean "type"?)',
         f"3 mistakes in {where}",
     ]
-    assert lines[:3] == told(checkout, text)
+    assert lines[:3] == messages_for(checkout, text)
     lines = refused(spec_at(checkout, text.replace("      model: {typo: lr}\n", "")))
     assert lines[0].startswith(f"{where}:6: devices[2].federatedscope.quantization.method: clients crash")
     assert lines[1].startswith(f"{where}:11: devices[3].federatedscope.dataloader.batch_size: ")
@@ -276,18 +278,18 @@ def test_settings_are_found_below_an_entry_that_is_wrong(checkout: Path, entry: 
     own = "  - {type: raspberry-pi, name: other, engine: federatedscope, federatedscope: {quantization: {method: u}}}\n"
     text = SPEC.replace("federatedscope:\n  source", f"{entry}\n{own}federatedscope:\n  source")
     own = f"{checkout.parent}/study.yaml:7: devices[3].federatedscope.quantization.method: "
-    assert any(line.startswith(own) for line in told(checkout, text))
+    assert any(line.startswith(own) for line in messages_for(checkout, text))
 
 
 def test_a_servers_own_settings_are_one_mistake(checkout: Path) -> None:
     text = SPEC.replace("name: server, engine", "name: server, federatedscope: {eval: {metrics: [acc]}}, engine")
-    (line,) = told(checkout, text)
+    (line,) = messages_for(checkout, text)
     assert "devices[0].federatedscope: only clients have settings of their own" in line
 
 
 def test_what_is_no_section_is_told_in_one_pass_with_all_else(checkout: Path) -> None:
     text = SPEC.replace("model: {type: lr, out_channels: 10}", "model:").replace("{type: CrossEntropyLoss}", "[a]")
-    lines = told(checkout, text + "    quantization: {method: uniform}\n    dataloader: 5\n")
+    lines = messages_for(checkout, text + "    quantization: {method: uniform}\n    dataloader: 5\n")
     assert [line.partition("federatedscope.config.")[2][:40] for line in lines] == [
         "model: must be a mapping, not nothing",
         "criterion: must be a mapping, not a list",
@@ -297,7 +299,7 @@ def test_what_is_no_section_is_told_in_one_pass_with_all_else(checkout: Path) ->
 
 
 def test_a_key_of_the_wrong_type_is_told_once(checkout: Path) -> None:
-    (line,) = told(checkout, SPEC.replace("{type: lr, out", "{type: [lr], out"))
+    (line,) = messages_for(checkout, SPEC.replace("{type: lr, out", "{type: [lr], out"))
     assert line.endswith("model.type: must be text, not ['lr']")
 
 
