@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fedsim_runner.inventory import build_inventory, write_inventory
 from fedsim_runner.lab.host import LabHost
-from fedsim_runner.plan import make_plan
+from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.runs.experiment_file import load_experiment
 
 from .light_mix import write_light_mix

@@ -21,7 +21,6 @@ from ..datasets.label_table import VERSION, read_table_file, total_by_device, wr
 from ..datasets.object_shards import holds_object
 from ..datasets.sample_counts import count_test_samples, explain_too_few, split_sizes
 from .federatedscope.other_data import loader_settings, other_data
-from .initial_model import initial_model_file
 from .protocol import engine
 
 STAMP = ".stamp.json"
@@ -223,6 +222,9 @@ def _provide_model(wanted: Mapping[str, Any] | None, inputs: Path) -> list[str]:
     if wanted is None:
         path.unlink(missing_ok=True)  # of an earlier `up` of this run
         return []
+    # Only here, as above: few courses have one.
+    from .initial_model import initial_model_file
+
     path.write_bytes(initial_model_file(load(InitialModel, wanted)))
     return [f"{inputs.name}/{path.name}"]
 

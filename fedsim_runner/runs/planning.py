@@ -10,8 +10,8 @@ from ..engines.course_check import refuse_unsupported
 from ..engines.course_messages import expected_messages
 from ..engines.protocol import engines_of
 from ..lab.host import LabHost
-from ..plan import make_plan
 from ..plan.model import Plan
+from ..plan.placement import make_plan
 from ..plan.traffic import with_traffic
 from ..spec.experiment import Experiment
 from ..testbed.protocol import Testbed

@@ -11,8 +11,8 @@ from pathlib import Path
 from ..contract.paths import INVENTORY, PLAN
 from ..contract.plain_folder import require_plain
 from ..inventory import build_inventory, write_inventory
-from ..plan import plan_as_dict
 from ..plan.model import Plan
+from ..plan.plan_data import plan_as_dict
 from ..spec.experiment import Experiment
 from ..testbed.protocol import Testbed
 from ..testbed.values import Lack

@@ -12,7 +12,8 @@ import docker
 import pytest
 
 from fedsim_runner.contract.device_file import Device
-from fedsim_runner.engines.federatedscope import CachedSource, resolve_source
+from fedsim_runner.engines.federatedscope.source_in_use import resolve_source
+from fedsim_runner.engines.federatedscope.wheel import CachedSource
 from fedsim_runner.testbed.docker.images import LayerSources, plan_layers
 from tests.device_files import device, device_file
 from tests.federatedscope import SETTINGS, SOURCE

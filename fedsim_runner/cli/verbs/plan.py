@@ -17,7 +17,7 @@ from ..app import (
 @app.command()
 def plan(spec: SpecArgument, as_json: JsonOption = False) -> int:
     """Print devices, addresses, limits, links and the cpu factor; change nothing."""
-    from fedsim_runner.plan import plan_as_dict
+    from fedsim_runner.plan.plan_data import plan_as_dict
     from fedsim_runner.runs.planning import plan_only
     from fedsim_runner.testbed.installed import find_testbed
 

@@ -14,7 +14,8 @@ from rich.console import Console
 from ...contract.errors import Exit, FedsimError
 from ...contract.paths import MANIFEST, REPORT
 from ...contract.plain_folder import require_plain
-from ...engines.federatedscope import SettingsError, SourceError, source_manifest
+from ...engines.federatedscope.source import SettingsError, SourceError
+from ...engines.federatedscope.wheel import source_manifest
 from ...results.page import try_publish
 from ...results.run_files import read_json, read_manifest
 from ...spec.experiment import Experiment

@@ -14,8 +14,8 @@ from rich.console import Console
 from fedsim_runner.console.progress import Progress
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.inventory import write_inventory
-from fedsim_runner.lab import list_lab_hosts
 from fedsim_runner.lab.engine_client import engine_url
+from fedsim_runner.lab.usable_hosts import list_lab_hosts
 from fedsim_runner.user_folders import STATE_HINT, state_home
 
 from ..run_listener import RunListener

@@ -15,9 +15,10 @@ from fedsim_runner.contract.engine_address import EngineAddressError, check_engi
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.names import RUN_PATTERN
 from fedsim_runner.contract.paths import STATE_ROOT, StateFolder
-from fedsim_runner.lab import list_lab_hosts, probe_lab_host
 from fedsim_runner.lab.engine_client import engine_url
 from fedsim_runner.lab.host import LabHost
+from fedsim_runner.lab.local_host import probe_lab_host
+from fedsim_runner.lab.usable_hosts import list_lab_hosts
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.spec.experiment import Experiment
 

@@ -16,8 +16,8 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.host_capacity import memory_of_this_machine
 from fedsim_runner.contract.paths import DEVICE_FILES, INVENTORY, PARTICIPANTS
 from fedsim_runner.inventory import build_inventory
-from fedsim_runner.lab import list_lab_hosts
 from fedsim_runner.lab.host import LabHost
+from fedsim_runner.lab.usable_hosts import list_lab_hosts
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.spec.experiment import Experiment
 

@@ -10,7 +10,8 @@ import pytest
 
 from fedsim_runner.inventory import build_inventory, write_inventory
 from fedsim_runner.lab.host import LabHost
-from fedsim_runner.plan import make_plan, plan_as_dict
+from fedsim_runner.plan.placement import make_plan
+from fedsim_runner.plan.plan_data import plan_as_dict
 from fedsim_runner.runs.experiment_file import load_experiment
 
 EXPECTED = Path(__file__).parent / "expected"

@@ -14,7 +14,7 @@ from fedsim_runner.datasets.own_files import load_own
 from fedsim_runner.engines.participant_files import render_participants, shard_sizes
 from fedsim_runner.inventory import build_inventory
 from fedsim_runner.lab.host import LabHost
-from fedsim_runner.plan import make_plan
+from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.runs.experiment_file import parse_experiment
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
 

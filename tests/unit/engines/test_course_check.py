@@ -16,8 +16,8 @@ from fedsim_runner.catalog.engines import engine_facts
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.engines.course_check import refuse_unsupported
 from fedsim_runner.engines.protocol import engine
-from fedsim_runner.plan import make_plan
 from fedsim_runner.plan.model import Plan
+from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.runs.experiment_file import parse_experiment
 from fedsim_runner.spec.experiment import Experiment
 from fedsim_runner.yamlfile.spec_errors import SpecErrors

@@ -14,7 +14,7 @@ from fedsim_runner.catalog.engines import engine_facts, engine_names, load_engin
 from fedsim_runner.engines.course_check import refuse_unsupported
 from fedsim_runner.engines.protocol import engine
 from fedsim_runner.participant.__main__ import ENGINES
-from fedsim_runner.plan import make_plan
+from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.testbed.docker.images import LayerSources, plan_layers
 from tests.builders import experiment, lab_host
 

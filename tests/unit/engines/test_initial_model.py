@@ -22,7 +22,7 @@ from fedsim_runner.engines.participant_files import render_participants
 from fedsim_runner.engines.protocol import engine
 from fedsim_runner.inventory import build_inventory
 from fedsim_runner.participant.model_file import load_model, write_model
-from fedsim_runner.plan import make_plan
+from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.runs.experiment_file import parse_experiment
 from fedsim_runner.runs.inputs import keep_experiment, keep_initial_model, read_experiment
 from fedsim_runner.spec.experiment import Experiment

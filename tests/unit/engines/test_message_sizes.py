@@ -26,8 +26,8 @@ from fedsim_runner.engines.protocol import engine
 from fedsim_runner.participant.light import wire
 from fedsim_runner.participant.light.models import LogisticRegression, MultilayerPerceptron
 from fedsim_runner.participant.tensors import encode_parameters
-from fedsim_runner.plan import make_plan
 from fedsim_runner.plan.model import MessageSizes
+from fedsim_runner.plan.placement import make_plan
 from tests.builders import experiment, lab_host
 from tests.federatedscope import PYTHON, runnable_checkout
 

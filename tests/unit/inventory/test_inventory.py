@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from fedsim_runner.inventory import build_inventory, read_device_files, write_inventory
-from fedsim_runner.plan import make_plan
+from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.spec.testbed_keys import without_place
 from tests.builders import device_type, experiment, lab_host
 

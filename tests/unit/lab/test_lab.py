@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim_runner.lab import local_lab_host
+from fedsim_runner.lab.local_host import local_lab_host
 
 
 @pytest.mark.process

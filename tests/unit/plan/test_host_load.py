@@ -9,8 +9,10 @@ import pytest
 from fedsim_runner.catalog.engines import engine_facts
 from fedsim_runner.contract.errors import Exit
 from fedsim_runner.lab.host import DeviceOverhead, LabHost
-from fedsim_runner.plan import PlacementError, make_plan, plan_as_dict
 from fedsim_runner.plan.host_load import RESERVED_MEMORY_BYTES, describe_load
+from fedsim_runner.plan.placement import make_plan
+from fedsim_runner.plan.placement_error import PlacementError
+from fedsim_runner.plan.plan_data import plan_as_dict
 from fedsim_runner.testbed.docker.container_overhead import CONTAINER_OVERHEAD
 from tests.builders import MB, device_type, experiment, lab_host
 

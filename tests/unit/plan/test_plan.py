@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from fedsim_runner.plan import PlacementError, make_plan, plan_as_dict
 from fedsim_runner.plan.addresses import choose_subnet
 from fedsim_runner.plan.model import Plan
+from fedsim_runner.plan.placement import make_plan
+from fedsim_runner.plan.placement_error import PlacementError
+from fedsim_runner.plan.plan_data import plan_as_dict
 from tests.builders import device_type, experiment, lab_host
 
 

@@ -11,9 +11,11 @@ import pytest
 from fedsim_runner.catalog.engines import engine_facts
 from fedsim_runner.catalog.types import NetworkProfile
 from fedsim_runner.contract.link import Link
-from fedsim_runner.plan import PlacementError, make_plan, plan_as_dict
 from fedsim_runner.plan.host_load import SMALL_MODEL
 from fedsim_runner.plan.model import MessageSizes, Plan, Traffic
+from fedsim_runner.plan.placement import make_plan
+from fedsim_runner.plan.placement_error import PlacementError
+from fedsim_runner.plan.plan_data import plan_as_dict
 from fedsim_runner.plan.traffic import FRAMES, describe_traffic, with_traffic
 from fedsim_runner.spec.experiment import Experiment
 from tests.builders import device_type, experiment, lab_host

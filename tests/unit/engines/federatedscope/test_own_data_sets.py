@@ -18,8 +18,8 @@ from fedsim_runner.engines.federatedscope.own_data_sets import (
     missing_packages,
     not_in_images,
 )
-from fedsim_runner.plan import make_plan
 from fedsim_runner.plan.model import Plan
+from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.runs.experiment_file import parse_experiment
 from fedsim_runner.yamlfile.spec_errors import PACKAGES_NOT_AT_HAND
 from tests.builders import lab_host

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.engines.federatedscope import SettingsError, SourceError, parse_source, resolve_source
 from fedsim_runner.engines.federatedscope.source import (
     DEFAULT_SOURCE,
     FROM_DEFAULT,
     FROM_SPEC,
     SOURCE_VARIABLE,
+    SettingsError,
+    SourceError,
     package_files,
+    parse_source,
 )
+from fedsim_runner.engines.federatedscope.source_in_use import resolve_source
 
 COMMIT = "480b67de851df2fa02b7cc2189f1803d947998d7"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.engines.federatedscope import SettingsError
+from fedsim_runner.engines.federatedscope.source import SettingsError
 from fedsim_runner.engines.federatedscope.user_settings import UserSettings, config_path, user_settings
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.engines.federatedscope import CachedSource, SourceError, parse_source, source_manifest
+from fedsim_runner.engines.federatedscope.source import SourceError, parse_source
 from fedsim_runner.engines.federatedscope.source_state import source_state
-from fedsim_runner.engines.federatedscope.wheel import wheel_command
+from fedsim_runner.engines.federatedscope.wheel import CachedSource, source_manifest, wheel_command
 
 COMMIT = "480b67de851df2fa02b7cc2189f1803d947998d7"
 TAG_OBJECT = "1" * 40

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from fedsim_runner.cli.entry import call
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.engines.federatedscope import SourceError
+from fedsim_runner.engines.federatedscope.source import SourceError
 from fedsim_runner.runs.experiment_file import load_experiment
 from fedsim_runner.runs.lifecycle import run_experiment
 from fedsim_runner.runs.options import RunOptions

@@ -19,7 +19,7 @@ from fedsim_runner.contract.claim import RUN_VARIABLE
 from fedsim_runner.engines.engine_values import Interpreter
 from fedsim_runner.engines.federatedscope.interpreter import missing_modules
 from fedsim_runner.inventory import build_inventory
-from fedsim_runner.plan import make_plan
+from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.testbed.orphans import processes_with
 from fedsim_runner.testbed.processes.children import process_figures
 from fedsim_runner.testbed.processes.loopback import free_ports, local_device_file
