@@ -4,7 +4,7 @@
 
 Each number of cpus from 0.25 to the host's cores is tried three times, in a container of the torch image with the
 limit, the environment and the choice of threads of a device. "Without us" is the same program with one and with two
-threads and no limit. It takes some four minutes on two cores, and needs a machine on which nothing else computes.
+threads and no limit. It takes some five minutes on two cores, and needs a machine on which nothing else computes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .tables import Limit, print_limits, print_table
 from .training_steps import LOADED, MODELS, PROGRAM
 
 CPUS = (0.25, 0.5, 0.75, 1.0, 1.2, 1.5, 1.75, 2.0)
-WINDOW_S = 1.0
+WINDOW_S = 0.5
 LIMIT_S = 120.0
 LABEL = "org.fedsim.benchmark"
 #: More cpus may make a step this much slower: what two measurements of the same differ by.
