@@ -1,4 +1,4 @@
-"""Playing the runs of a sweep one after another, each a run like any other; what has finished is not played again."""
+"""Executing the runs of a sweep one after another, each a run like any other; what has finished is not repeated."""
 
 from __future__ import annotations
 
@@ -35,59 +35,59 @@ _CHANGED = {
     "grid": "--grid is another, or in another order",
     "target": "--target is another",
     "repeats": "another sweep is repeated",
-    "testbed": "it was played on another testbed (--no-docker)",
+    "testbed": "it was executed on another testbed (--no-docker)",
 }
 Compared = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One run of a sweep: ``suffix`` is what its name adds to the sweep's, ``play`` makes the run."""
+class ScheduledRun:
+    """One run of a sweep: ``suffix`` is what its name adds to the sweep's, ``execute`` executes it."""
 
     suffix: str
     varied: Mapping[str, Any]
     described: str
-    play: Callable[[RunOptions], Exit]
+    execute: Callable[[RunOptions], Exit]
 
 
 @dataclass(frozen=True)
-class Programme:
-    """What a sweep is to play.
+class Schedule:
+    """What a sweep is to execute.
 
     Attributes:
-        asked: what makes it the same sweep when it goes on.
-        testbed: where it is played.
-        command: the words of the command that plays it; with ``--run NAME`` behind them, it goes on with it.
+        asked: what makes it the same sweep when it is resumed.
+        testbed: where it is executed.
+        command: the words of the command that executes it; with ``--run NAME`` behind them, it resumes it.
     """
 
     experiment: str
     asked: Mapping[str, Any]
-    turns: Sequence[Turn]
+    runs: Sequence[ScheduledRun]
     testbed: Testbed
     command: Sequence[str]
 
 
-def play_sweep(programme: Programme, options: RunOptions, console: Console) -> tuple[Exit, Compared]:
-    """Play all runs of a sweep that have not finished, and compare all. Prints progress; leaves the sweep's folder.
+def execute_sweep(schedule: Schedule, options: RunOptions, console: Console) -> tuple[Exit, Compared]:
+    """Execute all runs of a sweep that have not finished, and compare all. Prints progress; leaves the sweep's folder.
 
     Returns the worst exit code of its runs, and the comparison: empty if the sweep was interrupted.
 
     Raises:
-        FedsimError: nothing was started (another process plays the sweep, or the name is taken), or what a run needs is
-            not there.
+        FedsimError: nothing was started (another process executes the sweep, or the name is taken), or what a run
+            needs is not there.
     """
-    with _hold_name(options, programme.experiment) as name:
-        sweep = _prepare(name, options.runs_dir / name, programme)
+    with _hold_name(options, schedule.experiment) as name:
+        sweep = _prepare(name, options.runs_dir / name, schedule)
         try:
             with suppress(OSError):  # other shells then need its folder to find it
-                sweeps().record(name, sweep.folder, programme.testbed.traits.name, (), "sweep")
-            code = _play(sweep, programme, options, console)
+                sweeps().record(name, sweep.folder, schedule.testbed.traits.name, (), "sweep")
+            code = _execute(sweep, schedule, options, console)
             compared = report_sweep(sweep, console) if code in GOES_ON_AFTER else {}
             if code is not Exit.DONE:
-                console.print(_what_next(sweep, programme), markup=False, highlight=False)
+                console.print(_what_next(sweep, schedule), markup=False, highlight=False)
             return code, compared
         except (FedsimError, KeyboardInterrupt):
-            console.print(_what_next(sweep, programme), markup=False, highlight=False)
+            console.print(_what_next(sweep, schedule), markup=False, highlight=False)
             raise
         finally:
             give_to_user(sweep.folder)
@@ -113,7 +113,7 @@ def _hold_name(options: RunOptions, experiment: str) -> Iterator[str]:
     """Hold the name of a sweep: that of the options, or a new one.
 
     Raises:
-        RunBusyError: another process plays the sweep of this name.
+        RunBusyError: another process executes the sweep of this name.
         RunNameError: the name is wrong.
     """
     longest = RUN_LENGTH - SUFFIX_LENGTH
@@ -138,13 +138,13 @@ def _hold_name(options: RunOptions, experiment: str) -> Iterator[str]:
                 return
 
 
-def _prepare(name: str, folder: Path, programme: Programme) -> Sweep:
-    """Make the folder of a new sweep, or take that of one which is to go on.
+def _prepare(name: str, folder: Path, schedule: Schedule) -> Sweep:
+    """Make the folder of a new sweep, or take that of one which is to be resumed.
 
     Raises:
         FedsimError: the name is taken by a run or by another sweep, or the folder cannot be written.
     """
-    asked = {**programme.asked, "testbed": programme.testbed.traits.name}
+    asked = {**schedule.asked, "testbed": schedule.testbed.traits.name}
     try:
         if is_sweep_folder(folder):
             _refuse_another(read_sweep(folder), name, asked)
@@ -153,9 +153,9 @@ def _prepare(name: str, folder: Path, programme: Programme) -> Sweep:
         folder.mkdir(parents=True, exist_ok=True)
         folder = folder.resolve()
         runs = tuple(
-            SweepRun(run, folder / run, turn.varied) for turn in programme.turns for run in [f"{name}-{turn.suffix}"]
+            SweepRun(run, folder / run, one.varied) for one in schedule.runs for run in [f"{name}-{one.suffix}"]
         )
-        sweep = Sweep(name, folder, programme.experiment, asked, runs)
+        sweep = Sweep(name, folder, schedule.experiment, asked, runs)
         sweep.write()
     except OSError as error:
         raise FedsimError(f"{error.filename or folder}: {error.strerror}", Exit.SPEC) from error
@@ -163,7 +163,7 @@ def _prepare(name: str, folder: Path, programme: Programme) -> Sweep:
 
 
 def _refuse_another(known: Sweep, name: str, asked: Mapping[str, Any]) -> None:
-    """A sweep goes on with what it began with, also with its name; only seeds may be added.
+    """A sweep is resumed with what it began with, also with its name; only seeds may be added.
 
     Raises:
         RunNameError: something else is asked for.
@@ -182,24 +182,25 @@ def _refuse_another(known: Sweep, name: str, asked: Mapping[str, Any]) -> None:
         different.append("it was without --seeds")
     if different:
         raise RunNameError(
-            f"sweep {known.name} ({known.folder}) cannot go on: {'; '.join(different)}: choose another --run, or none"
+            f"sweep {known.name} ({known.folder}) cannot be resumed: {'; '.join(different)}: choose another --run, or "
+            "none"
         )
 
 
-def _play(sweep: Sweep, programme: Programme, options: RunOptions, console: Console) -> Exit:
-    worst, turns = Exit.DONE, programme.turns
+def _execute(sweep: Sweep, schedule: Schedule, options: RunOptions, console: Console) -> Exit:
+    worst, scheduled = Exit.DONE, schedule.runs
     # Between two runs nothing is interrupted, and a run that begins knows of signals that came before it.
     with Interrupts(lambda _: None) as interrupts:
-        for number, (one, turn) in enumerate(zip(sweep.runs, turns, strict=True), 1):
+        for number, (one, planned) in enumerate(zip(sweep.runs, scheduled, strict=True), 1):
             if interrupts.count:
                 return Exit.INTERRUPTED
-            title = f"run {number} of {len(turns)}: {one.run} ({turn.described})"
+            title = f"run {number} of {len(scheduled)}: {one.run} ({planned.described})"
             if one.finished:
                 console.print(f"{title}: has finished before", markup=False, highlight=False)
                 continue
-            _set_aside(one, programme.testbed, console)
+            _set_aside(one, schedule.testbed, console)
             console.print(title, style="bold", markup=False, highlight=False)
-            code = turn.play(replace(options, run=one.run, runs_dir=sweep.folder, sweep=sweep.name))
+            code = planned.execute(replace(options, run=one.run, runs_dir=sweep.folder, sweep=sweep.name))
             if code not in GOES_ON_AFTER:
                 return code
             worst = max(worst, code)
@@ -225,7 +226,7 @@ def _set_aside(one: SweepRun, testbed: Testbed, console: Console) -> None:
         raise FedsimError(f"{one.folder} cannot be moved to {kept}: {error.strerror}", Exit.SPEC) from error
 
 
-def _what_next(sweep: Sweep, programme: Programme) -> str:
+def _what_next(sweep: Sweep, schedule: Schedule) -> str:
     done = sum(one.finished for one in sweep.runs)
-    again = shlex.join([*programme.command, "--run", sweep.name])
-    return f"sweep {sweep.name}: {done} of {len(sweep.runs)} runs have finished; go on with: {again}"
+    again = shlex.join([*schedule.command, "--run", sweep.name])
+    return f"sweep {sweep.name}: {done} of {len(sweep.runs)} runs have finished; resume with: {again}"

@@ -108,7 +108,7 @@ def read_request(seeds: str | None, grids: Sequence[str], target: float | None) 
 
 
 def members_of(request: SweepRequest) -> list[Member]:
-    """Return the runs of a sweep, in the order in which they are played: all points with one seed, then the next."""
+    """Return the runs of a sweep, in the order in which they are executed: all points with one seed, then the next."""
     choices = [[_grid_override(grid.key, value) for value in grid.values] for grid in request.grids]
     points = list(itertools.product(*choices))
     return [

@@ -11,7 +11,7 @@ from ...contract.errors import Exit, FedsimError
 from ...testbed.protocol import Testbed
 from ..options import RunOptions
 from ..repetition.rerun import Original, open_original, rerun
-from .execution import Compared, Programme, Turn, play_sweep
+from .execution import Compared, Schedule, ScheduledRun, execute_sweep
 from .folder import Sweep
 from .members import short_key, shown
 
@@ -24,7 +24,7 @@ def rerun_sweep(
     command: Sequence[str],
     trust: bool = False,
 ) -> tuple[Exit, Compared]:
-    """Repeat the runs of a sweep that have begun; see :func:`~fedsim_runner.runs.sweeps.execution.play_sweep`.
+    """Repeat the runs of a sweep that have begun; see :func:`~fedsim_runner.runs.sweeps.execution.execute_sweep`.
 
     Args:
         testbed_of: returns the testbed for a run that was on the kind of this name.
@@ -39,18 +39,18 @@ def rerun_sweep(
         raise FedsimError(f"no run of sweep {sweep.name} ({sweep.folder}) has begun: nothing to repeat", Exit.SPEC)
     originals = [open_original(str(one.folder)) for one in begun]
 
-    def play(original: Original, own_options: RunOptions) -> Exit:
+    def execute(original: Original, own_options: RunOptions) -> Exit:
         return rerun(original, own_options, console, testbed_of(original.testbed), trust)[0]
 
-    turns = [
-        Turn(
+    runs = [
+        ScheduledRun(
             one.run.removeprefix(f"{sweep.name}-"),
             one.varied,
             ", ".join(f"{short_key(key)}={shown(value)}" for key, value in one.varied.items()),
-            partial(play, original),
+            partial(execute, original),
         )
         for one, original in zip(begun, originals, strict=True)
     ]
     testbed = testbed_of(originals[0].testbed)
-    programme = Programme(sweep.experiment, {"repeats": sweep.name}, turns, testbed, command)
-    return play_sweep(programme, options, console)
+    schedule = Schedule(sweep.experiment, {"repeats": sweep.name}, runs, testbed, command)
+    return execute_sweep(schedule, options, console)

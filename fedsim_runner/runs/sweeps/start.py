@@ -20,26 +20,26 @@ from ..experiment_file import load_experiment
 from ..lifecycle import run_experiment
 from ..options import RunOptions
 from ..planning import make_plan_or_refuse
-from .execution import Compared, Programme, Turn, play_sweep
+from .execution import Compared, Schedule, ScheduledRun, execute_sweep
 from .members import Member, SweepRequest, members_of
 
 
 def run_sweep(
     spec: Path, request: SweepRequest, options: RunOptions, console: Console, testbed: Testbed, command: Sequence[str]
 ) -> tuple[Exit, Compared]:
-    """Play the sweep that ``request`` describes; see :func:`~fedsim_runner.runs.sweeps.execution.play_sweep`.
+    """Execute the sweep that ``request`` describes; see :func:`~fedsim_runner.runs.sweeps.execution.execute_sweep`.
 
-    ``command``: the words of the command that plays it.
+    ``command``: the words of the command that executes it.
 
     Raises:
-        FedsimError: nothing was started (the file or the options are wrong, another process plays the sweep), or what a
-            run needs is not there.
+        FedsimError: nothing was started (the file or the options are wrong, another process executes the sweep), or
+            what a run needs is not there.
     """
     members = members_of(request)
     experiments = load_all(spec, members)
     check_points(members, experiments, testbed)
 
-    def play(experiment: Experiment, own_options: RunOptions) -> Exit:
+    def execute(experiment: Experiment, own_options: RunOptions) -> Exit:
         return run_experiment(experiment, own_options, console, testbed)[0]
 
     asked = {
@@ -49,17 +49,17 @@ def run_sweep(
         "grid": [[grid.key, list(grid.values)] for grid in request.grids],
         "target": request.target,
     }
-    turns = [
-        Turn(
+    runs = [
+        ScheduledRun(
             member.suffix,
             {one.key: one.value for one in member.varied},
             member.described,
-            partial(play, experiment),
+            partial(execute, experiment),
         )
         for member, experiment in zip(members, experiments, strict=True)
     ]
-    programme = Programme(experiments[0].name, asked, turns, testbed, command)
-    return play_sweep(programme, options, console)
+    schedule = Schedule(experiments[0].name, asked, runs, testbed, command)
+    return execute_sweep(schedule, options, console)
 
 
 def _digest(experiment: Experiment) -> str:

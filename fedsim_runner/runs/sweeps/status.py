@@ -32,8 +32,8 @@ def _status(one: SweepRun) -> dict[str, Any]:
     total = results = None
     if one.finished:
         report = read_json(one.folder / REPORT)
-        played, total, results = report.get("rounds"), report.get("total_rounds"), report.get("final")
-        rounds = len(played) if isinstance(played, list) else None
+        executed, total, results = report.get("rounds"), report.get("total_rounds"), report.get("final")
+        rounds = len(executed) if isinstance(executed, list) else None
         found["state"] = "finished"
     elif one.begun:
         answer = status_of(one.run, one.folder.parent)

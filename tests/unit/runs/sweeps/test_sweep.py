@@ -1,4 +1,4 @@
-"""Sweeps on a testbed that only records calls: what is played, resumed, reported and found by its name."""
+"""Sweeps on a testbed that only records calls: what is executed, resumed, reported and found by its name."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Lab(FakeTestbed):
 
     def __init__(self, fails: Sequence[str] = (), stops: Sequence[str] = (), late: bool = False) -> None:
         super().__init__()
-        self.played: list[str] = []
+        self.executed: list[str] = []
         self._fails, self._stops, self._late = tuple(fails), tuple(stops), late
 
     def follow(self, order: Order, listener: Listener) -> None:
-        self.played.append(order.run)
+        self.executed.append(order.run)
         self._fails_in = "course" if self._fails and order.run.endswith(self._fails) else None
         stops = bool(self._stops) and order.run.endswith(self._stops)
         if stops and not self._late:
@@ -88,7 +88,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return small_spec(tmp_path, "small", rounds=2)
 
 
-def play(
+def sweep(
     spec: Path, testbed: FakeTestbed, seeds: str | None = "1,2", grids: Sequence[str] = (), run: str | None = "mine"
 ) -> tuple[Exit, dict[str, Any], str]:
     console = Console(file=io.StringIO(), width=300)
@@ -103,11 +103,11 @@ def content(path: str) -> dict[str, Any]:
     return loaded
 
 
-def test_all_runs_are_played_and_compared(spec: Path) -> None:
+def test_all_runs_are_executed_and_compared(spec: Path) -> None:
     lab = Lab()
-    code, compared, printed = play(spec, lab, "1,2,3", ["course.timeout=60,90"])
+    code, compared, printed = sweep(spec, lab, "1,2,3", ["course.timeout=60,90"])
     assert code is Exit.DONE
-    assert lab.played == [f"mine-p{point}-s{seed}" for seed in (1, 2, 3) for point in (1, 2)]
+    assert lab.executed == [f"mine-p{point}-s{seed}" for seed in (1, 2, 3) for point in (1, 2)]
     assert "run 2 of 6: mine-p2-s1 (course.timeout=90, seed=1)" in printed
     assert [(group["group"], group["runs"]) for group in compared["groups"]] == [("timeout=60", 3), ("timeout=90", 3)]
     first = compared["groups"][0]
@@ -126,13 +126,13 @@ def test_all_runs_are_played_and_compared(spec: Path) -> None:
 
 def test_an_interrupted_sweep_goes_on_where_it_was(spec: Path) -> None:
     stopped = Lab(stops=["s2"])
-    code, compared, printed = play(spec, stopped, "1,2,3")
-    assert (code, compared, stopped.played) == (Exit.INTERRUPTED, {}, ["mine-s1", "mine-s2"])
+    code, compared, printed = sweep(spec, stopped, "1,2,3")
+    assert (code, compared, stopped.executed) == (Exit.INTERRUPTED, {}, ["mine-s1", "mine-s2"])
     assert stopped.there == {}, "its testbed was torn down"
-    assert "1 of 3 runs have finished; go on with: fedsim-provision run small.yaml --run mine" in printed
+    assert "1 of 3 runs have finished; resume with: fedsim-provision run small.yaml --run mine" in printed
     lab = Lab()
-    code, compared, printed = play(spec, lab, "1,2,3,4")
-    assert (code, lab.played) == (Exit.DONE, ["mine-s2", "mine-s3", "mine-s4"])
+    code, compared, printed = sweep(spec, lab, "1,2,3,4")
+    assert (code, lab.executed) == (Exit.DONE, ["mine-s2", "mine-s3", "mine-s4"])
     assert "run 1 of 4: mine-s1 (seed=1): has finished before" in printed
     assert len(compared["runs"]) == 4
     assert content("runs/mine/unfinished/mine-s2-1/report.json")["status"] == "interrupted"
@@ -140,58 +140,58 @@ def test_an_interrupted_sweep_goes_on_where_it_was(spec: Path) -> None:
 
 def test_a_signal_when_a_run_is_over_ends_the_sweep(spec: Path) -> None:
     lab = Lab(stops=["s1"], late=True)
-    code, _, printed = play(spec, lab)
-    assert (code, lab.played) == (Exit.INTERRUPTED, ["mine-s1"])
-    assert "of 2 runs have finished; go on with" in printed
+    code, _, printed = sweep(spec, lab)
+    assert (code, lab.executed) == (Exit.INTERRUPTED, ["mine-s1"])
+    assert "of 2 runs have finished; resume with" in printed
 
 
 def test_a_failed_course_does_not_end_the_sweep(spec: Path) -> None:
     lab = Lab(fails=["s1"])
-    code, compared, printed = play(spec, lab)
-    assert (code, lab.played) == (Exit.COURSE, ["mine-s1", "mine-s2"])
+    code, compared, printed = sweep(spec, lab)
+    assert (code, lab.executed) == (Exit.COURSE, ["mine-s1", "mine-s2"])
     assert any(note.startswith("not finished: mine-s1") for note in compared["notes"])
-    assert "1 of 2 runs have finished; go on with: " in printed
+    assert "1 of 2 runs have finished; resume with: " in printed
 
 
 def test_without_a_lab_the_sweep_ends_at_its_first_run(spec: Path) -> None:
     lab = Lab()
     lab._fails_in = "preflight"
     lab.follow = lambda order, listener: FakeTestbed.follow(lab, order, listener)  # type: ignore[method-assign]
-    code, compared, _ = play(spec, lab)
+    code, compared, _ = sweep(spec, lab)
     assert (code, compared, lab.calls.count("provision")) == (Exit.LAB, {}, 1)
 
 
 def test_another_sweep_is_not_mixed_in(spec: Path) -> None:
-    play(spec, Lab())
+    sweep(spec, Lab())
     for seeds, grids, words in (
         ("1", [], "--seeds lacks 2"),
         ("1,2", ["course.timeout=60"], "--grid is another"),
         (None, ["course.timeout=60"], "--grid is another, or in another order; --seeds lacks 1, 2"),
     ):
-        with pytest.raises(FedsimError, match=f"sweep mine .* cannot go on: {words}"):
-            play(spec, Lab(), seeds, grids)
+        with pytest.raises(FedsimError, match=f"sweep mine .* cannot be resumed: {words}"):
+            sweep(spec, Lab(), seeds, grids)
     elsewhere = Lab()
     elsewhere.traits = replace(elsewhere.traits, name="elsewhere")
-    with pytest.raises(FedsimError, match="it was played on another testbed"):
-        play(spec, elsewhere)
+    with pytest.raises(FedsimError, match="it was executed on another testbed"):
+        sweep(spec, elsewhere)
     Path("runs/mine").rename("runs/other")
-    with pytest.raises(FedsimError, match="cannot go on: its folder was that of mine"):
-        play(spec, Lab(), run="other")
+    with pytest.raises(FedsimError, match="cannot be resumed: its folder was that of mine"):
+        sweep(spec, Lab(), run="other")
     Path("runs/other").rename("runs/mine")
     spec.write_text(spec.read_text(encoding="utf-8") + "# a comment\n", encoding="utf-8")
     with pytest.raises(FedsimError, match="the experiment file, or one that it names, has changed: choose another"):
-        play(spec, Lab())
+        sweep(spec, Lab())
     assert call(["run", str(spec), "--run", "mine", "--no-docker"]) == Exit.SPEC
 
 
 def test_points_keep_their_numbers(spec: Path) -> None:
     first, second = "course.timeout=60,90", "data.test_fraction=0.2,0.3"
-    play(spec, Lab(), None, [first, second])
+    sweep(spec, Lab(), None, [first, second])
     # Its second point would be the first one's third, which has finished.
     with pytest.raises(FedsimError, match="--grid is another, or in another order"):
-        play(spec, Lab(), None, [second, first])
+        sweep(spec, Lab(), None, [second, first])
     with pytest.raises(FedsimError, match="--grid is another"):  # 60.0 is equal to 60, but not written as it
-        play(spec, Lab(), None, ["course.timeout=60.0,90", second])
+        sweep(spec, Lab(), None, ["course.timeout=60.0,90", second])
 
 
 def test_a_file_that_the_experiment_names_counts_as_well(spec: Path) -> None:
@@ -200,18 +200,18 @@ def test_a_file_that_the_experiment_names_counts_as_well(spec: Path) -> None:
     content["federatedscope"]["config_file"] = "mine.fs.yaml"
     spec.write_text(yaml.safe_dump(content), encoding="utf-8")
     Path("mine.fs.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    play(spec, Lab())
+    sweep(spec, Lab())
     config["train"]["optimizer"]["lr"] = 0.7
     Path("mine.fs.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     with pytest.raises(FedsimError, match="the experiment file, or one that it names, has changed"):
-        play(spec, Lab(), "1,2,3")
+        sweep(spec, Lab(), "1,2,3")
 
 
 def test_two_sweeps_begin_in_one_second(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "now", lambda: 1_700_000_000.0)
     with hold("small-20231114t221320z"):
-        play(spec, Lab(), run=None)
-    play(spec, Lab(), run=None)
+        sweep(spec, Lab(), run=None)
+    sweep(spec, Lab(), run=None)
     assert sorted(path.name for path in Path("runs").iterdir()) == [
         "small-20231114t221320z",
         "small-20231114t221320z-2",
@@ -220,9 +220,9 @@ def test_two_sweeps_begin_in_one_second(spec: Path, monkeypatch: pytest.MonkeyPa
 
 def test_attempts_are_kept_beside_each_other(spec: Path) -> None:
     for _ in range(3):
-        play(spec, Lab(fails=["s1"]), "1")
+        sweep(spec, Lab(fails=["s1"]), "1")
     shutil.rmtree("runs/mine/unfinished/mine-s1-1")
-    play(spec, Lab(), "1")
+    sweep(spec, Lab(), "1")
     assert sorted(path.name for path in Path("runs/mine/unfinished").iterdir()) == ["mine-s1-1", "mine-s1-2"]
 
 
@@ -246,7 +246,7 @@ def test_a_damaged_folder_is_said_to_be_so(damage: str, spec: Path, capsys: pyte
         assert call([verb, "mine"]) == Exit.SPEC
         assert "sweep.json" in capsys.readouterr().err
     with pytest.raises(FedsimError, match=r"sweep\.json"):
-        play(spec, Lab())
+        sweep(spec, Lab())
 
 
 def test_folders_that_were_removed(
@@ -254,12 +254,12 @@ def test_folders_that_were_removed(
 ) -> None:
     lab = Lab()
     monkeypatch.setattr(lookup, "find_testbed", lambda name: lab)
-    play(spec, lab)
+    sweep(spec, lab)
     lab.there["mine-s2"] = ["server"]  # its control node was killed
     shutil.rmtree("runs/mine/mine-s2")
     assert call(["down", "mine"]) == Exit.DONE
     assert lab.there == {}
-    play(spec, lab)
+    sweep(spec, lab)
     lab.there["mine-s2"] = ["server"]
     shutil.rmtree("runs/mine")
     capsys.readouterr()
@@ -272,7 +272,7 @@ def test_folders_that_were_removed(
 def test_the_state_of_a_run_whose_report_was_edited(
     spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    play(spec, Lab(), "1")
+    sweep(spec, Lab(), "1")
     Path("runs/mine/mine-s1/report.json").write_text('{"status": "finished", "rounds": 5, "final": [1]}')
     assert call(["status", "mine"]) == Exit.DONE
     assert capsys.readouterr().out.splitlines()[2].split() == ["mine-s1", "1", "finished", "-", "-"]
@@ -290,29 +290,29 @@ def test_no_file_can_have_this_name(spec: Path, capsys: pytest.CaptureFixture[st
 def test_every_point_is_checked_before_the_first_run(spec: Path) -> None:
     lab = Lab()
     with pytest.raises(FedsimError) as caught:
-        play(spec, lab, "1,2", ["course.timeout=60,0", "data.test_fraction=0.2,9"])
+        sweep(spec, lab, "1,2", ["course.timeout=60,0", "data.test_fraction=0.2,9"])
     assert str(caught.value).splitlines() == [
         "--grid course.timeout=0: course.timeout: must be more than 0, not 0",
         "--grid data.test_fraction=9: data.test_fraction: must be at most 0.9, not 9",
         f"2 mistakes in {spec}",
     ]
     with pytest.raises(FedsimError, match=r"--grid federatedscope\.config\.model\.type=tower: .*the light engine"):
-        play(spec, lab, "1,2", ["federatedscope.config.model.type=lr,tower"])
+        sweep(spec, lab, "1,2", ["federatedscope.config.model.type=lr,tower"])
     assert (lab.calls, Path("runs").exists()) == ([], False)
 
 
-def test_one_command_plays_a_sweep(spec: Path) -> None:
+def test_one_command_executes_a_sweep(spec: Path) -> None:
     with hold("mine"), pytest.raises(FedsimError, match="mine"):
-        play(spec, Lab())
+        sweep(spec, Lab())
     assert not Path("runs").exists()
 
 
 def test_a_run_that_another_command_works_on_ends_the_sweep_until_it_is_free(spec: Path) -> None:
     lab = Lab()
     with hold("mine-s2"), pytest.raises(FedsimError, match="mine-s2"):
-        play(spec, lab)
-    code, _, _ = play(spec, lab)
-    assert (code, lab.played) == (Exit.DONE, ["mine-s1", "mine-s2"])
+        sweep(spec, lab)
+    code, _, _ = sweep(spec, lab)
+    assert (code, lab.executed) == (Exit.DONE, ["mine-s1", "mine-s2"])
 
 
 def test_verbs_know_a_sweep(
@@ -321,7 +321,7 @@ def test_verbs_know_a_sweep(
     lab = Lab(stops=["s2"])
     monkeypatch.setattr(lookup, "find_testbed", lambda name: lab)
     monkeypatch.setattr(lookup, "all_testbeds", lambda: [lab])
-    play(spec, lab, "1,2,3")
+    sweep(spec, lab, "1,2,3")
     monkeypatch.chdir("/")  # another shell finds it by name
     assert call(["status", "mine"]) == Exit.DONE
     lines = capsys.readouterr().out.splitlines()
@@ -346,14 +346,14 @@ def test_verbs_know_a_sweep(
 
 
 def test_a_sweep_is_repeated_from_its_folder(spec: Path, tmp_path: Path) -> None:
-    play(spec, Lab(), "1,2", ["course.timeout=60,90"])
+    sweep(spec, Lab(), "1,2", ["course.timeout=60,90"])
     moved = (tmp_path / "runs" / "mine").rename(tmp_path / "elsewhere")
     spec.unlink()
     lab = Lab()
     console = Console(file=io.StringIO(), width=300)
     options = RunOptions("again", tmp_path / "runs")
     code, compared = rerun_sweep(read_sweep(moved), options, console, lambda _: lab, ["fedsim-provision", "rerun", "x"])
-    assert (code, lab.played) == (Exit.DONE, [f"again-p{p}-s{s}" for s in (1, 2) for p in (1, 2)])
+    assert (code, lab.executed) == (Exit.DONE, [f"again-p{p}-s{s}" for s in (1, 2) for p in (1, 2)])
     assert [group["group"] for group in compared["groups"]] == ["timeout=60", "timeout=90"]
     manifest = content("runs/again/again-p1-s1/manifest.json")
     assert (manifest["sweep"], manifest["repeats"]) == ("again", "mine-p1-s1")
