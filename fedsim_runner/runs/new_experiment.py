@@ -159,7 +159,7 @@ def _one_line(text: str) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    document = parse(read_text(path), str(path))
+    document = parse(read_text(path), str(path), merges=True)
     if document.errors:
         raise SpecErrors(document.errors).counted(str(path))
     return document.value()

@@ -38,7 +38,7 @@ def tree_document(text: str, path: Path | None, overrides: Sequence[Override] = 
         named = section.get("config_file") if isinstance(section, dict) else None
         if named is not None and path is not None:
             other = path.parent / Path(str(named)).expanduser()
-            document = parse(read_text(other), str(other))
+            document = parse(read_text(other), str(other), merges=True)
             put_into(document, of_tree(overrides))
             return document
     except SpecErrors:

@@ -213,7 +213,7 @@ def _find_config_tree(
         except RuntimeError:
             document.report((*at, "config_file"), f"{section.config_file}: there is no such user here")
             return None
-        tree = parse(read_text(other), str(other))
+        tree = parse(read_text(other), str(other), merges=True)
     except SpecErrors as errors:
         for error in errors.errors:
             if error.line:

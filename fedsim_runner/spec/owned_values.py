@@ -7,7 +7,8 @@ from typing import Any
 
 from ..catalog.federatedscope_keys import LOADER_KEYS, known_keys
 from ..contract.paths import MODEL
-from ..yamlfile.document import Ambiguous, Document
+from ..yamlfile.document import Document
+from ..yamlfile.scalars import Ambiguous
 from .testbed_keys import LOADED_BY_FEDERATEDSCOPE, SPLIT_BY_TESTBED, USERS_DISTRIBUTE_PREFIX, Owned, owned_keys
 
 _SHOWN_VALUES = (("seed",), ("federate", "client_num"))

@@ -52,8 +52,8 @@ Rules that apply everywhere:
 - A type or profile that the file defines stands alone, even if its name is in the catalogue; with `based_on` it takes
   over the values that it does not give itself.
 - Paths in the file are relative to the file's own folder.
-- YAML: one document, UTF-8, no tags, no merge keys. Anchors and aliases work. Text that YAML 1.1 and 1.2 read
-  differently (`yes`, `010`, `1_000`, `1:30`, dates) is rejected unless the key takes text.
+- YAML: one document, UTF-8, no tags. Anchors and aliases work, merge keys (`<<`) in a `config_file` alone. Text that
+  YAML 1.1 and 1.2 read differently (`yes`, `010`, `1_000`, `1:30`, dates) is rejected unless the key takes text.
 
 All mistakes are listed together, one per line, and the exit code is 2:
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..catalog.federatedscope_keys import Section, known_keys
 from ..catalog.resolve import nearest
-from ..yamlfile.document import Ambiguous, Document
+from ..yamlfile.document import Document
+from ..yamlfile.scalars import Ambiguous
 from ..yamlfile.spec_errors import PathPart
 from .data_section import take_data_tree
 from .owned_values import OwnedValues

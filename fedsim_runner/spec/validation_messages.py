@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..catalog.resolve import nearest, suggestion
-from ..yamlfile.document import Ambiguous, Document
+from ..yamlfile.document import Document
+from ..yamlfile.scalars import Ambiguous
 from ..yamlfile.spec_errors import PathPart
 
 _EXPECTED = {

@@ -1,9 +1,9 @@
 """YAML text -> plain values that remember their position.
 
 Safe and strict: text, numbers, booleans, lists and mappings with text keys, nothing else. Tags, duplicate keys,
-merge keys, further documents and anything that grows without bound are rejected. Scalars on which YAML 1.1 and 1.2
-disagree (``yes``, ``010``, ``1_000``, ``1:30``, dates) become `Ambiguous` text: fine where text is expected, an error
-elsewhere.
+further documents and anything that grows without bound are rejected, and so are merge keys, except in files that were
+written for another reader. Scalars on which YAML 1.1 and 1.2 disagree (``yes``, ``010``, ``1_000``, ``1:30``, dates)
+become `Ambiguous` text: fine where text is expected, an error elsewhere.
 """
 
 from __future__ import annotations
@@ -16,43 +16,16 @@ from typing import Any, NoReturn
 
 import yaml
 
+from .scalars import read_scalar
 from .spec_errors import PathPart, SpecError, SpecErrors, format_path
 
 SIZE_MAX = 4 * 2**20
 DEPTH_MAX = 32
 # Enough for 10,000 devices written out one by one with ten keys each (keys are not counted).
 NODES_MAX = 200_000
-NUMBER_LENGTH_MAX = 40
+_MERGE = "<<"
 # libyaml is ten times faster; without it, Python code reads the same language.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-_TRUE = frozenset({"true", "True", "TRUE"})
-_FALSE = frozenset({"false", "False", "FALSE"})
-_NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
-_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+$")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$")
-_OLD_BOOLEAN = re.compile(r"(yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)$")
-_OCTAL = re.compile(r"[-+]?0o?[0-7_]+$")
-_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+$")
-_UNDERSCORES = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?$")
-_SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?$")
-
-
-class Ambiguous(str):
-    """Plain text that another YAML reader takes for something else. ``why`` says for what, and what to write."""
-
-    why: str
-
-    def __new__(cls, text: str, why: str) -> Ambiguous:
-        value = super().__new__(cls, text)
-        value.why = why
-        return value
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Ambiguous:
-        return self
 
 
 @dataclass
@@ -173,16 +146,21 @@ def read_text(path: Path) -> str:
         _fail(shown, f"is not UTF-8: byte 0x{data[error.start]:02x}", "save the file as UTF-8", line)
 
 
-def parse(text: str, file: str) -> Document:
+def parse(text: str, file: str, *, merges: bool = False) -> Document:
     """Read one YAML document whose root is a mapping.
 
     Errors after which the rest is still readable (a duplicate key, a tag) are kept in the document's ``errors``.
+
+    Args:
+        text: the document.
+        file: its name in errors.
+        merges: whether merge keys are taken, as FederatedScope does; values keep the position where they are written.
 
     Raises:
         SpecErrors: the text is not YAML, is empty, is not a mapping or exceeds the limits.
     """
     document = Document(file, Node(1, 1))
-    builder = _Builder(document)
+    builder = _Builder(document, merges)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.take(event)
@@ -223,14 +201,26 @@ def _syntax_hint(text: str, line: int) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class _Key:
+    """A key and where it starts. ``is_text``: otherwise it is reported, and its value is left out."""
+
+    text: str
+    line: int
+    column: int
+    is_text: bool = True
+
+
 class _Builder:
     """Builds nodes from the parser's events, without recursion."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, merges: bool) -> None:
         self.document = document
+        self.merges = merges
         self.root: Node | None = None
         self.stack: list[Node] = []
-        self.keys: list[tuple[str, int, int] | None] = []  # for each open mapping, the key that waits for its value
+        self.keys: list[_Key | None] = []  # for each open mapping, the key that waits for its value
+        self.merged: dict[int, dict[str, Any]] = {}  # by depth, what the open mapping takes over from others
         self.anchors: dict[str, Node] = {}
         self.nodes = 0
         self.documents = 0
@@ -246,7 +236,7 @@ class _Builder:
             self._tag(event)
             node = self._node(event)
             quoted = not event.implicit[0] if event.tag is None else True
-            node.value = event.value if quoted else self._scalar(event)
+            node.value = event.value if quoted else read_scalar(event.value)
             self._anchor(event, node)
             self._add(node, event)
         elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
@@ -262,8 +252,11 @@ class _Builder:
             self.stack.append(node)
             self.keys.append(None)
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            merged = self.merged.pop(len(self.stack), None)
             node = self.stack.pop()
             self.keys.pop()
+            if merged is not None:
+                node.value = {**merged, **node.value}  # its own values win, wherever they stand
             children = list(node.children())
             node.size = 1 + sum(child.size for child in children)
             node.height = 1 + max((child.height for child in children), default=0)
@@ -287,24 +280,39 @@ class _Builder:
         if isinstance(parent.value, list):
             parent.value.append(node)
         elif self.keys[-1] is None:
-            self.keys[-1] = (self._key(node), node.line, node.column)
+            self.keys[-1] = self._key(node)
         else:
-            key, line, column = self.keys[-1]
+            key = self.keys[-1]
             self.keys[-1] = None
-            if key in parent.value:
-                first = parent.value[key][0]
-                self._report(line, column, key, f"duplicate key, first given in line {first}", "keep one of them")
-            elif key == "<<":
-                self._report(line, column, key, "merge keys are not supported", "write the values out, or use based_on")
-            else:
-                parent.value[key] = (line, column, node)
+            if key.text == _MERGE:
+                self._merge(key, node)
+            elif key.is_text and key.text in parent.value:
+                first = parent.value[key.text][0]
+                self._report_key(key, f"duplicate key, first given in line {first}", "keep one of them")
+            elif key.is_text:
+                parent.value[key.text] = (key.line, key.column, node)
 
-    def _key(self, node: Node) -> str:
+    def _key(self, node: Node) -> _Key:
         if isinstance(node.value, str):
-            return str(node.value)
+            return _Key(str(node.value), node.line, node.column)
         shown = "nothing" if node.value is None else str(node.value).lower()
-        self._report(node.line, node.column, None, f"a key must be text, not {shown}", f'quote it: "{shown}"')
-        return shown
+        key = _Key(shown, node.line, node.column, is_text=False)
+        self._report_key(key, f"a key must be text, not {shown}", f'quote it: "{shown}"')
+        return key
+
+    def _merge(self, key: _Key, node: Node) -> None:
+        """Take over the values of another mapping, or of several, of which the first that has a key counts."""
+        if not self.merges:  # but nothing else is wrong because of it
+            self._report_key(key, "merge keys are not supported", "write the values out, or use based_on")
+        elif len(self.stack) in self.merged:  # versions of PyYAML disagree on which counts
+            self._report_key(key, "a second merge key", "write <<: [*ONE, *OTHER]: of two values the first counts")
+        sources = node.value if isinstance(node.value, list) else [node]
+        if all(isinstance(source.value, dict) for source in sources):
+            self.merged[len(self.stack)] = {
+                name: entry for source in reversed(sources) for name, entry in source.value.items()
+            }
+        elif self.merges:
+            self._report_key(key, "merges what is no mapping", "write <<: *NAME, with &NAME at a mapping before it")
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         target = self.anchors.get(event.anchor or "")
@@ -328,29 +336,16 @@ class _Builder:
             return
         shown = tag.replace("tag:yaml.org,2002:", "!!")
         hint = "write plain values; put text that looks like a number in quotes"
-        self._report(*_place(event), None, f"the tag {shown} is not allowed: tags can create any object", hint)
+        self._report(event, f"the tag {shown} is not allowed: tags can create any object", hint)
 
-    def _scalar(self, event: yaml.ScalarEvent) -> Any:
-        text = event.value
-        if text in _NULL:
-            return None
-        if text in _TRUE or text in _FALSE:
-            return text in _TRUE
-        if _INTEGER.match(text) or _HEXADECIMAL.match(text) or _FLOAT.match(text):
-            if len(text) > NUMBER_LENGTH_MAX:
-                return Ambiguous(text, f"a number of more than {NUMBER_LENGTH_MAX} characters")
-            if _INTEGER.match(text):
-                return int(text)
-            if _HEXADECIMAL.match(text):
-                return int(text, 16)
-            if not _LEADING_ZERO.match(text):
-                return float(text)
-        return _ambiguous(text)
+    def _report(self, event: yaml.Event, message: str, hint: str | None = None) -> None:
+        self._add_error(*_place(event), self._path(), message, hint)
 
-    def _report(self, line: int, column: int, key: str | None, message: str, hint: str | None = None) -> None:
-        path = self._path() if key is None else (*self._path(of_key=False), key)
-        shown = format_path(path)
-        self.document.errors.append(SpecError(self.document.file, line, column, shown, message, hint))
+    def _report_key(self, key: _Key, message: str, hint: str) -> None:
+        self._add_error(key.line, key.column, (*self._path(of_key=False), key.text), message, hint)
+
+    def _add_error(self, line: int, column: int, path: Sequence[PathPart], message: str, hint: str | None) -> None:
+        self.document.errors.append(SpecError(self.document.file, line, column, format_path(path), message, hint))
 
     def _path(self, of_key: bool = True) -> tuple[PathPart, ...]:
         path: list[PathPart] = []
@@ -358,11 +353,11 @@ class _Builder:
             if isinstance(node.value, list):
                 path.append(len(node.value))
             elif key is not None and (of_key or depth < len(self.stack) - 1):
-                path.append(key[0])
+                path.append(key.text)
         return tuple(path)
 
     def _fail(self, event: yaml.Event, message: str, hint: str | None = None) -> NoReturn:
-        self._report(*_place(event), None, message, hint)
+        self._report(event, message, hint)
         raise SpecErrors(self.document.errors)
 
 
@@ -370,23 +365,3 @@ def _place(event: yaml.Event) -> tuple[int, int]:
     """Line and column of an event, from 1."""
     mark = event.start_mark
     return (mark.line + 1, mark.column + 1) if mark else (0, 0)
-
-
-def _ambiguous(text: str) -> Any:
-    """Text, marked if YAML 1.1 (and so FederatedScope's reader) takes it for something else; a float if not finite."""
-    if _NOT_FINITE.match(text):
-        return float(text.replace(".", "", 1))
-    if _OLD_BOOLEAN.match(text):
-        truth = "true" if text.lower() in ("yes", "on") else "false"
-        return Ambiguous(text, f'YAML 1.1 reads {text} as {truth}, YAML 1.2 as text: write {truth} or "{text}"')
-    if _OCTAL.match(text) or _LEADING_ZERO.match(text):
-        return Ambiguous(text, f'YAML versions disagree on leading zeros: write a decimal number, or "{text}" for text')
-    if "_" in text and _UNDERSCORES.match(text):
-        return Ambiguous(text, f"only YAML 1.1 reads {text} as a number: write {text.replace('_', '')}")
-    if _SEXAGESIMAL.match(text):
-        return Ambiguous(
-            text, f'YAML 1.1 reads {text} as a number in base 60: write it in one unit, or "{text}" for text'
-        )
-    if _DATE.match(text):
-        return Ambiguous(text, f'YAML 1.1 reads {text} as a date: write "{text}" for text')
-    return text
