@@ -162,7 +162,7 @@ def _check_named(names: list[str], label: str | int | None, file: str, line: int
     nameless = [number for number, name in enumerate(names) if number != given and _NAMELESS.fullmatch(name)]
     if nameless:
         message = f"column {nameless[0]} has no name"
-        hint = _NO_INDEX if nameless[0] == 0 else "give it one, or remove it"
+        hint = f"{_NO_INDEX}, or give it one" if nameless[0] == 0 else "give it one, or remove it"
         raise DataError([DataProblem(file, line, message, f"{hint}; columns are counted from 0")])
 
 
@@ -178,7 +178,8 @@ def _check_no_index(matrix: npt.NDArray[np.float32], lines: Sequence[int], findi
     """Report a first column of row numbers in a file without names."""
     rows = len(matrix)
     if rows >= _COUNTED_ROWS and matrix[0, 0] in (0, 1) and (np.diff(matrix[:, 0]) == 1).all():
-        findings.add(lines[0], f"column 0 counts the rows from {matrix[0, 0]:g}: it is no feature", _NO_INDEX)
+        hint = f"{_NO_INDEX}; if it is a feature, give the columns names in a first line, and write header: true"
+        findings.add(lines[0], f"column 0 counts the rows from {matrix[0, 0]:g}, which is no feature", hint)
 
 
 def _report_bad_cells(row: list[str], names: list[str], place: int, line: int, findings: Findings) -> None:

@@ -106,8 +106,8 @@ def test_quotes_line_ends_and_byte_order_mark() -> None:
             ",a,kind\n0,1,x\n",
             {},
             [
-                "d.csv:1: column 0 has no name (leave row numbers out (pandas: to_csv(path, index=False)); "
-                "columns are counted from 0)"
+                "d.csv:1: column 0 has no name (leave row numbers out (pandas: to_csv(path, index=False)), or give it "
+                "one; columns are counted from 0)"
             ],
         ),
         ("Unnamed: 0,a,kind\n0,1,x\n", {}, ["d.csv:1: column 0 has no name (leave row numbers out"]),
@@ -117,7 +117,11 @@ def test_quotes_line_ends_and_byte_order_mark() -> None:
         (
             "\n".join(f"{number},7,x" for number in range(1, 12)),
             {"header": False},
-            ["d.csv:1: column 0 counts the rows from 1: it is no feature (leave row numbers out"],
+            [
+                "d.csv:1: column 0 counts the rows from 1, which is no feature (leave row numbers out (pandas: "
+                "to_csv(path, index=False)); if it is a feature, give the columns names in a first line, and write "
+                "header: true)"
+            ],
         ),
         (
             "a,kind\n0,1,x\n1,2,y\n",
@@ -153,6 +157,11 @@ def test_mistakes(text: str, options: dict[str, bool | str | int], expected: lis
     assert len(lines) == len(expected)
     for line, beginning in zip(lines, expected, strict=True):
         assert line.startswith(beginning)
+
+
+def test_a_feature_that_counts_the_rows_has_a_name() -> None:
+    rows = "\n".join(f"{number},7,x" for number in range(1, 12))
+    assert table(f"day,a,kind\n{rows}", header=True).features[:, 0].tolist() == list(range(1, 12))
 
 
 def test_not_utf8() -> None:
