@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..catalog.data_sets import BUNDLED, OWN_FILES
-from ..catalog.losses import PROBABILITY_LOSSES
+from ..catalog.losses import CLASS_LOSSES, PROBABILITY_LOSSES
 from ..spec.default_course import with_outputs
 from ..spec.draft import Draft
 from ..spec.experiment import DataSource
@@ -75,6 +75,8 @@ def _with_own_files(draft: Draft, server: str, clients: Sequence[str]) -> tuple[
     try:
         source = replace(source, sha256=digest(files))
         loaded = load_own(files, str(source.sha256))
+        if draft.by_default and not loaded.classes:
+            _check_default_course(draft)
         if source.split == "dirichlet" and not loaded.classes:
             _report(draft, "split", NO_CLASSES, "write iid or quantity")
             return source, None
@@ -100,6 +102,17 @@ def _with_own_files(draft: Draft, server: str, clients: Sequence[str]) -> tuple[
             key = "label" if source.dataset == "csv" and source.label is not None else "path"
             _report(draft, key, f"{loss} takes labels between 0 and 1, and here are others")
     return source, len(loaded.classes) or None
+
+
+def _check_default_course(draft: Draft) -> None:
+    """Report labels to regress, of which the file itself names no loss that would be wrong."""
+    if draft.configured("criterion", "type") not in CLASS_LOSSES:  # options may give another
+        return
+    written = draft.written("data", "targets") is not None
+    course = "a course of your own as federatedscope.config, with criterion: {type: MSELoss}"
+    message = "the labels are numbers to regress, and the default course classifies"
+    hint = f"write classes, or {course}" if written else f"write {course}"
+    _report(draft, "targets" if written else "path", message, hint)
 
 
 def _check_shape(draft: Draft, shape: tuple[int, ...]) -> None:

@@ -158,6 +158,16 @@ def test_labels_that_cannot_be_regressed(
     assert expected in mistakes_in(planned, tmp_path, f"dataset: csv, path: d.csv{data}", criterion=criterion)
 
 
+def test_the_default_course_is_for_classes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.zeros((60, 3), np.float32), y=np.arange(120.0).reshape(60, 2) + 0.5)
+    text = SPEC.partition("federatedscope:")[0].format(data="dataset: npz, path: a.npz", clients=3)
+    with pytest.raises(SpecErrors) as caught:
+        parse_experiment(text, tmp_path / "x.yaml")
+    (error,) = caught.value.errors
+    assert (error.line, error.path) == (6, "data.path")
+    assert error.message == "the labels are numbers to regress, and the default course classifies"
+
+
 def test_targets_only_of_own_files(planned: Planner, tmp_path: Path) -> None:
     message = mistakes_in(planned, tmp_path, "dataset: digits, targets: numbers")
     assert "data.targets: means nothing with dataset: digits" in message
