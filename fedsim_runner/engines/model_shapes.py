@@ -54,12 +54,19 @@ def _whole(value: Any) -> int:
 
 def tensors_of(settings: ModelSettings, sample: Sequence[int]) -> list[Tensor] | None:
     """The tensors of a model for samples of this shape; None: the model is not one of FederatedScope's own, or has
-    more layers than any machine would hold."""
+    more layers than any machine holds."""
     build = _MODELS.get(settings.type)
     try:
         return None if build is None or settings.layer > LAYERS_MAX else list(build(settings, sample))
     except IndexError:
         return None  # the samples do not fit the model, which the engine reports
+
+
+def explain_too_many_layers(layers: float) -> tuple[str, str] | None:
+    """Say what is wrong with so many layers, and what helps; None: nothing."""
+    if layers <= LAYERS_MAX:
+        return None
+    return f"{layers:,.0f} layers are more than any machine holds", f"at most {LAYERS_MAX:,}"
 
 
 def _linear(name: str, inputs: int, outputs: int) -> Iterator[Tensor]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fedsim_runner.catalog.federatedscope_keys import METHODS
 
+from ..model_shapes import explain_too_many_layers
 from .course_facts import Course, Refusal, Tree
 from .keys import LARGE_MODELS
 from .other_data import KEYS, RATINGS, TEXTS, VERTICAL, asked_by
@@ -63,6 +64,8 @@ def values(tree: Tree, course: Course) -> Iterator[Refusal]:
     ):
         if tree.number(key) < low:
             yield Refusal(key, f"FederatedScope fails with {tree[key]}", f"at least {low}")
+    if wrong := explain_too_many_layers(tree.number("model.layer")):
+        yield Refusal("model.layer", *wrong)
     if tree["fedswa.use"] is True and tree.number("fedswa.start_rnd") >= tree.number("federate.total_round_num"):
         yield Refusal("fedswa.start_rnd", "the averaging would start after the last round", "below total_round_num")
 

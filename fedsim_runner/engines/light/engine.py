@@ -13,7 +13,7 @@ from fedsim_runner.plan.model import MessageSizes
 from ..engine_values import Course, ModelQuestion, Refusal
 from ..initial_model import refuse_model
 from ..message_sizes import LIMIT_BYTES, sizes_of
-from ..model_shapes import ModelSettings, tensors_of
+from ..model_shapes import ModelSettings, explain_too_many_layers, tensors_of
 from ..protocol import Engine
 
 if TYPE_CHECKING:
@@ -57,20 +57,25 @@ class LightEngine(Engine):
 
     def check_config(self, course: Course) -> Iterator[Refusal]:
         # Brings numpy, which is not needed to read the facts.
-        from fedsim_runner.participant.light.settings import UnsupportedSettingsError, parse_settings
+        from fedsim_runner.participant.light.settings import Problem, UnsupportedSettingsError, parse_settings
 
         differing = course.differing(self.facts.name)
         alike = [one for one in course.participants if one.engine == self.facts.name and not one.own]
         seen: set[Problem] = set()
         # Clients without settings of their own differ only in their addresses.
         for participant in [*{one.role: one for one in alike}.values(), *differing]:
+            problems: list[Problem] = []
             try:
                 parse_settings(_without_defaults(participant.config))
             except UnsupportedSettingsError as error:
-                for problem in error.problems:
-                    if problem not in seen:
-                        seen.add(problem)
-                        yield _refusal(problem, participant.name if participant.own else None)
+                problems += error.problems
+            layers = participant.config.get("model", {}).get("layer")
+            if type(layers) is int and (wrong := explain_too_many_layers(layers)):
+                problems.append(Problem("model.layer", *wrong))
+            for problem in problems:
+                if problem not in seen:
+                    seen.add(problem)
+                    yield _refusal(problem, participant.name if participant.own else None)
 
     def files(self, config: Mapping[str, Any]) -> Mapping[str, str]:
         return super().files(_without_defaults(config))

@@ -19,6 +19,7 @@ from fedsim_runner.engines.protocol import engine
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.runs.experiment_file import parse_experiment
+from fedsim_runner.runs.planning import make_plan_or_refuse
 from fedsim_runner.spec.experiment import Experiment
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
 from tests.builders import experiment, lab_host
@@ -103,6 +104,19 @@ def test_each_reason_is_reported_once_with_its_key() -> None:
     assert "federatedscope.config.model.type: the light engine does" in lines[0] + lines[1]
     assert "federatedscope.config.asyn.use: " in lines[0] + lines[1]
     assert lines[2] == "2 mistakes in the experiment file"
+
+
+@pytest.mark.parametrize("name", ["light", "federatedscope"])
+def test_no_engine_takes_a_model_that_no_machine_holds(name: str, tmp_path: Path) -> None:
+    text, _, _ = SPEC.replace("engine: federatedscope", f"engine: {name}").partition("  source:")
+    rest = SPEC[SPEC.index("  config:") :].replace("type: lr, ", "type: mlp, layer: 1000000000, ")
+    (line,) = told(tmp_path / "checkout", f"{text}{rest}")
+    assert line.startswith(f"{tmp_path}/study.yaml:11: federatedscope.config.model.layer: ")
+    assert line.endswith("1,000,000,000 layers are more than any machine holds (at most 100,000)")
+    for width in ("hidden: 1000000000000, out_channels: 10", "out_channels: 1000000000000"):
+        wide = rest.replace("layer: 1000000000", width).replace(", out_channels: 10}", "}")
+        with pytest.raises(FedsimError, match=r"the model has .* numbers"):
+            make_plan_or_refuse(parse_experiment(f"{text}{wide}", tmp_path / "study.yaml"), [lab_host(cpus=64)], "study")
 
 
 def test_the_light_engine_names_the_line(tmp_path: Path) -> None:

@@ -153,6 +153,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"train.batch_or_epoch": "step"}, "train.batch_or_epoch", "does not know"),
     ({"distribute.grpc_compression": "zip"}, "distribute.grpc_compression", "does not know"),
     ({"asyn.broadcast_manner": "never"}, "asyn.broadcast_manner", "does not know"),
+    ({"model.layer": 10**9}, "model.layer", "1,000,000,000 layers are more than any machine holds"),
     ({"fedswa.use": True}, "fedswa.start_rnd", "after the last round"),
 ]
 
