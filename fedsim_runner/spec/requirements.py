@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..yamlfile.document import Document, read_text
@@ -15,6 +17,19 @@ _REQUIREMENT = re.compile(
     rf"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\s*(\[[A-Za-z0-9._,\s-]+\])?\s*({_VERSIONS}(\s*,\s*{_VERSIONS})*)?"
 )
 _FILE_SUFFIX = ".txt"
+_HINT = "write a name, and versions if they matter, such as einops==0.8.0"
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A requirement as it is written; ``file``: the name of its own file. ``report`` reports a mistake at its place."""
+
+    text: str
+    file: str | None
+    report: Callable[[str, str], None]
+
+    def __str__(self) -> str:
+        return self.text if self.file is None else f"{self.text} of {self.file}"
 
 
 def read_requirements(items: Sequence[str], document: Document, folder: Path) -> tuple[str, ...]:
@@ -25,7 +40,7 @@ def read_requirements(items: Sequence[str], document: Document, folder: Path) ->
         document: the experiment file.
         folder: where relative paths start.
     """
-    found: list[str] = []
+    found: list[_Given] = []
     for number, item in enumerate(items):
         name = item.strip()
         if name.endswith(_FILE_SUFFIX) and not name.startswith("-") and "://" not in name:
@@ -33,11 +48,38 @@ def read_requirements(items: Sequence[str], document: Document, folder: Path) ->
         elif wrong := _explain(item):
             document.report((*_AT, number), *wrong)
         else:
-            found.append(" ".join(item.split()))
-    return tuple(dict.fromkeys(found))
+            found.append(_Given(" ".join(item.split()), None, partial(document.report, (*_AT, number))))
+    _check_together(found)
+    return tuple(dict.fromkeys(one.text for one in found))
 
 
-def _read_file(name: str, at: Sequence[PathPart], document: Document, folder: Path) -> Iterator[str]:
+def _check_together(found: Sequence[_Given]) -> None:
+    """Report requirements that no version of their package meets, which pip would only tell when an image is built."""
+    if not found:
+        return
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+    from packaging.utils import canonicalize_name
+
+    earlier: dict[str, list[tuple[_Given, SpecifierSet]]] = {}
+    for given in found:
+        wanted = Requirement(given.text)
+        own, others = wanted.specifier, earlier.setdefault(canonicalize_name(wanted.name), [])
+        if own.is_unsatisfiable():
+            given.report(f'"{given.text}" allows no version', "leave one of the conditions out")
+            continue
+        alone = [other for other, versions in others if (versions & own).is_unsatisfiable()]
+        together = own
+        for _, versions in others:
+            together &= versions
+        if together.is_unsatisfiable():
+            rivals = " and ".join(map(str, alone[:1] or [other for other, _ in others]))
+            given.report(f'"{given.text}" contradicts {rivals}: no version is both', "leave one of them out")
+            continue
+        others.append((given, own))
+
+
+def _read_file(name: str, at: Sequence[PathPart], document: Document, folder: Path) -> Iterator[_Given]:
     try:
         path = folder / Path(name).expanduser()
         text = read_text(path)
@@ -58,17 +100,21 @@ def _read_file(name: str, at: Sequence[PathPart], document: Document, folder: Pa
         first, begun, before = begun, 0, ""
         if not item or item.startswith("#"):
             continue
+        report = partial(_report_line, document, str(path), first)
         if wrong := _explain(item):
-            document.errors.append(SpecError(str(path), first, 1, "", *wrong))
+            report(*wrong)
         else:
-            yield item
+            yield _Given(item, name, report)
+
+
+def _report_line(document: Document, file: str, line: int, message: str, hint: str) -> None:
+    document.errors.append(SpecError(file, line, 1, "", message, hint))
 
 
 def _explain(item: str) -> tuple[str, str] | None:
     """Say why a text is not a requirement that an image can be given, and what to write; None if it is one."""
     if _REQUIREMENT.fullmatch(item.strip()):
-        return None
-    hint = "write a name, and versions if they matter, such as einops==0.8.0"
+        return _explain_versions(item.strip())
     if item.lstrip().startswith("-"):
         return f'"{item}" is an option of pip, which is not read here', "pip's own configuration has the indexes"
     if " --" in item:
@@ -76,5 +122,16 @@ def _explain(item: str) -> tuple[str, str] | None:
     if ";" in item:
         return f'"{item}" has a condition, and all images are alike', "leave out what comes after the semicolon"
     if "://" in item or "/" in item or item.endswith(".whl"):
-        return f'"{item}" is not a package of an index', f"{hint}; pip's `find-links` may name a folder with wheels"
-    return f'"{item}" is not a requirement', hint
+        return f'"{item}" is not a package of an index', f"{_HINT}; pip's `find-links` may name a folder with wheels"
+    return f'"{item}" is not a requirement', _HINT
+
+
+def _explain_versions(item: str) -> tuple[str, str] | None:
+    """Say that pip would not read the versions; None if it does."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        Requirement(item)
+    except InvalidRequirement:
+        return f'"{item}" gives versions in a way that pip does not know', _HINT
+    return None
