@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE
@@ -19,7 +19,7 @@ from ..spec.testbed_keys import common_config, participant_config
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import SpecError, SpecErrors
 from .engine_values import Course, Participant, Refusal, SplitData
-from .federatedscope.own_data_sets import download_notes, known_facts, not_in_images, not_loadable
+from .federatedscope.own_data_sets import download_notes, known_facts, not_in_images, not_loadable, unknown_sets
 from .initial_model import initial_shapes
 from .participant_files import effective_config, override
 from .protocol import engines_of
@@ -57,9 +57,12 @@ def check_engines(draft: Draft) -> Draft:
         lambda: SplitData({}),
         experiment.data.tree,
     )
-    for engine in engines_of(experiment.devices):
+    checks = [partial(engine.check_config, course) for engine in engines_of(experiment.devices)]
+    if experiment.data.tree is not None:
+        checks.append(partial(unknown_sets, experiment.data.tree, experiment.federatedscope_source))
+    for check in checks:
         try:
-            found = [one for one in engine.check_config(course) if not _is_told(one, draft, draft.tree)]
+            found = [one for one in check() if not _is_told(one, draft, draft.tree)]
             _report(found, course, experiment, draft.tree)
         except FedsimError:
             continue  # an engine that cannot be asked yet is asked again, and heard, when the course is planned
@@ -92,6 +95,7 @@ def refuse_unsupported(plan: Plan, builds_images: bool = True) -> tuple[str, ...
     loaded = _loaded_tree(plan)
     if loaded is not None:
         config = next(one.config for one in course.participants if one.role == "server")
+        _report(unknown_sets(loaded, plan.experiment.federatedscope_source), course, plan.experiment, document)
         _report(not_loadable(loaded, config), course, plan.experiment, document)
         if builds_images:
             found = not_in_images(loaded, config, plan.experiment.requirements)

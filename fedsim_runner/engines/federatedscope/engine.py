@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedsim_runner.catalog.engines import EngineFacts
@@ -18,7 +17,7 @@ from ..model_shapes import ModelSettings, Tensor, tensors_of
 from ..protocol import Engine
 from . import course_facts
 from .other_data import other_data
-from .source import DEFAULT_SOURCE, SettingsError, Source, SourceError, unreachable
+from .source import DEFAULT_SOURCE, SettingsError, SourceError, unreachable
 from .source_in_use import resolve_source
 from .wheel import CachedSource, source_manifest
 
@@ -54,25 +53,22 @@ class FederatedScopeEngine(Engine):
     )
 
     def check_config(self, course: Course) -> Iterator[Refusal]:
-        from .keys import KeysError, check_keys, own_texts, read_keys
+        from .keys import KeysError, check_keys, read_keys
         from .refusals import CONFIG_RULES
         from .source import ALTERNATIVES
+        from .source_code import local_source, texts_of
 
         resolved = resolve_source(course.source)
-        source = _local(resolved)
+        source = local_source(resolved)
         known: Section | None = None
-
-        def own_code(folder: str) -> frozenset[str] | None:
-            if source is not None:
-                return own_texts(source, f"contrib/{folder}")
-            return None if known is None else frozenset()
-
         try:
             if source is not None:
                 known = read_keys(source)
             elif resolved.text == DEFAULT_SOURCE:  # the same commit
                 known = known_keys()
-            facts = replace(_facts(course, SplitData({})), own_code=own_code)
+            facts = replace(
+                _facts(course, SplitData({})), own_code=lambda folder: texts_of(resolved, f"contrib/{folder}")
+            )
             refused = list(self._judge(facts, course, CONFIG_RULES))
         except KeysError as error:
             raise FedsimError(f"{error}\n{ALTERNATIVES}", Exit.LAB) from error
@@ -120,8 +116,9 @@ class FederatedScopeEngine(Engine):
 
     def message_sizes(self, question: ModelQuestion) -> MessageSizes | None:
         from .model_messages import message_sizes
+        from .source_code import local_source
 
-        config, source = question.config, _local(resolve_source(question.source))
+        config, source = question.config, local_source(resolve_source(question.source))
 
         def ask(shape: Sequence[int]) -> list[Tensor] | None:
             if not question.has_time or source is None:
@@ -195,11 +192,6 @@ def _facts(course: Course, data: SplitData) -> course_facts.Course:
         loads_data=loaded is not None,
         other_data=None if loaded is None else other_data(server.config, loaded),
     )
-
-
-def _local(source: Source) -> Path | None:
-    """The checkout or wheel; None where the source must be fetched first."""
-    return source.path if source.kind in ("checkout", "wheel") else CachedSource(source).cached()
 
 
 ENGINE = FederatedScopeEngine()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from .source_in_use import resolve_source
 CHECK_S = 60.0
 # Modules that FederatedScope's distributed mode needs.
 NEEDED = ("torch", "numpy", "scipy", "yaml", "grpc", "google.protobuf", "federatedscope.core")
+# Those with which it loads any data set.
+LOADING = ("torch", "numpy", "scipy", "yaml")
 _FIND = """
 import importlib.util, sys
 for name in sys.argv[1:]:
@@ -24,6 +27,14 @@ for name in sys.argv[1:]:
         found = False
     if not found:
         print(name)
+"""
+_READ = """
+import importlib.util, pathlib, sys
+found = importlib.util.find_spec(sys.argv[1])
+for folder in (found and found.submodule_search_locations) or ():
+    for path in (pathlib.Path(folder, sys.argv[2], "__init__.py"), pathlib.Path(folder, sys.argv[2] + ".py")):
+        if path.is_file():
+            print(path.read_text(encoding="utf-8"))
 """
 
 
@@ -51,13 +62,42 @@ def interpreter(source: str | None) -> Interpreter:
     return found
 
 
+def loading_interpreter(python: str) -> Interpreter:
+    """An interpreter with what it finds when it loads a data set."""
+    return Interpreter(python, tuple(filter(None, [os.environ.get("PYTHONPATH")])))
+
+
 def missing_modules(interpreter: Interpreter, needed: Sequence[str] = NEEDED) -> list[str]:
     """Those of the needed modules that the interpreter does not find.
 
     Raises:
         FedsimError: the interpreter cannot be started.
     """
-    command = [interpreter.python, "-c", _FIND, *needed]
+    return _ask(interpreter, _FIND, *needed).split()
+
+
+def names_in_module(interpreter: Interpreter, package: str, module: str) -> frozenset[str]:
+    """What a package's module imports and defines, without importing it; nothing if that cannot be read."""
+    try:
+        tree = ast.parse(_ask(interpreter, _READ, package, module))
+    except (FedsimError, SyntaxError, ValueError):
+        return frozenset()
+    names = set[str]()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            names.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+    return frozenset(names)
+
+
+def _ask(interpreter: Interpreter, program: str, *arguments: str) -> str:
+    """What a program writes.
+
+    Raises:
+        FedsimError: the interpreter cannot be started, or the program fails.
+    """
+    command = [interpreter.python, "-c", program, *arguments]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(interpreter.path)}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=CHECK_S, check=True)
@@ -68,4 +108,4 @@ def missing_modules(interpreter: Interpreter, needed: Sequence[str] = NEEDED) ->
     except (OSError, subprocess.TimeoutExpired) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise FedsimError(f"{interpreter.python} cannot run FederatedScope: {reason}", Exit.LAB) from error
-    return done.stdout.split()
+    return done.stdout

@@ -9,7 +9,7 @@ from typing import Any
 from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.yamlfile.spec_errors import DATA_NOT_AT_HAND, PACKAGES_NOT_AT_HAND
 
-from ..engine_values import Interpreter, Refusal, SplitData
+from ..engine_values import Refusal, SplitData
 from .other_data import clients_of, lacking, loaded_with, other_data
 
 # Classes of the sets that have a fixed number of them.
@@ -46,6 +46,24 @@ def known_facts(tree: Mapping[str, Any]) -> SplitData:
     return SplitData({}, _CLASSES.get(name), (150,) if name == "synthetic" else None)
 
 
+def unknown_sets(tree: Mapping[str, Any], source: str | None) -> Iterator[Refusal]:
+    """The set, if nobody has one of its name.
+
+    Args:
+        tree: FederatedScope's ``data``.
+        source: FederatedScope's, as the experiment names it.
+
+    Raises:
+        FedsimError: the source is wrong, or cannot be read.
+    """
+    from .data_names import unknown_set
+    from .source_code import texts_of
+    from .source_in_use import resolve_source
+
+    if wrong := unknown_set(str(tree.get("type")), lambda folder: texts_of(resolve_source(source), folder)):
+        yield wrong
+
+
 def not_loadable(tree: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Refusal]:
     """What stands against loading the set on this machine.
 
@@ -54,9 +72,12 @@ def not_loadable(tree: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator
         config: the course's configuration.
     """
     from .data_loader import interpreter  # brings numpy
+    from .data_names import lacking_in_package
 
     python = interpreter()
     missing = missing_packages(tree, python, config)
+    if not missing and (wrong := lacking_in_package(str(tree.get("type")), python)):
+        yield wrong
     if missing:
         reason = f"FederatedScope loads it in {python}, which does not find {', '.join(missing)}"
         hint = "install what is missing, or name another interpreter as federatedscope.python in the user configuration"
@@ -96,14 +117,14 @@ def missing_packages(tree: Mapping[str, Any], python: str, config: Mapping[str, 
     ``config``: the course's configuration, which may say more of what the data are.
     """
     name, _, package = str(tree.get("type", "")).lower().partition("@")
-    from .interpreter import missing_modules
+    from .interpreter import LOADING, loading_interpreter, missing_modules
 
     kind = other_data(config or {}, tree)
     needed = _PACKAGES.get(package, ()) if package else _LEAF_PACKAGES.get(name, ())
     if kind is not None:
         needed = tuple(dict.fromkeys((*needed, *loaded_with(kind, tree))))
     try:
-        return missing_modules(Interpreter(python), needed) if needed else []
+        return missing_modules(loading_interpreter(python), (*LOADING, *needed))
     except FedsimError:
         return []  # the interpreter itself is reported elsewhere
 

@@ -11,6 +11,8 @@ import pytest
 from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.engines.course_check import refuse_unsupported
 from fedsim_runner.engines.federatedscope import data_loader
+from fedsim_runner.engines.federatedscope.data_names import lacking_in_package, unknown_set
+from fedsim_runner.engines.federatedscope.interpreter import LOADING
 from fedsim_runner.engines.federatedscope.other_data import clients_of, other_data
 from fedsim_runner.engines.federatedscope.own_data_sets import (
     known_facts,
@@ -18,10 +20,11 @@ from fedsim_runner.engines.federatedscope.own_data_sets import (
     missing_packages,
     not_in_images,
 )
+from fedsim_runner.engines.federatedscope.source import DEFAULT_SOURCE, SOURCE_VARIABLE
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.runs.experiment_file import parse_experiment
-from fedsim_runner.yamlfile.spec_errors import PACKAGES_NOT_AT_HAND
+from fedsim_runner.yamlfile.spec_errors import PACKAGES_NOT_AT_HAND, SpecErrors
 from tests.builders import lab_host
 
 SPEC = """\
@@ -39,14 +42,30 @@ federatedscope:
 """
 
 
+def interpreter(folder: Path, *found: str) -> str:
+    """A program that says of modules that it finds these and no other."""
+    path = folder / "python"
+    known = "|".join(found)
+    text = f'#!/bin/sh\nshift 2; for name; do case "$name" in {known}) ;; *) echo "$name" ;; esac; done\n'
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+    return str(path)
+
+
 @pytest.fixture
 def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An interpreter that finds os and nothing else that it is asked for."""
-    path = tmp_path / "python"
-    path.write_text('#!/bin/sh\nshift 2; for name; do [ "$name" = os ] || echo "$name"; done\n', encoding="utf-8")
-    path.chmod(0o755)
-    monkeypatch.setattr(data_loader, "interpreter", lambda: str(path))
-    return str(path)
+    """An interpreter that finds what FederatedScope always needs, and nothing else that it is asked for."""
+    found = interpreter(tmp_path, *LOADING)
+    monkeypatch.setattr(data_loader, "interpreter", lambda: found)
+    return found
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Upstream as the source, which is not at hand."""
+    monkeypatch.setenv(SOURCE_VARIABLE, DEFAULT_SOURCE)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return DEFAULT_SOURCE
 
 
 def planned(folder: Path, data: str) -> Plan:
@@ -153,8 +172,87 @@ def test_where_a_set_is(tmp_path: Path) -> None:
         assert missing_data({"type": kind, **tree}) is None
 
 
-def test_a_set_that_must_be_downloaded_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_loader, "interpreter", lambda: sys.executable)
+@pytest.mark.process
+@pytest.mark.parametrize("kind", ["toy", "quadratic", "femnist"])
+def test_no_set_is_loaded_without_what_federatedscope_always_needs(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = interpreter(tmp_path, "numpy", "scipy", "yaml", "PIL", "torchvision")
+    monkeypatch.setattr(data_loader, "interpreter", lambda: found)
+    with pytest.raises(FedsimError, match=f"FederatedScope loads it in {found}, which does not find torch "):
+        refuse_unsupported(planned(tmp_path, f"{{type: {kind}}}"))
+
+
+UNKNOWN = {
+    "foo@bar": 'FederatedScope takes no data sets from "bar" (known: huggingface_datasets, openml, torchtext, torchvi',
+    "MNIST@torchvison": 'FederatedScope takes no data sets from "torchvison" (did you mean "torchvision"?)',
+    "a@b@openml": 'FederatedScope takes no data sets from "b@openml" (did you mean "openml"?)',
+    "iris@openml": 'openml\'s tasks are numbers, and "iris" is none (write one as in 31@openml)',
+    "@torchvision": '"@torchvision" names no data set (write it before the @)',
+    "femnst": 'FederatedScope does not know the data set "femnst" (did you mean "femnist"? Otherwise, ',
+    "Mini-Graph-DC": 'FederatedScope does not know the data set "Mini-Graph-DC" (did you mean "mini-graph-dc"? ',
+    "graph_multi_domain": 'FederatedScope does not know the data set "graph_multi_domain" (did you mean "graph_multi',
+    "mine": 'FederatedScope does not know the data set "mine" (a set of your own is code in contrib/data of fed',
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_set_that_nobody_has_is_a_mistake_when_the_file_is_read(name: str, source: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecErrors) as caught:
+        parse_experiment(SPEC.replace("DATA", f"{{type: '{name}'}}"), tmp_path / "x.yaml", engines=True)
+    (error,) = caught.value.errors
+    assert str(error).startswith(f"{tmp_path}/x.yaml:11: federatedscope.config.data.type: {UNKNOWN[name]}")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TOY", "Femnist", "csbm_data_feb_07", "HFLNetflix", "hetero_nlp_tasks", "graph_multi_domain_mix", "fb15k-237",
+        "mini-graph-dc", "CIFAR10@torchvision", "IMDB@torchtext", "cola@huggingface_datasets", "31@openml",
+    ],
+)  # fmt: skip
+def test_sets_that_federatedscope_has(name: str) -> None:
+    assert unknown_set(name, lambda folder: frozenset()) is None
+
+
+def test_sets_of_the_users_own(source: str, tmp_path: Path) -> None:
+    """In contrib/data, by any part of the name; in a fork of core/data by the whole; or in what cannot be read yet."""
+    own = {"contrib/data": {"mine", "test", "file", "toy"}, "core/data": {"theirs", "label"}}
+
+    def texts(folder: str) -> frozenset[str]:
+        return frozenset(own[folder])
+
+    for name in ("mine", "Mine@lab", "study_mine_2", "Theirs"):
+        assert unknown_set(name, texts) is None
+    for name in ("latest", "profiles", "toys", "theirs_2", "labels", "min"):
+        assert unknown_set(name, texts) is not None
+    assert unknown_set("foo@bar", lambda folder: None) is None
+
+    contrib = tmp_path / "checkout" / "federatedscope" / "contrib" / "data"
+    contrib.mkdir(parents=True)
+    (contrib / "own.py").write_text("def load(config):\n    return config.data.type == 'mine'\n", encoding="utf-8")
+    text = SPEC.replace("DATA", "{type: mine}").replace("  config:", "  source: ./checkout\n  config:")
+    assert parse_experiment(text, tmp_path / "x.yaml", engines=True).data.tree is not None
+
+
+@pytest.mark.process
+def test_names_are_looked_up_in_the_package_that_has_the_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert lacking_in_package("MNIST@torchvision", sys.executable) is None  # nothing is known of it
+    (tmp_path / "torchvision" / "datasets").mkdir(parents=True)
+    (tmp_path / "torchvision" / "__init__.py").touch()
+    (tmp_path / "torchvision" / "datasets" / "__init__.py").write_text(
+        "from .mnist import FashionMNIST, MNIST\nfrom . import mnist\n\nclass Own:\n    pass\n", encoding="utf-8"
+    )
+    for name in ("MNIST@torchvision", "Own@TorchVision", "31@openml", "toy"):
+        assert lacking_in_package(name, sys.executable) is None
+    wrong = lacking_in_package("fashion_mnist@torchvision", sys.executable)
+    assert wrong is not None and wrong.hint == 'did you mean "FashionMNIST@torchvision"?'
+    assert wrong.reason == f'torchvision in {sys.executable} has no data set "fashion_mnist"'
+
+
+@pytest.mark.process
+def test_a_set_that_must_be_downloaded_is_noted(python: str, tmp_path: Path) -> None:
     assert refuse_unsupported(planned(tmp_path, "{type: shakespeare}")) == (
         f"data set shakespeare is not in {tmp_path}/data/shakespeare: FederatedScope will have to download it when the "
         "run begins",
@@ -162,13 +260,14 @@ def test_a_set_that_must_be_downloaded_is_noted(tmp_path: Path, monkeypatch: pyt
     assert refuse_unsupported(planned(tmp_path, "{type: synthetic}")) == ()
 
 
-def test_the_light_engine_does_not_regress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_loader, "interpreter", lambda: sys.executable)
+@pytest.mark.process
+def test_the_light_engine_does_not_regress(python: str, tmp_path: Path) -> None:
     with pytest.raises(FedsimError, match=r"criterion\.type: the light engine classifies, and the labels are numbers"):
         refuse_unsupported(planned(tmp_path, "{type: toy}"))
 
 
-def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
+@pytest.mark.process
+def test_a_file_that_does_not_exist(python: str, tmp_path: Path) -> None:
     with pytest.raises(FedsimError, match=r"x\.yaml:11: federatedscope\.config\.data\.file_path: there is no file /"):
         refuse_unsupported(planned(tmp_path, "{type: file, file_path: a.pkl}"))
     (tmp_path / "a.pkl").touch()
