@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache, partial
 from typing import Any
 
 from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE
 from ..catalog.engines import engine_facts
+from ..content import content_root
 from ..contract.errors import FedsimError
 from ..inventory import build_inventory
 from ..plan.model import Plan
-from ..spec.device_settings import device_document
+from ..spec.device_settings import device_document, experiment_document
 from ..spec.draft import Draft
 from ..spec.experiment import Experiment
 from ..spec.federatedscope_tree import tree_document
+from ..spec.requirements import contradictions
 from ..spec.testbed_keys import common_config, participant_config
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import SpecError, SpecErrors
@@ -23,6 +26,9 @@ from .federatedscope.own_data_sets import download_notes, known_facts, not_in_im
 from .initial_model import initial_shapes
 from .participant_files import effective_config, override
 from .protocol import engines_of
+
+# An exact version in a requirements file of the images.
+_PIN = re.compile(r"^[A-Za-z0-9][\w.-]*==[\w.+!-]+", re.MULTILINE)
 
 
 def check_engines(draft: Draft) -> Draft:
@@ -100,6 +106,8 @@ def refuse_unsupported(plan: Plan, builds_images: bool = True) -> tuple[str, ...
         if builds_images:
             found = not_in_images(loaded, config, plan.experiment.requirements)
             _report(found, course, plan.experiment, document)
+    if builds_images and plan.experiment.requirements:
+        _report_requirements(plan.experiment, document)
     engines = engines_of(plan.experiment.devices)
     for engine in engines:
         _report(engine.check_config(course), course, plan.experiment, document)
@@ -135,6 +143,18 @@ def _has(settings: Any, path: Iterable[str | int]) -> bool:
             return False
         settings = settings[part]
     return True
+
+
+def _report_requirements(experiment: Experiment, document: Document) -> None:
+    """Report requirements that contradict what the images of an engine have already."""
+    engines = [engine_facts(name) for name in sorted({device.engine for device in experiment.devices})]
+    where = experiment_document(experiment, document.errors)
+    for layer in sorted({facts.below for facts in engines if facts.source}):
+        files = sorted((content_root() / "dockerfiles" / layer).glob("requirements*.txt"))
+        pins = [pin for file in files for pin in _PIN.findall(file.read_text(encoding="utf-8"))]
+        for wanted, there in contradictions(experiment.requirements, pins):
+            message = f'"{wanted}" contradicts {there}, which the images have (dockerfiles/{layer})'
+            where.report(("federatedscope", "requirements"), message, "leave the version out, or write that one")
 
 
 def _report_ignored(experiment: Experiment, document: Document) -> None:

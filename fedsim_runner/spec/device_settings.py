@@ -110,14 +110,19 @@ def report_client_sections(
 
 def device_document(experiment: Experiment, name: str, errors: list[SpecError]) -> Document:
     """A device's own settings in an experiment file that was read before, for errors that are found later."""
+    entry = next(device.entry for device in experiment.devices if device.name == name)
+    return experiment_document(experiment, errors).below(("devices", entry, "federatedscope"))
+
+
+def experiment_document(experiment: Experiment, errors: list[SpecError]) -> Document:
+    """An experiment file that was read before, for errors that are found later."""
     shown = "the experiment file" if experiment.path is None else str(experiment.path)
     try:
         document = parse(experiment.source, shown)
         put_into(document, experiment.overrides)
     except SpecErrors:  # there was no file: errors then have no lines
         document = Document(shown, Node(0, 0))
-    entry = next(device.entry for device in experiment.devices if device.name == name)
-    return Document(document.file, document.root, errors, ("devices", entry, "federatedscope"), document.origins)
+    return Document(document.file, document.root, errors, origins=document.origins)
 
 
 def describe_device_settings(devices: Sequence[Device]) -> Iterator[str]:

@@ -79,6 +79,27 @@ def _check_together(found: Sequence[_Given]) -> None:
         others.append((given, own))
 
 
+def contradictions(requirements: Sequence[str], pins: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield requirements that none of their packages' exact versions meets, each with one of those.
+
+    Args:
+        requirements: those that :func:`read_requirements` returned.
+        pins: exact versions that are installed, of some packages more than one.
+    """
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    installed: dict[str, list[str]] = {}
+    for pin in pins:
+        name, _, version = pin.partition("==")
+        installed.setdefault(canonicalize_name(name), []).append(version)
+    for one in requirements:
+        wanted = Requirement(one)
+        versions = installed.get(canonicalize_name(wanted.name), [])
+        if versions and not any(wanted.specifier.contains(version, prereleases=True) for version in versions):
+            yield one, f"{wanted.name}=={versions[0]}"
+
+
 def _read_file(name: str, at: Sequence[PathPart], document: Document, folder: Path) -> Iterator[_Given]:
     try:
         path = folder / Path(name).expanduser()

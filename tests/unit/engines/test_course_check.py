@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -115,8 +116,9 @@ def test_no_engine_takes_a_model_that_no_machine_holds(name: str, tmp_path: Path
     assert line.endswith("1,000,000,000 layers are more than any machine holds (at most 100,000)")
     for width in ("hidden: 1000000000000, out_channels: 10", "out_channels: 1000000000000"):
         wide = rest.replace("layer: 1000000000", width).replace(", out_channels: 10}", "}")
+        study = parse_experiment(f"{text}{wide}", tmp_path / "study.yaml")
         with pytest.raises(FedsimError, match=r"the model has .* numbers"):
-            make_plan_or_refuse(parse_experiment(f"{text}{wide}", tmp_path / "study.yaml"), [lab_host(cpus=64)], "study")
+            make_plan_or_refuse(study, [lab_host(cpus=64)], "study")
 
 
 def test_the_light_engine_names_the_line(tmp_path: Path) -> None:
@@ -188,6 +190,20 @@ def test_the_trees_own_file_is_named(checkout: Path) -> None:
     )
     lines = messages_for(checkout, f"{text}  config_file: tree.yaml\n")
     assert lines[0].startswith(f"{checkout.parent}/tree.yaml:8: quantization.method: clients crash")
+
+
+def test_requirements_fit_what_the_images_have(checkout: Path) -> None:
+    # einops is in no image; numpy in one version; torch in a build for each kind of machine.
+    wanted = "[einops==0.8.0, NumPy==2.1.0, numpy>=1.20, torch>=2]"
+    study = spec_at(checkout, SPEC.replace("  config:", f"  requirements: {wanted}\n  config:"))
+    (line, _) = refused(study)
+    assert re.fullmatch(
+        rf"{checkout.parent}/study\.yaml:8: federatedscope\.requirements: "
+        r'"NumPy==2\.1\.0" contradicts NumPy==1\.26\.\d+, '
+        r"which the images have \(dockerfiles/torch\) \(leave the version out, or write that one\)",
+        line,
+    )
+    refuse_unsupported(plan_of(study), builds_images=False)
 
 
 def test_keys_that_the_source_does_not_know(checkout: Path) -> None:
