@@ -74,7 +74,7 @@ def _check_together(found: Sequence[_Given]) -> None:
             together &= versions
         if together.is_unsatisfiable():
             rivals = " and ".join(map(str, alone[:1] or [other for other, _ in others]))
-            given.report(f'"{given.text}" contradicts {rivals}: no version is both', "leave one of them out")
+            given.report(f'"{given.text}" contradicts {rivals}: no version fits', "leave one of them out")
             continue
         others.append((given, own))
 
@@ -86,7 +86,7 @@ def contradictions(requirements: Sequence[str], pins: Sequence[str]) -> Iterator
         requirements: those that :func:`read_requirements` returned.
         pins: exact versions that are installed, of some packages more than one.
     """
-    from packaging.requirements import Requirement
+    from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
     installed: dict[str, list[str]] = {}
@@ -94,7 +94,10 @@ def contradictions(requirements: Sequence[str], pins: Sequence[str]) -> Iterator
         name, _, version = pin.partition("==")
         installed.setdefault(canonicalize_name(name), []).append(version)
     for one in requirements:
-        wanted = Requirement(one)
+        try:
+            wanted = Requirement(one)
+        except InvalidRequirement:  # of a run folder, which is data of anybody's: pip refuses it
+            continue
         versions = installed.get(canonicalize_name(wanted.name), [])
         if versions and not any(wanted.specifier.contains(version, prereleases=True) for version in versions):
             yield one, f"{wanted.name}=={versions[0]}"
