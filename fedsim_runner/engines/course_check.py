@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import Any
 
@@ -63,7 +63,9 @@ def check_engines(draft: Draft) -> Draft:
         lambda: SplitData({}),
         experiment.data.tree,
     )
-    checks = [partial(engine.check_config, course) for engine in engines_of(experiment.devices)]
+    checks: list[Callable[[], Iterable[Refusal]]] = [
+        partial(engine.check_config, course) for engine in engines_of(experiment.devices)
+    ]
     if experiment.data.tree is not None:
         checks.append(partial(unknown_sets, experiment.data.tree, experiment.federatedscope_source))
     for check in checks:

@@ -111,7 +111,7 @@ def test_each_reason_is_reported_once_with_its_key() -> None:
 def test_no_engine_takes_a_model_that_no_machine_holds(name: str, tmp_path: Path) -> None:
     text, _, _ = SPEC.replace("engine: federatedscope", f"engine: {name}").partition("  source:")
     rest = SPEC[SPEC.index("  config:") :].replace("type: lr, ", "type: mlp, layer: 1000000000, ")
-    (line,) = told(tmp_path / "checkout", f"{text}{rest}")
+    (line,) = messages_for(tmp_path / "checkout", f"{text}{rest}")
     assert line.startswith(f"{tmp_path}/study.yaml:11: federatedscope.config.model.layer: ")
     assert line.endswith("1,000,000,000 layers are more than any machine holds (at most 100,000)")
     for width in ("hidden: 1000000000000, out_channels: 10", "out_channels: 1000000000000"):
