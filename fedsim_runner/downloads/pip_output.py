@@ -1,9 +1,14 @@
-"""Reading the output of pip."""
+"""What pip says when it fails."""
 
 from __future__ import annotations
+
+# Ends what a package's own build wrote, which pip shows indented before a last word of its own.
+_END_OF_BUILD = "[end of output]"
 
 
 def pip_errors(output: str) -> str:
     """Return the lines of pip's output that say what went wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return " ".join([line for line in lines if line.startswith("ERROR")] or lines[-2:])
+    builds = [before for before, line in zip(lines, lines[1:], strict=False) if line == _END_OF_BUILD]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return " ".join(dict.fromkeys([*builds, *errors])) or " ".join(lines[-2:])

@@ -165,13 +165,18 @@ def _restore_pandas() -> None:
 
 
 def _restore_transforms() -> None:
-    """FederatedScope's splitters of graphs lack a method that newer versions of torch-geometric demand."""
+    """FederatedScope was written for transforms of graphs that change a graph in place and need no ``forward``.
+
+    In newer versions of torch-geometric they change a copy, which its loader of links drops, and its splitters of
+    graphs lack a method.
+    """
     try:
         base = import_module("torch_geometric.transforms").BaseTransform
     except ImportError:
         return
     if getattr(getattr(base, "forward", None), "__isabstractmethod__", False):
         base.forward = lambda self, data: data
+        base.__call__ = lambda self, data: self.forward(data)
         base.__abstractmethods__ = frozenset()
 
 

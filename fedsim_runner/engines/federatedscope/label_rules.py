@@ -52,6 +52,14 @@ def criterion(tree: Tree, course: Course) -> Iterator[Refusal]:
         yield from _of_unknown_labels(tree, kind, given)
 
 
+def areas(tree: Tree, course: Course) -> Iterator[Refusal]:
+    """FederatedScope gives scikit-learn a probability for each class, and that takes one where there are two classes."""
+    classifies = course.target_shape is None and "regression" not in tree.text("model.task")
+    if classifies and tree.number("model.out_channels") == 2 and "roc_auc" in tree.names("eval.metrics"):
+        reason = "FederatedScope's roc_auc crashes with two classes (ValueError: y should be a 1d array)"
+        yield Refusal("eval.metrics", reason, "remove it; acc, correct and f1 work")
+
+
 def graphs(tree: Tree, course: Course) -> Iterator[Refusal]:
     """Labels of whole graphs are classes, unless the task is regression. Each client may have a task of its own."""
     for one in course.clients if course.other_data else ():

@@ -27,6 +27,7 @@ CONFIG_RULES: tuple[Rule, ...] = (
     modes.not_here,
     vertical_rules.vertical,
     labels.graphs,
+    labels.areas,
     modes.joining,
     modes.asynchronous,
     name_rules.names,

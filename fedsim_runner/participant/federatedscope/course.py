@@ -44,6 +44,7 @@ from .log_warnings import LogWarnings
 from .patch_context import PatchContext
 from .patches import contrib_modules
 from .policies import Policies
+from .slow_messages import warn_of_slow_messages
 from .small_steps import compute_small_steps_alone
 from .update_accounts import UpdateAccounts
 from .upstream import Place, expect_for_course
@@ -263,6 +264,8 @@ def _server(
         target.end_at_target(server, settings.target, shared.reporter)
     if server._cfg.vertical.use:
         trees.follow_trees(server)
+    else:  # trees have no parameters
+        warn_of_slow_messages(server)
     if guarded:
         ServerDoor(server, shared)
     poll: Callable[[], None] = _do_nothing

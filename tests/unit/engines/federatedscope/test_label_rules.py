@@ -73,6 +73,16 @@ def test_numbers_that_do_not_fit_are_refused(changes: dict[str, Any], shape: tup
     assert found[0].startswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [({"model.out_channels": 2}, True), ({"model.out_channels": 3}, False), ({"model.task": "regression"}, False)],
+)
+def test_the_area_under_the_curve_of_two_classes(changes: dict[str, Any], refused: bool) -> None:
+    judged = course({"eval.metrics": ["roc_auc"], "model.out_channels": 2} | changes)
+    found = [one for one in said(judged) if one.startswith("eval.metrics: FederatedScope's roc_auc crashes")]
+    assert len(found) == refused
+
+
 def test_the_default_loss_on_classes() -> None:
     found = said(course({"criterion.type": None, "model.out_channels": None}))
     assert found == [

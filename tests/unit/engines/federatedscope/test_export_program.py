@@ -1,0 +1,44 @@
+"""What the program that loads FederatedScope's data restores of older packages."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from abc import ABC, abstractmethod
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from fedsim_runner.engines.federatedscope import export_program
+
+
+class NewTransform(ABC):
+    """torch-geometric's since 2.5."""
+
+    def __call__(self, data: Any) -> Any:
+        return self.forward(copy.copy(data))
+
+    @abstractmethod
+    def forward(self, data: Any) -> Any: ...
+
+
+def test_transforms_of_graphs_change_the_graph_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("torch_geometric.transforms")
+    base = type("BaseTransform", (NewTransform,), {"forward": NewTransform.forward})
+    vars(module)["BaseTransform"] = base
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    export_program._restore_transforms()
+
+    class Constant(base):  # type: ignore[misc, valid-type]
+        def forward(self, data: dict[str, int]) -> dict[str, int]:
+            data["x"] = 1
+            return data
+
+    class Splitter(base):  # type: ignore[misc, valid-type]
+        """FederatedScope's own have no ``forward``."""
+
+    graph: dict[str, int] = {}
+    Constant()(graph)
+    assert graph == {"x": 1}
+    assert Splitter().forward(graph) is graph
