@@ -6,6 +6,7 @@ follow :class:`fedsim_runner.engines.protocol.Engine`. An engine's code is loade
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -54,6 +55,8 @@ class EngineFacts:
         ends_at_target: whether its server ends a course at ``course.target`` (``target`` of ``launcher.json``).
         keeps_models: whether its server starts with the model in ``federate.restore_from`` and writes its last one to
             ``federate.save_to``.
+        talk_key: the key of its configuration that, where it is true, has clients send messages to each other as well
+            as to the server; None: they never do.
         threads: threads of its libraries in each participant...
         threads_per_client: ... and for each client of the course, which a device's limit of processes must allow.
     """
@@ -73,8 +76,17 @@ class EngineFacts:
     natural_shape: bool = False
     ends_at_target: bool = False
     keeps_models: bool = False
+    talk_key: tuple[str, str] | None = None
     threads: int = 0
     threads_per_client: int = 0
+
+    def clients_talk(self, config: Mapping[str, Any]) -> bool:
+        """Whether clients of a course with this configuration send messages to each other."""
+        if self.talk_key is None:
+            return False
+        section, key = self.talk_key
+        found = config.get(section)
+        return isinstance(found, Mapping) and found.get(key) is True
 
     def least_pids(self, clients: int) -> int:
         """Processes and threads that a participant needs in a course with this many clients."""

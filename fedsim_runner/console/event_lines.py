@@ -34,7 +34,12 @@ ENGINE_STARTS = "no Docker Engine answers: starting the one that is installed"
 ENGINE_COMES = "no Docker Engine is installed: installing docker.io, which stays, and starting it"
 DOUBTFUL = (DeviceWarned,)
 BAD = (CourseFailed, ClientLost, LinkFailed, LinkRestored)
-SHOWN_RESULTS = (("test_acc", "accuracy"), ("test_avg_loss", "loss"), ("val_acc", "validation accuracy"))
+# Names of results, the first of which that there is counts. Trees have a loss that is no mean over samples.
+SHOWN_RESULTS = (
+    ("accuracy", ("test_acc",)),
+    ("loss", ("test_avg_loss", "test_loss")),
+    ("validation accuracy", ("val_acc",)),
+)
 
 
 def describe_event(event: Event, unshaped: bool = False, each_device: bool = True) -> str | None:
@@ -86,7 +91,10 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
 
 def describe_round(event: Evaluated, total_rounds: int, seconds: float | None, missed: str) -> str:
     """Return the line of a round: its results, how long it took, and whose updates were dropped."""
-    results = [(label, event.results.get(key)) for key, label in SHOWN_RESULTS]
+    results = [
+        (label, next((event.results[key] for key in keys if event.results.get(key) is not None), None))
+        for label, keys in SHOWN_RESULTS
+    ]
     parts = [
         f"round {event.round}/{total_rounds}",
         "  ".join(f"{label} {value:.4f}" for label, value in results if value is not None),

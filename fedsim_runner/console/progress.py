@@ -127,11 +127,11 @@ class Progress:
             if isinstance(typed, TrainingFinished | CourseFailed):
                 self._print_missed()
             line = self._line_of(typed, began)
+            if not isinstance(typed, ClientResult):  # frequent, and not drawn
+                self._update()  # first, as printing draws the view again
             if line is not None:
                 style = "red" if isinstance(typed, BAD) else "yellow" if isinstance(typed, DOUBTFUL) else None
                 self.note("  " + line, style)
-            if not isinstance(typed, ClientResult):  # frequent, and not drawn
-                self._update()
             self._rounds.add(typed)
             if line is not None and isinstance(typed, Evaluated):
                 self._rounds.has_printed(typed.t)
@@ -197,13 +197,14 @@ class Progress:
         """Update what is drawn."""
         state, seen = self._state, self._seen
         devices, accuracies = self._devices(), state.accuracies
-        accuracy = seen.accuracy
+        evaluated = next((accuracy for accuracy in reversed(accuracies) if accuracy is not None), None)
         self._course = replace(
             self._course,
             state=seen.state or self._course.state,
             round=max(state.round, seen.round),
             total_rounds=seen.total_rounds or self._course.total_rounds,
-            accuracy=accuracies[-1] if accuracy is None and accuracies else accuracy,
+            # The events are those of the lines above the view.
+            accuracy=seen.accuracy if evaluated is None else evaluated,
             accuracies=accuracies,
             backend=state.link_backend,
             devices=devices,

@@ -5,12 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
 from rich.markup import escape
 from rich.status import Status
 
 DRAWN_PER_SECOND = 1  # as often as the clock in the view changes; each costs 15 ms
+
+
+class _Current:
+    """What there is to see at the moment, also when a line printed above it has it drawn again."""
+
+    def __init__(self, view: Callable[[], RenderableType]) -> None:
+        self._view = view
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._view()
 
 
 class StatusLine:
@@ -39,7 +49,7 @@ class StatusLine:
             self._status.start()
         else:
             self._live = Live(
-                get_renderable=view,
+                _Current(view),
                 console=self._console,
                 refresh_per_second=DRAWN_PER_SECOND,
                 transient=True,

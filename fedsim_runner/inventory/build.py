@@ -107,6 +107,9 @@ def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
             total_rounds=experiment.total_rounds,
             server=experiment.server.name,
             client_num=len(experiment.clients),
+            clients_talk=any(
+                engine_facts(device.engine).clients_talk(experiment.config) for device in experiment.clients
+            ),
             initial_model=experiment.initial_model,
             config=common_config(experiment.config, experiment.seed, len(experiment.clients)),
         ),

@@ -14,7 +14,7 @@ from ..console.bars import sparkline
 from ..console.tables import Column, FoldedTable
 from ..contract.units import seconds, size
 from .findings import describe_findings
-from .page.metrics import NAMES
+from .page.metrics import ACCURACIES, LOSSES, NAMES, find_metric
 
 SHOWN_ROUNDS = 12
 SHOWN_DEVICES = 30
@@ -41,10 +41,10 @@ def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None =
     rounds = list(report.get("rounds") or [])
     if rounds:
         parts += [Text(""), _rounds(rounds)]
-    key, name = _measure(rounds)
+    key = _measures(rounds)[-1][1]
     final = (report.get("final") or {}).get(key)
     if final is not None:
-        parts.append(Text.assemble(f"final test {name} ", (f"{final:.4f}", "bold")))
+        parts.append(Text.assemble(f"final {NAMES[key].lower()} ", (f"{final:.4f}", "bold")))
     if (line := _fairness(report.get("fairness") or {})) is not None:
         parts.append(line)
     devices = dict(report.get("devices") or {})
@@ -70,32 +70,29 @@ def _fairness(spread: Mapping[str, Any]) -> Text | None:
     )
 
 
-def _measure(rounds: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """What the course is judged by: its accuracy, or the loss where nothing is classified."""
-    without = rounds and all(entry.get("test_acc") is None for entry in rounds)
-    return ("test_avg_loss", "loss") if without else ("test_acc", "accuracy")
+def _measures(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return titles and keys of the results to show; the last is what the course is judged by: accuracy, if any."""
+    found = [("loss", find_metric(rounds, LOSSES)), ("accuracy", find_metric(rounds, ACCURACIES))]
+    return [(title, key) for title, key in found if key is not None] or [("accuracy", ACCURACIES[0])]
 
 
 def _rounds(rounds: Sequence[Mapping[str, Any]]) -> RenderableType:
     # Rounds between two evaluations (eval.freq) have no results to show; all are in rounds.csv.
-    key, name = _measure(rounds)
+    measures = _measures(rounds)
+    name, key = measures[-1]
     evaluated = [entry for entry in rounds if entry.get(key) is not None] or rounds
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("round", "accuracy", "loss", "time"):
+    for column in ("round", *(title for title, _ in reversed(measures)), "time"):
         table.add_column(column, justify="right", no_wrap=True)
     step = max(1, -(-len(evaluated) // SHOWN_ROUNDS))
     shown = [entry for index, entry in enumerate(evaluated) if (len(evaluated) - 1 - index) % step == 0]
     for entry in shown:
-        table.add_row(
-            str(entry["round"]),
-            _plain(entry.get("test_acc"), ".4f"),
-            _plain(entry.get("test_avg_loss"), ".4f"),
-            seconds(entry.get("seconds")),
-        )
-    values = [entry.get(key) for entry in evaluated]
+        values = (_plain(entry.get(key), ".4f") for _, key in reversed(measures))
+        table.add_row(str(entry["round"]), *values, seconds(entry.get("seconds")))
+    history = [entry.get(key) for entry in evaluated]
     # A loss may be any number: its bars are shares of the largest.
-    largest = 1.0 if name == "accuracy" else max((value for value in values if value is not None), default=0.0) or 1.0
-    bars = sparkline([None if value is None else value / largest for value in values])
+    largest = 1.0 if name == "accuracy" else max((value for value in history if value is not None), default=0.0) or 1.0
+    bars = sparkline([None if value is None else value / largest for value in history])
     line = Text.assemble(f"{name} by round  ", (bars, "green"))
     if len(shown) == len(rounds):
         return Group(table, line)

@@ -133,8 +133,9 @@ def build_device_container(settings: Settings, device: dict[str, Any], disk: str
 
 def list_known_hosts(settings: Settings, name: str) -> list[str]:
     """A device's /etc/hosts, as there is no resolver: a participant looks up itself and whom it sends messages to."""
-    server = settings.content["course"]["server"]
-    known = settings.addresses if name == server else (name, server)
+    course = settings.content["course"]
+    server = course["server"]
+    known = settings.addresses if name == server or course.get("clients_talk") else (name, server)
     return [f"{other}:{settings.addresses[other]}" for other in known if other in settings.addresses]
 
 

@@ -47,6 +47,7 @@ class FederatedScopeEngine(Engine):
         natural_shape=True,
         ends_at_target=True,
         keeps_models=True,
+        talk_key=("vertical", "use"),
         # gRPC and torch start many; its gRPC server starts up to one for each client.
         threads=96,
         threads_per_client=1,

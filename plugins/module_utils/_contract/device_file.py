@@ -56,7 +56,8 @@ class InitialModel:
 class CourseSettings:
     """The course: its limits in seconds, its policies, and the configuration that all participants share.
 
-    ``target``: the accuracy at which it ends early; None: it has all its rounds.
+    ``target``: the accuracy at which it ends early; None: it has all its rounds. ``clients_talk``: whether clients send
+    messages to each other as well, and so have to find each other by name.
     """
 
     timeout_s: float
@@ -68,6 +69,7 @@ class CourseSettings:
     total_rounds: int
     server: str
     client_num: int
+    clients_talk: bool = False
     initial_model: InitialModel | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
 

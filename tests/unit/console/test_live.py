@@ -183,10 +183,12 @@ def test_the_course_is_drawn_below_the_lines_and_gone_afterwards() -> None:
         progress.event({"t": 1, "event": "agent_started", "backend": "netem", "kernel": "6.1"})
         progress.snapshot({"t": 2, "state": "running", "round": 1, "total_rounds": 2, "devices": SMALL})
         progress.snapshot({"t": 1, "round": 2, "devices": {"stale": entry("training")}})
-        progress.event({"t": 3, "event": "evaluated", "round": 1, "results": {"test_acc": 0.5}})
         wait_for(console, "smartphone-low-1")
+        progress.event({"t": 3, "event": "evaluated", "round": 1, "results": {"test_acc": 0.5}})
+        below = console.file.getvalue().rpartition("round 1/2  accuracy 0.5000")[2]
         progress.close()
     text = console.file.getvalue()
+    assert "accuracy 0.5000" in below  # at once: the view says what the line above it does
     assert "links by netem" in text
     assert "smartphone-low-1" in text
     assert "stale" not in text

@@ -109,3 +109,13 @@ def test_a_devices_own_settings_stand_beside_its_place() -> None:
     users = {name: without_place(config) for name, config in configs.items()}
     assert users == {"server": {}, "phone-1": {}, "phone-2": own}
     assert configs["phone-2"]["distribute"]["client_host"] == "phone-2"
+
+
+@pytest.mark.parametrize(("engine", "vertical", "talk"), [("federatedscope", True, True), ("federatedscope", False, False),
+                                                         ("light", True, False)])  # fmt: skip
+def test_clients_that_grow_trees_together_talk_to_each_other(engine: str, vertical: bool, talk: bool) -> None:
+    study = experiment(2)
+    devices = tuple(replace(one, engine=engine) for one in study.devices)
+    changed = replace(study, devices=devices, config={**study.config, "vertical": {"use": vertical}})
+    (content,) = build_inventory(make_plan(changed, [lab_host("lab1")], "study")).device_files.values()
+    assert content["course"]["clients_talk"] is talk

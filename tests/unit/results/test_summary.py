@@ -39,7 +39,15 @@ def test_the_mean_of_a_round_counts_those_between_two_evaluations() -> None:
 
 def test_a_course_that_classifies_nothing_is_judged_by_its_loss(tmp_path: Path) -> None:
     rounds: list[dict[str, Any]] = [{"round": number, "test_avg_loss": 40.0 / number} for number in (1, 2, 4)]
-    assert "loss by round  █▅▃" in shown(rounds, tmp_path)
+    text = shown(rounds, tmp_path)
+    assert "loss by round  █▅▃" in text
+    assert "accuracy" not in text
+
+
+def test_trees_have_a_loss_that_is_no_mean(tmp_path: Path) -> None:
+    rounds: list[dict[str, Any]] = [{"round": number, "test_loss": 0.5 / number} for number in (1, 2)]
+    text = shown(rounds, tmp_path)
+    assert "0.2500" in text and "loss by round" in text
 
 
 def test_rounds_without_any_evaluation_still_show(tmp_path: Path) -> None:
