@@ -53,7 +53,7 @@ def criterion(tree: Tree, course: Course) -> Iterator[Refusal]:
 
 
 def areas(tree: Tree, course: Course) -> Iterator[Refusal]:
-    """FederatedScope gives scikit-learn a probability for each class, and that takes one where there are two classes."""
+    """FederatedScope gives scikit-learn a probability for each class, and of two classes that takes only one."""
     classifies = course.target_shape is None and "regression" not in tree.text("model.task")
     if classifies and tree.number("model.out_channels") == 2 and "roc_auc" in tree.names("eval.metrics"):
         reason = "FederatedScope's roc_auc crashes with two classes (ValueError: y should be a 1d array)"

@@ -27,7 +27,7 @@ def warn_of_slow_messages(server: Any) -> None:
     seconds = numbers * SECONDS_PER_NUMBER
     if seconds >= LEAST_S:
         logger.warning(
-            f"protobuf is in pure Python here: a model of {numbers:,} numbers takes about {seconds / 60:.0f} min to pack "
-            "when clients shall evaluate it, and at the end, and a third of that to unpack; course.silence_timeout has to "
-            "allow for that (in containers protobuf is compiled, and some 100 times faster)"
+            f"protobuf is in pure Python here: a model of {numbers:,} numbers takes about {seconds / 60:.0f} min to "
+            "pack when clients shall evaluate it, and at the end, and a third of that to unpack; course.silence_timeout "
+            "has to allow for that (in containers protobuf is compiled, and some 100 times faster)"
         )

@@ -111,8 +111,10 @@ def test_a_devices_own_settings_stand_beside_its_place() -> None:
     assert configs["phone-2"]["distribute"]["client_host"] == "phone-2"
 
 
-@pytest.mark.parametrize(("engine", "vertical", "talk"), [("federatedscope", True, True), ("federatedscope", False, False),
-                                                         ("light", True, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("engine", "vertical", "talk"),
+    [("federatedscope", True, True), ("federatedscope", False, False), ("light", True, False)],
+)
 def test_clients_that_grow_trees_together_talk_to_each_other(engine: str, vertical: bool, talk: bool) -> None:
     study = experiment(2)
     devices = tuple(replace(one, engine=engine) for one in study.devices)
