@@ -83,7 +83,15 @@ OLDER_KEYS = {
     "xgb_base.use_bin": "vertical.protect_args",
 }
 
-#: Keys that only a fork or an unmerged branch of FederatedScope has.
+#: Upstream's unmerged branches with keys of their own. None: it is of a version that the launcher does not fit.
+FORK_BRANCHES = {
+    "FederatedScope-LLM": "llm",
+    "the branch fedsp": "fedsp",
+    "the branch B-FHTL": None,
+    "the branch pfl_bench": None,
+    "the branch backdoor-bench": None,
+}
+#: Keys that only such a branch has, and forks of it.
 FORK_KEYS = {
     **dict.fromkeys(
         ("adapter", "federate.client_idx_for_local_train", "federate.save_client_model", "federate.save_freq", "llm",

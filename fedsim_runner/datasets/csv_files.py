@@ -18,6 +18,16 @@ from .problems import DataError, DataProblem, Findings
 # Python's pandas writes a column of row numbers without a name, and calls a column without a name so.
 _NAMELESS = re.compile(r"(Unnamed: \d+)?")
 _NO_INDEX = "leave row numbers out (pandas: to_csv(path, index=False))"
+_NO_CATEGORIES = (
+    "features are numbers, and a category is a column of 0 and 1 for each value (pandas: get_dummies); data.label "
+    "names the label"
+)
+# Values of a column that says to which part a sample belongs.
+_PARTS = ("train", "val", "valid", "validation", "dev", "test")
+_NO_PARTS = (
+    "the testbed splits itself: leave the column out, see data.test_fraction; with split: files the server's own file "
+    "is the test set"
+)
 _MORE = "put text with a comma in quotes"
 _HINTS_ON_WIDTH = {1: f"{_MORE}; if all lines have one more, {_NO_INDEX}"}
 # With fewer rows a feature may happen to count them.
@@ -189,11 +199,8 @@ def _report_bad_cells(row: list[str], names: list[str], place: int, line: int, f
             findings.add(line, f"{_describe_column(name)}: is empty", "give a number, or remove the row")
         elif not _is_number(cell):
             shown = cell if len(cell) <= 40 else f"{cell[:37]}..."
-            findings.add(
-                line,
-                f'{_describe_column(name)}: "{shown}" is not a number',
-                "features are numbers; data.label names the label",
-            )
+            hint = _NO_PARTS if cell.strip().lower() in _PARTS else _NO_CATEGORIES
+            findings.add(line, f'{_describe_column(name)}: "{shown}" is not a number', hint)
         elif abs(float(cell)) > _LARGEST:
             findings.add(line, f"{_describe_column(name)}: {cell.strip()} is too large or not finite")
 

@@ -20,6 +20,7 @@ from .problems import DataError, DataProblem
 
 # The key of the only file if devices do not have their own.
 _ALL = ""
+_NO_FOLDER = "split: files takes one file per device; images are arrays in an npz file"
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _read_contents(files: OwnFiles) -> Iterator[tuple[str, str, bytes]]:
         try:
             if path.exists() and not path.is_file():
                 message = "is a folder" if path.is_dir() else "is not an ordinary file"
-                hint = "split: files takes one file per device" if path.is_dir() else None
+                hint = _NO_FOLDER if path.is_dir() else None
                 raise DataError([DataProblem(file, 0, message, hint, key="path")])
             content = path.read_bytes()
         except FileNotFoundError:

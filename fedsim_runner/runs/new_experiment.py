@@ -21,6 +21,7 @@ from ..spec.testbed_keys import FILES_OF_THE_USER
 from ..yamlfile.document import parse, read_text
 from ..yamlfile.dump import dump_line
 from ..yamlfile.spec_errors import SpecErrors
+from .named_source import source_to_write
 from .planning import make_plan_or_refuse
 
 SUFFIXES = (".fs.yaml", ".fs.yml", ".yaml", ".yml")
@@ -52,7 +53,9 @@ def default_output(config: Path) -> Path:
     return Path(f"{_stem(config)}.exp.yaml") if path.resolve() == config.resolve() else path
 
 
-def experiment_around(config: Path, client_cfg: Path | None, clients: int | None, folder: Path) -> NewExperiment:
+def experiment_around(
+    config: Path, client_cfg: Path | None, clients: int | None, folder: Path, source: str | None = None
+) -> NewExperiment:
     """Write the experiment file for a configuration of FederatedScope.
 
     Args:
@@ -60,10 +63,11 @@ def experiment_around(config: Path, client_cfg: Path | None, clients: int | None
         client_cfg: settings of single clients, as FederatedScope takes them; None: there are none.
         clients: number of clients; None: the configuration's, as far as a first run should have them.
         folder: where the experiment file will be.
+        source: the FederatedScope that the configuration is for; None: the one in use, or the checkout that has it.
 
     Raises:
         SpecErrors: a file cannot be read as YAML.
-        FedsimError: a file is not of its kind.
+        FedsimError: a file is not of its kind, or ``source`` is no source.
     """
     tree = _read(config)
     if not isinstance(tree.get("federate"), Mapping):
@@ -85,6 +89,9 @@ def experiment_around(config: Path, client_cfg: Path | None, clients: int | None
     # No bundled set could stand in for graphs or ratings.
     dataset, why = _data_set(data, folder) if kind is None else (FEDERATEDSCOPE, None)
     section: dict[str, Any] = {"config_file": named}
+    if (from_where := source_to_write(source, config, folder)) is not None:
+        section["source"] = from_where
+        remarks.append(f"FederatedScope is that of {_one_line(from_where)}")
     if kind is not None and (packages := lacking(kind, tree, ())):
         section["requirements"] = packages
         remarks.append(f"devices train on {kind} with {', '.join(packages)}: write the version that you use")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ..yamlfile.document import Document, read_text
 from ..yamlfile.spec_errors import PathPart, SpecError, SpecErrors
@@ -135,6 +135,16 @@ def _report_line(document: Document, file: str, line: int, message: str, hint: s
     document.errors.append(SpecError(file, line, 1, "", message, hint))
 
 
+def _as_wheel(item: str) -> str:
+    """How to bring a package that no index has: pip finds its wheel in a folder that PIP_FIND_LINKS names."""
+    written = item.strip()
+    if written.endswith(".whl"):
+        path = PurePath(written)
+        return f"set PIP_FIND_LINKS to the folder {path.parent}, and write {path.stem.partition('-')[0]}"
+    address = written.partition(" @ ")[2] or written
+    return f"`pip wheel --no-deps -w wheels {address}`, set PIP_FIND_LINKS to that folder, and write the package's name"
+
+
 def _explain(item: str) -> tuple[str, str] | None:
     """Say why a text is not a requirement that an image can be given, and what to write; None if it is one."""
     if _REQUIREMENT.fullmatch(item.strip()):
@@ -146,7 +156,7 @@ def _explain(item: str) -> tuple[str, str] | None:
     if ";" in item:
         return f'"{item}" has a condition, and all images are alike', "leave out what comes after the semicolon"
     if "://" in item or "/" in item or item.endswith(".whl"):
-        return f'"{item}" is not a package of an index', f"{_HINT}; pip's `find-links` may name a folder with wheels"
+        return f'"{item}" is not a package of an index', _as_wheel(item)
     return f'"{item}" is not a requirement', _HINT
 
 

@@ -6,11 +6,13 @@ import re
 import types
 import typing
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from ..catalog.data_sets import OWN_FILES
 from ..catalog.resolve import nearest, suggestion
 from ..yamlfile.document import Document
 from ..yamlfile.scalars import Ambiguous
@@ -84,11 +86,27 @@ def _compose_message(
         choices = re.findall(r"'([^']*)'", str(context["expected"]))
         quoted = [f'"{choice}"' for choice in choices]
         shown = " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
-        hint = suggestion(given, choices, or_all=False) if isinstance(given, str) else None
+        hint = None
+        if isinstance(given, str):
+            hint = _own_data_set(given) if path == ("data", "dataset") else None
+            hint = hint or suggestion(given, choices, or_all=False)
         return f"must be {shown}, not {describe(given)}", hint
     if kind == "finite_number":
         return f"must be a finite number, not {describe(given)}", None
     return details["msg"], None
+
+
+def _own_data_set(given: str) -> str | None:
+    """What to write where a path is given in place of a data set's name; None: it is no path."""
+    kind = PurePath(given).suffix.lower().removeprefix(".")
+    if kind in OWN_FILES:
+        return f"write dataset: {kind}, and path: {given}"
+    if "/" in given:
+        return (
+            "the samples as arrays in a file are dataset: npz, with path; a loader of your own in contrib/data of a "
+            "FederatedScope that federatedscope.source names is dataset: federatedscope"
+        )
+    return None
 
 
 def _explain_type(expected: str, given: Any, path: tuple[PathPart, ...]) -> tuple[str, str | None]:

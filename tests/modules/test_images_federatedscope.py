@@ -77,7 +77,9 @@ def test_an_unreachable_source_ends_with_its_own_code(tmp_path: Path, monkeypatc
     assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == [".lock"]
 
 
-def test_keys_are_checked_as_soon_as_a_source_has_been_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_and_names_are_checked_as_soon_as_a_source_has_been_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     package = tmp_path / "upstream" / "federatedscope"
     configs = package / "core" / "configs"
@@ -86,6 +88,7 @@ def test_keys_are_checked_as_soon_as_a_source_has_been_fetched(tmp_path: Path, m
         (folder / "__init__.py").write_text("")
     (configs / "cfg_all.py").write_text(
         "def extend(cfg):\n    cfg.federate = CN()\n    cfg.federate.total_round_num = 1\n    cfg.federate.mode = ''\n"
+        "    cfg.federate.method = 'FedAvg'\n"
     )
     (package.parent / "setup.py").write_text(
         "from setuptools import find_packages, setup\n"
@@ -96,13 +99,15 @@ def test_keys_are_checked_as_soon_as_a_source_has_been_fetched(tmp_path: Path, m
         subprocess.run([*git, *words], check=True)
     commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
     source = f"git+file://{package.parent}@{commit}"
-    config = {"federate": {"total_round_num": 3, "mod": "distributed"}}
+    config = {"federate": {"total_round_num": 3, "mod": "distributed", "method": "FedFoo"}}
     planned = call_module("fedsim_build_context", plan_call(tmp_path, source, [DEVICE], config=config))
     refs = planned["hosts"]["here"]["build"]
     call = plan_call(tmp_path, source, [DEVICE], config=config, state="assembled", refs=refs, bootstrap=True)
     answer = call_module("fedsim_build_context", call, expect_failure=True)
     assert answer["fedsim_exit_code"] == 2
-    assert answer.msg == 'federatedscope.config.federate.mod: unknown key of FederatedScope (did you mean "mode"?)'
+    key, name = answer.msg.splitlines()
+    assert key == 'federatedscope.config.federate.mod: unknown key of FederatedScope (did you mean "mode"?)'
+    assert name.startswith("federatedscope.config.federate.method: FederatedScope does not know FedFoo, and would run")
     assert not list((tmp_path / "cache").rglob("*.tar"))
 
 

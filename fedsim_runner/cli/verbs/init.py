@@ -30,6 +30,15 @@ def init(
             "--client-cfg", metavar="FILE", help="Settings per client, as for FederatedScope's option of this name."
         ),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            metavar="FEDERATEDSCOPE",
+            help="The FederatedScope that has its keys and names: a fork's checkout, wheel, git+ URL or requirement. "
+            "Left out: the checkout that the YAML is in, else the one in use.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> int:
     """Write an experiment file around a FederatedScope YAML, ready to run."""
@@ -39,7 +48,7 @@ def init(
     if target.exists() and (not force or target.resolve() == config.resolve()):
         hint = "name another with --output" + ("" if target.resolve() == config.resolve() else ", or use --force")
         raise FedsimError(f"{target} is there already", Exit.SPEC, hint=hint)
-    made = experiment_around(config, client_cfg, clients, target.parent)
+    made = experiment_around(config, client_cfg, clients, target.parent, source)
     try:
         target.write_text(made.text, encoding="utf-8")
     except OSError as error:

@@ -5,11 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from fedsim_runner.catalog.federatedscope_keys import known_keys
 
 from .literals import decoded
+
+#: Kinds of names that code of a source may add, those of contrib by their folder there; a worker is a method's.
+Kind = Literal[
+    "model", "trainer", "loss", "optimizer", "scheduler", "regularizer", "metrics", "dataloader", "sampler",
+    "aggregator", "data", "worker",
+]  # fmt: skip
+#: What helps where a fork has what FederatedScope itself does not have; and where the experiment file names a source.
+NAME_THE_FORK = "if a fork has it, name its checkout or wheel as federatedscope.source in the experiment file"
+NAME_ANOTHER = "the source in use does not have it"
 
 # FederatedScope's defaults of the keys that are checked.
 _DEFAULTS: dict[str, Any] = {
@@ -124,9 +133,10 @@ class Participant:
 class Course:
     """All participants, and what is known about the data, as in :class:`fedsim_runner.engines.engine_values.SplitData`.
 
-    ``has_round_deadline``: the experiment sets ``course.round_deadline``. ``own_code``: texts in the code of one folder
-    of the source's ``contrib``, in lower case, among them the names that it adds; None: the source cannot be read yet.
-    ``loads_data``: FederatedScope loads and splits the data; ``other_data``: what those are, if not labelled samples
+    ``has_round_deadline``: the experiment sets ``course.round_deadline``. ``is_added``: whether code of the source may
+    decide about a name of a kind that v0.3.0 does not have, as :func:`.source_names.has_name`; also where the source
+    cannot be read yet. ``where_else``: what to do where another FederatedScope has a name or key. ``loads_data``:
+    FederatedScope loads and splits the data; ``other_data``: what those are, if not labelled samples
     (:mod:`.other_data`).
     """
 
@@ -138,7 +148,8 @@ class Course:
     target_shape: tuple[int, ...] | None = None
     largest: int | None = None
     smallest: int | None = None
-    own_code: Callable[[str], frozenset[str] | None] = lambda folder: frozenset()
+    is_added: Callable[[Kind, str, bool], bool] = lambda kind, name, any_case: False
+    where_else: str = NAME_THE_FORK
     loads_data: bool = False
     other_data: str | None = None
 

@@ -147,10 +147,9 @@ def _call(
     environment = {**os.environ, **(variables or {}), "PYTHONPATH": os.pathsep.join(paths)}
     what = f"data set {kind}: FederatedScope in {command[0]}"
     try:
-        # In a separate folder: some loaders write to the current one.
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S,
-            env=environment, cwd=folder,
+            env=environment, cwd=_like_the_checkout(source, folder),
         )  # fmt: skip
     except OSError as error:
         raise ValueError(f"{what} cannot be run: {error.strerror}") from error
@@ -161,6 +160,17 @@ def _call(
         said = lines[-1] if lines else f"exit code {done.returncode}"
         hint = " (federatedscope.python of the user configuration names an interpreter that has what is needed)"
         raise ValueError(f"{what}: {said}{hint if 'ModuleNotFoundError' in said else ''}")
+
+
+def _like_the_checkout(source: Path, folder: Path) -> Path:
+    """Make a folder with all that the checkout has: FederatedScope is run there, and loaders of its users name files
+    from there. It is not the checkout itself, because some loaders write to the current folder."""
+    here = folder / "here"
+    here.mkdir()
+    if source.is_dir():
+        for path in source.iterdir():
+            (here / path.name).symlink_to(path)
+    return here
 
 
 def _read(path: Path) -> dict[str, Samples]:

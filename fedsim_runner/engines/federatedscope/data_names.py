@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from fedsim_runner.catalog.resolve import nearest, suggestion
 
 from ..engine_values import Refusal
+from .course_facts import Kind
 
 _PATH = ("data", "type")
 # core/data/utils.py, in any case; users' own code may look for these as well.
@@ -32,21 +33,18 @@ _OFFERED = (
 _PACKAGES = ("torchvision", "torchtext", "huggingface_datasets", "openml")
 # Packages whose sets are names in their own code.
 _WITH_NAMES = ("torchvision", "torchtext")
-# Texts that say nothing of a set's name, and how long one must be that does if it is a part of the name.
-_COMMON = ("data", "dataset", "file", "name", "root", "task", "test", "train", "type", "val")
-_TELLING = 3
 _OWN = "a set of your own is code in contrib/data of federatedscope.source"
 
 
-def unknown_set(name: str, texts: Callable[[str], frozenset[str] | None]) -> Refusal | None:
+def unknown_set(name: str, is_added: Callable[[Kind, str, bool], bool]) -> Refusal | None:
     """Why FederatedScope has no set of this name; None: it has, its user may have, or only its package knows.
 
     Args:
         name: ``data.type``.
-        texts: texts in the code of a folder of FederatedScope's source, in lower case; None: it cannot be read yet.
+        is_added: as :func:`.source_at_hand.names_added_by` returns it.
     """
     wrong = _explain(name)
-    return wrong if wrong is not None and not _is_added(name.lower(), texts) else None
+    return wrong if wrong is not None and not is_added("data", name.lower(), True) else None
 
 
 def lacking_in_package(name: str, python: str) -> Refusal | None:
@@ -85,13 +83,3 @@ def _explain(name: str) -> Refusal | None:
     if package == "openml" and not wanted.isdecimal():
         return Refusal(_PATH, f'openml\'s tasks are numbers, and "{wanted}" is none', "write one as in 31@openml")
     return None if wanted else Refusal(_PATH, f'"{name}" names no data set', "write it before the @")
-
-
-def _is_added(name: str, texts: Callable[[str], frozenset[str] | None]) -> bool:
-    """Whether code of the user's own may decide about a name in lower case; also where that cannot be read yet."""
-    contrib, core = texts("contrib/data"), texts("core/data")
-    if contrib is None or core is None:
-        return True
-    known: Sequence[str] = (*_SETS, *_ADDED, *_PACKAGES, *_COMMON)
-    own = (text for text in contrib if len(text) >= _TELLING and text not in known)
-    return any(text in name for text in own) or (name in core and name not in known)

@@ -54,31 +54,32 @@ class FederatedScopeEngine(Engine):
     )
 
     def check_config(self, course: Course) -> Iterator[Refusal]:
-        from .keys import KeysError, check_keys, read_keys
+        from .keys import check_keys, read_keys
         from .refusals import CONFIG_RULES
         from .source import ALTERNATIVES
-        from .source_code import local_source, texts_of
+        from .source_at_hand import local_source, names_added_by
+        from .source_code import CodeError
 
         resolved = resolve_source(course.source)
         source = local_source(resolved)
         known: Section | None = None
+        where_else = course_facts.NAME_ANOTHER if course.source else None
         try:
             if source is not None:
                 known = read_keys(source)
             elif resolved.text == DEFAULT_SOURCE:  # the same commit
                 known = known_keys()
-            facts = replace(
-                _facts(course, SplitData({})), own_code=lambda folder: texts_of(resolved, f"contrib/{folder}")
-            )
+            facts = _facts(course, SplitData({}))
+            facts = replace(facts, is_added=names_added_by(resolved), where_else=where_else or facts.where_else)
             refused = list(self._judge(facts, course, CONFIG_RULES))
-        except KeysError as error:
+        except CodeError as error:
             raise FedsimError(f"{error}\n{ALTERNATIVES}", Exit.LAB) from error
         tree = dict(course.config) if course.data_tree is None else {**course.config, "data": course.data_tree}
         wrong: list[Refusal] = []
         if known is not None:
-            wrong += map(_refuse_key, check_keys(tree, known))
+            wrong += map(_refuse_key, check_keys(tree, known, where_else))
             for one in course.differing(self.facts.name):
-                wrong += (_refuse_key(problem, one.name) for problem in check_keys(one.own, known))
+                wrong += (_refuse_key(problem, one.name) for problem in check_keys(one.own, known, where_else))
         yield from wrong
         reported = {(refusal.path, refusal.device) for refusal in wrong}
         yield from (refusal for refusal in refused if (refusal.path, refusal.device) not in reported)
@@ -117,7 +118,7 @@ class FederatedScopeEngine(Engine):
 
     def message_sizes(self, question: ModelQuestion) -> MessageSizes | None:
         from .model_messages import message_sizes
-        from .source_code import local_source
+        from .source_at_hand import local_source
 
         config, source = question.config, local_source(resolve_source(question.source))
 
@@ -131,12 +132,21 @@ class FederatedScopeEngine(Engine):
         return message_sizes(course_facts.Tree(config), question.shape, ask)
 
     def notes(self, course: Course) -> Iterator[str]:
+        from . import data_notes, side_files
         from .course_notes import notes
+        from .source_at_hand import local_source
 
         server = next(one for one in course.participants if one.role == "server")
         yield from notes(course_facts.Tree(server.config), server.engine == self.facts.name, course.data())
-        kind = None if course.data_tree is None else other_data(server.config, course.data_tree)
-        if kind is not None and course.data_tree is not None:
+        source = local_source(resolve_source(course.source))
+        if source is not None:
+            yield from side_files.notes(course_facts.Tree(server.config), source, known_keys())
+        if course.data_tree is None:
+            return
+        kind = other_data(server.config, course.data_tree)
+        if kind is None:
+            yield from data_notes.notes(course.data_tree)
+        else:
             yield (
                 f"data set {course.data_tree['type']}: {kind}, which devices get as FederatedScope makes them; how "
                 "many samples and classes there are, and how large messages are, is not known before the run"

@@ -109,17 +109,52 @@ def _arrays(index: int, participant: Any) -> dict[str, tuple[Any, Any]]:
         if samples is None:
             continue
         try:
-            pairs = list(samples)
-            if not pairs:
-                continue
-            x, y = (np.stack([_array(pair[place]) for pair in pairs]) for place in (0, 1))
+            x, y = stacked(samples)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise _NoArraysError(f"samples of participant {index} are not arrays of one shape: {error}") from error
         if x.dtype.kind not in "fiub" or y.dtype.kind not in "fiub":
             kinds = f"{x.dtype} and {y.dtype}"
             raise _NoArraysError(f"samples and labels of participant {index} are {kinds}, no numbers")
-        found[name] = (x if x.dtype.kind != "f" else x.astype(np.float32), _labels(y))
+        if len(x):
+            found[name] = (x if x.dtype.kind != "f" else x.astype(np.float32, copy=False), _labels(y))
     return found
+
+
+def stacked(samples: Any) -> tuple[Any, Any]:
+    """Samples and labels as arrays. Each is made, copied to its place and dropped: pictures are most of the memory."""
+    if not hasattr(samples, "__len__"):
+        samples = list(samples)
+    made: tuple[_Stack, _Stack] = (_Stack(len(samples)), _Stack(len(samples)))
+    for pair in samples:
+        for place in (0, 1):
+            made[place].add(_array(pair[place]))
+    return made[0].array(), made[1].array()
+
+
+class _Stack:
+    """What ``numpy.stack`` makes of arrays that come one by one; numbers with a fraction become single-precision."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._count = 0
+        self._rows: Any = None
+
+    def add(self, one: Any) -> None:
+        """Raise a ValueError if the array has another shape than the first, or there is no place for it."""
+        kind = np.dtype(np.float32) if one.dtype.kind == "f" else one.dtype
+        if self._rows is None:
+            self._rows = np.empty((self._length, *one.shape), kind)
+        elif one.shape != self._rows.shape[1:]:
+            raise ValueError("all input arrays must have the same shape")
+        elif kind != self._rows.dtype:
+            self._rows = self._rows.astype(np.result_type(self._rows.dtype, kind), copy=False)
+        if self._count == self._length:
+            raise ValueError(f"there are more than the {self._length} samples that it says it has")
+        self._rows[self._count] = one
+        self._count += 1
+
+    def array(self) -> Any:
+        return np.empty((0,)) if self._rows is None else self._rows[: self._count]
 
 
 def _of_file(split: Mapping[str, Any]) -> list[tuple[Any, Any]]:

@@ -1,26 +1,28 @@
 """The configuration keys that a version of FederatedScope knows, read from its source without running it.
 
-They are set by functions in ``core/configs/*.py`` and ``contrib/configs/*.py`` of a checkout or a wheel, as attributes
-of ``cfg``. Which values a key accepts follows FederatedScope's ``core/configs/yacs_config.py``.
+They are set by functions in ``core/configs/*.py`` and ``contrib/configs/*.py`` of a checkout or a wheel, in forks also
+in such a folder of another part, as attributes of ``cfg``. Which values a key accepts follows FederatedScope's
+``core/configs/yacs_config.py``.
 """
 
 from __future__ import annotations
 
 import ast
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from fedsim_runner.catalog.federatedscope_keys import FORK_KEYS, OLDER_KEYS, KeyPath, Section
+from fedsim_runner.catalog.federatedscope_keys import FORK_BRANCHES, FORK_KEYS, OLDER_KEYS, KeyPath, Section
 from fedsim_runner.catalog.resolve import suggestion
 
+from .course_facts import NAME_THE_FORK
 from .literals import decoded
-from .source import PACKAGE, SettingsError, SourceError
+from .source import PACKAGE, UPSTREAM
+from .source_code import CodeError, parsed_modules
 
-FOLDERS = ("core/configs", "contrib/configs")
+FOLDERS = "*/configs"
 LARGE_MODELS = "large language models"
 # FederatedScope's conversions between a key's default and what is written for it.
 _CASTS = {(tuple, list), (list, tuple), (int, float), (float, int), (int, list), (list, int)}
@@ -30,18 +32,18 @@ _WORDS: dict[type, str] = {
 }  # fmt: skip
 
 
-class KeysError(SourceError):
-    """The source has no configuration keys where FederatedScope has them; the text names the source."""
-
-
 @dataclass(frozen=True)
 class KeyProblem:
-    """What is wrong with one key of a tree, and a hint if there is one; ``topic`` as in ``SpecError``."""
+    """What is wrong with one key of a tree, and a hint if there is one; ``topic`` as in ``SpecError``.
+
+    ``elsewhere``: what helps if another FederatedScope has the key; empty: that is not likely.
+    """
 
     path: KeyPath
     message: str
     hint: str | None = None
     topic: str = ""
+    elsewhere: str = ""
 
     def __str__(self) -> str:
         text = f"{'.'.join(self.path)}: {self.message}"
@@ -53,62 +55,27 @@ def read_keys(source: Path) -> Section:
     """Read all keys from a checkout or a wheel of FederatedScope; once, as one command checks a course twice.
 
     Raises:
-        KeysError: there are no keys, or a file cannot be read.
+        CodeError: there are no keys, or a file cannot be read.
     """
     root = Section()
-    try:
-        for name, text in sorted(_files(source)):
-            _collect(ast.parse(text, name), root)
-    except (OSError, zipfile.BadZipFile, SyntaxError, ValueError) as error:
-        raise KeysError(f"{source}: FederatedScope's configuration keys cannot be read: {error}") from error
+    for module in parsed_modules(source, FOLDERS):
+        _collect(module, root)
     if not root.sections.get("federate"):
-        raise KeysError(f"{source}: no configuration keys in {PACKAGE}/{FOLDERS[0]}: is this FederatedScope?")
+        raise CodeError(f"{source}: no configuration keys in {PACKAGE}/core/configs: is this FederatedScope?")
     return root
 
 
-def check_keys(tree: Mapping[str, Any], known: Section) -> list[KeyProblem]:
-    """Find the keys of ``tree`` that FederatedScope would refuse: unknown ones, and values of a wrong type."""
-    return list(_check(tree, known, (), known))
+def check_keys(tree: Mapping[str, Any], known: Section, where_else: str | None = None) -> list[KeyProblem]:
+    """Find the keys of ``tree`` that FederatedScope would refuse: unknown ones, and values of a wrong type.
 
-
-def refuse_unknown_keys(tree: Mapping[str, Any], source: Path) -> None:
-    """Check a tree against a source that planning could not read, because it had to be fetched first.
-
-    Raises:
-        SettingsError: keys that it does not know, or values of a wrong type; the text has one line for each.
-        KeysError: the source is not FederatedScope.
+    Args:
+        known: FederatedScope's keys.
+        where_else: what to say of keys that a fork may have; None: which FederatedScope has them.
     """
-    problems = check_keys(tree, read_keys(source))
-    if problems:
-        raise SettingsError("\n".join(f"federatedscope.config.{problem}" for problem in problems))
-
-
-@cache
-def own_texts(source: Path, folder: str) -> frozenset[str]:
-    """All texts in the code of one folder of a source, in lower case: among them the names that it registers.
-
-    Raises:
-        KeysError: a file cannot be read.
-    """
-    try:
-        trees = [ast.parse(text, name) for name, text in _files(source, (folder,))]
-    except (OSError, zipfile.BadZipFile, SyntaxError, ValueError) as error:
-        raise KeysError(f"{source}: {folder} cannot be read: {error}") from error
-    values = (node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
-    return frozenset(value.lower() for value in values if isinstance(value, str))
-
-
-def _files(source: Path, folders: Sequence[str] = FOLDERS) -> Iterator[tuple[str, str]]:
-    if source.is_dir():
-        for folder in folders:
-            for path in (source / PACKAGE / folder).glob("*.py"):
-                yield str(path), path.read_text(encoding="utf-8")
-        return
-    with zipfile.ZipFile(source) as archive:
-        for name in archive.namelist():
-            inside = PurePosixPath(name)
-            if inside.suffix == ".py" and str(inside.parent) in [f"{PACKAGE}/{folder}" for folder in folders]:
-                yield name, archive.read(name).decode("utf-8")
+    return [
+        replace(one, hint="; ".join(filter(None, (one.hint, where_else or one.elsewhere)))) if one.elsewhere else one
+        for one in _check(tree, known, (), known)
+    ]
 
 
 def _collect(module: ast.Module, root: Section) -> None:
@@ -193,7 +160,8 @@ def _explain_unknown(path: KeyPath, value: Any, section: Section, root: Section)
     fork = FORK_KEYS.get(shown)
     if fork is not None:
         topic = LARGE_MODELS if shown in ("adapter", "llm") else ""
-        yield KeyProblem(path, f"a key of {fork}, which FederatedScope itself does not have", "remove it", topic)
+        message = f"a key of {fork}, which FederatedScope itself does not have"
+        yield KeyProblem(path, message, "remove it", topic, _name_the_branch(FORK_BRANCHES[fork]))
         return
     older = OLDER_KEYS.get(shown) or _moved_with_its_section(path, root)
     if isinstance(value, Mapping) and any(f"{shown}.{name}" in OLDER_KEYS for name in value):
@@ -206,7 +174,14 @@ def _explain_unknown(path: KeyPath, value: Any, section: Section, root: Section)
         else:
             yield KeyProblem(path, "a key of an older FederatedScope", f"it is now {older}")
     else:
-        yield KeyProblem(path, "unknown key of FederatedScope", _advice(path, section, root))
+        what, hint = "section" if isinstance(value, Mapping) else "key", _advice(path, section, root)
+        yield KeyProblem(path, f"unknown {what} of FederatedScope", hint, elsewhere="" if hint else NAME_THE_FORK)
+
+
+def _name_the_branch(branch: str | None) -> str:
+    if branch is None:
+        return "that branch is of an older FederatedScope, which does not run here"
+    return f"or name the branch as federatedscope.source: {UPSTREAM}@{branch}"
 
 
 def _moved_with_its_section(path: KeyPath, root: Section) -> str | None:

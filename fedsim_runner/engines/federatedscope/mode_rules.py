@@ -91,7 +91,7 @@ def not_between_processes(tree: Tree, course: Course) -> Iterator[Refusal]:
         yield Refusal(
             "hpo.scheduler",
             "FederatedScope's hpo.py searches, by running many courses; a course is one of them and ignores hpo",
-            "remove hpo, and run one experiment per candidate",
+            "remove hpo, and give the candidates to a sweep: --grid federatedscope.config.train.optimizer.lr=0.01,0.1",
             SEARCH,
         )
     if tree.text("attack.attack_method"):
@@ -132,14 +132,8 @@ def _not_in_the_server(tree: Tree, course: Course) -> Iterator[Refusal]:
             f"{rule} makes the server crash on the first update: it computes with models that are still text",
             "write fedavg",
         )
+    yield from methods(tree, course)
     method = tree.text("federate.method")
-    workers = course.own_code("worker")
-    if workers is not None and method not in (*METHODS, *workers):
-        yield Refusal(
-            "federate.method",
-            f"FederatedScope does not know {tree['federate.method']}, and would run FedAvg with no more than a warning",
-            _METHODS_BY_SWITCH.get(method) or f"write one of {', '.join(_USABLE_METHODS)}",
-        )
     if method in _WORKERS_OF_ONE_PROCESS:
         yield Refusal("federate.method", _WORKERS_OF_ONE_PROCESS[method], "write FedAvg")
     if course.other_data == TEXTS:
@@ -154,6 +148,17 @@ def _not_in_the_server(tree: Tree, course: Course) -> Iterator[Refusal]:
             "federate.method",
             "one client trains on the data of all, which only standalone mode gives it",
             "one client device, whose data are all; or write FedAvg",
+        )
+
+
+def methods(tree: Tree, course: Course) -> Iterator[Refusal]:
+    """A method that neither FederatedScope nor its source has."""
+    method = tree.text("federate.method")
+    if method not in METHODS and not course.is_added("worker", method, True):
+        yield Refusal(
+            "federate.method",
+            f"FederatedScope does not know {tree['federate.method']}, and would run FedAvg with no more than a warning",
+            _METHODS_BY_SWITCH.get(method) or f"write one of {', '.join(_USABLE_METHODS)}; {course.where_else}",
         )
 
 
@@ -180,8 +185,8 @@ def not_here(tree: Tree, course: Course) -> Iterator[Refusal]:
     if tree.text("model.type").endswith(("transformers", *_LARGE_MODELS)):
         yield Refusal(
             "model.type",
-            f"{tree['model.type']} needs the package transformers and a pretrained model, which devices do not have, "
-            "and tokenised text instead of arrays",
+            f"{tree['model.type']} is a pretrained model, which every participant fetches from a hub when it starts, "
+            "and devices reach no network",
             "choose another",
             LARGE_MODELS,
         )
@@ -218,11 +223,11 @@ def _other_data(tree: Tree, course: Course) -> Iterator[Refusal]:
 def joining(tree: Tree, course: Course) -> Iterator[Refusal]:
     """Sampling, and what clients report when they join."""
     sampler = str(tree["federate.sampler"])
-    if course.own_server and sampler != "uniform":
-        reason = "FederatedScope does not know it"
-        if sampler in ("group", "responsiveness"):
-            reason = "the server crashes when the course starts: it knows clients' resources in standalone mode only"
+    if course.own_server and sampler in ("group", "responsiveness"):
+        reason = "the server crashes when the course starts: it knows clients' resources in standalone mode only"
         yield Refusal("federate.sampler", reason, "write uniform")
+    elif course.own_server and sampler != "uniform" and not course.is_added("sampler", sampler, False):
+        yield Refusal("federate.sampler", "FederatedScope does not know it", f"write uniform; {course.where_else}")
     requested = tree.names("federate.join_in_info")
     for name in requested:
         if name.lower() == "client_resource":

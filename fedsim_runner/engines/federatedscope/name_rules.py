@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fedsim_runner.catalog.losses import CLASS_LOSSES, MORE_LOSSES, NUMBER_LOSSES, OTHER_INPUTS
 from fedsim_runner.catalog.resolve import suggestion
 
-from .course_facts import Course, Refusal, Tree
+from .course_facts import Course, Kind, Refusal, Tree
 
 _FAILS = "it fails when the course begins"
 _IGNORES = "it would go on without it, with no more than a warning"
@@ -34,8 +34,6 @@ _TRAINERS_OF_OTHER_DATA = (
     "nodeminibatch_trainer", "flitplustrainer", "flittrainer", "fedvattrainer", "fedfocaltrainer", "mftrainer",
     "cltrainer", "lptrainer", "atc_trainer", "verticaltrainer", "none",
 )  # fmt: skip
-# A text in the user's code that is at least this long and part of a name is taken to decide about it.
-_TELLING = 3
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class _Kind:
     Attributes:
         offered: names that a hint may offer.
         others: other names that FederatedScope has: other rules say what is wrong with them, if anything is.
-        folder: that of ``contrib`` in which users add theirs; None: they cannot.
+        kind: what it is where code of the source may add others; None: nobody can.
         families: parts that names of a family have.
         lower: whether FederatedScope compares it in lower case.
         otherwise: what becomes of a course with another name.
@@ -54,7 +52,7 @@ class _Kind:
     key: str
     offered: Sequence[str]
     others: Sequence[str] = ()
-    folder: str | None = None
+    kind: Kind | None = None
     families: Sequence[str] = ()
     lower: bool = False
     otherwise: str = _FAILS
@@ -88,12 +86,13 @@ _KINDS = (
         for section in ("train", "finetune", "fedopt")
     ),
     _Kind("train.scheduler.type", _SCHEDULERS, _OTHER_SCHEDULERS, "scheduler"),
-    _Kind("regularizer.type", ("proximal_regularizer",), ("",), "trainer"),
-    _Kind("dataloader.type", ("base",), ("raw", "pyg", "graphsaint-rw", "neighbor", "mf")),
+    _Kind("regularizer.type", ("proximal_regularizer",), ("",), "regularizer"),
+    _Kind("dataloader.type", ("base",), ("raw", "pyg", "graphsaint-rw", "neighbor", "mf"), "dataloader"),
     _Kind(
         "aggregator.robust_rule",
         ("fedavg",),
         ("krum", "median", "trimmedmean", "bulyan", "normbounding"),
+        "aggregator",
         otherwise=_IGNORES,
     ),
     _Kind(
@@ -116,14 +115,8 @@ def names(tree: Tree, course: Course) -> Iterator[Refusal]:
             name = given.lower() if kind.lower else given
             if name in (*kind.offered, *kind.others) or any(part in name for part in kind.families):
                 continue
-            if not _is_added(name, kind, course):
+            if kind.kind is None or not course.is_added(kind.kind, name, kind.lower):
                 reason = f'FederatedScope does not know "{given}": {kind.otherwise}'
-                yield Refusal(kind.key, reason, suggestion(given, list(kind.offered)) or "choose another")
-
-
-def _is_added(name: str, kind: _Kind, course: Course) -> bool:
-    """Whether code of the user's own may decide about a name; also where that cannot be read yet."""
-    if kind.folder is None:
-        return False
-    texts = course.own_code(kind.folder)
-    return texts is None or any(len(text) >= _TELLING and text in name.lower() for text in texts)
+                hint = suggestion(given, list(kind.offered)) or "choose another"
+                elsewhere = kind.kind is not None and "did you mean" not in hint
+                yield Refusal(kind.key, reason, f"{hint}; {course.where_else}" if elsewhere else hint)

@@ -57,10 +57,10 @@ def unknown_sets(tree: Mapping[str, Any], source: str | None) -> Iterator[Refusa
         FedsimError: the source is wrong, or cannot be read.
     """
     from .data_names import unknown_set
-    from .source_code import texts_of
+    from .source_at_hand import names_added_by
     from .source_in_use import resolve_source
 
-    if wrong := unknown_set(str(tree.get("type")), lambda folder: texts_of(resolve_source(source), folder)):
+    if wrong := unknown_set(str(tree.get("type")), names_added_by(resolve_source(source))):
         yield wrong
 
 

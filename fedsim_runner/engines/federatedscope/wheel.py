@@ -70,14 +70,14 @@ class CachedSource:
         return found
 
     def refuse(self, config: Mapping[str, Any]) -> None:
-        """Check the keys of a configuration. Planning does so for local sources; this is for fetched ones.
+        """Check the keys and names of a configuration. Planning does so for local sources; this is for fetched ones.
 
         Raises:
-            SettingsError: keys that FederatedScope does not know, or values of a wrong type.
+            SettingsError: what FederatedScope does not know, or values of a wrong type.
         """
-        from .keys import refuse_unknown_keys
+        from .fetched_source import refuse_unknown
 
-        refuse_unknown_keys(config, self.wheel())
+        refuse_unknown(config, self.wheel())
 
     def cached(self) -> Path | None:
         """The wheel if the cache has it; nothing is fetched or built."""

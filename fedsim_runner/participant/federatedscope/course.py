@@ -32,6 +32,7 @@ from . import (
     patches,
     policies,
     saved_model,
+    scratch,
     target,
     trees,
     update_accounts,
@@ -56,10 +57,6 @@ PLACES = (
     Place("federatedscope.core.auxiliaries.runner_builder", "get_runner", ("server_class", "client_class", "config")),
     Place("federatedscope.core.communication", "gRPCCommManager.receive", ("self",), ("server_funcs",)),
 )
-# Where libraries write by default: all of it must land in the writable folder.
-SCRATCH = "tmp"
-SCRATCH_VARIABLES = ("TMPDIR", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TORCH_HOME", "TORCHINDUCTOR_CACHE_DIR",
-                     "MPLCONFIGDIR", "JOBLIB_TEMP_FOLDER")  # fmt: skip
 # For how long after its end a client still answers messages.
 FAREWELL_S = 2.0
 
@@ -77,11 +74,11 @@ def load(config: Path, gate: Path, reporter: Reporter) -> Callable[[], None]:
     """
     settings = load_launch_settings(config)
     folder = _out_folder(config)
-    scratch = _enter(folder)
+    writable = _enter(folder)
     try:
         course = _load_course(config, gate, settings, reporter)
     except BaseException:
-        _tidy(scratch)
+        _tidy(writable)
         raise
 
     def take_part() -> None:
@@ -89,14 +86,14 @@ def load(config: Path, gate: Path, reporter: Reporter) -> Callable[[], None]:
             with _logged():
                 course()
         finally:
-            _tidy(scratch)
+            _tidy(writable)
 
     return take_part
 
 
-def _tidy(scratch: Path) -> None:
-    if scratch.is_dir() and not any(scratch.iterdir()):
-        scratch.rmdir()
+def _tidy(writable: Path) -> None:
+    if writable.is_dir() and not any(writable.iterdir()):
+        writable.rmdir()
 
 
 def _out_folder(config: Path) -> Path:
@@ -112,17 +109,16 @@ def _out_folder(config: Path) -> Path:
 
 def _enter(folder: Path) -> Path:
     """Change to ``folder``, use its scratch folder for temporary files, and return the latter."""
-    scratch = folder / SCRATCH
+    writable = folder / scratch.FOLDER
     try:
-        scratch.mkdir(parents=True, exist_ok=True)
+        writable.mkdir(parents=True, exist_ok=True)
         os.chdir(folder)  # federate.save_to and others are relative to it
     except OSError as error:
         raise ParticipantError(f"{folder}: cannot be written: {error}") from error
-    for name in SCRATCH_VARIABLES:
-        os.environ[name] = str(scratch)
+    scratch.use(writable, os.environ)
     for name in ("http_proxy", "https_proxy"):  # as FederatedScope's main.py
         os.environ.pop(name, None)
-    return scratch
+    return writable
 
 
 def _load_course(config: Path, gate: Path, settings: LaunchSettings, reporter: Reporter) -> Callable[[], None]:
@@ -259,7 +255,7 @@ def _server(
     activity_records.record_server(server, shared.activity)
     activity_records.report_joins(server, shared.reporter)
     accounts = UpdateAccounts(server, shared)
-    saved_model.save_in_one_step(server, Path(SCRATCH))
+    saved_model.save_in_one_step(server, Path(scratch.FOLDER))
     if settings.target is not None:
         target.end_at_target(server, settings.target, shared.reporter)
     if server._cfg.vertical.use:

@@ -93,12 +93,21 @@ def test_quotes_line_ends_and_byte_order_mark() -> None:
             "a,b,kind\n1,abc,x\n,2,x\n1,nan,x\n1,1_000,x\n1,1e60,x\n1,2,\n",
             {},
             [
-                'd.csv:2: column "b": "abc" is not a number (features are numbers; data.label names the label)',
+                'd.csv:2: column "b": "abc" is not a number (features are numbers, and a category is a column of 0 and '
+                "1 for each value (pandas: get_dummies); data.label names the label)",
                 'd.csv:3: column "a": is empty (give a number, or remove the row)',
                 'd.csv:4: column "b": is not a finite number (give one, or remove the row)',
-                'd.csv:5: column "b": "1_000" is not a number (features are numbers; data.label names the label)',
+                'd.csv:5: column "b": "1_000" is not a number (features are numbers, ',
                 'd.csv:6: column "b": is not a finite number (give one, or remove the row)',
                 'd.csv:7: column "kind": the label is empty (give it, or remove the row)',
+            ],
+        ),
+        (
+            "x1,split,kind\n1,train,a\n1,Test,b\n",
+            {},
+            [
+                'd.csv:2: column "split": "train" is not a number (the testbed splits itself: leave the column out, ',
+                'd.csv:3: column "split": "Test" is not a number (the testbed splits itself: ',
             ],
         ),
         ("a,b,kind\n1,x,y\n", {"header": False}, ["d.csv:1: column 0: ", "d.csv:1: column 1: ", "d.csv:2: column 1: "]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fedsim_runner.cli.entry import call
 from fedsim_runner.contract.errors import Exit, FedsimError
@@ -161,3 +162,48 @@ def test_a_number_of_hundreds_of_digits_is_that_of_no_client(folder: Path) -> No
     (folder / "clients.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(FedsimError, match="has no sections client_1"):
         experiment_around(folder / "My_Study.fs.yaml", folder / "clients.yaml", None, folder)
+
+
+@pytest.fixture
+def fork(folder: Path) -> Path:
+    """A checkout with a configuration in it."""
+    package = folder / "fork" / "federatedscope"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (folder / "fork/setup.py").touch()
+    (folder / "fork/scripts").mkdir()
+    (folder / "fork/scripts/theirs.yaml").write_text(CONFIG, encoding="utf-8")
+    return folder / "fork"
+
+
+@pytest.mark.parametrize(
+    ("named", "config", "written"),
+    [
+        ("fork", "My_Study.fs.yaml", "fork"),  # a package
+        ("./fork", "My_Study.fs.yaml", "./fork"),
+        ("git+https://example.org/fs@dev/llm", "fork/scripts/theirs.yaml", "git+https://example.org/fs@dev/llm"),
+        (None, "fork/scripts/theirs.yaml", "./fork"),
+        (None, "My_Study.fs.yaml", None),
+    ],
+)
+def test_the_federatedscope_that_a_configuration_is_for(
+    folder: Path, fork: Path, named: str | None, config: str, written: str | None
+) -> None:
+    made = experiment_around(folder / config, None, None, folder, named)
+    assert yaml.safe_load(made.text)["federatedscope"].get("source") == written
+    assert any(remark.startswith("FederatedScope is that of ") for remark in made.remarks) is (written is not None)
+
+
+def test_the_checkout_that_is_in_use_anyway_is_not_written(
+    folder: Path, fork: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SOURCE_VARIABLE, str(fork))
+    assert "source:" not in experiment_around(fork / "scripts/theirs.yaml", None, None, folder).text
+
+
+def test_what_is_no_source_is_refused_by_the_name_of_the_option(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["init", "My_Study.fs.yaml", "--source", "ftp://example.org/x"]) == Exit.SPEC
+    assert '--source: "ftp://example.org/x" is not a source of FederatedScope' in capsys.readouterr().err
+    assert not (folder / "My_Study.yaml").exists()

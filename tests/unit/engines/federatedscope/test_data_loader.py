@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedsim_runner.engines.federatedscope import data_loader
+from fedsim_runner.engines.federatedscope import data_loader, export_program
 from fedsim_runner.engines.participant_files import render_participants, shard_sizes
 from fedsim_runner.runs.experiment_file import parse_experiment
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
@@ -223,6 +223,30 @@ def test_an_interpreter_that_does_not_exist(theirs: dict[str, Any], tmp_path: Pa
 def test_an_interpreter_without_federatedscope(theirs: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"No module named 'federatedscope' \(federatedscope\.python of the user"):
         data_loader.export_shards(theirs, source=tmp_path)
+
+
+@pytest.mark.process
+def test_loaders_find_files_from_the_checkout_and_write_none_into_it(theirs: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "fork/data").mkdir(parents=True)
+    (tmp_path / "fork/data/one.jpg").write_text("found", encoding="utf-8")
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\necho > written && cat data/one.jpg >&2\nexit 1\n", encoding="utf-8")
+    program.chmod(0o755)
+    with pytest.raises(ValueError, match=r": found$"):
+        data_loader.export_shards(theirs, python=str(program), source=tmp_path / "fork")
+    assert [path.name for path in (tmp_path / "fork").iterdir()] == ["data"]
+
+
+def test_samples_are_stacked_as_numpy_does_with_fractions_in_single_precision() -> None:
+    x, y = export_program.stacked([(np.ones((2, 2)), 1), (np.zeros((2, 2), np.float32), 2)])
+    assert (x.dtype, x.shape, y.dtype, y.tolist()) == (np.float32, (2, 2, 2), np.int64, [1, 2])
+    x, _ = export_program.stacked([(np.uint8(3), 0), (np.int64(700), 0)])
+    assert (x.dtype, x.tolist()) == (np.int64, [3, 700])
+    x, _ = export_program.stacked(pair for pair in [(1, 0), (2.5, 0)])
+    assert (x.dtype.kind, x.tolist()) == ("f", [1, 2.5])
+    assert [len(one) for one in export_program.stacked([])] == [0, 0]
+    with pytest.raises(ValueError, match="the same shape"):
+        export_program.stacked([([1, 2], 0), ([1], 0)])
 
 
 def test_planning_loads_nothing(theirs: dict[str, Any]) -> None:

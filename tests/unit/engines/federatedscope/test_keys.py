@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from fedsim_runner.catalog.federatedscope_keys import FORK_KEYS, LOADER_KEYS, OLDER_KEYS, known_keys
-from fedsim_runner.engines.federatedscope.keys import KeysError, Section, check_keys, own_texts, read_keys
+from fedsim_runner.engines.federatedscope.course_facts import NAME_ANOTHER, NAME_THE_FORK
+from fedsim_runner.engines.federatedscope.keys import Section, check_keys, read_keys
+from fedsim_runner.engines.federatedscope.source_code import CodeError
 from tests.federatedscope import SETTINGS, SOURCE
 
 TRAINING = """
@@ -88,11 +90,13 @@ def test_valid_values_are_accepted(checkout: Path) -> None:
         ),
         (
             {"llm": {"tok_len": 9}},
-            "llm: a key of FederatedScope-LLM, which FederatedScope itself does not have (remove it)",
+            "llm: a key of FederatedScope-LLM, which FederatedScope itself does not have (remove it; or name the "
+            "branch as federatedscope.source: git+https://github.com/alibaba/FederatedScope@llm)",
         ),
         (
             {"maml": {"use": True}},
-            "maml: a key of the branch B-FHTL, which FederatedScope itself does not have (remove it)",
+            "maml: a key of the branch B-FHTL, which FederatedScope itself does not have (remove it; that branch is of "
+            "an older FederatedScope, which does not run here)",
         ),
         (
             {"train.optimizer.lr": 1},
@@ -104,9 +108,9 @@ def test_valid_values_are_accepted(checkout: Path) -> None:
             "train.optimizer.lr: unknown key of FederatedScope (a dot in a key does not make a section in YAML: write "
             "optimizer: {lr: ...})",
         ),
-        ({"zzz": 1}, "zzz: unknown key of FederatedScope"),
-        ({"federate": {"made_up": 1}}, "federate.made_up: unknown key of FederatedScope"),
-        ({"is_ready_for_run": True}, "is_ready_for_run: unknown key of FederatedScope"),
+        ({"zzz": 1}, f"zzz: unknown key of FederatedScope ({NAME_THE_FORK})"),
+        ({"federate": {"made_up": 1}}, f"federate.made_up: unknown key of FederatedScope ({NAME_THE_FORK})"),
+        ({"is_ready_for_run": True}, f"is_ready_for_run: unknown key of FederatedScope ({NAME_THE_FORK})"),
         ({"federate": {"client_num": True}}, "federate.client_num: must be a number, not True"),
         ({"federate": {"client_num": "three"}}, "federate.client_num: must be a number, not 'three'"),
         ({"federate": {"sampler": 3}}, "federate.sampler: must be text, not 3"),
@@ -139,12 +143,21 @@ def test_every_older_key_is_told_with_where_it_went(checkout: Path) -> None:
     ]
 
 
-def test_texts_of_a_folder_name_what_it_registers(checkout: Path) -> None:
-    folder = checkout / "federatedscope/contrib/worker"
+def test_any_part_of_a_fork_may_have_a_folder_of_keys(checkout: Path) -> None:
+    folder = checkout / "federatedscope/nlp/configs"
     folder.mkdir(parents=True)
-    (folder / "mine.py").write_text("def call(method):\n    if method == 'MyMethod':\n        return 3\n", "utf-8")
-    assert own_texts(checkout, "contrib/worker") == {"mymethod"}
-    assert own_texts(checkout, "contrib/none") == frozenset()
+    (folder / "cfg.py").write_text("def extend(cfg):\n    cfg.prompts = 3\n", encoding="utf-8")
+    assert problems({"prompts": 1}, read_keys(checkout)) == []
+
+
+@pytest.mark.parametrize("tree", [{"ggeur": {"use": True, "clip_model_path": "a"}}, {"zzz": 1}])
+def test_a_forks_section_is_one_problem_whose_hint_is_to_name_the_fork(checkout: Path, tree: dict[str, Any]) -> None:
+    (problem,) = check_keys(tree, read_keys(checkout))
+    assert problem.hint is not None
+    assert problem.hint.endswith(NAME_THE_FORK)
+    (problem,) = check_keys(tree, read_keys(checkout), NAME_ANOTHER)
+    assert problem.hint is not None
+    assert problem.hint.endswith(NAME_ANOTHER)
 
 
 def test_a_wheel_has_the_same_keys(checkout: Path, tmp_path: Path) -> None:
@@ -162,15 +175,15 @@ def test_a_source_without_keys(tmp_path: Path, text: str | None) -> None:
     folder.mkdir(parents=True)
     if text is not None:
         (folder / "cfg_a.py").write_text(text, encoding="utf-8")
-    with pytest.raises(KeysError, match=str(tmp_path)):
+    with pytest.raises(CodeError, match=str(tmp_path)):
         read_keys(tmp_path)
 
 
 def test_a_file_that_is_not_a_wheel(tmp_path: Path) -> None:
     (tmp_path / "a.whl").write_text("no archive", encoding="utf-8")
-    with pytest.raises(KeysError, match="cannot be read"):
+    with pytest.raises(CodeError, match="cannot be read"):
         read_keys(tmp_path / "a.whl")
-    with pytest.raises(KeysError, match="cannot be read"):
+    with pytest.raises(CodeError, match="cannot be read"):
         read_keys(tmp_path / "b.whl")
 
 

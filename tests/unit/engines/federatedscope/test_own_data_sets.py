@@ -212,22 +212,11 @@ def test_a_set_that_nobody_has_is_a_mistake_when_the_file_is_read(name: str, sou
     ],
 )  # fmt: skip
 def test_sets_that_federatedscope_has(name: str) -> None:
-    assert unknown_set(name, lambda folder: frozenset()) is None
+    assert unknown_set(name, lambda *asked: False) is None
 
 
 def test_sets_of_the_users_own(source: str, tmp_path: Path) -> None:
-    """In contrib/data, by any part of the name; in a fork of core/data by the whole; or in what cannot be read yet."""
-    own = {"contrib/data": {"mine", "test", "file", "toy"}, "core/data": {"theirs", "label"}}
-
-    def texts(folder: str) -> frozenset[str]:
-        return frozenset(own[folder])
-
-    for name in ("mine", "Mine@lab", "study_mine_2", "Theirs"):
-        assert unknown_set(name, texts) is None
-    for name in ("latest", "profiles", "toys", "theirs_2", "labels", "min"):
-        assert unknown_set(name, texts) is not None
-    assert unknown_set("foo@bar", lambda folder: None) is None
-
+    assert unknown_set("Foo@bar", lambda *asked: asked == ("data", "foo@bar", True)) is None
     contrib = tmp_path / "checkout" / "federatedscope" / "contrib" / "data"
     contrib.mkdir(parents=True)
     (contrib / "own.py").write_text("def load(config):\n    return config.data.type == 'mine'\n", encoding="utf-8")

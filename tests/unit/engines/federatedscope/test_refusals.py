@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from fedsim_runner.engines.federatedscope import refusals as all_rules
+from fedsim_runner.engines.federatedscope.course_facts import NAME_THE_FORK
 from fedsim_runner.engines.federatedscope.refusals import CONFIG_RULES, DATA_RULES, Course, Participant, Refusal
 
 BASE: dict[str, Any] = {
@@ -60,13 +61,13 @@ def course(
 ) -> Course:
     tree = tree_with(changes or {})
     clients = [Participant(f"phone-{number}", client, tree, samples or SAMPLES) for number in (1, 2, 3)]
-    own = {"model": frozenset({"somebodys_own"}), "metrics": frozenset({"somebodys_own"}), "loss": frozenset({"own"})}
+    own = {("model", "somebodys_own"), ("metrics", "somebodys_own"), ("loss", "somebodys_own"), ("loss", "own")}
     return Course(
         Participant("server", server, tree, server_samples or {"test": 60}),
         clients,
         10,
         shape,
-        own_code=lambda folder: own.get(folder, frozenset()),
+        is_added=lambda kind, name, any_case: (kind, name) in own,
     )
 
 
@@ -108,7 +109,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"federate.method": "FedFoo"}, "federate.method", "would run FedAvg"),
     ({"federate.method": "FedProx"}, "federate.method", "fedprox: {use: true"),
     ({"nbafl.use": True, "federate.make_global_eval": True}, "nbafl.use", "crashes when it starts"),
-    ({"model.type": "gpt2@huggingface_llm"}, "model.type", "transformers"),
+    ({"model.type": "gpt2@huggingface_llm"}, "model.type", "fetches from a hub"),
     ({"attack.attack_method": "dlg"}, "attack.attack_method", "standalone"),
     ({"eval.monitoring": ["dissim"]}, "eval.monitoring", "still text"),
     ({"aggregator.robust_rule": "median"}, "aggregator.robust_rule", "still text"),
@@ -124,7 +125,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"feat_engr.type": "min_max_norm"}, "feat_engr.type", "vertical splits"),
     ({"model.type": "gcn"}, "model.type", "needs graphs"),
     ({"model.type": "gnn_gin"}, "model.type", "needs graphs"),
-    ({"model.type": "google/bert@transformers"}, "model.type", "tokenised text"),
+    ({"model.type": "google/bert@transformers"}, "model.type", "devices reach no network"),
     ({"model.type": "xgb_tree"}, "model.type", "vertical"),
     ({"trainer.type": "nodefullbatch_trainer"}, "trainer.type", "needs graphs"),
     ({"dataloader.type": "graphsaint-rw"}, "dataloader.type", "needs graphs"),
@@ -382,9 +383,14 @@ def test_numbers_that_are_not_finite_are_left_to_the_check_of_values() -> None:
 
 def test_methods_of_the_users_own_workers_are_accepted() -> None:
     own = course({"federate.method": "MyMethod"})
-    assert keys(replace(own, own_code={"worker": frozenset({"mymethod"})}.get)) == []
-    assert keys(replace(own, own_code=lambda folder: None)) == []  # a source that cannot be read yet
+    assert keys(replace(own, is_added=lambda *asked: asked == ("worker", "mymethod", True))) == []
     assert keys(own) == ["federate.method"]
+
+
+def test_samplers_of_a_fork_are_accepted() -> None:
+    own = course({"federate.sampler": "oort"})
+    assert keys(replace(own, is_added=lambda *asked: asked == ("sampler", "oort", False))) == []
+    assert keys(own) == ["federate.sampler"]
 
 
 @pytest.mark.parametrize(
@@ -398,8 +404,8 @@ def test_methods_of_the_users_own_workers_are_accepted() -> None:
         ("fedopt.optimizer.type", "adam", 'did you mean "Adam"?'),
         ("train.scheduler.type", "steplr", 'did you mean "StepLR"?'),
         ("regularizer.type", "proximal", 'did you mean "proximal_regularizer"?'),
-        ("dataloader.type", "torch", "known: base"),
-        ("aggregator.robust_rule", "Krum", "known: fedavg"),
+        ("dataloader.type", "torch", f"known: base; {NAME_THE_FORK}"),
+        ("aggregator.robust_rule", "Krum", f"known: fedavg; {NAME_THE_FORK}"),
         ("eval.metrics", ["acc", "roc-auc"], 'did you mean "roc_auc"?'),
         ("eval.report", ["average"], 'did you mean "avg"?'),
         ("eval.split", ["test", "valid"], 'did you mean "val"?'),
@@ -416,8 +422,9 @@ def test_names_of_families_and_in_any_case_are_known(name: str) -> None:
 
 def test_names_of_the_users_own_code_are_accepted() -> None:
     own = course({"model.type": "StudyNet-v2"})
-    assert keys(replace(own, own_code={"model": frozenset({"studynet"}), "worker": frozenset()}.get)) == []
-    assert keys(replace(own, own_code={"model": frozenset({"", "v2", "othernet"})}.get)) == ["model.type"]
+    assert keys(replace(own, is_added=lambda *asked: asked == ("model", "studynet-v2", True))) == []
+    (refused,) = refusals(replace(own, where_else="nor has the fork"))
+    assert (refused.key, refused.hint.partition("; ")[2]) == ("model.type", "nor has the fork")
 
 
 @pytest.mark.parametrize(
