@@ -33,10 +33,11 @@ class Usage:
     cpu: Values
 
     def cores(self) -> tuple[Values, Values]:
-        """Return times and processors in use, each between two samples."""
+        """Return times and processors in use, each since the sample before; the first value holds from the start."""
         steps = np.diff(self.seconds)
         later = steps > 0
-        return self.seconds[1:][later], np.maximum(0.0, np.diff(self.cpu)[later]) / steps[later]
+        used = np.maximum(0.0, np.diff(self.cpu)[later]) / steps[later]
+        return np.append(self.seconds[:1], self.seconds[1:][later]), np.append(used[:1], used)
 
 
 def read_usage(run_dir: Path, report: Mapping[str, Any]) -> dict[str, Usage]:
@@ -63,7 +64,7 @@ def read_usage(run_dir: Path, report: Mapping[str, Any]) -> dict[str, Usage]:
 def draw_cpu(report: Mapping[str, Any], usage: Mapping[str, Usage]) -> Drawn | None:
     """Draw the processors in use over time; None without samples."""
     series = {name: one.cores() for name, one in usage.items()}
-    series = {name: pair for name, pair in series.items() if len(pair[0])}
+    series = {name: pair for name, pair in series.items() if len(pair[1])}
     limits = {name: report["devices"][name].get("cpus") for name in series}
     caption = "Processors in use since the gate opened, over the time since training began"
     return _draw(report, series, limits, "cpu", "Processor", "CPUs", 1.0, caption)

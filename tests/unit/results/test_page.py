@@ -10,9 +10,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fedsim_runner.results import write_report
+from fedsim_runner.results.figures.resource_usage import Usage
 from fedsim_runner.results.page import PAGE, publish, try_publish
 from fedsim_runner.results.page.formats import seconds
 from fedsim_runner.results.tables import client_results, cost, devices, hosts, rounds
@@ -162,6 +164,30 @@ def test_a_page_without(tmp_path: Path, missing: str, text: str) -> None:
     (folder / missing).unlink()
     words = " ".join(Page(publish(folder, write_report(folder)).read_text(encoding="utf-8")).text)
     assert text in words
+
+
+def test_a_run_that_failed_before_its_devices_is_not_called_usual(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    report = {"run": "r", "status": "failed", "reason": "no Engine answers", "rounds": [], "devices": {}, "notes": []}
+    text = publish(tmp_path / "r", report).read_text(encoding="utf-8")
+    assert "Nothing unusual" not in text and "Nothing was recorded of devices or links." in text
+
+
+def test_clients_without_an_accuracy_are_described_by_their_loss(tmp_path: Path) -> None:
+    write_run(tmp_path / "r")
+    report = write_report(tmp_path / "r")
+    spread = {"client_loss_mean": 0.5, "client_loss_deviation": 0.25, "client_loss_p90": 0.75}
+    report["fairness"] = {"accuracy": None, "loss": "train_loss", "round": 3, "clients_evaluated": 2, **spread}
+    for entry in report["devices"].values():
+        entry["last_accuracy"] = None
+    text = " ".join(publish(tmp_path / "r", report).read_text(encoding="utf-8").split())
+    assert "In round 3, 2 clients: training loss 0.5000 on average, deviation 0.2500, 90th percentile 0.7500." in text
+    assert "last<br>accuracy" not in text
+
+
+def test_two_samples_are_one_value_over_their_time() -> None:
+    times, cores = Usage(np.array([2.0, 3.0]), np.zeros(2), np.array([0.5, 1.0])).cores()
+    assert (times.tolist(), cores.tolist()) == ([2.0, 3.0], [0.5, 0.5])
 
 
 def test_a_page_of_nothing(tmp_path: Path) -> None:
