@@ -29,7 +29,9 @@ def source_to_write(named: str | None, config: Path, folder: Path) -> str | None
         return source.text
     path = os.path.relpath(source.path, folder)
     # With a slash it is a path; without one it would be the name of a package.
-    return path if "/" in path else f"./{path}"
+    if "/" in path:
+        return path
+    return "./" if path == "." else f"./{path}"
 
 
 def _checkout_around(config: Path) -> Source | None:
