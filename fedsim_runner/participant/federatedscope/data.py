@@ -19,11 +19,13 @@ from .upstream import Place
 
 SPLITS = ("train", "val", "test")
 OBJECT = "object"
+TRAINERS = "federatedscope.core.auxiliaries.trainer_builder"
 PLACES = (
     Place("federatedscope.core.auxiliaries.data_builder", "get_data", ("config", "client_cfgs"), ("data_dict",)),
     Place("federatedscope.contrib.data.load_from_files", "call_file_data", ("config", "client_cfgs")),
     Place("federatedscope.core.data.utils", "convert_data_mode", ("data", "config")),
     Place("federatedscope.core.data.base_data", "ClientData.__init__", ("self", "client_cfg", "train", "val", "test")),
+    Place("federatedscope.core.data.wrap_dataset", "WrapDataset.__init__", ("self", "dataset")),
     Place("federatedscope.core.auxiliaries.utils", "setup_seed", ("seed",)),
 )
 
@@ -46,10 +48,28 @@ def register_npz_loader() -> None:
         else:
             utilities = importlib.import_module("federatedscope.core.data.utils")
             data = utilities.convert_data_mode(load_tensors(path), config)
+            if goes_through_batches(str(config.trainer.type)):
+                data = with_batches(data, config)
         importlib.import_module("federatedscope.core.auxiliaries.utils").setup_seed(config.seed)
         return data, config
 
     loaders["file"] = call_npz_data
+
+
+def goes_through_batches(trainer: str) -> bool:
+    """Whether a trainer is a user's own that is not based on FederatedScope's: it wants batches, not tensors."""
+    importlib.import_module(TRAINERS)  # with those in contrib
+    base = importlib.import_module("federatedscope.core.trainers.trainer").Trainer
+    builders = importlib.import_module("federatedscope.register").trainer_dict.values()
+    found = next((kind for kind in (build(trainer) for build in builders) if kind is not None), base)
+    return not (isinstance(found, type) and issubclass(found, base))
+
+
+def with_batches(tree: dict[str, dict[str, Any]], config: Any) -> Any:
+    """The splits as standalone mode gives them: FederatedScope's data loaders."""
+    wrap = importlib.import_module("federatedscope.core.data.wrap_dataset").WrapDataset
+    kind = importlib.import_module("federatedscope.core.data.base_data").ClientData
+    return kind(config, **{name: wrap(tree[name]) if name in tree else None for name in SPLITS})
 
 
 def load_object(path: Path) -> dict[str, Any] | None:

@@ -74,6 +74,12 @@ KINDS: dict[str, tuple[Callable[[Path], None], dict[str, Any], dict[str, Any]]] 
         {"model": {"type": "lstm", "in_channels": 20, "out_channels": 10, "hidden": 16},
          "trainer": {"type": "nlptrainer"}, "eval": {"metrics": ["acc"]}},
     ),
+    "text, with a trainer of contrib that goes through batches itself": (
+        letters,
+        {"dataset": "npz", "path": "letters.npz"},
+        {"model": {"type": "lstm", "in_channels": 20, "out_channels": 10, "hidden": 16},
+         "trainer": {"type": "sam_trainer", "sam": {"rho": 0.05}}},
+    ),
     "FederatedScope's quadratic": (
         nothing,
         OWN_SETS,
