@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,8 @@ def check_data(draft: Draft) -> Draft:
         servers = [device.name for device in draft.experiment.devices if device.role == "server"]
         if servers:
             data, classes = _with_own_files(draft, servers[0], clients)
+    elif data.tree is not None and str(data.tree["type"]).lower() == "file":
+        data = _with_digest(data)
     config = draft.experiment.config
     if draft.by_default and classes is not None:
         config = with_outputs(config, classes)
@@ -113,6 +116,17 @@ def _check_default_course(draft: Draft) -> None:
     message = "the labels are numbers to regress, and the default course classifies"
     hint = f"write classes, or {course}" if written else f"write {course}"
     _report(draft, "targets" if written else "path", message, hint)
+
+
+def _with_digest(data: DataSource) -> DataSource:
+    """The source with the digest of FederatedScope's files; as it is if one cannot be read, which a plan refuses."""
+    own = (part.get("data", {}).get("file_path") for part in data.parts.values())
+    paths = sorted({path for path in ((data.tree or {}).get("file_path"), *own) if path})
+    try:
+        content = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths]
+    except (OSError, ValueError):
+        return data
+    return replace(data, sha256=hashlib.sha256("".join(content).encode()).hexdigest())
 
 
 def _check_shape(draft: Draft, shape: tuple[int, ...]) -> None:

@@ -104,7 +104,9 @@ def refuse_unsupported(plan: Plan, builds_images: bool = True) -> tuple[str, ...
     if loaded is not None:
         config = next(one.config for one in course.participants if one.role == "server")
         _report(unknown_sets(loaded, plan.experiment.federatedscope_source), course, plan.experiment, document)
-        _report(not_loadable(loaded, config), course, plan.experiment, document)
+        devices = [one.name for one in (plan.experiment.server, *plan.experiment.clients)]
+        found = not_loadable(loaded, config, plan.experiment.data.parts, devices)
+        _report(found, course, plan.experiment, document)
         if builds_images:
             found = not_in_images(loaded, config, plan.experiment.requirements)
             _report(found, course, plan.experiment, document)
@@ -131,7 +133,7 @@ def _loaded_tree(plan: Plan) -> Mapping[str, Any] | None:
 
 
 def _report(refusals: Iterable[Refusal], course: Course, experiment: Experiment, document: Document) -> None:
-    own = {one.name: one.own for one in course.participants}
+    own = {one.name: override(one.own, experiment.data.parts.get(one.name, {})) for one in course.participants}
     for refusal in refusals:
         where = document
         if refusal.device is not None and _has(own[refusal.device], refusal.path):

@@ -163,6 +163,8 @@ def data_fingerprint(device_file: Mapping[str, Any]) -> str:
     data = {key: value for key, value in device_file["data"].items() if key not in ("path", "rendered")}
     if data.get("targets") != "numbers":  # runs of earlier versions have no other
         data.pop("targets", None)
+    if not data.get("parts"):
+        data.pop("parts", None)
     inputs = {
         "data": data,
         "server": device_file["course"]["server"],

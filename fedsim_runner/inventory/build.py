@@ -127,6 +127,7 @@ def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
             rendered=experiment.data.rendered,
             tree=experiment.data.tree,
             targets=experiment.data.targets,
+            parts=experiment.data.parts,
         ),
         federatedscope=FederatedScopeSettings(
             experiment.federatedscope_source, experiment.patches_off, experiment.requirements

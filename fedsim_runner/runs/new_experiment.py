@@ -1,10 +1,11 @@
-"""An experiment file around a FederatedScope YAML: devices, data and links for a course that has none."""
+"""An experiment file around a FederatedScope YAML, or one per participant: devices, data and links for a course."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,16 @@ from ..catalog.name_rules import NAME_MAX
 from ..contract.errors import Exit, FedsimError
 from ..engines.federatedscope.other_data import clients_of, lacking, other_data
 from ..lab.host import LabHost
-from ..spec.device_settings import client_sections
+from ..spec.device_data import data_of, without_data
+from ..spec.device_settings import take_client_sections
 from ..spec.experiment import Experiment
 from ..spec.schema import DEVICES_MAX
 from ..spec.testbed_keys import FILES_OF_THE_USER
-from ..yamlfile.document import parse, read_text
+from ..yamlfile.document import Document, parse, read_text
 from ..yamlfile.dump import dump_line
 from ..yamlfile.spec_errors import SpecErrors
 from .named_source import source_to_write
+from .participant_yamls import Brought, read_participants
 from .planning import make_plan_or_refuse
 
 SUFFIXES = (".fs.yaml", ".fs.yml", ".yaml", ".yml")
@@ -35,15 +38,18 @@ CLIENT_KINDS: tuple[dict[str, Any], ...] = (
     {"type": "smartphone-high", "engine": "federatedscope", "overrides": {"gpus": 0}},
     {"type": "smartphone-low", "engine": "federatedscope"},
 )
+# Sections of MHFL's for --client_cfg.
+_SHARE = re.compile(r"type_[0-9]+")
 # Data sets that FederatedScope makes itself.
 _MADE = ("toy", "quadratic")
 
 
 @dataclass(frozen=True)
 class NewExperiment:
-    """The text of an experiment file, and what its reader should know of it."""
+    """The text of an experiment file, the configuration that it names, and what its reader should know of it."""
 
     text: str
+    config: Path
     remarks: tuple[str, ...]
 
 
@@ -54,42 +60,50 @@ def default_output(config: Path) -> Path:
 
 
 def experiment_around(
-    config: Path, client_cfg: Path | None, clients: int | None, folder: Path, source: str | None = None
+    configs: Sequence[Path],
+    client_cfg: Path | None,
+    clients: int | None,
+    folder: Path,
+    source: str | None = None,
 ) -> NewExperiment:
     """Write the experiment file for a configuration of FederatedScope.
 
     Args:
-        config: the configuration, which the file names.
+        configs: the configuration, which the file names; or one for each participant, the clients in their order.
         client_cfg: settings of single clients, as FederatedScope takes them; None: there are none.
         clients: number of clients; None: the configuration's, as far as a first run should have them.
         folder: where the experiment file will be.
         source: the FederatedScope that the configuration is for; None: the one in use, or the checkout that has it.
 
     Raises:
-        SpecErrors: a file cannot be read as YAML.
+        SpecErrors: a file cannot be read as YAML, or files contradict each other.
         FedsimError: a file is not of its kind, or ``source`` is no source.
     """
-    tree = _read(config)
-    if not isinstance(tree.get("federate"), Mapping):
-        raise FedsimError(f"{config} is not a configuration of FederatedScope: it has no section federate", Exit.SPEC)
-    own = {} if client_cfg is None else client_sections(_read(client_cfg))
-    if client_cfg is not None and not own:
-        raise FedsimError(f"{client_cfg} has no sections client_1, client_2 and so on", Exit.SPEC)
+    brought = _read_all(configs) if len(configs) > 1 else _read_one(configs[0], client_cfg)
+    tree = brought.tree
     data = tree["data"] if isinstance(tree.get("data"), Mapping) else {}
     asked = _number(tree["federate"].get("client_num")) or clients_of(data) or 0
-    count = max(clients or _first_count(asked, tree["federate"]), *own, 1)
+    count = len(brought.files) or max(clients or _first_count(asked, tree["federate"]), *brought.own, 1)
     if count > DEVICES_MAX:
         raise FedsimError(f"{count} clients are more than {DEVICES_MAX}", Exit.SPEC)
-    remarks = []
-    if clients is None and count < asked:
+    remarks = [*brought.remarks]
+    if clients is None and not brought.files and count < asked:
         remarks.append(f"{count} of its {asked} clients, for a first run: --clients {asked}, or `count` in the file")
     seed = tree.get("seed")
-    named = os.path.relpath(config, folder)
+    named = os.path.relpath(brought.config, folder)
     kind = other_data(tree, data)
     # No bundled set could stand in for graphs or ratings.
-    dataset, why = _data_set(data, folder) if kind is None else (FEDERATEDSCOPE, None)
+    dataset, why = _data_set(data, folder, bool(brought.files)) if kind is None else (FEDERATEDSCOPE, None)
     section: dict[str, Any] = {"config_file": named}
-    if (from_where := source_to_write(source, config, folder)) is not None:
+    server, own = brought.server, brought.own
+    if dataset == FEDERATEDSCOPE:
+        section |= {"config": dict(brought.over)} if brought.over else {}
+        remarks += brought.of_data
+    else:
+        if server or any(map(data_of, own.values())):
+            why = f"{why}, and have init write anew which part each device gets"
+        server, own = {}, {number: without_data(settings) for number, settings in own.items()}
+    if (from_where := source_to_write(source, brought.config, folder)) is not None:
         section["source"] = from_where
         remarks.append(f"FederatedScope is that of {_one_line(from_where)}")
     if kind is not None and (packages := lacking(kind, tree, ())):
@@ -97,17 +111,54 @@ def experiment_around(
         remarks.append(f"devices train on {kind} with {', '.join(packages)}: write the version that you use")
     if why:
         remarks.append(why)
+    of_server = {**SERVER, "federatedscope": dict(server)} if server else SERVER
+    files = ["", *(f"  # {_one_line(path.name)}" for path in brought.files)] if brought.files else itertools.repeat("")
     lines = [
         f"# Written by `fedsim-provision init`, around {_one_line(named)}.",
-        *(f"# {remark}" for remark in remarks),
-        f"name: {dump_line(_experiment_name(config))}",
+        *(f"# {_one_line(remark)}" for remark in remarks),
+        f"name: {dump_line(_experiment_name(brought.config))}",
         *([f"seed: {seed}"] if type(seed) is int and 0 <= seed < 2**31 else []),
         "devices:",
-        *(f"  - {dump_line(device)}" for device in (SERVER, *_clients(count, own))),
+        *(
+            f"  - {dump_line(device)}{file}"
+            for device, file in zip((of_server, *_clients(count, own)), files, strict=False)
+        ),
         f"data: {dump_line({'dataset': dataset})}",
         f"federatedscope: {dump_line(section)}",
     ]
-    return NewExperiment("\n".join(lines) + "\n", tuple(remarks))
+    return NewExperiment("\n".join(lines) + "\n", brought.config, tuple(remarks))
+
+
+def _read_one(config: Path, client_cfg: Path | None) -> Brought:
+    tree = _read(config).value()
+    if not isinstance(tree.get("federate"), Mapping):
+        raise FedsimError(f"{config} is not a configuration of FederatedScope: it has no section federate", Exit.SPEC)
+    own = {} if client_cfg is None else _read_clients(client_cfg)
+    return Brought(config, tree, own=own)
+
+
+def _read_clients(path: Path) -> Mapping[int, Mapping[str, Any]]:
+    values = _read(path).value()
+    own = take_client_sections(values)
+    shares = [key for key in values if _SHARE.fullmatch(key)]
+    if shares:
+        message = f"{path}: {', '.join(shares)}: sections for shares of the clients are a fork's"
+        hint = "write one section for each client: client_1, client_2 and so on"
+        raise FedsimError(message, Exit.SPEC, hint=hint)
+    if not own:
+        raise FedsimError(f"{path} has no sections client_1, client_2 and so on", Exit.SPEC)
+    return own
+
+
+def _read_all(configs: Sequence[Path]) -> Brought:
+    twice = [path for number, path in enumerate(configs) if path in configs[:number]]
+    if twice:
+        raise FedsimError(f"{twice[0]} is given twice: one file describes one participant", Exit.SPEC)
+    brought = read_participants({path: _read(path) for path in configs})
+    if not isinstance(brought.tree.get("federate"), Mapping):
+        message = f"{brought.config} is not a configuration of FederatedScope: it has no section federate"
+        raise FedsimError(message, Exit.SPEC)
+    return brought
 
 
 def refuse_what_cannot_run(experiment: Experiment) -> None:
@@ -138,15 +189,22 @@ def _first_count(asked: int, federate: Mapping[str, Any]) -> int:
     return max(min(asked, CLIENTS_MAX), min(sampled, asked)) or CLIENTS_DEFAULT
 
 
-def _data_set(section: Mapping[str, Any], folder: Path) -> tuple[str, str | None]:
-    """The data set, and why it is not the configuration's."""
+def _data_set(section: Mapping[str, Any], folder: Path, own_parts: bool) -> tuple[str, str | None]:
+    """The data set, and why it is not the configuration's. ``own_parts``: each participant says which data it has."""
     kind = section.get("type", "")
     if not isinstance(kind, str) or not kind:
         return STAND_IN, None
     if kind.lower() in _MADE:
         return FEDERATEDSCOPE, None
     if kind.lower() == "file":
-        return STAND_IN, f"data set {STAND_IN} in place of what data.file_path names; {FILES_OF_THE_USER}"
+        named = section.get("file_path")
+        try:
+            at_hand = own_parts or (isinstance(named, str) and (folder / Path(named).expanduser()).is_file())
+        except (OSError, ValueError, RuntimeError):
+            at_hand = False
+        if at_hand:
+            return FEDERATEDSCOPE, None
+        return STAND_IN, f"data set {STAND_IN} in place of {named}, which is not there; {FILES_OF_THE_USER}"
     root = folder / str(section.get("root", "data"))
     try:
         at_hand = root.is_dir() and any(root.iterdir())
@@ -165,11 +223,11 @@ def _one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Document:
     document = parse(read_text(path), str(path), merges=True)
     if document.errors:
         raise SpecErrors(document.errors).counted(str(path))
-    return document.value()
+    return document
 
 
 def _number(value: Any) -> int:

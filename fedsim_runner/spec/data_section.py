@@ -16,10 +16,13 @@ from .testbed_keys import FILES_OF_THE_USER
 DEFAULT_ALPHA = 0.5
 
 
-def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document, folder: Path) -> dict[str, Any] | None:
+def take_data_tree(
+    section: DataSection, values: dict[str, Any], tree: Document, folder: Path, own_files: bool = False
+) -> dict[str, Any] | None:
     """For data set `federatedscope`, take FederatedScope's own `data` out of its configuration.
 
     Only its loader needs that: participants get their share from a file. ``root`` becomes an absolute path.
+    ``own_files``: every client has a file of its own.
     """
     given = values.get("data")
     if section.dataset != FEDERATEDSCOPE or not isinstance(given, dict | None):
@@ -36,7 +39,7 @@ def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document,
         tree.report(("data", "type"), message, "name a data set, for instance toy, femnist or MNIST@torchvision")
         return None
     is_file = kind.lower() == "file"
-    if is_file and not given.get("file_path"):
+    if is_file and not given.get("file_path") and not own_files:
         hint = f"it names FederatedScope's file with the data of all participants; {FILES_OF_THE_USER}"
         tree.report(("data", "file_path"), "missing key", hint)
         return None
@@ -47,16 +50,19 @@ def take_data_tree(section: DataSection, values: dict[str, Any], tree: Document,
                 return None
             continue
         value = given.get(key, default)
+        if key == "file_path" and not value:
+            given.pop(key, None)  # the server has none
+            continue
         if not isinstance(value, str):
             tree.report(("data", key), "must be text")
             return None
-        given[key] = _make_absolute(value, folder)
+        given[key] = make_absolute(value, folder)
         if given[key] is None:
             tree.report(("data", key), "is not a path")
     return given
 
 
-def _make_absolute(path: str, folder: Path) -> str | None:
+def make_absolute(path: str, folder: Path) -> str | None:
     """Make a path absolute from ``folder``; None: it is not a path (a null character, the home of an unknown user)."""
     try:
         return str((folder / Path(path).expanduser()).resolve())
@@ -84,7 +90,7 @@ class DataSectionReader:
         """Build the data source. ``real``: whether FederatedScope itself runs on one of the devices."""
         section = self._section
         self._check_keys()
-        path = None if section.path is None else _make_absolute(section.path, self._folder)
+        path = None if section.path is None else make_absolute(section.path, self._folder)
         if section.path is not None and path is None:
             self._report("path", "is not a path")
         return DataSource(

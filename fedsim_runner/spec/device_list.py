@@ -12,6 +12,7 @@ from ..contract.slow_links import CONNECTS_WITHIN_S, round_trip_s
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import PathPart
 from .definitions import Choices
+from .device_data import without_data
 from .experiment import Device
 from .schema import DEVICES_MAX, DeviceEntry
 
@@ -45,7 +46,7 @@ def build_devices(
             continue
         if entry.overrides is not None:
             device_type = with_limits(device_type, entry.overrides)
-        own = entry.federatedscope or {}
+        own = without_data(entry.federatedscope or {})
         devices += [Device(name, device_type, entry.role, entry.engine, network, own, number) for name in names]
     _check_round_trips(devices, owners, entries, document)
     return tuple(devices)

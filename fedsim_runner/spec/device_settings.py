@@ -13,6 +13,7 @@ from ..yamlfile.document import Document, Node, parse
 from ..yamlfile.dump import dump_line
 from ..yamlfile.overrides import put_into
 from ..yamlfile.spec_errors import SpecError, SpecErrors
+from .device_data import data_of, without_data
 from .experiment import Device, Experiment
 from .schema import DeviceEntry
 from .settled_config import check_values, take_wrong_sections
@@ -49,9 +50,11 @@ def check_device_settings(entries: Sequence[DeviceEntry | None], config: Mapping
 
 
 def _check(entry: DeviceEntry, config: Mapping[str, Any], document: Document) -> None:
-    settings = entry.federatedscope or {}
+    settings = without_data(entry.federatedscope or {})
     if entry.role == "server":
-        document.report((), "only clients have settings of their own", "those of the server are federatedscope.config")
+        if settings:
+            hint = "those of the server are federatedscope.config"
+            document.report((), "only clients have settings of their own", hint)
         return
     check_values(settings, (), document)
     take_wrong_sections(copy.deepcopy(settings), known_keys(), (), document)
@@ -60,7 +63,12 @@ def _check(entry: DeviceEntry, config: Mapping[str, Any], document: Document) ->
         if key in COURSE_WIDE:
             document.report((key,), *_FOR_ALL)
         elif key in owned:
-            document.report((key,), "the testbed sets it for each device", "remove it")
+            # Beside what the device gets of the data.
+            paths = (
+                [(key, below) for below in settings[key]] if key in data_of(entry.federatedscope or {}) else [(key,)]
+            )
+            for path in paths:
+                document.report(path, "the testbed sets it for each device", "remove it")
         elif _CLIENT_SECTION.match(key):
             document.report((key,), "this is already one device: write what is below it", "remove this level")
     for section, key in COURSE_WIDE_KEYS:
@@ -75,6 +83,8 @@ def _check_model(settings: Mapping[str, Any], config: Mapping[str, Any], documen
     own = settings.get("model")
     if not isinstance(own, Mapping) or _get(config, "personalization", "local_param"):
         return
+    if str(_get(config, "federate", "method")).lower() == "local":
+        return  # nothing is averaged
     for key, value in own.items():
         if key not in SHAPELESS and value != _get(config, "model", key):
             why = "makes a model whose parameters cannot be averaged with the others'"

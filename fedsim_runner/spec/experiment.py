@@ -62,7 +62,8 @@ class DataSource:
     whether the first line has names (None: it must be clear); ``sha256`` covers all files. ``rendered``: the
     ``participants`` folder of an earlier run of the same experiment, whose shards are used instead of the data.
     ``tree``: for data set ``federatedscope``, FederatedScope's ``data`` configuration with an absolute ``root``; it
-    then also splits the data.
+    then also splits the data. ``parts``: what of them a device gets, where the file says so: ``data.file_path``, which
+    is absolute, and ``distribute.data_idx`` as in FederatedScope's configuration, by the device's name.
     """
 
     dataset: str
@@ -77,6 +78,7 @@ class DataSource:
     rendered: str | None = None
     tree: Mapping[str, Any] | None = None
     targets: Literal["auto", "classes", "numbers"] = "auto"
+    parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..yamlfile.document import Document, Node, parse, read_text
+from ..yamlfile.overlay import lay_over
 from ..yamlfile.overrides import Override, put_into
 from ..yamlfile.spec_errors import PathPart, SpecErrors, format_path
 
@@ -38,13 +39,21 @@ def tree_document(text: str, path: Path | None, overrides: Sequence[Override] = 
         named = section.get("config_file") if isinstance(section, dict) else None
         if named is not None and path is not None:
             other = path.parent / Path(str(named)).expanduser()
-            document = parse(read_text(other), str(other), merges=True)
-            put_into(document, of_tree(overrides))
-            return document
+            tree = parse(read_text(other), str(other), merges=True)
+            return brought_tree(tree, document, of_tree(overrides))
     except SpecErrors:
         # There was no file, or it no longer exists: errors then have no lines.
         return Document(shown, Node(0, 0), base=AT_CONFIG)
     return document.below(AT_CONFIG)
+
+
+def brought_tree(tree: Document, document: Document, overrides: Iterable[Override]) -> Document:
+    """Return the tree of a file of its own, below what the experiment file and options give in place of its values."""
+    tree.errors = document.errors
+    if isinstance(document.get(AT_CONFIG), dict):
+        lay_over(tree, document.below(AT_CONFIG))
+    put_into(tree, overrides)
+    return tree
 
 
 def put_overrides(document: Document, overrides: Iterable[Override]) -> list[Override]:
@@ -52,7 +61,7 @@ def put_overrides(document: Document, overrides: Iterable[Override]) -> list[Ove
     file of its own, or the default one. Their keys then begin there."""
     given = list(overrides)
     put_into(document, [one for one in given if not one.key.startswith(_BELOW)])
-    if document.get(AT_CONFIG) is None:
+    if document.get(AT_CONFIG) is None or document.get((AT_CONFIG[0], "config_file")) is not None:
         return of_tree(given)
     put_into(document, [one for one in given if one.key.startswith(_BELOW)])
     return []

@@ -28,17 +28,15 @@ def json_schema() -> dict[str, Any]:
     ):
         entries[entry]["properties"][key]["examples"] = list(examples)
     section = entries["FederatedScopeSection"]
-    section["not"] = {"required": ["config", "config_file"]}
     section["properties"]["config"] |= {
         "properties": {
-            "federate": {
-                "type": "object",
-                "properties": {"total_round_num": {"type": "integer", "minimum": 1}},
-                "required": ["total_round_num"],
-            }
+            "federate": {"type": "object", "properties": {"total_round_num": {"type": "integer", "minimum": 1}}}
         },
-        "required": ["federate"],
     }
+    # Beside a file, config has only what differs from it.
+    whole = {"required": ["federate"], "properties": {"federate": {"required": ["total_round_num"]}}}
+    section["if"] = {"not": {"required": ["config_file"]}}
+    section["then"] = {"properties": {"config": whole}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,

@@ -14,11 +14,12 @@ from ..catalog.engines import engine_facts
 from ..catalog.load import load_catalog
 from ..catalog.name_rules import explain_wrong_name
 from ..yamlfile.document import Document, parse, read_text
-from ..yamlfile.overrides import Override, put_into
+from ..yamlfile.overrides import Override
 from ..yamlfile.spec_errors import PathPart, SpecErrors
 from .data_section import DataSectionReader
 from .default_course import default_course, describe_default
 from .definitions import resolve_definitions
+from .device_data import have_own_files, read_device_data
 from .device_list import build_devices, check_roles
 from .device_settings import (
     check_device_settings,
@@ -28,7 +29,7 @@ from .device_settings import (
 )
 from .draft import Draft
 from .experiment import CourseLimits, Device, Experiment
-from .federatedscope_tree import check_target, put_overrides
+from .federatedscope_tree import brought_tree, check_target, put_overrides
 from .model_files import take_model_files
 from .requirements import read_requirements
 from .schema import ExperimentFile, FederatedScopeSection
@@ -113,11 +114,15 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         # An unknown seed contradicts no other.
         seed = file.seed if ("seed",) not in checked.invalid else values.get("seed", 0)
         real = any(device.role == "server" and engine_facts(device.engine).source == REAL for device in devices)
-        settled = settle_config(values, tree, Surroundings(seed, clients, file.data, path.parent, brought, real))
+        own_files = have_own_files(checked.entries)
+        around = Surroundings(seed, clients, file.data, path.parent, brought, real, own_files)
+        settled = settle_config(values, tree, around)
         if file.course.target is not None:
             check_target(settled.config, document)
         initial_model = take_model_files(settled.config, tree, path.parent)
     check_device_settings(checked.entries, settled.config, document)
+    kind = None if settled.data is None else str(settled.data["type"])
+    parts = read_device_data(checked.entries, file.data.dataset, kind, document, path.parent)
     data = DataSectionReader(file.data, document, tree, path.parent).source(
         any(engine_facts(device.engine).natural_shape for device in devices)
     )
@@ -126,7 +131,9 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         seed=file.seed,
         devices=devices,
         course=_build_course(file, document, clients),
-        data=replace(data, tree=settled.data),
+        data=replace(
+            data, tree=settled.data, parts={one.name: parts[one.entry] for one in devices if one.entry in parts}
+        ),
         config=settled.config,
         link_backend=file.network.backend,
         allow_unshaped=file.network.allow_unshaped,
@@ -195,14 +202,12 @@ def _find_config_tree(
     folder: Path,
     overrides: Sequence[Override],
 ) -> Document | None:
-    """Find FederatedScope's tree, in the experiment file or its own; None if in neither. Errors go to one list."""
+    """Find FederatedScope's tree, in the experiment file, in its own, or in both; None if in neither. Errors go to one
+    list."""
     at: tuple[PathPart, ...] = ("federatedscope",)
-    if section.config is not None:
-        if section.config_file is not None:
-            message = "given together with config: only one of them may be used"
-            document.report((*at, "config_file"), message, "remove one of them")
-        return document.below(_AT_CONFIG)
     if section.config_file is None:
+        if section.config is not None:
+            return document.below(_AT_CONFIG)
         if not any(path[:1] == at for path in checked.invalid):
             hint = "give config, with data and federate.total_round_num, or config_file"
             document.report(at, "no configuration, which names the data set", hint)
@@ -222,9 +227,7 @@ def _find_config_tree(
                 document.report((*at, "config_file"), f"{section.config_file}: {error.message}", error.hint)
         return None
     document.errors.extend(tree.errors)
-    tree.errors = document.errors
-    put_into(tree, overrides)
-    return tree
+    return brought_tree(tree, document, overrides)
 
 
 def _report_empty_values(value: Any, path: tuple[PathPart, ...], document: Document) -> None:

@@ -46,7 +46,7 @@ class OwnedValues:
             given = data.pop(old)
             if known_keys().is_default(("data", old), given):
                 continue
-            if not self._brought:
+            if not self._is_brought(("data", old)):
                 hint = f"write dataloader: {{{new}: ...}}"
                 self._document.report(("data", old), f"an outdated key: it is now dataloader.{new}", hint)
                 continue
@@ -73,6 +73,10 @@ class OwnedValues:
         if self._moved:
             yield f"{shown}: outdated keys are read as FederatedScope reads them: {', '.join(self._moved)}"
 
+    def _is_brought(self, path: tuple[str, ...]) -> bool:
+        own = self._document.over
+        return self._brought and not (own is not None and own.gives(path))
+
     def _take_owned(self, owned: Owned, unsure: bool) -> None:
         holder: Any = self._tree
         for part in owned.path[:-1]:
@@ -84,7 +88,7 @@ class OwnedValues:
         given = holder.pop(owned.path[-1])
         if unsure or isinstance(given, Ambiguous) or owned.says_the_same(given):  # an ambiguous value is reported
             return
-        if self._brought:
+        if self._is_brought(owned.path):
             shown = f" ({owned.value})" if owned.path in _SHOWN_VALUES else ""
             key = self._all_data if owned.path[0] == "data" else ".".join(owned.path)
             self._overridden.append(f"{key}{shown}")
@@ -99,7 +103,7 @@ class OwnedValues:
         for key, given in self._tree.pop("data", {}).items():
             if _is_default(("data", key), given):
                 continue
-            if self._brought:
+            if self._is_brought(("data", key)):
                 self._overridden.append(self._all_data)
                 continue
             message = f"means nothing here: {SPLIT_BY_TESTBED}, and FederatedScope's loader is not used"
@@ -111,7 +115,7 @@ class OwnedValues:
             given = section.pop(key)
             if known_keys().is_default(("distribute", key), given):
                 continue
-            if self._brought:
+            if self._is_brought(("distribute", key)):
                 self._overridden.append("distribute.*")
                 continue
             why = "the testbed sets it: roles, addresses and ports come from the devices"
@@ -121,7 +125,7 @@ class OwnedValues:
         given = self._tree.get("verbose", 1)
         if type(given) is int and given >= 1:
             return
-        if self._brought:
+        if self._is_brought(("verbose",)):
             del self._tree["verbose"]
             self._overridden.append("verbose")
         else:

@@ -89,10 +89,13 @@ FederatedScope loads and splits it on the control node, when the participants' i
 `federatedscope.python` of the user configuration names. That interpreter needs the packages that the data set needs,
 and internet access if the set is not in `root`; the plan says so. Samples and labels are arrays of any shape, with the
 very numbers that FederatedScope's own loader gives: `toy`, `quadratic`, `synthetic`, text and images, and `type: file`
-for FederatedScope's pickle with the data of all participants by number (`file_path` starts at the experiment file's
-folder as well). Random transforms are drawn once, when the inputs are made. The server's test set is FederatedScope's
-own, or all clients' together. FederatedScope draws its splits from its own seed; its splitter `iid` (v0.3.0) calls a
-function that NumPy does not have, but `lda` with a large `alpha` amounts to the same.
+for FederatedScope's pickles. `file_path`, which starts at the experiment file's folder as well, names one with the
+data of all participants by number; or each device has [its own](#device-settings), a pickle of one participant's data
+(`train`, `val` and `test` with `x` and `y`). The plan looks into a pickle without running what it may hold, and
+FederatedScope reads it in that interpreter: use files that you trust. Random transforms are drawn once, when the
+inputs are made. The server's test set is FederatedScope's own, or all clients' together. FederatedScope draws its
+splits from its own seed; its splitter `iid` (v0.3.0) calls a function that NumPy does not have, but `lda` with a large
+`alpha` amounts to the same.
 
 Data of another kind, such as graphs, ratings, pairs of augmented images, or samples of several arrays that a data set
 of your own in `contrib` yields, are given to the devices as FederatedScope makes them: its own objects, pickled on the
@@ -130,7 +133,20 @@ Only clients have them, with either engine. What holds for the whole course (`fe
 than the others', unless the configuration's `personalization.local_param` names the parts that stay on each device. A
 section `client_1` in FederatedScope's configuration is a mistake whose hint says at which device it belongs;
 `fedsim-provision init MY.FS.YAML --client-cfg FILE` writes an experiment file with all of them. The plan lists the
-devices that have settings of their own.
+devices that have settings of their own. With `federate.method: local` nothing is averaged, so models may differ.
+
+With data set `federatedscope`, a device may say which part of the data is its own, as each participant's YAML does in
+FederatedScope's distributed mode, also the server:
+
+    - {name: server, type: edge-server, role: server, federatedscope: {data: {file_path: data/server_data}}}
+    - {type: smartphone-low, federatedscope: {data: {file_path: data/client_1_data}}}
+    - {type: smartphone-high, federatedscope: {distribute: {data_idx: 3}}}
+
+`data.file_path` is a file of its own with `data.type: file`, `distribute.data_idx` the number of its part of a data set
+or of a file with the data of all. Without them the server has part 0 and the clients have parts 1, 2 and so on, in the
+order of the devices. `fedsim-provision init SERVER.YAML CLIENT_1.YAML ...` writes the experiment file from one YAML per
+participant: the server's is the `config_file`, a client's other settings go to its device, and what contradicts the
+server's is named.
 """
 
 _DEFAULT_COURSE = """\
@@ -167,7 +183,8 @@ def _describe_owned_keys() -> str:
         "`config_file` was not written for the testbed: such values, and folders and numbers of clients that do not "
         "fit, are overridden, and a note in the plan lists them. So the YAML that ran in standalone mode, and the "
         "config.yaml that a run collected, can be named as they are. Outdated keys that FederatedScope still reads, "
-        "such as `data.batch_size`, are moved there as it does."
+        "such as `data.batch_size`, are moved there as it does. With both keys, `config` counts where the two differ, "
+        "as what follows `--cfg FILE` on FederatedScope's command line; lists are replaced as a whole."
     )
     paragraphs = (text, _SWITCHES, _MODEL_FILES)
     return (

@@ -90,7 +90,8 @@ class DeviceEntry(Entry):
     federatedscope: dict[str, Any] | None = Field(
         default=None,
         description="FederatedScope settings of these clients alone, in the form of `federatedscope.config`, which "
-        "they override; see [settings of one device](#device-settings).",
+        "they override, and which part of FederatedScope's data is the device's; see "
+        "[settings of one device](#device-settings).",
     )
 
 
@@ -206,7 +207,8 @@ class FederatedScopeSection(Entry):
     config_file: str | None = Field(
         default=None,
         description="The same as a YAML file of FederatedScope's, unchanged: what the testbed sets itself is "
-        "overridden there, with a note. A relative path starts at the experiment file's folder.",
+        "overridden there, with a note. A relative path starts at the experiment file's folder. What `config` gives "
+        "beside it stands in place of the file's values, key by key.",
     )
     source: str | None = Field(
         default=None,

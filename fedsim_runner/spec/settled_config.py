@@ -47,6 +47,7 @@ class Surroundings:
         folder: where relative paths start.
         brought: how notes call the tree's own file; None: the experiment file has the tree.
         real_server: whether FederatedScope itself is the server.
+        own_files: whether every client has a file of data of its own.
     """
 
     seed: int
@@ -55,6 +56,7 @@ class Surroundings:
     folder: Path
     brought: str | None = None
     real_server: bool = False
+    own_files: bool = False
 
 
 def settle_config(values: Mapping[str, Any], document: Document, around: Surroundings) -> Settled:
@@ -64,7 +66,7 @@ def settle_config(values: Mapping[str, Any], document: Document, around: Surroun
     take_wrong_sections(tree, known_keys(), (), document)
     owned = OwnedValues(tree, document, around.brought is not None, around.data.dataset)
     owned.move_loader_keys()
-    data = take_data_tree(around.data, tree, document, around.folder)
+    data = take_data_tree(around.data, tree, document, around.folder, around.own_files)
     owned.take(around.seed, around.clients)
     of_trees = list(follow_trees(tree))
     if not document.errors_at(("federate",)):

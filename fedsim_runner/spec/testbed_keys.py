@@ -72,7 +72,7 @@ def owned_keys(seed: int, clients: int | None) -> tuple[Owned, ...]:
         Owned(("federate", "mode"), "distributed", containers),
         Owned(("federate", "client_num"), clients, number, described="the number of client devices"),
         Owned(("distribute", "use"), True, containers),
-        Owned(("federate", "resource_info_file"), None, real),
+        Owned(("federate", "resource_info_file"), None, real, "`device_types` and `network.profiles` describe devices"),
         Owned(("data", "type"), "file", SPLIT_BY_TESTBED, LOADED_BY_FEDERATEDSCOPE),
         Owned(("data", "file_path"), None, SPLIT_BY_TESTBED, FILES_OF_THE_USER, (f"{DEVICE_INPUTS}/{SHARD}",)),
         # FederatedScope adds the name to the folder, and writes its logs there.

@@ -58,7 +58,8 @@ class Node:
 class Document:
     """One file's content, or the part of it below ``base``, to which paths are then relative.
 
-    ``origins``: paths whose values are not the file's, with the option that gave them.
+    ``origins``: paths whose values are not the file's, with the option that gave them. ``over``: a document whose
+    values stand in place of the file's, see :func:`.overlay.lay_over`.
     """
 
     file: str
@@ -66,6 +67,7 @@ class Document:
     errors: list[SpecError] = field(default_factory=list)
     base: tuple[PathPart, ...] = ()
     origins: dict[tuple[PathPart, ...], str] = field(default_factory=dict)
+    over: Document | None = None
 
     def value(self) -> dict[str, Any]:
         """The mapping at ``base`` as plain values."""
@@ -104,8 +106,22 @@ class Document:
         """Add an error at a path; ``topic`` as in :class:`SpecError`."""
         whole = (*self.base, *path)
         given = next((option for origin, option in self.origins.items() if whole[: len(origin)] == origin), None)
+        if given is None and self.over is not None and self.over.gives(path):
+            self.over.report(path, message, hint, topic)
+            return
         file, (line, column) = (self.file, self.position(path)) if given is None else (given, (0, 0))
         self.errors.append(SpecError(file, line, column, format_path(whole), message, hint, topic))
+
+    def gives(self, path: Sequence[PathPart]) -> bool:
+        """Whether it has a value at a path, or one above it that is no mapping."""
+        node = self.root
+        for part in (*self.base, *path):
+            if not isinstance(node.value, dict):
+                return True
+            if part not in node.value:
+                return False
+            node = node.value[part][2]
+        return True
 
     def below(self, base: tuple[PathPart, ...]) -> Document:
         """The same file, with the same list of errors, with paths relative to ``base``."""
@@ -114,7 +130,8 @@ class Document:
     def errors_at(self, path: Sequence[PathPart]) -> bool:
         """Whether an error has already been reported at exactly this path."""
         shown = format_path((*self.base, *path))
-        return any(error.path == shown for error in self.errors)
+        told = any(error.path == shown for error in self.errors)
+        return told or (self.over is not None and self.over.errors_at(path))
 
 
 def read_text(path: Path) -> str:

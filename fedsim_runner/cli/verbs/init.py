@@ -14,8 +14,14 @@ from ..app import app, load, out
 
 @app.command()
 def init(
-    config: Annotated[
-        Path, typer.Argument(metavar="MY.FS.YAML", help="A configuration of FederatedScope.", show_default=False)
+    configs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MY.FS.YAML...",
+            help="A configuration of FederatedScope, or one per participant as in its distributed mode: the server's "
+            "(distribute.role) and the clients' in their order.",
+            show_default=False,
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -44,11 +50,18 @@ def init(
     """Write an experiment file around a FederatedScope YAML, ready to run."""
     from fedsim_runner.runs.new_experiment import default_output, experiment_around, refuse_what_cannot_run
 
-    target = default_output(config) if output is None else output
-    if target.exists() and (not force or target.resolve() == config.resolve()):
-        hint = "name another with --output" + ("" if target.resolve() == config.resolve() else ", or use --force")
-        raise FedsimError(f"{target} is there already", Exit.SPEC, hint=hint)
-    made = experiment_around(config, client_cfg, clients, target.parent, source)
+    if len(configs) > 1 and (clients is not None or client_cfg is not None):
+        option = "--clients" if clients is not None else "--client-cfg"
+        raise FedsimError(f"{option} is for one configuration: of several, each is one participant's", Exit.SPEC)
+    made = experiment_around(configs, client_cfg, clients, (output or Path()).parent, source)
+    target = default_output(made.config) if output is None else output
+    own = target.resolve() in [config.resolve() for config in configs]
+    if target.exists() and (not force or own):
+        raise FedsimError(
+            f"{target} is there already",
+            Exit.SPEC,
+            hint="name another with --output" + ("" if own else ", or use --force"),
+        )
     try:
         target.write_text(made.text, encoding="utf-8")
     except OSError as error:

@@ -60,7 +60,7 @@ def export_shards(
     Data that are no labelled samples of one shape are returned as objects.
 
     Args:
-        device_file: its ``data.tree`` is FederatedScope's ``data``.
+        device_file: its ``data.tree`` is FederatedScope's ``data``, ``data.parts`` what of them a device gets.
         python: the interpreter; None: the configured one, or this one.
         source: FederatedScope's checkout or wheel; None: the source in use.
 
@@ -82,7 +82,9 @@ def export_shards(
         **({} if kind is None else loader_settings(config)),
     }
     evaluates = config.get("federate", {}).get("make_global_eval") is True
-    request = {"config": tree, "objects": kind or "", "server_evaluates": evaluates}
+    given = data.get("parts", {})
+    parts = [{"device": device, **given.get(device, {})} for device in (server, *clients)]
+    request = {"config": tree, "parts": parts, "objects": kind or "", "server_evaluates": evaluates}
     with tempfile.TemporaryDirectory(prefix="fedsim-data-") as name:
         folder = Path(name)
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")

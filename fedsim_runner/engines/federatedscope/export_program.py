@@ -2,18 +2,20 @@
 
     python export_program.py REQUEST.json FOLDER
 
-The request has FederatedScope's configuration tree (standalone mode) as ``config``. ``FOLDER/<index>.npz`` is written
-for each participant, 0 being the server, with arrays ``train_x``, ``train_y`` and so on for the splits that it has.
-Data that are no labelled samples of one shape, which ``objects`` says in words where it is known, are written as
-FederatedScope makes them, see ``export_objects.py``; ``server_evaluates`` is for those. An error is one line on
-standard error, with exit code 1. Nothing of fedsim-runner is imported: this interpreter does not have it.
+The request has FederatedScope's configuration tree (standalone mode) as ``config``, and ``parts``: for each
+participant, the server first, the name of its ``device``, its own ``data.file_path`` and ``distribute.data_idx`` if it
+has them, as in its configuration in distributed mode. ``FOLDER/<index>.npz`` is written for each participant, 0 being
+the server, with arrays ``train_x``, ``train_y`` and so on for the splits that it has. Data that are no labelled samples
+of one shape, which ``objects`` says in words where it is known, are written as FederatedScope makes them, see
+``export_objects.py``; ``server_evaluates`` is for those. An error is one line on standard error, with exit code 1.
+Nothing of fedsim-runner is imported: this interpreter does not have it.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -54,12 +56,10 @@ def main() -> None:
         _restore_pandas()
         _restore_transforms()
     try:
-        loaded, changed = builder.get_data(config.clone())
+        loaded, changed = _load_parts(builder, config, request["parts"])
     except ValueError as error:  # among others a data set or splitter that nothing provides
         left_out = contrib_import.describe_left_out()
         raise SystemExit(f"{error}; left out, as it cannot be imported: {left_out}" if left_out else error) from error
-    if "train" in loaded:
-        raise SystemExit(f"{config.data.file_path} holds one participant's data, not those of all by number")
     reason = f"the data are {request['objects']}"
     try:
         if request["objects"]:
@@ -78,6 +78,44 @@ def main() -> None:
         arrays = {f"{name}_x": x for name, (x, _) in splits.items()}
         arrays.update({f"{name}_y": y for name, (_, y) in splits.items()})
         np.savez(folder / f"{index}.npz", **arrays)
+
+
+def _load_parts(builder: Any, config: Any, parts: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Any], Any]:
+    """Each participant's part of the data, and the configuration after loading."""
+    if config.data.type.lower() == "file":
+        return _load_files(builder, config, parts)
+    loaded, changed = builder.get_data(config.clone())
+    own = {index: _part_of(loaded, index, part) for index, part in enumerate(parts)}
+    return {index: part for index, part in own.items() if part is not None}, changed
+
+
+def _load_files(builder: Any, config: Any, parts: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Any], Any]:
+    """The same of FederatedScope's files: one that has the data of all by number, or one for each participant."""
+    contents: dict[str, Any] = {}
+    loaded, changed = {}, config
+    for index, part in enumerate(parts):
+        own = config.clone()
+        path = own.data.file_path = part.get("data", {}).get("file_path", config.data.file_path)
+        if not path:
+            continue  # a server without data
+        if path not in contents:
+            contents[path], changed = builder.get_data(own)
+        content = contents[path]
+        if not any(name in content for name in SPLITS):
+            content = _part_of(content, index, part)
+        elif index and "data" not in part:
+            raise SystemExit(f"{path} holds one participant's data, and {part['device']} has no file of its own")
+        if content is not None:
+            loaded[index] = content
+    return loaded, changed
+
+
+def _part_of(loaded: Mapping[Any, Any], index: int, part: Mapping[str, Any]) -> Any:
+    """A participant's part of data by number: the one that it names, else that of its own number; None: none."""
+    number = part.get("distribute", {}).get("data_idx", -1)
+    if number > -1 and number not in loaded:
+        raise SystemExit(f"{part['device']} shall get part {number} of the data, and there is none")
+    return loaded.get(number if number > -1 else index)
 
 
 def _load(path: Path) -> Any:

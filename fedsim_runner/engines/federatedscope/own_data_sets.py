@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract.errors import FedsimError
-from fedsim_runner.yamlfile.spec_errors import DATA_NOT_AT_HAND, PACKAGES_NOT_AT_HAND
+from fedsim_runner.yamlfile.spec_errors import PACKAGES_NOT_AT_HAND
 
 from ..engine_values import Refusal, SplitData
+from .data_files import unusable_files
 from .other_data import clients_of, lacking, loaded_with, other_data
 
 # Classes of the sets that have a fixed number of them.
@@ -64,12 +65,16 @@ def unknown_sets(tree: Mapping[str, Any], source: str | None) -> Iterator[Refusa
         yield wrong
 
 
-def not_loadable(tree: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Refusal]:
+def not_loadable(
+    tree: Mapping[str, Any], config: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], devices: Sequence[str]
+) -> Iterator[Refusal]:
     """What stands against loading the set on this machine.
 
     Args:
         tree: FederatedScope's ``data``, with absolute paths.
         config: the course's configuration.
+        parts: what a device gets of the data, by its name.
+        devices: the server and the clients in the order of their numbers.
     """
     from .data_loader import interpreter  # brings numpy
     from .data_names import lacking_in_package
@@ -89,9 +94,14 @@ def not_loadable(tree: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator
     if str(tree.get("type")).lower() == "cikmcup":
         reason = "FederatedScope's loader looks for this set under another name than its configuration: it fails"
         yield Refusal(("data", "type"), reason, "choose another")
-    if str(tree.get("type")).lower() == "file" and not Path(str(tree.get("file_path"))).is_file():
-        reason = f"there is no file {tree.get('file_path')}"
-        yield Refusal(("data", "file_path"), reason, "a path starts at the experiment file's folder", DATA_NOT_AT_HAND)
+    if str(tree.get("type")).lower() == "file":
+        yield from unusable_files(tree, parts, devices)
+        return
+    for device, part in parts.items():
+        number = part.get("distribute", {}).get("data_idx", -1)
+        if held is None and number >= len(devices):
+            reason = f"the set is split among {len(devices) - 1} clients: it has no part {number}"
+            yield Refusal(("distribute", "data_idx"), reason, "name one from 1 on, or remove it", device=device)
 
 
 def not_in_images(tree: Mapping[str, Any], config: Mapping[str, Any], requirements: Sequence[str]) -> Iterator[Refusal]:

@@ -91,6 +91,8 @@ def read_update(server: Any, content: Any) -> tuple[float, Any]:
 def _read_parameters(server: Any, model: Any, parameters: Any) -> dict[str, Any]:
     if not isinstance(parameters, dict):
         raise UnusableAnswerError("its parameters have no names")
+    if server._cfg.federate.method == "local":
+        return {}  # nothing is averaged, and each client may have a model of its own
     own = model.state_dict()
     read = {name: _read_tensor(name, parameters[name], own[name]) for name in own if name in parameters}
     # FedAvg's mean leaves out what a client does not share; all others need the same of each.

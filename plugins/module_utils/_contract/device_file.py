@@ -91,6 +91,7 @@ class DataSettings:
     rendered: str | None = None
     tree: Mapping[str, Any] | None = None
     targets: str = "auto"
+    parts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def test_what_still_stops_the_course_is_listed(folder: Path, capsys: pytest.Capt
 
 def test_a_configuration_in_another_folder_is_named_from_the_file(folder: Path) -> None:
     (folder / "there").mkdir()
-    made = experiment_around(folder / "My_Study.fs.yaml", None, None, folder / "there")
+    made = experiment_around([folder / "My_Study.fs.yaml"], None, None, folder / "there")
     assert "federatedscope: {config_file: ../My_Study.fs.yaml}" in made.text
     assert "seed: 12\n" in made.text
 
@@ -76,7 +76,7 @@ def test_no_configuration_is_replaced_by_its_experiment(folder: Path) -> None:
 )
 def test_a_first_run_has_few_clients(folder: Path, federate: str, expected: int) -> None:
     (folder / "many.yaml").write_text(f"federate: {{{federate}, total_round_num: 3}}\n", encoding="utf-8")
-    made = experiment_around(folder / "many.yaml", None, None, folder)
+    made = experiment_around([folder / "many.yaml"], None, None, folder)
     (folder / "made.yaml").write_text(made.text, encoding="utf-8")
     counts = made.text.count("smartphone-high") + made.text.count("smartphone-low")
     assert (counts == 2 and f"count: {expected // 2}}}" in made.text) or expected == 2
@@ -85,13 +85,13 @@ def test_a_first_run_has_few_clients(folder: Path, federate: str, expected: int)
 
 def test_a_data_set_that_is_at_hand_is_used(folder: Path) -> None:
     (folder / "My_Study.fs.yaml").write_text(CONFIG + "data: {root: sets/, type: femnist}\n", encoding="utf-8")
-    made = experiment_around(folder / "My_Study.fs.yaml", None, None, folder)
+    made = experiment_around([folder / "My_Study.fs.yaml"], None, None, folder)
     assert "data: {dataset: digits}" in made.text
     (remark,) = made.remarks
     assert remark.startswith("data set digits in place of femnist, which is not in ") and f"# {remark}" in made.text
     (folder / "sets").mkdir()
     (folder / "sets" / "femnist").touch()
-    made = experiment_around(folder / "My_Study.fs.yaml", None, None, folder)
+    made = experiment_around([folder / "My_Study.fs.yaml"], None, None, folder)
     assert "data: {dataset: federatedscope}" in made.text and not made.remarks
 
 
@@ -99,7 +99,11 @@ def test_a_data_set_that_is_at_hand_is_used(folder: Path) -> None:
     ("data", "dataset", "remark"),
     [
         ("{type: toy}", "federatedscope", None),  # FederatedScope makes it
-        ("{type: file, file_path: mine.pkl}", "digits", "in place of what data.file_path names"),
+        (
+            "{type: file, file_path: mine.pkl}",
+            "digits",
+            "in place of mine.pkl, which is not there; `data: {dataset: npz",
+        ),
         ('{type: "a\\nseed: 9"}', "digits", "in place of a\\nseed: 9, which"),
         ('{type: femnist, root: "a\\0b"}', "digits", "in place of femnist"),
         ("{}", "digits", None),
@@ -107,7 +111,7 @@ def test_a_data_set_that_is_at_hand_is_used(folder: Path) -> None:
 )
 def test_the_data_set_and_why(folder: Path, data: str, dataset: str, remark: str | None) -> None:
     (folder / "My_Study.fs.yaml").write_text(f"{CONFIG}data: {data}\n", encoding="utf-8")
-    made = experiment_around(folder / "My_Study.fs.yaml", None, None, folder)
+    made = experiment_around([folder / "My_Study.fs.yaml"], None, None, folder)
     assert f"data: {{dataset: {dataset}}}" in made.text and "\nseed: 9" not in made.text
     assert [remark] == [remark for said in made.remarks if remark in said] if remark else not made.remarks
 
@@ -115,13 +119,13 @@ def test_the_data_set_and_why(folder: Path, data: str, dataset: str, remark: str
 def test_no_file_is_written_for_more_clients_than_there_can_be(folder: Path) -> None:
     (folder / "clients.yaml").write_text("client_99999999: {train: {optimizer: {lr: 0.5}}}\n", encoding="utf-8")
     with pytest.raises(FedsimError, match="99999999 clients are more than 10000"):
-        experiment_around(folder / "My_Study.fs.yaml", folder / "clients.yaml", None, folder)
+        experiment_around([folder / "My_Study.fs.yaml"], folder / "clients.yaml", None, folder)
 
 
 def test_nothing_stands_in_for_graphs(folder: Path) -> None:
     config = CONFIG.replace("type: lr", "type: gcn") + "data: {type: cora}\n"
     (folder / "My_Study.fs.yaml").write_text(config, encoding="utf-8")
-    made = experiment_around(folder / "My_Study.fs.yaml", None, None, folder)
+    made = experiment_around([folder / "My_Study.fs.yaml"], None, None, folder)
     (folder / "made.yaml").write_text(made.text, encoding="utf-8")
     assert made.remarks == ("devices train on graphs with torch-geometric: write the version that you use",)
     written = load_experiment(folder / "made.yaml")
@@ -132,7 +136,7 @@ def test_settings_per_client_stand_at_their_devices(folder: Path) -> None:
     (folder / "clients.yaml").write_text(
         "client_2: {train: {optimizer: {lr: 0.5}}}\nclient_4:\n  eval:\n    metrics: [acc]\n", encoding="utf-8"
     )
-    made = experiment_around(folder / "My_Study.fs.yaml", folder / "clients.yaml", None, folder)
+    made = experiment_around([folder / "My_Study.fs.yaml"], folder / "clients.yaml", None, folder)
     lines = made.text.splitlines()
     own = "federatedscope: {train: {optimizer: {lr: 0.5}}}}"
     assert f"  - {{name: client-2, type: smartphone-low, engine: federatedscope, {own}" in lines
@@ -151,17 +155,17 @@ def test_settings_per_client_stand_at_their_devices(folder: Path) -> None:
 def test_what_is_no_configuration_is_refused(folder: Path, text: str, message: str) -> None:
     (folder / "wrong.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(FedsimError, match=message) as caught:
-        experiment_around(folder / "wrong.yaml", None, None, folder)
+        experiment_around([folder / "wrong.yaml"], None, None, folder)
     assert caught.value.exit is Exit.SPEC
     with pytest.raises(FedsimError, match="has no sections client_1"):
-        experiment_around(folder / "My_Study.fs.yaml", folder / "My_Study.fs.yaml", None, folder)
+        experiment_around([folder / "My_Study.fs.yaml"], folder / "My_Study.fs.yaml", None, folder)
 
 
 def test_a_number_of_hundreds_of_digits_is_that_of_no_client(folder: Path) -> None:
     text = f"client_{'9' * 900}: {{train: {{optimizer: {{lr: 0.5}}}}}}\n"
     (folder / "clients.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(FedsimError, match="has no sections client_1"):
-        experiment_around(folder / "My_Study.fs.yaml", folder / "clients.yaml", None, folder)
+        experiment_around([folder / "My_Study.fs.yaml"], folder / "clients.yaml", None, folder)
 
 
 @pytest.fixture
@@ -189,7 +193,7 @@ def fork(folder: Path) -> Path:
 def test_the_federatedscope_that_a_configuration_is_for(
     folder: Path, fork: Path, named: str | None, config: str, written: str | None
 ) -> None:
-    made = experiment_around(folder / config, None, None, folder, named)
+    made = experiment_around([folder / config], None, None, folder, named)
     assert yaml.safe_load(made.text)["federatedscope"].get("source") == written
     assert any(remark.startswith("FederatedScope is that of ") for remark in made.remarks) is (written is not None)
 
@@ -200,7 +204,7 @@ def test_the_checkout_that_is_in_use_anyway_is_not_written(
     made = experiment_around(fork / "scripts/theirs.yaml", None, None, fork)
     assert yaml.safe_load(made.text)["federatedscope"]["source"] == "./"
     monkeypatch.setenv(SOURCE_VARIABLE, str(fork))
-    assert "source:" not in experiment_around(fork / "scripts/theirs.yaml", None, None, folder).text
+    assert "source:" not in experiment_around([fork / "scripts/theirs.yaml"], None, None, folder).text
 
 
 def test_what_is_no_source_is_refused_by_the_name_of_the_option(

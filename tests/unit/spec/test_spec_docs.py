@@ -71,7 +71,6 @@ def test_examples_load(path: Path) -> None:
         {"network": {"profiles": {"No_Name": {}}}},
         {"seed": None},
         {"course": {"timeout": "30min"}},
-        {"federatedscope": {"config": {"federate": {"total_round_num": 1}}, "config_file": "a.yaml"}},
         {"network_profiles": {"_slow": {"latency_ms": 3}}},
         {"federatedscope": {"config": {"federate": {}}}},
     ],

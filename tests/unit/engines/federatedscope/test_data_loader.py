@@ -118,7 +118,8 @@ def test_numbers_stay_as_federatedscope_loads_them(theirs: dict[str, Any], tmp_p
 PICKLE = """
 import pickle, sys
 split = {"x": [[float(n % 5), 1.0] for n in range(40)], "y": [[2.0 * (n % 5)] for n in range(40)]}
-data = {0: {"test": split}, **{number: {"train": split} for number in range(1, 5)}}
+data = {0: {"test": split}, **{number: {"train": split} for number in range(1, 4)}}
+data[4] = {"train": {name: values[:10] for name, values in split.items()}}
 pickle.dump(data, open(sys.argv[1], "wb"))
 pickle.dump(data[1], open(sys.argv[2], "wb"))
 """
@@ -135,8 +136,35 @@ def test_a_file_with_the_data_of_all_participants(theirs: dict[str, Any], tmp_pa
         assert (shard["train_x"].dtype, shard["train_y"].dtype) == (np.float32, np.float32)
         assert np.array_equal(shard["train_y"], 2 * shard["train_x"][:, :1])
     theirs["data"]["tree"] = {"type": "file", "file_path": str(one)}
-    with pytest.raises(ValueError, match=r"one\.pkl holds one participant's data, not those of all by number"):
+    with pytest.raises(
+        ValueError, match=rf"one\.pkl holds one participant's data, and {theirs['clients'][0]} has no fil"
+    ):
         render_participants(theirs, tmp_path / "other")
+    # Each as its own configuration would say in distributed mode.
+    first, second, *_ = theirs["clients"]
+    theirs["data"]["tree"] = {"type": "file", "file_path": str(every)}
+    theirs["data"]["parts"] = {
+        "server": {"distribute": {"data_idx": 0}},
+        first: {"data": {"file_path": str(one)}},
+        second: {"distribute": {"data_idx": 4}},
+    }
+    sizes = render_participants(theirs, tmp_path / "own").table["sizes"]
+    assert {name: sizes[name] for name in ("server", first, second)} == {
+        "server": {"test": 40}, first: {"train": 40}, second: {"train": 10}
+    }  # fmt: skip
+    theirs["data"]["parts"][second]["distribute"]["data_idx"] = 9
+    with pytest.raises(ValueError, match=f"{second} shall get part 9 of the data, and there is none"):
+        render_participants(theirs, tmp_path / "other")
+
+
+@pytest.mark.federatedscope
+@needs_federatedscope
+def test_parts_of_a_set_by_number(theirs: dict[str, Any], tmp_path: Path) -> None:
+    first, second, third, *_ = theirs["clients"]
+    plain = render_participants(theirs, tmp_path / "plain").table["sizes"]
+    theirs["data"]["parts"] = {first: {"distribute": {"data_idx": 3}}, third: {"distribute": {"data_idx": 1}}}
+    swapped = render_participants(theirs, tmp_path / "swapped").table["sizes"]
+    assert (swapped[first], swapped[second], swapped[third]) == (plain[third], plain[second], plain[first])
 
 
 # Builds a client's data on a device, and says what it got.
