@@ -9,6 +9,7 @@ import pytest
 
 from fedsim_runner.cli.entry import call
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.engines.federatedscope import data_loader
 from fedsim_runner.engines.federatedscope.source import SOURCE_VARIABLE
 from fedsim_runner.runs.experiment_file import load_experiment
 from fedsim_runner.runs.new_experiment import NewExperiment, experiment_around
@@ -55,7 +56,14 @@ def made(folder: Path, *texts: str) -> tuple[NewExperiment, Experiment]:
     return written, load_experiment(folder / "made.yaml")
 
 
-def test_the_files_of_a_course_are_all_that_init_needs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.process
+def test_the_files_of_a_course_are_all_that_init_needs(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = folder / "python"  # finds every module
+    python.write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
+    python.chmod(0o755)
+    monkeypatch.setattr(data_loader, "interpreter", lambda: str(python))
     for number, name in enumerate(("client_1", "server", "client_2")):
         (folder / f"{name}.yaml").write_text(participant({0: 1, 1: 0, 2: 2}[number]), encoding="utf-8")
     files = ["client_1.yaml", "server.yaml", "client_2.yaml"]

@@ -84,7 +84,7 @@ def test_federatedscopes_file_is_read(spec: Path) -> None:
     draft = read_draft(spec)
     assert draft.document.errors == []
     assert draft.experiment.config["finetune"] == {"local_update_steps": 4, "optimizer": {"lr": 0.5}}
-    made = experiment_around(spec.parent / "their.yaml", None, None, spec.parent)
+    made = experiment_around([spec.parent / "their.yaml"], None, None, spec.parent)
     assert "config_file: their.yaml" in made.text
 
 
