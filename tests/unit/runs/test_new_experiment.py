@@ -201,7 +201,7 @@ def test_the_federatedscope_that_a_configuration_is_for(
 def test_the_checkout_that_is_in_use_anyway_is_not_written(
     folder: Path, fork: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = experiment_around(fork / "scripts/theirs.yaml", None, None, fork)
+    made = experiment_around([fork / "scripts/theirs.yaml"], None, None, fork)
     assert yaml.safe_load(made.text)["federatedscope"]["source"] == "./"
     monkeypatch.setenv(SOURCE_VARIABLE, str(fork))
     assert "source:" not in experiment_around([fork / "scripts/theirs.yaml"], None, None, folder).text
