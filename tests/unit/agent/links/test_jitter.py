@@ -1,0 +1,88 @@
+"""Jitter is a process in time: whatever the traffic, its distribution is the one asked for, and nothing overtakes."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedsim_runner.agent.links.jitter import SPACING, Delay, Jitter
+
+J = 0.04
+#: Of a uniform distribution over -J to J.
+DEVIATION = J / math.sqrt(3)
+
+
+def offsets(gap_j: float, values: int, seed: str = "a") -> list[float]:
+    """The offsets that packets so many J apart meet, over so many independent values."""
+    jitter = Jitter(J, seed)
+    return [jitter.offset_s(50.0 + number * gap_j * J) for number in range(round(values * SPACING / gap_j))]
+
+
+def distance(found: Sequence[float]) -> float:
+    """The largest difference from the distribution function of the uniform distribution over -J to J."""
+    ordered = sorted(found)
+    return max(abs((x / J + 1) / 2 - (rank + 0.5) / len(ordered)) for rank, x in enumerate(ordered))
+
+
+@pytest.mark.parametrize("gap_j", [0.05, 0.5, 7.3], ids=["dense", "between", "sparse"])
+def test_sparse_and_dense_traffic_meet_the_same_distribution(gap_j: float) -> None:
+    found = offsets(gap_j, 2000)
+    assert statistics.fmean(found) == pytest.approx(0.0, abs=0.05 * J)
+    assert statistics.pstdev(found) == pytest.approx(DEVIATION, rel=0.04)
+    assert distance(found) < 0.04
+    assert max(map(abs, found)) <= J
+
+
+def test_the_deviation_is_the_same_at_every_moment_between_two_values() -> None:
+    """Plain interpolation keeps 0.7 of the normal deviation half way."""
+    jitter = Jitter(J, "moments")
+    for u in (0.0, 0.25, 0.5, 0.75):
+        found = [jitter.offset_s((number + u) * SPACING * J) for number in range(2000)]
+        assert statistics.pstdev(found) == pytest.approx(DEVIATION, rel=0.04), u
+
+
+def test_another_distribution_can_be_asked_for() -> None:
+    jitter = Jitter(J, "normal", lambda share: statistics.NormalDist().inv_cdf(min(max(share, 1e-12), 1 - 1e-12)))
+    found = [jitter.offset_s(number * 0.3 * J) for number in range(10_000)]
+    assert statistics.pstdev(found) == pytest.approx(J, rel=0.05)
+
+
+def test_what_leaves_has_the_distribution_too() -> None:
+    """Keeping the order costs next to nothing, so dense traffic is not slower than asked for."""
+    delay = Delay(0.4, J, "order")
+    times = [50.0 + number * 0.05 * J for number in range(60_000)]
+    found = [delay.departure_s(at) - at - 0.4 for at in times]
+    assert statistics.fmean(found) == pytest.approx(0.0, abs=0.05 * J)
+    assert statistics.pstdev(found) == pytest.approx(DEVIATION, rel=0.04)
+
+
+@given(
+    seed=st.text(max_size=8),
+    delay_us=st.integers(0, 500_000),
+    share=st.floats(0.01, 1.0),
+    gaps=st.lists(st.floats(0.0, 0.3), min_size=2, max_size=60),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_packet_overtakes_another_nor_leaves_before_it_came(
+    seed: str, delay_us: int, share: float, gaps: list[float]
+) -> None:
+    delay = Delay(delay_us / 1e6, share * delay_us / 1e6, seed)
+    at, left = 1000.0, []
+    for gap in gaps:
+        at += gap
+        left.append(delay.departure_s(at))
+        assert left[-1] >= at - 1e-9
+    assert all(before <= after for before, after in pairwise(left))
+
+
+def test_the_same_seed_and_time_give_the_same_delay_and_another_seed_another() -> None:
+    times = [3.0, 3.01, 77.5, 3.0, 3.01]
+    first, again, other = ([Jitter(J, seed).offset_s(at) for at in times] for seed in ("a", "a", "b"))
+    assert first == again and first[:2] == first[3:]
+    assert all(x != y for x, y in zip(first, other, strict=True))
