@@ -271,12 +271,21 @@ class Agent:
                 return
             # A frozen client must not wake up and disturb the course that goes on without it.
             self._containers.send([event.device], "KILL")
+        if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
+            self._record_punctuality()  # before the last event that anybody waits for
         self._record(event)
         if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
             self._ended_at = time.monotonic()
             self._gatekeeper.keep_shut()
             # The participants still running can write their last files, and then free the processors.
             self._containers.send(list(self._containers.running_pids()), "TERM")
+
+    def _record_punctuality(self) -> None:
+        """Record how late packets were, where a process holds them."""
+        if self._links.failure is None:
+            with contextlib.suppress(OSError):  # it has just ended, which is about to be reported
+                if (lateness := self._links.counters().get("lateness")) is not None:
+                    self._record(events.PacketsTimed(**lateness))
 
     def _fail(self, device: str | None, reason: str) -> None:
         """End the course, if one runs, for a reason from outside it."""

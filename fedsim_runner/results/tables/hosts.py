@@ -1,4 +1,4 @@
-"""The lab hosts of a run: how busy each was during the course, and how much of its processors it did not get."""
+"""The lab hosts of a run: how busy each was during the course, what of its processors it did not get, late packets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract.course_state import ONLY_HOST, CourseState
+from fedsim_runner.contract.events import PacketsTimed
 from fedsim_runner.contract.lenient import number
 from fedsim_runner.contract.paths import HOST_LOAD
 
@@ -31,9 +32,16 @@ FIELDS = (
     "steal_share",
     "throttled_seconds",
     "contended",
+    "packets",
+    "packets_late_1ms",
+    "packets_late_5ms",
+    "latest_packet_us",
+    "packet_scheduling",
 )
 # From these values on, the devices' times say something about their lab host.
 CONTENDED_BUSY, CONTENDED_STEAL = 0.95, 0.02
+# From these shares of all packets on, links were not what was asked for. A few are late on any lab host.
+UNPUNCTUAL_1MS, UNPUNCTUAL_5MS, LEAST_LATE = 0.01, 0.001, 10
 _COLUMNS = ("t", "cpus", "load", "running", "busy_seconds", "steal_seconds")
 
 Sample = tuple[float, ...]
@@ -57,19 +65,47 @@ def build_hosts(run_dir: Path, course: CourseState, devices: Mapping[str, Mappin
         if samples:
             name = host if host != ONLY_HOST else first
             own = [entry for entry in devices.values() if entry.get("lab_host") in (name, None)]
-            found.append(_describe(name, samples, own))
+            timed = course.packets.get(name) or course.packets.get(host)
+            found.append({**_describe(name, samples, own), **_punctuality(timed)})
     return found
 
 
 def describe_contention(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
     """Describe the lab hosts that had too little, as sentences."""
-    return [
+    hosts = list(hosts)
+    found = [
         f"Lab host {host['lab_host']} was short of processors: {(host['busy_share'] or 0.0) * 100:.0f} % of its "
         f"{host['cpus']} busy, {(host['steal_share'] or 0.0) * 100:.1f} % taken by its hypervisor, load up to "
         f"{host['largest_load']:.1f}. Times may say more about it than about the devices."
         for host in hosts
         if host["contended"]
     ]
+    return found + [_describe_lateness(host) for host in hosts if _was_late(host)]
+
+
+def _was_late(host: Mapping[str, Any]) -> bool:
+    packets, slightly, much = (host.get(key) or 0 for key in ("packets", "packets_late_1ms", "packets_late_5ms"))
+    return slightly >= LEAST_LATE and (slightly > UNPUNCTUAL_1MS * packets or much > UNPUNCTUAL_5MS * packets)
+
+
+def _describe_lateness(host: Mapping[str, Any]) -> str:
+    packets, slightly, much = (host[key] or 0 for key in ("packets", "packets_late_1ms", "packets_late_5ms"))
+    return (
+        f"Lab host {host['lab_host']} was late with packets: of {packets}, {slightly / packets:.1%} left over 1 ms too "
+        f"late, {much / packets:.1%} more than 5 ms, the latest {(host['latest_packet_us'] or 0) / 1000:.1f} ms (the "
+        f"packet process runs by {host['packet_scheduling']}). Links were slower than the experiment says."
+    )
+
+
+def _punctuality(timed: PacketsTimed | None) -> dict[str, Any]:
+    """The columns about packets; None where the kernel holds them."""
+    return {
+        "packets": None if timed is None else timed.packets,
+        "packets_late_1ms": None if timed is None else timed.late_1ms,
+        "packets_late_5ms": None if timed is None else timed.late_5ms,
+        "latest_packet_us": None if timed is None else timed.latest_us,
+        "packet_scheduling": None if timed is None else timed.scheduling,
+    }
 
 
 def _describe(name: str, samples: Sequence[Sample], devices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

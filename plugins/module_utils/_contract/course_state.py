@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import lenient
 
 if TYPE_CHECKING:
-    from .events import AgentStarted, ClientLost, Event, LinkRestored, LoadingStarted, RoundDeadline, TargetReached
+    from .events import (
+        AgentStarted,
+        ClientLost,
+        Event,
+        LinkRestored,
+        LoadingStarted,
+        PacketsTimed,
+        RoundDeadline,
+        TargetReached,
+    )
 
 #: The lab host of events that do not name one, where a run has only one.
 ONLY_HOST = ""
@@ -113,6 +122,7 @@ class CourseState:
         restarted: those of them whose containers were restarted.
         restored_links: those whose links somebody else had changed, each time.
         unshaped: why links are not in force.
+        packets: how punctual each lab host's packets were, where a process holds them.
         ends: how the course ended, according to each lab host's agent.
         events: how many there have been so far.
         last_t: time of the latest one.
@@ -137,6 +147,7 @@ class CourseState:
     restarted: set[str] = field(default_factory=set)
     restored_links: dict[str, list[LinkRestored]] = field(default_factory=dict)
     unshaped: list[str] = field(default_factory=list)
+    packets: dict[str, PacketsTimed] = field(default_factory=dict)
     ends: dict[str, Outcome] = field(default_factory=dict)
     events: int = 0
     last_t: float | None = None

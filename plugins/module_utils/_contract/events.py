@@ -129,6 +129,25 @@ class LinksUnshaped(Event):
 
 
 @dataclass(frozen=True)
+class PacketsTimed(Event):
+    """How punctual the process was that holds a lab host's packets, from its start to the end of the course.
+
+    ``packets``: those that passed; ``late_1ms`` and ``late_5ms``: those that left so much later than they were due;
+    ``latest_us``: the latest; ``scheduling``: how that process runs.
+    """
+
+    name = "packets_timed"
+    packets: int | None = read_as(lenient.whole)
+    late_1ms: int | None = read_as(lenient.whole)
+    late_5ms: int | None = read_as(lenient.whole)
+    latest_us: int | None = read_as(lenient.whole)
+    scheduling: str | None = read_as(lenient.text)
+
+    def apply_to(self, course: CourseState) -> None:
+        course.packets[course.host_of(self)] = self
+
+
+@dataclass(frozen=True)
 class LoadingStarted(Event):
     """The participants load their engines, a few at a time, before the gate opens.
 

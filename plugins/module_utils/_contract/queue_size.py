@@ -7,9 +7,16 @@ import math
 FRAME_BYTES = 1514
 BUFFER_S = 0.1  # room in a link's queue beyond the bytes in flight
 MIN_BUFFER_FRAMES = 16  # the least room: a slow link must still take one burst of a window
+SUPER_PACKET_BYTES = 65_536  # what a sender's kernel passes on as one packet
+SUPER_PACKET_S = 0.004  # a link that takes longer for one gets its frames
 UNLIMITED_BPS = 10_000_000_000  # for a link without a rate: only sizes its queue
 
 
 def buffer_bytes(rate_bps: int) -> int:
     """The room in a link's queue beyond rate x delay: 100 ms of its rate, at least 16 frames."""
     return max(math.ceil(rate_bps / 8 * BUFFER_S), MIN_BUFFER_FRAMES * FRAME_BYTES)
+
+
+def passes_super_packets(rate_bps: int | None) -> bool:
+    """Whether a link is so fast that a super-packet may pass it whole."""
+    return rate_bps is None or rate_bps / 8 * SUPER_PACKET_S >= SUPER_PACKET_BYTES

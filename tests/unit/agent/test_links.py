@@ -33,14 +33,14 @@ def test_netem_arguments(link: Link, arguments: str) -> None:
 @pytest.mark.parametrize(
     ("rate", "arguments"),
     [
-        (50_000, "burst 1600b limit 25824b"),
-        (20_000_000, "burst 10000b limit 260000b"),
-        (1_000_000_000, "burst 500000b limit 13000000b"),
+        (50_000, "rate 200000bit burst 1600b limit 25824b"),
+        (20_000_000, "rate 80000000bit burst 10000b limit 260000b"),
+        (1_000_000_000, "rate 4000000000bit burst 500000b limit 13000000b"),
     ],
 )
-def test_tbf_arguments(rate: int, arguments: str) -> None:
+def test_tbf_keeps_floods_out_and_lets_every_connection_through(rate: int, arguments: str) -> None:
     words = root_qdisc.qdisc_arguments("v1", Tbf.for_link(Link(rate, 50_000)))
-    assert " ".join(words) == f"qdisc replace dev v1 root tbf rate {rate}bit {arguments}"
+    assert " ".join(words) == f"qdisc replace dev v1 root tbf {arguments}"
 
 
 def test_no_link_no_qdisc() -> None:
@@ -99,6 +99,23 @@ def test_one_lossy_sender_makes_every_receiver_take_single_packets() -> None:
     assert NetemBackend({}).plan(Profile(devices))["b"]["segmentation offload"] == "off"
 
 
+@pytest.mark.parametrize(
+    ("up", "down", "single"),
+    [
+        (Link(), Link(12_000_000), True),
+        (Link(12_000_000), Link(), True),
+        (Link(), Link(1_000_000_000), False),
+        (Link(1_000_000_000), Link(), False),
+        (Link(1_000_000_000, loss=0.1), Link(), True),
+        (Link(), Link(1_000_000_000, loss=0.1), True),
+    ],
+)
+def test_super_packets_are_split_for_a_slow_link_and_for_loss(up: Link, down: Link, single: bool) -> None:
+    devices = [DeviceLink("a", "198.18.0.2", Link(), down), DeviceLink("b", "198.18.0.3", up, Link())]
+    queue = Userspace({}).plan(Profile(devices))["a"]["arrivals"]
+    assert isinstance(queue, Arrivals) and queue.single_packets is single
+
+
 def test_the_back_end_is_chosen_by_what_the_links_need() -> None:
     probed = {
         "netem": False,
@@ -108,7 +125,7 @@ def test_the_back_end_is_chosen_by_what_the_links_need() -> None:
         "missing": [{"what": "netem", "fix": "F"}],
     }
     rates = [DeviceLink("a", "198.18.0.2", Link(1000), Link())]
-    assert backends.choose("auto", Profile(rates), probed) == "userspace"
+    assert backends.choose("auto", Profile(rates), {**probed, "nfqueue": True}) == "userspace"
     assert backends.choose("auto", Profile(rates), {**probed, "netem": True}) == "netem"
     delays = [DeviceLink("a", "198.18.0.2", Link(1000, 5), Link())]
     with pytest.raises(backends.UnshapableError, match=r"5\.15 .*netem \(F\); nfqueue"):

@@ -202,3 +202,18 @@ def test_a_device_that_has_left_the_run_is_not_part_of_its_course(
     assert gone not in status["devices"]
     assert status["state"] == "running"
     agent.close()
+
+
+def test_how_late_packets_were_is_recorded_before_the_course_ends(
+    kernel: FakeKernel, state: StateFolder, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = begin(state, engine)
+    commands.answer(agent, "links-apply", {})
+    open_gate(agent, state, engine)
+    timed = {"packets": 70, "late_1ms": 2, "late_5ms": 1, "latest_us": 8_000, "scheduling": "nice"}
+    monkeypatch.setattr(agent._links, "counters", lambda: {"lateness": timed, "held": 3})
+    agent._fail(None, "for the test")
+    recorded, failed = journal(state)[-2:]
+    assert failed["event"] == "course_failed"
+    assert recorded == {**recorded, "event": "packets_timed", **timed}
+    agent.close()

@@ -26,6 +26,7 @@ FILLED: dict[str, Any] = {
     "backend": "netem",
     "kernel": "6.1",
     "congestion_control": "cubic",
+    "scheduling": "real-time",
     "address": "198.18.0.1",
     "open_at": 12.5,
     "found": "up is none, not tbf",

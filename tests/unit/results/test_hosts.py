@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,33 @@ def test_other_lab_hosts_have_their_own(tmp_path: Path) -> None:
         (folder / "agents" / host / "host.csv").write_text(samples(1.0, 0.0), encoding="utf-8")
         (folder / "agents" / host / "journal.jsonl").write_text("", encoding="utf-8")
     assert [host["lab_host"] for host in write_report(folder)["hosts"]] == ["far", "near"]
+
+
+@pytest.mark.parametrize(
+    ("late_1ms", "late_5ms", "named"),
+    [(2_000, 0, True), (200, 150, True), (200, 50, False), (0, 0, False)],
+    ids=["often", "much", "rarely", "never"],
+)
+def test_a_host_that_was_late_with_packets_is_named(tmp_path: Path, late_1ms: int, late_5ms: int, named: bool) -> None:
+    folder = write_run(tmp_path / "r")
+    (folder / "host.csv").write_text(samples(1.0, 0.0), encoding="utf-8")
+    timed = {"packets": 100_000, "late_1ms": late_1ms, "late_5ms": late_5ms, "latest_us": 9_300}
+    with (folder / "journal.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"t": BEGAN + 1, "event": "packets_timed", **timed, "scheduling": "nice"}) + "\n")
+    report = write_report(folder)
+    (host,) = report["hosts"]
+    assert (host["packets"], host["packets_late_1ms"], host["packets_late_5ms"]) == (100_000, late_1ms, late_5ms)
+    assert (host["latest_packet_us"], host["packet_scheduling"]) == (9_300, "nice")
+    found = [line for line in describe_findings(report) if "was late with packets" in line]
+    assert bool(found) is named
+    if named:
+        share = f"{late_1ms / 1000:.1f}% left over 1 ms too late"
+        assert share in found[0] and "the latest 9.3 ms (the packet process runs by nice)" in found[0]
+
+
+def test_few_late_packets_of_few_are_nothing_to_tell(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r")
+    (folder / "host.csv").write_text(samples(1.0, 0.0), encoding="utf-8")
+    with (folder / "journal.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write('{"t": 1, "event": "packets_timed", "packets": 100, "late_1ms": 9, "late_5ms": 9}\n')
+    assert not [line for line in describe_findings(write_report(folder)) if "was late with packets" in line]

@@ -1,9 +1,7 @@
-"""The userspace back end: the kernel limits the rate, and a separate process of the agent does everything else.
+"""The userspace back end: a separate process of the agent does to packets what links do.
 
-A device's incoming packets pass through a queue; that process holds each for its sender's uplink delay plus the
-receiver's downlink delay.
-Jitter is drawn uniformly from [delay - jitter, delay + jitter], and packets of one path stay in order: one that draws
-a shorter delay than its predecessor leaves together with it. Without the process nothing passes (fail closed).
+A device's incoming packets pass through a queue; that process has each take its sender's uplink and the receiver's
+downlink (direction.py). The packets of a link stay in order. Without the process nothing passes (fail closed).
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from ..protocol import Failures, LinkBackend, Settings
 from ..root_qdisc import Qdisc
 from ..veth import DOWN, UP
 from . import rule_set
-from .arrivals import Arrivals, Senders
+from .arrivals import PACKETS_PER_S, Arrivals, Senders, is_shaped
 from .needs import NFQUEUE, TBF
 from .packet_process import PacketProcess
 from .qdisc import Tbf
@@ -34,11 +32,12 @@ PRESENT, ABSENT = "present", "absent"
 
 
 class Backend(LinkBackend):
-    """tbf at each end of a device's veth pair, an NFQUEUE rule in its namespace, and the process behind that rule."""
+    """An NFQUEUE rule in a device's namespace, the process behind that rule, and tbf on the device's own interface."""
 
     name: ClassVar[str] = "userspace"
     preference: ClassVar[int] = 20
     qdiscs: ClassVar[tuple[type[Qdisc], ...]] = (Tbf,)
+    packets_per_s: ClassVar[int | None] = PACKETS_PER_S
 
     def __init__(self, probed: Mapping[str, Any]) -> None:
         self._iptables: str | None = probed.get("iptables")
@@ -50,17 +49,17 @@ class Backend(LinkBackend):
     def needs(links: Iterable[Link]) -> list[Need]:
         links = list(links)
         rates = [TBF] if any(link.rate_bps for link in links) else []
-        return rates + ([NFQUEUE] if any(link.delays_or_drops for link in links) else [])
+        return rates + ([NFQUEUE] if any(map(is_shaped, links)) else [])
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
         senders = Senders.of(profile)
-        delaying = [device for device in profile.all_devices if device.up.delays_or_drops]
+        shaped = [device for device in profile.all_devices if is_shaped(device.up)]
         planned: dict[str, Settings] = {}
         for device in profile.devices:
-            arrivals = Arrivals.of(device, delaying, senders)
+            arrivals = Arrivals.of(device, shaped, senders)
             planned[device.device] = {
                 UP: Tbf.for_link(device.up),
-                DOWN: Tbf.for_link(device.down),
+                DOWN: None,
                 RULE: PRESENT if arrivals is not None else ABSENT,
                 ARRIVALS: arrivals,
             }

@@ -43,7 +43,7 @@ def _try_queue(iptables: str) -> None:
             receiver.settimeout(2)
             receiver.sendto(b"fedsim", receiver.getsockname())
             queue.settimeout(2)
-            packet = nfqueue.parse_packet(queue.recv(4096))
+            packet = nfqueue.Parser().parse(queue.recv(4096))
             if packet is None or packet[1] != socket.inet_aton("127.0.0.1"):
                 raise OSError("NFQUEUE does not show a packet's source")
             queue.send(nfqueue.verdict(_TRIAL_QUEUE, packet[0], nfqueue.ACCEPT))
@@ -57,11 +57,17 @@ def _iptables_hint() -> str | None:
     return "apt-get install iptables" if debian and not iptables_programs() else None
 
 
-TBF = Need("tbf", "tbf", "rate", "sch_tbf", partial(try_qdisc, "tbf", "rate", "1mbit", "burst", "5kb", "limit", "10kb"))
+TBF = Need(
+    "tbf",
+    "tbf",
+    "protection from floods",
+    "sch_tbf",
+    partial(try_qdisc, "tbf", "rate", "1mbit", "burst", "5kb", "limit", "10kb"),
+)
 NFQUEUE = Need(
     "nfqueue",
     "NFQUEUE",
-    "delay, jitter and loss",
+    "rate, delay, jitter and loss",
     "nfnetlink_queue",
     _try_any_iptables,
     detail="iptables",

@@ -20,17 +20,21 @@ _COPY_PACKET = 2
 _FLAG_GSO = 4
 _SOL_NETLINK, _NO_ENOBUFS = 270, 5
 _SO_RCVBUFFORCE = 33
+_SO_TIMESTAMP = 29
 _RECEIVE_BYTES = 8 << 20
 _IPV4_HEADER = 20
-# Attributes of a packet's message: its id, and its beginning.
-_ID, _PAYLOAD, _KIND_MASK = 1, 10, 0x3FFF
+# Attributes of a packet's message: its id, when it arrived, and its beginning.
+_ID, _STAMP, _PAYLOAD, _KIND_MASK = 1, 4, 10, 0x3FFF
 _ID_BYTES, _PAYLOAD_BYTES = 12, 4 + _IPV4_HEADER
 _ID_HEADER = (4 + 7, _ID)
+_STAMP_HEADER = (4 + 16, _STAMP)
 _FIRST = 20  # after the headers of netlink and nfnetlink
 
 _header = struct.Struct("=IH").unpack_from
 _attribute_header = struct.Struct("=HH").unpack_from
 _number = struct.Struct(">I").unpack_from
+_length = struct.Struct(">H").unpack_from
+_seconds = struct.Struct(">QQ").unpack_from  # and microseconds
 _verdict = struct.Struct("=IHHII" + "BBH" + "HH").pack
 _numbers = struct.Struct(">II").pack
 _ERROR = 2
@@ -93,36 +97,67 @@ def tune(channel: socket.socket, queue: int, maxlen: int, gso: bool) -> None:
     )
 
 
-def parse_packet(message: bytes) -> tuple[int, bytes] | None:
-    """Packet id and IPv4 source address (4 bytes) of a queue's message; None for anything else."""
-    length, kind = _header(message)
-    if kind != _PACKET:
-        return None
-    # The kernel puts the packet's id first and the beginning of the packet last, of which only the IPv4 header is asked
-    # for: looking at the ends saves a loop over what is between them.
-    last = length - _PAYLOAD_BYTES
-    if last >= _FIRST + _ID_BYTES and _attribute_header(message, _FIRST) == _ID_HEADER:
-        size, attribute = _attribute_header(message, last)
-        if size == _PAYLOAD_BYTES and attribute & _KIND_MASK == _PAYLOAD:
-            return _number(message, _FIRST + 4)[0], message[last + 16 : last + 20]
-    return _search(message, length)
+#: Id, IPv4 source address (4 bytes) and length of a packet, and when it arrived (Unix seconds; 0: not known).
+Packet = tuple[int, bytes, int, float]
 
 
-def _search(message: bytes, length: int) -> tuple[int, bytes] | None:
-    identity = -1
-    source = b""
-    position = _FIRST
-    while position + 4 <= length:
-        size, attribute = _attribute_header(message, position)
-        if size < 4:
-            break
-        attribute &= _KIND_MASK
-        if attribute == _ID:
-            identity = _number(message, position + 4)[0]
-        elif attribute == _PAYLOAD:
-            source = message[position + 16 : position + 20]
-        position += (size + 3) & ~3
-    return (identity, source) if identity >= 0 else None
+def ask_for_stamps() -> socket.socket:
+    """Have the kernel note when packets arrive, as long as the socket that this returns is open."""
+    channel = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    channel.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMP, 1)
+    return channel
+
+
+class Parser:
+    """Parses a queue's messages, which are alike: where the stamp stands follows from the length."""
+
+    def __init__(self) -> None:
+        self._stamps: dict[int, int] = {}
+
+    def parse(self, message: bytes) -> Packet | None:
+        """The packet that the message is about; None if it is about none."""
+        length, kind = _header(message)
+        if kind != _PACKET:
+            return None
+        # The kernel puts the packet's id first and the beginning of the packet last, of which only the IPv4 header is
+        # asked for: looking at the ends saves a loop over what is between them.
+        last = length - _PAYLOAD_BYTES
+        stamp = self._stamps.get(length, 0)
+        if (
+            stamp
+            and _attribute_header(message, _FIRST) == _ID_HEADER
+            and _attribute_header(message, stamp) == _STAMP_HEADER
+        ):
+            size, attribute = _attribute_header(message, last)
+            if size == _PAYLOAD_BYTES and attribute & _KIND_MASK == _PAYLOAD:
+                seconds, microseconds = _seconds(message, stamp + 4)
+                return (
+                    _number(message, _FIRST + 4)[0],
+                    message[last + 16 : last + 20],
+                    _length(message, last + 6)[0],
+                    seconds + microseconds * 1e-6,
+                )
+        return self._search(message, length)
+
+    def _search(self, message: bytes, length: int) -> Packet | None:
+        identity, source, size_on_wire, arrived = -1, b"", 0, 0.0
+        position = _FIRST
+        while position + 4 <= length:
+            size, attribute = _attribute_header(message, position)
+            if size < 4:
+                break
+            attribute &= _KIND_MASK
+            if attribute == _ID:
+                identity = _number(message, position + 4)[0]
+            elif attribute == _STAMP:
+                seconds, microseconds = _seconds(message, position + 4)
+                arrived = seconds + microseconds * 1e-6
+                self._stamps[length] = position
+            elif attribute == _PAYLOAD:
+                source = message[position + 16 : position + 20]
+                size_on_wire = _length(message, position + 6)[0]
+            position += (size + 3) & ~3
+        return (identity, source, size_on_wire, arrived) if identity >= 0 else None
 
 
 def verdict(queue: int, identity: int, decision: int) -> bytes:

@@ -1,12 +1,17 @@
-"""The userspace back end's packet process: it delays packets in all devices' queues, and drops some for loss.
+"""The userspace back end's packet process: all of every link, for the packets in all devices' queues.
 
-It is separate from supervision, whose work therefore never delays a packet. It has one timer heap for all devices and
-one wait for queues and timers, and sends verdicts due at the same time together. When its parent ends, its standard
-input closes and it ends too; then no queue has a listener and the kernel drops what arrives (fail closed).
+A packet arrives in its receiver's queue as soon as it is sent. From the moment of its arrival (the kernel's stamp, so
+it does not matter when this process gets to it) it takes the sender's uplink, then the receiver's downlink
+(direction.py), and it is released when it is due, or dropped.
+
+The process is separate from supervision, whose work therefore never delays a packet. It has one timer heap for all
+devices and one wait for queues and timers, and sends verdicts due at the same time together. When its parent ends, its
+standard input closes and it ends too; then no queue has a listener and the kernel drops what arrives (fail closed).
 
 It takes JSON lines on its standard input, and answers each with one on standard output:
-``{"op": "set", "seed": n, "ups": {address: [delay_us, jitter_us, loss]}, "devices": {name: {"netns", "down", "maxlen",
-"gso"}}}`` and ``{"op": "state"}``. Without ``seed`` and ``ups`` the senders stay; a device of null is released.
+``{"op": "set", "seed": n, "ups": {address: [rate_bps, delay_us, jitter_us, loss]}, "devices": {name: {"netns", "down",
+"maxlen", "gso"}}}`` and ``{"op": "state"}``. Without ``seed`` and ``ups`` the senders stay; a device of null is
+released.
 """
 
 from __future__ import annotations
@@ -16,8 +21,8 @@ import ctypes
 import gc
 import heapq
 import json
+import math
 import os
-import random
 import resource
 import select
 import signal
@@ -28,26 +33,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract.queue_size import FRAME_BYTES
+
 from .. import netns
-from . import nfqueue
+from . import nfqueue, scheduling
+from .direction import Direction, as_values
+from .lateness import SLIGHT_S, Lateness
 from .queue_rule import QUEUE_NUMBER
 
 _PR_SET_TIMERSLACK = 29
 _TIMER_SLACK_NS = 1000
-_BATCH = 256  # packets taken from one queue before the others get their turn
+_BATCH = 64  # packets taken from one queue before those due are released and the others get their turn
 _VERDICTS_AT_ONCE = 1000
 _LONGEST_WAIT_S = 60.0
-
-
-@dataclass
-class _Path:
-    """Delay, jitter and loss of packets from one sender to one device."""
-
-    delay_s: float
-    jitters_s: tuple[float, ...]
-    loss: float
-    random: random.Random
-    last_due: float = 0.0
+#: What arrives or is due within this time is handled together: to wake up for each packet costs more than the packet.
+_PAUSE_S = 0.0001
+#: A stamp that is older is that of another clock: somebody has set the lab host's.
+_OLDEST_S = 5.0
+#: What reaches the downlink so soon need not wait for the timer.
+_AT_ONCE_S = 0.0001
+#: Two clocks that are read within this time are read together: nothing else ran in between.
+_TOGETHER_S = 0.00002
+_ETHERNET_BYTES = 14
+# Of a TCP stream cut into frames: payload, and headers with Ethernet's, of each.
+_SEGMENT_BYTES, _HEADER_BYTES = 1448, 66
 
 
 @dataclass
@@ -55,40 +64,54 @@ class _Queue:
     device: str
     namespace: tuple[int, int]
     channel: socket.socket
-    down: tuple[int, int, float]
+    down: Direction
     maxlen: int
     gso: bool
-    paths: dict[bytes, _Path] = field(default_factory=dict)
     received: int = 0
     dropped: int = 0
+    accepted: list[int] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
 
 
 class Packets:
-    """The queues of all devices on a lab host."""
+    """The queues of all devices on a lab host.
 
-    def __init__(self, commands: int, answers: int) -> None:
+    Args:
+        commands: descriptor to read commands from.
+        answers: descriptor to write answers to.
+        priority: how this process is scheduled (scheduling.py).
+    """
+
+    def __init__(self, commands: int, answers: int, priority: str = scheduling.NICE) -> None:
         self._commands = commands
         self._answers = answers
+        self._priority = priority
         self._pending = b""
         self._poll = select.epoll()
         self._poll.register(commands, select.EPOLLIN)
+        self._parse = nfqueue.Parser().parse
         self._queues: dict[str, _Queue] = {}
         self._by_descriptor: dict[int, _Queue] = {}
-        self._heap: list[tuple[float, int, _Queue, int]] = []
+        # When what is due, a number that keeps those due at once in order, where, which packet, and its size if it is
+        # to enter the downlink then; 0: it leaves that.
+        self._heap: list[tuple[float, int, _Queue, int, int]] = []
         self._count = 0
         self._seed: object = 0
-        self._ups: dict[bytes, tuple[int, int, float]] = {}
-        self._latest_s = 0.0
+        self._ups: dict[bytes, Direction] = {}
+        self._offset_s = time.monotonic() - time.time()
+        self._lateness = Lateness()
+        self._rest = scheduling.Rest(scheduling.least_rest() if priority == scheduling.REAL_TIME else 0.0)
 
     def run(self) -> None:
         """Handle packets and commands until standard input ends."""
         descriptor = self._poll.fileno()
         while True:
+            before = time.monotonic()
+            time.sleep(_PAUSE_S)
             # epoll itself waits in milliseconds; select on it in microseconds.
-            wait = _LONGEST_WAIT_S
-            if self._heap:
-                wait = max(0.0, self._heap[0][0] - time.monotonic())
+            wait = max(0.0, self._heap[0][0] - time.monotonic()) if self._heap else _LONGEST_WAIT_S
             arrived = select.select([descriptor], [], [], wait)[0]
+            self._rest.waited(time.monotonic() - before)
             self._release()
             for ready, _ in self._poll.poll(0) if arrived else ():
                 if ready == self._commands:
@@ -96,81 +119,92 @@ class Packets:
                         return
                 elif queue := self._by_descriptor.get(ready):
                     self._receive(queue)
+                    self._release()
 
     def _receive(self, queue: _Queue) -> None:
-        refused: list[int] = []
-        undelayed: list[int] = []
-        receive, paths, heap = queue.channel.recv, queue.paths, self._heap
+        receive, parse, ups, down, heap = queue.channel.recv, self._parse, self._ups, queue.down, self._heap
+        now = self._look_at_the_clocks()
         for _ in range(_BATCH):
             try:
                 message = receive(4096)
-            except BlockingIOError:
-                break
             except OSError:
-                break  # the namespace is ending, which Docker will report
-            parsed = nfqueue.parse_packet(message)
-            if parsed is None:
+                break  # it is empty, or the namespace is ending, which Docker will report
+            packet = parse(message)
+            if packet is None:
                 continue
             queue.received += 1
-            identity, source = parsed
-            path = paths.get(source) or self._path(queue, source)
-            if path.loss and path.random.random() < path.loss:
-                refused.append(identity)
-                continue
-            now = time.monotonic()
-            due = now + path.delay_s
-            for jitter in path.jitters_s:
-                due += path.random.uniform(-jitter, jitter)
-            due = max(due, path.last_due)  # packets of one path stay in order
-            path.last_due = due
-            if due <= now:
-                undelayed.append(identity)
+            identity, source, length, stamp = packet
+            at = stamp + self._offset_s
+            if at > now:  # it has arrived meanwhile
+                now = self._look_at_the_clocks()
+                at = min(now, stamp + self._offset_s)
+            if at < now - _OLDEST_S:
+                at = now
+            size = length + _ETHERNET_BYTES
+            if size > FRAME_BYTES:
+                size += (math.ceil(length / _SEGMENT_BYTES) - 1) * _HEADER_BYTES
+            up = ups.get(source)  # of a sender outside the run: none
+            due = at if up is None else up.departure_s(at, size)
+            # Nothing overtakes what is to leave before it, but waits for the timer.
+            if due is not None and due <= now + _AT_ONCE_S and not (heap and heap[0][0] <= due):
+                due = down.departure_s(due, size)
+                size = 0
+            if due is None:
+                queue.refused.append(identity)
+            elif due <= now and not size and not (heap and heap[0][0] <= due):
+                queue.accepted.append(identity)
+                if now - due > SLIGHT_S:
+                    self._lateness.add_late(now - due)
             else:
                 self._count += 1
-                heapq.heappush(heap, (due, self._count, queue, identity))
-        queue.dropped += len(refused)
-        if refused:
-            self._send(queue, refused, nfqueue.DROP)
-        if undelayed:
-            self._send(queue, undelayed, nfqueue.ACCEPT)
+                heapq.heappush(heap, (due, self._count, queue, identity, size))
+        self._send(queue)
+
+    def _look_at_the_clocks(self) -> float:
+        """The time on this process's clock, and by how much that of the kernel's stamps differs."""
+        before, stamps, now = time.monotonic(), time.time(), time.monotonic()
+        if now - before < _TOGETHER_S:
+            self._offset_s = now - stamps
+        return now
 
     def _release(self) -> None:
         now = time.monotonic()
+        rest = self._rest.due_s(now)
+        if rest:
+            time.sleep(rest)
+            now = time.monotonic()
         heap = self._heap
-        if not heap or heap[0][0] > now:
-            return
-        self._latest_s = max(self._latest_s, now - heap[0][0])
-        due: dict[int, tuple[_Queue, list[int]]] = {}
+        touched: dict[int, _Queue] = {}
         while heap and heap[0][0] <= now:
-            _, _, queue, identity = heapq.heappop(heap)
-            entry = due.get(id(queue))
-            if entry is None:
-                due[id(queue)] = (queue, [identity])
+            due, _, queue, identity, size = heap[0]
+            if size:
+                leaves = queue.down.departure_s(due, size)
+                if leaves is not None:
+                    self._count += 1
+                    heapq.heapreplace(heap, (leaves, self._count, queue, identity, 0))
+                    continue
+                queue.refused.append(identity)
             else:
-                entry[1].append(identity)
-        for queue, identities in due.values():
-            self._send(queue, identities, nfqueue.ACCEPT)
+                queue.accepted.append(identity)
+                if now - due > SLIGHT_S:
+                    self._lateness.add_late(now - due)
+            heapq.heappop(heap)
+            touched[id(queue)] = queue
+        for queue in touched.values():
+            self._send(queue)
 
-    def _send(self, queue: _Queue, identities: list[int], decision: int) -> None:
-        for start in range(0, len(identities), _VERDICTS_AT_ONCE):
-            part = identities[start : start + _VERDICTS_AT_ONCE]
-            data = b"".join([nfqueue.verdict(QUEUE_NUMBER, identity, decision) for identity in part])
-            # A queue closed by a container's end takes its packets with it.
-            with contextlib.suppress(OSError):
-                queue.channel.send(data)
-
-    def _path(self, queue: _Queue, source: bytes) -> _Path:
-        """The sender's uplink and the receiver's downlink combined; for a sender outside the run, only the downlink."""
-        up = self._ups.get(source, (0, 0, 0.0))
-        down = queue.down
-        path = _Path(
-            (up[0] + down[0]) / 1e6,
-            tuple(jitter / 1e6 for jitter in (up[1], down[1]) if jitter),
-            1 - (1 - up[2]) * (1 - down[2]),
-            random.Random(f"{self._seed}/{queue.device}/{source.hex()}"),
-        )
-        queue.paths[source] = path
-        return path
+    def _send(self, queue: _Queue) -> None:
+        """Tell the kernel what was decided about a queue's packets."""
+        queue.dropped += len(queue.refused)
+        self._lateness.packets += len(queue.accepted)
+        for identities, decision in ((queue.refused, nfqueue.DROP), (queue.accepted, nfqueue.ACCEPT)):
+            for start in range(0, len(identities), _VERDICTS_AT_ONCE):
+                part = identities[start : start + _VERDICTS_AT_ONCE]
+                data = b"".join([nfqueue.verdict(QUEUE_NUMBER, identity, decision) for identity in part])
+                # A queue closed by a container's end takes its packets with it.
+                with contextlib.suppress(OSError):
+                    queue.channel.send(data)
+            identities.clear()
 
     def _take_commands(self) -> bool:
         data = os.read(self._commands, 1 << 20)
@@ -194,16 +228,15 @@ class Packets:
                     self._set_device(name, settings)
                 except OSError as error:
                     failed[name] = str(error)
-        latest, self._latest_s = self._latest_s, 0.0
         return {
             "failed": failed,
-            "latest_us": round(latest * 1e6),
+            "lateness": {**self._lateness.as_dict(), "scheduling": scheduling.present(self._priority)},
             "held": len(self._heap),
-            "ups": {socket.inet_ntoa(source): list(up) for source, up in self._ups.items()},
+            "ups": {socket.inet_ntoa(source): list(up.values) for source, up in self._ups.items()},
             "devices": {
                 name: {
                     "namespace": list(queue.namespace),
-                    "down": list(queue.down),
+                    "down": list(queue.down.values),
                     "maxlen": queue.maxlen,
                     "gso": queue.gso,
                     "received": queue.received,
@@ -214,11 +247,11 @@ class Packets:
         }
 
     def _set_ups(self, command: dict[str, Any]) -> None:
-        ups = {socket.inet_aton(address): (up[0], up[1], up[2]) for address, up in command["ups"].items()}
-        if ups != self._ups or command["seed"] != self._seed:
-            self._ups, self._seed = ups, command["seed"]
-            for queue in self._queues.values():
-                queue.paths.clear()
+        self._seed = command["seed"]
+        before, self._ups = self._ups, {}
+        for address, listed in command["ups"].items():
+            source = socket.inet_aton(address)
+            self._ups[source] = _direction(before.get(source), listed, f"{self._seed}/{address}/up")
 
     def _set_device(self, name: str, settings: dict[str, Any] | None) -> None:
         queue = self._queues.get(name)
@@ -228,14 +261,13 @@ class Packets:
             return
         status = Path(settings["netns"]).stat()
         namespace = (status.st_dev, status.st_ino)
-        down = (settings["down"][0], settings["down"][1], settings["down"][2])
         maxlen, gso = int(settings["maxlen"]), bool(settings["gso"])
-        if queue is not None and (queue.namespace, queue.maxlen, queue.gso) == (namespace, maxlen, gso):
-            if queue.down != down:
-                queue.down = down
-                queue.paths.clear()
-            return
+        kept = queue is not None and (queue.namespace, queue.maxlen, queue.gso) == (namespace, maxlen, gso)
+        down = _direction(queue.down if queue and kept else None, settings["down"], f"{self._seed}/{name}/down")
         if queue is not None:
+            if kept:
+                queue.down = down
+                return
             self._close(queue)
         with netns.inside(settings["netns"]):
             channel = nfqueue.open_queue(QUEUE_NUMBER, maxlen, gso)
@@ -248,19 +280,25 @@ class Packets:
         del self._by_descriptor[queue.channel.fileno()]
         del self._queues[queue.device]
         queue.channel.close()
-        self._heap = [entry for entry in self._heap if entry[2] is not queue]
+        self._heap[:] = [entry for entry in self._heap if entry[2] is not queue]
         heapq.heapify(self._heap)
+
+
+def _direction(before: Direction | None, listed: list[float | None], seed: str) -> Direction:
+    values = as_values(listed)
+    if before is None:
+        return Direction(values, seed)
+    return before if (before.values, before.seed) == (values, seed) else before.changed_to(values, seed)
 
 
 def main() -> int:
     """Run the process: commands on standard input, answers on standard output."""
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, _TIMER_SLACK_NS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError):  # without CAP_SYS_NICE packets are only late under load
-        os.setpriority(os.PRIO_PROCESS, 0, -15)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.collect()
     gc.disable()  # nothing here creates cycles, and a collection would delay packets
-    Packets(sys.stdin.fileno(), sys.stdout.fileno()).run()
+    with nfqueue.ask_for_stamps():
+        Packets(sys.stdin.fileno(), sys.stdout.fileno(), scheduling.gain_priority()).run()
     return 0

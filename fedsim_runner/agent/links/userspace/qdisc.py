@@ -1,4 +1,9 @@
-"""The token bucket that limits the rate of one direction of a link."""
+"""The token bucket at a device's end of its uplink, which keeps a flood from the packet process.
+
+The packet process holds the rate: a queue in front of this interface would not fill, because what waits there counts
+against the sender's socket (TCP small queues), and a lone frame would pass at once. What this bucket lets through is so
+much more than the rate that it never holds up a connection.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fedsim_runner.contract.link import Link
-from fedsim_runner.contract.queue_size import buffer_bytes
+from fedsim_runner.contract.queue_size import SUPER_PACKET_S, buffer_bytes
 
 from ..root_qdisc import Qdisc
 
-BURST_S = 0.004
+#: A connection that looks for its rate sends twice as much for a while.
+TIMES_THE_RATE = 4
 MIN_BURST_BYTES = 1600  # one frame: with less, tbf passes nothing
 
 
@@ -28,14 +34,11 @@ class Tbf(Qdisc):
 
     @classmethod
     def for_link(cls, link: Link) -> Tbf | None:
-        """The qdisc for one direction's rate: a burst of 4 ms (at least one frame) plus the buffer.
-
-        Delayed packets do not wait in this queue, so it is not sized by the delay.
-        """
+        """The qdisc for an uplink: four times its rate, a burst of 4 ms or one frame, and room for the buffer."""
         if link.rate_bps is None:
             return None
-        burst = max(math.ceil(link.rate_bps / 8 * BURST_S), MIN_BURST_BYTES)
-        return cls(link.rate_bps, burst + buffer_bytes(link.rate_bps), burst)
+        burst = max(math.ceil(link.rate_bps / 8 * SUPER_PACKET_S), MIN_BURST_BYTES)
+        return cls(TIMES_THE_RATE * link.rate_bps, burst + buffer_bytes(link.rate_bps), burst)
 
     def arguments(self) -> list[str]:
         return ["rate", f"{self.rate_bps}bit", "burst", f"{self.burst}b", "limit", f"{self.limit}b"]

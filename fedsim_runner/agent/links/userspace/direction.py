@@ -1,0 +1,77 @@
+"""One direction of a device's link as the packet process holds it: loss, then the bottleneck's queue, then the delay.
+
+Pure: it is given times and answers with times. A packet is at the end of the bottleneck once all of its bytes are, so a
+lone frame takes its time, too, and a burst leaves at the link's rate from its first byte on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from fedsim_runner.contract.queue_size import buffer_bytes
+
+from ..jitter import Delay
+
+#: Rate in bit/s (None: not limited), delay and jitter in microseconds, loss.
+Values = tuple[int | None, int, int, float]
+
+
+class Direction:
+    """The direction, and when it is free again.
+
+    Args:
+        values: what was asked for.
+        seed: fixes what is drawn.
+
+    Attributes:
+        lost: packets dropped for the loss that was asked for.
+        overflowed: packets for which the queue had no room.
+    """
+
+    def __init__(self, values: Values, seed: str) -> None:
+        self.values = values
+        self.seed = seed
+        rate_bps, delay_us, jitter_us, self._loss = values
+        self._s_per_byte = 8 / rate_bps if rate_bps else 0.0
+        # A whole number of packets that fills the queue exactly is to fit.
+        self._room_s = buffer_bytes(rate_bps) * self._s_per_byte + 1e-9 if rate_bps else 0.0
+        self._draw = random.Random(seed).random
+        self._delay = Delay(delay_us / 1e6, jitter_us / 1e6, seed)
+        self._free_s = 0.0  # when the last byte that it has taken will have left the bottleneck
+        self.lost = self.overflowed = 0
+
+    def departure_s(self, at_s: float, size: int) -> float | None:
+        """When a packet that reaches this direction leaves it; None: it is dropped.
+
+        Args:
+            at_s: when it arrives, on any clock; times of several packets do not run backwards by much.
+            size: its bytes on the wire.
+        """
+        if self._loss and self._draw() < self._loss:
+            self.lost += 1
+            return None
+        if self._s_per_byte:
+            takes = size * self._s_per_byte
+            waits = self._free_s - at_s
+            if waits > 0.0:
+                if waits + takes > self._room_s:
+                    self.overflowed += 1
+                    return None
+                at_s = self._free_s
+            at_s += takes
+            self._free_s = at_s
+        return self._delay.departure_s(at_s)
+
+    def changed_to(self, values: Values, seed: str) -> Direction:
+        """The direction with other values, for what arrives from now on; what is under way is not overtaken."""
+        new = Direction(values, seed)
+        new._free_s, new._delay.last_s = self._free_s, self._delay.last_s
+        new.lost, new.overflowed = self.lost, self.overflowed
+        return new
+
+
+def as_values(listed: Sequence[float | None]) -> Values:
+    """The values as JSON has them."""
+    rate, delay, jitter, loss = listed
+    return None if rate is None else int(rate), int(delay or 0), int(jitter or 0), float(loss or 0)

@@ -1,0 +1,187 @@
+"""What the packet process decides about packets: when they leave, by when they arrived, and how late it was."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedsim_runner.agent.links import netns
+from fedsim_runner.agent.links.userspace import nfqueue, packets
+from fedsim_runner.agent.links.userspace.packets import Packets
+
+from .test_nfqueue import message
+
+SENDER = "10.0.0.7"
+
+
+class Clock:
+    """Time that passes when the test says so, in place of the module ``time``."""
+
+    UNIX = 1_700_000_000.0
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.UNIX + self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Bench:
+    """The process as an object, one device's queue, and the kernel's end of it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock = Clock()
+        monkeypatch.setattr(packets, "time", self.clock)
+        self.packets = Packets(*os.pipe())
+        self.kernel, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        channel.setblocking(False)
+        self.kernel.setblocking(False)
+        monkeypatch.setattr(nfqueue, "open_queue", lambda *arguments: channel)
+        monkeypatch.setattr(netns, "inside", lambda path: channel.dup())  # anything that can be entered and left
+        self.namespace = folder / "netns"
+        self.namespace.touch()
+
+    def set(self, up: list[Any], down: list[Any], seed: int = 1) -> dict[str, Any]:
+        device = {"netns": str(self.namespace), "down": down, "maxlen": 10, "gso": False}
+        return self.packets.obey({"op": "set", "seed": seed, "ups": {SENDER: up}, "devices": {"a": device}})
+
+    def arrive(self, number: int, length: int = 1500, ago_s: float = 0.0) -> None:
+        stamp = self.clock.time() - ago_s
+        self.kernel.send(
+            message(
+                (1, struct.pack(">IHB", number, 0x800, 0)),
+                (4, struct.pack(">QQ", int(stamp), int(stamp % 1 * 1e6))),
+                (10, struct.pack(">HHQ", 0x4500, length, 0) + socket.inet_aton(SENDER) + bytes(4)),
+            )
+        )
+
+    def work(self, seconds: float = 0.0) -> list[tuple[int, int]]:
+        """Have the process look at what is there and, for so long, at what becomes due; return its decisions."""
+        (queue,) = self.packets._queues.values()
+        self.packets._receive(queue)
+        until = self.clock.now + seconds
+        self.packets._release()
+        while self.clock.now < until:
+            self.clock.now += 0.0005
+            self.packets._release()
+        decided: list[tuple[int, int]] = []
+        while True:
+            try:
+                data = self.kernel.recv(1 << 16)
+            except BlockingIOError:
+                return decided
+            for at in range(0, len(data), 32):
+                decision, number = struct.unpack_from(">II", data, at + 24)
+                decided.append((number, decision))
+
+    @property
+    def lateness(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.packets.obey({"op": "state"})["lateness"]
+        return found
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    made = Bench(tmp_path, monkeypatch)
+    yield made
+    made.kernel.close()
+
+
+def test_a_packet_takes_the_senders_uplink_and_then_the_receivers_downlink(bench: Bench) -> None:
+    assert bench.set([None, 20_000, 0, 0.0], [None, 30_000, 0, 0.0])["failed"] == {}
+    bench.arrive(7)
+    assert bench.work() == []
+    assert bench.work(0.049) == []
+    assert bench.work(0.002) == [(7, nfqueue.ACCEPT)]
+
+
+def test_how_late_the_process_gets_to_a_packet_does_not_delay_it(bench: Bench) -> None:
+    """Its time under way begins when it arrived in the kernel."""
+    bench.set([None, 30_000, 0, 0.0], [12_000_000, 0, 0, 0.0])
+    bench.arrive(7, ago_s=0.2)
+    bench.arrive(8, ago_s=0.025)
+    assert bench.work() == [(7, nfqueue.ACCEPT)]
+    assert bench.work(0.007) == [(8, nfqueue.ACCEPT)]
+
+
+def test_late_packets_are_counted(bench: Bench) -> None:
+    bench.set([None, 30_000, 0, 0.0], [None, 0, 0, 0.0])
+    for number, ago_s in enumerate((0.030 + 0.060, 0.030 + 0.0025, 0.0)):
+        bench.arrive(number, ago_s=ago_s)
+    bench.work()
+    found = bench.lateness
+    assert (found["packets"], found["late_1ms"], found["late_5ms"]) == (2, 2, 1)
+    assert found["latest_us"] == pytest.approx(60_000, abs=10)
+    assert found["scheduling"] == "nice"
+
+
+def test_a_stamp_of_another_time_is_not_believed(bench: Bench) -> None:
+    """Somebody has set the lab host's clock."""
+    bench.set([None, 20_000, 0, 0.0], [None, 0, 0, 0.0])
+    bench.arrive(1, ago_s=3600)
+    bench.arrive(2, ago_s=-3600)
+    assert bench.work() == []
+    assert bench.work(0.021) == [(1, nfqueue.ACCEPT), (2, nfqueue.ACCEPT)]
+
+
+def test_each_direction_has_its_own_rate_and_queue(bench: Bench) -> None:
+    bench.set([1_000_000, 0, 0, 0.0], [500_000, 0, 0, 0.0])
+    decided = []
+    for number in range(60):
+        bench.arrive(number)
+        decided += bench.work()
+    decided += bench.work(0.3)
+    # Of the uplink's queue (16 frames) all pass, and the downlink's drops none before it is full, too.
+    dropped = [number for number, decision in decided if decision == nfqueue.DROP]
+    assert dropped == list(range(16, 60))
+    # One frame in 24.2 ms of the 300; the first has taken its 12 ms on the uplink as well.
+    passed = [number for number, decision in decided if decision == nfqueue.ACCEPT]
+    assert passed == list(range(11))
+
+
+def test_loss_of_either_direction_drops(bench: Bench) -> None:
+    bench.set([None, 0, 0, 1.0], [None, 0, 0, 0.0])
+    bench.arrive(1)
+    assert bench.work() == [(1, nfqueue.DROP)]
+    bench.set([None, 0, 0, 0.0], [None, 0, 0, 1.0])
+    bench.arrive(2)
+    assert bench.work() == [(2, nfqueue.DROP)]
+    assert bench.packets.obey({"op": "state"})["devices"]["a"]["dropped"] == 2
+
+
+def test_links_are_changed_in_place(bench: Bench) -> None:
+    bench.set([None, 30_000, 0, 0.0], [None, 0, 0, 0.0])
+    bench.arrive(1)
+    bench.work()
+    answer = bench.set([None, 0, 0, 0.0], [None, 0, 0, 0.0])
+    assert answer["held"] == 1 and answer["ups"] == {SENDER: [None, 0, 0, 0.0]}
+    bench.arrive(2)
+    assert bench.work() == []  # it does not overtake
+    assert bench.work(0.1) == [(1, nfqueue.ACCEPT), (2, nfqueue.ACCEPT)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_packets_of_a_link_stay_in_order_however_late_the_process_gets_to_them(bench: Bench, seed: int) -> None:
+    bench.set([20_000_000, 1_000, 900, 0.0], [50_000_000, 500, 400, 0.0], seed)
+    rng = random.Random(seed)
+    decided = []
+    for number in range(400):
+        bench.arrive(number, rng.choice((60, 600, 1500)), ago_s=rng.random() * 0.0005)
+        bench.clock.now += rng.expovariate(2000)
+        if rng.random() < 0.4:
+            decided += bench.work(rng.choice((0.0, 0.0005)))
+    decided += bench.work(0.1)
+    assert decided == [(number, nfqueue.ACCEPT) for number in range(400)]
