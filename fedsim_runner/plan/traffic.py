@@ -15,6 +15,7 @@ from ..spec.experiment import Experiment
 from .host_load import describe_tightness, expected_load, model_memory, refuse_too_little_memory
 from .model import MessageSizes, PlacedDevice, Plan, Traffic, Transfer
 from .names import join_names
+from .packet_load import describe_packet_load
 
 # A frame of 1514 bytes, as tc counts it, carries 1448 of a TCP stream.
 FRAMES = 1514 / 1448
@@ -36,6 +37,7 @@ def with_traffic(plan: Plan, sizes: MessageSizes) -> Plan:
     notes = [note for note in plan.notes if note not in said]
     notes += [note for load in loads for note in describe_tightness(load)]
     notes += [*_too_small(plan, sizes), *_too_slow(plan.experiment, plan.placed, traffic)]
+    notes += describe_packet_load(plan.experiment, plan.placed, sizes)
     return replace(plan, loads=tuple(loads), traffic=traffic, notes=tuple(notes))
 
 
