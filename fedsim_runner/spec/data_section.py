@@ -45,9 +45,6 @@ def take_data_tree(
         return None
     for key, default in (("root", "data"), ("file_path", None)):
         if default is None and not is_file:
-            if given.get(key, "") != "":
-                tree.report(("data", key), f"means nothing with data.type: {kind}", "remove it")
-                return None
             continue
         value = given.get(key, default)
         if key == "file_path" and not value:

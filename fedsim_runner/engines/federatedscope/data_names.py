@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from fedsim_runner.catalog.resolve import nearest, suggestion
 
@@ -45,6 +46,14 @@ def unknown_set(name: str, is_added: Callable[[Kind, str, bool], bool]) -> Refus
     """
     wrong = _explain(name)
     return wrong if wrong is not None and not is_added("data", name.lower(), True) else None
+
+
+def unread_file(data: Mapping[str, Any]) -> Refusal | None:
+    """Why ``data.file_path`` means nothing; None: it does, or code of a user's own may read it."""
+    kind = str(data.get("type"))
+    if not data.get("file_path") or kind in _ADDED or _explain(kind) is not None:
+        return None
+    return Refusal(("data", "file_path"), f"means nothing with data.type: {kind}", "remove it")
 
 
 def lacking_in_package(name: str, python: str) -> Refusal | None:

@@ -48,7 +48,7 @@ def known_facts(tree: Mapping[str, Any]) -> SplitData:
 
 
 def unknown_sets(tree: Mapping[str, Any], source: str | None) -> Iterator[Refusal]:
-    """The set, if nobody has one of its name.
+    """The set, if nobody has one of its name, and a file that it does not read.
 
     Args:
         tree: FederatedScope's ``data``.
@@ -57,11 +57,13 @@ def unknown_sets(tree: Mapping[str, Any], source: str | None) -> Iterator[Refusa
     Raises:
         FedsimError: the source is wrong, or cannot be read.
     """
-    from .data_names import unknown_set
+    from .data_names import unknown_set, unread_file
     from .source_at_hand import names_added_by
     from .source_in_use import resolve_source
 
     if wrong := unknown_set(str(tree.get("type")), names_added_by(resolve_source(source))):
+        yield wrong
+    if wrong := unread_file(tree):
         yield wrong
 
 

@@ -304,7 +304,6 @@ def test_the_experiment_file(tmp_path: Path) -> None:
         ("type: Blobs@torchvision, ", "", "federatedscope.config.data.type: missing key"),
         ("Blobs@torchvision", "''", "federatedscope.config.data.type: is empty: that is for a server without data"),
         ("Blobs@torchvision", "file", "federatedscope.config.data.file_path: missing key"),
-        ("splits: [", "file_path: x, splits: [", "federatedscope.config.data.file_path: means nothing with data.type"),
         ("splits: [", "root: 3, splits: [", "federatedscope.config.data.root: must be text"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.engines.course_check import refuse_unsupported
 from fedsim_runner.engines.federatedscope import data_loader
-from fedsim_runner.engines.federatedscope.data_names import lacking_in_package, unknown_set
+from fedsim_runner.engines.federatedscope.data_names import lacking_in_package, unknown_set, unread_file
 from fedsim_runner.engines.federatedscope.interpreter import LOADING
 from fedsim_runner.engines.federatedscope.other_data import clients_of, other_data
 from fedsim_runner.engines.federatedscope.own_data_sets import (
@@ -215,6 +216,13 @@ def test_sets_that_federatedscope_has(name: str) -> None:
     assert unknown_set(name, lambda *asked: False) is None
 
 
+def test_a_file_that_no_set_of_federatedscopes_own_reads() -> None:
+    wrong = unread_file({"type": "MNIST@torchvision", "file_path": "x"})
+    assert wrong is not None and wrong.reason == "means nothing with data.type: MNIST@torchvision"
+    for data in ({"type": "file", "file_path": "x"}, {"type": "toy"}, {"type": "hfl_mnist", "file_path": "x"}):
+        assert unread_file(data) is None
+
+
 def test_sets_of_the_users_own(source: str, tmp_path: Path) -> None:
     assert unknown_set("Foo@bar", lambda *asked: asked == ("data", "foo@bar", True)) is None
     contrib = tmp_path / "checkout" / "federatedscope" / "contrib" / "data"
@@ -259,7 +267,7 @@ def test_the_light_engine_does_not_regress(python: str, tmp_path: Path) -> None:
 def test_a_file_that_does_not_exist(python: str, tmp_path: Path) -> None:
     with pytest.raises(FedsimError, match=r"x\.yaml:11: federatedscope\.config\.data\.file_path: there is no file /"):
         refuse_unsupported(planned(tmp_path, "{type: file, file_path: a.pkl}"))
-    (tmp_path / "a.pkl").touch()
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({number: {"train": {"x": [], "y": []}} for number in range(9)}))
     assert refuse_unsupported(planned(tmp_path, "{type: file, file_path: a.pkl}")) == ()
 
 
