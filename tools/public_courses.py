@@ -132,6 +132,8 @@ KINDS = (
     Kind("lstm on sequences of tokens", f"{NLP}/fedavg_lstm_on_shakespeare.yaml", SHAKESPEARE),
     Kind("lstm with 10,000 words", f"{NLP}/fedavg_lstm_on_subreddit.yaml", Arrays((10,), 100, tokens=10_000), 10),
     Kind("a contrib model", f"{VALLEY}/fedavg_on_cifar10.yaml", CIFAR, clients=5),
+    Kind("a contrib trainer, FedSAM", f"{VALLEY}/fedsam_on_cifar10.yaml", CIFAR, clients=5),
+    Kind("a contrib trainer, FedASAM", f"{VALLEY}/fedasam_on_cifar10.yaml", CIFAR, clients=5),
     Kind(
         "a server's file of distributed mode",
         "scripts/distributed_scripts/distributed_configs/distributed_server.yaml",
