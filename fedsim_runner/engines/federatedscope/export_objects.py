@@ -2,7 +2,8 @@
 
 Loaded by that program in the user's interpreter: nothing of fedsim-runner is imported. An object is a mapping::
 
-    {"data": {"train": ..., "val": ..., "test": ..., "rest": {...}}     what FederatedScope's ClientData is made of
+    {"data": {"train": ..., "val": ..., "test": ..., "rest": {...}, "random": ...}  what FederatedScope's ClientData
+                                                                        is made of, and NumPy's random numbers then
              | {"whole": ...}                                           what a loader of its own made, as it is
              | {"shape": (...)}                                         a server without data: the shape for its model
      "config": [["model.num_user", 40], ...]}                           what the loader set in the configuration
@@ -61,12 +62,25 @@ def write_objects(
         np.savez_compressed(folder / f"{index}.npz", **arrays)
 
 
+def note_random_numbers() -> None:
+    """Note where NumPy's random numbers are as each ``ClientData`` is made: its loader of ratings draws an order."""
+    kind = import_module("federatedscope.core.data.base_data").ClientData
+    make = kind.__init__
+
+    def noted(self: Any, *arguments: Any, **options: Any) -> None:
+        self.random_numbers = np.random.get_state()
+        make(self, *arguments, **options)
+
+    kind.__init__ = noted
+
+
 def _part(part: Any) -> dict[str, Any]:
     """What ``ClientData`` was made of: data loaders are made anew on the device, with its settings."""
     if not hasattr(part, "train_data"):
         return {"whole": part}
     splits = {name: _own(getattr(part, f"{name}_data")) for name in SPLITS}
-    return {**splits, "rest": {key: value for key, value in part.items() if key not in SPLITS}}
+    rest = {key: value for key, value in part.items() if key not in SPLITS}
+    return {**splits, "rest": rest, "random": getattr(part, "random_numbers", None)}
 
 
 def _own(samples: Any) -> Any:

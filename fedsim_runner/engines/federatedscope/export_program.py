@@ -55,6 +55,7 @@ def main() -> None:
     if request["objects"]:
         _restore_pandas()
         _restore_transforms()
+        _load(OBJECTS).note_random_numbers()
     try:
         loaded, changed = _load_parts(builder, config, request["parts"])
     except ValueError as error:  # among others a data set or splitter that nothing provides

@@ -114,6 +114,8 @@ def build_data(own: dict[str, Any], config: Any) -> Any:
     if "whole" in data:
         return data["whole"]
     kind = importlib.import_module("federatedscope.core.data.base_data").ClientData
+    if data.get("random") is not None:  # so that loaders that draw as they are made draw what FederatedScope's do
+        np.random.set_state(data["random"])
     try:
         return kind(config, **{name: data[name] for name in SPLITS}, **data["rest"])
     except ImportError as error:

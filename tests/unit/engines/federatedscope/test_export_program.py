@@ -8,9 +8,10 @@ from abc import ABC, abstractmethod
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
-from fedsim_runner.engines.federatedscope import export_program
+from fedsim_runner.engines.federatedscope import export_objects, export_program
 
 
 class NewTransform(ABC):
@@ -42,3 +43,20 @@ def test_transforms_of_graphs_change_the_graph_itself(monkeypatch: pytest.Monkey
     Constant()(graph)
     assert graph == {"x": 1}
     assert Splitter().forward(graph) is graph
+
+
+def test_where_random_numbers_were_goes_with_each_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    class ClientData(dict[str, Any]):
+        random_numbers: Any
+
+        def __init__(self) -> None:
+            self.drawn = np.random.permutation(20)
+
+    module = ModuleType("federatedscope.core.data.base_data")
+    vars(module)["ClientData"] = ClientData
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    export_objects.note_random_numbers()
+    first, second = ClientData(), ClientData()
+    for part in (second, first):
+        np.random.set_state(part.random_numbers)
+        assert np.random.permutation(20).tolist() == part.drawn.tolist()
