@@ -150,3 +150,32 @@ def test_keys_of_the_default_course() -> None:
     assert any(note.endswith("but for federate.total_round_num, which options give") for note in made.notes)
     wrong = given("federatedscope.config.federate.total_round_num", 0)
     assert mistakes(wrong, text=text)[0].startswith(f"{wrong.given}: federate.total_round_num: must be at least 1")
+
+
+def test_what_stands_beside_a_file_counts_and_options_count_more(tmp_path: Path) -> None:
+    (tmp_path / "their.yaml").write_text(
+        "federate: {total_round_num: 3, client_num: 9}\neval: {metrics: [acc, f1]}\ntrain: {optimizer: {lr: 0.1}}\n",
+        encoding="utf-8",
+    )
+    text = TEXT[: TEXT.index("  config:")] + (
+        "  config_file: their.yaml\n"
+        "  config: {eval: {metrics: [acc]}, train: {optimizer: {lr: -1}, batch_or_epoch: no}}\n"
+    )
+    override = given("federatedscope.config.federate.total_round_num", 7)
+    draft = parse_draft(text, tmp_path / "study.yaml", [override])
+    assert draft.experiment.config["federate"] == {"total_round_num": 7}
+    assert draft.experiment.config["eval"] == {"metrics": ["acc"]}
+    assert draft.experiment.config["train"]["optimizer"] == {"lr": -1}
+    assert any("their.yaml: the testbed sets federate.client_num" in note for note in draft.experiment.notes)
+    with pytest.raises(SpecErrors, match=r"study\.yaml:10: federatedscope\.config\.train\.batch_or_epoch: is the text"):
+        draft.finish()
+    # What is found later stands where it was written, too.
+    document = tree_document(text, tmp_path / "study.yaml", [override])
+    for path in (("train", "optimizer", "lr"), ("federate", "client_num"), ("federate", "total_round_num")):
+        document.report(path, "is wrong")
+    assert [str(error).removeprefix(f"{tmp_path}/") for error in document.errors] == [
+        "study.yaml:10: federatedscope.config.train.optimizer.lr: is wrong",
+        "their.yaml:1: federate.client_num: is wrong",
+        f"{override.given}: federate.total_round_num: is wrong",
+    ]
+    assert document.errors_at(("train", "optimizer", "lr"))

@@ -277,3 +277,30 @@ def test_what_is_known() -> None:
     assert (quadratic.shape, quadratic.target_shape) == ((4, 4), ())
     assert known_facts({"type": "FEMNIST"}).classes == 62
     assert known_facts({"type": "somebodys_own"}).classes is None
+
+
+@pytest.mark.process
+def test_files_and_numbers_of_single_devices_are_judged_at_their_lines(
+    python: str, source: str, tmp_path: Path
+) -> None:
+    one = {"train": {"x": [[1.0]], "y": [[1.0]]}}
+    (tmp_path / "one").write_bytes(pickle.dumps(one))
+    text = SPEC.replace(
+        "  - {name: pi, type: raspberry-pi, count: 3}",
+        "  - {name: a, type: raspberry-pi, federatedscope: {data: {file_path: nowhere}}}\n"
+        "  - {name: b, type: raspberry-pi}",
+    )
+
+    def refused(text: str, data: str) -> str:
+        study = parse_experiment(text.replace("DATA", data), tmp_path / "x.yaml")
+        with pytest.raises(FedsimError) as caught:
+            refuse_unsupported(make_plan(study, [lab_host(cpus=64)], "theirs"))
+        return str(caught.value).replace(f"{tmp_path}/", "")
+
+    said = refused(text, "{type: file, file_path: one}")
+    assert "x.yaml:4: devices[1].federatedscope.data.file_path: there is no file nowhere" in said
+    assert (
+        "x.yaml:12: federatedscope.config.data.file_path: one holds one participant's data, and b has no file" in said
+    )
+    said = refused(text.replace("data: {file_path: nowhere}", "distribute: {data_idx: 3}"), "{type: toy}")
+    assert "x.yaml:4: devices[1].federatedscope.distribute.data_idx: the set is split among 2 clients" in said

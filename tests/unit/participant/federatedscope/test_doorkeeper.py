@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.participant.federatedscope.answers import UnusableAnswerError, check_importance
+from fedsim_runner.participant.federatedscope.answers import UnusableAnswerError, check_importance, read_update
 from fedsim_runner.participant.federatedscope.doorkeeper import guard_client
 from fedsim_runner.participant.senders import NotYetError, RefusedMessageError
 
@@ -69,3 +69,11 @@ def test_what_is_no_importance_of_features_is_refused(content: Any) -> None:
     with pytest.raises(UnusableAnswerError):
         check_importance(content)
     check_importance([0, 3, 1])
+
+
+def test_models_that_nobody_averages_may_be_of_any_form() -> None:
+    tree = SimpleNamespace(federate=SimpleNamespace(method="local"))
+    server = SimpleNamespace(_cfg=tree, model_num=1, models=[None])
+    assert read_update(server, [20, {"fc.weight": "a shape of its own"}]) == (20, {})
+    with pytest.raises(UnusableAnswerError):
+        read_update(server, [20, ["no names"]])
