@@ -1,5 +1,5 @@
 # Each target sets up what is missing: .venv, Debian packages, a Docker Engine (scripts/bootstrap).
-.PHONY: quickstart test unit lint soak clean
+.PHONY: quickstart test unit lint lab soak clean
 
 quickstart:
 	scripts/bootstrap
@@ -16,6 +16,12 @@ unit:
 lint:
 	scripts/bootstrap --dev --no-engine
 	.venv/bin/nox --session lint types
+
+# Links on real kernels: this machine's, and one with netem in user mode (FEDSIM_TEST_UML_KERNEL, or Debian's), which is
+# started for the tests and leaves nothing behind. `test` runs these as well. LAB="-k queue" and the like.
+lab:
+	scripts/bootstrap --dev
+	.venv/bin/python -m pytest tests/lab $(LAB)
 
 # Not part of the checks. SOAK="--interruptions 50" and the like; it resumes where it was stopped.
 soak:

@@ -14,39 +14,18 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fedsim_runner.agent.links import backends, netns
-from fedsim_runner.agent.links.profile import DeviceLink, Profile
-from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.agent.links import netns
+from fedsim_runner.agent.links.profile import DeviceLink
 from fedsim_runner.agent.links.userspace import queue_rule, rule_set
 from fedsim_runner.agent.links.wiring import end_name
 from fedsim_runner.contract.link import Link
-from tests.lab.rig import PORT, Rig, rig
-
-MBIT = 1_000_000
-# For two cores shared with other work: medians differ by a fraction of this.
-SLACK_S = 0.004
-
-
-@contextlib.contextmanager
-def shaped(lab: Rig, links: list[DeviceLink], backend: str, probed: dict[str, Any]) -> Iterator[Shaper]:
-    profile = Profile(links, seed=1, server="a")
-    shaper = Shaper([kind(probed) for kind in backends.load_all()], lab.network, profile, backend)
-    try:
-        yield shaper
-    finally:
-        shaper.stop()
-
-
-def apply(shaper: Shaper, lab: Rig, **kind: bool) -> dict[str, Any]:
-    results = {name: result.as_dict() for name, result in shaper.apply(lab.namespaces, **kind).items()}
-    assert all(result["failed"] is None for result in results.values()), results
-    return results
+from tests.lab.rig import MBIT, PORT, SLACK_S, Rig, apply, rig, shaped
 
 
 def test_delay_holds_in_each_direction(backend: str, probed: dict[str, Any]) -> None:
@@ -81,35 +60,6 @@ def test_loss_is_per_packet(backend: str, probed: dict[str, Any]) -> None:
         assert len(lab.burst("b", "a", 500, 200, 8 * MBIT)) == 500
 
 
-def test_loss_drops_single_packets_of_a_tcp_flow(backend: str, probed: dict[str, Any]) -> None:
-    """No super-packet arrives if loss is set: one drop must not cost 64 kB."""
-    with rig("a", "b") as lab, shaped(lab, lab.links(Link(loss=0.001)), backend, probed) as shaper:
-        apply(shaper, lab)
-        with netns.inside(lab.namespaces["b"]):
-            listener = socket.create_server((lab.addresses["b"], PORT))
-            watcher = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
-        watcher.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        with netns.inside(lab.namespaces["a"]):
-            sender = socket.create_connection((lab.addresses["b"], PORT), timeout=5)
-        receiver, _ = listener.accept()
-        thread = threading.Thread(target=lambda: (sender.sendall(bytes(1_000_000)), sender.close()))
-        thread.start()
-        total = 0
-        while data := receiver.recv(1 << 16):
-            total += len(data)
-        thread.join()
-        assert total == 1_000_000
-        if backend == "netem":
-            watcher.settimeout(0.2)
-            with contextlib.suppress(TimeoutError):
-                while True:
-                    assert len(watcher.recv(1 << 17)) <= 1514
-        else:
-            assert shaper.counters()["devices"]["b"]["received"] >= 1_000_000 / 1460
-        for channel in (listener, watcher, receiver):
-            channel.close()
-
-
 def test_jitter_spreads_and_keeps_order(backend: str, probed: dict[str, Any]) -> None:
     with rig("a", "b") as lab:
         link = Link(delay_us=30_000, jitter_us=20_000)
@@ -122,6 +72,18 @@ def test_jitter_spreads_and_keeps_order(backend: str, probed: dict[str, Any]) ->
             arrived = lab.burst("a", "b", 300, 200, 1 * MBIT)
             numbers = [number for _, number in arrived]
             assert numbers == sorted(numbers) and len(numbers) == 300
+
+
+def test_jitter_is_no_other_in_a_dense_flow(backend: str, probed: dict[str, Any]) -> None:
+    """Drawn for each packet it would be: every packet would wait for the slowest of those before it."""
+    link = Link(delay_us=60_000, jitter_us=20_000)
+    with rig("a", "b") as lab, shaped(lab, lab.links(link), backend, probed) as shaper:
+        apply(shaper, lab)
+        delays = lab.dense_s("a", "b", 3000, 64, 500 * (64 + 42) * 8)
+        assert len(delays) == 3000
+        # 60 independent values or more: their mean differs from 60 ms by 1.5 ms.
+        assert statistics.fmean(delays) == pytest.approx(0.060, abs=0.006)
+        assert statistics.stdev(delays) == pytest.approx(0.020 / 3**0.5, rel=0.3)
 
 
 def test_tcp_fills_a_delayed_link(backend: str, probed: dict[str, Any]) -> None:

@@ -23,8 +23,7 @@ from fedsim_runner.agent.links import netns
 from fedsim_runner.agent.links.userspace.scheduling import REAL_TIME
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import FRAME_BYTES, buffer_bytes
-from tests.lab.rig import PORT, rig
-from tests.lab.test_links import MBIT, apply, shaped
+from tests.lab.rig import MBIT, PORT, apply, rig, shaped
 
 V1 = MOUNTS[0] / "cpu"
 #: Starts the process as the agent does, in whatever cgroup it is told, and says how it runs.

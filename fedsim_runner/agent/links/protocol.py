@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from fedsim_runner.contract.link import Link
 
 from .need import Need
 from .profile import Profile
 from .root_qdisc import Qdisc
+
+if TYPE_CHECKING:
+    from .run_namespace import RunNamespace
 
 Settings = Mapping[str, object]  # settings that shape one device's link: item -> value; str(value) is for people
 Failures = dict[str, str]  # device -> reason
@@ -41,6 +44,9 @@ class LinkBackend(Protocol):
     @abstractmethod
     def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
         """Set those of the settings from ``read`` that differ."""
+
+    def use_network(self, network: RunNamespace) -> None:
+        """Take the run's namespace, where downlinks are, for what it does there besides the qdiscs."""
 
     def trace(self) -> object:
         """What differs once somebody has changed its settings in the calling thread's namespace, where a device is.

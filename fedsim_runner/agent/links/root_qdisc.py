@@ -1,10 +1,10 @@
-"""Root qdiscs as values, and as ``tc`` takes and shows them. The back ends define the kinds."""
+"""Root qdiscs, with those below them, as values and as ``tc`` takes and shows them. The back ends define the kinds."""
 
 from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..host import programs
@@ -19,10 +19,22 @@ class Qdisc(ABC):
     def arguments(self) -> list[str]:
         """``tc``'s arguments after the kind."""
 
+    def commands(self, interface: str) -> list[list[str]]:
+        """``tc``'s commands that put it at the interface's root.
+
+        Without a handle one kind replaces another in a single step, without a gap between them.
+        """
+        return [["qdisc", "replace", "dev", interface, "root", self.kind, *self.arguments()]]
+
     @classmethod
     @abstractmethod
-    def parse(cls, options: Mapping[str, Any]) -> Qdisc:
-        """Build it from the options that ``tc -raw -json qdisc show`` prints."""
+    def parse(cls, options: Mapping[str, Any], below: Sequence[Mapping[str, Any]]) -> Qdisc:
+        """Build it from what ``tc -raw -json qdisc show`` prints.
+
+        Args:
+            options: its own options.
+            below: the entries of the same interface's other qdiscs.
+        """
 
     @abstractmethod
     def matches(self, active: object) -> bool:
@@ -39,27 +51,41 @@ class ForeignQdisc:
         return self._kind
 
 
-def qdisc_arguments(interface: str, qdisc: Qdisc | None) -> list[str]:
-    """``tc``'s arguments that put the qdisc at the interface's root, or remove the one that is there.
+def qdisc_commands(interface: str, qdisc: Qdisc | None) -> list[list[str]]:
+    """``tc``'s commands that put the qdisc at the interface's root, or remove the one that is there."""
+    return [["qdisc", "del", "dev", interface, "root"]] if qdisc is None else qdisc.commands(interface)
 
-    No handle is given, so one kind replaces another in a single step, without a gap between them.
+
+def run_commands(commands: Sequence[Sequence[str]]) -> None:
+    """Run ``tc`` once for all of these commands; it stops at the first that fails.
+
+    Raises:
+        CommandError: one of them failed.
     """
-    if qdisc is None:
-        return ["qdisc", "del", "dev", interface, "root"]
-    return ["qdisc", "replace", "dev", interface, "root", qdisc.kind, *qdisc.arguments()]
+    if len(commands) == 1:
+        programs.run(["tc", *commands[0]])
+    elif commands:
+        programs.run(["tc", "-batch", "-"], stdin="".join(" ".join(words) + "\n" for words in commands))
 
 
 def parse_qdiscs(entries: Iterable[Mapping[str, Any]], kinds: Iterable[type[Qdisc]]) -> dict[str, Qdisc | ForeignQdisc]:
     """Root qdiscs by interface from ``tc -raw -json qdisc show``, without the kernel's own defaults."""
     known = {kind.kind: kind for kind in kinds}
     found: dict[str, Qdisc | ForeignQdisc] = {}
+    below: dict[str, list[Mapping[str, Any]]] = {}
+    entries = list(entries)
+    for entry in entries:
+        if not entry.get("root"):
+            below.setdefault(str(entry.get("dev", "")), []).append(entry)
     for entry in entries:
         # Handle "0:" marks the kernel's defaults, which nobody set.
         if not entry.get("root") or entry.get("handle") == "0:":
             continue
-        kind = str(entry.get("kind"))
-        options = entry.get("options") or {}
-        found[str(entry.get("dev", ""))] = known[kind].parse(options) if kind in known else ForeignQdisc(kind)
+        kind, device = str(entry.get("kind")), str(entry.get("dev", ""))
+        if kind in known:
+            found[device] = known[kind].parse(entry.get("options") or {}, below.get(device, ()))
+        else:
+            found[device] = ForeignQdisc(kind)
     return found
 
 

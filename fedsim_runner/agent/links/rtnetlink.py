@@ -28,6 +28,7 @@ _NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
 _GETQDISC = 38
 _REQUEST, _ACK, _REPLACE, _DUMP, _CREATE = 0x1, 0x4, 0x100, 0x300, 0x400
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINK, _IFLA_MASTER, _IFLA_AF_SPEC, _IFLA_EXT_MASK = 1, 3, 5, 10, 26, 29
+_IFLA_GSO_MAX_SEGS = 40
 _SKIP_STATISTICS = 1 << 3
 _IFLA_INET6_ADDR_GEN_MODE, _GEN_MODE_NONE = 8, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -35,16 +36,29 @@ _NDA_DST, _NDA_LLADDR = 1, 2
 _TCA_KIND, _TCA_OPTIONS = 1, 2
 _UP = 0x1
 _PERMANENT = 0x80
+_ROOT = 0xFFFFFFFF
+_NEWQDISC = 36
+
+#: The delay of a root qdisc with one of these handles is changed all the time: it is the first number of its options,
+#: and this attribute of them. Neither counts as a change.
+MOVING_HANDLES, DELAY_ATTRIBUTE = range(0x10, 0x20), 10
+_MOVING_OPTIONS = 24  # bytes, of which the first four are the delay
 
 
 @dataclass(frozen=True)
 class Interface:
-    """An interface; ``peer`` is the number of a veth's other end, in the namespace of that end."""
+    """An interface.
+
+    Attributes:
+        peer: the number of a veth's other end, in the namespace of that end.
+        segments: of how many frames at most a packet that enters its qdisc consists; the kernel cuts it behind that.
+    """
 
     index: int
     mac: str
     up: bool
     peer: int | None
+    segments: int
 
 
 @functools.cache
@@ -74,6 +88,7 @@ def find_interface(name: str) -> Interface | None:
         found.get(_IFLA_ADDRESS, b"").hex(":"),
         bool(flags & _UP),
         None if peer is None else int(struct.unpack("=i", peer)[0]),
+        int(struct.unpack("=I", found[_IFLA_GSO_MAX_SEGS])[0]),
     )
 
 
@@ -98,6 +113,11 @@ def delete_interface(index: int) -> None:
 def set_mac(index: int, mac: str) -> None:
     """Set an interface's hardware address."""
     _ask(_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + _attribute(_IFLA_ADDRESS, _bytes(mac)))
+
+
+def set_segments(index: int, most: int) -> None:
+    """Set of how many frames at most a packet that enters an interface's qdisc consists."""
+    _ask(_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + _attribute(_IFLA_GSO_MAX_SEGS, struct.pack("=I", most)))
 
 
 def set_up(index: int) -> None:
@@ -164,9 +184,39 @@ def all_raw_qdiscs() -> dict[int, tuple[bytes, ...]]:
     for reply in _ask(_GETQDISC, _DUMP, _QDISC.pack(0, 0, 0, 0, 0)):
         _, owner, handle, parent, _ = _QDISC.unpack_from(reply)
         values = dict(_attributes(reply[_QDISC.size :]))
-        settings = values.get(_TCA_KIND, b"") + values.get(_TCA_OPTIONS, b"")
+        options = values.get(_TCA_OPTIONS, b"")
+        if handle >> 16 in MOVING_HANDLES and parent == _ROOT:
+            options = _without_delay(options)
+        settings = values.get(_TCA_KIND, b"") + options
         found[owner] = (*found.get(owner, ()), struct.pack("=II", handle, parent) + settings)
     return found
+
+
+def open_channel() -> socket.socket:
+    """A channel to the kernel about the calling thread's network namespace, which it keeps from ending."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+
+
+def change_root_qdisc(channel: socket.socket, interface: str, kind: str, options: bytes) -> None:
+    """Change an interface's root qdisc in place.
+
+    Args:
+        channel: to the namespace of the interface.
+        options: in the kernel's own form.
+
+    Raises:
+        OSError: there is none, or one of another kind.
+    """
+    name = _attribute(_IFLA_IFNAME, interface.encode() + b"\0")
+    link = _exchange(channel, _GETLINK, 0, _LINK.pack(0, 0, 0, 0, 0) + name)[0]
+    index = _LINK.unpack_from(link)[2]
+    named = _attribute(_TCA_KIND, kind.encode() + b"\0") + _attribute(_TCA_OPTIONS, options)
+    _exchange(channel, _NEWQDISC, 0, _QDISC.pack(0, index, 0, _ROOT, 0) + named)
+
+
+def _without_delay(options: bytes) -> bytes:
+    head, rest = options[4:_MOVING_OPTIONS], options[_MOVING_OPTIONS:]
+    return head + b"".join(_attribute(kind, value) for kind, value in _attributes(rest) if kind != DELAY_ATTRIBUTE)
 
 
 def _address_body(index: int, address: str) -> bytes:
@@ -187,23 +237,27 @@ def _ask(kind: int, flags: int, body: bytes) -> list[bytes]:
     Raises:
         OSError: the kernel refuses it.
     """
+    with open_channel() as channel:
+        return _exchange(channel, kind, flags, body)
+
+
+def _exchange(channel: socket.socket, kind: int, flags: int, body: bytes) -> list[bytes]:
     replies: list[bytes] = []
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as channel:
-        head = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _ACK | flags, 1, 0)
-        channel.sendto(head + body, (0, 0))
-        while True:
-            data = channel.recv(1 << 17)
-            position = 0
-            while position + _HEADER.size <= len(data):
-                length, what, *_ = _HEADER.unpack_from(data, position)
-                content = data[position + _HEADER.size : position + length]
-                if what in (_ERROR, _DONE):
-                    number = -struct.unpack_from("=i", content)[0] if len(content) >= 4 else 0
-                    if number > 0:
-                        raise OSError(number, os.strerror(number))
-                    return replies
-                replies.append(content)
-                position += (length + 3) & ~3
+    head = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _ACK | flags, 1, 0)
+    channel.sendto(head + body, (0, 0))
+    while True:
+        data = channel.recv(1 << 17)
+        position = 0
+        while position + _HEADER.size <= len(data):
+            length, what, *_ = _HEADER.unpack_from(data, position)
+            content = data[position + _HEADER.size : position + length]
+            if what in (_ERROR, _DONE):
+                number = -struct.unpack_from("=i", content)[0] if len(content) >= 4 else 0
+                if number > 0:
+                    raise OSError(number, os.strerror(number))
+                return replies
+            replies.append(content)
+            position += (length + 3) & ~3
 
 
 def _attribute(kind: int, value: bytes) -> bytes:

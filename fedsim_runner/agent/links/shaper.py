@@ -54,6 +54,8 @@ class Shaper:
         self, backends: Sequence[LinkBackend], network: RunNamespace, profile: Profile, chosen: str | None
     ) -> None:
         self._backends = backends
+        for backend in backends:
+            backend.use_network(network)
         self._veths = Veths((kind for backend in backends for kind in backend.qdiscs), network)
         self._parts: list[_Part] = [*backends, self._veths]
         # In this order no packet passes unshaped: an interface is connected last, and a back end listens before that.

@@ -1,4 +1,4 @@
-"""The devices' veth pairs: wiring, root qdiscs at both ends, and segmentation offload.
+"""The devices' veth pairs: wiring, root qdiscs at both ends, and the size of packets.
 
 ``up`` is shaped on the device's own interface (its egress), ``down`` on the other end, in the run's namespace. Those
 ends are read in one call and changed in batches.
@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from fedsim_runner.contract.link import INTERFACE
 
 from ..host import programs
-from . import netns, rtnetlink
+from . import rtnetlink
 from .fan_out import in_each
 from .protocol import Failures, Settings
-from .root_qdisc import ForeignQdisc, Qdisc, parse_qdiscs, qdisc_arguments, read_qdiscs
+from .root_qdisc import ForeignQdisc, Qdisc, parse_qdiscs, qdisc_commands, read_qdiscs, run_commands
 from .run_namespace import Line, RunNamespace, without_ipv6
 from .wiring import Interface, Neighbours, Wire
 
 PLUGGED, NEIGHBOURS, PORT = "interface", "neighbours", "port"
 UP, DOWN = "up", "down"
-OFFLOAD = "segmentation offload"  # on the device's interface; only "off" can be requested
+SEGMENTS = "frames in a packet"  # at most, on entering the qdisc of the device's interface; only 1 can be requested
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,6 @@ class _Inside:
     addresses: tuple[str, ...] = ()
     neighbours: Mapping[str, str] | None = None
     up: Qdisc | ForeignQdisc | None = None
-    offload: bool = True
 
 
 class Veths:
@@ -71,7 +70,7 @@ class Veths:
         for name, seen in inside.items():
             interface, end = seen.interface, ends.get(self.wires[name].end)
             if interface is None or end is None or (interface.peer, interface.index) != (end.index, end.peer):
-                found[name] = {PLUGGED: None, NEIGHBOURS: None, PORT: None, UP: None, DOWN: None, OFFLOAD: "on"}
+                found[name] = {PLUGGED: None, NEIGHBOURS: None, PORT: None, UP: None, DOWN: None, SEGMENTS: None}
                 continue
             found[name] = {
                 PLUGGED: Interface(interface.mac, seen.addresses, interface.up),
@@ -79,7 +78,7 @@ class Veths:
                 PORT: end.bridge if end.up else None,
                 UP: seen.up,
                 DOWN: downs.get(self.wires[name].end),
-                OFFLOAD: "on" if seen.offload else "off",
+                SEGMENTS: interface.segments,
             }
         return found, failed
 
@@ -135,19 +134,19 @@ class Veths:
         return {**failed, **also_failed}
 
     def shape(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
-        """Set qdiscs and offload; a qdisc of None is removed."""
+        """Set qdiscs and the size of packets; a qdisc of None is removed."""
 
         def change(name: str) -> None:
             wanted = changes[name]
             if UP in wanted:
-                programs.run(["tc", *qdisc_arguments(INTERFACE, _qdisc(wanted[UP]))])
-            if OFFLOAD in wanted:
-                netns.set_segmentation_offload(INTERFACE, False)
+                run_commands(qdisc_commands(INTERFACE, _qdisc(wanted[UP])))
+            if SEGMENTS in wanted and (interface := rtnetlink.find_interface(INTERFACE)) is not None:
+                rtnetlink.set_segments(interface.index, 1)
 
-        inside = [name for name, wanted in changes.items() if UP in wanted or OFFLOAD in wanted]
+        inside = [name for name, wanted in changes.items() if UP in wanted or SEGMENTS in wanted]
         _, failed = in_each({name: namespaces[name] for name in inside}, change)
         commands = {
-            name: qdisc_arguments(self.wires[name].end, _qdisc(wanted[DOWN]))
+            name: qdisc_commands(self.wires[name].end, _qdisc(wanted[DOWN]))
             for name, wanted in changes.items()
             if DOWN in wanted and name not in failed
         }
@@ -179,7 +178,6 @@ class Veths:
             tuple(rtnetlink.addresses(interface.index)),
             rtnetlink.permanent_neighbours(interface.index),
             self._read_up(name, interface.index),
-            netns.segmentation_offload(INTERFACE),
         )
 
     def _read_up(self, name: str, index: int) -> Qdisc | ForeignQdisc | None:
@@ -226,15 +224,15 @@ def _qdisc(wanted: object) -> Qdisc | None:
     return wanted
 
 
-def _run_batch(commands: Mapping[str, list[str]]) -> Failures:
+def _run_batch(commands: Mapping[str, list[list[str]]]) -> Failures:
     failed: Failures = {}
     try:
-        programs.run(["tc", "-batch", "-"], stdin="".join(" ".join(line) + "\n" for line in commands.values()))
+        run_commands([line for lines in commands.values() for line in lines])
     except programs.CommandError:
-        # A batch stops at its first error without naming the device: run the commands one by one.
-        for name, line in commands.items():
+        # A batch stops at its first error without naming the device: run them device by device.
+        for name, lines in commands.items():
             try:
-                programs.run(["tc", *line])
+                run_commands(lines)
             except programs.CommandError as error:
                 failed[name] = str(error)
     return failed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 FRAME_BYTES = 1514
-BUFFER_S = 0.1  # room in a link's queue beyond the bytes in flight
+BUFFER_S = 0.1  # room in a link's queue
 MIN_BUFFER_FRAMES = 16  # the least room: a slow link must still take one burst of a window
 SUPER_PACKET_BYTES = 65_536  # what a sender's kernel passes on as one packet
 SUPER_PACKET_S = 0.004  # a link that takes longer for one gets its frames
@@ -13,7 +13,14 @@ UNLIMITED_BPS = 10_000_000_000  # for a link without a rate: only sizes its queu
 
 
 def buffer_bytes(rate_bps: int) -> int:
-    """The room in a link's queue beyond rate x delay: 100 ms of its rate, at least 16 frames."""
+    """The most bytes that wait for a link's rate, with their Ethernet headers: 100 ms of it, at least 16 frames.
+
+    This is the byte limit of the queue in every link back end, the packet in transmission included and packets that the
+    link delays left out; so a full queue adds ``buffer_bytes(rate_bps) * 8 / rate_bps`` seconds to a round trip.
+
+    Args:
+        rate_bps: the link's rate in bit/s.
+    """
     return max(math.ceil(rate_bps / 8 * BUFFER_S), MIN_BUFFER_FRAMES * FRAME_BYTES)
 
 

@@ -18,16 +18,29 @@ from fedsim_runner.contract.link import Link
 
 G5 = Link(20_000_000, 15_000, 3_000, 0.001)
 GOLDEN = [
-    (G5, "qdisc replace dev eth0 root netem limit 195 delay 15000us 3000us loss random 0.1% rate 20000000bit"),
-    (Link(50_000, 300_000), "qdisc replace dev eth0 root netem limit 18 delay 300000us rate 50000bit"),
-    (Link(None, 1_000, 500), "qdisc replace dev eth0 root netem limit 83802 delay 1000us 500us rate 100000000000bit"),
-    (Link(None, 0, 0, 0.25), "qdisc replace dev eth0 root netem limit 82563 loss random 25%"),
+    (
+        G5,
+        [
+            "root handle 11: netem limit 20030 delay 15000us loss random 0.1% rate 100000000000bit",
+            "parent 11:1 handle 3: netem limit 165 rate 20000000bit",
+        ],
+    ),
+    (
+        Link(50_000, 300_000),
+        [
+            "root handle 1: netem limit 20002 delay 300000us",
+            "parent 1:1 handle 3: netem limit 16 rate 50000bit",
+        ],
+    ),
+    (Link(None, 1_000, 500), ["root handle 12: netem limit 21239 delay 1000us rate 100000000000bit"]),
+    (Link(None, 0, 0, 0.25), ["root handle 2: netem limit 20000 loss random 25%"]),
 ]
 
 
-@pytest.mark.parametrize(("link", "arguments"), GOLDEN)
-def test_netem_arguments(link: Link, arguments: str) -> None:
-    assert " ".join(root_qdisc.qdisc_arguments("eth0", Netem.for_link(link))) == arguments
+@pytest.mark.parametrize(("link", "commands"), GOLDEN)
+def test_netem_commands(link: Link, commands: list[str]) -> None:
+    lines = root_qdisc.qdisc_commands("eth0", Netem.for_link(link))
+    assert [" ".join(line) for line in lines] == [f"qdisc replace dev eth0 {command}" for command in commands]
 
 
 @pytest.mark.parametrize(
@@ -39,13 +52,13 @@ def test_netem_arguments(link: Link, arguments: str) -> None:
     ],
 )
 def test_tbf_keeps_floods_out_and_lets_every_connection_through(rate: int, arguments: str) -> None:
-    words = root_qdisc.qdisc_arguments("v1", Tbf.for_link(Link(rate, 50_000)))
+    (words,) = root_qdisc.qdisc_commands("v1", Tbf.for_link(Link(rate, 50_000)))
     assert " ".join(words) == f"qdisc replace dev v1 root tbf {arguments}"
 
 
 def test_no_link_no_qdisc() -> None:
     assert Netem.for_link(Link()) is None and Tbf.for_link(Link(None, 5)) is None
-    assert root_qdisc.qdisc_arguments("eth0", None) == ["qdisc", "del", "dev", "eth0", "root"]
+    assert root_qdisc.qdisc_commands("eth0", None) == [["qdisc", "del", "dev", "eth0", "root"]]
 
 
 def test_qdiscs_that_tc_shows_match_the_requested_ones() -> None:
@@ -58,11 +71,19 @@ def test_qdiscs_that_tc_shows_match_the_requested_ones() -> None:
             "root": True,
             "options": {
                 "limit": 777,
-                "delay": {"delay": 0.050499, "jitter": 0.003, "correlation": 0},
+                "delay": {"delay": 0.052499, "jitter": 0, "correlation": 0},
                 "loss-random": {"loss": 0.015, "correlation": 0},
-                "rate": {"rate": 250000, "packetoverhead": 0},
+                "rate": {"rate": 12500000000, "packetoverhead": 0},
             },
         },
+        {
+            "kind": "netem",
+            "handle": "3:",
+            "dev": "a",
+            "parent": "11:1",
+            "options": {"limit": 16, "rate": {"rate": 250000, "packetoverhead": 0}},
+        },
+        {"kind": "netem", "handle": "1:", "dev": "cut", "root": True, "options": {"limit": 777}},
         {
             "kind": "tbf",
             "handle": "8002:",
@@ -72,9 +93,12 @@ def test_qdiscs_that_tc_shows_match_the_requested_ones() -> None:
         },
     ]
     found = root_qdisc.parse_qdiscs(shown, [Netem, Tbf])
-    assert set(found) == {"a", "b"}
-    assert Netem(2_000_000, 50_500, 3_000, 0.015, limit=777).matches(found["a"])
-    assert not Netem(2_000_000, 50_500, 3_000, 0.016, limit=777).matches(found["a"])
+    assert set(found) == {"a", "b", "cut"}
+    assert Netem(2_000_000, 50_500, 3_000, 0.015, limit=777, queue=16).matches(found["a"])
+    assert not Netem(2_000_000, 50_500, 3_000, 0.016, limit=777, queue=16).matches(found["a"])
+    assert not Netem(2_000_000, 50_500, 1_000, 0.015, limit=777, queue=16).matches(found["a"])
+    assert not Netem(2_000_000, 50_500, 3_000, 0.015, limit=777, queue=17).matches(found["a"])
+    assert found["cut"] == Netem(limit=777), "without what is below it, no rate holds"
     assert Tbf(10_000_000, limit=204_800, burst=20_480).matches(found["b"])
     assert not Tbf(10_000_000, limit=204_800, burst=20_480).matches(None)
     assert not Netem(10_000_000, limit=204_800).matches(found["b"])
@@ -96,7 +120,7 @@ def test_one_lossy_sender_makes_every_receiver_take_single_packets() -> None:
     assert not planned["a"]["arrivals"] and isinstance(queue, Arrivals) and queue.single_packets
     remote = [DeviceLink("c", "198.18.0.9", Link(delay_us=1000), Link())]
     assert userspace.plan(Profile(devices, remote))["a"]["arrivals"]
-    assert NetemBackend({}).plan(Profile(devices))["b"]["segmentation offload"] == "off"
+    assert NetemBackend({}).plan(Profile(devices))["b"]["frames in a packet"] == 1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""The netem back end: the kernel does everything, and goes on doing so without the agent.
+"""The netem back end: the kernel does everything but jitter, and goes on doing so without the agent.
 
-Jitter is drawn uniformly from [delay - jitter, delay + jitter]. netem keeps the packets of one path in order only if it
-has a rate, so a link with jitter and no rate gets one of 100 Gbit/s.
+Jitter is uniform in [delay - jitter, delay + jitter]. The agent moves the delay (moving_delays.py); without the agent
+it stays as it was last. netem keeps packets in order when the delay falls only if it has a rate, so such a link gets
+one of 100 Gbit/s.
 """
 
 from __future__ import annotations
@@ -15,37 +16,75 @@ from ..need import Need
 from ..profile import Profile
 from ..protocol import Failures, LinkBackend, Settings
 from ..root_qdisc import Qdisc
-from ..veth import DOWN, OFFLOAD, UP
+from ..run_namespace import RunNamespace
+from ..veth import DOWN, SEGMENTS, UP
+from ..wiring import end_name
+from .moving_delays import Movement, MovingDelays, plan_movement
 from .needs import NETEM
 from .qdisc import Netem
 
+MOVED = "moved delay"
+
 
 class Backend(LinkBackend):
-    """One netem qdisc at each end of a device's veth pair, and nothing else."""
+    """Qdiscs at each end of a device's veth pair, and a thread that moves the delay of those with jitter."""
 
     name: ClassVar[str] = "netem"
     preference: ClassVar[int] = 10
     qdiscs: ClassVar[tuple[type[Qdisc], ...]] = (Netem,)
 
     def __init__(self, probed: Mapping[str, Any]) -> None:
-        pass
+        self._delays = MovingDelays()
+        self._network = RunNamespace()
+
+    def use_network(self, network: RunNamespace) -> None:
+        self._network = network
 
     @staticmethod
     def needs(links: Iterable[Link]) -> list[Need]:
         return [NETEM] if any(link.rate_bps or link.delays_or_drops for link in links) else []
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
-        # netem counts, drops and times what it receives: with offload, packets of up to 64 kB. These come from the
-        # sender, so one lossy or rate-limited link anywhere concerns every device.
-        single_packets = any(link.loss or link.rate_bps for link in profile.links)
-        offload = {OFFLOAD: "off"} if single_packets else {}
+        # Qdiscs count, drop and time what enters them: packets of up to 64 kB, which the kernel cuts behind them even
+        # without segmentation offload. These come from the sender, so one link anywhere concerns every device.
+        single_frames = any(link.loss or link.rate_bps for link in profile.links)
+        segments = {SEGMENTS: 1} if single_frames else {}
         return {
-            device.device: {UP: Netem.for_link(device.up), DOWN: Netem.for_link(device.down), **offload}
+            device.device: {
+                UP: Netem.for_link(device.up),
+                DOWN: Netem.for_link(device.down),
+                MOVED: plan_movement(
+                    device.up, device.down, end_name(device.address), f"{profile.seed}/{device.device}"
+                ),
+                **segments,
+            }
             for device in profile.devices
         }
 
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
-        return {name: {} for name in namespaces}, {}
+        return {
+            name: {MOVED: self._delays.active(name, path, self._network.path)} for name, path in namespaces.items()
+        }, {}
 
     def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
-        return {}
+        failed: Failures = {}
+        for name, change in changes.items():
+            if MOVED not in change:
+                continue
+            wanted, path = change[MOVED], namespaces[name]
+            self._delays.forget(name)
+            if isinstance(wanted, Movement):
+                try:
+                    self._delays.set(name, wanted, path, self._network.path)
+                except OSError as error:
+                    failed[name] = str(error)
+        return failed
+
+    def forget(self, device: str) -> None:
+        self._delays.forget(device)
+
+    def failure(self) -> str | None:
+        return self._delays.failure()
+
+    def stop(self) -> None:
+        self._delays.stop()

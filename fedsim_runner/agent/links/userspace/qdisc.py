@@ -8,7 +8,7 @@ much more than the rate that it never holds up a connection.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -44,7 +44,7 @@ class Tbf(Qdisc):
         return ["rate", f"{self.rate_bps}bit", "burst", f"{self.burst}b", "limit", f"{self.limit}b"]
 
     @classmethod
-    def parse(cls, options: Mapping[str, Any]) -> Tbf:
+    def parse(cls, options: Mapping[str, Any], below: Sequence[Mapping[str, Any]]) -> Tbf:
         return cls(int(options.get("rate", 0)) * 8, int(options.get("limit", 0)), int(options.get("burst", 0)))
 
     def matches(self, active: object) -> bool:

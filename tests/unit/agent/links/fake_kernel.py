@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 import zlib
 from collections import Counter
@@ -70,6 +71,7 @@ class Link:
     bridge: str | None = None
     addresses: list[str] = field(default_factory=list)
     neighbours: dict[str, str] = field(default_factory=dict)
+    segments: int = 65_535
 
 
 def _namespace(path: str | Path) -> str:
@@ -93,7 +95,6 @@ class FakeKernel:
         self.rules: dict[str, list[str]] = {}
         self.rule_changes: Counter[str] = Counter()
         self.listed: list[str] = []  # namespaces in which a program was called to show qdiscs or rules
-        self.offload_off: set[str] = set()
         self.links: dict[tuple[str, str], Link] = {}
         self._here = threading.local()
         self._lock = threading.Lock()
@@ -117,14 +118,15 @@ class FakeKernel:
             self.delete_address,
             self.permanent_neighbours,
             self.set_neighbours,
+            self.set_segments,
             self.raw_qdiscs,
             self.all_raw_qdiscs,
             self.ports,
         ):
             monkeypatch.setattr(rtnetlink, call.__name__, call)
         monkeypatch.setattr(rule_set, "read_rule_set", self._read_rule_set)
-        monkeypatch.setattr(netns, "segmentation_offload", lambda interface: self.here not in self.offload_off)
-        monkeypatch.setattr(netns, "set_segmentation_offload", self._set_offload)
+        monkeypatch.setattr(rtnetlink, "open_channel", lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        monkeypatch.setattr(rtnetlink, "change_root_qdisc", lambda *arguments: None)
         return self
 
     @contextlib.contextmanager
@@ -140,7 +142,8 @@ class FakeKernel:
 
     def run(self, arguments: Sequence[str], *, stdin: str | None = None) -> str:
         words = list(arguments)
-        if refused := [word for word in self.lacks if word in words]:
+        named = {*words, *(stdin or "").split()}
+        if refused := [word for word in self.lacks if word in named]:
             raise programs.CommandError(f"{' '.join(words)}: this kernel has no {refused[0]}")
         with self._lock:
             if words[:2] == ["tc", "-batch"]:
@@ -166,7 +169,7 @@ class FakeKernel:
         if link is None:
             return None
         peer = self.links[link.peer].index if link.peer is not None else None
-        return rtnetlink.Interface(link.index, link.mac, link.up, peer)
+        return rtnetlink.Interface(link.index, link.mac, link.up, peer, link.segments)
 
     def delete_interface(self, index: int) -> None:
         self._delete(next(where for where, link in self.links.items() if link.index == index))
@@ -191,6 +194,11 @@ class FakeKernel:
 
     def set_neighbours(self, index: int, wanted: Mapping[str, str]) -> None:
         self._link(index).neighbours = dict(wanted)
+
+    def set_segments(self, index: int, most: int) -> None:
+        where, name = next(key for key, link in self.links.items() if link.index == index)
+        self.log.append((where, f"packets of at most {most} frames from {name}"))
+        self.links[where, name].segments = most
 
     def raw_qdiscs(self, index: int) -> tuple[bytes, ...]:
         where = next(where for where, link in self.links.items() if link.index == index)
@@ -266,21 +274,39 @@ class FakeKernel:
             interface = words[words.index("dev") + 1] if "dev" in words else None
             return json.dumps(
                 [
-                    {"kind": found["kind"], "handle": "8001:", "dev": dev, "root": True, "options": found["options"]}
+                    {**entry, "dev": dev}
                     for (where, dev), found in self.qdiscs.items()
                     if where == self.here and interface in (None, dev)
+                    for entry in ({**found["root"], "root": True}, *found["below"].values())
                 ]
             )
         self.log.append((self.here, " ".join(["tc", *words])))
-        action, interface, rest = words[1], words[3], words[5:]
+        action, interface, rest = words[1], words[3], words[4:]
         if action == "del":
             self.qdiscs.pop((self.here, interface), None)
         elif not self.forgets:
-            kinds = {"netem": _netem, "tbf": _tbf}
-            kind, *options = rest
-            shown = kinds[kind](options) if kind in kinds else {"words": options}
-            self.qdiscs[self.here, interface] = {"kind": kind, "options": shown}
+            self._replace(self.here, interface, rest)
         return ""
+
+    def _replace(self, here: str, interface: str, rest: list[str]) -> None:
+        """Change a qdisc in place, or put a new one there, which has nothing below it."""
+        parent = rest.pop(0)
+        if parent == "parent":
+            parent = rest.pop(0)
+        handle = None
+        if rest[0] == "handle":
+            _, handle, *rest = rest
+        kinds = {"netem": _netem, "tbf": _tbf}
+        kind, *options = rest
+        new = {"kind": kind, "options": kinds[kind](options) if kind in kinds else {"words": options}}
+        if parent == "root":
+            before = self.qdiscs.get((here, interface))
+            stays = before is not None and before["root"]["kind"] == kind
+            if before is None or not stays or handle not in (None, before["root"]["handle"]):
+                before = {"root": {"handle": handle or "8001:"}, "below": {}}
+            self.qdiscs[here, interface] = {"root": {**before["root"], **new}, "below": before["below"]}
+            return
+        self.qdiscs[here, interface]["below"][parent] = {"parent": parent, "handle": handle, **new}
 
     def _iptables(self, words: list[str]) -> str:
         rules = self.rules.setdefault(self.here, [])
@@ -299,7 +325,3 @@ class FakeKernel:
 
     def _read_rule_set(self) -> rule_set.RuleSet:
         return rule_set.RuleSet((0, zlib.crc32(self.here.encode())), 1 + self.rule_changes[self.here])
-
-    def _set_offload(self, interface: str, on: bool) -> None:
-        self.log.append((self.here, f"offload of {interface} {'on' if on else 'off'}"))
-        (self.offload_off.discard if on else self.offload_off.add)(self.here)

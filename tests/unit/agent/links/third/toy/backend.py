@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -27,7 +27,7 @@ class Toy(Qdisc):
         return [str(link.rate_bps or 0), f"{link.delay_us}us", f"{link.jitter_us}us", f"{link.loss:.8g}"]
 
     @classmethod
-    def parse(cls, options: Mapping[str, Any]) -> Toy:
+    def parse(cls, options: Mapping[str, Any], below: Sequence[Mapping[str, Any]]) -> Toy:
         rate, delay, jitter, loss = options["words"]
         return cls(Link(int(rate) or None, int(delay[:-2]), int(jitter[:-2]), float(loss)))
 
