@@ -57,6 +57,7 @@ class EngineFacts:
             ``federate.save_to``.
         talk_key: the key of its configuration that, where it is true, has clients send messages to each other as well
             as to the server; None: they never do.
+        methods: of ``federate.method``, those whose clients then talk to nobody else; in one of a user's own they may.
         threads: threads of its libraries in each participant...
         threads_per_client: ... and for each client of the course, which a device's limit of processes must allow.
     """
@@ -77,6 +78,7 @@ class EngineFacts:
     ends_at_target: bool = False
     keeps_models: bool = False
     talk_key: tuple[str, str] | None = None
+    methods: tuple[str, ...] = ()
     threads: int = 0
     threads_per_client: int = 0
 
@@ -85,8 +87,10 @@ class EngineFacts:
         if self.talk_key is None:
             return False
         section, key = self.talk_key
-        found = config.get(section)
-        return isinstance(found, Mapping) and found.get(key) is True
+        found, federate = config.get(section), config.get("federate")
+        method = federate.get("method") if isinstance(federate, Mapping) else None
+        own = bool(self.methods) and method is not None and str(method).lower() not in self.methods
+        return own or (isinstance(found, Mapping) and found.get(key) is True)
 
     def least_pids(self, clients: int) -> int:
         """Processes and threads that a participant needs in a course with this many clients."""

@@ -19,6 +19,7 @@ class Reporter:
             OSError: it cannot be written.
         """
         self._lock = threading.Lock()
+        self._kinds: set[type[ParticipantEvent]] = set()
         self._stream = (folder / EVENTS).open("a", buffering=1, encoding="utf-8")
 
     def report(self, event: ParticipantEvent, at: float | None = None) -> None:
@@ -29,4 +30,14 @@ class Reporter:
         """
         line = to_line(event, time.time() if at is None else at)
         with self._lock:
+            self._kinds.add(type(event))
             self._stream.write(line)
+
+    def report_once(self, event: ParticipantEvent) -> None:
+        """Append an event, unless one of its kind was reported before.
+
+        Raises:
+            OSError: as of :meth:`report`.
+        """
+        if type(event) not in self._kinds:
+            self.report(event)

@@ -23,6 +23,8 @@ from .exit_errors import ParticipantError
 HOSTS = Path("/etc/hosts")
 # A client that is restarted joins again; more often than this it does nothing else.
 MOST_JOINS = 100
+# Of one sender's refused messages, this many kinds are counted, and logged, each for itself.
+MOST_KINDS = 8
 # Several participants without containers have these.
 _SHARED = ("127.0.0.1", "::1")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
@@ -30,7 +32,18 @@ _LARGEST_PORT = 65535
 
 
 class RefusedMessageError(ParticipantError, ValueError):
-    """A message that a participant does not take; the text says why, in one line."""
+    """A message that a participant does not take; the text says why, in one line.
+
+    ``client``: the id of the client that it is from, where that is certain.
+    """
+
+    def __init__(self, reason: str, client: int | None = None) -> None:
+        super().__init__(reason)
+        self.client = client
+
+
+class UnaskedMessageError(RefusedMessageError):
+    """A message that is acknowledged, so that its sender goes on, and dropped."""
 
 
 def source_of(peer: str) -> str:
@@ -121,23 +134,28 @@ def check_source(who: str, host: str, source: str) -> None:
 
 
 class Refusals:
-    """Logs refused messages: the first of a sender, the tenth, the hundredth and so on.
+    """Logs refused messages: of each kind the first of a sender, the tenth, the hundredth and so on.
 
-    A log line is a sign of life to the agent, and takes space: a flood of messages must not become one of lines.
+    A log line is a sign of life to the agent, and takes space: a flood of messages must not become one of lines. So
+    only the first few kinds of a sender are told apart.
     """
 
     def __init__(self, log: Callable[[str], None]) -> None:
         self._log = log
         self._lock = threading.Lock()
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, dict[str, int]] = {}  # by source and kind
 
-    def add(self, source: str, reason: str) -> None:
-        """Count one message from ``source`` that was refused for this reason."""
+    def add(self, source: str, reason: str, kind: str = "") -> bool:
+        """Count one message from ``source`` that was refused for this reason; return whether it was logged."""
         with self._lock:
-            self._counts[source] = count = self._counts.get(source, 0) + 1
-        if str(count).strip("0") == "1":
+            counts = self._counts.setdefault(source, {})
+            kind = kind if kind in counts or len(counts) < MOST_KINDS else ""
+            counts[kind] = count = counts.get(kind, 0) + 1
+        logged = str(count).strip("0") == "1"
+        if logged:
             so_far = f" ({count} so far)" if count > 1 else ""
             self._log(f"a message from {_named(source)} is refused{so_far}: {reason}")
+        return logged
 
 
 def _named(source: str) -> str:

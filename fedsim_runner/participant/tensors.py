@@ -39,7 +39,7 @@ STORAGE_DTYPES = {
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 # Calls in the pickle of one tensor: torch's has three, ours has four.
-_MOST_CALLS = 8
+MOST_CALLS = 8
 # A tensor has four tuples. As the key of a mapping, 200,000 in one another overflow the interpreter's stack.
 _MOST_TUPLES = 20_000
 _TUPLES = frozenset(("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"))
@@ -66,7 +66,7 @@ def decode_parameter(value: Any) -> Array:
     """
     if isinstance(value, str):
         try:
-            loaded = loads(base64.b64decode(value, validate=True), most_calls=_MOST_CALLS)
+            loaded = loads(base64.b64decode(value, validate=True), most_calls=MOST_CALLS)
         except ValueError as error:  # other letters than ASCII, or than base64 has
             raise TensorError(f"a parameter is not base64: {error}") from error
         if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiub":
@@ -127,8 +127,8 @@ def load_with_storages(data: bytes, storage: Callable[[str, np.dtype[Any], int],
     """
     stream = io.BytesIO(data)
     try:
-        _check_operations(stream, None)
-        return _Unpickler(stream, storage).load()
+        check_operations(stream, None)
+        return TensorUnpickler(stream, storage).load()
     except TensorError:
         raise
     except Exception as error:  # a broken pickle raises nearly anything
@@ -145,7 +145,7 @@ class _StorageType:
         raise TensorError("a pickle sets the state of an object without state: refused")
 
 
-class _Constructor:
+class Constructor:
     """A function that a pickle may call. A bare function would let it set attributes of ours (opcode BUILD)."""
 
     __slots__ = ("_function",)
@@ -160,7 +160,7 @@ class _Constructor:
         raise TensorError("a pickle sets the state of an object without state: refused")
 
 
-class _Unpickler(pickle.Unpickler):
+class TensorUnpickler(pickle.Unpickler):
     """Knows the constructors of tensors and no other name. ``storage``: where the elements are, if elsewhere."""
 
     def __init__(self, stream: io.BytesIO, storage: Callable[[str, np.dtype[Any], int], Array] | None = None) -> None:
@@ -171,7 +171,7 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module in ("torch", "torch.storage") and name in STORAGE_DTYPES:
             return _StorageType(name)
-        known = _CONSTRUCTORS.get((module, name))
+        known = CONSTRUCTORS.get((module, name))
         if self._storage is not None:
             known = _CONSTRUCTORS_OF_VIEWS.get((module, name))
         if known is None:
@@ -189,11 +189,11 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _load(stream: io.BytesIO, most_calls: int | None) -> Any:
-    _check_operations(stream, most_calls)
-    return _Unpickler(stream).load()
+    check_operations(stream, most_calls)
+    return TensorUnpickler(stream).load()
 
 
-def _check_operations(stream: io.BytesIO, most_calls: int | None) -> None:
+def check_operations(stream: io.BytesIO, most_calls: int | None) -> None:
     """Check the pickle that begins here, and go back to its beginning."""
     begin, calls, tuples = stream.tell(), 0, 0
     for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
@@ -219,8 +219,8 @@ def _load_from_bytes(data: bytes) -> Array:
         raise TensorError("a tensor is not in torch's legacy format")
     if not _load(stream, 0).get("little_endian", True):
         raise TensorError("a tensor is big-endian")
-    _check_operations(stream, 0)
-    body = _Unpickler(stream)
+    check_operations(stream, 0)
+    body = TensorUnpickler(stream)
     key = body.load()
     _load(stream, 0)  # keys in file order: one storage, so one key
     dtype, count = body.storages[key]
@@ -261,33 +261,33 @@ def _from_buffer(data: Any, dtype: Any) -> Array:
 
 
 def _reshape(array: Any, shape: Any) -> Array:
-    return np.reshape(_array(array), shape)
+    return np.reshape(array_of_numbers(array), shape)
 
 
 def _copy(array: Any) -> Array:
-    return np.copy(_array(array))
+    return np.copy(array_of_numbers(array))
 
 
-def _array(value: Any) -> Array:
+def array_of_numbers(value: Any) -> Array:
     # Numpy would make an array of any nested lists: a few of them, each in the next a hundred times, fill any memory.
     if not isinstance(value, np.ndarray):
         raise TensorError(f"an array is made of a {type(value).__name__}: refused")
     return value
 
 
-_CONSTRUCTORS: dict[tuple[str, str], Any] = {
-    ("torch._utils", "_rebuild_tensor_v2"): _Constructor(_rebuild_tensor),
-    ("torch.storage", "_load_from_bytes"): _Constructor(_load_from_bytes),
-    ("collections", "OrderedDict"): _Constructor(lambda: OrderedDict()),
-    ("torch", "from_numpy"): _Constructor(_array),
-    ("numpy", "frombuffer"): _Constructor(_from_buffer),
-    ("numpy", "reshape"): _Constructor(_reshape),
-    ("numpy", "copy"): _Constructor(_copy),
+CONSTRUCTORS: dict[tuple[str, str], Any] = {
+    ("torch._utils", "_rebuild_tensor_v2"): Constructor(_rebuild_tensor),
+    ("torch.storage", "_load_from_bytes"): Constructor(_load_from_bytes),
+    ("collections", "OrderedDict"): Constructor(lambda: OrderedDict()),
+    ("torch", "from_numpy"): Constructor(array_of_numbers),
+    ("numpy", "frombuffer"): Constructor(_from_buffer),
+    ("numpy", "reshape"): Constructor(_reshape),
+    ("numpy", "copy"): Constructor(_copy),
 }
 _CONSTRUCTORS_OF_VIEWS: dict[tuple[str, str], Any] = {
-    ("torch._utils", "_rebuild_tensor_v2"): _Constructor(_view_tensor),
-    ("torch._utils", "_rebuild_parameter"): _Constructor(lambda data, *_: _array(data)),
-    ("collections", "OrderedDict"): _CONSTRUCTORS["collections", "OrderedDict"],
+    ("torch._utils", "_rebuild_tensor_v2"): Constructor(_view_tensor),
+    ("torch._utils", "_rebuild_parameter"): Constructor(lambda data, *_: array_of_numbers(data)),
+    ("collections", "OrderedDict"): CONSTRUCTORS["collections", "OrderedDict"],
 }
 
 

@@ -30,6 +30,8 @@ COURSE_WIDE_KEYS = (
 )  # fmt: skip
 # Keys of a model that change no parameter's shape.
 SHAPELESS = frozenset({"dropout"})
+# Sections in which the testbed sets one key only.
+_USERS_SECTIONS = frozenset({"dataloader"})
 _FOR_ALL = ("holds for all participants, not for one", "write it in federatedscope.config")
 _CLIENT_SECTION = re.compile(r"client_([1-9][0-9]{0,8})$")
 # A section in a hint stays below this many characters.
@@ -58,7 +60,7 @@ def _check(entry: DeviceEntry, config: Mapping[str, Any], document: Document) ->
         return
     check_values(settings, (), document)
     take_wrong_sections(copy.deepcopy(settings), known_keys(), (), document)
-    owned = {key.path[0]: key for key in owned_keys(0, None)}
+    owned = {key.path[0] for key in owned_keys(0, None)} - _USERS_SECTIONS
     for key in settings:
         if key in COURSE_WIDE:
             document.report((key,), *_FOR_ALL)
@@ -71,6 +73,10 @@ def _check(entry: DeviceEntry, config: Mapping[str, Any], document: Document) ->
                 document.report(path, "the testbed sets it for each device", "remove it")
         elif _CLIENT_SECTION.match(key):
             document.report((key,), "this is already one device: write what is below it", "remove this level")
+    for one in owned_keys(0, None):
+        own = _get(settings, *one.path) if one.path[0] in _USERS_SECTIONS else None
+        if own is not None and not one.says_the_same(own):
+            document.report(one.path, f"the testbed sets it: {one.why}", "remove it")
     for section, key in COURSE_WIDE_KEYS:
         own = _get(settings, section, key)
         if own is not None and own != _get(config, section, key):

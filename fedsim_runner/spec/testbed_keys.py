@@ -25,6 +25,9 @@ SPLIT_BY_TESTBED = "the testbed splits `data.dataset` and gives each participant
 # The only part of ``distribute`` that is left to the user.
 USERS_DISTRIBUTE_PREFIX = "grpc_"
 
+# They would share the device's cpus, memory and number of processes, and hand batches over in its 64 MB of /dev/shm;
+# what they would save is the reading of files, and a shard is in memory.
+_ONE_PROCESS = "a participant is one process, whose samples are in memory"
 
 # What :func:`participant_config` sets.
 _OF_THE_PLACE = frozenset({"distribute", "data", "use_gpu", "outdir", "federate"})
@@ -83,6 +86,7 @@ def owned_keys(seed: int, clients: int | None) -> tuple[Owned, ...]:
         Owned(("use_gpu",), None, gpus, "`overrides: {gpus: 1}` in a device requests one"),
         Owned(("device",), None, gpus),
         Owned(("wandb", "use"), False, "devices can reach only each other", is_default=True),
+        Owned(("dataloader", "num_workers"), 0, _ONE_PROCESS, is_default=True),
     )
 
 

@@ -88,6 +88,7 @@ class Supervisor:
         self._rounds_done = 0
         self._lost: dict[str, str] = {}
         self._warnings: set[str] = set()  # without their numbers
+        self._refused: dict[str, str] = {}  # why the server did not take a client's last refused message
         self._outcome: Outcome | None = None
 
     def open(self, now: float) -> None:
@@ -275,7 +276,8 @@ class Supervisor:
             return []
         if self._opened is not None and now - self._opened >= self._limits.timeout_s:
             blamed, why = self._find_waited_for()
-            return self._fail(blamed, f"the course took longer than {self._limits.timeout_s:g} s; {why}")
+            told = f"the course took longer than {self._limits.timeout_s:g} s; {why}{self._explain(blamed)}"
+            return self._fail(blamed, told)
         events: list[Event] = []
         for name, participant in self._participants.items():
             if participant.state in ("lost", "finished", "exited"):
@@ -321,6 +323,9 @@ class Supervisor:
                 participant.done, participant.state = True, "finished"
                 progress.server_done = progress.server_done or of_server
                 return [journal.DeviceFinished(device)]
+            case reported.MessageRefused(client_id=number, reason=reason) if of_server:
+                if number in self._by_client_id:
+                    self._refused[self._by_client_id[number]] = reason
             case reported.Warned(text=text):
                 return self._warn(device, text)
             case reported.Result():
@@ -421,11 +426,11 @@ class Supervisor:
         silent = f"silent for {now - self._silent_since:.0f} s"
         blamed, why = self._blame(due, what)
         if not self._limits.go_on or blamed is None:
-            return self._fail(blamed, f"{silent}; {why}")
+            return self._fail(blamed, f"{silent}; {why}{self._explain(blamed)}")
         frozen = [name for name in due if self._participants[name].frozen_since is not None]
         events: list[Event] = []
         for name in frozen or [blamed]:  # all frozen ones together, or each would cost another silence timeout
-            events += self._mark_down(name, f"{silent}; {self._blame([name], what)[1]}", now)
+            events += self._mark_down(name, f"{silent}; {self._blame([name], what)[1]}{self._explain(name)}", now)
         return events
 
     def _is_excused(self, name: str, now: float) -> bool:
@@ -451,6 +456,13 @@ class Supervisor:
             return first, f"{first} is frozen, and {what}"
         others = f" (and {len(candidates) - 1} more)" if len(candidates) > 1 else ""
         return first, f"{what}: waiting for {first}{others}"
+
+    def _explain(self, blamed: str | None) -> str:
+        """What a participant that is blamed may have waited for in vain: a message that the server did not take."""
+        refused = self._refused
+        if blamed is None or blamed == self._server:
+            blamed = next(reversed(refused), None)
+        return f"; the server has refused a message of {blamed}: {refused[blamed]}" if blamed in refused else ""
 
     def _mark_down(self, device: str, reason: str, now: float) -> list[Event]:
         """Mark a participant down: depending on the policy the course fails, or goes on without this client."""

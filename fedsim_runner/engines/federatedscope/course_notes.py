@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fedsim_runner.catalog.federatedscope_keys import METHODS
 from fedsim_runner.contract.client_sampling import asked_clients
 
 from ..engine_values import SplitData
@@ -39,6 +40,18 @@ def notes(tree: Tree, own_server: bool, data: SplitData) -> Iterator[str]:
     if data.target_shape is not None and meaningless:
         count = f"{meaningless[0]} counts" if len(meaningless) == 1 else f"{' and '.join(meaningless)} count"
         yield f"{count} classes, and the labels are numbers: mse and rmse compare those"
+
+
+def own_worker(tree: Tree) -> Iterator[str]:
+    """What holds for a method that is not upstream's, whose workers may say anything to each other."""
+    if tree.text("federate.method") in METHODS:
+        return
+    yield (
+        f"{tree['federate.method']} is a method of the source's own: where it has workers of its own, their messages "
+        "are taken from clients' own devices only, and pickles in them may hold numbers only, but whether they were "
+        "asked for and what else they hold is not checked; tensors arrive as lists, in messages of kind model_para as "
+        "text, as FederatedScope sends them between processes; see docs/security.md"
+    )
 
 
 def _waits_for_all(tree: Tree, own_server: bool) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fedsim_runner.catalog.engines import EngineFacts
-from fedsim_runner.catalog.federatedscope_keys import Section, known_keys
+from fedsim_runner.catalog.federatedscope_keys import METHODS, Section, known_keys
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.plan.model import MessageSizes
 
@@ -48,6 +48,7 @@ class FederatedScopeEngine(Engine):
         ends_at_target=True,
         keeps_models=True,
         talk_key=("vertical", "use"),
+        methods=METHODS,
         # gRPC and torch start many; its gRPC server starts up to one for each client.
         threads=96,
         threads_per_client=1,
@@ -134,14 +135,15 @@ class FederatedScopeEngine(Engine):
 
     def notes(self, course: Course) -> Iterator[str]:
         from . import data_notes, side_files
-        from .course_notes import notes
+        from .course_notes import notes, own_worker
         from .source_at_hand import local_source
 
         server = next(one for one in course.participants if one.role == "server")
-        yield from notes(course_facts.Tree(server.config), server.engine == self.facts.name, course.data())
-        source = local_source(resolve_source(course.source))
+        tree, source = course_facts.Tree(server.config), local_source(resolve_source(course.source))
+        yield from notes(tree, server.engine == self.facts.name, course.data())
+        yield from own_worker(tree)
         if source is not None:
-            yield from side_files.notes(course_facts.Tree(server.config), source, known_keys())
+            yield from side_files.notes(tree, source, known_keys())
         if course.data_tree is None:
             return
         kind = other_data(server.config, course.data_tree)

@@ -7,7 +7,9 @@ from dataclasses import replace
 from fedsim_runner.catalog.data_sets import FEDERATEDSCOPE
 from fedsim_runner.spec.draft import Draft
 
-from .source import FROM_SPEC, SourceNameError, parse_source, without_password
+from .fit import fits
+from .source import FROM_SPEC, PACKAGE, Source, SourceNameError, parse_source, without_password
+from .source_in_use import resolve_source
 
 _AT_SOURCE = ("federatedscope", "source")
 
@@ -21,6 +23,8 @@ def check_source(draft: Draft) -> Draft:
         _check_interpreter(draft)
     written = draft.experiment.federatedscope_source
     found = None if written is None else _absolute(draft, written)
+    if (written is None or found is not None) and any(one.engine == PACKAGE for one in draft.experiment.devices):
+        _check_fit(draft, resolve_source(found))
     return replace(draft, experiment=replace(draft.experiment, federatedscope_source=found))
 
 
@@ -41,6 +45,17 @@ def _absolute(draft: Draft, source: str) -> str | None:
             reason = f"there is no {expected} {without_password(source)}"
             draft.report(_AT_SOURCE, reason, "paths start at this file's folder")
     return found.text
+
+
+def _check_fit(draft: Draft, source: Source) -> None:
+    place = source.path if source.kind in ("checkout", "wheel") else None
+    if place is None or source.problem() is not None or fits(place):
+        return
+    # Imported only where it may not: the patches bring gRPC.
+    from .misfits import misfits
+
+    for owner, reason, hint in misfits(place, draft.experiment.patches_off):
+        draft.report(_AT_SOURCE, f"{source.shown}: {owner}: {reason}", hint)
 
 
 def _check_interpreter(draft: Draft) -> None:

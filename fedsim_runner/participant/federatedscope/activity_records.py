@@ -83,7 +83,7 @@ def record_messages(shared: PatchContext) -> None:
 
 def record_client(client: Any, activity: Activity) -> None:
     """Note when a client trains and evaluates."""
-    train, evaluate = client.trainer.train, client.msg_handlers["evaluate"]
+    train, evaluate = client.trainer.train, client.msg_handlers.get("evaluate")
 
     def noted_train(*arguments: Any, **options: Any) -> Any:
         activity.note("train", round=int(client.state))
@@ -107,7 +107,8 @@ def record_client(client: Any, activity: Activity) -> None:
             client.comm_manager.send = send
 
     client.trainer.train = noted_train
-    client.msg_handlers["evaluate"] = noted_evaluate
+    if evaluate is not None:  # a client of the user's own may do without
+        client.msg_handlers["evaluate"] = noted_evaluate
 
 
 def record_server(server: Any, activity: Activity) -> None:

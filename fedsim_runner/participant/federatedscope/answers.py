@@ -6,7 +6,7 @@ import importlib
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..exit_errors import ParticipantError
@@ -33,8 +33,8 @@ def check_info(content: Any, wanted: list[str]) -> None:
         raise UnusableAnswerError(f"it does not say its {', '.join(wanted)}")
 
 
-def check_metrics(content: Any) -> None:
-    """Check the results of a client's evaluation.
+def check_metrics(content: Any, configured: Collection[str] = ()) -> None:
+    """Check the results of a client's evaluation; ``configured``: names of some that are in any case right.
 
     Raises:
         UnusableAnswerError: they are not numbers by name, or lack the number of samples of a split.
@@ -42,7 +42,8 @@ def check_metrics(content: Any) -> None:
     if not isinstance(content, dict) or not 0 < len(content) <= _MOST_METRICS:
         raise UnusableAnswerError("they are not numbers by name")
     for name, value in content.items():
-        if not isinstance(name, str) or not _METRIC.fullmatch(name) or not _is_number(value):
+        named = isinstance(name, str) and (name in configured or _METRIC.fullmatch(name) is not None)
+        if not named or not _is_number(value):
             raise UnusableAnswerError("one of them is not a number with the name of a metric")
         split = name.split("_")[0]
         if f"{split}_total" not in content:

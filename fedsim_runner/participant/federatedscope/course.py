@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from fedsim_runner.contract.participant_events import ClientLost
+from fedsim_runner.contract.participant_events import ClientLost, Finished
 from fedsim_runner.contract.records import LaunchSettings
 
 from ..activity import Activity
@@ -29,6 +29,7 @@ from . import (
     contrib_import,
     data,
     models,
+    own_workers,
     patches,
     policies,
     saved_model,
@@ -38,7 +39,7 @@ from . import (
     update_accounts,
 )
 from .client import FINISH, prefer_newest
-from .doorkeeper import ServerDoor, guard_client
+from .doorkeeper import ServerDoor, guard_client, kinds_between
 from .inbox import waiting_kinds
 from .log_events import report_log
 from .log_warnings import LogWarnings
@@ -57,6 +58,14 @@ PLACES = (
     Place("federatedscope.core.auxiliaries.runner_builder", "get_runner", ("server_class", "client_class", "config")),
     Place("federatedscope.core.communication", "gRPCCommManager.receive", ("self",), ("server_funcs",)),
 )
+# What is relied on in any course, apart from patches.
+PARTS: dict[str, tuple[Place, ...]] = {
+    "the launcher": PLACES,
+    "the loader of shards": data.PLACES,
+    "the records of activity": activity_records.PLACES,
+    "the accounts of updates": update_accounts.PLACES,
+    "models in messages": models.PLACES,
+}
 # For how long after its end a client still answers messages.
 FAREWELL_S = 2.0
 
@@ -163,11 +172,8 @@ def _import(off: tuple[str, ...]) -> None:
 def _check(settings: LaunchSettings, role: str) -> None:
     """Check that FederatedScope is what all parts of the launcher were made for, before any of them changes it."""
     patches.check(settings.patches_off)
-    expect_for_course("the launcher", *PLACES)
-    expect_for_course("the loader of shards", *data.PLACES)
-    expect_for_course("the records of activity", *activity_records.PLACES)
-    expect_for_course("the accounts of updates", *update_accounts.PLACES)
-    expect_for_course("models in messages", *models.PLACES)
+    for part, places in PARTS.items():
+        expect_for_course(part, *places)
     if role == "server":
         expect_for_course("the global model's file", *saved_model.PLACES)
     if role == "server" and policies.are_enabled(settings):
@@ -205,9 +211,7 @@ def _load_participant(tree: Any, gate: Path, settings: LaunchSettings, reporter:
     guarded = "hostile_messages" not in settings.patches_off
     if role == "server":
         return _server(runner, gate, settings, shared, guarded)
-    if guarded:
-        guard_client(str(tree.distribute.server_host), shared, with_others=bool(tree.vertical.use))
-    return _client(runner, shared)
+    return _client(runner, shared, guarded)
 
 
 def _runner(tree: Any) -> Any:
@@ -252,9 +256,10 @@ def _server(
     runner: Any, gate: Path, settings: LaunchSettings, shared: PatchContext, guarded: bool
 ) -> Callable[[], None]:
     server = runner.server
+    own = own_workers.look_at_server(server)
     activity_records.record_server(server, shared.activity)
     activity_records.report_joins(server, shared.reporter)
-    accounts = UpdateAccounts(server, shared)
+    accounts = UpdateAccounts(server, shared) if own.keeps_rounds else None
     saved_model.save_in_one_step(server, Path(scratch.FOLDER))
     if settings.target is not None:
         target.end_at_target(server, settings.target, shared.reporter)
@@ -263,7 +268,7 @@ def _server(
     else:  # trees have no parameters
         warn_of_slow_messages(server)
     if guarded:
-        ServerDoor(server, shared)
+        ServerDoor(server, shared, own)
     poll: Callable[[], None] = _do_nothing
     if policies.are_enabled(settings):
         active = Policies(server, gate, settings, shared)
@@ -273,30 +278,39 @@ def _server(
 
     def serve() -> None:
         runner.run()
-        accounts.close()
+        if accounts is not None:
+            accounts.close()
         for flush in shared.flush:
             flush(poll)
-        if server.state <= server.total_round_num:  # it logs the failure, but returns normally
+        if own.says_anything:  # it counts rounds, and says that they are over, in its own way
+            shared.reporter.report_once(Finished())
+        elif server.state <= server.total_round_num:  # it logs the failure, but returns normally
             raise ParticipantError(f"FederatedScope gave up training in round #{server.state}: too few updates came")
 
     return serve
 
 
-def _client(runner: Any, shared: PatchContext) -> Callable[[], None]:
+def _client(runner: Any, shared: PatchContext, guarded: bool) -> Callable[[], None]:
     client = runner.client
+    own = own_workers.has_own_method(client)
+    if guarded:
+        guard_client(str(client._cfg.distribute.server_host), shared, kinds_between(client))
 
     def server_unreachable(peer: int, kind: str, reason: str) -> None:
         if FINISH not in waiting_kinds(client.comm_manager):  # otherwise the course is over and the server has ended
             _give_up(shared.reporter, peer, kind, reason)
 
     shared.unreachable = server_unreachable
+    models.decode_models(client, own_workers.upstreams_kinds(client))
     activity_records.record_client(client, shared.activity)
-    models.decode_models(client)
-    prefer_newest(client)
+    if not own:  # what a server of the user's own sends twice may be two things
+        prefer_newest(client)
     compute_small_steps_alone()
 
     def attend() -> None:
         runner.run()
+        if own:  # it may take its leave without a word in the log
+            shared.reporter.report_once(Finished())
         # The server waits for the answer to what it has just sent; it is lost if this device's network ends before.
         client.comm_manager.grpc_server.stop(FAREWELL_S).wait(FAREWELL_S)
         time.sleep(shared.answer_s / 2)

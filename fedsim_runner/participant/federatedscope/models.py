@@ -6,8 +6,9 @@ mapping, which FederatedScope cannot encode.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from .upstream import Place
@@ -44,8 +45,12 @@ def encode_empty_models() -> None:
     message.create_by_type = create_by_type
 
 
-def decode_models(client: Any) -> None:
-    """Give a client's trainer the server's models as tensors."""
+def decode_models(client: Any, kinds: Collection[str]) -> None:
+    """Give a client's trainer the server's models as tensors; before anything else wraps its handlers.
+
+    ``kinds``: those that FederatedScope's own handlers take. A handler of the user's own gets what the network brings,
+    as it does without us: it may hold anything.
+    """
     to_tensor = importlib.import_module(UTILITIES).param2tensor
 
     def decoded(content: Any) -> Any:
@@ -57,10 +62,13 @@ def decode_models(client: Any) -> None:
 
     def with_tensors(handle: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def handle_decoded(message: Any) -> Any:
-            message.content = decoded(message.content)
+            # What is no model is left to the trainer, which says in its own words what it cannot use.
+            with contextlib.suppress(Exception):  # what is no pickle raises nearly anything
+                message.content = decoded(message.content)
             return handle(message)
 
         return handle_decoded
 
     for kind in _WITH_MODELS:
-        client.msg_handlers[kind] = with_tensors(client.msg_handlers[kind])
+        if kind in kinds:
+            client.msg_handlers[kind] = with_tensors(client.msg_handlers[kind])

@@ -22,6 +22,7 @@ from fedsim_runner.contract.records import LaunchSettings
 
 from ..exit_errors import ParticipantError, UnsupportedError
 from ..lost import LostClients
+from .own_workers import PRIVATE
 from .patch_context import PatchContext
 from .patches.async_updates import IDLE, top_up
 from .upstream import Place
@@ -41,7 +42,7 @@ PLACES = (
     Place(SERVER, "Server.check_client_join_in", ("self",), ("join_in_info", "join_in_client_num", "client_num")),
     Place(SERVER, "Server.run", ("self",), ("msg_handlers", "comm_manager", "receive", "state")),
 )
-WAKE_UP = "fedsim_wake_up"  # type of the message that wakes the server's loop
+WAKE_UP = f"{PRIVATE}wake_up"  # type of the message that wakes the server's loop
 POLL_S = 0.25
 KEY = "course.on_client_failure and course.round_deadline"
 

@@ -17,11 +17,12 @@ from .run_log import RunLog, logger
 
 @dataclass
 class _Member:
-    """``owes``: kind and round of an answer that is expected, possibly late."""
+    """``owes``: kind and round of an answer that is expected, possibly late; ``gave``: those of its last one."""
 
     host: str
     port: int
     owes: tuple[str, int] | None = None
+    gave: tuple[str, int] | None = None
     lost: bool = False
 
 
@@ -114,8 +115,13 @@ class Roster:
         """Return whether this is the answer that the client owes; if so, it owes none any more."""
         expected = self.expects(client, kind, round)
         if expected:
-            self._members[client].owes = None
+            member = self._members[client]
+            member.owes, member.gave = None, member.owes
         return expected
+
+    def repeats(self, client: int, kind: str, round: int) -> bool:
+        """Whether the client's last answer was this one, too. Safe to call from any thread."""
+        return self._members[client].gave == (kind, round)
 
     def forgive(self, client: int) -> None:
         """Cancel what the client owes: it was restarted and has lost the request."""

@@ -29,7 +29,7 @@ from fedsim_runner.contract.records import LaunchSettings
 
 from ..activity import Activity
 from ..exit_errors import ParticipantError
-from ..senders import Door, RefusedMessageError, read_address
+from ..senders import Door, RefusedMessageError, UnaskedMessageError, read_address
 from ..tensors import Array, encode_parameters
 from .answers import InvalidAnswerError, read_metrics, read_update
 from .fedavg import mean_parameters
@@ -351,7 +351,7 @@ class Server:
         self._transport.post(Message(kind, SERVER, clients, state, content))
 
     def _accept(self, message: Message, source: str) -> bool:
-        """Whether to take a message; one that nobody has asked for is acknowledged, as its sender may only repeat it.
+        """Whether to take a message; one that its sender only repeats is acknowledged.
 
         Called by a thread of gRPC.
         """
@@ -360,10 +360,15 @@ class Server:
             return True
         if message.msg_type not in ("join_in_info", *_WORDS):
             raise RefusedMessageError("no client sends such a message")
-        self._roster.check_sender(message.sender, source)
-        if message.msg_type == "join_in_info":
-            return self._roster.is_present(message.sender)
-        return self._roster.expects(message.sender, message.msg_type, message.state)
+        client, kind, number = message.sender, message.msg_type, message.state
+        self._roster.check_sender(client, source)
+        if not self._roster.is_present(client):
+            raise UnaskedMessageError(f"client #{client} was given up", client)
+        if kind == "join_in_info" or self._roster.expects(client, kind, number):
+            return True
+        if not self._roster.repeats(client, kind, number):
+            raise UnaskedMessageError(f"nobody has asked client #{client} for {kind} of round {number}", client)
+        return False
 
     def _failed(self, client: int, reason: str) -> None:
         """A client accepts no message, refuses connections, or answers what nobody can use."""

@@ -16,7 +16,7 @@ import grpc
 from ..activity import Activity, Step
 from ..exit_errors import ParticipantError
 from ..patience import JOIN_DEADLINE_S, SEND_DEADLINE_S, WITHOUT_PINGS, connect_s, connecting_options
-from ..senders import Refusals, RefusedMessageError, source_of
+from ..senders import Refusals, RefusedMessageError, UnaskedMessageError, source_of
 from . import wire
 from .run_log import logger
 from .wire import Message
@@ -408,6 +408,8 @@ class _Handler:
         source = source_of(context.peer())
         try:
             self._arrived(wire.decode(data), len(data), source)
+        except UnaskedMessageError as error:
+            self._refused.add(source, str(error))
         except RefusedMessageError as error:
             self._refused.add(source, str(error))
             context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))

@@ -152,6 +152,16 @@ class ClientLost(ParticipantEvent):
 
 
 @dataclass(frozen=True)
+class MessageRefused(ParticipantEvent):
+    """Server: it has not taken a message of this kind from a client; of many, the first, the tenth and so on."""
+
+    name = "refused"
+    client_id: int
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Warned(ParticipantEvent):
     """Its engine has logged a warning that it had not logged before, if numbers do not count."""
 

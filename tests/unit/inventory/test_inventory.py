@@ -112,12 +112,21 @@ def test_a_devices_own_settings_stand_beside_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "vertical", "talk"),
-    [("federatedscope", True, True), ("federatedscope", False, False), ("light", True, False)],
+    ("engine", "vertical", "method", "talk"),
+    [
+        ("federatedscope", True, "FedAvg", True),
+        ("federatedscope", False, "FedAvg", False),
+        ("federatedscope", False, "gossip", True),
+        ("light", True, "FedAvg", False),
+    ],
 )
-def test_clients_that_grow_trees_together_talk_to_each_other(engine: str, vertical: bool, talk: bool) -> None:
+def test_clients_of_trees_and_of_a_users_own_method_may_talk_to_each_other(
+    engine: str, vertical: bool, method: str, talk: bool
+) -> None:
     study = experiment(2)
     devices = tuple(replace(one, engine=engine) for one in study.devices)
-    changed = replace(study, devices=devices, config={**study.config, "vertical": {"use": vertical}})
+    federate = {**study.config["federate"], "method": method}
+    config = {**study.config, "vertical": {"use": vertical}, "federate": federate}
+    changed = replace(study, devices=devices, config=config)
     (content,) = build_inventory(make_plan(changed, [lab_host("lab1")], "study")).device_files.values()
     assert content["course"]["clients_talk"] is talk

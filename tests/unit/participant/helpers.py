@@ -23,6 +23,7 @@ from fedsim_runner.contract.participant_events import (
     Admitted,
     ClientLost,
     DeadlinePassed,
+    MessageRefused,
     ParticipantEvent,
     Result,
     TargetReached,
@@ -158,7 +159,7 @@ class Course:
         assert None not in found
         events = [reported.event for reported in found if reported is not None]
         # What is logged says the same, but for what FederatedScope does not log, or only the testbed's policies do.
-        ours = Admitted | Update | DeadlinePassed | ClientLost | TargetReached | Warned
+        ours = Admitted | Update | DeadlinePassed | ClientLost | MessageRefused | TargetReached | Warned
         logged = [event for event in events if not isinstance(event, ours)]
         reader = LogReader()
         said = [event for line in self.log(name).splitlines() for event in reader.events(line)]

@@ -31,6 +31,7 @@ federate:
 distribute: {use: false, role: client, server_host: 10.0.0.1, grpc_compression: gzip}
 data: {root: /data, type: femnist, splits: [0.6, 0.2, 0.2], quadratic: {dim: 3}, made_up: 1}
 wandb: {use: true, name_user: me}
+dataloader: {num_workers: 4, batch_size: 8}
 """
 
 
@@ -54,12 +55,13 @@ def test_a_brought_file_is_overridden_with_one_note_that_lists_what() -> None:
         "federate": {"total_round_num": 3, "save_to": "lr.pt"},
         "distribute": {"grpc_compression": "gzip"},
         "wandb": {"name_user": "me"},
+        "dataloader": {"batch_size": 8},
     }
     (note,) = settled.notes
     assert note == (
         "mine.yaml: the testbed sets federate.client_num (3), federate.resource_info_file, data.* (data set digits), "
-        "outdir, expname, seed (7), use_gpu, device, wandb.use, distribute.*, verbose, the folder of federate.save_to "
-        "(lr.pt), federate.sample_client_num (all 3): what the file says there is not used"
+        "outdir, expname, seed (7), use_gpu, device, wandb.use, dataloader.num_workers, distribute.*, verbose, the "
+        "folder of federate.save_to (lr.pt), federate.sample_client_num (all 3): what the file says there is not used"
     )
 
 
@@ -69,7 +71,7 @@ def test_in_the_experiment_file_each_is_a_mistake() -> None:
         [
             "federate.client_num", "federate.resource_info_file", "federate.sample_client_num", "outdir", "expname",
             "seed", "use_gpu", "device", "wandb.use", "verbose", "data.type", "data.root", "data.splits",
-            "data.quadratic", "data.made_up", "distribute.server_host",
+            "data.quadratic", "data.made_up", "distribute.server_host", "dataloader.num_workers",
         ]
     )  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fedsim_runner.contract.participant_events import MessageRefused
+
 from .supervised_course import Course, answer, ask
 
 
@@ -161,3 +163,26 @@ def test_a_frozen_client_is_not_excused_by_what_it_did_before() -> None:
     course.freeze("b")
     course.wait(60)
     assert course.supervisor.outcome is not None and course.supervisor.outcome.device == "b"
+
+
+def test_silence_after_a_refused_message_says_why_the_server_does_not_go_on() -> None:
+    course = Course()
+    course.join()
+    course.report("hub", MessageRefused(1, "stats", "it is too large"))
+    course.report("b", MessageRefused(2, "stats", "a client's word on another's message"))
+    course.train("a", 0)
+    course.wait(61)
+    outcome = course.supervisor.outcome
+    assert outcome is not None and outcome.device == "b" and "refused" not in str(outcome.reason)
+    for blamed in ("a", "hub"):
+        course = Course()
+        course.join()
+        course.report("hub", MessageRefused(1, "stats", "it is too large"))
+        if blamed == "hub":
+            course.act("hub", "sent", kind="assign_client_id", peer=1, round=0)
+            for name in "ab":
+                course.act(name, "received", kind="assign_client_id", round=0, peer=0)
+        course.wait(61)
+        outcome = course.supervisor.outcome
+        assert outcome is not None and outcome.device == blamed
+        assert str(outcome.reason).endswith("; the server has refused a message of a: it is too large")

@@ -9,7 +9,7 @@ import pytest
 
 from fedsim_runner.engines.engine_values import SplitData
 from fedsim_runner.engines.federatedscope.course_facts import Tree
-from fedsim_runner.engines.federatedscope.course_notes import notes
+from fedsim_runner.engines.federatedscope.course_notes import notes, own_worker
 from fedsim_runner.engines.federatedscope.refusals import Course
 from tests.unit.engines.federatedscope.test_refusals import course, refusals, tree_with
 
@@ -194,3 +194,9 @@ def test_parts_that_a_model_does_not_have_are_noted(model: str, kept: list[str],
         == ["personalization.local_param (bn, norms) names no part of lr: clients keep nothing of it to themselves"]
         * said
     )
+
+
+def test_a_method_of_the_sources_own_is_noted() -> None:
+    (note,) = own_worker(Tree({"federate": {"method": "WithStats"}}))
+    assert note.startswith("WithStats is a method of the source's own") and "is not checked" in note
+    assert not [*own_worker(Tree({"federate": {"method": "FedAvg"}}))] and not [*own_worker(Tree({}))]
