@@ -194,7 +194,7 @@ class ServerDoor:
         if kind == "join_in_info" and own.counts_joins:
             check_info(message.content, list(server._cfg.federate.join_in_info))
         elif kind in ("metrics", "eval_metric") and own.merges:
-            check_metrics(message.content, _configured_metrics(server._cfg))
+            check_metrics(message.content, _known_metrics(server))
         elif kind == "feature_importance" and not own.says_anything:
             check_importance(message.content)
         elif kind == "model_para" and own.aggregates:
@@ -262,9 +262,11 @@ def _check_pickles(content: Any) -> None:
         raise UnusableAnswerError(f"{error}; {SWITCH}") from error
 
 
-def _configured_metrics(tree: Any) -> frozenset[str]:
-    """Names of results that the configuration asks for, among them those of the user's own metrics."""
-    return frozenset(f"{split}_{metric}" for split in tree.eval.split for metric in tree.eval.metrics)
+def _known_metrics(server: Any) -> frozenset[str]:
+    """Names of results that the configuration asks for, and of the metrics that the user's code brings."""
+    tree = server._cfg.eval
+    brought = getattr(getattr(server._monitor, "metric_calculator", None), "eval_metric", ())
+    return frozenset(f"{split}_{metric}" for split in tree.split for metric in (*tree.metrics, *brought))
 
 
 def _do_nothing(message: Any) -> bool:
