@@ -36,8 +36,9 @@ def test_delay_holds_in_each_direction(backend: str, probed: dict[str, Any]) -> 
         ]
         with shaped(lab, links, backend, probed) as shaper:
             apply(shaper, lab)
-            assert statistics.median(lab.one_way_s("a", "b")) == pytest.approx(0.030, abs=SLACK_S)
-            assert statistics.median(lab.one_way_s("b", "a")) == pytest.approx(0.015, abs=SLACK_S)
+            # The quickest: on a busy machine any may be late, but none can be early.
+            assert min(lab.one_way_s("a", "b")) == pytest.approx(0.030, abs=SLACK_S)
+            assert min(lab.one_way_s("b", "a")) == pytest.approx(0.015, abs=SLACK_S)
 
 
 def test_rate_holds_in_each_direction(backend: str, probed: dict[str, Any]) -> None:
@@ -96,11 +97,18 @@ def test_tcp_fills_a_delayed_link(backend: str, probed: dict[str, Any]) -> None:
         lab.one_way_s("a", "b", count=1)  # resolve the neighbour first: netem delays that as well
         with netns.inside(lab.namespaces["b"]):
             listener = socket.create_server((lab.addresses["b"], PORT))
-        with netns.inside(lab.namespaces["a"]):
-            started = time.monotonic()
-            sender = socket.create_connection((lab.addresses["b"], PORT), timeout=5)
-            assert time.monotonic() - started == pytest.approx(0.050, abs=2 * SLACK_S)
-        receiver, _ = listener.accept()
+        took = []
+        for _ in range(3):
+            with netns.inside(lab.namespaces["a"]):
+                started = time.monotonic()
+                sender = socket.create_connection((lab.addresses["b"], PORT), timeout=5)
+                took.append(time.monotonic() - started)
+            receiver, _ = listener.accept()
+            if len(took) < 3:
+                sender.close()
+                receiver.close()
+        # As above: the quickest.
+        assert min(took) == pytest.approx(0.050, abs=2 * SLACK_S)
         thread = threading.Thread(target=lambda: (sender.sendall(bytes(4_000_000)), sender.close()))
         started = time.monotonic()
         thread.start()

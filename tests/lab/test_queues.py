@@ -156,7 +156,8 @@ def test_a_first_connection_takes_a_round_trip(backend: str, probed: dict[str, A
                     with connecting:
                         connecting.connect((lab.addresses["a"], PORT))
                         took.append(time.monotonic() - started)
-            assert statistics.median(took) == pytest.approx(0.520, abs=2 * SLACK_S)
+            # The quickest: on a busy machine any may be late, but none can be early.
+            assert min(took) == pytest.approx(0.520, abs=2 * SLACK_S)
 
 
 _SATELLITE = Link(3 * MBIT, 260_000), Link(25 * MBIT, 260_000)
