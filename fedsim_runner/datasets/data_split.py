@@ -14,6 +14,7 @@ from ..spec.experiment import DataSource
 from .bundled import load_bundled
 from .label_split import split_labels
 from .labelled_samples import DataSet, Part, Samples
+from .object_shards import IN_BATCHES
 from .own_files import OwnFiles, digest, load_own
 from .problems import DataError, DataProblem
 from .sample_counts import count_test_samples, split_sizes
@@ -103,9 +104,12 @@ def count_labels(splits: Mapping[str, Samples], classes: Sequence[str]) -> dict[
     }
 
 
-def as_npz(splits: Mapping[str, Samples]) -> bytes:
-    """Write the splits as a NumPy archive: arrays ``<split>_x`` and ``<split>_y``."""
-    arrays: dict[str, Any] = {}
+def as_npz(splits: Mapping[str, Samples], in_batches: bool = False) -> bytes:
+    """Write the splits as a NumPy archive: arrays ``<split>_x`` and ``<split>_y``.
+
+    ``in_batches``: an empty array :data:`.IN_BATCHES` is added.
+    """
+    arrays: dict[str, Any] = {IN_BATCHES: np.empty(0)} if in_batches else {}
     for name, samples in splits.items():
         arrays[f"{name}_x"], arrays[f"{name}_y"] = samples.x, samples.y
     stream = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Shards that hold an object of FederatedScope's in place of arrays of samples and labels."""
+"""What a shard may hold besides, or in place of, arrays of samples and labels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Final
 
 #: The array of bytes that holds the pickled object. Only devices unpickle it.
 OBJECT: Final = "object"
+#: The empty array of a shard whose samples FederatedScope hands to its workers as data loaders. They draw random
+#: numbers before the model does, so that the same samples as arrays would begin with another model.
+IN_BATCHES: Final = "in_batches"
 
 
 def holds_object(shard: Path) -> bool:

@@ -46,7 +46,8 @@ def make_shard_files(device_file: Mapping[str, Any]) -> ShardFiles:
     exported = export_shards(device_file)
     if not isinstance(exported, OwnObjects):
         shards, classes = exported
-        return _of_samples(DataSplit(in_layout(shards, data["layout"]), classes, True), server)
+        made = DataSplit(in_layout(shards, data["layout"]), classes, True)
+        return _of_samples(made, server, in_batches=str(data["tree"]["type"]).lower() != "file")
     others = [one for one in device_file["devices"] if one["engine"] != FEDERATEDSCOPE]
     if others:
         raise ValueError(
@@ -64,9 +65,9 @@ def sizes_of(shards: Mapping[str, Mapping[str, Samples]]) -> dict[str, dict[str,
     return {device: {name: len(samples.y) for name, samples in splits.items()} for device, splits in shards.items()}
 
 
-def _of_samples(made: DataSplit, server: str) -> ShardFiles:
+def _of_samples(made: DataSplit, server: str, in_batches: bool = False) -> ShardFiles:
     return ShardFiles(
-        lambda device: as_npz(made.shards[device]),
+        lambda device: as_npz(made.shards[device], in_batches),
         sizes_of(made.shards),
         {device: count_labels(splits, made.classes) for device, splits in made.shards.items()},
         made.classes,

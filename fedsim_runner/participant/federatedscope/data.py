@@ -1,7 +1,8 @@
 """Gives FederatedScope its shard: ``data.type: file`` with a ``.npz`` in ``data.file_path``.
 
 A shard has arrays of samples and labels, or a pickled object that FederatedScope made on the control node, which this
-device trusts.
+device trusts. Arrays come as FederatedScope gives the same data to a worker: from a file as tensors, from data sets of
+its own as data loaders.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .upstream import Place
 
 SPLITS = ("train", "val", "test")
 OBJECT = "object"
+IN_BATCHES = "in_batches"
 TRAINERS = "federatedscope.core.auxiliaries.trainer_builder"
 PLACES = (
     Place("federatedscope.core.auxiliaries.data_builder", "get_data", ("config", "client_cfgs"), ("data_dict",)),
@@ -47,8 +49,9 @@ def register_npz_loader() -> None:
             data = build_data(own, config)
         else:
             utilities = importlib.import_module("federatedscope.core.data.utils")
-            data = utilities.convert_data_mode(load_tensors(path), config)
-            if goes_through_batches(str(config.trainer.type)):
+            tree, in_batches = load_tensors(path)
+            data = utilities.convert_data_mode(tree, config)
+            if in_batches or goes_through_batches(str(config.trainer.type)):
                 data = with_batches(data, config)
         importlib.import_module("federatedscope.core.auxiliaries.utils").setup_seed(config.seed)
         return data, config
@@ -123,10 +126,11 @@ def build_data(own: dict[str, Any], config: Any) -> Any:
         raise ParticipantError(f"{reason}; name it in federatedscope.requirements") from error
 
 
-def load_tensors(path: Path) -> dict[str, dict[str, Any]]:
+def load_tensors(path: Path) -> tuple[dict[str, dict[str, Any]], bool]:
     """Splits of a shard as FederatedScope expects them: ``{"train": {"x": tensor, "y": tensor}, ...}``.
 
-    Arrays are ``<split>_x`` and ``<split>_y``; splits that the file lacks are left out.
+    Arrays are ``<split>_x`` and ``<split>_y``; splits that the file lacks are left out. Also whether the samples are of
+    a data set that FederatedScope gives to its workers as data loaders.
 
     Raises:
         ParticipantError: the file cannot be read or its arrays do not fit together.
@@ -135,6 +139,7 @@ def load_tensors(path: Path) -> dict[str, dict[str, Any]]:
     tree: dict[str, dict[str, Any]] = {}
     try:
         with np.load(path, allow_pickle=False) as archive:
+            in_batches = IN_BATCHES in archive
             for split in SPLITS:
                 if f"{split}_x" not in archive or f"{split}_y" not in archive:
                     continue
@@ -146,4 +151,4 @@ def load_tensors(path: Path) -> dict[str, dict[str, Any]]:
         raise ParticipantError(f"{path}: cannot be read as a shard: {error}") from error
     if not tree:
         raise ParticipantError(f"{path}: holds none of {', '.join(f'{split}_x' for split in SPLITS)}")
-    return tree
+    return tree, in_batches

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fedsim_runner.datasets.object_shards import IN_BATCHES
 from fedsim_runner.engines.federatedscope import data_loader, export_program
 from fedsim_runner.engines.participant_files import render_participants, shard_sizes
 from fedsim_runner.runs.experiment_file import parse_experiment
@@ -86,6 +87,7 @@ def test_loaded_and_split_by_federatedscope(theirs: dict[str, Any], tmp_path: Pa
     assert (table["shape"], table["classes"], table["test_fraction"]) == ([1, 4, 4], ["0", "1", "2"], None)
     with np.load(tmp_path / "out" / theirs["clients"][0] / "shard.npz", allow_pickle=False) as shard:
         assert (shard["train_x"][:, 0, 0, 0] == shard["train_y"]).all()
+        assert IN_BATCHES in shard
     # FederatedScope is not run again for existing shards.
     theirs["devices"][0]["config"]["distribute"]["server_port"] = 4711
     theirs["federatedscope"]["source"] = "/nowhere/federatedscope"
@@ -135,6 +137,7 @@ def test_a_file_with_the_data_of_all_participants(theirs: dict[str, Any], tmp_pa
     with np.load(tmp_path / "out" / theirs["clients"][2] / "shard.npz", allow_pickle=False) as shard:
         assert (shard["train_x"].dtype, shard["train_y"].dtype) == (np.float32, np.float32)
         assert np.array_equal(shard["train_y"], 2 * shard["train_x"][:, :1])
+        assert IN_BATCHES not in shard
     theirs["data"]["tree"] = {"type": "file", "file_path": str(one)}
     with pytest.raises(
         ValueError, match=rf"one\.pkl holds one participant's data, and {theirs['clients'][0]} has no fil"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -176,7 +176,7 @@ def test_shards_become_tensors_without_a_pickle(source: Path, tmp_path: Path) ->
         "import json, sys\n"
         "from pathlib import Path\n"
         "from fedsim_runner.participant.federatedscope.data import load_tensors\n"
-        "tree = load_tensors(Path(sys.argv[1]))\n"
+        "tree, _ = load_tensors(Path(sys.argv[1]))\n"
         "print([(split, str(x['x'].dtype), x['x'].tolist(), str(x['y'].dtype)) for split, x in tree.items()])"
     )
     answer = run_python(source, code, str(path))
@@ -186,6 +186,28 @@ def test_shards_become_tensors_without_a_pickle(source: Path, tmp_path: Path) ->
     )
     np.savez(path, test_x=np.zeros((2, 4)), test_y=np.zeros(3))
     assert "test: x has shape (2, 4) and y (3,)" in run_python(source, code, str(path)).stderr
+
+
+@pytest.mark.parametrize(("more", "kind"), [((), "dict"), (("in_batches",), "DataLoader")])
+def test_samples_come_as_federatedscope_gives_them(
+    source: Path, tmp_path: Path, more: Sequence[str], kind: str
+) -> None:
+    path = tmp_path / "shard.npz"
+    samples = {f"{split}_x": np.zeros((8, 4), np.float32) for split in ("train", "test")}
+    labels = {f"{split}_y": np.zeros(8, np.int64) for split in ("train", "test")}
+    np.savez(path, **samples, **labels, **{name: np.empty(0) for name in more})
+    code = (
+        "import sys\n"
+        "from federatedscope.core.configs.config import global_cfg as config\n"
+        "from federatedscope.register import data_dict\n"
+        "from fedsim_runner.participant.federatedscope.data import register_npz_loader\n"
+        "import federatedscope.core.auxiliaries.data_builder\n"
+        "register_npz_loader()\n"
+        "config.federate.mode, config.data.type, config.data.file_path = 'distributed', 'file', sys.argv[1]\n"
+        "data, _ = data_dict['file'](config, None)\n"
+        "print(*(type(data[split]).__name__ for split in ('train', 'test')))"
+    )
+    assert run_python(source, code, str(path)).stdout.splitlines()[-1:] == [f"{kind} {kind}"]
 
 
 def test_writes_land_in_the_out_folder(torch_course: Callable[..., TorchCourse]) -> None:
