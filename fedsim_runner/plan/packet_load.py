@@ -40,7 +40,7 @@ def describe_packet_load(experiment: Experiment, placed: Sequence[PlacedDevice],
                 yield (
                     f"lab host {host}: clients whose links are all full send or receive {most:,.0f} packets in a "
                     f"second, and back end {backend.name}{where} passes about {limit:,} in time; packets may be late: "
-                    "the report says how many were, and fewer devices, slower links or more lab hosts mend it"
+                    "the report says how many were, and fewer devices, slower links or more lab hosts help"
                 )
 
 

@@ -64,10 +64,10 @@ def read_device_data(
     found = {}
     for number, entry in enumerate(entries):
         own = data_of((entry.federatedscope if entry is not None else None) or {})
-        told = len(document.errors)
+        before = len(document.errors)
         if own:
             _check(own, dataset, kind, document.below(("devices", number, "federatedscope")), folder)
-        if own and len(document.errors) == told:
+        if own and len(document.errors) == before:
             found[number] = own
     return found
 

@@ -130,8 +130,8 @@ class Document:
     def errors_at(self, path: Sequence[PathPart]) -> bool:
         """Whether an error has already been reported at exactly this path."""
         shown = format_path((*self.base, *path))
-        told = any(error.path == shown for error in self.errors)
-        return told or (self.over is not None and self.over.errors_at(path))
+        known = any(error.path == shown for error in self.errors)
+        return known or (self.over is not None and self.over.errors_at(path))
 
 
 def read_text(path: Path) -> str:

@@ -6,11 +6,8 @@ import contextlib
 import json
 import os
 import resource
-import socket
-import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,14 +16,12 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.host.cgroup_folders import MOUNTS
-from fedsim_runner.agent.links import netns
 from fedsim_runner.agent.links.userspace.scheduling import REAL_TIME
 from fedsim_runner.contract.link import Link
-from fedsim_runner.contract.queue_size import FRAME_BYTES, buffer_bytes
-from tests.lab.rig import MBIT, PORT, apply, rig, shaped
+from tests.lab.rig import apply, rig, shaped
 
 V1 = MOUNTS[0] / "cpu"
-#: Starts the process as the agent does, in whatever cgroup it is told, and says how it runs.
+#: Starts the process as the agent does, in whatever cgroup it is given, and prints how it runs.
 START = """
 import json, os, pathlib, sys
 if sys.argv[1]:
@@ -111,41 +106,6 @@ def _end(loop: subprocess.Popen[bytes]) -> None:
     loop.kill()
     loop.wait()
     time.sleep(0.05)  # until its cgroup is empty
-
-
-@pytest.mark.parametrize("way", ["up", "down"])
-def test_a_flow_fills_the_queue_of_either_direction(way: str, userspace: str, probed: dict[str, Any]) -> None:
-    """What waits for an uplink waits in the link, and not in the sender's socket (TCP small queues)."""
-    link = Link(12 * MBIT, 15_000)
-    assert link.rate_bps is not None
-    with rig("a", "b") as lab:
-        source, target = ("a", "b") if way == "up" else ("b", "a")
-        links = lab.links(link, None) if way == "up" else lab.links(None, link)
-        with shaped(lab, links, userspace, probed) as shaper:
-            apply(shaper, lab)
-            lab.one_way_s(target, source, count=1)
-            with netns.inside(lab.namespaces[target]):
-                listener = socket.create_server((lab.addresses[target], PORT))
-            with netns.inside(lab.namespaces[source]):
-                sender = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            sender.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
-            sender.connect((lab.addresses[target], PORT))
-            receiver, _ = listener.accept()
-            threads = [
-                threading.Thread(target=lambda: (sender.sendall(bytes(6_000_000)), sender.close())),
-                threading.Thread(target=lambda: [None for _ in iter(lambda: receiver.recv(1 << 16), b"")]),
-            ]
-            for thread in threads:
-                thread.start()
-            time.sleep(0.7)
-            delays = lab.one_way_s(source, target, count=20, gap_s=0.0)
-            for thread in threads:
-                thread.join()
-            receiver.close()
-            listener.close()
-            frame, full = FRAME_BYTES * 8 / link.rate_bps, buffer_bytes(link.rate_bps) * 8 / link.rate_bps
-            waits = [delay - 0.015 - frame for delay in delays]
-            assert 0.4 * full < statistics.median(waits) <= full + 0.010
 
 
 def test_a_process_that_never_waits_is_an_ordinary_one_after_a_while() -> None:

@@ -106,6 +106,7 @@ def test_small_packets_at_half_the_rate_are_not_lost(
 
 @UP_AND_DOWN
 def test_a_full_queue_adds_what_it_may_hold(way: str, backend: str, probed: dict[str, Any]) -> None:
+    """Also on an uplink: what waits for it waits in the link, not in the sender's socket (TCP small queues)."""
     link = Link(4 * MBIT, 20_000)
     assert link.rate_bps is not None
     with rig("a", "b") as lab:

@@ -276,8 +276,8 @@ class Supervisor:
             return []
         if self._opened is not None and now - self._opened >= self._limits.timeout_s:
             blamed, why = self._find_waited_for()
-            told = f"the course took longer than {self._limits.timeout_s:g} s; {why}{self._explain(blamed)}"
-            return self._fail(blamed, told)
+            reason = f"the course took longer than {self._limits.timeout_s:g} s; {why}{self._explain(blamed)}"
+            return self._fail(blamed, reason)
         events: list[Event] = []
         for name, participant in self._participants.items():
             if participant.state in ("lost", "finished", "exited"):

@@ -1,7 +1,7 @@
 """What a user's own worker changes: kinds of messages that FederatedScope does not have, other contents in known ones.
 
 A method of the user's (``contrib/worker``) brings a server and a client that may say anything to each other. What still
-is FederatedScope's own code is told by the module that each function comes from: only what that code is going to see
+is FederatedScope's own code shows in the module that each function comes from: only what that code is going to see
 can be judged by what it can handle.
 """
 

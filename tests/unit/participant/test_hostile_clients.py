@@ -316,6 +316,6 @@ def test_a_flood_is_logged_in_powers_of_ten() -> None:
 def test_a_flood_of_kinds_is_logged_as_one_of_a_few() -> None:
     lines: list[str] = []
     refusals = Refusals(lines.append)
-    told = [refusals.add("198.18.0.2", f"kind {number}", str(number)) for number in range(2000)]
-    assert sum(told) == len(lines) <= MOST_KINDS + 4
+    logged = [refusals.add("198.18.0.2", f"kind {number}", str(number)) for number in range(2000)]
+    assert sum(logged) == len(lines) <= MOST_KINDS + 4
     assert refusals.add("198.18.0.3", "another sender's", "1")
