@@ -68,10 +68,14 @@ def test_a_container_without_an_answer_is_neither_missing_nor_ended(state: State
     assert device(agent, "raspberry-pi")["exit_code"] is None
     assert device(agent, "raspberry-pi")["state"] == "joining"
     assert exits(state) == []
-    # It is asked for until there is an answer.
+    # It is asked for until there is an answer; a question under way at the first of these ticks is still a deaf one.
     engine.deaf.clear()
-    agent.tick()
-    wait_for(lambda: not agent._containers.unknown)
+
+    def is_known_after_a_tick() -> bool:
+        agent.tick()
+        return not agent._containers.unknown
+
+    wait_for(is_known_after_a_tick)
     assert commands.answer(agent, "links-apply", {})["backend"] == "netem"
     agent.close()
 
