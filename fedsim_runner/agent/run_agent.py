@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Collection
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from ..contract import events
 from ..contract.agent_calls import GateAnswer, LinksAnswer
 from ..contract.atomic import CannotWriteError, replace
+from ..contract.congestion_control import read_congestion_controls
 from ..contract.errors import FedsimError
 from ..contract.events import Event
 from ..contract.names import LABEL_DEVICE, LABEL_RUN
@@ -116,7 +116,7 @@ class Agent:
                 backend=self._links.backend,
                 kernel=platform.release(),
                 version=PROTOCOL,
-                congestion_control=_congestion_control(),
+                congestion_control=read_congestion_controls().in_force(self._settings.congestion_control),
             )
         )
         shaped = self._gatekeeper.load_memory()
@@ -385,9 +385,3 @@ class Agent:
         if str(error) not in self._reported_write_errors:
             self._reported_write_errors.add(str(error))
             self._record(events.AgentCannotWrite(str(error)))
-
-
-def _congestion_control() -> str | None:
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
-    return None

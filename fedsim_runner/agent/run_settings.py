@@ -24,6 +24,7 @@ class RunSettings:
 
     lab_host: str
     link_backend: str
+    congestion_control: str
     allow_unshaped: bool
     timeout_s: float
     silence_timeout_s: float
@@ -57,6 +58,7 @@ def read_run_settings(path: Path) -> RunSettings:
     return RunSettings(
         found.lab_host,
         found.link_backend,
+        found.congestion_control,
         found.allow_unshaped,
         found.course.timeout_s,
         found.course.silence_timeout_s,

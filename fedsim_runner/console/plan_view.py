@@ -22,7 +22,8 @@ def render_plan(plan: Plan) -> RenderableType:
         ("Experiment ", "bold"),
         f"{experiment.name}, seed {experiment.seed}: {len(plan.placed)} devices on ",
         ", ".join(f"{host.name} ({host.cpus:g} cpus, {memory(host.memory_bytes)})" for host in plan.lab_hosts),
-        f", network {plan.subnet}, cpu factor {plan.cpu_factor:g}",
+        f", network {plan.subnet}, TCP congestion control {experiment.congestion_control}",
+        f", cpu factor {plan.cpu_factor:g}",
     )
     shown = plan.placed[:SHOWN_DEVICES]
     devices = [item.device for item in shown]

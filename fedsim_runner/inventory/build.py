@@ -95,6 +95,7 @@ def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
         lab_host=host.name,
         network=Network(plan.subnet),
         link_backend=experiment.link_backend,
+        congestion_control=experiment.congestion_control,
         allow_unshaped=experiment.allow_unshaped,
         cpu_factor=plan.cpu_factor,
         course=CourseSettings(

@@ -16,6 +16,7 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
         "cpu_factor": plan.cpu_factor,
         "network": {"subnet": plan.subnet},
         "link_backend": plan.experiment.link_backend,
+        "congestion_control": plan.experiment.congestion_control,
         "lab_hosts": [
             {"name": host.name, "cpus": host.cpus, "memory_bytes": host.memory_bytes, "arch": host.arch}
             for host in plan.lab_hosts

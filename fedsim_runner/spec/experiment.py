@@ -98,6 +98,7 @@ class Experiment:
     data: DataSource
     config: Mapping[str, Any]
     link_backend: str = "auto"
+    congestion_control: str = "auto"
     allow_unshaped: bool = False
     cpu_factor: float | None = None
     federatedscope_source: str | None = None

@@ -136,6 +136,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         ),
         config=settled.config,
         link_backend=file.network.backend,
+        congestion_control=file.network.congestion_control,
         allow_unshaped=file.network.allow_unshaped,
         cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
         federatedscope_source=file.federatedscope.source,

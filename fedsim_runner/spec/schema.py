@@ -11,6 +11,7 @@ from ..agent.links import backends
 from ..catalog.engines import engine_names
 from ..catalog.entries import DeviceTypeEntry, Entry, LimitsEntry, ProfileEntry
 from ..catalog.name_rules import KIND_PATTERN, NAME_MAX, NAME_PATTERN
+from ..contract.congestion_control import AUTO
 from ..participant.federatedscope.patch_names import PATCHES
 
 DEVICES_MAX = 10_000
@@ -105,6 +106,12 @@ class NetworkSection(Entry):
     backend: LinkBackendName = Field(
         default=backends.AUTO,
         description="How links are shaped. `auto` chooses the best back end that the lab host's kernel supports.",
+    )
+    congestion_control: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,14}$")] = Field(
+        default=AUTO,
+        description="TCP's congestion control in all devices, by the kernel's name (`cubic`, `bbr`, `reno`): it "
+        "decides how fast long or lossy links fill. `auto` is `cubic` if the lab host lets devices have it, or else "
+        "the lab host's own; the report says which.",
     )
     allow_unshaped: bool = Field(
         default=False, description="Continue, with a note, if the lab host cannot shape a link as requested."

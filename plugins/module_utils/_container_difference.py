@@ -22,6 +22,7 @@ COMPARED_HOST_OPTIONS = (
     "Binds",
     "ExtraHosts",
     "NetworkMode",
+    "Sysctls",
     "LogConfig",
     "DeviceRequests",
 )

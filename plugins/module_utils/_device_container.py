@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract import congestion_control
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.compute_threads import thread_variables
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import KIND_DEVICE, LABEL_INPUTS, labels
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import (
@@ -60,6 +61,9 @@ class Settings:
         self.addresses = addresses
         self.users = users
         self.dropped = {option for option, flag in NEEDED_OF_ENGINE.items() if engine.get(flag) is False}
+        requested = content.get("congestion_control", congestion_control.AUTO)
+        chosen = congestion_control.read_congestion_controls().choose(requested)
+        self.sysctls = {} if chosen is None else {congestion_control.SYSCTL: chosen}
         self.docker_root: str = engine.get("DockerRootDir", "/var/lib/docker")
 
 
@@ -89,6 +93,7 @@ def build_device_container(settings: Settings, device: dict[str, Any], disk: str
         "ExtraHosts": list_known_hosts(settings, name),
         # The agent connects it to the run's network.
         "NetworkMode": "none",
+        "Sysctls": settings.sysctls,
         "LogConfig": LOG_CONFIG,
         "RestartPolicy": {"Name": "no"},
         "DeviceRequests": (

@@ -53,6 +53,10 @@ options:
         type: list
         elements: str
         required: true
+      congestion_control:
+        description: The TCP congestion control that they are to have, or V(auto).
+        type: str
+        default: auto
   state_root:
     description: Folder that will hold the state folders of runs; its disk is measured.
     type: path
@@ -104,6 +108,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.congestion_control import (
+    AUTO,
+    read_congestion_controls,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events import EngineMissing
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import (
@@ -136,6 +144,7 @@ ARGUMENTS: dict[str, Any] = {
             "memory_bytes": {"type": "int", "required": True},
             "gpus": {"type": "int", "required": True},
             "arch": {"type": "list", "elements": "str", "required": True},
+            "congestion_control": {"type": "str", "default": AUTO},
         },
     },
     "state_root": {"type": "path", "default": str(STATE_ROOT)},
@@ -248,6 +257,9 @@ def compare(demands: dict[str, Any], facts: dict[str, Any], problems: Problems) 
             "devices need {}, the lab host is {}".format(", ".join(foreign), facts["arch"]),
             "plan again on this lab host (`fedsim-provision plan`)",
         )
+    lack = read_congestion_controls().lacks(demands["congestion_control"])
+    if lack is not None:
+        problems.add(*lack)
     if demands["gpus"] and not facts.get("gpu_runtime"):
         problems.add(
             f"{demands['gpus']} GPUs are requested, but the Engine has no nvidia runtime",

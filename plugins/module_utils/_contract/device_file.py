@@ -161,6 +161,7 @@ class DeviceFile:
     lab_host: str
     network: Network
     link_backend: str = "auto"
+    congestion_control: str = "auto"
     allow_unshaped: bool = False
     cpu_factor: float = 1.0
     course: CourseSettings
