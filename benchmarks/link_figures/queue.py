@@ -1,0 +1,29 @@
+"""The queue: the round trip while one TCP flow fills it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from fedsim_runner.contract.queue_size import buffer_bytes
+
+from .bench import Bench
+from .rows import Row
+
+OPENING_S = 10.0
+PROBES = 300
+MARGIN_S = 0.010
+
+
+def measure(bench: Bench, way: str) -> Iterator[Row]:
+    """The delay of probes in the flow's direction; in the other nothing waits, so this is what a round trip gains."""
+    link = bench.link(way)
+    if link.rate_bps is None:
+        return
+    with bench.flow(way):
+        time.sleep(OPENING_S)
+        delays = sorted(one.delay_s for one in bench.train(way, PROBES, 20, 0.02))
+    longest = (link.delay_us + link.jitter_us) / 1e6 + buffer_bytes(link.rate_bps) * 8 / link.rate_bps
+    asked, got = 1e3 * longest, 1e3 * delays[-1]
+    yield bench.row(way, "delay under a flow, longest", "ms", asked, got, 1e3 * MARGIN_S, one_sided=True)
+    yield bench.row(way, "delay under a flow, median", "ms", asked, 1e3 * delays[len(delays) // 2])

@@ -1,0 +1,58 @@
+"""Links against what was asked: profile x way x figure, for the back end that this kernel or --backend chooses.
+
+    python -m benchmarks.links [--backend NAME] [--profile NAME ...] [--figure NAME ...] [--seconds S]
+
+As root, without Docker, on a machine on which nothing else computes; all profiles and figures take an hour. For a
+kernel with netem, where the machine's own has none:
+
+    python -m tests.lab.user_mode --timeout 7200 .venv/bin/python -m benchmarks.links --backend netem
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping
+
+from .link_figures import connect, delay, loss, queue, rate
+from .link_figures.bench import WAYS, Bench, bench
+from .link_figures.profiles import measured_profiles
+from .link_figures.rows import COLUMNS, Row, missed
+from .tables import print_table
+
+#: What is measured, by name. Each is given links that nothing has passed yet.
+FIGURES: Mapping[str, Callable[[Bench, str], Iterator[Row]]] = {
+    "connect": connect.measure,
+    "delay": delay.measure,
+    "rate": rate.measure,
+    "loss": loss.measure,
+    "queue": queue.measure,
+}
+SECONDS = 30.0
+
+
+def main() -> int:
+    """Measure, print the table, and exit with 1 if a figure is out of its limit."""
+    profiles = measured_profiles()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.links", description="Links against what was asked.")
+    parser.add_argument("--backend", default="auto", help="a link back end (default: %(default)s)")
+    parser.add_argument("--profile", action="append", choices=list(profiles), help="default: all")
+    parser.add_argument("--figure", action="append", choices=list(FIGURES), help="default: all")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for a mean over time (default: %(default)g)")
+    options = parser.parse_args()
+    rows: list[Row] = []
+    for name in options.profile or profiles:
+        for figure in options.figure or FIGURES:
+            for way in WAYS:
+                with bench(name, profiles[name], options.backend, options.seconds) as made:
+                    for row in FIGURES[figure](made, way):
+                        rows.append(row)
+                        print("  ".join(row.cells()), file=sys.stderr, flush=True)
+    print_table("links: asked and got", COLUMNS, [row.cells() for row in rows])
+    out = missed(rows)
+    print(f"{len(out)} of {sum(row.within is not None for row in rows)} figures out of their limits")
+    return 1 if out else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
