@@ -91,9 +91,16 @@ def _compose_message(
             hint = _own_data_set(given) if path == ("data", "dataset") else None
             hint = hint or suggestion(given, choices, or_all=False)
         return f"must be {shown}, not {describe(given)}", hint
+    if kind == "string_pattern_mismatch":
+        return f"must be a name of small letters, digits, - and _, not {describe(given)}", _names_at(path)
     if kind == "finite_number":
         return f"must be a finite number, not {describe(given)}", None
     return details["msg"], None
+
+
+def _names_at(path: tuple[PathPart, ...]) -> str | None:
+    """Names that are usual at a place where any is taken."""
+    return "usual ones are cubic, bbr and reno" if path and path[-1] == "congestion_control" else None
 
 
 def _own_data_set(given: str) -> str | None:
