@@ -135,6 +135,16 @@ def test_cpu_limits_are_in_force_and_the_others_stay(lab: Lab, cpus: float, limi
     assert not lab.call("fedsim_devices").changed
 
 
+def test_devices_have_the_congestion_control_that_was_asked_for(up: Lab) -> None:
+    up.content["congestion_control"] = "reno"  # every kernel allows it
+    up.write()
+    checked = up.call("fedsim_devices", check=True)
+    assert up.call("fedsim_devices")["diff"] == checked["diff"]
+    found = up.container("pi-1").exec_run(["cat", "/proc/sys/net/ipv4/tcp_congestion_control"]).output.decode()
+    assert found.strip() == "reno"
+    assert not up.call("fedsim_devices").changed
+
+
 def test_new_inputs_make_a_new_container(up: Lab) -> None:
     make_state(up, {"devices/pi-1/in/config.yaml": b"seed: 2\n"})
     answer = up.call("fedsim_devices")

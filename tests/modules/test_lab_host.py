@@ -59,10 +59,11 @@ def test_an_engine_on_another_machine_is_refused_by_name(address: str, tmp_path:
 
 
 def test_devices_that_the_lab_host_cannot_carry_end_the_run(tmp_path: Path) -> None:
-    demands = {"devices": 1, "memory_bytes": 2**28, "gpus": 2, "arch": ["riscv64"]}
+    demands = {"devices": 1, "memory_bytes": 2**28, "gpus": 2, "arch": ["riscv64"], "congestion_control": "none_such"}
     answer = probe(tmp_path, expect_failure=True, engine_required=False, demands=demands)
     assert "devices need riscv64" in answer.msg
     assert "NVIDIA Container Toolkit" in answer.msg
+    assert "TCP congestion control none_such, only " in answer.msg
     assert answer["fedsim_exit_code"] == 3
     report = probe(tmp_path, engine_required=False, demands=demands, fail_if_unfit=False)
     assert [problem["fatal"] for problem in report["problems"] if "devices need" in problem["what"]] == [True]

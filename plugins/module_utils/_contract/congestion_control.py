@@ -29,7 +29,7 @@ class CongestionControls:
         """What devices are given; None: they keep the lab host's own."""
         if requested != AUTO:
             return requested
-        return USUAL if USUAL in self.allowed else None
+        return USUAL if USUAL in self.allowed and self.own != USUAL else None
 
     def in_force(self, requested: str) -> str | None:
         """What devices have in the end; None if it is not known."""

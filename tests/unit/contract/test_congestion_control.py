@@ -16,7 +16,8 @@ UNKNOWN = CongestionControls("bbr")
 @pytest.mark.parametrize(
     ("host", "requested", "chosen", "in_force"),
     [
-        (USUAL_HOST, "auto", "cubic", "cubic"),
+        (USUAL_HOST, "auto", None, "cubic"),
+        (CongestionControls("bbr", ("bbr", "cubic"), ("bbr", "cubic")), "auto", "cubic", "cubic"),
         (OTHER_HOST, "auto", None, "bbr"),
         (OTHER_HOST, "reno", "reno", "reno"),
         (UNKNOWN, "auto", None, "bbr"),
