@@ -55,7 +55,7 @@ class FederatedScopeEngine(Engine):
     )
 
     def check_config(self, course: Course) -> Iterator[Refusal]:
-        from .keys import check_keys, read_keys, refuse_older
+        from .keys import check_keys, read_keys
         from .refusals import CONFIG_RULES
         from .source import ALTERNATIVES
         from .source_at_hand import local_source, names_added_by
@@ -67,7 +67,6 @@ class FederatedScopeEngine(Engine):
         where_else = course_facts.NAME_ANOTHER if course.source else None
         try:
             if source is not None:
-                refuse_older(source)
                 known = read_keys(source)
             elif resolved.text == DEFAULT_SOURCE:  # the same commit
                 known = known_keys()

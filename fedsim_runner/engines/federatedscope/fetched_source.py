@@ -8,8 +8,10 @@ from typing import Any
 
 from . import mode_rules, name_rules
 from .course_facts import NAME_ANOTHER, Course, Kind, Participant, Tree
-from .keys import check_keys, read_keys, refuse_older
+from .fit import cannot_be_distributed
+from .keys import check_keys, read_keys
 from .source import SettingsError
+from .source_code import CodeError
 from .source_names import has_name
 
 
@@ -24,7 +26,9 @@ def refuse_unknown(config: Mapping[str, Any], source: Path) -> None:
     def is_added(kind: Kind, name: str, any_case: bool) -> bool:
         return has_name(source, kind, name, any_case=any_case)
 
-    refuse_older(source)
+    whole = cannot_be_distributed(source)
+    if whole is not None:
+        raise CodeError(f"{source}: {whole}")
     everyone = Participant("server", "federatedscope", config)
     course = Course(everyone, [everyone], is_added=is_added, where_else=NAME_ANOTHER)
     found = [str(problem) for problem in check_keys(config, read_keys(source), NAME_ANOTHER)]

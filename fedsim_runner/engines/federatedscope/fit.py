@@ -32,6 +32,15 @@ FILES = (
     "core/workers/client.py",
     "core/workers/server.py",
 )
+# Without these nothing can run between processes.
+DISTRIBUTED_MODE = (
+    "core/communication.py",
+    "core/fed_runner.py",
+    "core/gRPC_server.py",
+    "core/message.py",
+    "core/workers/client.py",
+    "core/workers/server.py",
+)
 # Of these files at the commit that the patches were made for.
 DIGEST = "9dae80bf11cc75760635cf5181637febeceb30965287bdcc9af89c5798d7e7c3"
 
@@ -51,6 +60,25 @@ def digest(source: Path) -> str:
     except (OSError, KeyError, zipfile.BadZipFile):
         return ""
     return found.hexdigest()
+
+
+def cannot_be_distributed(source: Path) -> str | None:
+    """Why nothing of a checkout or a wheel can run between processes, as far as the names of its files tell."""
+    missing = [name for name in DISTRIBUTED_MODE if not _has(source, name)]
+    if "core/workers/server.py" in missing and _has(source, "core/worker/server.py"):
+        return "this is a FederatedScope of an older version than 0.3.0, with core/worker in place of core/workers"
+    if not missing:
+        return None
+    return f"this is not FederatedScope, or one without its distributed mode: {PACKAGE}/ has no {', '.join(missing)}"
+
+
+def _has(source: Path, name: str) -> bool:
+    try:
+        with reader(source) as read:
+            read(name)
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return False
+    return True
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from fedsim_runner.catalog.resolve import suggestion
 from .course_facts import NAME_THE_FORK
 from .literals import decoded
 from .source import PACKAGE, UPSTREAM
-from .source_code import CodeError, modules, parsed_modules
+from .source_code import CodeError, parsed_modules
 
 FOLDERS = "*/configs"
 LARGE_MODELS = "large language models"
@@ -63,17 +63,6 @@ def read_keys(source: Path) -> Section:
     if not root.sections.get("federate"):
         raise CodeError(f"{source}: no configuration keys in {PACKAGE}/core/configs: is this FederatedScope?")
     return root
-
-
-def refuse_older(source: Path) -> None:
-    """Refuse a fork of a FederatedScope that the launcher does not fit, before anything is built.
-
-    Raises:
-        CodeError: its workers are not where those of v0.3.0 are.
-    """
-    if any(modules(source, "core/worker")) and not any(modules(source, "core/workers")):
-        version = "an older version than 0.3.0, with core/worker in place of core/workers"
-        raise CodeError(f"{source}: this is a FederatedScope of {version}, which the launcher does not fit")
 
 
 def check_keys(tree: Mapping[str, Any], known: Section, where_else: str | None = None) -> list[KeyProblem]:

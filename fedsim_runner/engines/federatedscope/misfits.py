@@ -9,32 +9,49 @@ from __future__ import annotations
 
 import ast
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from fedsim_runner.participant.federatedscope.course import PARTS
 from fedsim_runner.participant.federatedscope.patches import PLACES
 from fedsim_runner.participant.federatedscope.upstream import MADE_FOR, Place
 
-from .fit import reader
+from .fit import cannot_be_distributed, reader
 from .source import PACKAGE
 
+_USE = f"use FederatedScope {MADE_FOR}"
 _Body = ast.Module | ast.ClassDef
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def misfits(source: Path, patches_off: Collection[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield what relies on a place that is not there, where and why, and what helps; each patch or part once."""
-    owners = [(f"patch {name}", f"federatedscope.patches.{name}: false switches it off", places)
-              for name, places in PLACES.items() if name not in patches_off]  # fmt: skip
-    owners += [(part, "", places) for part, places in PARTS.items()]
-    for owner, helps, places in owners:
-        for place in places:
-            reason = mismatch(source, place)
-            if reason is not None:
-                hint = " or ".join(filter(None, (helps, f"use FederatedScope {MADE_FOR}")))
-                yield owner, f"{place.module}.{place.name} is not what it was made for ({reason})", hint
-                break
+def misfits(source: Path, patches_off: Collection[str]) -> list[tuple[str, str]]:
+    """What relies on a place that is not there, where and why, and what helps; each patch or part once.
+
+    A source of which hardly anything fits has one misfit: it is another program.
+    """
+    whole = cannot_be_distributed(source)
+    if whole is not None:
+        return [(whole, _USE)]
+    owners = [(f"patch {name}", f"federatedscope.patches.{name}: false switches it off or {_USE}", places)
+              for name, places in PLACES.items()]  # fmt: skip
+    owners += [(part, _USE, places) for part, places in PARTS.items()]
+    found = {
+        owner: (f"{owner}: {reason}", hint) for owner, hint, places in owners if (reason := _first(source, places))
+    }
+    if 2 * len(found) > len(owners):
+        first, _ = next(iter(found.values()))
+        most = f"{len(found)} of the {len(owners)} parts of the launcher do not fit it, such as"
+        return [(f"this is not FederatedScope, or one that was changed too much: {most} {first}", _USE)]
+    return [misfit for owner, misfit in found.items() if owner.removeprefix("patch ") not in patches_off]
+
+
+def _first(source: Path, places: Iterable[Place]) -> str | None:
+    """Where and why the first place that is certainly not what it was is not."""
+    for place in places:
+        reason = mismatch(source, place)
+        if reason is not None:
+            return f"{place.module}.{place.name} is not what it was made for ({reason})"
+    return None
 
 
 def mismatch(source: Path, place: Place) -> str | None:

@@ -9,6 +9,7 @@ from fedsim_runner.spec.draft import Draft
 
 from .fit import fits
 from .source import FROM_SPEC, PACKAGE, Source, SourceNameError, parse_source, without_password
+from .source_at_hand import local_source
 from .source_in_use import resolve_source
 
 _AT_SOURCE = ("federatedscope", "source")
@@ -48,14 +49,14 @@ def _absolute(draft: Draft, source: str) -> str | None:
 
 
 def _check_fit(draft: Draft, source: Source) -> None:
-    place = source.path if source.kind in ("checkout", "wheel") else None
+    place = local_source(source)
     if place is None or source.problem() is not None or fits(place):
         return
     # Imported only where it may not: the patches bring gRPC.
     from .misfits import misfits
 
-    for owner, reason, hint in misfits(place, draft.experiment.patches_off):
-        draft.report(_AT_SOURCE, f"{source.shown}: {owner}: {reason}", hint)
+    for reason, hint in misfits(place, draft.experiment.patches_off):
+        draft.report(_AT_SOURCE, f"{source.shown}: {reason}", hint)
 
 
 def _check_interpreter(draft: Draft) -> None:

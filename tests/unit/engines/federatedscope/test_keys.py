@@ -10,7 +10,7 @@ import pytest
 
 from fedsim_runner.catalog.federatedscope_keys import FORK_KEYS, LOADER_KEYS, OLDER_KEYS, known_keys
 from fedsim_runner.engines.federatedscope.course_facts import NAME_ANOTHER, NAME_THE_FORK
-from fedsim_runner.engines.federatedscope.keys import Section, check_keys, read_keys, refuse_older
+from fedsim_runner.engines.federatedscope.keys import Section, check_keys, read_keys
 from fedsim_runner.engines.federatedscope.source_code import CodeError
 from tests.federatedscope import SETTINGS, SOURCE
 
@@ -158,17 +158,6 @@ def test_a_forks_section_is_one_problem_whose_hint_is_to_name_the_fork(checkout:
     (problem,) = check_keys(tree, read_keys(checkout), NAME_ANOTHER)
     assert problem.hint is not None
     assert problem.hint.endswith(NAME_ANOTHER)
-
-
-def test_a_fork_of_an_older_version_is_refused(checkout: Path) -> None:
-    refuse_older(checkout)  # nothing is known of its workers
-    for folder in ("worker", "workers"):
-        (checkout / "federatedscope/core" / folder).mkdir()
-    (checkout / "federatedscope/core/worker/server.py").touch()
-    with pytest.raises(CodeError, match=r"older version than 0\.3\.0"):
-        refuse_older(checkout)
-    (checkout / "federatedscope/core/workers/server.py").touch()
-    refuse_older(checkout)
 
 
 def test_a_wheel_has_the_same_keys(checkout: Path, tmp_path: Path) -> None:
