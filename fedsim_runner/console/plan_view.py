@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..contract.link import Link
-from ..contract.units import memory, rate
+from ..contract.units import memory, rate, size
 from ..plan.host_load import describe_load
 from ..plan.model import Plan
+from ..plan.names import join_names
+from ..plan.server_paths import ServerPath, Way, alike, server_paths
 from ..plan.traffic import describe_traffic, short_time
 from .tables import Column, FoldedTable
 
@@ -54,6 +58,7 @@ def render_plan(plan: Plan) -> RenderableType:
     hidden = len(plan.placed) - SHOWN_DEVICES
     if hidden > 0:
         parts.append(Text(f"... and {hidden} more (--json shows all)"))
+    parts.append(_render_paths(alike(server_paths(plan))))
     parts += [Text(describe_load(load)) for load in plan.loads]
     if plan.traffic is None:
         parts.append(Text("Messages: how large the model is, is not known before the course"))
@@ -63,9 +68,33 @@ def render_plan(plan: Plan) -> RenderableType:
     return Group(*parts)
 
 
+def _render_paths(paths: Mapping[ServerPath, Sequence[str]]) -> RenderableType:
+    """Return one row for all clients that have the same path to the server."""
+    shown = list(paths)[:SHOWN_DEVICES]
+
+    def columns(title: str, ways: Sequence[Way]) -> list[Column]:
+        products = [way.product_bytes(path.round_trip_s) for path, way in zip(shown, ways, strict=True)]
+        return [
+            Column(title, [_rate(way.rate_bps) for way in ways], right=True),
+            Column("BDP", [size(product) for product in products], right=True),
+            Column("queue", [size(way.queue_bytes) for way in ways], right=True),
+        ]
+
+    return FoldedTable(
+        Column("to the server and back", [join_names(paths[path], 2) for path in shown]),
+        [Column("round trip", [f"{path.round_trip_s * 1000:g} ms" for path in shown], right=True)],
+        columns("up", [path.up for path in shown]),
+        columns("down", [path.down for path in shown]),
+    )
+
+
+def _rate(rate_bps: int | None) -> str:
+    return "unlimited" if rate_bps is None else rate(rate_bps)
+
+
 def describe_link(link: Link) -> str:
     """Describe one direction of a link briefly, e.g. ``10 Mbit/s 25±5 ms loss 0.5%``."""
-    parts = ["unlimited" if link.rate_bps is None else rate(link.rate_bps)]
+    parts = [_rate(link.rate_bps)]
     if link.delay_us:
         jitter = f"±{link.jitter_us / 1000:g}" if link.jitter_us else ""
         parts.append(f"{link.delay_us / 1000:g}{jitter} ms")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .model import HostLoad, PlacedDevice, Plan, Traffic
+from .server_paths import Way, server_paths
 
 
 def plan_as_dict(plan: Plan) -> dict[str, Any]:
@@ -23,6 +24,14 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
         ],
         "expected_loads": [_load_as_dict(load) for load in plan.loads],
         "expected_traffic": None if plan.traffic is None else _traffic_as_dict(plan, plan.traffic),
+        "server_paths": {
+            path.client: {
+                "round_trip_s": round(path.round_trip_s, 6),
+                "up": _way_as_dict(path.up, path.round_trip_s),
+                "down": _way_as_dict(path.down, path.round_trip_s),
+            }
+            for path in server_paths(plan)
+        },
         "devices": [_device_as_dict(item) for item in plan.placed],
         "notes": [*plan.course_notes, *plan.notes],
     }
@@ -55,6 +64,15 @@ def _traffic_as_dict(plan: Plan, traffic: Traffic) -> dict[str, Any]:
             item.device.name: {"receive_s": round(one.receive_s, 3), "send_s": round(one.send_s, 3)}
             for item, one in zip(plan.placed, traffic.transfers, strict=True)
         },
+    }
+
+
+def _way_as_dict(way: Way, round_trip_s: float) -> dict[str, Any]:
+    product = way.product_bytes(round_trip_s)
+    return {
+        "rate_bps": way.rate_bps,
+        "bandwidth_delay_bytes": None if product is None else round(product),
+        "queue_bytes": way.queue_bytes,
     }
 
 
