@@ -71,7 +71,8 @@ probe:
   description: The agent's findings about the kernel, and the back end that it will use.
   returned: when it was started; empty if it was already running as requested
   type: dict
-  sample: {"backend": "netem", "netem": true, "tbf": true, "nfqueue": true, "missing": [], "kernel": "6.1.0"}
+  sample:
+    {"backend": "netem", "netem": true, "policer": true, "tbf": true, "nfqueue": true, "missing": [], "kernel": "6.1.0"}
 removed_devices:
   description: Devices of an ended course whose containers were removed.
   returned: when O(state=present)

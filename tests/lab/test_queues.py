@@ -86,8 +86,8 @@ def test_a_loss_costs_one_frame_of_a_tcp_flow(way: str, backend: str, probed: di
 
 @pytest.mark.parametrize(
     ("link", "seconds"),
-    [(Link(256_000, 400_000, 40_000), 3), (Link(12 * MBIT, 35_000, 4_000), 1)],
-    ids=["2g", "4g"],
+    [(Link(256_000, 400_000, 40_000), 3), (Link(12 * MBIT, 35_000, 4_000), 1), (Link(3 * MBIT, 260_000, 15_000), 1)],
+    ids=["2g", "4g", "satellite"],
 )
 def test_small_packets_at_half_the_rate_are_not_lost(
     link: Link, seconds: float, backend: str, probed: dict[str, Any]
@@ -96,10 +96,11 @@ def test_small_packets_at_half_the_rate_are_not_lost(
     size = 64 - HEADERS
     with rig("a", "b") as lab, shaped(lab, lab.links(link), backend, probed) as shaper:
         apply(shaper, lab)
-        count = round(min(link.rate_bps / 2 / 64 / 8, 3_000) * seconds)
-        arrived = lab.burst("a", "b", count, size, min(link.rate_bps / 2, 3_000 * 64 * 8), steady=True)
-        # If the machine's other work holds up a kernel without a core of its own, what is due then comes at once.
-        assert len(arrived) >= (0.95 if backend == "netem" else 1) * count
+        # Few enough that all of those under way have room in the queue: after a pause of the machine they come at once.
+        per_s = min(link.rate_bps / 2 / 64 / 8, 1_500)
+        count = round(per_s * seconds)
+        arrived = lab.burst("a", "b", count, size, per_s * 64 * 8, steady=True)
+        assert len(arrived) == count
         numbers = [number for _, number in arrived]
         assert numbers == sorted(numbers)
 

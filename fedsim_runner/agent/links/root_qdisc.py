@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..host import programs
+from . import rtnetlink
 
 
 class Qdisc(ABC):
@@ -92,6 +93,8 @@ def parse_qdiscs(entries: Iterable[Mapping[str, Any]], kinds: Iterable[type[Qdis
 def read_qdiscs(interface: str | None = None) -> list[dict[str, Any]]:
     """Qdiscs of one interface or of all, as ``tc`` prints them in JSON with raw numbers.
 
+    A prio has ``policed_s``, too: the seconds of its rate that the policer in its filter lets through at once.
+
     Raises:
         CommandError: the interface does not exist or may not be read.
     """
@@ -100,7 +103,11 @@ def read_qdiscs(interface: str | None = None) -> list[dict[str, Any]]:
         arguments += ["dev", interface]
     text = programs.run(arguments).strip()
     loaded = json.loads(text) if text else []
-    return [entry for entry in loaded if isinstance(entry, dict)]
+    found = [entry for entry in loaded if isinstance(entry, dict)]
+    for entry in found:
+        if entry.get("kind") == "prio":
+            entry["policed_s"] = rtnetlink.policed_s(str(entry.get("dev", interface)), str(entry["handle"]))
+    return found
 
 
 def try_qdisc(kind: str, *arguments: str) -> None:

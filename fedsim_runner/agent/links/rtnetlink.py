@@ -26,6 +26,7 @@ _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
 _NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
 _GETQDISC = 38
+_GETTFILTER = 46
 _REQUEST, _ACK, _REPLACE, _DUMP, _CREATE = 0x1, 0x4, 0x100, 0x300, 0x400
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINK, _IFLA_MASTER, _IFLA_AF_SPEC, _IFLA_EXT_MASK = 1, 3, 5, 10, 26, 29
 _IFLA_GSO_MAX_SEGS = 40
@@ -34,6 +35,10 @@ _IFLA_INET6_ADDR_GEN_MODE, _GEN_MODE_NONE = 8, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _NDA_DST, _NDA_LLADDR = 1, 2
 _TCA_KIND, _TCA_OPTIONS = 1, 2
+_BASIC_ACTIONS, _ACTION_OPTIONS, _POLICE = 3, 2, 1
+_POLICER_SETTINGS = slice(4, 44)  # of struct tc_police, without its number and how often it is used
+_BURST = struct.Struct("=8xI")  # in these
+_TICK_S = 64e-9  # in which the kernel shows a burst: as the time that it takes at the rate
 _UP = 0x1
 _PERMANENT = 0x80
 _ROOT = 0xFFFFFFFF
@@ -181,14 +186,43 @@ def raw_qdiscs(index: int) -> tuple[bytes, ...]:
 def all_raw_qdiscs() -> dict[int, tuple[bytes, ...]]:
     """The qdiscs of all interfaces, by the number of each, as :func:`raw_qdiscs`."""
     found: dict[int, tuple[bytes, ...]] = {}
-    for reply in _ask(_GETQDISC, _DUMP, _QDISC.pack(0, 0, 0, 0, 0)):
-        _, owner, handle, parent, _ = _QDISC.unpack_from(reply)
-        values = dict(_attributes(reply[_QDISC.size :]))
-        options = values.get(_TCA_OPTIONS, b"")
-        if handle >> 16 in MOVING_HANDLES and parent == _ROOT:
-            options = _without_delay(options)
-        settings = values.get(_TCA_KIND, b"") + options
-        found[owner] = (*found.get(owner, ()), struct.pack("=II", handle, parent) + settings)
+    with open_channel() as channel:
+        for reply in _exchange(channel, _GETQDISC, _DUMP, _QDISC.pack(0, 0, 0, 0, 0)):
+            _, owner, handle, parent, _ = _QDISC.unpack_from(reply)
+            values = dict(_attributes(reply[_QDISC.size :]))
+            kind, options = values.get(_TCA_KIND, b""), values.get(_TCA_OPTIONS, b"")
+            if handle >> 16 in MOVING_HANDLES and parent == _ROOT:
+                options = _without_delay(options)
+            settings = kind + options
+            if kind == b"prio\0":
+                settings += b"".join(_policers(channel, owner, handle))
+            found[owner] = (*found.get(owner, ()), struct.pack("=II", handle, parent) + settings)
+    return found
+
+
+def policed_s(interface: str, handle: str) -> float | None:
+    """What the policer in a qdisc's filter lets through at once, in seconds of its rate; None: there is no policer.
+
+    Args:
+        handle: the qdisc's, as ``tc`` writes it (``4:``).
+    """
+    found = find_interface(interface)
+    if found is None:
+        return None
+    with open_channel() as channel:
+        policers = _policers(channel, found.index, int(handle.partition(":")[0], 16) << 16)
+    return float(_BURST.unpack_from(policers[0])[0]) * _TICK_S if policers else None
+
+
+def _policers(channel: socket.socket, index: int, handle: int) -> list[bytes]:
+    """The settings of the policers in a qdisc's filters (of the kind ``basic``), in the kernel's own form."""
+    found = []
+    for reply in _exchange(channel, _GETTFILTER, _DUMP, _QDISC.pack(0, index, 0, handle, 0)):
+        options = dict(_attributes(reply[_QDISC.size :])).get(_TCA_OPTIONS, b"")
+        for _, action in _attributes(dict(_attributes(options)).get(_BASIC_ACTIONS, b"")):
+            police = dict(_attributes(dict(_attributes(action)).get(_ACTION_OPTIONS, b""))).get(_POLICE)
+            if police is not None:
+                found.append(police[_POLICER_SETTINGS])
     return found
 
 

@@ -16,31 +16,37 @@ from fedsim_runner.agent.links.userspace.backend import Backend as Userspace
 from fedsim_runner.agent.links.userspace.qdisc import Tbf
 from fedsim_runner.contract.link import Link
 
+POLICER = "prio 1 protocol all handle 1 basic action police"
 G5 = Link(20_000_000, 15_000, 3_000, 0.001)
 GOLDEN = [
     (
         G5,
         [
-            "root handle 11: netem limit 20030 delay 15000us loss random 0.1% rate 100000000000bit",
-            "parent 11:1 handle 3: netem limit 165 rate 20000000bit",
+            "qdisc root handle 11: netem limit 20360 delay 15000us loss random 0.1% rate 100000000000bit",
+            f"qdisc parent 11:1 handle 4: prio bands 2 priomap{16 * ' 0'}",
+            f"filter parent 4: {POLICER} rate 20000000bit burst 250000b mtu 65536 conform-exceed drop/ok",
+            "qdisc parent 4:1 handle 3: netem limit 3906 rate 20000000bit",
         ],
     ),
     (
         Link(50_000, 300_000),
         [
-            "root handle 1: netem limit 20002 delay 300000us",
-            "parent 1:1 handle 3: netem limit 16 rate 50000bit",
+            "qdisc root handle 1: netem limit 20030 delay 300000us",
+            f"qdisc parent 1:1 handle 4: prio bands 2 priomap{16 * ' 0'}",
+            f"filter parent 4: {POLICER} rate 50000bit burst 24224b mtu 65536 conform-exceed drop/ok",
+            "qdisc parent 4:1 handle 3: netem limit 378 rate 50000bit",
         ],
     ),
-    (Link(None, 1_000, 500), ["root handle 12: netem limit 21239 delay 1000us rate 100000000000bit"]),
-    (Link(None, 0, 0, 0.25), ["root handle 2: netem limit 20000 loss random 25%"]),
+    (Link(None, 1_000, 500), ["qdisc root handle 12: netem limit 21239 delay 1000us rate 100000000000bit"]),
+    (Link(None, 0, 0, 0.25), ["qdisc root handle 2: netem limit 20000 loss random 25%"]),
 ]
 
 
 @pytest.mark.parametrize(("link", "commands"), GOLDEN)
 def test_netem_commands(link: Link, commands: list[str]) -> None:
     lines = root_qdisc.qdisc_commands("eth0", Netem.for_link(link))
-    assert [" ".join(line) for line in lines] == [f"qdisc replace dev eth0 {command}" for command in commands]
+    expected = [command.replace(" ", " replace dev eth0 ", 1) for command in commands]
+    assert [" ".join(line) for line in lines] == expected
 
 
 @pytest.mark.parametrize(
@@ -80,9 +86,11 @@ def test_qdiscs_that_tc_shows_match_the_requested_ones() -> None:
             "kind": "netem",
             "handle": "3:",
             "dev": "a",
-            "parent": "11:1",
-            "options": {"limit": 16, "rate": {"rate": 250000, "packetoverhead": 0}},
+            "parent": "4:1",
+            "options": {"limit": 378, "rate": {"rate": 250000, "packetoverhead": 0}},
         },
+        # 64 ns is what the kernel counts a burst in.
+        {"kind": "prio", "handle": "4:", "dev": "a", "parent": "11:1", "options": {}, "policed_s": 0.096895936},
         {"kind": "netem", "handle": "1:", "dev": "cut", "root": True, "options": {"limit": 777}},
         {
             "kind": "tbf",
@@ -94,10 +102,11 @@ def test_qdiscs_that_tc_shows_match_the_requested_ones() -> None:
     ]
     found = root_qdisc.parse_qdiscs(shown, [Netem, Tbf])
     assert set(found) == {"a", "b", "cut"}
-    assert Netem(2_000_000, 50_500, 3_000, 0.015, limit=777, queue=16).matches(found["a"])
-    assert not Netem(2_000_000, 50_500, 3_000, 0.016, limit=777, queue=16).matches(found["a"])
-    assert not Netem(2_000_000, 50_500, 1_000, 0.015, limit=777, queue=16).matches(found["a"])
-    assert not Netem(2_000_000, 50_500, 3_000, 0.015, limit=777, queue=17).matches(found["a"])
+    assert Netem(2_000_000, 50_500, 3_000, 0.015, limit=777, waiting=378, queue=24_224).matches(found["a"])
+    assert not Netem(2_000_000, 50_500, 3_000, 0.016, limit=777, waiting=378, queue=24_224).matches(found["a"])
+    assert not Netem(2_000_000, 50_500, 1_000, 0.015, limit=777, waiting=378, queue=24_224).matches(found["a"])
+    assert not Netem(2_000_000, 50_500, 3_000, 0.015, limit=777, waiting=378, queue=24_300).matches(found["a"])
+    assert not Netem(2_000_000, 50_500, 3_000, 0.015, limit=777, waiting=16, queue=24_224).matches(found["a"])
     assert found["cut"] == Netem(limit=777), "without what is below it, no rate holds"
     assert Tbf(10_000_000, limit=204_800, burst=20_480).matches(found["b"])
     assert not Tbf(10_000_000, limit=204_800, burst=20_480).matches(None)
@@ -150,10 +159,11 @@ def test_the_back_end_is_chosen_by_what_the_links_need() -> None:
     }
     rates = [DeviceLink("a", "198.18.0.2", Link(1000), Link())]
     assert backends.choose("auto", Profile(rates), {**probed, "nfqueue": True}) == "userspace"
-    assert backends.choose("auto", Profile(rates), {**probed, "netem": True}) == "netem"
+    with_netem = {**probed, "netem": True, "policer": True}
+    assert backends.choose("auto", Profile(rates), with_netem) == "netem"
     delays = [DeviceLink("a", "198.18.0.2", Link(1000, 5), Link())]
     with pytest.raises(backends.UnshapableError, match=r"5\.15 .*netem \(F\); nfqueue"):
         backends.choose("auto", Profile(delays), probed)
-    with pytest.raises(backends.UnshapableError, match="link_backend netem"):
-        backends.choose("netem", Profile(rates), probed)
+    with pytest.raises(backends.UnshapableError, match=r"link_backend netem\): missing policer \(no fix known\)"):
+        backends.choose("netem", Profile(rates), {**with_netem, "policer": False})
     assert backends.choose("netem", Profile([DeviceLink("a", "198.18.0.2", Link(), Link())]), probed) == "netem"

@@ -20,7 +20,7 @@ from ..run_namespace import RunNamespace
 from ..veth import DOWN, SEGMENTS, UP
 from ..wiring import end_name
 from .moving_delays import Movement, MovingDelays, plan_movement
-from .needs import NETEM
+from .needs import NETEM, POLICER_PIECE
 from .qdisc import Netem
 
 MOVED = "moved delay"
@@ -42,7 +42,9 @@ class Backend(LinkBackend):
 
     @staticmethod
     def needs(links: Iterable[Link]) -> list[Need]:
-        return [NETEM] if any(link.rate_bps or link.delays_or_drops for link in links) else []
+        links = list(links)
+        needed = [NETEM] if any(link.rate_bps or link.delays_or_drops for link in links) else []
+        return [*needed, POLICER_PIECE] if any(link.rate_bps for link in links) else needed
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
         # Qdiscs count, drop and time what enters them: packets of up to 64 kB, which the kernel cuts behind them even

@@ -5,7 +5,23 @@ from __future__ import annotations
 from functools import partial
 
 from ..need import Need
-from ..root_qdisc import try_qdisc
+from ..root_qdisc import read_qdiscs, run_commands, try_qdisc
+from .qdisc import BANDS, POLICER, VERDICTS
+
+
+def _try_policer() -> None:
+    room = ["rate", "1000000bit", "burst", "24224b", "mtu", "65536"]
+    run_commands(
+        [
+            ["qdisc", "replace", "dev", "lo", "root", "handle", "1:", *BANDS],
+            ["filter", "replace", "dev", "lo", "parent", "1:", *POLICER, *room, *VERDICTS],
+        ]
+    )
+    policed = [entry.get("policed_s") for entry in read_qdiscs("lo")]
+    run_commands([["qdisc", "del", "dev", "lo", "root"]])
+    if not any(policed):
+        raise OSError("the kernel took a policer but shows none")
+
 
 NETEM = Need(
     "netem",
@@ -14,3 +30,5 @@ NETEM = Need(
     "sch_netem",
     partial(try_qdisc, "netem", "delay", "1ms", "limit", "10"),
 )
+
+POLICER_PIECE = Need("policer", "policer", "the length of a queue in bytes", "act_police", _try_policer)

@@ -1,8 +1,9 @@
-"""One direction of a link as two qdiscs: a netem that delays and drops, and below it one for the rate and its queue.
+"""One direction of a link: a netem that delays and drops, a policer as the queue's length, a netem for the rate.
 
-netem counts its limit in packets, delayed ones included: one for all would drop small packets long before the queue is
-full. In the lower one only those wait that the rate holds up. A tbf there would count in bytes, but let a lone packet
-pass without the time that its own bytes take; and a red in between takes its netem for empty whenever that waits.
+The limit of a netem is in packets, delayed ones included, so none of its own is that of a queue in bytes; a tbf counts
+bytes, but lets a lone packet pass without the time that its own bytes take. So a policer stands before the netem that
+holds the rate, with the same rate and the queue as its burst: its tokens are the room that is left, to the byte. It is
+in the filter of a prio, which does nothing else; a netem takes no filters.
 """
 
 from __future__ import annotations
@@ -14,25 +15,32 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fedsim_runner.contract.link import Link
-from fedsim_runner.contract.queue_size import FRAME_BYTES, UNLIMITED_BPS, buffer_bytes
+from fedsim_runner.contract.queue_size import FRAME_BYTES, SUPER_PACKET_BYTES, UNLIMITED_BPS, buffer_bytes
 
 from .. import rtnetlink
 from ..root_qdisc import Qdisc
 
 ORDERING_RATE_BPS = 100_000_000_000  # netem keeps packets in order only if it has a rate
-SMALL_PACKETS = 20_000  # room for packets smaller than a frame that are on their way
+SMALL_BYTES = 64
+SMALL_PER_S = 20_000  # packets of this size that never meet a limit of packets, at half the rate at most
+BANDS = ("prio", "bands", "2", "priomap", *16 * ("0",))  # fewer there cannot be
+POLICER = ("prio", "1", "protocol", "all", "handle", "1", "basic", "action", "police")
+VERDICTS = ("conform-exceed", "drop/ok")
 # A root of another handle is a new one, with nothing below it; one of the same handle is changed in place. The delay of
 # one with a handle of the second pair is changed all the time.
 _LIMITED, _UNLIMITED = 1, 2
 _MOVING = rtnetlink.MOVING_HANDLES.start
-_RATE = 3
+_RATE, _POLICED = 3, 4
 
 
 @dataclass(frozen=True)
 class Netem(Qdisc):
-    """The qdiscs; ``limit`` of packets that are delayed, ``queue`` of those that wait for the rate.
+    """The qdiscs. Jitter is not the kernel's: the delay moves by as much.
 
-    Jitter is not the kernel's: the delay moves by as much.
+    Attributes:
+        limit: packets that are delayed.
+        waiting: packets that wait for the rate.
+        queue: their bytes.
     """
 
     rate_bps: int | None = None
@@ -40,6 +48,7 @@ class Netem(Qdisc):
     jitter_us: int = 0
     loss: float = 0.0
     limit: int = 0
+    waiting: int = 0
     queue: int = 0
 
     kind: ClassVar[str] = "netem"
@@ -49,10 +58,15 @@ class Netem(Qdisc):
         """The qdiscs for one direction of a link."""
         if link.rate_bps is None and not link.delays_or_drops:
             return None
-        in_flight = (link.rate_bps or UNLIMITED_BPS) / 8 * (link.delay_us + link.jitter_us) / 1e6 / FRAME_BYTES
-        queue = 0 if link.rate_bps is None else buffer_bytes(link.rate_bps) // FRAME_BYTES
-        limit = SMALL_PACKETS + math.ceil(in_flight)
-        return cls(link.rate_bps, link.delay_us, link.jitter_us, link.loss, limit, queue)
+        rate_bps = link.rate_bps or UNLIMITED_BPS
+        small_per_s = min(SMALL_PER_S, rate_bps / 8 / SMALL_BYTES)
+        in_flight = (link.delay_us + link.jitter_us) / 1e6 * max(rate_bps / 8 / FRAME_BYTES, small_per_s)
+        limit = SMALL_PER_S + math.ceil(in_flight)
+        if link.rate_bps is None:
+            return cls(None, link.delay_us, link.jitter_us, link.loss, limit)
+        queue = buffer_bytes(link.rate_bps)
+        waiting = max(queue // FRAME_BYTES, min(queue // SMALL_BYTES, SMALL_PER_S))
+        return cls(link.rate_bps, link.delay_us, link.jitter_us, link.loss, limit, waiting, queue)
 
     def arguments(self) -> list[str]:
         arguments = ["limit", str(self.limit)]
@@ -70,26 +84,36 @@ class Netem(Qdisc):
         root = [*replace, "root", "handle", f"{handle:x}:", self.kind, *self.arguments()]
         if self.rate_bps is None:
             return [root]
-        rate = [self.kind, "limit", str(self.queue), "rate", f"{self.rate_bps}bit"]
-        return [root, [*replace, "parent", f"{handle:x}:1", "handle", f"{_RATE:x}:", *rate]]
+        room = ["rate", f"{self.rate_bps}bit", "burst", f"{self.queue}b", "mtu", str(SUPER_PACKET_BYTES)]
+        rate = [self.kind, "limit", str(self.waiting), "rate", f"{self.rate_bps}bit"]
+        return [
+            root,
+            [*replace, "parent", f"{handle:x}:1", "handle", f"{_POLICED:x}:", *BANDS],
+            ["filter", "replace", "dev", interface, "parent", f"{_POLICED:x}:", *POLICER, *room, *VERDICTS],
+            [*replace, "parent", f"{_POLICED:x}:1", "handle", f"{_RATE:x}:", *rate],
+        ]
 
     @classmethod
     def parse(cls, options: Mapping[str, Any], below: Sequence[Mapping[str, Any]]) -> Netem:
         delay = options.get("delay") or {}
         rate = next((entry.get("options") or {} for entry in below if entry.get("kind") == cls.kind), {})
+        rate_bps = int((rate.get("rate") or {}).get("rate", 0)) * 8
+        room_s = next((entry.get("policed_s") or 0.0 for entry in below if entry.get("kind") == BANDS[0]), 0.0)
         return cls(
-            int((rate.get("rate") or {}).get("rate", 0)) * 8 or None,
+            rate_bps or None,
             round(float(delay.get("delay", 0)) * 1e6),
             round(float(delay.get("jitter", 0)) * 1e6),
             float((options.get("loss-random") or {}).get("loss", 0)),
             int(options.get("limit", 0)),
             int(rate.get("limit", 0)),
+            round(room_s * rate_bps / 8),
         )
 
     def matches(self, active: object) -> bool:
         return (
             isinstance(active, Netem)
-            and (self.limit, self.queue) == (active.limit, active.queue)
+            and (self.limit, self.waiting) == (active.limit, active.waiting)
+            and abs(self.queue - active.queue) <= max(8, self.queue * 1e-4)
             and abs((self.rate_bps or 0) - (active.rate_bps or 0)) <= 8
             # The kernel has one delay at a time of those that jitter makes, and nothing to draw.
             and abs(self.delay_us - active.delay_us) <= 2 + self.jitter_us
@@ -100,7 +124,7 @@ class Netem(Qdisc):
     def __str__(self) -> str:
         parts = [self.kind]
         if self.rate_bps:
-            parts.append(f"rate {self.rate_bps} bit/s queue {self.queue} frames")
+            parts.append(f"rate {self.rate_bps} bit/s queue {self.queue} bytes")
         if self.delay_us or self.jitter_us:
             parts.append(f"delay {self.delay_us} us")
         if self.jitter_us:

@@ -121,6 +121,7 @@ class FakeKernel:
             self.set_segments,
             self.raw_qdiscs,
             self.all_raw_qdiscs,
+            self.policed_s,
             self.ports,
         ):
             monkeypatch.setattr(rtnetlink, call.__name__, call)
@@ -209,6 +210,13 @@ class FakeKernel:
         indexes = [link.index for (where, _), link in self.links.items() if where == self.here]
         return {index: self.raw_qdiscs(index) for index in indexes}
 
+    def policed_s(self, interface: str, handle: str) -> float | None:
+        words = self._qdisc(interface, handle).get("filter")
+        if words is None:
+            return None
+        rate, burst = (_number(words[words.index(word) + 1]) for word in ("rate", "burst"))
+        return burst * 8 / rate
+
     def ports(self) -> dict[str, tuple[int, bool, int | None]]:
         found = {name: link for (where, name), link in self.links.items() if where == self.here}
         return {
@@ -282,11 +290,18 @@ class FakeKernel:
             )
         self.log.append((self.here, " ".join(["tc", *words])))
         action, interface, rest = words[1], words[3], words[4:]
-        if action == "del":
+        if words[0] == "filter":
+            if not self.forgets:
+                self._qdisc(interface, rest[1])["filter"] = rest
+        elif action == "del":
             self.qdiscs.pop((self.here, interface), None)
         elif not self.forgets:
             self._replace(self.here, interface, rest)
         return ""
+
+    def _qdisc(self, interface: str, handle: str) -> dict[str, Any]:
+        found = self.qdiscs[self.here, interface]
+        return next(entry for entry in (found["root"], *found["below"].values()) if entry["handle"] == handle)
 
     def _replace(self, here: str, interface: str, rest: list[str]) -> None:
         """Change a qdisc in place, or put a new one there, which has nothing below it."""
