@@ -26,12 +26,12 @@ from ..yamlfile.spec_errors import SpecErrors
 from .named_source import source_to_write
 from .participant_yamls import Brought, read_participants
 from .planning import make_plan_or_refuse
+from .stand_in import MadeUp, stand_in
 
 SUFFIXES = (".fs.yaml", ".fs.yml", ".yaml", ".yml")
 # A first run should fit any machine; more clients are a number in the file.
 CLIENTS_MAX = 10
 CLIENTS_DEFAULT = 4
-STAND_IN = "digits"
 SERVER = {"name": "server", "type": "edge-server", "role": "server", "engine": "federatedscope",
           "overrides": {"cpus": 2, "memory_mb": 2048, "gpus": 0}}  # fmt: skip
 CLIENT_KINDS: tuple[dict[str, Any], ...] = (
@@ -46,11 +46,15 @@ _MADE = ("toy", "quadratic")
 
 @dataclass(frozen=True)
 class NewExperiment:
-    """The text of an experiment file, the configuration that it names, and what its reader should know of it."""
+    """The text of an experiment file, the configuration that it names, and what its reader should know of it.
+
+    ``made_up``: data that it names, by the path where they are expected.
+    """
 
     text: str
     config: Path
     remarks: tuple[str, ...]
+    made_up: Mapping[Path, MadeUp]
 
 
 def default_output(config: Path) -> Path:
@@ -93,13 +97,24 @@ def experiment_around(
     named = os.path.relpath(brought.config, folder)
     kind = other_data(tree, data)
     # No bundled set could stand in for graphs or ratings.
-    dataset, why = _data_set(data, folder, bool(brought.files)) if kind is None else (FEDERATEDSCOPE, None)
+    absent = _absent(data, folder, bool(brought.files)) if kind is None else None
     section: dict[str, Any] = {"config_file": named}
     server, own = brought.server, brought.own
-    if dataset == FEDERATEDSCOPE:
+    dataset: dict[str, Any] = {"dataset": FEDERATEDSCOPE}
+    made_up: dict[Path, MadeUp] = {}
+    why = ""
+    if absent is None:
         section |= {"config": dict(brought.over)} if brought.over else {}
         remarks += brought.of_data
     else:
+        found = stand_in(tree, count + 1)
+        if isinstance(found, MadeUp):
+            path = folder / f"{_stem(brought.config)}.stand-in.npz"
+            dataset, made_up = {"dataset": "npz", "path": path.name}, {path: found}
+            why = f"made-up data, {found}, {f'in place of {absent}' if absent else 'as the model takes them'}"
+        else:
+            dataset = {"dataset": found}
+            why = f"data set {found} in place of {absent}" if absent else ""
         if server or any(map(data_of, own.values())):
             why = f"{why}, and have init write anew which part each device gets"
         server, own = {}, {number: without_data(settings) for number, settings in own.items()}
@@ -123,10 +138,10 @@ def experiment_around(
             f"  - {dump_line(device)}{file}"
             for device, file in zip((of_server, *_clients(count, own)), files, strict=False)
         ),
-        f"data: {dump_line({'dataset': dataset})}",
+        f"data: {dump_line(dataset)}",
         f"federatedscope: {dump_line(section)}",
     ]
-    return NewExperiment("\n".join(lines) + "\n", brought.config, tuple(remarks))
+    return NewExperiment("\n".join(lines) + "\n", brought.config, tuple(remarks), made_up)
 
 
 def _read_one(config: Path, client_cfg: Path | None) -> Brought:
@@ -189,32 +204,36 @@ def _first_count(asked: int, federate: Mapping[str, Any]) -> int:
     return max(min(asked, CLIENTS_MAX), min(sampled, asked)) or CLIENTS_DEFAULT
 
 
-def _data_set(section: Mapping[str, Any], folder: Path, own_parts: bool) -> tuple[str, str | None]:
-    """The data set, and why it is not the configuration's. ``own_parts``: each participant says which data it has."""
+def _absent(section: Mapping[str, Any], folder: Path, own_parts: bool) -> str | None:
+    """Which data are not at hand, and what helps; empty: the configuration names none; None: they are at hand.
+
+    Args:
+        own_parts: whether each participant says which data it has.
+    """
     kind = section.get("type", "")
     if not isinstance(kind, str) or not kind:
-        return STAND_IN, None
+        return ""
     if kind.lower() in _MADE:
-        return FEDERATEDSCOPE, None
+        return None
     if kind.lower() == "file":
         named = section.get("file_path")
         try:
             at_hand = own_parts or (isinstance(named, str) and (folder / Path(named).expanduser()).is_file())
         except (OSError, ValueError, RuntimeError):
             at_hand = False
-        if at_hand:
-            return FEDERATEDSCOPE, None
-        return STAND_IN, f"data set {STAND_IN} in place of {named}, which is not there; {FILES_OF_THE_USER}"
+        return None if at_hand else f"{named}, which is not there; {FILES_OF_THE_USER}"
     root = folder / str(section.get("root", "data"))
     try:
         at_hand = root.is_dir() and any(root.iterdir())
     except (OSError, ValueError):  # also what is not a path
         at_hand = False
-    if at_hand:
-        return FEDERATEDSCOPE, None
-    return STAND_IN, _one_line(
-        f"data set {STAND_IN} in place of {kind}, which is not in {root}: with it there, or with internet access, "
-        "write `data: {dataset: federatedscope}`"
+    return (
+        None
+        if at_hand
+        else _one_line(
+            f"{kind}, which is not in {root}: with it there, or with internet access, "
+            "write `data: {dataset: federatedscope}`"
+        )
     )
 
 

@@ -62,10 +62,15 @@ def init(
             Exit.SPEC,
             hint="name another with --output" + ("" if own else ", or use --force"),
         )
+    for path in made.made_up:
+        if path.exists() and not force:
+            raise FedsimError(f"{path}, where made-up data would be, is there already", Exit.SPEC, hint="use --force")
     try:
         target.write_text(made.text, encoding="utf-8")
     except OSError as error:
         raise FedsimError(f"{target}: {error.strerror}", Exit.SPEC) from error
+    for path, data in made.made_up.items():
+        data.write(path)
     console = out()
     for line in (f"{target}: written", *made.remarks):
         console.print(line, markup=False, highlight=False)

@@ -18,9 +18,9 @@ _SERVER_SPLITS = ("test",)
 _COUNT_TRAINING_SAMPLES = {"pfedme": "pFedMe", "ditto": "Ditto"}
 
 # Smallest height and width of which the model's pooling layers leave something.
-_IMAGE_MODELS = {"convnet2": 4, "convnet5": 32, "vgg11": 32}
+SMALLEST_IMAGES = {"convnet2": 4, "convnet5": 32, "vgg11": 32}
 # Models that multiply their samples.
-_FRACTIONS = ("lr", "mlp", "quadratic", *_IMAGE_MODELS)
+_FRACTIONS = ("lr", "mlp", "quadratic", *SMALLEST_IMAGES)
 
 
 def data(tree: Tree, course: Course) -> Iterator[Refusal]:
@@ -28,7 +28,7 @@ def data(tree: Tree, course: Course) -> Iterator[Refusal]:
     if course.other_data:
         return
     name, shape = tree.text("model.type"), course.shape
-    smallest = _IMAGE_MODELS.get(name)
+    smallest = SMALLEST_IMAGES.get(name)
     if smallest and tree["model.type"] != name:
         yield Refusal("model.type", f"FederatedScope builds it under the name {name} only", f"write {name}")
     if smallest and shape is not None and (len(shape) != 3 or min(shape[1:]) < smallest):

@@ -53,6 +53,8 @@ def made(folder: Path, *texts: str) -> tuple[NewExperiment, Experiment]:
         path.write_text(text, encoding="utf-8")
     written = experiment_around(paths, None, None, folder)
     (folder / "made.yaml").write_text(written.text, encoding="utf-8")
+    for path, data in written.made_up.items():
+        data.write(path)
     return written, load_experiment(folder / "made.yaml")
 
 
@@ -194,6 +196,6 @@ def test_a_data_set_that_is_not_at_hand_takes_its_parts_along(folder: Path) -> N
     written, study = made(
         folder, *(text.replace("type: file, file_path: toy_data/all_data", "type: femnist") for text in texts)
     )
-    assert (study.data.dataset, study.data.parts) == ("digits", {})
+    assert (study.data.dataset, study.data.parts) == ("npz", {})
     (_, remark) = written.remarks
     assert remark.endswith("and have init write anew which part each device gets")
