@@ -24,8 +24,8 @@ ONCE_MORE = ("--reruns", "1", "--rerun-except", "Timeout", "-raR")
 ENVIRONMENT = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])}
 
 
-def _python(session: nox.Session, *arguments: str) -> None:
-    session.run(sys.executable, "-m", *arguments, env=ENVIRONMENT, external=True)
+def _python(session: nox.Session, *arguments: str, **environment: str) -> None:
+    session.run(sys.executable, "-m", *arguments, env={**ENVIRONMENT, **environment}, external=True)
 
 
 @nox.session
@@ -48,8 +48,20 @@ def types(session: nox.Session) -> None:
 @nox.session
 def unit(session: nox.Session) -> None:
     """The pure tests, which only call functions and are quick; ``tests`` runs these as well."""
-    # On all cores: these tests share nothing.
-    _python(session, "pytest", "-n", "auto", "-m", "pure", "tests/unit", "tests/golden", *session.posargs)
+    # On all cores: these tests share nothing. What was compiled is kept for the next time, whatever the caller has set:
+    # to rewrite all assertions takes each process as long as many of the tests.
+    _python(
+        session,
+        "pytest",
+        "-n",
+        "auto",
+        "-m",
+        "pure",
+        "tests/unit",
+        "tests/golden",
+        *session.posargs,
+        PYTHONDONTWRITEBYTECODE="",
+    )
 
 
 @nox.session

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -30,6 +31,8 @@ PURE_CPU_S = 2.0
 # The audit events that Python raises when it starts another program.
 STARTS_A_PROGRAM = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system")
 
+# A whole file of heavier tests.
+_HEAVY_FILE = re.compile(rf"^pytestmark = .*\bpytest\.mark\.({'|'.join(HEAVY)})\b", re.MULTILINE)
 _MARK_IT = f"mark it as one of {', '.join(HEAVY)}"
 _pure_test: str | None = None
 
@@ -45,6 +48,13 @@ def pytest_configure(config: pytest.Config) -> None:
     # Under nohup, or started in the background by a shell, these are ignored, also by the programs that tests start.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """When only the pure tests run, files without any are not imported: that takes as long as many of the tests."""
+    if config.option.markexpr != "pure" or collection_path.suffix != ".py":
+        return None
+    return True if _HEAVY_FILE.search(collection_path.read_text(encoding="utf-8")) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

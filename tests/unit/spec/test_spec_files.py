@@ -125,25 +125,26 @@ def test_counts_are_expanded_in_order() -> None:
     assert len(experiment.clients) == 3
 
 
-def seconds_to_load(text: str, folder: Path) -> float:
+def loads_within(seconds: float, text: str, folder: Path) -> bool:
+    """Whether one of three attempts takes less than so many seconds of CPU time."""
     # Enough samples for that many clients.
     np.savez(folder / "samples.npz", x=np.ones((25_000, 4), np.float32), y=np.arange(25_000) % 10)
     text = f"data: {{dataset: npz, path: samples.npz}}\n{text}"
-    best = float("inf")
     for _ in range(3):
         started = time.process_time()
         parse_experiment(text, folder / "x.yaml")
-        best = min(best, time.process_time() - started)
-    return best
+        if time.process_time() - started < seconds:
+            return True
+    return False
 
 
 def test_two_thousand_devices_are_quick(tmp_path: Path) -> None:
-    assert seconds_to_load(HEAD + SERVER + "  - {type: iot-minimal, count: 1999}\n", tmp_path) < 0.2
+    assert loads_within(0.2, HEAD + SERVER + "  - {type: iot-minimal, count: 1999}\n", tmp_path)
 
 
 def test_devices_written_out_one_by_one_are_quick_enough(tmp_path: Path) -> None:
     lines = "".join(f"  - {{name: d-{n}, type: iot-minimal, network: 3g}}\n" for n in range(1999))
-    assert seconds_to_load(HEAD + SERVER + lines, tmp_path) < 1.0
+    assert loads_within(1.0, HEAD + SERVER + lines, tmp_path)
 
 
 def test_a_bomb_of_brackets_is_rejected_quickly(tmp_path: Path) -> None:
