@@ -1,9 +1,10 @@
 """Links against what was asked: profile x way x figure, for the back end that this kernel or --backend chooses.
 
-    python -m benchmarks.links [--backend NAME] [--profile NAME ...] [--figure NAME ...] [--seconds S]
+    python -m benchmarks.links [--backend NAME] [--only PROFILE ...] [--figure NAME ...] [--seconds S] [--busy DEVICES]
+                               [--csv FILE] [--against FILE]
 
-As root, without Docker, on a machine on which nothing else computes; all profiles and figures take an hour. For a
-kernel with netem, where the machine's own has none:
+As root, without Docker, on a machine on which nothing else computes. For a kernel with netem, where the machine's own
+has none:
 
     python -m tests.lab.user_mode --timeout 7200 .venv/bin/python -m benchmarks.links --backend netem
 """
@@ -11,13 +12,19 @@ kernel with netem, where the machine's own has none:
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from fedsim_runner.agent.links.userspace import scheduling
+from fedsim_runner.contract.link import Links
 
 from .link_figures import connect, delay, loss, queue, rate
 from .link_figures.bench import WAYS, Bench, bench
+from .link_figures.children import busy_devices
 from .link_figures.profiles import measured_profiles
-from .link_figures.rows import COLUMNS, Row, missed
+from .link_figures.rows import COLUMNS, Row, compared, missed, read_rows, write_rows
 from .tables import print_table
 
 #: What is measured, by name. Each is given links that nothing has passed yet.
@@ -36,22 +43,39 @@ def main() -> int:
     profiles = measured_profiles()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.links", description="Links against what was asked.")
     parser.add_argument("--backend", default="auto", help="a link back end (default: %(default)s)")
-    parser.add_argument("--profile", action="append", choices=list(profiles), help="default: all")
+    parser.add_argument("--only", metavar="PROFILE", action="append", choices=list(profiles), help="default: all")
     parser.add_argument("--figure", action="append", choices=list(FIGURES), help="default: all")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for a mean over time (default: %(default)g)")
+    parser.add_argument(
+        "--busy", type=int, default=0, metavar="DEVICES", help="so many use their whole quota meanwhile"
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="where the table is written, too")
+    parser.add_argument("--against", type=Path, metavar="FILE", help="such a table of another back end, to compare")
     options = parser.parse_args()
+    if (os.cpu_count() or 1) > 1:
+        scheduling.gain_priority()
+    with busy_devices(options.busy):
+        rows = _measure(profiles, options)
+    if options.against is not None:
+        rows += compared(rows, read_rows(options.against))
+    if options.csv is not None:
+        write_rows(options.csv, rows)
+    print_table("links: asked and got", COLUMNS, [row.cells() for row in rows])
+    out = missed(rows)
+    print(f"{len(out)} of {sum(row.within is not None for row in rows)} figures out of their limits")
+    return 1 if out else 0
+
+
+def _measure(profiles: Mapping[str, Links], options: argparse.Namespace) -> list[Row]:
     rows: list[Row] = []
-    for name in options.profile or profiles:
+    for name in options.only or profiles:
         for figure in options.figure or FIGURES:
             for way in WAYS:
                 with bench(name, profiles[name], options.backend, options.seconds) as made:
                     for row in FIGURES[figure](made, way):
                         rows.append(row)
                         print("  ".join(row.cells()), file=sys.stderr, flush=True)
-    print_table("links: asked and got", COLUMNS, [row.cells() for row in rows])
-    out = missed(rows)
-    print(f"{len(out)} of {sum(row.within is not None for row in rows)} figures out of their limits")
-    return 1 if out else 0
+    return rows
 
 
 if __name__ == "__main__":

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
+import shutil
 import signal
 import socket
 import struct
-import time
-from collections.abc import Callable, Iterator
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedsim_runner.agent.links import backends, counters, netns, probe
+from fedsim_runner.agent.links import backends, netns, probe
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.shaper import Shaper
 from fedsim_runner.contract.link import Link, Links
 from fedsim_runner.contract.queue_size import FRAME_BYTES
 from tests.lab.rig import SO_RCVBUFFORCE, Rig, rig
 
+from .children import fork
 from .rows import Row
 
 WAYS = ("up", "down")
 HEADERS = 42  # Ethernet, IPv4, UDP
 FULL_BYTES = FRAME_BYTES - HEADERS
 PORT = 5100
-_STAMP = struct.Struct("=Iq")  # number, nanoseconds
-_SO_TIMESTAMPNS = 35
-_TIME = struct.Struct("=qq")
+_RECORD = struct.Struct("=Iqq")  # number, nanoseconds when sent, nanoseconds when received
 _RECEIVE_BYTES = 64 << 20
-_LAST_S = 2.0  # after the last packet was sent, beyond the delay, nothing more arrives
+_QUIET_S = 3.0  # without a packet, beyond the delay, nothing more arrives
+_RETRY_S, _RETRIES = 0.2, 50
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Bench:
     def train(self, way: str, count: int, size: int, gap_s: float) -> list[Arrival]:
         """Send numbered packets from a process of its own; return those that arrive, in this order.
 
-        Both ends stamp by one clock: the sender before it sends, the receiver's kernel when it receives.
+        Both ends stamp by one clock, before sending and after receiving, and run before what else computes.
 
         Args:
             count: packets.
@@ -87,23 +91,28 @@ class Bench:
             gap_s: seconds between two of them.
         """
         source, target = self.ends(way)
-        arrived: list[Arrival] = []
+        quiet_s = _QUIET_S + 4 * gap_s + self.link(way).delay_us / 1e6
+        # In user space not the kernel's stamp: it is of the moment before a packet waits for the packet process.
+        of_kernel = "0" if self.backend == "userspace" else "1"
         with self._udp(target) as receiver, self._udp(source) as sender:
-            receiver.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             sender.connect((self.lab.addresses[target], PORT))
-            child = _fork(lambda: _send(sender, count, size, gap_s))
-            receiver.settimeout(0.2)
-            ended_at: float | None = None
-            while ended_at is None or time.monotonic() < ended_at + _LAST_S + self.link(way).delay_us / 1e6:
-                if ended_at is None and os.waitpid(child, os.WNOHANG)[0]:
-                    ended_at = time.monotonic()
+            receiving = _start(receiver, "receive", count, round(1e3 * quiet_s), of_kernel, stdout=subprocess.PIPE)
+            sending = _start(sender, "send", count, size, round(1e9 * gap_s))
+            data, _ = receiving.communicate()
+            assert sending.wait() == receiving.returncode == 0
+        found = _RECORD.iter_unpack(data)
+        return [Arrival(number, (at_ns - sent_ns) / 1e9, at_ns / 1e9) for number, sent_ns, at_ns in found]
+
+    def wait_until_connected(self) -> None:
+        """Wait until a packet arrives: the kernel has a bridge's new ports pass packets up to a second later."""
+        with self._udp("server") as receiver, self._udp("device") as sender:
+            receiver.settimeout(_RETRY_S + (self.links.up.delay_us + self.links.up.jitter_us) / 1e6)
+            for _ in range(_RETRIES):
+                sender.sendto(b"first", (self.lab.addresses["server"], PORT))
                 with contextlib.suppress(TimeoutError):
-                    arrived.append(_receive(receiver))
-                if len(arrived) == count:
-                    break
-            if ended_at is None:
-                os.waitpid(child, 0)
-        return arrived
+                    receiver.recv(64)
+                    return
+        raise TimeoutError("no packet passes the link")
 
     @contextlib.contextmanager
     def flow(self, way: str, control: str = "cubic") -> Iterator[socket.socket]:
@@ -118,20 +127,13 @@ class Bench:
             sender.connect((self.lab.addresses[target], PORT))
             receiver, _ = listener.accept()
             with receiver:
-                children = [_fork(lambda: _fill(sender)), _fork(lambda: _drain(receiver))]
+                children = [fork(lambda: _fill(sender)), fork(lambda: _drain(receiver))]
                 try:
                     yield sender
                 finally:
                     for child in children:
                         os.kill(child, signal.SIGKILL)
                         os.waitpid(child, 0)
-
-    def received_bytes(self, way: str) -> int:
-        """What the receiver's interface has received so far, with Ethernet headers."""
-        _, target = self.ends(way)
-        found = counters.read(Path(f"/proc/{self.lab.holders[target].pid}/net/dev").read_text(encoding="ascii"))
-        assert found is not None
-        return int(found[0])
 
     def _udp(self, name: str) -> socket.socket:
         with netns.inside(self.lab.namespaces[name]):
@@ -160,19 +162,11 @@ def bench(profile: str, links: Links, backend: str, seconds: float) -> Iterator[
         try:
             results = shaper.apply(lab.namespaces)
             assert all(result.failed is None for result in results.values()), results
-            yield Bench(lab, shaper, profile, chosen, links, seconds)
+            made = Bench(lab, shaper, profile, chosen, links, seconds)
+            made.wait_until_connected()
+            yield made
         finally:
             shaper.stop()
-
-
-def _fork(work: Callable[[], None]) -> int:
-    """Do the work in another process, whose id is returned."""
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(BaseException):
-            work()
-        os._exit(0)
-    return child
 
 
 def _fill(sender: socket.socket) -> None:
@@ -185,20 +179,21 @@ def _drain(receiver: socket.socket) -> None:
         pass
 
 
-def _send(sender: socket.socket, count: int, size: int, gap_s: float) -> None:
-    padding = bytes(size - _STAMP.size)
-    started = time.monotonic()
-    for number in range(count):
-        wait = started + number * gap_s - time.monotonic()
-        if wait > 0:
-            time.sleep(wait)
-        with contextlib.suppress(OSError):  # a full buffer of the sender's is a drop, as any other
-            sender.send(_STAMP.pack(number, time.time_ns()) + padding)
+def _start(channel: socket.socket, *words: object, stdout: int | None = None) -> subprocess.Popen[bytes]:
+    """Start the program that sends or receives over this channel."""
+    action, *rest = map(str, words)
+    arguments = [str(_program()), action, str(channel.fileno()), *rest]
+    return subprocess.Popen(arguments, pass_fds=[channel.fileno()], stdout=stdout)
 
 
-def _receive(receiver: socket.socket) -> Arrival:
-    data, ancillary, _, _ = receiver.recvmsg(2048, 128)
-    number, sent_ns = _STAMP.unpack_from(data)
-    seconds, nanoseconds = _TIME.unpack_from(ancillary[0][2])
-    at_ns = seconds * 1_000_000_000 + nanoseconds
-    return Arrival(number, (at_ns - sent_ns) / 1e9, at_ns / 1e9)
+@functools.cache
+def _program() -> Path:
+    """The program, compiled.
+
+    Raises:
+        OSError, CalledProcessError: there is no C compiler.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="fedsim-links-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    subprocess.run(["cc", "-O2", "-o", folder / "train", Path(__file__).with_name("train.c")], check=True)
+    return folder / "train"

@@ -13,13 +13,21 @@ from fedsim_runner.contract.link import INTERFACE
 
 from .bench import Bench
 
-_TOTAL_RETRANSMITS = 100  # where tcpi_total_retrans begins in struct tcp_info
+_TOTAL_RETRANSMITS, _BYTES_ACKED = 100, 120  # where they begin in struct tcp_info
 
 
 def retransmits(sender: socket.socket) -> int:
     """Segments that a connection has sent again."""
-    info = sender.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-    return int(struct.unpack_from("=I", info, _TOTAL_RETRANSMITS)[0])
+    return int(struct.unpack_from("=I", _info(sender), _TOTAL_RETRANSMITS)[0])
+
+
+def acknowledged(sender: socket.socket) -> int:
+    """Bytes that the other end of a connection has acknowledged."""
+    return int(struct.unpack_from("=Q", _info(sender), _BYTES_ACKED)[0])
+
+
+def _info(sender: socket.socket) -> bytes:
+    return sender.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
 
 
 def drops(bench: Bench, way: str) -> int:

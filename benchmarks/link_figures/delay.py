@@ -10,7 +10,7 @@ from .rows import Row
 
 PROBES = 250
 PROBE_BYTES = 64
-FULL_PER_S = 3_000  # full frames at most: what one process sends and another receives
+FULL_PER_S = 4_200  # full frames at most: half of 100 Mbit/s
 INDEPENDENT_S = 0.02  # the least time between two probes
 
 

@@ -12,7 +12,7 @@ from .rows import Row
 PACKETS = 10_000
 SMALL_BYTES = 64  # a frame's
 SMALL_PER_S = 20_000
-BY_ONE_PROCESS_PER_S = 4_000  # what this program sends and receives without a loss of its own
+PER_S = 4_000  # of packets of which some are lost
 QUANTILE = 3.29  # of 99.9 %
 
 
@@ -22,7 +22,7 @@ def measure(bench: Bench, way: str) -> Iterator[Row]:
     if not link.loss:
         yield _small_packets(bench, way)
         return
-    per_s = min(BY_ONE_PROCESS_PER_S, (link.rate_bps or 1e9) / 2 / 8 / (200 + HEADERS))
+    per_s = min(PER_S, (link.rate_bps or 1e9) / 2 / 8 / (200 + HEADERS))
     lost = PACKETS - len(bench.train(way, PACKETS, 200, 1 / per_s))
     most = QUANTILE * (link.loss * (1 - link.loss) / PACKETS) ** 0.5
     yield bench.row(way, "loss", "", link.loss, lost / PACKETS, most)
@@ -36,7 +36,7 @@ def measure(bench: Bench, way: str) -> Iterator[Row]:
 
 def _small_packets(bench: Bench, way: str) -> Row:
     half = (bench.link(way).rate_bps or 10_000_000_000) / 2 / 8 / SMALL_BYTES
-    per_s = min(half, SMALL_PER_S, BY_ONE_PROCESS_PER_S)
+    per_s = min(half, SMALL_PER_S)
     count = round(per_s * bench.seconds)
     lost = count - len(bench.train(way, count, SMALL_BYTES - HEADERS, 1 / per_s))
     return bench.row(way, f"64-byte packets lost at {per_s:.0f}/s", "", 0, lost, 0)

@@ -1,11 +1,16 @@
-"""The table of link figures: profile x back end x direction, what was asked, what was got, and the error. Pure."""
+"""The table of link figures: profile x back end x direction, what was asked, what was got, and the error."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 COLUMNS = ("profile", "back end", "way", "figure", "asked", "got", "error", "at most", "met")
+
+QUEUE = "delay under a flow, median"
+SAME = 0.15  # by which the queues of two back ends may differ, as a share
 
 
 @dataclass(frozen=True)
@@ -53,3 +58,43 @@ class Row:
 def missed(rows: Iterable[Row]) -> list[Row]:
     """The rows that are out of their limits."""
     return [row for row in rows if row.within is False]
+
+
+def compared(rows: Iterable[Row], others: Iterable[Row]) -> list[Row]:
+    """The queues of two back ends: what each row of one has, and what the other's had."""
+    before = {(other.profile, other.way): other for other in others if other.figure == QUEUE}
+    return [
+        Row(row.profile, row.backend, row.way, f"{row.figure}, as {other.backend}", row.unit, other.got, row.got, most)
+        for row in rows
+        if row.figure == QUEUE
+        for other in [before.get((row.profile, row.way))]
+        if other is not None
+        for most in [SAME * other.got]
+    ]
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write the rows as CSV."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Rows as :func:`write_rows` writes them."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            Row(
+                line["profile"],
+                line["backend"],
+                line["way"],
+                line["figure"],
+                line["unit"],
+                float(line["asked"]),
+                float(line["got"]),
+                float(line["most"]) if line["most"] else None,
+                line["one_sided"] == "True",
+            )
+            for line in csv.DictReader(file)
+        ]
