@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from fedsim_runner.contract.link import Link
@@ -32,6 +32,11 @@ class LinkBackend(Protocol):
     @abstractmethod
     def needs(links: Iterable[Link]) -> list[Need]:
         """The pieces of the kernel that these links need."""
+
+    @staticmethod
+    def approximates(links: Sequence[Link]) -> Iterator[str]:
+        """What it holds only roughly of these links, all those of one lab host: as a plan's note goes on. Pure."""
+        return iter(())
 
     @abstractmethod
     def plan(self, profile: Profile) -> dict[str, Settings]:

@@ -7,7 +7,7 @@ one of 100 Gbit/s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from fedsim_runner.contract.link import Link
@@ -19,7 +19,7 @@ from ..root_qdisc import Qdisc
 from ..run_namespace import RunNamespace
 from ..veth import DOWN, SEGMENTS, UP
 from ..wiring import end_name
-from .moving_delays import Movement, MovingDelays, plan_movement
+from .moving_delays import Movement, MovingDelays, describe_movement, plan_movement
 from .needs import NETEM, POLICER_PIECE
 from .qdisc import Netem
 
@@ -45,6 +45,10 @@ class Backend(LinkBackend):
         links = list(links)
         needed = [NETEM] if any(link.rate_bps or link.delays_or_drops for link in links) else []
         return [*needed, POLICER_PIECE] if any(link.rate_bps for link in links) else needed
+
+    @staticmethod
+    def approximates(links: Sequence[Link]) -> Iterator[str]:
+        return describe_movement(links)
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
         # Qdiscs count, drop and time what enters them: packets of up to 64 kB, which the kernel cuts behind them even

@@ -14,7 +14,7 @@ import heapq
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fedsim_runner.contract.link import INTERFACE, Link
@@ -27,6 +27,8 @@ from .qdisc import Netem, moved_options
 INTERVAL_J = 4.0
 LEAST_INTERVAL_S = 0.1
 MOST_CHANGES_PER_S = 1000.0  # of all links of a lab host: a few hundredths of a core
+#: A mean delay that is further from what was asked for is named: microseconds, or a share of it.
+LEAST_ERROR_US, LEAST_ERROR = 1_000, 0.02
 #: At once: what a fall lets out together has room in the queue of the rate, also 64-byte packets at half of it.
 MOST_FALL_US = 5_000
 
@@ -64,7 +66,7 @@ class _Line:
         """Set the next delay; return the seconds until the one after it, no less than ``least_s``."""
         jitter_s = self._link.jitter_us / 1e6
         wanted = self._link.delay_us + round(1e6 * self._jitter.offset_s(self._number * SPACING * jitter_s))
-        wait_s = max(INTERVAL_J * jitter_s, LEAST_INTERVAL_S, least_s)
+        wait_s = max(_interval_s(self._link), least_s)
         if wanted < self._delay_us - MOST_FALL_US:
             wanted = self._delay_us - MOST_FALL_US
             wait_s = 2 * MOST_FALL_US / 1e6
@@ -178,6 +180,35 @@ def plan_movement(up: Link, down: Link, end: str, seed: str) -> Movement | None:
     """What is to be moved for a device with these links; None if neither has jitter."""
     moved = [link if link.jitter_us else None for link in (up, down)]
     return Movement(moved[0], moved[1], end, seed) if any(moved) else None
+
+
+def describe_movement(links: Sequence[Link]) -> Iterator[str]:
+    """What the links of one lab host, moved together, have that is not what was asked for. Pure."""
+    moved = [link for link in links if link.jitter_us]
+    least_s = len(moved) / MOST_CHANGES_PER_S
+    if any(least_s > _interval_s(link) for link in moved):
+        yield (
+            f"moves the delay of {len(moved)} links with jitter, each only every {least_s:.2g} s: in between it is "
+            "constant"
+        )
+    # A fall by D takes 2 D, in which the delay is D / 2 longer on average; over all changes the mean of D^2 is J^2 / 3.
+    longer = [
+        (link.jitter_us**2 / 3e6 / max(_interval_s(link), least_s), link)
+        for link in moved
+        if link.jitter_us > MOST_FALL_US / 2
+    ]
+    beyond = [(us, link) for us, link in longer if us > max(LEAST_ERROR_US, LEAST_ERROR * link.delay_us)]
+    if beyond:
+        us, link = max(beyond, key=lambda pair: pair[0])
+        yield (
+            f"makes the mean delay of links with much jitter longer, at most by {us / 1e3:.2g} ms "
+            f"({link.delay_us / 1e3:g}±{link.jitter_us / 1e3:g} ms)"
+        )
+
+
+def _interval_s(link: Link) -> float:
+    """Seconds between two delays of a link, if nothing else has to be moved."""
+    return max(INTERVAL_J * link.jitter_us / 1e6, LEAST_INTERVAL_S)
 
 
 def _identify(path: str, network: str | None) -> object:

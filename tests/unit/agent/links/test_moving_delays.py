@@ -12,7 +12,7 @@ import pytest
 
 from fedsim_runner.agent.links import netns, rtnetlink
 from fedsim_runner.agent.links.netem import moving_delays
-from fedsim_runner.agent.links.netem.moving_delays import MovingDelays, plan_movement
+from fedsim_runner.agent.links.netem.moving_delays import MovingDelays, describe_movement, plan_movement
 from fedsim_runner.agent.links.netem.qdisc import Netem, moved_options
 from fedsim_runner.contract.link import Link
 
@@ -66,6 +66,25 @@ def test_a_delay_falls_no_faster_than_half_as_fast_as_time_runs(kernel: Kernel) 
     falls = [(wait, a - b) for (wait, a), (_, b) in itertools.pairwise(walked) if b < a]
     assert max(fall for _, fall in falls) <= moving_delays.MOST_FALL_US
     assert min(wait for wait, _ in walked) == pytest.approx(2 * moving_delays.MOST_FALL_US / 1e6)
+
+
+@pytest.mark.parametrize("link", [Link(None, 60_000, 60_000), Link(None, 20_000, 20_000), J2G])
+def test_what_falls_add_to_the_mean_is_no_more_than_is_said(link: Link, kernel: Kernel) -> None:
+    walked = _walk(link, 20_000, kernel)
+    longer = sum(wait * delay for wait, delay in walked) / sum(wait for wait, _ in walked) - link.delay_us
+    said = list(describe_movement([link]))
+    if link is J2G:
+        assert not said and longer < 0.02 * link.delay_us
+    else:
+        (note,) = said
+        shift = float(note.split("at most by ")[1].split(" ms")[0]) * 1e3
+        assert 0.02 * link.delay_us < shift and longer <= 1.2 * shift
+
+
+def test_more_links_than_are_moved_in_time_are_named() -> None:
+    (note,) = describe_movement([Link(None, 50_000, 1_000)] * 300 + [Link(None, 50_000)] * 900)
+    assert note == "moves the delay of 300 links with jitter, each only every 0.3 s: in between it is constant"
+    assert not list(describe_movement([Link(None, 50_000, 1_000)] * 100))
 
 
 def test_a_link_without_jitter_is_left_alone(kernel: Kernel) -> None:

@@ -1,0 +1,22 @@
+"""What a link back end holds only roughly of an experiment's links. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..agent.links import backends
+from ..spec.experiment import Experiment
+from .model import PlacedDevice
+
+
+def describe_approximations(experiment: Experiment, placed: Sequence[PlacedDevice]) -> Iterator[str]:
+    """Yield a note for each lab host and each thing there that a back end which may be used does not hold exactly."""
+    for backend in backends.load_all():
+        if experiment.link_backend not in (backends.AUTO, backend.name):
+            continue
+        where = "" if experiment.link_backend == backend.name else ", used where its kernel has it,"
+        for host in sorted({item.lab_host for item in placed}):
+            networks = [item.device.network for item in placed if item.lab_host == host]
+            links = [link for network in networks for link in (network.up, network.down)]
+            for what in backend.approximates(links):
+                yield f"lab host {host}: back end {backend.name}{where} {what}"
