@@ -10,7 +10,7 @@ from typing import Any
 from fedsim_runner.catalog.federatedscope_keys import Section
 
 from .course_facts import Kind, Tree
-from .source import PACKAGE
+from .source import PACKAGE, contrib_files
 from .source_code import modules
 from .source_names import TELLING, texts_of
 
@@ -39,8 +39,13 @@ def notes(tree: Tree, source: Path, known: Section) -> Iterator[str]:
         for place, call in _fetches(source, kind, tree.text(key)):
             yield f"{place} calls {call} when a participant starts, and devices reach no network: see {_HELP}"
     folders = [Path.cwd(), *([source] if source.is_dir() else [])]
+    carried = {(source / path).resolve() for path in contrib_files(source)} if source.is_dir() else set()
     for key, path in _paths(tree.config, known, folders):
-        yield f"federatedscope.config.{key} names {path}, which this machine has and devices do not have: see {_HELP}"
+        what = f"federatedscope.config.{key} names {path}"
+        if any((folder / Path(path).expanduser()).resolve() in carried for folder in folders):
+            yield f"{what}, which devices have beside the code in contrib, not under this path: see {_HELP}"
+        else:
+            yield f"{what}, which this machine has and devices do not have: see {_HELP}"
 
 
 def _fetches(source: Path, kind: Kind, name: str) -> Iterator[tuple[str, str]]:

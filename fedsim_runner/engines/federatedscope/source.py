@@ -134,7 +134,7 @@ class Source:
             raise SourceError(unreachable(self, problem))
         try:
             if self.kind == "checkout":
-                return f"checkout {tree_digest(self.path)}"
+                return checkout_fingerprint(self.path)
             if self.kind == "wheel":
                 return f"wheel {self.path.name} {file_digest(self.path)}"
         except OSError as error:
@@ -214,6 +214,24 @@ def package_files(checkout: Path) -> Iterator[Path]:
         relative = Path(folder).relative_to(checkout)
         found += [relative / name for name in names if not name.endswith((".pyc", ".pyo")) and not name.startswith(".")]
     yield from sorted(found)
+
+
+def contrib_files(checkout: Path) -> list[Path]:
+    """What stands beside the user's own code in contrib's folders, relative and sorted: weights, tables and the like.
+
+    Data sets do not count: they are loaded on the control node, and devices get their parts.
+    """
+    contrib = Path(PACKAGE, "contrib")
+    found = (path.relative_to(contrib) for path in package_files(checkout) if path.is_relative_to(contrib))
+    return [
+        contrib / path for path in found if len(path.parts) > 1 and path.parts[0] != "data" and path.suffix != ".py"
+    ]
+
+
+def checkout_fingerprint(checkout: Path) -> str:
+    """Text that changes when a wheel of this checkout does."""
+    # Wheels that earlier versions made have none of those files.
+    return f"checkout {'with files ' if contrib_files(checkout) else ''}{tree_digest(checkout)}"
 
 
 def tree_digest(checkout: Path) -> str:

@@ -21,7 +21,8 @@ from fedsim_runner.downloads.cache import locked
 from fedsim_runner.downloads.pip_output import pip_errors
 from fedsim_runner.user_folders import cache_dir
 
-from .source import PACKAGE, Source, SourceError, file_digest, package_files, tree_digest, unreachable
+from .contrib_files import add_contrib_files
+from .source import PACKAGE, Source, SourceError, checkout_fingerprint, file_digest, package_files, unreachable
 from .source_in_use import resolve_source
 
 STORE = "federatedscope"  # folder of the cache
@@ -111,6 +112,8 @@ class CachedSource:
             if outcome.returncode != 0 or len(wheels) != 1:
                 raise self._failed(error_lines(outcome) or f"pip ended with exit code {outcome.returncode}")
             _check(wheels[0], self._failed)
+            if self.source.kind == "checkout":
+                self._complete(wheels[0], Path(target))
             record = {
                 "source": self.source.shown,
                 "revision": revision,
@@ -139,9 +142,15 @@ class CachedSource:
                 shutil.copyfile(source.path / path, copy / path)
         except OSError as error:
             raise self._failed(f"{error.filename}: {error.strerror}") from error
-        if f"checkout {tree_digest(copy)}" != source.fingerprint():
+        if checkout_fingerprint(copy) != source.fingerprint():
             raise self._failed("its files changed while they were read; run again")
         return str(copy), checkout_revision(source.path)[0]
+
+    def _complete(self, wheel: Path, checkout: Path) -> None:
+        try:
+            add_contrib_files(wheel, checkout)
+        except (OSError, zipfile.BadZipFile) as error:
+            raise self._failed(f"{wheel.name}: files of contrib cannot be added: {error}") from error
 
     def _commit(self) -> str | None:
         """The commit that a git source means; None: only a clone can find it. This query fails soon where pip waits."""

@@ -70,3 +70,9 @@ def test_files_that_a_forks_own_keys_name(fork: Path, tmp_path: Path) -> None:
         f"federatedscope.config.ggeur.clip_model_path names {tmp_path / 'clip.pt'}",
         "federatedscope.config.ggeur.folder names ./weights",
     ]
+
+
+def test_a_file_beside_the_code_is_on_devices_under_another_path(fork: Path) -> None:
+    (fork / "federatedscope/contrib/model/net.pt").touch()
+    (line,) = said(fork, {"mine": {"weights": "federatedscope/contrib/model/net.pt"}})
+    assert "which devices have beside the code in contrib, not under this path" in line

@@ -163,6 +163,54 @@ class ArrayClient(Client):
 offer("witharrays", ArrayServer, ArrayClient)
 """
 )
+# Clients that tell each other something, before the first round.
+GOSSIP = (
+    _HEAD
+    + """
+class GossipServer(Server):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.told = {}
+        self.register_handlers("heard", self.on_heard, [])
+
+    def trigger_for_start(self):
+        if self.check_client_join_in():
+            self.broadcast_client_address()
+            clients = list(self.comm_manager.neighbors)
+            self.comm_manager.send(Message("gossip_now", sender=0, receiver=clients, content=""))
+
+    def on_heard(self, message):
+        self.told[message.sender] = message.content["sum"]
+        if len(self.told) == self.client_num:
+            logger.info(f"gossip {sorted(self.told.items())}")
+            super().trigger_for_start()
+
+class GossipClient(Client):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.words = {}
+        self.peers = None
+        self.register_handlers("gossip_now", self.on_start, ["word"])
+        self.register_handlers("word", self.on_word, ["heard"])
+
+    def on_start(self, message):
+        self.peers = [each for each in self.comm_manager.neighbors if each not in (0, self.ID)]
+        word = {"number": self.ID * 10, "vector": torch.ones(3) * self.ID}
+        self.comm_manager.send(Message("word", sender=self.ID, receiver=self.peers, content=word))
+        self.tell()
+
+    def on_word(self, message):
+        self.words[message.sender] = message.content["number"] + sum(message.content["vector"])
+        self.tell()
+
+    def tell(self):
+        if self.peers is not None and len(self.words) == len(self.peers):
+            content = {"sum": sum(self.words.values())}
+            self.comm_manager.send(Message("heard", sender=self.ID, receiver=[0], content=content))
+
+offer("withgossip", GossipServer, GossipClient)
+"""
+)
 METRIC_NAME = "margin of the best"
 METRIC = """
 import numpy as np
@@ -180,6 +228,7 @@ METHODS = {
     "withsignals": SIGNALS,
     "withprototypes": PROTOTYPES,
     "witharrays": ARRAYS,
+    "withgossip": GOSSIP,
 }
 
 

@@ -28,6 +28,7 @@ COURSES: dict[str, tuple[int, str]] = {
     "withsignals": (1, r"counts \[\d+(, \d+){9}\]"),
     "withprototypes": (2, r"10 prototypes, sum \d+\.\d+"),
     "witharrays": (1, r"Server: ArrayServer is not FederatedScope's own"),
+    "withgossip": (3, r"gossip \[\(1, 65\.0\), \(2, 52\.0\), \(3, 39\.0\)\]"),
 }
 
 
@@ -60,7 +61,7 @@ def test_a_method_of_the_users_own_runs(method: str, methods: Path, torch_course
     updates = [event for event in events if isinstance(event, Update)]
     # Nobody knows what becomes of an update in rounds of the user's own.
     assert all(update.used for update in updates)
-    assert len(updates) == (2 * clients if method in ("withstatistics", "witharrays") else 0)
+    assert len(updates) == (2 * clients if method in ("withstatistics", "witharrays", "withgossip") else 0)
 
 
 def test_a_program_in_a_message_of_the_users_own_costs_its_client(
