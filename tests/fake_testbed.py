@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fedsim_runner.contract.errors import Exit
+from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.events import LinkMeasured
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.spec.experiment import Experiment
@@ -36,6 +37,7 @@ class FakeTestbed:
         self.calls: list[str] = []
         self.there: dict[str, list[str]] = {}
         self.workers: dict[str, str] = {}
+        self.measured: list[LinkMeasured] = []
         self.open_gates: set[str] = set()
         self._fails_in = fails_in
         self._interrupted_in = interrupted_in
@@ -60,6 +62,12 @@ class FakeTestbed:
 
     def open(self, run: str) -> None:
         self.open_gates.add(run)
+
+    def measure(self, run: str) -> Sequence[LinkMeasured]:
+        self.calls.append("measure")
+        if run not in self.there:
+            raise FedsimError(f"run {run} has nothing to measure", Exit.SPEC)
+        return list(self.measured)
 
     def follow(self, order: Order, listener: Listener) -> None:
         if order.run not in self.there:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..contract.agent_calls import ApplyLinks, OpenGate, Packets, Probe, Status, Stop, parse_call
+from ..contract.agent_calls import ApplyLinks, MeasureLinks, OpenGate, Packets, Probe, Status, Stop, parse_call
 from .run_agent import Agent
 
 
@@ -20,6 +20,8 @@ def answer(agent: Agent, name: str, arguments: dict[str, Any]) -> Mapping[str, A
             return agent.probe_result()
         case ApplyLinks(check, devices):
             return agent.apply(check, devices)
+        case MeasureLinks(again, devices):
+            return agent.measure(again, devices)
         case OpenGate(open_at):
             return agent.open_gate(open_at)
         case Status():

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from ..contract import events
-from ..contract.agent_calls import GateAnswer, LinksAnswer
+from ..contract.agent_calls import GateAnswer, LinksAnswer, MeasuredAnswer
 from ..contract.atomic import CannotWriteError, replace
 from ..contract.congestion_control import read_congestion_controls
 from ..contract.errors import FedsimError
@@ -36,6 +36,7 @@ from .host.network_container import NetworkContainer
 from .host.samples import Sampler
 from .links import counters, probe
 from .links.run_links import RunLinks
+from .measuring.link_check import LinkCheck, NotNowError
 from .run_settings import read_run_settings
 from .start_up import StartUp
 
@@ -85,6 +86,7 @@ class Agent:
         self._probed = probe.probe()
         self._network = NetworkContainer(docker, run)
         self._links = RunLinks(self._network, self._settings.link_backend, self._probed, self._record)
+        self._link_check = LinkCheck(self._lock, self._links, self._sampler, self._record)
         self._gatekeeper = Gatekeeper(
             state, self._links, self._containers, partial(self._fail, None), self._lose, self._report_write_error
         )
@@ -328,17 +330,32 @@ class Agent:
         with self._lock:
             return self._gatekeeper.apply(self._settings, names, check)
 
+    def measure(self, again: bool, names: Collection[str] | None) -> MeasuredAnswer:
+        """Measure the links that are in force.
+
+        Raises:
+            NotNowError: they are being measured, or a course is on whose packets would be in the way.
+        """
+        with self._lock:
+            if self._gatekeeper.is_requested and (self._watch.supervisor is None or self._is_course_on()):
+                raise NotNowError("a course is on: its packets and those that measure links would disturb each other")
+            settings, running = self._settings, dict(self._containers.running_pids())
+        return self._link_check.measure(settings, running, again, names)
+
     def open_gate(self, open_at: float | None) -> GateAnswer:
         """Have the participants load their engines, and then let them go, but not before ``open_at``.
 
         Raises:
             RuntimeError: a running device's link has not been shaped.
+            NotNowError: the links are being measured.
             DockerError: the Engine does not say which containers run.
         """
         self._containers.refresh()
         with self._lock:
             if self._gatekeeper.is_requested:
                 return {"changed": False}
+            if self._link_check.is_under_way:
+                raise NotNowError("the links are being measured, which takes some seconds")
             self._gatekeeper.request(open_at)
             self._start_up.begin(self._settings)
             self._check_disk()  # one that was ended before has a reason

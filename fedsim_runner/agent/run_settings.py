@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..contract import device_file
-from ..contract.device_file import DeviceFileError, Role
+from ..contract.device_file import DeviceFileError, Role, Verify
 from ..contract.link import Links
 from ..contract.slow_links import answer_s
 from .links import backends
@@ -26,6 +26,7 @@ class RunSettings:
     link_backend: str
     congestion_control: str
     allow_unshaped: bool
+    verify: Verify
     timeout_s: float
     silence_timeout_s: float
     go_on: bool
@@ -60,6 +61,7 @@ def read_run_settings(path: Path) -> RunSettings:
         found.link_backend,
         found.congestion_control,
         found.allow_unshaped,
+        found.verify,
         found.course.timeout_s,
         found.course.silence_timeout_s,
         found.course.on_client_failure == "continue",

@@ -22,6 +22,7 @@ from ..results.tables.devices import FIELDS
 from ..results.tables.hosts import FIELDS as HOST_FIELDS
 from ..results.tables.label_counts import COLUMNS as LABEL_COLUMNS
 from ..results.tables.label_counts import build_label_rows
+from ..results.tables.links import COLUMNS as LINK_COLUMNS
 from ..results.tables.time_split import FIELDS as SPLIT_FIELDS
 from ..runs.hold import is_held
 from ..runs.lookup import find_run
@@ -115,6 +116,11 @@ class Run:
     def hosts(self) -> Rows:
         """One row per lab host: how busy it was during the course (``hosts.csv``)."""
         return Rows(self.report["hosts"], HOST_FIELDS)
+
+    @cached_property
+    def links(self) -> Rows:
+        """One row per direction of a device's link: what it was measured to be before the course (``links.csv``)."""
+        return Rows(self.report.get("links") or [], LINK_COLUMNS)
 
     @cached_property
     def labels(self) -> Rows:

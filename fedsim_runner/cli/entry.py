@@ -32,6 +32,7 @@ VERBS = (
     "status",
     "logs",
     "exec",
+    "verify",
     "collect",
     "report",
     "down",

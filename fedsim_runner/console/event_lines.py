@@ -18,6 +18,7 @@ from ..contract.events import (
     LinkFailed,
     LinkReapplied,
     LinkRestored,
+    LinksMeasured,
     LinksUnshaped,
     LoadingStarted,
     RoundDeadline,
@@ -62,6 +63,8 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
             return f"{event.device}: its link could not be shaped: {event.reason}"
         case LinksUnshaped():
             return f"links are not shaped (--allow-unshaped): {event.reason}"
+        case LinksMeasured():
+            return _describe_measured(event)
         case LoadingStarted():
             return f"{event.devices} participants load, then the gate opens"
         case GateOpened():
@@ -133,6 +136,15 @@ class Missed:
             parts.append(f"updates dropped: {join_names(late)}")
         self._deadlines, self._late = [], []
         return "  ".join(parts)
+
+
+def _describe_measured(event: LinksMeasured) -> str:
+    if event.reason is not None:
+        return f"links were not measured: {event.reason}"
+    parts = [f"{event.within} as requested"]
+    parts += [f"{event.out} not"] if event.out else []
+    parts += [f"{event.undetermined} undetermined"] if event.undetermined else []
+    return f"links measured in {event.seconds or 0.0:.1f} s: {', '.join(parts)}"
 
 
 def _reason(event: ClientLost | CourseFailed) -> str:

@@ -97,6 +97,7 @@ def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
         link_backend=experiment.link_backend,
         congestion_control=experiment.congestion_control,
         allow_unshaped=experiment.allow_unshaped,
+        verify=experiment.verify,
         cpu_factor=plan.cpu_factor,
         course=CourseSettings(
             timeout_s=experiment.course.timeout_s,

@@ -44,6 +44,7 @@ class Ending:
         self._folder: Path | None = None
         self._lock = threading.RLock()  # SIGTERM may interrupt an end, which then starts again
         self._record = ExitRecord(started=time.time())
+        self._before: tuple[int | None, int | None] = (None, None)
 
     def prepare(self, folder: Path) -> None:
         """From now on SIGTERM ends the process; the record is written to ``folder``. Call this in the main thread."""
@@ -59,6 +60,7 @@ class Ending:
         """Record when the gate was passed, unix seconds, and what this process has used until now."""
         self._record.gate_opened = at
         self._record.startup_cpu_seconds = round(cpu_seconds(), 3)
+        self._before = interface_bytes()  # what measured the link
 
     def give_up(self, reason: str) -> NoReturn:
         """End with exit code 1 and a one-line reason, from any thread."""
@@ -91,18 +93,22 @@ class Ending:
         keep.close()
 
     def _write(self, folder: Path) -> None:
-        received, sent = interface_bytes()
         in_container = os.getpid() == 1
         record = self._record
         record.ended = time.time()
         if in_container:
-            record.rx_bytes, record.tx_bytes = received, sent
+            record.rx_bytes, record.tx_bytes = map(_since, interface_bytes(), self._before)
         record.memory_peak_bytes = memory_peak_bytes(in_container)
         record.cpu_seconds = round(cpu_seconds(), 3)
         try:
             atomic.write(folder / EXIT_RECORD, record.as_text())
         except OSError as error:
             _print_error(f"cannot write {folder / EXIT_RECORD}: {error}")
+
+
+def _since(now: int | None, before: int | None) -> int | None:
+    """What has been counted since; None if that is unknown: the agent has counted, too."""
+    return None if now is None or before is None else now - before
 
 
 def _print_error(text: str) -> None:

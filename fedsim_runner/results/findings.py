@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .tables.hosts import describe_contention
+from .tables.links import describe_false_links
 
 NAMED = 6  # devices in one sentence
 
@@ -29,6 +30,7 @@ def describe_findings(report: Mapping[str, Any]) -> list[str]:
         found.append(f"Packets dropped at the device's interface: {_listed(dropped, '{}')}.")
     found += _stragglers(report, devices)
     found += describe_contention(report.get("hosts") or [])
+    found += describe_false_links(report.get("links") or [])
     return found
 
 

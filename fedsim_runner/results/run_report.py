@@ -21,6 +21,8 @@ from .tables.hosts import build_hosts
 from .tables.incidents import collect_notes, list_lost_clients
 from .tables.label_counts import COLUMNS as LABEL_COLUMNS
 from .tables.label_counts import build_label_rows, read_labels
+from .tables.links import COLUMNS as LINK_COLUMNS
+from .tables.links import LINKS_FILE, build_links
 from .tables.rounds import OWN, build_rounds, find_final_results
 from .tables.tasks import join_rounds, read_activity
 from .tables.time_split import FIELDS as SPLIT_FIELDS
@@ -38,6 +40,7 @@ TABLES = (
     "targets.csv",
     "hosts.csv",
     "labels.csv",
+    LINKS_FILE,
 )
 FINISHED = "finished"
 # By how much the clocks of lab hosts may differ.
@@ -114,6 +117,7 @@ def write_report(
         "fairness": fairness,
         "targets": cost.list_targets(rounds, find_metric(rounds, ACCURACIES)),
         "hosts": build_hosts(run_dir, course, devices),
+        "links": build_links(course.measured_links.values(), devices),
     }
     if writing:
         _write(report, run_dir if output is None else output)
@@ -139,6 +143,8 @@ def _write(report: dict[str, Any], target: Path) -> None:
     write_csv(target / "targets.csv", cost.TARGET_FIELDS, report["targets"])
     write_csv(target / "hosts.csv", HOST_FIELDS, report["hosts"])
     write_csv(target / "labels.csv", LABEL_COLUMNS, build_label_rows(report["labels"]))
+    if report["links"] or not (target / LINKS_FILE).exists():
+        write_csv(target / LINKS_FILE, LINK_COLUMNS, report["links"])
     text = json.dumps(report, indent=1, allow_nan=False) + "\n"
     (target / REPORT).write_text(text, encoding="utf-8")
 

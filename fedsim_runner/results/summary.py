@@ -15,6 +15,7 @@ from ..console.tables import Column, FoldedTable
 from ..contract.units import seconds, size
 from .findings import describe_findings
 from .page.metrics import ACCURACIES, LOSSES, NAMES, find_metric
+from .tables.links import describe_links
 
 SHOWN_ROUNDS = 12
 SHOWN_DEVICES = 30
@@ -50,6 +51,8 @@ def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None =
     devices = dict(report.get("devices") or {})
     if devices:
         parts += [Text(""), _devices(devices)]
+    if (links := describe_links(report.get("links") or [])) is not None:
+        parts.append(Text(links))
     parts += [Text(line) for line in describe_findings(report)]
     parts += [Text.assemble(("note: ", "yellow"), str(note)) for note in report.get("notes") or []]
     if page.exists():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..catalog.types import DeviceType, NetworkProfile
-from ..contract.device_file import InitialModel
+from ..contract.device_file import InitialModel, Verify
 from ..yamlfile.overrides import Override
 
 Role = Literal["server", "client"]
@@ -100,6 +100,7 @@ class Experiment:
     link_backend: str = "auto"
     congestion_control: str = "auto"
     allow_unshaped: bool = False
+    verify: Verify = "warn"
     cpu_factor: float | None = None
     federatedscope_source: str | None = None
     initial_model: InitialModel | None = None

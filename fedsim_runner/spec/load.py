@@ -138,6 +138,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         link_backend=file.network.backend,
         congestion_control=file.network.congestion_control,
         allow_unshaped=file.network.allow_unshaped,
+        verify=file.network.verify,
         cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
         federatedscope_source=file.federatedscope.source,
         initial_model=initial_model,

@@ -12,6 +12,7 @@ from ..catalog.engines import engine_names
 from ..catalog.entries import DeviceTypeEntry, Entry, LimitsEntry, ProfileEntry
 from ..catalog.name_rules import KIND_PATTERN, NAME_MAX, NAME_PATTERN
 from ..contract.congestion_control import AUTO
+from ..contract.device_file import Verify
 from ..participant.federatedscope.patch_names import PATCHES
 
 DEVICES_MAX = 10_000
@@ -115,6 +116,12 @@ class NetworkSection(Entry):
     )
     allow_unshaped: bool = Field(
         default=False, description="Continue, with a note, if the lab host cannot shape a link as requested."
+    )
+    verify: Verify = Field(
+        default="warn",
+        description="What measuring the links before the course is for: `warn` notes links that are not as requested, "
+        "`strict` ends the run before the course (exit code 6), `sample` measures the server and ten others, and `off` "
+        "measures nothing.",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..contract.events import LinkMeasured
 from ..lab.host import LabHost
 from ..plan.model import Plan
 from ..spec.experiment import Experiment
@@ -31,6 +32,9 @@ class Testbed(Protocol):
 
     def open(self, run: str) -> None:
         """Open the gate of a provisioned run; safe to call twice."""
+
+    def measure(self, run: str) -> Sequence[LinkMeasured]:
+        """Measure the links of a provisioned run; a FedsimError says why that is not possible."""
 
     def follow(self, order: Order, listener: Listener) -> None:
         """Follow the course to its end. Missing steps of provisioning and opening are done first. Then all results are

@@ -10,6 +10,9 @@ description:
   - Calls the run's agent, which connects the devices to the run's network (M(fedsim.testbed.fedsim_network)) and brings
     their links to what the device file says. Only the agent applies ip and tc; it reads, compares, changes, reads back,
     and answers with what differed.
+  - Then the agent measures the links, as the device file's C(verify) says (V(warn), V(strict), V(sample) or V(off)),
+    but not those that it has measured since they were last changed. Only with V(strict) does a link that is not as
+    requested fail the module. Measuring changes nothing.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -19,7 +22,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: The agent compares and changes nothing.
+    details: The agent compares and changes nothing, and measures nothing.
   diff_mode:
     support: full
     details: Each item that differs, before and after, by device.
@@ -48,6 +51,12 @@ devices:
   returned: always
   type: dict
   sample: {"pi-1": {"changed": true, "failed": false, "msg": null, "diff": []}}
+measured:
+  description: What links were measured to be, one entry for each device and direction.
+  returned: when they were measured
+  type: list
+  elements: dict
+  sample: [{"device": "pi-1", "direction": "up", "delay_asked_us": 35000, "delay_us": 35420, "verdict": "within"}]
 failed_devices:
   description: Names of the devices that failed.
   returned: always
@@ -59,7 +68,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._agent_control import call_agent
-from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import ApplyLinks
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.agent_calls import ApplyLinks, MeasureLinks
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.link_verdict import OUT
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file, select_devices
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import inspect_or_none
@@ -106,6 +117,17 @@ def build_link_results(names: Sequence[str], answer: Mapping[str, Any] | None) -
     return {**results, **{name: dict(unknown) for name in names if name not in results}}
 
 
+def fail_links(results: Mapping[str, dict[str, Any]], measured: Sequence[Mapping[str, Any]]) -> int:
+    """Fail the devices with a link that is not as requested, each with its direction and reason; return how many."""
+    found: dict[str, list[str]] = {}
+    for entry in measured:
+        if entry["verdict"] == OUT:
+            found.setdefault(entry["device"], []).append(f"{entry['direction']}: {entry['reason']}")
+    for name, reasons in found.items():
+        results[name] |= {"failed": True, "msg": f"link {'; '.join(reasons)}"}
+    return len(found)
+
+
 def work(call: Call) -> dict[str, Any]:
     content = read_device_file(call.params["device_file"], call.run)
     names = [device["name"] for device in select_devices(content, call.params["devices"])]
@@ -114,9 +136,14 @@ def work(call: Call) -> dict[str, Any]:
         return build_device_answer("links", build_link_results(names, None), backend=None)
     chosen = tuple(names) if call.params["devices"] else None
     answer = call_agent(call.client, agent, ApplyLinks(call.check, chosen))
-    return build_device_answer(
-        "links", build_link_results(names, answer), changed=answer["changed"], backend=answer.get("backend")
-    )
+    results = build_link_results(names, answer)
+    values: dict[str, Any] = {"backend": answer.get("backend")}
+    verify = content.get("verify", "warn")
+    if not call.check and verify != "off" and not any(result["failed"] for result in results.values()):
+        values["measured"] = call_agent(call.client, agent, MeasureLinks(False, chosen))["links"]
+        if verify == "strict" and fail_links(results, values["measured"]):
+            values["fedsim_exit_code"] = int(Exit.LINKS)
+    return build_device_answer("links", results, changed=answer["changed"], **values)
 
 
 MODULE = Module(ARGUMENTS, work, "links of run {run}", engine=True)

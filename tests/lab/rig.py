@@ -66,6 +66,11 @@ class Rig:
         channel.bind((self.addresses[name], PORT))
         return channel
 
+    def drop_arrivals(self, name: str) -> None:
+        """Have the device's own firewall drop what arrives."""
+        with netns.inside(self.namespaces[name]):
+            subprocess.run(["iptables", "-A", "INPUT", "-j", "DROP"], check=True)
+
     def one_way_s(self, source: str, target: str, count: int = 15, gap_s: float = 0.01, size: int = 0) -> list[float]:
         """Seconds from sending to receiving packets, in order of arrival; lost ones are left out.
 

@@ -34,6 +34,9 @@ class _Device:
     files: dict[str, int] = field(default_factory=dict)
     v2: bool = False
     peak: int = 0  # if the kernel keeps none: the largest sample
+    network: list[int] = field(default_factory=list)  # as last read
+    left_out: list[int] = field(default_factory=list)  # of its network: what was sent to measure its link
+    held: bool = False  # what passes now is left out
 
 
 class Sampler:
@@ -102,6 +105,29 @@ class Sampler:
             for descriptor in entry.files.values():
                 os.close(descriptor)
 
+    def leave_out(self, devices: Iterable[str]) -> None:
+        """Leave what passes these devices' interfaces from now on out of the samples: it measures their links."""
+        for name in devices:
+            if (entry := self._devices.get(name)) is not None and (found := self._read_network(entry)) is not None:
+                entry.network, entry.held = _less(found, entry.left_out), True
+
+    def count_again(self, devices: Iterable[str]) -> None:
+        """Count what passes from now on."""
+        for name in devices:
+            if (entry := self._devices.get(name)) is not None and entry.held:
+                entry.held = False
+                if (found := self._read_network(entry)) is not None:
+                    entry.left_out = _less(found, entry.network)
+
+    def _read_network(self, entry: _Device) -> list[int] | None:
+        descriptor = entry.files.get("net")
+        try:
+            text = b"" if descriptor is None else os.pread(descriptor, _LONGEST, 0)
+        except OSError:
+            return None
+        found = self._counters(text.decode())
+        return None if found is None else [int(one) for one in found]
+
     def read(self) -> dict[str, Reading]:
         """Sample each watched device, for :meth:`write`."""
         self._lines = []
@@ -113,6 +139,10 @@ class Sampler:
                 continue  # the container ended before Docker reported it
             network = self._counters(texts.pop("net", b"").decode())
             if network is not None:
+                if entry.held:
+                    network = [str(one) for one in entry.network]
+                elif entry.left_out:
+                    network = [str(one) for one in _less([int(one) for one in network], entry.left_out)]
                 readings[name], line = _parse(entry, texts, network)
                 self._lines.append(f",{name},{line},{','.join(network)}\n")
         return readings
@@ -132,6 +162,10 @@ class Sampler:
         for name in list(self._devices):
             self.forget(name)
         self._output.close()
+
+
+def _less(counters: list[int], left_out: list[int]) -> list[int]:
+    return [max(0, one - other) for one, other in zip(counters, left_out, strict=True)] if left_out else counters
 
 
 def _parse(entry: _Device, texts: Mapping[str, bytes], network: list[str]) -> tuple[Reading, str]:

@@ -15,12 +15,19 @@ from ..host import programs
 from ..host.network_container import Namespace, NetworkContainer, namespace_number
 from ..run_settings import RunSettings
 from . import backends, netns
+from .profile import DeviceLink
 from .run_namespace import RunNamespace
 from .shaper import Result, Shaper
 
 
 class NoNetworkError(FedsimError):
     """No container holds the run's network; the text names it."""
+
+    exit = Exit.LINKS
+
+
+class LinkError(FedsimError):
+    """A link could not be made; the text says why."""
 
     exit = Exit.LINKS
 
@@ -53,6 +60,7 @@ class RunLinks:
         self._backend: str | None = probed["backend"] if requested == backends.AUTO else requested
         self._record = record
         self._shaper: Shaper | None = None
+        self._guest: Shaper | None = None
         self._looked_at = time.monotonic()  # when all links in force were last known to be
         self._namespaces: dict[str, tuple[int, int] | None] = {}  # in which links were brought into force
         self.shaped: set[str] = set()
@@ -167,6 +175,28 @@ class RunLinks:
                 failed[name] = f"{changed[name]}; {result.failed}"
                 self._record(events.LinkFailed(name, failed[name]))
         return failed
+
+    def connect_guest(self, guest: DeviceLink, namespace: str) -> None:
+        """Connect one more device to the run's network, which is none of the run's devices.
+
+        Raises:
+            LinkError: it could not be connected.
+        """
+        if self._shaper is None:
+            raise LinkError("no link is in force")
+        self._guest = self._shaper.with_guest(guest)
+        try:
+            failed = self._guest.apply({guest.device: namespace})[guest.device].failed
+        except (OSError, programs.CommandError) as error:
+            failed = str(error)
+        if failed is not None:
+            raise LinkError(failed)
+
+    def forget_guest(self, name: str) -> None:
+        """Release it: its namespace is about to end."""
+        if self._guest is not None:
+            self._guest.forget(name)
+            self._guest = None
 
     def forget(self, name: str) -> None:
         """Release a device whose process, and with it its interface, has ended."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from fedsim_runner.contract.agent_calls import LinkAnswer
 
-from .profile import Profile
+from .profile import DeviceLink, Profile
 from .protocol import Failures, LinkBackend, Settings
 from .root_qdisc import Qdisc
 from .run_namespace import RunNamespace
@@ -114,6 +114,11 @@ class Shaper:
             self._read_back({name: here[name] for name in touched if results[name].failed is None}, results)
         self._applied |= {name: self._planned[name] for name, result in results.items() if result.failed is None}
         return results
+
+    def with_guest(self, guest: DeviceLink) -> Shaper:
+        """Return what connects one more device to the same network, for a while, and changes nothing for the others."""
+        profile, chosen = self.requested
+        return Shaper(self._backends, self._network, replace(profile, devices=[*profile.devices, guest]), chosen)
 
     def find_changes(self, namespaces: Mapping[str, str]) -> dict[str, str]:
         """What is no longer as ``apply`` has left it, by device; devices that cannot be read are left out.

@@ -13,6 +13,7 @@ from .breakdown import draw_breakdown
 from .clients import draw_clients
 from .label_heatmap import draw_labels
 from .learning import draw_accuracy, draw_loss
+from .links import draw_links
 from .resource_usage import draw_cpu, draw_memory, read_usage
 from .style import Drawn
 from .timeline import draw_timeline, draw_timeline_detail
@@ -31,6 +32,7 @@ def figures_of(run_dir: Path, report: Mapping[str, Any]) -> dict[str, Callable[[
         "timeline": lambda: draw_timeline(report),
         "timeline detail": lambda: draw_timeline_detail(report),
         "breakdown": lambda: draw_breakdown(report),
+        "links": lambda: draw_links(report),
         "bytes": lambda: draw_bytes(report),
         "CPU": lambda: draw_cpu(report, usage()),
         "memory": lambda: draw_memory(report, usage()),

@@ -50,6 +50,16 @@ def milliseconds_both(up: object, down: object) -> str:
     return both(up, down, 0.001, "ms")
 
 
+def milliseconds(value: object) -> str:
+    """Return microseconds as milliseconds."""
+    return f"{value / 1000:.2f} ms" if isinstance(value, int | float) else UNKNOWN
+
+
+def measured_rate(value: object) -> str:
+    """Return bits per second, of which only the first digits mean anything."""
+    return units.rate(float(f"{value:.4g}")) if isinstance(value, int | float) else UNKNOWN
+
+
 def loss_both(up: object, down: object) -> str:
     """Return the probabilities of both directions, which are often tiny."""
     return both(up, down, 100, "%")
@@ -85,6 +95,8 @@ FILTERS: dict[str, Any] = {
     "percent": percent,
     "milliseconds_both": milliseconds_both,
     "loss_both": loss_both,
+    "milliseconds": milliseconds,
+    "measured_rate": measured_rate,
     "amount": amount,
     "text": text,
 }

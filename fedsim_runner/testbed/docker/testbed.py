@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,6 +14,7 @@ from fedsim_runner.contract import agent_calls
 from fedsim_runner.contract.claim import is_claimed_by_another, own_control, read_claim
 from fedsim_runner.contract.engine_address import EngineAddressError, check_engine_of
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.events import LinkMeasured, parse_line
 from fedsim_runner.contract.names import RUN_PATTERN
 from fedsim_runner.contract.paths import STATE_ROOT, StateFolder
 from fedsim_runner.lab.engine_client import engine_url
@@ -41,6 +43,7 @@ EVENTS_EVERY_S = 2
 LIVE_POLL_S = 2
 ENGINE_TIMEOUT_S = 30
 LOGS_TIMEOUT_S = 60
+MEASURE_TIMEOUT_S = 150
 
 Connect = Callable[..., AbstractContextManager[LabEngine]]
 
@@ -96,6 +99,29 @@ class DockerTestbed:
         answers = [engine.ask_agent(run, agent_calls.OpenGate()) for _, engine in self._engines()]
         if all(answer is None for answer in answers):
             raise FedsimError(f"run {run} has no agent that could open its gate", Exit.COURSE)
+
+    def measure(self, run: str) -> Sequence[LinkMeasured]:
+        """Have the agents measure the links of their lab hosts, one after the other."""
+        self._check_engine(run)
+        found: list[LinkMeasured] = []
+        is_there = False
+        for host, engine in self._engines(MEASURE_TIMEOUT_S):
+            answer = engine.ask_agent(run, agent_calls.MeasureLinks(again=True))
+            if answer is None:
+                continue
+            is_there = True
+            reason = answer.get("error") or answer.get("reason")
+            if reason:
+                raise FedsimError(f"the links of run {run} on lab host {host.name} were not measured: {reason}", Exit.LINKS)
+            events = (parse_line(json.dumps(entry), None) for entry in answer["links"])
+            found += [event for event in events if isinstance(event, LinkMeasured)]
+        if not is_there:
+            raise FedsimError(
+                f"run {run} has no agent on the lab host that could measure its links",
+                Exit.SPEC,
+                f"fedsim-provision up FILE --run-name {run} brings its testbed up",
+            )
+        return found
 
     def follow(self, order: Order, listener: Listener) -> None:
         """Run run_experiment.yml: one call of ansible-playbook from provisioning to the report."""

@@ -13,6 +13,7 @@ from typing import Any
 from fedsim_runner.contract.atomic import CannotWriteError, explain
 from fedsim_runner.contract.claim import RUN_VARIABLE
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.events import LinkMeasured
 from fedsim_runner.contract.host_capacity import memory_of_this_machine
 from fedsim_runner.contract.paths import DEVICE_FILES, INVENTORY, PARTICIPANTS
 from fedsim_runner.inventory import build_inventory
@@ -95,6 +96,10 @@ class ProcessTestbed:
         if run not in self._courses:
             raise FedsimError(f"run {run} is not waiting here", Exit.COURSE)
         self._courses[run].open()
+
+    def measure(self, run: str) -> Sequence[LinkMeasured]:
+        """Not possible: all processes share the loopback, and nothing limits it."""
+        raise FedsimError(f"run {run} has plain processes: it has no links to measure", Exit.SPEC)
 
     def follow(self, order: Order, listener: Listener) -> None:
         """Supervise the course to its end, and end all participants."""

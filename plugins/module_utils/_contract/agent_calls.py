@@ -55,6 +55,21 @@ class ApplyLinks(Call):
 
 
 @dataclass(frozen=True)
+class MeasureLinks(Call):
+    """Measure the links that are in force, before the gate opens or after the course. Answer: :class:`MeasuredAnswer`.
+
+    Attributes:
+        again: also those that have been measured since they were last changed.
+        devices: only the links of these devices; None: of all devices.
+    """
+
+    name = "links-measure"
+    within_s = 120.0
+    again: bool = False
+    devices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class OpenGate(Call):
     """Have the participants load their engines, then let them start, but not before ``open_at`` (Unix seconds).
 
@@ -87,7 +102,7 @@ class Stop(Call):
     name = "stop"
 
 
-CALLS: dict[str, type[Call]] = {kind.name: kind for kind in (Probe, ApplyLinks, OpenGate, Status, Packets, Stop)}
+CALLS: dict[str, type[Call]] = {kind.name: kind for kind in (Probe, ApplyLinks, MeasureLinks, OpenGate, Status, Packets, Stop)}
 
 
 class LinkAnswer(TypedDict):
@@ -105,6 +120,13 @@ class LinksAnswer(TypedDict):
     backend: str | None
     devices: dict[str, LinkAnswer]
     unshaped: NotRequired[str]
+
+
+class MeasuredAnswer(TypedDict):
+    """What links were measured to be: the events of the journal, as plain data, and why there are none."""
+
+    links: list[dict[str, Any]]
+    reason: str | None
 
 
 class GateAnswer(TypedDict):

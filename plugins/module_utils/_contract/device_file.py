@@ -24,6 +24,7 @@ SUPPORTED: Final = (1, 2, 3)
 DISK_BYTES: Final = 1 << 30
 
 Role = Literal["server", "client"]
+Verify = Literal["warn", "strict", "sample", "off"]
 
 
 class DeviceFileError(FedsimError, ValueError):
@@ -163,6 +164,7 @@ class DeviceFile:
     link_backend: str = "auto"
     congestion_control: str = "auto"
     allow_unshaped: bool = False
+    verify: Verify = "warn"
     cpu_factor: float = 1.0
     course: CourseSettings
     data: DataSettings

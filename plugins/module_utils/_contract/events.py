@@ -148,6 +148,51 @@ class PacketsTimed(Event):
 
 
 @dataclass(frozen=True)
+class LinkMeasured(Event):
+    """What one direction of a device's link was measured to be, before the gate opens or when somebody asked for it.
+
+    ``asked`` in a field's name: what the experiment says. ``verdict``: within, out or undetermined; ``reason``: why it
+    is not within. None for what could not be measured.
+    """
+
+    name = "link_measured"
+    device: str | None = read_as(lenient.name)
+    direction: str | None = read_as(lenient.name)
+    delay_asked_us: int | None = read_as(lenient.whole)
+    delay_us: int | None = read_as(lenient.whole)
+    jitter_asked_us: int | None = read_as(lenient.whole)
+    jitter_us: int | None = read_as(lenient.whole)
+    rate_asked_bps: int | None = read_as(lenient.whole)
+    rate_bps: int | None = read_as(lenient.whole)
+    loss_asked: float | None = read_as(lenient.number)
+    loss: float | None = read_as(lenient.number)
+    burst_bytes: int | None = read_as(lenient.whole)
+    sent: int | None = read_as(lenient.whole)
+    lost: int | None = read_as(lenient.whole)
+    verdict: str | None = read_as(lenient.text)
+    reason: str | None = read_as(lenient.text)
+
+    def apply_to(self, course: CourseState) -> None:
+        if self.device is not None and self.direction is not None:
+            course.measured_links[self.device, self.direction] = self
+
+
+@dataclass(frozen=True)
+class LinksMeasured(Event):
+    """The links of a lab host's devices were measured: how many directions with each verdict.
+
+    ``seconds``: how long it took; ``reason``: why they were not measured.
+    """
+
+    name = "links_measured"
+    within: int | None = read_as(lenient.whole)
+    out: int | None = read_as(lenient.whole)
+    undetermined: int | None = read_as(lenient.whole)
+    seconds: float | None = read_as(lenient.number)
+    reason: str | None = read_as(lenient.text)
+
+
+@dataclass(frozen=True)
 class LoadingStarted(Event):
     """The participants load their engines, a few at a time, before the gate opens.
 

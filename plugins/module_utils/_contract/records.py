@@ -81,6 +81,8 @@ def engine_argument(name: str, program: str | None) -> str:
 class ExitRecord:
     """How a participant ended. Times are Unix seconds; what only a container can measure is None without one.
 
+    Bytes are those since the gate opened: before that, its link is measured.
+
     Attributes:
         signal: name of the signal that requested the end.
         error: the reason in one line; None: the course was finished.

@@ -80,3 +80,17 @@ def test_core(path: Path) -> None:
 @pytest.mark.parametrize("name", CORES)
 def test_each_core_has_cases(name: str) -> None:
     assert [path for path in CASES if path.parent.name == name]
+
+
+def test_links_out_of_tolerance_fail_their_devices() -> None:
+    results: dict[str, dict[str, Any]] = {name: {"changed": False, "failed": False, "msg": None} for name in ("a", "b")}
+    measured = [
+        {"device": "a", "direction": "up", "verdict": "out", "reason": "rate 5 Mbit/s, not 8 Mbit/s (likely reason: kernel)"},
+        {"device": "a", "direction": "down", "verdict": "out", "reason": "nothing arrived (likely reason: firewall)"},
+        {"device": "b", "direction": "up", "verdict": "undetermined", "reason": "too few values for jitter"},
+    ]
+    assert fedsim_links.fail_links(results, measured) == 1
+    assert results["b"] == {"changed": False, "failed": False, "msg": None}
+    assert results["a"]["failed"] and results["a"]["msg"] == (
+        "link up: rate 5 Mbit/s, not 8 Mbit/s (likely reason: kernel); down: nothing arrived (likely reason: firewall)"
+    )

@@ -41,8 +41,9 @@ class Senders:
 
     @classmethod
     def of(cls, profile: Profile) -> Senders:
-        """The uplinks of all devices of the run."""
-        return cls({device.address: list(_values(device.up)) for device in profile.all_devices}, profile.seed)
+        """The uplinks of all devices of the run that are shaped."""
+        ups = {one.address: list(_values(one.up)) for one in profile.all_devices if is_shaped(one.up)}
+        return cls(ups, profile.seed)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""From the times at which packets were sent and arrived to a link's delay, jitter, rate and loss. Pure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.link_verdict import Estimate, Measured, Z, bucket_bytes
+from fedsim_runner.contract.queue_size import buffer_bytes
+
+from .schedule import HEADER_BYTES, PROBE_BYTES, Flow, Train, wire_s
+
+_LEAST_VALUES = 10
+_CLOCK_US = 50.0  # what two looks at a clock around a system call may differ by
+_CLOCK_SHARE = 0.002  # of a rate
+_UNIFORM = 1.8  # kurtosis; no distribution that is as wide as it looks has less
+
+
+@dataclass
+class Seen:
+    """What became of a flow's packets. Times are seconds on one clock.
+
+    Attributes:
+        probes: when each small packet was sent, and arrived (None: it has not), in order.
+        train: when each of the train's packets was sent.
+        arrivals: when frames of the train arrived, and how many of them at once.
+    """
+
+    probes: list[tuple[float, float | None]] = field(default_factory=list)
+    train: list[float] = field(default_factory=list)
+    arrivals: list[tuple[float, int]] = field(default_factory=list)
+
+
+def estimate(flow: Flow, seen: Seen) -> Measured:
+    """Return what the packets of a flow tell about its direction of the link."""
+    own_us = wire_s(flow.target.link, PROBE_BYTES + HEADER_BYTES) * 1e6
+    delays = [(arrived - sent) * 1e6 - own_us for sent, arrived in seen.probes if arrived is not None]
+    delay, jitter = _estimate_delays(delays)
+    sent, lost = len(seen.probes), len(seen.probes) - len(delays)
+    rate: Estimate | None = None
+    burst: float | None = None
+    if flow.train is not None and flow.target.link.rate_bps is not None:
+        asked = flow.target.link.rate_bps
+        ahead = _ahead_bytes(flow.train, flow.target.link, seen.train)
+        if ahead and max(ahead) <= bucket_bytes(asked) + 0.8 * buffer_bytes(asked):
+            # No frame met a full queue: each that is missing is a loss.
+            sent += len(seen.train) * flow.train.segments
+            lost += len(seen.train) * flow.train.segments - sum(count for _, count in seen.arrivals)
+        if ahead and min(ahead) > 0 and len(seen.train) == flow.train.at_once + flow.train.packets:
+            rate, burst = _estimate_rate(flow, seen.arrivals)
+    return Measured(delay, jitter, rate, burst, sent, max(0, lost))
+
+
+def _estimate_delays(delays: Sequence[float]) -> tuple[Estimate | None, Estimate | None]:
+    count = len(delays)
+    if count < _LEAST_VALUES:
+        return None, None
+    mean, deviation = statistics.fmean(delays), statistics.stdev(delays)
+    delay = Estimate(mean, Z * deviation / math.sqrt(count) + _CLOCK_US)
+    if deviation == 0:
+        return delay, Estimate(0.0, _CLOCK_US)
+    # The deviation's own deviation; one value far from all others makes it large.
+    kurtosis = statistics.fmean(((one - mean) / deviation) ** 4 for one in delays)
+    spread = math.sqrt(max(_UNIFORM, kurtosis) - 1) / (2 * math.sqrt(count))
+    width = deviation * math.sqrt(3)
+    return delay, Estimate(width, Z * spread * width + _CLOCK_US)
+
+
+def _ahead_bytes(train: Train, link: Link, sent: Sequence[float]) -> list[float]:
+    """By how much what had been sent exceeds what the link can have passed on, just before each of the later packets.
+
+    0 or less: the link had nothing to send.
+    """
+    size = train.frame_bytes * train.segments * (1 - link.loss)
+    per_s = (link.rate_bps or 0) / 8
+    return [number * size - per_s * (at - sent[0]) for number, at in enumerate(sent) if number >= train.at_once]
+
+
+def _estimate_rate(flow: Flow, arrivals: Sequence[tuple[float, int]]) -> tuple[Estimate | None, float | None]:
+    """The slope of a line through the arrivals once the bucket is empty, and how far it is above the first of them."""
+    train, link = flow.train, flow.target.link
+    assert train is not None and link.rate_bps is not None
+    first_frames = train.at_once * train.segments
+    got = 0
+    bytes_so_far: list[float] = []
+    times: list[float] = []
+    for at, count in arrivals:
+        got += count
+        if got >= first_frames:
+            bytes_so_far.append(got * train.frame_bytes)
+            times.append(at)
+    if len(times) < _LEAST_VALUES or times[-1] <= times[0]:
+        return None, None
+    slope, intercept = statistics.linear_regression(bytes_so_far, times)
+    if slope <= 0:
+        return None, None
+    left = [at - (intercept + slope * size) for size, at in zip(bytes_so_far, times, strict=True)]
+    length_s = times[-1] - times[0]
+    independent = min(len(times), max(4.0, length_s / (2e-6 * link.jitter_us)) if link.jitter_us else len(times))
+    error = statistics.pstdev(left) / (statistics.pstdev(bytes_so_far) * math.sqrt(independent)) / slope
+    rate_bps = 8 / slope
+    ahead = (arrivals[0][0] - intercept) / slope - arrivals[0][1] * train.frame_bytes
+    return Estimate(rate_bps, rate_bps * (Z * error + _CLOCK_SHARE)), max(0.0, ahead)

@@ -1,0 +1,123 @@
+"""From what was measured to one row for each device and direction: asked, measured, the verdict, the likely reason. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fedsim_runner.contract.events import LinkMeasured
+from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.link_verdict import (
+    OUT,
+    UNDETERMINED,
+    Estimate,
+    Judgement,
+    Measured,
+    judge,
+    tolerated_delay_us,
+)
+from fedsim_runner.contract.units import rate
+
+from .meter import Findings
+from .schedule import Schedule, Target
+
+LOAD, FIREWALL, KERNEL = "load", "firewall", "kernel"
+
+
+def describe_links(schedule: Schedule, found: Findings) -> list[LinkMeasured]:
+    """Return one event for each direction that was measured."""
+    return [
+        describe_link(flow.target, measured, found.late_us)
+        for flow, measured in zip(schedule.flows, found.measured, strict=True)
+    ]
+
+
+def describe_link(target: Target, found: Measured, late_us: int = 0) -> LinkMeasured:
+    """Return what was asked for, what was measured, and what to think of it.
+
+    Args:
+        target: the direction.
+        found: what was measured.
+        late_us: by how much the measuring process itself was late on average.
+    """
+    asked = target.link
+    judgement = judge(asked, found)
+    verdict = judgement.verdict
+    too_late = late_us > tolerated_delay_us(asked.delay_us) / 2
+    reason: str | None = None
+    if verdict == OUT:
+        reason = explain(asked, found, judgement, late_us)
+        if too_late and found.lost < found.sent:
+            verdict = UNDETERMINED  # what was late may have been the measurement
+    elif verdict == UNDETERMINED:
+        reason = _explain_doubt(asked, found, judgement)
+    return LinkMeasured(
+        device=target.device,
+        direction=target.direction,
+        delay_asked_us=asked.delay_us,
+        delay_us=_rounded(found.delay_us),
+        jitter_asked_us=asked.jitter_us,
+        jitter_us=_rounded(found.jitter_us),
+        rate_asked_bps=asked.rate_bps,
+        rate_bps=_rounded(found.rate_bps),
+        loss_asked=asked.loss,
+        loss=None if found.loss is None else round(found.loss, 6),
+        burst_bytes=None if found.burst_bytes is None else round(found.burst_bytes),
+        sent=found.sent,
+        lost=found.lost,
+        verdict=verdict,
+        reason=reason,
+    )
+
+
+def explain(asked: Link, found: Measured, judgement: Judgement, late_us: int) -> str:
+    """Return what is out, and what is likely to be the reason: load, a firewall, or the kernel."""
+    if found.sent and found.lost == found.sent:
+        return f"nothing arrived (likely reason: {FIREWALL}: rules in the device's namespace or between bridge ports)"
+    parts = []
+    if "delay" in judgement.out and found.delay_us:
+        parts.append(f"delay {found.delay_us.value / 1000:.1f} ms, not {asked.delay_us / 1000:g} ms")
+    if "jitter" in judgement.out and found.jitter_us:
+        parts.append(f"jitter {found.jitter_us.value / 1000:.1f} ms, not {asked.jitter_us / 1000:g} ms")
+    if "rate" in judgement.out and found.rate_bps and asked.rate_bps:
+        burst = f" after a burst of {found.burst_bytes:.0f} bytes" if found.burst_bytes else ""
+        parts.append(f"rate {rate(float(f'{found.rate_bps.value:.4g}'))}{burst}, not {rate(asked.rate_bps)}")
+    if "loss" in judgement.out:
+        parts.append(f"{found.lost} of {found.sent} packets lost, not {asked.loss:.2%}")
+    return f"{', '.join(parts)} (likely reason: {_likely(asked, found, judgement, late_us)})"
+
+
+def _likely(asked: Link, found: Measured, judgement: Judgement, late_us: int) -> str:
+    if late_us > tolerated_delay_us(asked.delay_us) / 2:
+        return f"{LOAD}: the lab host ran the measurement itself {late_us / 1000:.1f} ms late on average"
+    early = found.delay_us is not None and found.delay_us.value < asked.delay_us
+    if ("delay" in judgement.out and early) or ("rate" in judgement.out and _is_more(found.rate_bps, asked.rate_bps)):
+        return f"{KERNEL}: it does not hold what was set, or somebody has changed it"
+    if judgement.out == ["loss"]:
+        if found.lost > asked.loss * found.sent:
+            return f"{FIREWALL} or {LOAD}: packets are dropped that the link does not drop"
+        return f"{KERNEL}: it does not hold what was set, or somebody has changed it"
+    return f"{LOAD}: other work on the lab host holds packets up"
+
+
+def _is_more(found: Estimate | None, asked: int | None) -> bool:
+    return found is not None and asked is not None and found.value > asked
+
+
+def _explain_doubt(asked: Link, found: Measured, judgement: Judgement) -> str:
+    unknown = [
+        name for name in ("delay", "jitter", "rate", "loss") if getattr(judgement, name) == UNDETERMINED
+    ]
+    if not found.sent:
+        return "not measured"
+    if unknown == ["rate"] and found.rate_bps is None:
+        return "the lab host could not send as fast as the rate"
+    return f"too few values for {join(unknown)}"
+
+
+def join(names: Sequence[str]) -> str:
+    """Return names as they are listed in a sentence."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _rounded(found: Estimate | None) -> int | None:
+    return None if found is None else round(found.value)

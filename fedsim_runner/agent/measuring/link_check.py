@@ -1,0 +1,171 @@
+"""Measuring the links of a run on this lab host: which ones, with what left out meanwhile, and what is recorded."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from fedsim_runner.contract.agent_calls import MeasuredAnswer
+from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.events import Event, LinkMeasured, LinksMeasured
+from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN
+
+from ..host.network_container import namespace_number
+from ..host.samples import Sampler
+from ..links import netns
+from ..links.profile import DeviceLink
+from ..links.run_links import RunLinks
+from ..links.wiring import mac_address
+from ..run_settings import RunSettings
+from .findings import describe_links
+from .meter import METER, Findings, Meter, free_address
+from .prober import End
+from .schedule import Schedule, directions, make_schedule
+
+#: With `network.verify: sample`, besides the server.
+SAMPLED = 10
+
+
+class NotNowError(FedsimError):
+    """Links cannot be measured now; the text says why."""
+
+    exit = Exit.LINKS
+
+
+@dataclass(frozen=True)
+class _State:
+    """What a measurement was of; it says nothing of another link, or of a container that was restarted since."""
+
+    namespace: tuple[int, int] | None
+    up: Link
+    down: Link
+    backend: str | None
+
+
+class LinkCheck:
+    """Measures links and remembers what they were. One measurement at a time.
+
+    Args:
+        lock: the agent's; it is not held while packets are on their way.
+        links: the links in force.
+        sampler: leaves out what is sent.
+        record: writes an event to the journal.
+        measure: sends and receives; tests replace it.
+    """
+
+    def __init__(
+        self,
+        lock: threading.RLock,
+        links: RunLinks,
+        sampler: Sampler,
+        record: Callable[[Event], None],
+        measure: Callable[[Mapping[str, End], DeviceLink, Schedule, RunLinks], Findings] | None = None,
+    ) -> None:
+        self._lock = lock
+        self._links = links
+        self._sampler = sampler
+        self._record = record
+        self._measure = measure or self._send
+        self._known: dict[str, tuple[_State, list[LinkMeasured]]] = {}
+        self.is_under_way = False
+
+    def measure(
+        self, settings: RunSettings, running: Mapping[str, int], again: bool, names: Collection[str] | None
+    ) -> MeasuredAnswer:
+        """Measure links in force, but not again those that have been, unless that is asked for.
+
+        Args:
+            settings: of the run.
+            running: process ids of the running devices.
+            again: also measure those that have been measured since they were last changed.
+            names: only these devices; None: all.
+
+        Raises:
+            NotNowError: another measurement is under way.
+        """
+        with self._lock:
+            if self.is_under_way:
+                raise NotNowError("the links are being measured already")
+            chosen = [one for one in settings.links.devices if one.device in running and one.device in self._links.shaped]
+            chosen = [one for one in chosen if names is None or one.device in names]
+            if settings.verify == "sample" and not again:
+                chosen = _sample(chosen, settings)
+            states = {one.device: self._state(one, running[one.device]) for one in chosen}
+            wanted = [one for one in chosen if again or self._known.get(one.device, (None,))[0] != states[one.device]]
+            self.is_under_way = bool(wanted)
+        reason = self._measure_these(wanted, settings, running, states) if wanted else None
+        with self._lock:
+            found = [event for one in chosen for event in self._known.get(one.device, (None, []))[1]]
+        return {"links": [event.as_dict() for event in found], "reason": reason}
+
+    def _measure_these(
+        self, wanted: Sequence[DeviceLink], settings: RunSettings, running: Mapping[str, int], states: Mapping[str, _State]
+    ) -> str | None:
+        """Measure these devices' links; return the reason if that was not possible."""
+        names = [one.device for one in wanted]
+        begun = time.monotonic()
+        for name in names:
+            self._known.pop(name, None)
+        try:
+            if self._links.unshaped is not None:
+                raise NotNowError(f"no link is in force: {self._links.unshaped}")
+            address = free_address(settings.links.prefix, (one.address for one in settings.links.all_devices))
+            if address is None:
+                raise NotNowError("the run's network has no address left for what measures its links")
+            schedule = make_schedule(directions((one.device, one.up, one.down) for one in wanted), settings.links.seed)
+            ends = {
+                one.device: End(netns.of_process(running[one.device]), one.address, mac_address(one.address))
+                for one in wanted
+            }
+            with ExitStack() as stack:
+                with self._lock:
+                    self._sampler.leave_out(names)
+                stack.callback(self._count_again, names)
+                found = self._measure(ends, DeviceLink(METER, address, Link(), Link()), schedule, self._links)
+        except (FedsimError, OSError) as error:
+            with self._lock:
+                self.is_under_way = False
+                self._record(LinksMeasured(seconds=round(time.monotonic() - begun, 1), reason=str(error)))
+            return str(error)
+        events = describe_links(schedule, found)
+        with self._lock:
+            self.is_under_way = False
+            for event in events:
+                self._record(event)
+                if event.device is not None:
+                    self._known.setdefault(event.device, (states[event.device], []))[1].append(event)
+            counts = {verdict: sum(event.verdict == verdict for event in events) for verdict in (WITHIN, OUT, UNDETERMINED)}
+            self._record(LinksMeasured(**counts, seconds=round(time.monotonic() - begun, 1)))
+        return None
+
+    def _send(self, ends: Mapping[str, End], meter: DeviceLink, schedule: Schedule, links: RunLinks) -> Findings:
+        process = Meter()
+        try:
+            with self._lock:
+                links.connect_guest(meter, process.netns)
+            end = End(process.netns, meter.address, mac_address(meter.address))
+            return process.measure(end, ends, schedule)
+        finally:
+            with self._lock:
+                links.forget_guest(meter.device)
+            process.end()
+
+    def _count_again(self, names: Collection[str]) -> None:
+        with self._lock:
+            self._sampler.count_again(names)
+
+    def _state(self, one: DeviceLink, pid: int) -> _State:
+        return _State(namespace_number(netns.of_process(pid)), one.up, one.down, self._links.backend)
+
+
+def _sample(devices: Sequence[DeviceLink], settings: RunSettings) -> list[DeviceLink]:
+    """The server, and some of the others: the same ones in every repetition."""
+    others = [one for one in devices if one.device != settings.links.server]
+    picked = random.Random(settings.links.seed).sample(others, min(SAMPLED, len(others)))
+    kept = {one.device for one in picked} | {settings.links.server}
+    return [one for one in devices if one.device in kept]

@@ -1,0 +1,117 @@
+"""The agent's side of a measurement: the meter's process and namespace, and what it answers."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.link_verdict import Estimate, Measured
+
+from ..links import netns
+from .prober import End, write_order
+from .schedule import Schedule
+
+#: No device has such a name.
+METER = "(meter)"
+_SLACK_S = 20.0
+
+
+class MeasuringError(FedsimError):
+    """Links could not be measured; the text says why."""
+
+    exit = Exit.LINKS
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a measurement found.
+
+    Attributes:
+        measured: one entry for each flow of the schedule, in its order.
+        late_us: by how much the measuring process was late on average; more than links are off by says nothing of them.
+        latest_us: the most that it was late.
+    """
+
+    measured: Sequence[Measured]
+    late_us: int = 0
+    latest_us: int = 0
+
+
+class Meter:
+    """A process in a network namespace of its own, which waits for what to measure."""
+
+    def __init__(self) -> None:
+        """Start it.
+
+        Raises:
+            OSError: this kernel or user makes no namespace.
+        """
+        package = __package__ or "measuring"
+        root = str(Path(__file__).resolve().parents[package.count(".") + 1])
+        path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+        with netns.scratch():
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", package],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+        self.netns = netns.of_process(self._process.pid)
+
+    def measure(self, meter: End, devices: Mapping[str, End], schedule: Schedule) -> Findings:
+        """Measure; the process ends with it.
+
+        Raises:
+            MeasuringError: it did not end, or failed.
+        """
+        order = write_order(meter, devices, list(schedule.flows), schedule.listen_s)
+        try:
+            out, said = self._process.communicate(order, schedule.listen_s + _SLACK_S)
+        except subprocess.TimeoutExpired:
+            self.end()
+            raise MeasuringError(f"links were not measured in {schedule.listen_s + _SLACK_S:.0f} s") from None
+        try:
+            return _read(json.loads(out))
+        except (ValueError, KeyError, TypeError) as error:
+            last = (said.strip().splitlines() or ["no output"])[-1]
+            raise MeasuringError("links could not be measured", said=last) from error
+
+    def end(self) -> None:
+        """End the process, and with it its namespace."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def _read(answer: Mapping[str, Any]) -> Findings:
+    measured = [
+        Measured(
+            *(None if one[name] is None else Estimate(**one[name]) for name in ("delay_us", "jitter_us", "rate_bps")),
+            burst_bytes=one["burst_bytes"],
+            sent=one["sent"],
+            lost=one["lost"],
+        )
+        for one in answer["flows"]
+    ]
+    return Findings(measured, answer["late_us"], answer["latest_us"])
+
+
+def free_address(prefix: int, used: Iterable[str]) -> str | None:
+    """Return the last address of the devices' network that no device has; None if there is none."""
+    taken = {ipaddress.IPv4Address(address) for address in used}
+    if not taken:
+        return None
+    network = ipaddress.IPv4Network((int(min(taken)), prefix), strict=False)
+    last = network.broadcast_address - 1
+    while last in taken:
+        last -= 1
+    return str(last) if last > network.network_address else None

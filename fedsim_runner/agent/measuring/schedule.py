@@ -1,0 +1,205 @@
+"""What is sent to measure links, and when: first single small packets on all of them, then trains of full frames. Pure.
+
+The small packets tell delay, jitter and loss. They are so far apart that each draws its jitter anew, and take a tenth
+of a link's rate at most. A train begins with as many frames at once as the link's token bucket lets through, and one
+more; the others follow a little faster than the link passes them on. So the link always has something to send, its
+queue is never full, and the arrivals tell its rate.
+
+Trains are sent together only as far as one processor can send and receive them. What does not fit into the time for a
+measurement gets no train, and its rate stays unknown.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.link_verdict import bucket_bytes
+from fedsim_runner.contract.queue_size import FRAME_BYTES
+
+#: Headers of Ethernet, IPv4 and UDP: what a packet has on the wire besides what it carries.
+HEADER_BYTES = 42
+#: What a small packet carries; its own bytes take 2 ms on the slowest link of the catalogue.
+PROBE_BYTES = 18
+#: Before the first small packets, which are only there to have everything on their way used once.
+WARM_UP_S = 0.02
+
+_PROBES = 50
+_LEAST_PROBES = 12
+_SHORTEST_GAP_S = 0.02
+_PROBES_PER_S = 4_000.0  # of all links together
+_PROBING_S = 1.0  # at least, as a pause of the lab host may be half of that
+_LONGEST_PROBING_S = 4.0
+
+_LEAST_FRAMES = 20
+_SHORTEST_TRAIN_S = 0.2
+_LONGEST_TRAIN_S = 4.0
+_SMALLEST_FRAME_BYTES = 64
+_RATE_ERROR = 0.006  # of one deviation, that a train's length is chosen for
+_AHEAD_S = 0.04  # of the 100 ms that a queue holds
+_FASTER = 0.05
+_FRAMES_PER_S = 8_000.0  # of trains under way at once
+_SUPER_FROM_BPS = 120_000_000  # from here on, several frames are given to the kernel at once
+_SUPER_S = 0.0005
+_MOST_SEGMENTS = 40
+_FASTEST_BPS = 2_000_000_000
+#: Seconds for all trains together; the last ones begin before their end.
+_TRAINS_S = 4.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """One direction of a device's link: ``up`` is sent by the device, ``down`` to it."""
+
+    device: str
+    direction: str
+    link: Link
+
+
+@dataclass(frozen=True)
+class Train:
+    """Frames of one size.
+
+    Attributes:
+        start_s: when, after the beginning of the measurement.
+        frame_bytes: of each frame on the wire.
+        at_once: packets that are sent together at the beginning.
+        packets: how many follow.
+        interval_s: from one of these to the next.
+        segments: frames that each packet has.
+    """
+
+    start_s: float
+    frame_bytes: int
+    at_once: int
+    packets: int
+    interval_s: float
+    segments: int = 1
+
+    @property
+    def payload_bytes(self) -> int:
+        """What each packet carries."""
+        return (self.frame_bytes - HEADER_BYTES) * self.segments
+
+    @property
+    def length_s(self) -> float:
+        """From the first packet to the last."""
+        return self.packets * self.interval_s
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What is sent over one direction of a link: ``probes`` small packets from ``first_s`` on, and perhaps a train."""
+
+    target: Target
+    first_s: float
+    gap_s: float
+    probes: int
+    train: Train | None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """All flows, and for how many seconds from the beginning to listen."""
+
+    flows: tuple[Flow, ...]
+    listen_s: float
+
+
+def make_schedule(targets: Sequence[Target], seed: int = 0) -> Schedule:
+    """Plan a measurement.
+
+    Args:
+        targets: the directions to measure.
+        seed: chooses which links get a train if not all do.
+    """
+    gaps = [_gap_s(target.link, len(targets)) for target in targets]
+    counts = [_probes(gap) for gap in gaps]
+    first = [WARM_UP_S + gap * index / max(1, len(targets)) for index, gap in enumerate(gaps)]
+    probed_s = max((at + gap * count for at, gap, count in zip(first, gaps, counts, strict=True)), default=0.0)
+    trains = _place_trains(targets, probed_s, seed)
+    flows = tuple(
+        Flow(target, at, gap, count, trains.get(index))
+        for index, (target, at, gap, count) in enumerate(zip(targets, first, gaps, counts, strict=True))
+    )
+    return Schedule(flows, max((_ends_s(flow) for flow in flows), default=0.0))
+
+
+def wire_s(link: Link, wire_bytes: int) -> float:
+    """Return the seconds that a packet's own bytes take."""
+    return 0.0 if link.rate_bps is None else wire_bytes * 8 / link.rate_bps
+
+
+def _gap_s(link: Link, targets: int) -> float:
+    own = wire_s(link, PROBE_BYTES + HEADER_BYTES)
+    return max(_SHORTEST_GAP_S, 2 * link.jitter_us / 1e6, 10 * own, targets / _PROBES_PER_S)
+
+
+def _probes(gap_s: float) -> int:
+    wanted = max(_PROBING_S, min(_LONGEST_PROBING_S, 33 * gap_s))
+    return max(min(_LEAST_PROBES, math.ceil(2 * _LONGEST_PROBING_S / gap_s)), min(_PROBES, math.ceil(wanted / gap_s)))
+
+
+def _plan_train(link: Link) -> Train | None:
+    """The train for a link's rate, at time 0; None if it has none, or too high a one."""
+    rate = link.rate_bps
+    if rate is None or rate > _FASTEST_BPS:
+        return None
+    frame = min(FRAME_BYTES, max(_SMALLEST_FRAME_BYTES, int(rate / 8 * _LONGEST_TRAIN_S / 2 / _LEAST_FRAMES)))
+    segments = 1
+    if rate >= _SUPER_FROM_BPS and not link.loss:  # whoever drops one of these drops all of its frames
+        segments = max(1, min(_MOST_SEGMENTS, round(rate / 8 * _SUPER_S / frame)))
+    takes_s = frame * segments * 8 / rate
+    spread_s = link.jitter_us / 1e6 / math.sqrt(3)
+    for_jitter_s = (spread_s * math.sqrt(24 * link.jitter_us / 1e6) / _RATE_ERROR) ** (2 / 3)
+    length_s = min(_LONGEST_TRAIN_S, max(_SHORTEST_TRAIN_S, for_jitter_s, _LEAST_FRAMES * takes_s))
+    faster = (1 + min(_FASTER, _AHEAD_S / length_s)) / max(0.1, 1 - link.loss)
+    at_once = math.ceil(bucket_bytes(rate) / (frame * segments)) + 1
+    return Train(0.0, frame, at_once, math.ceil(length_s * faster / takes_s), takes_s / faster, segments)
+
+
+def _place_trains(targets: Sequence[Target], from_s: float, seed: int) -> dict[int, Train]:
+    """Give each train its time: as many at once as can be sent, the longest first."""
+    planned = {index: train for index, target in enumerate(targets) if (train := _plan_train(target.link))}
+    order = list(planned)
+    random.Random(seed).shuffle(order)
+    order.sort(key=lambda index: -round(planned[index].length_s, 1))
+    placed: dict[int, Train] = {}
+    lanes: list[tuple[float, float]] = []  # of the trains placed: when each ends, and its packets per second
+    at_s = from_s
+    for index in order:
+        train = planned[index]
+        weight = 1 / train.interval_s
+        while lanes and sum(rate for _, rate in lanes) + weight > _FRAMES_PER_S:
+            at_s = min(end for end, _ in lanes)
+            lanes = [(end, rate) for end, rate in lanes if end > at_s]
+        if at_s > from_s + _TRAINS_S:
+            break
+        placed[index] = _moved(train, at_s)
+        lanes.append((at_s + train.length_s + _AHEAD_S, weight))
+    return placed
+
+
+def _moved(train: Train, start_s: float) -> Train:
+    return Train(start_s, train.frame_bytes, train.at_once, train.packets, train.interval_s, train.segments)
+
+
+def _ends_s(flow: Flow) -> float:
+    """When the last packet has arrived, if the link does what it is to do."""
+    link, train = flow.target.link, flow.train
+    last = flow.first_s + flow.gap_s * flow.probes
+    if train is not None:
+        last = train.start_s + train.length_s + _AHEAD_S + wire_s(link, train.at_once * train.frame_bytes * train.segments)
+    return last + (link.delay_us + link.jitter_us) / 1e6 + 0.1
+
+
+def directions(links: Iterable[tuple[str, Link, Link]]) -> list[Target]:
+    """Return both directions of each device's link, from its name, up and down."""
+    return [
+        Target(device, direction, link)
+        for device, up, down in links
+        for direction, link in (("up", up), ("down", down))
+    ]

@@ -1,0 +1,67 @@
+"""The verb verify: measure the links of a run that is up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from fedsim_runner.contract.errors import Exit
+
+from ..app import JsonOption, RunArgument, app, out, print_json
+
+STYLES = {"within": "green", "out": "bold red", "undetermined": "yellow"}
+
+
+@app.command()
+def verify(run: RunArgument, as_json: JsonOption = False) -> int:
+    """Measure every device's link of a run that is up and waits at the gate; exit code 6 if one is not as requested."""
+    from fedsim_runner.runs.verification import verify_run
+
+    rows, path = verify_run(run)
+    if as_json:
+        print_json(rows)
+    else:
+        out().print(_table(rows))
+        if path is not None:
+            out().print(Text(f"all values: {path}", overflow="fold"))
+    return Exit.LINKS if any(row["verdict"] == "out" for row in rows) else Exit.DONE
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("device", "direction", "delay", "jitter", "rate", "loss", "verdict"):
+        table.add_column(title, no_wrap=title != "verdict", overflow="fold")
+    for row in rows:
+        verdict = str(row["verdict"])
+        text = verdict if row["reason"] is None else f"{verdict}: {row['reason']}"
+        table.add_row(
+            Text(str(row["device"])),
+            Text(str(row["direction"])),
+            Text(_pair(row, "delay", "_us", _milliseconds)),
+            Text(_pair(row, "jitter", "_us", _milliseconds)),
+            Text(_pair(row, "rate", "_bps", _rate)),
+            Text(_pair(row, "loss", "", _share)),
+            Text(text, STYLES.get(verdict, "")),
+        )
+    return table
+
+
+def _pair(row: Mapping[str, Any], name: str, unit: str, form: Callable[[float], str]) -> str:
+    """What was measured, and what was asked for."""
+    found, asked = row[f"{name}{unit}"], row[f"{name}_asked{unit}"]
+    return f"{'-' if found is None else form(found)} ({'-' if asked is None else form(asked)})"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value / 1000:.1f} ms"
+
+
+def _rate(value: float) -> str:
+    return f"{value / 1e6:.4g} Mbit/s"
+
+
+def _share(value: float) -> str:
+    return f"{value:.2%}"

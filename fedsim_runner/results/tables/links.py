@@ -1,0 +1,86 @@
+"""What links were measured to be, one row for each device and direction: links.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fedsim_runner.contract.events import LinkMeasured
+from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN
+
+LINKS_FILE = "links.csv"
+COLUMNS = (
+    "device",
+    "direction",
+    *(
+        f"{name}{part}_{unit}"
+        for name, unit in (("delay", "us"), ("jitter", "us"), ("rate", "bps"))
+        for part in ("_asked", "", "_error")
+    ),
+    "loss_asked",
+    "loss",
+    "loss_error",
+    "burst_bytes",
+    "packets_sent",
+    "packets_lost",
+    "verdict",
+    "reason",
+)
+_PAIRS = (("delay", "_us"), ("jitter", "_us"), ("rate", "_bps"), ("loss", ""))
+# The worst first.
+_ORDER = {OUT: 0, UNDETERMINED: 1, WITHIN: 2}
+NAMED = 4
+
+
+def build_links(measured: Iterable[LinkMeasured], devices: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Return the rows in the order of the devices, up before down; what could not be measured is None."""
+    order = {name: number for number, name in enumerate(devices)}
+    found = sorted(measured, key=lambda one: (order.get(one.device or "", len(order)), one.device, one.direction != "up"))
+    return [_row(one) for one in found]
+
+
+def describe_links(rows: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return how true the links were, and the worst of them, in one sentence; None if nothing was measured."""
+    rows = list(rows)
+    if not rows:
+        return None
+    counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in (WITHIN, OUT, UNDETERMINED)}
+    line = f"links measured before the course: {counts[WITHIN]} of {len(rows)} as requested"
+    line += f", {counts[OUT]} not" if counts[OUT] else ""
+    line += f", {counts[UNDETERMINED]} undetermined" if counts[UNDETERMINED] else ""
+    worst = find_worst(rows)
+    return line if worst is None else f"{line}; worst: {worst['device']} {worst['direction']}, {_describe_delay(worst)}"
+
+
+def describe_false_links(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return which links were not as requested, and why, as sentences."""
+    out = [row for row in rows if row["verdict"] == OUT]
+    if not out:
+        return []
+    more = f"; and {len(out) - NAMED} more in {LINKS_FILE}" if len(out) > NAMED else ""
+    named = "; ".join(f"{row['device']} {row['direction']}: {row['reason']}" for row in out[:NAMED])
+    return [f"Links that were not as requested before the course: {named}{more}."]
+
+
+def find_worst(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the row with the worst verdict, and of those the one whose delay is off by most; None without any."""
+    known = [row for row in rows if row["delay_error_us"] is not None]
+    return min(
+        known, key=lambda row: (_ORDER.get(str(row["verdict"]), len(_ORDER)), -abs(row["delay_error_us"])), default=None
+    )
+
+
+def _describe_delay(row: Mapping[str, Any]) -> str:
+    return f"delay {row['delay_us'] / 1000:.2f} ms for {(row['delay_asked_us'] or 0) / 1000:g} ms"
+
+
+def _row(one: LinkMeasured) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {"device": one.device, "direction": one.direction, "verdict": one.verdict, "reason": one.reason}
+    row |= {"burst_bytes": one.burst_bytes, "packets_sent": one.sent, "packets_lost": one.lost}
+    for name, unit in _PAIRS:
+        asked, found = getattr(one, f"{name}_asked{unit}"), getattr(one, f"{name}{unit}")
+        row[f"{name}_asked{unit}"], row[f"{name}{unit}"] = asked, found
+        if asked is not None and found is not None:
+            row[f"{name}_error{unit}"] = round(found - asked, 6)
+    return row

@@ -1,0 +1,38 @@
+"""Measuring the links of a run that is up, from another shell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..contract.errors import Exit, FedsimError
+from ..contract.plain_folder import require_plain
+from ..results.run_files import read_devices
+from ..results.run_report import write_csv
+from ..results.tables.links import COLUMNS, LINKS_FILE, build_links
+from .folder import give_to_user
+from .lookup import find_run, testbed_of
+
+
+def verify_run(run: str) -> tuple[Sequence[dict[str, Any]], Path | None]:
+    """Measure the links of a run and write links.csv into its folder, if it has one. Return the rows, and the file.
+
+    Raises:
+        FedsimError: the run has no links, nothing on the lab host, or a course that is on.
+    """
+    known = find_run(run)
+    measured = testbed_of(known).measure(run)
+    folder = known.folder
+    devices = {} if folder is None else read_devices(folder)[0]
+    rows = build_links(measured, devices)
+    if folder is None:
+        return rows, None
+    require_plain(folder)
+    path = folder / LINKS_FILE
+    try:
+        write_csv(path, COLUMNS, rows)
+        give_to_user(folder)
+    except OSError as error:
+        raise FedsimError(f"{path}: {error.strerror}", Exit.OUTPUT) from error
+    return rows, path

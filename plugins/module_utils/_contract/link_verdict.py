@@ -1,0 +1,179 @@
+"""How far a measured link may be from the one that was asked for, and what a measurement says about that. Pure.
+
+Whatever is measured in seconds has an error of its own: the margin of an :class:`Estimate`. A value is *out* only if
+the tolerated range and the interval have nothing in common, and *within* only if the interval is narrow enough to say
+so; else it is *undetermined*.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from .link import Link
+from .queue_size import FRAME_BYTES
+
+Verdict = Literal["within", "out", "undetermined"]
+WITHIN: Final = "within"
+OUT: Final = "out"
+UNDETERMINED: Final = "undetermined"
+
+#: Of the standard normal distribution: 99.9 % lie within so many deviations of the mean.
+Z: Final = 3.2905
+#: An interval says something if its half is at most so many times what is tolerated.
+NARROW: Final = 2.0
+#: The token bucket that both back ends document.
+BUCKET_S, LEAST_BUCKET_BYTES = 0.004, 1600
+#: Fewer packets say nothing about loss.
+LEAST_PACKETS: Final = 100
+_CHANCE: Final = 0.0005  # of either end of a 99.9 % interval
+_NORMAL_FROM: Final = 2_000.0  # variance of a number of losses from which on it is as good as normal
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured value; it lies within ``margin`` of the true one in 99.9 of 100 cases."""
+
+    value: float
+    margin: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one direction of a link; None: nothing could be.
+
+    Attributes:
+        delay_us: mean one-way delay, without the time that the probe's own bytes take.
+        jitter_us: deviation of the delay times the root of 3: half the width of a uniform distribution.
+        rate_bps: rate of arrival of full frames while the link always had more to send.
+        burst_bytes: what arrived ahead of that rate after a pause.
+        sent: packets sent.
+        lost: those of them that did not arrive.
+    """
+
+    delay_us: Estimate | None = None
+    jitter_us: Estimate | None = None
+    rate_bps: Estimate | None = None
+    burst_bytes: float | None = None
+    sent: int = 0
+    lost: int = 0
+
+    @property
+    def loss(self) -> float | None:
+        """The share of packets that were lost."""
+        return self.lost / self.sent if self.sent else None
+
+
+def tolerated_delay_us(asked_us: float) -> float:
+    """Return by how much a delay may be off: 1 ms or 2 %, whichever is more.
+
+    Both back ends were measured at +0.4 to +0.7 ms on an idle lab host with two cores (docs/network.md).
+    """
+    return max(1_000.0, 0.02 * asked_us)
+
+
+def tolerated_jitter_us(asked_us: float) -> float:
+    """Return by how much the jitter may be off: 15 % of it, or the noise of a lab host's own timing, 1 ms.
+
+    The deviation of a uniform distribution is known to 15 % from 200 values on (its own deviation is then 3 %). An idle
+    lab host alone makes deviations of 0.1 to 0.7 ms, which is what 1 ms of uniform jitter has.
+    """
+    return max(1_000.0, 0.15 * asked_us)
+
+
+def tolerated_rate_bps(asked_bps: float) -> float:
+    """Return by how much a rate may be off: 2 %. A kernel's token bucket and both back ends hold it within 1 %."""
+    return 0.02 * asked_bps
+
+
+def tolerated_burst_bytes(rate_bps: int) -> float:
+    """Return what may arrive ahead of the rate: the documented bucket, a full frame, and 2 % of one second."""
+    return bucket_bytes(rate_bps) + FRAME_BYTES + tolerated_rate_bps(rate_bps) / 8
+
+
+def bucket_bytes(rate_bps: int) -> int:
+    """Return the size of the token bucket that may be in front of a rate: 4 ms of it, at least a frame."""
+    return max(math.ceil(rate_bps / 8 * BUCKET_S), LEAST_BUCKET_BYTES)
+
+
+def judge_value(asked: float, tolerated: float, found: Estimate | None) -> Verdict:
+    """Return what an estimate says about a value of which so much may be missing, or too much."""
+    if found is None:
+        return UNDETERMINED
+    if abs(found.value - asked) > tolerated + found.margin:
+        return OUT
+    return WITHIN if found.margin <= NARROW * tolerated else UNDETERMINED
+
+
+def judge_loss(asked: float, sent: int, lost: int) -> Verdict:
+    """Return whether so many lost packets are in the 99.9 % interval of a loss; one that loses none may lose none."""
+    if sent and not _is_likely(asked, sent, lost):
+        return OUT
+    return WITHIN if sent >= LEAST_PACKETS else UNDETERMINED
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict for each property of one direction of a link; None: it is not limited, so there is nothing to say."""
+
+    delay: Verdict
+    jitter: Verdict
+    rate: Verdict | None
+    loss: Verdict
+
+    @property
+    def verdict(self) -> Verdict:
+        """One verdict for all of them."""
+        parts = [part for part in (self.delay, self.jitter, self.rate, self.loss) if part is not None]
+        return next((one for one in (OUT, UNDETERMINED) if one in parts), WITHIN)
+
+    @property
+    def out(self) -> list[str]:
+        """The properties that are out."""
+        return [name for name in ("delay", "jitter", "rate", "loss") if getattr(self, name) == OUT]
+
+
+def judge(asked: Link, found: Measured) -> Judgement:
+    """Return what a measurement says about one direction of a link."""
+    return Judgement(
+        delay=judge_value(asked.delay_us, tolerated_delay_us(asked.delay_us), found.delay_us),
+        jitter=judge_value(asked.jitter_us, tolerated_jitter_us(asked.jitter_us), found.jitter_us),
+        rate=_judge_rate(asked, found),
+        loss=judge_loss(asked.loss, found.sent, found.lost),
+    )
+
+
+def _judge_rate(asked: Link, found: Measured) -> Verdict | None:
+    if asked.rate_bps is None:
+        return None
+    if found.burst_bytes is not None:
+        moved = asked.rate_bps / 8 * 2 * asked.jitter_us / 1e6  # by how much jitter alone moves the first arrivals
+        if found.burst_bytes > tolerated_burst_bytes(asked.rate_bps) + moved:
+            return OUT
+    return judge_value(asked.rate_bps, tolerated_rate_bps(asked.rate_bps), found.rate_bps)
+
+
+def _is_likely(chance: float, sent: int, lost: int) -> bool:
+    """Whether both tails of the binomial distribution, from ``lost`` outwards, are at least 0.05 %."""
+    if chance <= 0.0:
+        return lost == 0
+    if chance >= 1.0:
+        return lost == sent
+    mean, variance = sent * chance, sent * chance * (1 - chance)
+    if variance >= _NORMAL_FROM:
+        return abs(lost - mean) <= Z * math.sqrt(variance) + 0.5
+    if lost > mean:
+        return sum(_chance(chance, sent, number) for number in _tail(lost, sent)) >= _CHANCE
+    return sum(_chance(chance, sent, number) for number in range(lost, -1, -1)) >= _CHANCE
+
+
+def _tail(lost: int, sent: int) -> range:
+    # Beyond a few hundred more there is nothing left of a tail whose mean is below `lost`.
+    return range(lost, min(sent, lost + 500) + 1)
+
+
+def _chance(chance: float, sent: int, lost: int) -> float:
+    """The binomial distribution's probability of exactly so many losses."""
+    ways = math.lgamma(sent + 1) - math.lgamma(lost + 1) - math.lgamma(sent - lost + 1)
+    return math.exp(ways + lost * math.log(chance) + (sent - lost) * math.log1p(-chance))

@@ -1,0 +1,134 @@
+"""Links measured as a run measures them, on a real kernel: what is as requested, and what is not.
+
+In namespaces, over the veth pairs, bridges and qdiscs that a run has. A link that is not what was asked for is one that
+was shaped for something else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from fedsim_runner.agent.host.network_container import Namespace, NetworkContainer, namespace_number
+from fedsim_runner.agent.host.samples import Sampler
+from fedsim_runner.agent.links import counters, probe
+from fedsim_runner.agent.links.profile import DeviceLink, Profile
+from fedsim_runner.agent.links.run_links import RunLinks
+from fedsim_runner.agent.measuring.link_check import LinkCheck
+from fedsim_runner.agent.run_settings import RunSettings
+from fedsim_runner.contract.events import Event
+from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.link_verdict import OUT, WITHIN
+from tests.lab.rig import Rig, rig
+
+FAST = Link(1_000_000_000, 500)
+WIFI = Link(40_000_000, 3_000, 1_000)
+SLOW = Link(768_000, 150_000, 15_000)
+
+
+class Checked:
+    """A run's links in namespaces, shaped for some values and measured for others."""
+
+    def __init__(self, lab: Rig, folder: Path) -> None:
+        self.lab = lab
+        self.events: list[Event] = []
+        path = lab.network.path
+        assert path is not None
+        network = SimpleNamespace(name="n", namespace=Namespace(path, cast(Any, namespace_number(path))), failure=lambda: None)
+        self.links = RunLinks(cast(NetworkContainer, network), "auto", probe.probe(), self.events.append)
+        self.sampler = Sampler(folder / "metrics.csv", counters.read)
+        self.running = {name: holder.pid for name, holder in lab.holders.items()}
+        self.check = LinkCheck(threading.RLock(), self.links, self.sampler, self.events.append)
+
+    def settings(self, links: dict[str, tuple[Link, Link]]) -> RunSettings:
+        devices = [DeviceLink(name, address, *links[name]) for name, address in self.lab.addresses.items()]
+        profile = Profile(devices, seed=1, server="server")
+        return RunSettings(
+            "local", "auto", False, "warn", 60, 60, False, 1, 1, dict.fromkeys(links, "client"), {}, {}, {}, {}, profile
+        )
+
+    def shape(self, links: dict[str, tuple[Link, Link]]) -> None:
+        answer = self.links.apply(self.settings(links), list(links), self.running, False)
+        assert all(one["failed"] is None for one in answer["devices"].values()), answer
+
+    def measure(self, links: dict[str, tuple[Link, Link]], again: bool = True) -> dict[tuple[str, str], dict[str, Any]]:
+        found = self.check.measure(self.settings(links), self.running, again, None)
+        assert found["reason"] is None, found
+        return {(one["device"], one["direction"]): one for one in found["links"]}
+
+
+@contextmanager
+def checked(folder: Path, *names: str) -> Iterator[Checked]:
+    with rig(*names) as lab:
+        made = Checked(lab, folder)
+        try:
+            yield made
+        finally:
+            made.links.stop()
+            made.sampler.close()
+
+
+@pytest.fixture
+def asked() -> dict[str, tuple[Link, Link]]:
+    return {"server": (FAST, FAST), "near": (WIFI, WIFI), "far": (SLOW, replace(SLOW, rate_bps=1_600_000))}
+
+
+def test_links_as_requested_are_within_and_others_are_named(
+    tmp_path: Path, asked: dict[str, tuple[Link, Link]]
+) -> None:
+    with checked(tmp_path, *asked) as run:
+        run.shape(asked)
+        found = run.measure(asked)
+        assert list(found) == [(name, way) for name in asked for way in ("up", "down")]
+        assert {way: one["reason"] for way, one in found.items() if one["verdict"] == OUT} == {}
+        assert found["far", "up"]["rate_bps"] == pytest.approx(768_000, rel=0.03)
+        assert found["far", "down"]["rate_bps"] == pytest.approx(1_600_000, rel=0.03)
+        assert found["near", "up"]["delay_us"] == pytest.approx(3_000, abs=2_500)
+        assert found["far", "up"]["delay_us"] == pytest.approx(150_000, abs=8_000)
+
+        # One direction of one device is not what is asked for.
+        other = {**asked, "near": (replace(WIFI, delay_us=23_000), replace(WIFI, rate_bps=20_000_000))}
+        found = run.measure(other)
+        out = {way: one["reason"] for way, one in found.items() if one["verdict"] == OUT}
+        assert set(out) == {("near", "up"), ("near", "down")}
+        assert out["near", "up"].startswith("delay 3.") and "not 23 ms (likely reason: kernel" in out["near", "up"]
+        assert "rate" in out["near", "down"] and "likely reason: kernel" in out["near", "down"]
+
+
+def test_a_firewall_is_named(tmp_path: Path) -> None:
+    links = {"server": (Link(), Link()), "a": (Link(delay_us=5_000), Link(delay_us=5_000))}
+    with checked(tmp_path, *links) as run:
+        run.shape(links)
+        run.lab.drop_arrivals("a")
+        found = run.measure(links)
+        assert [found["a", way]["verdict"] for way in ("up", "down")] == [WITHIN, OUT]
+        assert "nothing arrived (likely reason: firewall" in found["a", "down"]["reason"]
+
+
+def test_what_was_measured_is_left_out_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    links = {"server": (Link(), Link()), "a": (Link(8_000_000), Link(8_000_000))}
+    with checked(tmp_path, *links) as run:
+        run.shape(links)
+        for name, pid in run.running.items():
+            run.sampler.watch(name, pid, "none")
+        before = run.sampler.read()
+        found = run.measure(links, again=False)
+        after = run.sampler.read()
+        assert [(one.rx_bytes, one.tx_bytes) for one in after.values()] == [
+            (one.rx_bytes, one.tx_bytes) for one in before.values()
+        ]
+        run.lab.burst("a", "server", 10, 200, 1e6)
+        assert (run.sampler.read()["a"].tx_bytes or 0) - (after["a"].tx_bytes or 0) >= 10 * 242
+        recorded = len(run.events)
+        assert run.measure(links, again=False) == found, "what is known is not measured again"
+        assert len(run.events) == recorded
+        assert run.links.restore(run.running) == {}
+        answer = run.links.apply(run.settings(links), list(links), run.running, False)
+        assert not answer["changed"], "a measurement changes no link"

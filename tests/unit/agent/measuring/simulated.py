@@ -1,0 +1,63 @@
+"""A link in numbers: when packets arrive that a schedule sends over it. No clock, no packets."""
+
+from __future__ import annotations
+
+import random
+
+from fedsim_runner.agent.measuring.estimate import Seen
+from fedsim_runner.agent.measuring.schedule import HEADER_BYTES, PROBE_BYTES, Flow
+from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.queue_size import buffer_bytes
+
+
+class SimulatedLink:
+    """Drops, then queues for its rate behind a token bucket, then delays in order.
+
+    Args:
+        link: what it does.
+        seed: of what it draws.
+        noise_s: by how much an arrival is noticed late at most.
+        bucket: of bytes that pass at once.
+    """
+
+    def __init__(self, link: Link, seed: int, noise_s: float = 0.0, bucket: int = 0) -> None:
+        self._link = link
+        self._draw = random.Random(seed)
+        self._noise_s = noise_s
+        self._bucket = bucket
+        self._free_s = -1e9
+        self._last_s = 0.0
+
+    def arrival_s(self, at: float, size: int) -> float | None:
+        link = self._link
+        if self._draw.random() < link.loss:
+            return None
+        if link.rate_bps is not None:
+            own = size * 8 / link.rate_bps
+            self._free_s = max(self._free_s, at - self._bucket * 8 / link.rate_bps)
+            if (self._free_s - at) * link.rate_bps / 8 > buffer_bytes(link.rate_bps):
+                return None
+            self._free_s += own
+            at = max(at, self._free_s) if self._bucket else self._free_s
+        delay = (link.delay_us + self._draw.uniform(-link.jitter_us, link.jitter_us)) / 1e6
+        self._last_s = max(self._last_s, at + delay)
+        return self._last_s + self._draw.random() * self._noise_s
+
+
+def send(flow: Flow, link: SimulatedLink, late_s: float = 0.0) -> Seen:
+    """Everything that a flow sends, ``late_s`` later at most than it was planned."""
+    seen = Seen()
+    draw = random.Random(7)
+    for number in range(flow.probes):
+        at = flow.first_s + number * flow.gap_s + draw.random() * late_s
+        seen.probes.append((at, link.arrival_s(at, PROBE_BYTES + HEADER_BYTES)))
+    if (train := flow.train) is not None:
+        at = train.start_s
+        for number in range(train.at_once + train.packets):
+            at += train.interval_s if number >= train.at_once else 0.0
+            sent = max(at + draw.random() * late_s, seen.train[-1] if seen.train else 0.0)
+            seen.train.append(sent)
+            arrived = link.arrival_s(sent, train.frame_bytes * train.segments)
+            if arrived is not None:
+                seen.arrivals.append((arrived, train.segments))
+    return seen

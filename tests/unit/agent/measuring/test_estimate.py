@@ -1,0 +1,114 @@
+"""What the times of packets tell about a link."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fedsim_runner.agent.measuring.estimate import Seen, estimate
+from fedsim_runner.agent.measuring.findings import describe_link
+from fedsim_runner.agent.measuring.schedule import Flow, Target, make_schedule
+from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN, Measured, bucket_bytes
+from tests.unit.agent.measuring.profiles import PROFILES
+from tests.unit.agent.measuring.simulated import SimulatedLink, send
+
+NOISE_S = 0.0003
+
+
+def flow_for(link: Link) -> Flow:
+    return make_schedule([Target("a", "up", link)]).flows[0]
+
+
+def measure(asked: Link, real: Link, seed: int = 1, bucket: int = 0, late_s: float = 0.0) -> Measured:
+    flow = flow_for(asked)
+    return estimate(flow, send(flow, SimulatedLink(real, seed, NOISE_S, bucket), late_s))
+
+
+def verdict(asked: Link, real: Link, seed: int = 1, bucket: int = 0) -> str | None:
+    return describe_link(Target("a", "up", asked), measure(asked, real, seed, bucket)).verdict
+
+
+@pytest.mark.parametrize("bucket", [False, True], ids=["no bucket", "bucket"])
+@pytest.mark.parametrize("asked", PROFILES.values(), ids=PROFILES)
+def test_a_link_that_is_as_asked_is_within(asked: Link, bucket: bool) -> None:
+    size = bucket_bytes(asked.rate_bps) if bucket and asked.rate_bps else 0
+    found = [verdict(asked, asked, seed, size) for seed in range(20)]
+    assert OUT not in found
+    assert found.count(WITHIN) >= 17
+
+
+@pytest.mark.parametrize("asked", PROFILES.values(), ids=PROFILES)
+def test_a_link_that_is_not_as_asked_is_out(asked: Link) -> None:
+    delay = max(2_500, asked.delay_us // 10 + 2 * asked.jitter_us // 3)
+    assert verdict(asked, replace(asked, delay_us=asked.delay_us + delay)) == OUT
+    if asked.rate_bps is not None:
+        assert verdict(asked, replace(asked, rate_bps=round(asked.rate_bps * 0.88))) == OUT
+        assert verdict(asked, replace(asked, rate_bps=None)) == OUT
+    assert verdict(asked, replace(asked, loss=asked.loss + 0.2)) == OUT
+    assert verdict(asked, replace(asked, jitter_us=4 * asked.jitter_us + 8_000, delay_us=asked.delay_us)) == OUT
+
+
+@pytest.mark.parametrize("name", ["wifi", "4g", "3g", "2g", "lossy"])
+def test_the_values_are_those_of_the_link(name: str) -> None:
+    link = PROFILES[name]
+    found = measure(link, link)
+    assert found.delay_us is not None and found.jitter_us is not None and found.rate_bps is not None
+    assert found.delay_us.value == pytest.approx(link.delay_us, abs=max(1_000, 0.03 * link.delay_us))
+    assert abs(found.delay_us.value - link.delay_us) <= found.delay_us.margin + 300
+    assert found.rate_bps.value == pytest.approx(link.rate_bps, rel=0.02)
+    assert found.loss == pytest.approx(link.loss, abs=0.02)
+
+
+def test_a_burst_that_no_bucket_explains_is_out() -> None:
+    asked = Link(12_000_000, 5_000)
+    assert verdict(asked, asked, bucket=400_000) == OUT
+
+
+def test_a_train_that_was_not_sent_in_time_says_nothing_about_the_rate() -> None:
+    asked = Link(12_000_000, 5_000)
+    flow = flow_for(asked)
+    seen = send(flow, SimulatedLink(asked, 1))
+    half = len(seen.train) // 2
+    late = Seen(seen.probes, seen.train[:half] + [at + 0.2 for at in seen.train[half:]], seen.arrivals)
+    assert estimate(flow, late).rate_bps is None
+    found = describe_link(flow.target, estimate(flow, late))
+    assert (found.verdict, found.reason) == (UNDETERMINED, "the lab host could not send as fast as the rate")
+
+
+def test_one_packet_that_was_held_up_condemns_no_link() -> None:
+    asked = PROFILES["wifi"]
+    flow = flow_for(asked)
+    seen = send(flow, SimulatedLink(asked, 1, NOISE_S))
+    sent, arrived = seen.probes[10]
+    assert arrived is not None
+    seen.probes[10] = (sent, arrived + 0.060)
+    assert describe_link(flow.target, estimate(flow, seen)).verdict != OUT
+
+
+def test_nothing_arrives() -> None:
+    asked = PROFILES["4g"]
+    flow = flow_for(asked)
+    seen = send(flow, SimulatedLink(replace(asked, loss=1.0), 1))
+    found = describe_link(flow.target, estimate(flow, seen))
+    assert (found.verdict, found.loss, found.delay_us) == (OUT, 1.0, None)
+    assert found.reason is not None and "firewall" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("real", "late_us", "verdict", "reason"),
+    [
+        (Link(12_000_000, 60_000, 4_000), 0, OUT, "delay 60."),
+        (Link(12_000_000, 60_000, 4_000), 0, OUT, "likely reason: load"),
+        (Link(12_000_000, 60_000, 4_000), 9_000, UNDETERMINED, "9.0 ms late"),
+        (Link(12_000_000, 100, 0), 0, OUT, "likely reason: kernel"),
+        (Link(None, 35_000, 4_000), 0, OUT, "likely reason: kernel"),
+        (Link(12_000_000, 35_000, 4_000, 0.1), 0, OUT, "likely reason: firewall or load"),
+    ],
+)
+def test_the_reason_names_what_is_likely(real: Link, late_us: int, verdict: str, reason: str) -> None:
+    asked = PROFILES["4g"]
+    found = describe_link(Target("a", "up", asked), measure(asked, real), late_us)
+    assert found.verdict == verdict
+    assert found.reason is not None and reason in found.reason

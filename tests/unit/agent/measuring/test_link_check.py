@@ -1,0 +1,170 @@
+"""Which links an agent measures, what it leaves out meanwhile, and what it records."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import pytest
+
+from fedsim_runner.agent.host.samples import Sampler
+from fedsim_runner.agent.links.profile import DeviceLink, Profile
+from fedsim_runner.agent.links.run_links import LinkError, RunLinks
+from fedsim_runner.agent.measuring import link_check
+from fedsim_runner.agent.measuring.link_check import SAMPLED, LinkCheck, NotNowError
+from fedsim_runner.agent.measuring.meter import Findings, free_address
+from fedsim_runner.agent.measuring.prober import End
+from fedsim_runner.agent.measuring.schedule import Schedule
+from fedsim_runner.agent.run_settings import RunSettings
+from fedsim_runner.contract.device_file import Verify
+from fedsim_runner.contract.events import Event, LinkMeasured, LinksMeasured
+from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.link_verdict import Estimate, Measured
+
+LINK = Link(12_000_000, 35_000, 0)
+GOOD = Measured(Estimate(35_100, 300), Estimate(100, 50), Estimate(12_000_000, 50_000), 0.0, 500, 0)
+
+
+@dataclass
+class Links:
+    shaped: set[str] = field(default_factory=set)
+    unshaped: str | None = None
+    backend: str | None = "netem"
+
+
+@dataclass
+class Samples:
+    """Stands for the sampler: who is left out now, and who was."""
+
+    now: set[str] = field(default_factory=set)
+    ever: list[str] = field(default_factory=list)
+
+    def leave_out(self, devices: Iterable[str]) -> None:
+        self.now |= set(devices)
+        self.ever += sorted(devices)
+
+    def count_again(self, devices: Iterable[str]) -> None:
+        self.now -= set(devices)
+
+
+class Bench:
+    """A check with devices `server`, `d0` and so on, each with a namespace whose number is its process's."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, devices: int = 2) -> None:
+        names = ["server", *(f"d{number}" for number in range(devices - 1))]
+        self.devices = [DeviceLink(name, f"198.18.0.{number + 1}", LINK, LINK) for number, name in enumerate(names)]
+        self.running = {name: 100 + number for number, name in enumerate(names)}
+        self.links = Links(set(names))
+        self.samples = Samples()
+        self.events: list[Event] = []
+        self.measured: list[str] = []
+        self.found = GOOD
+        self.verify: Verify = "warn"
+        self.error: Exception | None = None
+        monkeypatch.setattr(link_check, "namespace_number", lambda path: (1, int(path.split("/")[2])))
+        self.check = LinkCheck(
+            threading.RLock(),
+            cast(RunLinks, self.links),
+            cast(Sampler, self.samples),
+            self.events.append,
+            self._measure,
+        )
+
+    def _measure(self, ends: Mapping[str, End], meter: DeviceLink, schedule: Schedule, links: RunLinks) -> Findings:
+        assert self.samples.now == set(ends) and self.check.is_under_way
+        if self.error is not None:
+            raise self.error
+        assert meter.address not in {end.address for end in ends.values()}
+        self.measured += ends
+        return Findings([self.found for _ in schedule.flows])
+
+    def settings(self) -> RunSettings:
+        profile = Profile(self.devices, seed=3, server="server")
+        roles: dict[str, Any] = dict.fromkeys(self.running, "client")
+        return RunSettings(
+            "local", "auto", False, self.verify, 60, 60, False, 1, 1, roles, {}, {}, {}, {}, profile
+        )
+
+    def measure(self, again: bool = False, names: list[str] | None = None) -> list[dict[str, Any]]:
+        self.measured.clear()
+        answer = self.check.measure(self.settings(), self.running, again, names)
+        assert answer["reason"] is None and not self.samples.now and not self.check.is_under_way
+        return answer["links"]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(monkeypatch)
+
+
+def test_each_direction_is_recorded_with_its_verdict(bench: Bench) -> None:
+    found = bench.measure()
+    assert [(one["device"], one["direction"], one["verdict"]) for one in found] == [
+        (name, way, "within") for name in ("server", "d0") for way in ("up", "down")
+    ]
+    assert [event for event in bench.events if isinstance(event, LinkMeasured)] == [
+        LinkMeasured.read(one, None, None) for one in found
+    ]
+    last = bench.events[-1]
+    assert isinstance(last, LinksMeasured) and (last.within, last.out, last.undetermined) == (4, 0, 0)
+
+
+def test_what_has_not_changed_is_not_measured_again(bench: Bench) -> None:
+    found = bench.measure()
+    assert bench.measure() == found and not bench.measured
+    bench.running["d0"] = 500  # a restarted container
+    bench.measure()
+    assert bench.measured == ["d0"]
+    bench.devices[0] = replace(bench.devices[0], up=Link(delay_us=35_000))
+    bench.measure()
+    assert bench.measured == ["server"]
+    bench.measure(again=True)
+    assert bench.measured == ["server", "d0"]
+    assert len(bench.check.measure(bench.settings(), bench.running, False, None)["links"]) == 4
+
+
+def test_only_devices_in_force_that_were_asked_for_are_measured(bench: Bench) -> None:
+    assert {one["device"] for one in bench.measure(names=["d0", "other"])} == {"d0"}
+    bench.links.shaped.discard("d0")
+    assert {one["device"] for one in bench.measure(again=True)} == {"server"}
+
+
+def test_a_sample_is_the_server_and_some_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, 60)
+    bench.verify = "sample"
+    first = {one["device"] for one in bench.measure()}
+    assert "server" in first and len(first) == SAMPLED + 1
+    assert {one["device"] for one in Bench(monkeypatch, 60).measure()} > first
+    assert len(bench.measure(again=True)) == 120, "who asks for it gets all"
+
+
+@pytest.mark.parametrize("error", [LinkError("no port is left"), OSError(1, "no namespace")])
+def test_links_that_cannot_be_measured_are_noted(bench: Bench, error: Exception) -> None:
+    bench.error = error
+    answer = bench.check.measure(bench.settings(), bench.running, False, None)
+    assert answer["links"] == [] and str(error) == answer["reason"]
+    assert not bench.samples.now and not bench.check.is_under_way
+    assert isinstance(bench.events[-1], LinksMeasured) and bench.events[-1].reason == str(error)
+    bench.error = None
+    assert len(bench.measure()) == 4
+
+
+def test_links_that_are_not_shaped_are_not_measured(bench: Bench) -> None:
+    bench.links.unshaped = "the kernel has nothing"
+    answer = bench.check.measure(bench.settings(), bench.running, False, None)
+    assert "no link is in force: the kernel has nothing" == answer["reason"] and not bench.samples.ever
+
+
+def test_two_measurements_would_disturb_each_other(bench: Bench) -> None:
+    bench.check.is_under_way = True
+    with pytest.raises(NotNowError, match="already"):
+        bench.check.measure(bench.settings(), bench.running, False, None)
+
+
+def test_the_meter_has_an_address_of_the_network_that_no_device_has() -> None:
+    assert free_address(24, ["198.18.0.1", "198.18.0.254"]) == "198.18.0.253"
+    assert free_address(24, [f"198.18.0.{number}" for number in range(1, 255)]) is None
+    assert free_address(22, ["198.18.0.1"]) == "198.18.3.254"
+    assert free_address(24, []) is None

@@ -1,0 +1,50 @@
+"""The verb verify."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.cli.entry import call
+from fedsim_runner.contract.errors import Exit
+from fedsim_runner.contract.events import LinkMeasured
+from fedsim_runner.runs import verification
+from fedsim_runner.runs.lookup import KnownRun
+from tests.fake_testbed import FakeTestbed
+
+UP = LinkMeasured(device="pi", direction="up", delay_asked_us=5_000, delay_us=5_300, loss_asked=0.0, verdict="within")
+
+
+@pytest.fixture
+def testbed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeTestbed:
+    made = FakeTestbed()
+    made.there["study"] = ["pi"]
+    made.measured = [UP, replace(UP, direction="down")]
+    monkeypatch.setattr(verification, "find_run", lambda run: KnownRun(run, tmp_path, None))
+    monkeypatch.setattr(verification, "testbed_of", lambda known: made)
+    return made
+
+
+def test_links_are_shown_and_kept(testbed: FakeTestbed, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(["verify", "study"]) == Exit.DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1:3]] == [["pi", "up"], ["pi", "down"]]
+    assert "5.3 ms (5.0 ms)" in lines[1] and "within" in lines[1]
+    with (tmp_path / "links.csv").open(encoding="utf-8", newline="") as stream:
+        assert [row["delay_error_us"] for row in csv.DictReader(stream)] == ["300", "300"]
+
+
+def test_a_link_out_of_tolerance_has_an_exit_code(testbed: FakeTestbed, capsys: pytest.CaptureFixture[str]) -> None:
+    testbed.measured[1] = replace(UP, direction="down", verdict="out", reason="delay 9.0 ms (likely reason: load)")
+    assert call(["verify", "study", "--json"]) == Exit.LINKS
+    assert [row["verdict"] for row in json.loads(capsys.readouterr().out)] == ["within", "out"]
+
+
+def test_a_run_that_is_not_up_is_refused(testbed: FakeTestbed, capsys: pytest.CaptureFixture[str]) -> None:
+    testbed.there.clear()
+    assert call(["verify", "study"]) == Exit.SPEC
+    assert "nothing to measure" in capsys.readouterr().err

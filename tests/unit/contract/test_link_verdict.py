@@ -1,0 +1,118 @@
+"""What a measurement says about a link: within, out or undetermined."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.link_verdict import (
+    OUT,
+    UNDETERMINED,
+    WITHIN,
+    Estimate,
+    Measured,
+    bucket_bytes,
+    judge,
+    judge_loss,
+    judge_value,
+    tolerated_burst_bytes,
+    tolerated_delay_us,
+    tolerated_jitter_us,
+    tolerated_rate_bps,
+)
+
+LINK = Link(rate_bps=12_000_000, delay_us=35_000, jitter_us=4_000, loss=0.0)
+
+
+def measured(**changes: object) -> Measured:
+    exact: dict[str, object] = {
+        "delay_us": Estimate(35_200, 400),
+        "jitter_us": Estimate(4_100, 500),
+        "rate_bps": Estimate(11_990_000, 50_000),
+        "burst_bytes": 3_000.0,
+        "sent": 500,
+        "lost": 0,
+    }
+    return Measured(**{**exact, **changes})  # type: ignore[arg-type]
+
+
+def test_a_link_as_requested_is_within() -> None:
+    judgement = judge(LINK, measured())
+    assert (judgement.verdict, judgement.out) == (WITHIN, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "out"),
+    [
+        ({"delay_us": Estimate(37_000, 500)}, "delay"),
+        ({"delay_us": Estimate(33_000, 500)}, "delay"),
+        ({"jitter_us": Estimate(9_000, 900)}, "jitter"),
+        ({"rate_bps": Estimate(12_600_000, 60_000)}, "rate"),
+        ({"burst_bytes": 200_000.0}, "rate"),
+        ({"lost": 1}, "loss"),
+    ],
+)
+def test_each_property_can_be_out(change: dict[str, object], out: str) -> None:
+    judgement = judge(LINK, measured(**change))
+    assert (judgement.verdict, judgement.out) == (OUT, [out])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"delay_us": None},
+        {"delay_us": Estimate(36_500, 5_000)},
+        {"rate_bps": None},
+        {"sent": 20},
+    ],
+)
+def test_what_was_measured_badly_is_undetermined(change: dict[str, object]) -> None:
+    assert judge(LINK, measured(**change)).verdict == UNDETERMINED
+
+
+def test_a_link_without_a_rate_needs_none() -> None:
+    judgement = judge(Link(delay_us=35_000, jitter_us=4_000), measured(rate_bps=None, burst_bytes=None))
+    assert (judgement.rate, judgement.verdict) == (None, WITHIN)
+
+
+def test_the_tolerances_are_the_documented_ones() -> None:
+    assert [tolerated_delay_us(asked) for asked in (0, 35_000, 400_000)] == [1_000, 1_000, 8_000]
+    assert [tolerated_jitter_us(asked) for asked in (0, 4_000, 40_000)] == [1_000, 1_000, 6_000]
+    assert tolerated_rate_bps(12_000_000) == 240_000
+    assert tolerated_burst_bytes(12_000_000) == 6_000 + 1_514 + 30_000
+    assert bucket_bytes(256_000) == 1_600
+
+
+@given(
+    asked=st.floats(0, 1e9), tolerated=st.floats(1, 1e6), error=st.floats(-3, 3), margin=st.floats(0, 1e6)
+)
+def test_a_wider_interval_never_says_more(asked: float, tolerated: float, error: float, margin: float) -> None:
+    value = asked + error * tolerated
+    narrow, wide = (judge_value(asked, tolerated, Estimate(value, one)) for one in (margin, 2 * margin + 1))
+    assert (narrow, wide) not in {(WITHIN, OUT), (UNDETERMINED, WITHIN), (UNDETERMINED, OUT)}
+
+
+@given(sent=st.integers(100, 5_000), chance=st.floats(0.0001, 0.5), seed=st.integers(0, 1_000))
+def test_losses_as_likely_as_asked_are_within(sent: int, chance: float, seed: int) -> None:
+    draw = random.Random(seed)
+    lost = sum(draw.random() < chance for _ in range(sent))
+    spread = 4.5 * (sent * chance * (1 - chance)) ** 0.5 + 6
+    verdict = judge_loss(chance, sent, lost)
+    # One in a thousand is out by definition; none of them is far off, and none that is far off is within.
+    assert verdict == WITHIN or abs(lost - sent * chance) > 2.5 * (sent * chance * (1 - chance)) ** 0.5
+    assert judge_loss(chance, sent, min(sent, round(sent * chance + spread + 6 * spread**0.5))) == OUT
+
+
+def test_losses_are_judged_by_their_interval() -> None:
+    assert judge_loss(0.05, 1_000, 50) == judge_loss(0.05, 1_000, 30) == WITHIN
+    assert judge_loss(0.05, 1_000, 20) == judge_loss(0.05, 1_000, 85) == OUT
+    assert judge_loss(0.001, 300, 0) == WITHIN
+    assert judge_loss(0.0, 10_000, 1) == OUT
+    assert judge_loss(0.05, 1_000_000, 50_000) == WITHIN
+    assert judge_loss(0.05, 1_000_000, 51_000) == OUT
+    assert judge_loss(1.0, 200, 200) == WITHIN
+    assert judge_loss(0.0, 40, 0) == UNDETERMINED

@@ -1,0 +1,95 @@
+"""What a report says about the links that were measured."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from fedsim_runner.contract.events import LinkMeasured
+from fedsim_runner.results import render_summary, write_report
+from fedsim_runner.results.figures.links import draw_links
+from fedsim_runner.results.findings import describe_findings
+from fedsim_runner.results.page import try_publish
+from fedsim_runner.results.tables.links import COLUMNS, build_links
+from tests.unit.results.synthetic import BEGAN, write_run
+
+GOOD = LinkMeasured(
+    t=BEGAN - 10,
+    device="phone-1",
+    direction="up",
+    delay_asked_us=35_000,
+    delay_us=35_400,
+    jitter_asked_us=4_000,
+    jitter_us=3_900,
+    rate_asked_bps=12_000_000,
+    rate_bps=11_990_000,
+    loss_asked=0.001,
+    loss=0.0015,
+    burst_bytes=3_000,
+    sent=2_000,
+    lost=3,
+    verdict="within",
+)
+BAD = replace(GOOD, direction="down", delay_us=60_000, verdict="out", reason="delay 60.0 ms (likely reason: load)")
+UNLIMITED = replace(GOOD, device="server", rate_asked_bps=None, rate_bps=None, burst_bytes=None)
+
+
+def run_with(tmp_path: Path, *events: LinkMeasured) -> tuple[Path, dict[str, Any]]:
+    folder = write_run(tmp_path / "r", rounds=2)
+    journal = folder / "journal.jsonl"
+    lines = [json.dumps(event.as_dict()) for event in events]
+    journal.write_text("\n".join([*lines, journal.read_text(encoding="utf-8")]), encoding="utf-8")
+    return folder, write_report(folder)
+
+
+def test_each_direction_has_a_row_with_its_error(tmp_path: Path) -> None:
+    folder, report = run_with(tmp_path, BAD, GOOD, UNLIMITED)
+    with (folder / "links.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == COLUMNS
+    assert {(row["device"], row["direction"]): row["verdict"] for row in rows} == {
+        ("server", "up"): "within",
+        ("phone-1", "up"): "within",
+        ("phone-1", "down"): "out",
+    }
+    up = next(row for row in report["links"] if (row["device"], row["direction"]) == ("phone-1", "up"))
+    assert (up["delay_error_us"], up["jitter_error_us"], up["rate_error_bps"]) == (400, -100, -10_000)
+    assert (up["loss_error"], up["packets_sent"], up["packets_lost"]) == (0.0005, 2_000, 3)
+    assert next(row for row in rows if row["device"] == "server")["rate_error_bps"] == ""
+
+
+def test_the_last_measurement_counts(tmp_path: Path) -> None:
+    _, report = run_with(tmp_path, replace(GOOD, verdict="out"), replace(GOOD, t=BEGAN - 5))
+    assert [row["verdict"] for row in report["links"]] == ["within"]
+
+
+def test_summary_page_and_findings_name_the_worst(tmp_path: Path) -> None:
+    folder, report = run_with(tmp_path, GOOD, BAD)
+    (line,) = [line for line in describe_findings(report) if "Links" in line]
+    assert line.endswith("phone-1 down: delay 60.0 ms (likely reason: load).")
+    console = Console(width=160, record=True, file=(tmp_path / "out").open("w"))
+    console.print(render_summary(report, folder))
+    assert "1 of 2 as requested, 1 not; worst: phone-1 down, delay 60.00 ms for 35 ms" in console.export_text()
+    try_publish(folder, report)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Links, as measured before the course" in page and "out: delay 60.0 ms (likely reason: load)" in page
+
+
+def test_a_figure_has_the_errors(tmp_path: Path) -> None:
+    drawn = draw_links({"links": build_links([GOOD, BAD]), "devices": {}})
+    assert drawn is not None and drawn.name == "links" and "phone-1" in drawn.svg
+    assert draw_links({"links": build_links([replace(GOOD, delay_us=None, jitter_us=None, rate_bps=None)])}) is None
+    many = build_links(replace(GOOD, device=f"d{number}", delay_us=35_000 + number) for number in range(80))
+    crowd = draw_links({"links": many, "devices": {}})
+    assert crowd is not None and "Rows: " in crowd.caption
+
+
+def test_a_run_without_measurements_has_an_empty_table(tmp_path: Path) -> None:
+    folder, report = run_with(tmp_path)
+    assert report["links"] == [] and (folder / "links.csv").read_text(encoding="utf-8").count("\n") == 1
+    assert draw_links(report) is None
