@@ -41,7 +41,9 @@ class Checked:
         self.events: list[Event] = []
         path = lab.network.path
         assert path is not None
-        network = SimpleNamespace(name="n", namespace=Namespace(path, cast(Any, namespace_number(path))), failure=lambda: None)
+        network = SimpleNamespace(
+            name="n", namespace=Namespace(path, cast(Any, namespace_number(path))), failure=lambda: None
+        )
         self.links = RunLinks(cast(NetworkContainer, network), "auto", probe.probe(), self.events.append)
         self.sampler = Sampler(folder / "metrics.csv", counters.read)
         self.running = {name: holder.pid for name, holder in lab.holders.items()}

@@ -54,6 +54,7 @@ class Shaper:
         self, backends: Sequence[LinkBackend], network: RunNamespace, profile: Profile, chosen: str | None
     ) -> None:
         self._backends = backends
+        self._network = network
         for backend in backends:
             backend.use_network(network)
         self._veths = Veths((kind for backend in backends for kind in backend.qdiscs), network)

@@ -45,10 +45,11 @@ def estimate(flow: Flow, seen: Seen) -> Measured:
     if flow.train is not None and flow.target.link.rate_bps is not None:
         asked = flow.target.link.rate_bps
         ahead = _ahead_bytes(flow.train, flow.target.link, seen.train)
-        if ahead and max(ahead) <= bucket_bytes(asked) + 0.8 * buffer_bytes(asked):
+        single = flow.train.segments == 1
+        if single and ahead and max(ahead) <= bucket_bytes(asked) + 0.8 * buffer_bytes(asked):
             # No frame met a full queue: each that is missing is a loss.
-            sent += len(seen.train) * flow.train.segments
-            lost += len(seen.train) * flow.train.segments - sum(count for _, count in seen.arrivals)
+            sent += len(seen.train)
+            lost += len(seen.train) - sum(count for _, count in seen.arrivals)
         if ahead and min(ahead) > 0 and len(seen.train) == flow.train.at_once + flow.train.packets:
             rate, burst = _estimate_rate(flow, seen.arrivals)
     return Measured(delay, jitter, rate, burst, sent, max(0, lost))

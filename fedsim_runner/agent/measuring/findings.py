@@ -1,4 +1,4 @@
-"""From what was measured to one row for each device and direction: asked, measured, the verdict, the likely reason. Pure."""
+"""From measurements to one event for each device and direction: asked, measured, verdict, likely reason. Pure."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _likely(asked: Link, found: Measured, judgement: Judgement, late_us: int) ->
     early = found.delay_us is not None and found.delay_us.value < asked.delay_us
     if ("delay" in judgement.out and early) or ("rate" in judgement.out and _is_more(found.rate_bps, asked.rate_bps)):
         return f"{KERNEL}: it does not hold what was set, or somebody has changed it"
-    if judgement.out == ["loss"]:
+    if "loss" in judgement.out:
         if found.lost > asked.loss * found.sent:
             return f"{FIREWALL} or {LOAD}: packets are dropped that the link does not drop"
         return f"{KERNEL}: it does not hold what was set, or somebody has changed it"
@@ -104,9 +104,7 @@ def _is_more(found: Estimate | None, asked: int | None) -> bool:
 
 
 def _explain_doubt(asked: Link, found: Measured, judgement: Judgement) -> str:
-    unknown = [
-        name for name in ("delay", "jitter", "rate", "loss") if getattr(judgement, name) == UNDETERMINED
-    ]
+    unknown = [name for name in ("delay", "jitter", "rate", "loss") if getattr(judgement, name) == UNDETERMINED]
     if not found.sent:
         return "not measured"
     if unknown == ["rate"] and found.rate_bps is None:

@@ -91,7 +91,9 @@ class LinkCheck:
         with self._lock:
             if self.is_under_way:
                 raise NotNowError("the links are being measured already")
-            chosen = [one for one in settings.links.devices if one.device in running and one.device in self._links.shaped]
+            chosen = [
+                one for one in settings.links.devices if one.device in running and one.device in self._links.shaped
+            ]
             chosen = [one for one in chosen if names is None or one.device in names]
             if settings.verify == "sample" and not again:
                 chosen = _sample(chosen, settings)
@@ -104,7 +106,11 @@ class LinkCheck:
         return {"links": [event.as_dict() for event in found], "reason": reason}
 
     def _measure_these(
-        self, wanted: Sequence[DeviceLink], settings: RunSettings, running: Mapping[str, int], states: Mapping[str, _State]
+        self,
+        wanted: Sequence[DeviceLink],
+        settings: RunSettings,
+        running: Mapping[str, int],
+        states: Mapping[str, _State],
     ) -> str | None:
         """Measure these devices' links; return the reason if that was not possible."""
         names = [one.device for one in wanted]
@@ -139,8 +145,11 @@ class LinkCheck:
                 self._record(event)
                 if event.device is not None:
                     self._known.setdefault(event.device, (states[event.device], []))[1].append(event)
-            counts = {verdict: sum(event.verdict == verdict for event in events) for verdict in (WITHIN, OUT, UNDETERMINED)}
-            self._record(LinksMeasured(**counts, seconds=round(time.monotonic() - begun, 1)))
+            within, out, undetermined = (
+                sum(event.verdict == verdict for event in events) for verdict in (WITHIN, OUT, UNDETERMINED)
+            )
+            seconds = round(time.monotonic() - begun, 1)
+            self._record(LinksMeasured(within=within, out=out, undetermined=undetermined, seconds=seconds))
         return None
 
     def _send(self, ends: Mapping[str, End], meter: DeviceLink, schedule: Schedule, links: RunLinks) -> Findings:

@@ -95,7 +95,9 @@ class Meter:
 def _read(answer: Mapping[str, Any]) -> Findings:
     measured = [
         Measured(
-            *(None if one[name] is None else Estimate(**one[name]) for name in ("delay_us", "jitter_us", "rate_bps")),
+            delay_us=_estimate(one["delay_us"]),
+            jitter_us=_estimate(one["jitter_us"]),
+            rate_bps=_estimate(one["rate_bps"]),
             burst_bytes=one["burst_bytes"],
             sent=one["sent"],
             lost=one["lost"],
@@ -103,6 +105,10 @@ def _read(answer: Mapping[str, Any]) -> Findings:
         for one in answer["flows"]
     ]
     return Findings(measured, answer["late_us"], answer["latest_us"])
+
+
+def _estimate(values: Mapping[str, float] | None) -> Estimate | None:
+    return None if values is None else Estimate(values["value"], values["margin"])
 
 
 def free_address(prefix: int, used: Iterable[str]) -> str | None:

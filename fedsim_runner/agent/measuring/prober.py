@@ -255,6 +255,7 @@ def main() -> int:
     prober.run(listen_s)
     prober.close()
     found = [dataclasses.asdict(estimate(flow, seen)) for flow, seen in zip(flows, prober.seen, strict=True)]
-    late = prober.late_s or [0.0]
-    print(json.dumps({"late_us": round(statistics.fmean(late) * 1e6), "latest_us": round(max(late) * 1e6), "flows": found}))
+    late_us = [late * 1e6 for late in prober.late_s] or [0.0]
+    answer = {"late_us": round(statistics.fmean(late_us)), "latest_us": round(max(late_us)), "flows": found}
+    print(json.dumps(answer))
     return 0

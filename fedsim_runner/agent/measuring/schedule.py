@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import bucket_bytes
-from fedsim_runner.contract.queue_size import FRAME_BYTES
+from fedsim_runner.contract.queue_size import FRAME_BYTES, buffer_bytes
 
 #: Headers of Ethernet, IPv4 and UDP: what a packet has on the wire besides what it carries.
 HEADER_BYTES = 42
@@ -33,18 +33,20 @@ _SHORTEST_GAP_S = 0.02
 _PROBES_PER_S = 4_000.0  # of all links together
 _PROBING_S = 1.0  # at least, as a pause of the lab host may be half of that
 _LONGEST_PROBING_S = 4.0
+_LONGEST_S = 6.0  # for the least number of them
 
 _LEAST_FRAMES = 20
 _SHORTEST_TRAIN_S = 0.2
 _LONGEST_TRAIN_S = 4.0
 _SMALLEST_FRAME_BYTES = 64
 _RATE_ERROR = 0.006  # of one deviation, that a train's length is chosen for
-_AHEAD_S = 0.04  # of the 100 ms that a queue holds
-_FASTER = 0.05
+_FASTER = 0.08  # further from a link's rate than what is tolerated and the measurement's own error together
+_AHEAD = 0.5  # of what a queue holds, so much may wait in it at the end of a train
 _FRAMES_PER_S = 8_000.0  # of trains under way at once
 _SUPER_FROM_BPS = 120_000_000  # from here on, several frames are given to the kernel at once
 _SUPER_S = 0.0005
 _MOST_SEGMENTS = 40
+_APART_S = 0.04  # trains that follow each other
 _FASTEST_BPS = 2_000_000_000
 #: Seconds for all trains together; the last ones begin before their end.
 _TRAINS_S = 4.0
@@ -140,7 +142,7 @@ def _gap_s(link: Link, targets: int) -> float:
 
 def _probes(gap_s: float) -> int:
     wanted = max(_PROBING_S, min(_LONGEST_PROBING_S, 33 * gap_s))
-    return max(min(_LEAST_PROBES, math.ceil(2 * _LONGEST_PROBING_S / gap_s)), min(_PROBES, math.ceil(wanted / gap_s)))
+    return max(1, min(_LEAST_PROBES, int(_LONGEST_S / gap_s)), min(_PROBES, int(wanted / gap_s)))
 
 
 def _plan_train(link: Link) -> Train | None:
@@ -155,9 +157,12 @@ def _plan_train(link: Link) -> Train | None:
     takes_s = frame * segments * 8 / rate
     spread_s = link.jitter_us / 1e6 / math.sqrt(3)
     for_jitter_s = (spread_s * math.sqrt(24 * link.jitter_us / 1e6) / _RATE_ERROR) ** (2 / 3)
-    length_s = min(_LONGEST_TRAIN_S, max(_SHORTEST_TRAIN_S, for_jitter_s, _LEAST_FRAMES * takes_s))
-    faster = (1 + min(_FASTER, _AHEAD_S / length_s)) / max(0.1, 1 - link.loss)
+    until_ahead_s = _AHEAD * buffer_bytes(rate) * 8 / rate / _FASTER
+    length_s = min(_LONGEST_TRAIN_S, until_ahead_s, max(_SHORTEST_TRAIN_S, for_jitter_s, _LEAST_FRAMES * takes_s))
+    faster = (1 + _FASTER) / max(0.1, 1 - link.loss)
     at_once = math.ceil(bucket_bytes(rate) / (frame * segments)) + 1
+    if at_once * takes_s > _LONGEST_TRAIN_S:
+        return None
     return Train(0.0, frame, at_once, math.ceil(length_s * faster / takes_s), takes_s / faster, segments)
 
 
@@ -179,7 +184,7 @@ def _place_trains(targets: Sequence[Target], from_s: float, seed: int) -> dict[i
         if at_s > from_s + _TRAINS_S:
             break
         placed[index] = _moved(train, at_s)
-        lanes.append((at_s + train.length_s + _AHEAD_S, weight))
+        lanes.append((at_s + train.length_s + _APART_S, weight))
     return placed
 
 
@@ -192,7 +197,8 @@ def _ends_s(flow: Flow) -> float:
     link, train = flow.target.link, flow.train
     last = flow.first_s + flow.gap_s * flow.probes
     if train is not None:
-        last = train.start_s + train.length_s + _AHEAD_S + wire_s(link, train.at_once * train.frame_bytes * train.segments)
+        sent = (train.at_once + train.packets) * train.frame_bytes * train.segments
+        last = train.start_s + max(train.length_s, wire_s(link, sent))
     return last + (link.delay_us + link.jitter_us) / 1e6 + 0.1
 
 

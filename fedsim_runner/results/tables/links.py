@@ -35,7 +35,9 @@ NAMED = 4
 def build_links(measured: Iterable[LinkMeasured], devices: Iterable[str] = ()) -> list[dict[str, Any]]:
     """Return the rows in the order of the devices, up before down; what could not be measured is None."""
     order = {name: number for number, name in enumerate(devices)}
-    found = sorted(measured, key=lambda one: (order.get(one.device or "", len(order)), one.device, one.direction != "up"))
+    found = sorted(
+        measured, key=lambda one: (order.get(one.device or "", len(order)), one.device, one.direction != "up")
+    )
     return [_row(one) for one in found]
 
 

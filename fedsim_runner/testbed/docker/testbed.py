@@ -112,7 +112,9 @@ class DockerTestbed:
             is_there = True
             reason = answer.get("error") or answer.get("reason")
             if reason:
-                raise FedsimError(f"the links of run {run} on lab host {host.name} were not measured: {reason}", Exit.LINKS)
+                raise FedsimError(
+                    f"the links of run {run} on lab host {host.name} were not measured: {reason}", Exit.LINKS
+                )
             events = (parse_line(json.dumps(entry), None) for entry in answer["links"])
             found += [event for event in events if isinstance(event, LinkMeasured)]
         if not is_there:

@@ -102,7 +102,9 @@ class Stop(Call):
     name = "stop"
 
 
-CALLS: dict[str, type[Call]] = {kind.name: kind for kind in (Probe, ApplyLinks, MeasureLinks, OpenGate, Status, Packets, Stop)}
+CALLS: dict[str, type[Call]] = {
+    kind.name: kind for kind in (Probe, ApplyLinks, MeasureLinks, OpenGate, Status, Packets, Stop)
+}
 
 
 class LinkAnswer(TypedDict):

@@ -26,7 +26,7 @@ NARROW: Final = 2.0
 #: The token bucket that both back ends document.
 BUCKET_S, LEAST_BUCKET_BYTES = 0.004, 1600
 #: Fewer packets say nothing about loss.
-LEAST_PACKETS: Final = 100
+LEAST_PACKETS: Final = 40
 _CHANCE: Final = 0.0005  # of either end of a 99.9 % interval
 _NORMAL_FROM: Final = 2_000.0  # variance of a number of losses from which on it is as good as normal
 

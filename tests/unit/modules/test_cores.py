@@ -85,7 +85,12 @@ def test_each_core_has_cases(name: str) -> None:
 def test_links_out_of_tolerance_fail_their_devices() -> None:
     results: dict[str, dict[str, Any]] = {name: {"changed": False, "failed": False, "msg": None} for name in ("a", "b")}
     measured = [
-        {"device": "a", "direction": "up", "verdict": "out", "reason": "rate 5 Mbit/s, not 8 Mbit/s (likely reason: kernel)"},
+        {
+            "device": "a",
+            "direction": "up",
+            "verdict": "out",
+            "reason": "rate 5 Mbit/s, not 8 Mbit/s (likely reason: kernel)",
+        },
         {"device": "a", "direction": "down", "verdict": "out", "reason": "nothing arrived (likely reason: firewall)"},
         {"device": "b", "direction": "up", "verdict": "undetermined", "reason": "too few values for jitter"},
     ]

@@ -83,9 +83,7 @@ class Bench:
     def settings(self) -> RunSettings:
         profile = Profile(self.devices, seed=3, server="server")
         roles: dict[str, Any] = dict.fromkeys(self.running, "client")
-        return RunSettings(
-            "local", "auto", False, self.verify, 60, 60, False, 1, 1, roles, {}, {}, {}, {}, profile
-        )
+        return RunSettings("local", "auto", False, self.verify, 60, 60, False, 1, 1, roles, {}, {}, {}, {}, profile)
 
     def measure(self, again: bool = False, names: list[str] | None = None) -> list[dict[str, Any]]:
         self.measured.clear()
@@ -154,7 +152,7 @@ def test_links_that_cannot_be_measured_are_noted(bench: Bench, error: Exception)
 def test_links_that_are_not_shaped_are_not_measured(bench: Bench) -> None:
     bench.links.unshaped = "the kernel has nothing"
     answer = bench.check.measure(bench.settings(), bench.running, False, None)
-    assert "no link is in force: the kernel has nothing" == answer["reason"] and not bench.samples.ever
+    assert answer["reason"] == "no link is in force: the kernel has nothing" and not bench.samples.ever
 
 
 def test_two_measurements_would_disturb_each_other(bench: Bench) -> None:
