@@ -31,12 +31,15 @@ from fedsim_runner.agent.links import netns
 from fedsim_runner.contract.link import INTERFACE, Link
 
 from .estimate import Seen, estimate
-from .schedule import HEADER_BYTES, PROBE_BYTES, Flow, Target, Train
+from .schedule import HEADER_BYTES, PROBE_BYTES, Flow, Target, Train, wire_s
 
 PORT = 47_913
 _PROBE, _TRAIN, _WARM_UP = 0, 1, 2
 _HEAD = struct.Struct("=IIB")  # number of the flow, of the packet, and of which kind it is
 _BUFFER_BYTES = 32 << 20
+_CARRIER_S = 1.5  # until a port passes packets, and some more
+_WARM_UP_EVERY_S = 0.05
+_LONGEST_WARM_UP_S = 4.0
 _LARGEST_BYTES = 65_535
 _SENT_AT_ONCE = 16  # before it looks for what has arrived
 _RECEIVED_AT_ONCE = 64
@@ -77,6 +80,7 @@ class Prober:
         self._flows = flows
         self.seen = [Seen() for _ in flows]
         self.late_s: list[float] = []
+        self._silent: set[int] = set()  # flows of which nothing has arrived yet
         self._poll = select.epoll()
         self._meter = _open(meter, devices.values(), permanent=True)
         self._sockets = {name: _open(end, [meter], permanent=False) for name, end in devices.items()}
@@ -86,24 +90,41 @@ class Prober:
         self._ways = [self._way(flow.target, meter, devices) for flow in flows]
         self._due: list[tuple[float, int, int, int]] = []  # when, flow, kind, number
 
+    def wait_for_links(self) -> None:
+        """Wait until a packet has passed over each link, or has had the time for it.
+
+        A port of a bridge that was just connected may pass nothing for a second: the kernel looks at carriers that often.
+        """
+        longest_s = max((_longest_s(flow) for flow in self._flows), default=0.0)
+        end = self._clock() + min(_CARRIER_S + longest_s, _LONGEST_WARM_UP_S)
+        self._silent = set(range(len(self._flows)))
+        due = dict.fromkeys(self._silent, 0.0)
+        while self._silent and (now := self._clock()) < end:
+            for index in self._silent:
+                if due[index] <= now:
+                    self._send(index, self._flows[index], _WARM_UP, 0, now)
+                    due[index] = now + max(_WARM_UP_EVERY_S, _longest_s(self._flows[index]) / 10)
+            self._wait(min(min(due[index] for index in self._silent), end))
+
     def run(self, listen_s: float) -> None:
         """Measure for so many seconds."""
         begun = self._clock()
         for index in range(len(self._flows)):
-            self._due.append((begun, index, _WARM_UP, 0))
             self._due.append((begun + self._flows[index].first_s, index, _PROBE, 0))
             if (train := self._flows[index].train) is not None:
                 self._due.append((begun + train.start_s, index, _TRAIN, 0))
         heapq.heapify(self._due)
         end = begun + listen_s
-        descriptor = self._poll.fileno()
         while (now := self._clock()) < end:
             self._send_due(now)
-            due = self._due[0][0] if self._due else end
-            # epoll itself waits in milliseconds; select on it in microseconds.
-            if select.select([descriptor], [], [], max(0.0, min(due, end) - self._clock()))[0]:
-                for ready, _ in self._poll.poll(0):
-                    self._receive(self._by_descriptor[ready])
+            self._wait(min(self._due[0][0], end) if self._due else end)
+
+    def _wait(self, until: float) -> None:
+        """Take note of what arrives; at the latest at ``until`` something else is due."""
+        # epoll itself waits in milliseconds; select on it in microseconds.
+        if select.select([self._poll.fileno()], [], [], max(0.0, until - self._clock()))[0]:
+            for ready, _ in self._poll.poll(0):
+                self._receive(self._by_descriptor[ready])
 
     def close(self) -> None:
         """Close all sockets."""
@@ -158,6 +179,8 @@ class Prober:
             index, number, kind = _HEAD.unpack_from(data)
             if index >= len(self._flows):
                 continue
+            if kind == _WARM_UP:
+                self._silent.discard(index)
             seen, train = self.seen[index], self._flows[index].train
             if kind == _TRAIN and train is not None:
                 seen.arrivals.append((now, max(1, len(data) // (train.frame_bytes - HEADER_BYTES))))
@@ -172,6 +195,12 @@ def _next_due(flow: Flow, at: float, kind: int, number: int) -> float | None:
     if kind == _TRAIN and flow.train is not None and number + 1 < flow.train.at_once + flow.train.packets:
         return at if number + 1 < flow.train.at_once else at + flow.train.interval_s
     return None
+
+
+def _longest_s(flow: Flow) -> float:
+    """For how long a small packet may be on its way."""
+    link = flow.target.link
+    return (link.delay_us + link.jitter_us) / 1e6 + wire_s(link, PROBE_BYTES + HEADER_BYTES)
 
 
 def _frames(train: Train, index: int, number: int) -> tuple[bytes, list[tuple[int, int, bytes]]]:
@@ -252,6 +281,7 @@ def main() -> int:
     prober = Prober(meter, devices, flows)
     gc.collect()
     gc.disable()  # nothing here creates cycles, and a collection would delay packets
+    prober.wait_for_links()
     prober.run(listen_s)
     prober.close()
     found = [dataclasses.asdict(estimate(flow, seen)) for flow, seen in zip(flows, prober.seen, strict=True)]

@@ -24,8 +24,8 @@ from fedsim_runner.contract.queue_size import FRAME_BYTES, buffer_bytes
 HEADER_BYTES = 42
 #: What a small packet carries; its own bytes take 2 ms on the slowest link of the catalogue.
 PROBE_BYTES = 18
-#: Before the first small packets, which are only there to have everything on their way used once.
-WARM_UP_S = 0.02
+#: Before the first small packets, for those that were sent to see whether links pass any.
+WARM_UP_S = 0.05
 
 _PROBES = 50
 _LEAST_PROBES = 12
