@@ -73,12 +73,13 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors im
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.link_verdict import OUT
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import agent_name
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_file import read_device_file, select_devices
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import inspect_or_none
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import EngineError, inspect_or_none
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     DEVICES,
     DOCKER,
     RUN,
     Call,
+    FailedError,
     Module,
     build_device_answer,
     run_module,
@@ -140,8 +141,17 @@ def work(call: Call) -> dict[str, Any]:
     values: dict[str, Any] = {"backend": answer.get("backend")}
     verify = content.get("verify", "warn")
     if not call.check and verify != "off" and not any(result["failed"] for result in results.values()):
-        values["measured"] = call_agent(call.client, agent, MeasureLinks(False, chosen))["links"]
-        if verify == "strict" and fail_links(results, values["measured"]):
+        try:
+            found = call_agent(call.client, agent, MeasureLinks(False, chosen))
+        except EngineError as error:
+            found = {"links": [], "reason": str(error)}
+        values["measured"] = found["links"]
+        if found["reason"] is not None:
+            text = f"links of run {call.run} were not measured: {found['reason']}"
+            if verify == "strict":
+                raise FailedError(text, fedsim_exit_code=int(Exit.LINKS))
+            call.warn(text)
+        elif verify == "strict" and fail_links(results, values["measured"]):
             values["fedsim_exit_code"] = int(Exit.LINKS)
     return build_device_answer("links", results, changed=answer["changed"], **values)
 

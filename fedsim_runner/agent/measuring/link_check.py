@@ -100,7 +100,11 @@ class LinkCheck:
             states = {one.device: self._state(one, running[one.device]) for one in chosen}
             wanted = [one for one in chosen if again or self._known.get(one.device, (None,))[0] != states[one.device]]
             self.is_under_way = bool(wanted)
-        reason = self._measure_these(wanted, settings, running, states) if wanted else None
+        try:
+            reason = self._measure_these(wanted, settings, running, states) if wanted else None
+        finally:
+            with self._lock:
+                self.is_under_way = False
         with self._lock:
             found = [event for one in chosen for event in self._known.get(one.device, (None, []))[1]]
         return {"links": [event.as_dict() for event in found], "reason": reason}
@@ -135,12 +139,10 @@ class LinkCheck:
                 found = self._measure(ends, DeviceLink(METER, address, Link(), Link()), schedule, self._links)
         except (FedsimError, OSError) as error:
             with self._lock:
-                self.is_under_way = False
                 self._record(LinksMeasured(seconds=round(time.monotonic() - begun, 1), reason=str(error)))
             return str(error)
         events = describe_links(schedule, found)
         with self._lock:
-            self.is_under_way = False
             for event in events:
                 self._record(event)
                 if event.device is not None:
