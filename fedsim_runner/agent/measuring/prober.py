@@ -93,7 +93,7 @@ class Prober:
     def wait_for_links(self) -> None:
         """Wait until a packet has passed over each link, or has had the time for it.
 
-        A port of a bridge that was just connected may pass nothing for a second: the kernel looks at carriers that often.
+        A port that was just connected may pass nothing for a second: so rarely does the kernel look at carriers.
         """
         longest_s = max((_longest_s(flow) for flow in self._flows), default=0.0)
         end = self._clock() + min(_CARRIER_S + longest_s, _LONGEST_WARM_UP_S)

@@ -30,6 +30,8 @@ FILLED: dict[str, Any] = {
     "address": "198.18.0.1",
     "open_at": 12.5,
     "found": "up is none, not tbf",
+    "direction": "up",
+    "verdict": "out",
     "text": "no val_data in the trainer",
 }
 # Names with another meaning elsewhere: a step of activity.jsonl, a key of the experiment, a field of exit.json, a
