@@ -16,6 +16,8 @@ from .schedule import HEADER_BYTES, PROBE_BYTES, Flow, Train, wire_s
 _LEAST_VALUES = 10
 _CLOCK_US = 50.0  # what two looks at a clock around a system call may differ by
 _CLOCK_SHARE = 0.002  # of a rate
+_HELD_UP_S, _HELD_UP = 0.005, 0.1  # a pause of the lab host, and of how many packets it spoils a train
+_MEDIAN_OF_NORMAL = 0.6745
 _UNIFORM = 1.8  # kurtosis; no distribution that is as wide as it looks has less
 
 
@@ -80,6 +82,14 @@ def _ahead_bytes(train: Train, link: Link, sent: Sequence[float]) -> list[float]
     return [number * size - per_s * (at - sent[0]) for number, at in enumerate(sent) if number >= train.at_once]
 
 
+def _fit(places: Sequence[float], times: Sequence[float]) -> tuple[float, float]:
+    """A line's slope and start, whatever happened to some of the values: medians, not means (Theil and Sen)."""
+    half = len(places) // 2
+    pairs = zip(places, places[half:], times, times[half:], strict=False)
+    slope = statistics.median((at - before) / (place - one) for one, place, before, at in pairs)
+    return slope, statistics.median(at - slope * place for place, at in zip(places, times, strict=True))
+
+
 def _estimate_rate(flow: Flow, arrivals: Sequence[tuple[float, int]]) -> tuple[Estimate | None, float | None]:
     """The slope of a line through the arrivals once the bucket is empty, and how far it is above the first of them."""
     train, link = flow.train, flow.target.link
@@ -95,10 +105,13 @@ def _estimate_rate(flow: Flow, arrivals: Sequence[tuple[float, int]]) -> tuple[E
             times.append(at)
     if len(times) < _LEAST_VALUES or times[-1] <= times[0]:
         return None, None
-    slope, intercept = statistics.linear_regression(bytes_so_far, times)
+    slope, intercept = _fit(bytes_so_far, times)
     if slope <= 0:
         return None, None
     left = [at - (intercept + slope * size) for size, at in zip(bytes_so_far, times, strict=True)]
+    usual = max(statistics.median(map(abs, left)) / _MEDIAN_OF_NORMAL, _HELD_UP_S / 5, link.jitter_us / 1e6)
+    if sum(abs(one) > 3 * usual for one in left) > _HELD_UP * len(left):
+        return None, None  # the lab host held packets up, and what was measured is that
     length_s = times[-1] - times[0]
     independent = min(len(times), max(4.0, length_s / (2e-6 * link.jitter_us)) if link.jitter_us else len(times))
     error = statistics.pstdev(left) / (statistics.pstdev(bytes_so_far) * math.sqrt(independent)) / slope

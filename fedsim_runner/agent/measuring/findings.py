@@ -108,7 +108,7 @@ def _explain_doubt(asked: Link, found: Measured, judgement: Judgement) -> str:
     if not found.sent:
         return "not measured"
     if unknown == ["rate"] and found.rate_bps is None:
-        return "the lab host could not send as fast as the rate"
+        return "the lab host could not send as fast as the rate, or held packets up"
     return f"too few values for {join(unknown)}"
 
 

@@ -31,7 +31,7 @@ _PROBES = 50
 _LEAST_PROBES = 12
 _SHORTEST_GAP_S = 0.02
 _PROBES_PER_S = 4_000.0  # of all links together
-_PROBING_S = 1.0  # at least, as a pause of the lab host may be half of that
+_PROBING_S = 0.8  # at least, as a pause of the lab host may be half of that
 _LONGEST_PROBING_S = 4.0
 _LONGEST_S = 6.0  # for the least number of them
 
@@ -39,7 +39,7 @@ _LEAST_FRAMES = 20
 _SHORTEST_TRAIN_S = 0.2
 _LONGEST_TRAIN_S = 4.0
 _SMALLEST_FRAME_BYTES = 64
-_RATE_ERROR = 0.006  # of one deviation, that a train's length is chosen for
+_RATE_ERROR = 0.008  # of one deviation, that a train's length is chosen for
 _FASTER = 0.08  # further from a link's rate than what is tolerated and the measurement's own error together
 _AHEAD = 0.5  # of what a queue holds, so much may wait in it at the end of a train
 _FRAMES_PER_S = 8_000.0  # of trains under way at once
