@@ -18,7 +18,7 @@ from fedsim_runner.contract.link_verdict import (
 from fedsim_runner.contract.units import rate
 
 from .meter import Findings
-from .schedule import Schedule, Target
+from .schedule import FASTEST_BPS, Schedule, Target
 
 LOAD, FIREWALL, KERNEL = "load", "firewall", "kernel"
 
@@ -107,6 +107,8 @@ def _explain_doubt(asked: Link, found: Measured, judgement: Judgement) -> str:
     unknown = [name for name in ("delay", "jitter", "rate", "loss") if getattr(judgement, name) == UNDETERMINED]
     if not found.sent:
         return "not measured"
+    if unknown == ["rate"] and (asked.rate_bps or 0) > FASTEST_BPS:
+        return f"rates above {rate(FASTEST_BPS)} are not measured"
     if unknown == ["rate"] and found.rate_bps is None:
         return "the lab host could not send as fast as the rate, or held packets up"
     return f"too few values for {join(unknown)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fedsim_runner.contract.link import Link
 
 PROFILES = {
-    "gigabit": Link(1_000_000_000, 500),
+    "fast": Link(150_000_000, 500),
     "wifi": Link(40_000_000, 3_000, 1_000, 0.001),
     "5g down": Link(100_000_000, 10_000, 1_000),
     "4g": Link(12_000_000, 35_000, 4_000),
