@@ -32,6 +32,7 @@ from .host.docker_api import Docker, DockerError
 from .host.fleet import Container
 from .host.host_load import HostLoad
 from .host.journal import Journal
+from .host.left_out import LeftOut
 from .host.network_container import NetworkContainer
 from .host.samples import Sampler
 from .links import counters, probe
@@ -65,7 +66,7 @@ class Agent:
         self._device_file = state.device_file
         self._snapshot = state.snapshot
         self._journal = Journal(state.journal)
-        self._sampler = Sampler(state.metrics, counters.read)
+        self._sampler = Sampler(state.metrics, LeftOut(state.left_out), counters.read)
         self._host_load = HostLoad(state.host_load)
         self._settings = read_run_settings(self._device_file)
         self._disk = DiskLimits(state)

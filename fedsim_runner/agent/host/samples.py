@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from fedsim_runner.contract.atomic import AppendFile
 
 from .cgroup_folders import MOUNTS, cgroup_folders
 from .device_usage import Reading
+from .left_out import LeftOut
 
 HEADER = (
     "t,device,memory_bytes,memory_peak_bytes,cpu_seconds,throttled_seconds,oom_kills,"
@@ -34,9 +35,6 @@ class _Device:
     files: dict[str, int] = field(default_factory=dict)
     v2: bool = False
     peak: int = 0  # if the kernel keeps none: the largest sample
-    network: list[int] = field(default_factory=list)  # as last read
-    left_out: list[int] = field(default_factory=list)  # of its network: what was sent to measure its link
-    held: bool = False  # what passes now is left out
 
 
 class Sampler:
@@ -44,12 +42,17 @@ class Sampler:
 
     Args:
         path: the file.
+        left_out: what of the link's counters does not count.
         counters: extracts the link's columns from the text of a ``/proc/<pid>/net/dev``; None without a link.
         mounts: where the lab host's cgroups are mounted.
     """
 
     def __init__(
-        self, path: Path, counters: Callable[[str], list[str] | None], mounts: Iterable[Path] = MOUNTS
+        self,
+        path: Path,
+        left_out: LeftOut,
+        counters: Callable[[str], list[str] | None],
+        mounts: Iterable[Path] = MOUNTS,
     ) -> None:
         """Open the file.
 
@@ -57,6 +60,7 @@ class Sampler:
             CannotWriteError: it cannot be created.
         """
         self._counters = counters
+        self._left_out = left_out
         self._devices: dict[str, _Device] = {}
         self._lines: list[str] = []
         self._next_write = 0.0
@@ -107,26 +111,25 @@ class Sampler:
 
     def leave_out(self, devices: Iterable[str]) -> None:
         """Leave what passes these devices' interfaces from now on out of the samples: it measures their links."""
-        for name in devices:
-            if (entry := self._devices.get(name)) is not None and (found := self._read_network(entry)) is not None:
-                entry.network, entry.held = _less(found, entry.left_out), True
+        self._left_out.begin(self._read_networks(devices))
 
     def count_again(self, devices: Iterable[str]) -> None:
         """Count what passes from now on."""
-        for name in devices:
-            if (entry := self._devices.get(name)) is not None and entry.held:
-                entry.held = False
-                if (found := self._read_network(entry)) is not None:
-                    entry.left_out = _less(found, entry.network)
+        self._left_out.end(self._read_networks(devices))
 
-    def _read_network(self, entry: _Device) -> list[int] | None:
-        descriptor = entry.files.get("net")
-        try:
-            text = b"" if descriptor is None else os.pread(descriptor, _LONGEST, 0)
-        except OSError:
-            return None
-        found = self._counters(text.decode())
-        return None if found is None else [int(one) for one in found]
+    def _read_networks(self, devices: Iterable[str]) -> dict[str, tuple[int, list[int]]]:
+        """The process of each watched device that has a link, and the link's counters."""
+        found: dict[str, tuple[int, list[int]]] = {}
+        for name in devices:
+            entry = self._devices.get(name)
+            descriptor = None if entry is None else entry.files.get("net")
+            if entry is None or descriptor is None:
+                continue
+            with contextlib.suppress(OSError):  # the container has ended
+                network = self._counters(os.pread(descriptor, _LONGEST, 0).decode())
+                if network is not None:
+                    found[name] = entry.pid, [int(one) for one in network]
+        return found
 
     def read(self) -> dict[str, Reading]:
         """Sample each watched device, for :meth:`write`."""
@@ -139,12 +142,9 @@ class Sampler:
                 continue  # the container ended before Docker reported it
             network = self._counters(texts.pop("net", b"").decode())
             if network is not None:
-                if entry.held:
-                    network = [str(one) for one in entry.network]
-                elif entry.left_out:
-                    network = [str(one) for one in _less([int(one) for one in network], entry.left_out)]
-                readings[name], line = _parse(entry, texts, network)
-                self._lines.append(f",{name},{line},{','.join(network)}\n")
+                counted = self._left_out.counted(name, entry.pid, [int(one) for one in network])
+                readings[name], line = _parse(entry, texts, counted)
+                self._lines.append(f",{name},{line},{','.join(map(str, counted))}\n")
         return readings
 
     def write(self, now: float) -> None:
@@ -164,11 +164,7 @@ class Sampler:
         self._output.close()
 
 
-def _less(counters: list[int], left_out: list[int]) -> list[int]:
-    return [max(0, one - other) for one, other in zip(counters, left_out, strict=True)] if left_out else counters
-
-
-def _parse(entry: _Device, texts: Mapping[str, bytes], network: list[str]) -> tuple[Reading, str]:
+def _parse(entry: _Device, texts: Mapping[str, bytes], network: Sequence[int]) -> tuple[Reading, str]:
     """A reading, and its columns before those of the network."""
     text = texts.get("memory", b"").strip()
     memory = int(text) if text else None
@@ -179,7 +175,7 @@ def _parse(entry: _Device, texts: Mapping[str, bytes], network: list[str]) -> tu
     else:
         seconds, throttled = int(texts.get("usage", b"").strip() or 0) / 1e9, _counter(cpu, b"throttled_time ") / 1e9
     kills = _counter(texts.get("oom", b""), b"oom_kill ")
-    reading = Reading(memory, seconds, throttled, kills, int(network[0]), int(network[3]))
+    reading = Reading(memory, seconds, throttled, kills, network[0], network[3])
     shown = "" if memory is None else memory
     return reading, f"{shown},{entry.peak or ''},{seconds:.3f},{throttled:.3f},{kills}"
 

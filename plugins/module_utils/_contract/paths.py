@@ -134,6 +134,11 @@ class StateFolder:
         return self.agent / "state.json"
 
     @property
+    def left_out(self) -> Path:
+        """What of the devices' interfaces does not count: what measured their links."""
+        return self.agent / "not_counted.json"
+
+    @property
     def cursors(self) -> Path:
         """The folder that records how far each consumer has read the journal."""
         return self.agent / "cursors"

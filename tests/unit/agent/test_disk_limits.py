@@ -15,6 +15,7 @@ from fedsim_runner.agent import commands
 from fedsim_runner.agent.host import disk_usage
 from fedsim_runner.agent.host.disk_limits import DiskLimits
 from fedsim_runner.agent.host.fleet import Container
+from fedsim_runner.agent.host.left_out import LeftOut
 from fedsim_runner.agent.host.samples import HEADER, Sampler
 from fedsim_runner.contract.paths import StateFolder
 
@@ -223,7 +224,7 @@ def test_samples_get_rarer_as_their_file_gets_larger(
     path = tmp_path / "metrics.csv"
     if large:  # an agent that was restarted goes on as the one before it
         path.write_text(f"{HEADER}\n".ljust(4 * part, "\n"))
-    sampler = Sampler(path, lambda text: ["0"] * 6)
+    sampler = Sampler(path, LeftOut(tmp_path / "not_counted.json"), lambda text: ["0"] * 6)
     sampler._lines = [f",pi-{number},{'1' * 40}\n" for number in range(10)]
     before = path.stat().st_size
     for second in range(3600):
