@@ -37,6 +37,7 @@ from .host.network_container import NetworkContainer
 from .host.samples import Sampler
 from .links import counters, probe
 from .links.run_links import RunLinks
+from .measuring.course_check import CourseCheck
 from .measuring.link_check import LinkCheck, NotNowError
 from .run_settings import read_run_settings
 from .start_up import StartUp
@@ -88,6 +89,7 @@ class Agent:
         self._network = NetworkContainer(docker, run)
         self._links = RunLinks(self._network, self._settings.link_backend, self._probed, self._record)
         self._link_check = LinkCheck(self._lock, self._links, self._sampler, self._record)
+        self._course_check = CourseCheck(self._links)
         self._gatekeeper = Gatekeeper(
             state, self._links, self._containers, partial(self._fail, None), self._lose, self._report_write_error
         )
@@ -171,6 +173,8 @@ class Agent:
             self._start_up.step()
             self._watch.tick()
             self._health.check()
+            if self._is_course_on():
+                self._course_check.tick(time.monotonic(), self._containers.running_pids())
             if now >= self._next_sample:
                 self._next_sample = max(self._next_sample + SAMPLE_S, now + SAMPLE_S / 2)
                 self._check_disk()
@@ -275,7 +279,7 @@ class Agent:
             # A frozen client must not wake up and disturb the course that goes on without it.
             self._containers.send([event.device], "KILL")
         if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
-            self._record_punctuality()  # before the last event that anybody waits for
+            self._record_counters()  # before the last event that anybody waits for
         self._record(event)
         if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
             self._ended_at = time.monotonic()
@@ -283,12 +287,17 @@ class Agent:
             # The participants still running can write their last files, and then free the processors.
             self._containers.send(list(self._containers.running_pids()), "TERM")
 
-    def _record_punctuality(self) -> None:
-        """Record how late packets were, where a process holds them."""
+    def _record_counters(self) -> None:
+        """Record what passed the links, and how late packets were, where a process holds them."""
+        lateness: dict[str, Any] = {}
         if self._links.failure is None:
             with contextlib.suppress(OSError):  # it has just ended, which is about to be reported
-                if (lateness := self._links.counters().get("lateness")) is not None:
+                lateness = self._links.counters().get("lateness") or {}
+                if lateness:
                     self._record(events.PacketsTimed(**lateness))
+        late_s = lateness.get("latest_us", 0) / 1e6
+        for event in self._course_check.events(self._settings.links, self._containers.running_pids(), late_s):
+            self._record(event)
 
     def _fail(self, device: str | None, reason: str) -> None:
         """End the course, if one runs, for a reason from outside it."""
@@ -360,6 +369,7 @@ class Agent:
             if self._link_check.is_under_way:
                 raise NotNowError("the links are being measured, which takes some seconds")
             self._gatekeeper.request(open_at)
+            self._course_check.begin(self._containers.running_pids())  # before that, packets have measured the links
             self._start_up.begin(self._settings)
             self._check_disk()  # one that was ended before has a reason
             self._containers.report_ends()

@@ -117,7 +117,7 @@ def write_report(
         "fairness": fairness,
         "targets": cost.list_targets(rounds, find_metric(rounds, ACCURACIES)),
         "hosts": build_hosts(run_dir, course, devices),
-        "links": build_links(course.measured_links.values(), devices),
+        "links": build_links(course.measured_links.values(), devices, course.counted_links.values()),
     }
     if writing:
         _write(report, run_dir if output is None else output)

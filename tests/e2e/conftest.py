@@ -23,6 +23,7 @@ devices:
   - {{name: server, type: mote, role: server}}
   - {{name: mote, type: mote, count: 2}}
 network:
+  verify: {verify}
   profiles:
     slow: {{bandwidth_up_kbps: 2000, bandwidth_down_kbps: 4000, latency_ms: 20}}
 course: {{timeout: {timeout}, silence_timeout: {silence}}}
@@ -38,10 +39,12 @@ federatedscope:
 """
 
 
-def small_spec(folder: Path, name: str, rounds: int = 3, timeout: int = 300, silence: int = 120) -> Path:
-    """An experiment of three devices on slow links."""
+def small_spec(
+    folder: Path, name: str, rounds: int = 3, timeout: int = 300, silence: int = 120, verify: str = "off"
+) -> Path:
+    """An experiment of three devices on slow links, which takes seconds longer if these are measured."""
     path = folder / f"{name}.yaml"
-    text = SMALL.format(name=name, cpus=0.5, rounds=rounds, timeout=timeout, silence=silence)
+    text = SMALL.format(name=name, cpus=0.5, rounds=rounds, timeout=timeout, silence=silence, verify=verify)
     path.write_text(text, encoding="utf-8")
     return path
 

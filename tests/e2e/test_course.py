@@ -60,6 +60,13 @@ def test_the_quickstart(engine: docker.DockerClient, repository: Path, tmp_path:
     names = [event["event"] for event in events(folder)]
     assert names.count("link_shaped") == 5
     assert max(n for n, name in enumerate(names) if name == "link_shaped") < names.index("loading_started")
+    assert names.count("link_measured") == 10
+    assert max(n for n, name in enumerate(names) if name == "link_measured") < names.index("loading_started")
+    measured = rows(folder / "links.csv")
+    assert [(row["device"], row["direction"]) for row in measured] == [
+        (d, way) for d in devices for way in ("up", "down")
+    ]
+    assert {row["verdict"] for row in measured} <= {"within", "out", "undetermined"}
     assert names.count("device_ready") == 5
     assert max(n for n, name in enumerate(names) if name == "device_ready") < names.index("gate_opened")
     assert names.index("gate_opened") < names.index("round_started")

@@ -11,6 +11,7 @@ from fedsim_runner.contract.link import Link
 from .need import Need
 from .profile import Profile
 from .root_qdisc import Qdisc
+from .tally import Tally
 
 if TYPE_CHECKING:
     from .run_namespace import RunNamespace
@@ -66,6 +67,18 @@ class LinkBackend(Protocol):
     def failure(self) -> str | None:
         """Why traffic no longer passes; None while it does."""
         return None
+
+    def count(self, namespaces: Mapping[str, str], afresh: bool) -> dict[tuple[str, str], Tally]:
+        """What has passed each shaped direction, by device and ``up`` or ``down``; called every few seconds.
+
+        Args:
+            namespaces: path of each device's network namespace. Those that have ended keep what they had.
+            afresh: count from now on.
+
+        Raises:
+            OSError: nothing passes any longer.
+        """
+        return {}
 
     def counters(self) -> dict[str, Any]:
         """Counters of the parts that run outside the kernel."""

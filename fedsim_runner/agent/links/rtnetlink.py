@@ -34,16 +34,18 @@ _SKIP_STATISTICS = 1 << 3
 _IFLA_INET6_ADDR_GEN_MODE, _GEN_MODE_NONE = 8, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _NDA_DST, _NDA_LLADDR = 1, 2
-_TCA_KIND, _TCA_OPTIONS = 1, 2
+_TCA_KIND, _TCA_OPTIONS, _TCA_STATS2 = 1, 2, 7
+_STATS_BASIC, _STATS_QUEUE = 1, 3
 _BASIC_ACTIONS, _ACTION_OPTIONS, _POLICE = 3, 2, 1
 _POLICER_SETTINGS = slice(4, 44)  # of struct tc_police, without its number and how often it is used
 _BURST = struct.Struct("=8xI")  # in these
 _TICK_S = 64e-9  # in which the kernel shows a burst: as the time that it takes at the rate
 _UP = 0x1
 _PERMANENT = 0x80
-_ROOT = 0xFFFFFFFF
 _NEWQDISC = 36
 
+#: What a root qdisc is below.
+ROOT = 0xFFFFFFFF
 #: The delay of a root qdisc with one of these handles is changed all the time: it is the first number of its options,
 #: and this attribute of them. Neither counts as a change.
 MOVING_HANDLES, DELAY_ATTRIBUTE = range(0x10, 0x20), 10
@@ -64,6 +66,15 @@ class Interface:
     up: bool
     peer: int | None
     segments: int
+
+
+@dataclass(frozen=True)
+class QdiscCounters:
+    """What has left a qdisc, in bytes and packets, and packets that it has dropped."""
+
+    bytes: int
+    packets: int
+    dropped: int
 
 
 @functools.cache
@@ -191,7 +202,7 @@ def all_raw_qdiscs() -> dict[int, tuple[bytes, ...]]:
             _, owner, handle, parent, _ = _QDISC.unpack_from(reply)
             values = dict(_attributes(reply[_QDISC.size :]))
             kind, options = values.get(_TCA_KIND, b""), values.get(_TCA_OPTIONS, b"")
-            if handle >> 16 in MOVING_HANDLES and parent == _ROOT:
+            if handle >> 16 in MOVING_HANDLES and parent == ROOT:
                 options = _without_delay(options)
             settings = kind + options
             if kind == b"prio\0":
@@ -226,6 +237,20 @@ def _policers(channel: socket.socket, index: int, handle: int) -> list[bytes]:
     return found
 
 
+def qdisc_counters() -> dict[int, dict[int, QdiscCounters]]:
+    """The counters of all interfaces' qdiscs: by number of the interface, and by handle of what each is below."""
+    found: dict[int, dict[int, QdiscCounters]] = {}
+    for reply in _ask(_GETQDISC, _DUMP, _QDISC.pack(0, 0, 0, 0, 0)):
+        _, owner, _, parent, _ = _QDISC.unpack_from(reply)
+        values = dict(_attributes(reply[_QDISC.size :]))
+        statistics = dict(_attributes(values.get(_TCA_STATS2, b"")))
+        if _STATS_BASIC in statistics and _STATS_QUEUE in statistics:
+            passed, packets = struct.unpack_from("=QI", statistics[_STATS_BASIC])
+            _, _, dropped = struct.unpack_from("=III", statistics[_STATS_QUEUE])
+            found.setdefault(owner, {})[parent] = QdiscCounters(passed, packets, dropped)
+    return found
+
+
 def open_channel() -> socket.socket:
     """A channel to the kernel about the calling thread's network namespace, which it keeps from ending."""
     return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
@@ -245,7 +270,7 @@ def change_root_qdisc(channel: socket.socket, interface: str, kind: str, options
     link = _exchange(channel, _GETLINK, 0, _LINK.pack(0, 0, 0, 0, 0) + name)[0]
     index = _LINK.unpack_from(link)[2]
     named = _attribute(_TCA_KIND, kind.encode() + b"\0") + _attribute(_TCA_OPTIONS, options)
-    _exchange(channel, _NEWQDISC, 0, _QDISC.pack(0, index, 0, _ROOT, 0) + named)
+    _exchange(channel, _NEWQDISC, 0, _QDISC.pack(0, index, 0, ROOT, 0) + named)
 
 
 def _without_delay(options: bytes) -> bytes:

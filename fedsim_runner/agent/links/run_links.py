@@ -18,6 +18,7 @@ from . import backends, netns
 from .profile import DeviceLink
 from .run_namespace import RunNamespace
 from .shaper import Result, Shaper
+from .tally import Tally
 
 
 class NoNetworkError(FedsimError):
@@ -203,6 +204,21 @@ class RunLinks:
         self._namespaces.pop(name, None)
         if self._shaper is not None:
             self._shaper.forget(name)
+
+    def count(self, running: Mapping[str, int], afresh: bool = False) -> dict[tuple[str, str], Tally]:
+        """What has passed each shaped direction, by device and ``up`` or ``down``; empty if nothing passes any longer.
+
+        Args:
+            running: process ids of the running devices.
+            afresh: count from now on.
+        """
+        if self._shaper is None or self.failure is not None:
+            return {}
+        devices = {name: netns.of_process(pid) for name, pid in running.items() if name in self.shaped}
+        try:
+            return self._shaper.count(devices, afresh)
+        except OSError:
+            return {}  # which `failure` is about to say
 
     def counters(self) -> dict[str, Any]:
         """Counters of the process that holds packets outside the kernel; empty if the kernel does all."""

@@ -12,6 +12,7 @@ from .profile import DeviceLink, Profile
 from .protocol import Failures, LinkBackend, Settings
 from .root_qdisc import Qdisc
 from .run_namespace import RunNamespace
+from .tally import Tally
 from .veth import Veths
 from .wiring import plan_wires
 
@@ -150,6 +151,19 @@ class Shaper:
     def failure(self) -> str | None:
         """Why traffic no longer passes; None while it does."""
         return next((reason for backend in self._backends if (reason := backend.failure()) is not None), None)
+
+    def count(self, namespaces: Mapping[str, str], afresh: bool) -> dict[tuple[str, str], Tally]:
+        """What has passed each shaped direction, by device and ``up`` or ``down``.
+
+        Args:
+            namespaces: path of each device's network namespace.
+            afresh: count from now on.
+
+        Raises:
+            OSError: nothing passes any longer.
+        """
+        chosen = [backend for backend in self._backends if backend.name == self.requested[1]]
+        return {key: tally for backend in chosen for key, tally in backend.count(namespaces, afresh).items()}
 
     def counters(self) -> dict[str, Any]:
         """Counters of the parts that run outside the kernel."""

@@ -26,21 +26,22 @@ LOAD, FIREWALL, KERNEL = "load", "firewall", "kernel"
 def describe_links(schedule: Schedule, found: Findings) -> list[LinkMeasured]:
     """Return one event for each direction that was measured."""
     return [
-        describe_link(flow.target, measured, found.late_us)
+        describe_link(flow.target, measured, found.late_us, len(schedule.flows))
         for flow, measured in zip(schedule.flows, found.measured, strict=True)
     ]
 
 
-def describe_link(target: Target, found: Measured, late_us: int = 0) -> LinkMeasured:
+def describe_link(target: Target, found: Measured, late_us: int = 0, among: int = 1) -> LinkMeasured:
     """Return what was asked for, what was measured, and what to think of it.
 
     Args:
         target: the direction.
         found: what was measured.
         late_us: by how much the measuring process itself was late on average.
+        among: so many directions are judged together.
     """
     asked = target.link
-    judgement = judge(asked, found)
+    judgement = judge(asked, found, among)
     verdict = judgement.verdict
     too_late = late_us > tolerated_delay_us(asked.delay_us) / 2
     reason: str | None = None
@@ -91,6 +92,8 @@ def _likely(asked: Link, found: Measured, judgement: Judgement, late_us: int) ->
         return f"{LOAD}: the lab host ran the measurement itself {late_us / 1000:.1f} ms late on average"
     early = found.delay_us is not None and found.delay_us.value < asked.delay_us
     if ("delay" in judgement.out and early) or ("rate" in judgement.out and _is_more(found.rate_bps, asked.rate_bps)):
+        return f"{KERNEL}: it does not hold what was set, or somebody has changed it"
+    if "jitter" in judgement.out and found.jitter_us is not None and found.jitter_us.value < asked.jitter_us:
         return f"{KERNEL}: it does not hold what was set, or somebody has changed it"
     if "loss" in judgement.out:
         if found.lost > asked.loss * found.sent:

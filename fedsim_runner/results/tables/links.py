@@ -1,14 +1,26 @@
-"""What links were measured to be, one row for each device and direction: links.csv."""
+"""What links were measured to be, and what passed them, one row for each device and direction: links.csv."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fedsim_runner.contract.events import LinkMeasured
+from fedsim_runner.contract.events import LinkCounted, LinkMeasured
 from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN
 
 LINKS_FILE = "links.csv"
+# From counters of the course.
+COURSE_COLUMNS = (
+    "course_packets",
+    "course_packets_lost",
+    "course_loss",
+    "course_loss_verdict",
+    "course_overflowed",
+    "course_bytes",
+    "course_rate_bps",
+    "course_rate_verdict",
+    "course_reason",
+)
 COLUMNS = (
     "device",
     "direction",
@@ -25,6 +37,7 @@ COLUMNS = (
     "packets_lost",
     "verdict",
     "reason",
+    *COURSE_COLUMNS,
 )
 _PAIRS = (("delay", "_us"), ("jitter", "_us"), ("rate", "_bps"), ("loss", ""))
 # The worst first.
@@ -32,18 +45,32 @@ _ORDER = {OUT: 0, UNDETERMINED: 1, WITHIN: 2}
 NAMED = 4
 
 
-def build_links(measured: Iterable[LinkMeasured], devices: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """Return the rows in the order of the devices, up before down; what could not be measured is None."""
+def build_links(
+    measured: Iterable[LinkMeasured], devices: Iterable[str] = (), counted: Iterable[LinkCounted] = ()
+) -> list[dict[str, Any]]:
+    """Return the rows in the order of the devices, up before down; what is not known is None.
+
+    Args:
+        measured: before the course, or when somebody asked for it.
+        devices: names in their order.
+        counted: during the course.
+    """
+    rows: dict[tuple[str | None, str | None], dict[str, Any]] = {}
+    for one in measured:
+        rows[one.device, one.direction] = _row(one)
+    for count in counted:
+        empty = dict.fromkeys(COLUMNS) | {"device": count.device, "direction": count.direction}
+        rows.setdefault((count.device, count.direction), empty).update(_count(count))
     order = {name: number for number, name in enumerate(devices)}
-    found = sorted(
-        measured, key=lambda one: (order.get(one.device or "", len(order)), one.device, one.direction != "up")
+    return sorted(
+        rows.values(),
+        key=lambda row: (order.get(row["device"], len(order)), str(row["device"]), row["direction"] != "up"),
     )
-    return [_row(one) for one in found]
 
 
 def describe_links(rows: Iterable[Mapping[str, Any]]) -> str | None:
     """Return how true the links were, and the worst of them, in one sentence; None if nothing was measured."""
-    rows = list(rows)
+    rows = [row for row in rows if row["verdict"] is not None]
     if not rows:
         return None
     counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in (WITHIN, OUT, UNDETERMINED)}
@@ -56,12 +83,22 @@ def describe_links(rows: Iterable[Mapping[str, Any]]) -> str | None:
 
 def describe_false_links(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return which links were not as requested, and why, as sentences."""
-    out = [row for row in rows if row["verdict"] == OUT]
-    if not out:
-        return []
-    more = f"; and {len(out) - NAMED} more in {LINKS_FILE}" if len(out) > NAMED else ""
-    named = "; ".join(f"{row['device']} {row['direction']}: {row['reason']}" for row in out[:NAMED])
-    return [f"Links that were not as requested before the course: {named}{more}."]
+    rows = list(rows)
+    before = [row for row in rows if row["verdict"] == OUT]
+    during = [row for row in rows if OUT in (row["course_rate_verdict"], row["course_loss_verdict"])]
+    return [
+        f"Links that were not as requested {when}: {_name(out, reason)}."
+        for when, out, reason in (
+            ("before the course", before, "reason"),
+            ("during the course", during, "course_reason"),
+        )
+        if out
+    ]
+
+
+def _name(rows: Sequence[Mapping[str, Any]], reason: str) -> str:
+    more = f"; and {len(rows) - NAMED} more in {LINKS_FILE}" if len(rows) > NAMED else ""
+    return "; ".join(f"{row['device']} {row['direction']}: {row[reason]}" for row in rows[:NAMED]) + more
 
 
 def find_worst(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -86,3 +123,18 @@ def _row(one: LinkMeasured) -> dict[str, Any]:
         if asked is not None and found is not None:
             row[f"{name}_error{unit}"] = round(found - asked, 6)
     return row
+
+
+def _count(one: LinkCounted) -> dict[str, Any]:
+    loss = None if not one.packets or one.lost is None else round(one.lost / one.packets, 6)
+    return {
+        "course_packets": one.packets,
+        "course_packets_lost": one.lost,
+        "course_loss": loss,
+        "course_loss_verdict": one.loss_verdict,
+        "course_overflowed": one.overflowed,
+        "course_bytes": one.bytes,
+        "course_rate_bps": one.rate_bps,
+        "course_rate_verdict": one.rate_verdict,
+        "course_reason": one.reason,
+    }

@@ -121,7 +121,7 @@ class DockerTestbed:
             raise FedsimError(
                 f"run {run} has no agent on the lab host that could measure its links",
                 Exit.SPEC,
-                f"fedsim-provision up FILE --run-name {run} brings its testbed up",
+                f"fedsim-provision up FILE --run {run} brings its testbed up",
             )
         return found
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         AgentStarted,
         ClientLost,
         Event,
+        LinkCounted,
         LinkMeasured,
         LinkRestored,
         LoadingStarted,
@@ -123,6 +124,7 @@ class CourseState:
         restarted: those of them whose containers were restarted.
         restored_links: those whose links somebody else had changed, each time.
         measured_links: what each link was last measured to be, by device and direction.
+        counted_links: what passed each during the course.
         unshaped: why links are not in force.
         packets: how punctual each lab host's packets were, where a process holds them.
         ends: how the course ended, according to each lab host's agent.
@@ -149,6 +151,7 @@ class CourseState:
     restarted: set[str] = field(default_factory=set)
     restored_links: dict[str, list[LinkRestored]] = field(default_factory=dict)
     measured_links: dict[tuple[str, str], LinkMeasured] = field(default_factory=dict)
+    counted_links: dict[tuple[str, str], LinkCounted] = field(default_factory=dict)
     unshaped: list[str] = field(default_factory=list)
     packets: dict[str, PacketsTimed] = field(default_factory=dict)
     ends: dict[str, Outcome] = field(default_factory=dict)

@@ -193,6 +193,39 @@ class LinksMeasured(Event):
 
 
 @dataclass(frozen=True)
+class LinkCounted(Event):
+    """What passed one direction of a device's link during the course, and what that says about its rate and loss.
+
+    Attributes:
+        packets: that were sent over it.
+        lost: those of them that did not arrive, without ``overflowed``, for which the queue had no room.
+        bytes: of those that did.
+        rate_bps: the highest rate over a second or more.
+        rate_verdict: within, out or undetermined; None: the rate is not limited.
+        loss_verdict: within, out or undetermined.
+        reason: what is out, and why.
+    """
+
+    name = "link_counted"
+    device: str | None = read_as(lenient.name)
+    direction: str | None = read_as(lenient.name)
+    packets: int | None = read_as(lenient.whole)
+    lost: int | None = read_as(lenient.whole)
+    overflowed: int | None = read_as(lenient.whole)
+    bytes: int | None = read_as(lenient.whole)
+    rate_asked_bps: int | None = read_as(lenient.whole)
+    rate_bps: int | None = read_as(lenient.whole)
+    loss_asked: float | None = read_as(lenient.number)
+    rate_verdict: str | None = read_as(lenient.text)
+    loss_verdict: str | None = read_as(lenient.text)
+    reason: str | None = read_as(lenient.text)
+
+    def apply_to(self, course: CourseState) -> None:
+        if self.device is not None and self.direction is not None:
+            course.counted_links[self.device, self.direction] = self
+
+
+@dataclass(frozen=True)
 class LoadingStarted(Event):
     """The participants load their engines, a few at a time, before the gate opens.
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Final, Literal
 
 from .link import Link
-from .queue_size import FRAME_BYTES
+from .queue_size import FRAME_BYTES, buffer_bytes
 
 Verdict = Literal["within", "out", "undetermined"]
 WITHIN: Final = "within"
@@ -23,6 +24,10 @@ UNDETERMINED: Final = "undetermined"
 Z: Final = 3.2905
 #: An interval says something if its half is at most so many times what is tolerated.
 NARROW: Final = 2.0
+#: So much of a rate is tolerated.
+RATE_SHARE: Final = 0.02
+#: A lab host pauses for so long without anybody being to blame; a link then makes up for what has waited.
+PAUSE_S: Final = 0.25
 #: The token bucket that both back ends document.
 BUCKET_S, LEAST_BUCKET_BYTES = 0.004, 1600
 #: Fewer packets say nothing about loss.
@@ -84,7 +89,7 @@ def tolerated_jitter_us(asked_us: float) -> float:
 
 def tolerated_rate_bps(asked_bps: float) -> float:
     """Return by how much a rate may be off: 2 %. A kernel's token bucket and both back ends hold it within 1 %."""
-    return 0.02 * asked_bps
+    return RATE_SHARE * asked_bps
 
 
 def tolerated_burst_bytes(rate_bps: int) -> float:
@@ -106,9 +111,16 @@ def judge_value(asked: float, tolerated: float, found: Estimate | None) -> Verdi
     return WITHIN if found.margin <= NARROW * tolerated else UNDETERMINED
 
 
-def judge_loss(asked: float, sent: int, lost: int) -> Verdict:
-    """Return whether so many lost packets are in the 99.9 % interval of a loss; one that loses none may lose none."""
-    if sent and not _is_likely(asked, sent, lost):
+def judge_loss(asked: float, sent: int, lost: int, among: int = 1) -> Verdict:
+    """Return whether so many lost packets are in the 99.9 % interval of a loss; one that loses none may lose none.
+
+    Args:
+        asked: the probability.
+        sent: packets.
+        lost: those of them that did not arrive.
+        among: so many are judged together; 99.9 % are then the chance that all of them are in their intervals.
+    """
+    if sent and not _is_likely(asked, sent, lost, _CHANCE / max(1, among)):
         return OUT
     return WITHIN if sent >= LEAST_PACKETS else UNDETERMINED
 
@@ -134,13 +146,50 @@ class Judgement:
         return [name for name in ("delay", "jitter", "rate", "loss") if getattr(self, name) == OUT]
 
 
-def judge(asked: Link, found: Measured) -> Judgement:
-    """Return what a measurement says about one direction of a link."""
+@dataclass(frozen=True)
+class Counted:
+    """What one direction's counters say of a whole course.
+
+    Attributes:
+        packets: that were sent over it.
+        lost: those of them that did not arrive, without those for which the queue had no room.
+        busiest_bps: the highest rate over a second or more.
+        ahead_bytes: by how much at most what had passed was ahead of the rate asked for and the tolerance.
+    """
+
+    packets: int
+    lost: int
+    busiest_bps: float
+    ahead_bytes: float
+
+
+def judge_course(asked: Link, found: Counted, pause_s: float = 0.0, among: int = 1) -> tuple[Verdict | None, Verdict]:
+    """Return what the counters say about the rate (None: it is not limited), and about the loss.
+
+    A rate is out if more has passed than it allows, and within if a second was so busy that it was reached.
+
+    Args:
+        asked: the direction.
+        found: its counters.
+        pause_s: the longest that the lab host is known to have been late.
+        among: so many are judged together.
+    """
+    rate: Verdict | None = None
+    if asked.rate_bps is not None:
+        at_once = bucket_bytes(asked.rate_bps) + buffer_bytes(asked.rate_bps) + FRAME_BYTES
+        allowed = at_once + asked.rate_bps / 8 * max(PAUSE_S, pause_s)
+        reached = found.busiest_bps >= asked.rate_bps - tolerated_rate_bps(asked.rate_bps)
+        rate = OUT if found.ahead_bytes > allowed else WITHIN if reached else UNDETERMINED
+    return rate, judge_loss(asked.loss, found.packets, found.lost, among)
+
+
+def judge(asked: Link, found: Measured, among: int = 1) -> Judgement:
+    """Return what a measurement says about one direction of a link, of so many that are judged together."""
     return Judgement(
         delay=judge_value(asked.delay_us, tolerated_delay_us(asked.delay_us), found.delay_us),
         jitter=judge_value(asked.jitter_us, tolerated_jitter_us(asked.jitter_us), found.jitter_us),
         rate=_judge_rate(asked, found),
-        loss=judge_loss(asked.loss, found.sent, found.lost),
+        loss=judge_loss(asked.loss, found.sent, found.lost, among),
     )
 
 
@@ -154,18 +203,18 @@ def _judge_rate(asked: Link, found: Measured) -> Verdict | None:
     return judge_value(asked.rate_bps, tolerated_rate_bps(asked.rate_bps), found.rate_bps)
 
 
-def _is_likely(chance: float, sent: int, lost: int) -> bool:
-    """Whether both tails of the binomial distribution, from ``lost`` outwards, are at least 0.05 %."""
+def _is_likely(chance: float, sent: int, lost: int, least: float) -> bool:
+    """Whether both tails of the binomial distribution, from ``lost`` outwards, have at least this probability."""
     if chance <= 0.0:
         return lost == 0
     if chance >= 1.0:
         return lost == sent
     mean, variance = sent * chance, sent * chance * (1 - chance)
     if variance >= _NORMAL_FROM:
-        return abs(lost - mean) <= Z * math.sqrt(variance) + 0.5
+        return abs(lost - mean) <= -NormalDist().inv_cdf(least) * math.sqrt(variance) + 0.5
     if lost > mean:
-        return sum(_chance(chance, sent, number) for number in _tail(lost, sent)) >= _CHANCE
-    return sum(_chance(chance, sent, number) for number in range(lost, -1, -1)) >= _CHANCE
+        return sum(_chance(chance, sent, number) for number in _tail(lost, sent)) >= least
+    return sum(_chance(chance, sent, number) for number in range(lost, -1, -1)) >= least
 
 
 def _tail(lost: int, sent: int) -> range:

@@ -206,16 +206,25 @@ def test_a_device_that_has_left_the_run_is_not_part_of_its_course(
     agent.close()
 
 
-def test_how_late_packets_were_is_recorded_before_the_course_ends(
+def test_late_packets_and_what_passed_are_recorded_before_the_course_ends(
     kernel: FakeKernel, state: StateFolder, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = begin(state, engine)
     commands.answer(agent, "links-apply", {})
+    kernel.passed = 1_000  # what measured the links
     open_gate(agent, state, engine)
+    kernel.passed = 1_300
     timed = {"packets": 70, "late_1ms": 2, "late_5ms": 1, "latest_us": 8_000, "scheduling": "nice"}
     monkeypatch.setattr(agent._links, "counters", lambda: {"lateness": timed, "held": 3})
     agent._fail(None, "for the test")
-    recorded, failed = journal(state)[-2:]
-    assert failed["event"] == "course_failed"
-    assert recorded == {**recorded, "event": "packets_timed", **timed}
+    found = journal(state)
+    assert found[-1]["event"] == "course_failed"
+    (recorded,) = (event for event in found[:-1] if event["event"] == "packets_timed")
+    assert recorded == {**recorded, **timed}
+    counted = [event for event in found[:-1] if event["event"] == "link_counted"]
+    assert {(event["device"], event["direction"]) for event in counted} == {
+        (name, way) for name in commands.answer(agent, "status", {})["devices"] for way in ("up", "down")
+    }
+    assert {(event["packets"], event["lost"], event["bytes"]) for event in counted} == {(300, 0, 300_000)}
+    assert {event["loss_verdict"] for event in counted} == {"within"}
     agent.close()

@@ -32,6 +32,8 @@ FILLED: dict[str, Any] = {
     "found": "up is none, not tbf",
     "direction": "up",
     "verdict": "out",
+    "rate_verdict": "within",
+    "loss_verdict": "out",
     "text": "no val_data in the trainer",
 }
 # Names with another meaning elsewhere: a step of activity.jsonl, a key of the experiment, a field of exit.json, a

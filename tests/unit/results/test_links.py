@@ -10,12 +10,12 @@ from typing import Any
 
 from rich.console import Console
 
-from fedsim_runner.contract.events import LinkMeasured
+from fedsim_runner.contract.events import LinkCounted, LinkMeasured
 from fedsim_runner.results import render_summary, write_report
 from fedsim_runner.results.figures.links import draw_links
 from fedsim_runner.results.findings import describe_findings
 from fedsim_runner.results.page import try_publish
-from fedsim_runner.results.tables.links import COLUMNS, build_links
+from fedsim_runner.results.tables.links import COLUMNS, build_links, describe_links
 from tests.unit.results.synthetic import BEGAN, write_run
 
 GOOD = LinkMeasured(
@@ -38,8 +38,22 @@ GOOD = LinkMeasured(
 BAD = replace(GOOD, direction="down", delay_us=60_000, verdict="out", reason="delay 60.0 ms (likely reason: load)")
 UNLIMITED = replace(GOOD, device="server", rate_asked_bps=None, rate_bps=None, burst_bytes=None)
 
+COUNTED = LinkCounted(
+    device="phone-1",
+    direction="down",
+    packets=4_000,
+    lost=6,
+    overflowed=2,
+    bytes=3_000_000,
+    rate_asked_bps=12_000_000,
+    rate_bps=11_900_000,
+    loss_asked=0.001,
+    rate_verdict="within",
+    loss_verdict="within",
+)
 
-def run_with(tmp_path: Path, *events: LinkMeasured) -> tuple[Path, dict[str, Any]]:
+
+def run_with(tmp_path: Path, *events: LinkMeasured | LinkCounted) -> tuple[Path, dict[str, Any]]:
     folder = write_run(tmp_path / "r", rounds=2)
     journal = folder / "journal.jsonl"
     lines = [json.dumps(event.as_dict()) for event in events]
@@ -77,7 +91,32 @@ def test_summary_page_and_findings_name_the_worst(tmp_path: Path) -> None:
     assert "1 of 2 as requested, 1 not; worst: phone-1 down, delay 60.00 ms for 35 ms" in console.export_text()
     try_publish(folder, report)
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert "Links, as measured before the course" in page and "out: delay 60.0 ms (likely reason: load)" in page
+    assert (
+        "Links, as measured before the course and counted during it" in page
+        and "out: delay 60.0 ms (likely reason: load)" in page
+    )
+
+
+def test_what_the_course_counted_is_in_the_same_row(tmp_path: Path) -> None:
+    folder, report = run_with(tmp_path, GOOD, BAD, COUNTED, replace(COUNTED, device="server", rate_verdict=None))
+    up, down = (row for row in report["links"] if row["device"] == "phone-1")
+    assert up["course_packets"] is None
+    assert (down["course_packets"], down["course_packets_lost"], down["course_loss"]) == (4_000, 6, 0.0015)
+    assert (down["course_rate_bps"], down["course_overflowed"], down["course_bytes"]) == (11_900_000, 2, 3_000_000)
+    assert (down["course_rate_verdict"], down["course_loss_verdict"]) == ("within", "within")
+    # One that was counted only, as its run measured some.
+    (server,) = (row for row in report["links"] if row["device"] == "server")
+    assert (server["verdict"], server["delay_us"], server["course_packets"]) == (None, None, 4_000)
+    assert "1 of 2 as requested" in str(describe_links(report["links"]))
+    try_publish(folder, report)
+    assert "counted during it" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_links_that_the_course_shows_to_be_false_are_named(tmp_path: Path) -> None:
+    false = replace(COUNTED, rate_verdict="out", reason="30 Mbit/s passed, not 12 Mbit/s (likely reason: kernel)")
+    _, report = run_with(tmp_path, GOOD, false)
+    (line,) = [line for line in describe_findings(report) if "Links" in line]
+    assert line == f"Links that were not as requested during the course: phone-1 down: {false.reason}."
 
 
 def test_a_figure_has_the_errors(tmp_path: Path) -> None:

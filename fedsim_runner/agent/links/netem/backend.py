@@ -17,8 +17,10 @@ from ..profile import Profile
 from ..protocol import Failures, LinkBackend, Settings
 from ..root_qdisc import Qdisc
 from ..run_namespace import RunNamespace
+from ..tally import Tally
 from ..veth import DOWN, SEGMENTS, UP
 from ..wiring import end_name
+from .kernel_counts import Direction, KernelCounts, directions_of
 from .moving_delays import Movement, MovingDelays, describe_movement, plan_movement
 from .needs import NETEM, POLICER_PIECE
 from .qdisc import Netem
@@ -35,6 +37,8 @@ class Backend(LinkBackend):
 
     def __init__(self, probed: Mapping[str, Any]) -> None:
         self._delays = MovingDelays()
+        self._counts = KernelCounts()
+        self._directions: list[Direction] = []
         self._network = RunNamespace()
 
     def use_network(self, network: RunNamespace) -> None:
@@ -51,6 +55,11 @@ class Backend(LinkBackend):
         return describe_movement(links)
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
+        self._directions = [
+            direction
+            for one in profile.devices
+            for direction in directions_of(one.device, one.up, one.down, end_name(one.address))
+        ]
         # Qdiscs count, drop and time what enters them: packets of up to 64 kB, which the kernel cuts behind them even
         # without segmentation offload. These come from the sender, so one link anywhere concerns every device.
         single_frames = any(link.loss or link.rate_bps for link in profile.links)
@@ -85,6 +94,9 @@ class Backend(LinkBackend):
                 except OSError as error:
                     failed[name] = str(error)
         return failed
+
+    def count(self, namespaces: Mapping[str, str], afresh: bool) -> dict[tuple[str, str], Tally]:
+        return self._counts.read(self._directions, namespaces, self._network, afresh)
 
     def forget(self, device: str) -> None:
         self._delays.forget(device)

@@ -19,10 +19,12 @@ from ..need import Need
 from ..profile import Profile
 from ..protocol import Failures, LinkBackend, Settings
 from ..root_qdisc import Qdisc
+from ..tally import Tally
 from ..veth import DOWN, UP
 from . import rule_set
 from .arrivals import PACKETS_PER_S, Arrivals, Senders, is_shaped
 from .needs import NFQUEUE, TBF
+from .overruns import Overruns
 from .packet_process import PacketProcess
 from .qdisc import Tbf
 from .queue_rule import IPTABLES_NFT, has_queue_rule, list_rules_arguments, queue_rule_arguments
@@ -43,6 +45,8 @@ class Backend(LinkBackend):
         self._iptables: str | None = probed.get("iptables")
         self._process: PacketProcess | None = None
         self._answer: dict[str, Any] | None = None  # the process's state, which changes only by commands from here
+        self._senders: dict[str, str] = {}  # names of all devices by address
+        self._overruns = Overruns()
         self._shown: dict[str, tuple[rule_set.RuleSet, str]] = {}
 
     @staticmethod
@@ -52,6 +56,7 @@ class Backend(LinkBackend):
         return rates + ([NFQUEUE] if any(map(is_shaped, links)) else [])
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
+        self._senders |= {device.address: device.device for device in profile.all_devices}
         senders = Senders.of(profile)
         shaped = [device for device in profile.all_devices if is_shaped(device.up)]
         planned: dict[str, Settings] = {}
@@ -94,6 +99,21 @@ class Backend(LinkBackend):
     def failure(self) -> str | None:
         reason = None if self._process is None else self._process.failure()
         return None if reason is None else f"{reason}: traffic no longer reaches this lab host's devices"
+
+    def count(self, namespaces: Mapping[str, str], afresh: bool) -> dict[tuple[str, str], Tally]:
+        if self._process is None:
+            return {}
+        answer = self._process.ask({"op": "count" if afresh else "counts"})
+        found = {(name, UP): Tally.parse(answer["ups"][address]) for name, address in self._uplinks(answer["ups"])}
+        found |= {(name, DOWN): Tally.parse(counters) for name, counters in answer["downs"].items()}
+        self._overruns.read(namespaces, afresh)
+        for name, dropped in self._overruns.dropped.items():
+            if (tally := found.get((name, DOWN))) is not None:
+                tally.dropped = dropped
+        return found
+
+    def _uplinks(self, ups: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return [(name, address) for address, name in self._senders.items() if address in ups]
 
     def counters(self) -> dict[str, Any]:
         return self._process.ask({"op": "state"}) if self._process is not None else {}

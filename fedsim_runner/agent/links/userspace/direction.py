@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from fedsim_runner.contract.queue_size import buffer_bytes
 
 from ..jitter import Delay
+from ..tally import Tally
 
 #: Rate in bit/s (None: not limited), delay and jitter in microseconds, loss.
 Values = tuple[int | None, int, int, float]
@@ -24,12 +25,11 @@ class Direction:
         values: what was asked for.
         seed: fixes what is drawn.
 
-    Attributes:
-        lost: packets dropped for the loss that was asked for.
-        overflowed: packets for which the queue had no room.
+        tally: what has passed so far.
     """
 
-    def __init__(self, values: Values, seed: str) -> None:
+    def __init__(self, values: Values, seed: str, tally: Tally | None = None) -> None:
+        self.tally = tally or Tally()
         self.values = values
         self.seed = seed
         rate_bps, delay_us, jitter_us, self._loss = values
@@ -39,7 +39,6 @@ class Direction:
         self._draw = random.Random(seed).random
         self._delay = Delay(delay_us / 1e6, jitter_us / 1e6, seed)
         self._free_s = 0.0  # when the last byte that it has taken will have left the bottleneck
-        self.lost = self.overflowed = 0
 
     def departure_s(self, at_s: float, size: int) -> float | None:
         """When a packet that reaches this direction leaves it; None: it is dropped.
@@ -48,26 +47,28 @@ class Direction:
             at_s: when it arrives, on any clock; times of several packets do not run backwards by much.
             size: its bytes on the wire.
         """
+        tally = self.tally
+        tally.packets += 1
         if self._loss and self._draw() < self._loss:
-            self.lost += 1
+            tally.lost += 1
             return None
         if self._s_per_byte:
             takes = size * self._s_per_byte
             waits = self._free_s - at_s
             if waits > 0.0:
                 if waits + takes > self._room_s:
-                    self.overflowed += 1
+                    tally.overflowed += 1
                     return None
                 at_s = self._free_s
             at_s += takes
             self._free_s = at_s
+        tally.bytes += size
         return self._delay.departure_s(at_s)
 
     def changed_to(self, values: Values, seed: str) -> Direction:
         """The direction with other values, for what arrives from now on; what is under way is not overtaken."""
-        new = Direction(values, seed)
+        new = Direction(values, seed, self.tally)
         new._free_s, new._delay.last_s = self._free_s, self._delay.last_s
-        new.lost, new.overflowed = self.lost, self.overflowed
         return new
 
 

@@ -10,8 +10,8 @@ standard input closes and it ends too; then no queue has a listener and the kern
 
 It takes JSON lines on its standard input, and answers each with one on standard output:
 ``{"op": "set", "seed": n, "ups": {address: [rate_bps, delay_us, jitter_us, loss]}, "devices": {name: {"netns", "down",
-"maxlen", "gso"}}}`` and ``{"op": "state"}``. Without ``seed`` and ``ups`` the senders stay; a device of null is
-released.
+"maxlen", "gso"}}}``, ``{"op": "state"}``, ``{"op": "count"}`` (from now on) and ``{"op": "counts"}``. Without ``seed``
+and ``ups`` the senders stay; a device of null is released.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ _AT_ONCE_S = 0.0001
 #: Two clocks that are read within this time are read together: nothing else ran in between.
 _TOGETHER_S = 0.00002
 _ETHERNET_BYTES = 14
+#: How often what has passed is compared with the rates.
+_LOOK_S = 0.5
 # Of a TCP stream cut into frames: payload, and headers with Ethernet's, of each.
 _SEGMENT_BYTES, _HEADER_BYTES = 1448, 66
 
@@ -100,6 +102,9 @@ class Packets:
         self._ups: dict[bytes, Direction] = {}
         self._offset_s = time.monotonic() - time.time()
         self._lateness = Lateness()
+        # Of all downlinks so far, by device: a container that has ended counts, and one that is restarted goes on.
+        self._downs: dict[str, Direction] = {}
+        self._next_look_s = 0.0
         self._rest = scheduling.Rest(scheduling.least_rest() if priority == scheduling.REAL_TIME else 0.0)
 
     def run(self) -> None:
@@ -120,6 +125,9 @@ class Packets:
                 elif queue := self._by_descriptor.get(ready):
                     self._receive(queue)
                     self._release()
+            if before >= self._next_look_s:
+                self._next_look_s = before + _LOOK_S
+                self._look_at_rates()
 
     def _receive(self, queue: _Queue) -> None:
         receive, parse, ups, down, heap = queue.channel.recv, self._parse, self._ups, queue.down, self._heap
@@ -193,6 +201,11 @@ class Packets:
         for queue in touched.values():
             self._send(queue)
 
+    def _look_at_rates(self) -> None:
+        now = time.monotonic()
+        for direction in (*self._ups.values(), *self._downs.values()):
+            direction.tally.rate.look(now, direction.tally.bytes, direction.values[0])
+
     def _send(self, queue: _Queue) -> None:
         """Tell the kernel what was decided about a queue's packets."""
         queue.dropped += len(queue.refused)
@@ -220,6 +233,15 @@ class Packets:
     def obey(self, command: dict[str, Any]) -> dict[str, Any]:
         """Carry out one command and return the answer."""
         failed: dict[str, str] = {}
+        if command["op"] == "count":
+            self._lateness = Lateness()
+            for direction in (*self._ups.values(), *self._downs.values()):
+                direction.tally.start_again(time.monotonic())
+        if command["op"] in ("count", "counts"):
+            return {
+                "ups": {socket.inet_ntoa(source): up.tally.as_dict() for source, up in self._ups.items()},
+                "downs": {name: down.tally.as_dict() for name, down in self._downs.items()},
+            }
         if command["op"] == "set":
             if "ups" in command:
                 self._set_ups(command)
@@ -263,14 +285,18 @@ class Packets:
         namespace = (status.st_dev, status.st_ino)
         maxlen, gso = int(settings["maxlen"]), bool(settings["gso"])
         kept = queue is not None and (queue.namespace, queue.maxlen, queue.gso) == (namespace, maxlen, gso)
+        known = self._downs.get(name)
         down = _direction(queue.down if queue and kept else None, settings["down"], f"{self._seed}/{name}/down")
+        if known is not None:
+            down.tally = known.tally
         if queue is not None:
             if kept:
-                queue.down = down
+                queue.down = self._downs[name] = down
                 return
             self._close(queue)
         with netns.inside(settings["netns"]):
             channel = nfqueue.open_queue(QUEUE_NUMBER, maxlen, gso)
+        self._downs[name] = down
         queue = _Queue(name, namespace, channel, down, maxlen, gso)
         self._queues[name] = self._by_descriptor[channel.fileno()] = queue
         self._poll.register(channel, select.EPOLLIN)

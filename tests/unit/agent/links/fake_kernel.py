@@ -85,6 +85,7 @@ class FakeKernel:
     Attributes:
         log: every command of ``tc`` and ``iptables`` that changed something, as (namespace, arguments).
         links: interfaces by namespace and name.
+        passed: packets that have passed each qdisc.
     """
 
     def __init__(self, lacks: Sequence[str] = ()) -> None:
@@ -94,6 +95,7 @@ class FakeKernel:
         self.qdiscs: dict[tuple[str, str], dict[str, Any]] = {}
         self.rules: dict[str, list[str]] = {}
         self.rule_changes: Counter[str] = Counter()
+        self.passed = 0
         self.listed: list[str] = []  # namespaces in which a program was called to show qdiscs or rules
         self.links: dict[tuple[str, str], Link] = {}
         self._here = threading.local()
@@ -122,6 +124,7 @@ class FakeKernel:
             self.raw_qdiscs,
             self.all_raw_qdiscs,
             self.policed_s,
+            self.qdisc_counters,
             self.ports,
         ):
             monkeypatch.setattr(rtnetlink, call.__name__, call)
@@ -216,6 +219,15 @@ class FakeKernel:
             return None
         rate, burst = (_number(words[words.index(word) + 1]) for word in ("rate", "burst"))
         return burst * 8 / rate
+
+    def qdisc_counters(self) -> dict[int, dict[int, rtnetlink.QdiscCounters]]:
+        """As many packets of 1000 bytes as ``passed`` says have left each interface with a qdisc."""
+        counters = rtnetlink.QdiscCounters(1000 * self.passed, self.passed, 0)
+        return {
+            link.index: {rtnetlink.ROOT: counters}
+            for where, link in self.links.items()
+            if where[0] == self.here and where in self.qdiscs
+        }
 
     def ports(self) -> dict[str, tuple[int, bool, int | None]]:
         found = {name: link for (where, name), link in self.links.items() if where == self.here}

@@ -46,7 +46,7 @@ def test_a_full_queue_delays_by_its_bytes_and_not_more(rate_bps: int) -> None:
     longest = buffer_bytes(rate_bps) * 8 / rate_bps
     waits = [due - 1.0 for _ in range(10_000) if (due := link.departure_s(1.0, FRAME_BYTES)) is not None]
     assert longest - FRAME_BYTES * 8 / rate_bps <= max(waits) <= longest + 1e-8
-    assert link.overflowed == 10_000 - len(waits)
+    assert link.tally.overflowed == 10_000 - len(waits)
 
 
 @pytest.mark.parametrize(("rate_bps", "delay_us"), [(256_000, 400_000), (3_000_000, 260_000), (12_000_000, 35_000)])
@@ -55,7 +55,7 @@ def test_no_small_packet_is_lost_at_half_the_rate(rate_bps: int, delay_us: int) 
     link = direction(rate_bps, delay_us, delay_us // 10)
     gap = max(2 * 64 * 8 / rate_bps, 1 / 20_000)
     assert all(link.departure_s(1.0 + number * gap, 64) is not None for number in range(20_000))
-    assert (link.lost, link.overflowed) == (0, 0)
+    assert (link.tally.lost, link.tally.overflowed) == (0, 0)
 
 
 def test_a_packet_larger_than_the_room_passes_an_empty_queue() -> None:
@@ -67,7 +67,7 @@ def test_loss_takes_no_time_of_the_bottleneck() -> None:
     link = direction(20_000_000, 0, 0, 0.05)
     count = 10_000
     passed = sum(link.departure_s(1.0 + number * 0.001, 1000) is not None for number in range(count))
-    assert link.lost == count - passed and link.lost == pytest.approx(500, abs=72)  # 99.9 %
+    assert link.tally.lost == count - passed and link.tally.lost == pytest.approx(500, abs=72)  # 99.9 %
     dense, clean = direction(20_000_000, 0, 0, 0.5), direction(20_000_000)
     last = [max(one.departure_s(1.0, FRAME_BYTES) or 0.0 for _ in range(100)) for one in (dense, clean)]
     assert last[0] - 1.0 < 0.7 * (last[1] - 1.0)

@@ -1,0 +1,87 @@
+"""Rate and loss of links judged again over the whole course, from counters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fedsim_runner.contract.events import LinkCounted
+from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.link_verdict import OUT, Counted, judge_course
+from fedsim_runner.contract.units import rate
+
+from ..links.profile import Profile
+from ..links.run_links import RunLinks
+from ..links.tally import Tally
+from .findings import KERNEL, LOAD
+
+#: So often the counters are read: those of a container that has ended can no longer be.
+LOOK_S = 5.0
+
+
+class CourseCheck:
+    """Counts from the opening of the gate on. Not thread-safe: its owner holds a lock."""
+
+    def __init__(self, links: RunLinks) -> None:
+        self._links = links
+        self._next_look = 0.0
+        self._counts: Mapping[tuple[str, str], Tally] = {}
+
+    def begin(self, running: Mapping[str, int]) -> None:
+        """Count from now on: what measured the links is not counted."""
+        self._links.count(running, afresh=True)
+
+    def tick(self, now: float, running: Mapping[str, int]) -> None:
+        """Read the counters now and then."""
+        if now >= self._next_look:
+            self._next_look = now + LOOK_S
+            self._look(running)
+
+    def events(self, profile: Profile, running: Mapping[str, int], late_s: float) -> list[LinkCounted]:
+        """What was counted until now, one event for each direction of this lab host's devices.
+
+        Args:
+            profile: the links asked for.
+            running: process ids of the running devices.
+            late_s: the longest that a packet is known to have been late.
+        """
+        self._look(running)
+        counted = [
+            (one.device, way, link, tally)
+            for one in profile.devices
+            for way, link in (("up", one.up), ("down", one.down))
+            if (tally := self._counts.get((one.device, way))) is not None
+        ]
+        return [describe_count(*one, late_s, len(counted)) for one in counted]
+
+    def _look(self, running: Mapping[str, int]) -> None:
+        self._counts = self._links.count(running) or self._counts
+
+
+def describe_count(device: str, way: str, asked: Link, tally: Tally, late_s: float, among: int) -> LinkCounted:
+    """Return what was counted of one direction, and what to think of it."""
+    # Those for which the queue had no room do not meet the loss, or have met it already.
+    lost = tally.lost + tally.dropped
+    packets = tally.packets + tally.dropped
+    found = Counted(packets, lost, tally.rate.busiest_bps, tally.rate.ahead_bytes)
+    rate_verdict, loss_verdict = judge_course(asked, found, late_s, among)
+    reasons = []
+    if rate_verdict == OUT and asked.rate_bps is not None:
+        busiest = rate(float(f"{found.busiest_bps:.4g}"))
+        reasons.append(f"{busiest} passed, not {rate(asked.rate_bps)} (likely reason: {KERNEL})")
+    if loss_verdict == OUT:
+        cause = f"{LOAD}: the lab host did not take {tally.dropped} in time" if tally.dropped else KERNEL
+        reasons.append(f"{lost} of {packets} packets lost, not {asked.loss:.2%} (likely reason: {cause})")
+    return LinkCounted(
+        device=device,
+        direction=way,
+        packets=packets,
+        lost=lost,
+        overflowed=tally.overflowed,
+        bytes=tally.bytes,
+        rate_asked_bps=asked.rate_bps,
+        rate_bps=round(found.busiest_bps),
+        loss_asked=asked.loss,
+        rate_verdict=rate_verdict,
+        loss_verdict=loss_verdict,
+        reason="; ".join(reasons) or None,
+    )
