@@ -86,14 +86,8 @@ def describe_false_links(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     rows = list(rows)
     before = [row for row in rows if row["verdict"] == OUT]
     during = [row for row in rows if OUT in (row["course_rate_verdict"], row["course_loss_verdict"])]
-    return [
-        f"Links that were not as requested {when}: {_name(out, reason)}."
-        for when, out, reason in (
-            ("before the course", before, "reason"),
-            ("during the course", during, "course_reason"),
-        )
-        if out
-    ]
+    parts = (("before the course", before, "reason"), ("during the course", during, "course_reason"))
+    return [f"Links that were not as requested {when}: {_name(out, reason)}." for when, out, reason in parts if out]
 
 
 def _name(rows: Sequence[Mapping[str, Any]], reason: str) -> str:
