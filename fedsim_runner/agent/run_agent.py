@@ -144,6 +144,8 @@ class Agent:
                     self._gatekeeper.apply(self._settings, shaped, False)
                 except FedsimError as error:
                     self._fail(None, str(error))
+            if self._gatekeeper.is_requested:
+                self._course_check.begin(self._containers.running_pids())  # what passed before is not known
             self._gatekeeper.reopen()
             if self._watch.supervisor is not None:
                 self._containers.report_ends()

@@ -56,7 +56,22 @@ class Checked:
         devices = [DeviceLink(name, address, *links[name]) for name, address in self.lab.addresses.items()]
         profile = Profile(devices, seed=1, server="server")
         return RunSettings(
-            "local", "auto", False, "warn", 60, 60, False, 1, 1, dict.fromkeys(links, "client"), {}, {}, {}, {}, profile
+            "local",
+            "auto",
+            "auto",
+            False,
+            "warn",
+            60,
+            60,
+            False,
+            1,
+            1,
+            dict.fromkeys(links, "client"),
+            {},
+            {},
+            {},
+            {},
+            profile,
         )
 
     def shape(self, links: dict[str, tuple[Link, Link]]) -> None:

@@ -42,7 +42,7 @@ _SMALLEST_FRAME_BYTES = 64
 _RATE_ERROR = 0.008  # of one deviation, that a train's length is chosen for
 _FASTER = 0.08  # further from a link's rate than what is tolerated and the measurement's own error together
 _AHEAD = 0.5  # of what a queue holds, so much may wait in it at the end of a train
-_FRAMES_PER_S = 8_000.0  # of trains under way at once
+_FRAMES_PER_S = 9_500.0  # of trains under way at once
 _SUPER_FROM_BPS = 120_000_000  # from here on, several frames are given to the kernel at once
 _SUPER_S = 0.0005
 _MOST_SEGMENTS = 40
@@ -174,18 +174,18 @@ def _place_trains(targets: Sequence[Target], from_s: float, seed: int) -> dict[i
     random.Random(seed).shuffle(order)
     order.sort(key=lambda index: -round(planned[index].length_s, 1))
     placed: dict[int, Train] = {}
-    lanes: list[tuple[float, float]] = []  # of the trains placed: when each ends, and its packets per second
+    lanes: list[tuple[float, float]] = []  # of the trains under way: when each ends, and its frames per second
     at_s = from_s
-    for index in order:
-        train = planned[index]
-        weight = train.segments / train.interval_s  # frames: a link may have cut what was sent as one
-        while lanes and sum(rate for _, rate in lanes) + weight > _FRAMES_PER_S:
-            at_s = min(end for end, _ in lanes)
-            lanes = [(end, rate) for end, rate in lanes if end > at_s]
-        if at_s > from_s + _TRAINS_S:
-            break
-        placed[index] = _moved(train, at_s)
-        lanes.append((at_s + train.length_s + _APART_S, weight))
+    while order and at_s <= from_s + _TRAINS_S:
+        for index in tuple(order):
+            train = planned[index]
+            weight = train.segments / train.interval_s  # frames: a link may have cut what was sent as one
+            if not lanes or sum(rate for _, rate in lanes) + weight <= _FRAMES_PER_S:
+                placed[index] = _moved(train, at_s)
+                lanes.append((at_s + train.length_s + _APART_S, weight))
+                order.remove(index)
+        at_s = min(end for end, _ in lanes)
+        lanes = [(end, rate) for end, rate in lanes if end > at_s]
     return placed
 
 

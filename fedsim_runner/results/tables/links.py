@@ -77,6 +77,8 @@ def describe_links(rows: Iterable[Mapping[str, Any]]) -> str | None:
     line = f"links measured before the course: {counts[WITHIN]} of {len(rows)} as requested"
     line += f", {counts[OUT]} not" if counts[OUT] else ""
     line += f", {counts[UNDETERMINED]} undetermined" if counts[UNDETERMINED] else ""
+    doubts = {row["reason"] for row in rows if row["verdict"] == UNDETERMINED}
+    line += f" ({doubts.pop()})" if len(doubts) == 1 else ""
     worst = find_worst(rows)
     return line if worst is None else f"{line}; worst: {worst['device']} {worst['direction']}, {_describe_delay(worst)}"
 

@@ -83,7 +83,9 @@ class Bench:
     def settings(self) -> RunSettings:
         profile = Profile(self.devices, seed=3, server="server")
         roles: dict[str, Any] = dict.fromkeys(self.running, "client")
-        return RunSettings("local", "auto", False, self.verify, 60, 60, False, 1, 1, roles, {}, {}, {}, {}, profile)
+        return RunSettings(
+            "local", "auto", "auto", False, self.verify, 60, 60, False, 1, 1, roles, {}, {}, {}, {}, profile
+        )
 
     def measure(self, again: bool = False, names: list[str] | None = None) -> list[dict[str, Any]]:
         self.measured.clear()
