@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..catalog.data_sets import BUNDLED
 from ..catalog.losses import CLASS_LOSSES, NUMBER_LOSSES, PROBABILITY_LOSSES
+from ..contract.atomic import replacing
 from ..contract.errors import Exit, FedsimError
 from ..engines.federatedscope.course_facts import Tree
 from ..engines.federatedscope.data_rules import SMALLEST_IMAGES
@@ -83,13 +84,10 @@ class MadeUp:
             FedsimError: it cannot be written.
         """
         x, y = self.arrays()
-        partial = path.with_name(f".{path.name}.partial")
         try:
-            with partial.open("wb") as file:
+            with replacing(path) as draft, draft.open("wb") as file:
                 np.savez_compressed(file, x=x, y=y)
-            partial.replace(path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise FedsimError(f"{path}: {error.strerror}", Exit.SPEC) from error
 
 

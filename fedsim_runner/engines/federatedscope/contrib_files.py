@@ -14,6 +14,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
+from fedsim_runner.contract.atomic import replacing
+
 from .source import contrib_files
 
 
@@ -29,14 +31,11 @@ def add_contrib_files(wheel: Path, checkout: Path) -> None:
         if not missing:
             return
         record = next(name for name in names if name.endswith(".dist-info/RECORD"))
-        draft = wheel.with_suffix(".draft")
-        with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as made:
+        with replacing(wheel) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as made:
             lines = archive.read(record).decode().splitlines()
-            for path in missing:
-                lines.append(_add(made, checkout, path))
+            lines += [_add(made, checkout, path) for path in missing]
             for name in names:
                 made.writestr(archive.getinfo(name), "\n".join(lines) + "\n" if name == record else archive.read(name))
-    draft.replace(wheel)
 
 
 def _add(archive: zipfile.ZipFile, checkout: Path, path: Path) -> str:
