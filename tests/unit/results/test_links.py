@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from fedsim_runner.contract.events import LinkCounted, LinkMeasured
@@ -82,6 +83,7 @@ def test_the_last_measurement_counts(tmp_path: Path) -> None:
     assert [row["verdict"] for row in report["links"]] == ["within"]
 
 
+@pytest.mark.drawing
 def test_summary_page_and_findings_name_the_worst(tmp_path: Path) -> None:
     folder, report = run_with(tmp_path, GOOD, BAD)
     (line,) = [line for line in describe_findings(report) if "Links" in line]
@@ -97,6 +99,7 @@ def test_summary_page_and_findings_name_the_worst(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.drawing
 def test_what_the_course_counted_is_in_the_same_row(tmp_path: Path) -> None:
     folder, report = run_with(tmp_path, GOOD, BAD, COUNTED, replace(COUNTED, device="server", rate_verdict=None))
     up, down = (row for row in report["links"] if row["device"] == "phone-1")
@@ -119,6 +122,7 @@ def test_links_that_the_course_shows_to_be_false_are_named(tmp_path: Path) -> No
     assert line == f"Links that were not as requested during the course: phone-1 down: {false.reason}."
 
 
+@pytest.mark.drawing
 def test_a_figure_has_the_errors(tmp_path: Path) -> None:
     drawn = draw_links({"links": build_links([GOOD, BAD]), "devices": {}})
     assert drawn is not None and drawn.name == "links" and "phone-1" in drawn.svg
