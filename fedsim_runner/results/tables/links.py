@@ -59,8 +59,9 @@ def build_links(
     for one in measured:
         rows[one.device, one.direction] = _row(one)
     for count in counted:
-        empty = dict.fromkeys(COLUMNS) | {"device": count.device, "direction": count.direction}
-        rows.setdefault((count.device, count.direction), empty).update(_count(count))
+        bare = dict.fromkeys(COLUMNS) | {"device": count.device, "direction": count.direction}
+        bare |= {"rate_asked_bps": count.rate_asked_bps, "loss_asked": count.loss_asked}
+        rows.setdefault((count.device, count.direction), bare).update(_count(count))
     order = {name: number for number, name in enumerate(devices)}
     return sorted(
         rows.values(),

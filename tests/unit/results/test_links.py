@@ -94,7 +94,8 @@ def test_summary_page_and_findings_name_the_worst(tmp_path: Path) -> None:
     try_publish(folder, report)
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert (
-        "Links, as measured before the course and counted during it" in page
+        "Links, as measured before the course" in page
+        and "Links, as counted" not in page
         and "out: delay 60.0 ms (likely reason: load)" in page
     )
 
@@ -110,9 +111,14 @@ def test_what_the_course_counted_is_in_the_same_row(tmp_path: Path) -> None:
     # One that was counted only, as its run measured some.
     (server,) = (row for row in report["links"] if row["device"] == "server")
     assert (server["verdict"], server["delay_us"], server["course_packets"]) == (None, None, 4_000)
+    assert (server["rate_asked_bps"], server["loss_asked"]) == (12_000_000, 0.001)
     assert "1 of 2 as requested" in str(describe_links(report["links"]))
     try_publish(folder, report)
-    assert "counted during it" in (folder / "report.html").read_text(encoding="utf-8")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    counted = page[page.index("Links, as counted during the course") :]
+    assert (
+        "<td>4000</td><td>0.15 %</td><td>0.10 %</td>" in counted and "<td>11.9 Mbit/s</td><td>12 Mbit/s</td>" in counted
+    )
 
 
 def test_links_that_the_course_shows_to_be_false_are_named(tmp_path: Path) -> None:
