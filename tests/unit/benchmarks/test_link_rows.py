@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.link_figures.profiles import measured_profiles
-from benchmarks.link_figures.rows import COLUMNS, Row, missed
+from benchmarks.link_figures.rows import COLUMNS, QUEUE, Row, compared, missed, read_rows, write_rows
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,24 @@ def test_an_error_is_within_its_limit_or_not_or_only_reported(
 def test_cells_show_what_was_asked_what_was_got_and_the_error() -> None:
     row = Row("2g", "toy", "down", "delay, dense", "ms", 400.0, 412.34, 8.0)
     assert row.cells() == ("2g", "toy", "down", "delay, dense (ms)", "400", "412.34", "+12.3", "8", "NO")
+
+
+def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
+    rows = [
+        Row("4g", "toy", "up", "delay, sparse", "ms", 35.0, 35.25, 1.0),
+        Row("4g", "toy", "up", QUEUE, "ms", 135.0, 120.5, None, True),
+    ]
+    write_rows(tmp_path / "rows.csv", rows)
+    assert read_rows(tmp_path / "rows.csv") == rows
+
+
+@pytest.mark.parametrize(("got", "within"), [(110.0, True), (84.0, False)])
+def test_the_queues_of_two_back_ends_are_compared(got: float, within: bool) -> None:
+    other = Row("4g", "toy", "up", QUEUE, "ms", 135.0, 100.0)
+    own = [Row("4g", "best", way, QUEUE, "ms", 135.0, got) for way in ("up", "down")]
+    (row,) = compared(own, [other, Row("4g", "toy", "up", "delay, sparse", "ms", 35.0, 35.0)])
+    assert (row.asked, row.got, row.within) == (100.0, got, within)
+    assert row.figure.endswith(", as toy")
 
 
 def test_all_profiles_are_measured() -> None:
