@@ -39,17 +39,20 @@ class CourseCheck:
     def events(self, profile: Profile, running: Mapping[str, int], late_s: float) -> list[LinkCounted]:
         """What was counted until now, one event for each direction of this lab host's devices.
 
+        Where packets take their sender's uplink when they arrive, there are also those of other lab hosts' devices.
+
         Args:
             profile: the links asked for.
             running: process ids of the running devices.
             late_s: the longest that a packet is known to have been late.
         """
         self._look(running)
+        here = {one.device for one in profile.devices}
         counted = [
             (one.device, way, link, tally)
-            for one in profile.devices
+            for one in profile.all_devices
             for way, link in (("up", one.up), ("down", one.down))
-            if (tally := self._counts.get((one.device, way))) is not None
+            if (tally := self._counts.get((one.device, way))) is not None and (one.device in here or tally.packets)
         ]
         return [describe_count(*one, late_s, len(counted)) for one in counted]
 

@@ -77,7 +77,7 @@ class LinkCheck:
     def measure(
         self, settings: RunSettings, running: Mapping[str, int], again: bool, names: Collection[str] | None
     ) -> MeasuredAnswer:
-        """Measure links in force, but not again those that have been, unless that is asked for.
+        """Measure links in force, but not again those that have been and were not out, unless that is asked for.
 
         Args:
             settings: of the run.
@@ -98,7 +98,7 @@ class LinkCheck:
             if settings.verify == "sample" and not again:
                 chosen = _sample(chosen, settings)
             states = {one.device: self._state(one, running[one.device]) for one in chosen}
-            wanted = [one for one in chosen if again or self._known.get(one.device, (None,))[0] != states[one.device]]
+            wanted = [one for one in chosen if again or not self._is_known(one.device, states[one.device])]
             self.is_under_way = bool(wanted)
         try:
             reason = self._measure_these(wanted, settings, running, states) if wanted else None
@@ -108,6 +108,11 @@ class LinkCheck:
         with self._lock:
             found = [event for one in chosen for event in self._known.get(one.device, (None, []))[1]]
         return {"links": [event.as_dict() for event in found], "reason": reason}
+
+    def _is_known(self, device: str, state: _State) -> bool:
+        """Whether the link was measured and was not out, of which other work on the lab host may be the reason."""
+        measured, events = self._known.get(device, (None, []))
+        return measured == state and all(event.verdict != OUT for event in events)
 
     def _measure_these(
         self,

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import lenient
 from .course_state import LASTING, CourseState, Evaluation, Outcome, earlier
 from .event import Event as Event
 from .event import UnknownEvent as UnknownEvent
 from .event import read_as, read_results
+from .link_verdict import OUT, WITHIN
 
 #: Names that journals of earlier versions have, and today's.
 FORMER_NAMES = {"link_mended": "link_restored"}
@@ -222,7 +223,27 @@ class LinkCounted(Event):
 
     def apply_to(self, course: CourseState) -> None:
         if self.device is not None and self.direction is not None:
-            course.counted_links[self.device, self.direction] = self
+            known = course.counted_links.get((self.device, self.direction), self)
+            found = self if known.lab_host == self.lab_host else known.with_those_of(self)
+            course.counted_links[self.device, self.direction] = found
+
+    def with_those_of(self, other: LinkCounted) -> LinkCounted:
+        """What both lab hosts have counted of the same direction; the worse verdict, and any rather than none."""
+        return replace(
+            self,
+            packets=(self.packets or 0) + (other.packets or 0),
+            lost=(self.lost or 0) + (other.lost or 0),
+            overflowed=(self.overflowed or 0) + (other.overflowed or 0),
+            bytes=(self.bytes or 0) + (other.bytes or 0),
+            rate_bps=max(self.rate_bps or 0, other.rate_bps or 0),
+            rate_verdict=_worse(self.rate_verdict, other.rate_verdict),
+            loss_verdict=_worse(self.loss_verdict, other.loss_verdict),
+            reason="; ".join(reason for reason in (self.reason, other.reason) if reason) or None,
+        )
+
+
+def _worse(one: str | None, other: str | None) -> str | None:
+    return next((verdict for verdict in (OUT, WITHIN) if verdict in (one, other)), one or other)
 
 
 @dataclass(frozen=True)

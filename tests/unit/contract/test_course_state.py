@@ -143,3 +143,18 @@ def test_the_accuracy_is_that_of_test_data_first() -> None:
     assert accuracy_of({"val_acc": 0.5, "test_acc": 0.6}) == 0.6
     assert accuracy_of({"test_acc": "x"}) is None
     assert accuracy_of(None) is None
+
+
+def test_what_several_lab_hosts_counted_of_one_direction_is_added_up() -> None:
+    course = CourseState()
+    counts = {"device": "pi-1", "direction": "up", "packets": 100, "lost": 2, "overflowed": 1, "bytes": 5_000}
+    verdicts = {"rate_verdict": "undetermined", "loss_verdict": "within", "rate_bps": 7}
+    near = e.LinkCounted(**counts, **verdicts, lab_host="near")
+    far = e.LinkCounted(
+        **counts, rate_bps=9, rate_verdict="within", loss_verdict="out", reason="2 lost", lab_host="far"
+    )
+    for event in (near, far):
+        event.apply_to(course)
+    found = course.counted_links["pi-1", "up"]
+    assert (found.packets, found.lost, found.overflowed, found.bytes, found.rate_bps) == (200, 4, 2, 10_000, 9)
+    assert (found.rate_verdict, found.loss_verdict, found.reason) == ("within", "out", "2 lost")

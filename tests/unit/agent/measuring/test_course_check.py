@@ -87,3 +87,14 @@ def test_counts_begin_at_the_gate_and_last_when_nothing_passes_any_longer() -> N
     profile = Profile([DeviceLink("a", "198.18.0.1", LINK, LINK)])
     (event,) = check.events(profile, {}, 0.0)
     assert (event.device, event.direction, event.packets, event.bytes) == ("a", "up", 100, 1_000)
+
+
+def test_an_uplink_held_by_the_receivers_lab_host_is_told_by_that() -> None:
+    links = Links()
+    check = CourseCheck(cast(RunLinks, links))
+    links.tallies = {("a", "up"): Tally(0), ("far", "up"): Tally(50, 0, 0, 500), ("farther", "up"): Tally(0)}
+    here, *there = (
+        DeviceLink(name, f"198.18.0.{number}", LINK, LINK) for number, name in enumerate(("a", "far", "farther"), 1)
+    )
+    found = check.events(Profile([here], there), {}, 0.0)
+    assert [(event.device, event.packets) for event in found] == [("a", 0), ("far", 50)]

@@ -125,6 +125,14 @@ def test_what_has_not_changed_is_not_measured_again(bench: Bench) -> None:
     assert len(bench.check.measure(bench.settings(), bench.running, False, None)["links"]) == 4
 
 
+def test_what_was_out_is_measured_again(bench: Bench) -> None:
+    bench.found = replace(GOOD, delay_us=Estimate(90_000, 300))
+    assert {one["verdict"] for one in bench.measure()} == {"out"}
+    bench.found = GOOD
+    assert {one["verdict"] for one in bench.measure()} == {"within"}
+    assert bench.measure() and not bench.measured
+
+
 def test_only_devices_in_force_that_were_asked_for_are_measured(bench: Bench) -> None:
     assert {one["device"] for one in bench.measure(names=["d0", "other"])} == {"d0"}
     bench.links.shaped.discard("d0")
