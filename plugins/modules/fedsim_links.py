@@ -11,8 +11,8 @@ description:
     their links to what the device file says. Only the agent applies ip and tc; it reads, compares, changes, reads back,
     and answers with what differed.
   - Then the agent measures the links, as the device file's C(verify) says (V(warn), V(strict), V(sample) or V(off)),
-    but not those that it has measured since they were last changed and that were not out. Only with V(strict) does a link that is not as
-    requested fail the module. Measuring changes nothing.
+    but not those that it has measured since they were last changed and that were not out. Only with V(strict) does a
+    link that is not as requested fail the module. Measuring changes nothing.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
