@@ -31,4 +31,12 @@ NETEM = Need(
     partial(try_qdisc, "netem", "delay", "1ms", "limit", "10"),
 )
 
-POLICER_PIECE = Need("policer", "policer", "the length of a queue in bytes", "act_police", _try_policer)
+
+def _policer_hint() -> str:
+    names = "act_police cls_basic sch_prio"
+    return f"`modprobe -a {names}` on the lab host; if they are not found, a kernel built with them"
+
+
+POLICER_PIECE = Need(
+    "policer", "policer", "the length of a queue in bytes", "act_police", _try_policer, hint=_policer_hint
+)
