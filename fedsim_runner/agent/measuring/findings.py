@@ -26,12 +26,14 @@ LOAD, FIREWALL, KERNEL = "load", "firewall", "kernel"
 def describe_links(schedule: Schedule, found: Findings) -> list[LinkMeasured]:
     """Return one event for each direction that was measured."""
     return [
-        describe_link(flow.target, measured, found.late_us, len(schedule.flows))
+        describe_link(flow.target, measured, found.late_us, len(schedule.flows), flow.train is not None)
         for flow, measured in zip(schedule.flows, found.measured, strict=True)
     ]
 
 
-def describe_link(target: Target, found: Measured, late_us: int = 0, among: int = 1) -> LinkMeasured:
+def describe_link(
+    target: Target, found: Measured, late_us: int = 0, among: int = 1, had_train: bool = True
+) -> LinkMeasured:
     """Return what was asked for, what was measured, and what to think of it.
 
     Args:
@@ -39,6 +41,7 @@ def describe_link(target: Target, found: Measured, late_us: int = 0, among: int 
         found: what was measured.
         late_us: by how much the measuring process itself was late on average.
         among: so many directions are judged together.
+        had_train: whether there was one for its rate.
     """
     asked = target.link
     judgement = judge(asked, found, among)
@@ -50,7 +53,7 @@ def describe_link(target: Target, found: Measured, late_us: int = 0, among: int 
         if too_late and found.lost < found.sent:
             verdict = UNDETERMINED  # what was late may have been the measurement
     elif verdict == UNDETERMINED:
-        reason = _explain_doubt(asked, found, judgement)
+        reason = _explain_doubt(asked, found, judgement, had_train)
     return LinkMeasured(
         device=target.device,
         direction=target.direction,
@@ -106,12 +109,14 @@ def _is_more(found: Estimate | None, asked: int | None) -> bool:
     return found is not None and asked is not None and found.value > asked
 
 
-def _explain_doubt(asked: Link, found: Measured, judgement: Judgement) -> str:
+def _explain_doubt(asked: Link, found: Measured, judgement: Judgement, had_train: bool) -> str:
     unknown = [name for name in ("delay", "jitter", "rate", "loss") if getattr(judgement, name) == UNDETERMINED]
     if not found.sent:
         return "not measured"
     if unknown == ["rate"] and (asked.rate_bps or 0) > FASTEST_BPS:
         return f"rates above {rate(FASTEST_BPS)} are not measured"
+    if unknown == ["rate"] and not had_train:
+        return "so many links leave no time for the rates of all"
     if unknown == ["rate"] and found.rate_bps is None:
         return "the lab host could not send as fast as the rate, or held packets up"
     return f"too few values for {join(unknown)}"

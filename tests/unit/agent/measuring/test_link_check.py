@@ -13,10 +13,11 @@ from fedsim_runner.agent.host.samples import Sampler
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.run_links import LinkError, RunLinks
 from fedsim_runner.agent.measuring import link_check
+from fedsim_runner.agent.measuring.findings import describe_link
 from fedsim_runner.agent.measuring.link_check import SAMPLED, LinkCheck, NotNowError
 from fedsim_runner.agent.measuring.meter import Findings, free_address
 from fedsim_runner.agent.measuring.prober import End
-from fedsim_runner.agent.measuring.schedule import Schedule
+from fedsim_runner.agent.measuring.schedule import Schedule, Target
 from fedsim_runner.agent.run_settings import RunSettings
 from fedsim_runner.contract.device_file import Verify
 from fedsim_runner.contract.events import Event, LinkMeasured, LinksMeasured
@@ -176,3 +177,8 @@ def test_the_meter_has_an_address_of_the_network_that_no_device_has() -> None:
     assert free_address(24, [f"198.18.0.{number}" for number in range(1, 255)]) is None
     assert free_address(22, ["198.18.0.1"]) == "198.18.3.254"
     assert free_address(24, []) is None
+
+
+def test_a_rate_that_had_no_turn_says_so() -> None:
+    found = describe_link(Target("a", "up", LINK), replace(GOOD, rate_bps=None), had_train=False)
+    assert (found.verdict, found.reason) == ("undetermined", "so many links leave no time for the rates of all")
