@@ -10,9 +10,9 @@ description:
   - Calls the run's agent, which connects the devices to the run's network (M(fedsim.testbed.fedsim_network)) and brings
     their links to what the device file says. Only the agent applies ip and tc; it reads, compares, changes, reads back,
     and answers with what differed.
-  - Then the agent measures the links, as the device file's C(verify) says (V(warn), V(strict), V(sample) or V(off)),
-    but not those that it has measured since they were last changed and that were not out. Only with V(strict) does a
-    link that is not as requested fail the module. Measuring changes nothing.
+  - With O(measure) the agent then measures the links, as the device file's C(verify) says (V(warn), V(strict),
+    V(sample) or V(off)), but not those that it has measured since they were last changed and that were not out. Only
+    with V(strict) does a link that is not as requested fail the module. Measuring changes nothing.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -31,6 +31,10 @@ options:
     description: Device file on the lab host.
     type: path
     required: true
+  measure:
+    description: Whether to measure the links, too. A testbed that only waits at the gate need not be measured.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -87,6 +91,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
 
 ARGUMENTS: dict[str, Any] = {
     "device_file": {"type": "path", "required": True},
+    "measure": {"type": "bool", "default": True},
     **RUN,
     **DEVICES,
     **DOCKER,
@@ -139,8 +144,8 @@ def work(call: Call) -> dict[str, Any]:
     answer = call_agent(call.client, agent, ApplyLinks(call.check, chosen))
     results = build_link_results(names, answer)
     values: dict[str, Any] = {"backend": answer.get("backend")}
-    verify = content.get("verify", "warn")
-    if not call.check and verify != "off" and not any(result["failed"] for result in results.values()):
+    verify = content.get("verify", "warn") if call.params["measure"] and not call.check else "off"
+    if verify != "off" and not any(result["failed"] for result in results.values()):
         try:
             found = call_agent(call.client, agent, MeasureLinks(False, chosen))
         except EngineError as error:
