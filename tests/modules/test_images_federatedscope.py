@@ -12,6 +12,7 @@ import docker
 import pytest
 
 from fedsim_runner.contract.device_file import Device
+from fedsim_runner.engines.federatedscope.fit import DISTRIBUTED_MODE
 from fedsim_runner.engines.federatedscope.source_in_use import resolve_source
 from fedsim_runner.engines.federatedscope.wheel import CachedSource
 from fedsim_runner.testbed.docker.images import LayerSources, plan_layers
@@ -84,7 +85,10 @@ def test_keys_and_names_are_checked_as_soon_as_a_source_has_been_fetched(
     package = tmp_path / "upstream" / "federatedscope"
     configs = package / "core" / "configs"
     configs.mkdir(parents=True)
-    for folder in (package, package / "core", configs):
+    for name in DISTRIBUTED_MODE:
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).touch()
+    for folder in (package, package / "core", package / "core" / "workers", configs):
         (folder / "__init__.py").write_text("")
     (configs / "cfg_all.py").write_text(
         "def extend(cfg):\n    cfg.federate = CN()\n    cfg.federate.total_round_num = 1\n    cfg.federate.mode = ''\n"
