@@ -17,7 +17,7 @@ WHOLE_RUNS = ("-m", "(e2e or faults) and not alone", "tests/e2e", "tests/faults"
 SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", *WHOLE_RUNS)
 ONE_BY_ONE = ("-m", "not (e2e or faults) or alone")
 # Thousands of tests of timers, threads and kernels: one that a busy machine disturbed must not discard the whole run.
-# It is run once more, and named in the summary (RERUN) as a fault of the test to mend. A test that hung is not.
+# It is run once more, and named in the summary (RERUN) as a fault of the test to fix. A test that hung is not.
 ONCE_MORE = ("--reruns", "1", "--rerun-except", "Timeout", "-raR")
 
 # Programs that call each other (ansible-lint calls ansible-playbook) must find this environment's ones first.
