@@ -4,8 +4,8 @@
 
 Each number of cpus from 0.25 to the host's cores is tried six times, each time in a container of the torch image with
 the limit, the environment and the choice of threads of a device. "Without us" is the same program with one and with two
-threads and no limit. The shortest time counts, as two processes with the same threads and the same limit may differ by
-6 %. It takes some nine minutes on two cores, and needs a machine on which nothing else computes.
+threads and no limit. The shortest time counts, as whatever else happens on a machine makes a step longer. It takes
+some nine minutes on two cores, and needs a machine on which nothing else computes.
 """
 
 from __future__ import annotations
