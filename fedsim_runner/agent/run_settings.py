@@ -11,6 +11,7 @@ from ..contract import device_file
 from ..contract.device_file import DeviceFileError, Role, Verify
 from ..contract.link import Links
 from ..contract.slow_links import answer_s
+from ..contract.timeline import TimelineEntry
 from .links import backends
 from .links.profile import DeviceLink, Profile
 
@@ -39,6 +40,7 @@ class RunSettings:
     start_cpu_s: Mapping[str, float]
     links: Profile
     answer_s: int = 0
+    timeline: tuple[TimelineEntry, ...] = ()
 
 
 def read_run_settings(path: Path) -> RunSettings:
@@ -74,6 +76,7 @@ def read_run_settings(path: Path) -> RunSettings:
         {device.name: device.start_cpu_s for device in found.devices},
         Profile(links, peers, found.seed, found.course.server, ipaddress.IPv4Network(found.network.subnet).prefixlen),
         0 if server is None else max((answer_s(link, server) for link in answers.values()), default=0),
+        found.timeline,
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         PacketsTimed,
         RoundDeadline,
         TargetReached,
+        TimelineEvent,
     )
 
 #: The lab host of events that do not name one, where a run has only one.
@@ -127,6 +128,7 @@ class CourseState:
         counted_links: what passed each during the course.
         unshaped: why links are not in force.
         packets: how punctual each lab host's packets were, where a process holds them.
+        timeline: what has become of the entries of the run's timeline, in order.
         ends: how the course ended, according to each lab host's agent.
         events: how many there have been so far.
         last_t: time of the latest one.
@@ -154,6 +156,7 @@ class CourseState:
     counted_links: dict[tuple[str, str], LinkCounted] = field(default_factory=dict)
     unshaped: list[str] = field(default_factory=list)
     packets: dict[str, PacketsTimed] = field(default_factory=dict)
+    timeline: list[TimelineEvent] = field(default_factory=list)
     ends: dict[str, Outcome] = field(default_factory=dict)
     events: int = 0
     last_t: float | None = None

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from .errors import Exit, FedsimError
 from .link import Links
+from .timeline import TimelineEntry
 from .typed_json import FormError, dump, load
 
 VERSION: Final = 3
@@ -153,7 +154,10 @@ class Peer:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceFile:
-    """One lab host's part of a run. ``peers`` is keyed by address; ``clients`` are those of the whole run, in order."""
+    """One lab host's part of a run. ``peers`` is keyed by address; ``clients`` are those of the whole run, in order.
+
+    ``timeline``: that of the whole run.
+    """
 
     version: int = VERSION
     run: str
@@ -173,6 +177,7 @@ class DeviceFile:
     clients: tuple[str, ...]
     devices: tuple[Device, ...]
     peers: Mapping[str, Peer] = field(default_factory=dict)
+    timeline: tuple[TimelineEntry, ...] = ()
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], name: str = "device file") -> DeviceFile:

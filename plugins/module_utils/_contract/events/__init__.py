@@ -45,3 +45,7 @@ from .links import PacketsTimed as PacketsTimed
 from .reading import FORMER_NAMES as FORMER_NAMES
 from .reading import parse as parse
 from .reading import parse_line as parse_line
+from .timeline import EventBegun as EventBegun
+from .timeline import EventEnded as EventEnded
+from .timeline import EventFailed as EventFailed
+from .timeline import TimelineEvent as TimelineEvent

@@ -1,0 +1,147 @@
+"""What happens to devices and their links during a course: the timeline of a run, as the plan makes it for the agents.
+
+An entry is in force from its time on; with a duration, until that is over, else until the end of the course. A link is,
+at any moment, the planned one with the changes in force applied in the order in which they began (:func:`links_with`).
+So an entry that ends takes back its own changes only, and what another one has set since then stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from . import units
+from .link import Link, Links
+
+#: What is left of a link, in bit/s, however much other traffic it carries: the least rate of an experiment file.
+LEAST_RATE_BPS: Final = 1000
+
+State = Literal["joined", "training", "lost", "finished"]
+Action = Literal["partition", "heal", "offline", "online", "kill", "freeze", "thaw", "restart"]
+
+#: What takes back an action: done when its duration is over.
+UNDONE_BY: Final[dict[str, Action]] = {
+    "partition": "heal",
+    "offline": "online",
+    "freeze": "thaw",
+    "kill": "restart",
+}
+
+_STATES: Final = {"joined": "has joined", "training": "trains", "lost": "is lost", "finished": "has finished"}
+
+
+@dataclass(frozen=True)
+class When:
+    """The first moment after the opening of the gate at which the agent learns that a device is in this state."""
+
+    device: str
+    state: State
+
+
+@dataclass(frozen=True)
+class LinkChange:
+    """New values of one direction of a link, in the units of :class:`~.link.Link`; None: as it is.
+
+    Attributes:
+        rate_bps: 0: not limited any longer.
+        load_bps: other traffic that takes this much of the rate; 0: none.
+    """
+
+    rate_bps: int | None = None
+    delay_us: int | None = None
+    jitter_us: int | None = None
+    loss: float | None = None
+    load_bps: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineEntry:
+    """Something that happens once. It has one of ``at_s``, ``round`` and ``when``, and an action or a link change.
+
+    Attributes:
+        number: from 1, in the order of the experiment file; unique in a run.
+        devices: names, in the order of the plan; of the whole run, so also those of other lab hosts.
+        at_s: seconds after the gate opened.
+        round: at the start of this round, from 1.
+        action: partition: nothing passes between these devices and all others, but among themselves it does. heal:
+            the partitions that these devices are in end for them. offline: nothing passes to or from any of them;
+            their participants run on, and silence loses none of them until online. kill: SIGKILL to the participant.
+            freeze: its processes stop until thaw. restart: a participant that has ended, or still runs, starts anew.
+        profile: the network profile that ``up`` and ``down`` are the values of, for people.
+        duration_s: seconds after which it is taken back: an action by the one in :data:`UNDONE_BY`.
+    """
+
+    number: int
+    devices: tuple[str, ...]
+    at_s: float | None = None
+    round: int | None = None
+    when: When | None = None
+    action: Action | None = None
+    up: LinkChange | None = None
+    down: LinkChange | None = None
+    profile: str | None = None
+    duration_s: float | None = None
+
+
+def links_with(planned: Links, entries: Iterable[TimelineEntry]) -> Links:
+    """The link of a device while these entries are in force for it, in the order in which they began.
+
+    Other traffic is a fluid: of the rate, so much less is left, but at least :data:`LEAST_RATE_BPS`; a direction whose
+    rate is not limited carries any traffic beside it. Jitter is at most the delay.
+    """
+    changes = [(one.up or LinkChange(), one.down or LinkChange()) for one in entries]
+    return Links(
+        _direction_with(planned.up, [up for up, _ in changes]),
+        _direction_with(planned.down, [down for _, down in changes]),
+    )
+
+
+def _direction_with(link: Link, changes: Iterable[LinkChange]) -> Link:
+    load_bps = 0
+    for one in changes:
+        link = Link(
+            link.rate_bps if one.rate_bps is None else one.rate_bps or None,
+            link.delay_us if one.delay_us is None else one.delay_us,
+            link.jitter_us if one.jitter_us is None else one.jitter_us,
+            link.loss if one.loss is None else one.loss,
+        )
+        load_bps = load_bps if one.load_bps is None else one.load_bps
+    rate_bps = None if link.rate_bps is None else max(link.rate_bps - load_bps, LEAST_RATE_BPS)
+    return replace(link, rate_bps=rate_bps, jitter_us=min(link.jitter_us, link.delay_us))
+
+
+def describe_time(entry: TimelineEntry) -> str:
+    """When it happens, for people: ``at 30 s``, ``round 3``, ``when pi-1 has joined``."""
+    if entry.when is not None:
+        return f"when {entry.when.device} {_STATES[entry.when.state]}"
+    return f"at {entry.at_s:g} s" if entry.at_s is not None else f"round {entry.round}"
+
+
+def describe_change(entry: TimelineEntry) -> str:
+    """What happens, for people: ``partition``, ``link as 2g``, ``up 1 Mbit/s, down loss 5 %``."""
+    if entry.action is not None:
+        return entry.action
+    if entry.profile is not None:
+        return f"link as {entry.profile}"
+    up, down = _change_text(entry.up), _change_text(entry.down)
+    if up == down:
+        return f"up and down {up}"
+    return ", ".join(f"{way} {text}" for way, text in (("up", up), ("down", down)) if text)
+
+
+def _change_text(change: LinkChange | None) -> str:
+    if change is None:
+        return ""
+    parts = []
+    if change.rate_bps is not None:
+        parts.append(units.rate(change.rate_bps) if change.rate_bps else "not limited")
+    if change.delay_us is not None:
+        parts.append(f"delay {change.delay_us / 1000:g} ms")
+    if change.jitter_us is not None:
+        parts.append(f"jitter {change.jitter_us / 1000:g} ms")
+    if change.loss is not None:
+        parts.append(f"loss {change.loss * 100:g} %")
+    if change.load_bps is not None:
+        parts.append(f"other traffic {units.rate(change.load_bps)}" if change.load_bps else "no other traffic")
+    return " ".join(parts)
