@@ -38,11 +38,29 @@ def test_device_types() -> None:
 def test_profiles_get_slower_with_more_delay() -> None:
     profiles = load_catalog().profiles
     order = ["gigabit", "5g", "4g", "3g", "2g"]
-    assert set(profiles) == {*order, "wifi"}
+    measured = {f"{generation}g-{quality}" for generation in (3, 4) for quality in ("good", "medium", "bad")}
+    assert set(profiles) == {*order, "wifi", "5g-measured"} | measured
     for direction in ("up", "down"):
         links = [getattr(profiles[name], direction) for name in order]
         assert links == sorted(links, key=lambda link: -link.rate_bps)
         assert links == sorted(links, key=lambda link: link.delay_us)
+
+
+@pytest.mark.parametrize("generation", ["3g", "4g"])
+def test_measured_qualities_get_slower_with_more_delay(generation: str) -> None:
+    profiles = load_catalog().profiles
+    for direction in ("up", "down"):
+        links = [getattr(profiles[f"{generation}-{quality}"], direction) for quality in ("good", "medium", "bad")]
+        assert links == sorted(links, key=lambda link: -link.rate_bps)
+        assert links == sorted(links, key=lambda link: link.delay_us)
+        assert all(link.jitter_us <= link.delay_us for link in links)
+
+
+def test_the_catalogue_names_profiles_that_are_kinder_than_what_was_measured() -> None:
+    catalog = load_catalog()
+    for name, measured in (("5g", "5g-measured"), ("4g", "4g-medium")):
+        assert catalog.profiles[name].up.rate_bps > 2 * catalog.profiles[measured].up.rate_bps
+        assert "Kinder than measured" in str(catalog.profile_entries[name].source)
 
 
 def test_every_figure_has_its_source() -> None:
