@@ -173,8 +173,8 @@ def start(
     chosen = _unused_name(title, folder) if name is None else check_run(name, RUN_NAME)
     words = [str(spec.absolute()), "--run", chosen, "--runs-dir", str(folder)]
     words += [*(() if docker else ("--no-docker",)), *(("--keep",) if keep else ()), *options]
-    # Deleted when both processes have closed it. Not a pipe: the run goes on when nobody reads.
-    printed = tempfile.TemporaryFile()  # noqa: SIM115
+    # Not a pipe: the run goes on when nobody reads.
+    printed = tempfile.TemporaryFile()  # noqa: SIM115 - deleted when both processes have closed it
     process = subprocess.Popen(
         # Without -P a file in the notebook's folder could take the place of a module.
         [sys.executable, "-P", "-m", "fedsim_runner", "run", *words],

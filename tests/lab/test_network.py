@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.fedsim.testbed.plugins.module_utils._packet_trial import try_packet
 
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import netns, rtnetlink, wiring
+from fedsim_runner.agent.links import kernel_qdiscs, netns, rtnetlink, wiring
 from fedsim_runner.agent.links.profile import Profile
 from fedsim_runner.agent.links.run_namespace import RunNamespace
 from fedsim_runner.agent.links.shaper import Result, Shaper
@@ -224,18 +224,18 @@ def test_what_is_in_force_is_known_without_a_program(lab: Rig) -> None:
     with netns.inside(lab.namespaces["a"]):
         programs.run(["ip", "link", "set", "lo", "up"])
         index = 1  # lo
-        assert rtnetlink.raw_qdiscs(index) == rtnetlink.raw_qdiscs(index)
-        first = rtnetlink.raw_qdiscs(index)
+        assert kernel_qdiscs.raw_qdiscs(index) == kernel_qdiscs.raw_qdiscs(index)
+        first = kernel_qdiscs.raw_qdiscs(index)
         programs.run(
             ["tc", "qdisc", "replace", "dev", "lo", "root", "tbf", "rate", "1mbit", "burst", "9k", "limit", "9k"]
         )
-        limited = rtnetlink.raw_qdiscs(index)
+        limited = kernel_qdiscs.raw_qdiscs(index)
         programs.run(["ip", "link", "set", "lo", "mtu", "1400"])
-        assert first != limited == rtnetlink.raw_qdiscs(index)
+        assert first != limited == kernel_qdiscs.raw_qdiscs(index)
         programs.run(
             ["tc", "qdisc", "change", "dev", "lo", "root", "tbf", "rate", "2mbit", "burst", "9k", "limit", "9k"]
         )
-        assert rtnetlink.raw_qdiscs(index) != limited
+        assert kernel_qdiscs.raw_qdiscs(index) != limited
 
 
 def test_nftables_counts_the_changes_of_a_namespace(lab: Rig) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..host import programs
-from . import rtnetlink
+from . import kernel_qdiscs
 
 
 class Qdisc(ABC):
@@ -106,7 +106,7 @@ def read_qdiscs(interface: str | None = None) -> list[dict[str, Any]]:
     found = [entry for entry in loaded if isinstance(entry, dict)]
     for entry in found:
         if entry.get("kind") == "prio":
-            entry["policed_s"] = rtnetlink.policed_s(str(entry.get("dev", interface)), str(entry["handle"]))
+            entry["policed_s"] = kernel_qdiscs.policed_s(str(entry.get("dev", interface)), str(entry["handle"]))
     return found
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..host import programs
-from . import netns, rtnetlink
+from . import kernel_qdiscs, netns, rtnetlink
 from .protocol import Failures
 from .wiring import bridge_name
 
@@ -75,7 +75,7 @@ class RunNamespace:
             OSError: the namespace is gone.
         """
         with self.inside():
-            qdiscs = rtnetlink.all_raw_qdiscs()
+            qdiscs = kernel_qdiscs.all_raw_qdiscs()
             return {name: (port, qdiscs.get(port[0])) for name, port in rtnetlink.ports().items()}
 
     def add_bridges(self, wanted: Iterable[str]) -> Failures:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fedsim_runner.contract.link import INTERFACE
 
 from ..host import programs
-from . import rtnetlink
+from . import kernel_qdiscs, rtnetlink
 from .fan_out import in_each
 from .protocol import Failures, Settings
 from .root_qdisc import ForeignQdisc, Qdisc, parse_qdiscs, qdisc_commands, read_qdiscs, run_commands
@@ -98,7 +98,7 @@ class Veths:
             if interface is None:
                 return None
             index = interface.index
-            return interface, rtnetlink.addresses(index), rtnetlink.raw_qdiscs(index), trace()
+            return interface, rtnetlink.addresses(index), kernel_qdiscs.raw_qdiscs(index), trace()
 
         inside, _ = in_each(namespaces, look, workers=1)
         ends = self._network.traces()
@@ -185,7 +185,7 @@ class Veths:
 
         A program for each of hundreds of devices would take most of the time of reading links that are in force.
         """
-        raw = rtnetlink.raw_qdiscs(index)
+        raw = kernel_qdiscs.raw_qdiscs(index)
         shown = self._shown.get(name)
         if shown is None or shown[0] != raw:
             entries = [{**entry, "dev": INTERFACE} for entry in read_qdiscs(INTERFACE)]

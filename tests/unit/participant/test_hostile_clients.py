@@ -29,7 +29,7 @@ from fedsim_runner.participant.senders import (
     source_of,
 )
 from fedsim_runner.participant.tensors import encode_parameters
-from tests.unit.participant.federatedscope.conftest import source, torch_course  # noqa: F401
+from tests.unit.participant.federatedscope.conftest import source, torch_course  # noqa: F401 - pytest finds it here
 from tests.unit.participant.federatedscope.helpers import TorchCourse
 from tests.unit.participant.helpers import Course
 from tests.unit.participant.hostile import ADDRESS, Hostile
@@ -128,7 +128,7 @@ def test_a_course_that_does_not_go_on_names_the_client(make_course: Callable[...
 
 @pytest.mark.federatedscope
 def test_federatedscopes_course_goes_on_without_a_client_that_keeps_to_no_rule(
-    torch_course: Callable[..., TorchCourse],  # noqa: F811
+    torch_course: Callable[..., TorchCourse],  # noqa: F811 - the fixture
     hostile: Hostile,
     tmp_path: Path,
 ) -> None:
@@ -145,7 +145,7 @@ def test_federatedscopes_course_goes_on_without_a_client_that_keeps_to_no_rule(
 
 @pytest.mark.federatedscope
 def test_federatedscopes_clients_results_that_nobody_can_merge_cost_their_client(
-    torch_course: Callable[..., TorchCourse],  # noqa: F811
+    torch_course: Callable[..., TorchCourse],  # noqa: F811 - the fixture
     hostile: Hostile,
 ) -> None:
     config = {"federate": {"total_round_num": ROUNDS, "make_global_eval": False}}

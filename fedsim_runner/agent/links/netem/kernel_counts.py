@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from fedsim_runner.contract.link import INTERFACE, Link
 
-from .. import rtnetlink
+from .. import kernel_qdiscs, rtnetlink
 from ..fan_out import in_each
-from ..rtnetlink import ROOT, QdiscCounters
+from ..kernel_qdiscs import ROOT, QdiscCounters
 from ..run_namespace import RunNamespace
 from ..tally import Tally
 from ..veth import DOWN, UP
@@ -55,7 +55,7 @@ class KernelCounts:
         """
         ups, _ = in_each(namespaces, lambda _: _own_counters(), workers=1)
         with network.inside():
-            now, downs, ports = self._clock(), rtnetlink.qdisc_counters(), rtnetlink.ports()
+            now, downs, ports = self._clock(), kernel_qdiscs.qdisc_counters(), rtnetlink.ports()
         for one in directions:
             if one.way == UP:
                 found = ups.get(one.device)
@@ -87,7 +87,7 @@ def _own_counters() -> tuple[float, dict[int, QdiscCounters]]:
     interface = rtnetlink.find_interface(INTERFACE)
     if interface is None:
         raise LookupError(f"it has no {INTERFACE}")
-    return time.monotonic(), rtnetlink.qdisc_counters().get(interface.index, {})
+    return time.monotonic(), kernel_qdiscs.qdisc_counters().get(interface.index, {})
 
 
 def _parse(qdiscs: Mapping[int, QdiscCounters]) -> tuple[int, int, int, int]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from fedsim_runner.contract.link import INTERFACE, Link
 
 from ...host.network_container import namespace_number
-from .. import netns, rtnetlink
+from .. import kernel_qdiscs, netlink, netns
 from ..jitter import SPACING, Jitter
 from .qdisc import Netem, moved_options
 
@@ -76,7 +76,7 @@ class _Line:
         # Where it is not in force (yet), those who look after links see to it; the next delay comes soon.
         with contextlib.suppress(OSError):
             options = moved_options(self._link, self._delay_us)
-            rtnetlink.change_root_qdisc(self._channel, self._interface, Netem.kind, options)
+            kernel_qdiscs.change_root_qdisc(self._channel, self._interface, Netem.kind, options)
         return wait_s
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class MovingDelays:
             ):
                 if link is not None and where is not None:
                     with netns.inside(where):
-                        channel = rtnetlink.open_channel()
+                        channel = netlink.open_channel()
                     lines.append(_Line(channel, interface, link, f"{movement.seed}/{way}"))
         except OSError:
             for line in lines:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import FRAME_BYTES, SUPER_PACKET_BYTES, UNLIMITED_BPS, buffer_bytes
 
-from .. import rtnetlink
+from .. import kernel_qdiscs
 from ..root_qdisc import Qdisc
 
 ORDERING_RATE_BPS = 100_000_000_000  # netem keeps packets in order only if it has a rate
@@ -29,7 +29,7 @@ VERDICTS = ("conform-exceed", "drop/ok")
 # A root of another handle is a new one, with nothing below it; one of the same handle is changed in place. The delay of
 # one with a handle of the second pair is changed all the time.
 _LIMITED, _UNLIMITED = 1, 2
-_MOVING = rtnetlink.MOVING_HANDLES.start
+_MOVING = kernel_qdiscs.MOVING_HANDLES.start
 _RATE, _POLICED = 3, 4
 
 
@@ -140,4 +140,4 @@ def moved_options(link: Link, delay_us: int) -> bytes:
     assert wanted is not None
     # struct tc_netem_qopt: latency (that of the attribute counts), limit, loss, gap, duplicate, jitter.
     head = struct.pack("=6I", 0, wanted.limit, round(link.loss * 0xFFFFFFFF), 0, 0, 0)
-    return head + struct.pack("=HHq", 12, rtnetlink.DELAY_ATTRIBUTE, delay_us * 1000)
+    return head + struct.pack("=HHq", 12, kernel_qdiscs.DELAY_ATTRIBUTE, delay_us * 1000)

@@ -1,4 +1,4 @@
-"""A fake kernel in place of programs, netns and rtnetlink: what is set in it, it also shows.
+"""A fake kernel in place of programs, netns, rtnetlink and kernel_qdiscs: what is set in it, it also shows.
 
 A namespace is known by the last part of its path, or by the process's number in it.
 """
@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import netns, rtnetlink
+from fedsim_runner.agent.links import kernel_qdiscs, netlink, netns, rtnetlink
 from fedsim_runner.agent.links.userspace import rule_set
 
 HOST = "host"
@@ -121,16 +121,14 @@ class FakeKernel:
             self.permanent_neighbours,
             self.set_neighbours,
             self.set_segments,
-            self.raw_qdiscs,
-            self.all_raw_qdiscs,
-            self.policed_s,
-            self.qdisc_counters,
             self.ports,
         ):
             monkeypatch.setattr(rtnetlink, call.__name__, call)
+        for look in (self.raw_qdiscs, self.all_raw_qdiscs, self.policed_s, self.qdisc_counters):
+            monkeypatch.setattr(kernel_qdiscs, look.__name__, look)
         monkeypatch.setattr(rule_set, "read_rule_set", self._read_rule_set)
-        monkeypatch.setattr(rtnetlink, "open_channel", lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-        monkeypatch.setattr(rtnetlink, "change_root_qdisc", lambda *arguments: None)
+        monkeypatch.setattr(netlink, "open_channel", lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        monkeypatch.setattr(kernel_qdiscs, "change_root_qdisc", lambda *arguments: None)
         return self
 
     @contextlib.contextmanager
@@ -220,11 +218,11 @@ class FakeKernel:
         rate, burst = (_number(words[words.index(word) + 1]) for word in ("rate", "burst"))
         return burst * 8 / rate
 
-    def qdisc_counters(self) -> dict[int, dict[int, rtnetlink.QdiscCounters]]:
+    def qdisc_counters(self) -> dict[int, dict[int, kernel_qdiscs.QdiscCounters]]:
         """As many packets of 1000 bytes as ``passed`` says have left each interface with a qdisc."""
-        counters = rtnetlink.QdiscCounters(1000 * self.passed, self.passed, 0)
+        counters = kernel_qdiscs.QdiscCounters(1000 * self.passed, self.passed, 0)
         return {
-            link.index: {rtnetlink.ROOT: counters}
+            link.index: {kernel_qdiscs.ROOT: counters}
             for where, link in self.links.items()
             if where[0] == self.here and where in self.qdiscs
         }

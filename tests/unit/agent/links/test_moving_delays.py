@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.agent.links import netns, rtnetlink
+from fedsim_runner.agent.links import kernel_qdiscs, netlink, netns
 from fedsim_runner.agent.links.netem import moving_delays
 from fedsim_runner.agent.links.netem.moving_delays import MovingDelays, describe_movement, plan_movement
 from fedsim_runner.agent.links.netem.qdisc import Netem, moved_options
@@ -37,15 +37,15 @@ class Kernel:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     made = Kernel()
-    monkeypatch.setattr(rtnetlink, "change_root_qdisc", made.change)
-    monkeypatch.setattr(rtnetlink, "open_channel", lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    monkeypatch.setattr(kernel_qdiscs, "change_root_qdisc", made.change)
+    monkeypatch.setattr(netlink, "open_channel", lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
     monkeypatch.setattr(netns, "inside", lambda path: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
     return made
 
 
 def _walk(link: Link, steps: int, kernel: Kernel) -> list[tuple[float, int]]:
     """The delays of one line, each with the seconds for which it holds."""
-    line = moving_delays._Line(rtnetlink.open_channel(), "eth0", link, "seed")
+    line = moving_delays._Line(netlink.open_channel(), "eth0", link, "seed")
     waits = [line.move(0.0) for _ in range(steps)]
     line.close()
     return list(zip(waits, kernel.delays["eth0"], strict=True))
@@ -99,7 +99,9 @@ def test_options_keep_all_but_the_delay() -> None:
     options = moved_options(link, 23_456)
     assert struct.unpack_from("=6I", options) == (0, wanted.limit, 0x40000000, 0, 0, 0)
     assert struct.unpack_from("=HHq", options, 24) == (12, 10, 23_456_000)
-    assert rtnetlink._without_delay(options) == rtnetlink._without_delay(moved_options(link, 1)) == options[4:24]
+    assert (
+        kernel_qdiscs._without_delay(options) == kernel_qdiscs._without_delay(moved_options(link, 1)) == options[4:24]
+    )
 
 
 @pytest.mark.lengthy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fedsim_runner.agent.links.kernel_qdiscs import ROOT, QdiscCounters
 from fedsim_runner.agent.links.netem.kernel_counts import Direction, KernelCounts
-from fedsim_runner.agent.links.rtnetlink import ROOT, QdiscCounters
 from fedsim_runner.agent.links.tally import RateWatch, Tally
 from fedsim_runner.agent.links.userspace import overruns
 from fedsim_runner.contract.link import Link

@@ -17,7 +17,7 @@ from fedsim_runner.participant.light.wire import Message
 from tests.unit.participant.federatedscope.helpers import TorchCourse
 from tests.unit.participant.federatedscope.own_methods import METRIC_NAME, checkout_with_methods
 from tests.unit.participant.hostile import ADDRESS, Hostile
-from tests.unit.participant.test_hostile_clients import hostile  # noqa: F401
+from tests.unit.participant.test_hostile_clients import hostile  # noqa: F401 - pytest finds it here
 from tests.unit.participant.test_tensors import Call
 
 pytestmark = pytest.mark.federatedscope
@@ -67,7 +67,7 @@ def test_a_method_of_the_users_own_runs(method: str, methods: Path, torch_course
 def test_a_program_in_a_message_of_the_users_own_costs_its_client(
     methods: Path,
     torch_course: Callable[..., TorchCourse],
-    hostile: Hostile,  # noqa: F811
+    hostile: Hostile,  # noqa: F811 - the fixture
     tmp_path: Path,
 ) -> None:
     course = start(torch_course, methods, "withstatistics", 2)

@@ -1,0 +1,117 @@
+"""Qdiscs of the calling thread's network namespace, over rtnetlink: their settings, filters and counters."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+
+from . import netlink, rtnetlink
+
+_QDISC = struct.Struct("=BxxxiIII")  # family, index, handle, parent, info
+_NEWQDISC, _GETQDISC, _GETTFILTER = 36, 38, 46
+_TCA_KIND, _TCA_OPTIONS, _TCA_STATS2 = 1, 2, 7
+_STATS_BASIC, _STATS_QUEUE = 1, 3
+_BASIC_ACTIONS, _ACTION_OPTIONS, _POLICE = 3, 2, 1
+_POLICER_SETTINGS = slice(4, 44)  # of struct tc_police, without its number and how often it is used
+_BURST = struct.Struct("=8xI")  # in these
+_TICK_S = 64e-9  # in which the kernel shows a burst: as the time that it takes at the rate
+
+#: What a root qdisc is below.
+ROOT = 0xFFFFFFFF
+#: The delay of a root qdisc with one of these handles is changed all the time: it is the first number of its options,
+#: and this attribute of them. Neither counts as a change.
+MOVING_HANDLES, DELAY_ATTRIBUTE = range(0x10, 0x20), 10
+_MOVING_OPTIONS = 24  # bytes, of which the first four are the delay
+
+
+@dataclass(frozen=True)
+class QdiscCounters:
+    """What has left a qdisc, in bytes and packets, and packets that it has dropped."""
+
+    bytes: int
+    packets: int
+    dropped: int
+
+
+def raw_qdiscs(index: int) -> tuple[bytes, ...]:
+    """The qdiscs of an interface in the kernel's own form, without their counters: equal if nothing was changed."""
+    return all_raw_qdiscs().get(index, ())
+
+
+def all_raw_qdiscs() -> dict[int, tuple[bytes, ...]]:
+    """The qdiscs of all interfaces, by the number of each, as :func:`raw_qdiscs`."""
+    found: dict[int, tuple[bytes, ...]] = {}
+    with netlink.open_channel() as channel:
+        for reply in netlink.ask(_GETQDISC, netlink.DUMP, _QDISC.pack(0, 0, 0, 0, 0), channel):
+            _, owner, handle, parent, _ = _QDISC.unpack_from(reply)
+            values = dict(netlink.attributes(reply[_QDISC.size :]))
+            kind, options = values.get(_TCA_KIND, b""), values.get(_TCA_OPTIONS, b"")
+            if handle >> 16 in MOVING_HANDLES and parent == ROOT:
+                options = _without_delay(options)
+            settings = kind + options
+            if kind == b"prio\0":
+                settings += b"".join(_policers(channel, owner, handle))
+            found[owner] = (*found.get(owner, ()), struct.pack("=II", handle, parent) + settings)
+    return found
+
+
+def policed_s(interface: str, handle: str) -> float | None:
+    """What the policer in a qdisc's filter lets through at once, in seconds of its rate; None: there is no policer.
+
+    Args:
+        handle: the qdisc's, as ``tc`` writes it (``4:``).
+    """
+    found = rtnetlink.find_interface(interface)
+    if found is None:
+        return None
+    with netlink.open_channel() as channel:
+        policers = _policers(channel, found.index, int(handle.partition(":")[0], 16) << 16)
+    return float(_BURST.unpack_from(policers[0])[0]) * _TICK_S if policers else None
+
+
+def _policers(channel: socket.socket, index: int, handle: int) -> list[bytes]:
+    """The settings of the policers in a qdisc's filters (of the kind ``basic``), in the kernel's own form."""
+    found = []
+    for reply in netlink.ask(_GETTFILTER, netlink.DUMP, _QDISC.pack(0, index, 0, handle, 0), channel):
+        options = dict(netlink.attributes(reply[_QDISC.size :])).get(_TCA_OPTIONS, b"")
+        for _, action in netlink.attributes(dict(netlink.attributes(options)).get(_BASIC_ACTIONS, b"")):
+            police = dict(netlink.attributes(dict(netlink.attributes(action)).get(_ACTION_OPTIONS, b""))).get(_POLICE)
+            if police is not None:
+                found.append(police[_POLICER_SETTINGS])
+    return found
+
+
+def qdisc_counters() -> dict[int, dict[int, QdiscCounters]]:
+    """The counters of all interfaces' qdiscs: by number of the interface, and by handle of what each is below."""
+    found: dict[int, dict[int, QdiscCounters]] = {}
+    for reply in netlink.ask(_GETQDISC, netlink.DUMP, _QDISC.pack(0, 0, 0, 0, 0)):
+        _, owner, _, parent, _ = _QDISC.unpack_from(reply)
+        values = dict(netlink.attributes(reply[_QDISC.size :]))
+        statistics = dict(netlink.attributes(values.get(_TCA_STATS2, b"")))
+        if _STATS_BASIC in statistics and _STATS_QUEUE in statistics:
+            passed, packets = struct.unpack_from("=QI", statistics[_STATS_BASIC])
+            _, _, dropped = struct.unpack_from("=III", statistics[_STATS_QUEUE])
+            found.setdefault(owner, {})[parent] = QdiscCounters(passed, packets, dropped)
+    return found
+
+
+def change_root_qdisc(channel: socket.socket, interface: str, kind: str, options: bytes) -> None:
+    """Change an interface's root qdisc in place.
+
+    Args:
+        channel: to the namespace of the interface.
+        options: in the kernel's own form.
+
+    Raises:
+        OSError: there is none, or one of another kind.
+    """
+    index = rtnetlink.find_index(interface, channel)
+    named = netlink.attribute(_TCA_KIND, kind.encode() + b"\0") + netlink.attribute(_TCA_OPTIONS, options)
+    netlink.ask(_NEWQDISC, 0, _QDISC.pack(0, index, 0, ROOT, 0) + named, channel)
+
+
+def _without_delay(options: bytes) -> bytes:
+    head, rest = options[4:_MOVING_OPTIONS], options[_MOVING_OPTIONS:]
+    kept = [netlink.attribute(kind, value) for kind, value in netlink.attributes(rest) if kind != DELAY_ATTRIBUTE]
+    return head + b"".join(kept)

@@ -1,0 +1,68 @@
+"""Requests to the kernel over rtnetlink, and the form of what they consist of."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+
+_HEADER = struct.Struct("=IHHII")  # length, kind, flags, sequence, port
+_ATTRIBUTE = struct.Struct("=HH")  # length, kind
+
+_ERROR, _DONE = 2, 3
+_REQUEST, _ACK = 0x1, 0x4
+#: Flags of a request: the whole table; for what is to be made, replace what there is, or create it.
+DUMP, REPLACE, CREATE = 0x300, 0x100, 0x400
+
+
+def open_channel() -> socket.socket:
+    """A channel to the kernel about the calling thread's network namespace, which it keeps from ending."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+
+
+def ask(kind: int, flags: int, body: bytes, channel: socket.socket | None = None) -> list[bytes]:
+    """Send one request and return the bodies of all replies.
+
+    Args:
+        channel: to the namespace; None: the calling thread's.
+
+    Raises:
+        OSError: the kernel refuses it.
+    """
+    if channel is None:
+        with open_channel() as own:
+            return ask(kind, flags, body, own)
+    replies: list[bytes] = []
+    head = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _ACK | flags, 1, 0)
+    channel.sendto(head + body, (0, 0))
+    while True:
+        data = channel.recv(1 << 17)
+        position = 0
+        while position + _HEADER.size <= len(data):
+            length, what, *_ = _HEADER.unpack_from(data, position)
+            content = data[position + _HEADER.size : position + length]
+            if what in (_ERROR, _DONE):
+                number = -struct.unpack_from("=i", content)[0] if len(content) >= 4 else 0
+                if number > 0:
+                    raise OSError(number, os.strerror(number))
+                return replies
+            replies.append(content)
+            position += (length + 3) & ~3
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """An attribute in the kernel's own form."""
+    length = _ATTRIBUTE.size + len(value)
+    return _ATTRIBUTE.pack(length, kind) + value + bytes(-length % 4)
+
+
+def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The kinds and values of attributes in the kernel's own form."""
+    position = 0
+    while position + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, position)
+        if length < _ATTRIBUTE.size:
+            return
+        yield kind & 0x3FFF, data[position + _ATTRIBUTE.size : position + length]
+        position += (length + 3) & ~3
