@@ -23,7 +23,7 @@ def measure(bench: Bench, way: str) -> Iterator[Row]:
     with bench.flow(way):
         time.sleep(OPENING_S)
         delays = sorted(one.delay_s for one in bench.train(way, PROBES, 20, 0.02))
-    longest = (link.delay_us + link.jitter_us) / 1e6 + buffer_bytes(link.rate_bps) * 8 / link.rate_bps
+    longest = (link.delay_us + link.jitter_us) / 1e6 + buffer_bytes(link.rate_bps, link.queue) * 8 / link.rate_bps
     asked, got = 1e3 * longest, 1e3 * delays[-1]
     yield bench.row(way, "delay under a flow, longest", "ms", asked, got, 1e3 * MARGIN_S, one_sided=True)
     yield bench.row(way, QUEUE, "ms", asked, 1e3 * delays[len(delays) // 2])

@@ -46,6 +46,6 @@ def measure(bench: Bench, way: str) -> Iterator[Row]:
         time.sleep(bench.seconds)
         rate = (acknowledged(sender) - before) * 8 / (time.monotonic() - began)
     round_trip_s = (bench.links.up.delay_us + bench.links.down.delay_us) / 1e6
-    fills = link.loss == 0 and link.rate_bps / 8 * round_trip_s <= 2 * buffer_bytes(link.rate_bps)
+    fills = link.loss == 0 and link.rate_bps / 8 * round_trip_s <= 2 * buffer_bytes(link.rate_bps, link.queue)
     asked = link.rate_bps / 1e6 * SEGMENT_BYTES / FRAME_BYTES
     yield bench.row(way, "TCP (cubic)", "Mbit/s", asked, rate / 1e6, 0.02 * asked if fills else None)

@@ -29,6 +29,20 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+class QueueEntry(Entry):
+    """The queue in front of a link's rate: first in, first out; what does not fit is dropped."""
+
+    buffer_ms: Annotated[float, Field(gt=0, le=60_000)] | None = Field(
+        default=None,
+        description="Room as the time for which a full queue delays at the link's rate, in milliseconds. Not given, "
+        "and no `buffer_bytes`: 100, and at least 16 full frames.",
+    )
+    buffer_bytes: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(
+        default=None,
+        description="Room in bytes of frames (a full one has 1,514), in place of `buffer_ms`.",
+    )
+
+
 class DirectionEntry(Entry):
     """One direction of a link: the values that differ from the profile's common ones."""
 
@@ -44,6 +58,7 @@ class DirectionEntry(Entry):
     packet_loss_rate: Probability | None = Field(
         default=None, description="Probability that a packet is dropped in this direction."
     )
+    queue: QueueEntry | None = Field(default=None, description="Queue of this direction.")
 
 
 class ProfileEntry(Entry):
@@ -71,6 +86,9 @@ class ProfileEntry(Entry):
     )
     packet_loss_rate: Probability | None = Field(
         default=None, description="Probability that a packet is dropped, in each direction. Not given: 0."
+    )
+    queue: QueueEntry | None = Field(
+        default=None, description="The queue in front of the rate, in each direction that has one."
     )
     up: DirectionEntry | None = Field(
         default=None, description="Values of the uplink that differ from the common ones."

@@ -13,7 +13,8 @@ import yaml
 
 from ..contract.errors import Exit, FedsimError
 from .entries import DeviceTypeEntry, ProfileEntry
-from .resolve import Problem, Resolver, resolve_device_type, resolve_profile
+from .problem import Problem
+from .resolve import Resolver, resolve_device_type, resolve_profile
 from .types import DeviceType, NetworkProfile
 
 FOLDER = Path(__file__).resolve().parent

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from ..contract.link import Link
 from .entries import DeviceTypeEntry, DirectionEntry, LimitsEntry, ProfileEntry
+from .link_models import NO_RATE, check_queue, merge_queue
 from .name_rules import as_device_name, explain_wrong_kind
+from .problem import Problem
 from .types import DeviceType, NetworkProfile
 
 KILO = 1_000
@@ -26,15 +28,6 @@ EntryT = TypeVar("EntryT", ProfileEntry, DeviceTypeEntry)
 ValueT = TypeVar("ValueT", NetworkProfile, DeviceType)
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something wrong at ``path`` below the entry, and how to fix it."""
-
-    path: tuple[str, ...]
-    message: str
-    hint: str | None = None
-
-
 def resolve_profile(
     name: str, entry: ProfileEntry, base: NetworkProfile | None = None
 ) -> tuple[NetworkProfile, list[Problem]]:
@@ -45,6 +38,8 @@ def resolve_profile(
         problems.append(Problem((), "says nothing about the link", "give at least one rate, latency or loss"))
     up = _resolve_link("up", entry, base.up if base else Link(), problems)
     down = _resolve_link("down", entry, base.down if base else Link(), problems)
+    if entry.queue is not None and up.rate_bps is None and down.rate_bps is None:
+        problems.append(Problem(("queue",), NO_RATE, "add bandwidth_up_kbps or bandwidth_down_kbps"))
     # A contradiction among the common values shows in both directions but counts once.
     return NetworkProfile(name, up, down), list(dict.fromkeys(problems))
 
@@ -69,7 +64,9 @@ def _resolve_link(direction: Literal["up", "down"], entry: ProfileEntry, base: L
         delay_us=base.delay_us if delay_ms is None else round(delay_ms * KILO),
         jitter_us=base.jitter_us if jitter_ms is None else round(jitter_ms * KILO),
         loss=base.loss if loss is None else float(loss),
+        queue=merge_queue(own.queue, merge_queue(entry.queue, base.queue)),
     )
+    problems += check_queue(direction, own.queue, entry.queue, link)
     if link.jitter_us > link.delay_us:
         stated = "jitter_ms" if jitter_ms is not None else "latency_ms"
         path = (direction, stated) if getattr(own, stated) is not None else (stated,)

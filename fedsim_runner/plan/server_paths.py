@@ -69,5 +69,8 @@ def alike(paths: Iterable[ServerPath]) -> dict[ServerPath, list[str]]:
 
 
 def _way(first: Link, second: Link) -> Way:
-    rates = [link.rate_bps for link in (first, second) if link.rate_bps is not None]
-    return Way(min(rates), buffer_bytes(min(rates))) if rates else Way(None, None)
+    rates = [(link.rate_bps, link.queue) for link in (first, second) if link.rate_bps is not None]
+    if not rates:
+        return Way(None, None)
+    slower = min(rates, key=lambda pair: pair[0])
+    return Way(slower[0], buffer_bytes(*slower))

@@ -9,7 +9,8 @@ from pathlib import Path
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
 from ..catalog.load import Catalog
 from ..catalog.name_rules import as_device_name, explain_wrong_kind
-from ..catalog.resolve import Problem, Resolver, resolve_device_type, resolve_profile, unknown_name
+from ..catalog.problem import Problem
+from ..catalog.resolve import Resolver, resolve_device_type, resolve_profile, unknown_name
 from ..catalog.types import DeviceType, NetworkProfile
 from ..content import content_root
 from ..yamlfile.document import Document

@@ -26,6 +26,7 @@ _SECTIONS = (
     ("NetworkSection", "`network`", "network"),
     ("ProfileEntry", "`network.profiles.<name>`, `network_profiles.<name>` and `devices[].network`", "profiles"),
     ("DirectionEntry", "`up` and `down` of a profile", "directions"),
+    ("QueueEntry", "`queue` of a profile or direction", "queues"),
     ("CourseSection", "`course`", "course"),
     ("DataSection", "`data`", "data"),
     ("FederatedScopeSection", "`federatedscope`", "federatedscope"),

@@ -45,10 +45,10 @@ def estimate(flow: Flow, seen: Seen) -> Measured:
     rate: Estimate | None = None
     burst: float | None = None
     if flow.train is not None and flow.target.link.rate_bps is not None:
-        asked = flow.target.link.rate_bps
+        asked, queue = flow.target.link.rate_bps, flow.target.link.queue
         ahead = _ahead_bytes(flow.train, flow.target.link, seen.train)
         single = flow.train.segments == 1
-        if single and ahead and max(ahead) <= bucket_bytes(asked) + 0.8 * buffer_bytes(asked):
+        if single and ahead and max(ahead) <= bucket_bytes(asked) + 0.8 * buffer_bytes(asked, queue):
             # No frame met a full queue: each that is missing is a loss.
             sent += len(seen.train)
             lost += len(seen.train) - sum(count for _, count in seen.arrivals)

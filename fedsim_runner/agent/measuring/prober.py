@@ -247,7 +247,7 @@ def read_order(text: str) -> tuple[End, dict[str, End], list[Flow], float]:
     order = json.loads(text)
     flows = [
         Flow(
-            Target(one["target"]["device"], one["target"]["direction"], Link(**one["target"]["link"])),
+            Target(one["target"]["device"], one["target"]["direction"], Link.from_dict(one["target"]["link"])),
             one["first_s"],
             one["gap_s"],
             one["probes"],

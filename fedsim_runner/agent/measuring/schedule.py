@@ -158,7 +158,7 @@ def _plan_train(link: Link) -> Train | None:
     takes_s = frame * segments * 8 / rate
     spread_s = link.jitter_us / 1e6 / math.sqrt(3)
     for_jitter_s = (spread_s * math.sqrt(24 * link.jitter_us / 1e6) / _RATE_ERROR) ** (2 / 3)
-    until_ahead_s = _AHEAD * buffer_bytes(rate) * 8 / rate / _FASTER
+    until_ahead_s = _AHEAD * buffer_bytes(rate, link.queue) * 8 / rate / _FASTER
     length_s = min(_LONGEST_TRAIN_S, until_ahead_s, max(_SHORTEST_TRAIN_S, for_jitter_s, _LEAST_FRAMES * takes_s))
     faster = (1 + _FASTER) / max(0.1, 1 - link.loss)
     at_once = math.ceil(bucket_bytes(rate) / (frame * segments)) + 1

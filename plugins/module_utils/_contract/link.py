@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from .typed_json import load
+from .typed_json import OMIT_DEFAULT, dump, load
 
 #: A device's interface on the run's network.
 INTERFACE = "eth0"
 
 
 @dataclass(frozen=True)
+class Queue:
+    """The queue in front of a link's rate, where a default is not to apply (queue_size.py).
+
+    Attributes:
+        buffer_us: its room as the time for which it can delay; None: ``buffer_bytes`` or the default.
+        buffer_bytes: its room in bytes of frames, whatever the rate.
+    """
+
+    buffer_us: int | None = field(default=None, metadata=OMIT_DEFAULT)
+    buffer_bytes: int | None = field(default=None, metadata=OMIT_DEFAULT)
+
+
+@dataclass(frozen=True)
 class Link:
-    """One direction: bit/s (None: not limited), microseconds one way, loss as a probability in 0..1."""
+    """One direction: bit/s (None: not limited), microseconds one way, loss as a probability in 0..1.
+
+    ``queue``: what waits for the rate; None: the default queue.
+    """
 
     rate_bps: int | None = None
     delay_us: int = 0
     jitter_us: int = 0
     loss: float = 0.0
+    queue: Queue | None = field(default=None, metadata=OMIT_DEFAULT)
 
     @property
     def delays_or_drops(self) -> bool:
@@ -37,7 +54,8 @@ class Link:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON data."""
-        return asdict(self)
+        data: dict[str, Any] = dump(self)
+        return data
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,7 @@ def judge_course(asked: Link, found: Counted, pause_s: float = 0.0, among: int =
     """
     rate: Verdict | None = None
     if asked.rate_bps is not None:
-        at_once = bucket_bytes(asked.rate_bps) + buffer_bytes(asked.rate_bps) + FRAME_BYTES
+        at_once = bucket_bytes(asked.rate_bps) + buffer_bytes(asked.rate_bps, asked.queue) + FRAME_BYTES
         allowed = at_once + asked.rate_bps / 8 * max(PAUSE_S, pause_s)
         reached = found.busiest_bps >= asked.rate_bps - tolerated_rate_bps(asked.rate_bps)
         rate = OUT if found.ahead_bytes > allowed else WITHIN if reached else UNDETERMINED

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from .link import Queue
+
 FRAME_BYTES = 1514
 BUFFER_S = 0.1  # room in a link's queue
 MIN_BUFFER_FRAMES = 16  # the least room: a slow link must still take one burst of a window
@@ -12,7 +14,7 @@ SUPER_PACKET_S = 0.004  # a link that takes longer for one gets its frames
 UNLIMITED_BPS = 10_000_000_000  # for a link without a rate: only sizes its queue
 
 
-def buffer_bytes(rate_bps: int) -> int:
+def buffer_bytes(rate_bps: int, queue: Queue | None = None) -> int:
     """The most bytes that wait for a link's rate, with their Ethernet headers: 100 ms of it, at least 16 frames.
 
     This is the byte limit of the queue in every link back end, the packet in transmission included and packets that the
@@ -20,7 +22,12 @@ def buffer_bytes(rate_bps: int) -> int:
 
     Args:
         rate_bps: the link's rate in bit/s.
+        queue: another room than this one; it has at least that of a frame.
     """
+    if queue is not None and queue.buffer_bytes is not None:
+        return max(queue.buffer_bytes, FRAME_BYTES)
+    if queue is not None and queue.buffer_us is not None:
+        return max(math.ceil(rate_bps / 8 * queue.buffer_us / 1e6), FRAME_BYTES)
     return max(math.ceil(rate_bps / 8 * BUFFER_S), MIN_BUFFER_FRAMES * FRAME_BYTES)
 
 

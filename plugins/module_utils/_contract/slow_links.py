@@ -29,5 +29,5 @@ def round_trip_s(one: Links, other: Links) -> float:
 
 
 def _longest_s(link: Link) -> float:
-    queued = 0.0 if link.rate_bps is None else buffer_bytes(link.rate_bps) * 8 / link.rate_bps
+    queued = 0.0 if link.rate_bps is None else buffer_bytes(link.rate_bps, link.queue) * 8 / link.rate_bps
     return (link.delay_us + link.jitter_us) / 1e6 + queued

@@ -12,6 +12,9 @@ from .errors import Exit, FedsimError
 
 T = TypeVar("T")
 
+#: Metadata of a field that :func:`dump` leaves out while it has its default: readers of other versions may not know it.
+OMIT_DEFAULT: Mapping[str, Any] = types.MappingProxyType({"omit_default": True})
+
 _KINDS: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
@@ -55,7 +58,12 @@ def load(kind: type[T], data: object, where: str = "") -> T:
 def dump(value: Any) -> Any:
     """Return a dataclass and everything in it as JSON data, in the order of the fields."""
     if is_dataclass(value):
-        return {field.name: dump(getattr(value, field.name)) for field in fields(value)}
+        found = {field: getattr(value, field.name) for field in fields(value)}
+        return {
+            field.name: dump(item)
+            for field, item in found.items()
+            if not (field.metadata.get("omit_default") and item == field.default)
+        }
     if isinstance(value, Mapping):
         return {key: dump(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -64,7 +64,7 @@ class Netem(Qdisc):
         limit = SMALL_PER_S + math.ceil(in_flight)
         if link.rate_bps is None:
             return cls(None, link.delay_us, link.jitter_us, link.loss, limit)
-        queue = buffer_bytes(link.rate_bps)
+        queue = buffer_bytes(link.rate_bps, link.queue)
         waiting = max(queue // FRAME_BYTES, min(queue // SMALL_BYTES, SMALL_PER_S))
         return cls(link.rate_bps, link.delay_us, link.jitter_us, link.loss, limit, waiting, queue)
 

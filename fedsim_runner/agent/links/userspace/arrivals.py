@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,6 @@ from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import buffer_bytes, passes_super_packets
 
 from ..profile import DeviceLink, Profile
-from .direction import Values, as_values
 
 #: Packets in a second that the packet process passes with a 99th percentile of 1 ms, measured on two shared cores that
 #: other programs kept busy (Linux 6.18, Python 3.11): docs/network.md has the figures.
@@ -23,12 +22,12 @@ _KERNEL_QUEUE_PACKETS = 1024  # NFQUEUE's own default
 
 
 class Senders:
-    """Rate, delay, jitter and loss of every device's uplink, by address; compared without the seed."""
+    """The links, as JSON data, of every device's uplink, by address; compared without the seed."""
 
-    def __init__(self, ups: Mapping[str, Sequence[float | None]], seed: int = 0) -> None:
+    def __init__(self, ups: Mapping[str, Mapping[str, Any]], seed: int = 0) -> None:
         self.ups = ups
         self.seed = seed
-        self._digest = hashlib.sha256(json.dumps(sorted(ups.items())).encode()).hexdigest()[:8]
+        self._digest = hashlib.sha256(json.dumps(ups, sort_keys=True).encode()).hexdigest()[:8]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Senders) and self._digest == other._digest
@@ -42,24 +41,23 @@ class Senders:
     @classmethod
     def of(cls, profile: Profile) -> Senders:
         """The uplinks of all devices of the run that are shaped."""
-        ups = {one.address: list(_values(one.up)) for one in profile.all_devices if is_shaped(one.up)}
+        ups = {one.address: one.up.as_dict() for one in profile.all_devices if is_shaped(one.up)}
         return cls(ups, profile.seed)
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """``down``: rate, delay, jitter and loss; ``single_packets``: super-packets are split up."""
+    """``down``: the device's downlink; ``single_packets``: super-packets are split up."""
 
-    down: Values
+    down: Link
     queue_packets: int
     single_packets: bool
     senders: Senders = field(repr=False)
 
     def __str__(self) -> str:
-        rate, delay, jitter, loss = self.down
         return (
-            f"{'' if rate is None else f'rate {rate} bit/s '}delay {delay} us jitter {jitter} us loss {loss:.6g} "
-            f"queue {self.queue_packets} packets{' per packet' if self.single_packets else ''}, {self.senders}"
+            f"{describe(self.down)} queue {self.queue_packets} packets"
+            f"{' per packet' if self.single_packets else ''}, {self.senders}"
         )
 
     @classmethod
@@ -79,12 +77,12 @@ class Arrivals:
         packets = min(_KERNEL_QUEUE_PACKETS + math.ceil(held_s * PACKETS_PER_S), MAX_QUEUE_PACKETS)
         # One drop must not cost 64 kB, nor may 64 kB leave a slow link at once.
         single = any(link.loss or not passes_super_packets(link.rate_bps) for link in (down, *ups))
-        return cls(_values(down), packets, single, senders)
+        return cls(down, packets, single, senders)
 
     @classmethod
     def parse(cls, state: Mapping[str, Any], senders: Senders) -> Arrivals:
         """Build it from the packet process's state of one device."""
-        return cls(as_values(state["down"]), state["maxlen"], not state["gso"], senders)
+        return cls(Link.from_dict(state["down"]), state["maxlen"], not state["gso"], senders)
 
 
 def is_shaped(link: Link) -> bool:
@@ -92,11 +90,15 @@ def is_shaped(link: Link) -> bool:
     return link.rate_bps is not None or link.delays_or_drops
 
 
-def _values(link: Link) -> Values:
-    return link.rate_bps, link.delay_us, link.jitter_us, link.loss
+def describe(link: Link) -> str:
+    """What happens to a direction's packets."""
+    parts = [] if link.rate_bps is None else [f"rate {link.rate_bps} bit/s"]
+    if link.rate_bps is not None and link.queue is not None:
+        parts.append(f"room {buffer_bytes(link.rate_bps, link.queue)} bytes")
+    return " ".join([*parts, f"delay {link.delay_us} us jitter {link.jitter_us} us loss {link.loss:.6g}"])
 
 
 def _longest_s(link: Link) -> float:
     """Seconds for which a direction holds a packet at most."""
-    waits = buffer_bytes(link.rate_bps) * 8 / link.rate_bps if link.rate_bps else 0.0
+    waits = buffer_bytes(link.rate_bps, link.queue) * 8 / link.rate_bps if link.rate_bps else 0.0
     return waits + (link.delay_us + link.jitter_us) / 1e6

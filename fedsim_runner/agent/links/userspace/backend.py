@@ -170,7 +170,7 @@ class Backend(LinkBackend):
                 command |= {"seed": arrivals.senders.seed, "ups": arrivals.senders.ups}
                 devices[name] = {
                     "netns": namespaces[name],
-                    "down": arrivals.down,
+                    "down": arrivals.down.as_dict(),
                     "maxlen": arrivals.queue_packets,
                     "gso": not arrivals.single_packets,
                 }

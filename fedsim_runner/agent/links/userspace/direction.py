@@ -7,37 +7,33 @@ lone frame takes its time, too, and a burst leaves at the link's rate from its f
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 
+from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import buffer_bytes
 
 from ..jitter import Delay
 from ..tally import Tally
-
-#: Rate in bit/s (None: not limited), delay and jitter in microseconds, loss.
-Values = tuple[int | None, int, int, float]
 
 
 class Direction:
     """The direction, and when it is free again.
 
     Args:
-        values: what was asked for.
+        link: what was asked for.
         seed: fixes what is drawn.
-
         tally: what has passed so far.
     """
 
-    def __init__(self, values: Values, seed: str, tally: Tally | None = None) -> None:
+    def __init__(self, link: Link, seed: str, tally: Tally | None = None) -> None:
         self.tally = tally or Tally()
-        self.values = values
+        self.link = link
         self.seed = seed
-        rate_bps, delay_us, jitter_us, self._loss = values
-        self._s_per_byte = 8 / rate_bps if rate_bps else 0.0
+        self._loss = link.loss
+        self._s_per_byte = 8 / link.rate_bps if link.rate_bps else 0.0
         # A whole number of packets that fills the queue exactly is to fit.
-        self._room_s = buffer_bytes(rate_bps) * self._s_per_byte + 1e-9 if rate_bps else 0.0
+        self._room_s = buffer_bytes(link.rate_bps, link.queue) * self._s_per_byte + 1e-9 if link.rate_bps else 0.0
         self._draw = random.Random(seed).random
-        self._delay = Delay(delay_us / 1e6, jitter_us / 1e6, seed)
+        self._delay = Delay(link.delay_us / 1e6, link.jitter_us / 1e6, seed)
         self._free_s = 0.0  # when the last byte that it has taken will have left the bottleneck
 
     def departure_s(self, at_s: float, size: int) -> float | None:
@@ -65,14 +61,8 @@ class Direction:
         tally.bytes += size
         return self._delay.departure_s(at_s)
 
-    def changed_to(self, values: Values, seed: str) -> Direction:
+    def changed_to(self, link: Link, seed: str) -> Direction:
         """The direction with other values, for what arrives from now on; what is under way is not overtaken."""
-        new = Direction(values, seed, self.tally)
+        new = Direction(link, seed, self.tally)
         new._free_s, new._delay.last_s = self._free_s, self._delay.last_s
         return new
-
-
-def as_values(listed: Sequence[float | None]) -> Values:
-    """The values as JSON has them."""
-    rate, delay, jitter, loss = listed
-    return None if rate is None else int(rate), int(delay or 0), int(jitter or 0), float(loss or 0)

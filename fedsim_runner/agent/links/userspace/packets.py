@@ -9,9 +9,9 @@ devices and one wait for queues and timers, and sends verdicts due at the same t
 standard input closes and it ends too; then no queue has a listener and the kernel drops what arrives (fail closed).
 
 It takes JSON lines on its standard input, and answers each with one on standard output:
-``{"op": "set", "seed": n, "ups": {address: [rate_bps, delay_us, jitter_us, loss]}, "devices": {name: {"netns", "down",
+``{"op": "set", "seed": n, "ups": {address: link}, "devices": {name: {"netns", "down",
 "maxlen", "gso"}}}``, ``{"op": "state"}``, ``{"op": "count"}`` (from now on) and ``{"op": "counts"}``. Without ``seed``
-and ``ups`` the senders stay; a device of null is released.
+and ``ups`` the senders stay; a device of null is released. Links are those of contract/link.py.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import FRAME_BYTES
 
 from .. import netns
 from . import nfqueue, scheduling
-from .direction import Direction, as_values
+from .direction import Direction
 from .lateness import SLIGHT_S, Lateness
 from .queue_rule import QUEUE_NUMBER
 
@@ -204,7 +205,7 @@ class Packets:
     def _look_at_rates(self) -> None:
         now = time.monotonic()
         for direction in (*self._ups.values(), *self._downs.values()):
-            direction.tally.rate.look(now, direction.tally.bytes, direction.values[0])
+            direction.tally.rate.look(now, direction.tally.bytes, direction.link.rate_bps)
 
     def _send(self, queue: _Queue) -> None:
         """Tell the kernel what was decided about a queue's packets."""
@@ -254,11 +255,11 @@ class Packets:
             "failed": failed,
             "lateness": {**self._lateness.as_dict(), "scheduling": scheduling.present(self._priority)},
             "held": len(self._heap),
-            "ups": {socket.inet_ntoa(source): list(up.values) for source, up in self._ups.items()},
+            "ups": {socket.inet_ntoa(source): up.link.as_dict() for source, up in self._ups.items()},
             "devices": {
                 name: {
                     "namespace": list(queue.namespace),
-                    "down": list(queue.down.values),
+                    "down": queue.down.link.as_dict(),
                     "maxlen": queue.maxlen,
                     "gso": queue.gso,
                     "received": queue.received,
@@ -310,11 +311,11 @@ class Packets:
         heapq.heapify(self._heap)
 
 
-def _direction(before: Direction | None, listed: list[float | None], seed: str) -> Direction:
-    values = as_values(listed)
+def _direction(before: Direction | None, data: dict[str, Any], seed: str) -> Direction:
+    link = Link.from_dict(data)
     if before is None:
-        return Direction(values, seed)
-    return before if (before.values, before.seed) == (values, seed) else before.changed_to(values, seed)
+        return Direction(link, seed)
+    return before if (before.link, before.seed) == (link, seed) else before.changed_to(link, seed)
 
 
 def main() -> int:

@@ -38,7 +38,7 @@ class Tbf(Qdisc):
         if link.rate_bps is None:
             return None
         burst = max(math.ceil(link.rate_bps / 8 * SUPER_PACKET_S), MIN_BURST_BYTES)
-        return cls(TIMES_THE_RATE * link.rate_bps, burst + buffer_bytes(link.rate_bps), burst)
+        return cls(TIMES_THE_RATE * link.rate_bps, burst + buffer_bytes(link.rate_bps, link.queue), burst)
 
     def arguments(self) -> list[str]:
         return ["rate", f"{self.rate_bps}bit", "burst", f"{self.burst}b", "limit", f"{self.limit}b"]

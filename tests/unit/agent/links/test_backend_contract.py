@@ -25,7 +25,7 @@ from fedsim_runner.agent.links.userspace.backend import RULE
 from fedsim_runner.agent.links.userspace.packets import Packets
 from fedsim_runner.agent.links.veth import DOWN, UP, Veths
 from fedsim_runner.agent.links.wiring import end_name, plan_wires
-from fedsim_runner.contract.link import INTERFACE, Link
+from fedsim_runner.contract.link import INTERFACE, Link, Queue
 
 from .fake_kernel import NETWORK, FakeKernel
 
@@ -46,6 +46,9 @@ CASES = {
     "rates": _two((Link(1_000_000), Link(2_000_000)), (Link(1_000_000), Link(2_000_000))),
     "delay": _two((Link(delay_us=1000), Link()), NONE),
     "peer": Profile([DeviceLink("a", "198.18.0.2", *NONE)], [DeviceLink("c", "198.18.0.9", G5, Link())]),
+    "queue": _two(
+        (Link(1_000_000, queue=Queue(buffer_us=500_000)), Link(2_000_000, queue=Queue(buffer_bytes=9_000))), NONE
+    ),
     "nothing": _two(NONE, NONE),
 }
 PROPERTIES = {"rate_bps": 3_000_000, "delay_us": 20_000, "jitter_us": 5_000, "loss": 0.02}
@@ -210,6 +213,18 @@ def test_no_property_of_a_link_is_ignored(kind: type[LinkBackend], way: str, nam
     first = dataclasses.replace(bare.devices[0], **{way: Link(**{name: PROPERTIES[name]})})
     planned = kind(probed).plan(dataclasses.replace(bare, devices=[first, bare.devices[1]]))
     assert planned != kind(probed).plan(bare)
+
+
+@each_backend
+@pytest.mark.parametrize("way", [UP, DOWN])
+def test_a_queue_with_another_room_is_another_setting(
+    kind: type[LinkBackend], way: str, probed: dict[str, Any]
+) -> None:
+    planned = []
+    for queue in (None, Queue(buffer_us=500_000)):
+        first = dataclasses.replace(CASES["nothing"].devices[0], **{way: Link(1_000_000, queue=queue)})
+        planned.append(kind(probed).plan(Profile([first])))
+    assert planned[0] != planned[1]
 
 
 @each_backend

@@ -8,14 +8,15 @@ from itertools import pairwise
 
 import pytest
 
-from fedsim_runner.agent.links.userspace.direction import Direction, as_values
+from fedsim_runner.agent.links.userspace.direction import Direction
+from fedsim_runner.contract.link import Link, Queue
 from fedsim_runner.contract.queue_size import FRAME_BYTES, buffer_bytes
 
 SLOW = 256_000  # bit/s
 
 
 def direction(rate_bps: int | None = None, delay_us: int = 0, jitter_us: int = 0, loss: float = 0.0) -> Direction:
-    return Direction((rate_bps, delay_us, jitter_us, loss), "seed")
+    return Direction(Link(rate_bps, delay_us, jitter_us, loss), "seed")
 
 
 def test_a_lone_frame_takes_the_time_of_its_bytes() -> None:
@@ -49,6 +50,14 @@ def test_a_full_queue_delays_by_its_bytes_and_not_more(rate_bps: int) -> None:
     assert link.tally.overflowed == 10_000 - len(waits)
 
 
+@pytest.mark.parametrize(("queue", "room_s"), [(Queue(buffer_us=20_000), 0.02), (Queue(buffer_bytes=250_000), 2.0)])
+def test_a_queue_holds_what_was_asked_for(queue: Queue, room_s: float) -> None:
+    link = Direction(Link(1_000_000, queue=queue), "seed")
+    waits = [due - 1.0 for _ in range(1_000) if (due := link.departure_s(1.0, 500)) is not None]
+    assert max(waits) == pytest.approx(room_s, abs=0.0041)
+    assert len(waits) == math.floor(room_s / 0.004)
+
+
 @pytest.mark.parametrize(("rate_bps", "delay_us"), [(256_000, 400_000), (3_000_000, 260_000), (12_000_000, 35_000)])
 def test_no_small_packet_is_lost_at_half_the_rate(rate_bps: int, delay_us: int) -> None:
     """The queue's room is counted in bytes, and what is under way takes none of it."""
@@ -76,7 +85,7 @@ def test_loss_takes_no_time_of_the_bottleneck() -> None:
 def test_other_values_apply_from_now_on_and_nothing_is_overtaken() -> None:
     link = direction(1_000_000, 300_000)
     before = [link.departure_s(1.0, FRAME_BYTES) for _ in range(5)]
-    faster = link.changed_to((10_000_000, 1_000, 0, 0.0), "seed")
+    faster = link.changed_to(Link(10_000_000, 1_000), "seed")
     after = faster.departure_s(1.0, FRAME_BYTES)
     assert after is not None and before[-1] is not None and after >= before[-1]
     assert faster.departure_s(9.0, FRAME_BYTES) == pytest.approx(9.001 + FRAME_BYTES * 8 / 10_000_000)
@@ -90,8 +99,3 @@ def test_packets_of_all_sizes_stay_in_order() -> None:
         due = link.departure_s(at - rng.random() * 1e-4, rng.choice((60, 590, 1514)))
         left += [due] if due is not None else []
     assert len(left) > 4_000 and left == sorted(left)
-
-
-def test_values_are_read_from_json() -> None:
-    assert as_values([None, 5, 0, 0]) == (None, 5, 0, 0.0)
-    assert as_values([1000, 0, 0, 0.5]) == (1000, 0, 0, 0.5)

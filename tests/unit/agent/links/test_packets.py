@@ -15,6 +15,7 @@ import pytest
 from fedsim_runner.agent.links import netns
 from fedsim_runner.agent.links.userspace import nfqueue, packets
 from fedsim_runner.agent.links.userspace.packets import Packets
+from fedsim_runner.contract.link import Link
 
 from .test_nfqueue import message
 
@@ -54,9 +55,9 @@ class Bench:
         self.namespace = folder / "netns"
         self.namespace.touch()
 
-    def set(self, up: list[Any], down: list[Any], seed: int = 1) -> dict[str, Any]:
-        device = {"netns": str(self.namespace), "down": down, "maxlen": 10, "gso": False}
-        return self.packets.obey({"op": "set", "seed": seed, "ups": {SENDER: up}, "devices": {"a": device}})
+    def set(self, up: Link, down: Link, seed: int = 1) -> dict[str, Any]:
+        device = {"netns": str(self.namespace), "down": down.as_dict(), "maxlen": 10, "gso": False}
+        return self.packets.obey({"op": "set", "seed": seed, "ups": {SENDER: up.as_dict()}, "devices": {"a": device}})
 
     def arrive(self, number: int, length: int = 1500, ago_s: float = 0.0) -> None:
         stamp = self.clock.time() - ago_s
@@ -101,7 +102,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 
 def test_a_packet_takes_the_senders_uplink_and_then_the_receivers_downlink(bench: Bench) -> None:
-    assert bench.set([None, 20_000, 0, 0.0], [None, 30_000, 0, 0.0])["failed"] == {}
+    assert bench.set(Link(None, 20_000), Link(None, 30_000))["failed"] == {}
     bench.arrive(7)
     assert bench.work() == []
     assert bench.work(0.049) == []
@@ -110,7 +111,7 @@ def test_a_packet_takes_the_senders_uplink_and_then_the_receivers_downlink(bench
 
 def test_how_late_the_process_gets_to_a_packet_does_not_delay_it(bench: Bench) -> None:
     """Its time under way begins when it arrived in the kernel."""
-    bench.set([None, 30_000, 0, 0.0], [12_000_000, 0, 0, 0.0])
+    bench.set(Link(None, 30_000), Link(12_000_000))
     bench.arrive(7, ago_s=0.2)
     bench.arrive(8, ago_s=0.025)
     assert bench.work() == [(7, nfqueue.ACCEPT)]
@@ -118,7 +119,7 @@ def test_how_late_the_process_gets_to_a_packet_does_not_delay_it(bench: Bench) -
 
 
 def test_late_packets_are_counted(bench: Bench) -> None:
-    bench.set([None, 30_000, 0, 0.0], [None, 0, 0, 0.0])
+    bench.set(Link(None, 30_000), Link())
     for number, ago_s in enumerate((0.030 + 0.060, 0.030 + 0.0025, 0.0)):
         bench.arrive(number, ago_s=ago_s)
     bench.work()
@@ -130,7 +131,7 @@ def test_late_packets_are_counted(bench: Bench) -> None:
 
 def test_a_stamp_of_another_time_is_not_believed(bench: Bench) -> None:
     """Somebody has set the lab host's clock."""
-    bench.set([None, 20_000, 0, 0.0], [None, 0, 0, 0.0])
+    bench.set(Link(None, 20_000), Link())
     bench.arrive(1, ago_s=3600)
     bench.arrive(2, ago_s=-3600)
     assert bench.work() == []
@@ -138,7 +139,7 @@ def test_a_stamp_of_another_time_is_not_believed(bench: Bench) -> None:
 
 
 def test_each_direction_has_its_own_rate_and_queue(bench: Bench) -> None:
-    bench.set([1_000_000, 0, 0, 0.0], [500_000, 0, 0, 0.0])
+    bench.set(Link(1_000_000), Link(500_000))
     decided = []
     for number in range(60):
         bench.arrive(number)
@@ -153,21 +154,21 @@ def test_each_direction_has_its_own_rate_and_queue(bench: Bench) -> None:
 
 
 def test_loss_of_either_direction_drops(bench: Bench) -> None:
-    bench.set([None, 0, 0, 1.0], [None, 0, 0, 0.0])
+    bench.set(Link(loss=1.0), Link())
     bench.arrive(1)
     assert bench.work() == [(1, nfqueue.DROP)]
-    bench.set([None, 0, 0, 0.0], [None, 0, 0, 1.0])
+    bench.set(Link(), Link(loss=1.0))
     bench.arrive(2)
     assert bench.work() == [(2, nfqueue.DROP)]
     assert bench.packets.obey({"op": "state"})["devices"]["a"]["dropped"] == 2
 
 
 def test_links_are_changed_in_place(bench: Bench) -> None:
-    bench.set([None, 30_000, 0, 0.0], [None, 0, 0, 0.0])
+    bench.set(Link(None, 30_000), Link())
     bench.arrive(1)
     bench.work()
-    answer = bench.set([None, 0, 0, 0.0], [None, 0, 0, 0.0])
-    assert answer["held"] == 1 and answer["ups"] == {SENDER: [None, 0, 0, 0.0]}
+    answer = bench.set(Link(), Link())
+    assert answer["held"] == 1 and answer["ups"] == {SENDER: Link().as_dict()}
     bench.arrive(2)
     assert bench.work() == []  # it does not overtake
     assert bench.work(0.1) == [(1, nfqueue.ACCEPT), (2, nfqueue.ACCEPT)]
@@ -175,7 +176,7 @@ def test_links_are_changed_in_place(bench: Bench) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_packets_of_a_link_stay_in_order_however_late_the_process_gets_to_them(bench: Bench, seed: int) -> None:
-    bench.set([20_000_000, 1_000, 900, 0.0], [50_000_000, 500, 400, 0.0], seed)
+    bench.set(Link(20_000_000, 1_000, 900, 0.0), Link(50_000_000, 500, 400, 0.0), seed)
     rng = random.Random(seed)
     decided = []
     for number in range(400):

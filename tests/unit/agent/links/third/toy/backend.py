@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,16 +24,17 @@ class Toy(Qdisc):
     kind: ClassVar[str] = "toy"
 
     def arguments(self) -> list[str]:
-        link = self.link
-        return [str(link.rate_bps or 0), f"{link.delay_us}us", f"{link.jitter_us}us", f"{link.loss:.8g}"]
+        return [json.dumps(self.link.as_dict(), separators=(",", ":"))]
 
     @classmethod
     def parse(cls, options: Mapping[str, Any], below: Sequence[Mapping[str, Any]]) -> Toy:
-        rate, delay, jitter, loss = options["words"]
-        return cls(Link(int(rate) or None, int(delay[:-2]), int(jitter[:-2]), float(loss)))
+        return cls(Link.from_dict(json.loads(options["words"][0])))
 
     def matches(self, active: object) -> bool:
         return self == active
+
+    def __str__(self) -> str:
+        return " ".join([self.kind, *self.arguments()])
 
 
 class Backend(LinkBackend):

@@ -1,0 +1,67 @@
+"""What a link does besides rate, delay, jitter and loss: from entries to the program's values, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from ..contract.link import Link, Queue
+from ..contract.queue_size import FRAME_BYTES
+from .entries import QueueEntry
+from .problem import Problem
+
+Direction = Literal["up", "down"]
+NO_RATE = "a queue without a rate: nothing waits in it"
+NO_FRAME = "a queue that holds no frame passes none"
+LONGEST_S = 60.0
+_MILLI_US = 1_000
+
+
+def merge_queue(entry: QueueEntry | None, base: Queue | None) -> Queue | None:
+    """Return the queue that an entry describes on top of another one; what it does not give stays."""
+    if entry is None:
+        return base
+    if entry.buffer_ms is not None:
+        return Queue(buffer_us=max(1, round(entry.buffer_ms * _MILLI_US)))
+    return base if entry.buffer_bytes is None else Queue(buffer_bytes=entry.buffer_bytes)
+
+
+def check_queue(
+    direction: Direction, own: QueueEntry | None, common: QueueEntry | None, link: Link
+) -> Iterator[Problem]:
+    """Yield what is wrong with a direction's queue.
+
+    Args:
+        direction: which one.
+        own: what the direction says of its queue.
+        common: what the profile says for both directions.
+        link: the direction with everything resolved.
+    """
+    if own is not None and link.rate_bps is None:
+        yield Problem((direction, "queue"), NO_RATE, f"add bandwidth_{direction}_kbps")
+    for entry, path in ((own, (direction, "queue")), (common, ("queue",))):
+        if entry is None:
+            continue
+        if entry.buffer_ms is not None and entry.buffer_bytes is not None:
+            yield Problem((*path, "buffer_bytes"), "the room is given twice, also as buffer_ms", "remove one of them")
+        elif entry.buffer_ms is None and entry.buffer_bytes is None:
+            yield Problem(path, "says nothing about the queue", "give buffer_ms or buffer_bytes")
+        elif link.rate_bps is not None and (entry is own or own is None):
+            yield from _check_room(entry, path, link.rate_bps)
+
+
+def _check_room(entry: QueueEntry, path: tuple[str, ...], rate_bps: int) -> Iterator[Problem]:
+    frame_ms = FRAME_BYTES * 8e3 / rate_bps
+    if entry.buffer_ms is not None and entry.buffer_ms < frame_ms:
+        yield Problem(
+            (*path, "buffer_ms"),
+            f"less than a frame of {FRAME_BYTES} bytes takes at this rate ({frame_ms:.3g} ms)",
+            NO_FRAME,
+        )
+    if entry.buffer_bytes is None:
+        return
+    if entry.buffer_bytes < FRAME_BYTES:
+        yield Problem((*path, "buffer_bytes"), f"less than a frame ({FRAME_BYTES} bytes)", NO_FRAME)
+    elif entry.buffer_bytes * 8 / rate_bps > LONGEST_S:
+        took = f"takes {entry.buffer_bytes * 8 / rate_bps:.0f} s at this rate"
+        yield Problem((*path, "buffer_bytes"), f"a full queue {took}", f"at most {LONGEST_S:.0f} s")
