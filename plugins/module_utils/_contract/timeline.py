@@ -8,11 +8,12 @@ So an entry that ends takes back its own changes only, and what another one has 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from . import units
 from .link import Link, Links
+from .typed_json import OMIT_DEFAULT
 
 #: What is left of a link, in bit/s, however much other traffic it carries: the least rate of an experiment file.
 LEAST_RATE_BPS: Final = 1000
@@ -44,15 +45,16 @@ class LinkChange:
     """New values of one direction of a link, in the units of :class:`~.link.Link`; None: as it is.
 
     Attributes:
-        rate_bps: 0: not limited any longer.
+        to: the whole direction is this one, in place of single values; other traffic stays.
         load_bps: other traffic that takes this much of the rate; 0: none.
     """
 
-    rate_bps: int | None = None
-    delay_us: int | None = None
-    jitter_us: int | None = None
-    loss: float | None = None
-    load_bps: int | None = None
+    to: Link | None = field(default=None, metadata=OMIT_DEFAULT)
+    rate_bps: int | None = field(default=None, metadata=OMIT_DEFAULT)
+    delay_us: int | None = field(default=None, metadata=OMIT_DEFAULT)
+    jitter_us: int | None = field(default=None, metadata=OMIT_DEFAULT)
+    loss: float | None = field(default=None, metadata=OMIT_DEFAULT)
+    load_bps: int | None = field(default=None, metadata=OMIT_DEFAULT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +76,14 @@ class TimelineEntry:
 
     number: int
     devices: tuple[str, ...]
-    at_s: float | None = None
-    round: int | None = None
-    when: When | None = None
-    action: Action | None = None
-    up: LinkChange | None = None
-    down: LinkChange | None = None
-    profile: str | None = None
-    duration_s: float | None = None
+    at_s: float | None = field(default=None, metadata=OMIT_DEFAULT)
+    round: int | None = field(default=None, metadata=OMIT_DEFAULT)
+    when: When | None = field(default=None, metadata=OMIT_DEFAULT)
+    action: Action | None = field(default=None, metadata=OMIT_DEFAULT)
+    up: LinkChange | None = field(default=None, metadata=OMIT_DEFAULT)
+    down: LinkChange | None = field(default=None, metadata=OMIT_DEFAULT)
+    profile: str | None = field(default=None, metadata=OMIT_DEFAULT)
+    duration_s: float | None = field(default=None, metadata=OMIT_DEFAULT)
 
 
 def links_with(planned: Links, entries: Iterable[TimelineEntry]) -> Links:
@@ -100,11 +102,12 @@ def links_with(planned: Links, entries: Iterable[TimelineEntry]) -> Links:
 def _direction_with(link: Link, changes: Iterable[LinkChange]) -> Link:
     load_bps = 0
     for one in changes:
-        link = Link(
-            link.rate_bps if one.rate_bps is None else one.rate_bps or None,
-            link.delay_us if one.delay_us is None else one.delay_us,
-            link.jitter_us if one.jitter_us is None else one.jitter_us,
-            link.loss if one.loss is None else one.loss,
+        link = one.to or replace(
+            link,
+            rate_bps=link.rate_bps if one.rate_bps is None else one.rate_bps,
+            delay_us=link.delay_us if one.delay_us is None else one.delay_us,
+            jitter_us=link.jitter_us if one.jitter_us is None else one.jitter_us,
+            loss=link.loss if one.loss is None else one.loss,
         )
         load_bps = load_bps if one.load_bps is None else one.load_bps
     rate_bps = None if link.rate_bps is None else max(link.rate_bps - load_bps, LEAST_RATE_BPS)
@@ -133,9 +136,13 @@ def describe_change(entry: TimelineEntry) -> str:
 def _change_text(change: LinkChange | None) -> str:
     if change is None:
         return ""
+    if change.to is not None:
+        to = change.to
+        rate = "not limited" if to.rate_bps is None else units.rate(to.rate_bps)
+        return f"{rate} {_change_text(LinkChange(None, None, to.delay_us, to.jitter_us, to.loss))}"
     parts = []
     if change.rate_bps is not None:
-        parts.append(units.rate(change.rate_bps) if change.rate_bps else "not limited")
+        parts.append(units.rate(change.rate_bps))
     if change.delay_us is not None:
         parts.append(f"delay {change.delay_us / 1000:g} ms")
     if change.jitter_us is not None:

@@ -57,8 +57,13 @@ def test_other_traffic_leaves_the_rest_of_whatever_rate_there_is() -> None:
     assert links_with(PLANNED, [more]).up.rate_bps == LEAST_RATE_BPS
 
 
-def test_a_rate_of_0_is_no_limit_and_carries_any_traffic() -> None:
-    free = replace(SLOW, up=LinkChange(rate_bps=0))
+def test_a_profile_sets_all_but_the_load_and_without_a_limit_any_traffic_passes() -> None:
+    link = Link(300_000, 9_000, 1_000, 0.1)
+    other = replace(SLOW, up=LinkChange(link), profile="other")
+    assert links_with(PLANNED, [BUSY, other]).up == links_with(PLANNED, [other, BUSY]).up
+    assert links_with(PLANNED, [other]).up == link
+    assert links_with(PLANNED, [BUSY, other]).up.rate_bps == LEAST_RATE_BPS
+    free = replace(SLOW, up=LinkChange(Link()))
     assert links_with(PLANNED, [free, BUSY]).up.rate_bps is None
 
 
@@ -69,7 +74,8 @@ def test_a_rate_of_0_is_no_limit_and_carries_any_traffic() -> None:
         (LATE, "up delay 2 ms, down loss 5 %"),
         (BUSY, "up other traffic 400 kbit/s"),
         (replace(BUSY, up=LinkChange(load_bps=0), down=LinkChange(load_bps=0)), "up and down no other traffic"),
-        (replace(SLOW, up=LinkChange(0, 1_500, 500), down=None), "up not limited delay 1.5 ms jitter 0.5 ms"),
+        (replace(SLOW, up=LinkChange(delay_us=1_500, jitter_us=500)), "up delay 1.5 ms jitter 0.5 ms"),
+        (replace(SLOW, up=LinkChange(Link(None, 1_500))), "up not limited delay 1.5 ms jitter 0 ms loss 0 %"),
         (replace(SLOW, profile="2g"), "link as 2g"),
         (replace(SLOW, up=None, action="partition"), "partition"),
     ],
