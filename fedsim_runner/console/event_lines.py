@@ -22,6 +22,7 @@ from ..contract.events import (
     LinksUnshaped,
     LoadingStarted,
     RoundDeadline,
+    RoundQuorum,
     RoundStarted,
     TargetReached,
     TrainingFinished,
@@ -110,10 +111,11 @@ def describe_round(event: Evaluated, total_rounds: int, seconds: float | None, m
 
 
 class Missed:
-    """Rounds that reached their deadline and updates that were dropped, kept until they have been printed."""
+    """Rounds that did not wait for all, and updates that were dropped, kept until they have been printed."""
 
     def __init__(self) -> None:
         self._deadlines: list[RoundDeadline] = []
+        self._quorums: list[RoundQuorum] = []
         self._late: list[str] = []
 
     def add(self, event: Event) -> None:
@@ -121,20 +123,23 @@ class Missed:
         match event:
             case RoundDeadline():
                 self._deadlines.append(event)
+            case RoundQuorum():
+                self._quorums.append(event)
             case UpdateLate():
                 self._late.append(event.device or "a client")
 
     def take(self) -> str:
         """Return what has been added since the last call; empty if nothing has."""
-        deadlines, late = self._deadlines, list(dict.fromkeys(self._late))
+        late = list(dict.fromkeys(self._late))
         parts = []
-        if len(deadlines) == 1:
-            parts.append(f"deadline: {deadlines[0].arrived} of {deadlines[0].wanted} updates")
-        elif deadlines:
-            parts.append(f"deadline in {len(deadlines)} rounds")
+        for word, rounds in (("deadline", self._deadlines), ("quorum", self._quorums)):
+            if len(rounds) == 1:
+                parts.append(f"{word}: {rounds[0].arrived} of {rounds[0].wanted} updates")
+            elif rounds:
+                parts.append(f"{word} in {len(rounds)} rounds")
         if late:
             parts.append(f"updates dropped: {join_names(late)}")
-        self._deadlines, self._late = [], []
+        self._deadlines, self._quorums, self._late = [], [], []
         return "  ".join(parts)
 
 

@@ -59,7 +59,7 @@ def check_engines(draft: Draft) -> Draft:
         ),
         experiment.config,
         experiment.federatedscope_source,
-        experiment.course.round_deadline_s is not None,
+        experiment.course.round_limits,
         lambda: SplitData({}),
         experiment.data.tree,
     )
@@ -192,7 +192,7 @@ def _course(plan: Plan, device_files: list[Mapping[str, Any]]) -> Course:
         tuple(found[device.name] for device in experiment.devices),
         experiment.config,
         experiment.federatedscope_source,
-        experiment.course.round_deadline_s is not None,
+        experiment.course.round_limits,
         data,
         experiment.data.tree,
         lambda: experiment.data.targets == "numbers" if bundled else data().target_shape is not None,

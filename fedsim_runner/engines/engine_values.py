@@ -61,6 +61,7 @@ class Course:
     """A course before it is built. ``config``: the configuration as the user wrote it; ``data`` reads the data set;
     ``data_tree``: FederatedScope's own ``data``, where it loads the data set.
 
+    ``round_limits``: the keys of ``course`` that the experiment gives to end a round before all have answered.
     ``has_targets``: whether labels are targets, without reading a data set of which that is known.
     ``initial_model``: the shapes of the arrays, by name, of the model that the server starts with; None: a new one.
     """
@@ -68,7 +69,7 @@ class Course:
     participants: tuple[Participant, ...]
     config: Mapping[str, Any]
     source: str | None
-    has_round_deadline: bool
+    round_limits: tuple[str, ...]
     data: Callable[[], SplitData]
     data_tree: Mapping[str, Any] | None = None
     has_targets: Callable[[], bool] = lambda: False

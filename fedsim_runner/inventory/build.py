@@ -105,6 +105,8 @@ def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
             on_client_failure=experiment.course.on_client_failure,
             min_clients=experiment.course.min_clients,
             round_deadline_s=experiment.course.round_deadline_s,
+            round_quorum=experiment.course.round_quorum,
+            round_grace=experiment.course.round_grace,
             target=experiment.course.target,
             total_rounds=experiment.total_rounds,
             server=experiment.server.name,

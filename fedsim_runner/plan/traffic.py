@@ -10,6 +10,7 @@ from typing import Any
 from ..catalog.engines import engine_facts
 from ..contract.client_sampling import asked_clients
 from ..contract.link import Link
+from ..contract.round_quorum import quorum_size
 from ..contract.units import duration, size
 from ..spec.experiment import Experiment
 from .host_load import describe_tightness, expected_load, model_memory, refuse_too_little_memory
@@ -46,7 +47,8 @@ def expect_traffic(experiment: Experiment, placed: Sequence[PlacedDevice], sizes
     server = experiment.server.network
     clients = [item.device for item in placed if item.device.role == "client"]
     asked = _asked(experiment.config, len(clients))
-    least = asked if experiment.course.round_deadline_s is None and not _is_asynchronous(experiment) else 1
+    quorum = _enough(experiment, asked)
+    least = 1 if experiment.course.round_deadline_s is not None or _is_asynchronous(experiment) else quorum
 
     def seconds(message: int, first: Link, second: Link) -> float:
         rates = [link.rate_bps for link in (first, second) if link.rate_bps is not None]
@@ -162,8 +164,14 @@ def _until_enough(experiment: Experiment, each: Sequence[float], asked: int) -> 
         least = max(1.0, _number(experiment.config, "asyn", "min_received_num", 0))
         arriving = sum(1 / took for took in each if took)
         return min(asked, least) / arriving if all(each) else 0.0
-    deadline = experiment.course.round_deadline_s
-    return each[asked - 1] if deadline is None else min(each[asked - 1], max(each[0], deadline))
+    deadline, enough = experiment.course.round_deadline_s, each[_enough(experiment, asked) - 1]
+    return enough if deadline is None else min(enough, max(each[0], deadline))
+
+
+def _enough(experiment: Experiment, asked: int) -> int:
+    """How many updates end a round of so many clients."""
+    quorum = experiment.course.round_quorum
+    return asked if quorum is None else quorum_size(quorum, asked)
 
 
 def _is_asynchronous(experiment: Experiment) -> bool:

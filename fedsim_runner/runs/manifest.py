@@ -126,6 +126,8 @@ def _policies(course: CourseLimits) -> dict[str, Any]:
         "on_client_failure": course.on_client_failure,
         "min_clients": course.min_clients,
         "round_deadline_s": course.round_deadline_s,
+        "round_quorum": course.round_quorum,
+        "round_grace": course.round_grace,
         "target": course.target,
     }
 

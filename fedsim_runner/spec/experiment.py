@@ -41,6 +41,8 @@ class CourseLimits:
     losing a client.
 
     ``round_deadline_s``: seconds after which a round is aggregated with what has arrived; None: it waits for all.
+    ``round_quorum``: updates with which it is aggregated, a count from 1 on, else a share of the clients asked.
+    ``round_grace``: for how long it then still waits for the others, as a multiple of what the quorum took.
     ``target``: the accuracy at which the course ends early, as finished; None: it has all its rounds.
     """
 
@@ -49,7 +51,15 @@ class CourseLimits:
     on_client_failure: Literal["abort", "continue"] = "abort"
     min_clients: int = 1
     round_deadline_s: float | None = None
+    round_quorum: float | None = None
+    round_grace: float = 0.0
     target: float | None = None
+
+    @property
+    def round_limits(self) -> tuple[str, ...]:
+        """The keys of the file that may end a round before all have answered."""
+        given = {"course.round_deadline": self.round_deadline_s, "course.round_quorum": self.round_quorum}
+        return tuple(key for key, value in given.items() if value is not None)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ..catalog.name_rules import explain_wrong_name
 from ..yamlfile.document import Document, parse, read_text
 from ..yamlfile.overrides import Override
 from ..yamlfile.spec_errors import PathPart, SpecErrors
+from .course_limits import build_course
 from .data_section import DataSectionReader
 from .default_course import default_course, describe_default
 from .definitions import resolve_definitions
@@ -28,7 +29,7 @@ from .device_settings import (
     take_client_sections,
 )
 from .draft import Draft
-from .experiment import CourseLimits, Device, Experiment
+from .experiment import Device, Experiment
 from .federatedscope_tree import brought_tree, check_target, put_overrides
 from .model_files import take_model_files
 from .requirements import read_requirements
@@ -130,7 +131,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         name=str(file.name),
         seed=file.seed,
         devices=devices,
-        course=_build_course(file, document, clients),
+        course=build_course(file.course, document, clients, settled.config),
         data=replace(
             data, tree=settled.data, parts={one.name: parts[one.entry] for one in devices if one.entry in parts}
         ),
@@ -172,29 +173,6 @@ def _describe_unused(section: FederatedScopeSection, devices: Sequence[Device]) 
     if given and devices and not any(engine_facts(device.engine).source for device in devices):
         keys = " and ".join(f"federatedscope.{key}" for key in given)
         yield f"{keys}: not used, as no device has engine: federatedscope"
-
-
-def _build_course(file: ExperimentFile, document: Document, clients: int | None) -> CourseLimits:
-    course = file.course
-    if "min_clients" in course.model_fields_set:
-        if course.on_client_failure == "abort":
-            document.report(
-                ("course", "min_clients"),
-                "means nothing with on_client_failure: abort",
-                "write on_client_failure: continue, or remove it",
-            )
-        elif clients is not None and course.min_clients > clients:
-            document.report(("course", "min_clients"), f"{course.min_clients} are more than the {clients} clients")
-    if course.round_deadline is not None and course.round_deadline >= course.timeout:
-        document.report(("course", "round_deadline"), "must be shorter than course.timeout")
-    return CourseLimits(
-        float(course.timeout),
-        float(course.silence_timeout),
-        course.on_client_failure,
-        course.min_clients,
-        None if course.round_deadline is None else float(course.round_deadline),
-        None if course.target is None else float(course.target),
-    )
 
 
 def _find_config_tree(

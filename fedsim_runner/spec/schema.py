@@ -147,6 +147,17 @@ class CourseSection(Entry):
         description="Seconds after which the server aggregates what has arrived (at least one update). A straggler's "
         "late update is dropped; having sent it, the straggler takes part again. Not given: rounds wait for all.",
     )
+    round_quorum: Annotated[float, Field(gt=0, le=DEVICES_MAX)] | None = Field(
+        default=None,
+        description="How many updates are enough: a count (`8`), or a share of the clients asked in the round (`0.8`, "
+        "rounded up). With them the server aggregates, whatever `round_deadline` says; later updates are dropped. "
+        "Evaluations have no quorum. Not given: rounds wait for all. See [rounds](rounds.md).",
+    )
+    round_grace: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=0,
+        description="For how long a round that has its quorum still waits for the others, as a multiple of the time "
+        "that the quorum took: a deadline that follows arrivals. Only with `round_quorum`.",
+    )
     target: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=None,
         description="Accuracy at which the course ends early, as finished: the first evaluation (every `eval.freq` "

@@ -334,7 +334,11 @@ class Supervisor:
                 return [journal.TargetReached(self._rounds_done, accuracy, target)]
             case reported.TrainingFailed(round=number) if of_server:
                 return self._fail(device, f"the server gave up training at round {number}")
-            case reported.DeadlinePassed() | reported.Update() | reported.ClientLost() if of_server:
+            case reported.DeadlinePassed() if of_server:
+                return [journal.RoundDeadline(event.round + 1, event.arrived, event.wanted)]
+            case reported.QuorumReached() if of_server:
+                return [journal.RoundQuorum(event.round + 1, event.arrived, event.wanted)]
+            case reported.Update() | reported.ClientLost() if of_server:
                 return self._handle_policy(event, now)
         return []
 
@@ -368,12 +372,8 @@ class Supervisor:
         self._by_client_id.setdefault(number, device)
         return [journal.DeviceJoined(device, number)]
 
-    def _handle_policy(
-        self, event: reported.DeadlinePassed | reported.Update | reported.ClientLost, now: float
-    ) -> list[Event]:
-        """Handle what the server did because of a deadline or a lost client."""
-        if isinstance(event, reported.DeadlinePassed):
-            return [journal.RoundDeadline(event.round + 1, event.arrived, event.wanted)]
+    def _handle_policy(self, event: reported.Update | reported.ClientLost, now: float) -> list[Event]:
+        """Handle what the server did about one client."""
         if isinstance(event, reported.ClientLost):
             self._admitted.pop(event.client_id, None)
         owner = self._by_client_id.get(event.client_id)

@@ -133,10 +133,10 @@ class Participant:
 class Course:
     """All participants, and what is known about the data, as in :class:`fedsim_runner.engines.engine_values.SplitData`.
 
-    ``has_round_deadline``: the experiment sets ``course.round_deadline``. ``is_added``: whether code of the source may
-    decide about a name of a kind that v0.3.0 does not have, as :func:`.source_names.has_name`; also where the source
-    cannot be read yet. ``where_else``: what to do where another FederatedScope has a name or key. ``loads_data``:
-    FederatedScope loads and splits the data; ``other_data``: what those are, if not labelled samples
+    ``round_limits``: as in :class:`fedsim_runner.engines.engine_values.Course`. ``is_added``: whether code of the
+    source may decide about a name of a kind that v0.3.0 does not have, as :func:`.source_names.has_name`; also where
+    the source cannot be read yet. ``where_else``: what to do where another FederatedScope has a name or key.
+    ``loads_data``: FederatedScope loads and splits the data; ``other_data``: what those are, if not labelled samples
     (:mod:`.other_data`).
     """
 
@@ -144,7 +144,7 @@ class Course:
     clients: Sequence[Participant]
     classes: int | None = None
     shape: tuple[int, ...] | None = None
-    has_round_deadline: bool = False
+    round_limits: tuple[str, ...] = ()
     target_shape: tuple[int, ...] | None = None
     largest: int | None = None
     smallest: int | None = None

@@ -198,7 +198,7 @@ def _facts(course: Course, data: SplitData) -> course_facts.Course:
         clients,
         data.classes,
         data.shape,
-        course.has_round_deadline,
+        course.round_limits,
         data.target_shape,
         data.largest,
         data.smallest,

@@ -256,9 +256,9 @@ def asynchronous(tree: Tree, course: Course) -> Iterator[Refusal]:
             "time_up runs on a simulated clock that stands still between processes: training fails without an error",
             "write goal_achieved; course.round_deadline in the experiment file gives rounds a real time limit",
         )
-    if course.has_round_deadline:
+    for key in course.round_limits:
         yield Refusal(
             "asyn.use",
-            "an asynchronous course has no rounds that end for all, so course.round_deadline has no meaning",
+            f"an asynchronous course has no rounds that end for all, so {key} has no meaning",
             "remove one of them",
         )

@@ -61,6 +61,6 @@ def _parts(tree: Tree, course: Course) -> Iterator[Refusal]:
 
 
 def _rounds(tree: Tree, course: Course) -> Iterator[Refusal]:
-    if course.has_round_deadline:
-        reason = "a tree needs all clients, so that course.round_deadline has no meaning"
+    for key in course.round_limits:
+        reason = f"a tree needs all clients, so that {key} has no meaning"
         yield Refusal("vertical.use", reason, "remove it")

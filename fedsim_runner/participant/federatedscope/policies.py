@@ -1,8 +1,9 @@
 """How a server handles lost clients and stragglers, around FederatedScope's own rounds.
 
 ``on_client_failure: continue``: a client that the agent gives up (or that accepts no message) is no longer sampled, no
-longer waited for and gets no more messages. ``round_deadline``: a round is aggregated with what has arrived when its
-time is over; a straggler is sent nothing new until its late answer has come, which is dropped.
+longer waited for and gets no more messages. ``round_deadline`` and ``round_quorum``: a round is aggregated with what
+has arrived when its time is over, or once that is enough; a straggler is sent nothing new until its late answer has
+come, which is dropped.
 
 Everything happens in the server's own thread: FederatedScope's loop gets a message of a special type whenever there is
 something to do.
@@ -12,16 +13,18 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 import queue
 import time
 from pathlib import Path
 from typing import Any
 
-from fedsim_runner.contract.participant_events import ClientLost, DeadlinePassed, Update
+from fedsim_runner.contract.participant_events import ClientLost, DeadlinePassed, QuorumReached, Update
 from fedsim_runner.contract.records import LaunchSettings
 
 from ..exit_errors import ParticipantError, UnsupportedError
 from ..lost import LostClients
+from ..round_end import Reason, RoundEnd
 from .own_workers import PRIVATE
 from .patch_context import PatchContext
 from .patches.async_updates import IDLE, top_up
@@ -44,14 +47,15 @@ PLACES = (
 )
 WAKE_UP = f"{PRIVATE}wake_up"  # type of the message that wakes the server's loop
 POLL_S = 0.25
-KEY = "course.on_client_failure and course.round_deadline"
+KEY = "course.on_client_failure, course.round_deadline and course.round_quorum"
 
 logger = logging.getLogger(SERVER)
 
 
 def are_enabled(settings: LaunchSettings) -> bool:
     """Whether the course has a policy that FederatedScope itself does not have."""
-    return settings.on_client_failure == "continue" or settings.round_deadline_s is not None
+    ends_early = settings.round_deadline_s is not None or settings.round_quorum is not None
+    return settings.on_client_failure == "continue" or ends_early
 
 
 class Policies:
@@ -78,9 +82,9 @@ class Policies:
         self._clients = int(server.client_num)
         self._started = False
         self._members: dict[int, set[int]] = {}  # clients to which the model was sent, by round
-        self._deadline_at: dict[int, float] = {}  # by round, on the monotonic clock
+        self._ends: dict[int, RoundEnd] = {}  # by round
         self._evaluators: set[int] = set()  # clients that were asked for the latest evaluation
-        self._evaluation_deadline_at = float("inf")
+        self._evaluation_end = RoundEnd(settings, time.monotonic(), has_quorum=False)
         self._merged: set[int] = set()  # evaluations that are done
         self._check = server.check_and_move_on
         self._merge = server._merge_and_format_eval_results
@@ -152,7 +156,7 @@ class Policies:
         wait = getattr(inbox, "wait_for_message", None)  # of the patch busy_wait
         while True:
             self._pending = self._new_losses()
-            if self._pending or self._is_round_overdue() or self._is_evaluation_overdue():
+            if self._pending or self._why_over() or self._is_evaluation_overdue():
                 return importlib.import_module("federatedscope.core.message").Message(msg_type=WAKE_UP)
             if inbox.msg_queue:
                 message = self._receive()
@@ -165,7 +169,7 @@ class Policies:
                     continue
                 return message
             if wait is not None:
-                wait(POLL_S)
+                wait(min(POLL_S, max(0.0, self._ends_at() - time.monotonic())))
 
     def _send_to_present(self, message: Any) -> None:
         """Note which clients are asked for what, and until when; a busy straggler is not asked to evaluate."""
@@ -176,14 +180,13 @@ class Policies:
             receivers = [client for client in receivers if states[client] == IDLE] or receivers
             message.receiver = receivers
         present = {client for client in receivers if client in self._communication.neighbors}
-        deadline_s = self._settings.round_deadline_s
-        deadline_at = float("inf") if deadline_s is None else time.monotonic() + deadline_s
+        now = time.monotonic()
         if message.msg_type == "evaluate":
-            self._evaluators, self._evaluation_deadline_at = present, deadline_at
+            self._evaluators, self._evaluation_end = present, RoundEnd(self._settings, now, has_quorum=False)
         elif message.msg_type == "model_para":
             self._started = True
             self._members.setdefault(message.state, set()).update(present)
-            self._deadline_at.setdefault(message.state, deadline_at)
+            self._ends.setdefault(message.state, RoundEnd(self._settings, now))
         self._send(message)
 
     def _keep_state(self, indices: Any, state: str) -> None:
@@ -206,8 +209,8 @@ class Policies:
             return self._take(message)
         server.sampler.change_state(message.sender, "idle")
         logger.info(
-            f"Server: The update of client #{message.sender} for round {message.state} came after the deadline "
-            "and is dropped"
+            f"Server: The update of client #{message.sender} for round {message.state} came after its end and "
+            "is dropped"
         )
         number = int(message.state)
         staleness = int(server.state) - number
@@ -238,10 +241,16 @@ class Policies:
         if self._asynchronous:
             return min(int(server._cfg.asyn.min_received_num), max(1, self._alive()))
         answered, awaited = len(self._answered()), len(self._awaited())
-        if not self._is_round_overdue():
+        reason = self._why_over()
+        if reason is None:
             return awaited
-        self._log_overdue(server.state, "aggregated", f"{answered} of {awaited} updates")
-        self._shared.reporter.report(DeadlinePassed(int(server.state), answered, awaited))
+        number, report = int(server.state), self._shared.reporter.report
+        if reason == "quorum":
+            logger.info(f"Server: Round #{number} is aggregated with its quorum: {answered} of {awaited} updates")
+            report(QuorumReached(number, answered, awaited))
+        else:
+            self._log_overdue(number, "aggregated", f"{answered} of {awaited} updates")
+            report(DeadlinePassed(number, answered, awaited))
         return answered
 
     def _needed_evaluations(self) -> int:
@@ -262,14 +271,23 @@ class Policies:
         usual = server._cfg.asyn.min_received_num if self._asynchronous else server._cfg.federate.sample_client_num
         return min(int(usual), len((self._evaluators - self._gone) | answered)), len(answered)
 
-    def _is_round_overdue(self) -> bool:
+    def _why_over(self) -> Reason | None:
+        """Why the round ends without those that are still waited for; None: it does not, or there are none."""
         server = self._server
-        over = time.monotonic() >= self._deadline_at.get(server.state, float("inf"))
-        return over and server.state < server.total_round_num and 0 < len(self._answered()) < len(self._awaited())
+        end, answered = self._ends.get(server.state), len(self._answered())
+        if end is None or server.state >= server.total_round_num or answered >= len(self._awaited()):
+            return None
+        return end.reason(answered, len(self._members[server.state]), time.monotonic())
+
+    def _ends_at(self) -> float:
+        """When the round ends if nothing more arrives, on the monotonic clock."""
+        number = self._server.state
+        end, asked = self._ends.get(number), len(self._members.get(number, ()))
+        return math.inf if end is None else end.at(len(self._answered()), asked, time.monotonic())
 
     def _is_evaluation_overdue(self) -> bool:
         needed, answered = self._evaluations()
-        return 0 < answered < needed and time.monotonic() >= self._evaluation_deadline_at
+        return 0 < answered < needed and self._evaluation_end.reason(answered, needed, time.monotonic()) is not None
 
     def _log_overdue(self, number: int, what: str, share: str) -> None:
         deadline_s = self._settings.round_deadline_s
@@ -372,7 +390,8 @@ def _refuse_other_courses(server: Any, settings: LaunchSettings) -> None:
     reasons += ["federate.online_aggr aggregates late updates as well"] if tree.federate.online_aggr else []
     if server.sampler is None:
         reasons.append(f"federate.sampler {tree.federate.sampler} does not know lost clients")
-    if tree.asyn.use and settings.round_deadline_s is not None:
-        reasons.append("asyn.use has no rounds that end for all, course.round_deadline is for synchronous courses")
+    limits = {"course.round_deadline": settings.round_deadline_s, "course.round_quorum": settings.round_quorum}
+    for key in (key for key, value in limits.items() if value is not None and tree.asyn.use):
+        reasons.append(f"asyn.use has no rounds that end for all, {key} is for synchronous courses")
     if reasons:
         raise UnsupportedError(f"{KEY} are not possible in this course: {'; '.join(reasons)}")

@@ -6,24 +6,18 @@ are its own (the first round is #0).
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import Any
 
 from fedsim_runner.contract.course_state import accuracy_of
 from fedsim_runner.contract.participant_events import (
     ClientLost,
-    DeadlinePassed,
     EvaluationStarted,
     Finished,
     RoundStarted,
     TargetReached,
     TrainingFinished,
-    Update,
 )
 from fedsim_runner.contract.records import LaunchSettings
 
@@ -31,7 +25,8 @@ from ..activity import Activity
 from ..exit_errors import ParticipantError
 from ..senders import Door, RefusedMessageError, UnaskedMessageError, read_address
 from ..tensors import Array, encode_parameters
-from .answers import InvalidAnswerError, read_metrics, read_update
+from .answers import read_metrics, read_update
+from .asking import WORDS, Asking
 from .fedavg import mean_parameters
 from .models import load_parameters
 from .results import Best, formatted, merged
@@ -45,20 +40,15 @@ from .transport import LIMIT_BYTES, Transport
 from .wire import Message
 
 SERVER = 0
-_WORDS = {"model_para": ("update", "is"), "metrics": ("results", "are")}
 # A parameter takes at most 17 bytes in a message, as a nested list of numbers.
 _BYTES_PER_PARAMETER, _OTHER_BYTES = 32, 1 << 20
-
-
-_Answer = TypeVar("_Answer")
 
 
 class Server:
     """The server of one course.
 
-    With ``policy.on_client_failure`` continue a lost client is given up. With a round deadline the server does not wait
-    for a straggler, which is idle again, and may be asked again, once its late answer has arrived and was dropped.
-    An evaluation that reaches ``policy.target`` is the last.
+    With ``policy.on_client_failure`` continue a lost client is given up. An evaluation that reaches
+    ``policy.target`` is the last.
 
     Raises:
         ParticipantError: it cannot listen, has no data for an evaluation of its own, or the model that it is to start
@@ -77,14 +67,12 @@ class Server:
         self._settings = settings
         self._log = log
         self._activity = activity
-        self._deadline_s = policy.round_deadline_s
         self._target = policy.target
         self._trainer = Trainer(settings, shard)
         if settings.restore_from is not None:
             restore(self._trainer.model, settings.restore_from)
         self._best = Best(settings)
         self._roster = Roster(settings.client_num, policy, gate, activity, log)
-        self._sampler = np.random.default_rng(settings.seed)
         self._round_number = 0
         if settings.make_global_eval and not any(split in shard for split in settings.eval_splits):
             raise ParticipantError("federate.make_global_eval needs val or test data on the server")
@@ -100,6 +88,7 @@ class Server:
             limit_bytes=min(LIMIT_BYTES, _OTHER_BYTES + _BYTES_PER_PARAMETER * size),
             answer_s=policy.answer_s,
         )
+        self._asking = Asking(self._transport, self._roster, log, activity, policy, settings.seed, self._failed)
         log.listening(f"Server: Listen to {settings.server_host}:{settings.server_port}...")
 
     def run(self) -> None:
@@ -181,7 +170,7 @@ class Server:
         """Send the model and collect the answers: samples and parameters by client."""
         content = encode_parameters(self._trainer.model.parameters)
         own = self._trainer.model.parameters
-        updates = self._answers(
+        updates = self._asking.answers(
             Message("model_para", SERVER, [], state, content),
             "model_para",
             self._settings.sample_client_num,
@@ -209,7 +198,7 @@ class Server:
     def _clients_evaluation(self, state: int) -> bool:
         parameters = {name: value.tolist() for name, value in self._trainer.model.parameters.items()}
         request, splits = Message("evaluate", SERVER, [], state, parameters), self._settings.eval_splits
-        answers = self._answers(
+        answers = self._asking.answers(
             request, "metrics", self._settings.client_num, lambda metrics: read_metrics(metrics, splits)
         )
         ordered = [answers[client] for client in sorted(answers)]
@@ -240,113 +229,6 @@ class Server:
         self._post("finish", self._roster.present, self._settings.total_rounds, parameters)
         transport.flush()
 
-    def _answers(self, request: Message, kind: str, size: int, read: Callable[[Any], _Answer]) -> dict[int, _Answer]:
-        """Ask up to ``size`` idle clients; the answer of each that gives a valid one in time, at least one, by client.
-
-        Args:
-            request: what is asked; who is asked is decided here.
-            kind: the kind of message that answers it.
-            read: returns an answer from a message's content, or raises an InvalidAnswerError.
-        """
-        while True:
-            # Right after a deadline all but one may still be busy, and that one may be lost.
-            self._wait_for_idle()
-            idle = self._roster.idle
-            asked = idle if size >= len(idle) else sorted(self._sampler.choice(idle, size, replace=False).tolist())
-            answers = self._ask(replace(request, receiver=asked), kind, read)
-            if answers:
-                return answers
-
-    def _ask(self, request: Message, kind: str, read: Callable[[Any], _Answer]) -> dict[int, _Answer]:
-        """Answers that receivers of ``request`` that are not lost give in time; empty if all of them are lost."""
-        roster, state = self._roster, request.state
-        for client in request.receiver:
-            roster.ask(client, kind, state)
-        self._transport.post(request)
-        until = None if self._deadline_s is None else time.monotonic() + self._deadline_s
-        answers: dict[int, _Answer] = {}
-
-        def missing() -> list[int]:
-            return [client for client in request.receiver if client not in answers and roster.is_present(client)]
-
-        while waited := missing():
-            message = self._transport.wait_until(
-                waited,
-                lambda: f"Server: waiting for {kind} of {self._transport.names(missing())}",
-                # An answer of a client that is lost by now counts: it has arrived.
-                enough=lambda: len(missing()) < len(waited),
-                until=until if answers else None,
-            )
-            if message is not None:
-                if message.sender in waited and roster.settle(message.sender, kind, message.state):
-                    self._take(message, answers, read)
-                else:
-                    self._handle_other(message, request)
-            if answers and until is not None and time.monotonic() >= until and missing():
-                self._report_deadline(kind, state, len(answers), len(answers) + len(missing()))
-                break
-        return answers
-
-    def _take(self, message: Message, answers: dict[int, _Answer], read: Callable[[Any], _Answer]) -> None:
-        client = message.sender
-        try:
-            answers[client] = read(message.content)
-        except InvalidAnswerError as error:
-            what, verb = _WORDS[message.msg_type]
-            self._failed(client, f"the {what} of {self._roster.name(client)} {verb} not valid: {error}")
-        else:
-            if message.msg_type == "model_para":
-                self._log.report(Update(client, message.state, staleness=0, used=True))
-
-    def _report_deadline(self, kind: str, state: int, arrived: int, total: int) -> None:
-        what = "aggregated" if kind == "model_para" else "evaluated"
-        number = f"{arrived} of {total} {_WORDS[kind][0]}{'s' if kind == 'model_para' else ''}"
-        logger.info(f"Server: Round #{state} is {what} after its deadline of {self._deadline_s:g} s with {number}")
-        if kind == "model_para":
-            self._log.report(DeadlinePassed(state, arrived, total))
-
-    def _wait_for_idle(self) -> None:
-        roster = self._roster
-        while not roster.idle:
-            message = self._transport.wait_until(
-                roster.present,
-                lambda: f"Server: waiting for late answers of {self._transport.names(roster.present)}",
-                enough=lambda: bool(roster.idle),
-            )
-            if message is not None:
-                self._handle_other(message, None)
-
-    def _handle_other(self, message: Message, request: Message | None) -> None:
-        """Handle a message that is not the one waited for."""
-        client, kind = message.sender, message.msg_type
-        if kind == "join_in":
-            self._join_again(*read_address(message.content), request)
-        elif self._roster.settle(client, kind, message.state):
-            what, verb = _WORDS[kind]
-            staleness = max(0, self._round_number - message.state)
-            self._activity.note("late", peer=client, round=message.state, staleness=staleness)
-            logger.info(
-                f"Server: The {what} of client #{client} for round {message.state} came after the deadline and {verb} "
-                "dropped"
-            )
-            if kind == "model_para":
-                self._log.report(Update(client, message.state, staleness, used=False))
-        else:
-            logger.info(f"Drop a out-of-date message from round #{message.state}")
-
-    def _join_again(self, host: str, port: int, request: Message | None) -> None:
-        """A client was restarted in the middle of the course, or did not get our answer to its join."""
-        client = self._roster.admit(host, port)
-        if client is None:
-            logger.warning(f"a participant at {host}:{port} wants to join a running course: refused")
-            return
-        logger.warning(f"client #{client} ({host}:{port}) joins again")
-        self._post("assign_client_id", [client], 0, str(client))
-        if request is not None and client in request.receiver and client not in self._roster.idle:
-            self._transport.post(replace(request, receiver=[client]))
-        else:
-            self._roster.forgive(client)
-
     def _post(self, kind: str, clients: list[int], state: int, content: Any) -> None:
         self._transport.post(Message(kind, SERVER, clients, state, content))
 
@@ -358,7 +240,7 @@ class Server:
         if message.msg_type == "join_in":
             self._door.check_join(message.content, source)
             return True
-        if message.msg_type not in ("join_in_info", *_WORDS):
+        if message.msg_type not in ("join_in_info", *WORDS):
             raise RefusedMessageError("no client sends such a message")
         client, kind, number = message.sender, message.msg_type, message.state
         self._roster.check_sender(client, source)

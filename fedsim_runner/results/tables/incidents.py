@@ -27,13 +27,13 @@ def collect_notes(course: CourseState, left_out: Sequence[str]) -> list[str]:
         found.append(_describe_restored(course.restored_links))
     if course.restarted:
         found.append(f"containers that restarted during the run: {', '.join(sorted(course.restarted))}")
-    if course.deadlines:
-        missing = sum((deadline.wanted or 0) - (deadline.arrived or 0) for deadline in course.deadlines)
-        count = len(course.deadlines)
-        found.append(
-            f"{count} round{'s were' if count > 1 else ' was'} aggregated at the deadline, "
-            f"without {missing} update{'s' if missing != 1 else ''} that had not arrived"
-        )
+    for how, ended in (("at the deadline", course.deadlines), ("with the quorum", course.quorums)):
+        if ended:
+            missing = sum((one.wanted or 0) - (one.arrived or 0) for one in ended)
+            found.append(
+                f"{len(ended)} round{'s were' if len(ended) > 1 else ' was'} aggregated {how}, "
+                f"without {missing} update{'s' if missing != 1 else ''} that had not arrived"
+            )
     if (target := course.target_reached) is not None:
         found.append(f"the course ended after round {target.round}: {_describe_target(target)}")
     if left_out:

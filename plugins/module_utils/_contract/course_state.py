@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         LoadingStarted,
         PacketsTimed,
         RoundDeadline,
+        RoundQuorum,
         TargetReached,
         TimelineEvent,
     )
@@ -121,6 +122,7 @@ class CourseState:
         lost: the loss of each client that was given up.
         late_updates: how many updates of each device arrived too late.
         deadlines: rounds that were aggregated at their deadline.
+        quorums: rounds that were aggregated with their quorum.
         shaped: devices whose links are in force.
         restarted: those of them whose containers were restarted.
         restored_links: those whose links somebody else had changed, each time.
@@ -149,6 +151,7 @@ class CourseState:
     lost: dict[str, ClientLost] = field(default_factory=dict)
     late_updates: Counter[str] = field(default_factory=Counter)
     deadlines: list[RoundDeadline] = field(default_factory=list)
+    quorums: list[RoundQuorum] = field(default_factory=list)
     shaped: set[str] = field(default_factory=set)
     restarted: set[str] = field(default_factory=set)
     restored_links: dict[str, list[LinkRestored]] = field(default_factory=dict)

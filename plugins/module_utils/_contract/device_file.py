@@ -67,6 +67,8 @@ class CourseSettings:
     on_client_failure: Literal["abort", "continue"] = "abort"
     min_clients: int = 1
     round_deadline_s: float | None = None
+    round_quorum: float | None = None
+    round_grace: float = 0.0
     target: float | None = None
     total_rounds: int
     server: str

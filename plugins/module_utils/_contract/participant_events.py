@@ -143,6 +143,16 @@ class DeadlinePassed(ParticipantEvent):
 
 
 @dataclass(frozen=True)
+class QuorumReached(ParticipantEvent):
+    """Server: the round was aggregated with its quorum, ``arrived`` of the ``wanted`` updates."""
+
+    name = "quorum"
+    round: int
+    arrived: int
+    wanted: int
+
+
+@dataclass(frozen=True)
 class ClientLost(ParticipantEvent):
     """Server: it continues without this client."""
 

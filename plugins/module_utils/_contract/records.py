@@ -23,6 +23,9 @@ class LaunchSettings:
 
     Attributes:
         round_deadline_s: seconds after which the server aggregates what has arrived; None: it waits for all.
+        round_quorum: updates with which the server aggregates, a count from 1 on, else a share of the clients asked;
+            None: it waits for all.
+        round_grace: for how long it then still waits for the others, as a multiple of what the quorum took.
         target: the accuracy at which the server ends the course; None: it has all its rounds.
         patches_off: names of FederatedScope's patches that are not applied.
         answer_s: seconds after which the slowest of its peers answers at the latest, because of their links; 0 below 1.
@@ -34,6 +37,8 @@ class LaunchSettings:
     on_client_failure: Literal["abort", "continue"] = "abort"
     min_clients: int = 1
     round_deadline_s: float | None = None
+    round_quorum: float | None = None
+    round_grace: float = 0.0
     target: float | None = None
     patches_off: tuple[str, ...] = ()
     answer_s: int = 0
@@ -49,6 +54,8 @@ class LaunchSettings:
             on_client_failure=course.on_client_failure,
             min_clients=course.min_clients,
             round_deadline_s=course.round_deadline_s,
+            round_quorum=course.round_quorum,
+            round_grace=course.round_grace,
             target=course.target,
             patches_off=federatedscope.patches_off,
             answer_s=answer_s,

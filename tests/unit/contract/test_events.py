@@ -40,7 +40,7 @@ FILLED: dict[str, Any] = {
 DEVICES = ("pi-1", "pi-2")  # of an event of the timeline; other events count them
 # Names with another meaning elsewhere: a step of activity.jsonl, a key of the experiment, a field of exit.json, a
 # participant's event.
-ELSEWHERE = {"evaluated", "round_deadline", "gate_opened", "training_finished"}
+ELSEWHERE = {"evaluated", "round_deadline", "round_quorum", "gate_opened", "training_finished"}
 GARBAGE = (None, True, 3, -1e400, float("nan"), 10**5000, "x" * 10, "\ud800", [], [[]], {}, {"a": {}}, [1, "b"])
 
 

@@ -133,7 +133,7 @@ def test_federatedscopes_server_gets_no_model_that_does_not_fit(
     config = {"model": {"type": model, "out_channels": 10}, "criterion": {"type": "CrossEntropyLoss"}}
     participants = tuple(Participant(role, role, "federatedscope", config, {}) for role in ("server", "client"))
     data = SplitData({}, 10, (64,))
-    course = Course(participants, config, None, False, lambda: data, initial_model=saved)
+    course = Course(participants, config, None, (), lambda: data, initial_model=saved)
     found = [one for one in engine("federatedscope").check_course(course) if one.path == ("federate", "restore_from")]
     assert [one.reason for one in found] == ([] if problem is None else [f"the file does not fit: {problem}"])
 

@@ -25,6 +25,7 @@ from fedsim_runner.contract.participant_events import (
     DeadlinePassed,
     MessageRefused,
     ParticipantEvent,
+    QuorumReached,
     Result,
     TargetReached,
     Update,
@@ -159,7 +160,7 @@ class Course:
         assert None not in found
         events = [reported.event for reported in found if reported is not None]
         # What is logged says the same, but for what FederatedScope does not log, or only the testbed's policies do.
-        ours = Admitted | Update | DeadlinePassed | ClientLost | MessageRefused | TargetReached | Warned
+        ours = Admitted | Update | DeadlinePassed | QuorumReached | ClientLost | MessageRefused | TargetReached | Warned
         logged = [event for event in events if not isinstance(event, ours)]
         reader = LogReader()
         said = [event for line in self.log(name).splitlines() for event in reader.events(line)]

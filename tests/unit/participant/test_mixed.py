@@ -176,7 +176,7 @@ def test_a_light_straggler_is_not_waited_for(make_mixed: MakeCourse, server: str
     late = [event for event in course.activity("server") if event["what"] == "late"]
     assert late and {event["peer"] for event in late} == {number}
     for event in late:
-        line = f"The update of client #{number} for round {event['round']} came after the deadline and is dropped"
+        line = f"The update of client #{number} for round {event['round']} came after its end and is dropped"
         assert log.count(line) == 1
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedsim_runner.contract.participant_events import QuorumReached
 from fedsim_runner.participant.activity import Activity
 from fedsim_runner.participant.light.transport import Transport
 from fedsim_runner.participant.light.wire import Message
@@ -148,7 +149,7 @@ def test_a_straggler_is_not_waited_for(make_course: MakeCourse, config: dict[str
     assert late
     for event in late:
         assert event["peer"] == straggler
-        line = f"The update of client #{straggler} for round {event['round']} came after the deadline and is dropped\n"
+        line = f"The update of client #{straggler} for round {event['round']} came after its end and is dropped\n"
         assert log.count(line) == 1
     rounds_sent = [
         event["round"]
@@ -158,6 +159,35 @@ def test_a_straggler_is_not_waited_for(make_course: MakeCourse, config: dict[str
     assert rounds_sent[0] == 0
     assert 1 < len(rounds_sent) < 6, "asked again, but not while it is busy"
     assert course.log("client-2").count("received finish message") == 1
+
+
+@pytest.mark.parametrize("config", [{}, BY_CLIENTS], ids=["evaluated by the server", "evaluated by clients"])
+def test_a_round_is_aggregated_with_its_quorum(make_course: MakeCourse, config: dict[str, object]) -> None:
+    rounds = {"federate": {"total_round_num": 4}}
+    course = make_course(config=merged(config, rounds), policy={"round_quorum": 0.6})
+    course.start("server")
+    course.start("client-1", "client-3", patch=slow(0.2))
+    course.start("client-2", patch=slow(60))
+    course.open_gate()
+    assert [course.wait(name) for name in ("server", "client-1", "client-3")] == [0, 0, 0], course.said("server")
+    assert "Server: Round #0 is aggregated with its quorum: 2 of 3 updates\n" in course.log("server")
+    # Later rounds ask the other two only, of which both are more than 60 %.
+    found = [event for event in course.reported("server") if isinstance(event, QuorumReached)]
+    assert found == [QuorumReached(0, 2, 3)]
+
+
+def test_a_round_waits_for_others_as_long_again_as_its_quorum_took(make_course: MakeCourse) -> None:
+    course = make_course(config={"federate": {"total_round_num": 2}}, policy={"round_quorum": 1, "round_grace": 4})
+    course.start("server")
+    course.start("client-1", patch=slow(0.5))
+    course.start("client-2", patch=slow(1.0))
+    course.start("client-3", patch=slow(60))
+    course.open_gate()
+    assert [course.wait(name) for name in ("server", "client-1", "client-2")] == [0, 0, 0], course.said("server")
+    found = [event for event in course.reported("server") if isinstance(event, QuorumReached)]
+    assert found == [QuorumReached(0, 2, 3)], "the second arrives in time, the third does not"
+    used = [event for event in course.activity("server") if event["what"] == "used" and event["round"] == 0]
+    assert {event["peer"] for event in used} == {identity(course, "client-1"), identity(course, "client-2")}
 
 
 def test_the_first_update_is_awaited_beyond_the_deadline(make_course: MakeCourse) -> None:

@@ -15,6 +15,7 @@ from .course import CourseFailed as CourseFailed
 from .course import CourseFinished as CourseFinished
 from .course import Evaluated as Evaluated
 from .course import RoundDeadline as RoundDeadline
+from .course import RoundQuorum as RoundQuorum
 from .course import RoundStarted as RoundStarted
 from .course import TargetReached as TargetReached
 from .course import TrainingFinished as TrainingFinished

@@ -46,6 +46,19 @@ class RoundDeadline(Event):
 
 
 @dataclass(frozen=True)
+class RoundQuorum(Event):
+    """A round was aggregated with its quorum, ``arrived`` of the ``wanted`` updates."""
+
+    name = "round_quorum"
+    round: int | None = read_as(lenient.whole)
+    arrived: int | None = read_as(lenient.whole)
+    wanted: int | None = read_as(lenient.whole)
+
+    def apply_to(self, course: CourseState) -> None:
+        course.quorums.append(self)
+
+
+@dataclass(frozen=True)
 class UpdateLate(Event):
     """A client's update was dropped: it came too late, or no aggregation takes it for another reason."""
 

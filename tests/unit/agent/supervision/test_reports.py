@@ -32,6 +32,13 @@ def test_deadlines_and_late_updates_are_reported_with_names_and_rounds_from_one(
     assert course.named("update_late") == [{"event": "update_late", "device": "b", "round": 1}]
 
 
+def test_a_quorum_is_reported_with_rounds_from_one() -> None:
+    course = Course()
+    course.join()
+    course.report("hub", reported.QuorumReached(2, arrived=1, wanted=2))
+    assert course.named("round_quorum") == [{"event": "round_quorum", "round": 3, "arrived": 1, "wanted": 2}]
+
+
 def test_a_warning_is_passed_on_once_whoever_logs_it() -> None:
     course = Course()
     for device in ("a", "b", "hub"):
@@ -56,6 +63,7 @@ SERVERS_EVENTS: dict[str, reported.ParticipantEvent] = {
         reported.TrainingFailed(0),
         reported.Update(2, 0, staleness=1, used=False),
         reported.DeadlinePassed(0, 1, 2),
+        reported.QuorumReached(0, 1, 2),
         reported.ClientLost(2, "I say so"),
     )
 }

@@ -242,7 +242,7 @@ def test_trees_are_accepted_where_federatedscope_splits_the_features() -> None:
     loaded = replace(unknown, loads_data=True, other_data=VERTICAL)
     assert {"vertical.use", "model.type", "trainer.type"} <= set(keys(unknown))
     assert keys(loaded) == []
-    assert keys(replace(loaded, has_round_deadline=True)) == ["vertical.use"]
+    assert keys(replace(loaded, round_limits=("course.round_deadline",))) == ["vertical.use"]
 
 
 @pytest.mark.parametrize(
@@ -360,9 +360,9 @@ def test_only_the_side_that_crashes_counts(changes: dict[str, Any], side: str) -
 
 
 def test_a_round_deadline_needs_rounds_that_end() -> None:
-    asynchronous = replace(course({"asyn.use": True}), has_round_deadline=True)
+    asynchronous = replace(course({"asyn.use": True}), round_limits=("course.round_deadline",))
     assert keys(asynchronous) == ["asyn.use"]
-    assert keys(replace(course(), has_round_deadline=True)) == []
+    assert keys(replace(course(), round_limits=("course.round_deadline",))) == []
 
 
 def test_wrong_types_are_left_to_the_check_of_keys() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.contract.participant_events import Update
+from fedsim_runner.contract.participant_events import QuorumReached, Update
 from fedsim_runner.participant.federatedscope.policies import is_at
 from tests.unit.participant.federatedscope.helpers import CONTINUE, TorchCourse, accuracy, wait_until
 from tests.unit.participant.helpers import merged
@@ -157,6 +157,20 @@ def test_a_straggler_is_not_waited_for(torch_course: Callable[..., TorchCourse])
     assert accuracy(course) > 0.75
 
 
+def test_a_round_is_aggregated_with_its_quorum(torch_course: Callable[..., TorchCourse]) -> None:
+    course = torch_course(clients=3, config=rounds_of(3, evaluator="server"), round_quorum=0.5, round_grace=0.5)
+    course.open_gate()
+    course.start("server", "client-1")
+    course.start("client-2", patch=SLOW.format(seconds=2, rounds=[1]))
+    course.start("client-3", patch=SLOW.format(seconds=60, rounds=[1]))
+    check_end(course, ["client-1", "client-2"])
+    assert "Server: Round #1 is aggregated with its quorum: 2 of 3 updates" in course.log("server")
+    assert QuorumReached(1, 2, 3) in course.reported("server")
+    models = [note for note in course.activity("server") if (note["what"], note.get("kind")) == ("send", "model_para")]
+    sent = [note["peer"] for note in models if note["round"] == 2]
+    assert course.client_ids()["client-3"] not in sent  # busy with round 1
+
+
 def test_a_late_client_is_asked_again(torch_course: Callable[..., TorchCourse]) -> None:
     course = torch_course(config=rounds_of(8, evaluator="server"), round_deadline_s=1.5)
     course.open_gate()
@@ -168,7 +182,7 @@ def test_a_late_client_is_asked_again(torch_course: Callable[..., TorchCourse]) 
     notes = course.activity("server")
     dropped = [note for note in notes if note["what"] == "late"]
     assert [(note["peer"], note["round"]) for note in dropped] == [(late, 1)]
-    line = f"Server: The update of client #{late} for round 1 came after the deadline and is dropped"
+    line = f"Server: The update of client #{late} for round 1 came after its end and is dropped"
     assert line in course.log("server")
     again = [note for note in notes[notes.index(dropped[0]) :] if note.get("kind") == "model_para"]
     assert any(note["what"] == "received" and note["peer"] == late for note in again)

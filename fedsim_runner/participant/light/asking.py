@@ -1,0 +1,170 @@
+"""Asking clients for updates and results: whom, how long for, and what becomes of answers that come later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fedsim_runner.contract.participant_events import DeadlinePassed, QuorumReached, Update
+from fedsim_runner.contract.records import LaunchSettings
+
+from ..activity import Activity
+from ..round_end import Reason, RoundEnd
+from ..senders import read_address
+from .answers import InvalidAnswerError
+from .roster import Roster
+from .run_log import RunLog, logger
+from .transport import Transport
+from .wire import Message
+
+WORDS = {"model_para": ("update", "is"), "metrics": ("results", "are")}
+
+_Answer = TypeVar("_Answer")
+
+
+class Asking:
+    """Asks the clients of one course, one request after the other.
+
+    With a round deadline or a quorum a straggler is not waited for. It is idle again, and may be asked again, once its
+    late answer has arrived and was dropped.
+
+    Args:
+        on_failure: called with a client whose answer nobody can use, and the reason.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        roster: Roster,
+        log: RunLog,
+        activity: Activity,
+        policy: LaunchSettings,
+        seed: int,
+        on_failure: Callable[[int, str], None],
+    ) -> None:
+        self._transport = transport
+        self._roster = roster
+        self._log = log
+        self._activity = activity
+        self._policy = policy
+        self._sampler = np.random.default_rng(seed)
+        self._on_failure = on_failure
+        self._round_number = 0
+
+    def answers(self, request: Message, kind: str, size: int, read: Callable[[Any], _Answer]) -> dict[int, _Answer]:
+        """Ask up to ``size`` idle clients; the answer of each that gives a valid one in time, at least one, by client.
+
+        Args:
+            request: what is asked; who is asked is decided here.
+            kind: the kind of message that answers it.
+            read: returns an answer from a message's content, or raises an InvalidAnswerError.
+        """
+        self._round_number = request.state
+        while True:
+            # Right after a deadline all but one may still be busy, and that one may be lost.
+            self._wait_for_idle()
+            idle = self._roster.idle
+            asked = idle if size >= len(idle) else sorted(self._sampler.choice(idle, size, replace=False).tolist())
+            answers = self._ask(replace(request, receiver=asked), kind, read)
+            if answers:
+                return answers
+
+    def _ask(self, request: Message, kind: str, read: Callable[[Any], _Answer]) -> dict[int, _Answer]:
+        """Answers that receivers of ``request`` that are not lost give in time; empty if all of them are lost."""
+        roster, asked = self._roster, len(request.receiver)
+        for client in request.receiver:
+            roster.ask(client, kind, request.state)
+        self._transport.post(request)
+        end = RoundEnd(self._policy, time.monotonic(), has_quorum=kind == "model_para")
+        answers: dict[int, _Answer] = {}
+
+        def missing() -> list[int]:
+            return [client for client in request.receiver if client not in answers and roster.is_present(client)]
+
+        while waited := missing():
+            message = self._transport.wait_until(
+                waited,
+                lambda: f"Server: waiting for {kind} of {self._transport.names(missing())}",
+                # An answer of a client that is lost by now counts: it has arrived.
+                enough=lambda: len(missing()) < len(waited),
+                until=end.at(len(answers), asked, time.monotonic()),
+            )
+            if message is not None:
+                if message.sender in waited and roster.settle(message.sender, kind, message.state):
+                    self._take(message, answers, read)
+                else:
+                    self.handle_other(message, request)
+            reason = end.reason(len(answers), asked, time.monotonic())
+            if reason is not None and (late := missing()):
+                self._report_end(reason, kind, request.state, len(answers), len(answers) + len(late))
+                break
+        return answers
+
+    def _take(self, message: Message, answers: dict[int, _Answer], read: Callable[[Any], _Answer]) -> None:
+        client = message.sender
+        try:
+            answers[client] = read(message.content)
+        except InvalidAnswerError as error:
+            what, verb = WORDS[message.msg_type]
+            self._on_failure(client, f"the {what} of {self._roster.name(client)} {verb} not valid: {error}")
+        else:
+            if message.msg_type == "model_para":
+                self._log.report(Update(client, message.state, staleness=0, used=True))
+
+    def _report_end(self, reason: Reason, kind: str, state: int, arrived: int, total: int) -> None:
+        if reason == "quorum":
+            logger.info(f"Server: Round #{state} is aggregated with its quorum: {arrived} of {total} updates")
+            self._log.report(QuorumReached(state, arrived, total))
+            return
+        what = "aggregated" if kind == "model_para" else "evaluated"
+        number = f"{arrived} of {total} {WORDS[kind][0]}{'s' if kind == 'model_para' else ''}"
+        deadline_s = self._policy.round_deadline_s
+        logger.info(f"Server: Round #{state} is {what} after its deadline of {deadline_s:g} s with {number}")
+        if kind == "model_para":
+            self._log.report(DeadlinePassed(state, arrived, total))
+
+    def _wait_for_idle(self) -> None:
+        roster = self._roster
+        while not roster.idle:
+            message = self._transport.wait_until(
+                roster.present,
+                lambda: f"Server: waiting for late answers of {self._transport.names(roster.present)}",
+                enough=lambda: bool(roster.idle),
+            )
+            if message is not None:
+                self.handle_other(message, None)
+
+    def handle_other(self, message: Message, request: Message | None) -> None:
+        """Handle a message that is not the one waited for, which is an answer to ``request``."""
+        client, kind = message.sender, message.msg_type
+        if kind == "join_in":
+            self._join_again(*read_address(message.content), request)
+        elif self._roster.settle(client, kind, message.state):
+            what, verb = WORDS[kind]
+            staleness = max(0, self._round_number - message.state)
+            self._activity.note("late", peer=client, round=message.state, staleness=staleness)
+            logger.info(
+                f"Server: The {what} of client #{client} for round {message.state} came after its end and {verb} "
+                "dropped"
+            )
+            if kind == "model_para":
+                self._log.report(Update(client, message.state, staleness, used=False))
+        else:
+            logger.info(f"Drop a out-of-date message from round #{message.state}")
+
+    def _join_again(self, host: str, port: int, request: Message | None) -> None:
+        """A client was restarted in the middle of the course, or did not get our answer to its join."""
+        client = self._roster.admit(host, port)
+        if client is None:
+            logger.warning(f"a participant at {host}:{port} wants to join a running course: refused")
+            return
+        logger.warning(f"client #{client} ({host}:{port}) joins again")
+        self._transport.post(Message("assign_client_id", 0, [client], 0, str(client)))
+        if request is not None and client in request.receiver and client not in self._roster.idle:
+            self._transport.post(replace(request, receiver=[client]))
+        else:
+            self._roster.forgive(client)
