@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..contract.errors import Exit, FedsimError
-from ..contract.paths import COLLECTED, METRICS
+from ..contract.paths import COLLECTED, LINK_COUNTERS, METRICS
 from ..contract.plain_folder import require_plain
 from ..participant.model_file import SavedModel
 from ..results.comparison.run_folders import is_run_folder, refresh_report
@@ -133,6 +133,11 @@ class Run:
         return Rows(row for path in of_agents(self.folder, METRICS).values() for row in _read_samples(path))
 
     @cached_property
+    def link_counters(self) -> Rows:
+        """One row per direction of a link and second in which something passed it or waited (``link_counters.csv``)."""
+        return Rows(row for path in of_agents(self.folder, LINK_COUNTERS).values() for row in _read_samples(path))
+
+    @cached_property
     def events(self) -> Rows:
         """One row per event of the run, in order of time (``journal.jsonl``): each kind has columns of its own."""
         return Rows(event.as_dict() for event in read_journal(self.folder))
@@ -235,7 +240,7 @@ def _read_samples(path: Path) -> Iterator[Row]:
 
 
 def _value(name: str, text: str | None) -> Any:
-    if name == "device" or not text:
+    if name in ("device", "direction") or not text:
         return text or None
     try:
         return float(text)
