@@ -10,8 +10,8 @@ from pathlib import Path
 from ..contract import device_file
 from ..contract.device_file import DeviceFileError, Role, Verify
 from ..contract.link import Links
-from ..contract.slow_links import answer_s
-from ..contract.timeline import TimelineEntry
+from ..contract.slow_links import longest_answer_s
+from ..contract.timeline import TimelineEntry, all_links
 from .links import backends
 from .links.profile import DeviceLink, Profile
 
@@ -53,8 +53,9 @@ def read_run_settings(path: Path) -> RunSettings:
     known = [backends.AUTO, *backends.names()]
     if found.link_backend not in known:
         raise DeviceFileError(f"link_backend: {found.link_backend!r} is not one of {', '.join(known)}")
-    answers = {device.name: device.link for device in found.devices}
-    answers |= {peer.device: peer.link for peer in found.peers.values()}
+    planned = {device.name: device.link for device in found.devices}
+    planned |= {peer.device: peer.link for peer in found.peers.values()}
+    answers = {name: all_links(name, link, found.timeline) for name, link in planned.items()}
     server = answers.pop(found.course.server, None)
     links = [_link(device.name, device.address, device.link) for device in found.devices]
     peers = [_link(peer.device, address, peer.link) for address, peer in found.peers.items()]
@@ -75,7 +76,7 @@ def read_run_settings(path: Path) -> RunSettings:
         {device.name: device.disk_bytes for device in found.devices},
         {device.name: device.start_cpu_s for device in found.devices},
         Profile(links, peers, found.seed, found.course.server, ipaddress.IPv4Network(found.network.subnet).prefixlen),
-        0 if server is None else max((answer_s(link, server) for link in answers.values()), default=0),
+        0 if server is None else max((longest_answer_s(links, server) for links in answers.values()), default=0),
         found.timeline,
     )
 
