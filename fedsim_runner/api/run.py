@@ -24,6 +24,7 @@ from ..results.tables.label_counts import COLUMNS as LABEL_COLUMNS
 from ..results.tables.label_counts import build_label_rows
 from ..results.tables.links import COLUMNS as LINK_COLUMNS
 from ..results.tables.time_split import FIELDS as SPLIT_FIELDS
+from ..results.tables.timeline import COLUMNS as EVENT_COLUMNS
 from ..runs.hold import is_held
 from ..runs.lookup import find_run
 from .models import load_model
@@ -121,6 +122,11 @@ class Run:
     def links(self) -> Rows:
         """One row per direction of a device's link: what it was measured to be before the course (``links.csv``)."""
         return Rows(self.report.get("links") or [], LINK_COLUMNS)
+
+    @cached_property
+    def timeline(self) -> Rows:
+        """One row per event of the experiment: when it began, and what was in force then (``events.csv``)."""
+        return Rows(self.report.get("events") or [], EVENT_COLUMNS)
 
     @cached_property
     def labels(self) -> Rows:
