@@ -27,12 +27,11 @@ _MOVING_OPTIONS = 24  # bytes, of which the first four are the delay
 
 @dataclass(frozen=True)
 class QdiscCounters:
-    """What has left a qdisc, in bytes and packets, packets that it has dropped, and bytes that wait in it now."""
+    """What has left a qdisc, in bytes and packets, and packets that it has dropped."""
 
     bytes: int
     packets: int
     dropped: int
-    backlog: int
 
 
 def raw_qdiscs(index: int) -> tuple[bytes, ...]:
@@ -64,10 +63,13 @@ def policed_s(interface: str, handle: str) -> float | None:
         handle: the qdisc's, as ``tc`` writes it (``4:``).
     """
     found = rtnetlink.find_interface(interface)
-    if found is None:
-        return None
+    return None if found is None else policed_by(found.index, int(handle.partition(":")[0], 16) << 16)
+
+
+def policed_by(index: int, handle: int) -> float | None:
+    """As :func:`policed_s`, with the numbers of the interface and of the qdisc."""
     with netlink.open_channel() as channel:
-        policers = _policers(channel, found.index, int(handle.partition(":")[0], 16) << 16)
+        policers = _policers(channel, index, handle)
     return float(_BURST.unpack_from(policers[0])[0]) * _TICK_S if policers else None
 
 
@@ -83,21 +85,17 @@ def _policers(channel: socket.socket, index: int, handle: int) -> list[bytes]:
     return found
 
 
-def qdisc_counters(channel: socket.socket | None = None) -> dict[int, dict[int, QdiscCounters]]:
-    """The counters of all interfaces' qdiscs: by number of the interface, and by handle of what each is below.
-
-    Args:
-        channel: to the namespace; None: the calling thread's.
-    """
+def qdisc_counters() -> dict[int, dict[int, QdiscCounters]]:
+    """The counters of all interfaces' qdiscs: by number of the interface, and by handle of what each is below."""
     found: dict[int, dict[int, QdiscCounters]] = {}
-    for reply in netlink.ask(_GETQDISC, netlink.DUMP, _QDISC.pack(0, 0, 0, 0, 0), channel):
+    for reply in netlink.ask(_GETQDISC, netlink.DUMP, _QDISC.pack(0, 0, 0, 0, 0)):
         _, owner, _, parent, _ = _QDISC.unpack_from(reply)
         values = dict(netlink.attributes(reply[_QDISC.size :]))
         statistics = dict(netlink.attributes(values.get(_TCA_STATS2, b"")))
         if _STATS_BASIC in statistics and _STATS_QUEUE in statistics:
             passed, packets = struct.unpack_from("=QI", statistics[_STATS_BASIC])
-            _, backlog, dropped = struct.unpack_from("=III", statistics[_STATS_QUEUE])
-            found.setdefault(owner, {})[parent] = QdiscCounters(passed, packets, dropped, backlog)
+            _, _, dropped = struct.unpack_from("=III", statistics[_STATS_QUEUE])
+            found.setdefault(owner, {})[parent] = QdiscCounters(passed, packets, dropped)
     return found
 
 

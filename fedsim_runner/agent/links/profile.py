@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fedsim_runner.contract.link import Link
@@ -28,6 +28,9 @@ class Profile:
         seed: fixes all random draws.
         server: name of the device that is the server.
         prefix: prefix length of the devices' addresses.
+        later: further links that devices may have during the course; with any, all links can be changed in place.
+        offline: devices that nothing reaches, and that reach nothing.
+        partitions: sets of devices by a number of each: nothing passes between one and all others.
     """
 
     devices: Sequence[DeviceLink]
@@ -35,6 +38,9 @@ class Profile:
     seed: int = 0
     server: str = ""
     prefix: int = 24
+    later: tuple[Link, ...] = ()
+    offline: frozenset[str] = frozenset()
+    partitions: Mapping[int, frozenset[str]] = field(default_factory=dict)
 
     @property
     def all_devices(self) -> list[DeviceLink]:
@@ -43,8 +49,13 @@ class Profile:
 
     @property
     def links(self) -> list[Link]:
-        """Both directions of all devices' links."""
-        return [link for device in self.all_devices for link in (device.up, device.down)]
+        """Both directions of all devices' links, and those that they may have later."""
+        return [*(link for device in self.all_devices for link in (device.up, device.down)), *self.later]
+
+    @property
+    def may_change(self) -> bool:
+        """Whether links may change while packets pass."""
+        return bool(self.later)
 
     def without_links(self) -> Profile:
         """The same devices without shaping."""
@@ -52,4 +63,4 @@ class Profile:
             [DeviceLink(device.device, device.address, Link(), Link()) for device in devices]
             for devices in (self.devices, self.peers)
         ]
-        return replace(self, devices=bare[0], peers=bare[1])
+        return replace(self, devices=bare[0], peers=bare[1], later=())

@@ -11,12 +11,13 @@ from fedsim_runner.contract.link import Link
 from .need import Need
 from .profile import Profile
 from .root_qdisc import Qdisc
-from .tally import Passed, Tally
+from .tally import Tally
 
 if TYPE_CHECKING:
     from .run_namespace import RunNamespace
 
 Settings = Mapping[str, object]  # settings that shape one device's link: item -> value; str(value) is for people
+Changes = Mapping[str, tuple[object, object]]  # item -> its value before, and the one that it is to have
 Failures = dict[str, str]  # device -> reason
 
 
@@ -51,6 +52,21 @@ class LinkBackend(Protocol):
     def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
         """Set those of the settings from ``read`` that differ."""
 
+    def change(
+        self, changes: Mapping[str, Changes], namespaces: Mapping[str, str]
+    ) -> tuple[dict[str, Settings], Failures]:
+        """Change settings that are in force, while packets pass: in place, without a program, in the calling thread.
+
+        Returns:
+            What was then found of each device, also what is only for people, and failures.
+        """
+        failed = self.apply(
+            {name: {item: after for item, (_, after) in change.items()} for name, change in changes.items()},
+            namespaces,
+        )
+        found, unread = self.read({name: namespaces[name] for name in changes})
+        return found, {**failed, **unread}
+
     def use_network(self, network: RunNamespace) -> None:
         """Take the run's namespace, where downlinks are, for what it does there besides the qdiscs."""
 
@@ -74,19 +90,6 @@ class LinkBackend(Protocol):
         Args:
             namespaces: path of each device's network namespace. Those that have ended keep what they had.
             afresh: count from now on.
-
-        Raises:
-            OSError: nothing passes any longer.
-        """
-        return {}
-
-    def look(self, namespaces: Mapping[str, str]) -> dict[tuple[str, str], Passed]:
-        """The counters and the queue of each shaped direction, as :meth:`count`; called every second, so it is cheap.
-
-        Those that have not changed since the last look may be left out, and those whose namespaces have ended.
-
-        Args:
-            namespaces: path of each device's network namespace.
 
         Raises:
             OSError: nothing passes any longer.

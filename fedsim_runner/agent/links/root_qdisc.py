@@ -27,6 +27,19 @@ class Qdisc(ABC):
         """
         return [["qdisc", "replace", "dev", interface, "root", self.kind, *self.arguments()]]
 
+    def change(self, index: int, before: object) -> Qdisc | None:
+        """Change the root qdisc ``before`` of an interface to this one in place, without losing what waits in it.
+
+        In the calling thread's namespace, and without a program.
+
+        Returns:
+            What the kernel then has; None: nothing was changed, because the two cannot be changed into each other.
+
+        Raises:
+            OSError: the kernel refuses it.
+        """
+        return None
+
     @classmethod
     @abstractmethod
     def parse(cls, options: Mapping[str, Any], below: Sequence[Mapping[str, Any]]) -> Qdisc:

@@ -117,6 +117,12 @@ def set_segments(index: int, most: int) -> None:
     )
 
 
+def set_bridge(index: int, bridge: int | None) -> None:
+    """Make an interface a port of the bridge of this number, and of no other; None: of none."""
+    master = netlink.attribute(_IFLA_MASTER, struct.pack("=I", bridge or 0))
+    netlink.ask(_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + master)
+
+
 def set_up(index: int) -> None:
     """Bring an interface up; it gets no IPv6 address of its own accord."""
     if has_ipv6():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from fedsim_runner.contract import events
 from fedsim_runner.contract.agent_calls import LinksAnswer
@@ -15,10 +17,11 @@ from ..host import programs
 from ..host.network_container import Namespace, NetworkContainer, namespace_number
 from ..run_settings import RunSettings
 from . import backends, netns
-from .profile import DeviceLink
+from .deviation import Deviation
+from .profile import DeviceLink, Profile
 from .run_namespace import RunNamespace
 from .shaper import Result, Shaper
-from .tally import Passed, Tally
+from .tally import Tally
 
 
 class NoNetworkError(FedsimError):
@@ -33,8 +36,21 @@ class LinkError(FedsimError):
     exit = Exit.LINKS
 
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _locked(method: Callable[Concatenate[RunLinks, _P], _T]) -> Callable[Concatenate[RunLinks, _P], _T]:
+    @functools.wraps(method)
+    def call(self: RunLinks, /, *arguments: _P.args, **options: _P.kwargs) -> _T:
+        with self._lock:
+            return method(self, *arguments, **options)
+
+    return call
+
+
 class RunLinks:
-    """Connects and shapes devices by their processes. Not thread-safe: its owner holds a lock.
+    """Connects and shapes devices by their processes. Thread-safe, with a lock of its own.
 
     Args:
         container: holds the run's network.
@@ -45,6 +61,7 @@ class RunLinks:
     Attributes:
         shaped: devices whose link is in force.
         unshaped: why no link is in force, if the experiment allows that.
+        deviation: how the links that are in force, and those that come into force, differ from the device file.
     """
 
     def __init__(
@@ -62,10 +79,14 @@ class RunLinks:
         self._record = record
         self._shaper: Shaper | None = None
         self._guest: Shaper | None = None
+        self._lock = threading.RLock()
+        self._profile: Profile | None = None  # of the device file
         self._looked_at = time.monotonic()  # when all links in force were last known to be
-        self._namespaces: dict[str, tuple[int, int] | None] = {}  # in which links were brought into force
+        # In which links were brought into force: path and number.
+        self._namespaces: dict[str, tuple[str, tuple[int, int] | None]] = {}
         self.shaped: set[str] = set()
         self.unshaped: str | None = None
+        self.deviation = Deviation()
 
     @property
     def backend(self) -> str | None:
@@ -86,10 +107,17 @@ class RunLinks:
         """Whether all of these devices may send."""
         return not self.has_lost_its_network and self.shaped.issuperset(devices)
 
+    @_locked
     def apply(
         self, settings: RunSettings, names: Collection[str], running: Mapping[str, int], check: bool
     ) -> LinksAnswer:
-        """Connect the named devices and shape their links as the device file says; ``running``: their process ids.
+        """Connect the named devices and shape their links as the device file says, but for :attr:`deviation`.
+
+        Args:
+            settings: from the device file.
+            names: of the devices.
+            running: process ids of those that run.
+            check: compare only.
 
         Raises:
             UnshapableError: no back end here can shape them, and ``allow_unshaped`` is not set.
@@ -97,12 +125,13 @@ class RunLinks:
         """
         backend, unshaped = self._choose(settings)
         self._use_network(check)
+        profile = self.deviation.of(settings.links)
         before = None if self._shaper is None else self._shaper.requested
         if self._shaper is None:
             kinds = [kind(self._probed) for kind in backends.load_all()]
-            self._shaper = Shaper(kinds, self._network, settings.links, backend)
+            self._shaper = Shaper(kinds, self._network, profile, backend)
         else:
-            self._shaper.set_profile(settings.links, backend)
+            self._shaper.set_profile(profile, backend)
         results = self._shaper.apply({name: netns.of_process(pid) for name, pid in running.items()}, check=check)
         for name in names:
             if name not in running:
@@ -113,6 +142,7 @@ class RunLinks:
             if unshaped is not None and unshaped != self.unshaped:
                 self._record(events.LinksUnshaped(unshaped))
             self.unshaped = unshaped
+            self._profile = settings.links
             self._remember(results, running)
         answer: LinksAnswer = {
             "changed": any(result.changed for result in results.values()),
@@ -121,6 +151,7 @@ class RunLinks:
         }
         return answer if unshaped is None else {**answer, "unshaped": unshaped}
 
+    @_locked
     def reapply(self, name: str, pid: int) -> str | None:
         """Connect and shape a restarted device whose link was in force. Return the reason if that failed.
 
@@ -140,11 +171,41 @@ class RunLinks:
             self.shaped.discard(name)
             self._record(events.LinkFailed(name, failed))
             return failed
-        self._namespaces[name] = namespace_number(namespace)
+        self._namespaces[name] = namespace, namespace_number(namespace)
         if self.unshaped is None:
             self._record(events.LinkReapplied(name))
         return None
 
+    @_locked
+    def change(self, update: Callable[[Deviation], Deviation]) -> dict[str, Result]:
+        """Have links deviate from the device file, or no longer: those in force in place, while packets pass.
+
+        Links that come into force later, of containers that are restarted, are as they then are for the others. It
+        takes no lock but that of the links, and starts no program.
+
+        Args:
+            update: returns how they are to deviate, from how they do now.
+
+        Returns:
+            What was changed, by device.
+
+        Raises:
+            LinkError: the run's network is gone.
+        """
+        self.deviation = update(self.deviation)
+        if self._shaper is None or self._profile is None:
+            return {}
+        here = {name: path for name, (path, _) in self._namespaces.items() if self._is_where_it_was(name, path)}
+        try:
+            results = self._shaper.change(self.deviation.of(self._profile), here)
+            left = [name for name, result in results.items() if result.failed is not None]
+            left = [name for name in left if self._is_where_it_was(name, here[name])]
+            again = self._shaper.apply({name: here[name] for name in left}) if left else {}
+        except (OSError, programs.CommandError) as error:
+            raise LinkError(str(error)) from error
+        return {**results, **again}
+
+    @_locked
     def restore(self, running: Mapping[str, int]) -> dict[str, str]:
         """Put links that are in force, but that somebody else has changed, back in force.
 
@@ -158,7 +219,7 @@ class RunLinks:
             return {}
         now, before = time.monotonic(), self._looked_at
         self._looked_at = now
-        devices = self._in_force(running)
+        devices = {name: netns.of_process(pid) for name, pid in running.items() if name in self.shaped}
         if not devices:
             return {}
         try:
@@ -177,6 +238,7 @@ class RunLinks:
                 self._record(events.LinkFailed(name, failed[name]))
         return failed
 
+    @_locked
     def connect_guest(self, guest: DeviceLink, namespace: str) -> None:
         """Connect one more device to the run's network, which is none of the run's devices.
 
@@ -193,18 +255,21 @@ class RunLinks:
         if failed is not None:
             raise LinkError(failed)
 
+    @_locked
     def forget_guest(self, name: str) -> None:
         """Release it: its namespace is about to end."""
         if self._guest is not None:
             self._guest.forget(name)
             self._guest = None
 
+    @_locked
     def forget(self, name: str) -> None:
         """Release a device whose process, and with it its interface, has ended."""
         self._namespaces.pop(name, None)
         if self._shaper is not None:
             self._shaper.forget(name)
 
+    @_locked
     def count(self, running: Mapping[str, int], afresh: bool = False) -> dict[tuple[str, str], Tally]:
         """What has passed each shaped direction, by device and ``up`` or ``down``; empty if nothing passes any longer.
 
@@ -214,30 +279,18 @@ class RunLinks:
         """
         if self._shaper is None or self.failure is not None:
             return {}
+        devices = {name: netns.of_process(pid) for name, pid in running.items() if name in self.shaped}
         try:
-            return self._shaper.count(self._in_force(running), afresh)
+            return self._shaper.count(devices, afresh)
         except OSError:
             return {}  # which `failure` is about to say
 
-    def look(self, running: Mapping[str, int]) -> dict[tuple[str, str], Passed]:
-        """The counters and the queue of each shaped direction, by device and ``up`` or ``down``.
-
-        Those that have not changed since the last look may be left out.
-
-        Args:
-            running: process ids of the running devices.
-        """
-        if self._shaper is None or self.failure is not None:
-            return {}
-        try:
-            return self._shaper.look(self._in_force(running))
-        except OSError:
-            return {}  # which `failure` is about to say
-
+    @_locked
     def counters(self) -> dict[str, Any]:
         """Counters of the process that holds packets outside the kernel; empty if the kernel does all."""
         return self._shaper.counters() if self._shaper is not None else {}
 
+    @_locked
     def stop(self) -> None:
         """Stop: packets that pass through this agent stop, too."""
         if self._shaper is not None:
@@ -266,10 +319,6 @@ class RunLinks:
             self.shaped.clear()
             self._connected_to = namespace
 
-    def _in_force(self, running: Mapping[str, int]) -> dict[str, str]:
-        """The namespaces of those running devices whose links are in force."""
-        return {name: netns.of_process(pid) for name, pid in running.items() if name in self.shaped}
-
     def _is_where_it_was(self, name: str, namespace: str) -> bool:
         """Whether the device's process is still the one whose link is in force.
 
@@ -277,12 +326,13 @@ class RunLinks:
         each of 32768 again, and hundreds of devices that end together need thousands.
         """
         number = namespace_number(namespace)
-        return number is not None and number == self._namespaces.get(name)
+        return number is not None and (namespace, number) == self._namespaces.get(name)
 
     def _remember(self, results: Mapping[str, Result], running: Mapping[str, int]) -> None:
         for name, result in results.items():
             if result.failed is None:
                 self.shaped.add(name)
-                self._namespaces[name] = namespace_number(netns.of_process(running[name]))
+                namespace = netns.of_process(running[name])
+                self._namespaces[name] = namespace, namespace_number(namespace)
                 if result.changed and self.unshaped is None:
                     self._record(events.LinkShaped(name))

@@ -12,7 +12,7 @@ from typing import Any
 from ..host import programs
 from . import kernel_qdiscs, netns, rtnetlink
 from .protocol import Failures
-from .wiring import bridge_name
+from .wiring import first_bridge
 
 # Ports change only when a container does, and a forgotten address costs a packet to every device.
 _AGEING_S = 86_400
@@ -82,16 +82,17 @@ class RunNamespace:
         """Make these bridges, and what connects them to the first one, where something is missing or down."""
         ends = self.ends()
         lines: list[Line] = []
-        for name in sorted({bridge_name(0), *wanted}):
+        wanted = set(wanted)
+        for name in sorted({*map(first_bridge, wanted), *wanted}):
             if name not in ends:
                 lines += _new(name, name, _BRIDGE)
             lines.append((name, [*_SET, name, "up"]))
-            if name == bridge_name(0):
+            if name == first_bridge(name):
                 continue
             near, far = _trunk(name)
             if near not in ends:
                 lines += [*_new(name, near, ["type", "veth", "peer", "name", far]), *without_ipv6(name, far)]
-            lines.append((name, [*_SET, near, "master", bridge_name(0), "up"]))
+            lines.append((name, [*_SET, near, "master", first_bridge(name), "up"]))
             lines.append((name, [*_SET, far, "master", name, "up"]))
         return self.batch(lines)
 
@@ -119,7 +120,7 @@ def _new(device: str, name: str, kind: Sequence[str]) -> list[Line]:
 
 
 def _trunk(bridge: str) -> tuple[str, str]:
-    """The veth pair between the first bridge and another: its end at the first, and at the other."""
+    """The veth pair between a bridge and the first of its devices: its end at the first, and at the other."""
     return f"to-{bridge}", f"{bridge}-up"
 
 
@@ -130,13 +131,13 @@ def _end(entry: Mapping[str, Any]) -> End:
 def _is_usable(name: str, ends: Mapping[str, End]) -> bool:
     if not ends[name].up:
         return False
-    if name == bridge_name(0):
+    if name == first_bridge(name):
         return True
     near, far = (ends.get(end) for end in _trunk(name))
     return (
         near is not None
         and far is not None
-        and (near.up, near.bridge, far.up, far.bridge) == (True, bridge_name(0), True, name)
+        and (near.up, near.bridge, far.up, far.bridge) == (True, first_bridge(name), True, name)
     )
 
 

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from fedsim_runner.contract.agent_calls import LinkAnswer
 
+from .in_place import ITEMS, change_ends
 from .profile import DeviceLink, Profile
-from .protocol import Failures, LinkBackend, Settings
+from .protocol import Changes, Failures, LinkBackend, Settings
 from .root_qdisc import Qdisc
 from .run_namespace import RunNamespace
-from .tally import Passed, Tally
+from .tally import Tally
 from .veth import Veths
 from .wiring import plan_wires
 
 
 @dataclass
 class Result:
-    """The result of shaping one device's link."""
+    """The result of shaping one device's link; ``found``: what is then in force of what was changed, for people."""
 
     changed: bool = False
     failed: str | None = None
     diff: list[dict[str, str]] = field(default_factory=list)
+    found: str = ""
 
     def as_dict(self) -> LinkAnswer:
         return {"changed": self.changed, "failed": self.failed, "diff": self.diff}
@@ -117,6 +119,54 @@ class Shaper:
         self._applied |= {name: self._planned[name] for name, result in results.items() if result.failed is None}
         return results
 
+    def change(self, profile: Profile, namespaces: Mapping[str, str]) -> dict[str, Result]:
+        """Bring links that are in force to another profile while packets pass: in place, in the calling thread.
+
+        Links that are not in force have to be brought to it by :meth:`apply`.
+
+        Args:
+            profile: with the same devices.
+            namespaces: path of each device's network namespace, of all that have a link in force.
+
+        Returns:
+            What was changed, by device.
+
+        Raises:
+            OSError: the run's namespace is gone.
+        """
+        chosen = self.requested[1]
+        self.set_profile(profile, chosen)
+        changes = {
+            name: {
+                item: (self._applied[name].get(item), value)
+                for item, value in self._planned[name].items()
+                if value != self._applied[name].get(item)
+            }
+            for name in namespaces
+            if name in self._applied
+        }
+        changes = {name: change for name, change in changes.items() if change}
+        results = {name: Result(changed=True) for name in changes}
+        found: dict[str, dict[str, object]] = {name: {} for name in changes}
+        for backend in self._backends:
+            if backend.name == chosen:
+                self._take(found, results, *backend.change(_only(changes, ITEMS, False), namespaces))
+        ends = _only(changes, ITEMS, True)
+        if ends:
+            self._take(found, results, *change_ends(ends, self._veths.wires, namespaces, self._network))
+        for name, change in changes.items():
+            result = results[name]
+            missing = {item: (found[name].get(item), after) for item, (_, after) in change.items()}
+            missing = {item: pair for item, pair in missing.items() if not _same(pair[1], pair[0])}
+            if missing and result.failed is None:
+                result.failed = f"the kernel did not keep what was set: {_describe(missing)}"
+            result.found = "; ".join(f"{item} {value or 'none'}" for item, value in found[name].items())
+            if result.failed is None:
+                self._applied[name] = self._planned[name]
+            else:
+                self._applied.pop(name)
+        return results
+
     def with_guest(self, guest: DeviceLink) -> Shaper:
         """Return what connects one more device to the same network, for a while, and changes nothing for the others."""
         profile, chosen = self.requested
@@ -165,18 +215,6 @@ class Shaper:
         chosen = [backend for backend in self._backends if backend.name == self.requested[1]]
         return {key: tally for backend in chosen for key, tally in backend.count(namespaces, afresh).items()}
 
-    def look(self, namespaces: Mapping[str, str]) -> dict[tuple[str, str], Passed]:
-        """The counters and the queue of each shaped direction; those that have not changed may be left out.
-
-        Args:
-            namespaces: path of each device's network namespace.
-
-        Raises:
-            OSError: nothing passes any longer.
-        """
-        chosen = [backend for backend in self._backends if backend.name == self.requested[1]]
-        return {key: passed for backend in chosen for key, passed in backend.look(namespaces).items()}
-
     def counters(self) -> dict[str, Any]:
         """Counters of the parts that run outside the kernel."""
         return {key: value for backend in self._backends for key, value in backend.counters().items()}
@@ -185,6 +223,19 @@ class Shaper:
         """Stop all back ends: the agent ends."""
         for backend in self._backends:
             backend.stop()
+
+    @staticmethod
+    def _take(
+        found: dict[str, dict[str, object]],
+        results: Mapping[str, Result],
+        settings: Mapping[str, Settings],
+        failed: Failures,
+    ) -> None:
+        """Take note of what a part has found, and where it has failed."""
+        for name, values in settings.items():
+            found[name] |= values
+        for name, reason in failed.items():
+            results[name].failed = reason
 
     def _compare(
         self, namespaces: Mapping[str, str], results: Mapping[str, Result], owners: dict[str, _Part]
@@ -212,6 +263,15 @@ class Shaper:
         for name, change in self._compare(namespaces, results, {}).items():
             if change:
                 results[name].failed = f"the kernel did not keep what was set: {_describe(change)}"
+
+
+def _only(changes: Mapping[str, Changes], items: Collection[str], inside: bool) -> dict[str, Changes]:
+    """The changes of these items, or of all others, of devices that have any."""
+    chosen = {
+        name: {item: pair for item, pair in change.items() if (item in items) == inside}
+        for name, change in changes.items()
+    }
+    return {name: change for name, change in chosen.items() if change}
 
 
 def _same(wanted: object, active: object) -> bool:

@@ -160,10 +160,13 @@ class Veths:
         wanted = {name: self.wires[name].bridge for name, change in changes.items() if PORT in change}
         if not wanted:
             return {}
-        broken = self._network.add_bridges(wanted.values())
+        broken = self._network.add_bridges({bridge for bridge in wanted.values() if bridge is not None})
         failed = {name: broken[bridge] for name, bridge in wanted.items() if bridge in broken}
         lines: list[Line] = [
-            (name, ["link", "set", "dev", self.wires[name].end, "master", bridge, "up"])
+            (
+                name,
+                ["link", "set", "dev", self.wires[name].end, *(["master", bridge, "up"] if bridge else ["nomaster"])],
+            )
             for name, bridge in wanted.items()
             if name not in failed
         ]

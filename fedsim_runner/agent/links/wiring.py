@@ -1,12 +1,14 @@
 """How a run's devices are wired on one lab host: names, MAC addresses, neighbours and bridges. Pure.
 
-Everything follows from the devices' addresses and their order, so that any agent of the run finds the same.
+Everything follows from the devices' addresses and their order, so that any agent of the run finds the same. Devices of
+a partition are ports of bridges of their own, which nothing connects to the others; one that is offline is none of any.
 """
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .profile import DeviceLink, Profile
@@ -50,13 +52,13 @@ class Wire:
 
     Attributes:
         end: name of the veth on the lab host's side, in the run's namespace.
-        bridge: the bridge that it is a port of.
+        bridge: the bridge that it is a port of; None: of none, so nothing passes.
     """
 
     end: str
     interface: Interface
     neighbours: Neighbours
-    bridge: str
+    bridge: str | None
 
 
 def plan_wires(profile: Profile) -> dict[str, Wire]:
@@ -70,7 +72,9 @@ def plan_wires(profile: Profile) -> dict[str, Wire]:
             end_name(device.address),
             Interface(mac_address(device.address), (f"{device.address}/{profile.prefix}",)),
             Neighbours(clients if _serves(device, profile) else server),
-            bridge_name(number // PORTS_PER_BRIDGE),
+            None
+            if device.device in profile.offline
+            else bridge_name(number // PORTS_PER_BRIDGE, _partitions_of(device.device, profile)),
         )
         for number, device in enumerate(profile.devices)
     }
@@ -86,9 +90,21 @@ def mac_address(address: str) -> str:
     return f"02:fd:{ipaddress.IPv4Address(address).packed.hex(':')}"
 
 
-def bridge_name(number: int) -> str:
-    """Name of a bridge of the run, from 0."""
-    return f"br{number}"
+def bridge_name(number: int, partitions: Sequence[int] = ()) -> str:
+    """Name of a bridge of the run, from 0: of the devices that are in these partitions and in no others."""
+    if not partitions:
+        return f"br{number}"
+    digest = hashlib.blake2b(",".join(map(str, partitions)).encode(), digest_size=3).hexdigest()
+    return f"p{digest}-{number}"
+
+
+def first_bridge(bridge: str) -> str:
+    """Name of the bridge that this one is connected to, or that it is."""
+    return f"{bridge.rstrip('0123456789')}0"
+
+
+def _partitions_of(device: str, profile: Profile) -> list[int]:
+    return sorted(number for number, devices in profile.partitions.items() if device in devices)
 
 
 def _serves(device: DeviceLink, profile: Profile) -> bool:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from fedsim_runner.contract.errors import Exit
 
 from ..app import (
@@ -17,11 +13,9 @@ from ..app import (
     print_json,
 )
 
-EventsOption = Annotated[bool, typer.Option("--events", help="Print what happens during the course, in order of time.")]
-
 
 @app.command()
-def plan(spec: SpecArgument, as_json: JsonOption = False, events: EventsOption = False) -> int:
+def plan(spec: SpecArgument, as_json: JsonOption = False) -> int:
     """Print devices, addresses, limits, links and the cpu factor; change nothing."""
     from fedsim_runner.plan.plan_data import plan_as_dict
     from fedsim_runner.runs.planning import plan_only
@@ -29,12 +23,7 @@ def plan(spec: SpecArgument, as_json: JsonOption = False, events: EventsOption =
 
     made = plan_only(load(spec), find_testbed())
     if as_json:
-        data = plan_as_dict(made)
-        print_json(data["timeline"] if events else data)
-    elif events:
-        from fedsim_runner.console.timeline_view import render_timeline
-
-        out().print(render_timeline(made.experiment.timeline))
+        print_json(plan_as_dict(made))
     else:
         from fedsim_runner.console.plan_view import render_plan
 

@@ -31,7 +31,6 @@ PATHS = [
     paths.JOURNAL,
     paths.METRICS,
     paths.HOST_LOAD,
-    paths.LINK_COUNTERS,
     paths.SNAPSHOT,
     paths.CONTAINERS,
     paths.MANIFEST,

@@ -17,7 +17,7 @@ from ..profile import Profile
 from ..protocol import Failures, LinkBackend, Settings
 from ..root_qdisc import Qdisc
 from ..run_namespace import RunNamespace
-from ..tally import Passed, Tally
+from ..tally import Tally
 from ..veth import DOWN, SEGMENTS, UP
 from ..wiring import end_name
 from .kernel_counts import Direction, KernelCounts, directions_of
@@ -63,11 +63,12 @@ class Backend(LinkBackend):
         # Qdiscs count, drop and time what enters them: packets of up to 64 kB, which the kernel cuts behind them even
         # without segmentation offload. These come from the sender, so one link anywhere concerns every device.
         single_frames = any(link.loss or link.rate_bps for link in profile.links)
+        changeable = profile.may_change
         segments = {SEGMENTS: 1} if single_frames else {}
         return {
             device.device: {
-                UP: Netem.for_link(device.up),
-                DOWN: Netem.for_link(device.down),
+                UP: Netem.for_link(device.up, changeable),
+                DOWN: Netem.for_link(device.down, changeable),
                 MOVED: plan_movement(
                     device.up, device.down, end_name(device.address), f"{profile.seed}/{device.device}"
                 ),
@@ -98,16 +99,11 @@ class Backend(LinkBackend):
     def count(self, namespaces: Mapping[str, str], afresh: bool) -> dict[tuple[str, str], Tally]:
         return self._counts.read(self._directions, namespaces, self._network, afresh)
 
-    def look(self, namespaces: Mapping[str, str]) -> dict[tuple[str, str], Passed]:
-        return self._counts.look(self._directions, namespaces, self._network)
-
     def forget(self, device: str) -> None:
         self._delays.forget(device)
-        self._counts.forget(device)
 
     def failure(self) -> str | None:
         return self._delays.failure()
 
     def stop(self) -> None:
         self._delays.stop()
-        self._counts.stop()

@@ -17,8 +17,11 @@ from typing import Any, ClassVar
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import FRAME_BYTES, SUPER_PACKET_BYTES, UNLIMITED_BPS, buffer_bytes
 
-from .. import kernel_qdiscs
+from .. import kernel_qdiscs, qdisc_changes
+from ..kernel_qdiscs import ROOT
 from ..root_qdisc import Qdisc
+from . import kernel_form
+from .kernel_form import NetemOptions
 
 ORDERING_RATE_BPS = 100_000_000_000  # netem keeps packets in order only if it has a rate
 SMALL_BYTES = 64
@@ -27,12 +30,11 @@ BANDS = ("prio", "bands", "2", "priomap", *16 * ("0",))  # fewer there cannot be
 POLICER = ("prio", "1", "protocol", "all", "handle", "1", "basic", "action", "police")
 VERDICTS = ("conform-exceed", "drop/ok")
 # A root of another handle is a new one, with nothing below it; one of the same handle is changed in place. The delay of
-# one with a handle of the second pair is changed all the time.
+# one with a handle of the second pair is changed all the time; one with the last handle can become that of any link.
 _LIMITED, _UNLIMITED = 1, 2
+_CHANGEABLE = 0x13
 _MOVING = kernel_qdiscs.MOVING_HANDLES.start
 _RATE, _POLICED = 3, 4
-#: What the qdisc is below in which packets wait for the rate.
-QUEUE_PARENT = _POLICED << 16 | 1
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Netem(Qdisc):
         limit: packets that are delayed.
         waiting: packets that wait for the rate.
         queue: their bytes.
+        changeable: it is of a form that can be changed to that of any other link in place.
     """
 
     rate_bps: int | None = None
@@ -52,23 +55,45 @@ class Netem(Qdisc):
     limit: int = 0
     waiting: int = 0
     queue: int = 0
+    changeable: bool = False
 
     kind: ClassVar[str] = "netem"
 
     @classmethod
-    def for_link(cls, link: Link) -> Netem | None:
-        """The qdiscs for one direction of a link."""
-        if link.rate_bps is None and not link.delays_or_drops:
+    def for_link(cls, link: Link, changeable: bool = False) -> Netem | None:
+        """The qdiscs for one direction of a link; for one that is changeable, whatever it is."""
+        if link.rate_bps is None and not link.delays_or_drops and not changeable:
             return None
         rate_bps = link.rate_bps or UNLIMITED_BPS
         small_per_s = min(SMALL_PER_S, rate_bps / 8 / SMALL_BYTES)
         in_flight = (link.delay_us + link.jitter_us) / 1e6 * max(rate_bps / 8 / FRAME_BYTES, small_per_s)
         limit = SMALL_PER_S + math.ceil(in_flight)
-        if link.rate_bps is None:
+        if link.rate_bps is None and not changeable:
             return cls(None, link.delay_us, link.jitter_us, link.loss, limit)
-        queue = buffer_bytes(link.rate_bps, link.queue)
+        queue = buffer_bytes(rate_bps, link.queue if link.rate_bps else None)
         waiting = max(queue // FRAME_BYTES, min(queue // SMALL_BYTES, SMALL_PER_S))
-        return cls(link.rate_bps, link.delay_us, link.jitter_us, link.loss, limit, waiting, queue)
+        return cls(link.rate_bps, link.delay_us, link.jitter_us, link.loss, limit, waiting, queue, changeable)
+
+    def change(self, index: int, before: object) -> Qdisc | None:
+        if not (self.changeable and isinstance(before, Netem) and before.changeable):
+            return None
+        root, policed, rate = _CHANGEABLE << 16, _POLICED << 16, _RATE << 16
+        delays = NetemOptions(self.limit, self.delay_us, self.loss, ORDERING_RATE_BPS)
+        qdisc_changes.change_qdisc(index, root, ROOT, self.kind, delays.encode())
+        if (self.rate_bps, self.queue) != (before.rate_bps, before.queue):
+            waits = NetemOptions(self.waiting, rate_bps=self.rate_bps or 0)
+            qdisc_changes.change_qdisc(index, rate, policed | 1, self.kind, waits.encode())
+            kernel_form.change_policer(index, policed, self.rate_bps or UNLIMITED_BPS, self.queue, SUPER_PACKET_BYTES)
+        return self._read(index)
+
+    @classmethod
+    def _read(cls, index: int) -> Netem:
+        """Read one that is changeable from the kernel."""
+        root = NetemOptions.decode(qdisc_changes.options_of(index, ROOT, cls.kind))
+        rate = NetemOptions.decode(qdisc_changes.options_of(index, _POLICED << 16 | 1, cls.kind))
+        room_s = kernel_qdiscs.policed_by(index, _POLICED << 16) or 0.0
+        queue = round(room_s * (rate.rate_bps or UNLIMITED_BPS) / 8)
+        return cls(rate.rate_bps or None, root.delay_us, 0, root.loss, root.limit, rate.limit, queue, True)
 
     def arguments(self) -> list[str]:
         arguments = ["limit", str(self.limit)]
@@ -76,18 +101,22 @@ class Netem(Qdisc):
             arguments += ["delay", f"{self.delay_us}us"]
         if self.loss:
             arguments += ["loss", "random", f"{self.loss * 100:.8g}%"]
-        if self.jitter_us:
+        if self.jitter_us or self.changeable:
             arguments += ["rate", f"{ORDERING_RATE_BPS}bit"]
         return arguments
 
     def commands(self, interface: str) -> list[list[str]]:
         replace = ["qdisc", "replace", "dev", interface]
         handle = (_UNLIMITED if self.rate_bps is None else _LIMITED) + (_MOVING if self.jitter_us else 0)
+        handle = _CHANGEABLE if self.changeable else handle
         root = [*replace, "root", "handle", f"{handle:x}:", self.kind, *self.arguments()]
-        if self.rate_bps is None:
+        if self.rate_bps is None and not self.changeable:
             return [root]
-        room = ["rate", f"{self.rate_bps}bit", "burst", f"{self.queue}b", "mtu", str(SUPER_PACKET_BYTES)]
-        rate = [self.kind, "limit", str(self.waiting), "rate", f"{self.rate_bps}bit"]
+        policed_bps = self.rate_bps or UNLIMITED_BPS
+        room = ["rate", f"{policed_bps}bit", "burst", f"{self.queue}b", "mtu", str(SUPER_PACKET_BYTES)]
+        rate = [self.kind, "limit", str(self.waiting)]
+        if self.rate_bps is not None:
+            rate += ["rate", f"{self.rate_bps}bit"]
         return [
             root,
             [*replace, "parent", f"{handle:x}:1", "handle", f"{_POLICED:x}:", *BANDS],
@@ -108,13 +137,14 @@ class Netem(Qdisc):
             float((options.get("loss-random") or {}).get("loss", 0)),
             int(options.get("limit", 0)),
             int(rate.get("limit", 0)),
-            round(room_s * rate_bps / 8),
+            round(room_s * (rate_bps or UNLIMITED_BPS) / 8),
+            any(entry.get("parent") == f"{_CHANGEABLE:x}:1" for entry in below),
         )
 
     def matches(self, active: object) -> bool:
         return (
             isinstance(active, Netem)
-            and (self.limit, self.waiting) == (active.limit, active.waiting)
+            and (self.limit, self.waiting, self.changeable) == (active.limit, active.waiting, active.changeable)
             and abs(self.queue - active.queue) <= max(8, self.queue * 1e-4)
             and abs((self.rate_bps or 0) - (active.rate_bps or 0)) <= 8
             # The kernel has one delay at a time of those that jitter makes, and nothing to draw.

@@ -40,9 +40,34 @@ class Senders:
 
     @classmethod
     def of(cls, profile: Profile) -> Senders:
-        """The uplinks of all devices of the run that are shaped."""
-        ups = {one.address: one.up.as_dict() for one in profile.all_devices if is_shaped(one.up)}
+        """The uplinks of all devices of the run that are shaped, or may be."""
+        ups = {one.address: one.up.as_dict() for one in profile.all_devices if profile.may_change or is_shaped(one.up)}
         return cls(ups, profile.seed)
+
+    def changed_from(self, before: Senders) -> dict[str, Mapping[str, Any]]:
+        """The uplinks that are not what they were, by address."""
+        return {address: values for address, values in self.ups.items() if before.ups.get(address) != values}
+
+
+class Uplinks:
+    """What matters to a receiver of the uplinks of all devices but its own."""
+
+    def __init__(self, devices: Iterable[DeviceLink]) -> None:
+        self._shaped = {one.address: one.up for one in devices if is_shaped(one.up)}
+        self._longest = sorted(((_longest_s(up), address) for address, up in self._shaped.items()), reverse=True)[:2]
+        self._single = {address for address, up in self._shaped.items() if _is_cut(up)}
+
+    def are_beside(self, address: str) -> bool:
+        """Whether any but this device's is shaped."""
+        return len(self._shaped) > (address in self._shaped)
+
+    def longest_s(self, address: str) -> float:
+        """Seconds for which one of them holds a packet at most."""
+        return next((seconds for seconds, other in self._longest if other != address), 0.0)
+
+    def need_single_packets(self, address: str) -> bool:
+        """Whether a super-packet on one of them has to be split up."""
+        return len(self._single) > (address in self._single)
 
 
 @dataclass(frozen=True)
@@ -61,23 +86,18 @@ class Arrivals:
         )
 
     @classmethod
-    def of(cls, device: DeviceLink, shaped: Iterable[DeviceLink], senders: Senders) -> Arrivals | None:
-        """The arrivals of one device; None if neither its downlink nor any sender's uplink is shaped.
+    def of(cls, device: DeviceLink, uplinks: Uplinks, senders: Senders) -> Arrivals:
+        """The arrivals of one device.
 
         Args:
             device: the receiver.
-            shaped: the run's devices whose uplinks are shaped.
-            senders: the uplinks of all of the run's devices.
+            uplinks: those of all of the run's devices.
+            senders: the same as the packet process has them.
         """
-        ups = [other.up for other in shaped if other.address != device.address]
-        down = device.down
-        if not (is_shaped(down) or ups):
-            return None
-        held_s = max(map(_longest_s, ups), default=0.0) + _longest_s(down)
+        address, down = device.address, device.down
+        held_s = uplinks.longest_s(address) + _longest_s(down)
         packets = min(_KERNEL_QUEUE_PACKETS + math.ceil(held_s * PACKETS_PER_S), MAX_QUEUE_PACKETS)
-        # One drop must not cost 64 kB, nor may 64 kB leave a slow link at once.
-        single = any(link.loss or not passes_super_packets(link.rate_bps) for link in (down, *ups))
-        return cls(down, packets, single, senders)
+        return cls(down, packets, _is_cut(down) or uplinks.need_single_packets(address), senders)
 
     @classmethod
     def parse(cls, state: Mapping[str, Any], senders: Senders) -> Arrivals:
@@ -96,6 +116,11 @@ def describe(link: Link) -> str:
     if link.rate_bps is not None and link.queue is not None:
         parts.append(f"room {buffer_bytes(link.rate_bps, link.queue)} bytes")
     return " ".join([*parts, f"delay {link.delay_us} us jitter {link.jitter_us} us loss {link.loss:.6g}"])
+
+
+def _is_cut(link: Link) -> bool:
+    """Whether super-packets are split up: one drop must not cost 64 kB, nor may 64 kB leave a slow link at once."""
+    return bool(link.loss) or not passes_super_packets(link.rate_bps)
 
 
 def _longest_s(link: Link) -> float:

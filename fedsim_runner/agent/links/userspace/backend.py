@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,12 +18,12 @@ from fedsim_runner.contract.link import Link
 from ..fan_out import in_each
 from ..need import Need
 from ..profile import Profile
-from ..protocol import Failures, LinkBackend, Settings
+from ..protocol import Changes, Failures, LinkBackend, Settings
 from ..root_qdisc import Qdisc
-from ..tally import Passed, Tally
+from ..tally import Tally
 from ..veth import DOWN, UP
 from . import rule_set
-from .arrivals import PACKETS_PER_S, Arrivals, Senders, is_shaped
+from .arrivals import PACKETS_PER_S, Arrivals, Senders, Uplinks, describe, is_shaped
 from .needs import NFQUEUE, TBF
 from .overruns import Overruns
 from .packet_process import PacketProcess
@@ -30,6 +31,7 @@ from .qdisc import Tbf
 from .queue_rule import IPTABLES_NFT, has_queue_rule, list_rules_arguments, queue_rule_arguments
 
 RULE, ARRIVALS = "queue rule", "arrivals"
+UPLINK = "uplink"  # what it was changed to, for people
 PRESENT, ABSENT = "present", "absent"
 
 
@@ -57,16 +59,15 @@ class Backend(LinkBackend):
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
         self._senders |= {device.address: device.device for device in profile.all_devices}
-        senders = Senders.of(profile)
-        shaped = [device for device in profile.all_devices if is_shaped(device.up)]
+        senders, uplinks = Senders.of(profile), Uplinks(profile.all_devices)
         planned: dict[str, Settings] = {}
         for device in profile.devices:
-            arrivals = Arrivals.of(device, shaped, senders)
+            passes = profile.may_change or is_shaped(device.down) or uplinks.are_beside(device.address)
             planned[device.device] = {
-                UP: Tbf.for_link(device.up),
+                UP: Tbf.for_link(device.up, profile.may_change),
                 DOWN: None,
-                RULE: PRESENT if arrivals is not None else ABSENT,
-                ARRIVALS: arrivals,
+                RULE: PRESENT if passes else ABSENT,
+                ARRIVALS: Arrivals.of(device, uplinks, senders) if passes else None,
             }
         return planned
 
@@ -85,6 +86,36 @@ class Backend(LinkBackend):
 
         _, also_failed = in_each({name: namespaces[name] for name in changes}, change)
         return {**failed, **also_failed}
+
+    def change(
+        self, changes: Mapping[str, Changes], namespaces: Mapping[str, str]
+    ) -> tuple[dict[str, Settings], Failures]:
+        if self._process is None or any(RULE in change for change in changes.values()):
+            return super().change(changes, namespaces)
+        ups: dict[str, Any] = {}
+        downs: dict[str, Arrivals] = {}
+        for name, change in changes.items():
+            before, after = change[ARRIVALS]
+            assert isinstance(before, Arrivals) and isinstance(after, Arrivals)
+            if not ups:  # the same for all
+                ups = after.senders.changed_from(before.senders)
+            if replace(before, senders=after.senders) != after:
+                downs[name] = after
+        self._answer = None
+        devices = {name: _settings(after) for name, after in downs.items()}
+        try:
+            answer = self._process.ask({"op": "change", "ups": ups, "devices": devices})
+        except OSError as error:
+            return {}, dict.fromkeys(changes, str(error))
+        found: dict[str, dict[str, object]] = {
+            name: {ARRIVALS: change[ARRIVALS][1]} for name, change in changes.items()
+        }
+        for name, state in answer["devices"].items():
+            found[name][ARRIVALS] = Arrivals.parse(state, downs[name].senders)
+        for address, values in answer["ups"].items():
+            if self._senders[address] in found:
+                found[self._senders[address]][UPLINK] = describe(Link.from_dict(values))
+        return dict(found), answer["failed"]
 
     def trace(self) -> object:
         return None if self._iptables is None else rule_set.trace(self._iptables)
@@ -111,13 +142,6 @@ class Backend(LinkBackend):
             if (tally := found.get((name, DOWN))) is not None:
                 tally.dropped = dropped
         return found
-
-    def look(self, namespaces: Mapping[str, str]) -> dict[tuple[str, str], Passed]:
-        if self._process is None:
-            return {}
-        answer = self._process.ask({"op": "changes"})
-        found = {(name, UP): Passed(*answer["ups"][address]) for name, address in self._uplinks(answer["ups"])}
-        return found | {(name, DOWN): Passed(*passed) for name, passed in answer["downs"].items()}
 
     def _uplinks(self, ups: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [(name, address) for address, name in self._senders.items() if address in ups]
@@ -175,12 +199,7 @@ class Backend(LinkBackend):
             arrivals = change.get(ARRIVALS)
             if isinstance(arrivals, Arrivals):
                 command |= {"seed": arrivals.senders.seed, "ups": arrivals.senders.ups}
-                devices[name] = {
-                    "netns": namespaces[name],
-                    "down": arrivals.down.as_dict(),
-                    "maxlen": arrivals.queue_packets,
-                    "gso": not arrivals.single_packets,
-                }
+                devices[name] = {"netns": namespaces[name], **_settings(arrivals)}
             elif ARRIVALS in change:
                 devices[name] = None
         if not devices or (self._process is None and not any(devices.values())):
@@ -193,3 +212,8 @@ class Backend(LinkBackend):
         except OSError as error:
             return dict.fromkeys(devices, str(error))
         return failed
+
+
+def _settings(arrivals: Arrivals) -> dict[str, Any]:
+    """The settings of one device as the packet process takes them."""
+    return {"down": arrivals.down.as_dict(), "maxlen": arrivals.queue_packets, "gso": not arrivals.single_packets}

@@ -44,9 +44,13 @@ def _attribute(kind: int, data: bytes) -> bytes:
     return struct.pack("=HH", 4 + len(data), kind) + data + bytes(-len(data) % 4)
 
 
-def _configure(channel: socket.socket, queue: int, family: int, *attributes: bytes) -> None:
+def _request(queue: int, family: int, flags: int, *attributes: bytes) -> bytes:
     body = struct.pack("=BB", family, 0) + struct.pack(">H", queue) + b"".join(attributes)
-    channel.sendto(struct.pack("=IHHII", 16 + len(body), _CONFIG, _REQUEST | _ACK, 1, 0) + body, (0, 0))
+    return struct.pack("=IHHII", 16 + len(body), _CONFIG, flags, 1, 0) + body
+
+
+def _configure(channel: socket.socket, queue: int, family: int, *attributes: bytes) -> None:
+    channel.sendto(_request(queue, family, _REQUEST | _ACK, *attributes), (0, 0))
     while True:
         reply = channel.recv(65536)
         if struct.unpack_from("=IH", reply)[1] == _ERROR:
@@ -77,7 +81,7 @@ def open_queue(queue: int, maxlen: int, gso: bool) -> socket.socket:
         channel.settimeout(2)
         _configure(channel, queue, 0, _attribute(_CMD, struct.pack(">BBH", _BIND, 0, socket.AF_INET)))
         _configure(channel, queue, 0, _attribute(_PARAMS, struct.pack(">IB", _IPV4_HEADER, _COPY_PACKET)))
-        tune(channel, queue, maxlen, gso)
+        _configure(channel, queue, 0, *_tuning(maxlen, gso))
     except BaseException:
         channel.close()
         raise
@@ -85,16 +89,17 @@ def open_queue(queue: int, maxlen: int, gso: bool) -> socket.socket:
     return channel
 
 
-def tune(channel: socket.socket, queue: int, maxlen: int, gso: bool) -> None:
-    """Set length and GSO flag. Only before packets flow, because the answer comes on the same socket."""
-    _configure(
-        channel,
-        queue,
-        0,
+def retune(channel: socket.socket, queue: int, maxlen: int, gso: bool) -> None:
+    """Set length and GSO flag while packets flow, without asking for an answer: it would come between them."""
+    channel.send(_request(queue, 0, _REQUEST, *_tuning(maxlen, gso)))
+
+
+def _tuning(maxlen: int, gso: bool) -> list[bytes]:
+    return [
         _attribute(_MAXLEN, struct.pack(">I", maxlen)),
         _attribute(_FLAGS, struct.pack(">I", _FLAG_GSO if gso else 0)),
         _attribute(_MASK, struct.pack(">I", _FLAG_GSO)),
-    )
+    ]
 
 
 #: Id, IPv4 source address (4 bytes) and length of a packet, and when it arrived (Unix seconds; 0: not known).

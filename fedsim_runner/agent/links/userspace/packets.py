@@ -9,10 +9,10 @@ devices and one wait for queues and timers, and sends verdicts due at the same t
 standard input closes and it ends too; then no queue has a listener and the kernel drops what arrives (fail closed).
 
 It takes JSON lines on its standard input, and answers each with one on standard output:
-``{"op": "set", "seed": n, "ups": {address: link}, "devices": {name: {"netns", "down",
-"maxlen", "gso"}}}``, ``{"op": "state"}``, ``{"op": "count"}`` (from now on), ``{"op": "counts"}`` and ``{"op":
-"changes"}`` (counting.py). Without ``seed`` and ``ups`` the senders stay; a device of null is released. Links are those
-of contract/link.py.
+``{"op": "set", "seed": n, "ups": {address: link}, "devices": {name: {"netns", "down", "maxlen", "gso"}}}``,
+``{"op": "change", "ups": {...}, "devices": {name: {"down", "maxlen", "gso"}}}`` (of what is in force, these alone),
+``{"op": "state"}``, ``{"op": "count"}`` (from now on) and ``{"op": "counts"}``. Without ``seed`` and ``ups`` a ``set``
+leaves the senders as they are; a device of null is released. Links are those of contract/link.py.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ from fedsim_runner.contract.queue_size import FRAME_BYTES
 
 from .. import netns
 from . import nfqueue, scheduling
-from .counting import Counting
 from .direction import Direction
 from .lateness import SLIGHT_S, Lateness
 from .queue_rule import QUEUE_NUMBER
@@ -105,7 +104,6 @@ class Packets:
         self._ups: dict[bytes, Direction] = {}
         self._offset_s = time.monotonic() - time.time()
         self._lateness = Lateness()
-        self._counting = Counting()
         # Of all downlinks so far, by device: a container that has ended counts, and one that is restarted goes on.
         self._downs: dict[str, Direction] = {}
         self._next_look_s = 0.0
@@ -131,7 +129,7 @@ class Packets:
                     self._release()
             if before >= self._next_look_s:
                 self._next_look_s = before + _LOOK_S
-                self._counting.look_at_rates(self._ups, self._downs, time.monotonic())
+                self._look_at_rates()
 
     def _receive(self, queue: _Queue) -> None:
         receive, parse, ups, down, heap = queue.channel.recv, self._parse, self._ups, queue.down, self._heap
@@ -205,6 +203,11 @@ class Packets:
         for queue in touched.values():
             self._send(queue)
 
+    def _look_at_rates(self) -> None:
+        now = time.monotonic()
+        for direction in (*self._ups.values(), *self._downs.values()):
+            direction.tally.rate.look(now, direction.tally.bytes, direction.link.rate_bps)
+
     def _send(self, queue: _Queue) -> None:
         """Tell the kernel what was decided about a queue's packets."""
         queue.dropped += len(queue.refused)
@@ -234,11 +237,15 @@ class Packets:
         failed: dict[str, str] = {}
         if command["op"] == "count":
             self._lateness = Lateness()
-            self._counting.start_again(self._ups, self._downs, time.monotonic())
+            for direction in (*self._ups.values(), *self._downs.values()):
+                direction.tally.start_again(time.monotonic())
         if command["op"] in ("count", "counts"):
-            return self._counting.totals(self._ups, self._downs)
-        if command["op"] == "changes":
-            return self._counting.changes(self._ups, self._downs, time.monotonic())
+            return {
+                "ups": {socket.inet_ntoa(source): up.tally.as_dict() for source, up in self._ups.items()},
+                "downs": {name: down.tally.as_dict() for name, down in self._downs.items()},
+            }
+        if command["op"] == "change":
+            return self._change(command)
         if command["op"] == "set":
             if "ups" in command:
                 self._set_ups(command)
@@ -254,16 +261,47 @@ class Packets:
             "ups": {socket.inet_ntoa(source): up.link.as_dict() for source, up in self._ups.items()},
             "devices": {
                 name: {
+                    **_described(queue),
                     "namespace": list(queue.namespace),
-                    "down": queue.down.link.as_dict(),
-                    "maxlen": queue.maxlen,
-                    "gso": queue.gso,
                     "received": queue.received,
                     "dropped": queue.dropped,
                 }
                 for name, queue in self._queues.items()
             },
         }
+
+    def _change(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Give directions other values, in place; answer with those that they then have."""
+        failed: dict[str, str] = {}
+        for address, listed in command["ups"].items():
+            source = socket.inet_aton(address)
+            self._ups[source] = self._changed(self._ups.get(source), listed, f"{self._seed}/{address}/up")
+        for name, settings in command["devices"].items():
+            queue = self._queues.get(name)
+            if queue is None:
+                failed[name] = "the packet process has no queue of it"
+                continue
+            maxlen, gso = int(settings["maxlen"]), bool(settings["gso"])
+            if (queue.maxlen, queue.gso) != (maxlen, gso):
+                try:
+                    nfqueue.retune(queue.channel, QUEUE_NUMBER, maxlen, gso)
+                except OSError as error:
+                    failed[name] = str(error)
+                    continue
+                queue.maxlen, queue.gso = maxlen, gso
+            down = self._changed(queue.down, settings["down"], f"{self._seed}/{name}/down")
+            queue.down = self._downs[name] = down
+        found = {name: self._queues[name] for name in command["devices"] if name not in failed}
+        return {
+            "failed": failed,
+            "ups": {address: self._ups[socket.inet_aton(address)].link.as_dict() for address in command["ups"]},
+            "devices": {name: _described(queue) for name, queue in found.items()},
+        }
+
+    def _changed(self, before: Direction | None, data: dict[str, Any], seed: str) -> Direction:
+        if before is not None:  # up to now, the rate was another one
+            before.tally.rate.look(time.monotonic(), before.tally.bytes, before.link.rate_bps)
+        return _direction(before, data, seed)
 
     def _set_ups(self, command: dict[str, Any]) -> None:
         self._seed = command["seed"]
@@ -305,6 +343,10 @@ class Packets:
         queue.channel.close()
         self._heap[:] = [entry for entry in self._heap if entry[2] is not queue]
         heapq.heapify(self._heap)
+
+
+def _described(queue: _Queue) -> dict[str, Any]:
+    return {"down": queue.down.link.as_dict(), "maxlen": queue.maxlen, "gso": queue.gso}
 
 
 def _direction(before: Direction | None, data: dict[str, Any], seed: str) -> Direction:

@@ -8,18 +8,25 @@ much more than the rate that it never holds up a connection.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fedsim_runner.contract.link import Link
-from fedsim_runner.contract.queue_size import SUPER_PACKET_S, buffer_bytes
+from fedsim_runner.contract.queue_size import SUPER_PACKET_S, UNLIMITED_BPS, buffer_bytes
 
+from .. import netlink, qdisc_changes
+from ..kernel_qdiscs import ROOT
 from ..root_qdisc import Qdisc
 
 #: A connection that looks for its rate sends twice as much for a while.
 TIMES_THE_RATE = 4
 MIN_BURST_BYTES = 1600  # one frame: with less, tbf passes nothing
+
+# Attributes of the options (linux/pkt_sched.h).
+_PARAMETERS, _RATE64, _BURST = 1, 4, 6
+_PARAMETERS_FORM = struct.Struct("=8xI12xII4x")  # of struct tc_tbf_qopt: the rate, the limit, the burst
 
 
 @dataclass(frozen=True)
@@ -33,12 +40,44 @@ class Tbf(Qdisc):
     kind: ClassVar[str] = "tbf"
 
     @classmethod
-    def for_link(cls, link: Link) -> Tbf | None:
-        """The qdisc for an uplink: four times its rate, a burst of 4 ms or one frame, and room for the buffer."""
-        if link.rate_bps is None:
+    def for_link(cls, link: Link, may_change: bool = False) -> Tbf | None:
+        """The qdisc for an uplink: four times its rate, a burst of 4 ms or one frame, and room for the buffer.
+
+        Args:
+            link: the uplink.
+            may_change: it may be changed in place, so there is a qdisc even if the link has no rate now.
+        """
+        rate_bps = link.rate_bps or (UNLIMITED_BPS if may_change else None)
+        if rate_bps is None:
             return None
-        burst = max(math.ceil(link.rate_bps / 8 * SUPER_PACKET_S), MIN_BURST_BYTES)
-        return cls(TIMES_THE_RATE * link.rate_bps, burst + buffer_bytes(link.rate_bps, link.queue), burst)
+        burst = max(math.ceil(rate_bps / 8 * SUPER_PACKET_S), MIN_BURST_BYTES)
+        return cls(TIMES_THE_RATE * rate_bps, burst + buffer_bytes(rate_bps, link.queue), burst)
+
+    def change(self, index: int, before: object) -> Qdisc | None:
+        if not isinstance(before, Tbf):
+            return None
+        qdisc_changes.change_qdisc(index, 0, ROOT, self.kind, self.kernel_form())
+        return self.parse_kernel_form(qdisc_changes.options_of(index, ROOT, self.kind))
+
+    def kernel_form(self) -> bytes:
+        """The options in the kernel's own form: struct tc_tbf_qopt, and the rate in 64 bits, the burst in bytes."""
+        rate = qdisc_changes.rate_specification(self.rate_bps)
+        ticks = round(self.burst * 8 / self.rate_bps / qdisc_changes.TICK_S)
+        parameters = rate + bytes(len(rate)) + struct.pack("=3I", self.limit, ticks, 0)
+        return (
+            netlink.attribute(_PARAMETERS, parameters)
+            + netlink.attribute(_RATE64, struct.pack("=Q", self.rate_bps // 8))
+            + netlink.attribute(_BURST, struct.pack("=I", self.burst))
+        )
+
+    @classmethod
+    def parse_kernel_form(cls, options: bytes) -> Tbf:
+        """Build it from what the kernel shows; the burst is there as the time that it takes at the rate."""
+        values = dict(netlink.attributes(options))
+        rate, limit, ticks = _PARAMETERS_FORM.unpack_from(values[_PARAMETERS])
+        if _RATE64 in values:
+            (rate,) = struct.unpack("=Q", values[_RATE64])
+        return cls(rate * 8, limit, round(ticks * qdisc_changes.TICK_S * rate))
 
     def arguments(self) -> list[str]:
         return ["rate", f"{self.rate_bps}bit", "burst", f"{self.burst}b", "limit", f"{self.limit}b"]

@@ -6,7 +6,6 @@ A namespace is known by the last part of its path, or by the process's number in
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import socket
 import threading
@@ -20,8 +19,10 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import kernel_qdiscs, netlink, netns, rtnetlink
+from fedsim_runner.agent.links import kernel_qdiscs, netlink, netns, qdisc_changes, rtnetlink
+from fedsim_runner.agent.links.netem import kernel_form
 from fedsim_runner.agent.links.userspace import rule_set
+from fedsim_runner.agent.links.userspace.qdisc import Tbf
 
 HOST = "host"
 NETWORK = "network"  # the run's namespace
@@ -99,7 +100,6 @@ class FakeKernel:
         self.passed = 0
         self.listed: list[str] = []  # namespaces in which a program was called to show qdiscs or rules
         self.links: dict[tuple[str, str], Link] = {}
-        self._channels: dict[int, str] = {}  # to which namespace, by the descriptor
         self._here = threading.local()
         self._lock = threading.Lock()
 
@@ -123,14 +123,17 @@ class FakeKernel:
             self.permanent_neighbours,
             self.set_neighbours,
             self.set_segments,
+            self.set_bridge,
             self.ports,
         ):
             monkeypatch.setattr(rtnetlink, call.__name__, call)
-        for look in (self.raw_qdiscs, self.all_raw_qdiscs, self.policed_s, self.qdisc_counters):
+        for look in (self.raw_qdiscs, self.all_raw_qdiscs, self.policed_s, self.policed_by, self.qdisc_counters):
             monkeypatch.setattr(kernel_qdiscs, look.__name__, look)
+        for change in (self.change_qdisc, self.options_of):
+            monkeypatch.setattr(qdisc_changes, change.__name__, change)
+        monkeypatch.setattr(kernel_form, "change_policer", self.change_policer)
         monkeypatch.setattr(rule_set, "read_rule_set", self._read_rule_set)
-        monkeypatch.setattr(netlink, "open_channel", self._open_channel)
-        monkeypatch.setattr(rtnetlink, "find_index", self._find_index)
+        monkeypatch.setattr(netlink, "open_channel", lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         monkeypatch.setattr(kernel_qdiscs, "change_root_qdisc", lambda *arguments: None)
         return self
 
@@ -205,6 +208,56 @@ class FakeKernel:
         self.log.append((where, f"packets of at most {most} frames from {name}"))
         self.links[where, name].segments = most
 
+    def set_bridge(self, index: int, bridge: int | None) -> None:
+        name = None if bridge is None else next(n for (_, n), link in self.links.items() if link.index == bridge)
+        self._link(index).bridge = name
+        self.log.append((self.here, f"{self._name(index)} to {name}"))
+
+    # Changes in place come without a program, in the kernel's own form.
+
+    def change_qdisc(self, index: int, handle: int, parent: int, kind: str, options: bytes) -> None:
+        entry = self._entry(index, parent)
+        assert entry["kind"] == kind and handle >> 16 in (0, int(entry["handle"].rstrip(":"), 16)), (entry, handle)
+        if kind == "tbf":
+            words = Tbf.parse_kernel_form(options).arguments()
+            new = _tbf(words)
+        else:
+            found = kernel_form.NetemOptions.decode(options)
+            words = ["limit", f"{found.limit}", "delay", f"{found.delay_us}us", "loss", "random", f"{found.loss:%}"]
+            new = _netem([*words, "rate", f"{found.rate_bps}bit"])
+        self.log.append((self.here, f"change {self._name(index)} {entry['handle']} {kind} {' '.join(words)}"))
+        if not self.forgets:
+            entry["options"] = new
+
+    def options_of(self, index: int, parent: int, kind: str) -> bytes:
+        entry = self._entry(index, parent)
+        assert entry["kind"] == kind
+        options = entry["options"]
+        if kind == "tbf":
+            return Tbf(options["rate"] * 8, options["limit"], options["burst"]).kernel_form()
+        delay, loss = options.get("delay", {}).get("delay", 0.0), options.get("loss-random", {}).get("loss", 0.0)
+        rate_bps = options.get("rate", {}).get("rate", 0) * 8
+        return kernel_form.NetemOptions(options["limit"], round(delay * 1e6), loss, rate_bps).encode()
+
+    def change_policer(self, index: int, parent: int, rate_bps: int, burst_bytes: int, longest_bytes: int) -> None:
+        entry = self._qdisc(self._name(index), f"{parent >> 16:x}:")
+        entry["filter"] = ["rate", f"{rate_bps}bit", "burst", f"{burst_bytes}b", "mtu", f"{longest_bytes}"]
+        self.log.append((self.here, f"change {self._name(index)} policer {' '.join(entry['filter'])}"))
+
+    def policed_by(self, index: int, handle: int) -> float | None:
+        return self.policed_s(self._name(index), f"{handle >> 16:x}:")
+
+    def _name(self, index: int) -> str:
+        return next(name for (where, name), link in self.links.items() if link.index == index and where == self.here)
+
+    def _entry(self, index: int, parent: int) -> dict[str, Any]:
+        found = self.qdiscs[self.here, self._name(index)]
+        if parent == kernel_qdiscs.ROOT:
+            entry: dict[str, Any] = found["root"]
+        else:
+            entry = found["below"][f"{parent >> 16:x}:{parent & 0xFFFF:x}"]
+        return entry
+
     def raw_qdiscs(self, index: int) -> tuple[bytes, ...]:
         where = next(where for where, link in self.links.items() if link.index == index)
         found = self.qdiscs.get(where)
@@ -221,29 +274,14 @@ class FakeKernel:
         rate, burst = (_number(words[words.index(word) + 1]) for word in ("rate", "burst"))
         return burst * 8 / rate
 
-    def qdisc_counters(self, channel: socket.socket | None = None) -> dict[int, dict[int, kernel_qdiscs.QdiscCounters]]:
+    def qdisc_counters(self) -> dict[int, dict[int, kernel_qdiscs.QdiscCounters]]:
         """As many packets of 1000 bytes as ``passed`` says have left each interface with a qdisc."""
-        counters = kernel_qdiscs.QdiscCounters(1000 * self.passed, self.passed, 0, 0)
-        here = self.namespace_of(channel)
+        counters = kernel_qdiscs.QdiscCounters(1000 * self.passed, self.passed, 0)
         return {
             link.index: {kernel_qdiscs.ROOT: counters}
             for where, link in self.links.items()
-            if where[0] == here and where in self.qdiscs
+            if where[0] == self.here and where in self.qdiscs
         }
-
-    def namespace_of(self, channel: socket.socket | None) -> str:
-        return self.here if channel is None else self._channels[channel.fileno()]
-
-    def _open_channel(self) -> socket.socket:
-        channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._channels[channel.fileno()] = self.here
-        return channel
-
-    def _find_index(self, name: str, channel: socket.socket) -> int:
-        link = self.links.get((self.namespace_of(channel), name))
-        if link is None:
-            raise OSError(errno.ENODEV, "there is none")
-        return link.index
 
     def ports(self) -> dict[str, tuple[int, bool, int | None]]:
         found = {name: link for (where, name), link in self.links.items() if where == self.here}
@@ -287,7 +325,7 @@ class FakeKernel:
         else:
             link = self.links[self.here, options["dev"]]
             link.up = link.up or words[-1] == "up"
-            link.bridge = options.get("master", link.bridge)
+            link.bridge = None if "nomaster" in words else options.get("master", link.bridge)
 
     def _show_links(self) -> list[dict[str, Any]]:
         return [

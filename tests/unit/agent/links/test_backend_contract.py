@@ -15,6 +15,7 @@ import pytest
 
 from fedsim_runner.agent import links
 from fedsim_runner.agent.links import backends, probe
+from fedsim_runner.agent.links.deviation import Deviation
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.protocol import LinkBackend
 from fedsim_runner.agent.links.run_namespace import RunNamespace
@@ -25,7 +26,7 @@ from fedsim_runner.agent.links.userspace.backend import RULE
 from fedsim_runner.agent.links.userspace.packets import Packets
 from fedsim_runner.agent.links.veth import DOWN, UP, Veths
 from fedsim_runner.agent.links.wiring import end_name, plan_wires
-from fedsim_runner.contract.link import INTERFACE, Link, Queue
+from fedsim_runner.contract.link import INTERFACE, Link, Links, Queue
 
 from .fake_kernel import NETWORK, FakeKernel
 
@@ -51,6 +52,7 @@ CASES = {
     ),
     "nothing": _two(NONE, NONE),
 }
+IN_PLACE = frozenset({"netem", "userspace"})  # the toy one only has the tests' kernel's `tc`
 PROPERTIES = {"rate_bps": 3_000_000, "delay_us": 20_000, "jitter_us": 5_000, "loss": 0.02}
 
 
@@ -85,6 +87,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
     made = FakeKernel().install(monkeypatch)
     monkeypatch.setattr(userspace, "PacketProcess", PacketsHere)
     monkeypatch.setattr(nfqueue, "open_queue", lambda *arguments: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    monkeypatch.setattr(nfqueue, "retune", lambda *arguments: None)
     return made
 
 
@@ -270,6 +273,81 @@ def test_check_apply_reapply_change_and_remove(
     one.set_profile(CASES["nothing"], kind.name)
     assert as_dicts(one.apply(namespaces))["b"]["changed"]
     assert not kernel.qdiscs and not any(kernel.rules.values())
+
+
+@each_backend
+@pytest.mark.parametrize("case", ["different", "nothing"])
+def test_links_are_changed_in_place_and_back(
+    case: str,
+    kind: type[LinkBackend],
+    kernel: FakeKernel,
+    namespaces: dict[str, str],
+    shaper: Callable[[Profile, str], Shaper],
+    golden: Callable[[Path, str], None],
+) -> None:
+    planned = dataclasses.replace(CASES[case], later=(G5,))
+    one = shaper(planned, kind.name)
+    as_dicts(one.apply(namespaces))
+    commands(kernel)
+    kernel.listed.clear()
+    slower = Links(Link(1_000_000, 40_000), Link(9_000_000, 40_000, loss=0.5))
+    results = one.change(Deviation({"a": slower}).of(planned), namespaces)
+    assert not any(result.failed for result in results.values()) and results["a"].changed
+    lines = [f"{name}: {result.found}" for name, result in results.items()]
+    lines += ["", *commands(kernel)]
+    if kind.name in IN_PLACE:
+        assert not any(" tc " in f" {line}" or "iptables" in line for line in lines), "without a program"
+        assert kernel.listed == []
+        golden(GOLDEN / kind.name / f"changed-{case}.txt", "".join(f"{line}\n" for line in lines))
+    assert one.find_changes(namespaces) == {}
+    assert not any(result["changed"] for result in as_dicts(one.apply(namespaces)).values())
+    assert not any(result.failed for result in one.change(planned, namespaces).values())
+    assert not any(result["changed"] for result in as_dicts(one.apply(namespaces)).values())
+    assert one.change(planned, namespaces) == {}
+
+
+@each_backend
+def test_who_is_offline_or_apart_is_no_port_of_the_others_bridge(
+    kind: type[LinkBackend],
+    kernel: FakeKernel,
+    namespaces: dict[str, str],
+    shaper: Callable[[Profile, str], Shaper],
+) -> None:
+    planned = CASES["different"]
+    one = shaper(planned, kind.name)
+    as_dicts(one.apply(namespaces))
+    ends = {device.device: (NETWORK, end_name(device.address)) for device in planned.devices}
+
+    def bridges() -> dict[str, str | None]:
+        return {name: kernel.links[end].bridge for name, end in ends.items()}
+
+    assert one.change(Deviation(offline=frozenset("a")).of(planned), namespaces)["a"].found == "port none"
+    assert bridges() == {"a": None, "b": "br0"}
+    apart = Deviation(partitions={7: frozenset("a")}, offline=frozenset("b"))
+    assert not any(result.failed for result in one.change(apart.of(planned), namespaces).values())
+    assert bridges()["b"] is None and bridges()["a"] not in (None, "br0")
+    assert one.find_changes(namespaces) == {}
+    one.change(planned, namespaces)
+    assert bridges() == {"a": "br0", "b": "br0"}
+
+
+@each_backend
+def test_what_the_kernel_does_not_change_is_a_failure_and_applied_again(
+    kind: type[LinkBackend],
+    kernel: FakeKernel,
+    namespaces: dict[str, str],
+    shaper: Callable[[Profile, str], Shaper],
+) -> None:
+    planned = dataclasses.replace(CASES["rates"], later=(G5,))
+    one = shaper(planned, kind.name)
+    as_dicts(one.apply(namespaces))
+    kernel.forgets = True
+    (result,) = one.change(
+        Deviation({"a": Links(G5, CASES["rates"].devices[0].down)}).of(planned), {"a": namespaces["a"]}
+    ).values()
+    assert str(result.failed).startswith("the kernel did not keep what was set: up is ")
+    kernel.forgets = False
+    assert as_dicts(one.apply(namespaces))["a"]["changed"]
 
 
 @each_backend

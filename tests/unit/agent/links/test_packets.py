@@ -129,23 +129,6 @@ def test_late_packets_are_counted(bench: Bench) -> None:
     assert found["scheduling"] == "nice"
 
 
-def test_only_what_has_changed_is_said_of_each_direction(bench: Bench) -> None:
-    bench.set(Link(1_000_000), Link())
-    assert bench.packets.obey({"op": "changes"}) == {"ups": {}, "downs": {}}
-    for number in range(2):
-        bench.arrive(number)
-    bench.work()
-    assert bench.packets.obey({"op": "changes"}) == {"ups": {SENDER: (0, 2, 0, 0, 3028)}, "downs": {}}
-    bench.work(0.05)
-    both = {"ups": {SENDER: (3028, 2, 0, 0, 0)}, "downs": {"a": (3028, 2, 0, 0, 0)}}
-    assert bench.packets.obey({"op": "changes"}) == both
-    assert bench.packets.obey({"op": "changes"}) == {"ups": {}, "downs": {}}
-    bench.packets.obey({"op": "count"})
-    bench.arrive(3)
-    bench.work(0.02)
-    assert bench.packets.obey({"op": "changes"})["downs"] == {"a": (1514, 1, 0, 0, 0)}
-
-
 def test_a_stamp_of_another_time_is_not_believed(bench: Bench) -> None:
     """Somebody has set the lab host's clock."""
     bench.set(Link(None, 20_000), Link())
@@ -189,6 +172,27 @@ def test_links_are_changed_in_place(bench: Bench) -> None:
     bench.arrive(2)
     assert bench.work() == []  # it does not overtake
     assert bench.work(0.1) == [(1, nfqueue.ACCEPT), (2, nfqueue.ACCEPT)]
+
+
+def test_values_change_while_packets_are_on_their_way(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    retuned: list[tuple[int, bool]] = []
+    monkeypatch.setattr(nfqueue, "retune", lambda channel, number, maxlen, gso: retuned.append((maxlen, gso)))
+    bench.set(Link(None, 30_000), Link(None, 5_000))
+    bench.arrive(1)
+    bench.work()
+    (queue,) = bench.packets._queues.values()
+    down = {"down": Link(None, 9_000).as_dict(), "maxlen": 20, "gso": False}
+    change = {"op": "change", "ups": {SENDER: Link(None, 1_000).as_dict()}, "devices": {"a": down, "b": down}}
+    answer = bench.packets.obey(change)
+    assert answer["ups"] == change["ups"] and answer["devices"] == {"a": down}
+    assert answer["failed"] == {"b": "the packet process has no queue of it"}
+    assert retuned == [(20, False)] and list(bench.packets._queues.values()) == [queue], (
+        "the same queue, with more room"
+    )
+    bench.arrive(2)
+    assert bench.work(0.029) == []  # it does not overtake
+    assert bench.work(0.012) == [(1, nfqueue.ACCEPT), (2, nfqueue.ACCEPT)]
+    assert bench.packets.obey({"op": "counts"})["ups"][SENDER]["packets"] == 2
 
 
 @pytest.mark.parametrize("seed", range(5))

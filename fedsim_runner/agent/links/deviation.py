@@ -1,0 +1,39 @@
+"""How a run's links differ, for the time being, from what its device file says. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from fedsim_runner.contract.link import Links
+
+from .profile import DeviceLink, Profile
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """What is in force beside the device file.
+
+    Attributes:
+        links: by device, the links in place of those of the device file.
+        offline: devices that nothing reaches, and that reach nothing.
+        partitions: sets of devices by a number of each: nothing passes between one and all others.
+    """
+
+    links: Mapping[str, Links] = field(default_factory=dict)
+    offline: frozenset[str] = frozenset()
+    partitions: Mapping[int, frozenset[str]] = field(default_factory=dict)
+
+    def of(self, profile: Profile) -> Profile:
+        """The links of the device file as they are now."""
+        return replace(
+            profile,
+            devices=[self._now(one) for one in profile.devices],
+            peers=[self._now(one) for one in profile.peers],
+            offline=self.offline,
+            partitions=self.partitions,
+        )
+
+    def _now(self, one: DeviceLink) -> DeviceLink:
+        now = self.links.get(one.device)
+        return one if now is None else replace(one, up=now.up, down=now.down)

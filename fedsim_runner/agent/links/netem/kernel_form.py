@@ -1,0 +1,92 @@
+"""The qdiscs of a link in the kernel's own form, for changing them in place and reading them back.
+
+Numbers and forms: linux/pkt_sched.h (``struct tc_netem_qopt``, ``tc_netem_rate``), linux/pkt_cls.h (``tc_police``).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+
+from .. import netlink, qdisc_changes
+
+_HEAD = struct.Struct("=6I")  # latency (that of the attribute counts), limit, loss, gap, duplicate, jitter
+_RATE, _RATE64, _LATENCY64 = 6, 8, 10
+_RATE_FORM = struct.Struct("=IiIi")  # bytes a second, and what does not apply to frames
+_LARGEST = 0xFFFFFFFF
+
+_FILTER = struct.Struct("=BxxxiIII")  # family, index, handle, parent, priority and protocol
+_NEWTFILTER = 44
+_KIND, _OPTIONS = 1, 2
+_BASIC_ACTIONS, _ACTION_KIND, _ACTION_OPTIONS = 3, 1, 2
+_POLICE, _POLICE_RATE, _POLICE_RESULT = 1, 2, 5
+_POLICER = struct.Struct("=IiIII")  # index, what happens to what exceeds the rate, limit, burst, longest packet
+_REST = bytes(12)  # how often it is used, and what it can do: the kernel's to say
+_DROP, _PASS = 2, 0
+_TABLE = bytes(1024)  # of transmission times, which the kernel computes itself
+_ETH_P_ALL = 3
+
+
+@dataclass(frozen=True)
+class NetemOptions:
+    """What is set of a netem qdisc; ``rate_bps`` 0: it has none."""
+
+    limit: int
+    delay_us: int = 0
+    loss: float = 0.0
+    rate_bps: int = 0
+
+    def encode(self) -> bytes:
+        """The options of a netem with these values, and with no other that is random."""
+        rate = self.rate_bps // 8
+        return (
+            _HEAD.pack(0, self.limit, round(self.loss * _LARGEST), 0, 0, 0)
+            + netlink.attribute(_LATENCY64, struct.pack("=q", self.delay_us * 1000))
+            + netlink.attribute(_RATE, _RATE_FORM.pack(min(rate, _LARGEST), 0, 0, 0))
+            + (netlink.attribute(_RATE64, struct.pack("=Q", rate)) if rate > _LARGEST else b"")
+        )
+
+    @classmethod
+    def decode(cls, options: bytes) -> NetemOptions:
+        """The reverse of :meth:`encode`."""
+        _, limit, loss, *_ = _HEAD.unpack_from(options)
+        values = dict(netlink.attributes(options[_HEAD.size :]))
+        rate = _RATE_FORM.unpack(values[_RATE])[0] if _RATE in values else 0
+        if _RATE64 in values:
+            (rate,) = struct.unpack("=Q", values[_RATE64])
+        (delay_ns,) = struct.unpack("=q", values[_LATENCY64]) if _LATENCY64 in values else (0,)
+        return cls(limit, round(delay_ns / 1000), loss / _LARGEST, rate * 8)
+
+
+def change_policer(index: int, parent: int, rate_bps: int, burst_bytes: int, longest_bytes: int) -> None:
+    """Change the policer in the first filter of a qdisc in place; from then on it lets a whole burst through again.
+
+    Args:
+        index: the interface's number.
+        parent: the qdisc's handle.
+        rate_bps: what it lets through.
+        burst_bytes: at once.
+        longest_bytes: of a packet.
+
+    Raises:
+        OSError: the kernel refuses it.
+    """
+    rate = qdisc_changes.rate_specification(rate_bps)
+    ticks = round(burst_bytes * 8 / rate_bps / qdisc_changes.TICK_S)
+    police = _POLICER.pack(0, _DROP, 0, ticks, longest_bytes) + rate + bytes(len(rate)) + _REST
+    options = (
+        netlink.attribute(_POLICE, police)
+        + netlink.attribute(_POLICE_RATE, _TABLE)
+        + netlink.attribute(_POLICE_RESULT, struct.pack("=I", _PASS))
+    )
+    action = netlink.attribute(_ACTION_KIND, b"police\0") + netlink.attribute(_ACTION_OPTIONS, options)
+    first = netlink.attribute(1, action)
+    place = 1 << 16 | socket.htons(_ETH_P_ALL)
+    netlink.ask(
+        _NEWTFILTER,
+        netlink.CREATE,
+        _FILTER.pack(0, index, 1, parent, place)
+        + netlink.attribute(_KIND, b"basic\0")
+        + netlink.attribute(_OPTIONS, netlink.attribute(_BASIC_ACTIONS, first)),
+    )

@@ -1,0 +1,185 @@
+"""Links that change while packets pass, on a real kernel: in place, with nothing lost elsewhere, and never unshaped."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fedsim_runner.agent.links.deviation import Deviation
+from fedsim_runner.agent.links.profile import DeviceLink, Profile
+from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.contract.link import Link, Links
+from tests.lab.rig import MBIT, PORT, Rig, apply, rig, shaped
+
+
+def change(shaper: Shaper, lab: Rig, deviation: Deviation, planned: Profile) -> dict[str, str]:
+    """Have links deviate; return what was then found, by device."""
+    results = shaper.change(deviation.of(planned), lab.namespaces)
+    assert all(result.failed is None for result in results.values()), results
+    return {name: result.found for name, result in results.items()}
+
+
+def changeable(shaper: Shaper, *later: Link) -> Profile:
+    """Have the links of a shaper change later; return what was requested of it."""
+    profile, chosen = shaper.requested
+    planned = replace(profile, later=later)
+    shaper.set_profile(planned, chosen)
+    return planned
+
+
+def both(link: Link) -> Links:
+    return Links(link, link)
+
+
+def test_a_rate_changes_in_place_without_a_packet_lost_and_without_a_moment_unshaped(
+    backend: str, probed: dict[str, Any]
+) -> None:
+    slow, fast = Link(2 * MBIT, 20_000), Link(8 * MBIT, 20_000)
+    with rig("a", "b", "c", "d") as lab:
+        links = [
+            DeviceLink("a", lab.addresses["a"], slow, Link()),
+            DeviceLink("b", lab.addresses["b"], Link(), Link()),
+            DeviceLink("c", lab.addresses["c"], Link(10 * MBIT, 5_000), Link()),
+            DeviceLink("d", lab.addresses["d"], Link(), Link()),
+        ]
+        with shaped(lab, links, backend, probed) as shaper:
+            planned = changeable(shaper, slow, fast)
+            apply(shaper, lab)
+            for source, target in (("a", "b"), ("c", "d")):
+                lab.one_way_s(source, target, count=1)  # a new port passes nothing for a moment
+            found: dict[str, str] = {}
+            elsewhere: list[tuple[float, int]] = []
+
+            def others() -> None:
+                elsewhere.extend(lab.burst("c", "d", 1200, 200, 0.8 * MBIT, steady=True))
+
+            def changes() -> None:
+                for link, pause in ((fast, 0.8), (slow, 0.8), (fast, 0.4), (slow, 0.1)):
+                    time.sleep(pause)
+                    found.update(change(shaper, lab, Deviation({"a": Links(link, Link())}), planned))
+
+            threads = [threading.Thread(target=work) for work in (others, changes)]
+            for thread in threads:
+                thread.start()
+            begun = time.monotonic()
+            arrived = lab.burst("a", "b", 4000, 1200, 10 * MBIT)
+            for thread in threads:
+                thread.join()
+            assert set(found) <= {"a", "b", "c", "d"} and str(2 * MBIT) in found["a"]
+            assert [number for _, number in elsewhere] == list(range(1200)), "packets of another device are all there"
+            numbers = [number for _, number in arrived]
+            assert numbers == sorted(numbers), "in order"
+            # Never more than the faster rate, with the queue that a policer may let through once more.
+            for start in range(0, len(arrived) - 200, 50):
+                seconds = arrived[start + 199][0] - arrived[start][0]
+                assert 199 * (1200 + 42) * 8 / seconds < 1.15 * 8 * MBIT
+            early = [moment - begun for moment, _ in arrived if moment - begun < 0.7]
+            rate = (len(early) - 1) * (1200 + 42) * 8 / (early[-1] - early[0])
+            assert rate == pytest.approx(2 * MBIT, rel=0.2)
+            between = [moment - begun for moment, _ in arrived if 1.0 < moment - begun < 1.5]
+            rate = (len(between) - 1) * (1200 + 42) * 8 / (between[-1] - between[0])
+            assert rate == pytest.approx(8 * MBIT, rel=0.2)
+            assert shaper.find_changes(lab.namespaces) == {}, "what was asked for is not taken for somebody else's"
+            assert not any(result["changed"] for result in apply(shaper, lab).values())
+
+
+def test_delay_jitter_and_loss_change_in_place_and_come_back(backend: str, probed: dict[str, Any]) -> None:
+    plain, far = Link(20 * MBIT, 10_000), Link(20 * MBIT, 40_000, 5_000)
+    lossy = replace(plain, loss=1.0)
+    with rig("a", "b") as lab, shaped(lab, lab.links(plain, plain), backend, probed) as shaper:
+        planned = changeable(shaper, plain, far, lossy)
+        apply(shaper, lab)
+        assert min(lab.one_way_s("a", "b")) == pytest.approx(0.010, abs=0.004)
+        change(shaper, lab, Deviation({"a": both(far)}), planned)
+        times = lab.one_way_s("a", "b", count=30)
+        assert min(times) > 0.034 and sorted(times)[15] == pytest.approx(0.040, abs=0.006)
+        assert shaper.find_changes(lab.namespaces) == {}
+        change(shaper, lab, Deviation({"a": both(lossy)}), planned)
+        assert lab.one_way_s("a", "b", count=2) == lab.one_way_s("b", "a", count=2) == []
+        found = change(shaper, lab, Deviation(), planned)
+        assert str(20 * MBIT) in found["a"]
+        assert min(lab.one_way_s("a", "b")) == pytest.approx(0.010, abs=0.004)
+        assert min(lab.one_way_s("b", "a")) == pytest.approx(0.010, abs=0.004)
+        assert not any(result["changed"] for result in apply(shaper, lab).values())
+
+
+def test_a_link_may_get_its_first_rate_and_lose_it(backend: str, probed: dict[str, Any]) -> None:
+    with rig("a", "b") as lab, shaped(lab, lab.links(), backend, probed) as shaper:
+        planned = changeable(shaper, Link(4 * MBIT, 30_000))
+        apply(shaper, lab)
+        assert len(lab.burst("a", "b", 1000, 1200, 30 * MBIT)) == 1000
+        for _ in range(2):
+            change(shaper, lab, Deviation({"a": both(Link(4 * MBIT, 30_000))}), planned)
+            for source, target in (("a", "b"), ("b", "a")):
+                arrived = lab.burst(source, target, 1000, 1200, 8 * MBIT)[200:]
+                measured = (len(arrived) - 1) * (1200 + 42) * 8 / (arrived[-1][0] - arrived[0][0])
+                assert measured == pytest.approx(4 * MBIT, rel=0.1)
+            change(shaper, lab, Deviation(), planned)
+            assert len(lab.burst("a", "b", 1000, 1200, 30 * MBIT)) == 1000
+            assert min(lab.one_way_s("a", "b")) < 0.005
+
+
+def reached(lab: Rig, expected: set[str]) -> set[str]:
+    """Which devices' packets reach which others (``ab``: from a to b); a second look if that is not as expected."""
+    found: set[str] = set()
+    for _ in range(3):
+        with contextlib.ExitStack() as stack:
+            channels = {name: stack.enter_context(lab.udp(name)) for name in lab.holders}
+            for name, channel in channels.items():
+                for other in channels.keys() - {name}:
+                    channel.sendto(name.encode(), (lab.addresses[other], PORT))
+            time.sleep(0.5)
+            found = set()
+            for name, channel in channels.items():
+                channel.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        found.add(channel.recv(64).decode() + name)
+        if found == expected:
+            break
+    return found
+
+
+def both_ways(*pairs: str) -> set[str]:
+    return {*pairs, *(pair[::-1] for pair in pairs)}
+
+
+def test_nothing_passes_an_offline_device_until_it_is_back(backend: str, probed: dict[str, Any]) -> None:
+    link = Link(10 * MBIT, 5_000)
+    with rig("a", "b", "c") as lab, shaped(lab, lab.links(link, link), backend, probed) as shaper:
+        apply(shaper, lab)
+        planned, everything = shaper.requested[0], both_ways("ab", "ac", "bc")
+        assert reached(lab, everything) == everything
+        assert change(shaper, lab, Deviation(offline=frozenset("a")), planned)["a"] == "port none"
+        assert reached(lab, both_ways("bc")) == both_ways("bc")
+        assert shaper.find_changes(lab.namespaces) == {}
+        # A container that is restarted meanwhile stays offline, with its link in force.
+        lab.remove("a")
+        lab.add("a")
+        assert apply(shaper, lab)["a"]["changed"]
+        assert reached(lab, both_ways("bc")) == both_ways("bc")
+        change(shaper, lab, Deviation(), planned)
+        assert reached(lab, everything) == everything
+        assert not any(result["changed"] for result in apply(shaper, lab).values())
+
+
+def test_partitions_separate_devices_until_they_heal(backend: str, probed: dict[str, Any]) -> None:
+    with rig("a", "b", "c", "d") as lab, shaped(lab, lab.links(Link(delay_us=1000)), backend, probed) as shaper:
+        apply(shaper, lab)
+        planned = shaper.requested[0]
+        for partitions, pairs in (
+            ({}, both_ways("ab", "ac", "ad", "bc", "bd", "cd")),
+            ({3: frozenset("ab")}, both_ways("ab", "cd")),
+            ({3: frozenset("ab"), 4: frozenset("bc")}, set()),
+            ({4: frozenset("bc")}, both_ways("ad", "bc")),
+            ({}, both_ways("ab", "ac", "ad", "bc", "bd", "cd")),
+        ):
+            change(shaper, lab, Deviation(partitions=partitions), planned)
+            assert reached(lab, pairs) == pairs
+            assert shaper.find_changes(lab.namespaces) == {}
+        assert not any(result["changed"] for result in apply(shaper, lab).values())
