@@ -55,6 +55,7 @@ class DirectionEntry(Entry):
     jitter_ms: Milliseconds | None = Field(
         default=None, description="Variation of the delay in milliseconds; at most the delay."
     )
+    jitter_distribution: str | None = Field(default=None, description="Distribution of the delay in this direction.")
     packet_loss_rate: Probability | None = Field(
         default=None, description="Probability that a packet is dropped in this direction."
     )
@@ -83,6 +84,12 @@ class ProfileEntry(Entry):
     )
     jitter_ms: Milliseconds | None = Field(
         default=None, description="Variation of the delay in milliseconds; at most the delay. Not given: 0."
+    )
+    jitter_distribution: str | None = Field(
+        default=None,
+        description="How the delay is distributed: `uniform` within `latency_ms` ± `jitter_ms`; `normal`, of which "
+        "`jitter_ms` is the standard deviation; `pareto`, as in iproute2; or the path of a table in iproute2's format, "
+        "which ends in `.dist`. Not given: `uniform`.",
     )
     packet_loss_rate: Probability | None = Field(
         default=None, description="Probability that a packet is dropped, in each direction. Not given: 0."

@@ -3,18 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from pathlib import Path
+from typing import Final, Literal
 
+from ..contract.jitter_distribution import DistributionName
 from ..contract.link import Link, Queue
 from ..contract.queue_size import FRAME_BYTES
 from .entries import QueueEntry
+from .jitter_table import SUFFIX, TableError, read_table
 from .problem import Problem
+from .suggestions import suggestion
 
 Direction = Literal["up", "down"]
 NO_RATE = "a queue without a rate: nothing waits in it"
+NO_JITTER = "a distribution without jitter: there is nothing to distribute"
+NAMED: Final[tuple[DistributionName, ...]] = ("uniform", "normal", "pareto")
 NO_FRAME = "a queue that holds no frame passes none"
 LONGEST_S = 60.0
 _MILLI_US = 1_000
+
+
+def read_distribution(
+    own: str | None, common: str | None, direction: Direction, folder: Path | None, problems: list[Problem]
+) -> tuple[DistributionName, tuple[int, ...]] | None:
+    """Return the distribution that an entry names, with its table; None: it names none.
+
+    Args:
+        own: what the direction says.
+        common: what the profile says for both directions.
+        direction: which one.
+        folder: where relative paths start.
+        problems: what is wrong with it is added here.
+    """
+    stated = common if own is None else own
+    if stated is None:
+        return None
+    named = next((name for name in NAMED if name == stated), None)
+    if named is not None:
+        return named, ()
+    path = ("jitter_distribution",) if own is None else (direction, "jitter_distribution")
+    if not stated.endswith(SUFFIX):
+        hint = suggestion(stated, list(NAMED), or_all=False) or f"known: {', '.join(NAMED)}, or a table's path"
+        problems.append(Problem(path, f'"{stated}" is no distribution, nor a path that ends in {SUFFIX}', hint))
+        return None
+    try:
+        return "table", read_table((folder or Path.cwd()) / Path(stated).expanduser())
+    except RuntimeError:
+        problems.append(Problem(path, f"{stated}: there is no such user here"))
+    except TableError as error:
+        problems.append(Problem(path, f"{stated}: {error}", "whole numbers in iproute2's format; 8192 is jitter_ms"))
+    return None
 
 
 def merge_queue(entry: QueueEntry | None, base: Queue | None) -> Queue | None:

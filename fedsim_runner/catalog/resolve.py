@@ -5,7 +5,6 @@ Problems are returned, not raised: the reader of an experiment file shows all of
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import Literal, TypeVar
 
 from ..contract.link import Link
 from .entries import DeviceTypeEntry, DirectionEntry, LimitsEntry, ProfileEntry
-from .link_models import NO_RATE, check_queue, merge_queue
+from .link_models import NO_JITTER, NO_RATE, check_queue, merge_queue, read_distribution
 from .name_rules import as_device_name, explain_wrong_kind
 from .problem import Problem
+from .suggestions import suggestion
 from .types import DeviceType, NetworkProfile
 
 KILO = 1_000
@@ -29,22 +29,29 @@ ValueT = TypeVar("ValueT", NetworkProfile, DeviceType)
 
 
 def resolve_profile(
-    name: str, entry: ProfileEntry, base: NetworkProfile | None = None
+    name: str, entry: ProfileEntry, base: NetworkProfile | None = None, *, folder: Path | None = None
 ) -> tuple[NetworkProfile, list[Problem]]:
-    """Build the profile that an entry describes on top of its base; ``name`` is the result's name."""
+    """Build the profile that an entry describes on top of its base; ``name`` is the result's name.
+
+    Relative paths start at ``folder``.
+    """
     problems: list[Problem] = []
     given = entry.model_dump(exclude_none=True, exclude={"description", "source"})
     if not given:
         problems.append(Problem((), "says nothing about the link", "give at least one rate, latency or loss"))
-    up = _resolve_link("up", entry, base.up if base else Link(), problems)
-    down = _resolve_link("down", entry, base.down if base else Link(), problems)
+    up = _resolve_link("up", entry, base.up if base else Link(), folder, problems)
+    down = _resolve_link("down", entry, base.down if base else Link(), folder, problems)
     if entry.queue is not None and up.rate_bps is None and down.rate_bps is None:
         problems.append(Problem(("queue",), NO_RATE, "add bandwidth_up_kbps or bandwidth_down_kbps"))
+    if entry.jitter_distribution is not None and not up.jitter_us and not down.jitter_us:
+        problems.append(Problem(("jitter_distribution",), NO_JITTER, "add jitter_ms"))
     # A contradiction among the common values shows in both directions but counts once.
     return NetworkProfile(name, up, down), list(dict.fromkeys(problems))
 
 
-def _resolve_link(direction: Literal["up", "down"], entry: ProfileEntry, base: Link, problems: list[Problem]) -> Link:
+def _resolve_link(
+    direction: Literal["up", "down"], entry: ProfileEntry, base: Link, folder: Path | None, problems: list[Problem]
+) -> Link:
     own = (entry.up if direction == "up" else entry.down) or DirectionEntry()
     common_rate = entry.bandwidth_up_kbps if direction == "up" else entry.bandwidth_down_kbps
     if common_rate is not None and own.bandwidth_kbps is not None:
@@ -59,14 +66,21 @@ def _resolve_link(direction: Literal["up", "down"], entry: ProfileEntry, base: L
     delay_ms = own.latency_ms if own.latency_ms is not None else entry.latency_ms
     jitter_ms = own.jitter_ms if own.jitter_ms is not None else entry.jitter_ms
     loss = own.packet_loss_rate if own.packet_loss_rate is not None else entry.packet_loss_rate
+    distribution = read_distribution(
+        own.jitter_distribution, entry.jitter_distribution, direction, folder, problems
+    ) or (base.jitter_distribution, base.jitter_table)
     link = Link(
         rate_bps=base.rate_bps if rate_kbps is None else round(rate_kbps * KILO),
         delay_us=base.delay_us if delay_ms is None else round(delay_ms * KILO),
         jitter_us=base.jitter_us if jitter_ms is None else round(jitter_ms * KILO),
         loss=base.loss if loss is None else float(loss),
+        jitter_distribution=distribution[0],
+        jitter_table=distribution[1],
         queue=merge_queue(own.queue, merge_queue(entry.queue, base.queue)),
     )
     problems += check_queue(direction, own.queue, entry.queue, link)
+    if own.jitter_distribution is not None and link.jitter_us == 0:
+        problems.append(Problem((direction, "jitter_distribution"), NO_JITTER, "add jitter_ms"))
     if link.jitter_us > link.delay_us:
         stated = "jitter_ms" if jitter_ms is not None else "latency_ms"
         path = (direction, stated) if getattr(own, stated) is not None else (stated,)
@@ -228,24 +242,3 @@ class Resolver:
 def unknown_name(path: tuple[str, ...], kind: str, name: str, candidates: list[str]) -> Problem:
     """Describe the problem of an unknown name, with the nearest name, or all names, as the hint."""
     return Problem(path, f'there is no {kind} "{name}"', suggestion(name, candidates))
-
-
-def suggestion(word: str, candidates: list[str], *, or_all: bool = True) -> str | None:
-    """Return ``did you mean "x"?``, or all candidates if they are few enough to read."""
-    near = nearest(word, candidates)
-    if near is not None:
-        return f'did you mean "{near}"?'
-    unique = sorted(set(candidates))
-    if or_all and 0 < len(unique) <= 20:
-        return "known: " + ", ".join(unique)
-    return None
-
-
-def nearest(word: str, candidates: list[str]) -> str | None:
-    """Find the candidate that is spelt most like ``word``, or the only one that contains it."""
-    lowered = {candidate.lower(): candidate for candidate in candidates}
-    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
-    if near:
-        return lowered[near[0]]
-    containing = [name for name in sorted(set(candidates)) if len(word) > 2 and word.lower() in name.lower()]
-    return containing[0] if len(containing) == 1 else None

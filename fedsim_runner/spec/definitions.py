@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
@@ -24,10 +25,14 @@ AT_TOP_PROFILES: tuple[PathPart, ...] = ("network_profiles",)
 
 @dataclass(frozen=True)
 class Choices:
-    """The types and profiles that devices may name. None: its definition is wrong (already reported)."""
+    """The types and profiles that devices may name. None: its definition is wrong (already reported).
+
+    ``folder``: where relative paths start.
+    """
 
     types: Mapping[str, DeviceType | None]
     profiles: Mapping[str, NetworkProfile | None]
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Definitions:
 def resolve_definitions(catalog: Catalog, own: Definitions, document: Document, folder: Path) -> Choices:
     """Combine the catalogue with the experiment's own types and profiles; everything wrong with them is reported.
 
-    Relative ``dockerfile`` paths start at ``folder``.
+    Relative paths start at ``folder``.
     """
     for at, names in ((AT_PROFILES, own.profiles), (AT_TOP_PROFILES, own.top_profiles), (AT_TYPES, own.types)):
         for name in names:
@@ -75,7 +80,7 @@ def resolve_definitions(catalog: Catalog, own: Definitions, document: Document, 
     ).resolve(
         {name: entry for name, entry in own_profiles.items() if entry is not None},
         {**catalog.profiles, **{name: None for name, entry in own_profiles.items() if entry is None}},
-        resolve_profile,
+        partial(resolve_profile, folder=folder),
     )
     dockerfiles = content_root() / "dockerfiles"
 
@@ -94,7 +99,7 @@ def resolve_definitions(catalog: Catalog, own: Definitions, document: Document, 
         build_type,
     )
     _check_images(own, types, document)
-    return Choices(types, profiles)
+    return Choices(types, profiles, folder)
 
 
 def _both(entry: ProfileEntry) -> ProfileEntry:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence, Set
 
 from ..catalog.entries import ProfileEntry
 from ..catalog.name_rules import as_device_name, explain_unusable_device, explain_wrong_name
-from ..catalog.resolve import resolve_profile, suggestion, unknown_name, with_limits
+from ..catalog.resolve import resolve_profile, unknown_name, with_limits
+from ..catalog.suggestions import suggestion
 from ..catalog.types import DeviceType, NetworkProfile
 from ..contract.slow_links import CONNECTS_WITHIN_S, round_trip_s
 from ..yamlfile.document import Document
@@ -106,7 +107,9 @@ def _find_network(
             base = choices.profiles[entry.network.based_on]
             if base is None:
                 return None
-        profile, problems = resolve_profile(f"{entry.name or entry.type}-link", entry.network, base)
+        profile, problems = resolve_profile(
+            f"{entry.name or entry.type}-link", entry.network, base, folder=choices.folder
+        )
         for problem in problems:
             document.report((*here, *problem.path), problem.message, problem.hint)
         return profile

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog.federatedscope_keys import Section, known_keys
-from ..catalog.resolve import nearest
+from ..catalog.suggestions import nearest
 from ..yamlfile.document import Document
 from ..yamlfile.scalars import Ambiguous
 from ..yamlfile.spec_errors import PathPart

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..catalog.data_sets import OWN_FILES
-from ..catalog.resolve import nearest, suggestion
+from ..catalog.suggestions import nearest, suggestion
 from ..yamlfile.document import Document
 from ..yamlfile.scalars import Ambiguous
 from ..yamlfile.spec_errors import PathPart

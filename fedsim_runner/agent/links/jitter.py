@@ -14,20 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
 from statistics import NormalDist
 
-#: Time from one normal value to the next, in J: values that are further apart than twice this are independent.
-SPACING = 3.0
+from fedsim_runner.contract.jitter_distribution import Distribution
 
+UNIFORM = Distribution("uniform")
 _MASK = (1 << 64) - 1
 _inverse = NormalDist().inv_cdf
 _ROOT_HALF = math.sqrt(0.5)
-
-
-def uniform(share: float) -> float:
-    """The value, between -1 and 1, below which this share of a uniform distribution lies."""
-    return 2.0 * share - 1.0
 
 
 class Jitter:
@@ -36,14 +30,15 @@ class Jitter:
     Args:
         jitter_s: J, in seconds, above 0.
         seed: links with different seeds have nothing in common.
-        quantile: the distribution asked for, in units of J: the value below which a share (0 to 1) of it lies.
+        distribution: the one asked for. Its spacing is the time from one normal value to the next, in J: values that
+            are further apart than twice this are independent.
     """
 
-    def __init__(self, jitter_s: float, seed: str, quantile: Callable[[float], float] = uniform) -> None:
+    def __init__(self, jitter_s: float, seed: str, distribution: Distribution = UNIFORM) -> None:
         self._jitter_s = jitter_s
-        self._step_s = SPACING * jitter_s
+        self._step_s = distribution.spacing * jitter_s
         self._seed = int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=8).digest())
-        self._quantile = quantile
+        self._quantile = distribution.quantile
         self._number = -1  # of the interval that the next two belong to
         self._before = self._after = 0.0
 
@@ -72,21 +67,21 @@ class Delay:
     """When packets that enter a line leave it: after its delay, in the order in which they entered.
 
     Args:
-        delay_s: the mean, in seconds.
+        delay_s: in seconds, around which jitter varies it.
         jitter_s: J, in seconds; 0: the delay is constant.
-        seed: see :class:`Jitter`.
+        seed, distribution: see :class:`Jitter`.
     """
 
-    def __init__(self, delay_s: float, jitter_s: float, seed: str) -> None:
+    def __init__(self, delay_s: float, jitter_s: float, seed: str, distribution: Distribution = UNIFORM) -> None:
         self._delay_s = delay_s
-        self._jitter = Jitter(jitter_s, seed) if jitter_s > 0 else None
+        self._jitter = Jitter(jitter_s, seed, distribution) if jitter_s > 0 else None
         self.last_s = 0.0  # when the last packet leaves
 
     def departure_s(self, at_s: float) -> float:
         """When a packet that enters at ``at_s`` leaves; both on the same clock."""
         leaves = at_s + self._delay_s
         if self._jitter is not None:
-            leaves += self._jitter.offset_s(at_s)
+            leaves = max(at_s, leaves + self._jitter.offset_s(at_s))
         if leaves < self.last_s:
             return self.last_s
         self.last_s = leaves

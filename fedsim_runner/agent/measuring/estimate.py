@@ -7,18 +7,18 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from fedsim_runner.contract.jitter_distribution import Moments
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import Estimate, Measured, Z, bucket_bytes
 from fedsim_runner.contract.queue_size import buffer_bytes
 
-from .schedule import HEADER_BYTES, PROBE_BYTES, Flow, Train, wire_s
+from .schedule import HEADER_BYTES, PROBE_BYTES, Flow, Train, independent_s, wire_s
 
 _LEAST_VALUES = 10
 _CLOCK_US = 50.0  # what two looks at a clock around a system call may differ by
 _CLOCK_SHARE = 0.002  # of a rate
 _HELD_UP_S, _HELD_UP = 0.005, 0.1  # a pause of the lab host, and of how many packets it spoils a train
 _MEDIAN_OF_NORMAL = 0.6745
-_UNIFORM = 1.8  # kurtosis; no distribution that is as wide as it looks has less
 
 
 @dataclass
@@ -40,7 +40,7 @@ def estimate(flow: Flow, seen: Seen) -> Measured:
     """Return what the packets of a flow tell about its direction of the link."""
     own_us = wire_s(flow.target.link, PROBE_BYTES + HEADER_BYTES) * 1e6
     delays = [(arrived - sent) * 1e6 - own_us for sent, arrived in seen.probes if arrived is not None]
-    delay, jitter = _estimate_delays(delays)
+    delay, jitter = _estimate_delays(delays, flow.target.link.delay_moments)
     sent, lost = len(seen.probes), len(seen.probes) - len(delays)
     rate: Estimate | None = None
     burst: float | None = None
@@ -57,7 +57,7 @@ def estimate(flow: Flow, seen: Seen) -> Measured:
     return Measured(delay, jitter, rate, burst, sent, max(0, lost))
 
 
-def _estimate_delays(delays: Sequence[float]) -> tuple[Estimate | None, Estimate | None]:
+def _estimate_delays(delays: Sequence[float], asked: Moments) -> tuple[Estimate | None, Estimate | None]:
     count = len(delays)
     if count < _LEAST_VALUES:
         return None, None
@@ -65,10 +65,10 @@ def _estimate_delays(delays: Sequence[float]) -> tuple[Estimate | None, Estimate
     delay = Estimate(mean, Z * deviation / math.sqrt(count) + _CLOCK_US)
     if deviation == 0:
         return delay, Estimate(0.0, _CLOCK_US)
-    # The deviation's own deviation; one value far from all others makes it large.
+    # The deviation's own deviation; one value far from all others makes it large, and so does a distribution with some.
     kurtosis = statistics.fmean(((one - mean) / deviation) ** 4 for one in delays)
-    spread = math.sqrt(max(_UNIFORM, kurtosis) - 1) / (2 * math.sqrt(count))
-    width = deviation * math.sqrt(3)
+    spread = math.sqrt(max(asked.kurtosis, kurtosis) - 1) / (2 * math.sqrt(count))
+    width = deviation / asked.deviation
     return delay, Estimate(width, Z * spread * width + _CLOCK_US)
 
 
@@ -113,7 +113,7 @@ def _estimate_rate(flow: Flow, arrivals: Sequence[tuple[float, int]]) -> tuple[E
     if sum(abs(one) > 3 * usual for one in left) > _HELD_UP * len(left):
         return None, None  # the lab host held packets up, and what was measured is that
     length_s = times[-1] - times[0]
-    independent = min(len(times), max(4.0, length_s / (2e-6 * link.jitter_us)) if link.jitter_us else len(times))
+    independent = min(len(times), max(4.0, length_s / independent_s(link)) if link.jitter_us else len(times))
     error = statistics.pstdev(left) / (statistics.pstdev(bytes_so_far) * math.sqrt(independent)) / slope
     rate_bps = 8 / slope
     ahead = (arrivals[0][0] - intercept) / slope - arrivals[0][1] * train.frame_bytes

@@ -57,7 +57,7 @@ def describe_link(
     return LinkMeasured(
         device=target.device,
         direction=target.direction,
-        delay_asked_us=asked.delay_us,
+        delay_asked_us=round(asked.mean_delay_us),
         delay_us=_rounded(found.delay_us),
         jitter_asked_us=asked.jitter_us,
         jitter_us=_rounded(found.jitter_us),
@@ -79,7 +79,7 @@ def explain(asked: Link, found: Measured, judgement: Judgement, late_us: int) ->
         return f"nothing arrived (likely reason: {FIREWALL}: rules in the device's namespace or between bridge ports)"
     parts = []
     if "delay" in judgement.out and found.delay_us:
-        parts.append(f"delay {found.delay_us.value / 1000:.1f} ms, not {asked.delay_us / 1000:g} ms")
+        parts.append(f"delay {found.delay_us.value / 1000:.1f} ms, not {asked.mean_delay_us / 1000:g} ms")
     if "jitter" in judgement.out and found.jitter_us:
         parts.append(f"jitter {found.jitter_us.value / 1000:.1f} ms, not {asked.jitter_us / 1000:g} ms")
     if "rate" in judgement.out and found.rate_bps and asked.rate_bps:
@@ -93,7 +93,7 @@ def explain(asked: Link, found: Measured, judgement: Judgement, late_us: int) ->
 def _likely(asked: Link, found: Measured, judgement: Judgement, late_us: int) -> str:
     if late_us > tolerated_delay_us(asked.delay_us) / 2:
         return f"{LOAD}: the lab host ran the measurement itself {late_us / 1000:.1f} ms late on average"
-    early = found.delay_us is not None and found.delay_us.value < asked.delay_us
+    early = found.delay_us is not None and found.delay_us.value < asked.mean_delay_us
     if ("delay" in judgement.out and early) or ("rate" in judgement.out and _is_more(found.rate_bps, asked.rate_bps)):
         return f"{KERNEL}: it does not hold what was set, or somebody has changed it"
     if "jitter" in judgement.out and found.jitter_us is not None and found.jitter_us.value < asked.jitter_us:

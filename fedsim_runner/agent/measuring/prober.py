@@ -200,7 +200,7 @@ def _next_due(flow: Flow, at: float, kind: int, number: int) -> float | None:
 def _longest_s(flow: Flow) -> float:
     """For how long a small packet may be on its way."""
     link = flow.target.link
-    return (link.delay_us + link.jitter_us) / 1e6 + wire_s(link, PROBE_BYTES + HEADER_BYTES)
+    return link.longest_delay_us / 1e6 + wire_s(link, PROBE_BYTES + HEADER_BYTES)
 
 
 def _frames(train: Train, index: int, number: int) -> tuple[bytes, list[tuple[int, int, bytes]]]:

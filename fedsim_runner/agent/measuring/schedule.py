@@ -136,9 +136,14 @@ def wire_s(link: Link, wire_bytes: int) -> float:
     return 0.0 if link.rate_bps is None else wire_bytes * 8 / link.rate_bps
 
 
+def independent_s(link: Link) -> float:
+    """Return the seconds after which a link's delay is as good as another one."""
+    return 2 / 3 * link.distribution.spacing * link.jitter_us / 1e6
+
+
 def _gap_s(link: Link, targets: int) -> float:
     own = wire_s(link, PROBE_BYTES + HEADER_BYTES)
-    return max(_SHORTEST_GAP_S, 2 * link.jitter_us / 1e6, 10 * own, targets / _PROBES_PER_S)
+    return max(_SHORTEST_GAP_S, independent_s(link), 10 * own, targets / _PROBES_PER_S)
 
 
 def _probes(gap_s: float) -> int:
@@ -156,8 +161,8 @@ def _plan_train(link: Link) -> Train | None:
     if rate >= _SUPER_FROM_BPS and not link.loss:  # whoever drops one of these drops all of its frames
         segments = max(1, min(_MOST_SEGMENTS, round(rate / 8 * _SUPER_S / frame)))
     takes_s = frame * segments * 8 / rate
-    spread_s = link.jitter_us / 1e6 / math.sqrt(3)
-    for_jitter_s = (spread_s * math.sqrt(24 * link.jitter_us / 1e6) / _RATE_ERROR) ** (2 / 3)
+    spread_s = link.delay_moments.deviation * link.jitter_us / 1e6
+    for_jitter_s = (spread_s * math.sqrt(12 * independent_s(link)) / _RATE_ERROR) ** (2 / 3)
     until_ahead_s = _AHEAD * buffer_bytes(rate, link.queue) * 8 / rate / _FASTER
     length_s = min(_LONGEST_TRAIN_S, until_ahead_s, max(_SHORTEST_TRAIN_S, for_jitter_s, _LEAST_FRAMES * takes_s))
     faster = (1 + _FASTER) / max(0.1, 1 - link.loss)
@@ -200,7 +205,7 @@ def _ends_s(flow: Flow) -> float:
     if train is not None:
         sent = (train.at_once + train.packets) * train.frame_bytes * train.segments
         last = train.start_s + max(train.length_s, wire_s(link, sent))
-    return last + (link.delay_us + link.jitter_us) / 1e6 + 0.1
+    return last + link.longest_delay_us / 1e6 + 0.1
 
 
 def directions(links: Iterable[tuple[str, Link, Link]]) -> list[Target]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fedsim_runner.catalog.resolve import nearest, suggestion
+from fedsim_runner.catalog.suggestions import nearest, suggestion
 
 from ..engine_values import Refusal
 from .course_facts import Kind

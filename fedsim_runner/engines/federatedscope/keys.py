@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.catalog.federatedscope_keys import FORK_BRANCHES, FORK_KEYS, OLDER_KEYS, KeyPath, Section
-from fedsim_runner.catalog.resolve import suggestion
+from fedsim_runner.catalog.suggestions import suggestion
 
 from .course_facts import NAME_THE_FORK
 from .literals import decoded

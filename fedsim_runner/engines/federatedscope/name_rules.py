@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fedsim_runner.catalog.losses import CLASS_LOSSES, MORE_LOSSES, NUMBER_LOSSES, OTHER_INPUTS
-from fedsim_runner.catalog.resolve import suggestion
+from fedsim_runner.catalog.suggestions import suggestion
 
 from .course_facts import Course, Kind, Refusal, Tree
 

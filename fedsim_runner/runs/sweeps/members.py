@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...catalog.resolve import suggestion
+from ...catalog.suggestions import suggestion
 from ...spec.schema import ExperimentFile
 from ...yamlfile.overrides import Override, parse_key, parse_values
 from ...yamlfile.spec_errors import SpecError, SpecErrors

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .jitter_distribution import Distribution, DistributionName, Moments
 from .typed_json import OMIT_DEFAULT, dump, load
 
 #: A device's interface on the run's network.
@@ -29,7 +31,11 @@ class Queue:
 class Link:
     """One direction: bit/s (None: not limited), microseconds one way, loss as a probability in 0..1.
 
-    ``queue``: what waits for the rate; None: the default queue.
+    Attributes:
+        jitter_us: J, of which a distribution gives the deviation and the furthest values (jitter_distribution.py).
+        queue: what waits for the rate; None: the default queue.
+        jitter_distribution: how the delay is distributed.
+        jitter_table: the numbers of the distribution ``table``, in rising order.
     """
 
     rate_bps: int | None = None
@@ -37,11 +43,33 @@ class Link:
     jitter_us: int = 0
     loss: float = 0.0
     queue: Queue | None = field(default=None, metadata=OMIT_DEFAULT)
+    jitter_distribution: DistributionName = field(default="uniform", metadata=OMIT_DEFAULT)
+    jitter_table: tuple[int, ...] = field(default=(), metadata=OMIT_DEFAULT)
 
     @property
     def delays_or_drops(self) -> bool:
         """Whether the link needs more than a rate limit."""
         return self.delay_us > 0 or self.jitter_us > 0 or self.loss > 0
+
+    @property
+    def distribution(self) -> Distribution:
+        """The distribution of its jitter."""
+        return Distribution(self.jitter_distribution, self.jitter_table)
+
+    @property
+    def delay_moments(self) -> Moments:
+        """Mean and deviation of the delay around ``delay_us``, in units of the jitter, with no delay below 0."""
+        return self.distribution.moments(-self.delay_us / self.jitter_us if self.jitter_us else -math.inf)
+
+    @property
+    def mean_delay_us(self) -> float:
+        """The mean of the delay."""
+        return self.delay_us + (self.delay_moments.mean * self.jitter_us if self.jitter_us else 0.0)
+
+    @property
+    def longest_delay_us(self) -> float:
+        """The longest delay."""
+        return self.delay_us + (self.distribution.most * self.jitter_us if self.jitter_us else 0.0)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Link:

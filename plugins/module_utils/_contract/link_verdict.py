@@ -50,7 +50,7 @@ class Measured:
 
     Attributes:
         delay_us: mean one-way delay, without the time that the probe's own bytes take.
-        jitter_us: deviation of the delay times the root of 3: half the width of a uniform distribution.
+        jitter_us: deviation of the delay divided by that of the distribution asked for, in units of its jitter.
         rate_bps: rate of arrival of full frames while the link always had more to send.
         burst_bytes: what arrived ahead of that rate after a pause.
         sent: packets sent.
@@ -186,7 +186,7 @@ def judge_course(asked: Link, found: Counted, pause_s: float = 0.0, among: int =
 def judge(asked: Link, found: Measured, among: int = 1) -> Judgement:
     """Return what a measurement says about one direction of a link, of so many that are judged together."""
     return Judgement(
-        delay=judge_value(asked.delay_us, tolerated_delay_us(asked.delay_us), found.delay_us),
+        delay=judge_value(asked.mean_delay_us, tolerated_delay_us(asked.delay_us), found.delay_us),
         jitter=judge_value(asked.jitter_us, tolerated_jitter_us(asked.jitter_us), found.jitter_us),
         rate=_judge_rate(asked, found),
         loss=judge_loss(asked.loss, found.sent, found.lost, among),
@@ -197,7 +197,8 @@ def _judge_rate(asked: Link, found: Measured) -> Verdict | None:
     if asked.rate_bps is None:
         return None
     if found.burst_bytes is not None:
-        moved = asked.rate_bps / 8 * 2 * asked.jitter_us / 1e6  # by how much jitter alone moves the first arrivals
+        spread_us = (asked.distribution.most - asked.distribution.least) * asked.jitter_us
+        moved = asked.rate_bps / 8 * spread_us / 1e6  # by how much jitter alone moves the first arrivals
         if found.burst_bytes > tolerated_burst_bytes(asked.rate_bps) + moved:
             return OUT
     return judge_value(asked.rate_bps, tolerated_rate_bps(asked.rate_bps), found.rate_bps)

@@ -30,4 +30,4 @@ def round_trip_s(one: Links, other: Links) -> float:
 
 def _longest_s(link: Link) -> float:
     queued = 0.0 if link.rate_bps is None else buffer_bytes(link.rate_bps, link.queue) * 8 / link.rate_bps
-    return (link.delay_us + link.jitter_us) / 1e6 + queued
+    return link.longest_delay_us / 1e6 + queued

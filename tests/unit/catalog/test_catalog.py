@@ -15,7 +15,8 @@ from fedsim_runner.catalog.name_rules import (
     explain_wrong_kind,
     explain_wrong_name,
 )
-from fedsim_runner.catalog.resolve import resolve_device_type, resolve_profile, suggestion, with_limits
+from fedsim_runner.catalog.resolve import resolve_device_type, resolve_profile, with_limits
+from fedsim_runner.catalog.suggestions import suggestion
 from fedsim_runner.contract.link import Link
 
 MB = 2**20

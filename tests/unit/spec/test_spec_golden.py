@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from fedsim_runner.content import content_root
+from fedsim_runner.contract.typed_json import dump
 from fedsim_runner.runs.experiment_file import load_experiment
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
 
@@ -30,7 +30,7 @@ def test_good(path: Path, golden: Golden) -> None:
     experiment = load_experiment(path)
     assert experiment.path == path
     assert experiment.source == path.read_text(encoding="utf-8")
-    values = asdict(experiment)
+    values = dump(experiment)
     del values["path"], values["source"]
     for device in values["devices"]:
         del device["entry"]  # a place in the file, for messages

@@ -1,6 +1,6 @@
 """The netem back end: the kernel does everything but jitter, and goes on doing so without the agent.
 
-Jitter is uniform in [delay - jitter, delay + jitter]. The agent moves the delay (moving_delays.py); without the agent
+For jitter the agent moves the delay (moving_delays.py); without the agent
 it stays as it was last. netem keeps packets in order when the delay falls only if it has a rate, so such a link gets
 one of 100 Gbit/s.
 """

@@ -21,10 +21,11 @@ from fedsim_runner.contract.link import INTERFACE, Link
 
 from ...host.network_container import namespace_number
 from .. import kernel_qdiscs, netlink, netns
-from ..jitter import SPACING, Jitter
-from .qdisc import Netem, moved_options
+from ..jitter import Jitter
+from .qdisc import Netem, furthest_us, moved_options
 
-INTERVAL_J = 4.0
+#: From one delay to the next, in times from one independent value of the jitter to the next.
+INTERVAL = 4 / 3
 LEAST_INTERVAL_S = 0.1
 MOST_CHANGES_PER_S = 1000.0  # of all links of a lab host: a few hundredths of a core
 #: A mean delay that is further from what was asked for is named: microseconds, or a share of it.
@@ -45,7 +46,8 @@ class Movement:
     def __str__(self) -> str:
         moved = {"up": self.up, "down": self.down}
         return ", ".join(
-            f"{way} {link.delay_us} us and up to {link.jitter_us} us more or less"
+            f"{way} {link.delay_us} us and up to {furthest_us(link)} us more or less"
+            + ("" if link.jitter_distribution == "uniform" else f" ({link.distribution})")
             for way, link in moved.items()
             if link
         )
@@ -58,21 +60,21 @@ class _Line:
         self._channel = channel
         self._interface = interface
         self._link = link
-        self._jitter = Jitter(link.jitter_us / 1e6, seed)
+        self._jitter = Jitter(link.jitter_us / 1e6, seed, link.distribution)
         self._number = 0
         self._delay_us = link.delay_us
 
     def move(self, least_s: float) -> float:
         """Set the next delay; return the seconds until the one after it, no less than ``least_s``."""
-        jitter_s = self._link.jitter_us / 1e6
-        wanted = self._link.delay_us + round(1e6 * self._jitter.offset_s(self._number * SPACING * jitter_s))
+        spacing_s = self._link.distribution.spacing * self._link.jitter_us / 1e6
+        wanted = max(0, self._link.delay_us + round(1e6 * self._jitter.offset_s(self._number * spacing_s)))
         wait_s = max(_interval_s(self._link), least_s)
         if wanted < self._delay_us - MOST_FALL_US:
             wanted = self._delay_us - MOST_FALL_US
             wait_s = 2 * MOST_FALL_US / 1e6
         else:
             self._number += 1
-        self._delay_us = max(0, wanted)
+        self._delay_us = wanted
         # Where it is not in force (yet), those who look after links see to it; the next delay comes soon.
         with contextlib.suppress(OSError):
             options = moved_options(self._link, self._delay_us)
@@ -191,11 +193,11 @@ def describe_movement(links: Sequence[Link]) -> Iterator[str]:
             f"moves the delay of {len(moved)} links with jitter, each only every {least_s:.2g} s: in between it is "
             "constant"
         )
-    # A fall by D takes 2 D, in which the delay is D / 2 longer on average; over all changes the mean of D^2 is J^2 / 3.
+    # A fall by D takes 2 D, in which the delay is D / 2 longer on average; the mean of D^2 is the variance.
     longer = [
-        (link.jitter_us**2 / 3e6 / max(_interval_s(link), least_s), link)
+        ((link.delay_moments.deviation * link.jitter_us) ** 2 / 1e6 / max(_interval_s(link), least_s), link)
         for link in moved
-        if link.jitter_us > MOST_FALL_US / 2
+        if (link.distribution.most - link.distribution.least) * link.jitter_us > MOST_FALL_US
     ]
     beyond = [(us, link) for us, link in longer if us > max(LEAST_ERROR_US, LEAST_ERROR * link.delay_us)]
     if beyond:
@@ -208,7 +210,7 @@ def describe_movement(links: Sequence[Link]) -> Iterator[str]:
 
 def _interval_s(link: Link) -> float:
     """Seconds between two delays of a link, if nothing else has to be moved."""
-    return max(INTERVAL_J * link.jitter_us / 1e6, LEAST_INTERVAL_S)
+    return max(INTERVAL * link.distribution.spacing * link.jitter_us / 1e6, LEAST_INTERVAL_S)
 
 
 def _identify(path: str, network: str | None) -> object:

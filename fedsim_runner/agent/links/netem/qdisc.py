@@ -39,7 +39,7 @@ _RATE, _POLICED = 3, 4
 
 @dataclass(frozen=True)
 class Netem(Qdisc):
-    """The qdiscs. Jitter is not the kernel's: the delay moves by as much.
+    """The qdiscs. Jitter is not the kernel's: the delay moves by so much at most.
 
     Attributes:
         limit: packets that are delayed.
@@ -66,13 +66,14 @@ class Netem(Qdisc):
             return None
         rate_bps = link.rate_bps or UNLIMITED_BPS
         small_per_s = min(SMALL_PER_S, rate_bps / 8 / SMALL_BYTES)
-        in_flight = (link.delay_us + link.jitter_us) / 1e6 * max(rate_bps / 8 / FRAME_BYTES, small_per_s)
+        in_flight = link.longest_delay_us / 1e6 * max(rate_bps / 8 / FRAME_BYTES, small_per_s)
         limit = SMALL_PER_S + math.ceil(in_flight)
+        spread_us = furthest_us(link)
         if link.rate_bps is None and not changeable:
-            return cls(None, link.delay_us, link.jitter_us, link.loss, limit)
+            return cls(None, link.delay_us, spread_us, link.loss, limit)
         queue = buffer_bytes(rate_bps, link.queue if link.rate_bps else None)
         waiting = max(queue // FRAME_BYTES, min(queue // SMALL_BYTES, SMALL_PER_S))
-        return cls(link.rate_bps, link.delay_us, link.jitter_us, link.loss, limit, waiting, queue, changeable)
+        return cls(link.rate_bps, link.delay_us, spread_us, link.loss, limit, waiting, queue, changeable)
 
     def change(self, index: int, before: object) -> Qdisc | None:
         if not (self.changeable and isinstance(before, Netem) and before.changeable):
@@ -164,6 +165,12 @@ class Netem(Qdisc):
         if self.loss:
             parts.append(f"loss {self.loss:.6g}")
         return " ".join([*parts, f"limit {self.limit} packets"])
+
+
+def furthest_us(link: Link) -> int:
+    """By how much jitter moves a link's delay at most, up or down, in microseconds."""
+    distribution = link.distribution
+    return math.ceil(max(-distribution.least, distribution.most) * link.jitter_us) if link.jitter_us else 0
 
 
 def moved_options(link: Link, delay_us: int) -> bytes:

@@ -115,7 +115,10 @@ def describe(link: Link) -> str:
     parts = [] if link.rate_bps is None else [f"rate {link.rate_bps} bit/s"]
     if link.rate_bps is not None and link.queue is not None:
         parts.append(f"room {buffer_bytes(link.rate_bps, link.queue)} bytes")
-    return " ".join([*parts, f"delay {link.delay_us} us jitter {link.jitter_us} us loss {link.loss:.6g}"])
+    parts.append(f"delay {link.delay_us} us jitter {link.jitter_us} us")
+    if link.jitter_distribution != "uniform":
+        parts.append(f"({link.distribution})")
+    return " ".join([*parts, f"loss {link.loss:.6g}"])
 
 
 def _is_cut(link: Link) -> bool:
@@ -126,4 +129,4 @@ def _is_cut(link: Link) -> bool:
 def _longest_s(link: Link) -> float:
     """Seconds for which a direction holds a packet at most."""
     waits = buffer_bytes(link.rate_bps, link.queue) * 8 / link.rate_bps if link.rate_bps else 0.0
-    return waits + (link.delay_us + link.jitter_us) / 1e6
+    return waits + link.longest_delay_us / 1e6

@@ -33,7 +33,7 @@ class Direction:
         # A whole number of packets that fills the queue exactly is to fit.
         self._room_s = buffer_bytes(link.rate_bps, link.queue) * self._s_per_byte + 1e-9 if link.rate_bps else 0.0
         self._draw = random.Random(seed).random
-        self._delay = Delay(link.delay_us / 1e6, link.jitter_us / 1e6, seed)
+        self._delay = Delay(link.delay_us / 1e6, link.jitter_us / 1e6, seed, link.distribution)
         self._free_s = 0.0  # when the last byte that it has taken will have left the bottleneck
 
     def departure_s(self, at_s: float, size: int) -> float | None:

@@ -11,9 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedsim_runner.agent.links.jitter import SPACING, Delay, Jitter
+from fedsim_runner.agent.links.jitter import Delay, Jitter
+from fedsim_runner.contract.jitter_distribution import Distribution
 
 J = 0.04
+SPACING = Distribution("uniform").spacing
+#: Two values that are as likely, in iproute2's form: the delay jumps between them.
+TWO = tuple([-8192] * 50 + [8192] * 50)
 #: Of a uniform distribution over -J to J.
 DEVIATION = J / math.sqrt(3)
 
@@ -47,10 +51,33 @@ def test_the_deviation_is_the_same_at_every_moment_between_two_values() -> None:
         assert statistics.pstdev(found) == pytest.approx(DEVIATION, rel=0.04), u
 
 
-def test_another_distribution_can_be_asked_for() -> None:
-    jitter = Jitter(J, "normal", lambda share: statistics.NormalDist().inv_cdf(min(max(share, 1e-12), 1 - 1e-12)))
-    found = [jitter.offset_s(number * 0.3 * J) for number in range(10_000)]
-    assert statistics.pstdev(found) == pytest.approx(J, rel=0.05)
+@pytest.mark.parametrize(
+    ("distribution", "mean"),
+    [(Distribution("normal"), 0.04), (Distribution("pareto"), 0.05), (Distribution("table", TWO), 0.1)],
+    ids=["normal", "pareto", "table"],
+)
+@pytest.mark.parametrize("gap_j", [0.3, 21.3], ids=["dense", "sparse"])
+def test_another_distribution_can_be_asked_for(distribution: Distribution, mean: float, gap_j: float) -> None:
+    """What leaves has it, too: that a delay falls no faster than time runs changes little."""
+    asked = distribution.moments()
+    delay = Delay(0.4, J, "another", distribution)
+    times = [50.0 + number * gap_j * J for number in range(round(3000 * max(1.0, distribution.spacing / gap_j)))]
+    found = [(delay.departure_s(at) - at - 0.4) / J for at in times]
+    # 3,000 independent values: a mean's own deviation is 0.02 J.
+    assert statistics.fmean(found) == pytest.approx(asked.mean, abs=mean)
+    assert statistics.pstdev(found) == pytest.approx(asked.deviation, rel=0.06)
+    assert distribution.least - 1e-9 <= min(found) and max(found) <= distribution.most + 1e-9
+
+
+def test_no_delay_is_below_zero() -> None:
+    normal = Distribution("normal")
+    delay = Delay(J, J, "floor", normal)
+    times = [50.0 + number * 0.3 * J for number in range(60_000)]
+    found = [delay.departure_s(at) - at for at in times]
+    assert min(found) >= 0.0
+    asked = normal.moments(floor=-1.0)
+    assert statistics.fmean(found) / J - 1.0 == pytest.approx(asked.mean, abs=0.05)
+    assert statistics.pstdev(found) / J == pytest.approx(asked.deviation, rel=0.05)
 
 
 def test_what_leaves_has_the_distribution_too() -> None:
