@@ -19,6 +19,7 @@ import yaml
 from fedsim_runner.contract.participant_events import ClientLost, Finished
 from fedsim_runner.contract.records import LaunchSettings
 
+from ..absences import Absences
 from ..activity import Activity
 from ..exit_errors import ParticipantError, UnsupportedError
 from ..launch import load_launch_settings
@@ -203,7 +204,8 @@ def _load_participant(tree: Any, gate: Path, settings: LaunchSettings, reporter:
     shared = PatchContext(activity, reporter, partial(_give_up, reporter), answer_s=settings.answer_s)
     data.register_npz_loader()
     activity_records.record_messages(shared)
-    patches.apply_to_course(settings.patches_off, shared)
+    absences = Absences(gate, settings.device) if settings.goes_offline else None
+    patches.apply_to_course(settings.patches_off, shared, absences)
     models.encode_empty_models()
     if tree.vertical.use:
         trees.leave_out_data_sets()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import threading
 import time
 from functools import cached_property
@@ -11,6 +9,8 @@ from typing import Any
 
 import grpc
 
+from ..absences import JOINING
+from ..marks import Marks
 from ..patience import SEND_DEADLINE_S, connect_s, connecting_options
 from .patch_context import PatchContext, peer_of
 
@@ -20,8 +20,8 @@ CONNECT_S = 20.0
 # How long a message to a peer that was reachable before is retried.
 RETRY_S = 20.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
-# Marks a message, so that one whose answer was lost is not accepted twice when it is sent again.
-MARK = "fedsim-message"
+# How often it is looked whether a peer that is offline is back.
+OFFLINE_S = 0.2
 # Retrying does not help: the peer will not accept this message.
 REFUSALS = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INVALID_ARGUMENT,
             grpc.StatusCode.PERMISSION_DENIED)  # fmt: skip
@@ -53,8 +53,7 @@ class Delivery:
         self._lock = threading.Lock()
         self._channels: dict[str, grpc.Channel] = {}
         self._forgotten: dict[str, threading.Event] = {}
-        self._marks = itertools.count()
-        self._sender = f"{os.getpid()}-{time.time_ns()}"
+        self._marks = Marks()
         shared.forget.append(self._forget)
 
     def deliver(self, communication: Any, address: str, message: Any, retry_s: float) -> None:
@@ -82,18 +81,28 @@ class Delivery:
     def _try(self, communication: Any, address: str, outgoing: Outgoing, retry_s: float) -> str | None:
         """Try to send; return None once the message has arrived, otherwise why it has not."""
         gone = self._gone(address)
-        metadata = ((MARK, f"{self._sender}-{next(self._marks)}"),)
+        metadata = self._marks.next()
         pause_s, failing_since = FIRST_PAUSE_S, None
         retry_s += connect_s(0.0, self._shared.answer_s)
+        cut = None if outgoing.msg_type in JOINING else self._shared.cut
         while not gone.is_set():
+            if cut is not None and cut.is_cut(address):
+                failing_since = None
+                gone.wait(OFFLINE_S)
+                continue
+            cuts = 0 if cut is None else cut.count(address)
             try:
                 call = self._channel(communication, address).unary_unary(METHOD)
                 call(outgoing.data, timeout=SEND_DEADLINE_S, metadata=metadata)
                 return None
-            except ValueError:  # the channel was closed: the peer is forgotten
-                break
+            except ValueError:  # the channel was closed: the peer is forgotten, or offline
+                if cut is None or cut.count(address) == cuts:
+                    break
+                continue
             except grpc.RpcError as error:
                 code, details = error.code(), " ".join(str(error.details()).split())
+            if cut is not None and cut.count(address) != cuts:
+                continue
             if code in REFUSALS:
                 return f"{code.name}: {details}"
             now = time.monotonic()
@@ -119,6 +128,13 @@ class Delivery:
                     ],
                 )
             return self._channels[address]
+
+    def disconnect(self, address: str) -> None:
+        """End the connection to a peer, and with it the attempts under way: the next one makes another."""
+        with self._lock:
+            channel = self._channels.pop(address, None)
+        if channel is not None:
+            channel.close()
 
     def _gone(self, address: str) -> threading.Event:
         return self._forgotten.setdefault(address, threading.Event())  # atomic: both halves are built in

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..activity import Activity
 from ..reporting import Reporter
+from .offline import CutConnections
 
 
 @dataclass
@@ -18,6 +19,7 @@ class PatchContext:
     ``unreachable``: called, from any thread, for a peer that does not accept a message: its id, the message type, why.
     ``accept``: called, from any thread, with an undecoded message and the address it comes from: whether to take it, or
     to acknowledge it only; a RefusedMessageError is answered to the sender. None: the participant is not ready.
+    ``cut``: which connections are cut because one of their ends is offline; None: that never happens.
     ``forget``: called with the address of a peer that gets no more messages: drops what waits for it.
     ``answer_s``: seconds after which the slowest peer answers at the latest, because of its link.
     ``flush``: called at the end of the course: sends all messages, and calls its argument while it waits.
@@ -28,6 +30,7 @@ class PatchContext:
     unreachable: Callable[[int, str, str], None]
     accept: Callable[[Any, str], bool] | None = None
     answer_s: float = 0.0
+    cut: CutConnections | None = None
     forget: list[Callable[[str], None]] = field(default_factory=list)
     flush: list[Callable[[Callable[[], None]], None]] = field(default_factory=list)
 

@@ -5,6 +5,9 @@ longer waited for and gets no more messages. ``round_deadline`` and ``round_quor
 has arrived when its time is over, or once that is enough; a straggler is sent nothing new until its late answer has
 come, which is dropped.
 
+A client that is offline is not sampled, and not waited for. When it is back, it takes part again, and the answer that
+it may owe still counts, if its round is not over.
+
 Everything happens in the server's own thread: FederatedScope's loop gets a message of a special type whenever there is
 something to do.
 """
@@ -22,9 +25,11 @@ from typing import Any
 from fedsim_runner.contract.participant_events import ClientLost, DeadlinePassed, QuorumReached, Update
 from fedsim_runner.contract.records import LaunchSettings
 
+from ..absences import Absences
 from ..exit_errors import ParticipantError, UnsupportedError
 from ..lost import LostClients
 from ..round_end import Reason, RoundEnd
+from .offline import OfflineClients
 from .own_workers import PRIVATE
 from .patch_context import PatchContext
 from .patches.async_updates import IDLE, top_up
@@ -47,7 +52,7 @@ PLACES = (
 )
 WAKE_UP = f"{PRIVATE}wake_up"  # type of the message that wakes the server's loop
 POLL_S = 0.25
-KEY = "course.on_client_failure, course.round_deadline and course.round_quorum"
+KEY = "course.on_client_failure, course.round_deadline, course.round_quorum and clients that go offline"
 
 logger = logging.getLogger(SERVER)
 
@@ -55,7 +60,7 @@ logger = logging.getLogger(SERVER)
 def are_enabled(settings: LaunchSettings) -> bool:
     """Whether the course has a policy that FederatedScope itself does not have."""
     ends_early = settings.round_deadline_s is not None or settings.round_quorum is not None
-    return settings.on_client_failure == "continue" or ends_early
+    return settings.on_client_failure == "continue" or ends_early or settings.goes_offline
 
 
 class Policies:
@@ -79,6 +84,9 @@ class Policies:
         self._lost_addresses: set[str] = set()
         self._pending: list[tuple[str, int | None, str]] = []
         self._gone: set[int] = set()  # ids that are lost or will never be assigned
+        self._offline = (
+            OfflineClients(server.sampler, Absences(gate, settings.device)) if settings.goes_offline else None
+        )
         self._clients = int(server.client_num)
         self._started = False
         self._members: dict[int, set[int]] = {}  # clients to which the model was sent, by round
@@ -109,9 +117,13 @@ class Policies:
         self._unreachable.put((peer, reason))
 
     def drop_lost_clients(self) -> None:
-        """Stop waiting for lost clients while the last messages are sent."""
+        """Stop waiting for clients that are lost, or offline, while the last messages are sent."""
         for device, client, reason in self._new_losses():
             self._drop(device, client, reason)
+        self._take_absences()
+        for client in self._away:  # the course is over, whenever they are back
+            for forget in self._shared.forget:
+                forget(self._communication.neighbors[client])
 
     def _new_losses(self) -> list[tuple[str, int | None, str]]:
         """Device, id (None: it has not joined) and reason of clients lost since the last call."""
@@ -156,7 +168,7 @@ class Policies:
         wait = getattr(inbox, "wait_for_message", None)  # of the patch busy_wait
         while True:
             self._pending = self._new_losses()
-            if self._pending or self._why_over() or self._is_evaluation_overdue():
+            if self._pending or self._changed_absences() or self._why_over() or self._is_evaluation_overdue():
                 return importlib.import_module("federatedscope.core.message").Message(msg_type=WAKE_UP)
             if inbox.msg_queue:
                 message = self._receive()
@@ -186,16 +198,21 @@ class Policies:
         elif message.msg_type == "model_para":
             self._started = True
             self._members.setdefault(message.state, set()).update(present)
-            self._ends.setdefault(message.state, RoundEnd(self._settings, now))
+            if present:
+                self._ends.setdefault(message.state, RoundEnd(self._settings, now))
         self._send(message)
 
     def _keep_state(self, indices: Any, state: str) -> None:
-        """Keep lost clients out of every sample."""
+        """Keep clients that are lost or offline out of every sample."""
         self._change_state(indices, state)
+        if self._offline is not None:
+            self._offline.keep([indices] if isinstance(indices, int) else indices)
         for client in self._gone:
             self._server.sampler.client_state[client] = 0
 
     def _sample_idle(self, size: int) -> Any:
+        self._started = True
+        self._take_absences()
         return self._sample(size=min(size, int((self._server.sampler.client_state == IDLE).sum())))
 
     def _merge_once(self) -> None:
@@ -206,7 +223,10 @@ class Policies:
         server = self._server
         late = not self._asynchronous and not server.is_finish and message.state < server.state
         if not late:
-            return self._take(message)
+            moved_on = self._take(message)
+            if self._asynchronous and self._away and not moved_on and not server.is_finish:
+                self._resend_model_if_nobody_answers()
+            return moved_on
         server.sampler.change_state(message.sender, "idle")
         logger.info(
             f"Server: The update of client #{message.sender} for round {message.state} came after its end and "
@@ -230,9 +250,28 @@ class Policies:
     def _answered(self) -> set[int]:
         return set(self._server.msg_buffer["train"].get(self._server.state, {}))
 
+    @property
+    def _away(self) -> set[int]:
+        """Clients that are offline, and not lost."""
+        return set() if self._offline is None else self._offline.ids - self._gone
+
+    def _changed_absences(self) -> dict[int, bool]:
+        """Clients that have gone offline or are back; before the first round they have yet to join."""
+        if self._offline is None or not self._started:
+            return {}
+        return self._offline.changed(self._communication.neighbors)
+
+    def _take_absences(self) -> None:
+        changed = self._changed_absences()
+        for client, offline in changed.items():
+            where = "offline" if offline else "online again"
+            logger.info(f"Server: Client #{client} ({self._device_of(client)}) is {where}")
+        if self._offline is not None:
+            self._offline.take(changed)
+
     def _awaited(self) -> set[int]:
         """Clients that have answered this round or still can."""
-        return (self._members.get(self._server.state, set()) - self._gone) | self._answered()
+        return (self._members.get(self._server.state, set()) - self._gone - self._away) | self._answered()
 
     def _needed_updates(self) -> int:
         server = self._server
@@ -269,7 +308,7 @@ class Policies:
             return 0, 0
         answered = set(rounds[max(rounds)])
         usual = server._cfg.asyn.min_received_num if self._asynchronous else server._cfg.federate.sample_client_num
-        return min(int(usual), len((self._evaluators - self._gone) | answered)), len(answered)
+        return min(int(usual), len((self._evaluators - self._gone - self._away) | answered)), len(answered)
 
     def _why_over(self) -> Reason | None:
         """Why the round ends without those that are still waited for; None: it does not, or there are none."""
@@ -299,7 +338,7 @@ class Policies:
     # --- actions
 
     def _handle_wake_up(self, message: Any) -> bool:
-        """Give clients up, and continue the round if that, or the deadline, allows it. Called by the server's loop.
+        """Note who is lost or offline, and continue the round if that, or its end, allows it; called by the server.
 
         Raises:
             ParticipantError: too few clients are left.
@@ -308,6 +347,7 @@ class Policies:
             self._drop(device, client, reason)
             if not self._started:
                 self._start_without(client)
+        self._take_absences()
         server = self._server
         if not self._started:
             return False
@@ -354,19 +394,24 @@ class Policies:
         server.trigger_for_start()
 
     def _resend_model_if_nobody_answers(self) -> None:
-        """Send the model to other clients if all that have it are lost and none has answered."""
+        """Send the model to other clients if all that have it are lost or offline and none has answered."""
         server = self._server
         if server.state >= server.total_round_num:
             return
         if self._asynchronous:
-            top_up(server, self._needed_updates())
-        elif not self._awaited():
+            top_up(server, self._needed_updates(), self._away)
+        elif not self._awaited() and not self._has_nobody():
             server.broadcast_model_para(msg_type="model_para", sample_client_num=server.sample_client_num)
 
+    def _has_nobody(self) -> bool:
+        """Whether clients are offline and the others busy, so that nobody can be asked before one is back."""
+        return bool(self._away) and not (self._server.sampler.client_state == IDLE).any()
+
     def _repeat_evaluation_if_nobody_answers(self) -> None:
-        """Ask the other clients if all that were asked for the final evaluation are lost and none has answered."""
+        """Ask the other clients if all that were asked for the final evaluation are gone and none has answered."""
         server = self._server
-        if server._cfg.federate.make_global_eval or self._evaluators - self._gone or self._evaluations()[1]:
+        asked = self._evaluators - self._gone - self._away
+        if server._cfg.federate.make_global_eval or asked or self._evaluations()[1] or self._has_nobody():
             return
         server.broadcast_model_para(msg_type="evaluate", filter_unseen_clients=False)
 
@@ -390,6 +435,9 @@ def _refuse_other_courses(server: Any, settings: LaunchSettings) -> None:
     reasons += ["federate.online_aggr aggregates late updates as well"] if tree.federate.online_aggr else []
     if server.sampler is None:
         reasons.append(f"federate.sampler {tree.federate.sampler} does not know lost clients")
+    needed = {"lost_message", "blocked_broadcast"} & set(settings.patches_off)
+    if settings.goes_offline and needed:
+        reasons.append(f"devices that go offline need federatedscope.patches.{' and '.join(sorted(needed))}")
     limits = {"course.round_deadline": settings.round_deadline_s, "course.round_quorum": settings.round_quorum}
     for key in (key for key, value in limits.items() if value is not None and tree.asyn.use):
         reasons.append(f"asyn.use has no rounds that end for all, {key} is for synchronous courses")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,8 +30,8 @@ _Answer = TypeVar("_Answer")
 class Asking:
     """Asks the clients of one course, one request after the other.
 
-    With a round deadline or a quorum a straggler is not waited for. It is idle again, and may be asked again, once its
-    late answer has arrived and was dropped.
+    With a round deadline or a quorum a straggler is not waited for, nor is ever a client that is offline. It is idle
+    again, and may be asked again, once its late answer has arrived and was dropped.
 
     Args:
         on_failure: called with a client whose answer nobody can use, and the reason.
@@ -64,45 +65,57 @@ class Asking:
             read: returns an answer from a message's content, or raises an InvalidAnswerError.
         """
         self._round_number = request.state
-        while True:
-            # Right after a deadline all but one may still be busy, and that one may be lost.
-            self._wait_for_idle()
-            idle = self._roster.idle
-            asked = idle if size >= len(idle) else sorted(self._sampler.choice(idle, size, replace=False).tolist())
-            answers = self._ask(replace(request, receiver=asked), kind, read)
-            if answers:
-                return answers
-
-    def _ask(self, request: Message, kind: str, read: Callable[[Any], _Answer]) -> dict[int, _Answer]:
-        """Answers that receivers of ``request`` that are not lost give in time; empty if all of them are lost."""
-        roster, asked = self._roster, len(request.receiver)
-        for client in request.receiver:
-            roster.ask(client, kind, request.state)
-        self._transport.post(request)
-        end = RoundEnd(self._policy, time.monotonic(), has_quorum=kind == "model_para")
+        roster, transport = self._roster, self._transport
+        asked: list[int] = []
         answers: dict[int, _Answer] = {}
+        end: RoundEnd | None = None
 
         def missing() -> list[int]:
-            return [client for client in request.receiver if client not in answers and roster.is_present(client)]
+            return [client for client in asked if client not in answers and roster.is_online(client)]
 
-        while waited := missing():
-            message = self._transport.wait_until(
-                waited,
-                lambda: f"Server: waiting for {kind} of {self._transport.names(missing())}",
+        def fresh() -> list[int]:
+            return [client for client in roster.idle if client not in asked]
+
+        while not answers or missing():
+            waited = missing()
+            if not waited and (chosen := self._choose(fresh(), size)):
+                # At the beginning, or all that were asked before are offline or lost.
+                for client in chosen:
+                    roster.ask(client, kind, request.state)
+                transport.post(replace(request, receiver=chosen))
+                asked += chosen
+                end = end or RoundEnd(self._policy, time.monotonic(), has_quorum=kind == "model_para")
+                continue
+            ends_at = math.inf if end is None else end.at(len(answers), len(asked), time.monotonic())
+            message = transport.wait_until(
+                waited or roster.online,
+                lambda: self._describe_wait(kind, missing()),
                 # An answer of a client that is lost by now counts: it has arrived.
-                enough=lambda: len(missing()) < len(waited),
-                until=end.at(len(answers), asked, time.monotonic()),
+                enough=lambda waited=waited: missing() != waited or (not waited and bool(fresh())),  # type: ignore[misc]
+                until=ends_at,
             )
             if message is not None:
-                if message.sender in waited and roster.settle(message.sender, kind, message.state):
+                client = message.sender
+                if client in asked and client not in answers and roster.settle(client, kind, message.state):
                     self._take(message, answers, read)
                 else:
-                    self.handle_other(message, request)
-            reason = end.reason(len(answers), asked, time.monotonic())
+                    self.handle_other(message, replace(request, receiver=asked))
+            reason = None if end is None else end.reason(len(answers), len(asked), time.monotonic())
             if reason is not None and (late := missing()):
                 self._report_end(reason, kind, request.state, len(answers), len(answers) + len(late))
                 break
         return answers
+
+    def _choose(self, idle: list[int], size: int) -> list[int]:
+        return idle if size >= len(idle) else sorted(self._sampler.choice(idle, size, replace=False).tolist())
+
+    def _describe_wait(self, kind: str, missing: list[int]) -> str:
+        roster, names = self._roster, self._transport.names
+        if missing:
+            return f"Server: waiting for {kind} of {names(missing)}"
+        if roster.online:
+            return f"Server: waiting for late answers of {names(roster.online)}"
+        return f"Server: waiting for clients: all of them are offline: {names(roster.present)}"
 
     def _take(self, message: Message, answers: dict[int, _Answer], read: Callable[[Any], _Answer]) -> None:
         client = message.sender
@@ -126,17 +139,6 @@ class Asking:
         logger.info(f"Server: Round #{state} is {what} after its deadline of {deadline_s:g} s with {number}")
         if kind == "model_para":
             self._log.report(DeadlinePassed(state, arrived, total))
-
-    def _wait_for_idle(self) -> None:
-        roster = self._roster
-        while not roster.idle:
-            message = self._transport.wait_until(
-                roster.present,
-                lambda: f"Server: waiting for late answers of {self._transport.names(roster.present)}",
-                enough=lambda: bool(roster.idle),
-            )
-            if message is not None:
-                self.handle_other(message, None)
 
     def handle_other(self, message: Message, request: Message | None) -> None:
         """Handle a message that is not the one waited for, which is an answer to ``request``."""

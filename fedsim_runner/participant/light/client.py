@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from fedsim_runner.contract.participant_events import Finished, Joined
 
+from ..absences import Absences
 from ..activity import Activity
 from ..exit_errors import ParticipantError
 from ..senders import RefusedMessageError, server_addresses
@@ -27,22 +28,37 @@ NOT_ASSIGNED = -1
 class Client:
     """One client of one course; message handlers as FederatedScope's ``core/workers/client.py``.
 
-    ``answer_s``: seconds after which the server answers at the latest, because of the links.
+    Args:
+        answer_s: seconds after which the server answers at the latest, because of the links.
+        absences: who is offline; None: nobody ever is.
     """
 
     def __init__(
-        self, settings: Settings, shard: Shard, log: RunLog, activity: Activity, answer_s: float = 0.0
+        self,
+        settings: Settings,
+        shard: Shard,
+        log: RunLog,
+        activity: Activity,
+        answer_s: float = 0.0,
+        absences: Absences | None = None,
     ) -> None:
         self._settings = settings
         self._log = log
         self._activity = activity
         self._answer_s = answer_s
+        self._absences = absences
+        self._has_joined = False
         self._trainer = Trainer(settings, shard)
         self._id = NOT_ASSIGNED
         self._state = 0
         self._server_addresses = server_addresses(settings.server_host)
         self._transport = Transport(
-            settings.client_host, settings.client_port, activity, accept=self._is_from_server, answer_s=answer_s
+            settings.client_host,
+            settings.client_port,
+            activity,
+            poll=self._poll if absences is not None else None,
+            accept=self._is_from_server,
+            answer_s=answer_s,
         )
         self._transport.add_peer(SERVER, f"{settings.server_host}:{settings.server_port}")
         log.listening(f"Client: Listen to {settings.client_host}:{settings.client_port}...")
@@ -89,17 +105,24 @@ class Client:
             raise RefusedMessageError(f"{message.msg_type[:20]!r} is not from the server")
         return True
 
+    def _poll(self) -> None:
+        """Look whether this device, or the server, is offline; not before its link may be cut."""
+        if self._absences is not None and self._has_joined and self._absences.refresh():
+            self._transport.set_offline(SERVER, self._absences.cut_off(self._transport.address(SERVER)))
+
     def _on_assign(self, message: Message) -> None:
         self._id = int(message.content)
         settings = self._settings
         address = f"{settings.client_host}:{settings.client_port}"
         self._log.event(Joined(self._id), f"Client (address {address}) is assigned with #{self._id}.")
+        self._has_joined = not settings.join_in_info
 
     def _on_ask(self, message: Message) -> None:
         settings = self._settings
         per_step = settings.batch_size if settings.batch_or_epoch == "batch" else self._trainer.train_samples
         info = {"num_sample": settings.local_update_steps * per_step}
         self._reply(message, "join_in_info", info)
+        self._has_joined = True
 
     def _on_model(self, message: Message) -> None:
         load_parameters(self._trainer.model, decode_parameters(message.content))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..absences import Absences
 from ..activity import Activity
 from ..exit_errors import ParticipantError
 from ..launch import load_launch_settings
@@ -39,10 +40,11 @@ def load(config: Path, gate: Path | None, reporter: Reporter) -> Callable[[], No
         raise ParticipantError(f"cannot write: {error}") from error
     with _logged():
         shard = load_shard(settings.data_file)
+        absences = Absences(gate, policy.device) if policy.goes_offline and gate is not None else None
         participant = (
             Server(settings, shard, log, activity, policy, gate)
             if settings.role == "server"
-            else Client(settings, shard, log, activity, policy.answer_s)
+            else Client(settings, shard, log, activity, policy.answer_s, absences)
         )
 
     def take_part() -> None:

@@ -1,4 +1,4 @@
-"""The clients of a course: which have joined, which still owe an answer, and which were given up."""
+"""The clients of a course: which have joined, which still owe an answer, which are offline, and which were given up."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class _Member:
     owes: tuple[str, int] | None = None
     gave: tuple[str, int] | None = None
     lost: bool = False
+    offline: bool = False
 
 
 @dataclass
@@ -62,9 +63,14 @@ class Roster:
         return [client for client, member in self._members.items() if not member.lost]
 
     @property
+    def online(self) -> list[int]:
+        """Ids of the clients that take part and can be reached."""
+        return [client for client in self.present if not self._members[client].offline]
+
+    @property
     def idle(self) -> list[int]:
-        """Ids of the clients that take part and owe no answer."""
-        return [client for client in self.present if self._members[client].owes is None]
+        """Ids of the clients that can be reached and owe no answer."""
+        return [client for client in self.online if self._members[client].owes is None]
 
     @property
     def expected(self) -> int:
@@ -106,6 +112,19 @@ class Roster:
     def is_present(self, client: int) -> bool:
         """Whether a client has joined and was not given up."""
         return client in self._members and not self._members[client].lost
+
+    def is_online(self, client: int) -> bool:
+        """Whether a client takes part and can be reached."""
+        return self.is_present(client) and not self._members[client].offline
+
+    def set_offline(self, client: int, offline: bool) -> bool:
+        """Note whether a client is offline, and return whether that is news."""
+        member = self._members[client]
+        if member.offline == offline:
+            return False
+        member.offline = offline
+        logger.info(f"Server: {self.name(client)} is {'offline' if offline else 'online again'}")
+        return True
 
     def ask(self, client: int, kind: str, round: int) -> None:
         """Note that the client owes an answer from now on."""

@@ -21,6 +21,7 @@ from fedsim_runner.contract.participant_events import (
 )
 from fedsim_runner.contract.records import LaunchSettings
 
+from ..absences import Absences
 from ..activity import Activity
 from ..exit_errors import ParticipantError
 from ..senders import Door, RefusedMessageError, UnaskedMessageError, read_address
@@ -76,6 +77,8 @@ class Server:
         self._round_number = 0
         if settings.make_global_eval and not any(split in shard for split in settings.eval_splits):
             raise ParticipantError("federate.make_global_eval needs val or test data on the server")
+        self._absences = Absences(gate, policy.device) if policy.goes_offline and gate is not None else None
+        self._has_begun = False
         self._door = Door()
         size = sum(parameter.size for parameter in self._trainer.model.parameters.values())
         self._transport = Transport(
@@ -83,7 +86,7 @@ class Server:
             settings.server_port,
             activity,
             on_failure=self._failed,
-            poll=self._drop_lost if self._roster.watches_for_losses else None,
+            poll=self._poll if self._roster.watches_for_losses or self._absences is not None else None,
             accept=self._accept,
             limit_bytes=min(LIMIT_BYTES, _OTHER_BYTES + _BYTES_PER_PARAMETER * size),
             answer_s=policy.answer_s,
@@ -99,6 +102,8 @@ class Server:
         """
         try:
             self._wait_for_clients()
+            self._has_begun = True
+            self._poll()
             self._train()
             self._finish()
         finally:
@@ -227,7 +232,7 @@ class Server:
         self._log.finished(SERVER, self._trainer.model, transport.sent_bytes, transport.received_bytes)
         parameters = {name: value.tolist() for name, value in self._trainer.model.parameters.items()}
         self._post("finish", self._roster.present, self._settings.total_rounds, parameters)
-        transport.flush()
+        transport.flush(to_offline=False)  # the course is over, whenever they are back
 
     def _post(self, kind: str, clients: list[int], state: int, content: Any) -> None:
         self._transport.post(Message(kind, SERVER, clients, state, content))
@@ -259,9 +264,17 @@ class Server:
             raise ParticipantError(reason)
         self._give_up(client, reason)
 
-    def _drop_lost(self) -> None:
+    def _poll(self) -> None:
+        """Look for clients that the agent has given up, and for those that are offline, or are back."""
         for client, reason in self._roster.new_losses().items():
             self._give_up(client, reason)
+        if self._absences is None or not self._has_begun:
+            return  # a device's link is cut once it has joined
+        self._absences.refresh()
+        for client in self._roster.present:
+            offline = self._absences.cut_off(self._transport.address(client))
+            if self._roster.set_offline(client, offline):
+                self._transport.set_offline(client, offline)
 
     def _give_up(self, client: int, reason: str) -> None:
         if not self._roster.is_present(client):

@@ -1,13 +1,14 @@
-"""Messages over gRPC: an inbox that costs nothing while it is empty, and an outbox that retries until a deadline."""
+"""Messages over gRPC: an inbox that costs nothing while it is empty, and an outbox that retries until a deadline.
+
+To a peer that is offline nothing is sent; what waits for it is sent once it is back, over a new connection.
+"""
 
 from __future__ import annotations
 
 import queue
-import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +16,10 @@ import grpc
 
 from ..activity import Activity, Step
 from ..exit_errors import ParticipantError
-from ..patience import JOIN_DEADLINE_S, SEND_DEADLINE_S, WITHOUT_PINGS, connect_s, connecting_options
-from ..senders import Refusals, RefusedMessageError, UnaskedMessageError, source_of
+from ..marks import Marks
+from ..patience import JOIN_DEADLINE_S, SEND_DEADLINE_S, connect_s, connecting_options
 from . import wire
+from .listener import Arrived, Listener
 from .run_log import logger
 from .wire import Message
 
@@ -35,9 +37,6 @@ _PROBE_METHOD = "/fedsim.participant/probe"
 AGAIN_S = 0.5
 # The poll callback is called this often.
 POLL_S = 0.4
-INBOX_THREADS = 4
-# Messages of one sender that wait to be processed: none that keeps to the protocol has more than a few.
-MOST_WAITING = 1000
 # FederatedScope's default for what a participant accepts (distribute.grpc_max_receive_message_length).
 LIMIT_BYTES = 300 * 1024 * 1024
 _CHANNEL_OPTIONS = [
@@ -46,30 +45,30 @@ _CHANNEL_OPTIONS = [
 ]
 
 
-@dataclass(frozen=True)
-class _Arrived:
-    content: Message
-    size: int
-    source: str
-
-
 @dataclass(eq=False)
 class _Outgoing:
-    """A message on its way to one peer. ``give_up``: until when refused connections are retried."""
+    """A message on its way to one peer.
+
+    ``mark``: of the call, the same in all attempts. ``begun``: an attempt was made. ``give_up``: until when refused
+    connections are retried.
+    """
 
     kind: str
     round: int
     data: bytes
     first_contact: bool
+    mark: tuple[tuple[str, str], ...]
+    begun: bool = False
     give_up: float | None = None
 
 
 @dataclass(frozen=True)
 class _Sent:
-    """An attempt has ended; ``code`` None: the peer has the message."""
+    """The attempt ``call`` has ended; ``code`` None: the peer has the message."""
 
     peer: int
     outgoing: _Outgoing
+    call: Any
     code: Any
     details: str
 
@@ -89,13 +88,15 @@ class _Refusal:
 
 @dataclass
 class _Peer:
-    """``queue``: messages in order, the first of them being sent, or sent again at ``retry_at``."""
+    """``queue``: messages in order, the first of them being sent, or sent again at ``retry_at``; or none, while it is
+    offline."""
 
     address: str
     channel: grpc.Channel
     queue: deque[_Outgoing] = field(default_factory=deque)
     call: Any = None
     retry_at: float | None = None
+    is_offline: bool = False
 
 
 def _raise(peer: int, reason: str) -> None:
@@ -127,38 +128,20 @@ class Transport:
         limit_bytes: int = LIMIT_BYTES,
         answer_s: float = 0.0,
     ) -> None:
-        self._events: queue.SimpleQueue[_Arrived | _Sent | _Unwritable] = queue.SimpleQueue()
-        self._kept: deque[_Arrived] = deque()  # arrived and not requested yet
+        self._events: queue.SimpleQueue[Arrived | _Sent | _Unwritable] = queue.SimpleQueue()
+        self._kept: deque[Arrived] = deque()  # arrived and not requested yet
         self._activity = activity
         self._on_failure = on_failure
         self._poll = poll
-        self._accept = accept
-        self._limit_bytes = limit_bytes
         self._channel_options = [*_CHANNEL_OPTIONS, *connecting_options(CONNECT_S, answer_s)]
         self._patience_s = connect_s(0.0, answer_s)  # for what a peer with a usual link does at once
-        self._refused = Refusals(logger.warning)
-        self._lock = threading.Lock()
-        self._waiting: Counter[tuple[str, int]] = Counter()  # messages by source and sender
-        self._waiting_bytes: Counter[tuple[str, int]] = Counter()
+        self._marks = Marks()
         self.sent_bytes = 0  # of messages, without the overhead of gRPC and TCP
         self.received_bytes = 0
         self._peers: dict[int, _Peer] = {}
         self._refusals: dict[int, _Refusal] = {}  # written by gRPC's threads, one entry at a time
         self._probing: set[int] = set()
-        self._server = grpc.server(
-            ThreadPoolExecutor(INBOX_THREADS),
-            # Without this a second process could bind the same port and steal messages silently.
-            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", limit_bytes), *WITHOUT_PINGS],
-        )
-        self._server.add_generic_rpc_handlers((_Handler(self._arrived, self._refused),))
-        address = f"{host}:{port}"
-        try:
-            bound = self._server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise ParticipantError(f"cannot listen on {address}: {error}") from error
-        if bound == 0:
-            raise ParticipantError(f"cannot listen on {address}: does the name resolve, and is the port free?")
-        self._server.start()
+        self._listener = Listener(host, port, accept, self._arrived, limit_bytes)
 
     @property
     def peers(self) -> list[int]:
@@ -173,7 +156,32 @@ class Transport:
 
     def add_peer(self, peer: int, address: str) -> None:
         """Make a peer's address known."""
-        self._peers[peer] = _Peer(address, grpc.insecure_channel(address, options=self._channel_options))
+        self._peers[peer] = _Peer(address, self._channel(address))
+
+    def address(self, peer: int) -> str:
+        """A peer's address."""
+        return self._peers[peer].address
+
+    def set_offline(self, peer: int, offline: bool) -> None:
+        """Send nothing to a peer that is offline, and once it is back what has waited, over a new connection.
+
+        TCP alone would try the old one again only after a time as long as the cut.
+        """
+        found = self._peers[peer]
+        if found.is_offline == offline:
+            return
+        found.is_offline, found.retry_at = offline, None
+        if offline:
+            if found.call is not None:
+                found.call.cancel()
+                found.call = None
+            return
+        found.channel.close()
+        found.channel = self._channel(found.address)
+        self._refusals.pop(peer, None)
+        if found.queue:
+            found.queue[0].give_up = None
+            self._start(peer)
 
     def drop_peer(self, peer: int) -> None:
         """Forget a peer and the messages that it has not received yet."""
@@ -239,13 +247,13 @@ class Transport:
         data = wire.encode(message)
         for peer in message.receiver:
             outbox = self._peers[peer].queue
-            outbox.append(_Outgoing(message.msg_type, message.state, data, first_contact))
-            if len(outbox) == 1:
+            outbox.append(_Outgoing(message.msg_type, message.state, data, first_contact, self._marks.next()))
+            if len(outbox) == 1 and not self._peers[peer].is_offline:
                 self._start(peer)
 
-    def flush(self) -> None:
-        """Wait until every peer has received its messages, or was dropped."""
-        while any(peer.queue for peer in self._peers.values()):
+    def flush(self, to_offline: bool = True) -> None:
+        """Wait until every peer has received its messages, or was dropped; ``to_offline``: also those offline now."""
+        while any(peer.queue and (to_offline or not peer.is_offline) for peer in self._peers.values()):
             if self._poll is not None:
                 self._poll()
             self._step(POLL_S if self._poll else PROBE_S)
@@ -261,7 +269,7 @@ class Transport:
 
     def close(self) -> None:
         """Stop listening once pending answers are sent."""
-        self._server.stop(grace=1).wait(2)
+        self._listener.close()
         for peer in self._peers.values():
             peer.channel.close()
 
@@ -288,31 +296,18 @@ class Transport:
         self._kept.append(event)
         return True
 
-    def _arrived(self, message: Message, size: int, source: str) -> None:
-        """Called by a gRPC thread: a message is complete.
+    def _channel(self, address: str) -> grpc.Channel:
+        return grpc.insecure_channel(address, options=self._channel_options)
 
-        Raises:
-            RefusedMessageError: it is not taken.
-        """
-        if not self._accept(message, source):
-            return
-        key = source, message.sender
-        with self._lock:
-            if self._waiting[key] >= MOST_WAITING or self._waiting_bytes[key] >= 4 * self._limit_bytes:
-                raise RefusedMessageError("too many messages of this sender wait already")
-            self._waiting[key] += 1
-            self._waiting_bytes[key] += size
-        self._note("received", message.msg_type, message.state, message.sender, size)
-        self._events.put(_Arrived(message, size, source))
+    def _arrived(self, arrived: Arrived) -> None:
+        """Called by a gRPC thread: a message is complete."""
+        message = arrived.content
+        self._note("received", message.msg_type, message.state, message.sender, arrived.size)
+        self._events.put(arrived)
 
     def _take_kept(self) -> Message:
         taken = self._kept.popleft()
-        key = taken.source, taken.content.sender
-        with self._lock:
-            self._waiting[key] -= 1
-            self._waiting_bytes[key] -= taken.size
-            if not self._waiting[key]:
-                del self._waiting[key], self._waiting_bytes[key]
+        self._listener.release(taken)
         return taken.content
 
     def _start(self, number: int) -> None:
@@ -320,11 +315,14 @@ class Transport:
         peer = self._peers[number]
         outgoing = peer.queue[0]
         peer.retry_at = None
-        if outgoing.give_up is None:
+        if not outgoing.begun:
+            outgoing.begun = True
             self._note("send", outgoing.kind, outgoing.round, number, len(outgoing.data))
         method: Any = peer.channel.unary_unary(wire.METHOD, lambda sent: sent, lambda received: received)
         deadline = JOIN_DEADLINE_S + self._patience_s if outgoing.first_contact else SEND_DEADLINE_S
-        peer.call = method.future(outgoing.data, timeout=deadline, wait_for_ready=outgoing.first_contact)
+        peer.call = method.future(
+            outgoing.data, timeout=deadline, metadata=outgoing.mark, wait_for_ready=outgoing.first_contact
+        )
         peer.call.add_done_callback(lambda call: self._attempted(number, outgoing, call))
 
     def _attempted(self, peer: int, outgoing: _Outgoing, call: Any) -> None:
@@ -332,13 +330,15 @@ class Transport:
         delivered = call.code() is grpc.StatusCode.OK
         if delivered:
             self._note("sent", outgoing.kind, outgoing.round, peer, len(outgoing.data))
-        self._events.put(_Sent(peer, outgoing, None if delivered else call.code(), call.details() or ""))
+        self._events.put(_Sent(peer, outgoing, call, None if delivered else call.code(), call.details() or ""))
 
     def _ended(self, event: _Sent) -> None:
         number, outgoing = event.peer, event.outgoing
         peer = self._peers.get(number)
         if peer is None or not peer.queue or peer.queue[0] is not outgoing:
             return  # dropped meanwhile
+        if event.code is not None and event.call is not peer.call:
+            return  # the peer went offline during this attempt
         if event.code is None:
             self.sent_bytes += len(outgoing.data)
         else:
@@ -356,12 +356,14 @@ class Transport:
                 return
         peer.queue.popleft()
         peer.call = None
-        if peer.queue:
+        if peer.queue and not peer.is_offline:
             self._start(number)
 
     def _check(self, peers: Collection[int]) -> None:
         """Check whether the peers that are waited for still accept connections."""
         for peer in list(peers):
+            if peer in self._peers and self._peers[peer].is_offline:
+                continue
             refusal = self._refusals.get(peer)
             if refusal is not None and time.monotonic() - refusal.since >= RETRY_S + self._patience_s:
                 self._on_failure(peer, f"{self.names([peer])} is gone: {refusal.details}")
@@ -391,29 +393,3 @@ class Transport:
             self._activity.note(what, kind=kind, round=round, peer=peer if peer >= 0 else None, size=size)
         except OSError as error:
             self._events.put(_Unwritable(error))
-
-
-class _Handler:
-    """Receives messages: a ``grpc.GenericRpcHandler`` by its one method."""
-
-    def __init__(self, arrived: Callable[[Message, int, str], None], refused: Refusals) -> None:
-        self._arrived = arrived
-        self._refused = refused
-        self._method = grpc.unary_unary_rpc_method_handler(self._take)
-
-    def service(self, details: Any) -> Any:
-        return self._method if details.method == wire.METHOD else None
-
-    def _take(self, data: bytes, context: Any) -> bytes:
-        source = source_of(context.peer())
-        try:
-            self._arrived(wire.decode(data), len(data), source)
-        except UnaskedMessageError as error:
-            self._refused.add(source, str(error))
-        except RefusedMessageError as error:
-            self._refused.add(source, str(error))
-            context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
-        except ValueError as error:
-            self._refused.add(source, str(error))
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a FederatedScope message")
-        return wire.encode_acknowledgement()

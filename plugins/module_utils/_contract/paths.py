@@ -29,10 +29,11 @@ INITIAL_MODEL: Final = "initial_model.pt"
 EXIT_RECORD: Final = "exit.json"
 MODEL: Final = "model.pt"
 #: In the gate's folder: a launcher waits for the file with its device's name in the first to load its engine, and then
-#: for the second to take part; a server reads the third.
+#: for the second to take part; a server reads the third, and all read the fourth.
 GATE_LOAD: Final = "load"
 GATE_OPEN: Final = "open"
 GATE_LOST: Final = "lost.json"
+GATE_OFFLINE: Final = "offline.json"
 
 #: The agent's files.
 JOURNAL: Final = "journal.jsonl"
@@ -97,6 +98,11 @@ class StateFolder:
     def gate_lost(self) -> Path:
         """The file of the clients that were given up."""
         return self.gate / GATE_LOST
+
+    @property
+    def gate_offline(self) -> Path:
+        """The file of the devices that are offline."""
+        return self.gate / GATE_OFFLINE
 
     @property
     def agent(self) -> Path:

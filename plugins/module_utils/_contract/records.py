@@ -7,7 +7,7 @@ final record, for the agent and the report. The gate's two files are written by 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -27,6 +27,7 @@ class LaunchSettings:
             None: it waits for all.
         round_grace: for how long it then still waits for the others, as a multiple of what the quorum took.
         target: the accuracy at which the server ends the course; None: it has all its rounds.
+        goes_offline: whether devices may go offline, and be back, during the course.
         patches_off: names of FederatedScope's patches that are not applied.
         answer_s: seconds after which the slowest of its peers answers at the latest, because of their links; 0 below 1.
     """
@@ -40,12 +41,18 @@ class LaunchSettings:
     round_quorum: float | None = None
     round_grace: float = 0.0
     target: float | None = None
+    goes_offline: bool = False
     patches_off: tuple[str, ...] = ()
     answer_s: int = 0
 
     @classmethod
     def of(
-        cls, device: Device, course: CourseSettings, federatedscope: FederatedScopeSettings, answer_s: int = 0
+        cls,
+        device: Device,
+        course: CourseSettings,
+        federatedscope: FederatedScopeSettings,
+        goes_offline: bool = False,
+        answer_s: int = 0,
     ) -> LaunchSettings:
         """Return the settings of one device."""
         return cls(
@@ -57,6 +64,7 @@ class LaunchSettings:
             round_quorum=course.round_quorum,
             round_grace=course.round_grace,
             target=course.target,
+            goes_offline=goes_offline,
             patches_off=federatedscope.patches_off,
             answer_s=answer_s,
         )
@@ -163,3 +171,20 @@ def read_lost(text: str) -> dict[str, str]:
     if not isinstance(content, dict):
         raise FormError("expected an object")
     return {str(name): str(reason) for name, reason in content.items()}
+
+
+def format_offline(devices: Iterable[str]) -> str:
+    """Return the text of the file of the devices that are offline."""
+    return json.dumps(sorted(devices)) + "\n"
+
+
+def read_offline(text: str) -> frozenset[str]:
+    """Return the devices that are offline.
+
+    Raises:
+        ValueError: the text is incomplete or not of this form.
+    """
+    content: Any = json.loads(text)
+    if not isinstance(content, list):
+        raise FormError("expected a list")
+    return frozenset(map(str, content))

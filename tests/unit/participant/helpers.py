@@ -137,6 +137,13 @@ class Course:
         draft.write_text(json.dumps(lost), encoding="utf-8")
         draft.replace(self.gate / "lost.json")
 
+    def set_offline(self, *names: str) -> None:
+        """Report exactly these devices as offline, as the agent does; clients know themselves by their names."""
+        offline = [key for name in names for key in (name, f"{LOOPBACK}:{self.ports[name]}")]
+        draft = self.gate / "offline.json.draft"
+        draft.write_text(json.dumps(offline), encoding="utf-8")
+        draft.replace(self.gate / "offline.json")
+
     def activity(self, name: str) -> list[dict[str, Any]]:
         """A participant's activity records."""
         return [json.loads(line) for line in self.log(name, "activity.jsonl").splitlines()]

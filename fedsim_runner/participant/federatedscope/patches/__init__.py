@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from ...absences import Absences
 from ..delivery import Delivery
+from ..offline import CutConnections
 from ..patch_context import PatchContext
 from ..upstream import Place, expect_for_patch
 from . import (
@@ -63,9 +65,11 @@ def apply_to_logs(off: Collection[str]) -> None:
         log_addresses.apply()
 
 
-def apply_to_course(off: Collection[str], shared: PatchContext) -> None:
-    """Apply all other patches."""
+def apply_to_course(off: Collection[str], shared: PatchContext, absences: Absences | None = None) -> None:
+    """Apply all other patches; ``absences``: who is offline; None: nobody ever is."""
     delivery = Delivery(shared)
+    if absences is not None:
+        shared.cut = CutConnections(absences, delivery.disconnect)
     # Each of them wraps the result of the one before.
     patches: dict[str, Callable[[], None]] = {
         "lost_join": lambda: lost_join.apply(delivery),

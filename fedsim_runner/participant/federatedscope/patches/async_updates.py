@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from .. import time_budget
@@ -115,8 +116,11 @@ def _end_with_the_last_round() -> None:
     server.check_and_move_on = check_a_round
 
 
-def top_up(server: Any, needed: int) -> None:
-    """Send the model to idle clients if the busy ones cannot bring the round to ``needed`` updates."""
+def top_up(server: Any, needed: int, away: Collection[int] = ()) -> None:
+    """Send the model to idle clients if the busy ones cannot bring the round to ``needed`` updates.
+
+    ``away``: clients that are offline, from which nothing comes.
+    """
     if server._cfg.asyn.aggregator != "goal_achieved" or server.state >= server.total_round_num:
         return
     contributed = set(server.msg_buffer["train"].get(server.state, {}))
@@ -124,7 +128,7 @@ def top_up(server: Any, needed: int) -> None:
     received = len(server.msg_buffer["train"].get(server.state, {})) + len(server.staled_msg_buffer)
     states = server.sampler.client_state
     known = sorted(int(client) for client in server.comm_manager.neighbors)
-    busy = [client for client in known if states[client] != IDLE]
+    busy = [client for client in known if states[client] != IDLE and client not in away]
     free = [client for client in known if states[client] == IDLE and client not in contributed]
     missing = needed - received - len(busy)
     if missing <= 0 or not free:

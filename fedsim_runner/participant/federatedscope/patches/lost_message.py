@@ -8,13 +8,12 @@ And gRPC's server no longer ends a connection on which a slow link keeps answers
 from __future__ import annotations
 
 import importlib
-import threading
-from collections import deque
 from typing import Any
 
+from fedsim_runner.participant.marks import Seen
 from fedsim_runner.participant.patience import WITHOUT_PINGS
 
-from ..delivery import MARK, RETRY_S, Delivery
+from ..delivery import RETRY_S, Delivery
 from ..upstream import Place
 from .lost_join import JOIN, MODULE
 
@@ -24,8 +23,6 @@ PLACES = (
     Place(MODULE, "gRPCCommManager.serve", ("self", "max_workers", "host", "port", "options"), ("add_insecure_port",)),
     Place(INBOX, "gRPCComServeFunc.sendMessage", ("self", "request", "context"), ("MessageResponse", "ACK")),
 )
-# How many messages are remembered: those that may still be sent again are among the last few.
-REMEMBERED = 1000
 
 
 def apply(delivery: Delivery) -> None:
@@ -33,8 +30,7 @@ def apply(delivery: Delivery) -> None:
     manager = importlib.import_module(MODULE).gRPCCommManager
     inbox = importlib.import_module(INBOX)
     send, put, listen = manager._send, inbox.gRPCComServeFunc.sendMessage, manager.serve
-    lock = threading.Lock()
-    seen: deque[str] = deque(maxlen=REMEMBERED)
+    seen = Seen()
 
     def _send(self: Any, receiver_address: str, message: Any) -> None:
         if message.msg_type == JOIN:
@@ -43,12 +39,8 @@ def apply(delivery: Delivery) -> None:
             delivery.deliver(self, receiver_address, message, RETRY_S)
 
     def take_once(self: Any, request: Any, context: Any) -> Any:
-        mark = dict(context.invocation_metadata()).get(MARK)
-        with lock:
-            if mark is not None and mark in seen:
-                return inbox.gRPC_comm_manager_pb2.MessageResponse(msg="ACK")
-            if mark is not None:
-                seen.append(mark)
+        if not seen.is_new(context.invocation_metadata()):
+            return inbox.gRPC_comm_manager_pb2.MessageResponse(msg="ACK")
         return put(self, request, context)
 
     def serve(self: Any, max_workers: int, host: str, port: Any, options: Any) -> Any:

@@ -196,7 +196,8 @@ print(json.dumps([failures, steps]))
 def test_a_message_that_was_sent_again_is_accepted_once(source: Path) -> None:
     code = """
 import grpc
-from fedsim_runner.participant.federatedscope.delivery import MARK, METHOD
+from fedsim_runner.participant.federatedscope.delivery import METHOD
+from fedsim_runner.participant.marks import MARK
 receiver = manager(ports[0])
 request = Message(msg_type="evaluate", content="x").transform().SerializeToString()
 channel = grpc.insecure_channel(f"127.0.0.1:{ports[0]}")
