@@ -39,6 +39,7 @@ from .links import counters, probe
 from .links.run_links import RunLinks
 from .measuring.course_check import CourseCheck
 from .measuring.link_check import LinkCheck, NotNowError
+from .measuring.link_counters import LinkCounters
 from .run_settings import read_run_settings
 from .start_up import StartUp
 
@@ -90,6 +91,7 @@ class Agent:
         self._links = RunLinks(self._network, self._settings.link_backend, self._probed, self._record)
         self._link_check = LinkCheck(self._lock, self._links, self._sampler, self._record)
         self._course_check = CourseCheck(self._links)
+        self._link_counters = LinkCounters(state.link_counters, self._links)
         self._gatekeeper = Gatekeeper(
             state, self._links, self._containers, partial(self._fail, None), self._lose, self._report_write_error
         )
@@ -145,7 +147,7 @@ class Agent:
                 except FedsimError as error:
                     self._fail(None, str(error))
             if self._gatekeeper.is_requested:
-                self._course_check.begin(self._containers.running_pids())  # what passed before is not known
+                self._begin_to_count()  # what passed before is not known
             self._gatekeeper.reopen()
             if self._watch.supervisor is not None:
                 self._containers.report_ends()
@@ -162,6 +164,7 @@ class Agent:
             self._links.stop()
             self._sampler.close()
             self._host_load.close()
+            self._link_counters.close()
             self._disk.close()
             self._watch.close()
             self._containers.close()
@@ -185,6 +188,8 @@ class Agent:
                 try:
                     self._sampler.write(now)
                     self._host_load.write(now)
+                    if self._is_course_on():
+                        self._link_counters.sample(now, self._containers.running_pids())
                     replace(self._snapshot, json.dumps(self._state_at(now)) + "\n")
                 except CannotWriteError as error:
                     self._report_write_error(error)
@@ -289,6 +294,11 @@ class Agent:
             # The participants still running can write their last files, and then free the processors.
             self._containers.send(list(self._containers.running_pids()), "TERM")
 
+    def _begin_to_count(self) -> None:
+        """Have the counters of links begin now."""
+        self._course_check.begin(self._containers.running_pids())
+        self._link_counters.begin(time.time())
+
     def _record_counters(self) -> None:
         """Record what passed the links, and how late packets were, where a process holds them."""
         lateness: dict[str, Any] = {}
@@ -298,8 +308,13 @@ class Agent:
                 if lateness:
                     self._record(events.PacketsTimed(**lateness))
         late_s = lateness.get("latest_us", 0) / 1e6
-        for event in self._course_check.events(self._settings.links, self._containers.running_pids(), late_s):
+        running = self._containers.running_pids()
+        for event in self._course_check.events(self._settings.links, running, late_s):
             self._record(event)
+        try:
+            self._link_counters.finish(time.time(), running)
+        except CannotWriteError as error:
+            self._report_write_error(error)
 
     def _fail(self, device: str | None, reason: str) -> None:
         """End the course, if one runs, for a reason from outside it."""
@@ -371,7 +386,7 @@ class Agent:
             if self._link_check.is_under_way:
                 raise NotNowError("the links are being measured, which takes some seconds")
             self._gatekeeper.request(open_at)
-            self._course_check.begin(self._containers.running_pids())  # before that, packets have measured the links
+            self._begin_to_count()  # before that, packets have measured the links
             self._start_up.begin(self._settings)
             self._check_disk()  # one that was ended before has a reason
             self._containers.report_ends()
@@ -394,7 +409,10 @@ class Agent:
     def _state_at(self, now: float) -> dict[str, Any]:
         supervisor = self._watch.supervisor
         final = self._ended_for(SETTLE_S) or (self._ended_at is not None and not self._containers.running_pids())
-        devices = self._watch.devices(self._containers.by_device)
+        devices = {
+            name: device | self._link_counters.now(name)
+            for name, device in self._watch.devices(self._containers.by_device).items()
+        }
         return {
             "t": round(now, 3),
             "lab_host": self._settings.lab_host,

@@ -10,8 +10,8 @@ from pathlib import Path
 from ..contract import device_file
 from ..contract.device_file import DeviceFileError, Role, Verify
 from ..contract.link import Link, Links
-from ..contract.slow_links import answer_s
-from ..contract.timeline import TimelineEntry, links_with
+from ..contract.slow_links import longest_answer_s
+from ..contract.timeline import TimelineEntry, all_links
 from .links import backends
 from .links.profile import DeviceLink, Profile
 
@@ -53,8 +53,9 @@ def read_run_settings(path: Path) -> RunSettings:
     known = [backends.AUTO, *backends.names()]
     if found.link_backend not in known:
         raise DeviceFileError(f"link_backend: {found.link_backend!r} is not one of {', '.join(known)}")
-    answers = {device.name: device.link for device in found.devices}
-    answers |= {peer.device: peer.link for peer in found.peers.values()}
+    planned = {device.name: device.link for device in found.devices}
+    planned |= {peer.device: peer.link for peer in found.peers.values()}
+    answers = {name: all_links(name, link, found.timeline) for name, link in planned.items()}
     server = answers.pop(found.course.server, None)
     links = [_link(device.name, device.address, device.link) for device in found.devices]
     peers = [_link(peer.device, address, peer.link) for address, peer in found.peers.items()]
@@ -80,26 +81,17 @@ def read_run_settings(path: Path) -> RunSettings:
             found.seed,
             found.course.server,
             ipaddress.IPv4Network(found.network.subnet).prefixlen,
-            _later_links(found.timeline, [*links, *peers]),
+            _later_links(planned, found.timeline),
         ),
-        0 if server is None else max((answer_s(link, server) for link in answers.values()), default=0),
+        0 if server is None else max((longest_answer_s(links, server) for links in answers.values()), default=0),
         found.timeline,
     )
 
 
-def _later_links(timeline: Iterable[TimelineEntry], devices: Iterable[DeviceLink]) -> tuple[Link, ...]:
-    """The links that entries of the timeline make of the planned ones, each once.
-
-    Where several are in force together, a link has properties of these.
-    """
-    planned = {one.device: Links(one.up, one.down) for one in devices}
-    changed = [
-        links_with(planned[name], [entry])
-        for entry in timeline
-        if entry.up is not None or entry.down is not None
-        for name in entry.devices
-        if name in planned
-    ]
+def _later_links(planned: Mapping[str, Links], timeline: Iterable[TimelineEntry]) -> tuple[Link, ...]:
+    """The links that the timeline makes of the planned ones, each once; several changes together have nothing else."""
+    entries = tuple(timeline)
+    changed = [links for name, link in planned.items() for links in all_links(name, link, entries) - {link}]
     return tuple(dict.fromkeys(link for links in changed for link in (links.up, links.down)))
 
 

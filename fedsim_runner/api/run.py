@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..contract.errors import Exit, FedsimError
-from ..contract.paths import COLLECTED, METRICS
+from ..contract.paths import COLLECTED, LINK_COUNTERS, METRICS
 from ..contract.plain_folder import require_plain
 from ..participant.model_file import SavedModel
 from ..results.comparison.run_folders import is_run_folder, refresh_report
@@ -24,6 +24,7 @@ from ..results.tables.label_counts import COLUMNS as LABEL_COLUMNS
 from ..results.tables.label_counts import build_label_rows
 from ..results.tables.links import COLUMNS as LINK_COLUMNS
 from ..results.tables.time_split import FIELDS as SPLIT_FIELDS
+from ..results.tables.timeline import COLUMNS as EVENT_COLUMNS
 from ..runs.hold import is_held
 from ..runs.lookup import find_run
 from .models import load_model
@@ -123,6 +124,11 @@ class Run:
         return Rows(self.report.get("links") or [], LINK_COLUMNS)
 
     @cached_property
+    def timeline(self) -> Rows:
+        """One row per event of the experiment: when it began, and what was in force then (``events.csv``)."""
+        return Rows(self.report.get("events") or [], EVENT_COLUMNS)
+
+    @cached_property
     def labels(self) -> Rows:
         """One row per label of a device: how many samples it has (``labels.csv``)."""
         return Rows(build_label_rows(self.report["labels"]), LABEL_COLUMNS)
@@ -131,6 +137,11 @@ class Run:
     def samples(self) -> Rows:
         """One row per device and second: its use of memory, processor and network (``metrics.csv``)."""
         return Rows(row for path in of_agents(self.folder, METRICS).values() for row in _read_samples(path))
+
+    @cached_property
+    def link_counters(self) -> Rows:
+        """One row per direction of a link and second in which something passed it or waited (``link_counters.csv``)."""
+        return Rows(row for path in of_agents(self.folder, LINK_COUNTERS).values() for row in _read_samples(path))
 
     @cached_property
     def events(self) -> Rows:
@@ -235,7 +246,7 @@ def _read_samples(path: Path) -> Iterator[Row]:
 
 
 def _value(name: str, text: str | None) -> Any:
-    if name == "device" or not text:
+    if name in ("device", "direction") or not text:
         return text or None
     try:
         return float(text)

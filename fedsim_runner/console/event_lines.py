@@ -14,6 +14,9 @@ from ..contract.events import (
     EngineMissing,
     Evaluated,
     Event,
+    EventBegun,
+    EventEnded,
+    EventFailed,
     GateOpened,
     LinkFailed,
     LinkReapplied,
@@ -35,7 +38,7 @@ SHOWN_LAST_LINES = 8
 ENGINE_STARTS = "no Docker Engine answers: starting the one that is installed"
 ENGINE_COMES = "no Docker Engine is installed: installing docker.io, which stays, and starting it"
 DOUBTFUL = (DeviceWarned,)
-BAD = (CourseFailed, ClientLost, LinkFailed, LinkRestored)
+BAD = (CourseFailed, ClientLost, EventFailed, LinkFailed, LinkRestored)
 # Names of results, the first of which that there is counts. Trees have a loss that is no mean over samples.
 SHOWN_RESULTS = (
     ("accuracy", ("test_acc",)),
@@ -72,6 +75,12 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
             return "the gate is open" if unshaped else "all links are in force, the gate is open"
         case DeviceJoined() if each_device:
             return f"{event.device} joined"
+        case EventBegun():
+            return f"event {event.number}: {join_names(event.devices)}: {event.what}"
+        case EventEnded():
+            return f"event {event.number} is over: {join_names(event.devices)}: {event.what}"
+        case EventFailed():
+            return f"event {event.number} failed: {join_names(event.devices)}: {event.what}: {event.reason}"
         case RoundStarted(round=1):
             return "training starts"
         case TargetReached():

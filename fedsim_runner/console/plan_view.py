@@ -15,6 +15,7 @@ from ..plan.names import join_names
 from ..plan.server_paths import ServerPath, Way, alike, server_paths
 from ..plan.traffic import describe_traffic, short_time
 from .tables import Column, FoldedTable
+from .timeline_view import count_entries
 
 SHOWN_DEVICES = 40
 
@@ -64,6 +65,8 @@ def render_plan(plan: Plan) -> RenderableType:
         parts.append(Text("Messages: how large the model is, is not known before the course"))
     else:
         parts.append(Text(describe_traffic(plan.traffic, experiment.total_rounds)))
+    if experiment.timeline:
+        parts.append(Text(f"Events: {count_entries(experiment.timeline)} (--events lists them)"))
     parts += [Text.assemble(("note: ", "yellow"), note) for note in (*plan.course_notes, *plan.notes)]
     return Group(*parts)
 

@@ -17,6 +17,7 @@ from .host_load import describe_tightness, expected_load, refuse_too_little_memo
 from .model import PlacedDevice, Plan
 from .names import join_names
 from .placement_error import PlacementError
+from .timeline_notes import describe_timeline, refuse_unseen
 
 SERVER_PORT = 50051
 CLIENT_PORT = 50052
@@ -64,6 +65,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
                 index=index,
             )
         )
+    refuse_unseen(experiment.timeline, placed, experiment.server.name)
     loads = []
     for host in ordered_hosts:
         here = [item for item in placed if item.lab_host == host.name]
@@ -82,6 +84,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
             *experiment.notes,
             *_write_notes(placed, ordered_hosts, factor),
             *describe_approximations(experiment, placed),
+            *describe_timeline(experiment),
             *(note for load in loads for note in describe_tightness(load)),
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..contract.typed_json import dump
 from .model import HostLoad, PlacedDevice, Plan, Traffic
 from .server_paths import Way, server_paths
 
@@ -33,6 +34,7 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
             for path in server_paths(plan)
         },
         "devices": [_device_as_dict(item) for item in plan.placed],
+        "timeline": dump(plan.experiment.timeline),
         "notes": [*plan.course_notes, *plan.notes],
     }
 

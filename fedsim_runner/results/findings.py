@@ -7,6 +7,7 @@ from typing import Any
 
 from .tables.hosts import describe_contention
 from .tables.links import describe_false_links
+from .tables.timeline import describe_failed_events
 
 NAMED = 6  # devices in one sentence
 
@@ -31,6 +32,7 @@ def describe_findings(report: Mapping[str, Any]) -> list[str]:
     found += _stragglers(report, devices)
     found += describe_contention(report.get("hosts") or [])
     found += describe_false_links(report.get("links") or [])
+    found += describe_failed_events(report.get("events") or [])
     return found
 
 

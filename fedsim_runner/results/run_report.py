@@ -27,6 +27,8 @@ from .tables.rounds import OWN, build_rounds, find_final_results
 from .tables.tasks import join_rounds, read_activity
 from .tables.time_split import FIELDS as SPLIT_FIELDS
 from .tables.time_split import ROUND_FIELDS, Throttled, describe_devices, describe_rounds, split_rounds
+from .tables.timeline import COLUMNS as EVENT_COLUMNS
+from .tables.timeline import EVENTS_FILE, build_events, read_timeline
 
 if TYPE_CHECKING:
     from .samples import Samples
@@ -41,6 +43,7 @@ TABLES = (
     "hosts.csv",
     "labels.csv",
     LINKS_FILE,
+    EVENTS_FILE,
 )
 FINISHED = "finished"
 # By how much the clocks of lab hosts may differ.
@@ -118,6 +121,7 @@ def write_report(
         "targets": cost.list_targets(rounds, find_metric(rounds, ACCURACIES)),
         "hosts": build_hosts(run_dir, course, devices),
         "links": build_links(course.measured_links.values(), devices, course.counted_links.values()),
+        "events": build_events(read_timeline(common.get("timeline")), course.timeline, course.began),
     }
     if writing:
         _write(report, run_dir if output is None else output)
@@ -145,6 +149,7 @@ def _write(report: dict[str, Any], target: Path) -> None:
     write_csv(target / "labels.csv", LABEL_COLUMNS, build_label_rows(report["labels"]))
     if report["links"] or not (target / LINKS_FILE).exists():
         write_csv(target / LINKS_FILE, LINK_COLUMNS, report["links"])
+    write_csv(target / EVENTS_FILE, EVENT_COLUMNS, report["events"])
     text = json.dumps(report, indent=1, allow_nan=False) + "\n"
     (target / REPORT).write_text(text, encoding="utf-8")
 

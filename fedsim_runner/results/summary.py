@@ -16,6 +16,7 @@ from ..contract.units import seconds, size
 from .findings import describe_findings
 from .page.metrics import ACCURACIES, LOSSES, NAMES, find_metric
 from .tables.links import describe_links
+from .tables.timeline import describe_events
 
 SHOWN_ROUNDS = 12
 SHOWN_DEVICES = 30
@@ -53,6 +54,8 @@ def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None =
         parts += [Text(""), _devices(devices)]
     if (links := describe_links(report.get("links") or [])) is not None:
         parts.append(Text(links))
+    if (events := describe_events(report.get("events") or [])) is not None:
+        parts.append(Text(events))
     parts += [Text(line) for line in describe_findings(report)]
     parts += [Text.assemble(("note: ", "yellow"), str(note)) for note in report.get("notes") or []]
     if page.exists():

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from ..contract.names import RUN_LENGTH, RunNameError
-from ..contract.paths import COLLECTED, CONTAINERS, HOST_LOAD, JOURNAL, MANIFEST, METRICS, REPORT
+from ..contract.paths import COLLECTED, CONTAINERS, HOST_LOAD, JOURNAL, LINK_COUNTERS, MANIFEST, METRICS, REPORT
 from ..results import RUNNING
 from ..results.page import FIGURES, PAGE
 from ..results.run_files import AGENTS, read_json
@@ -23,7 +23,7 @@ RUN_NAME = "run name"
 SO_FAR = "so-far"
 # What a course leaves in its run folder.
 RESULTS = (
-    *(SO_FAR, COLLECTED, AGENTS, JOURNAL, METRICS, HOST_LOAD, CONTAINERS, "agent.log"),
+    *(SO_FAR, COLLECTED, AGENTS, JOURNAL, METRICS, HOST_LOAD, LINK_COUNTERS, CONTAINERS, "agent.log"),
     *(REPORT, PAGE, *TABLES, FIGURES),
 )
 STAMP_LENGTH = len("-20260101t000000z")

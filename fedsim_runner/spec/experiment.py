@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ..catalog.types import DeviceType, NetworkProfile
 from ..contract.device_file import InitialModel, Verify
+from ..contract.timeline import TimelineEntry
 from ..yamlfile.overrides import Override
 
 Role = Literal["server", "client"]
@@ -111,6 +112,7 @@ class Experiment:
     congestion_control: str = "auto"
     allow_unshaped: bool = False
     verify: Verify = "warn"
+    timeline: tuple[TimelineEntry, ...] = ()
     cpu_factor: float | None = None
     federatedscope_source: str | None = None
     initial_model: InitialModel | None = None

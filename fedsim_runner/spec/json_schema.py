@@ -25,6 +25,7 @@ def json_schema() -> dict[str, Any]:
         ("DeviceTypeEntry", "network", catalog.profiles),
         ("ProfileEntry", "based_on", catalog.profiles),
         ("DeviceEntry", "network", catalog.profiles),
+        ("EventEntry", "network", catalog.profiles),
     ):
         entries[entry]["properties"][key]["examples"] = list(examples)
     section = entries["FederatedScopeSection"]

@@ -13,15 +13,17 @@ from ..catalog.data_sets import FEDERATEDSCOPE
 from ..catalog.engines import engine_facts
 from ..catalog.load import load_catalog
 from ..catalog.name_rules import explain_wrong_name
+from ..contract.timeline import TimelineEntry
 from ..yamlfile.document import Document, parse, read_text
 from ..yamlfile.overrides import Override
 from ..yamlfile.spec_errors import PathPart, SpecErrors
 from .course_limits import build_course
 from .data_section import DataSectionReader
 from .default_course import default_course, describe_default
-from .definitions import resolve_definitions
+from .definitions import Choices, resolve_definitions
 from .device_data import have_own_files, read_device_data
 from .device_list import build_devices, check_roles
+from .device_selectors import DeviceSelectors
 from .device_settings import (
     check_device_settings,
     describe_device_settings,
@@ -29,6 +31,8 @@ from .device_settings import (
     take_client_sections,
 )
 from .draft import Draft
+from .event_list import build_timeline
+from .event_moments import Course
 from .experiment import Device, Experiment
 from .federatedscope_tree import brought_tree, check_target, put_overrides
 from .model_files import take_model_files
@@ -127,6 +131,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
     data = DataSectionReader(file.data, document, tree, path.parent).source(
         any(engine_facts(device.engine).natural_shape for device in devices)
     )
+    known = not checked.has_invalid("role", "count", "name", "type") and clients is not None
     experiment = Experiment(
         name=str(file.name),
         seed=file.seed,
@@ -140,6 +145,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         congestion_control=file.network.congestion_control,
         allow_unshaped=file.network.allow_unshaped,
         verify=file.network.verify,
+        timeline=_build_timeline(checked, devices, known, settled, choices, document),
         cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
         federatedscope_source=file.federatedscope.source,
         initial_model=initial_model,
@@ -155,8 +161,27 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         path=path,
         source=text,
     )
-    known = not checked.has_invalid("role", "count", "name", "type") and clients is not None
     return Draft(experiment, document, tree, known, by_default)
+
+
+def _build_timeline(
+    checked: Checked, devices: Sequence[Device], known: bool, settled: Settled, choices: Choices, document: Document
+) -> tuple[TimelineEntry, ...]:
+    """Build what happens during the course. ``known``: all devices are."""
+    server = next((device.name for device in devices if device.role == "server"), None)
+    clients = [device.name for device in devices if device.role == "client"] if known else None
+    limits, federate = checked.file.course, settled.config.get("federate")
+    rounds = federate.get("total_round_num") if isinstance(federate, dict) else None
+    course = Course(
+        checked.file.seed,
+        float(limits.timeout),
+        rounds if isinstance(rounds, int) else None,
+        clients,
+        server,
+        limits.on_client_failure == "continue",
+    )
+    selectors = DeviceSelectors(devices, checked.entries) if known else None
+    return build_timeline(checked.events, devices, selectors, choices, course, document)
 
 
 def _says_nothing_of_the_course(checked: Checked) -> bool:

@@ -28,6 +28,10 @@ _SECTIONS = (
     ("DirectionEntry", "`up` and `down` of a profile", "directions"),
     ("QueueEntry", "`queue` of a profile or direction", "queues"),
     ("CourseSection", "`course`", "course"),
+    ("EventEntry", "`events[]`", "events"),
+    ("WhenEntry", "`events[].when`", "when"),
+    ("RandomEntry", "`events[].random`", "random"),
+    ("LoadEntry", "`events[].load_kbps` by direction", "loads"),
     ("DataSection", "`data`", "data"),
     ("FederatedScopeSection", "`federatedscope`", "federatedscope"),
 )
@@ -265,6 +269,8 @@ def _describe_value(value: Mapping[str, Any]) -> str:
         return "name"
     kind = value.get("type")
     if kind == "array":
+        if value.get("maxItems") == value.get("minItems", 0):
+            return f"list of {value['minItems']}, each a {_describe_value(value['items'])}"
         return f"list of {_describe_value(value['items'])}"
     if kind == "object":
         below = value.get("additionalProperties") or value.get("patternProperties", {}).get(KIND_PATTERN)

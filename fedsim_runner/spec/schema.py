@@ -14,9 +14,9 @@ from ..catalog.name_rules import KIND_PATTERN, NAME_MAX, NAME_PATTERN
 from ..contract.congestion_control import AUTO
 from ..contract.device_file import Verify
 from ..participant.federatedscope.patch_names import PATCHES
+from .event_entries import EventEntry, Seconds
 
 DEVICES_MAX = 10_000
-SECONDS_MAX = 7 * 24 * 3600
 # The data sets an experiment can use; fedsim_runner.datasets has the loaders, and a test keeps the two in step.
 Dataset = Literal[
     "digits", "iris", "wine", "breast_cancer", "mnist_5k", "image_segments", "phishing", "csv", "npz",
@@ -46,7 +46,6 @@ PatchName = Literal[
 
 Name = Annotated[str, Field(json_schema_extra={"pattern": NAME_PATTERN})]
 KindName = Annotated[str, Field(json_schema_extra={"pattern": KIND_PATTERN})]
-Seconds = Annotated[float, Field(gt=0, le=SECONDS_MAX)]
 
 
 def _name_or_number(value: Any) -> Any:
@@ -279,6 +278,10 @@ class ExperimentFile(Entry):
         "the uplink (`bandwidth_up_kbps`) applies it to both directions.",
     )
     course: CourseSection = Field(default_factory=CourseSection, description="Limits of the course.")
+    events: list[EventEntry] = Field(
+        default_factory=list,
+        description="What happens to devices and links during the course; see [events.md](events.md).",
+    )
     cpu_factor: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=None,
         description="Factor applied to the cpus of every device, so that a run can be repeated on another lab. "

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
 from ..yamlfile.spec_errors import PathPart
 from .definitions import Definitions
+from .event_entries import EventEntry
 from .schema import DeviceEntry, ExperimentFile
 from .validation_messages import path_in
 
@@ -23,11 +24,17 @@ class Checked:
 
     file: ExperimentFile
     devices: tuple[DeviceEntry | None, ...] | None = None
+    valid_events: tuple[EventEntry | None, ...] | None = None
     invalid: frozenset[tuple[PathPart, ...]] = field(default=frozenset())
 
     @property
     def entries(self) -> Sequence[DeviceEntry | None]:
         return self.file.devices if self.devices is None else self.devices
+
+    @property
+    def events(self) -> Sequence[EventEntry | None]:
+        """The events, without the invalid keys of each; None: nothing is left of it."""
+        return self.file.events if self.valid_events is None else self.valid_events
 
     def has_invalid(self, *keys: str) -> bool:
         """Whether any device, or one of these keys of any device, is invalid."""
@@ -38,6 +45,10 @@ class Checked:
     def has_invalid_at(self, number: int, *keys: str) -> bool:
         """Whether one of these keys of one device is invalid."""
         return any(("devices", number, key) in self.invalid for key in keys)
+
+    def event_is_sound(self, number: int) -> bool:
+        """Whether no key of this event is invalid."""
+        return not any(path[:2] == ("events", number) for path in self.invalid)
 
     def definitions(self) -> Definitions:
         """The file's own device types and profiles; None for each that has an invalid part."""
@@ -56,19 +67,30 @@ class Checked:
 
 def salvage_file(raw: dict[str, Any]) -> Checked:
     """Keep the valid parts of a file that failed validation; its mistakes have already been reported."""
-    listed = raw.get("devices")
     invalid: set[tuple[PathPart, ...]] = set()
-    devices: list[DeviceEntry | None] = []
-    if not isinstance(listed, list):
-        invalid.add(("devices",))
-    for number, item in enumerate(listed if isinstance(listed, list) else []):
-        # Whole keys are dropped: half of a written-out network would only cause false alarms.
-        entry, removed = _salvage(DeviceEntry, item, {}, depth=1)
-        devices.append(entry)
-        invalid |= {("devices", number, *path) for path in removed}
+    devices = _salvage_list("devices", DeviceEntry, raw.get("devices"), {}, invalid)
+    events = _salvage_list("events", EventEntry, raw.get("events", []), {"devices": []}, invalid)
     needed = {"name": "unnamed", "devices": [], "federatedscope": {}}
-    file, removed = _salvage(ExperimentFile, {**raw, "devices": []}, needed)
-    return Checked(file or ExperimentFile.model_validate(needed), tuple(devices), frozenset(invalid | removed))
+    file, removed = _salvage(ExperimentFile, {**raw, "devices": [], "events": []}, needed)
+    return Checked(file or ExperimentFile.model_validate(needed), devices, events, frozenset(invalid | removed))
+
+
+def _salvage_list(
+    key: str, model: type[ModelT], listed: object, needed: dict[str, Any], invalid: set[tuple[PathPart, ...]]
+) -> tuple[ModelT | None, ...]:
+    """Keep the valid keys of each entry of a list; the paths of the others are added to ``invalid``."""
+    if not isinstance(listed, list):
+        invalid.add((key,))
+        return ()
+    entries: list[ModelT | None] = []
+    for number, item in enumerate(listed):
+        # Whole keys are dropped: half of a written-out network would only cause false alarms.
+        entry, removed = _salvage(model, item, needed, depth=1)
+        entries.append(entry)
+        invalid |= {(key, number, *path) for path in removed}
+        if entry is None:
+            invalid.add((key, number))
+    return tuple(entries)
 
 
 def _salvage(

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,13 @@ def test_the_quickstart(engine: docker.DockerClient, repository: Path, tmp_path:
         (d, way) for d in devices for way in ("up", "down")
     ]
     assert {row["verdict"] for row in measured} <= {"within", "out", "undetermined"}
+    passed = Counter[tuple[str, str]]()
+    for row in rows(folder / "link_counters.csv"):
+        passed[row["device"], row["direction"]] += int(row["packets"])
+    # Counted at the same end of the course, one after the other.
+    assert passed == {
+        (row["device"], row["direction"]): pytest.approx(int(row["course_packets"]), abs=5) for row in measured
+    }
     assert names.count("device_ready") == 5
     assert max(n for n, name in enumerate(names) if name == "device_ready") < names.index("gate_opened")
     assert names.index("gate_opened") < names.index("round_started")

@@ -27,11 +27,12 @@ _MOVING_OPTIONS = 24  # bytes, of which the first four are the delay
 
 @dataclass(frozen=True)
 class QdiscCounters:
-    """What has left a qdisc, in bytes and packets, and packets that it has dropped."""
+    """What has left a qdisc, in bytes and packets, packets that it has dropped, and bytes that wait in it now."""
 
     bytes: int
     packets: int
     dropped: int
+    backlog: int
 
 
 def raw_qdiscs(index: int) -> tuple[bytes, ...]:
@@ -85,17 +86,21 @@ def _policers(channel: socket.socket, index: int, handle: int) -> list[bytes]:
     return found
 
 
-def qdisc_counters() -> dict[int, dict[int, QdiscCounters]]:
-    """The counters of all interfaces' qdiscs: by number of the interface, and by handle of what each is below."""
+def qdisc_counters(channel: socket.socket | None = None) -> dict[int, dict[int, QdiscCounters]]:
+    """The counters of all interfaces' qdiscs: by number of the interface, and by handle of what each is below.
+
+    Args:
+        channel: to the namespace; None: the calling thread's.
+    """
     found: dict[int, dict[int, QdiscCounters]] = {}
-    for reply in netlink.ask(_GETQDISC, netlink.DUMP, _QDISC.pack(0, 0, 0, 0, 0)):
+    for reply in netlink.ask(_GETQDISC, netlink.DUMP, _QDISC.pack(0, 0, 0, 0, 0), channel):
         _, owner, _, parent, _ = _QDISC.unpack_from(reply)
         values = dict(netlink.attributes(reply[_QDISC.size :]))
         statistics = dict(netlink.attributes(values.get(_TCA_STATS2, b"")))
         if _STATS_BASIC in statistics and _STATS_QUEUE in statistics:
             passed, packets = struct.unpack_from("=QI", statistics[_STATS_BASIC])
-            _, _, dropped = struct.unpack_from("=III", statistics[_STATS_QUEUE])
-            found.setdefault(owner, {})[parent] = QdiscCounters(passed, packets, dropped)
+            _, backlog, dropped = struct.unpack_from("=III", statistics[_STATS_QUEUE])
+            found.setdefault(owner, {})[parent] = QdiscCounters(passed, packets, dropped, backlog)
     return found
 
 

@@ -11,7 +11,7 @@ from fedsim_runner.contract.link import Link
 from .need import Need
 from .profile import Profile
 from .root_qdisc import Qdisc
-from .tally import Tally
+from .tally import Passed, Tally
 
 if TYPE_CHECKING:
     from .run_namespace import RunNamespace
@@ -90,6 +90,19 @@ class LinkBackend(Protocol):
         Args:
             namespaces: path of each device's network namespace. Those that have ended keep what they had.
             afresh: count from now on.
+
+        Raises:
+            OSError: nothing passes any longer.
+        """
+        return {}
+
+    def look(self, namespaces: Mapping[str, str]) -> dict[tuple[str, str], Passed]:
+        """The counters and the queue of each shaped direction, as :meth:`count`; called every second, so it is cheap.
+
+        Those that have not changed since the last look may be left out, and those whose namespaces have ended.
+
+        Args:
+            namespaces: path of each device's network namespace.
 
         Raises:
             OSError: nothing passes any longer.

@@ -21,7 +21,7 @@ from .deviation import Deviation
 from .profile import DeviceLink, Profile
 from .run_namespace import RunNamespace
 from .shaper import Result, Shaper
-from .tally import Tally
+from .tally import Passed, Tally
 
 
 class NoNetworkError(FedsimError):
@@ -219,7 +219,7 @@ class RunLinks:
             return {}
         now, before = time.monotonic(), self._looked_at
         self._looked_at = now
-        devices = {name: netns.of_process(pid) for name, pid in running.items() if name in self.shaped}
+        devices = self._in_force(running)
         if not devices:
             return {}
         try:
@@ -279,9 +279,23 @@ class RunLinks:
         """
         if self._shaper is None or self.failure is not None:
             return {}
-        devices = {name: netns.of_process(pid) for name, pid in running.items() if name in self.shaped}
         try:
-            return self._shaper.count(devices, afresh)
+            return self._shaper.count(self._in_force(running), afresh)
+        except OSError:
+            return {}  # which `failure` is about to say
+
+    def look(self, running: Mapping[str, int]) -> dict[tuple[str, str], Passed]:
+        """The counters and the queue of each shaped direction, by device and ``up`` or ``down``.
+
+        Those that have not changed since the last look may be left out.
+
+        Args:
+            running: process ids of the running devices.
+        """
+        if self._shaper is None or self.failure is not None:
+            return {}
+        try:
+            return self._shaper.look(self._in_force(running))
         except OSError:
             return {}  # which `failure` is about to say
 
@@ -318,6 +332,10 @@ class RunLinks:
         if not check and namespace != self._connected_to:
             self.shaped.clear()
             self._connected_to = namespace
+
+    def _in_force(self, running: Mapping[str, int]) -> dict[str, str]:
+        """The namespaces of those running devices whose links are in force."""
+        return {name: netns.of_process(pid) for name, pid in running.items() if name in self.shaped}
 
     def _is_where_it_was(self, name: str, namespace: str) -> bool:
         """Whether the device's process is still the one whose link is in force.

@@ -13,7 +13,7 @@ from .profile import DeviceLink, Profile
 from .protocol import Changes, Failures, LinkBackend, Settings
 from .root_qdisc import Qdisc
 from .run_namespace import RunNamespace
-from .tally import Tally
+from .tally import Passed, Tally
 from .veth import Veths
 from .wiring import plan_wires
 
@@ -214,6 +214,18 @@ class Shaper:
         """
         chosen = [backend for backend in self._backends if backend.name == self.requested[1]]
         return {key: tally for backend in chosen for key, tally in backend.count(namespaces, afresh).items()}
+
+    def look(self, namespaces: Mapping[str, str]) -> dict[tuple[str, str], Passed]:
+        """The counters and the queue of each shaped direction; those that have not changed may be left out.
+
+        Args:
+            namespaces: path of each device's network namespace.
+
+        Raises:
+            OSError: nothing passes any longer.
+        """
+        chosen = [backend for backend in self._backends if backend.name == self.requested[1]]
+        return {key: passed for backend in chosen for key, passed in backend.look(namespaces).items()}
 
     def counters(self) -> dict[str, Any]:
         """Counters of the parts that run outside the kernel."""

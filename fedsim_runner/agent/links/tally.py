@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from fedsim_runner.contract.link_verdict import RATE_SHARE
 
 #: The rate of so many seconds is compared with the one asked for.
 WINDOW_S = 1.0
+
+
+class Passed(NamedTuple):
+    """One direction's counters so far, and its queue at this moment.
+
+    Attributes:
+        bytes: of frames, with their Ethernet headers, that have left the queue.
+        packets: as those of a :class:`Tally`.
+        lost: likewise.
+        overflowed: likewise.
+        backlog_bytes: that wait in the queue now; packets that the link delays are not in it.
+    """
+
+    bytes: int
+    packets: int
+    lost: int
+    overflowed: int
+    backlog_bytes: int
 
 
 @dataclass

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from fedsim_runner.contract.errors import Exit
 
 from ..app import (
@@ -13,9 +17,11 @@ from ..app import (
     print_json,
 )
 
+EventsOption = Annotated[bool, typer.Option("--events", help="Print what happens during the course, in order of time.")]
+
 
 @app.command()
-def plan(spec: SpecArgument, as_json: JsonOption = False) -> int:
+def plan(spec: SpecArgument, as_json: JsonOption = False, events: EventsOption = False) -> int:
     """Print devices, addresses, limits, links and the cpu factor; change nothing."""
     from fedsim_runner.plan.plan_data import plan_as_dict
     from fedsim_runner.runs.planning import plan_only
@@ -23,7 +29,12 @@ def plan(spec: SpecArgument, as_json: JsonOption = False) -> int:
 
     made = plan_only(load(spec), find_testbed())
     if as_json:
-        print_json(plan_as_dict(made))
+        data = plan_as_dict(made)
+        print_json(data["timeline"] if events else data)
+    elif events:
+        from fedsim_runner.console.timeline_view import render_timeline
+
+        out().print(render_timeline(made.experiment.timeline))
     else:
         from fedsim_runner.console.plan_view import render_plan
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from .device_rows import Rows
+from .event_marks import mark_events_in_rows
 from .row_axes import device_axis, new_rows
 from .style import COLOURS, GREY, HEAT
 
@@ -18,10 +19,13 @@ Table = NDArray[np.floating[Any]]
 Series = Mapping[str, tuple[Table, Table]]
 
 
-def draw_heat_rows(series: Series, scales: Mapping[str, float], rows: Rows, unit: str) -> Any:
+def draw_heat_rows(
+    report: Mapping[str, Any], series: Series, scales: Mapping[str, float], rows: Rows, unit: str
+) -> Any:
     """Return a figure of values over time.
 
     Args:
+        report: whose events are marked.
         series: times and values by device.
         scales: what each device's values are divided by.
     """
@@ -45,6 +49,7 @@ def draw_heat_rows(series: Series, scales: Mapping[str, float], rows: Rows, unit
     axes.set_ylim(len(rows.names) - 0.5, -0.5)
     axes.grid(visible=False)
     axes.set(xlabel="Time since training began (s)")
+    mark_events_in_rows(axes, report, {name: place for place, name in enumerate(rows.names)})
     bar = figure.colorbar(image, ax=axes, pad=0.05 if rows.groups else 0.01, fraction=0.04)
     bar.set_label(unit)
     bar.outline.set_edgecolor(GREY)

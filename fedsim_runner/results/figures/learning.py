@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ..page.metrics import ACCURACIES, LOSSES, NAMES, find_metric
+from .event_marks import event_caption, mark_events
 from .style import Drawn, drawing, line_style, marker_step, narrow, new_pair
 
 
@@ -37,7 +38,9 @@ def _draw(report: Mapping[str, Any], name: str, title: str, keys: Sequence[str])
     axes[1].plot([entry["elapsed_seconds"] for entry in timed], [entry[key] for entry in timed], **style)
     axes[0].set(ylabel=NAMES[key])
     learning_axes(axes, key)
+    mark_events(axes[1], report)
     caption = f"{NAMES[key]} after each evaluated round, over rounds and over the time since training began."
+    caption += event_caption(report)
     return Drawn(name, title, caption, figure)
 
 

@@ -14,6 +14,7 @@ from fedsim_runner.contract.units import size_unit
 
 from ..samples import read_samples
 from .device_rows import choose_rows, lost_devices, servers
+from .event_marks import event_caption, mark_events
 from .heat_rows import draw_heat_rows
 from .style import COLOURS, Drawn, drawing, narrow, new_figure, short
 
@@ -105,12 +106,14 @@ def _draw(
         axes.set_visible(False)
     for index, (device, (times, values)) in enumerate(series.items()):
         _panel(panels[index], device, times, values / factor, limits.get(device), factor, unit)
+        mark_events(panels[index], report, device)
         if index % columns == 0:
             panels[index].set_ylabel(unit)
         if index + columns >= len(series):
             panels[index].tick_params(labelbottom=True)
             panels[index].set_xlabel("Time (s)")
-    return Drawn(name, title, f"{caption}. Dashed: the device's limit; given as text if it is far above.", figure)
+    caption = f"{caption}. Dashed: the device's limit; given as text if it is far above."
+    return Drawn(name, title, caption + _describe_marks(report), figure)
 
 
 def _draw_rows(
@@ -129,10 +132,11 @@ def _draw_rows(
         device: float(values.max()) / scales[device] for device, (_, values) in series.items()
     }
     shown = choose_rows(peaks, ("highest", "median", "lowest"), first=servers(report), lost=lost_devices(report))
-    figure = draw_heat_rows(series, scales, shown, "% of the device's limit" if share else unit)
+    figure = draw_heat_rows(report, series, scales, shown, "% of the device's limit" if share else unit)
     caption += ", as a share of each device's limit." if share else f" ({unit})."
     if not shown.complete:
         caption += f" Above: all clients; below: in the order of their highest value.{shown.describe()}"
+    caption += event_caption(report)
     return Drawn(name, title, caption, figure, table="" if shown.complete else "measured-devices")
 
 
@@ -162,6 +166,12 @@ def _panel(
     axes.set_ylim(0, top)
     axes.locator_params(axis="both", nbins=4)
     axes.tick_params(labelsize=6.5)
+
+
+def _describe_marks(report: Mapping[str, Any]) -> str:
+    return (
+        " Violet lines: an event of the device began; shaded until it was taken back." if event_caption(report) else ""
+    )
 
 
 def _amount(limit: float, factor: float, unit: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from .device_rows import Rows, rows_by_time, servers
+from .event_marks import event_caption, mark_events_in_rows
 from .row_axes import Bar, add_bars, device_axis, device_height
 from .style import PARTS, Drawn, drawing, new_figure, part_legend
 from .time_pixels import draw_pixels
@@ -41,6 +42,7 @@ def draw_timeline(report: Mapping[str, Any]) -> Drawn | None:
         caption += " Triangles: an update that arrived after its round's deadline and was dropped."
     if report.get("lost_clients"):
         caption += " Crosses: the client was lost."
+    caption += event_caption(report)
     table = "" if shown.complete else "time-of-devices"
     return Drawn("timeline", f"Timeline of {len(rounds)} rounds", caption, figure, table=table)
 
@@ -97,6 +99,8 @@ def _draw(report: Mapping[str, Any], chosen: Sequence[int] | None) -> tuple[Any,
     axes.grid(axis="x", visible=False)
     axes.set_xlim(start, finish + 0.005 * (finish - start))
     axes.set(xlabel="Time since training began (s)")
+    if chosen is None:
+        mark_events_in_rows(axes, report, places)
     if chosen is not None:
         for entry in rounds:
             axes.text(entry["began_at"], -0.62, f" round {entry['round']}", fontsize=7, va="bottom", color="#444444")

@@ -46,7 +46,13 @@ class ProcessTestbed:
         self._courses: dict[str, Course] = {}
 
     def accept(self, experiment: Experiment) -> Experiment:
-        """Return it unscaled: nothing is scaled where nothing is limited."""
+        """Return it unscaled: nothing is scaled where nothing is limited. Nothing can happen to what is not there."""
+        if experiment.timeline:
+            raise FedsimError(
+                "events: without Docker there are neither links nor containers to which they could happen",
+                Exit.SPEC,
+                "run it with Docker, or remove events",
+            )
         interpreters({device.engine for device in experiment.devices}, experiment.federatedscope_source)
         return replace(experiment, cpu_factor=1.0)
 

@@ -39,6 +39,7 @@ GATE_OFFLINE: Final = "offline.json"
 JOURNAL: Final = "journal.jsonl"
 METRICS: Final = "metrics.csv"
 HOST_LOAD: Final = "host.csv"
+LINK_COUNTERS: Final = "link_counters.csv"
 SNAPSHOT: Final = "snapshot.json"
 
 #: In a run folder on the control node.
@@ -123,6 +124,11 @@ class StateFolder:
     def host_load(self) -> Path:
         """Samples of the lab host's own load, one line per second."""
         return self.agent / HOST_LOAD
+
+    @property
+    def link_counters(self) -> Path:
+        """What has passed each direction of the devices' links, one line for every second in which something has."""
+        return self.agent / LINK_COUNTERS
 
     @property
     def snapshot(self) -> Path:

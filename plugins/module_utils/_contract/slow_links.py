@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Final
 
 from .link import Link, Links
@@ -21,6 +22,12 @@ def answer_s(one: Links, other: Links) -> int:
     """
     longest = sum(map(_longest_s, (one.up, other.down, other.up, one.down)))
     return 0 if longest < 1 else math.ceil(round(longest, 3))
+
+
+def longest_answer_s(ones: Iterable[Links], others: Iterable[Links]) -> int:
+    """Return :func:`answer_s` of the slowest pair: the links of both may change during a course."""
+    others = list(others)
+    return max((answer_s(one, other) for one in ones for other in others), default=0)
 
 
 def round_trip_s(one: Links, other: Links) -> float:

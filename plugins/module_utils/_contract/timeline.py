@@ -29,7 +29,7 @@ UNDONE_BY: Final[dict[str, Action]] = {
     "kill": "restart",
 }
 
-_STATES: Final = {"joined": "has joined", "training": "trains", "lost": "is lost", "finished": "has finished"}
+_STATES: Final = {"joined": "has joined", "training": "begins to train", "lost": "is lost", "finished": "has finished"}
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,12 @@ def _direction_with(link: Link, changes: Iterable[LinkChange]) -> Link:
         load_bps = load_bps if one.load_bps is None else one.load_bps
     rate_bps = None if link.rate_bps is None else max(link.rate_bps - load_bps, LEAST_RATE_BPS)
     return replace(link, rate_bps=rate_bps, jitter_us=min(link.jitter_us, link.delay_us))
+
+
+def all_links(device: str, planned: Links, timeline: Iterable[TimelineEntry]) -> set[Links]:
+    """What a device's link may be during a course: the planned one, and that with each change by itself."""
+    changes = (one for one in timeline if device in one.devices and (one.up is not None or one.down is not None))
+    return {planned, *(links_with(planned, [one]) for one in changes)}
 
 
 def describe_time(entry: TimelineEntry) -> str:

@@ -10,6 +10,7 @@ import pytest
 from fedsim_runner.agent import commands, health
 from fedsim_runner.agent.host.network_container import Namespace
 from fedsim_runner.agent.links.run_links import NoNetworkError
+from fedsim_runner.agent.measuring.link_counters import HEADER
 from fedsim_runner.contract.paths import StateFolder
 
 from .fake_engine import FakeEngine, begin, journal, open_gate, start_process, wait_for
@@ -228,3 +229,10 @@ def test_late_packets_and_what_passed_are_recorded_before_the_course_ends(
     assert {(event["packets"], event["lost"], event["bytes"]) for event in counted} == {(300, 0, 300_000)}
     assert {event["loss_verdict"] for event in counted} == {"within"}
     agent.close()
+    # Nor does what measured the links count in what passed each second, whose sum is what passed the course.
+    header, *rows = state.link_counters.read_text(encoding="utf-8").splitlines()
+    assert header == HEADER
+    assert {tuple(row.split(",")[4:]) for row in rows} == {("300000", "300", "0", "0", "0")}
+    assert sorted(row.split(",")[1:3] for row in rows) == sorted(
+        [event["device"], event["direction"]] for event in counted
+    )

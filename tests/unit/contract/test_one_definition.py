@@ -31,6 +31,7 @@ PATHS = [
     paths.JOURNAL,
     paths.METRICS,
     paths.HOST_LOAD,
+    paths.LINK_COUNTERS,
     paths.SNAPSHOT,
     paths.CONTAINERS,
     paths.MANIFEST,

@@ -88,7 +88,7 @@ def test_times_in_words() -> None:
     assert describe_time(replace(SLOW, at_s=12.5)) == "at 12.5 s"
     assert describe_time(BUSY) == "round 2"
     times = [describe_time(replace(SLOW, at_s=None, when=When("pi-1", state))) for state in get_args(State)]
-    assert times == ["when pi-1 has joined", "when pi-1 trains", "when pi-1 is lost", "when pi-1 has finished"]
+    assert times == ["when pi-1 has joined", "when pi-1 begins to train", "when pi-1 is lost", "when pi-1 has finished"]
 
 
 def test_only_actions_undo_actions() -> None:

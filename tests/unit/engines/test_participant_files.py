@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 import yaml
 
+from fedsim_runner.contract.timeline import LinkChange, TimelineEntry
+from fedsim_runner.contract.typed_json import dump
 from fedsim_runner.datasets import data_split
-from fedsim_runner.engines.participant_files import render_participants, shard_sizes
+from fedsim_runner.engines.participant_files import answer_times, render_participants, shard_sizes
 
 pytestmark = pytest.mark.lengthy
 
@@ -71,6 +73,16 @@ def test_participants_are_told_of_slow_links_only(device_file: dict[str, Any], t
     found = answers()
     assert found.pop("server") == found.pop(clients[0]["name"]) >= 5
     assert set(found.values()) == {0}
+
+
+def test_a_link_that_an_event_makes_slow_counts_as_slow(device_file: dict[str, Any], tmp_path: Path) -> None:
+    before = answer_times(device_file)
+    name = next(device["name"] for device in device_file["devices"] if device["role"] == "client")
+    far = TimelineEntry(number=1, devices=(name,), at_s=5, up=LinkChange(delay_us=5_000_000), duration_s=1)
+    cut = TimelineEntry(number=2, devices=(name,), at_s=5, action="offline")
+    after = answer_times({**device_file, "timeline": dump((far, cut))})
+    assert set(before.values()) == {0}
+    assert after[name] == after["server"] >= 5 and sum(after.values()) == 2 * after[name]
 
 
 @pytest.mark.process

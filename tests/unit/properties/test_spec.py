@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 # Whose values are of every kind: links, policies, own device types, data by device.
 FILES = tuple(
     REPOSITORY / "examples" / f"{name}.yaml"
-    for name in ("quickstart", "unequal-links", "stragglers", "new-device-type")
+    for name in ("quickstart", "unequal-links", "stragglers", "new-device-type", "changing-links")
 )
 TEXTS = [path.read_text(encoding="utf-8") for path in FILES]
 TREES: list[Any] = [yaml.safe_load(text) for text in TEXTS]

@@ -17,7 +17,7 @@ from ..profile import Profile
 from ..protocol import Failures, LinkBackend, Settings
 from ..root_qdisc import Qdisc
 from ..run_namespace import RunNamespace
-from ..tally import Tally
+from ..tally import Passed, Tally
 from ..veth import DOWN, SEGMENTS, UP
 from ..wiring import end_name
 from .kernel_counts import Direction, KernelCounts, directions_of
@@ -99,11 +99,16 @@ class Backend(LinkBackend):
     def count(self, namespaces: Mapping[str, str], afresh: bool) -> dict[tuple[str, str], Tally]:
         return self._counts.read(self._directions, namespaces, self._network, afresh)
 
+    def look(self, namespaces: Mapping[str, str]) -> dict[tuple[str, str], Passed]:
+        return self._counts.look(self._directions, namespaces, self._network)
+
     def forget(self, device: str) -> None:
         self._delays.forget(device)
+        self._counts.forget(device)
 
     def failure(self) -> str | None:
         return self._delays.failure()
 
     def stop(self) -> None:
         self._delays.stop()
+        self._counts.stop()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fedsim_runner.contract.link import INTERFACE, Link
 
-from .. import kernel_qdiscs, rtnetlink
+from .. import kernel_qdiscs, netlink, rtnetlink
 from ..fan_out import in_each
 from ..kernel_qdiscs import ROOT, QdiscCounters
 from ..run_namespace import RunNamespace
-from ..tally import Tally
+from ..tally import Passed, Tally
 from ..veth import DOWN, UP
+from .qdisc import QUEUE_PARENT
+
+Qdiscs = Mapping[int, QdiscCounters]  # of one interface, by what each is below
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,15 @@ class _Count:
     last: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
+@dataclass(frozen=True)
+class _Channel:
+    """To the namespace of a device, which costs less to keep than to enter every second; its interface's number."""
+
+    namespace: str
+    socket: socket.socket
+    index: int
+
+
 class KernelCounts:
     """Adds up what the qdiscs count; devices whose containers have ended keep what they had.
 
@@ -44,53 +58,114 @@ class KernelCounts:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._counts: dict[tuple[str, str], _Count] = {}
+        self._channels: dict[str, _Channel] = {}
+        self._ports: dict[str, int] = {}  # numbers of the lab host's ends
 
     def read(
-        self, directions: list[Direction], namespaces: Mapping[str, str], network: RunNamespace, afresh: bool
+        self, directions: Sequence[Direction], namespaces: Mapping[str, str], network: RunNamespace, afresh: bool
     ) -> dict[tuple[str, str], Tally]:
         """Read the counters of these directions; ``afresh``: count from now on.
 
         Raises:
             OSError: the run's namespace is gone.
         """
-        ups, _ = in_each(namespaces, lambda _: _own_counters(), workers=1)
-        with network.inside():
-            now, downs, ports = self._clock(), kernel_qdiscs.qdisc_counters(), rtnetlink.ports()
-        for one in directions:
-            if one.way == UP:
-                found = ups.get(one.device)
+        for one, now, qdiscs in self._find(directions, namespaces, network):
+            self.add(one, qdiscs)
+            tally = self._counts[one.device, one.way].tally
+            if afresh:
+                tally.start_again(now)
             else:
-                found = (now, downs.get(ports[one.end][0], {})) if one.end in ports else None
-            if found is not None and ROOT in found[1]:
-                self.add(one, *found, afresh)
+                tally.rate.look(now, tally.bytes, one.link.rate_bps)
         return {key: count.tally for key, count in self._counts.items()}
 
-    def add(self, one: Direction, now: float, qdiscs: Mapping[int, QdiscCounters], afresh: bool) -> None:
-        """Take note of one direction's qdiscs, by what each is below."""
+    def look(
+        self, directions: Sequence[Direction], namespaces: Mapping[str, str], network: RunNamespace
+    ) -> dict[tuple[str, str], Passed]:
+        """Read the counters and queues of those of these directions whose devices run.
+
+        Raises:
+            OSError: the run's namespace is gone.
+        """
+        found = {}
+        for one, _, qdiscs in self._find(directions, namespaces, network):
+            tally = self.add(one, qdiscs)
+            queue = qdiscs.get(QUEUE_PARENT)
+            waiting = 0 if queue is None else queue.backlog
+            found[one.device, one.way] = Passed(tally.bytes, tally.packets, tally.lost, tally.overflowed, waiting)
+        return found
+
+    def add(self, one: Direction, qdiscs: Qdiscs) -> Tally:
+        """Take note of one direction's qdiscs; return what it has come to."""
         count = self._counts.setdefault((one.device, one.way), _Count())
         read = _parse(qdiscs)
         before = count.last if all(new >= old for new, old in zip(read, count.last, strict=True)) else (0, 0, 0, 0)
         packets, lost, overflowed, passed = (new - old for new, old in zip(read, before, strict=True))
         count.last = read
         tally = count.tally
-        if afresh:
-            tally.start_again(now)
-            return
         tally.packets += packets
         tally.lost += lost
         tally.overflowed += overflowed
         tally.bytes += passed
-        tally.rate.look(now, tally.bytes, one.link.rate_bps)
+        return tally
+
+    def forget(self, device: str) -> None:
+        """Release the device's namespace, which the channel would keep."""
+        channel = self._channels.pop(device, None)
+        if channel is not None:
+            channel.socket.close()
+
+    def stop(self) -> None:
+        """Release all namespaces."""
+        for device in list(self._channels):
+            self.forget(device)
+
+    def _find(
+        self, directions: Sequence[Direction], namespaces: Mapping[str, str], network: RunNamespace
+    ) -> Iterator[tuple[Direction, float, Qdiscs]]:
+        """The directions that have qdiscs, when these were read, and these."""
+        ups = self._read_ups(namespaces)
+        ends = {one.end for one in directions if one.way == DOWN and one.device in namespaces}
+        with network.inside():
+            now, downs = self._clock(), kernel_qdiscs.qdisc_counters()
+            if any(self._ports.get(end) not in downs for end in ends):
+                self._ports = {name: port[0] for name, port in rtnetlink.ports().items()}
+        for one in directions:
+            if one.way == UP:
+                at, qdiscs = ups.get(one.device, (now, {}))
+            else:
+                at, qdiscs = now, downs.get(self._ports.get(one.end, 0), {})
+            if ROOT in qdiscs:
+                yield one, at, qdiscs
+
+    def _read_ups(self, namespaces: Mapping[str, str]) -> dict[str, tuple[float, Qdiscs]]:
+        for name, channel in list(self._channels.items()):
+            if namespaces.get(name) != channel.namespace:
+                self.forget(name)
+        missing = {name: path for name, path in namespaces.items() if name not in self._channels}
+        opened, _ = in_each(missing, lambda name: _open(missing[name]), workers=1)
+        self._channels |= opened
+        found: dict[str, tuple[float, Qdiscs]] = {}
+        for name, channel in list(self._channels.items()):
+            qdiscs = None
+            with contextlib.suppress(OSError):
+                qdiscs = kernel_qdiscs.qdisc_counters(channel.socket).get(channel.index)
+            if qdiscs is None:
+                self.forget(name)  # somebody has taken its interface away; there may be another the next time
+            else:
+                found[name] = self._clock(), qdiscs
+        return found
 
 
-def _own_counters() -> tuple[float, dict[int, QdiscCounters]]:
-    interface = rtnetlink.find_interface(INTERFACE)
-    if interface is None:
-        raise LookupError(f"it has no {INTERFACE}")
-    return time.monotonic(), kernel_qdiscs.qdisc_counters().get(interface.index, {})
+def _open(namespace: str) -> _Channel:
+    channel = netlink.open_channel()
+    try:
+        return _Channel(namespace, channel, rtnetlink.find_index(INTERFACE, channel))
+    except OSError:
+        channel.close()
+        raise
 
 
-def _parse(qdiscs: Mapping[int, QdiscCounters]) -> tuple[int, int, int, int]:
+def _parse(qdiscs: Qdiscs) -> tuple[int, int, int, int]:
     """Packets, those of them that were lost, those for which the queue had no room, and bytes that have passed.
 
     Each also counts what those below it drop.

@@ -35,6 +35,8 @@ _LIMITED, _UNLIMITED = 1, 2
 _CHANGEABLE = 0x13
 _MOVING = kernel_qdiscs.MOVING_HANDLES.start
 _RATE, _POLICED = 3, 4
+#: What the qdisc is below in which packets wait for the rate.
+QUEUE_PARENT = _POLICED << 16 | 1
 
 
 @dataclass(frozen=True)

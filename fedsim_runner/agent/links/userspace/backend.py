@@ -20,7 +20,7 @@ from ..need import Need
 from ..profile import Profile
 from ..protocol import Changes, Failures, LinkBackend, Settings
 from ..root_qdisc import Qdisc
-from ..tally import Tally
+from ..tally import Passed, Tally
 from ..veth import DOWN, UP
 from . import rule_set
 from .arrivals import PACKETS_PER_S, Arrivals, Senders, Uplinks, describe, is_shaped
@@ -142,6 +142,13 @@ class Backend(LinkBackend):
             if (tally := found.get((name, DOWN))) is not None:
                 tally.dropped = dropped
         return found
+
+    def look(self, namespaces: Mapping[str, str]) -> dict[tuple[str, str], Passed]:
+        if self._process is None:
+            return {}
+        answer = self._process.ask({"op": "changes"})
+        found = {(name, UP): Passed(*answer["ups"][address]) for name, address in self._uplinks(answer["ups"])}
+        return found | {(name, DOWN): Passed(*passed) for name, passed in answer["downs"].items()}
 
     def _uplinks(self, ups: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [(name, address) for address, name in self._senders.items() if address in ups]

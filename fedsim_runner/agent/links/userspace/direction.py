@@ -12,7 +12,7 @@ from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import buffer_bytes
 
 from ..jitter import Delay
-from ..tally import Tally
+from ..tally import Passed, Tally
 
 
 class Direction:
@@ -60,6 +60,12 @@ class Direction:
             self._free_s = at_s
         tally.bytes += size
         return self._delay.departure_s(at_s)
+
+    def passed(self, now_s: float) -> Passed:
+        """What has left the bottleneck by now, and what waits for it."""
+        tally = self.tally
+        waiting = round(max(0.0, self._free_s - now_s) / self._s_per_byte) if self._s_per_byte else 0
+        return Passed(max(0, tally.bytes - waiting), tally.packets, tally.lost, tally.overflowed, waiting)
 
     def changed_to(self, link: Link, seed: str) -> Direction:
         """The direction with other values, for what arrives from now on; what is under way is not overtaken."""

@@ -11,8 +11,9 @@ standard input closes and it ends too; then no queue has a listener and the kern
 It takes JSON lines on its standard input, and answers each with one on standard output:
 ``{"op": "set", "seed": n, "ups": {address: link}, "devices": {name: {"netns", "down", "maxlen", "gso"}}}``,
 ``{"op": "change", "ups": {...}, "devices": {name: {"down", "maxlen", "gso"}}}`` (of what is in force, these alone),
-``{"op": "state"}``, ``{"op": "count"}`` (from now on) and ``{"op": "counts"}``. Without ``seed`` and ``ups`` a ``set``
-leaves the senders as they are; a device of null is released. Links are those of contract/link.py.
+``{"op": "state"}``, ``{"op": "count"}`` (from now on), ``{"op": "counts"}`` and ``{"op": "changes"}`` (counting.py).
+Without ``seed`` and ``ups`` a ``set`` leaves the senders as they are; a device of null is released. Links are those of
+contract/link.py.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from fedsim_runner.contract.queue_size import FRAME_BYTES
 
 from .. import netns
 from . import nfqueue, scheduling
+from .counting import Counting
 from .direction import Direction
 from .lateness import SLIGHT_S, Lateness
 from .queue_rule import QUEUE_NUMBER
@@ -104,6 +106,7 @@ class Packets:
         self._ups: dict[bytes, Direction] = {}
         self._offset_s = time.monotonic() - time.time()
         self._lateness = Lateness()
+        self._counting = Counting()
         # Of all downlinks so far, by device: a container that has ended counts, and one that is restarted goes on.
         self._downs: dict[str, Direction] = {}
         self._next_look_s = 0.0
@@ -129,7 +132,7 @@ class Packets:
                     self._release()
             if before >= self._next_look_s:
                 self._next_look_s = before + _LOOK_S
-                self._look_at_rates()
+                self._counting.look_at_rates(self._ups, self._downs, time.monotonic())
 
     def _receive(self, queue: _Queue) -> None:
         receive, parse, ups, down, heap = queue.channel.recv, self._parse, self._ups, queue.down, self._heap
@@ -203,11 +206,6 @@ class Packets:
         for queue in touched.values():
             self._send(queue)
 
-    def _look_at_rates(self) -> None:
-        now = time.monotonic()
-        for direction in (*self._ups.values(), *self._downs.values()):
-            direction.tally.rate.look(now, direction.tally.bytes, direction.link.rate_bps)
-
     def _send(self, queue: _Queue) -> None:
         """Tell the kernel what was decided about a queue's packets."""
         queue.dropped += len(queue.refused)
@@ -237,13 +235,11 @@ class Packets:
         failed: dict[str, str] = {}
         if command["op"] == "count":
             self._lateness = Lateness()
-            for direction in (*self._ups.values(), *self._downs.values()):
-                direction.tally.start_again(time.monotonic())
+            self._counting.start_again(self._ups, self._downs, time.monotonic())
         if command["op"] in ("count", "counts"):
-            return {
-                "ups": {socket.inet_ntoa(source): up.tally.as_dict() for source, up in self._ups.items()},
-                "downs": {name: down.tally.as_dict() for name, down in self._downs.items()},
-            }
+            return self._counting.totals(self._ups, self._downs)
+        if command["op"] == "changes":
+            return self._counting.changes(self._ups, self._downs, time.monotonic())
         if command["op"] == "change":
             return self._change(command)
         if command["op"] == "set":

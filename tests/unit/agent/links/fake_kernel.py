@@ -6,6 +6,7 @@ A namespace is known by the last part of its path, or by the process's number in
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import socket
 import threading
@@ -100,6 +101,7 @@ class FakeKernel:
         self.passed = 0
         self.listed: list[str] = []  # namespaces in which a program was called to show qdiscs or rules
         self.links: dict[tuple[str, str], Link] = {}
+        self._channels: dict[int, str] = {}  # to which namespace, by the descriptor
         self._here = threading.local()
         self._lock = threading.Lock()
 
@@ -133,7 +135,8 @@ class FakeKernel:
             monkeypatch.setattr(qdisc_changes, change.__name__, change)
         monkeypatch.setattr(kernel_form, "change_policer", self.change_policer)
         monkeypatch.setattr(rule_set, "read_rule_set", self._read_rule_set)
-        monkeypatch.setattr(netlink, "open_channel", lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        monkeypatch.setattr(netlink, "open_channel", self._open_channel)
+        monkeypatch.setattr(rtnetlink, "find_index", self._find_index)
         monkeypatch.setattr(kernel_qdiscs, "change_root_qdisc", lambda *arguments: None)
         return self
 
@@ -274,14 +277,29 @@ class FakeKernel:
         rate, burst = (_number(words[words.index(word) + 1]) for word in ("rate", "burst"))
         return burst * 8 / rate
 
-    def qdisc_counters(self) -> dict[int, dict[int, kernel_qdiscs.QdiscCounters]]:
+    def qdisc_counters(self, channel: socket.socket | None = None) -> dict[int, dict[int, kernel_qdiscs.QdiscCounters]]:
         """As many packets of 1000 bytes as ``passed`` says have left each interface with a qdisc."""
-        counters = kernel_qdiscs.QdiscCounters(1000 * self.passed, self.passed, 0)
+        counters = kernel_qdiscs.QdiscCounters(1000 * self.passed, self.passed, 0, 0)
+        here = self.namespace_of(channel)
         return {
             link.index: {kernel_qdiscs.ROOT: counters}
             for where, link in self.links.items()
-            if where[0] == self.here and where in self.qdiscs
+            if where[0] == here and where in self.qdiscs
         }
+
+    def namespace_of(self, channel: socket.socket | None) -> str:
+        return self.here if channel is None else self._channels[channel.fileno()]
+
+    def _open_channel(self) -> socket.socket:
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._channels[channel.fileno()] = self.here
+        return channel
+
+    def _find_index(self, name: str, channel: socket.socket) -> int:
+        link = self.links.get((self.namespace_of(channel), name))
+        if link is None:
+            raise OSError(errno.ENODEV, "there is none")
+        return link.index
 
     def ports(self) -> dict[str, tuple[int, bool, int | None]]:
         found = {name: link for (where, name), link in self.links.items() if where == self.here}

@@ -108,3 +108,18 @@ def test_packets_of_all_sizes_stay_in_order() -> None:
         due = link.departure_s(at - rng.random() * 1e-4, rng.choice((60, 590, 1514)))
         left += [due] if due is not None else []
     assert len(left) > 4_000 and left == sorted(left)
+
+
+def test_what_has_passed_and_what_waits_are_all_that_was_taken() -> None:
+    link = direction(1_000_000, 300_000, loss=0.2)
+    for _ in range(40):
+        link.departure_s(1.0, 1000)
+    counted = link.tally
+    assert counted.lost > 0 and counted.overflowed > 0
+    for now, waiting in ((1.0, counted.bytes), (1.05, counted.bytes - 6_250), (2.0, 0)):
+        seen = link.passed(now)
+        assert seen.backlog_bytes == pytest.approx(waiting, abs=1) and seen.bytes + seen.backlog_bytes == counted.bytes
+        assert seen[1:4] == (counted.packets, counted.lost, counted.overflowed)
+    unlimited = direction(None, 300_000)
+    unlimited.departure_s(1.0, 1000)
+    assert unlimited.passed(1.0) == (1000, 1, 0, 0, 0)  # what is delayed does not wait

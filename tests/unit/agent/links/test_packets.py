@@ -129,6 +129,23 @@ def test_late_packets_are_counted(bench: Bench) -> None:
     assert found["scheduling"] == "nice"
 
 
+def test_only_what_has_changed_is_said_of_each_direction(bench: Bench) -> None:
+    bench.set(Link(1_000_000), Link())
+    assert bench.packets.obey({"op": "changes"}) == {"ups": {}, "downs": {}}
+    for number in range(2):
+        bench.arrive(number)
+    bench.work()
+    assert bench.packets.obey({"op": "changes"}) == {"ups": {SENDER: (0, 2, 0, 0, 3028)}, "downs": {}}
+    bench.work(0.05)
+    both = {"ups": {SENDER: (3028, 2, 0, 0, 0)}, "downs": {"a": (3028, 2, 0, 0, 0)}}
+    assert bench.packets.obey({"op": "changes"}) == both
+    assert bench.packets.obey({"op": "changes"}) == {"ups": {}, "downs": {}}
+    bench.packets.obey({"op": "count"})
+    bench.arrive(3)
+    bench.work(0.02)
+    assert bench.packets.obey({"op": "changes"})["downs"] == {"a": (1514, 1, 0, 0, 0)}
+
+
 def test_a_stamp_of_another_time_is_not_believed(bench: Bench) -> None:
     """Somebody has set the lab host's clock."""
     bench.set(Link(None, 20_000), Link())

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from fedsim_runner.agent.links import kernel_qdiscs
 from fedsim_runner.agent.links.kernel_qdiscs import ROOT, QdiscCounters
 from fedsim_runner.agent.links.netem.kernel_counts import Direction, KernelCounts
-from fedsim_runner.agent.links.tally import RateWatch, Tally
+from fedsim_runner.agent.links.netem.qdisc import QUEUE_PARENT
+from fedsim_runner.agent.links.run_namespace import RunNamespace
+from fedsim_runner.agent.links.tally import Passed, RateWatch, Tally
 from fedsim_runner.agent.links.userspace import overruns
 from fedsim_runner.contract.link import Link
+
+from . import fake_kernel
+from .fake_kernel import FakeKernel
 
 RATE = 8_000_000  # a byte each microsecond
 BELOW = 0x10001
@@ -67,17 +76,52 @@ def direction() -> Direction:
 
 def test_the_kernels_counters_tell_loss_from_a_full_queue(direction: Direction) -> None:
     counts = KernelCounts()
-    before = {ROOT: QdiscCounters(5_000, 5, 2), BELOW: QdiscCounters(5_000, 5, 1)}
-    counts.add(direction, 1.0, before, afresh=True)
+    counts.add(direction, {ROOT: QdiscCounters(5_000, 5, 2, 0), BELOW: QdiscCounters(5_000, 5, 1, 0)}).start_again(1.0)
     # Each also counts what those below it drop.
-    after = {ROOT: QdiscCounters(95_000, 95, 25), BELOW: QdiscCounters(95_000, 95, 14), 4: QdiscCounters(9, 9, 3)}
-    counts.add(direction, 2.0, after, afresh=False)
-    tally = counts._counts["a", "up"].tally
+    tally = counts.add(
+        direction,
+        {
+            ROOT: QdiscCounters(95_000, 95, 25, 0),
+            BELOW: QdiscCounters(95_000, 95, 14, 0),
+            QUEUE_PARENT: QdiscCounters(9, 9, 3, 0),
+        },
+    )
     assert (tally.packets, tally.lost, tally.overflowed, tally.bytes) == (113, 10, 13, 90_000)
-    assert tally.rate.busiest_bps == 90_000 * 8
     # A restarted container has a new interface, whose counters begin at 0.
-    counts.add(direction, 3.0, {ROOT: QdiscCounters(1_000, 1, 1)}, afresh=False)
+    counts.add(direction, {ROOT: QdiscCounters(1_000, 1, 1, 0)})
     assert (tally.packets, tally.lost, tally.overflowed, tally.bytes) == (115, 11, 13, 91_000)
+
+
+def test_the_kernels_counters_are_read_where_each_end_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, direction: Direction
+) -> None:
+    """Over a channel that is kept, and again if its interface has gone."""
+    kernel = FakeKernel().install(monkeypatch)
+    for name in ("a", "run"):
+        (tmp_path / name).touch()
+    network, namespaces = RunNamespace(str(tmp_path / "run")), {"a": str(tmp_path / "a")}
+    down = replace(direction, way="down")
+    kernel.links |= {("a", "eth0"): fake_kernel.Link(2), ("run", "end"): fake_kernel.Link(7)}
+    qdiscs = {
+        "a": {2: {ROOT: QdiscCounters(100, 2, 1, 900), QUEUE_PARENT: QdiscCounters(100, 2, 1, 300)}},
+        "run": {7: {ROOT: QdiscCounters(500, 5, 0, 0)}},
+    }
+    monkeypatch.setattr(kernel_qdiscs, "qdisc_counters", lambda channel=None: qdiscs[kernel.namespace_of(channel)])
+    now = iter(range(100))
+    counts = KernelCounts(clock=lambda: float(next(now)))
+    found = counts.look([direction, down], namespaces, network)
+    # What the root delays does not wait for the rate.
+    assert found == {("a", "up"): Passed(100, 3, 0, 1, 300), ("a", "down"): Passed(500, 5, 0, 0, 0)}
+    assert counts.read([direction, down], namespaces, network, afresh=True)["a", "down"].packets == 0
+    qdiscs["run"] = {7: {ROOT: QdiscCounters(90_500, 95, 0, 0)}}
+    # Rates are looked at more rarely than counters.
+    counts.look([direction, down], namespaces, network)
+    assert counts.read([direction, down], namespaces, network, afresh=False)["a", "down"].rate.busiest_bps == 180_000
+    qdiscs["a"] = {3: {ROOT: QdiscCounters(50, 1, 0, 0)}}
+    kernel.links["a", "eth0"] = fake_kernel.Link(3)
+    assert set(counts.look([direction, down], namespaces, network)) == {("a", "down")}
+    assert counts.look([direction, down], namespaces, network)["a", "up"] == Passed(50, 1, 0, 0, 0)
+    counts.stop()
 
 
 def test_packets_that_the_process_did_not_take_are_counted() -> None:

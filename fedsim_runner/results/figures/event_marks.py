@@ -1,0 +1,84 @@
+"""Events of the experiment as marks in a figure over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
+from matplotlib.patches import Rectangle
+from matplotlib.transforms import blended_transform_factory
+
+COLOUR = "#7A3E9D"
+MAX_NUMBERS = 25  # more numbers cannot be read
+MAX_MARKS = 250
+CAPTION = " Violet lines: an event began, with its number in the table of events; shaded until it was taken back."
+
+Row = Mapping[str, Any]
+
+
+def event_caption(report: Mapping[str, Any]) -> str:
+    """What a caption says of the marks; empty where there are none."""
+    return CAPTION if any(row.get("began_at") is not None for row in report.get("events") or []) else ""
+
+
+def mark_events(axes: Axes, report: Mapping[str, Any], device: str | None = None) -> None:
+    """Draw a line across the axes where each event began, and shade the time until it was taken back.
+
+    ``device``: only its events, without their numbers; None: all. The limits of the axes stay.
+    """
+    rows = _in_sight(axes, report)
+    if device is not None:
+        rows = [row for row in rows if device in _devices(row)]
+    for row in rows:
+        if row.get("ended_at") is not None:
+            axes.axvspan(row["began_at"], row["ended_at"], color=COLOUR, alpha=0.1, lw=0, zorder=2)
+        axes.axvline(row["began_at"], color=COLOUR, lw=0.7, ls=(0, (2, 2)), zorder=4)
+    if device is None:
+        _number(axes, rows)
+
+
+def mark_events_in_rows(axes: Axes, report: Mapping[str, Any], places: Mapping[str, int]) -> None:
+    """Mark events in the rows of their devices alone; ``places``: the row of each device."""
+    rows = _in_sight(axes, report)
+    lines, shades = [], []
+    for row in rows:
+        for place in (places[name] for name in _devices(row) if name in places):
+            lines.append((row["began_at"], place))
+            if row.get("ended_at") is not None:
+                shades.append(Rectangle((row["began_at"], place - 0.5), row["ended_at"] - row["began_at"], 1.0))
+    if lines:
+        times, middles = zip(*lines, strict=True)
+        below, above = [place - 0.5 for place in middles], [place + 0.5 for place in middles]
+        axes.vlines(times, below, above, color=COLOUR, lw=1.0, zorder=6)
+        axes.add_collection(PatchCollection(shades, facecolor=COLOUR, alpha=0.16, lw=0, zorder=4), autolim=False)
+    _number(axes, [row for row in rows if any(name in places for name in _devices(row))])
+
+
+def _in_sight(axes: Axes, report: Mapping[str, Any]) -> list[Row]:
+    first, last = axes.get_xlim()
+    axes.set_xlim(first, last)  # marks do not widen them
+    rows = [row for row in report.get("events") or [] if row.get("began_at") is not None]
+    return [row for row in rows if row["began_at"] <= last and (row.get("ended_at") or row["began_at"]) >= first][
+        :MAX_MARKS
+    ]
+
+
+def _number(axes: Axes, rows: Iterable[Row]) -> None:
+    first, last = axes.get_xlim()
+    shown = [row for row in rows if first <= row["began_at"] <= last]
+    if len(shown) > MAX_NUMBERS:
+        return
+    where = blended_transform_factory(axes.transData, axes.transAxes)
+    style: dict[str, Any] = {"transform": where, "fontsize": 6, "color": COLOUR, "ha": "center", "va": "bottom"}
+    together: dict[float, list[str]] = {}
+    for row in shown:  # those of one moment share a place
+        near = next((at for at in together if abs(at - row["began_at"]) < 0.012 * (last - first)), row["began_at"])
+        together.setdefault(near, []).append(str(row["event"]))
+    for at, numbers in together.items():
+        axes.text(at, 1.0, ",".join(numbers), **style)
+
+
+def _devices(row: Row) -> list[str]:
+    return str(row.get("devices") or "").split()

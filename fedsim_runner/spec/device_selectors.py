@@ -1,0 +1,44 @@
+"""Which devices an experiment file means where it names some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..catalog.name_rules import as_device_name
+from .experiment import Device
+from .schema import DeviceEntry
+
+ALL = "all"
+
+
+class DeviceSelectors:
+    """The devices by what may stand for them: a device's own name, an entry's name with ``count``, a type, ``all``.
+
+    A device's name comes first: a device without one of its own has its type's. ``all`` are all clients.
+    """
+
+    def __init__(self, devices: Sequence[Device], entries: Sequence[DeviceEntry | None]) -> None:
+        self._order = {device.name: index for index, device in enumerate(devices)}
+        found: dict[str, list[str]] = {ALL: [device.name for device in devices if device.role == "client"]}
+        for device in devices:
+            found.setdefault(device.type.name, []).append(device.name)
+        for device in devices:
+            entry = entries[device.entry]
+            stem = None if entry is None else entry.name or as_device_name(entry.type)
+            if stem is not None and entry is not None and entry.count > 1 and stem not in found:
+                found[stem] = [one.name for one in devices if one.entry == device.entry]
+        self._found: Mapping[str, list[str]] = found | {device.name: [device.name] for device in devices}
+
+    @property
+    def names(self) -> list[str]:
+        """Everything that may be written."""
+        return list(self._found)
+
+    def known(self, selector: str) -> bool:
+        """Whether it stands for any device."""
+        return bool(self._found.get(selector))
+
+    def select(self, selectors: Iterable[str]) -> tuple[str, ...]:
+        """The names of the devices that any of these stands for, each once, in the order of the file."""
+        names = {name for selector in selectors for name in self._found.get(selector, ())}
+        return tuple(sorted(names, key=self._order.__getitem__))
