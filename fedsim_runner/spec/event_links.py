@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..catalog.entries import DirectionEntry, ProfileEntry
-from ..catalog.resolve import KILO, resolve_profile, suggestion
+from ..catalog.resolve import KILO, resolve_profile
+from ..catalog.suggestions import suggestion
 from ..catalog.types import NetworkProfile
 from ..contract import units
 from ..contract.timeline import LEAST_RATE_BPS, LinkChange

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ..catalog.resolve import suggestion
+from ..catalog.suggestions import suggestion
 from ..contract.slow_links import CONNECTS_WITHIN_S, round_trip_s
 from ..contract.timeline import TimelineEntry, links_with
 from ..yamlfile.document import Document

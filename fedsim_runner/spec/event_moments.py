@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..catalog.resolve import suggestion
+from ..catalog.suggestions import suggestion
 from ..contract.timeline import When
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import PathPart
