@@ -2,7 +2,8 @@
 
 The figures come from the agent (``ctl status`` and the snapshots of ``fedsim_course``): per device its state and round,
 cpu (cores in use) of ``cpus``, the share of the time it was held back by that limit (``throttled``), memory and its
-limit in bytes, and the bit/s it sends and receives.
+limit in bytes, the bit/s it sends and receives, the bytes that wait in its link's queues, and the packets for which
+these had no room so far.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ class DeviceNow:
     memory_limit_bytes: float | None = None
     up_bps: float | None = None
     down_bps: float | None = None
+    up_backlog_bytes: int | None = None
+    down_backlog_bytes: int | None = None
+    overflowed: int | None = None
     throttled: bool = False
     oom_kills: int = 0
     exit_code: int | None = None
@@ -104,6 +108,9 @@ def _device(name: str, entry: Mapping[str, Any]) -> DeviceNow:
         memory_limit_bytes=number(entry.get("memory_limit_bytes")),
         up_bps=number(entry.get("up_bps")),
         down_bps=number(entry.get("down_bps")),
+        up_backlog_bytes=whole(entry.get("up_backlog_bytes")),
+        down_backlog_bytes=whole(entry.get("down_backlog_bytes")),
+        overflowed=whole(entry.get("overflowed")),
         throttled=(number(entry.get("throttled")) or 0.0) > THROTTLED,
         oom_kills=whole(entry.get("oom_kills")) or 0,
         exit_code=whole(entry.get("exit_code")),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from ..contract.units import memory, short_rate
+from ..contract.units import memory, short_rate, size
 from .bars import bar
 from .course_now import DeviceNow
 
@@ -30,17 +30,23 @@ STYLES = {
     "failed": "bold red",
 }
 GONE = ("failed", "lost")
-# Widths of cells: "12%" after a short bar, "1.5 GB /2.0 GB", a bar before that, "12% of 0.5".
+# Widths of cells: "12%" after a short bar, "1.5 GB /2.0 GB", a bar before that, "12% of 0.5"; "down 610.4 kB" and a
+# number of packets, where anything waits in a queue or found no room in it.
 SHARE_WIDTH = 8
 FIGURES_WIDTH = 16
 BAR_WIDTH = 8
 CPU_WIDTH = 13
+QUEUES = {"queued": 14, "dropped": 7}
 
 
 def device_table(devices: Sequence[DeviceNow], width: int) -> Table:
-    """Return a table with one row per device. What does not fit is left out: first the bar, then rates, memory, cpu."""
+    """Return a table with one row per device.
+
+    What does not fit is left out: first the bar, then the figures of memory, queues, rates, memory, cpu.
+    """
     exits = any(device.exit_code for device in devices)
-    columns = _columns(width, exits)
+    queues = any(device.up_backlog_bytes or device.down_backlog_bytes or device.overflowed for device in devices)
+    columns = _columns(width, exits, queues)
     name_width = max([6, *(len(device.name) for device in devices)])
     room = width - sum(columns.values()) - 2 * len(columns)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
@@ -57,7 +63,7 @@ def device_table(devices: Sequence[DeviceNow], width: int) -> Table:
     return table
 
 
-def _columns(width: int, exits: bool) -> dict[str, int]:
+def _columns(width: int, exits: bool, queues: bool) -> dict[str, int]:
     """Return titles and widths of the columns after the device's name."""
     columns = {"state": max(map(len, STYLES)), "round": 5}
     if exits:
@@ -68,6 +74,9 @@ def _columns(width: int, exits: bool) -> dict[str, int]:
         columns["memory"] = SHARE_WIDTH
     if width >= 76:
         columns |= {"up bit/s": 8, "down bit/s": 10}
+    if queues and width >= 101:
+        columns |= QUEUES
+        width -= sum(QUEUES.values()) + 2 * len(QUEUES)
     if width >= 92:
         columns["memory"] = FIGURES_WIDTH
     if width >= 106:
@@ -88,6 +97,8 @@ def _cells(device: DeviceNow, widths: Mapping[str, int]) -> dict[str, Text]:
         "memory": _memory(device, widths.get("memory", 0)),
         "up bit/s": _rate(device.up_bps),
         "down bit/s": _rate(device.down_bps),
+        "queued": _queued(device),
+        "dropped": _dropped(device.overflowed),
     }
 
 
@@ -121,6 +132,20 @@ def _memory(device: DeviceNow, width: int) -> Text:
 def _rate(bps: float | None) -> Text:
     """Return the current rate; dim if there is no traffic."""
     return _text(None) if bps is None else Text(short_rate(bps), "dim" if bps < 500 else "")
+
+
+def _queued(device: DeviceNow) -> Text:
+    """Return what waits in the fuller of the link's two queues, in bytes."""
+    up, down = device.up_backlog_bytes, device.down_backlog_bytes
+    if up is None and down is None:
+        return _text(None)
+    waiting, way = max((up or 0, "up"), (down or 0, "down"))
+    return Text(f"{way} {size(waiting)}") if waiting else Text("0", "dim")
+
+
+def _dropped(packets: int | None) -> Text:
+    """Return how many packets found no room in the link's queues so far."""
+    return _text(None) if packets is None else Text(str(packets), "yellow" if packets else "dim")
 
 
 def _text(value: str | None, style: str = "") -> Text:

@@ -85,6 +85,30 @@ def test_a_narrow_one_shows_less_and_wraps_nothing(width: int, has: tuple[str, .
     assert sum(line.startswith(("server", "smart", "pi ")) for line in lines) == 3
 
 
+@pytest.mark.parametrize(
+    ("width", "has", "lacks"),
+    [
+        (140, ("down 610.4 kB", "1234", "192 MB / 256 MB", "██████░░"), ()),
+        (120, ("down 610.4 kB", "1234", "192 MB / 256 MB"), ("██████░░",)),
+        (101, ("down 610.4 kB", "1234", "75%"), ("MB",)),
+        (100, ("192 MB / 256 MB", "99 k"), ("610.4", "1234")),
+    ],
+)
+def test_what_waits_and_what_found_no_room_is_shown(width: int, has: tuple[str, ...], lacks: tuple[str, ...]) -> None:
+    waits = {"up_backlog_bytes": 1514, "down_backlog_bytes": 625_000, "overflowed": 1234}
+    calm = {"up_backlog_bytes": 0, "down_backlog_bytes": 0, "overflowed": 0}
+    lines = drawn(
+        CourseView(course(SMALL | {"slow": entry("sending", **waits), "calm": entry("sending", **calm)})), width
+    )
+    assert max(map(len, lines)) <= width
+    (row,) = (line for line in lines if line.startswith("slow"))
+    assert all(text in row for text in has)
+    assert not any(text in row for text in lacks)
+    assert ("queued" in lines[1]) == (width >= 101)
+    lines = drawn(CourseView(course({"server": entry("waiting"), "calm": entry("sending", **calm)})), width)
+    assert not any("queued" in line or "dropped" in line for line in lines)
+
+
 @pytest.mark.parametrize("height", [12, 24, 50])
 def test_many_devices_fit_the_height_with_a_count_of_the_rest(height: int) -> None:
     entries = {"server": entry("waiting")}
