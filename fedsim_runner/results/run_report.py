@@ -120,7 +120,9 @@ def write_report(
         "fairness": fairness,
         "targets": cost.list_targets(rounds, find_metric(rounds, ACCURACIES)),
         "hosts": build_hosts(run_dir, course, devices),
-        "links": build_links(course.measured_links.values(), devices, course.counted_links.values()),
+        "links": build_links(
+            course.measured_links.values(), devices, course.counted_links.values(), _backlogs(run_dir)
+        ),
         "events": build_events(read_timeline(common.get("timeline")), course.timeline, course.began),
     }
     if writing:
@@ -133,6 +135,12 @@ def _samples(run_dir: Path) -> dict[str, Samples]:
     from .samples import read_samples
 
     return read_samples(run_dir)
+
+
+def _backlogs(run_dir: Path) -> dict[tuple[str, str], int]:
+    from .link_counters import find_largest_backlogs, read_link_counters  # as above
+
+    return find_largest_backlogs(read_link_counters(run_dir))
 
 
 def _write(report: dict[str, Any], target: Path) -> None:

@@ -101,7 +101,7 @@ def _add(lines: Sequence[list[str]], header: Sequence[str], place: int, found: d
         if name not in header:
             return np.full(len(lines), np.nan)
         index = header.index(name)
-        return _parse([line[index] for line in lines])[order]
+        return parse_numbers([line[index] for line in lines])[order]
 
     columns = {name: column(name) for name in KEPT}
     for device, *kept in zip(numbers, *(np.split(columns[name], begins[1:]) for name in KEPT), strict=True):
@@ -118,7 +118,8 @@ def _add(lines: Sequence[list[str]], header: Sequence[str], place: int, found: d
                 known[name] = max(value, known.get(name, value))
 
 
-def _parse(texts: Sequence[str]) -> Values:
+def parse_numbers(texts: Sequence[str]) -> Values:
+    """Return numbers; what is not a finite one is NaN."""
     try:
         values = np.fromiter(map(float, texts), float, len(texts))
     except ValueError:

@@ -16,6 +16,7 @@ from .learning import draw_accuracy, draw_loss
 from .links import draw_links
 from .resource_usage import draw_cpu, draw_memory, read_usage
 from .style import Drawn
+from .throughput import draw_throughput, read_throughput
 from .timeline import draw_timeline, draw_timeline_detail
 from .traffic import draw_bytes
 
@@ -34,6 +35,7 @@ def figures_of(run_dir: Path, report: Mapping[str, Any]) -> dict[str, Callable[[
         "breakdown": lambda: draw_breakdown(report),
         "links": lambda: draw_links(report),
         "bytes": lambda: draw_bytes(report),
+        "throughput": lambda: draw_throughput(report, read_throughput(run_dir, report)),
         "CPU": lambda: draw_cpu(report, usage()),
         "memory": lambda: draw_memory(report, usage()),
         "labels": lambda: draw_labels(report),

@@ -23,6 +23,13 @@ def event_caption(report: Mapping[str, Any]) -> str:
     return CAPTION if any(row.get("began_at") is not None for row in report.get("events") or []) else ""
 
 
+def describe_device_marks(report: Mapping[str, Any]) -> str:
+    """As :func:`event_caption`, where each device has axes of its own."""
+    return (
+        " Violet lines: an event of the device began; shaded until it was taken back." if event_caption(report) else ""
+    )
+
+
 def mark_events(axes: Axes, report: Mapping[str, Any], device: str | None = None) -> None:
     """Draw a line across the axes where each event began, and shade the time until it was taken back.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,22 @@ from numpy.typing import NDArray
 from .device_rows import Rows
 from .event_marks import mark_events_in_rows
 from .row_axes import device_axis, new_rows
+from .spans import Span, draw_spans
 from .style import COLOURS, GREY, HEAT
 
 MAX_BINS = 160
+MARK, MARK_POINTS = COLOURS[1], 1.6
 Table = NDArray[np.floating[Any]]
 Series = Mapping[str, tuple[Table, Table]]
 
 
 def draw_heat_rows(
-    report: Mapping[str, Any], series: Series, scales: Mapping[str, float], rows: Rows, unit: str
+    report: Mapping[str, Any],
+    series: Series,
+    scales: Mapping[str, float],
+    rows: Rows,
+    unit: str,
+    marked: Mapping[str, Sequence[Span]] | None = None,
 ) -> Any:
     """Return a figure of values over time.
 
@@ -28,6 +35,7 @@ def draw_heat_rows(
         report: whose events are marked.
         series: times and values by device.
         scales: what each device's values are divided by.
+        marked: times by device that have a line through its row.
     """
     begin = min(times[0] for times, _ in series.values())
     end = max(times[-1] for times, _ in series.values())
@@ -49,6 +57,9 @@ def draw_heat_rows(
     axes.set_ylim(len(rows.names) - 0.5, -0.5)
     axes.grid(visible=False)
     axes.set(xlabel="Time since training began (s)")
+    if marked is not None:
+        lines = {float(place): marked[name] for place, name in enumerate(rows.names)}
+        draw_spans(axes, lines, color=MARK, lw=MARK_POINTS, zorder=5)
     mark_events_in_rows(axes, report, {name: place for place, name in enumerate(rows.names)})
     bar = figure.colorbar(image, ax=axes, pad=0.05 if rows.groups else 0.01, fraction=0.04)
     bar.set_label(unit)

@@ -14,14 +14,13 @@ from fedsim_runner.contract.units import size_unit
 
 from ..samples import read_samples
 from .device_rows import choose_rows, lost_devices, servers
-from .event_marks import event_caption, mark_events
+from .event_marks import describe_device_marks, event_caption, mark_events
 from .heat_rows import draw_heat_rows
-from .style import COLOURS, Drawn, drawing, narrow, new_figure, short
+from .style import COLOURS, Drawn, drawing, new_panels, short
 
 # Up to this many devices, each has its own panel; with more, all share one heat map.
 MAX_PANELS = 12
 MAX_POINTS = 300
-NARROW_COLUMNS = 2
 Values = NDArray[np.float64]
 
 
@@ -96,24 +95,12 @@ def _draw(
         return None
     if len(series) > MAX_PANELS:
         return _draw_rows(report, series, limits, name, title, unit, factor, caption)
-    # As many columns as leave the fewest panels empty; the widest of those.
-    columns = min((5, 4, 3), key=lambda count: (-len(series) % count, -count)) if len(series) > 4 else len(series)
-    columns = min(columns, NARROW_COLUMNS) if narrow() else columns
-    rows = -(-len(series) // columns)
-    figure, grid = new_figure(0.5 + 1.25 * rows, rows, columns, sharex=True, squeeze=False)
-    panels = [axes for line in grid for axes in line]
-    for axes in panels[len(series) :]:
-        axes.set_visible(False)
-    for index, (device, (times, values)) in enumerate(series.items()):
-        _panel(panels[index], device, times, values / factor, limits.get(device), factor, unit)
-        mark_events(panels[index], report, device)
-        if index % columns == 0:
-            panels[index].set_ylabel(unit)
-        if index + columns >= len(series):
-            panels[index].tick_params(labelbottom=True)
-            panels[index].set_xlabel("Time (s)")
+    figure, panels = new_panels(len(series), unit)
+    for axes, (device, (times, values)) in zip(panels, series.items(), strict=True):
+        _panel(axes, device, times, values / factor, limits.get(device), factor, unit)
+        mark_events(axes, report, device)
     caption = f"{caption}. Dashed: the device's limit; given as text if it is far above."
-    return Drawn(name, title, caption + _describe_marks(report), figure)
+    return Drawn(name, title, caption + describe_device_marks(report), figure)
 
 
 def _draw_rows(
@@ -166,12 +153,6 @@ def _panel(
     axes.set_ylim(0, top)
     axes.locator_params(axis="both", nbins=4)
     axes.tick_params(labelsize=6.5)
-
-
-def _describe_marks(report: Mapping[str, Any]) -> str:
-    return (
-        " Violet lines: an event of the device began; shaded until it was taken back." if event_caption(report) else ""
-    )
 
 
 def _amount(limit: float, factor: float, unit: str) -> str:

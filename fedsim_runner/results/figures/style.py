@@ -71,6 +71,7 @@ _RC = {
     "text.usetex": False,
 }
 NARROW_PANEL_IN = 2.1
+NARROW_COLUMNS = 2
 # Between the ticks of an axis, and of one across the whole width. More can hardly be read in figures of this size, and
 # a third of the time to draw them goes into ticks.
 MAX_INTERVALS, MAX_INTERVALS_WIDE = 5, 8
@@ -164,6 +165,29 @@ def new_pair(height_in: float) -> tuple[Figure, Any]:
     if narrow():
         return new_figure(2 * NARROW_PANEL_IN, 2, 1, sharey=True)
     return new_figure(height_in, 1, 2, sharey=True)
+
+
+def new_panels(count: int, unit: str) -> tuple[Figure, list[Any]]:
+    """Return a figure with a small panel over time for each of ``count`` devices, and the panels.
+
+    Args:
+        unit: the label of the y axes.
+    """
+    # As many columns as leave the fewest panels empty; the widest of those.
+    columns = min((5, 4, 3), key=lambda width: (-count % width, -width)) if count > 4 else count
+    columns = min(columns, NARROW_COLUMNS) if narrow() else columns
+    rows = -(-count // columns)
+    figure, grid = new_figure(0.5 + 1.25 * rows, rows, columns, sharex=True, squeeze=False)
+    panels = [axes for line in grid for axes in line]
+    for index, axes in enumerate(panels):
+        if index >= count:
+            axes.set_visible(False)
+        elif index % columns == 0:
+            axes.set_ylabel(unit)
+        if index < count <= index + columns:
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel("Time (s)")
+    return figure, panels[:count]
 
 
 def part_legend(figure: Figure, parts: Iterable[str]) -> None:

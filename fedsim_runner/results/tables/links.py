@@ -16,6 +16,7 @@ COURSE_COLUMNS = (
     "course_loss",
     "course_loss_verdict",
     "course_overflowed",
+    "course_backlog_bytes",
     "course_bytes",
     "course_rate_bps",
     "course_rate_verdict",
@@ -46,7 +47,10 @@ NAMED = 4
 
 
 def build_links(
-    measured: Iterable[LinkMeasured], devices: Iterable[str] = (), counted: Iterable[LinkCounted] = ()
+    measured: Iterable[LinkMeasured],
+    devices: Iterable[str] = (),
+    counted: Iterable[LinkCounted] = (),
+    backlogs: Mapping[tuple[str, str], int] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows in the order of the devices, up before down; what is not known is None.
 
@@ -54,6 +58,7 @@ def build_links(
         measured: before the course, or when somebody asked for it.
         devices: names in their order.
         counted: during the course.
+        backlogs: the most bytes that were seen waiting, by device and direction.
     """
     rows: dict[tuple[str | None, str | None], dict[str, Any]] = {}
     for one in measured:
@@ -61,7 +66,9 @@ def build_links(
     for count in counted:
         bare = dict.fromkeys(COLUMNS) | {"device": count.device, "direction": count.direction}
         bare |= {"rate_asked_bps": count.rate_asked_bps, "loss_asked": count.loss_asked}
-        rows.setdefault((count.device, count.direction), bare).update(_count(count))
+        backlog = (backlogs or {}).get((str(count.device), str(count.direction)))
+        row = rows.setdefault((count.device, count.direction), bare)
+        row.update({**_count(count), "course_backlog_bytes": backlog})
     order = {name: number for number, name in enumerate(devices)}
     return sorted(
         rows.values(),
