@@ -131,7 +131,8 @@ def test_every_example_is_run_by_a_test(repository: Path) -> None:
     names = {path.stem for path in (repository / "examples").glob("*.yaml")}
     light = {"quickstart", "new-device-type", "unequal-links", "stragglers"}
     plain_ansible = {"quickstart.fedsim"}
-    assert names == light | plain_ansible | {"distributed-lr", "convnet", "mixed"}  # the last in test_federatedscope.py
+    assert names == light | plain_ansible | {"distributed-lr", "convnet", "mixed"} | {"changing-links"}
+    # The last ones in test_federatedscope.py and test_events.py.
 
 
 def test_plain_ansible_runs_the_sample_inventory(engine: docker.DockerClient, repository: Path, tmp_path: Path) -> None:
