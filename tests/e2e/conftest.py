@@ -23,7 +23,7 @@ devices:
   - {{name: server, type: mote, role: server}}
   - {{name: mote, type: mote, count: 2}}
 network:
-  verify: {verify}
+  verify: "{verify}"
   profiles:
     slow: {{bandwidth_up_kbps: 2000, bandwidth_down_kbps: 4000, latency_ms: 20}}
 course: {{timeout: {timeout}, silence_timeout: {silence}}}
