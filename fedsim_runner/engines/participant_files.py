@@ -127,7 +127,7 @@ def launch_settings(device_file: Mapping[str, Any], device: Mapping[str, Any], a
         load(Device, device),
         load(CourseSettings, device_file["course"]),
         load(FederatedScopeSettings, device_file["federatedscope"]),
-        any(entry["action"] == "offline" for entry in device_file.get("timeline", ())),
+        any(entry.get("action") == "offline" for entry in device_file.get("timeline", ())),
         answer,
     )
 

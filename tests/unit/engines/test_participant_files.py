@@ -18,7 +18,7 @@ import yaml
 from fedsim_runner.contract.timeline import LinkChange, TimelineEntry
 from fedsim_runner.contract.typed_json import dump
 from fedsim_runner.datasets import data_split
-from fedsim_runner.engines.participant_files import answer_times, render_participants, shard_sizes
+from fedsim_runner.engines.participant_files import answer_times, launch_settings, render_participants, shard_sizes
 
 pytestmark = pytest.mark.lengthy
 
@@ -81,6 +81,9 @@ def test_a_link_that_an_event_makes_slow_counts_as_slow(device_file: dict[str, A
     far = TimelineEntry(number=1, devices=(name,), at_s=5, up=LinkChange(delay_us=5_000_000), duration_s=1)
     cut = TimelineEntry(number=2, devices=(name,), at_s=5, action="offline")
     after = answer_times({**device_file, "timeline": dump((far, cut))})
+    for timeline, offline in (((), False), ((far,), False), ((far, cut), True)):
+        file = {**device_file, "timeline": dump(timeline)}
+        assert launch_settings(file, device_file["devices"][0], 0).goes_offline is offline
     assert set(before.values()) == {0}
     assert after[name] == after["server"] >= 5 and sum(after.values()) == 2 * after[name]
 
