@@ -27,6 +27,7 @@ STYLES = {
     "exited": "dim",
     "absent": "dim",
     "lost": "bold red",
+    "offline": "yellow",
     "failed": "bold red",
 }
 GONE = ("failed", "lost")

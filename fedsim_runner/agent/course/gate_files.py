@@ -3,7 +3,8 @@
 Before that it waits for its device's file in the folder ``load`` next to it, and loads its engine. These files stay: a
 participant that is restarted loads as soon as it can, and then waits for the gate.
 
-Once a client was given up, ``lost.json`` (device -> reason) lies next to it and informs the server.
+Once a client was given up, ``lost.json`` (device -> reason) lies next to it and informs the server; once a device is
+offline, ``offline.json`` (a list of them) informs all participants.
 
 Only a launcher that has just started reads the gate. So the agent may remove the file whenever a container of the
 run ends, and put it back once all links are in force again: participants that are through notice nothing, and a
@@ -14,11 +15,18 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from fedsim_runner.contract.atomic import CannotWriteError, explain, replace
 from fedsim_runner.contract.paths import StateFolder
-from fedsim_runner.contract.records import format_gate, format_lost, read_lost, read_open_at
+from fedsim_runner.contract.records import (
+    format_gate,
+    format_lost,
+    format_offline,
+    read_lost,
+    read_offline,
+    read_open_at,
+)
 
 
 class Gate:
@@ -28,6 +36,7 @@ class Gate:
         self._file = state.gate_open
         self._admissions = state.gate_load
         self._lost = state.gate_lost
+        self._offline = state.gate_offline
 
     def read(self) -> float | None:
         """When it opens or opened (Unix seconds); None while it is shut."""
@@ -75,8 +84,9 @@ class Gate:
             return {}
 
     def forget_lost(self) -> None:
-        """Forget the lost clients of an earlier course."""
+        """Forget the clients that were lost or offline in an earlier course."""
         self._lost.unlink(missing_ok=True)
+        self._offline.unlink(missing_ok=True)
 
     def announce_lost(self, lost: Mapping[str, str]) -> None:
         """Inform the server of all clients given up so far; the file is replaced atomically.
@@ -85,3 +95,18 @@ class Gate:
             CannotWriteError: the file is as it was.
         """
         replace(self._lost, format_lost(lost))
+
+    def offline(self) -> frozenset[str]:
+        """The devices that are offline."""
+        try:
+            return read_offline(self._offline.read_text())
+        except (OSError, ValueError):
+            return frozenset()
+
+    def announce_offline(self, devices: Iterable[str]) -> None:
+        """Inform all participants of the devices that are offline; the file is replaced atomically.
+
+        Raises:
+            CannotWriteError: the file is as it was.
+        """
+        replace(self._offline, format_offline(devices))

@@ -15,7 +15,7 @@ after that do not matter, because FederatedScope often hangs or crashes while it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from fedsim_runner.contract import events as journal
@@ -88,6 +88,7 @@ class Supervisor:
         self._rounds_done = 0
         self._lost: dict[str, str] = {}
         self._warnings: set[str] = set()  # without their numbers
+        self._offline: frozenset[str] = frozenset()  # devices of the whole run
         self._refused: dict[str, str] = {}  # why the server did not take a client's last refused message
         self._outcome: Outcome | None = None
 
@@ -137,8 +138,8 @@ class Supervisor:
     def live_state(self, device: str) -> str:
         """What the participant does now, according to its activity, or to its events if it writes none.
 
-        One of waiting, loading, ready, joining, receiving, training, evaluating, aggregating, sending, finished,
-        exited, lost, failed.
+        One of waiting, loading, ready, joining, receiving, training, evaluating, aggregating, sending, offline,
+        finished, exited, lost, failed.
         """
         participant = self._participants[device]
         match participant.state:
@@ -150,6 +151,8 @@ class Supervisor:
                 return "ready"
             case "exited":
                 return "finished" if participant.done else "exited"
+            case _ if participant.offline:
+                return "offline"
         known = self._activities.state(device, participant.client_id)
         if known is not None:
             return known
@@ -165,6 +168,13 @@ class Supervisor:
         working = self._activities.round(device)
         last = max(participant.trained, participant.trained if working is None else working)
         return min(last + 1, self._total_rounds)
+
+    def has_joined(self, device: str) -> bool:
+        """Whether a client has its id, or has ended; of a server, whether its first round has begun."""
+        participant = self._participants[device]
+        if participant.role == "server":
+            return self._progress.round >= 0 or participant.exit_code is not None
+        return participant.client_id is not None or participant.exit_code is not None
 
     def exit_code(self, device: str) -> int | None:
         """The exit code of a participant; None while it runs."""
@@ -251,6 +261,21 @@ class Supervisor:
         if participant is not None and (participant.frozen_since is not None) != frozen:
             participant.frozen_since = now if frozen else None
 
+    def feed_offline(self, devices: Collection[str], now: float) -> None:
+        """Note which devices of the run are offline: silence loses none of them, and nobody waits for them.
+
+        What is waited for in silence has its whole time again from each change on.
+        """
+        if self._offline == frozenset(devices):
+            return
+        self._offline = frozenset(devices)
+        for name, participant in self._participants.items():
+            if participant.offline and name not in self._offline:
+                participant.last_heartbeat = now
+            participant.offline = name in self._offline
+        self._silent_since = now
+        self._check_success(now)
+
     def feed_disk_full(self, device: str, reason: str, now: float) -> list[Event]:
         """Note that the participant uses more of the disk than it may; after its part in the course it may end so."""
         participant = self._participants.get(device)
@@ -287,6 +312,8 @@ class Supervisor:
             elif self._limits.go_on and self._is_frozen_too_long(participant, now):
                 # With a round deadline the others go on without it, so the course need not fall silent.
                 events += self._mark_down(name, f"frozen for {self._limits.silence_timeout_s:g} s", now)
+        if self._waiting.nobody is not None:
+            self._silent_since = now
         if not events and self.is_open and now - self._silent_since >= self._limits.silence_timeout_s:
             events = self._blame_silence(now)
         self._check_success(now)
@@ -347,7 +374,7 @@ class Supervisor:
         by_id = self._admitted | self._by_client_id
         names = {number: name for number, name in sorted(by_id.items()) if self._activities.is_left_alone(number)}
         ended = {name for name, one in self._participants.items() if one.done or one.state == "lost"}
-        return [name for name in names.values() if name not in ended]
+        return [name for name in names.values() if name not in ended | self._offline]
 
     def _warn(self, device: str, text: str) -> list[Event]:
         """Pass a warning on, unless another participant has logged the same."""
@@ -414,7 +441,8 @@ class Supervisor:
     def _check_success(self, now: float) -> None:
         if self._succeeded_at is not None or self._outcome is not None or not self._progress.server_done:
             return
-        if all(one.done or one.state == "lost" for one in self._participants.values() if one.role == "client"):
+        clients = [one for one in self._participants.values() if one.role == "client"]
+        if all(one.done or one.state == "lost" or one.offline for one in clients):
             self._succeeded_at = now
 
     def _blame_silence(self, now: float) -> list[Event]:

@@ -15,6 +15,7 @@ DeviceState = Literal[
 ]
 
 KEPT_LINES = 20
+SHOWN = 3  # devices in one phrase
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Participant:
     exit_code: int | None = None
     oom_killed: bool = False
     frozen_since: float | None = None
+    offline: bool = False  # its link is cut for now, so that nothing is heard of it
     last_heartbeat: float = float("-inf")  # when it was last seen to work, though it reported nothing
     crashed_at: float | None = None
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
@@ -63,6 +65,8 @@ class Waiting:
         clients = self._clients()
         if server and participants[server[0]].state == "starting":
             return server, "the server is not listening yet"
+        if (nobody := self.nobody) is not None:
+            return [], nobody
         if progress.server_done:  # also if the server is on another lab host
             unfinished = [name for name in clients if not participants[name].done]
             if server:
@@ -86,6 +90,18 @@ class Waiting:
         frozen = [name for name in clients if participants[name].frozen_since is not None]
         return (frozen or server), f"all clients have trained in round {progress.round + 1} but it does not end"
 
+    @property
+    def nobody(self) -> str | None:
+        """Why nothing can go on before a device is online again; None: it can."""
+        here = [name for name, one in self._participants.items() if one.state != "lost" and not one.done]
+        if self._server in here and self._participants[self._server].offline:
+            return "the server is offline"
+        clients = [name for name in here if name != self._server]
+        if not clients or not all(self._participants[name].offline for name in clients):
+            return None
+        more = f" and {len(clients) - SHOWN} more" if len(clients) > SHOWN else ""
+        return f"no client is online: {', '.join(clients[:SHOWN])}{more} {'are' if len(clients) > 1 else 'is'} offline"
+
     def _evaluation(self, clients: list[str], server: list[str], number: int) -> tuple[list[str], str]:
         participants = self._participants
         missing = [name for name in clients if participants[name].tested < number - 1]
@@ -97,7 +113,7 @@ class Waiting:
         return server, f"the evaluation of round {number} does not end"
 
     def _clients(self) -> list[str]:
-        """The clients still in the course, likeliest to blame first.
+        """The clients that are in the course and online, likeliest to blame first.
 
         Frozen clients come before all others, then those with an unanswered request or a message under way to them,
         if their activity is known. Ties go by join order: FederatedScope's own broadcast sends to one client after
@@ -108,7 +124,10 @@ class Waiting:
             participant = self._participants[name]
             return participant.frozen_since is None, not self._is_busy(name), participant.client_id or 0, name
 
-        return sorted((n for n, p in self._participants.items() if p.role == "client" and p.state != "lost"), key=rank)
+        return sorted((n for n, p in self._participants.items() if p.role == "client" and self._is_here(p)), key=rank)
+
+    def _is_here(self, participant: Participant) -> bool:
+        return participant.state != "lost" and not participant.offline
 
     def _is_busy(self, name: str) -> bool:
         return self._owes(name) or self._activities.is_receiving(name, self._participants[name].client_id)
