@@ -10,7 +10,8 @@ from pathlib import Path
 from ..contract import device_file
 from ..contract.device_file import DeviceFileError, Role, Verify
 from ..contract.link import Link, Links
-from ..contract.slow_links import longest_answer_s
+from ..contract.routes import routes_to_server
+from ..contract.slow_links import answer_s, slowest
 from ..contract.timeline import TimelineEntry, all_links
 from .links import backends
 from .links.profile import DeviceLink, Profile
@@ -55,8 +56,9 @@ def read_run_settings(path: Path) -> RunSettings:
         raise DeviceFileError(f"link_backend: {found.link_backend!r} is not one of {', '.join(known)}")
     planned = {device.name: device.link for device in found.devices}
     planned |= {peer.device: peer.link for peer in found.peers.values()}
-    answers = {name: all_links(name, link, found.timeline) for name, link in planned.items()}
-    server = answers.pop(found.course.server, None)
+    answers = {name: slowest(all_links(name, link, found.timeline)) for name, link in planned.items()}
+    server = found.course.server
+    routes = routes_to_server(server, answers, found.topology) if server in answers else {}
     links = [_link(device.name, device.address, device.link) for device in found.devices]
     peers = [_link(peer.device, address, peer.link) for address, peer in found.peers.items()]
     return RunSettings(
@@ -79,11 +81,12 @@ def read_run_settings(path: Path) -> RunSettings:
             links,
             peers,
             found.seed,
-            found.course.server,
+            server,
             ipaddress.IPv4Network(found.network.subnet).prefixlen,
             _later_links(planned, found.timeline),
+            topology=found.topology,
         ),
-        0 if server is None else max((longest_answer_s(links, server) for links in answers.values()), default=0),
+        max(map(answer_s, routes.values()), default=0),
         found.timeline,
     )
 

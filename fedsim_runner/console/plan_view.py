@@ -33,6 +33,8 @@ def render_plan(plan: Plan) -> RenderableType:
     shown = plan.placed[:SHOWN_DEVICES]
     devices = [item.device for item in shown]
     where = [Column("address", [item.address for item in shown])]
+    if any(device.region for device in devices):
+        where.append(Column("region", [device.region or "" for device in devices]))
     if len(plan.lab_hosts) > 1:
         where.append(Column("lab host", [item.lab_host for item in shown]))
     transfers = plan.traffic.transfers[:SHOWN_DEVICES] if plan.traffic is not None else ()
@@ -85,6 +87,7 @@ def _render_paths(paths: Mapping[ServerPath, Sequence[str]]) -> RenderableType:
 
     return FoldedTable(
         Column("to the server and back", [join_names(paths[path], 2) for path in shown]),
+        [Column("over", [" > ".join(path.sites) for path in shown])] if any(path.sites for path in shown) else [],
         [Column("round trip", [f"{path.round_trip_s * 1000:g} ms" for path in shown], right=True)],
         columns("up", [path.up for path in shown]),
         columns("down", [path.down for path in shown]),

@@ -15,8 +15,10 @@ from ..contract.device_file import CourseSettings, Device, FederatedScopeSetting
 from ..contract.link import Links
 from ..contract.paths import INITIAL_MODEL, LAUNCHER, SHARD
 from ..contract.records import LaunchSettings
-from ..contract.slow_links import longest_answer_s
+from ..contract.routes import routes_to_server
+from ..contract.slow_links import answer_s, slowest
 from ..contract.timeline import TimelineEntry, all_links
+from ..contract.topology import Topology
 from ..contract.typed_json import load
 from ..datasets.label_table import VERSION, read_table_file, total_by_device, write_table_file
 from ..datasets.object_shards import holds_object
@@ -110,11 +112,13 @@ def answer_times(device_file: Mapping[str, Any]) -> dict[str, int]:
     planned = {device["name"]: load(Links, device["link"]) for device in device_file["devices"]}
     planned |= {peer["device"]: load(Links, peer["link"]) for peer in device_file.get("peers", {}).values()}
     timeline = [load(TimelineEntry, entry) for entry in device_file.get("timeline", ())]
-    links = {name: all_links(name, link, timeline) for name, link in planned.items()}
+    links = {name: slowest(all_links(name, link, timeline)) for name, link in planned.items()}
     server = device_file["course"]["server"]
     if server not in links:  # in device files of hosts without it, written by hand
         return dict.fromkeys(links, 0)
-    clients = {name: longest_answer_s(own, links[server]) for name, own in links.items() if name != server}
+    between = device_file.get("topology")
+    topology = None if between is None else load(Topology, between)
+    clients = {name: answer_s(route) for name, route in routes_to_server(server, links, topology).items()}
     return {**clients, server: max(clients.values(), default=0)}
 
 

@@ -141,6 +141,7 @@ def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
         devices=tuple(_build_device(plan, host, item) for item in here),
         peers={item.address: Peer(item.device.name, _links(item)) for item in elsewhere},
         timeline=experiment.timeline,
+        topology=experiment.topology,
     )
 
 

@@ -18,5 +18,18 @@ def describe_approximations(experiment: Experiment, placed: Sequence[PlacedDevic
         for host in sorted({item.lab_host for item in placed}):
             networks = [item.device.network for item in placed if item.lab_host == host]
             links = [link for network in networks for link in (network.up, network.down)]
+            links += [] if experiment.topology is None else experiment.topology.directions().values()
             for what in backend.approximates(links):
                 yield f"lab host {host}: back end {backend.name}{where} {what}"
+
+
+def describe_edges(experiment: Experiment, placed: Sequence[PlacedDevice]) -> Iterator[str]:
+    """Yield a note where an edge has a rate, and each of several lab hosts has it for its own devices."""
+    hosts = {item.lab_host for item in placed}
+    edges = [] if experiment.topology is None else experiment.topology.edges
+    limited = [edge for edge in edges if edge.there.rate_bps or edge.back.rate_bps]
+    if len(hosts) > 1 and limited:
+        yield (
+            f"each of the {len(hosts)} lab hosts holds the rate of an edge ({limited[0].first} to {limited[0].second}) "
+            "for the packets that arrive there alone: together more may pass"
+        )

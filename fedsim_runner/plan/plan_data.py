@@ -28,6 +28,7 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
         "server_paths": {
             path.client: {
                 "round_trip_s": round(path.round_trip_s, 6),
+                **({"sites": list(path.sites)} if path.sites else {}),
                 "up": _way_as_dict(path.up, path.round_trip_s),
                 "down": _way_as_dict(path.down, path.round_trip_s),
             }

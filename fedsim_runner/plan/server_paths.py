@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..contract.link import Link
 from ..contract.queue_size import buffer_bytes
 from ..contract.slow_links import round_trip_s
 from .model import Plan
+from .routes import plan_routes
 
 
 @dataclass(frozen=True)
 class Way:
-    """One direction of a path: the sender's uplink, then the receiver's downlink.
+    """One direction of a path: the sender's uplink, the edges between, then the receiver's downlink.
 
     Attributes:
-        rate_bps: of the slower of the two; None: neither has a limit.
+        rate_bps: of the slowest of them; None: none has a limit.
         queue_bytes: room in front of that rate; None: there is no rate to wait for.
     """
 
@@ -37,27 +38,21 @@ class ServerPath:
 
     Attributes:
         client: the device's name.
-        round_trip_s: all four delays; jitter, queues and the time of a packet's own bytes come on top.
+        round_trip_s: all delays; jitter, queues and the time of a packet's own bytes come on top.
+        sites: those on the way to the server, in order; empty: there is no edge on it.
     """
 
     client: str
     round_trip_s: float
     up: Way
     down: Way
+    sites: tuple[str, ...] = ()
 
 
 def server_paths(plan: Plan) -> Iterator[ServerPath]:
     """Yield the path of each client, in the order of the plan's devices."""
-    server = plan.experiment.server.network.links
-    for item in plan.placed:
-        network = item.device.network.links
-        if item.device.role == "client":
-            yield ServerPath(
-                item.device.name,
-                round_trip_s(network, server),
-                _way(network.up, server.down),
-                _way(server.up, network.down),
-            )
+    for client, route in plan_routes(plan.experiment, plan.placed).items():
+        yield ServerPath(client, round_trip_s(route), _way(route.up), _way(route.down), route.sites)
 
 
 def alike(paths: Iterable[ServerPath]) -> dict[ServerPath, list[str]]:
@@ -68,8 +63,8 @@ def alike(paths: Iterable[ServerPath]) -> dict[ServerPath, list[str]]:
     return {replace(path, client=names[0]): names for path, names in clients.items()}
 
 
-def _way(first: Link, second: Link) -> Way:
-    rates = [(link.rate_bps, link.queue) for link in (first, second) if link.rate_bps is not None]
+def _way(links: Sequence[Link]) -> Way:
+    rates = [(link.rate_bps, link.queue) for link in links if link.rate_bps is not None]
     if not rates:
         return Way(None, None)
     slower = min(rates, key=lambda pair: pair[0])

@@ -17,6 +17,7 @@ from .host_load import describe_tightness, expected_load, model_memory, refuse_t
 from .model import MessageSizes, PlacedDevice, Plan, Traffic, Transfer
 from .names import join_names
 from .packet_load import describe_packet_load
+from .routes import clients_over_edges, plan_routes
 
 # A frame of 1514 bytes, as tc counts it, carries 1448 of a TCP stream.
 FRAMES = 1514 / 1448
@@ -46,37 +47,43 @@ def expect_traffic(experiment: Experiment, placed: Sequence[PlacedDevice], sizes
     """Return what a course with messages of these sizes takes of its links."""
     server = experiment.server.network
     clients = [item.device for item in placed if item.device.role == "client"]
+    routes = plan_routes(experiment, placed)
+    edges = {} if experiment.topology is None else experiment.topology.directions()
+    crossing = clients_over_edges(routes)
     asked = _asked(experiment.config, len(clients))
     quorum = _enough(experiment, asked)
     least = 1 if experiment.course.round_deadline_s is not None or _is_asynchronous(experiment) else quorum
 
-    def seconds(message: int, first: Link, second: Link) -> float:
-        rates = [link.rate_bps for link in (first, second) if link.rate_bps is not None]
+    def seconds(message: int, *links: Link) -> float:
+        rates = [link.rate_bps for link in links if link.rate_bps is not None]
         sending = message * 8 * FRAMES / min(rates) if rates else 0.0
-        return sending + (first.delay_us + second.delay_us) / 1e6
+        return sending + sum(link.delay_us for link in links) / 1e6
 
-    def at_server(message: int, count: int, link: Link) -> float:
-        return seconds(message * count, link, Link())
+    def shared(message: int, count: int, own: Link, *, up: bool) -> float:
+        """What the server's own link, or an edge, takes at least for the messages of so many clients."""
+        others = len(clients) - count
+        links = [(edges[edge if up else edge[::-1]], number - others) for edge, number in crossing.items()]
+        between = [seconds(message * least, link) for link, least in links if link.rate_bps and least > 0]
+        return max(seconds(message * count, own), *between, 0.0)
 
     def broadcast(message: int) -> float:
         """Until every client has the same message."""
         return max(
-            at_server(message, len(clients), server.up),
-            *(seconds(message, server.up, client.network.down) for client in clients),
+            shared(message, len(clients), server.up, up=False),
+            *(seconds(message, *route.down) for route in routes.values()),
         )
 
     transfers = {
         client.name: Transfer(
-            seconds(sizes.to_client, server.up, client.network.down),
-            seconds(sizes.from_client, client.network.up, server.down),
+            seconds(sizes.to_client, *routes[client.name].down), seconds(sizes.from_client, *routes[client.name].up)
         )
         for client in clients
     }
     each = sorted((one.receive_s + one.send_s, name) for name, one in transfers.items())
     round_s = max(
         _until_enough(experiment, [took for took, _ in each], asked),
-        at_server(sizes.to_client, least, server.up),
-        at_server(sizes.from_client, least, server.down),
+        shared(sizes.to_client, least, server.up, up=False),
+        shared(sizes.from_client, least, server.down, up=True),
     )
     rounds = experiment.total_rounds
     course_s = rounds * round_s + broadcast(sizes.finish)
@@ -85,7 +92,7 @@ def expect_traffic(experiment: Experiment, placed: Sequence[PlacedDevice], sizes
         evaluations = math.ceil(rounds / frequency) if frequency >= 1 else 1
         course_s += evaluations * broadcast(sizes.evaluate)
     transfers[experiment.server.name] = Transfer(
-        at_server(sizes.from_client, asked, server.down), at_server(sizes.to_client, asked, server.up)
+        shared(sizes.from_client, asked, server.down, up=True), shared(sizes.to_client, asked, server.up, up=False)
     )
     return Traffic(sizes, tuple(transfers[item.device.name] for item in placed), round_s, course_s, each[-1][1])
 

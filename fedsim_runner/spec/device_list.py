@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 
 from ..catalog.entries import ProfileEntry
 from ..catalog.name_rules import as_device_name, explain_unusable_device, explain_wrong_name
 from ..catalog.resolve import resolve_profile, unknown_name, with_limits
 from ..catalog.suggestions import suggestion
 from ..catalog.types import DeviceType, NetworkProfile
-from ..contract.slow_links import CONNECTS_WITHIN_S, round_trip_s
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import PathPart
 from .definitions import Choices
@@ -48,34 +47,10 @@ def build_devices(
         if entry.overrides is not None:
             device_type = with_limits(device_type, entry.overrides)
         own = without_data(entry.federatedscope or {})
-        devices += [Device(name, device_type, entry.role, entry.engine, network, own, number) for name in names]
-    _check_round_trips(devices, owners, entries, document)
+        devices += [
+            Device(name, device_type, entry.role, entry.engine, network, own, number, entry.region) for name in names
+        ]
     return tuple(devices)
-
-
-def _check_round_trips(
-    devices: Sequence[Device], owners: Mapping[str, int], entries: Sequence[DeviceEntry | None], document: Document
-) -> None:
-    """Report clients that no kernel connects to their server, because the answers come too late."""
-    server = next((device for device in devices if device.role == "server"), None)
-    if server is None:
-        return
-    seen: set[int] = set()
-    for device in devices:
-        number = owners.get(device.name)
-        if device is server or number is None or number in seen:
-            continue
-        seen.add(number)
-        seconds = round_trip_s(device.network.links, server.network.links)
-        if seconds >= CONNECTS_WITHIN_S:
-            entry = entries[number]
-            named = entry is not None and entry.network is not None
-            document.report(
-                ("devices", number, "network") if named else ("devices", number),
-                f"a round trip to the server takes {seconds:g} s, so nothing connects: a kernel forgets a connection "
-                "that is not confirmed within a minute",
-                f"latencies of both devices, there and back, must be below {CONNECTS_WITHIN_S * 1000:g} ms together",
-            )
 
 
 def _find_type(entry: DeviceEntry, at: tuple[PathPart, ...], choices: Choices, document: Document) -> DeviceType | None:

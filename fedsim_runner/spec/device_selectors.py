@@ -12,7 +12,7 @@ ALL = "all"
 
 
 class DeviceSelectors:
-    """The devices by what may stand for them: a device's own name, an entry's name with ``count``, a type, ``all``.
+    """The devices by what may stand for them: their own name, an entry's with ``count``, a type, a region, ``all``.
 
     A device's name comes first: a device without one of its own has its type's. ``all`` are all clients.
     """
@@ -22,6 +22,8 @@ class DeviceSelectors:
         found: dict[str, list[str]] = {ALL: [device.name for device in devices if device.role == "client"]}
         for device in devices:
             found.setdefault(device.type.name, []).append(device.name)
+        for region in {device.region for device in devices if device.region is not None} - found.keys():
+            found[region] = [device.name for device in devices if device.region == region]
         for device in devices:
             entry = entries[device.entry]
             stem = None if entry is None else entry.name or as_device_name(entry.type)

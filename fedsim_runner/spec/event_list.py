@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..catalog.suggestions import suggestion
+from ..contract.routes import routes_to_server
 from ..contract.slow_links import CONNECTS_WITHIN_S, round_trip_s
 from ..contract.timeline import TimelineEntry, links_with
+from ..contract.topology import Topology
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import PathPart
 from .definitions import Choices
@@ -28,6 +30,7 @@ def build_timeline(
     selectors: DeviceSelectors | None,
     choices: Choices,
     course: Course,
+    topology: Topology | None,
     document: Document,
 ) -> tuple[TimelineEntry, ...]:
     """Build the timeline in the order of the file.
@@ -38,6 +41,7 @@ def build_timeline(
         selectors: what their names stand for; None: not known, as the list of devices is wrong.
         choices: network profiles.
         course: what limits moments.
+        topology: what lies between the devices.
         document: the experiment file.
     """
     timeline: list[TimelineEntry] = []
@@ -72,7 +76,7 @@ def build_timeline(
         document.report((AT,), f"{len(timeline)} events are more than {EVENTS_MAX}")
     if not any(error.path.startswith(AT) for error in document.errors):
         check_opposites(timeline, places, document)
-        _check_round_trips(timeline, places, by_name, course.server, document)
+        _check_round_trips(timeline, places, by_name, course.server, topology, document)
     return tuple(timeline)
 
 
@@ -134,6 +138,7 @@ def _check_round_trips(
     places: dict[int, int],
     by_name: dict[str, Device],
     server: str | None,
+    topology: Topology | None,
     document: Document,
 ) -> None:
     """Report links with which no kernel connects to the server, because the answers come too late."""
@@ -142,22 +147,22 @@ def _check_round_trips(
         place = places[entry.number]
         if server is None or place in reported or (entry.up is None and entry.down is None):
             continue
-        slowest = max(_round_trips(entry, by_name, server), default=0.0)
+        slowest = max(_round_trips(entry, by_name, server, topology), default=0.0)
         if slowest >= CONNECTS_WITHIN_S:
             reported.add(place)
             document.report(
                 (AT, place, "network"),
                 f"a round trip to the server takes {slowest:g} s then, so nothing connects: a kernel forgets a "
                 "connection that is not confirmed within a minute",
-                f"latencies of both devices, there and back, must be below {CONNECTS_WITHIN_S * 1000:g} ms together",
+                f"latencies on the way, there and back, must be below {CONNECTS_WITHIN_S * 1000:g} ms together",
             )
 
 
-def _round_trips(entry: TimelineEntry, by_name: dict[str, Device], server: str) -> Iterator[float]:
-    links = {name: by_name[name].network.links for name in (server, *entry.devices)}
-    changed = {name: links_with(links[name], [entry]) for name in entry.devices}
-    for name in entry.devices:
-        others = [device for device in by_name if device != server] if name == server else [server]
-        for other in others:
-            theirs = changed.get(other, by_name[other].network.links)
-            yield round_trip_s(changed[name], theirs)
+def _round_trips(
+    entry: TimelineEntry, by_name: dict[str, Device], server: str, topology: Topology | None
+) -> Iterator[float]:
+    links = {name: device.network.links for name, device in by_name.items()}
+    links |= {name: links_with(links[name], [entry]) for name in entry.devices}
+    for name, route in routes_to_server(server, links, topology).items():
+        if {name, server, *route.sites} & set(entry.devices):
+            yield round_trip_s(route)

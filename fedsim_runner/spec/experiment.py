@@ -14,6 +14,7 @@ from typing import Any, Literal
 from ..catalog.types import DeviceType, NetworkProfile
 from ..contract.device_file import InitialModel, Verify
 from ..contract.timeline import TimelineEntry
+from ..contract.topology import Topology
 from ..yamlfile.overrides import Override
 
 Role = Literal["server", "client"]
@@ -24,7 +25,7 @@ class Device:
     """One simulated machine of the experiment (counts are already expanded).
 
     ``config``: the part of FederatedScope's configuration that is this device's alone. ``entry``: its place in the
-    file's list of devices, from 0.
+    file's list of devices, from 0. ``region``: None: the experiment has no regions.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Device:
     network: NetworkProfile
     config: Mapping[str, Any] = field(default_factory=dict)
     entry: int = 0
+    region: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Experiment:
     """A checked experiment file. ``config`` is the user's FederatedScope tree without the testbed's keys, and without
     ``federate.restore_from``, which is ``initial_model``.
 
+    ``topology``: what lies between the devices besides their own links; None: nothing.
     ``requirements``: pip requirements of the user's own code in FederatedScope. ``notes``: what was decided for the
     user while the file was read.
     ``overrides``: values that options gave in place of the file's; they are in force in all other fields.
@@ -116,6 +119,7 @@ class Experiment:
     cpu_factor: float | None = None
     federatedscope_source: str | None = None
     initial_model: InitialModel | None = None
+    topology: Topology | None = None
     patches_off: tuple[str, ...] = ()  # names from fedsim_runner.participant.federatedscope.patch_names.PATCHES
     requirements: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

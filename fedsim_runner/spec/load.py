@@ -14,6 +14,7 @@ from ..catalog.engines import engine_facts
 from ..catalog.load import load_catalog
 from ..catalog.name_rules import explain_wrong_name
 from ..contract.timeline import TimelineEntry
+from ..contract.topology import Topology
 from ..yamlfile.document import Document, parse, read_text
 from ..yamlfile.overrides import Override
 from ..yamlfile.spec_errors import PathPart, SpecErrors
@@ -36,7 +37,9 @@ from .event_moments import Course
 from .experiment import Device, Experiment
 from .federatedscope_tree import brought_tree, check_target, put_overrides
 from .model_files import take_model_files
+from .regions import read_regions
 from .requirements import read_requirements
+from .round_trips import check_round_trips
 from .schema import ExperimentFile, FederatedScopeSection
 from .settled_config import Settled, Surroundings, settle_config
 from .valid_part import Checked, salvage_file
@@ -97,6 +100,8 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
     choices = resolve_definitions(catalog, definitions, document, path.parent)
     nameless = {number for number in range(len(checked.entries)) if checked.has_invalid_at(number, "name", "count")}
     devices = build_devices(checked.entries, choices, document, nameless)
+    topology = read_regions(checked, devices, document)
+    check_round_trips(devices, topology, checked.entries, document)
     clients = None
     if not checked.has_invalid("role", "count"):
         entries = [entry for entry in checked.entries if entry is not None]
@@ -145,10 +150,11 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         congestion_control=file.network.congestion_control,
         allow_unshaped=file.network.allow_unshaped,
         verify=file.network.verify,
-        timeline=_build_timeline(checked, devices, known, settled, choices, document),
+        timeline=_build_timeline(checked, devices, known, settled, choices, topology, document),
         cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
         federatedscope_source=file.federatedscope.source,
         initial_model=initial_model,
+        topology=topology,
         patches_off=tuple(sorted(name for name, enabled in file.federatedscope.patches.items() if not enabled)),
         requirements=read_requirements(file.federatedscope.requirements, document, path.parent),
         notes=(
@@ -165,7 +171,13 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
 
 
 def _build_timeline(
-    checked: Checked, devices: Sequence[Device], known: bool, settled: Settled, choices: Choices, document: Document
+    checked: Checked,
+    devices: Sequence[Device],
+    known: bool,
+    settled: Settled,
+    choices: Choices,
+    topology: Topology | None,
+    document: Document,
 ) -> tuple[TimelineEntry, ...]:
     """Build what happens during the course. ``known``: all devices are."""
     server = next((device.name for device in devices if device.role == "server"), None)
@@ -181,7 +193,7 @@ def _build_timeline(
         limits.on_client_failure == "continue",
     )
     selectors = DeviceSelectors(devices, checked.entries) if known else None
-    return build_timeline(checked.events, devices, selectors, choices, course, document)
+    return build_timeline(checked.events, devices, selectors, choices, course, topology, document)
 
 
 def _says_nothing_of_the_course(checked: Checked) -> bool:

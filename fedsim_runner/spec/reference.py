@@ -27,6 +27,7 @@ _SECTIONS = (
     ("ProfileEntry", "`network.profiles.<name>`, `network_profiles.<name>` and `devices[].network`", "profiles"),
     ("DirectionEntry", "`up` and `down` of a profile", "directions"),
     ("QueueEntry", "`queue` of a profile or direction", "queues"),
+    ("RegionEntry", "`regions.<name>.<name>`", "regions"),
     ("CourseSection", "`course`", "course"),
     ("EventEntry", "`events[]`", "events"),
     ("WhenEntry", "`events[].when`", "when"),

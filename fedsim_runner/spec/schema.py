@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from ..agent.links import backends
 from ..catalog.engines import engine_names
-from ..catalog.entries import DeviceTypeEntry, Entry, LimitsEntry, ProfileEntry
+from ..catalog.entries import DeviceTypeEntry, Entry, Kbps, LimitsEntry, Milliseconds, ProfileEntry
 from ..catalog.name_rules import KIND_PATTERN, NAME_MAX, NAME_PATTERN
 from ..contract.congestion_control import AUTO
 from ..contract.device_file import Verify
@@ -83,6 +83,10 @@ class DeviceEntry(Entry):
         default=None,
         description="Network profile by name, or written out here. Not given: the device type's.",
     )
+    region: KindName | None = Field(
+        default=None,
+        description="The region that the device is in; with [`regions`](#regions), every device has one.",
+    )
     engine: EngineName = Field(
         default="light",
         description="The engine that runs the participant: our small one without torch, or FederatedScope itself.",
@@ -93,6 +97,19 @@ class DeviceEntry(Entry):
         description="FederatedScope settings of these clients alone, in the form of `federatedscope.config`, which "
         "they override, and which part of FederatedScope's data is the device's; see "
         "[settings of one device](#device-settings).",
+    )
+
+
+class RegionEntry(Entry):
+    """What lies between two regions, in both directions; it is enough to give it for one of the two."""
+
+    latency_ms: Milliseconds = Field(
+        description="One-way delay in milliseconds, on top of the delays of both devices' own links."
+    )
+    rate_kbps: Kbps | None = Field(
+        default=None,
+        description="Rate in kbit/s in each direction, which all packets between the two regions share. Not given: "
+        "not limited.",
     )
 
 
@@ -276,6 +293,11 @@ class ExperimentFile(Entry):
         default_factory=dict,
         description="The same as `network.profiles`, with one rule of its own: a profile that gives a rate only for "
         "the uplink (`bandwidth_up_kbps`) applies it to both directions.",
+    )
+    regions: dict[KindName, dict[KindName, RegionEntry]] = Field(
+        default_factory=dict,
+        description="How far regions are from each other: `eu: {us: {latency_ms: 45}}`. Each pair of regions that "
+        "devices are in needs its latency; see [topologies.md](topologies.md).",
     )
     course: CourseSection = Field(default_factory=CourseSection, description="Limits of the course.")
     events: list[EventEntry] = Field(

@@ -19,6 +19,7 @@ from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.run_namespace import RunNamespace
 from fedsim_runner.agent.links.shaper import Shaper
 from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.topology import Topology
 
 MBIT = 1_000_000
 # For two cores shared with other work: medians differ by a fraction of this.
@@ -175,8 +176,10 @@ def rig(*names: str) -> Iterator[Rig]:
 
 
 @contextlib.contextmanager
-def shaped(lab: Rig, links: list[DeviceLink], backend: str, probed: dict[str, Any]) -> Iterator[Shaper]:
-    profile = Profile(links, seed=1, server="a")
+def shaped(
+    lab: Rig, links: list[DeviceLink], backend: str, probed: dict[str, Any], topology: Topology | None = None
+) -> Iterator[Shaper]:
+    profile = Profile(links, seed=1, server="a", topology=topology)
     shaper = Shaper([kind(probed) for kind in backends.load_all()], lab.network, profile, backend)
     try:
         yield shaper

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.topology import Topology
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Profile:
         later: further links that devices may have during the course; with any, all links can be changed in place.
         offline: devices that nothing reaches, and that reach nothing.
         partitions: sets of devices by a number of each: nothing passes between one and all others.
+        topology: what lies between the devices; None: nothing.
     """
 
     devices: Sequence[DeviceLink]
@@ -41,6 +43,7 @@ class Profile:
     later: tuple[Link, ...] = ()
     offline: frozenset[str] = frozenset()
     partitions: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    topology: Topology | None = None
 
     @property
     def all_devices(self) -> list[DeviceLink]:
@@ -49,13 +52,23 @@ class Profile:
 
     @property
     def links(self) -> list[Link]:
-        """Both directions of all devices' links, and those that they may have later."""
-        return [*(link for device in self.all_devices for link in (device.up, device.down)), *self.later]
+        """Both directions of all devices' links, those that they may have later, and those of all edges."""
+        own = [link for device in self.all_devices for link in (device.up, device.down)]
+        return [*own, *self.later, *self.edges.values()]
 
     @property
     def may_change(self) -> bool:
         """Whether links may change while packets pass."""
         return bool(self.later)
+
+    @property
+    def edges(self) -> dict[tuple[str, str], Link]:
+        """Each direction of each edge, by the sites that it leads from and to."""
+        return {} if self.topology is None else self.topology.directions()
+
+    def site(self, device: str) -> str | None:
+        """The site that a device is at; None: every site reaches it, as does what measures links."""
+        return None if self.topology is None else self.topology.sites.get(device)
 
     def without_links(self) -> Profile:
         """The same devices without shaping."""
@@ -63,4 +76,4 @@ class Profile:
             [DeviceLink(device.device, device.address, Link(), Link()) for device in devices]
             for devices in (self.devices, self.peers)
         ]
-        return replace(self, devices=bare[0], peers=bare[1], later=())
+        return replace(self, devices=bare[0], peers=bare[1], later=(), topology=None)

@@ -27,6 +27,7 @@ class LinkBackend(Protocol):
     name: ClassVar[str]  # its folder, and the value of an experiment's `network.backend`
     preference: ClassVar[int]  # `auto` tries the lowest first
     qdiscs: ClassVar[tuple[type[Qdisc], ...]]  # kinds of root qdiscs that it sets
+    separates_sites: ClassVar[bool] = False  # it needs a bridge for each site of a topology
     packets_per_s: ClassVar[int | None] = None  # more than these are late; None: the kernel's own limit
 
     def __init__(self, probed: Mapping[str, Any]) -> None: ...

@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..host import programs
@@ -23,12 +23,20 @@ _SET = ["link", "set", "dev"]
 
 @dataclass(frozen=True)
 class End:
-    """An interface of the namespace: its number, that of its other end, and the bridge that it is a port of."""
+    """An interface of the namespace.
+
+    Attributes:
+        index: its number.
+        peer: number of its other end, if that is in another namespace.
+        bridge: the one that it is a port of.
+        far: name of its other end, if that is in this namespace.
+    """
 
     index: int
     peer: int | None
     up: bool
     bridge: str | None
+    far: str | None = None
 
 
 Line = tuple[str | None, list[str]]  # the device that a command is for (None: its failure does not matter), its words
@@ -64,9 +72,7 @@ class RunNamespace:
             shown = json.loads(programs.run(["ip", "-json", "link", "show"]) or "[]")
         found = {str(entry["ifname"]): _end(entry) for entry in shown if "ifname" in entry}
         usable = {name for name in found if _is_usable(name, found)}
-        return {
-            name: end if end.bridge in usable else End(end.index, end.peer, end.up, None) for name, end in found.items()
-        }
+        return {name: end if end.bridge in usable else replace(end, bridge=None) for name, end in found.items()}
 
     def traces(self) -> dict[str, object]:
         """What differs once somebody has changed an interface or its qdisc, by name; read without a program.
@@ -78,8 +84,13 @@ class RunNamespace:
             qdiscs = kernel_qdiscs.all_raw_qdiscs()
             return {name: (port, qdiscs.get(port[0])) for name, port in rtnetlink.ports().items()}
 
-    def add_bridges(self, wanted: Iterable[str]) -> Failures:
-        """Make these bridges, and what connects them to the first one, where something is missing or down."""
+    def add_bridges(self, wanted: Iterable[str], apart: bool = False) -> Failures:
+        """Make these bridges, and what connects them to the first one, where something is missing or down.
+
+        Args:
+            wanted: names.
+            apart: over that connection, no packet goes on to another port that is isolated.
+        """
         ends = self.ends()
         lines: list[Line] = []
         wanted = set(wanted)
@@ -94,6 +105,7 @@ class RunNamespace:
                 lines += [*_new(name, near, ["type", "veth", "peer", "name", far]), *without_ipv6(name, far)]
             lines.append((name, [*_SET, near, "master", first_bridge(name), "up"]))
             lines.append((name, [*_SET, far, "master", name, "up"]))
+            lines += [(name, [*_SET, far, "type", "bridge_slave", "isolated", "on"])] if apart else []
         return self.batch(lines)
 
     def batch(self, lines: Sequence[Line]) -> Failures:
@@ -125,7 +137,8 @@ def _trunk(bridge: str) -> tuple[str, str]:
 
 
 def _end(entry: Mapping[str, Any]) -> End:
-    return End(int(entry["ifindex"]), entry.get("link_index"), "UP" in entry.get("flags", ()), entry.get("master"))
+    up = "UP" in entry.get("flags", ())
+    return End(int(entry["ifindex"]), entry.get("link_index"), up, entry.get("master"), entry.get("link"))
 
 
 def _is_usable(name: str, ends: Mapping[str, End]) -> bool:

@@ -43,12 +43,14 @@ class Veths:
 
     Attributes:
         wires: how each device is to be connected.
+        apart: each site has a bridge of its own.
     """
 
     def __init__(self, kinds: Iterable[type[Qdisc]], network: RunNamespace) -> None:
         self._kinds = tuple(kinds)
         self._network = network
         self.wires: Mapping[str, Wire] = {}
+        self.apart = False
         self._shown: dict[str, tuple[tuple[bytes, ...], Qdisc | ForeignQdisc | None]] = {}
 
     def plan(self) -> dict[str, Settings]:
@@ -160,7 +162,7 @@ class Veths:
         wanted = {name: self.wires[name].bridge for name, change in changes.items() if PORT in change}
         if not wanted:
             return {}
-        broken = self._network.add_bridges({bridge for bridge in wanted.values() if bridge is not None})
+        broken = self._network.add_bridges({bridge for bridge in wanted.values() if bridge is not None}, self.apart)
         failed = {name: broken[bridge] for name, bridge in wanted.items() if bridge in broken}
         lines: list[Line] = [
             (

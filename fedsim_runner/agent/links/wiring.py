@@ -61,8 +61,14 @@ class Wire:
     bridge: str | None
 
 
-def plan_wires(profile: Profile) -> dict[str, Wire]:
-    """The wire of each device on this lab host."""
+def plan_wires(profile: Profile, by_site: bool = False) -> dict[str, Wire]:
+    """The wire of each device on this lab host.
+
+    Args:
+        profile: the devices.
+        by_site: each site has a bridge of its own.
+    """
+    sites = site_numbers(profile) if by_site else {}
     server = {device.address: mac_address(device.address) for device in profile.all_devices if _serves(device, profile)}
     clients = {device.address: mac_address(device.address) for device in profile.all_devices}
     for address in server:
@@ -74,10 +80,19 @@ def plan_wires(profile: Profile) -> dict[str, Wire]:
             Neighbours(clients if _serves(device, profile) else server),
             None
             if device.device in profile.offline
-            else bridge_name(number // PORTS_PER_BRIDGE, _partitions_of(device.device, profile)),
+            else bridge_name(
+                sites.get(profile.site(device.device) or "", number // PORTS_PER_BRIDGE),
+                partitions_of(device.device, profile),
+            ),
         )
         for number, device in enumerate(profile.devices)
     }
+
+
+def site_numbers(profile: Profile) -> dict[str, int]:
+    """The number of each site's bridge. The first bridge stays for those at none, and connects the others."""
+    sites = set() if profile.topology is None else set(profile.topology.sites.values())
+    return {site: number for number, site in enumerate(sorted(sites), 1)}
 
 
 def end_name(address: str) -> str:
@@ -103,7 +118,8 @@ def first_bridge(bridge: str) -> str:
     return f"{bridge.rstrip('0123456789')}0"
 
 
-def _partitions_of(device: str, profile: Profile) -> list[int]:
+def partitions_of(device: str, profile: Profile) -> list[int]:
+    """The partitions that a device is in."""
     return sorted(number for number, devices in profile.partitions.items() if device in devices)
 
 

@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 from .errors import Exit, FedsimError
 from .link import Links
 from .timeline import TimelineEntry
-from .typed_json import FormError, dump, load
+from .topology import Topology
+from .typed_json import OMIT_DEFAULT, FormError, dump, load
 
 VERSION: Final = 3
 #: Versions 1 (fedsim-runner 0.1.0) and 2 also name a Docker network and its gateway. Version 1 has
@@ -158,7 +159,7 @@ class Peer:
 class DeviceFile:
     """One lab host's part of a run. ``peers`` is keyed by address; ``clients`` are those of the whole run, in order.
 
-    ``timeline``: that of the whole run.
+    ``timeline``: that of the whole run. ``topology``: None: all devices are at one place, each behind its own link.
     """
 
     version: int = VERSION
@@ -180,6 +181,7 @@ class DeviceFile:
     devices: tuple[Device, ...]
     peers: Mapping[str, Peer] = field(default_factory=dict)
     timeline: tuple[TimelineEntry, ...] = ()
+    topology: Topology | None = field(default=None, metadata=OMIT_DEFAULT)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], name: str = "device file") -> DeviceFile:

@@ -8,6 +8,7 @@ import pytest
 
 from fedsim_runner.catalog.types import NetworkProfile
 from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.topology import Edge, Topology
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.plan.plan_data import plan_as_dict
@@ -43,6 +44,20 @@ def test_a_path_without_a_rate_has_neither_product_nor_queue() -> None:
         "bandwidth_delay_bytes": None,
         "queue_bytes": None,
     }
+
+
+def test_the_edge_between_two_regions_counts() -> None:
+    plan = planned(LAN, HOME, HOME)
+    edge = Edge("eu", "us", Link(2_000_000, 45_000), Link(3_000_000, 50_000))
+    sites = {"server": "us", "phone-1": "eu", "phone-2": "us"}
+    near, far = sorted(
+        server_paths(replace(plan, experiment=replace(plan.experiment, topology=Topology(sites, (edge,))))),
+        key=lambda path: path.round_trip_s,
+    )
+    assert (near.client, near.sites) == ("phone-2", ())
+    assert (far.client, far.sites) == ("phone-1", ("eu", "us"))
+    assert far.round_trip_s == pytest.approx(near.round_trip_s + 0.095)
+    assert (far.up.rate_bps, far.down.rate_bps) == (2_000_000, 3_000_000)
 
 
 def test_clients_with_the_same_path_are_one_row() -> None:

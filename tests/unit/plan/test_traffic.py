@@ -11,6 +11,7 @@ import pytest
 from fedsim_runner.catalog.engines import engine_facts
 from fedsim_runner.catalog.types import NetworkProfile
 from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.topology import Edge, Topology
 from fedsim_runner.plan.host_load import SMALL_MODEL
 from fedsim_runner.plan.model import MessageSizes, Plan, Traffic
 from fedsim_runner.plan.placement import make_plan
@@ -62,6 +63,24 @@ def test_the_servers_own_link_carries_the_messages_of_all_clients() -> None:
     for federate in ({"sample_client_rate": 0.4}, {"sample_client_rate": 0.4, "sample_client_num": 2}):
         share = traffic(linked(narrow, FAST, FAST, FAST, federate=federate))
         assert share.round_s == pytest.approx(10_000 * 8 * FRAMES / 80_000)
+
+
+def test_an_edge_carries_the_messages_of_all_clients_behind_it() -> None:
+    def far(count: int, **settings: Any) -> Traffic:
+        study = linked(FAST, *[FAST] * 3, **settings)
+        sites = {
+            one.name: "far" if one.name in ("phone-1", "phone-2", "phone-3")[:count] else "near"
+            for one in study.devices
+        }
+        edge = Edge("near", "far", Link(100_000), Link(50_000, 10_000))
+        return traffic(replace(study, topology=Topology(sites, (edge,))))
+
+    down, up = 10_000 * 8 * FRAMES / 100_000, 8_000 * 8 * FRAMES / 50_000 + 0.01
+    assert far(1).round_s == pytest.approx(down + up)
+    assert far(3).round_s == pytest.approx(3 * (up - 0.01) + 0.01)
+    # Two of three are asked, so at least one of the far ones.
+    assert far(2, federate={"sample_client_num": 2}).round_s == pytest.approx(down + up)
+    assert far(0).round_s == 0
 
 
 def test_without_limits_nothing_takes_time() -> None:

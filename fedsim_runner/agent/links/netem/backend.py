@@ -20,6 +20,7 @@ from ..run_namespace import RunNamespace
 from ..tally import Passed, Tally
 from ..veth import DOWN, SEGMENTS, UP
 from ..wiring import end_name
+from .edges import KernelEdges
 from .kernel_counts import Direction, KernelCounts, directions_of
 from .moving_delays import Movement, MovingDelays, describe_movement, plan_movement
 from .needs import NETEM, POLICER_PIECE
@@ -34,9 +35,11 @@ class Backend(LinkBackend):
     name: ClassVar[str] = "netem"
     preference: ClassVar[int] = 10
     qdiscs: ClassVar[tuple[type[Qdisc], ...]] = (Netem,)
+    separates_sites: ClassVar[bool] = True
 
     def __init__(self, probed: Mapping[str, Any]) -> None:
         self._delays = MovingDelays()
+        self._edges = KernelEdges(self._delays)
         self._counts = KernelCounts()
         self._directions: list[Direction] = []
         self._network = RunNamespace()
@@ -65,6 +68,7 @@ class Backend(LinkBackend):
         single_frames = any(link.loss or link.rate_bps for link in profile.links)
         changeable = profile.may_change
         segments = {SEGMENTS: 1} if single_frames else {}
+        edges = self._edges.plan(profile)
         return {
             device.device: {
                 UP: Netem.for_link(device.up, changeable),
@@ -73,19 +77,22 @@ class Backend(LinkBackend):
                     device.up, device.down, end_name(device.address), f"{profile.seed}/{device.device}"
                 ),
                 **segments,
+                **edges[device.device],
             }
             for device in profile.devices
         }
 
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
+        edges = self._edges.read(list(namespaces), self._network)
         return {
-            name: {MOVED: self._delays.active(name, path, self._network.path)} for name, path in namespaces.items()
+            name: {MOVED: self._delays.active(name, path, self._network.path), **edges[name]}
+            for name, path in namespaces.items()
         }, {}
 
     def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
-        failed: Failures = {}
+        failed = self._edges.apply(changes, self._network)
         for name, change in changes.items():
-            if MOVED not in change:
+            if MOVED not in change or name in failed:
                 continue
             wanted, path = change[MOVED], namespaces[name]
             self._delays.forget(name)

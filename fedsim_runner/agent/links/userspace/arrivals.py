@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import buffer_bytes, passes_super_packets
 
 from ..profile import DeviceLink, Profile
+from .crossings import NOWHERE, Crossings
 
 #: Packets in a second that the packet process passes with a 99th percentile of 1 ms, measured on two shared cores that
 #: other programs kept busy (Linux 6.18, Python 3.11): docs/network.md has the figures.
@@ -78,31 +79,47 @@ class Arrivals:
     queue_packets: int
     single_packets: bool
     senders: Senders = field(repr=False)
+    site: str | None = None
+    crossings: Crossings = field(default=NOWHERE, repr=False)
 
     def __str__(self) -> str:
         return (
             f"{describe(self.down)} queue {self.queue_packets} packets"
             f"{' per packet' if self.single_packets else ''}, {self.senders}"
+            f"{'' if self.site is None else f', {self.crossings}, at {self.site}'}"
         )
 
     @classmethod
-    def of(cls, device: DeviceLink, uplinks: Uplinks, senders: Senders) -> Arrivals:
+    def of(
+        cls,
+        device: DeviceLink,
+        uplinks: Uplinks,
+        senders: Senders,
+        site: str | None = None,
+        edges: Sequence[Link] = (),
+        crossings: Crossings = NOWHERE,
+    ) -> Arrivals:
         """The arrivals of one device.
 
         Args:
             device: the receiver.
             uplinks: those of all of the run's devices.
             senders: the same as the packet process has them.
+            site: that of the device.
+            edges: those that lead there.
+            crossings: the sites of all of the run's devices, and all edges.
         """
         address, down = device.address, device.down
-        held_s = uplinks.longest_s(address) + _longest_s(down)
+        held_s = uplinks.longest_s(address) + max(map(_longest_s, edges), default=0.0) + _longest_s(down)
         packets = min(_KERNEL_QUEUE_PACKETS + math.ceil(held_s * PACKETS_PER_S), MAX_QUEUE_PACKETS)
-        return cls(down, packets, _is_cut(down) or uplinks.need_single_packets(address), senders)
+        single = any(map(_is_cut, (down, *edges))) or uplinks.need_single_packets(address)
+        return cls(down, packets, single, senders, site, crossings)
 
     @classmethod
-    def parse(cls, state: Mapping[str, Any], senders: Senders) -> Arrivals:
+    def parse(cls, state: Mapping[str, Any], senders: Senders, crossings: Crossings) -> Arrivals:
         """Build it from the packet process's state of one device."""
-        return cls(Link.from_dict(state["down"]), state["maxlen"], not state["gso"], senders)
+        down = Link.from_dict(state["down"])
+        return cls(down, state["maxlen"], not state["gso"], senders, state["site"], crossings)
 
 
 def is_shaped(link: Link) -> bool:

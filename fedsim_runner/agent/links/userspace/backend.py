@@ -24,6 +24,7 @@ from ..tally import Passed, Tally
 from ..veth import DOWN, UP
 from . import rule_set
 from .arrivals import PACKETS_PER_S, Arrivals, Senders, Uplinks, describe, is_shaped
+from .crossings import Crossings
 from .needs import NFQUEUE, TBF
 from .overruns import Overruns
 from .packet_process import PacketProcess
@@ -59,15 +60,21 @@ class Backend(LinkBackend):
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
         self._senders |= {device.address: device.device for device in profile.all_devices}
-        senders, uplinks = Senders.of(profile), Uplinks(profile.all_devices)
+        senders, uplinks, crossings = Senders.of(profile), Uplinks(profile.all_devices), Crossings.of(profile)
+        into: dict[str | None, list[Link]] = {}
+        for (_, site), link in profile.edges.items():
+            into.setdefault(site, []).append(link)
         planned: dict[str, Settings] = {}
         for device in profile.devices:
+            at = profile.site(device.device)
             passes = profile.may_change or is_shaped(device.down) or uplinks.are_beside(device.address)
+            passes = passes or at is not None
+            arrivals = Arrivals.of(device, uplinks, senders, at, into.get(at, ()), crossings) if passes else None
             planned[device.device] = {
                 UP: Tbf.for_link(device.up, profile.may_change),
                 DOWN: None,
                 RULE: PRESENT if passes else ABSENT,
-                ARRIVALS: Arrivals.of(device, uplinks, senders) if passes else None,
+                ARRIVALS: arrivals,
             }
         return planned
 
@@ -111,7 +118,7 @@ class Backend(LinkBackend):
             name: {ARRIVALS: change[ARRIVALS][1]} for name, change in changes.items()
         }
         for name, state in answer["devices"].items():
-            found[name][ARRIVALS] = Arrivals.parse(state, downs[name].senders)
+            found[name][ARRIVALS] = Arrivals.parse(state, downs[name].senders, downs[name].crossings)
         for address, values in answer["ups"].items():
             if self._senders[address] in found:
                 found[self._senders[address]][UPLINK] = describe(Link.from_dict(values))
@@ -188,7 +195,7 @@ class Backend(LinkBackend):
             except OSError:
                 return {}
         answer = self._answer
-        senders = Senders(answer["ups"])
+        senders, crossings = Senders(answer["ups"]), Crossings(answer["sites"], answer["edges"])
         listening: dict[str, Arrivals] = {}
         for name, state in answer["devices"].items():
             try:
@@ -196,7 +203,7 @@ class Backend(LinkBackend):
             except (KeyError, OSError):
                 continue  # not requested, or its container has ended
             if state["namespace"] == [status.st_dev, status.st_ino]:
-                listening[name] = Arrivals.parse(state, senders)
+                listening[name] = Arrivals.parse(state, senders, crossings)
         return listening
 
     def _set_arrivals(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
@@ -206,6 +213,7 @@ class Backend(LinkBackend):
             arrivals = change.get(ARRIVALS)
             if isinstance(arrivals, Arrivals):
                 command |= {"seed": arrivals.senders.seed, "ups": arrivals.senders.ups}
+                command |= {"sites": arrivals.crossings.sites, "edges": arrivals.crossings.edges}
                 devices[name] = {"netns": namespaces[name], **_settings(arrivals)}
             elif ARRIVALS in change:
                 devices[name] = None
@@ -223,4 +231,9 @@ class Backend(LinkBackend):
 
 def _settings(arrivals: Arrivals) -> dict[str, Any]:
     """The settings of one device as the packet process takes them."""
-    return {"down": arrivals.down.as_dict(), "maxlen": arrivals.queue_packets, "gso": not arrivals.single_packets}
+    return {
+        "down": arrivals.down.as_dict(),
+        "maxlen": arrivals.queue_packets,
+        "gso": not arrivals.single_packets,
+        "site": arrivals.site,
+    }

@@ -7,6 +7,8 @@ lone frame takes its time, too, and a burst leaves at the link's rate from its f
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from typing import Any
 
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import buffer_bytes
@@ -74,3 +76,11 @@ class Direction:
         if seed == self.seed:
             new._draw = self._draw  # or each change would begin with the same draws
         return new
+
+
+def direction_with(before: Direction | None, data: Mapping[str, Any], seed: str) -> Direction:
+    """The direction with the link that JSON data describe: the one before, or what that changes to."""
+    link = Link.from_dict(data)
+    if before is None:
+        return Direction(link, seed)
+    return before if (before.link, before.seed) == (link, seed) else before.changed_to(link, seed)

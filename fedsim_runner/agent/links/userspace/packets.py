@@ -1,19 +1,19 @@
 """The userspace back end's packet process: all of every link, for the packets in all devices' queues.
 
 A packet arrives in its receiver's queue as soon as it is sent. From the moment of its arrival (the kernel's stamp, so
-it does not matter when this process gets to it) it takes the sender's uplink, then the receiver's downlink
-(direction.py), and it is released when it is due, or dropped.
+it does not matter when this process gets to it) it takes the sender's uplink, the edge between their sites if these
+differ (crossings.py), then the receiver's downlink (direction.py), and it is released when it is due, or dropped.
 
 The process is separate from supervision, whose work therefore never delays a packet. It has one timer heap for all
 devices and one wait for queues and timers, and sends verdicts due at the same time together. When its parent ends, its
 standard input closes and it ends too; then no queue has a listener and the kernel drops what arrives (fail closed).
 
 It takes JSON lines on its standard input, and answers each with one on standard output:
-``{"op": "set", "seed": n, "ups": {address: link}, "devices": {name: {"netns", "down", "maxlen", "gso"}}}``,
-``{"op": "change", "ups": {...}, "devices": {name: {"down", "maxlen", "gso"}}}`` (of what is in force, these alone),
-``{"op": "state"}``, ``{"op": "count"}`` (from now on), ``{"op": "counts"}`` and ``{"op": "changes"}`` (counting.py).
-Without ``seed`` and ``ups`` a ``set`` leaves the senders as they are; a device of null is released. Links are those of
-contract/link.py.
+``{"op": "set", "seed": n, "ups": {address: link}, "sites": {address: site}, "edges": [[site, site, link]], "devices":
+{name: {"netns", "down", "maxlen", "gso", "site"}}}``, ``{"op": "change", "ups": {...}, "devices": {name: {"down",
+"maxlen", "gso", "site"}}}`` (of what is in force, these alone), ``{"op": "state"}``, ``{"op": "count"}`` (from now on),
+``{"op": "counts"}`` and ``{"op": "changes"}`` (counting.py). Without ``seed`` and ``ups`` a ``set`` leaves senders and
+edges as they are; a device of null is released. Links are those of contract/link.py.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import FRAME_BYTES
 
 from .. import netns
 from . import nfqueue, scheduling
 from .counting import Counting
-from .direction import Direction
+from .crossings import Edges
+from .direction import Direction, direction_with
 from .lateness import SLIGHT_S, Lateness
 from .queue_rule import QUEUE_NUMBER
 
@@ -73,6 +73,7 @@ class _Queue:
     down: Direction
     maxlen: int
     gso: bool
+    site: str | None
     received: int = 0
     dropped: int = 0
     accepted: list[int] = field(default_factory=list)
@@ -98,12 +99,13 @@ class Packets:
         self._parse = nfqueue.Parser().parse
         self._queues: dict[str, _Queue] = {}
         self._by_descriptor: dict[int, _Queue] = {}
-        # When what is due, a number that keeps those due at once in order, where, which packet, and its size if it is
-        # to enter the downlink then; 0: it leaves that.
-        self._heap: list[tuple[float, int, _Queue, int, int]] = []
+        # When what is due, a number that keeps those due at once in order, where, which packet, its size if it is to
+        # enter a direction then (0: it leaves the downlink), and the edge that it is to enter (None: the downlink).
+        self._heap: list[tuple[float, int, _Queue, int, int, Direction | None]] = []
         self._count = 0
         self._seed: object = 0
         self._ups: dict[bytes, Direction] = {}
+        self._edges = Edges()
         self._offset_s = time.monotonic() - time.time()
         self._lateness = Lateness()
         self._counting = Counting()
@@ -136,6 +138,9 @@ class Packets:
 
     def _receive(self, queue: _Queue) -> None:
         receive, parse, ups, down, heap = queue.channel.recv, self._parse, self._ups, queue.down, self._heap
+        # What is at no site is reached from everywhere.
+        sites = self._edges.sites if queue.site is not None else {}
+        here, into = queue.site or "", self._edges.into.get(queue.site or "", {})
         now = self._look_at_the_clocks()
         for _ in range(_BATCH):
             try:
@@ -158,8 +163,15 @@ class Packets:
                 size += (math.ceil(length / _SEGMENT_BYTES) - 1) * _HEADER_BYTES
             up = ups.get(source)  # of a sender outside the run: none
             due = at if up is None else up.departure_s(at, size)
+            edge = None
+            if sites and (there := sites.get(source, here)) != here:
+                edge = into.get(there)
+                if edge is None:
+                    due = None  # there is no way
+                elif due is not None and due <= now + _AT_ONCE_S and not (heap and heap[0][0] <= due):
+                    due, edge = edge.departure_s(due, size), None
             # Nothing overtakes what is to leave before it, but waits for the timer.
-            if due is not None and due <= now + _AT_ONCE_S and not (heap and heap[0][0] <= due):
+            if due is not None and edge is None and due <= now + _AT_ONCE_S and not (heap and heap[0][0] <= due):
                 due = down.departure_s(due, size)
                 size = 0
             if due is None:
@@ -170,7 +182,7 @@ class Packets:
                     self._lateness.add_late(now - due)
             else:
                 self._count += 1
-                heapq.heappush(heap, (due, self._count, queue, identity, size))
+                heapq.heappush(heap, (due, self._count, queue, identity, size, edge))
         self._send(queue)
 
     def _look_at_the_clocks(self) -> float:
@@ -189,12 +201,13 @@ class Packets:
         heap = self._heap
         touched: dict[int, _Queue] = {}
         while heap and heap[0][0] <= now:
-            due, _, queue, identity, size = heap[0]
+            due, _, queue, identity, size, edge = heap[0]
             if size:
-                leaves = queue.down.departure_s(due, size)
+                leaves = (edge or queue.down).departure_s(due, size)
                 if leaves is not None:
                     self._count += 1
-                    heapq.heapreplace(heap, (leaves, self._count, queue, identity, 0))
+                    left = 0 if edge is None else size
+                    heapq.heapreplace(heap, (leaves, self._count, queue, identity, left, None))
                     continue
                 queue.refused.append(identity)
             else:
@@ -245,6 +258,7 @@ class Packets:
         if command["op"] == "set":
             if "ups" in command:
                 self._set_ups(command)
+                self._edges.set(command["sites"], command["edges"], self._seed)
             for name, settings in command["devices"].items():
                 try:
                     self._set_device(name, settings)
@@ -255,6 +269,7 @@ class Packets:
             "lateness": {**self._lateness.as_dict(), "scheduling": scheduling.present(self._priority)},
             "held": len(self._heap),
             "ups": {socket.inet_ntoa(source): up.link.as_dict() for source, up in self._ups.items()},
+            **self._edges.as_lists(),
             "devices": {
                 name: {
                     **_described(queue),
@@ -297,14 +312,14 @@ class Packets:
     def _changed(self, before: Direction | None, data: dict[str, Any], seed: str) -> Direction:
         if before is not None:  # up to now, the rate was another one
             before.tally.rate.look(time.monotonic(), before.tally.bytes, before.link.rate_bps)
-        return _direction(before, data, seed)
+        return direction_with(before, data, seed)
 
     def _set_ups(self, command: dict[str, Any]) -> None:
         self._seed = command["seed"]
         before, self._ups = self._ups, {}
         for address, listed in command["ups"].items():
             source = socket.inet_aton(address)
-            self._ups[source] = _direction(before.get(source), listed, f"{self._seed}/{address}/up")
+            self._ups[source] = direction_with(before.get(source), listed, f"{self._seed}/{address}/up")
 
     def _set_device(self, name: str, settings: dict[str, Any] | None) -> None:
         queue = self._queues.get(name)
@@ -317,18 +332,19 @@ class Packets:
         maxlen, gso = int(settings["maxlen"]), bool(settings["gso"])
         kept = queue is not None and (queue.namespace, queue.maxlen, queue.gso) == (namespace, maxlen, gso)
         known = self._downs.get(name)
-        down = _direction(queue.down if queue and kept else None, settings["down"], f"{self._seed}/{name}/down")
+        down = direction_with(queue.down if queue and kept else None, settings["down"], f"{self._seed}/{name}/down")
         if known is not None:
             down.tally = known.tally
         if queue is not None:
             if kept:
                 queue.down = self._downs[name] = down
+                queue.site = settings["site"]
                 return
             self._close(queue)
         with netns.inside(settings["netns"]):
             channel = nfqueue.open_queue(QUEUE_NUMBER, maxlen, gso)
         self._downs[name] = down
-        queue = _Queue(name, namespace, channel, down, maxlen, gso)
+        queue = _Queue(name, namespace, channel, down, maxlen, gso, settings["site"])
         self._queues[name] = self._by_descriptor[channel.fileno()] = queue
         self._poll.register(channel, select.EPOLLIN)
 
@@ -342,14 +358,7 @@ class Packets:
 
 
 def _described(queue: _Queue) -> dict[str, Any]:
-    return {"down": queue.down.link.as_dict(), "maxlen": queue.maxlen, "gso": queue.gso}
-
-
-def _direction(before: Direction | None, data: dict[str, Any], seed: str) -> Direction:
-    link = Link.from_dict(data)
-    if before is None:
-        return Direction(link, seed)
-    return before if (before.link, before.seed) == (link, seed) else before.changed_to(link, seed)
+    return {"down": queue.down.link.as_dict(), "maxlen": queue.maxlen, "gso": queue.gso, "site": queue.site}
 
 
 def main() -> int:

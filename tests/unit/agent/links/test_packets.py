@@ -55,9 +55,21 @@ class Bench:
         self.namespace = folder / "netns"
         self.namespace.touch()
 
-    def set(self, up: Link, down: Link, seed: int = 1) -> dict[str, Any]:
+    def set(self, up: Link, down: Link, seed: int = 1, edge: Link | None = None, site: str = "here") -> dict[str, Any]:
+        """The links of the sender and of the receiver; ``edge``: to its site from there, where the sender is."""
         device = {"netns": str(self.namespace), "down": down.as_dict(), "maxlen": 10, "gso": False}
-        return self.packets.obey({"op": "set", "seed": seed, "ups": {SENDER: up.as_dict()}, "devices": {"a": device}})
+        between = {"sites": {}, "edges": []}
+        if edge is not None:
+            between = {"sites": {SENDER: "there"}, "edges": [["there", "here", edge.as_dict()]]}
+        return self.packets.obey(
+            {
+                "op": "set",
+                "seed": seed,
+                "ups": {SENDER: up.as_dict()},
+                "devices": {"a": {**device, "site": None if edge is None else site}},
+                **between,
+            }
+        )
 
     def arrive(self, number: int, length: int = 1500, ago_s: float = 0.0) -> None:
         stamp = self.clock.time() - ago_s
@@ -107,6 +119,28 @@ def test_a_packet_takes_the_senders_uplink_and_then_the_receivers_downlink(bench
     assert bench.work() == []
     assert bench.work(0.049) == []
     assert bench.work(0.002) == [(7, nfqueue.ACCEPT)]
+
+
+def test_between_them_it_takes_the_edge_from_one_site_to_the_other(bench: Bench) -> None:
+    bench.set(Link(None, 20_000), Link(None, 30_000), edge=Link(None, 40_000))
+    bench.arrive(7)
+    assert bench.work(0.089) == []
+    assert bench.work(0.002) == [(7, nfqueue.ACCEPT)]
+    bench.set(Link(), Link(), edge=Link(1_212_000))  # 10 ms for a frame
+    for number in range(8, 11):
+        bench.arrive(number)
+    assert bench.work(0.0201) == [(8, nfqueue.ACCEPT), (9, nfqueue.ACCEPT)]
+
+
+def test_at_the_senders_own_site_it_takes_no_edge_and_where_none_leads_it_is_dropped(bench: Bench) -> None:
+    edge = Link(None, 40_000)
+    bench.set(Link(), Link(), edge=edge, site="there")
+    bench.arrive(7)
+    assert bench.work() == [(7, nfqueue.ACCEPT)]
+    answer = bench.set(Link(), Link(), edge=edge, site="elsewhere")
+    assert (answer["sites"], answer["edges"]) == ({SENDER: "there"}, [["there", "here", edge.as_dict()]])
+    bench.arrive(8)
+    assert bench.work() == [(8, nfqueue.DROP)]
 
 
 def test_how_late_the_process_gets_to_a_packet_does_not_delay_it(bench: Bench) -> None:
@@ -198,7 +232,7 @@ def test_values_change_while_packets_are_on_their_way(bench: Bench, monkeypatch:
     bench.arrive(1)
     bench.work()
     (queue,) = bench.packets._queues.values()
-    down = {"down": Link(None, 9_000).as_dict(), "maxlen": 20, "gso": False}
+    down = {"down": Link(None, 9_000).as_dict(), "maxlen": 20, "gso": False, "site": None}
     change = {"op": "change", "ups": {SENDER: Link(None, 1_000).as_dict()}, "devices": {"a": down, "b": down}}
     answer = bench.packets.obey(change)
     assert answer["ups"] == change["ups"] and answer["devices"] == {"a": down}

@@ -1,0 +1,115 @@
+"""What lies between devices, on a real kernel: edges' delays and rates, who shares them, and who reaches whom.
+
+As test_links.py, the same tests run on this machine's kernel and in a user-mode Linux kernel with netem.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from fedsim_runner.agent.host import programs
+from fedsim_runner.agent.links.profile import DeviceLink
+from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.topology import Edge, Topology
+from tests.lab.rig import MBIT, PORT, SLACK_S, Rig, apply, rig, shaped
+
+
+def both(first: str, second: str, link: Link) -> Edge:
+    return Edge(first, second, link, link)
+
+
+#: ``a`` in eu, ``b`` and ``c`` in us, ``d`` in asia; all three regions are far from each other.
+REGIONS = Topology(
+    {"a": "eu", "b": "us", "c": "us", "d": "asia"},
+    (
+        both("eu", "us", Link(8 * MBIT, 40_000)),
+        both("asia", "us", Link(delay_us=70_000)),
+        Edge("asia", "eu", Link(delay_us=90_000), Link(delay_us=20_000)),
+    ),
+)
+
+
+def test_the_delay_depends_on_where_a_packet_goes(backend: str, probed: dict[str, Any]) -> None:
+    with rig("a", "b", "c", "d") as lab:
+        links = [DeviceLink(name, address, Link(delay_us=5_000), Link()) for name, address in lab.addresses.items()]
+        with shaped(lab, links, backend, probed, REGIONS) as shaper:
+            apply(shaper, lab)
+            expected = {"ab": 45, "ba": 45, "bc": 5, "cd": 75, "dc": 75, "ad": 25, "da": 95}
+            for (source, target), ms in expected.items():
+                assert min(lab.one_way_s(source, target, 10)) == pytest.approx(ms / 1000, abs=SLACK_S), (source, target)
+
+
+def test_flows_over_one_edge_share_its_rate(backend: str, probed: dict[str, Any]) -> None:
+    with rig("a", "b", "c", "d") as lab, shaped(lab, lab.links(), backend, probed, REGIONS) as shaper:
+        apply(shaper, lab)
+        alone = rates(lab, ("b", "a"))
+        assert alone["ba"] == pytest.approx(8 * MBIT, rel=0.1)
+        together = rates(lab, ("b", "a"), ("c", "a"), ("d", "a"))
+        assert together["ba"] + together["ca"] == pytest.approx(8 * MBIT, rel=0.1)
+        assert min(together["ba"], together["ca"]) > 1 * MBIT
+        # From another region, and with no rate on the way.
+        assert together["da"] == pytest.approx(6 * MBIT, rel=0.15)
+
+
+def test_edges_are_read_back_and_put_back_in_force(backend: str, probed: dict[str, Any]) -> None:
+    with rig("a", "b", "c", "d") as lab, shaped(lab, lab.links(), backend, probed, REGIONS) as shaper:
+        assert apply(shaper, lab, check=True) == apply(shaper, lab)
+        assert not any(result["changed"] for result in apply(shaper, lab).values())
+        lab.remove("b")
+        lab.add("b")
+        assert {name for name, result in apply(shaper, lab).items() if result["changed"]} == {"b"}
+        assert min(lab.one_way_s("a", "b", 10)) == pytest.approx(0.040, abs=SLACK_S)
+        shaper.find_changes(lab.namespaces)
+        if backend == "netem":
+            with lab.network.inside():
+                programs.run(["ip", "link", "del", "dev", "e2-3"])
+            changed = shaper.find_changes(lab.namespaces)
+            assert {"a", "b", "c"} <= set(changed) and "edges" in changed["a"]
+            apply(shaper, lab)
+            assert min(lab.one_way_s("a", "b", 10)) == pytest.approx(0.040, abs=SLACK_S)
+            assert not shaper.find_changes(lab.namespaces)
+
+
+def rates(lab: Rig, *flows: tuple[str, str], seconds: float = 2.0) -> dict[str, float]:
+    """Bits per second, frames included, that arrive of UDP flows of 6 Mbit/s each, all to one device, at once."""
+    size, each = 1200, 6 * MBIT if len(flows) > 1 else 12 * MBIT
+    (target,) = {target for _, target in flows}
+    arrived: dict[str, list[float]] = {source + target: [] for source, _ in flows}
+    names = {lab.addresses[source]: source + target for source, _ in flows}
+    for source, _ in flows:
+        lab.one_way_s(source, target, 1)  # a port that was just connected may pass nothing for a second
+    sockets = [lab.udp(source) for source, _ in flows]
+    with lab.udp(target) as receiver:
+        receiver.settimeout(0.5)
+        end = time.monotonic() + seconds
+
+        def receive() -> None:
+            while True:
+                try:
+                    _, (source, _) = receiver.recvfrom(2048)
+                except TimeoutError:
+                    return
+                arrived[names[source]].append(time.monotonic())
+
+        thread = threading.Thread(target=receive)
+        thread.start()
+        begun, sent = time.monotonic(), 0
+        while time.monotonic() < end:
+            while sent * (size + 42) * 8 / each <= time.monotonic() - begun:
+                for one in sockets:
+                    one.sendto(bytes(size), (lab.addresses[target], PORT))
+                sent += 1
+            time.sleep(0.0005)
+        thread.join()
+    for one in sockets:
+        one.close()
+    # The first half fills the queue.
+    found = {}
+    for name, times in arrived.items():
+        later = [moment for moment in times if moment > begun + seconds / 2]
+        found[name] = (len(later) - 1) * (size + 42) * 8 / (later[-1] - later[0])
+    return found
