@@ -106,22 +106,27 @@ def _draw_rows(report: Mapping[str, Any], found: OverTime, caption: str) -> Draw
         for device, one in found.devices.items()
     }
     share = all(rate for rates in asked.values() for rate in rates.values())
+    server = servers(report)
     busiest = {
         device: np.maximum.reduce(
             [rate / (asked[device][way] / 100 if share else 1.0) for way, rate in one.rates.items()]
         )
         for device, one in found.devices.items()
+        if share or device not in server  # beside what passes a server's link, that of clients cannot be seen
     }
     factor, unit = (1.0, "% of the link's rate") if share else _unit(one.max() for one in busiest.values())
     peaks: dict[str, float | None] = {device: float(one.max()) for device, one in busiest.items()}
-    shown = choose_rows(peaks, ("highest", "median", "lowest"), first=servers(report), lost=lost_devices(report))
+    shown = choose_rows(peaks, ("highest", "median", "lowest"), first=server, lost=lost_devices(report))
     dropped = {
         device: find_spans(np.logical_or.reduce(list(one.dropped.values())), found.edges)
         for device, one in found.devices.items()
+        if device in busiest
     }
     series = {device: (middles, one) for device, one in busiest.items()}
     figure = draw_heat_rows(report, series, dict.fromkeys(series, factor), shown, unit, dropped)
     caption += ": the busier direction, as a share of its rate." if share else f": the busier direction ({unit})."
+    if not share and server:
+        caption += " The server is only in the table."
     if any(dropped[device] for device in shown.names):
         caption += " Orange lines: a queue dropped packets for which it had no room."
     if not shown.complete:

@@ -114,6 +114,7 @@ def write_run(
         traffic = {"rx_bytes": 60_000, "tx_bytes": 50_000, "memory_peak_bytes": 40 << 20}
         (out.parent / "exit.json").write_text(json.dumps({**end_of, **traffic}), encoding="utf-8")
     _metrics(folder, ["server", *named.values()], startup_s, now, rng)
+    _link_counters(folder, ["server", *named.values()], now)
     return folder
 
 
@@ -193,13 +194,29 @@ def _metrics(folder: Path, names: list[str], startup_s: int, end: float, rng: ra
             cpu[name] += rng.uniform(0.2, 1.0) * 0.4 / (1 + (index - 1) % 4)
             memory = int((25 + 8 * rng.random() + min(age, 6)) * (1 << 20))
             throttled, drops = (age * 0.1 if index % 4 == 0 else 0.0), (2 if index == 2 else 0)
-            quoted = f'"{name.replace(chr(34), chr(34) * 2)}"' if set(name) & set(',"\n') else name
             lines.append(
-                f"{moment:.3f},{quoted},{memory},{memory},{cpu[name]:.3f},{throttled:.3f},0,"
+                f"{moment:.3f},{_quoted(name)},{memory},{memory},{cpu[name]:.3f},{throttled:.3f},0,"
                 f"{int(age * 1000)},{int(age)},0,{int(age * 900)},{int(age)},{drops}"
             )
         moment += 1.0
     (folder / "metrics.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _link_counters(folder: Path, names: list[str], end: float) -> None:
+    """Every other second each client sends 10 kB and receives 20; every tenth, its uplink's queue is full."""
+    lines = ["t,device,direction,seconds,bytes,packets,lost,overflowed,backlog_bytes"]
+    for second in range(0, int(end - BEGAN) + 1, 2):
+        full = second % 10 == 0
+        for name in names[1:]:
+            begin = f"{BEGAN + second:.3f},{_quoted(name)}"
+            lines.append(f"{begin},up,1.000,10000,12,0,{3 if full else 0},{2048 if full else 0}")
+            lines.append(f"{begin},down,1.000,20000,20,0,0,0")
+        lines.append(f"{BEGAN + second:.3f},{names[0]},up,1.000,{20000 * (len(names) - 1)},50,0,0,0")
+    (folder / "link_counters.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _quoted(name: str) -> str:
+    return f'"{name.replace(chr(34), chr(34) * 2)}"' if set(name) & set(',"\n') else name
 
 
 def _lines(path: Path, entries: list[dict[str, Any]]) -> None:
