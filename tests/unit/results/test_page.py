@@ -208,6 +208,7 @@ def test_figures_for_papers(tmp_path: Path) -> None:
         "timeline-near",
         "breakdown",
         "bytes",
+        "throughput",
         "cpu",
         "memory",
         "labels",
