@@ -23,7 +23,7 @@ def describe_timeline(experiment: Experiment) -> Iterator[str]:
         others = [other for other in experiment.timeline if set(other.devices) & set(clients)]
         if not clients:
             continue
-        if entry.action == "kill" and experiment.course.on_client_failure == "abort":
+        if entry.action == "kill" and entry.duration_s is None and experiment.course.on_client_failure == "abort":
             yield (
                 f"event {entry.number} ({describe_time(entry)}) kills {join_names(clients)}: with on_client_failure: "
                 "abort that ends the course"

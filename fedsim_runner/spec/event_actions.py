@@ -64,6 +64,35 @@ def check_opposites(timeline: Iterable[TimelineEntry], places: Mapping[int, int]
             )
 
 
+def check_restarts(timeline: Iterable[TimelineEntry], places: Mapping[int, int], document: Document) -> None:
+    """Report restarts of clients that are lost by then: no server takes a client back that it has given up.
+
+    ``places``: the place in the file of each entry's number.
+    """
+    entries = list(timeline)
+    kills = [entry for entry in entries if entry.action == "kill" and entry.duration_s is None]
+    reported: set[int] = set()
+    for entry in entries:
+        place = places[entry.number]
+        if entry.action != "restart" or place in reported:
+            continue
+        lost = {name for kill in kills if _precedes(kill, entry) for name in kill.devices} & set(entry.devices)
+        if entry.when is not None and entry.when.state == "lost":
+            lost |= {entry.when.device} & set(entry.devices)
+        if lost:
+            reported.add(place)
+            document.report(
+                ("events", place, "action"),
+                f"{min(lost)} is lost by then, and a server takes no lost client back",
+                "give action: kill a duration, after which it is started anew",
+            )
+
+
+def _precedes(one: TimelineEntry, other: TimelineEntry) -> bool:
+    """Whether one entry is sure to happen before the other."""
+    return (one.at_s is None) == (other.at_s is None) and other.when is None and _may_precede(one, other)
+
+
 def _may_precede(one: TimelineEntry, other: TimelineEntry) -> bool:
     """Whether one entry may happen before the other; of different kinds of times that is not known."""
     if one.at_s is not None and other.at_s is not None:

@@ -14,7 +14,7 @@ from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import PathPart
 from .definitions import Choices
 from .device_selectors import ALL, DeviceSelectors
-from .event_actions import check_action, check_opposites
+from .event_actions import check_action, check_opposites, check_restarts
 from .event_entries import EVENTS_MAX, EventEntry
 from .event_links import load_change, network_change
 from .event_moments import KINDS, Course, moments_of
@@ -76,6 +76,7 @@ def build_timeline(
         document.report((AT,), f"{len(timeline)} events are more than {EVENTS_MAX}")
     if not any(error.path.startswith(AT) for error in document.errors):
         check_opposites(timeline, places, document)
+        check_restarts(timeline, places, document)
         _check_round_trips(timeline, places, by_name, course.server, topology, document)
     return tuple(timeline)
 
