@@ -15,6 +15,8 @@ from ..contract.cpu_limit import LEAST_CPUS
 Kbps = Annotated[float, Field(ge=1, le=100_000_000)]
 Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
+Chance = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Cpus = Annotated[float, Field(ge=LEAST_CPUS, le=1024)]
 MemoryMb = Annotated[int, Field(ge=32, le=4_194_304)]
 DiskMb = Annotated[int, Field(ge=16, le=16_777_216)]
@@ -43,6 +45,17 @@ class QueueEntry(Entry):
     )
 
 
+class GilbertElliottEntry(Entry):
+    """Losses in bursts. A good link loses `good_loss_rate` of its packets, a bad one `bad_loss_rate`."""
+
+    p: Chance = Field(description="Probability, after each packet, that a good link gets bad.")
+    r: Chance = Field(
+        description="Probability, after each packet, that a bad link gets good, which takes 1 / `r` packets on average."
+    )
+    bad_loss_rate: Share = Field(default=1.0, description="Probability that a bad link drops a packet.")
+    good_loss_rate: Probability = Field(default=0.0, description="Probability that a good link drops a packet.")
+
+
 class DirectionEntry(Entry):
     """One direction of a link: the values that differ from the profile's common ones."""
 
@@ -58,6 +71,13 @@ class DirectionEntry(Entry):
     jitter_distribution: str | None = Field(default=None, description="Distribution of the delay in this direction.")
     packet_loss_rate: Probability | None = Field(
         default=None, description="Probability that a packet is dropped in this direction."
+    )
+    gilbert_elliott: GilbertElliottEntry | None = Field(default=None, description="Losses in bursts in this direction.")
+    duplicate_rate: Probability | None = Field(
+        default=None, description="Probability that a packet of this direction arrives twice."
+    )
+    corrupt_rate: Probability | None = Field(
+        default=None, description="Probability that a bit of a packet of this direction is flipped."
     )
     queue: QueueEntry | None = Field(default=None, description="Queue of this direction.")
 
@@ -93,6 +113,15 @@ class ProfileEntry(Entry):
     )
     packet_loss_rate: Probability | None = Field(
         default=None, description="Probability that a packet is dropped, in each direction. Not given: 0."
+    )
+    gilbert_elliott: GilbertElliottEntry | None = Field(
+        default=None, description="Losses in bursts, in place of the independent ones of `packet_loss_rate`."
+    )
+    duplicate_rate: Probability | None = Field(
+        default=None, description="Probability that a packet arrives twice, in each direction. Not given: 0."
+    )
+    corrupt_rate: Probability | None = Field(
+        default=None, description="Probability that a bit of a packet is flipped, in each direction. Not given: 0."
     )
     queue: QueueEntry | None = Field(
         default=None, description="The queue in front of the rate, in each direction that has one."

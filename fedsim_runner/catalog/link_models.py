@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
+from ..contract.gilbert_elliott import GilbertElliott
 from ..contract.jitter_distribution import DistributionName
 from ..contract.link import Link, Queue
 from ..contract.queue_size import FRAME_BYTES
-from .entries import QueueEntry
+from .entries import DirectionEntry, ProfileEntry, QueueEntry
 from .jitter_table import SUFFIX, TableError, read_table
 from .problem import Problem
 from .suggestions import suggestion
@@ -53,6 +54,36 @@ def read_distribution(
     except TableError as error:
         problems.append(Problem(path, f"{stated}: {error}", "whole numbers in iproute2's format; 8192 is jitter_ms"))
     return None
+
+
+def resolve_losses(
+    own: DirectionEntry, common: ProfileEntry, direction: Direction, base: Link, problems: list[Problem]
+) -> tuple[float, GilbertElliott | None]:
+    """Return a direction's mean loss, and how packets are lost if not independently; None: they are.
+
+    Args:
+        own: what the direction says, else counts what the profile says for both directions, else the base.
+        common: the profile.
+        direction: which one.
+        base: that of the profile's base.
+        problems: what is wrong is added here.
+    """
+    for entry, path in ((own, (direction,)), (common, ())):
+        model = entry.gilbert_elliott
+        if model is not None:
+            at = (*path, "gilbert_elliott")
+            if entry.packet_loss_rate is not None:
+                problems.append(Problem(at, "losses are given twice, also as packet_loss_rate", "remove one of them"))
+            if model.bad_loss_rate <= model.good_loss_rate:
+                wrong = f"a bad link has to lose more packets than a good one ({model.good_loss_rate:g})"
+                problems.append(Problem((*at, "bad_loss_rate"), wrong, "1 is the default"))
+            bursts = GilbertElliott(
+                float(model.p), float(model.r), float(model.bad_loss_rate), float(model.good_loss_rate)
+            )
+            return bursts.mean_loss, bursts
+        if entry.packet_loss_rate is not None:
+            return float(entry.packet_loss_rate), None
+    return base.loss, base.bursts
 
 
 def merge_queue(entry: QueueEntry | None, base: Queue | None) -> Queue | None:

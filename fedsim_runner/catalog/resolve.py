@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 
 from ..contract.link import Link
 from .entries import DeviceTypeEntry, DirectionEntry, LimitsEntry, ProfileEntry
-from .link_models import NO_JITTER, NO_RATE, check_queue, merge_queue, read_distribution
+from .link_models import NO_JITTER, NO_RATE, check_queue, merge_queue, read_distribution, resolve_losses
 from .name_rules import as_device_name, explain_wrong_kind
 from .problem import Problem
 from .suggestions import suggestion
@@ -65,7 +65,9 @@ def _resolve_link(
     rate_kbps = own.bandwidth_kbps if own.bandwidth_kbps is not None else common_rate
     delay_ms = own.latency_ms if own.latency_ms is not None else entry.latency_ms
     jitter_ms = own.jitter_ms if own.jitter_ms is not None else entry.jitter_ms
-    loss = own.packet_loss_rate if own.packet_loss_rate is not None else entry.packet_loss_rate
+    duplicate = own.duplicate_rate if own.duplicate_rate is not None else entry.duplicate_rate
+    corrupt = own.corrupt_rate if own.corrupt_rate is not None else entry.corrupt_rate
+    loss, bursts = resolve_losses(own, entry, direction, base, problems)
     distribution = read_distribution(
         own.jitter_distribution, entry.jitter_distribution, direction, folder, problems
     ) or (base.jitter_distribution, base.jitter_table)
@@ -73,7 +75,10 @@ def _resolve_link(
         rate_bps=base.rate_bps if rate_kbps is None else round(rate_kbps * KILO),
         delay_us=base.delay_us if delay_ms is None else round(delay_ms * KILO),
         jitter_us=base.jitter_us if jitter_ms is None else round(jitter_ms * KILO),
-        loss=base.loss if loss is None else float(loss),
+        loss=loss,
+        bursts=bursts,
+        duplicate=base.duplicate if duplicate is None else float(duplicate),
+        corrupt=base.corrupt if corrupt is None else float(corrupt),
         jitter_distribution=distribution[0],
         jitter_table=distribution[1],
         queue=merge_queue(own.queue, merge_queue(entry.queue, base.queue)),

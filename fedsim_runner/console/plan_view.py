@@ -104,6 +104,14 @@ def describe_link(link: Link) -> str:
     if link.delay_us:
         jitter = f"±{link.jitter_us / 1000:g}" if link.jitter_us else ""
         parts.append(f"{link.delay_us / 1000:g}{jitter} ms")
+        if jitter and link.jitter_distribution != "uniform":
+            parts.append(link.jitter_distribution)
     if link.loss:
-        parts.append(f"loss {link.loss * 100:g}%")
+        parts.append(f"loss {link.loss * 100:.3g}%")
+        if link.bursts is not None:
+            parts.append(f"in bursts of {link.bursts.mean_burst:.3g}")
+    if link.duplicate:
+        parts.append(f"duplicates {link.duplicate * 100:g}%")
+    if link.corrupt:
+        parts.append(f"corrupts {link.corrupt * 100:g}%")
     return " ".join(parts)

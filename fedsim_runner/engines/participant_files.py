@@ -17,7 +17,7 @@ from ..contract.paths import INITIAL_MODEL, LAUNCHER, SHARD
 from ..contract.records import LaunchSettings
 from ..contract.routes import routes_to_server
 from ..contract.slow_links import answer_s, slowest
-from ..contract.timeline import TimelineEntry, all_links, has_absences
+from ..contract.timeline import TimelineEntry, all_links
 from ..contract.topology import Topology
 from ..contract.typed_json import load
 from ..datasets.label_table import VERSION, read_table_file, total_by_device, write_table_file
@@ -111,7 +111,7 @@ def answer_times(device_file: Mapping[str, Any]) -> dict[str, int]:
     """Return for each device the seconds after which the slowest device that it talks to answers at the latest."""
     planned = {device["name"]: load(Links, device["link"]) for device in device_file["devices"]}
     planned |= {peer["device"]: load(Links, peer["link"]) for peer in device_file.get("peers", {}).values()}
-    timeline = _timeline(device_file)
+    timeline = [load(TimelineEntry, entry) for entry in device_file.get("timeline", ())]
     links = {name: slowest(all_links(name, link, timeline)) for name, link in planned.items()}
     server = device_file["course"]["server"]
     if server not in links:  # in device files of hosts without it, written by hand
@@ -131,13 +131,9 @@ def launch_settings(device_file: Mapping[str, Any], device: Mapping[str, Any], a
         load(Device, device),
         load(CourseSettings, device_file["course"]),
         load(FederatedScopeSettings, device_file["federatedscope"]),
-        has_absences(_timeline(device_file)),
+        any(entry.get("action") == "offline" for entry in device_file.get("timeline", ())),
         answer,
     )
-
-
-def _timeline(device_file: Mapping[str, Any]) -> list[TimelineEntry]:
-    return [load(TimelineEntry, entry) for entry in device_file.get("timeline", ())]
 
 
 def shard_sizes(device_file: Mapping[str, Any]) -> dict[str, dict[str, int]]:

@@ -1,4 +1,4 @@
-"""What a link back end holds only roughly of an experiment's links. Pure."""
+"""What link back ends do not do of an experiment's links, or hold only roughly. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,25 @@ from collections.abc import Iterator, Sequence
 from ..agent.links import backends
 from ..spec.experiment import Experiment
 from .model import PlacedDevice
+
+
+def describe_refusals(experiment: Experiment, placed: Sequence[PlacedDevice]) -> Iterator[str]:
+    """Yield a note for each lab host where not every back end does all links, and says which do.
+
+    Raises:
+        UnshapableError: none that may be used does.
+    """
+    for host in sorted({item.lab_host for item in placed}):
+        networks = [item.device.network for item in placed if item.lab_host == host]
+        links = [link for network in networks for link in (network.up, network.down)]
+        links += [] if experiment.topology is None else experiment.topology.directions().values()
+        if experiment.allow_unshaped:
+            continue
+        able = backends.able_backends(experiment.link_backend, links)
+        said = backends.refusals(links)
+        if experiment.link_backend == backends.AUTO and said:
+            names = " or ".join(backend.name for backend in able)
+            yield f"lab host {host}: links need back end {names}: {'; '.join(said)}"
 
 
 def describe_approximations(experiment: Experiment, placed: Sequence[PlacedDevice]) -> Iterator[str]:

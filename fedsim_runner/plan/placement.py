@@ -12,7 +12,7 @@ from ..contract.units import size
 from ..lab.host import LabHost
 from ..spec.experiment import Device, Experiment
 from .addresses import choose_subnet
-from .approximate_links import describe_approximations, describe_edges
+from .approximate_links import describe_approximations, describe_edges, describe_refusals
 from .host_load import describe_tightness, expected_load, refuse_too_little_memory
 from .model import PlacedDevice, Plan
 from .names import join_names
@@ -83,6 +83,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
         notes=(
             *experiment.notes,
             *_write_notes(placed, ordered_hosts, factor),
+            *describe_refusals(experiment, placed),
             *describe_approximations(experiment, placed),
             *describe_timeline(experiment),
             *describe_edges(experiment, placed),

@@ -26,6 +26,7 @@ _SECTIONS = (
     ("NetworkSection", "`network`", "network"),
     ("ProfileEntry", "`network.profiles.<name>`, `network_profiles.<name>` and `devices[].network`", "profiles"),
     ("DirectionEntry", "`up` and `down` of a profile", "directions"),
+    ("GilbertElliottEntry", "`gilbert_elliott` of a profile or direction", "losses-in-bursts"),
     ("QueueEntry", "`queue` of a profile or direction", "queues"),
     ("RegionEntry", "`regions.<name>.<name>`", "regions"),
     ("CourseSection", "`course`", "course"),

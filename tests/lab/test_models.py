@@ -5,14 +5,20 @@ The same tests run on this machine's kernel and in a user-mode Linux kernel, as 
 
 from __future__ import annotations
 
+import math
+import socket
 import statistics
+import threading
+from itertools import groupby
 from typing import Any
 
 import pytest
 
+from fedsim_runner.agent.links import backends, netns
+from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.jitter_distribution import DistributionName
 from fedsim_runner.contract.link import Link, Queue
-from tests.lab.rig import MBIT, SLACK_S, apply, rig, shaped
+from tests.lab.rig import MBIT, PORT, SLACK_S, apply, rig, shaped
 
 UP_AND_DOWN = pytest.mark.parametrize("way", ["up", "down"])
 
@@ -55,3 +61,66 @@ def test_a_delay_has_the_distribution_asked_for(
         assert statistics.fmean(in_time) == pytest.approx(link.mean_delay_us / 1e6, abs=0.56 * asked.deviation * 0.005)
         assert statistics.stdev(in_time) == pytest.approx(asked.deviation * 0.005, rel=0.4)
         assert min(delays) >= (link.delay_us + link.distribution.least * link.jitter_us) / 1e6 - 0.0005
+
+
+@UP_AND_DOWN
+def test_losses_come_in_bursts(way: str, backend: str, probed: dict[str, Any]) -> None:
+    model = GilbertElliott(0.02, 0.25)
+    link = Link(20 * MBIT, 5_000, loss=model.mean_loss, bursts=model)
+    count = 8_000
+    with rig("a", "b") as lab:
+        source, target = ("a", "b") if way == "up" else ("b", "a")
+        links = lab.links(link, None) if way == "up" else lab.links(None, link)
+        with shaped(lab, links, backend, probed) as shaper:
+            apply(shaper, lab)
+            arrived = {number for _, number in lab.burst(source, target, count, 200, 4 * MBIT, steady=True)}
+    lost = [number not in arrived for number in range(count)]
+    deviation = math.sqrt(count * model.mean_loss * (1 - model.mean_loss) * model.variance_factor)
+    assert abs(sum(lost) - count * model.mean_loss) < 5 * deviation
+    lengths = [len(list(group)) for is_lost, group in groupby(lost) if is_lost]
+    # About 150 bursts, whose lengths are geometric: five deviations of their mean.
+    assert statistics.fmean(lengths) == pytest.approx(model.mean_burst, abs=5 * model.mean_burst / len(lengths) ** 0.5)
+
+
+def test_packets_arrive_twice(backend: str, probed: dict[str, Any]) -> None:
+    link = Link(None, 5_000, duplicate=0.1)
+    if refused(backend, link, probed):
+        return
+    with rig("a", "b") as lab, shaped(lab, lab.links(link), backend, probed) as shaper:
+        apply(shaper, lab)
+        numbers = [number for _, number in lab.burst("a", "b", 3_000, 200, 4 * MBIT, steady=True)]
+    assert set(numbers) == set(range(3_000))
+    assert len(numbers) - 3_000 == pytest.approx(300, abs=85)  # 5 sigma
+
+
+def test_corrupt_packets_do_not_arrive_and_tcp_sends_them_again(backend: str, probed: dict[str, Any]) -> None:
+    link = Link(20 * MBIT, 5_000, corrupt=0.05)
+    if refused(backend, link, probed):
+        return
+    with rig("a", "b") as lab, shaped(lab, lab.links(link), backend, probed) as shaper:
+        apply(shaper, lab)
+        arrived = lab.burst("a", "b", 3_000, 1_000, 8 * MBIT, steady=True)
+        # A flipped bit of the sender's hardware address is one that nobody checks.
+        assert 3_000 - len(arrived) == pytest.approx(150, abs=62)  # 5 sigma
+        content = bytes(range(256)) * 4_000
+        with netns.inside(lab.namespaces["b"]):
+            listener = socket.create_server((lab.addresses["b"], PORT + 1))
+        with netns.inside(lab.namespaces["a"]):
+            sender = socket.create_connection((lab.addresses["b"], PORT + 1), timeout=5)
+        with listener, sender, listener.accept()[0] as receiver:
+            sender.settimeout(60)
+            thread = threading.Thread(target=lambda: (sender.sendall(content), sender.shutdown(socket.SHUT_WR)))
+            thread.start()
+            got = b"".join(iter(lambda: receiver.recv(1 << 16), b""))
+            thread.join()
+        assert got == content
+
+
+def refused(backend: str, link: Link, probed: dict[str, Any]) -> bool:
+    """Whether this back end does not do the link; then it has to say so."""
+    kind = next(kind for kind in backends.load_all() if kind.name == backend)
+    said = list(kind.lacks([link]))
+    if said:
+        with pytest.raises(backends.UnshapableError, match=said[0]):
+            backends.able_backends(backend, [link])
+    return bool(said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fedsim_runner.contract.errors import Exit, FedsimError
@@ -55,15 +55,45 @@ def choose(requested: str, profile: Profile, probed: Mapping[str, Any]) -> str:
     Raises:
         UnshapableError: names what the requested back end lacks for these links, and the fix.
     """
+    able = able_backends(requested, profile.links)
     missing: dict[str, Need] = {}
-    for backend in load_all():
-        if requested in (AUTO, backend.name):
-            lacks = {need.piece: need for need in backend.needs(profile.links) if not probed.get(need.piece)}
-            if not lacks:
-                return backend.name
-            missing |= lacks
+    for backend in able:
+        lacks = {need.piece: need for need in backend.needs(profile.links) if not probed.get(need.piece)}
+        if not lacks:
+            return backend.name
+        missing |= lacks
     fixes = {str(entry.get("what")): str(entry.get("fix")) for entry in probed.get("missing", ())}
     raise UnshapableError(
         f"kernel {probed.get('kernel', '?')} cannot shape these links (link_backend {requested}): missing "
         + "; ".join(f"{piece} ({fixes.get(piece, 'no fix known')})" for piece in sorted(missing))
+        + "".join(f"; {one}" for one in refusals(profile.links))
     )
+
+
+def able_backends(requested: str, links: Iterable[Link]) -> list[type[LinkBackend]]:
+    """The back ends that may be used and that do all of these links, if the kernel has what they need.
+
+    Args:
+        requested: a name, or ``auto``.
+
+    Raises:
+        UnshapableError: none of them does.
+    """
+    links = list(links)
+    allowed = [backend for backend in load_all() if requested in (AUTO, backend.name)]
+    able = [backend for backend in allowed if not any(backend.lacks(links))]
+    if not able:
+        said = "; ".join(one for backend in allowed for one in _refusals(backend, links))
+        hint = "ask for less on these links" + ("" if requested == AUTO else f", or another back end than {requested}")
+        raise UnshapableError(f"no link back end that may be used does all of these links: {said}", hint=hint)
+    return able
+
+
+def refusals(links: Iterable[Link]) -> list[str]:
+    """What back ends do not do of these links, whatever the kernel has, as sentences."""
+    links = list(links)
+    return [one for backend in load_all() for one in _refusals(backend, links)]
+
+
+def _refusals(backend: type[LinkBackend], links: list[Link]) -> Iterator[str]:
+    return (f"back end {backend.name} {one}" for one in backend.lacks(links))

@@ -37,6 +37,11 @@ class LinkBackend(Protocol):
         """The pieces of the kernel that these links need."""
 
     @staticmethod
+    def lacks(links: Iterable[Link]) -> Iterator[str]:
+        """What it does not do of these links, whatever the kernel has: as a refusal goes on. Pure."""
+        return iter(())
+
+    @staticmethod
     def approximates(links: Sequence[Link]) -> Iterator[str]:
         """What it holds only roughly of these links, all those of one lab host: as a plan's note goes on. Pure."""
         return iter(())

@@ -77,7 +77,7 @@ def _ahead_bytes(train: Train, link: Link, sent: Sequence[float]) -> list[float]
 
     0 or less: the link had nothing to send.
     """
-    size = train.frame_bytes * train.segments * (1 - link.loss)
+    size = train.frame_bytes * train.segments * link.arrivals
     per_s = (link.rate_bps or 0) / 8
     return [number * size - per_s * (at - sent[0]) for number, at in enumerate(sent) if number >= train.at_once]
 
@@ -115,6 +115,6 @@ def _estimate_rate(flow: Flow, arrivals: Sequence[tuple[float, int]]) -> tuple[E
     length_s = times[-1] - times[0]
     independent = min(len(times), max(4.0, length_s / independent_s(link)) if link.jitter_us else len(times))
     error = statistics.pstdev(left) / (statistics.pstdev(bytes_so_far) * math.sqrt(independent)) / slope
-    rate_bps = 8 / slope
+    rate_bps = 8 / slope / (1 - link.corrupt)  # what is corrupt takes its time, and does not arrive
     ahead = (arrivals[0][0] - intercept) / slope - arrivals[0][1] * train.frame_bytes
     return Estimate(rate_bps, rate_bps * (Z * error + _CLOCK_SHARE)), max(0.0, ahead)

@@ -158,14 +158,14 @@ def _plan_train(link: Link) -> Train | None:
         return None
     frame = min(FRAME_BYTES, max(_SMALLEST_FRAME_BYTES, int(rate / 8 * _LONGEST_TRAIN_S / 2 / _LEAST_FRAMES)))
     segments = 1
-    if rate >= _SUPER_FROM_BPS and not link.loss:  # whoever drops one of these drops all of its frames
+    if rate >= _SUPER_FROM_BPS and not link.alters_packets:  # whoever drops one of these drops all of its frames
         segments = max(1, min(_MOST_SEGMENTS, round(rate / 8 * _SUPER_S / frame)))
     takes_s = frame * segments * 8 / rate
     spread_s = link.delay_moments.deviation * link.jitter_us / 1e6
     for_jitter_s = (spread_s * math.sqrt(12 * independent_s(link)) / _RATE_ERROR) ** (2 / 3)
     until_ahead_s = _AHEAD * buffer_bytes(rate, link.queue) * 8 / rate / _FASTER
     length_s = min(_LONGEST_TRAIN_S, until_ahead_s, max(_SHORTEST_TRAIN_S, for_jitter_s, _LEAST_FRAMES * takes_s))
-    faster = (1 + _FASTER) / max(0.1, 1 - link.loss)
+    faster = (1 + _FASTER) / max(0.1, link.arrivals)
     at_once = math.ceil(bucket_bytes(rate) / (frame * segments)) + 1
     if at_once * takes_s > _LONGEST_TRAIN_S:
         return None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .gilbert_elliott import GilbertElliott
 from .jitter_distribution import Distribution, DistributionName, Moments
 from .typed_json import OMIT_DEFAULT, dump, load
 
@@ -36,6 +37,9 @@ class Link:
         queue: what waits for the rate; None: the default queue.
         jitter_distribution: how the delay is distributed.
         jitter_table: the numbers of the distribution ``table``, in rising order.
+        bursts: how packets are lost, if not independently; ``loss`` is then its mean.
+        duplicate: probability that a packet arrives twice.
+        corrupt: probability that a bit of a packet is flipped.
     """
 
     rate_bps: int | None = None
@@ -45,11 +49,34 @@ class Link:
     queue: Queue | None = field(default=None, metadata=OMIT_DEFAULT)
     jitter_distribution: DistributionName = field(default="uniform", metadata=OMIT_DEFAULT)
     jitter_table: tuple[int, ...] = field(default=(), metadata=OMIT_DEFAULT)
+    bursts: GilbertElliott | None = field(default=None, metadata=OMIT_DEFAULT)
+    duplicate: float = field(default=0.0, metadata=OMIT_DEFAULT)
+    corrupt: float = field(default=0.0, metadata=OMIT_DEFAULT)
 
     @property
     def delays_or_drops(self) -> bool:
         """Whether the link needs more than a rate limit."""
-        return self.delay_us > 0 or self.jitter_us > 0 or self.loss > 0
+        return self.delay_us > 0 or self.jitter_us > 0 or self.alters_packets
+
+    @property
+    def alters_packets(self) -> bool:
+        """Whether it drops, duplicates or corrupts packets, which has to happen to single frames."""
+        return self.loss > 0 or self.duplicate > 0 or self.corrupt > 0
+
+    @property
+    def arrivals(self) -> float:
+        """How many packets are in its queue for each that is sent."""
+        return (1 - self.loss) * (1 + self.duplicate)
+
+    @property
+    def loss_range(self) -> tuple[float, float]:
+        """The least and the most of the packets that do not arrive intact, as their receiver or a counter sees it.
+
+        Of a packet with a twin one is there even if the other is lost, and what was corrupted may be so where nobody
+        looks.
+        """
+        least = self.loss * (1 - self.duplicate) / (1 + self.duplicate)
+        return least, 1 - (1 - self.loss) * (1 - self.corrupt)
 
     @property
     def distribution(self) -> Distribution:
@@ -70,6 +97,10 @@ class Link:
     def longest_delay_us(self) -> float:
         """The longest delay."""
         return self.delay_us + (self.distribution.most * self.jitter_us if self.jitter_us else 0.0)
+
+    def with_loss(self, loss: float) -> Link:
+        """The link with independent losses of this probability."""
+        return replace(self, loss=loss, bursts=None)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Link:

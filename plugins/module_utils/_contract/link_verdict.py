@@ -30,6 +30,8 @@ RATE_SHARE: Final = 0.02
 PAUSE_S: Final = 0.25
 #: The token bucket that both back ends document.
 BUCKET_S, LEAST_BUCKET_BYTES = 0.004, 1600
+#: The variance of losses in bursts counts so many times.
+BURSTS: Final = 1.5
 #: Fewer packets say nothing about loss.
 LEAST_PACKETS: Final = 40
 _CHANCE: Final = 0.0005  # of either end of a 99.9 % interval
@@ -125,6 +127,20 @@ def judge_loss(asked: float, sent: int, lost: int, among: int = 1) -> Verdict:
     return WITHIN if sent >= LEAST_PACKETS else UNDETERMINED
 
 
+def judge_losses(asked: Link, sent: int, lost: int, among: int = 1) -> Verdict:
+    """Return what lost packets say about a link, whatever its losses are like.
+
+    Losses in bursts are as good as independent ones of as many times fewer packets as their variance is larger
+    (Kish's effective sample size); :data:`BURSTS` as their number has the longer tail. Where duplicates or corruption
+    make the losses that are seen others than those of the link, any share in that range is right.
+    """
+    times = 1.0 if asked.bursts is None else BURSTS * max(1.0, asked.bursts.variance_factor)
+    sent, lost = round(sent / times), round(lost / times)
+    least, most = asked.loss_range
+    share = lost / sent if sent else 0.0
+    return judge_loss(min(max(share, least), most), sent, lost, among)
+
+
 @dataclass(frozen=True)
 class Judgement:
     """The verdict for each property of one direction of a link; None: it is not limited, so there is nothing to say."""
@@ -180,7 +196,7 @@ def judge_course(asked: Link, found: Counted, pause_s: float = 0.0, among: int =
         allowed = at_once + asked.rate_bps / 8 * max(PAUSE_S, pause_s)
         reached = found.busiest_bps >= asked.rate_bps - tolerated_rate_bps(asked.rate_bps)
         rate = OUT if found.ahead_bytes > allowed else WITHIN if reached else UNDETERMINED
-    return rate, judge_loss(asked.loss, found.packets, found.lost, among)
+    return rate, judge_losses(asked, found.packets, found.lost, among)
 
 
 def judge(asked: Link, found: Measured, among: int = 1) -> Judgement:
@@ -189,7 +205,7 @@ def judge(asked: Link, found: Measured, among: int = 1) -> Judgement:
         delay=judge_value(asked.mean_delay_us, tolerated_delay_us(asked.delay_us), found.delay_us),
         jitter=judge_value(asked.jitter_us, tolerated_jitter_us(asked.jitter_us), found.jitter_us),
         rate=_judge_rate(asked, found),
-        loss=judge_loss(asked.loss, found.sent, found.lost, among),
+        loss=judge_losses(asked, found.sent, found.lost, among),
     )
 
 

@@ -107,8 +107,9 @@ def _direction_with(link: Link, changes: Iterable[LinkChange]) -> Link:
             rate_bps=link.rate_bps if one.rate_bps is None else one.rate_bps,
             delay_us=link.delay_us if one.delay_us is None else one.delay_us,
             jitter_us=link.jitter_us if one.jitter_us is None else one.jitter_us,
-            loss=link.loss if one.loss is None else one.loss,
         )
+        if one.loss is not None and one.to is None:
+            link = link.with_loss(one.loss)
         load_bps = load_bps if one.load_bps is None else one.load_bps
     rate_bps = None if link.rate_bps is None else max(link.rate_bps - load_bps, LEAST_RATE_BPS)
     return replace(link, rate_bps=rate_bps, jitter_us=min(link.jitter_us, link.delay_us))
@@ -118,14 +119,6 @@ def all_links(device: str, planned: Links, timeline: Iterable[TimelineEntry]) ->
     """What a device's link may be during a course: the planned one, and that with each change by itself."""
     changes = (one for one in timeline if device in one.devices and (one.up is not None or one.down is not None))
     return {planned, *(links_with(planned, [one]) for one in changes)}
-
-
-def has_absences(timeline: Iterable[TimelineEntry]) -> bool:
-    """Whether devices are offline, or start anew, during a course: participants then have to expect that."""
-    return any(
-        one.action in ("offline", "restart") or (one.action == "kill" and one.duration_s is not None)
-        for one in timeline
-    )
 
 
 def describe_time(entry: TimelineEntry) -> str:

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedsim_runner.agent.links.userspace.direction import Direction
+from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import (
     OUT,
@@ -18,6 +20,7 @@ from fedsim_runner.contract.link_verdict import (
     bucket_bytes,
     judge,
     judge_loss,
+    judge_losses,
     judge_value,
     tolerated_burst_bytes,
     tolerated_delay_us,
@@ -25,6 +28,7 @@ from fedsim_runner.contract.link_verdict import (
     tolerated_rate_bps,
 )
 
+BURSTS = GilbertElliott(0.01, 0.25)
 LINK = Link(rate_bps=12_000_000, delay_us=35_000, jitter_us=4_000, loss=0.0)
 
 
@@ -114,3 +118,39 @@ def test_losses_are_judged_by_their_interval() -> None:
     assert judge_loss(0.05, 1_000_000, 51_000) == OUT
     assert judge_loss(1.0, 200, 200) == WITHIN
     assert judge_loss(0.0, 30, 0) == UNDETERMINED
+
+
+def test_losses_in_bursts_are_judged_by_how_much_their_number_varies() -> None:
+    link = Link(loss=BURSTS.mean_loss, bursts=BURSTS)
+    assert judge_losses(link, 5_000, 192) == WITHIN
+    assert judge_losses(link, 5_000, 260) == WITHIN
+    assert judge_loss(link.loss, 5_000, 260) == OUT, "so many would be too many if they were independent"
+    assert judge_losses(link, 5_000, 500) == judge_losses(link, 5_000, 20) == OUT
+    assert judge_losses(link, 200, 8) == UNDETERMINED
+
+
+def test_losses_in_bursts_give_no_false_alarm() -> None:
+    link = Link(loss=BURSTS.mean_loss, bursts=BURSTS)
+    verdicts = []
+    for seed in range(400):
+        direction = Direction(link, str(seed))
+        lost = sum(direction.departure_s(float(number), 100) is None for number in range(2_000))
+        verdicts.append(judge_losses(link, 2_000, lost))
+    assert verdicts.count(OUT) <= 2  # 0.4 in 400 are expected of a 99.9 % interval
+
+
+@pytest.mark.parametrize(
+    ("link", "lost", "verdict"),
+    [
+        (Link(corrupt=0.1), 1_000, WITHIN),
+        (Link(corrupt=0.1), 0, WITHIN),
+        (Link(corrupt=0.1), 1_200, OUT),
+        (Link(loss=0.1, duplicate=0.5), 1_000, WITHIN),
+        (Link(loss=0.1, duplicate=0.5), 350, WITHIN),
+        (Link(loss=0.1, duplicate=0.5), 200, OUT),
+        (Link(duplicate=0.5), 0, WITHIN),
+        (Link(duplicate=0.5), 1, OUT),
+    ],
+)
+def test_what_duplicates_and_corruption_make_of_losses_is_tolerated(link: Link, lost: int, verdict: str) -> None:
+    assert judge_losses(link, 10_000, lost) == verdict

@@ -54,6 +54,15 @@ class Backend(LinkBackend):
         return [*needed, POLICER_PIECE] if any(link.rate_bps for link in links) else needed
 
     @staticmethod
+    def lacks(links: Iterable[Link]) -> Iterator[str]:
+        # With each change of its delay a netem begins in the good state again.
+        if any(link.bursts is not None and link.jitter_us for link in links):
+            yield "loses no packets in bursts on a link with jitter"
+        # A kernel refuses a netem that duplicates beside another one, which holds the rate.
+        if any(link.duplicate and link.rate_bps for link in links):
+            yield "duplicates no packets on a link with a rate"
+
+    @staticmethod
     def approximates(links: Sequence[Link]) -> Iterator[str]:
         return describe_movement(links)
 
@@ -65,7 +74,7 @@ class Backend(LinkBackend):
         ]
         # Qdiscs count, drop and time what enters them: packets of up to 64 kB, which the kernel cuts behind them even
         # without segmentation offload. These come from the sender, so one link anywhere concerns every device.
-        single_frames = any(link.loss or link.rate_bps for link in profile.links)
+        single_frames = any(link.alters_packets or link.rate_bps for link in profile.links)
         changeable = profile.may_change
         segments = {SEGMENTS: 1} if single_frames else {}
         edges = self._edges.plan(profile)

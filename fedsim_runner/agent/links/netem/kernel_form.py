@@ -1,6 +1,7 @@
 """The qdiscs of a link in the kernel's own form, for changing them in place and reading them back.
 
-Numbers and forms: linux/pkt_sched.h (``struct tc_netem_qopt``, ``tc_netem_rate``), linux/pkt_cls.h (``tc_police``).
+Numbers and forms: linux/pkt_sched.h (``struct tc_netem_qopt``, ``tc_netem_rate``, ``tc_netem_gemodel``,
+``tc_netem_corrupt``), linux/pkt_cls.h (``tc_police``).
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ import socket
 import struct
 from dataclasses import dataclass
 
+from fedsim_runner.contract.gilbert_elliott import GilbertElliott
+
 from .. import netlink, qdisc_changes
 
 _HEAD = struct.Struct("=6I")  # latency (that of the attribute counts), limit, loss, gap, duplicate, jitter
-_RATE, _RATE64, _LATENCY64 = 6, 8, 10
+_CORRUPT, _LOSS, _RATE, _RATE64, _LATENCY64 = 4, 5, 6, 8, 10
+_CORRUPT_FORM = struct.Struct("=II")  # probability, correlation
+_MODEL, _MODEL_FORM = 2, struct.Struct("=IIII")  # p, r, h (what the bad state does not lose), 1-k
 _RATE_FORM = struct.Struct("=IiIi")  # bytes a second, and what does not apply to frames
 _LARGEST = 0xFFFFFFFF
 
@@ -30,33 +35,63 @@ _ETH_P_ALL = 3
 
 @dataclass(frozen=True)
 class NetemOptions:
-    """What is set of a netem qdisc; ``rate_bps`` 0: it has none."""
+    """What is set of a netem qdisc; ``rate_bps`` 0: it has none. ``loss`` does not count where there are ``bursts``."""
 
     limit: int
     delay_us: int = 0
     loss: float = 0.0
     rate_bps: int = 0
+    bursts: GilbertElliott | None = None
+    duplicate: float = 0.0
+    corrupt: float = 0.0
 
     def encode(self) -> bytes:
         """The options of a netem with these values, and with no other that is random."""
         rate = self.rate_bps // 8
         return (
-            _HEAD.pack(0, self.limit, round(self.loss * _LARGEST), 0, 0, 0)
+            _HEAD.pack(0, self.limit, _number(self.loss), 0, _number(self.duplicate), 0)
             + netlink.attribute(_LATENCY64, struct.pack("=q", self.delay_us * 1000))
             + netlink.attribute(_RATE, _RATE_FORM.pack(min(rate, _LARGEST), 0, 0, 0))
             + (netlink.attribute(_RATE64, struct.pack("=Q", rate)) if rate > _LARGEST else b"")
+            + netlink.attribute(_CORRUPT, _CORRUPT_FORM.pack(_number(self.corrupt), 0))
+            + (b"" if self.bursts is None else netlink.attribute(_LOSS, _encode_model(self.bursts)))
         )
 
     @classmethod
     def decode(cls, options: bytes) -> NetemOptions:
         """The reverse of :meth:`encode`."""
-        _, limit, loss, *_ = _HEAD.unpack_from(options)
+        _, limit, loss, _, duplicate, _ = _HEAD.unpack_from(options)
         values = dict(netlink.attributes(options[_HEAD.size :]))
         rate = _RATE_FORM.unpack(values[_RATE])[0] if _RATE in values else 0
         if _RATE64 in values:
             (rate,) = struct.unpack("=Q", values[_RATE64])
         (delay_ns,) = struct.unpack("=q", values[_LATENCY64]) if _LATENCY64 in values else (0,)
-        return cls(limit, round(delay_ns / 1000), loss / _LARGEST, rate * 8)
+        corrupt = _CORRUPT_FORM.unpack(values[_CORRUPT])[0] if _CORRUPT in values else 0
+        model = dict(netlink.attributes(values.get(_LOSS, b""))).get(_MODEL)
+        return cls(
+            limit,
+            round(delay_ns / 1000),
+            loss / _LARGEST,
+            rate * 8,
+            None if model is None else _decode_model(model),
+            duplicate / _LARGEST,
+            corrupt / _LARGEST,
+        )
+
+
+def _number(chance: float) -> int:
+    """A probability in the kernel's unit."""
+    return round(chance * _LARGEST)
+
+
+def _encode_model(bursts: GilbertElliott) -> bytes:
+    chances = (bursts.p, bursts.r, 1 - bursts.bad_loss, bursts.good_loss)
+    return netlink.attribute(_MODEL, _MODEL_FORM.pack(*map(_number, chances)))
+
+
+def _decode_model(form: bytes) -> GilbertElliott:
+    p, r, h, good_loss = (number / _LARGEST for number in _MODEL_FORM.unpack(form))
+    return GilbertElliott(p, r, 1 - h, good_loss)
 
 
 def change_policer(index: int, parent: int, rate_bps: int, burst_bytes: int, longest_bytes: int) -> None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import FRAME_BYTES, SUPER_PACKET_BYTES, UNLIMITED_BPS, buffer_bytes
 
@@ -48,6 +49,8 @@ class Netem(Qdisc):
         waiting: packets that wait for the rate.
         queue: their bytes.
         changeable: it is of a form that can be changed to that of any other link in place.
+        bursts: how packets are lost; None: independently.
+        duplicate, corrupt: probabilities.
     """
 
     rate_bps: int | None = None
@@ -58,6 +61,9 @@ class Netem(Qdisc):
     waiting: int = 0
     queue: int = 0
     changeable: bool = False
+    bursts: GilbertElliott | None = None
+    duplicate: float = 0.0
+    corrupt: float = 0.0
 
     kind: ClassVar[str] = "netem"
 
@@ -70,18 +76,30 @@ class Netem(Qdisc):
         small_per_s = min(SMALL_PER_S, rate_bps / 8 / SMALL_BYTES)
         in_flight = link.longest_delay_us / 1e6 * max(rate_bps / 8 / FRAME_BYTES, small_per_s)
         limit = SMALL_PER_S + math.ceil(in_flight)
-        spread_us = furthest_us(link)
+        plain = cls(
+            link.rate_bps,
+            link.delay_us,
+            furthest_us(link),
+            link.loss,
+            limit,
+            changeable=changeable,
+            bursts=link.bursts,
+            duplicate=link.duplicate,
+            corrupt=link.corrupt,
+        )
         if link.rate_bps is None and not changeable:
-            return cls(None, link.delay_us, spread_us, link.loss, limit)
+            return plain
         queue = buffer_bytes(rate_bps, link.queue if link.rate_bps else None)
         waiting = max(queue // FRAME_BYTES, min(queue // SMALL_BYTES, SMALL_PER_S))
-        return cls(link.rate_bps, link.delay_us, spread_us, link.loss, limit, waiting, queue, changeable)
+        return replace(plain, waiting=waiting, queue=queue)
 
     def change(self, index: int, before: object) -> Qdisc | None:
         if not (self.changeable and isinstance(before, Netem) and before.changeable):
             return None
         root, policed, rate = _CHANGEABLE << 16, _POLICED << 16, _RATE << 16
-        delays = NetemOptions(self.limit, self.delay_us, self.loss, ORDERING_RATE_BPS)
+        delays = NetemOptions(
+            self.limit, self.delay_us, self.loss, ORDERING_RATE_BPS, self.bursts, self.duplicate, self.corrupt
+        )
         qdisc_changes.change_qdisc(index, root, ROOT, self.kind, delays.encode())
         if (self.rate_bps, self.queue) != (before.rate_bps, before.queue):
             waits = NetemOptions(self.waiting, rate_bps=self.rate_bps or 0)
@@ -96,14 +114,32 @@ class Netem(Qdisc):
         rate = NetemOptions.decode(qdisc_changes.options_of(index, _POLICED << 16 | 1, cls.kind))
         room_s = kernel_qdiscs.policed_by(index, _POLICED << 16) or 0.0
         queue = round(room_s * (rate.rate_bps or UNLIMITED_BPS) / 8)
-        return cls(rate.rate_bps or None, root.delay_us, 0, root.loss, root.limit, rate.limit, queue, True)
+        return cls(
+            rate.rate_bps or None,
+            root.delay_us,
+            0,
+            root.loss if root.bursts is None else root.bursts.mean_loss,
+            root.limit,
+            rate.limit,
+            queue,
+            True,
+            root.bursts,
+            root.duplicate,
+            root.corrupt,
+        )
 
     def arguments(self) -> list[str]:
         arguments = ["limit", str(self.limit)]
         if self.delay_us or self.jitter_us:
             arguments += ["delay", f"{self.delay_us}us"]
-        if self.loss:
+        if self.bursts is not None:
+            arguments += ["loss", "gemodel", *(f"{value * 100:.8g}%" for value in _parameters(self.bursts))]
+        elif self.loss:
             arguments += ["loss", "random", f"{self.loss * 100:.8g}%"]
+        if self.duplicate:
+            arguments += ["duplicate", f"{self.duplicate * 100:.8g}%"]
+        # A netem that is changed in place keeps what is not named of this alone.
+        arguments += ["corrupt", f"{self.corrupt * 100:.8g}%"]
         if self.jitter_us or self.changeable:
             arguments += ["rate", f"{ORDERING_RATE_BPS}bit"]
         return arguments
@@ -133,15 +169,20 @@ class Netem(Qdisc):
         rate = next((entry.get("options") or {} for entry in below if entry.get("kind") == cls.kind), {})
         rate_bps = int((rate.get("rate") or {}).get("rate", 0)) * 8
         room_s = next((entry.get("policed_s") or 0.0 for entry in below if entry.get("kind") == BANDS[0]), 0.0)
+        model = options.get("loss-gemodel")
+        bursts = None if model is None else GilbertElliott(*(float(model[key]) for key in ("p", "r", "1-h", "1-k")))
         return cls(
             rate_bps or None,
             round(float(delay.get("delay", 0)) * 1e6),
             round(float(delay.get("jitter", 0)) * 1e6),
-            float((options.get("loss-random") or {}).get("loss", 0)),
+            float((options.get("loss-random") or {}).get("loss", 0)) if bursts is None else bursts.mean_loss,
             int(options.get("limit", 0)),
             int(rate.get("limit", 0)),
             round(room_s * (rate_bps or UNLIMITED_BPS) / 8),
             any(entry.get("parent") == f"{_CHANGEABLE:x}:1" for entry in below),
+            bursts,
+            float((options.get("duplicate") or {}).get("duplicate", 0)),
+            float((options.get("corrupt") or {}).get("corrupt", 0)),
         )
 
     def matches(self, active: object) -> bool:
@@ -153,8 +194,12 @@ class Netem(Qdisc):
             # The kernel has one delay at a time of those that jitter makes, and nothing to draw.
             and abs(self.delay_us - active.delay_us) <= 2 + self.jitter_us
             and active.jitter_us == 0
-            and abs(self.loss - active.loss) <= max(1e-6, self.loss * 1e-3)
+            and (self.bursts is None) == (active.bursts is None)
+            and all(_alike(*pair) for pair in zip(self._chances(), active._chances(), strict=True))
         )
+
+    def _chances(self) -> tuple[float, ...]:
+        return self.loss, self.duplicate, self.corrupt, *(() if self.bursts is None else _parameters(self.bursts))
 
     def __str__(self) -> str:
         parts = [self.kind]
@@ -166,6 +211,12 @@ class Netem(Qdisc):
             parts.append(f"jitter {self.jitter_us} us")
         if self.loss:
             parts.append(f"loss {self.loss:.6g}")
+        if self.bursts is not None:
+            parts.append("gemodel " + " ".join(f"{value:.6g}" for value in _parameters(self.bursts)))
+        if self.duplicate:
+            parts.append(f"duplicate {self.duplicate:.6g}")
+        if self.corrupt:
+            parts.append(f"corrupt {self.corrupt:.6g}")
         return " ".join([*parts, f"limit {self.limit} packets"])
 
 
@@ -175,10 +226,21 @@ def furthest_us(link: Link) -> int:
     return math.ceil(max(-distribution.least, distribution.most) * link.jitter_us) if link.jitter_us else 0
 
 
+def _parameters(bursts: GilbertElliott) -> tuple[float, float, float, float]:
+    """In the order in which ``tc`` takes them."""
+    return bursts.p, bursts.r, bursts.bad_loss, bursts.good_loss
+
+
+def _alike(wanted: float, active: float) -> bool:
+    """Whether two probabilities are equal up to rounding in the kernel's unit."""
+    return abs(wanted - active) <= max(1e-6, wanted * 1e-3)
+
+
 def moved_options(link: Link, delay_us: int) -> bytes:
     """The options, in the kernel's own form, that give the root qdisc of such a link another delay."""
     wanted = Netem.for_link(link)
     assert wanted is not None
     # struct tc_netem_qopt: latency (that of the attribute counts), limit, loss, gap, duplicate, jitter.
-    head = struct.pack("=6I", 0, wanted.limit, round(link.loss * 0xFFFFFFFF), 0, 0, 0)
+    chances = [round(chance * 0xFFFFFFFF) for chance in (link.loss, link.duplicate)]
+    head = struct.pack("=6I", 0, wanted.limit, chances[0], 0, chances[1], 0)
     return head + struct.pack("=HHq", 12, kernel_qdiscs.DELAY_ATTRIBUTE, delay_us * 1000)

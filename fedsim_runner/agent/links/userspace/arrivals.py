@@ -135,7 +135,11 @@ def describe(link: Link) -> str:
     parts.append(f"delay {link.delay_us} us jitter {link.jitter_us} us")
     if link.jitter_distribution != "uniform":
         parts.append(f"({link.distribution})")
-    return " ".join([*parts, f"loss {link.loss:.6g}"])
+    parts.append(f"loss {link.loss:.6g}")
+    if link.bursts is not None:
+        bursts = link.bursts
+        parts.append(f"(p {bursts.p:g} r {bursts.r:g} bad {bursts.bad_loss:g} good {bursts.good_loss:g})")
+    return " ".join(parts)
 
 
 def _is_cut(link: Link) -> bool:

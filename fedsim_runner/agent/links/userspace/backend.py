@@ -7,7 +7,7 @@ downlink (direction.py). The packets of a link stay in order. Without the proces
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -57,6 +57,14 @@ class Backend(LinkBackend):
         links = list(links)
         rates = [TBF] if any(link.rate_bps for link in links) else []
         return rates + ([NFQUEUE] if any(map(is_shaped, links)) else [])
+
+    @staticmethod
+    def lacks(links: Iterable[Link]) -> Iterator[str]:
+        links = list(links)
+        if any(link.duplicate for link in links):
+            yield "duplicates no packets"
+        if any(link.corrupt for link in links):
+            yield "corrupts no packets"
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
         self._senders |= {device.address: device.device for device in profile.all_devices}

@@ -30,7 +30,8 @@ class Direction:
         self.tally = tally or Tally()
         self.link = link
         self.seed = seed
-        self._loss = link.loss
+        self._loss, self._bursts = link.loss, link.bursts
+        self._is_bad = False  # its state, if it loses packets in bursts
         self._s_per_byte = 8 / link.rate_bps if link.rate_bps else 0.0
         # A whole number of packets that fills the queue exactly is to fit.
         self._room_s = buffer_bytes(link.rate_bps, link.queue) * self._s_per_byte + 1e-9 if link.rate_bps else 0.0
@@ -47,7 +48,7 @@ class Direction:
         """
         tally = self.tally
         tally.packets += 1
-        if self._loss and self._draw() < self._loss:
+        if self._loss and self._is_lost():
             tally.lost += 1
             return None
         if self._s_per_byte:
@@ -69,10 +70,21 @@ class Direction:
         waiting = round(max(0.0, self._free_s - now_s) / self._s_per_byte) if self._s_per_byte else 0
         return Passed(max(0, tally.bytes - waiting), tally.packets, tally.lost, tally.overflowed, waiting)
 
+    def _is_lost(self) -> bool:
+        """Draw whether a packet is lost, and in which state the next one finds the link."""
+        bursts, draw = self._bursts, self._draw
+        if bursts is None:
+            return draw() < self._loss
+        loses = bursts.bad_loss if self._is_bad else bursts.good_loss
+        if draw() < (bursts.r if self._is_bad else bursts.p):
+            self._is_bad = not self._is_bad
+        return draw() < loses
+
     def changed_to(self, link: Link, seed: str) -> Direction:
         """The direction with other values, for what arrives from now on; what is under way is not overtaken."""
         new = Direction(link, seed, self.tally)
         new._free_s, new._delay.last_s = self._free_s, self._delay.last_s
+        new._is_bad = self._is_bad
         if seed == self.seed:
             new._draw = self._draw  # or each change would begin with the same draws
         return new

@@ -24,6 +24,7 @@ from fedsim_runner.agent.links import kernel_qdiscs, netlink, netns, qdisc_chang
 from fedsim_runner.agent.links.netem import kernel_form
 from fedsim_runner.agent.links.userspace import rule_set
 from fedsim_runner.agent.links.userspace.qdisc import Tbf
+from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 
 HOST = "host"
 NETWORK = "network"  # the run's namespace
@@ -46,8 +47,13 @@ def _netem(words: Sequence[str]) -> dict[str, Any]:
             if rest and rest[0].endswith("us"):
                 options["delay"]["jitter"] = _number(rest.pop(0)) / 1e6
         elif key == "loss":
-            assert rest.pop(0) == "random"
-            options["loss-random"] = {"loss": _number(rest.pop(0)) / 100}
+            if rest.pop(0) == "random":
+                options["loss-random"] = {"loss": _number(rest.pop(0)) / 100}
+            else:
+                options["loss-gemodel"] = {key: _number(rest.pop(0)) / 100 for key in ("p", "r", "1-h", "1-k")}
+        elif key in ("duplicate", "corrupt"):
+            if chance := _number(rest.pop(0)) / 100:
+                options[key] = {key: chance}
         else:
             assert key == "rate", key
             options["rate"] = {"rate": int(_number(rest.pop(0)) / 8)}
@@ -226,7 +232,14 @@ class FakeKernel:
             new = _tbf(words)
         else:
             found = kernel_form.NetemOptions.decode(options)
-            words = ["limit", f"{found.limit}", "delay", f"{found.delay_us}us", "loss", "random", f"{found.loss:%}"]
+            words = ["limit", f"{found.limit}", "delay", f"{found.delay_us}us", "loss"]
+            model = found.bursts
+            if model is None:
+                words += ["random", f"{found.loss:%}"]
+            else:
+                chances = (model.p, model.r, model.bad_loss, model.good_loss)
+                words += ["gemodel", *(f"{chance:%}" for chance in chances)]
+            words += [word for key in ("duplicate", "corrupt") for word in (key, f"{getattr(found, key):%}")]
             new = _netem([*words, "rate", f"{found.rate_bps}bit"])
         self.log.append((self.here, f"change {self._name(index)} {entry['handle']} {kind} {' '.join(words)}"))
         if not self.forgets:
@@ -240,7 +253,15 @@ class FakeKernel:
             return Tbf(options["rate"] * 8, options["limit"], options["burst"]).kernel_form()
         delay, loss = options.get("delay", {}).get("delay", 0.0), options.get("loss-random", {}).get("loss", 0.0)
         rate_bps = options.get("rate", {}).get("rate", 0) * 8
-        return kernel_form.NetemOptions(options["limit"], round(delay * 1e6), loss, rate_bps).encode()
+        model = options.get("loss-gemodel")
+        return kernel_form.NetemOptions(
+            options["limit"],
+            round(delay * 1e6),
+            loss,
+            rate_bps,
+            None if model is None else GilbertElliott(*model.values()),
+            *(options.get(key, {}).get(key, 0.0) for key in ("duplicate", "corrupt")),
+        ).encode()
 
     def change_policer(self, index: int, parent: int, rate_bps: int, burst_bytes: int, longest_bytes: int) -> None:
         entry = self._qdisc(self._name(index), f"{parent >> 16:x}:")

@@ -26,6 +26,7 @@ from fedsim_runner.agent.links.userspace.backend import RULE
 from fedsim_runner.agent.links.userspace.packets import Packets
 from fedsim_runner.agent.links.veth import DOWN, UP, Veths
 from fedsim_runner.agent.links.wiring import end_name, plan_wires
+from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.link import INTERFACE, Link, Links, Queue
 
 from .fake_kernel import NETWORK, FakeKernel
@@ -35,6 +36,8 @@ each_backend = pytest.mark.parametrize("kind", [*backends.names(), "toy"], indir
 GOLDEN = Path(__file__).parents[3] / "golden" / "links"
 G5 = Link(20_000_000, 15_000, 3_000, 0.001)
 SLOW = Link(50_000, 300_000)
+MODEL = GilbertElliott(0.01, 0.25, 0.9, 0.001)
+BURSTY = Link(1_000_000, 20_000, loss=MODEL.mean_loss, bursts=MODEL)
 
 
 def _two(a: tuple[Link, Link], b: tuple[Link, Link], seed: int = 0) -> Profile:
@@ -50,6 +53,7 @@ CASES = {
     "queue": _two(
         (Link(1_000_000, queue=Queue(buffer_us=500_000)), Link(2_000_000, queue=Queue(buffer_bytes=9_000))), NONE
     ),
+    "models": _two((BURSTY, Link(delay_us=1000, duplicate=0.01, corrupt=0.02)), NONE),
     "nothing": _two(NONE, NONE),
 }
 IN_PLACE = frozenset({"netem", "userspace"})  # the toy one only has the tests' kernel's `tc`
@@ -206,6 +210,35 @@ def test_a_plan_depends_on_its_profile_alone(
     veths.wires = plan_wires(profile)
     readable: dict[str, Any] = {**veths.read(here)[0]["a"], **backend.read(here)[0]["a"]}
     assert all(set(settings) <= set(readable) for settings in planned.values())
+
+
+@each_backend
+@pytest.mark.parametrize(
+    "link", [BURSTY, Link(duplicate=0.1), Link(corrupt=0.1)], ids=["bursts", "duplicate", "corrupt"]
+)
+def test_what_it_does_not_do_it_refuses(kind: type[LinkBackend], link: Link, probed: dict[str, Any]) -> None:
+    """Another plan than without it, or a refusal by name."""
+    plain = dataclasses.replace(link, bursts=None, duplicate=0.0, corrupt=0.0)
+    first, second = (_two((one, Link()), NONE) for one in (link, plain))
+    (said,) = backends.refusals([link]) or [""]
+    if any(kind.lacks([link])):
+        assert said.startswith(f"back end {kind.name} ")
+        with pytest.raises(backends.UnshapableError, match=re.escape(said)):
+            backends.choose(kind.name, first, probed)
+    else:
+        assert kind(probed).plan(first) != kind(probed).plan(second)
+        assert backends.choose(kind.name, first, probed) == kind.name
+
+
+def test_bursts_and_jitter_together_are_for_the_back_end_that_holds_both() -> None:
+    probed = {need.piece: True for need in backends.all_needs()} | {"kernel": "6.1"}
+    link = dataclasses.replace(BURSTY, jitter_us=1_000)
+    both = Profile([DeviceLink("a", "198.18.0.2", link, Link())])
+    assert backends.choose(backends.AUTO, both, probed) == userspace.Backend.name
+    duplicated = dataclasses.replace(link, duplicate=0.1)
+    with pytest.raises(backends.UnshapableError) as refusal:
+        backends.choose(backends.AUTO, Profile([DeviceLink("a", "198.18.0.2", duplicated, Link())]), probed)
+    assert "duplicates no packets" in str(refusal.value) and "in bursts on a link with jitter" in str(refusal.value)
 
 
 @each_backend

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import pytest
 
 from fedsim_runner.agent.links.userspace.direction import Direction
+from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.link import Link, Queue
 from fedsim_runner.contract.queue_size import FRAME_BYTES, buffer_bytes
 
@@ -80,6 +81,28 @@ def test_loss_takes_no_time_of_the_bottleneck() -> None:
     dense, clean = direction(20_000_000, 0, 0, 0.5), direction(20_000_000)
     last = [max(one.departure_s(1.0, FRAME_BYTES) or 0.0 for _ in range(100)) for one in (dense, clean)]
     assert last[0] - 1.0 < 0.7 * (last[1] - 1.0)
+
+
+@pytest.mark.parametrize(
+    "bursts", [GilbertElliott(0.01, 0.2), GilbertElliott(0.02, 0.3, 0.7, 0.001)], ids=["simple", "both states lose"]
+)
+def test_losses_come_in_bursts(bursts: GilbertElliott) -> None:
+    count = 400_000
+    link = Direction(Link(loss=bursts.mean_loss, bursts=bursts), "seed")
+    lost = [link.departure_s(number * 0.001, 100) is None for number in range(count)]
+    # Five deviations of the number of losses, and of the mean of bursts, whose lengths are as good as geometric.
+    deviation = math.sqrt(count * bursts.mean_loss * (1 - bursts.mean_loss) * bursts.variance_factor)
+    assert abs(sum(lost) - count * bursts.mean_loss) < 5 * deviation
+    lengths = [len(list(group)) for is_lost, group in groupby(lost) if is_lost]
+    spread = bursts.mean_burst / math.sqrt(len(lengths))
+    assert sum(lengths) / len(lengths) == pytest.approx(bursts.mean_burst, abs=5 * spread)
+
+
+def test_a_change_of_the_rate_keeps_the_state_of_a_link_with_bursts() -> None:
+    always = GilbertElliott(1.0, 1e-9)  # bad from the second packet on
+    link = Direction(Link(1_000_000, loss=always.mean_loss, bursts=always), "seed")
+    assert link.departure_s(1.0, 100) is not None
+    assert link.changed_to(Link(2_000_000, loss=always.mean_loss, bursts=always), "seed").departure_s(2.0, 100) is None
 
 
 def test_other_values_apply_from_now_on_and_nothing_is_overtaken() -> None:
