@@ -39,7 +39,7 @@ def publish_comparison(compared: Mapping[str, Any], output: Path, *, figures: bo
         for one in drawn.values():
             one.save(output / FIGURES)
     text = make_environment().get_template("comparison.html.j2").render(
-        compared=compared, figures=prepare_figures(drawn), pages=_pages(compared, output), version=__version__
+        compared=compared, **prepare_figures(drawn), pages=_pages(compared, output), version=__version__
     )  # fmt: skip
     page = output / PAGE
     page.write_text(text, encoding="utf-8", errors="replace")

@@ -18,6 +18,7 @@ from ..findings import compute_waiting_share, describe_findings
 from ..run_files import read_manifest
 from ..tables.rounds import mean_round_seconds
 from .formats import FILTERS, UNKNOWN, flat, text
+from .glyphs import Glyphs
 from .metrics import ACCURACIES, LOSSES, NAMES, find_metric
 
 # More rows by round and device are only in the CSV file.
@@ -73,18 +74,23 @@ def _harmless(value: object) -> object:
     return harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def prepare_figures(figures: Mapping[str, Drawn]) -> dict[str, dict[str, Any]]:
-    """Return the figures as a template needs them. Their text was escaped when they were drawn."""
-    return {
+def prepare_figures(figures: Mapping[str, Drawn]) -> dict[str, Any]:
+    """Return the figures, and the shapes of their letters, as templates need them.
+
+    Their text was escaped when they were drawn.
+    """
+    glyphs = Glyphs()
+    prepared = {
         name: {
             "title": one.title,
             "caption": one.caption,
-            "picture": Markup(one.svg),
-            "narrow": Markup(one.narrow_svg or one.svg),
+            "picture": Markup(glyphs.share(one.svg)),
+            "narrow": Markup(glyphs.share(one.narrow_svg or one.svg)),
             "table": one.table,
         }
         for name, one in figures.items()
     }
+    return {"figures": prepared, "glyphs": glyphs.definitions()}
 
 
 def render_page(run_dir: Path, report: Mapping[str, Any], figures: Mapping[str, Drawn], problems: list[str]) -> str:
@@ -100,7 +106,7 @@ def render_page(run_dir: Path, report: Mapping[str, Any], figures: Mapping[str, 
     return make_environment().get_template("report.html.j2").render(
         report=report,
         manifest=manifest,
-        figures=prepare_figures(figures),
+        **prepare_figures(figures),
         problems=problems,
         happened=describe_findings(report),
         score=_score(report),

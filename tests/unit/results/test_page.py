@@ -19,7 +19,7 @@ from fedsim_runner.results.page import PAGE, publish, try_publish
 from fedsim_runner.results.page.formats import seconds
 from fedsim_runner.results.tables import client_results, cost, devices, hosts, rounds
 from fedsim_runner.results.tables import time_split as split
-from tests.unit.results.synthetic import write_run
+from tests.unit.results.synthetic import BEGAN, write_run
 
 pytestmark = pytest.mark.drawing
 
@@ -226,20 +226,38 @@ def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
 
 def test_a_page_of_many_devices_stays_small_and_its_tables_complete(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "r", clients=500, rounds=3, lost=True)
+    _add_links(folder)
     text = publish(folder, write_report(folder)).read_text(encoding="utf-8")
     page = Page(text)
     assert len(text) < 2_000_000
     assert not [line for line in page.text if "could not be drawn" in line]
-    for table in ("Mean per round by device", "Requested of each device", "Measured of each device"):
+    tables = ("Mean per round by device", "Requested of each device", "Measured of each device")
+    for table in (*tables, "Links as measured", "Links as counted"):
         body = text.split(f'aria-label="{table}"')[1].split("</table>")[0]
         assert body.count("<tr>") - 1 >= 500
     words = " ".join(" ".join(page.text).split())
     assert "of 501 devices (slowest, median, fastest, lost)" in words
     assert "All 1498 rows by round and device are in device_rounds.csv" in words
-    linked = {target[1:] for target in page.references if target.endswith("-devices")}
-    assert linked == {"time-of-devices", "measured-devices"} <= set(page.ids)
+    linked = {target[1:] for target in page.references if target.endswith(("-devices", "-links"))}
+    assert linked == {"time-of-devices", "measured-devices", "measured-links", "counted-links"} <= set(page.ids)
     slowest = text.split('aria-label="Mean per round by device"')[1].split("<tbody>")[1]
     assert "slowest</span>" in slowest.split("</tr>")[0]
+
+
+def _add_links(folder: Path) -> None:
+    """Have every link of a run measured before the course, and counted during it."""
+    link = {"rate_asked_bps": 1_600_000, "rate_bps": 1_599_123, "loss_asked": 0.005, "lost": 5}
+    delays = {"delay_asked_us": 150_000, "delay_us": 150_321, "jitter_asked_us": 15_000, "jitter_us": 15_123}
+    measured = {"event": "link_measured", **link, **delays, "sent": 1234, "loss": 0.0061, "verdict": "within"}
+    counted = {"event": "link_counted", **link, "packets": 60_123, "overflowed": 3, "bytes": 5_000_000}
+    verdicts = {"loss_verdict": "within", "rate_verdict": "undetermined"}
+    with (folder / "journal.jsonl").open("a", encoding="utf-8") as journal:
+        for device in write_report(folder, writing=False)["devices"]:
+            for way in ("up", "down"):
+                which = {"t": BEGAN, "device": device, "direction": way}
+                journal.write(
+                    json.dumps({**measured, **which}) + "\n" + json.dumps({**counted, **verdicts, **which}) + "\n"
+                )
 
 
 def test_a_page_of_many_rounds_stays_small(tmp_path: Path) -> None:
