@@ -1,4 +1,4 @@
-"""The life cycle on tiny playbooks: a separate content folder, and the program in a separate process."""
+"""What the tests of the life cycle share: a separate content folder, and the program in a separate process."""
 
 from __future__ import annotations
 
@@ -10,10 +10,23 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from fedsim_runner.runs import hold
+
+# How many examples hypothesis tries: few and the same ones in the checks, many and new ones in `make soak`. None has a
+# time limit, as a machine may be busy with something else.
+_SLOW_IS_FINE: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+}
+settings.register_profile("checks", max_examples=40, derandomize=True, database=None, **_SLOW_IS_FINE)
+settings.register_profile("soak", max_examples=3000, print_blob=True, **_SLOW_IS_FINE)
+# Before pytest reads --hypothesis-profile, if a folder below this one is named on the command line.
+settings.load_profile("checks")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -21,6 +34,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TESTBED = """\
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from fedsim_runner.runs import hold
 from fedsim_runner.testbed.docker.testbed import DockerTestbed
 from tests.fake_engine import FakeEngine

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedsim_runner.agent.links.jitter import Delay, Jitter
@@ -95,7 +95,6 @@ def test_what_leaves_has_the_distribution_too() -> None:
     share=st.floats(0.01, 1.0),
     gaps=st.lists(st.floats(0.0, 0.3), min_size=2, max_size=60),
 )
-@settings(max_examples=60, deadline=None)
 def test_no_packet_overtakes_another_nor_leaves_before_it_came(
     seed: str, delay_us: int, share: float, gaps: list[float]
 ) -> None:
