@@ -42,8 +42,11 @@ from .measuring.link_check import LinkCheck, NotNowError
 from .measuring.link_counters import LinkCounters
 from .run_settings import read_run_settings
 from .start_up import StartUp
+from .timeline.devices import Devices
+from .timeline.timeline import Timeline
 
 TICK_S = 0.5
+AWAITED_TICK_S = 0.05  # while an event waits for what a participant reports
 LOADING_TICK_S = 0.1
 SAMPLE_S = 1.0
 AT_THE_GATE = ("starting", "loading", "ready")
@@ -98,6 +101,14 @@ class Agent:
         self._start_up = StartUp(
             self._gatekeeper, self._containers, self._watch, self._record, partial(self._fail, None)
         )
+        self._timeline = Timeline(
+            self._links,
+            Devices(docker, self._containers.by_device),
+            state.timeline,
+            self._record,
+            self._gatekeeper.gate.announce_offline,
+            self._gatekeeper.lost,
+        )
         self._health = Health(
             state,
             self._journal,
@@ -127,6 +138,8 @@ class Agent:
             )
         )
         shaped = self._gatekeeper.load_memory()
+        if self._gatekeeper.is_requested:
+            self._timeline.resume(self._settings)
         with self._lock:
             if self._gatekeeper.is_requested:
                 self._watch.resume(self._gatekeeper.open_at, self._gatekeeper.lost())
@@ -160,6 +173,7 @@ class Agent:
         with self._lock:
             if with_the_engine:
                 self._fail(None, ENGINE_ENDED)
+            self._timeline.stop()
             self._record(events.AgentStopped())
             self._links.stop()
             self._sampler.close()
@@ -177,6 +191,7 @@ class Agent:
             self._containers.tick()
             self._start_up.step()
             self._watch.tick()
+            self._look_at_timeline()
             self._health.check()
             if self._is_course_on():
                 self._course_check.tick(time.monotonic(), self._containers.running_pids())
@@ -184,7 +199,7 @@ class Agent:
                 self._next_sample = max(self._next_sample + SAMPLE_S, now + SAMPLE_S / 2)
                 self._check_disk()
                 self._health.check_files()
-                self._watch.sample(now, self._sampler.read(), self._containers.by_device)
+                self._watch.sample(now, self._sampler.read(), self._containers.by_device, self._timeline.frozen)
                 try:
                     self._sampler.write(now)
                     self._host_load.write(now)
@@ -201,12 +216,25 @@ class Agent:
     @property
     def pause_s(self) -> float:
         """Seconds after which :meth:`tick`, or while participants load at least :meth:`load`, is due."""
+        if self._timeline.awaited:
+            return AWAITED_TICK_S
         return LOADING_TICK_S if self._start_up.is_active else TICK_S
 
     def load(self) -> None:
-        """Have the next participants load as soon as others have loaded."""
+        """Have the next participants load as soon as others have; see whether what an event waits for has come."""
         with self._lock:
             self._start_up.step()
+            self._look_at_timeline()
+
+    def _look_at_timeline(self) -> None:
+        supervisor, open_at = self._watch.supervisor, self._gatekeeper.open_at
+        if supervisor is None or supervisor.outcome is not None or open_at is None:
+            return
+        self._timeline.open(open_at, self._settings)
+        self._watch.read(self._timeline.awaited)
+        for name, reason in self._timeline.look(supervisor).items():
+            self._lose(name, f"it could not be started anew: {reason}")
+        supervisor.feed_offline(self._timeline.away, time.monotonic())
 
     def _check_disk(self) -> None:
         """End each device that uses more of the disk than it may; the others need the space."""
@@ -247,6 +275,8 @@ class Agent:
             self._containers.send([name], "KILL")
             return
         self._sampler.watch(name, container.pid, container.id)
+        if self._timeline.on_started(name) and self._watch.supervisor is not None:
+            self._watch.supervisor.feed_restart(name)
         self._watch.on_started(name)
         self._record(events.DeviceStarted(name))
         self._gatekeeper.shape_new_interface(name)
@@ -258,7 +288,7 @@ class Agent:
     def _on_exit(self, container: Container, lines: list[str]) -> None:
         name, code = container.device, container.exit_code
         assert code is not None
-        if self._watch.supervisor is None:
+        if self._watch.supervisor is None or self._timeline.takes_end(name):
             self._record(events.DeviceExited(name, code, container.oom_killed))
         elif name in self._settings.roles:  # else it has left the run, and its end was looked up meanwhile
             self._watch.on_ended(name, code, container.oom_killed, lines)
@@ -290,6 +320,7 @@ class Agent:
         self._record(event)
         if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
             self._ended_at = time.monotonic()
+            self._timeline.stop()
             self._gatekeeper.keep_shut()
             # The participants still running can write their last files, and then free the processors.
             self._containers.send(list(self._containers.running_pids()), "TERM")
@@ -309,7 +340,7 @@ class Agent:
                     self._record(events.PacketsTimed(**lateness))
         late_s = lateness.get("latest_us", 0) / 1e6
         running = self._containers.running_pids()
-        for event in self._course_check.events(self._settings.links, running, late_s):
+        for event in self._course_check.events(self._settings.links, running, late_s, self._timeline.changed):
             self._record(event)
         try:
             self._link_counters.finish(time.time(), running)
@@ -368,7 +399,8 @@ class Agent:
                 if not again:
                     return {"links": [], "reason": None}  # they were measured before it began
                 raise NotNowError("a course is on: its packets and those that measure links would disturb each other")
-            settings, running = self._settings, dict(self._containers.running_pids())
+            links = self._links.deviation.of(self._settings.links)
+            settings, running = dataclasses.replace(self._settings, links=links), self._containers.running_pids()
         return self._link_check.measure(settings, running, again, names)
 
     def open_gate(self, open_at: float | None) -> GateAnswer:

@@ -276,6 +276,13 @@ class Supervisor:
         self._silent_since = now
         self._check_success(now)
 
+    def feed_restart(self, device: str) -> None:
+        """Note that the participant begins anew: its end was no loss."""
+        participant = self._participants.get(device)
+        if participant is not None and participant.state != "lost":
+            participant.state, participant.exit_code, participant.crashed_at = "starting", None, None
+            participant.frozen_since = None
+
     def feed_disk_full(self, device: str, reason: str, now: float) -> list[Event]:
         """Note that the participant uses more of the disk than it may; after its part in the course it may end so."""
         participant = self._participants.get(device)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +128,21 @@ class Watch:
         for name in names:
             self._read(name)
 
-    def sample(self, now: float, readings: Mapping[str, Reading], containers: Mapping[str, Container]) -> None:
-        """Find out which devices work and which are frozen; called once a second (``now``: Unix seconds)."""
+    def sample(
+        self,
+        now: float,
+        readings: Mapping[str, Reading],
+        containers: Mapping[str, Container],
+        known_frozen: Collection[str] = (),
+    ) -> None:
+        """Find out which devices work and which are frozen; called once a second.
+
+        Args:
+            now: Unix seconds.
+            readings: what they use.
+            containers: theirs.
+            known_frozen: devices that the timeline has frozen.
+        """
         self._usage.add(now, readings)
         supervisor = self.supervisor
         if supervisor is None:
@@ -141,7 +154,7 @@ class Watch:
             # Hardly a process that has used the processor since the last sample is frozen, so most need no look; all
             # get one now and then, since another process of the container may have used it.
             looks = thorough or not self._usage.has_run(name)
-            frozen = container.paused or (looks and is_stopped(container.pid))
+            frozen = container.paused or name in known_frozen or (looks and is_stopped(container.pid))
             supervisor.feed_frozen(name, frozen, steady)
             if self._usage.is_working(name, supervisor.live_state(name), self._settings.cpus.get(name), now):
                 supervisor.feed_heartbeat(name, steady)

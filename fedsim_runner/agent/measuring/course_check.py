@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from fedsim_runner.contract.events import LinkCounted
 from fedsim_runner.contract.link import Link
-from fedsim_runner.contract.link_verdict import OUT, Counted, judge_course
+from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, Counted, judge_course
 from fedsim_runner.contract.units import rate
 
 from ..links.profile import Profile
@@ -36,7 +36,13 @@ class CourseCheck:
             self._next_look = now + LOOK_S
             self._look(running)
 
-    def events(self, profile: Profile, running: Mapping[str, int], late_s: float) -> list[LinkCounted]:
+    def events(
+        self,
+        profile: Profile,
+        running: Mapping[str, int],
+        late_s: float,
+        changed: Collection[tuple[str, str]] = (),
+    ) -> list[LinkCounted]:
         """What was counted until now, one event for each direction of this lab host's devices.
 
         Where packets take their sender's uplink when they arrive, there are also those of other lab hosts' devices.
@@ -45,6 +51,7 @@ class CourseCheck:
             profile: the links asked for.
             running: process ids of the running devices.
             late_s: the longest that a packet is known to have been late.
+            changed: the directions that were changed meanwhile, by device and ``up`` or ``down``.
         """
         self._look(running)
         here = {one.device for one in profile.devices}
@@ -54,20 +61,29 @@ class CourseCheck:
             for way, link in (("up", one.up), ("down", one.down))
             if (tally := self._counts.get((one.device, way))) is not None and (one.device in here or tally.packets)
         ]
-        return [describe_count(*one, late_s, len(counted)) for one in counted]
+        return [describe_count(*one, late_s, len(counted), changed=(one[0], one[1]) in changed) for one in counted]
 
     def _look(self, running: Mapping[str, int]) -> None:
         self._counts = self._links.count(running) or self._counts
 
 
-def describe_count(device: str, way: str, asked: Link, tally: Tally, late_s: float, among: int) -> LinkCounted:
-    """Return what was counted of one direction, and what to think of it."""
+def describe_count(
+    device: str, way: str, asked: Link, tally: Tally, late_s: float, among: int, changed: bool = False
+) -> LinkCounted:
+    """Return what was counted of one direction, and what to think of it.
+
+    One that events have changed is not judged: it had several rates and losses, and there is one count of all.
+    """
     # Those for which the queue had no room do not meet the loss, or have met it already.
     lost = tally.lost + tally.dropped
     packets = tally.packets + tally.dropped
     found = Counted(packets, lost, tally.rate.busiest_bps, tally.rate.ahead_bytes)
     rate_verdict, loss_verdict = judge_course(asked, found, late_s, among)
     reasons = []
+    if changed:
+        rate_verdict = None if rate_verdict is None else UNDETERMINED
+        loss_verdict = UNDETERMINED
+        reasons.append("events changed it during the course, so there is nothing to compare the counters with")
     if rate_verdict == OUT and asked.rate_bps is not None:
         busiest = rate(float(f"{found.busiest_bps:.4g}"))
         reasons.append(f"{busiest} passed, not {rate(asked.rate_bps)} (likely reason: {KERNEL})")

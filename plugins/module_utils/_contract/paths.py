@@ -146,6 +146,11 @@ class StateFolder:
         return self.agent / "state.json"
 
     @property
+    def timeline(self) -> Path:
+        """What a restarted agent has to know of the timeline."""
+        return self.agent / "timeline.json"
+
+    @property
     def left_out(self) -> Path:
         """What of the devices' interfaces does not count: what measured their links."""
         return self.agent / "not_counted.json"

@@ -31,23 +31,29 @@ class Senders:
         self._digest = hashlib.sha256(json.dumps(ups, sort_keys=True).encode()).hexdigest()[:8]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Senders) and self._digest == other._digest
+        return isinstance(other, Senders) and self.ups == other.ups
 
     def __hash__(self) -> int:
-        return hash(self._digest)
+        return hash(frozenset(self.ups))
 
     def __str__(self) -> str:
         return f"senders {self._digest}"
 
     @classmethod
     def of(cls, profile: Profile) -> Senders:
-        """The uplinks of all devices of the run that are shaped, or may be."""
-        ups = {one.address: one.up.as_dict() for one in profile.all_devices if profile.may_change or is_shaped(one.up)}
+        """The uplinks of all devices of the run that are shaped."""
+        ups = {one.address: one.up.as_dict() for one in profile.all_devices if is_shaped(one.up)}
         return cls(ups, profile.seed)
+
+    @classmethod
+    def parse(cls, ups: Mapping[str, Mapping[str, Any]]) -> Senders:
+        """Build it from the packet process's state, which may hold uplinks that are no longer shaped."""
+        return cls({address: link for address, link in ups.items() if is_shaped(Link.from_dict(link))})
 
     def changed_from(self, before: Senders) -> dict[str, Mapping[str, Any]]:
         """The uplinks that are not what they were, by address."""
-        return {address: values for address, values in self.ups.items() if before.ups.get(address) != values}
+        gone = dict.fromkeys(before.ups.keys() - self.ups.keys(), Link().as_dict())
+        return gone | {address: values for address, values in self.ups.items() if before.ups.get(address) != values}
 
 
 class Uplinks:

@@ -128,7 +128,7 @@ class Backend(LinkBackend):
         for name, state in answer["devices"].items():
             found[name][ARRIVALS] = Arrivals.parse(state, downs[name].senders, downs[name].crossings)
         for address, values in answer["ups"].items():
-            if self._senders[address] in found:
+            if self._senders.get(address) in found:
                 found[self._senders[address]][UPLINK] = describe(Link.from_dict(values))
         return dict(found), answer["failed"]
 
@@ -203,7 +203,7 @@ class Backend(LinkBackend):
             except OSError:
                 return {}
         answer = self._answer
-        senders, crossings = Senders(answer["ups"]), Crossings(answer["sites"], answer["edges"])
+        senders, crossings = Senders.parse(answer["ups"]), Crossings(answer["sites"], answer["edges"])
         listening: dict[str, Arrivals] = {}
         for name, state in answer["devices"].items():
             try:

@@ -14,6 +14,7 @@ import pytest
 
 from fedsim_runner.agent.links import netns
 from fedsim_runner.agent.links.userspace import nfqueue, packets
+from fedsim_runner.agent.links.userspace.arrivals import Senders
 from fedsim_runner.agent.links.userspace.packets import Packets
 from fedsim_runner.contract.link import Link
 
@@ -258,3 +259,9 @@ def test_packets_of_a_link_stay_in_order_however_late_the_process_gets_to_them(b
             decided += bench.work(rng.choice((0.0, 0.0005)))
     decided += bench.work(0.1)
     assert decided == [(number, nfqueue.ACCEPT) for number in range(400)]
+
+
+def test_senders_are_compared_by_value() -> None:
+    """A loss that an experiment file gives as 0 is none that somebody else has changed."""
+    one, other = ({SENDER: {**Link(5_000_000).as_dict(), "loss": loss}} for loss in (0, 0.0))
+    assert Senders(one) == Senders(other) != Senders({SENDER: Link(5_000_000, loss=0.01).as_dict()})

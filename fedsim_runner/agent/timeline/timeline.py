@@ -1,0 +1,348 @@
+"""Following a run's timeline: each entry begins at its time, whatever else the agent does.
+
+A thread of its own with real-time priority waits for what is due. It takes the lock of the links, which nobody holds
+for long during a course, and never that of the agent; it does not wait for the Docker Engine, which may be busy: other
+threads do. Entries that wait for a round or a state are due as soon as the agent has read that it has come.
+
+An entry that fails is named in the journal, and the course goes on.
+
+A client that is killed with a duration, or started anew, is down until it has joined again: it counts as offline for
+the server, which goes on without it, and its end is no loss. One that is killed for good has crashed: what that means
+is up to ``course.on_client_failure``. A client that was lost does not come back, because its server has given it up.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from fedsim_runner.contract.atomic import CannotWriteError
+from fedsim_runner.contract.errors import FedsimError
+from fedsim_runner.contract.events import Event, EventBegun, EventEnded, EventFailed
+from fedsim_runner.contract.link import Links
+from fedsim_runner.contract.timeline import TimelineEntry, describe_change
+
+from ..host.background import Background
+from ..links.deviation import Deviation
+from ..links.run_links import RunLinks
+from ..run_settings import RunSettings
+from .devices import Devices
+from .in_force import InForce, taken_back_by
+from .memory import Memory
+from .priority import gain_priority
+from .triggers import Course, has_come, read_for
+
+_SHOWN = 5  # devices whose links an event of the journal describes
+_WORKERS = 4
+_SLOW = ("kill", "restart")  # what the Engine does
+
+
+@dataclass(order=True)
+class _Step:
+    """The beginning or the end of an entry; ``due_s`` on the monotonic clock."""
+
+    due_s: float
+    order: int
+    entry: TimelineEntry = field(compare=False)
+    ends: bool = field(compare=False)
+
+
+class Timeline:
+    """Follows the timeline of one run on this lab host.
+
+    Args:
+        links: the links in force.
+        devices: acts on devices' containers.
+        path: where a later agent finds what this one has done.
+        record: writes an event to the journal.
+        announce: tells participants which devices are offline.
+        lost: returns the clients that were given up.
+    """
+
+    def __init__(
+        self,
+        links: RunLinks,
+        devices: Devices,
+        path: Path,
+        record: Callable[[Event], None],
+        announce: Callable[[Iterable[str]], None],
+        lost: Callable[[], Collection[str]],
+    ) -> None:
+        self._links = links
+        self._devices = devices
+        self._path = path
+        self._record = record
+        self._announce = announce
+        self._lost = lost
+        self._changed = threading.Condition()
+        self._due: list[_Step] = []
+        self._order = 0
+        self._waiting: dict[int, TimelineEntry] = {}
+        self._entries: tuple[TimelineEntry, ...] = ()
+        self._here: frozenset[str] = frozenset()
+        self._planned: Mapping[str, Links] = {}
+        self._server = ""
+        self._memory = Memory()
+        self._written_offline: frozenset[str] = frozenset()
+        self._ending: set[str] = set()  # whose next end is expected
+        self._back: set[str] = set()  # of those that are down: started again
+        self._failed: dict[str, str] = {}  # devices that could not be started again, with the reason
+        self._unix_s = 0.0  # the difference between the two clocks
+        self._thread: threading.Thread | None = None
+        self._background: Background | None = None
+        self._stopped = False
+
+    # -- life cycle ---------------------------------------------------------------------------------------------------
+
+    def resume(self, settings: RunSettings) -> None:
+        """Take over from an earlier agent, before links are brought into force again."""
+        self._use(settings)
+        self._memory = Memory.read(self._path, self._entries)
+        self._ending, self._back = set(self._memory.down), set(self._memory.down)
+        wanted = self._memory.in_force.deviation(self._planned)
+        self._links.change(lambda _: wanted)
+
+    def open(self, open_at: float, settings: RunSettings) -> None:
+        """Begin: the gate opens or opened at this time (Unix seconds). Only the first call counts."""
+        if self._thread is not None or self._stopped or not settings.timeline:
+            return
+        self._use(settings)
+        self._unix_s = time.time() - time.monotonic()
+        memory = self._memory
+        for entry in self._entries:
+            if entry.number not in memory.due:
+                if entry.at_s is not None:
+                    self._push(open_at + entry.at_s, entry, False)
+                else:
+                    self._waiting[entry.number] = entry
+            elif entry.duration_s is not None and entry.number not in memory.ended:
+                self._push(memory.due[entry.number] + entry.duration_s, entry, True)
+        self._background = Background("act on devices", _WORKERS)
+        self._thread = threading.Thread(target=self._run, name="timeline", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begin nothing more, and have frozen devices go on: the course is over."""
+        with self._changed:
+            if self._stopped:
+                return
+            self._stopped = True
+            self._waiting.clear()
+            self._changed.notify()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        for name in sorted(self.frozen & self._here):
+            try:
+                self._devices.freeze(name, False)
+            except FedsimError:
+                continue  # it has ended
+        if self._background is not None:
+            self._background.close()
+
+    def _use(self, settings: RunSettings) -> None:
+        self._entries = settings.timeline
+        self._here = frozenset(settings.roles)
+        self._planned = {one.device: Links(one.up, one.down) for one in settings.links.all_devices}
+        self._server = settings.links.server
+
+    # -- what others ask ----------------------------------------------------------------------------------------------
+
+    @property
+    def awaited(self) -> set[str]:
+        """The participants of this lab host whose reports an entry waits for."""
+        return read_for(tuple(self._waiting.values()), self._server) & self._here
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """The devices that are frozen."""
+        return self._memory.in_force.devices_of("freeze")
+
+    @property
+    def away(self) -> frozenset[str]:
+        """The devices that nobody is to wait for: those that are offline or down."""
+        return self._links.deviation.offline | frozenset(self._memory.down)
+
+    @property
+    def changed(self) -> set[tuple[str, str]]:
+        """The directions that entries have changed so far, by device and ``up`` or ``down``."""
+        begun = [entry for entry in self._entries if entry.number in self._memory.due]
+        ways = [(entry, way) for entry in begun for way in ("up", "down") if getattr(entry, way) is not None]
+        return {(name, way) for entry, way in ways for name in entry.devices}
+
+    def look(self, course: Course) -> dict[str, str]:
+        """See which moments have come that entries wait for, and who has joined again.
+
+        Returns:
+            Devices that could not be started again, each once, with the reason.
+        """
+        for number, entry in list(self._waiting.items()):
+            if has_come(entry, course):
+                with self._changed:
+                    if self._waiting.pop(number, None) is not None:
+                        self._push(time.time(), entry, False)
+        joined = {name for name in self._memory.down & self._back if course.states.get(name) in ("joined", "training")}
+        if joined:
+            with self._changed:
+                self._memory.down -= joined
+                self._back -= joined
+            self._tell()
+        failed, self._failed = self._failed, {}
+        return failed
+
+    def takes_end(self, device: str) -> bool:
+        """Whether this end of a device's container, each is asked for once, is one that an entry has made."""
+        expected = device in self._ending
+        self._ending.discard(device)
+        return expected
+
+    def on_started(self, device: str) -> bool:
+        """Take note that a device's container has started; return whether an entry has had it started."""
+        if device in self._memory.down:
+            self._back.add(device)
+        return device in self._memory.down
+
+    # -- the thread ---------------------------------------------------------------------------------------------------
+
+    def _push(self, due_unix: float, entry: TimelineEntry, ends: bool) -> None:
+        with self._changed:
+            self._order += 1
+            heapq.heappush(self._due, _Step(due_unix - self._unix_s, self._order, entry, ends))
+            self._changed.notify()
+
+    def _run(self) -> None:
+        gain_priority()
+        while True:
+            with self._changed:
+                while not self._stopped and (not self._due or self._due[0].due_s > time.monotonic()):
+                    self._changed.wait(self._due[0].due_s - time.monotonic() if self._due else None)
+                if self._stopped:
+                    return
+                step = heapq.heappop(self._due)
+            self._carry_out(step)
+
+    def _carry_out(self, step: _Step) -> None:
+        entry, due = step.entry, step.due_s + self._unix_s
+        names = [name for name in entry.devices if name in self._here]
+        before = self._memory.in_force
+        if step.ends:
+            after = before.end(entry.number)
+            action = taken_back_by(entry)
+        else:
+            after = before.begin(entry)
+            action = entry.action
+        with self._changed:
+            self._memory.in_force = after
+            if step.ends:
+                self._memory.ended.add(entry.number)
+            else:
+                self._memory.due[entry.number] = due
+        found: list[str] = []
+        problems: list[str] = []
+        self._move_links(before, after, entry, names, found, problems)
+        self._freeze(before, after, found, problems)
+        if action in _SLOW:
+            self._interrupt(action, entry, names, problems)
+        late_s = time.monotonic() - step.due_s
+        if entry.duration_s is not None and not step.ends:
+            self._push(due + entry.duration_s, entry, True)
+        self._tell()
+        event = EventEnded if step.ends else EventBegun
+
+        def finish() -> None:
+            what = describe_change(entry)
+            if action in _SLOW:
+                self._act(action, names, found, problems)
+            if problems:
+                self._record(EventFailed(entry.number, tuple(names), what, round(due, 3), "; ".join(problems)))
+            elif names:
+                shown = "; ".join(found) or None
+                self._record(event(entry.number, tuple(names), what, round(due, 3), round(late_s, 4), shown))
+
+        if action in _SLOW and self._background is not None:
+            self._background.submit(finish)
+        else:
+            finish()
+
+    def _move_links(
+        self,
+        before: InForce,
+        after: InForce,
+        entry: TimelineEntry,
+        names: Collection[str],
+        found: list[str],
+        problems: list[str],
+    ) -> None:
+        wanted, was = after.deviation(self._planned), before.deviation(self._planned)
+        if wanted == was:
+            return
+        if entry.action is None and self._links.backend is None:
+            problems.append(f"no link is shaped here: {self._links.unshaped or 'none is in force'}")
+            return
+
+        def update(deviation: Deviation) -> Deviation:
+            offline = (deviation.offline - was.offline) | wanted.offline
+            return replace(deviation, links=wanted.links, partitions=wanted.partitions, offline=offline)
+
+        try:
+            results = self._links.change(update)
+        except FedsimError as error:
+            problems.append(str(error))
+            return
+        problems += [f"{name}: {results[name].failed}" for name in names if name in results and results[name].failed]
+        shown = [f"{name}: {results[name].found}" for name in names if name in results]
+        found += shown[:_SHOWN]
+        if len(shown) > _SHOWN:
+            found.append(f"and {len(shown) - _SHOWN} more devices")
+
+    def _freeze(self, before: InForce, after: InForce, found: list[str], problems: list[str]) -> None:
+        was, wanted = before.devices_of("freeze"), after.devices_of("freeze")
+        for name in sorted((was ^ wanted) & self._here):
+            try:
+                found.append(f"{name}: {self._devices.freeze(name, name in wanted)}")
+            except FedsimError as error:
+                problems.append(str(error))
+
+    def _interrupt(self, action: str, entry: TimelineEntry, names: list[str], problems: list[str]) -> None:
+        """Have participants do nothing more that are to be killed, and note whose end is no loss."""
+        given_up = self._lost()
+        for name in list(names):
+            if action == "restart" and name in given_up:
+                problems.append(f"{name} has been lost, and its server takes no lost client back")
+                names.remove(name)
+                continue
+            comes_back = action == "restart" or entry.duration_s is not None
+            if comes_back:
+                self._memory.down.add(name)
+                self._back.discard(name)
+            try:
+                self._devices.freeze(name, True)
+            except FedsimError:
+                continue  # it does not run, or the Engine ends it as soon as it can
+            if comes_back:
+                self._ending.add(name)
+
+    def _act(self, action: str, names: Iterable[str], found: list[str], problems: list[str]) -> None:
+        for name in names:
+            try:
+                said = self._devices.kill(name) if action == "kill" else self._devices.restart(name)
+            except FedsimError as error:
+                problems.append(str(error))
+                if name in self._memory.down:
+                    self._memory.down.discard(name)
+                    self._failed[name] = str(error)
+            else:
+                found.append(f"{name}: {said}")
+
+    def _tell(self) -> None:
+        """Let participants know who is away, and a later agent what has been done."""
+        try:
+            if self.away != self._written_offline:
+                self._written_offline = self.away
+                self._announce(self._written_offline)
+            self._memory.write(self._path)
+        except CannotWriteError:
+            return  # the agent's other files are on the same disk, and say so

@@ -1,0 +1,234 @@
+"""Following a timeline: what is done when, what is said of it, and what a later agent takes over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedsim_runner.agent.links.deviation import Deviation
+from fedsim_runner.agent.links.run_links import LinkError
+from fedsim_runner.agent.links.shaper import Result
+from fedsim_runner.agent.run_settings import RunSettings, read_run_settings
+from fedsim_runner.agent.timeline.devices import DeviceError
+from fedsim_runner.agent.timeline.timeline import Timeline
+from fedsim_runner.contract.events import Event, EventBegun, EventEnded, EventFailed
+from fedsim_runner.contract.paths import StateFolder
+from fedsim_runner.contract.timeline import LinkChange, TimelineEntry
+
+pytestmark = pytest.mark.lengthy
+PHONE, PI = "smartphone-high", "raspberry-pi"
+
+
+class FakeLinks:
+    """Keeps deviations; ``broken``: why no link can be changed."""
+
+    def __init__(self) -> None:
+        self.deviation = Deviation()
+        self.history: list[Deviation] = []
+        self.backend: str | None = "netem"
+        self.unshaped: str | None = None
+        self.broken: str | None = None
+
+    def change(self, update: Callable[[Deviation], Deviation]) -> dict[str, Result]:
+        if self.broken is not None:
+            raise LinkError(self.broken)
+        self.deviation = update(self.deviation)
+        self.history.append(self.deviation)
+        return {PHONE: Result(changed=True, found="up as asked")}
+
+
+class FakeDevices:
+    def __init__(self) -> None:
+        self.done: list[tuple[str, str]] = []
+        self.ended: set[str] = set()
+
+    def freeze(self, name: str, frozen: bool) -> str:
+        if name in self.ended:
+            raise DeviceError(f"{name} does not run")
+        self.done.append(("freeze" if frozen else "thaw", name))
+        return "frozen" if frozen else "thawed"
+
+    def kill(self, name: str) -> str:
+        self.done.append(("kill", name))
+        return "SIGKILL sent"
+
+    def restart(self, name: str) -> str:
+        if name in self.ended:
+            raise DeviceError("the Engine is busy")
+        self.done.append(("restart", name))
+        return "started anew"
+
+
+class Course:
+    """What the supervisor knows."""
+
+    def __init__(self) -> None:
+        self.round = 0
+        self.states = {"server": "training", PHONE: "joined", PI: "joined"}
+
+    def live_state(self, device: str) -> str:
+        return self.states[device]
+
+    def has_joined(self, device: str) -> bool:
+        return True
+
+
+class Bench:
+    def __init__(self, state: StateFolder) -> None:
+        self.path = state.timeline
+        self.path.parent.mkdir(exist_ok=True)
+        self.settings: RunSettings = read_run_settings(state.device_file)
+        self.links, self.devices = FakeLinks(), FakeDevices()
+        self.events: list[Any] = []
+        self.told: list[set[str]] = []
+        self.lost: set[str] = set()
+        self.timelines: list[Timeline] = []
+
+    def follow(self, *entries: TimelineEntry, ago_s: float = 0.0, resume: bool = False) -> Timeline:
+        parts: Any = self.links, self.devices
+        made = Timeline(*parts, self.path, self.record, lambda names: self.told.append(set(names)), lambda: self.lost)
+        self.timelines.append(made)
+        settings = replace(self.settings, timeline=entries)
+        if resume:
+            made.resume(settings)
+        made.open(time.time() - ago_s, settings)
+        return made
+
+    def record(self, event: Event) -> None:
+        self.events.append(event)
+
+    def said(self, count: int) -> list[tuple[str, int]]:
+        until = time.monotonic() + 10.0
+        while len(self.events) < count and time.monotonic() < until:
+            time.sleep(0.005)
+        assert len(self.events) >= count, self.events
+        return [(event.name, event.number) for event in self.events]
+
+
+@pytest.fixture
+def bench(state: StateFolder) -> Any:
+    made = Bench(state)
+    yield made
+    for one in made.timelines:
+        one.stop()
+
+
+def at(seconds: float, number: int = 1, devices: tuple[str, ...] = (PHONE,), **what: Any) -> TimelineEntry:
+    return TimelineEntry(number=number, devices=devices, at_s=seconds, **what)
+
+
+SLOW = LinkChange(rate_bps=100_000)
+
+
+def test_entries_begin_at_their_time_and_end_after_their_duration(bench: Bench) -> None:
+    began = time.time()
+    bench.follow(at(0.3, 2, action="offline", devices=(PI,)), at(0.1, up=SLOW, duration_s=0.4))
+    said = bench.said(3)
+    assert said == [("event_begun", 1), ("event_begun", 2), ("event_ended", 1)]
+    first, _, last = bench.events
+    assert isinstance(first, EventBegun) and isinstance(last, EventEnded)
+    assert first.due == pytest.approx(began + 0.1, abs=0.05) and last.due == pytest.approx(began + 0.5, abs=0.05)
+    assert (first.devices, first.what) == ((PHONE,), "up 100 kbit/s") and first.late_s is not None
+    assert first.found == f"{PHONE}: up as asked"
+    rates = [{name: links.up.rate_bps for name, links in one.links.items()} for one in bench.links.history]
+    assert rates == [{PHONE: 100_000}, {PHONE: 100_000}, {}]
+    assert [set(one.offline) for one in bench.links.history] == [set(), {PI}, {PI}]
+    assert bench.told == [{PI}]
+    assert bench.timelines[0].changed == {(PHONE, "up")}
+
+
+def test_an_entry_waits_for_its_round_and_only_then_is_the_server_read_often(bench: Bench) -> None:
+    course = Course()
+    followed = bench.follow(TimelineEntry(number=1, devices=(PHONE,), round=2, down=SLOW))
+    assert followed.awaited == {"server"}
+    followed.look(course)
+    course.round = 2
+    followed.look(course)
+    assert bench.said(1) == [("event_begun", 1)]
+    assert followed.awaited == set()
+    followed.look(course)
+    assert len(bench.links.history) == 1
+
+
+def test_a_failure_is_named_and_the_others_follow(bench: Bench) -> None:
+    bench.links.broken = "the run's network is gone"
+    bench.devices.ended.add(PI)
+    bench.follow(at(0.0, up=SLOW), at(0.0, 2, (PI, PHONE), action="freeze"), at(0.0, 3, action="freeze"))
+    bench.said(3)
+    failed = [event.reason for event in bench.events if isinstance(event, EventFailed)]
+    assert failed == ["the run's network is gone", f"{PI} does not run"]
+    assert bench.devices.done[0] == ("freeze", PHONE)
+
+
+def test_links_that_nothing_shapes_cannot_be_changed_but_cut(bench: Bench) -> None:
+    bench.links.backend, bench.links.unshaped = None, "this kernel has nothing"
+    bench.follow(at(0.0, up=SLOW), at(0.0, 2, action="partition"))
+    assert sorted(bench.said(2)) == [("event_begun", 2), ("event_failed", 1)]
+    assert bench.events[0].reason == "no link is shaped here: this kernel has nothing"
+
+
+def test_frozen_devices_go_on_when_it_is_over(bench: Bench) -> None:
+    followed = bench.follow(at(0.0, 1, (PHONE, PI), action="freeze"), at(0.1, 2, (PI,), action="thaw"))
+    bench.said(2)
+    assert followed.frozen == {PHONE}
+    followed.stop()
+    assert bench.devices.done == [("freeze", PI), ("freeze", PHONE), ("thaw", PI), ("thaw", PHONE)]
+
+
+def test_a_client_that_is_killed_for_a_while_is_away_until_it_has_joined_again(bench: Bench) -> None:
+    course = Course()
+    followed = bench.follow(at(0.0, action="kill", duration_s=0.2))
+    bench.said(1)
+    assert bench.devices.done == [("freeze", PHONE), ("kill", PHONE)]
+    assert followed.takes_end(PHONE) and not followed.takes_end(PHONE)
+    assert followed.away == {PHONE} and bench.told == [{PHONE}]
+    bench.devices.ended.add(PHONE)  # nothing is left to be frozen
+    bench.devices.ended.clear()
+    assert bench.said(2)[-1] == ("event_ended", 1)
+    assert bench.devices.done[-1] == ("restart", PHONE)
+    followed.look(course)
+    assert followed.away == {PHONE}  # its state is that of its former life
+    assert followed.on_started(PHONE) and not followed.on_started(PI)
+    course.states[PHONE] = "starting"
+    followed.look(course)
+    assert followed.away == {PHONE}
+    course.states[PHONE] = "joined"
+    assert followed.look(course) == {}
+    assert followed.away == set() and bench.told == [{PHONE}, set()]
+
+
+def test_a_client_that_is_killed_for_good_has_crashed(bench: Bench) -> None:
+    followed = bench.follow(at(0.0, action="kill"))
+    bench.said(1)
+    assert not followed.takes_end(PHONE) and followed.away == set()
+
+
+def test_a_lost_client_does_not_come_back_and_one_that_cannot_start_is_named(bench: Bench) -> None:
+    bench.lost.add(PI)
+    bench.devices.ended.add(PHONE)
+    followed = bench.follow(at(0.0, 1, (PI, PHONE), action="restart"))
+    assert bench.said(1) == [("event_failed", 1)]
+    assert bench.events[0].reason == f"{PI} has been lost, and its server takes no lost client back; the Engine is busy"
+    assert followed.look(Course()) == {PHONE: "the Engine is busy"} and followed.look(Course()) == {}
+
+
+def test_a_later_agent_goes_on_where_the_first_one_ended(bench: Bench, tmp_path: Path) -> None:
+    entries = (
+        at(0.0, 1, up=SLOW, duration_s=60.0),
+        at(0.0, 2, (PI,), action="offline", duration_s=0.5),
+        at(60.0, 3, up=SLOW),
+        TimelineEntry(number=4, devices=(PHONE,), round=9, up=SLOW),
+    )
+    first = bench.follow(*entries)
+    bench.said(2)
+    first.stop()
+    bench.links, bench.events = FakeLinks(), []
+    second = bench.follow(*entries, ago_s=0.6, resume=True)
+    assert set(bench.links.history[0].links) == {PHONE} and bench.links.history[0].offline == {PI}
+    assert bench.said(1) == [("event_ended", 2)]
+    assert second.awaited == {"server"}
