@@ -32,7 +32,7 @@ class Entry(BaseModel):
 
 
 class QueueEntry(Entry):
-    """The queue in front of a link's rate: first in, first out; what does not fit is dropped."""
+    """The queue in front of a link's rate; what does not fit is dropped."""
 
     buffer_ms: Annotated[float, Field(gt=0, le=60_000)] | None = Field(
         default=None,
@@ -42,6 +42,11 @@ class QueueEntry(Entry):
     buffer_bytes: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(
         default=None,
         description="Room in bytes of frames (a full one has 1,514), in place of `buffer_ms`.",
+    )
+    discipline: Literal["fifo", "codel", "fq_codel"] | None = Field(
+        default=None,
+        description="Queue discipline: `fifo`, first in, first out; `codel` (RFC 8289); `fq_codel` (RFC 8290), where "
+        "the lab host's kernel has it. Not given: `fifo`.",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -90,9 +91,13 @@ def merge_queue(entry: QueueEntry | None, base: Queue | None) -> Queue | None:
     """Return the queue that an entry describes on top of another one; what it does not give stays."""
     if entry is None:
         return base
+    base = base or Queue()
+    discipline = entry.discipline or base.discipline
     if entry.buffer_ms is not None:
-        return Queue(buffer_us=max(1, round(entry.buffer_ms * _MILLI_US)))
-    return base if entry.buffer_bytes is None else Queue(buffer_bytes=entry.buffer_bytes)
+        return Queue(max(1, round(entry.buffer_ms * _MILLI_US)), None, discipline)
+    if entry.buffer_bytes is not None:
+        return Queue(None, entry.buffer_bytes, discipline)
+    return replace(base, discipline=discipline)
 
 
 def check_queue(
@@ -113,8 +118,8 @@ def check_queue(
             continue
         if entry.buffer_ms is not None and entry.buffer_bytes is not None:
             yield Problem((*path, "buffer_bytes"), "the room is given twice, also as buffer_ms", "remove one of them")
-        elif entry.buffer_ms is None and entry.buffer_bytes is None:
-            yield Problem(path, "says nothing about the queue", "give buffer_ms or buffer_bytes")
+        elif not entry.model_dump(exclude_none=True):
+            yield Problem(path, "says nothing about the queue", "give discipline, buffer_ms or buffer_bytes")
         elif link.rate_bps is not None and (entry is own or own is None):
             yield from _check_room(entry, path, link.rate_bps)
 

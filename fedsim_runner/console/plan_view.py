@@ -101,6 +101,8 @@ def _rate(rate_bps: int | None) -> str:
 def describe_link(link: Link) -> str:
     """Describe one direction of a link briefly, e.g. ``10 Mbit/s 25±5 ms loss 0.5%``."""
     parts = [_rate(link.rate_bps)]
+    if link.discipline != "fifo":
+        parts.append(link.discipline)
     if link.delay_us:
         jitter = f"±{link.jitter_us / 1000:g}" if link.jitter_us else ""
         parts.append(f"{link.delay_us / 1000:g}{jitter} ms")

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from ..agent.links import backends
 from ..spec.experiment import Experiment
 from .model import PlacedDevice
+from .placement_error import PlacementError
 
 
 def describe_refusals(experiment: Experiment, placed: Sequence[PlacedDevice]) -> Iterator[str]:
     """Yield a note for each lab host where not every back end does all links, and says which do.
 
     Raises:
-        UnshapableError: none that may be used does.
+        PlacementError: none that may be used does.
     """
     for host in sorted({item.lab_host for item in placed}):
         networks = [item.device.network for item in placed if item.lab_host == host]
@@ -21,7 +22,10 @@ def describe_refusals(experiment: Experiment, placed: Sequence[PlacedDevice]) ->
         links += [] if experiment.topology is None else experiment.topology.directions().values()
         if experiment.allow_unshaped:
             continue
-        able = backends.able_backends(experiment.link_backend, links)
+        try:
+            able = backends.able_backends(experiment.link_backend, links)
+        except backends.UnshapableError as error:
+            raise PlacementError(str(error), hint=error.hint) from None
         said = backends.refusals(links)
         if experiment.link_backend == backends.AUTO and said:
             names = " or ".join(backend.name for backend in able)

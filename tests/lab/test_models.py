@@ -9,6 +9,7 @@ import math
 import socket
 import statistics
 import threading
+import time
 from itertools import groupby
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from fedsim_runner.agent.links import backends, netns
 from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.jitter_distribution import DistributionName
-from fedsim_runner.contract.link import Link, Queue
+from fedsim_runner.contract.link import Discipline, Link, Queue
 from tests.lab.rig import MBIT, PORT, SLACK_S, apply, rig, shaped
 
 UP_AND_DOWN = pytest.mark.parametrize("way", ["up", "down"])
@@ -82,8 +83,9 @@ def test_losses_come_in_bursts(way: str, backend: str, probed: dict[str, Any]) -
     assert statistics.fmean(lengths) == pytest.approx(model.mean_burst, abs=5 * model.mean_burst / len(lengths) ** 0.5)
 
 
-def test_packets_arrive_twice(backend: str, probed: dict[str, Any]) -> None:
-    link = Link(None, 5_000, duplicate=0.1)
+@pytest.mark.parametrize("rate_bps", [None, 20 * MBIT], ids=["unlimited", "rate"])
+def test_packets_arrive_twice(rate_bps: int | None, backend: str, probed: dict[str, Any]) -> None:
+    link = Link(rate_bps, 5_000, duplicate=0.1)
     if refused(backend, link, probed):
         return
     with rig("a", "b") as lab, shaped(lab, lab.links(link), backend, probed) as shaper:
@@ -114,6 +116,37 @@ def test_corrupt_packets_do_not_arrive_and_tcp_sends_them_again(backend: str, pr
             got = b"".join(iter(lambda: receiver.recv(1 << 16), b""))
             thread.join()
         assert got == content
+
+
+@pytest.mark.parametrize("discipline", ["codel", "fq_codel"])
+def test_a_queue_with_codel_stays_short(discipline: Discipline, backend: str, probed: dict[str, Any]) -> None:
+    """A TCP flow, which answers to drops, waits for a fraction of the room, which it would fill in a fifo."""
+    link = Link(4 * MBIT, 10_000, queue=Queue(buffer_us=1_000_000, discipline=discipline))
+    if refused(backend, link, probed):
+        return
+    with rig("a", "b") as lab, shaped(lab, lab.links(link), backend, probed) as shaper:
+        apply(shaper, lab)
+        with netns.inside(lab.namespaces["b"]):
+            listener = socket.create_server((lab.addresses["b"], PORT + 1))
+        with netns.inside(lab.namespaces["a"]):
+            sender = socket.create_connection((lab.addresses["b"], PORT + 1), timeout=5)
+        with listener, sender, listener.accept()[0] as receiver:
+            sender.settimeout(60)
+            threads = [
+                threading.Thread(target=lambda: (sender.sendall(bytes(3_000_000)), sender.shutdown(socket.SHUT_WR))),
+                threading.Thread(target=lambda: b"".join(iter(lambda: receiver.recv(1 << 16), b""))),
+            ]
+            begun = time.monotonic()
+            for thread in threads:
+                thread.start()
+            time.sleep(3)
+            delays = lab.one_way_s("a", "b", count=20, gap_s=0.01)
+            for thread in threads:
+                thread.join()
+            took = time.monotonic() - begun
+        # Twenty times the target of 5 ms, and a tenth of the room.
+        assert 0.009 < statistics.median(delays) < 0.110
+        assert took > 3_000_000 * 8 / (4 * MBIT) * 0.95, "the rate holds"
 
 
 def refused(backend: str, link: Link, probed: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.link import Link, Queue
 
 from .. import links
 from .need import Need
@@ -18,6 +18,12 @@ from .protocol import LinkBackend
 AUTO = "auto"
 #: A link with every property: a back end never needs more than this link needs.
 FULL_LINK = Link(1_000_000, 1000, 100, 0.01)
+#: Links for which a back end may need more than that.
+_RARE_LINKS = (
+    Link(1_000_000, duplicate=0.01),
+    Link(1_000_000, queue=Queue(discipline="codel")),
+    Link(1_000_000, queue=Queue(discipline="fq_codel")),
+)
 
 
 class UnshapableError(FedsimError):
@@ -41,7 +47,7 @@ def all_needs() -> dict[Need, type[LinkBackend]]:
     """Everything that any back end may need, with the first back end that needs it."""
     by_piece: dict[str, tuple[Need, type[LinkBackend]]] = {}
     for backend in load_all():
-        for need in backend.needs([FULL_LINK]):
+        for need in backend.needs([FULL_LINK, *_RARE_LINKS]):
             by_piece.setdefault(need.piece, (need, backend))
     return dict(by_piece.values())
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from .gilbert_elliott import GilbertElliott
 from .jitter_distribution import Distribution, DistributionName, Moments
 from .typed_json import OMIT_DEFAULT, dump, load
+
+Discipline = Literal["fifo", "codel", "fq_codel"]
 
 #: A device's interface on the run's network.
 INTERFACE = "eth0"
@@ -22,10 +24,12 @@ class Queue:
     Attributes:
         buffer_us: its room as the time for which it can delay; None: ``buffer_bytes`` or the default.
         buffer_bytes: its room in bytes of frames, whatever the rate.
+        discipline: which packet leaves it, and which is dropped: fifo; codel (RFC 8289); fq_codel (RFC 8290).
     """
 
     buffer_us: int | None = field(default=None, metadata=OMIT_DEFAULT)
     buffer_bytes: int | None = field(default=None, metadata=OMIT_DEFAULT)
+    discipline: Discipline = field(default="fifo", metadata=OMIT_DEFAULT)
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class Link:
     def delays_or_drops(self) -> bool:
         """Whether the link needs more than a rate limit."""
         return self.delay_us > 0 or self.jitter_us > 0 or self.alters_packets
+
+    @property
+    def discipline(self) -> Discipline:
+        """That of its queue."""
+        return "fifo" if self.queue is None or self.rate_bps is None else self.queue.discipline
 
     @property
     def alters_packets(self) -> bool:

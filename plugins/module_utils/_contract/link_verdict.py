@@ -32,6 +32,8 @@ PAUSE_S: Final = 0.25
 BUCKET_S, LEAST_BUCKET_BYTES = 0.004, 1600
 #: The variance of losses in bursts counts so many times.
 BURSTS: Final = 1.5
+#: What is sent to measure a delay, with its headers.
+SMALL_FRAME_BYTES: Final = 60
 #: Fewer packets say nothing about loss.
 LEAST_PACKETS: Final = 40
 _CHANCE: Final = 0.0005  # of either end of a 99.9 % interval
@@ -202,11 +204,17 @@ def judge_course(asked: Link, found: Counted, pause_s: float = 0.0, among: int =
 def judge(asked: Link, found: Measured, among: int = 1) -> Judgement:
     """Return what a measurement says about one direction of a link, of so many that are judged together."""
     return Judgement(
-        delay=judge_value(asked.mean_delay_us, tolerated_delay_us(asked.delay_us), found.delay_us),
+        delay=judge_value(asked.mean_delay_us, tolerated_delay_us(asked.delay_us) + _own_us(asked), found.delay_us),
         jitter=judge_value(asked.jitter_us, tolerated_jitter_us(asked.jitter_us), found.jitter_us),
         rate=_judge_rate(asked, found),
         loss=judge_losses(asked, found.sent, found.lost, among),
     )
+
+
+def _own_us(asked: Link) -> float:
+    """The time for the bytes of a small frame, which one alone does not take if its link has a token bucket."""
+    has_bucket = asked.rate_bps is not None and (asked.discipline != "fifo" or asked.duplicate > 0)
+    return SMALL_FRAME_BYTES * 8e6 / asked.rate_bps if has_bucket and asked.rate_bps else 0.0
 
 
 def _judge_rate(asked: Link, found: Measured) -> Verdict | None:

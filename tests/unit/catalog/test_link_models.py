@@ -29,6 +29,13 @@ def test_a_queue_of_a_direction_replaces_the_common_one_and_both_replace_the_bas
     assert (other.up.queue, other.down.queue) == (Queue(buffer_bytes=9000), Queue(buffer_us=500_000))
 
 
+def test_a_discipline_and_a_room_are_inherited_by_themselves() -> None:
+    base = resolve({**RATES, "queue": {"buffer_ms": 200}})
+    codel = resolve({"queue": {"discipline": "codel"}, "down": {"queue": {"buffer_bytes": 9000}}}, base)
+    assert codel.up.queue == Queue(buffer_us=200_000, discipline="codel")
+    assert codel.down.queue == Queue(buffer_bytes=9000, discipline="codel")
+
+
 @pytest.mark.parametrize("rate", ["bandwidth_up_kbps", "bandwidth_down_kbps"])
 def test_a_common_queue_is_for_the_directions_that_have_a_rate(rate: str) -> None:
     resolve({rate: 1000, "queue": {"buffer_ms": 200}})

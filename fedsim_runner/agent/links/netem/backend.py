@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.queue_size import FRAME_BYTES
 
 from ..need import Need
 from ..profile import Profile
@@ -20,10 +21,11 @@ from ..run_namespace import RunNamespace
 from ..tally import Passed, Tally
 from ..veth import DOWN, SEGMENTS, UP
 from ..wiring import end_name
+from .bucket import DISCIPLINES, FIFO
 from .edges import KernelEdges
 from .kernel_counts import Direction, KernelCounts, directions_of
 from .moving_delays import Movement, MovingDelays, describe_movement, plan_movement
-from .needs import NETEM, POLICER_PIECE
+from .needs import BUCKET, NETEM, POLICER_PIECE, QUEUES
 from .qdisc import Netem
 
 MOVED = "moved delay"
@@ -51,20 +53,26 @@ class Backend(LinkBackend):
     def needs(links: Iterable[Link]) -> list[Need]:
         links = list(links)
         needed = [NETEM] if any(link.rate_bps or link.delays_or_drops for link in links) else []
-        return [*needed, POLICER_PIECE] if any(link.rate_bps for link in links) else needed
+        limited = [link for link in links if link.rate_bps]
+        needed += [POLICER_PIECE] if limited else []
+        needed += [BUCKET] if any(link.duplicate or link.discipline != FIFO for link in limited) else []
+        return [*needed, *(QUEUES[name] for name in DISCIPLINES if any(link.discipline == name for link in limited))]
 
     @staticmethod
     def lacks(links: Iterable[Link]) -> Iterator[str]:
         # With each change of its delay a netem begins in the good state again.
         if any(link.bursts is not None and link.jitter_us for link in links):
             yield "loses no packets in bursts on a link with jitter"
-        # A kernel refuses a netem that duplicates beside another one, which holds the rate.
-        if any(link.duplicate and link.rate_bps for link in links):
-            yield "duplicates no packets on a link with a rate"
 
     @staticmethod
     def approximates(links: Sequence[Link]) -> Iterator[str]:
-        return describe_movement(links)
+        yield from describe_movement(links)
+        slow = [link.rate_bps for link in links if link.rate_bps and (link.duplicate or link.discipline != FIFO)]
+        if slow:
+            yield (
+                "has a token bucket for the rate of links with duplicates, codel or fq_codel: a frame alone does not "
+                f"take the time for its own bytes (at most {FRAME_BYTES * 8e3 / min(slow):.2g} ms)"
+            )
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
         self._directions = [

@@ -6,6 +6,7 @@ from functools import partial
 
 from ..need import Need
 from ..root_qdisc import read_qdiscs, run_commands, try_qdisc
+from .bucket import DISCIPLINES
 from .qdisc import BANDS, POLICER, VERDICTS
 
 
@@ -30,6 +31,19 @@ NETEM = Need(
     "sch_netem",
     partial(try_qdisc, "netem", "delay", "1ms", "limit", "10"),
 )
+
+
+BUCKET = Need(
+    "tbf",
+    "tbf",
+    "the rate of links with another queue discipline, or with duplicates",
+    "sch_tbf",
+    partial(try_qdisc, "tbf", "rate", "1mbit", "burst", "5kb", "limit", "10kb"),
+)
+QUEUES = {
+    name: Need(name, name, f"the queue discipline {name}", f"sch_{name}", partial(try_qdisc, name, "limit", "100"))
+    for name in DISCIPLINES
+}
 
 
 def _policer_hint() -> str:

@@ -1,5 +1,7 @@
 """One direction of a link: a netem that delays and drops, a policer as the queue's length, a netem for the rate.
 
+With a queue that is no fifo, and for links that duplicate packets, a tbf has the rate (bucket.py).
+
 The limit of a netem is in packets, delayed ones included, so none of its own is that of a queue in bytes; a tbf counts
 bytes, but lets a lone packet pass without the time that its own bytes take. So a policer stands before the netem that
 holds the rate, with the same rate and the queue as its burst: its tokens are the room that is left, to the byte. It is
@@ -22,6 +24,7 @@ from .. import kernel_qdiscs, qdisc_changes
 from ..kernel_qdiscs import ROOT
 from ..root_qdisc import Qdisc
 from . import kernel_form
+from .bucket import FIFO, Bucket
 from .kernel_form import NetemOptions
 
 ORDERING_RATE_BPS = 100_000_000_000  # netem keeps packets in order only if it has a rate
@@ -32,7 +35,9 @@ POLICER = ("prio", "1", "protocol", "all", "handle", "1", "basic", "action", "po
 VERDICTS = ("conform-exceed", "drop/ok")
 # A root of another handle is a new one, with nothing below it; one of the same handle is changed in place. The delay of
 # one with a handle of the second pair is changed all the time; one with the last handle can become that of any link.
+# Roots above a token bucket have handles of their own, one for each discipline.
 _LIMITED, _UNLIMITED = 1, 2
+_ABOVE_BUCKETS = {"fifo": 5, "codel": 6, "fq_codel": 7}
 _CHANGEABLE = 0x13
 _MOVING = kernel_qdiscs.MOVING_HANDLES.start
 _RATE, _POLICED = 3, 4
@@ -51,6 +56,7 @@ class Netem(Qdisc):
         changeable: it is of a form that can be changed to that of any other link in place.
         bursts: how packets are lost; None: independently.
         duplicate, corrupt: probabilities.
+        bucket: holds the rate; None: a netem does.
     """
 
     rate_bps: int | None = None
@@ -64,6 +70,7 @@ class Netem(Qdisc):
     bursts: GilbertElliott | None = None
     duplicate: float = 0.0
     corrupt: float = 0.0
+    bucket: Bucket | None = None
 
     kind: ClassVar[str] = "netem"
 
@@ -91,7 +98,10 @@ class Netem(Qdisc):
             return plain
         queue = buffer_bytes(rate_bps, link.queue if link.rate_bps else None)
         waiting = max(queue // FRAME_BYTES, min(queue // SMALL_BYTES, SMALL_PER_S))
-        return replace(plain, waiting=waiting, queue=queue)
+        if link.rate_bps is None or (link.discipline == FIFO and not link.duplicate):
+            return replace(plain, waiting=waiting, queue=queue)
+        bucket = Bucket.of(link.discipline, link.rate_bps, queue, waiting)
+        return replace(plain, queue=queue, bucket=bucket, changeable=False)
 
     def change(self, index: int, before: object) -> Qdisc | None:
         if not (self.changeable and isinstance(before, Netem) and before.changeable):
@@ -148,26 +158,32 @@ class Netem(Qdisc):
         replace = ["qdisc", "replace", "dev", interface]
         handle = (_UNLIMITED if self.rate_bps is None else _LIMITED) + (_MOVING if self.jitter_us else 0)
         handle = _CHANGEABLE if self.changeable else handle
+        if self.bucket is not None:
+            handle = _ABOVE_BUCKETS[self.bucket.discipline] + (_MOVING - 1 if self.jitter_us else 0)
         root = [*replace, "root", "handle", f"{handle:x}:", self.kind, *self.arguments()]
         if self.rate_bps is None and not self.changeable:
             return [root]
         policed_bps = self.rate_bps or UNLIMITED_BPS
         room = ["rate", f"{policed_bps}bit", "burst", f"{self.queue}b", "mtu", str(SUPER_PACKET_BYTES)]
+        below = f"{_POLICED:x}:1"
         rate = [self.kind, "limit", str(self.waiting)]
         if self.rate_bps is not None:
             rate += ["rate", f"{self.rate_bps}bit"]
+        holds = [[*replace, "parent", below, "handle", f"{_RATE:x}:", *rate]]
+        if self.bucket is not None and self.rate_bps is not None:
+            holds = self.bucket.commands(interface, below, _RATE, self.rate_bps, self.queue)
         return [
             root,
             [*replace, "parent", f"{handle:x}:1", "handle", f"{_POLICED:x}:", *BANDS],
             ["filter", "replace", "dev", interface, "parent", f"{_POLICED:x}:", *POLICER, *room, *VERDICTS],
-            [*replace, "parent", f"{_POLICED:x}:1", "handle", f"{_RATE:x}:", *rate],
+            *holds,
         ]
 
     @classmethod
     def parse(cls, options: Mapping[str, Any], below: Sequence[Mapping[str, Any]]) -> Netem:
         delay = options.get("delay") or {}
         rate = next((entry.get("options") or {} for entry in below if entry.get("kind") == cls.kind), {})
-        rate_bps = int((rate.get("rate") or {}).get("rate", 0)) * 8
+        bucket, rate_bps = Bucket.parse(below) or (None, int((rate.get("rate") or {}).get("rate", 0)) * 8)
         room_s = next((entry.get("policed_s") or 0.0 for entry in below if entry.get("kind") == BANDS[0]), 0.0)
         model = options.get("loss-gemodel")
         bursts = None if model is None else GilbertElliott(*(float(model[key]) for key in ("p", "r", "1-h", "1-k")))
@@ -183,12 +199,13 @@ class Netem(Qdisc):
             bursts,
             float((options.get("duplicate") or {}).get("duplicate", 0)),
             float((options.get("corrupt") or {}).get("corrupt", 0)),
+            bucket,
         )
 
     def matches(self, active: object) -> bool:
         return (
             isinstance(active, Netem)
-            and (self.limit, self.waiting, self.changeable) == (active.limit, active.waiting, active.changeable)
+            and self._form() == active._form()
             and abs(self.queue - active.queue) <= max(8, self.queue * 1e-4)
             and abs((self.rate_bps or 0) - (active.rate_bps or 0)) <= 8
             # The kernel has one delay at a time of those that jitter makes, and nothing to draw.
@@ -198,6 +215,9 @@ class Netem(Qdisc):
             and all(_alike(*pair) for pair in zip(self._chances(), active._chances(), strict=True))
         )
 
+    def _form(self) -> tuple[object, ...]:
+        return self.limit, self.waiting, self.changeable, self.bucket
+
     def _chances(self) -> tuple[float, ...]:
         return self.loss, self.duplicate, self.corrupt, *(() if self.bursts is None else _parameters(self.bursts))
 
@@ -205,6 +225,8 @@ class Netem(Qdisc):
         parts = [self.kind]
         if self.rate_bps:
             parts.append(f"rate {self.rate_bps} bit/s queue {self.queue} bytes")
+        if self.bucket is not None:
+            parts.append(f"{self.bucket.discipline} behind a token bucket")
         if self.delay_us or self.jitter_us:
             parts.append(f"delay {self.delay_us} us")
         if self.jitter_us:

@@ -65,6 +65,8 @@ class Backend(LinkBackend):
             yield "duplicates no packets"
         if any(link.corrupt for link in links):
             yield "corrupts no packets"
+        if any(link.discipline != "fifo" for link in links):
+            yield "has no queue discipline but fifo"
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
         self._senders |= {device.address: device.device for device in profile.all_devices}

@@ -69,6 +69,10 @@ def _tbf(words: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _queue(words: Sequence[str]) -> dict[str, Any]:
+    return {"limit": int(words[words.index("limit") + 1])}
+
+
 @dataclass
 class Link:
     """An interface; ``peer`` is the other end of a veth pair, as (namespace, name)."""
@@ -416,7 +420,7 @@ class FakeKernel:
         handle = None
         if rest[0] == "handle":
             _, handle, *rest = rest
-        kinds = {"netem": _netem, "tbf": _tbf}
+        kinds = {"netem": _netem, "tbf": _tbf, "codel": _queue, "fq_codel": _queue}
         kind, *options = rest
         new = {"kind": kind, "options": kinds[kind](options) if kind in kinds else {"words": options}}
         if parent == "root":

@@ -36,15 +36,18 @@ each_backend = pytest.mark.parametrize("kind", [*backends.names(), "toy"], indir
 GOLDEN = Path(__file__).parents[3] / "golden" / "links"
 G5 = Link(20_000_000, 15_000, 3_000, 0.001)
 SLOW = Link(50_000, 300_000)
+CODEL = Link(1_000_000, queue=Queue(discipline="codel"))
 MODEL = GilbertElliott(0.01, 0.25, 0.9, 0.001)
 BURSTY = Link(1_000_000, 20_000, loss=MODEL.mean_loss, bursts=MODEL)
+
+
+NONE = Link(), Link()
 
 
 def _two(a: tuple[Link, Link], b: tuple[Link, Link], seed: int = 0) -> Profile:
     return Profile([DeviceLink("a", "198.18.0.2", *a), DeviceLink("b", "198.18.0.3", *b)], seed=seed)
 
 
-NONE = Link(), Link()
 CASES = {
     "different": _two((G5, SLOW), (SLOW, G5), seed=3),
     "rates": _two((Link(1_000_000), Link(2_000_000)), (Link(1_000_000), Link(2_000_000))),
@@ -54,6 +57,10 @@ CASES = {
         (Link(1_000_000, queue=Queue(buffer_us=500_000)), Link(2_000_000, queue=Queue(buffer_bytes=9_000))), NONE
     ),
     "models": _two((BURSTY, Link(delay_us=1000, duplicate=0.01, corrupt=0.02)), NONE),
+    "disciplines": _two(
+        (Link(1_000_000, queue=Queue(discipline="codel")), Link(2_000_000, queue=Queue(discipline="fq_codel"))),
+        (Link(1_000_000, 9_000, 500, duplicate=0.1), NONE[1]),
+    ),
     "nothing": _two(NONE, NONE),
 }
 IN_PLACE = frozenset({"netem", "userspace"})  # the toy one only has the tests' kernel's `tc`
@@ -214,11 +221,11 @@ def test_a_plan_depends_on_its_profile_alone(
 
 @each_backend
 @pytest.mark.parametrize(
-    "link", [BURSTY, Link(duplicate=0.1), Link(corrupt=0.1)], ids=["bursts", "duplicate", "corrupt"]
+    "link", [BURSTY, Link(duplicate=0.1), Link(corrupt=0.1), CODEL], ids=["bursts", "duplicate", "corrupt", "codel"]
 )
 def test_what_it_does_not_do_it_refuses(kind: type[LinkBackend], link: Link, probed: dict[str, Any]) -> None:
     """Another plan than without it, or a refusal by name."""
-    plain = dataclasses.replace(link, bursts=None, duplicate=0.0, corrupt=0.0)
+    plain = dataclasses.replace(link, bursts=None, duplicate=0.0, corrupt=0.0, queue=None)
     first, second = (_two((one, Link()), NONE) for one in (link, plain))
     (said,) = backends.refusals([link]) or [""]
     if any(kind.lacks([link])):
