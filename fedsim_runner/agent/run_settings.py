@@ -85,6 +85,7 @@ def read_run_settings(path: Path) -> RunSettings:
             ipaddress.IPv4Network(found.network.subnet).prefixlen,
             _later_links(planned, found.timeline),
             topology=found.topology,
+            clients_talk=found.course.clients_talk,
         ),
         max(map(answer_s, routes.values()), default=0),
         found.timeline,

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-from ..catalog.entries import ProfileEntry
 from ..catalog.name_rules import as_device_name, explain_unusable_device, explain_wrong_name
-from ..catalog.resolve import resolve_profile, unknown_name, with_limits
-from ..catalog.suggestions import suggestion
+from ..catalog.resolve import unknown_name, with_limits
 from ..catalog.types import DeviceType, NetworkProfile
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import PathPart
 from .definitions import Choices
 from .device_data import without_data
 from .experiment import Device
+from .profile_choice import choose_profile
 from .schema import DEVICES_MAX, DeviceEntry
 
 
@@ -71,30 +70,9 @@ def _check_lookalike(name: str, first: str, at: tuple[PathPart, ...], document: 
 def _find_network(
     entry: DeviceEntry, device_type: DeviceType | None, at: tuple[PathPart, ...], choices: Choices, document: Document
 ) -> NetworkProfile | None:
-    here = (*at, "network")
-    if isinstance(entry.network, ProfileEntry):
-        base = None
-        if entry.network.based_on is not None:
-            if entry.network.based_on not in choices.profiles:
-                hint = suggestion(entry.network.based_on, list(choices.profiles))
-                document.report((*here, "based_on"), f'there is no network profile "{entry.network.based_on}"', hint)
-                return None
-            base = choices.profiles[entry.network.based_on]
-            if base is None:
-                return None
-        profile, problems = resolve_profile(
-            f"{entry.name or entry.type}-link", entry.network, base, folder=choices.folder
-        )
-        for problem in problems:
-            document.report((*here, *problem.path), problem.message, problem.hint)
-        return profile
-    name = entry.network
-    if name is None:
+    if entry.network is None:
         return choices.profiles.get(device_type.network) if device_type is not None else None
-    if name not in choices.profiles:
-        document.report(here, f'there is no network profile "{name}"', suggestion(name, list(choices.profiles)))
-        return None
-    return choices.profiles[name]
+    return choose_profile(entry.network, f"{entry.name or entry.type}-link", (*at, "network"), choices, document)
 
 
 def _name_devices(entry: DeviceEntry, at: tuple[PathPart, ...], document: Document) -> list[str]:

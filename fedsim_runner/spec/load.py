@@ -42,6 +42,7 @@ from .requirements import read_requirements
 from .round_trips import check_round_trips
 from .schema import ExperimentFile, FederatedScopeSection
 from .settled_config import Settled, Surroundings, settle_config
+from .topologies import read_topology
 from .valid_part import Checked, salvage_file
 from .validation_messages import explain
 
@@ -100,7 +101,9 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
     choices = resolve_definitions(catalog, definitions, document, path.parent)
     nameless = {number for number in range(len(checked.entries)) if checked.has_invalid_at(number, "name", "count")}
     devices = build_devices(checked.entries, choices, document, nameless)
-    topology = read_regions(checked, devices, document)
+    known = not checked.has_invalid("role", "count", "name", "type")
+    of_regions = read_regions(checked, devices, document)
+    topology = read_topology(checked, devices, choices, known, document) or of_regions
     check_round_trips(devices, topology, checked.entries, document)
     clients = None
     if not checked.has_invalid("role", "count"):

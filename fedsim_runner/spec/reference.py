@@ -28,6 +28,8 @@ _SECTIONS = (
     ("DirectionEntry", "`up` and `down` of a profile", "directions"),
     ("GilbertElliottEntry", "`gilbert_elliott` of a profile or direction", "losses-in-bursts"),
     ("QueueEntry", "`queue` of a profile or direction", "queues"),
+    ("TopologyEntry", "`topology`", "topology"),
+    ("EdgeEntry", "`topology.edges[]`", "edges"),
     ("RegionEntry", "`regions.<name>.<name>`", "regions"),
     ("CourseSection", "`course`", "course"),
     ("EventEntry", "`events[]`", "events"),

@@ -61,6 +61,11 @@ def _choose_network_form(value: Any) -> str:
     return "profile" if isinstance(value, dict) else "name"
 
 
+NetworkChoice = Annotated[
+    Annotated[str, Tag("name")] | Annotated[ProfileEntry, Tag("profile")], Discriminator(_choose_network_form)
+]
+
+
 class DeviceEntry(Entry):
     """One device, or `count` identical ones."""
 
@@ -74,12 +79,7 @@ class DeviceEntry(Entry):
     role: Literal["server", "client"] = Field(
         default="client", description="Role in the course. An experiment has exactly one server."
     )
-    network: (
-        Annotated[
-            Annotated[str, Tag("name")] | Annotated[ProfileEntry, Tag("profile")], Discriminator(_choose_network_form)
-        ]
-        | None
-    ) = Field(
+    network: NetworkChoice | None = Field(
         default=None,
         description="Network profile by name, or written out here. Not given: the device type's.",
     )
@@ -111,6 +111,29 @@ class RegionEntry(Entry):
         description="Rate in kbit/s in each direction, which all packets between the two regions share. Not given: "
         "not limited.",
     )
+
+
+class EdgeEntry(Entry):
+    """An edge: its two devices are neighbours, in both directions."""
+
+    between: Annotated[list[Name], Field(min_length=2, max_length=2)] = Field(
+        description="Names of the two devices; with `count` above 1 those are `name-1` to `name-n`."
+    )
+    network: NetworkChoice | None = Field(
+        default=None,
+        description="What packets take between the two devices' own links: a network profile by name, or written out "
+        "here; `up` is from the first to the second. Not given: nothing.",
+    )
+
+
+class TopologyEntry(Entry):
+    """A topology of edges of your own."""
+
+    edges: list[EdgeEntry] = Field(description="The pairs of devices that are neighbours.")
+
+
+def _choose_topology_form(value: Any) -> str:
+    return "edges" if isinstance(value, dict) else "shape"
 
 
 class NetworkSection(Entry):
@@ -293,6 +316,16 @@ class ExperimentFile(Entry):
         default_factory=dict,
         description="The same as `network.profiles`, with one rule of its own: a profile that gives a rate only for "
         "the uplink (`bandwidth_up_kbps`) applies it to both directions.",
+    )
+    topology: Annotated[
+        Annotated[Literal["star", "ring", "mesh", "tree"], Tag("shape")] | Annotated[TopologyEntry, Tag("edges")],
+        Discriminator(_choose_topology_form),
+    ] = Field(
+        default="star",
+        description="Which devices are neighbours: only those reach each other, and clients reach the server over "
+        "those in between. `star`: all; `mesh`: the same; `ring`: each device and the next in the file, from the "
+        "server on; `tree`: a binary tree below the server, in the order of the file; or [edges](#topology) of your "
+        "own. See [topologies.md](topologies.md).",
     )
     regions: dict[KindName, dict[KindName, RegionEntry]] = Field(
         default_factory=dict,

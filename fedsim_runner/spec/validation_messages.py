@@ -93,6 +93,9 @@ def _compose_message(
         return f"must be {shown}, not {describe(given)}", hint
     if kind == "string_pattern_mismatch":
         return f"must be a name of small letters, digits, - and _, not {describe(given)}", _names_at(path)
+    if kind in ("too_short", "too_long"):
+        least, most = context.get("min_length"), context.get("max_length")
+        return f"must have {least or most} entries, not {context['actual_length']}", None
     if kind == "finite_number":
         return f"must be a finite number, not {describe(given)}", None
     return details["msg"], None

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.host import programs
+from fedsim_runner.agent.links import netns
 from fedsim_runner.agent.links.profile import DeviceLink
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.topology import Edge, Topology
@@ -72,6 +73,65 @@ def test_edges_are_read_back_and_put_back_in_force(backend: str, probed: dict[st
             apply(shaper, lab)
             assert min(lab.one_way_s("a", "b", 10)) == pytest.approx(0.040, abs=SLACK_S)
             assert not shaper.find_changes(lab.namespaces)
+
+
+#: a - b - c - d, a's alone on the other side of it, and e beside d.
+CHAIN = Topology(
+    {name: name for name in "abcde"},
+    (
+        Edge("a", "b", Link(delay_us=10_000), Link(delay_us=10_000)),
+        Edge("b", "c", Link(8 * MBIT, 20_000), Link(8 * MBIT, 30_000)),
+        Edge("c", "d", Link(), Link()),
+        Edge("e", "c", Link(), Link()),
+    ),
+    {"b": "a", "c": "b", "d": "c", "e": "c"},
+)
+
+
+def chain(lab: Rig) -> list[DeviceLink]:
+    return [DeviceLink(name, address, Link(delay_us=1_000), Link()) for name, address in lab.addresses.items()]
+
+
+def test_packets_to_the_server_take_all_hops_and_others_reach_neighbours_alone(
+    backend: str, probed: dict[str, Any]
+) -> None:
+    with rig(*"abcde") as lab, shaped(lab, chain(lab), backend, probed, CHAIN) as shaper:
+        apply(shaper, lab)
+        # Each hop's uplink, and its edge. The server is a.
+        for (source, target), ms in {"da": 43, "ad": 33, "ba": 11, "cd": 1, "dc": 1, "ea": 43, "bc": 21}.items():
+            assert min(lab.one_way_s(source, target, 10)) == pytest.approx(ms / 1000, abs=SLACK_S), (source, target)
+        for source, target in ("bd", "db", "de", "ed", "be"):
+            assert lab.one_way_s(source, target, 1) == [], (source, target)
+        # What measures links is at no site, and reaches every device over its own link alone.
+        lab.add("m")
+        guest = DeviceLink("m", lab.addresses["m"], Link(), Link())
+        assert shaper.with_guest(guest).apply({"m": lab.namespaces["m"]})["m"].failed is None
+        assert min(lab.one_way_s("d", "m", 10)) == pytest.approx(0.001, abs=SLACK_S)
+        assert min(lab.one_way_s("m", "d", 10)) == pytest.approx(0, abs=SLACK_S)
+
+
+def test_flows_over_one_hop_share_its_rate(backend: str, probed: dict[str, Any]) -> None:
+    with rig(*"abcde") as lab, shaped(lab, lab.links(), backend, probed, CHAIN) as shaper:
+        apply(shaper, lab)
+        assert rates(lab, ("d", "a"))["da"] == pytest.approx(8 * MBIT, rel=0.1)
+        together = rates(lab, ("d", "a"), ("e", "a"))
+        assert together["da"] + together["ea"] == pytest.approx(8 * MBIT, rel=0.1)
+        assert min(together.values()) > 1 * MBIT
+
+
+def test_ways_are_read_back_and_put_back_in_force(backend: str, probed: dict[str, Any]) -> None:
+    with rig(*"abcde") as lab, shaped(lab, chain(lab), backend, probed, CHAIN) as shaper:
+        assert apply(shaper, lab, check=True) == apply(shaper, lab)
+        assert not any(result["changed"] for result in apply(shaper, lab).values())
+        shaper.find_changes(lab.namespaces)
+        with netns.inside(lab.namespaces["c"]):
+            programs.run(["ip", "rule", "del", "pref", "100"])
+        assert shaper.find_changes(lab.namespaces).keys() == {"c"}
+        apply(shaper, lab)
+        lab.remove("b")
+        lab.add("b")
+        assert {name for name, result in apply(shaper, lab).items() if result["changed"]} == {"b"}
+        assert min(lab.one_way_s("d", "a", 10)) == pytest.approx(0.043, abs=SLACK_S)
 
 
 def rates(lab: Rig, *flows: tuple[str, str], seconds: float = 2.0) -> dict[str, float]:

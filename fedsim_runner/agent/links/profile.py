@@ -33,6 +33,7 @@ class Profile:
         offline: devices that nothing reaches, and that reach nothing.
         partitions: sets of devices by a number of each: nothing passes between one and all others.
         topology: what lies between the devices; None: nothing.
+        clients_talk: clients exchange messages with each other, too.
     """
 
     devices: Sequence[DeviceLink]
@@ -44,6 +45,7 @@ class Profile:
     offline: frozenset[str] = frozenset()
     partitions: Mapping[int, frozenset[str]] = field(default_factory=dict)
     topology: Topology | None = None
+    clients_talk: bool = False
 
     @property
     def all_devices(self) -> list[DeviceLink]:

@@ -18,6 +18,7 @@ from ..host.network_container import Namespace, NetworkContainer, namespace_numb
 from ..run_settings import RunSettings
 from . import backends, netns
 from .deviation import Deviation
+from .held_namespaces import HeldNamespaces
 from .profile import DeviceLink, Profile
 from .run_namespace import RunNamespace
 from .shaper import Result, Shaper
@@ -84,6 +85,7 @@ class RunLinks:
         self._looked_at = time.monotonic()  # when all links in force were last known to be
         # In which links were brought into force: path and number.
         self._namespaces: dict[str, tuple[str, tuple[int, int] | None]] = {}
+        self._held = HeldNamespaces()
         self.shaped: set[str] = set()
         self.unshaped: str | None = None
         self.deviation = Deviation()
@@ -171,7 +173,7 @@ class RunLinks:
             self.shaped.discard(name)
             self._record(events.LinkFailed(name, failed))
             return failed
-        self._namespaces[name] = namespace, namespace_number(namespace)
+        self._take_note_of(name, namespace)
         if self.unshaped is None:
             self._record(events.LinkReapplied(name))
         return None
@@ -264,9 +266,12 @@ class RunLinks:
 
     @_locked
     def forget(self, name: str) -> None:
-        """Release a device whose process, and with it its interface, has ended."""
+        """Release a device whose process, and with it its interface, has ended.
+
+        What others exchange over it goes on, as it has its namespace until it is restarted.
+        """
         self._namespaces.pop(name, None)
-        if self._shaper is not None:
+        if self._shaper is not None and not self._passes_on:
             self._shaper.forget(name)
 
     @_locked
@@ -309,6 +314,19 @@ class RunLinks:
         """Stop: packets that pass through this agent stop, too."""
         if self._shaper is not None:
             self._shaper.stop()
+        self._held.release_all()
+
+    @property
+    def _passes_on(self) -> bool:
+        """Whether devices pass on what others send."""
+        topology = None if self._profile is None else self._profile.topology
+        return topology is not None and bool(topology.parents)
+
+    def _take_note_of(self, name: str, namespace: str) -> None:
+        """Remember in which namespace the device's link is in force."""
+        self._namespaces[name] = namespace, namespace_number(namespace)
+        if self._passes_on:
+            self._held.hold(name, namespace)
 
     def _choose(self, settings: RunSettings) -> tuple[str | None, str | None]:
         """The back end, or None and why nothing is shaped."""
@@ -350,7 +368,6 @@ class RunLinks:
         for name, result in results.items():
             if result.failed is None:
                 self.shaped.add(name)
-                namespace = netns.of_process(running[name])
-                self._namespaces[name] = namespace, namespace_number(namespace)
+                self._take_note_of(name, netns.of_process(running[name]))
                 if result.changed and self.unshaped is None:
                     self._record(events.LinkShaped(name))

@@ -47,10 +47,14 @@ class RunNamespace:
 
     Attributes:
         path: where it is; None while no container holds it, when it reads as empty.
+        has_edges: bridges have edges between them: what connects a bridge to the first one carries no packet from
+            or to them.
+        only_edges: nothing goes from one bridge to another over the first one.
     """
 
     def __init__(self, path: str | None = None) -> None:
         self.path = path
+        self.has_edges = self.only_edges = False
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
@@ -84,13 +88,8 @@ class RunNamespace:
             qdiscs = kernel_qdiscs.all_raw_qdiscs()
             return {name: (port, qdiscs.get(port[0])) for name, port in rtnetlink.ports().items()}
 
-    def add_bridges(self, wanted: Iterable[str], apart: bool = False) -> Failures:
-        """Make these bridges, and what connects them to the first one, where something is missing or down.
-
-        Args:
-            wanted: names.
-            apart: over that connection, no packet goes on to another port that is isolated.
-        """
+    def add_bridges(self, wanted: Iterable[str]) -> Failures:
+        """Make these bridges, and what connects them to the first one, where something is missing or down."""
         ends = self.ends()
         lines: list[Line] = []
         wanted = set(wanted)
@@ -105,7 +104,8 @@ class RunNamespace:
                 lines += [*_new(name, near, ["type", "veth", "peer", "name", far]), *without_ipv6(name, far)]
             lines.append((name, [*_SET, near, "master", first_bridge(name), "up"]))
             lines.append((name, [*_SET, far, "master", name, "up"]))
-            lines += [(name, [*_SET, far, "type", "bridge_slave", "isolated", "on"])] if apart else []
+            for end, alone in ((near, self.only_edges), (far, self.has_edges)):
+                lines += [(name, [*_SET, end, "type", "bridge_slave", "isolated", "on"])] if alone else []
         return self.batch(lines)
 
     def batch(self, lines: Sequence[Line]) -> Failures:

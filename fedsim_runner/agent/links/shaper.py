@@ -78,10 +78,12 @@ class Shaper:
         """Set the links that the next ``apply`` brings into force."""
         self.requested = profile, chosen
         nothing = profile.without_links()
-        self._veths.apart = profile.topology is not None and any(
+        by_site = profile.topology is not None and any(
             backend.separates_sites for backend in self._backends if backend.name == chosen
         )
-        self._veths.wires = plan_wires(profile, self._veths.apart)
+        self._network.has_edges = by_site
+        self._network.only_edges = by_site and profile.topology is not None and bool(profile.topology.parents)
+        self._veths.wires = plan_wires(profile, by_site)
         self._planned: dict[str, dict[str, object]] = {
             name: dict(settings) for name, settings in self._veths.plan().items()
         }

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from fedsim_runner.contract.link import INTERFACE
 
 from ..host import programs
-from . import kernel_qdiscs, rtnetlink
+from . import kernel_qdiscs, routing, rtnetlink
 from .fan_out import in_each
 from .protocol import Failures, Settings
 from .root_qdisc import ForeignQdisc, Qdisc, parse_qdiscs, qdisc_commands, read_qdiscs, run_commands
 from .run_namespace import Line, RunNamespace, without_ipv6
+from .ways import Ways
 from .wiring import Interface, Neighbours, Wire
 
-PLUGGED, NEIGHBOURS, PORT = "interface", "neighbours", "port"
+PLUGGED, NEIGHBOURS, PORT, WAYS = "interface", "neighbours", "port", "ways"
 UP, DOWN = "up", "down"
 SEGMENTS = "frames in a packet"  # at most, on entering the qdisc of the device's interface; only 1 can be requested
 
@@ -32,6 +33,7 @@ class _Inside:
     addresses: tuple[str, ...] = ()
     neighbours: Mapping[str, str] | None = None
     up: Qdisc | ForeignQdisc | None = None
+    ways: Ways | None = None
 
 
 class Veths:
@@ -43,20 +45,18 @@ class Veths:
 
     Attributes:
         wires: how each device is to be connected.
-        apart: each site has a bridge of its own.
     """
 
     def __init__(self, kinds: Iterable[type[Qdisc]], network: RunNamespace) -> None:
         self._kinds = tuple(kinds)
         self._network = network
         self.wires: Mapping[str, Wire] = {}
-        self.apart = False
         self._shown: dict[str, tuple[tuple[bytes, ...], Qdisc | ForeignQdisc | None]] = {}
 
     def plan(self) -> dict[str, Settings]:
         """The settings that connect each device. Pure."""
         return {
-            name: {PLUGGED: wire.interface, NEIGHBOURS: wire.neighbours, PORT: wire.bridge}
+            name: {PLUGGED: wire.interface, NEIGHBOURS: wire.neighbours, PORT: wire.bridge, WAYS: wire.ways}
             for name, wire in self.wires.items()
         }
 
@@ -72,12 +72,13 @@ class Veths:
         for name, seen in inside.items():
             interface, end = seen.interface, ends.get(self.wires[name].end)
             if interface is None or end is None or (interface.peer, interface.index) != (end.index, end.peer):
-                found[name] = {PLUGGED: None, NEIGHBOURS: None, PORT: None, UP: None, DOWN: None, SEGMENTS: None}
+                found[name] = dict.fromkeys((PLUGGED, NEIGHBOURS, PORT, WAYS, UP, DOWN, SEGMENTS))
                 continue
             found[name] = {
                 PLUGGED: Interface(interface.mac, seen.addresses, interface.up),
                 NEIGHBOURS: Neighbours(seen.neighbours or {}),
                 PORT: end.bridge if end.up else None,
+                WAYS: seen.ways,
                 UP: seen.up,
                 DOWN: downs.get(self.wires[name].end),
                 SEGMENTS: interface.segments,
@@ -95,12 +96,13 @@ class Veths:
             OSError: the run's namespace is gone.
         """
 
-        def look(_name: str) -> object:
+        def look(name: str) -> object:
             interface = rtnetlink.find_interface(INTERFACE)
             if interface is None:
                 return None
             index = interface.index
-            return interface, rtnetlink.addresses(index), kernel_qdiscs.raw_qdiscs(index), trace()
+            ways = routing.read_ways(index) if self.wires[name].ways is not None else None
+            return interface, rtnetlink.addresses(index), kernel_qdiscs.raw_qdiscs(index), ways, trace()
 
         inside, _ = in_each(namespaces, look, workers=1)
         ends = self._network.traces()
@@ -110,7 +112,7 @@ class Veths:
 
     def plug(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
         """Give devices their interface, address and neighbours; nothing passes before :meth:`connect`."""
-        concerned = [name for name, change in changes.items() if PLUGGED in change or NEIGHBOURS in change]
+        concerned = [name for name, change in changes.items() if {PLUGGED, NEIGHBOURS, WAYS} & change.keys()]
         if not concerned:
             return {}
         failed = self._add_pairs(concerned, namespaces)
@@ -131,6 +133,8 @@ class Veths:
                 if address not in active:
                     rtnetlink.add_address(interface.index, address)
             rtnetlink.set_neighbours(interface.index, wire.neighbours.macs)
+            if WAYS in changes[name] or (PLUGGED in changes[name] and wire.ways is not None):
+                routing.set_ways(interface.index, INTERFACE, wire.ways)
 
         _, also_failed = in_each({name: namespaces[name] for name in concerned if name not in failed}, set_up)
         return {**failed, **also_failed}
@@ -162,7 +166,7 @@ class Veths:
         wanted = {name: self.wires[name].bridge for name, change in changes.items() if PORT in change}
         if not wanted:
             return {}
-        broken = self._network.add_bridges({bridge for bridge in wanted.values() if bridge is not None}, self.apart)
+        broken = self._network.add_bridges({bridge for bridge in wanted.values() if bridge is not None})
         failed = {name: broken[bridge] for name, bridge in wanted.items() if bridge in broken}
         lines: list[Line] = [
             (
@@ -183,6 +187,7 @@ class Veths:
             tuple(rtnetlink.addresses(interface.index)),
             rtnetlink.permanent_neighbours(interface.index),
             self._read_up(name, interface.index),
+            routing.read_ways(interface.index),
         )
 
     def _read_up(self, name: str, index: int) -> Qdisc | ForeignQdisc | None:

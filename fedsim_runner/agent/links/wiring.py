@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .profile import DeviceLink, Profile
+from .ways import Ways, neighbours_of, plan_ways
 
 #: A Linux bridge has 1023 ports. The first bridge keeps the rest for those that lead to the others.
 PORTS_PER_BRIDGE = 1000
@@ -34,7 +35,8 @@ class Interface:
 class Neighbours:
     """The neighbours that a device knows without asking: MAC addresses by IP address.
 
-    In a course the server exchanges messages with all clients, and a client with the server.
+    In a course the server exchanges messages with all clients, and a client with the server, unless other devices lie
+    between.
     """
 
     macs: Mapping[str, str]
@@ -53,12 +55,14 @@ class Wire:
     Attributes:
         end: name of the veth on the lab host's side, in the run's namespace.
         bridge: the bridge that it is a port of; None: of none, so nothing passes.
+        ways: how it reaches those that are not its neighbours; None: all are.
     """
 
     end: str
     interface: Interface
     neighbours: Neighbours
     bridge: str | None
+    ways: Ways | None = None
 
 
 def plan_wires(profile: Profile, by_site: bool = False) -> dict[str, Wire]:
@@ -73,17 +77,25 @@ def plan_wires(profile: Profile, by_site: bool = False) -> dict[str, Wire]:
     clients = {device.address: mac_address(device.address) for device in profile.all_devices}
     for address in server:
         del clients[address]
+    ways, neighbours = plan_ways(profile), neighbours_of(profile)
+
+    def known(device: DeviceLink) -> dict[str, str]:
+        if not neighbours:
+            return clients if _serves(device, profile) else server
+        return {address: mac_address(address) for address in neighbours.get(device.device, ())}
+
     return {
         device.device: Wire(
             end_name(device.address),
             Interface(mac_address(device.address), (f"{device.address}/{profile.prefix}",)),
-            Neighbours(clients if _serves(device, profile) else server),
+            Neighbours(known(device)),
             None
             if device.device in profile.offline
             else bridge_name(
                 sites.get(profile.site(device.device) or "", number // PORTS_PER_BRIDGE),
                 partitions_of(device.device, profile),
             ),
+            ways.get(device.device),
         )
         for number, device in enumerate(profile.devices)
     }

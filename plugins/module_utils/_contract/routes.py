@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from .link import Link, Links
@@ -38,18 +38,30 @@ def routes_to_server(server: str, links: Mapping[str, Links], topology: Topology
         links: of all devices, by name.
         topology: None: all devices are at the same site.
     """
-    own = links[server]
-    sites = {} if topology is None else topology.sites
     between = {} if topology is None else topology.directions()
     found = {}
-    for name, link in links.items():
+    for name in links:
         if name == server:
             continue
-        way = (sites[name], sites[server]) if sites and sites[name] != sites[server] else ()
-        route = Route((), (), way)
-        found[name] = Route(
-            (link.up, *(between[edge] for edge in route.edges), own.down),
-            (own.up, *(between[edge[::-1]] for edge in reversed(route.edges)), link.down),
-            way,
-        )
+        sites = () if topology is None else topology.between(name, server)
+        # A device that passes something on receives it with its own link, and sends it with that.
+        hops = sites if topology is not None and topology.parents else (name, server)
+        found[name] = Route(tuple(_cross(hops, sites, links, between)), (), sites)
+        down = tuple(_cross(hops[::-1], sites[::-1], links, between))
+        found[name] = Route(found[name].up, down, sites)
     return found
+
+
+def _cross(
+    hops: tuple[str, ...],
+    sites: tuple[str, ...],
+    links: Mapping[str, Links],
+    between: Mapping[tuple[str, str], Link],
+) -> Iterator[Link]:
+    """The links from one device to another: of each hop the sender's, the edge's if there is one, the receiver's."""
+    edges = list(itertools.pairwise(sites))
+    for number, (sender, receiver) in enumerate(itertools.pairwise(hops)):
+        yield links[sender].up
+        if edges:
+            yield between[edges[number]]
+        yield links[receiver].down

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .link import Link
 
@@ -23,16 +23,40 @@ class Topology:
     """Which site each device is at, and the edges, which all packets from one site to another share.
 
     A packet takes its sender's uplink, the edge between the two sites if they differ, and its receiver's downlink.
-    Between sites without an edge nothing passes.
+    Between sites without an edge nothing passes, unless devices in between pass it on.
 
     Attributes:
         sites: of all devices of the run, by the device's name.
+        edges: at most one between two sites.
+        parents: the next device on the way to the server, of each other device: each has a site of its own, by its
+            name, and passes on what others exchange with the server. Empty: no device does.
     """
 
     sites: Mapping[str, str]
     edges: tuple[Edge, ...]
+    parents: Mapping[str, str] = field(default_factory=dict)
 
     def directions(self) -> dict[tuple[str, str], Link]:
         """Each direction of each edge, by the sites that it leads from and to."""
         found = {(edge.first, edge.second): edge.there for edge in self.edges}
         return found | {(edge.second, edge.first): edge.back for edge in self.edges}
+
+    def between(self, first: str, second: str) -> tuple[str, ...]:
+        """The sites on the way from one device to another, the first's own first; empty: both are at the same.
+
+        Where devices pass on, it leads towards the server until the two ways there meet.
+        """
+        if not self.parents:
+            near, far = self.sites[first], self.sites[second]
+            return () if near == far else (near, far)
+        up, down = self._to_server(first), self._to_server(second)
+        while len(up) > 1 and len(down) > 1 and up[-2] == down[-2]:
+            up.pop()
+            down.pop()
+        return (*up, *reversed(down[:-1]))
+
+    def _to_server(self, device: str) -> list[str]:
+        found = [device]
+        while found[-1] in self.parents:
+            found.append(self.parents[found[-1]])
+        return found

@@ -145,7 +145,7 @@ class KernelEdges:
         }
         failed: Failures = {}
         if wanted:
-            broken = network.add_bridges([port.bridge for port in wanted.values() if port.bridge], apart=True)
+            broken = network.add_bridges([port.bridge for port in wanted.values() if port.bridge])
             broken |= self._make(wanted, network)
             for name, change in changes.items():
                 edges = change.get(EDGES)

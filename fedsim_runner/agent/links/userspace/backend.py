@@ -205,7 +205,8 @@ class Backend(LinkBackend):
             except OSError:
                 return {}
         answer = self._answer
-        senders, crossings = Senders.parse(answer["ups"]), Crossings(answer["sites"], answer["edges"])
+        crossings = Crossings(answer["sites"], answer["edges"], answer["hops"])
+        senders = Senders.parse(answer["ups"])
         listening: dict[str, Arrivals] = {}
         for name, state in answer["devices"].items():
             try:
@@ -223,7 +224,8 @@ class Backend(LinkBackend):
             arrivals = change.get(ARRIVALS)
             if isinstance(arrivals, Arrivals):
                 command |= {"seed": arrivals.senders.seed, "ups": arrivals.senders.ups}
-                command |= {"sites": arrivals.crossings.sites, "edges": arrivals.crossings.edges}
+                crossings = arrivals.crossings
+                command |= {"sites": crossings.sites, "edges": crossings.edges, "hops": crossings.hops}
                 devices[name] = {"netns": namespaces[name], **_settings(arrivals)}
             elif ARRIVALS in change:
                 devices[name] = None

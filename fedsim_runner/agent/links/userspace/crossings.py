@@ -18,12 +18,14 @@ class Crossings:
     Attributes:
         sites: by address.
         edges: of each the sites that it leads from and to, and the link as JSON data.
+        hops: devices pass on packets: the sender of one is the device that has sent it last.
     """
 
-    def __init__(self, sites: Mapping[str, str], edges: Sequence[Sequence[Any]]) -> None:
+    def __init__(self, sites: Mapping[str, str], edges: Sequence[Sequence[Any]], hops: bool = False) -> None:
         self.sites = sites
         self.edges = edges
-        listed = json.dumps([sites, sorted(edges, key=lambda edge: tuple(edge[:2]))], sort_keys=True)
+        self.hops = hops
+        listed = json.dumps([sites, sorted(edges, key=lambda edge: tuple(edge[:2])), hops], sort_keys=True)
         self._digest = hashlib.sha256(listed.encode()).hexdigest()[:8] if sites else ""
 
     def __eq__(self, other: object) -> bool:
@@ -39,7 +41,8 @@ class Crossings:
     def of(cls, profile: Profile) -> Crossings:
         """Those of a run."""
         sites = {one.address: site for one in profile.all_devices if (site := profile.site(one.device)) is not None}
-        return cls(sites, [[*edge, link.as_dict()] for edge, link in profile.edges.items()])
+        hops = profile.topology is not None and bool(profile.topology.parents)
+        return cls(sites, [[*edge, link.as_dict()] for edge, link in profile.edges.items()], hops)
 
 
 #: There is but one site.
@@ -52,15 +55,17 @@ class Edges:
     Attributes:
         sites: site of each sender, by its packed address; empty: there are no edges.
         into: each site's edges, by the site that they come from.
+        hops: as :class:`Crossings` has it.
     """
 
     def __init__(self) -> None:
         self.sites: dict[bytes, str] = {}
         self.into: dict[str, dict[str, Direction]] = {}
+        self.hops = False
 
-    def set(self, sites: Mapping[str, str], edges: Iterable[Sequence[Any]], seed: object) -> None:
+    def set(self, sites: Mapping[str, str], edges: Iterable[Sequence[Any]], hops: bool, seed: object) -> None:
         """Set them; on an edge that stays, nothing overtakes what is under way."""
-        before, self.into = self.into, {}
+        before, self.into, self.hops = self.into, {}, hops
         self.sites = {socket.inet_aton(address): site for address, site in sites.items()}
         for first, second, data in edges:
             old = before.get(second, {}).get(first)
@@ -73,4 +78,5 @@ class Edges:
             "edges": [
                 [first, second, edge.link.as_dict()] for second, row in self.into.items() for first, edge in row.items()
             ],
+            "hops": self.hops,
         }

@@ -27,6 +27,8 @@ _IPV4_HEADER = 20
 _ID, _STAMP, _PAYLOAD, _KIND_MASK = 1, 4, 10, 0x3FFF
 _ID_BYTES, _PAYLOAD_BYTES = 12, 4 + _IPV4_HEADER
 _ID_HEADER = (4 + 7, _ID)
+# The sender's MAC address stands before the stamp: its length, two bytes, and eight for it, of which six count.
+_MAC_HEADER, _MAC_BYTES = (4 + 12, 9), 16
 _STAMP_HEADER = (4 + 16, _STAMP)
 _FIRST = 20  # after the headers of netlink and nfnetlink
 
@@ -143,6 +145,16 @@ class Parser:
                     seconds + microseconds * 1e-6,
                 )
         return self._search(message, length)
+
+    def hop(self, message: bytes) -> bytes | None:
+        """The last four bytes of the MAC address of whoever sent the packet on; None: it has none.
+
+        Only of a message that was parsed just now. In a run these are the IPv4 address (wiring.py).
+        """
+        at = self._stamps.get(len(message), 0) - _MAC_BYTES
+        if at < _FIRST or _attribute_header(message, at) != _MAC_HEADER:
+            return None
+        return message[at + 10 : at + 14]
 
     def _search(self, message: bytes, length: int) -> Packet | None:
         identity, source, size_on_wire, arrived = -1, b"", 0, 0.0

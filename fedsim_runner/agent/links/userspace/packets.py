@@ -8,12 +8,15 @@ The process is separate from supervision, whose work therefore never delays a pa
 devices and one wait for queues and timers, and sends verdicts due at the same time together. When its parent ends, its
 standard input closes and it ends too; then no queue has a listener and the kernel drops what arrives (fail closed).
 
-It takes JSON lines on its standard input, and answers each with one on standard output:
-``{"op": "set", "seed": n, "ups": {address: link}, "sites": {address: site}, "edges": [[site, site, link]], "devices":
-{name: {"netns", "down", "maxlen", "gso", "site"}}}``, ``{"op": "change", "ups": {...}, "devices": {name: {"down",
-"maxlen", "gso", "site"}}}`` (of what is in force, these alone), ``{"op": "state"}``, ``{"op": "count"}`` (from now on),
-``{"op": "counts"}`` and ``{"op": "changes"}`` (counting.py). Without ``seed`` and ``ups`` a ``set`` leaves senders and
-edges as they are; a device of null is released. Links are those of contract/link.py.
+It takes JSON lines on its standard input, and answers each with one on standard output. Links are those of
+contract/link.py.
+
+``{"op": "set", "seed": n, "ups": {address: link}, "sites": {address: site}, "edges": [[site, site, link]],
+"hops": false, "devices": {name: {"netns", "down", "maxlen", "gso", "site"}}}``: a device of null is released, and
+without ``ups`` senders and edges stay as they are.
+``{"op": "change", "ups": {...}, "devices": {name: {"down", "maxlen", "gso", "site"}}}``: of what is in force, these
+alone.
+``{"op": "state"}``, ``{"op": "count"}`` (from now on), ``{"op": "counts"}`` and ``{"op": "changes"}`` (counting.py).
 """
 
 from __future__ import annotations
@@ -96,7 +99,8 @@ class Packets:
         self._pending = b""
         self._poll = select.epoll()
         self._poll.register(commands, select.EPOLLIN)
-        self._parse = nfqueue.Parser().parse
+        parser = nfqueue.Parser()
+        self._parse, self._hop = parser.parse, parser.hop
         self._queues: dict[str, _Queue] = {}
         self._by_descriptor: dict[int, _Queue] = {}
         # When what is due, a number that keeps those due at once in order, where, which packet, its size if it is to
@@ -140,7 +144,7 @@ class Packets:
         receive, parse, ups, down, heap = queue.channel.recv, self._parse, self._ups, queue.down, self._heap
         # What is at no site is reached from everywhere.
         sites = self._edges.sites if queue.site is not None else {}
-        here, into = queue.site or "", self._edges.into.get(queue.site or "", {})
+        here, into, hops = queue.site or "", self._edges.into.get(queue.site or "", {}), self._edges.hops
         now = self._look_at_the_clocks()
         for _ in range(_BATCH):
             try:
@@ -152,6 +156,8 @@ class Packets:
                 continue
             queue.received += 1
             identity, source, length, stamp = packet
+            if hops:
+                source = self._hop(message) or source
             at = stamp + self._offset_s
             if at > now:  # it has arrived meanwhile
                 now = self._look_at_the_clocks()
@@ -258,7 +264,7 @@ class Packets:
         if command["op"] == "set":
             if "ups" in command:
                 self._set_ups(command)
-                self._edges.set(command["sites"], command["edges"], self._seed)
+                self._edges.set(command["sites"], command["edges"], command["hops"], self._seed)
             for name, settings in command["devices"].items():
                 try:
                     self._set_device(name, settings)

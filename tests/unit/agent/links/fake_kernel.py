@@ -20,10 +20,11 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import kernel_qdiscs, netlink, netns, qdisc_changes, rtnetlink
+from fedsim_runner.agent.links import kernel_qdiscs, netlink, netns, qdisc_changes, routing, rtnetlink
 from fedsim_runner.agent.links.netem import kernel_form
 from fedsim_runner.agent.links.userspace import rule_set
 from fedsim_runner.agent.links.userspace.qdisc import Tbf
+from fedsim_runner.agent.links.ways import Ways
 from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 
 HOST = "host"
@@ -85,6 +86,7 @@ class Link:
     addresses: list[str] = field(default_factory=list)
     neighbours: dict[str, str] = field(default_factory=dict)
     segments: int = 65_535
+    ways: Ways | None = None
 
 
 def _namespace(path: str | Path) -> str:
@@ -144,6 +146,8 @@ class FakeKernel:
         for change in (self.change_qdisc, self.options_of):
             monkeypatch.setattr(qdisc_changes, change.__name__, change)
         monkeypatch.setattr(kernel_form, "change_policer", self.change_policer)
+        for ways_call in (self.read_ways, self.set_ways):
+            monkeypatch.setattr(routing, ways_call.__name__, ways_call)
         monkeypatch.setattr(rule_set, "read_rule_set", self._read_rule_set)
         monkeypatch.setattr(netlink, "open_channel", self._open_channel)
         monkeypatch.setattr(rtnetlink, "find_index", self._find_index)
@@ -215,6 +219,12 @@ class FakeKernel:
 
     def set_neighbours(self, index: int, wanted: Mapping[str, str]) -> None:
         self._link(index).neighbours = dict(wanted)
+
+    def read_ways(self, index: int) -> Ways | None:
+        return self._link(index).ways
+
+    def set_ways(self, index: int, interface: str, wanted: Ways | None) -> None:
+        self._link(index).ways = wanted
 
     def set_segments(self, index: int, most: int) -> None:
         where, name = next(key for key, link in self.links.items() if link.index == index)

@@ -59,9 +59,9 @@ class Bench:
     def set(self, up: Link, down: Link, seed: int = 1, edge: Link | None = None, site: str = "here") -> dict[str, Any]:
         """The links of the sender and of the receiver; ``edge``: to its site from there, where the sender is."""
         device = {"netns": str(self.namespace), "down": down.as_dict(), "maxlen": 10, "gso": False}
-        between = {"sites": {}, "edges": []}
+        between: dict[str, Any] = {"sites": {}, "edges": [], "hops": False}
         if edge is not None:
-            between = {"sites": {SENDER: "there"}, "edges": [["there", "here", edge.as_dict()]]}
+            between |= {"sites": {SENDER: "there"}, "edges": [["there", "here", edge.as_dict()]]}
         return self.packets.obey(
             {
                 "op": "set",
