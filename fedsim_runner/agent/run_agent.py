@@ -9,7 +9,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..contract.atomic import CannotWriteError, replace
 from ..contract.congestion_control import read_congestion_controls
 from ..contract.errors import FedsimError
 from ..contract.events import Event
+from ..contract.link import Links
 from ..contract.names import LABEL_DEVICE, LABEL_RUN
 from ..contract.paths import StateFolder
 from . import PROTOCOL
@@ -44,6 +45,7 @@ from .run_settings import read_run_settings
 from .start_up import StartUp
 from .timeline.devices import Devices
 from .timeline.timeline import Timeline
+from .traces.player import Player
 
 TICK_S = 0.5
 AWAITED_TICK_S = 0.05  # while an event waits for what a participant reports
@@ -95,6 +97,7 @@ class Agent:
         self._link_check = LinkCheck(self._lock, self._links, self._sampler, self._record)
         self._course_check = CourseCheck(self._links)
         self._link_counters = LinkCounters(state.link_counters, self._links)
+        self._player = Player(self._vary, self._record)
         self._gatekeeper = Gatekeeper(
             state, self._links, self._containers, partial(self._fail, None), self._lose, self._report_write_error
         )
@@ -174,6 +177,7 @@ class Agent:
             if with_the_engine:
                 self._fail(None, ENGINE_ENDED)
             self._timeline.stop()
+            self._player.stop()
             self._record(events.AgentStopped())
             self._links.stop()
             self._sampler.close()
@@ -190,6 +194,7 @@ class Agent:
             now = time.time()
             self._containers.tick()
             self._start_up.step()
+            self._play()
             self._watch.tick()
             self._look_at_timeline()
             self._health.check()
@@ -224,6 +229,7 @@ class Agent:
         """Have the next participants load as soon as others have; see whether what an event waits for has come."""
         with self._lock:
             self._start_up.step()
+            self._play()
             self._look_at_timeline()
 
     def _look_at_timeline(self) -> None:
@@ -316,6 +322,7 @@ class Agent:
             # A frozen client must not wake up and disturb the course that goes on without it.
             self._containers.send([event.device], "KILL")
         if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
+            self._player.stop()
             self._record_counters()  # before the last event that anybody waits for
         self._record(event)
         if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
@@ -330,6 +337,17 @@ class Agent:
         self._course_check.begin(self._containers.running_pids())
         self._link_counters.begin(time.time())
 
+    def _play(self) -> None:
+        """Have links vary as planned, from the opening of the gate to the end of the course."""
+        if self._gatekeeper.open_at is not None and self._is_course_on():
+            settings = self._settings
+            self._player.begin(self._gatekeeper.open_at, settings.variations, settings.tracks, settings.links.seed)
+
+    def _vary(self, links: Mapping[str, Links]) -> dict[str, str]:
+        """Have links be these, where no event says otherwise; return the reasons where that failed, by device."""
+        results = self._links.change(lambda now: dataclasses.replace(now, varied={**now.varied, **links}))
+        return {name: result.failed for name, result in results.items() if result.failed is not None}
+
     def _record_counters(self) -> None:
         """Record what passed the links, and how late packets were, where a process holds them."""
         lateness: dict[str, Any] = {}
@@ -339,8 +357,9 @@ class Agent:
                 if lateness:
                     self._record(events.PacketsTimed(**lateness))
         late_s = lateness.get("latest_us", 0) / 1e6
-        running = self._containers.running_pids()
-        for event in self._course_check.events(self._settings.links, running, late_s, self._timeline.changed):
+        settings, running = self._settings, self._containers.running_pids()
+        changed, varying = self._timeline.changed, settings.varying_values()
+        for event in self._course_check.events(settings.links, running, late_s, changed, varying):
             self._record(event)
         try:
             self._link_counters.finish(time.time(), running)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..contract import device_file
 from ..contract.device_file import DeviceFileError, Role, Verify
 from ..contract.link import Link, Links
+from ..contract.link_variation import WAYS, Track, Variation, links_of, varying_values
 from ..contract.routes import routes_to_server
 from ..contract.slow_links import answer_s, slowest
 from ..contract.timeline import TimelineEntry, all_links
@@ -19,7 +20,8 @@ from .links.profile import DeviceLink, Profile
 
 @dataclass(frozen=True)
 class RunSettings:
-    """One lab host's part of a run. A device missing from ``cpus`` has no CPU limit.
+    """One lab host's part of a run. A device missing from ``cpus`` has no CPU limit, and the link of one missing from
+    ``variations`` does not vary by itself.
 
     ``answer_s``: seconds after which the slowest client, or the server to it, answers at the latest, as links allow.
     """
@@ -42,6 +44,14 @@ class RunSettings:
     links: Profile
     answer_s: int = 0
     timeline: tuple[TimelineEntry, ...] = ()
+    variations: Mapping[str, Variation] = field(default_factory=dict)
+    tracks: Mapping[str, Track] = field(default_factory=dict)
+
+    def varying_values(self) -> dict[tuple[str, str], frozenset[str]]:
+        """Which of ``rate`` and ``loss`` a direction does not keep, by device and ``up`` or ``down``."""
+        return {
+            (name, way): varying_values(one, way, self.tracks) for name, one in self.variations.items() for way in WAYS
+        }
 
 
 def read_run_settings(path: Path) -> RunSettings:
@@ -56,7 +66,17 @@ def read_run_settings(path: Path) -> RunSettings:
         raise DeviceFileError(f"link_backend: {found.link_backend!r} is not one of {', '.join(known)}")
     planned = {device.name: device.link for device in found.devices}
     planned |= {peer.device: peer.link for peer in found.peers.values()}
-    answers = {name: slowest(all_links(name, link, found.timeline)) for name, link in planned.items()}
+    variations = {device.name: device.variation for device in found.devices if device.variation is not None}
+    variations |= {peer.device: peer.variation for peer in found.peers.values() if peer.variation is not None}
+    possible = {
+        name: [
+            changed
+            for one in links_of(link, variations.get(name), found.tracks)
+            for changed in all_links(name, one, found.timeline)
+        ]
+        for name, link in planned.items()
+    }
+    answers = {name: slowest(links) for name, links in possible.items()}
     server = found.course.server
     routes = routes_to_server(server, answers, found.topology) if server in answers else {}
     links = [_link(device.name, device.address, device.link) for device in found.devices]
@@ -83,19 +103,23 @@ def read_run_settings(path: Path) -> RunSettings:
             found.seed,
             server,
             ipaddress.IPv4Network(found.network.subnet).prefixlen,
-            _later_links(planned, found.timeline),
+            _later_links(planned, possible),
             topology=found.topology,
             clients_talk=found.course.clients_talk,
         ),
         max(map(answer_s, routes.values()), default=0),
         found.timeline,
+        variations,
+        found.tracks,
     )
 
 
-def _later_links(planned: Mapping[str, Links], timeline: Iterable[TimelineEntry]) -> tuple[Link, ...]:
-    """The links that the timeline makes of the planned ones, each once; several changes together have nothing else."""
-    entries = tuple(timeline)
-    changed = [links for name, link in planned.items() for links in all_links(name, link, entries) - {link}]
+def _later_links(planned: Mapping[str, Links], possible: Mapping[str, Iterable[Links]]) -> tuple[Link, ...]:
+    """What else links may be than planned, each once.
+
+    Where several changes are in force together, a link has properties of these.
+    """
+    changed = [links for name, link in planned.items() for links in possible[name] if links != link]
     return tuple(dict.fromkeys(link for links in changed for link in (links.up, links.down)))
 
 

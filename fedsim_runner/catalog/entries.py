@@ -6,11 +6,15 @@ second for block I/O. Validation is strict: the text "2" is not a number.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 from ..contract.cpu_limit import LEAST_CPUS
+from .name_rules import KIND_PATTERN
+
+OFFSET_MAX_S = 7 * 24 * 3600  # as long as the longest course
 
 Kbps = Annotated[float, Field(ge=1, le=100_000_000)]
 Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
@@ -22,6 +26,8 @@ MemoryMb = Annotated[int, Field(ge=32, le=4_194_304)]
 DiskMb = Annotated[int, Field(ge=16, le=16_777_216)]
 Gpus = Annotated[int, Field(ge=0, le=64)]
 Pids = Annotated[int, Field(ge=16, le=4_194_304)]
+Dwell = Annotated[float, Field(ge=0.1, le=OFFSET_MAX_S)]
+KindName = Annotated[str, Field(json_schema_extra={"pattern": KIND_PATTERN})]
 MbPerSecond = Annotated[float, Field(ge=0.001, le=100_000)]
 
 
@@ -87,6 +93,38 @@ class DirectionEntry(Entry):
     queue: QueueEntry | None = Field(default=None, description="Queue of this direction.")
 
 
+def _random_or_seconds(value: Any) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value != "random" and not (is_number and 0 <= value <= OFFSET_MAX_S):
+        raise PydanticCustomError("offset", f"must be random, or seconds from 0 to {OFFSET_MAX_S}")
+    return value
+
+
+class TraceEntry(Entry):
+    """A trace that a link follows during the course."""
+
+    file: str | None = Field(
+        default=None,
+        description="A CSV trace, or a Mahimahi trace for both directions. The content says which it is.",
+    )
+    up: str | None = Field(default=None, description="A Mahimahi trace of the uplink, in place of `file`.")
+    down: str | None = Field(default=None, description="A Mahimahi trace of the downlink, in place of `file`.")
+    loop: bool = Field(
+        default=True,
+        description="Whether the trace begins again at its end (`up` and `down` each at its own). "
+        "If not, its last values hold from then on.",
+    )
+    offset: Annotated[Literal["random"] | float, BeforeValidator(_random_or_seconds)] = Field(
+        default=0,
+        description="Where in the trace a device is when the gate opens, in seconds; `random`: somewhere, for each "
+        "device and the same in every repetition, as `seed` and its name determine.",
+    )
+
+
+def _choose_trace_form(value: Any) -> str:
+    return "trace" if isinstance(value, dict | TraceEntry) else "file"
+
+
 class ProfileEntry(Entry):
     """A link. Values without a direction apply to both; `up` is what the device sends, `down` what it receives."""
 
@@ -136,6 +174,22 @@ class ProfileEntry(Entry):
     )
     down: DirectionEntry | None = Field(
         default=None, description="Values of the downlink that differ from the common ones."
+    )
+    trace: (
+        Annotated[Annotated[str, Tag("file")] | Annotated[TraceEntry, Tag("trace")], Discriminator(_choose_trace_form)]
+        | None
+    ) = Field(
+        default=None,
+        description="A trace that the link follows from the opening of the gate on: its file, or a mapping. "
+        "What it does not have stays as the other values say; see [traces.md](traces.md).",
+    )
+    states: dict[KindName, str] | None = Field(
+        default=None,
+        description="States that the link moves between at random, as names with the network profile of each, in place "
+        "of values; see [traces.md](traces.md#states).",
+    )
+    dwell_s: dict[KindName, Dwell] | None = Field(
+        default=None, description="Seconds that the link stays in each state on average, by the states' names."
     )
 
 

@@ -37,6 +37,7 @@ def resolve_profile(
     """
     problems: list[Problem] = []
     given = entry.model_dump(exclude_none=True, exclude={"description", "source"})
+    problems += _check_states(given)
     if not given:
         problems.append(Problem((), "says nothing about the link", "give at least one rate, latency or loss"))
     up = _resolve_link("up", entry, base.up if base else Link(), folder, problems)
@@ -47,6 +48,30 @@ def resolve_profile(
         problems.append(Problem(("jitter_distribution",), NO_JITTER, "add jitter_ms"))
     # A contradiction among the common values shows in both directions but counts once.
     return NetworkProfile(name, up, down), list(dict.fromkeys(problems))
+
+
+def _check_states(given: Mapping[str, object]) -> list[Problem]:
+    """Report states beside what they take the place of, and those without a mean stay."""
+    if "states" not in given:
+        return [Problem(("dwell_s",), "is for states", "add states, or remove it")] if "dwell_s" in given else []
+    others = [key for key in given if key not in ("states", "dwell_s")]
+    problems = [
+        Problem((key,), "the link moves between states, which have all its values", "remove it") for key in others
+    ]
+    states, dwell = given["states"], given.get("dwell_s")
+    assert isinstance(states, Mapping)
+    if len(states) < 2:
+        problems.append(Problem(("states",), "a link moves between at least two states", "add another"))
+    if not isinstance(dwell, Mapping):
+        example = ", ".join(f"{name}: 30" for name in states)
+        return [*problems, Problem((), 'missing key "dwell_s"', f"for example dwell_s: {{{example}}}")]
+    for name in states:
+        if name not in dwell:
+            problems.append(Problem(("dwell_s",), f'no time for state "{name}"', f"add {name}: and its seconds"))
+    for name in dwell:
+        if name not in states:
+            problems.append(Problem(("dwell_s", name), f'there is no state "{name}"', suggestion(name, list(states))))
+    return problems
 
 
 def _resolve_link(

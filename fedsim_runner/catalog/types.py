@@ -9,15 +9,38 @@ from dataclasses import dataclass
 
 from ..contract.device_file import DISK_BYTES
 from ..contract.link import Link, Links
+from ..contract.link_variation import LinkState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Varying:
+    """How a profile's link varies during the course: along tracks, or between states.
+
+    Attributes:
+        planned: the profile's own values, which hold where a track says nothing.
+        up: name of the track of this direction among the experiment's; None: it does not vary.
+        down: the same for the other direction.
+        loop: whether tracks begin again at their end.
+        offset_s: where in its tracks a device is when the gate opens; None: the seed and its name determine it.
+        states: those that the link moves between.
+    """
+
+    planned: Links
+    up: str | None = None
+    down: str | None = None
+    loop: bool = True
+    offset_s: float | None = 0.0
+    states: tuple[LinkState, ...] = ()
 
 
 @dataclass(frozen=True)
 class NetworkProfile:
-    """A named link: ``up`` is the device's egress, ``down`` its ingress."""
+    """A named link: ``up`` is the device's egress, ``down`` its ingress; of one that varies, these are its means."""
 
     name: str
     up: Link
     down: Link
+    varying: Varying | None = None
 
     @property
     def links(self) -> Links:

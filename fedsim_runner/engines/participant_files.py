@@ -13,6 +13,7 @@ from typing import Any
 from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE
 from ..contract.device_file import CourseSettings, Device, FederatedScopeSettings, InitialModel
 from ..contract.link import Links
+from ..contract.link_variation import Track, Variation, links_of
 from ..contract.paths import INITIAL_MODEL, LAUNCHER, SHARD
 from ..contract.records import LaunchSettings
 from ..contract.routes import routes_to_server
@@ -109,10 +110,14 @@ def override(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
 
 def answer_times(device_file: Mapping[str, Any]) -> dict[str, int]:
     """Return for each device the seconds after which the slowest device that it talks to answers at the latest."""
-    planned = {device["name"]: load(Links, device["link"]) for device in device_file["devices"]}
-    planned |= {peer["device"]: load(Links, peer["link"]) for peer in device_file.get("peers", {}).values()}
+    tracks = {name: load(Track, track) for name, track in device_file.get("tracks", {}).items()}
+    planned = {device["name"]: _links(device, tracks) for device in device_file["devices"]}
+    planned |= {peer["device"]: _links(peer, tracks) for peer in device_file.get("peers", {}).values()}
     timeline = [load(TimelineEntry, entry) for entry in device_file.get("timeline", ())]
-    links = {name: slowest(all_links(name, link, timeline)) for name, link in planned.items()}
+    links = {
+        name: slowest([link for one in some for link in all_links(name, one, timeline)])
+        for name, some in planned.items()
+    }
     server = device_file["course"]["server"]
     if server not in links:  # in device files of hosts without it, written by hand
         return dict.fromkeys(links, 0)
@@ -120,6 +125,12 @@ def answer_times(device_file: Mapping[str, Any]) -> dict[str, int]:
     topology = None if between is None else load(Topology, between)
     clients = {name: answer_s(route) for name, route in routes_to_server(server, links, topology).items()}
     return {**clients, server: max(clients.values(), default=0)}
+
+
+def _links(device: Mapping[str, Any], tracks: Mapping[str, Track]) -> list[Links]:
+    """All that the link of a device or peer may be."""
+    variation = device.get("variation")
+    return links_of(load(Links, device["link"]), None if variation is None else load(Variation, variation), tracks)
 
 
 def launch_settings(device_file: Mapping[str, Any], device: Mapping[str, Any], answer: int) -> LaunchSettings:

@@ -18,9 +18,11 @@ from ..contract.device_file import (
     Peer,
 )
 from ..contract.link import Links
+from ..contract.link_variation import Variation
 from ..contract.paths import DEVICE_INPUTS, INITIAL_MODEL
 from ..lab.host import LabHost
 from ..plan.model import PlacedDevice, Plan
+from ..plan.varying_links import first_links, variation_of
 from ..spec.testbed_keys import common_config, participant_config, saved_model
 
 
@@ -139,15 +141,17 @@ def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
         dockerfile_roots=tuple(sorted({str(path.parent) for path in dockerfiles if path.is_absolute()})),
         clients=tuple(device.name for device in experiment.clients),
         devices=tuple(_build_device(plan, host, item) for item in here),
-        peers={item.address: Peer(item.device.name, _links(item)) for item in elsewhere},
+        peers={item.address: Peer(item.device.name, *_link(plan, item)) for item in elsewhere},
         timeline=experiment.timeline,
         topology=experiment.topology,
+        tracks=experiment.tracks,
     )
 
 
 def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
     device = item.device
     facts = engine_facts(device.engine)
+    link, variation = _link(plan, item)
     return Device(
         name=device.name,
         type=device.type.name,
@@ -170,8 +174,9 @@ def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
         gpus=item.gpus,
         arch=host.arch,
         network=device.network.name,
-        link=_links(item),
+        link=link,
         config=_build_config(plan, item),
+        variation=variation,
     )
 
 
@@ -197,5 +202,6 @@ def _name_image(item: PlacedDevice) -> str:
     return f"{Path(item.device.type.dockerfile).name}-{engine.name}{build}"
 
 
-def _links(item: PlacedDevice) -> Links:
-    return item.device.network.links
+def _link(plan: Plan, item: PlacedDevice) -> tuple[Links, Variation | None]:
+    """A device's link when the gate opens, and how it varies from then on."""
+    return first_links(item.device, plan.experiment), variation_of(item.device, plan.experiment)

@@ -18,6 +18,7 @@ from .model import PlacedDevice, Plan
 from .names import join_names
 from .placement_error import PlacementError
 from .timeline_notes import describe_timeline, refuse_unseen
+from .varying_links import describe_varying_links
 
 SERVER_PORT = 50051
 CLIENT_PORT = 50052
@@ -84,6 +85,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
             *experiment.notes,
             *_write_notes(placed, ordered_hosts, factor),
             *describe_refusals(experiment, placed),
+            *describe_varying_links(experiment, placed),
             *describe_approximations(experiment, placed),
             *describe_timeline(experiment),
             *describe_edges(experiment, placed),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..contract.typed_json import dump
+from ..spec.experiment import Experiment
 from .model import HostLoad, PlacedDevice, Plan, Traffic
 from .server_paths import Way, server_paths
+from .varying_links import varying_as_dict
 
 
 def plan_as_dict(plan: Plan) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
             }
             for path in server_paths(plan)
         },
-        "devices": [_device_as_dict(item) for item in plan.placed],
+        "devices": [_device_as_dict(item, plan.experiment) for item in plan.placed],
         "timeline": dump(plan.experiment.timeline),
         "notes": [*plan.course_notes, *plan.notes],
     }
@@ -79,8 +81,9 @@ def _way_as_dict(way: Way, round_trip_s: float) -> dict[str, Any]:
     }
 
 
-def _device_as_dict(item: PlacedDevice) -> dict[str, Any]:
+def _device_as_dict(item: PlacedDevice, experiment: Experiment) -> dict[str, Any]:
     device = item.device
+    varying = varying_as_dict(device, experiment)
     return {
         "name": device.name,
         "type": device.type.name,
@@ -96,4 +99,5 @@ def _device_as_dict(item: PlacedDevice) -> dict[str, Any]:
         "network": device.network.name,
         "link": {"up": device.network.up.as_dict(), "down": device.network.down.as_dict()},
         "federatedscope": dict(device.config),
+        **({} if varying is None else {"varying": varying}),
     }

@@ -8,6 +8,7 @@ from typing import Any
 from .tables.hosts import describe_contention
 from .tables.links import describe_false_links
 from .tables.timeline import describe_failed_events
+from .tables.varied_links import describe_late_variations
 
 NAMED = 6  # devices in one sentence
 
@@ -33,6 +34,7 @@ def describe_findings(report: Mapping[str, Any]) -> list[str]:
     found += describe_contention(report.get("hosts") or [])
     found += describe_false_links(report.get("links") or [])
     found += describe_failed_events(report.get("events") or [])
+    found += describe_late_variations(report.get("varied_links") or [])
     return found
 
 

@@ -29,6 +29,7 @@ from .tables.time_split import FIELDS as SPLIT_FIELDS
 from .tables.time_split import ROUND_FIELDS, Throttled, describe_devices, describe_rounds, split_rounds
 from .tables.timeline import COLUMNS as EVENT_COLUMNS
 from .tables.timeline import EVENTS_FILE, build_events, read_timeline
+from .tables.varied_links import build_varied_links
 
 if TYPE_CHECKING:
     from .samples import Samples
@@ -123,6 +124,7 @@ def write_report(
         "links": build_links(
             course.measured_links.values(), devices, course.counted_links.values(), _backlogs(run_dir)
         ),
+        "varied_links": build_varied_links(course),
         "events": build_events(read_timeline(common.get("timeline")), course.timeline, course.began),
     }
     if writing:

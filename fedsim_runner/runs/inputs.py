@@ -3,7 +3,7 @@
 experiment.yaml         the experiment file as the user wrote it, for readers, below what options gave in its place;
                         its digest is in the manifest
 inputs/experiment.json  the resolved experiment: catalogue, bases, overrides and FederatedScope's tree (also from a
-                        config_file) as values, and the cpu factor that was used
+                        config_file) as values, so are traces of links, and the cpu factor that was used
 inputs/dockerfiles/     the user's own Dockerfile folders; images are built from these copies, so they are what ran
 inputs/initial_model.pt the model that the server starts with, if the experiment names one
 inputs/federatedscope/  the wheel of FederatedScope that was installed, if a device ran it
@@ -200,6 +200,12 @@ def _check_values(experiment: Experiment, path: Path) -> None:
     roles = [device.role for device in experiment.devices]
     if roles.count("server") != 1 or "client" not in roles:
         raise FedsimError(f"{path} is damaged: devices: there must be one server, and a client", Exit.SPEC)
+    varying = [device.network.varying for device in experiment.devices if device.network.varying is not None]
+    missing = {
+        name for one in varying for name in (one.up, one.down) if name is not None and name not in experiment.tracks
+    }
+    if missing:
+        raise FedsimError(f"{path} is damaged: tracks: {min(missing)} is missing", Exit.SPEC)
     try:
         rounds = experiment.total_rounds
     except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -16,6 +16,7 @@ from ..catalog.types import DeviceType, NetworkProfile
 from ..content import content_root
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import PathPart
+from .traces.variations import Variations
 
 AT_TYPES: tuple[PathPart, ...] = ("device_types",)
 AT_PROFILES: tuple[PathPart, ...] = ("network", "profiles")
@@ -56,10 +57,12 @@ class Definitions:
         return [f"network_profiles, {', '.join(names)}: {rule}"] if names else []
 
 
-def resolve_definitions(catalog: Catalog, own: Definitions, document: Document, folder: Path) -> Choices:
+def resolve_definitions(
+    catalog: Catalog, own: Definitions, variations: Variations, document: Document, folder: Path
+) -> Choices:
     """Combine the catalogue with the experiment's own types and profiles; everything wrong with them is reported.
 
-    Relative paths start at ``folder``.
+    Relative paths start at ``folder``; ``variations`` reads how links vary.
     """
     for at, names in ((AT_PROFILES, own.profiles), (AT_TOP_PROFILES, own.top_profiles), (AT_TYPES, own.types)):
         for name in names:
@@ -74,11 +77,13 @@ def resolve_definitions(catalog: Catalog, own: Definitions, document: Document, 
         document.report((*at, name, *problem.path), problem.message, problem.hint)
 
     own_profiles = {**{name: entry and _both(entry) for name, entry in own.top_profiles.items()}, **own.profiles}
+    valid = {name: entry for name, entry in own_profiles.items() if entry is not None}
+    places = {name: (*(AT_PROFILES if name in own.profiles else AT_TOP_PROFILES), name) for name in valid}
     profiles = Resolver(
         "network profile",
         lambda name, problem: report(AT_PROFILES if name in own.profiles else AT_TOP_PROFILES, name, problem),
     ).resolve(
-        {name: entry for name, entry in own_profiles.items() if entry is not None},
+        valid,
         {**catalog.profiles, **{name: None for name, entry in own_profiles.items() if entry is None}},
         partial(resolve_profile, folder=folder),
     )
@@ -99,7 +104,7 @@ def resolve_definitions(catalog: Catalog, own: Definitions, document: Document, 
         build_type,
     )
     _check_images(own, types, document)
-    return Choices(types, profiles, folder)
+    return Choices(types, variations.add_to_all(profiles, valid, places), folder)
 
 
 def _both(entry: ProfileEntry) -> ProfileEntry:

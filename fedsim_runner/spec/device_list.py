@@ -14,14 +14,20 @@ from .device_data import without_data
 from .experiment import Device
 from .profile_choice import choose_profile
 from .schema import DEVICES_MAX, DeviceEntry
+from .traces.variations import Variations
 
 
 def build_devices(
-    entries: Sequence[DeviceEntry | None], choices: Choices, document: Document, nameless: Set[int] = frozenset()
+    entries: Sequence[DeviceEntry | None],
+    choices: Choices,
+    variations: Variations,
+    document: Document,
+    nameless: Set[int] = frozenset(),
 ) -> tuple[Device, ...]:
     """Build the devices in the order of the file, counts expanded; everything wrong with them is reported.
 
-    An entry that is None is invalid; those in ``nameless`` have an invalid name or count.
+    An entry that is None is invalid; those in ``nameless`` have an invalid name or count. ``variations`` reads how
+    links vary.
     """
     total = sum(entry.count for entry in entries if entry is not None)
     if total > DEVICES_MAX:
@@ -37,7 +43,7 @@ def build_devices(
         device_type = _find_type(entry, at, choices, document)
         if device_type is not None:
             _check_lookalike(entry.type, types.setdefault(as_device_name(entry.type), entry.type), at, document)
-        network = _find_network(entry, device_type, at, choices, document)
+        network = _find_network(entry, device_type, at, choices, variations, document)
         names = _name_devices(entry, at, document)
         if number not in nameless:
             _check_duplicates(names, number, entry, owners, document)
@@ -45,6 +51,7 @@ def build_devices(
             continue
         if entry.overrides is not None:
             device_type = with_limits(device_type, entry.overrides)
+        network = variations.settle(network)
         own = without_data(entry.federatedscope or {})
         devices += [
             Device(name, device_type, entry.role, entry.engine, network, own, number, entry.region) for name in names
@@ -68,11 +75,20 @@ def _check_lookalike(name: str, first: str, at: tuple[PathPart, ...], document: 
 
 
 def _find_network(
-    entry: DeviceEntry, device_type: DeviceType | None, at: tuple[PathPart, ...], choices: Choices, document: Document
+    entry: DeviceEntry,
+    device_type: DeviceType | None,
+    at: tuple[PathPart, ...],
+    choices: Choices,
+    variations: Variations,
+    document: Document,
 ) -> NetworkProfile | None:
     if entry.network is None:
         return choices.profiles.get(device_type.network) if device_type is not None else None
-    return choose_profile(entry.network, f"{entry.name or entry.type}-link", (*at, "network"), choices, document)
+    here = (*at, "network")
+    profile = choose_profile(entry.network, f"{entry.name or entry.type}-link", here, choices, document)
+    if profile is None or isinstance(entry.network, str):
+        return profile
+    return variations.add_to(profile, entry.network, here, choices.profiles)
 
 
 def _name_devices(entry: DeviceEntry, at: tuple[PathPart, ...], document: Document) -> list[str]:

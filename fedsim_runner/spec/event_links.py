@@ -22,6 +22,9 @@ _CHANGEABLE = frozenset(
     | {"up", "down", "description", "source"}
 )
 
+_VARY = ("trace", "states", "dwell_s")
+_AT_DEVICES = "a trace and states are for devices, from the beginning of the course on"
+
 Changes = tuple[LinkChange | None, LinkChange | None, str | None]  # up, down, and the profile that they are
 
 
@@ -43,6 +46,13 @@ def network_change(
         base = choices.profiles[name]
         if base is None:
             return None
+        if base.varying is not None:
+            path = at if isinstance(network, str) else (*at, "based_on")
+            document.report(path, f"{name} varies by itself, and an event sets values that stay", _AT_DEVICES)
+            return None
+    if isinstance(network, ProfileEntry) and (key := next(filter(network.model_fields_set.__contains__, _VARY), None)):
+        document.report((*at, key), "makes a link vary by itself, and an event sets values that stay", _AT_DEVICES)
+        return None
     if isinstance(network, str):
         assert base is not None
         return LinkChange(base.up), LinkChange(base.down), network

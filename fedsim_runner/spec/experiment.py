@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ..catalog.types import DeviceType, NetworkProfile
 from ..contract.device_file import InitialModel, Verify
+from ..contract.link_variation import Track
 from ..contract.timeline import TimelineEntry
 from ..contract.topology import Topology
 from ..yamlfile.overrides import Override
@@ -100,8 +101,8 @@ class Experiment:
     ``federate.restore_from``, which is ``initial_model``.
 
     ``topology``: what lies between the devices besides their own links; None: nothing.
-    ``requirements``: pip requirements of the user's own code in FederatedScope. ``notes``: what was decided for the
-    user while the file was read.
+    ``tracks``: by name, what links of devices follow over time. ``requirements``: pip requirements of the user's own
+    code in FederatedScope. ``notes``: what was decided for the user while the file was read.
     ``overrides``: values that options gave in place of the file's; they are in force in all other fields.
     """
 
@@ -120,6 +121,7 @@ class Experiment:
     federatedscope_source: str | None = None
     initial_model: InitialModel | None = None
     topology: Topology | None = None
+    tracks: Mapping[str, Track] = field(default_factory=dict)
     patches_off: tuple[str, ...] = ()  # names from fedsim_runner.participant.federatedscope.patch_names.PATCHES
     requirements: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

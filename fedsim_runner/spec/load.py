@@ -43,6 +43,8 @@ from .round_trips import check_round_trips
 from .schema import ExperimentFile, FederatedScopeSection
 from .settled_config import Settled, Surroundings, settle_config
 from .topologies import read_topology
+from .traces.means import used_tracks
+from .traces.variations import Variations
 from .valid_part import Checked, salvage_file
 from .validation_messages import explain
 
@@ -98,13 +100,14 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
     if wrong:
         document.report(("name",), *wrong)
     definitions = checked.definitions()
-    choices = resolve_definitions(catalog, definitions, document, path.parent)
+    variations = Variations(document, path.parent)
+    choices = resolve_definitions(catalog, definitions, variations, document, path.parent)
     nameless = {number for number in range(len(checked.entries)) if checked.has_invalid_at(number, "name", "count")}
-    devices = build_devices(checked.entries, choices, document, nameless)
+    devices = build_devices(checked.entries, choices, variations, document, nameless)
     known = not checked.has_invalid("role", "count", "name", "type")
     of_regions = read_regions(checked, devices, document)
     topology = read_topology(checked, devices, choices, known, document) or of_regions
-    check_round_trips(devices, topology, checked.entries, document)
+    check_round_trips(devices, variations.tracks, topology, checked.entries, document)
     clients = None
     if not checked.has_invalid("role", "count"):
         entries = [entry for entry in checked.entries if entry is not None]
@@ -158,6 +161,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         federatedscope_source=file.federatedscope.source,
         initial_model=initial_model,
         topology=topology,
+        tracks=used_tracks(devices, variations.tracks),
         patches_off=tuple(sorted(name for name, enabled in file.federatedscope.patches.items() if not enabled)),
         requirements=read_requirements(file.federatedscope.requirements, document, path.parent),
         notes=(

@@ -41,3 +41,8 @@ def choose_profile(
     for problem in problems:
         document.report((*at, *problem.path), problem.message, problem.hint)
     return profile
+
+
+def varies(given: str | ProfileEntry) -> bool:
+    """Whether a profile that is written out varies by itself, without regard to its base."""
+    return isinstance(given, ProfileEntry) and (given.trace is not None or given.states is not None)

@@ -31,6 +31,7 @@ _SECTIONS = (
     ("TopologyEntry", "`topology`", "topology"),
     ("EdgeEntry", "`topology.edges[]`", "edges"),
     ("RegionEntry", "`regions.<name>.<name>`", "regions"),
+    ("TraceEntry", "`trace` of a profile", "trace"),
     ("CourseSection", "`course`", "course"),
     ("EventEntry", "`events[]`", "events"),
     ("WhenEntry", "`events[].when`", "when"),

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from ..contract.link_variation import Track
 from ..contract.routes import routes_to_server
-from ..contract.slow_links import CONNECTS_WITHIN_S, round_trip_s
+from ..contract.slow_links import CONNECTS_WITHIN_S, round_trip_s, slowest
 from ..contract.topology import Topology
 from ..yamlfile.document import Document
 from .experiment import Device
 from .schema import DeviceEntry
+from .traces.means import links_during
 
 
 def check_round_trips(
-    devices: Sequence[Device], topology: Topology | None, entries: Sequence[DeviceEntry | None], document: Document
+    devices: Sequence[Device],
+    tracks: Mapping[str, Track],
+    topology: Topology | None,
+    entries: Sequence[DeviceEntry | None],
+    document: Document,
 ) -> None:
-    """Report each entry of the list of devices whose round trip to the server takes too long."""
+    """Report each entry of the list of devices whose round trip to the server takes too long.
+
+    ``tracks``: what links follow over time.
+    """
     server = next((device for device in devices if device.role == "server"), None)
     if server is None:
         return
-    routes = routes_to_server(server.name, {device.name: device.network.links for device in devices}, topology)
+    routes = routes_to_server(
+        server.name, {device.name: slowest(links_during(device.network, tracks)) for device in devices}, topology
+    )
     too_long: dict[int, float] = {}
     for device in devices:
         route = routes.get(device.name)

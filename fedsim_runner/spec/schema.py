@@ -9,8 +9,8 @@ from pydantic_core import PydanticCustomError
 
 from ..agent.links import backends
 from ..catalog.engines import engine_names
-from ..catalog.entries import DeviceTypeEntry, Entry, Kbps, LimitsEntry, Milliseconds, ProfileEntry
-from ..catalog.name_rules import KIND_PATTERN, NAME_MAX, NAME_PATTERN
+from ..catalog.entries import DeviceTypeEntry, Entry, Kbps, KindName, LimitsEntry, Milliseconds, ProfileEntry
+from ..catalog.name_rules import NAME_MAX, NAME_PATTERN
 from ..contract.congestion_control import AUTO
 from ..contract.device_file import Verify
 from ..participant.federatedscope.patch_names import PATCHES
@@ -45,7 +45,6 @@ PatchName = Literal[
 ]
 
 Name = Annotated[str, Field(json_schema_extra={"pattern": NAME_PATTERN})]
-KindName = Annotated[str, Field(json_schema_extra={"pattern": KIND_PATTERN})]
 
 
 def _name_or_number(value: Any) -> Any:

@@ -15,7 +15,7 @@ from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import PathPart
 from .definitions import Choices
 from .experiment import Device
-from .profile_choice import choose_profile
+from .profile_choice import choose_profile, varies
 from .schema import EdgeEntry
 from .valid_part import Checked
 
@@ -151,6 +151,9 @@ def _links(entry: EdgeEntry, at: tuple[PathPart, ...], choices: Choices, documen
         return Links(Link(), Link())
     name = "-".join(entry.between) if isinstance(entry.network, ProfileEntry) else entry.network
     profile = choose_profile(entry.network, f"{name}-link", (*at, "network"), choices, document)
+    if profile is not None and (profile.varying is not None or varies(entry.network)):
+        document.report((*at, "network"), "varies by itself, and an edge does not", "give the trace to devices")
+        return None
     return None if profile is None else profile.links
 
 

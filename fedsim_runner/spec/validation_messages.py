@@ -124,6 +124,8 @@ def _explain_type(expected: str, given: Any, path: tuple[PathPart, ...]) -> tupl
     hint = None
     if expected == "text" and path and path[-1] == "network":
         message = f"must be the name of a network profile or a mapping, not {describe(given)}"
+    elif expected == "text" and path and path[-1] == "trace":
+        message = f"must be a trace's file or a mapping, not {describe(given)}"
     elif isinstance(given, Ambiguous):
         hint = given.why
     elif isinstance(given, str) and expected.endswith("number"):

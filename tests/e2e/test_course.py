@@ -96,6 +96,19 @@ def test_the_other_examples(name: str, engine: docker.DockerClient, repository: 
     assert left_over(engine, name) == []
 
 
+def test_links_that_vary_by_themselves(engine: docker.DockerClient, repository: Path, tmp_path: Path) -> None:
+    command = Command([str(repository / "examples/varying-links.yaml"), "--run", "varying-links"], tmp_path)
+    assert command.finish() == 0, command.output
+    folder = tmp_path / "runs" / "varying-links"
+    assert report_of(folder)["final"]["test_acc"] > 0.8
+    (varied,) = [event for event in events(folder) if event["event"] == "links_varied"]
+    assert varied["changes"] > 0 and varied["failed"] == []
+    verdicts = {row["device"]: row["course_rate_verdict"] for row in rows(folder / "links.csv")}
+    assert verdicts["rider-1"] == verdicts["roamer-1"] == "undetermined"
+    assert not any(event["event"] == "link_restored" for event in events(folder)), "our changes are not somebody else's"
+    assert left_over(engine, "varying-links") == []
+
+
 @pytest.mark.alone
 def test_the_straggler_study(engine: docker.DockerClient, repository: Path, tmp_path: Path) -> None:
     command = Command([str(repository / "examples/stragglers.yaml"), "--run", "stragglers"], tmp_path)
@@ -129,7 +142,7 @@ def test_a_device_of_64_mb_holds_a_light_participant(engine: docker.DockerClient
 
 def test_every_example_is_run_by_a_test(repository: Path) -> None:
     names = {path.stem for path in (repository / "examples").glob("*.yaml")}
-    light = {"quickstart", "new-device-type", "unequal-links", "regions", "ring", "stragglers"}
+    light = {"quickstart", "new-device-type", "unequal-links", "regions", "ring", "stragglers"} | {"varying-links"}
     plain_ansible = {"quickstart.fedsim"}
     assert names == light | plain_ansible | {"distributed-lr", "convnet", "mixed"} | {"changing-links"}
     # The last ones in test_federatedscope.py and test_events.py.

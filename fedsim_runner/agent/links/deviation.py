@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from fedsim_runner.contract.link import Links
+from fedsim_runner.contract.timeline import TimelineEntry, links_with
 
 from .profile import DeviceLink, Profile
 
@@ -18,11 +19,16 @@ class Deviation:
         links: by device, the links in place of those of the device file.
         offline: devices that nothing reaches, and that reach nothing.
         partitions: sets of devices by a number of each: nothing passes between one and all others.
+        varied: by device, what links that vary by themselves are now, before anything else changes them.
+        changes: by device, the entries of the timeline that change its link, in the order in which they began: they
+            change what a link that varies is at the time.
     """
 
     links: Mapping[str, Links] = field(default_factory=dict)
     offline: frozenset[str] = frozenset()
     partitions: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    varied: Mapping[str, Links] = field(default_factory=dict)
+    changes: Mapping[str, tuple[TimelineEntry, ...]] = field(default_factory=dict)
 
     def of(self, profile: Profile) -> Profile:
         """The links of the device file as they are now."""
@@ -35,5 +41,6 @@ class Deviation:
         )
 
     def _now(self, one: DeviceLink) -> DeviceLink:
-        now = self.links.get(one.device)
+        varied = self.varied.get(one.device)
+        now = self.links.get(one.device) if varied is None else links_with(varied, self.changes.get(one.device, ()))
         return one if now is None else replace(one, up=now.up, down=now.down)

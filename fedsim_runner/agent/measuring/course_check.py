@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
 from fedsim_runner.contract.events import LinkCounted
 from fedsim_runner.contract.link import Link
@@ -42,6 +44,7 @@ class CourseCheck:
         running: Mapping[str, int],
         late_s: float,
         changed: Collection[tuple[str, str]] = (),
+        varying: Mapping[tuple[str, str], Collection[str]] = MappingProxyType({}),
     ) -> list[LinkCounted]:
         """What was counted until now, one event for each direction of this lab host's devices.
 
@@ -52,6 +55,7 @@ class CourseCheck:
             running: process ids of the running devices.
             late_s: the longest that a packet is known to have been late.
             changed: the directions that were changed meanwhile, by device and ``up`` or ``down``.
+            varying: which of ``rate`` and ``loss`` a direction did not keep, by device and ``up`` or ``down``.
         """
         self._look(running)
         here = {one.device for one in profile.devices}
@@ -61,10 +65,22 @@ class CourseCheck:
             for way, link in (("up", one.up), ("down", one.down))
             if (tally := self._counts.get((one.device, way))) is not None and (one.device in here or tally.packets)
         ]
-        return [describe_count(*one, late_s, len(counted), changed=(one[0], one[1]) in changed) for one in counted]
+        found = [describe_count(*one, late_s, len(counted), changed=(one[0], one[1]) in changed) for one in counted]
+        return [_without_verdict_on(varying.get((str(one.device), str(one.direction)), ()), one) for one in found]
 
     def _look(self, running: Mapping[str, int]) -> None:
         self._counts = self._links.count(running) or self._counts
+
+
+def _without_verdict_on(values: Collection[str], counted: LinkCounted) -> LinkCounted:
+    """What was counted, without judging values that varied against the one at the beginning."""
+    if "rate" in values:
+        reason = "the rate varied, and counters of a whole course are judged by one rate"
+        counted = replace(counted, rate_asked_bps=None, rate_verdict=UNDETERMINED, reason=reason)
+    if "loss" in values:
+        reason = "the loss varied, and counters of a whole course are judged by one loss"
+        counted = replace(counted, loss_asked=None, loss_verdict=UNDETERMINED, reason=reason)
+    return counted
 
 
 def describe_count(

@@ -51,13 +51,12 @@ class InForce:
         """What is in force of links beside the planned ones."""
         changes = [one for one in self.held if one.entry.action is None]
         changed = {name for one in changes for name in one.devices if name in planned}
+        entries = {name: tuple(one.entry for one in changes if name in one.devices) for name in sorted(changed)}
         return Deviation(
-            {
-                name: links_with(planned[name], [one.entry for one in changes if name in one.devices])
-                for name in sorted(changed)
-            },
-            self.devices_of("offline"),
-            {one.entry.number: one.devices for one in self.held if one.entry.action == "partition"},
+            links={name: links_with(planned[name], some) for name, some in entries.items()},
+            offline=self.devices_of("offline"),
+            partitions={one.entry.number: one.devices for one in self.held if one.entry.action == "partition"},
+            changes=entries,
         )
 
     def as_data(self) -> list[tuple[int, list[str]]]:

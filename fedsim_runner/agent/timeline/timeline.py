@@ -285,7 +285,13 @@ class Timeline:
 
         def update(deviation: Deviation) -> Deviation:
             offline = (deviation.offline - was.offline) | wanted.offline
-            return replace(deviation, links=wanted.links, partitions=wanted.partitions, offline=offline)
+            return replace(
+                deviation,
+                links=wanted.links,
+                partitions=wanted.partitions,
+                offline=offline,
+                changes=wanted.changes,
+            )
 
         try:
             results = self._links.change(update)

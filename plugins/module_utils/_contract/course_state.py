@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         LinkCounted,
         LinkMeasured,
         LinkRestored,
+        LinksVaried,
         LoadingStarted,
         PacketsTimed,
         RoundDeadline,
@@ -130,6 +131,7 @@ class CourseState:
         counted_links: what passed each during the course.
         unshaped: why links are not in force.
         packets: how punctual each lab host's packets were, where a process holds them.
+        varied_links: how punctual each lab host's links followed their traces or states.
         timeline: what has become of the entries of the run's timeline, in order.
         ends: how the course ended, according to each lab host's agent.
         events: how many there have been so far.
@@ -159,6 +161,7 @@ class CourseState:
     counted_links: dict[tuple[str, str], LinkCounted] = field(default_factory=dict)
     unshaped: list[str] = field(default_factory=list)
     packets: dict[str, PacketsTimed] = field(default_factory=dict)
+    varied_links: dict[str, LinksVaried] = field(default_factory=dict)
     timeline: list[TimelineEvent] = field(default_factory=list)
     ends: dict[str, Outcome] = field(default_factory=dict)
     events: int = 0

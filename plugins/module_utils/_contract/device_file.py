@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from .errors import Exit, FedsimError
 from .link import Links
+from .link_variation import Track, Variation
 from .timeline import TimelineEntry
 from .topology import Topology
 from .typed_json import OMIT_DEFAULT, FormError, dump, load
@@ -119,7 +120,9 @@ class Device:
         program: module of its engine, imported in the device; None: the launcher knows the engine by its name.
         start_cpu_s: CPU seconds within which its participant reports for the first time; not in files of version 1.
         least_pids: processes and threads that its engine needs, even if ``pids`` is lower.
+        link: as it is when the gate opens.
         config: the part of the configuration that is this participant's alone.
+        variation: how the link varies during the course; None: it does not.
     """
 
     name: str
@@ -145,6 +148,7 @@ class Device:
     network: str | None
     link: Links
     config: Mapping[str, Any]
+    variation: Variation | None = field(default=None, metadata=OMIT_DEFAULT)
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,7 @@ class Peer:
 
     device: str
     link: Links
+    variation: Variation | None = field(default=None, metadata=OMIT_DEFAULT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +165,7 @@ class DeviceFile:
     """One lab host's part of a run. ``peers`` is keyed by address; ``clients`` are those of the whole run, in order.
 
     ``timeline``: that of the whole run. ``topology``: None: all devices are at one place, each behind its own link.
+    ``tracks``: by name, those that variations of its devices and peers follow.
     """
 
     version: int = VERSION
@@ -182,6 +188,7 @@ class DeviceFile:
     peers: Mapping[str, Peer] = field(default_factory=dict)
     timeline: tuple[TimelineEntry, ...] = ()
     topology: Topology | None = field(default=None, metadata=OMIT_DEFAULT)
+    tracks: Mapping[str, Track] = field(default_factory=dict, metadata=OMIT_DEFAULT)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], name: str = "device file") -> DeviceFile:

@@ -35,9 +35,10 @@ FILLED: dict[str, Any] = {
     "rate_verdict": "within",
     "loss_verdict": "out",
     "what": "up 1 Mbit/s",
+    "failed": ("pi-1: the kernel refused it",),
     "text": "no val_data in the trainer",
 }
-DEVICES = ("pi-1", "pi-2")  # of an event of the timeline; other events count them
+DEVICES = ("pi-1", "pi-2")  # of events that name them; others count them
 # Names with another meaning elsewhere: a step of activity.jsonl, a key of the experiment, a field of exit.json, a
 # participant's event.
 ELSEWHERE = {"evaluated", "round_deadline", "round_quorum", "gate_opened", "training_finished"}
@@ -47,7 +48,7 @@ GARBAGE = (None, True, 3, -1e400, float("nan"), 10**5000, "x" * 10, "\ud800", []
 def filled(kind: type[Event]) -> Event:
     names = [name for name in kind.__dataclass_fields__ if name not in Event.__dataclass_fields__]
     values = {name: FILLED.get(name, 3) for name in names}
-    if issubclass(kind, events.TimelineEvent):
+    if issubclass(kind, events.TimelineEvent | events.LinksVarying):
         values["devices"] = DEVICES
     return kind(t=10.25, lab_host="lab1", **values)
 

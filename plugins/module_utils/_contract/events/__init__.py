@@ -50,3 +50,5 @@ from .timeline import EventBegun as EventBegun
 from .timeline import EventEnded as EventEnded
 from .timeline import EventFailed as EventFailed
 from .timeline import TimelineEvent as TimelineEvent
+from .variations import LinksVaried as LinksVaried
+from .variations import LinksVarying as LinksVarying

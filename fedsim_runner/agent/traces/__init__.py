@@ -1,0 +1,1 @@
+"""Links that vary by themselves during a course: along traces, and between states."""

@@ -1,0 +1,98 @@
+"""What a link that varies is on average, weighted with time. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ...catalog.types import NetworkProfile, Varying
+from ...contract.link import Link, Links
+from ...contract.link_variation import Track, Variation, Way, links_of
+from ..experiment import Device
+
+
+@dataclass(frozen=True)
+class Range:
+    """A rate over the time of a trace, or of states: in bit/s, the median weighted with time."""
+
+    lowest_bps: int
+    median_bps: int
+    highest_bps: int
+
+
+def mean_links(varying: Varying, tracks: Mapping[str, Track]) -> Links:
+    """The mean of each value over the trace, or over the states with their shares of time.
+
+    A rate that is not limited in any state is not limited. Loss is the mean over time, not over packets.
+    """
+    return Links(
+        _mean(*_parts(varying, "up", tracks)),
+        _mean(*_parts(varying, "down", tracks)),
+    )
+
+
+def rate_range(varying: Varying, way: Way, tracks: Mapping[str, Track]) -> Range | None:
+    """The rates of a direction; None: it is not limited all the time, or its rate does not vary."""
+    links, weights = _parts(varying, way, tracks)
+    rates = [link.rate_bps for link in links if link.rate_bps is not None]
+    if len(rates) < len(links) or len(set(rates)) < 2:
+        return None
+    return Range(min(rates), _median(rates, weights), max(rates))
+
+
+def links_during(network: NetworkProfile, tracks: Mapping[str, Track]) -> list[Links]:
+    """Links that stand for all that a profile's may be; one, if it does not vary."""
+    varying = network.varying
+    variation = None
+    if varying is not None:
+        variation = Variation(planned=varying.planned, up=varying.up, down=varying.down, states=varying.states)
+    return links_of(network.links, variation, tracks)
+
+
+def used_tracks(devices: Iterable[Device], tracks: Mapping[str, Track]) -> dict[str, Track]:
+    """Those of the tracks that links of devices follow, by name."""
+    names = {name for one in devices if (of := one.network.varying) is not None for name in (of.up, of.down)}
+    return {name: tracks[name] for name in sorted(filter(None, names))}
+
+
+def _parts(varying: Varying, way: Way, tracks: Mapping[str, Track]) -> tuple[list[Link], list[float]]:
+    """What a direction is, and for how much of the time."""
+    planned = getattr(varying.planned, way)
+    if varying.states:
+        return [getattr(one.links, way) for one in varying.states], [one.dwell_s for one in varying.states]
+    name = getattr(varying, way)
+    if name is None:
+        return [planned], [1.0]
+    track = tracks[name]
+    return [track.link(step, planned) for step in range(len(track.at_ms))], [float(ms) for ms in track.lasts_ms()]
+
+
+def _mean(links: Sequence[Link], weights: Sequence[float]) -> Link:
+    total = sum(weights)
+
+    def mean(values: Sequence[float]) -> float:
+        return sum(value * weight for value, weight in zip(values, weights, strict=True)) / total
+
+    rates = [link.rate_bps for link in links if link.rate_bps is not None]
+    # Means are estimates: whole kbit/s and tenths of a millisecond are easier to read.
+    delay_us = _rounded(mean([link.delay_us for link in links]), 100)
+    return replace(
+        links[0],
+        rate_bps=max(1000, _rounded(mean(rates), 1000)) if len(rates) == len(links) else None,
+        delay_us=delay_us,
+        jitter_us=min(_rounded(mean([link.jitter_us for link in links]), 100), delay_us),
+        loss=round(mean([link.loss for link in links]), 9),
+    )
+
+
+def _rounded(value: float, unit: int) -> int:
+    return round(value / unit) * unit
+
+
+def _median(values: Sequence[int], weights: Sequence[float]) -> int:
+    left = sum(weights) / 2
+    for value, weight in sorted(zip(values, weights, strict=True)):
+        left -= weight
+        if left <= 0:
+            return value
+    return max(values)
