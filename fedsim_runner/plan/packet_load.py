@@ -9,6 +9,7 @@ from ..contract.link import Link
 from ..contract.queue_size import FRAME_BYTES, passes_super_packets
 from ..spec.experiment import Experiment
 from .model import MessageSizes, PlacedDevice
+from .routes import plan_routes
 
 # A receiver answers every second frame.
 ANSWERS = 1.5
@@ -22,6 +23,9 @@ def describe_packet_load(experiment: Experiment, placed: Sequence[PlacedDevice],
     Links are taken to be full in one direction at a time: the server sends the model, then the clients answer.
     """
     server = experiment.server.network
+    passes_on = experiment.topology is not None and experiment.topology.parents
+    routes = plan_routes(experiment, placed)
+    hops = {client: len(route.edges) if passes_on else 1 for client, route in routes.items()}
     slow = [backend for backend in backends.load_all() if backend.packets_per_s is not None]
     for backend in slow:
         limit = backend.packets_per_s or 0
@@ -33,8 +37,13 @@ def describe_packet_load(experiment: Experiment, placed: Sequence[PlacedDevice],
                 (server.up, [client.down for client in clients], sizes.to_client),
                 (server.down, [client.up for client in clients], sizes.from_client),
             )
+            # Each device that passes a packet on is one more that it arrives at.
+            passing = [
+                hops[item.device.name] for item in placed if item.lab_host == host and item.device.role == "client"
+            ]
             long = [way for way in ways if len(clients) * way[2] / FRAME_BYTES > limit * SHORT_S]
             most = max((_packets_per_s(own, links) for own, links, _ in long), default=0.0)
+            most *= sum(passing) / max(1, len(passing))
             if most > limit:
                 where = "" if experiment.link_backend == backend.name else ", used where its kernel has no better,"
                 yield (

@@ -22,13 +22,13 @@ class DeviceSelectors:
         found: dict[str, list[str]] = {ALL: [device.name for device in devices if device.role == "client"]}
         for device in devices:
             found.setdefault(device.type.name, []).append(device.name)
-        for region in {device.region for device in devices if device.region is not None} - found.keys():
-            found[region] = [device.name for device in devices if device.region == region]
         for device in devices:
             entry = entries[device.entry]
             stem = None if entry is None else entry.name or as_device_name(entry.type)
             if stem is not None and entry is not None and entry.count > 1 and stem not in found:
                 found[stem] = [one.name for one in devices if one.entry == device.entry]
+        for region in {device.region for device in devices if device.region is not None} - found.keys():
+            found[region] = [device.name for device in devices if device.region == region]
         self._found: Mapping[str, list[str]] = found | {device.name: [device.name] for device in devices}
 
     @property

@@ -30,6 +30,7 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _NDA_DST, _NDA_LLADDR = 1, 2
 _UP = 0x1
 _PERMANENT = 0x80
+_STATIC = 0x40
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,17 @@ def set_neighbours(index: int, wanted: Mapping[str, str]) -> None:
 
 def _named(interface: str) -> bytes:
     return _LINK.pack(0, 0, 0, 0, 0) + netlink.attribute(_IFLA_IFNAME, interface.encode() + b"\0")
+
+
+def known_macs() -> frozenset[tuple[int, str]]:
+    """Ports of bridges, by number, with the MAC addresses that were entered to be behind each."""
+    found = set()
+    for reply in netlink.ask(_GETNEIGH, netlink.DUMP, _NEIGHBOUR.pack(socket.AF_BRIDGE, 0, 0, 0, 0)):
+        _, port, state, _, _ = _NEIGHBOUR.unpack_from(reply)
+        values = dict(netlink.attributes(reply[_NEIGHBOUR.size :]))
+        if state & _STATIC and _NDA_LLADDR in values:
+            found.add((port, values[_NDA_LLADDR].hex(":")))
+    return frozenset(found)
 
 
 def _address_body(index: int, address: str) -> bytes:

@@ -86,7 +86,8 @@ class RunNamespace:
         """
         with self.inside():
             qdiscs = kernel_qdiscs.all_raw_qdiscs()
-            return {name: (port, qdiscs.get(port[0])) for name, port in rtnetlink.ports().items()}
+            found: dict[str, object] = {name: (port, qdiscs.get(port[0])) for name, port in rtnetlink.ports().items()}
+            return found | {"": rtnetlink.known_macs()} if self.has_edges else found
 
     def add_bridges(self, wanted: Iterable[str]) -> Failures:
         """Make these bridges, and what connects them to the first one, where something is missing or down."""

@@ -48,6 +48,21 @@ def test_each_device_once_and_in_the_order_of_the_file() -> None:
     )  # fmt: skip
 
 
+def test_a_region_stands_for_the_devices_there() -> None:
+    text = FILE.replace("role: server}", "role: server, region: eu}").replace("minimal}", "minimal, region: phone}")
+    text = text.replace("count: 2}", "count: 2, region: eu}").replace("low}\n  -", "low, region: us}\n  -")
+    text = (
+        text.replace("raspberry-pi}", "raspberry-pi, region: eu}")
+        + "regions: {eu: {us: {latency_ms: 1}, phone: {latency_ms: 1}}, us: {phone: {latency_ms: 1}}}"
+    )
+    draft = parse_draft(text, Path("x.yaml"))
+    assert draft.document.errors == []
+    found = DeviceSelectors(draft.experiment.devices, ExperimentFile.model_validate(parse(text, "x").value()).devices)
+    assert found.select(["eu"]) == ("server", "phone-1", "phone-2", "other")
+    assert found.select(["us"]) == ("smartphone-low",)
+    assert found.select(["phone"]) == ("phone-1", "phone-2"), "other names come first"
+
+
 def test_what_is_not_known_stands_for_nobody() -> None:
     found = selectors()
     assert not found.known("wifi") and not found.known("smartphone-low-1") and found.select(["wifi"]) == ()
