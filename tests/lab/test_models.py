@@ -147,6 +147,9 @@ def test_a_queue_with_codel_stays_short(discipline: Discipline, backend: str, pr
         # Twenty times the target of 5 ms, and a tenth of the room.
         assert 0.009 < statistics.median(delays) < 0.110
         assert took > 3_000_000 * 8 / (4 * MBIT) * 0.95, "the rate holds"
+        # What the discipline drops, the queue drops.
+        seen = shaper.look(lab.namespaces)["a", "up"]
+        assert seen.overflowed > 0 and seen.lost == 0 and seen.bytes > 3_000_000
 
 
 def refused(backend: str, link: Link, probed: dict[str, Any]) -> bool:
