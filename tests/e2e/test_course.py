@@ -86,7 +86,7 @@ def test_the_quickstart(engine: docker.DockerClient, repository: Path, tmp_path:
         assert text in command.output.lower()
 
 
-@pytest.mark.parametrize("name", ["new-device-type", "unequal-links", "regions", "ring"])
+@pytest.mark.parametrize("name", ["new-device-type", "unequal-links", "bursts-and-queues", "regions", "ring"])
 def test_the_other_examples(name: str, engine: docker.DockerClient, repository: Path, tmp_path: Path) -> None:
     command = Command([str(repository / f"examples/{name}.yaml"), "--run", name], tmp_path)
     assert command.finish() == 0, command.output
@@ -142,7 +142,9 @@ def test_a_device_of_64_mb_holds_a_light_participant(engine: docker.DockerClient
 
 def test_every_example_is_run_by_a_test(repository: Path) -> None:
     names = {path.stem for path in (repository / "examples").glob("*.yaml")}
-    light = {"quickstart", "new-device-type", "unequal-links", "regions", "ring", "stragglers"} | {"varying-links"}
+    light = {"quickstart", "new-device-type", "unequal-links", "bursts-and-queues", "regions", "ring", "stragglers"} | {
+        "varying-links"
+    }
     plain_ansible = {"quickstart.fedsim"}
     assert names == light | plain_ansible | {"distributed-lr", "convnet", "mixed"} | {"changing-links"}
     # The last ones in test_federatedscope.py and test_events.py.

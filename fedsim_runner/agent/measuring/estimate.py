@@ -48,11 +48,16 @@ def estimate(flow: Flow, seen: Seen) -> Measured:
         asked, queue = flow.target.link.rate_bps, flow.target.link.queue
         ahead = _ahead_bytes(flow.train, flow.target.link, seen.train)
         single = flow.train.segments == 1
-        if single and ahead and max(ahead) <= bucket_bytes(asked) + 0.8 * buffer_bytes(asked, queue):
+        room = buffer_bytes(asked, queue)
+        if single and ahead and max(ahead) <= min(bucket_bytes(asked) + 0.8 * room, 0.95 * room):
             # No frame met a full queue: each that is missing is a loss.
             sent += len(seen.train)
             lost += len(seen.train) - sum(count for _, count in seen.arrivals)
-        if ahead and min(ahead) > 0 and len(seen.train) == flow.train.at_once + flow.train.packets:
+        if (
+            ahead
+            and min(ahead) > _missing_bytes(flow.train, flow.target.link, seen)
+            and len(seen.train) == flow.train.at_once + flow.train.packets
+        ):
             rate, burst = _estimate_rate(flow, seen.arrivals)
     return Measured(delay, jitter, rate, burst, sent, max(0, lost))
 
@@ -80,6 +85,14 @@ def _ahead_bytes(train: Train, link: Link, sent: Sequence[float]) -> list[float]
     size = train.frame_bytes * train.segments * link.arrivals
     per_s = (link.rate_bps or 0) / 8
     return [number * size - per_s * (at - sent[0]) for number, at in enumerate(sent) if number >= train.at_once]
+
+
+def _missing_bytes(train: Train, link: Link, seen: Seen) -> float:
+    """By how much bursts of losses have made what a link had to send less than expected."""
+    if link.bursts is None:
+        return 0.0
+    missing = len(seen.train) * (1 - link.loss) - sum(count for _, count in seen.arrivals)
+    return max(0.0, missing) * train.frame_bytes
 
 
 def _fit(places: Sequence[float], times: Sequence[float]) -> tuple[float, float]:
@@ -115,6 +128,8 @@ def _estimate_rate(flow: Flow, arrivals: Sequence[tuple[float, int]]) -> tuple[E
     length_s = times[-1] - times[0]
     independent = min(len(times), max(4.0, length_s / independent_s(link)) if link.jitter_us else len(times))
     error = statistics.pstdev(left) / (statistics.pstdev(bytes_so_far) * math.sqrt(independent)) / slope
-    rate_bps = 8 / slope / (1 - link.corrupt)  # what is corrupt takes its time, and does not arrive
+    # What is corrupt takes its time, and does not arrive. How much that was varies, as it is drawn.
+    rate_bps = 8 / slope / (1 - link.corrupt)
+    error += math.sqrt(link.corrupt * (1 - link.corrupt) / len(times)) * 12**0.5 / 2
     ahead = (arrivals[0][0] - intercept) / slope - arrivals[0][1] * train.frame_bytes
     return Estimate(rate_bps, rate_bps * (Z * error + _CLOCK_SHARE)), max(0.0, ahead)

@@ -42,6 +42,7 @@ _SMALLEST_FRAME_BYTES = 64
 _RATE_ERROR = 0.008  # of one deviation, that a train's length is chosen for
 _FASTER = 0.08  # further from a link's rate than what is tolerated and the measurement's own error together
 _AHEAD = 0.5  # of what a queue holds, so much may wait in it at the end of a train
+_BEFORE_BURSTS = 0.3  # of what a queue holds, so much more is sent at once to a link that loses packets in bursts
 _FRAMES_PER_S = 9_500.0  # of trains under way at once
 _SUPER_FROM_BPS = 120_000_000  # from here on, several frames are given to the kernel at once
 _SUPER_S = 0.0005
@@ -167,6 +168,8 @@ def _plan_train(link: Link) -> Train | None:
     length_s = min(_LONGEST_TRAIN_S, until_ahead_s, max(_SHORTEST_TRAIN_S, for_jitter_s, _LEAST_FRAMES * takes_s))
     faster = (1 + _FASTER) / max(0.1, link.arrivals)
     at_once = math.ceil(bucket_bytes(rate) / (frame * segments)) + 1
+    if link.bursts is not None:  # so that it has something to send after a burst of losses, too
+        at_once += round(_BEFORE_BURSTS * buffer_bytes(rate, link.queue) / frame)
     if at_once * takes_s > _LONGEST_TRAIN_S:
         return None
     return Train(0.0, frame, at_once, math.ceil(length_s * faster / takes_s), takes_s / faster, segments)

@@ -34,8 +34,8 @@ NETEM = Need(
 
 
 BUCKET = Need(
-    "tbf",
-    "tbf",
+    "bucket",
+    "token bucket",
     "the rate of links with another queue discipline, or with duplicates",
     "sch_tbf",
     partial(try_qdisc, "tbf", "rate", "1mbit", "burst", "5kb", "limit", "10kb"),

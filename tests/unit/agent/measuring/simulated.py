@@ -27,19 +27,32 @@ class SimulatedLink:
         self._bucket = bucket
         self._free_s = -1e9
         self._last_s = 0.0
+        self._quantile = link.distribution.quantile
+        self._is_bad = False
+
+    def _is_lost(self) -> bool:
+        bursts = self._link.bursts
+        if bursts is None:
+            return self._draw.random() < self._link.loss
+        loss, leaves = (bursts.bad_loss, bursts.r) if self._is_bad else (bursts.good_loss, bursts.p)
+        self._is_bad ^= self._draw.random() < leaves
+        return self._draw.random() < loss
 
     def arrival_s(self, at: float, size: int) -> float | None:
         link = self._link
-        if self._draw.random() < link.loss:
+        if self._is_lost():
             return None
+        corrupt = bool(link.corrupt) and self._draw.random() < link.corrupt
         if link.rate_bps is not None:
             own = size * 8 / link.rate_bps
             self._free_s = max(self._free_s, at - self._bucket * 8 / link.rate_bps)
-            if (self._free_s - at) * link.rate_bps / 8 > buffer_bytes(link.rate_bps):
+            if (self._free_s - at) * link.rate_bps / 8 > buffer_bytes(link.rate_bps, link.queue):
                 return None
             self._free_s += own
             at = max(at, self._free_s) if self._bucket else self._free_s
-        delay = (link.delay_us + self._draw.uniform(-link.jitter_us, link.jitter_us)) / 1e6
+        delay = max(0.0, link.delay_us + link.jitter_us * self._quantile(self._draw.random())) / 1e6
+        if corrupt:
+            return None
         self._last_s = max(self._last_s, at + delay)
         return self._last_s + self._draw.random() * self._noise_s
 

@@ -11,7 +11,7 @@ from fedsim_runner.agent.measuring.findings import describe_link
 from fedsim_runner.agent.measuring.schedule import Flow, Target, make_schedule
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN, Measured, bucket_bytes
-from tests.unit.agent.measuring.profiles import PROFILES
+from tests.unit.agent.measuring.profiles import MODELS, OTHERS, PROFILES
 from tests.unit.agent.measuring.simulated import SimulatedLink, send
 
 NOISE_S = 0.0003
@@ -37,6 +37,18 @@ def test_a_link_that_is_as_asked_is_within(asked: Link, bucket: bool) -> None:
     found = [verdict(asked, asked, seed, size) for seed in range(20)]
     assert OUT not in found
     assert found.count(WITHIN) >= 17
+
+
+@pytest.mark.parametrize("asked", MODELS.values(), ids=MODELS)
+def test_a_link_with_another_model_that_is_as_asked_is_not_out(asked: Link) -> None:
+    found = [verdict(asked, asked, seed) for seed in range(60)]
+    assert found.count(OUT) <= 1, "99.9 % of each property"
+
+
+@pytest.mark.parametrize(("asked", "real"), [("normal", "uniform"), ("bursts", "many bursts")])
+def test_a_link_with_another_model_than_asked_is_out(asked: str, real: str) -> None:
+    found = [verdict({**MODELS, **OTHERS}[asked], {**MODELS, **OTHERS}[real], seed) for seed in range(10)]
+    assert found.count(OUT) >= 8
 
 
 @pytest.mark.parametrize("asked", PROFILES.values(), ids=PROFILES)
