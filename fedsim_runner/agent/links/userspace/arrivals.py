@@ -19,7 +19,6 @@ from .crossings import NOWHERE, Crossings
 #: other programs kept busy (Linux 6.18, Python 3.11): docs/network.md has the figures.
 PACKETS_PER_S = 50_000
 MAX_QUEUE_PACKETS = 131_072
-_UNLIMITED: Mapping[str, Any] = Link().as_dict()
 _KERNEL_QUEUE_PACKETS = 1024  # NFQUEUE's own default
 
 
@@ -29,9 +28,7 @@ class Senders:
     def __init__(self, ups: Mapping[str, Mapping[str, Any]], seed: int = 0) -> None:
         self.ups = ups
         self.seed = seed
-        # One that nothing limits is the same as none: a guest's, which may have gone since, is one of these.
-        limited = {address: values for address, values in ups.items() if values != _UNLIMITED}
-        self._digest = hashlib.sha256(json.dumps(limited, sort_keys=True).encode()).hexdigest()[:8]
+        self._digest = hashlib.sha256(json.dumps(ups, sort_keys=True).encode()).hexdigest()[:8]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Senders) and self.ups == other.ups
