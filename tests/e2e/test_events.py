@@ -47,13 +47,15 @@ def test_the_example_with_events(engine: docker.DockerClient, repository: Path, 
     gate = next(event["open_at"] for event in journal if event["event"] == "gate_opened")
     for number, event in begun.items():
         assert event["devices"] == list(timeline[number].devices)
-        assert event["late_s"] >= 0 and event["found"]
+        assert event["late_s"] >= 0
         if (at_s := timeline[number].at_s) is not None:
             assert abs(event["due"] - gate - at_s) < 0.001
         assert f"event {number}: " in command.output
     for number, event in ended.items():
         assert abs(event["due"] - begun[number]["due"] - (timeline[number].duration_s or 0)) < 1
 
+    # Of two that change the same, one need not change anything.
+    assert all(begun[number]["found"] for number in range(1, 8)), begun
     # The kernel, or the process that holds the packets, had the rate that the plan computes.
     devices = {device["name"]: device for device in plan["devices"]}
     changed = links_with(load(Links, devices["phone-1"]["link"]), [timeline[1]])
