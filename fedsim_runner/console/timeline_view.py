@@ -31,9 +31,10 @@ def render_timeline(timeline: Sequence[TimelineEntry]) -> RenderableType:
 def count_entries(timeline: Sequence[TimelineEntry]) -> str:
     """How many entries there are of each kind of time: ``6 at a time, 2 with a round``."""
     kinds = (
-        ("at a time", [entry for entry in timeline if entry.at_s is not None]),
+        ("at a time", [entry for entry in timeline if entry.at_s is not None and not entry.of_availability]),
         ("with a round", [entry for entry in timeline if entry.round is not None]),
         ("with a device's state", [entry for entry in timeline if entry.when is not None]),
+        ("of availability", [entry for entry in timeline if entry.of_availability]),
     )
     return ", ".join(f"{len(entries)} {kind}" for kind, entries in kinds if entries)
 

@@ -62,6 +62,7 @@ def check_engines(draft: Draft) -> Draft:
         experiment.course.round_limits,
         lambda: SplitData({}),
         experiment.data.tree,
+        goes_offline=experiment.goes_offline,
     )
     checks: list[Callable[[], Iterable[Refusal]]] = [
         partial(engine.check_config, course) for engine in engines_of(experiment.devices)
@@ -197,6 +198,7 @@ def _course(plan: Plan, device_files: list[Mapping[str, Any]]) -> Course:
         experiment.data.tree,
         lambda: experiment.data.targets == "numbers" if bundled else data().target_shape is not None,
         initial_model=initial_shapes(experiment.initial_model) if experiment.initial_model else None,
+        goes_offline=experiment.goes_offline,
     )
 
 

@@ -64,6 +64,7 @@ class Course:
     ``round_limits``: the keys of ``course`` that the experiment gives to end a round before all have answered.
     ``has_targets``: whether labels are targets, without reading a data set of which that is known.
     ``initial_model``: the shapes of the arrays, by name, of the model that the server starts with; None: a new one.
+    ``goes_offline``: whether devices go offline during the course.
     """
 
     participants: tuple[Participant, ...]
@@ -74,6 +75,7 @@ class Course:
     data_tree: Mapping[str, Any] | None = None
     has_targets: Callable[[], bool] = lambda: False
     initial_model: Mapping[str, tuple[int, ...]] | None = None
+    goes_offline: bool = False
 
     def differing(self, engine: str) -> list[Participant]:
         """Of an engine's clients with settings of their own, one for each such settings."""

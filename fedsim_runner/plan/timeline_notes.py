@@ -18,9 +18,10 @@ _SILENT = {"freeze": "thaw", "partition": "heal"}
 def describe_timeline(experiment: Experiment) -> Iterator[str]:
     """Notes on events that leave nothing of a link, or cost clients."""
     yield from _fully_loaded(experiment)
-    for entry in experiment.timeline:
+    events = [entry for entry in experiment.timeline if not entry.of_availability]
+    for entry in events:
         clients = [name for name in entry.devices if name != experiment.server.name]
-        others = [other for other in experiment.timeline if set(other.devices) & set(clients)]
+        others = [other for other in events if set(other.devices) & set(clients)]
         if not clients:
             continue
         if entry.action == "kill" and entry.duration_s is None and experiment.course.on_client_failure == "abort":

@@ -138,6 +138,11 @@ class Experiment:
         return tuple(device for device in self.devices if device.role == "client")
 
     @property
+    def goes_offline(self) -> bool:
+        """Whether devices go offline during the course."""
+        return any(entry.action == "offline" for entry in self.timeline)
+
+    @property
     def total_rounds(self) -> int:
         """``federate.total_round_num`` of the FederatedScope tree."""
         return int(self.config["federate"]["total_round_num"])

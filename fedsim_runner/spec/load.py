@@ -18,6 +18,7 @@ from ..contract.topology import Topology
 from ..yamlfile.document import Document, parse, read_text
 from ..yamlfile.overrides import Override
 from ..yamlfile.spec_errors import PathPart, SpecErrors
+from .availability.timeline import availability_timeline
 from .course_limits import build_course
 from .data_section import DataSectionReader
 from .default_course import default_course, describe_default
@@ -200,7 +201,11 @@ def _build_timeline(
         limits.on_client_failure == "continue",
     )
     selectors = DeviceSelectors(devices, checked.entries) if known else None
-    return build_timeline(checked.events, devices, selectors, choices, course, topology, document)
+    events = build_timeline(checked.events, devices, selectors, choices, course, topology, document)
+    offline = availability_timeline(
+        checked.entries, devices, checked.file.seed, float(limits.timeout), document, choices.folder
+    )
+    return (*events, *(replace(one, number=number) for number, one in enumerate(offline, len(events) + 1)))
 
 
 def _says_nothing_of_the_course(checked: Checked) -> bool:

@@ -21,6 +21,7 @@ from .testbed_keys import USERS_DISTRIBUTE_PREFIX, owned_keys
 _SECTIONS = (
     ("ExperimentFile", "Top level", None),
     ("DeviceEntry", "`devices[]`", "devices"),
+    ("AvailabilityEntry", "`devices[].available` as a rule", "available"),
     ("LimitsEntry", "`devices[].overrides`", "limits"),
     ("DeviceTypeEntry", "`device_types.<name>`", "device-types"),
     ("NetworkSection", "`network`", "network"),

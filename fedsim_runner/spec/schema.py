@@ -14,6 +14,7 @@ from ..catalog.name_rules import NAME_MAX, NAME_PATTERN
 from ..contract.congestion_control import AUTO
 from ..contract.device_file import Verify
 from ..participant.federatedscope.patch_names import PATCHES
+from .availability.entries import AvailabilityEntry, Windows, availability_form
 from .event_entries import EventEntry, Seconds
 
 DEVICES_MAX = 10_000
@@ -89,6 +90,18 @@ class DeviceEntry(Entry):
     engine: EngineName = Field(
         default="light",
         description="The engine that runs the participant: our small one without torch, or FederatedScope itself.",
+    )
+    available: (
+        Annotated[
+            Annotated[Windows, Tag("windows")] | Annotated[AvailabilityEntry, Tag("rule")],
+            Discriminator(availability_form),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="When the device is online: windows `[[from, to], ...]` in seconds after the gate opened, or a "
+        "rule. While it is offline, its link is cut and the server does not ask it; it keeps its process and its id. "
+        "Not given: always. See [availability](availability.md).",
     )
     overrides: LimitsEntry | None = Field(default=None, description="Limits that differ from the device type's.")
     federatedscope: dict[str, Any] | None = Field(

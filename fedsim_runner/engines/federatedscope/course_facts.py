@@ -133,9 +133,9 @@ class Participant:
 class Course:
     """All participants, and what is known about the data, as in :class:`fedsim_runner.engines.engine_values.SplitData`.
 
-    ``round_limits``: as in :class:`fedsim_runner.engines.engine_values.Course`. ``is_added``: whether code of the
-    source may decide about a name of a kind that v0.3.0 does not have, as :func:`.source_names.has_name`; also where
-    the source cannot be read yet. ``where_else``: what to do where another FederatedScope has a name or key.
+    ``round_limits``, ``goes_offline``: as in :class:`fedsim_runner.engines.engine_values.Course`. ``is_added``: whether
+    code of the source may decide about a name of a kind that v0.3.0 does not have, as :func:`.source_names.has_name`;
+    also where the source cannot be read yet. ``where_else``: what to do where another FederatedScope has a name or key.
     ``loads_data``: FederatedScope loads and splits the data; ``other_data``: what those are, if not labelled samples
     (:mod:`.other_data`).
     """
@@ -152,6 +152,7 @@ class Course:
     where_else: str = NAME_THE_FORK
     loads_data: bool = False
     other_data: str | None = None
+    goes_offline: bool = False
 
     def seen_from(self, name: str) -> Course:
         """The course as one client's configuration describes it, without the others."""

@@ -203,6 +203,7 @@ def _facts(course: Course, data: SplitData) -> course_facts.Course:
         data.largest,
         data.smallest,
         loads_data=loaded is not None,
+        goes_offline=course.goes_offline,
         other_data=None if loaded is None else other_data(server.config, loaded),
     )
 

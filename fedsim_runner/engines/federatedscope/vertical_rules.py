@@ -64,3 +64,6 @@ def _rounds(tree: Tree, course: Course) -> Iterator[Refusal]:
     for key in course.round_limits:
         reason = f"a tree needs all clients, so that {key} has no meaning"
         yield Refusal("vertical.use", reason, "remove it")
+    if course.goes_offline:
+        reason = "a tree needs all clients, and devices go offline during this course"
+        yield Refusal("vertical.use", reason, "remove available, and events with action: offline")

@@ -53,12 +53,15 @@ def build_events(
         happened: what the journals of all lab hosts say.
         zero: from when times with ``_at`` count, in Unix seconds.
     """
+    planned = list(planned)
     rows = {entry.number: _planned(entry) for entry in planned}
     for event in happened:
         if event.number is not None:
             row = rows.setdefault(event.number, _unplanned(event))
             _add(row, event, zero)
-    return [rows[number] for number in sorted(rows)]
+    # When a device would have been offline after the course is of no interest.
+    later = {entry.number for entry in planned if entry.of_availability and rows[entry.number]["state"] == NOT_REACHED}
+    return [rows[number] for number in sorted(rows) if number not in later]
 
 
 def describe_events(rows: Sequence[Mapping[str, Any]]) -> str | None:

@@ -48,10 +48,11 @@ class ProcessTestbed:
     def accept(self, experiment: Experiment) -> Experiment:
         """Return it unscaled: nothing is scaled where nothing is limited. Nothing can happen to what is not there."""
         if experiment.timeline:
+            keys = "available" if all(entry.of_availability for entry in experiment.timeline) else "events"
             raise FedsimError(
-                "events: without Docker there are neither links nor containers to which they could happen",
+                f"{keys}: without Docker there are neither links nor containers to which that could happen",
                 Exit.SPEC,
-                "run it with Docker, or remove events",
+                f"run it with Docker, or remove {keys}",
             )
         interpreters({device.engine for device in experiment.devices}, experiment.federatedscope_source)
         return replace(experiment, cpu_factor=1.0)

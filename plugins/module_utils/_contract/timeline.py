@@ -72,6 +72,7 @@ class TimelineEntry:
             freeze: its processes stop until thaw. restart: a participant that has ended, or still runs, starts anew.
         profile: the network profile that ``up`` and ``down`` are the values of, for people.
         duration_s: seconds after which it is taken back: an action by the one in :data:`UNDONE_BY`.
+        of_availability: it comes of a device's ``available``, and not of ``events``.
     """
 
     number: int
@@ -84,6 +85,7 @@ class TimelineEntry:
     down: LinkChange | None = field(default=None, metadata=OMIT_DEFAULT)
     profile: str | None = field(default=None, metadata=OMIT_DEFAULT)
     duration_s: float | None = field(default=None, metadata=OMIT_DEFAULT)
+    of_availability: bool = field(default=False, metadata=OMIT_DEFAULT)
 
 
 def links_with(planned: Links, entries: Iterable[TimelineEntry]) -> Links:

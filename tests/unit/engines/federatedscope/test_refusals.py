@@ -243,6 +243,7 @@ def test_trees_are_accepted_where_federatedscope_splits_the_features() -> None:
     assert {"vertical.use", "model.type", "trainer.type"} <= set(keys(unknown))
     assert keys(loaded) == []
     assert keys(replace(loaded, round_limits=("course.round_deadline",))) == ["vertical.use"]
+    assert keys(replace(loaded, goes_offline=True)) == ["vertical.use"]
 
 
 @pytest.mark.parametrize(
