@@ -1,6 +1,7 @@
 """Messages over gRPC: an inbox that costs nothing while it is empty, and an outbox that retries until a deadline.
 
-To a peer that is offline nothing is sent; what waits for it is sent once it is back, over a new connection.
+To a peer that is offline nothing is sent, but for what belongs to joining; what waits for it is sent once it is back,
+over a new connection.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import grpc
 
+from ..absences import JOINING
 from ..activity import Activity, Step
 from ..exit_errors import ParticipantError
 from ..marks import Marks
@@ -171,17 +173,17 @@ class Transport:
         if found.is_offline == offline:
             return
         found.is_offline, found.retry_at = offline, None
+        if found.call is not None:
+            found.call.cancel()
+            found.call = None
         if offline:
-            if found.call is not None:
-                found.call.cancel()
-                found.call = None
             return
         found.channel.close()
         found.channel = self._channel(found.address)
         self._refusals.pop(peer, None)
         if found.queue:
             found.queue[0].give_up = None
-            self._start(peer)
+        self._start_next(peer)
 
     def drop_peer(self, peer: int) -> None:
         """Forget a peer and the messages that it has not received yet."""
@@ -248,8 +250,10 @@ class Transport:
         for peer in message.receiver:
             outbox = self._peers[peer].queue
             outbox.append(_Outgoing(message.msg_type, message.state, data, first_contact, self._marks.next()))
-            if len(outbox) == 1 and not self._peers[peer].is_offline:
-                self._start(peer)
+            if self._peers[peer].is_offline and message.msg_type in JOINING:
+                # It has just been heard of, as it joins again: this comes before what waits for it.
+                outbox.insert(0 if self._peers[peer].call is None else 1, outbox.pop())
+            self._start_next(peer)
 
     def flush(self, to_offline: bool = True) -> None:
         """Wait until every peer has received its messages, or was dropped; ``to_offline``: also those offline now."""
@@ -310,6 +314,12 @@ class Transport:
         self._listener.release(taken)
         return taken.content
 
+    def _start_next(self, number: int) -> None:
+        """Send what is next for a peer, if anything may be sent to it and nothing is under way."""
+        peer = self._peers[number]
+        if peer.queue and peer.call is None and (not peer.is_offline or peer.queue[0].kind in JOINING):
+            self._start(number)
+
     def _start(self, number: int) -> None:
         """Send the first message of a peer's queue."""
         peer = self._peers[number]
@@ -356,8 +366,7 @@ class Transport:
                 return
         peer.queue.popleft()
         peer.call = None
-        if peer.queue and not peer.is_offline:
-            self._start(number)
+        self._start_next(number)
 
     def _check(self, peers: Collection[int]) -> None:
         """Check whether the peers that are waited for still accept connections."""

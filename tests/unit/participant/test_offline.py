@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fedsim_runner.contract.participant_events import EVENTS
 from fedsim_runner.participant.absences import Absences
 from fedsim_runner.participant.activity import Activity
 from fedsim_runner.participant.light.transport import Transport
@@ -113,6 +114,23 @@ def test_a_client_that_is_offline_at_the_beginning_joins_and_is_not_asked(make_c
     course.set_offline()
     end(course)
     assert asked(course, "client-1")
+
+
+def test_a_client_that_is_started_anew_has_its_id_again_before_it_counts_as_online(make_course: MakeCourse) -> None:
+    course = make_course(config={"federate": {"total_round_num": 24}}, policy=CHURN)
+    course.start(patch=slow(0.15))
+    course.open_gate()
+    wait_for(lambda: rounds(course) == 3)
+    client = identity(course, "client-2")
+    course.set_offline("client-2")
+    course.processes["client-2"].kill()
+    course.processes["client-2"].wait()
+    course.start("client-2", patch=slow(0.15))
+    reports = course.folder / "client-2" / EVENTS
+    wait_for(lambda: reports.read_text(encoding="utf-8").count('"event": "joined"') == 2)
+    assert f'"client_id": {client}' in reports.read_text(encoding="utf-8").splitlines()[-1]
+    course.set_offline()
+    end(course)
 
 
 def test_a_message_is_taken_once_though_its_answer_was_lost(tmp_path: Path) -> None:
