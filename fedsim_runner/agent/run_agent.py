@@ -236,7 +236,7 @@ class Agent:
         supervisor, open_at = self._watch.supervisor, self._gatekeeper.open_at
         if supervisor is None or supervisor.outcome is not None or open_at is None:
             return
-        self._timeline.open(open_at, self._settings)
+        self._timeline.open(open_at, self._settings, supervisor)
         self._watch.read(self._timeline.awaited)
         for name, reason in self._timeline.look(supervisor).items():
             self._lose(name, f"it could not be started anew: {reason}")

@@ -26,6 +26,8 @@ def connecting_options(least_s: float, answer_s: float) -> list[tuple[str, int]]
     The least time between two attempts is, for gRPC, also the time that each of them may take.
     """
     return [
+        # Otherwise a channel takes over the connection of an earlier one to the same address, also one that was cut.
+        ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.min_reconnect_backoff_ms", round(1000 * connect_s(least_s, answer_s))),
         ("grpc.max_reconnect_backoff_ms", 2000),

@@ -249,7 +249,7 @@ class Supervisor:
             named = ", ".join(alone[:SHOWN_CLIENTS]) + (" and others" if len(alone) > SHOWN_CLIENTS else "")
             reason = f"ended (exit code {exit_code}) without telling {named} that the course is over"
             return events + self._mark_down(device, reason, now)
-        if participant.done or self._outcome is not None:
+        if participant.done or participant.missed_end or self._outcome is not None:
             participant.state = "exited"
             return events
         reason = exit_reason(exit_code, oom_killed, participant.lines)
@@ -274,6 +274,7 @@ class Supervisor:
                 participant.last_heartbeat = now
             participant.offline = name in self._offline
         self._silent_since = now
+        self._excuse_from_the_end()
         self._check_success(now)
 
     def feed_restart(self, device: str) -> None:
@@ -356,6 +357,7 @@ class Supervisor:
             case reported.Finished() if not participant.done:
                 participant.done, participant.state = True, "finished"
                 progress.server_done = progress.server_done or of_server
+                self._excuse_from_the_end()
                 return [journal.DeviceFinished(device)]
             case reported.MessageRefused(client_id=number, reason=reason) if of_server:
                 if number in self._by_client_id:
@@ -380,7 +382,7 @@ class Supervisor:
         """The clients that the server has not begun to tell that the course is over, as it must before it ends."""
         by_id = self._admitted | self._by_client_id
         names = {number: name for number, name in sorted(by_id.items()) if self._activities.is_left_alone(number)}
-        ended = {name for name, one in self._participants.items() if one.done or one.state == "lost"}
+        ended = {name for name, one in self._participants.items() if one.done or one.missed_end or one.state == "lost"}
         return [name for name in names.values() if name not in ended | self._offline]
 
     def _warn(self, device: str, text: str) -> list[Event]:
@@ -445,11 +447,19 @@ class Supervisor:
         """Rounds that have begun. After an early stop, FederatedScope's own numbers exceed all of them."""
         return min(self._progress.round + 1, self._total_rounds)
 
+    def _excuse_from_the_end(self) -> None:
+        """Once the course is over, nobody tells clients that are offline, nor when they are back."""
+        clients = [one for one in self._participants.values() if one.role == "client"]
+        # On a lab host without the server, only a client can have heard of it.
+        if self._progress.server_done and (self._server is not None or any(one.done for one in clients)):
+            for one in clients:
+                one.missed_end = one.missed_end or one.offline
+
     def _check_success(self, now: float) -> None:
         if self._succeeded_at is not None or self._outcome is not None or not self._progress.server_done:
             return
         clients = [one for one in self._participants.values() if one.role == "client"]
-        if all(one.done or one.state == "lost" or one.offline for one in clients):
+        if all(one.done or one.state == "lost" or one.missed_end for one in clients):
             self._succeeded_at = now
 
     def _blame_silence(self, now: float) -> list[Event]:

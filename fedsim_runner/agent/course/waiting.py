@@ -32,6 +32,7 @@ class Participant:
     oom_killed: bool = False
     frozen_since: float | None = None
     offline: bool = False  # its link is cut for now, so that nothing is heard of it
+    missed_end: bool = False  # it was offline when, or after, the server finished
     last_heartbeat: float = float("-inf")  # when it was last seen to work, though it reported nothing
     crashed_at: float | None = None
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
@@ -68,7 +69,7 @@ class Waiting:
         if (nobody := self.nobody) is not None:
             return [], nobody
         if progress.server_done:  # also if the server is on another lab host
-            unfinished = [name for name in clients if not participants[name].done]
+            unfinished = [name for name in clients if not participants[name].done and not participants[name].missed_end]
             if server:
                 return unfinished, "the course is over but a client has not received the finish message"
             return unfinished, "clients have not finished"

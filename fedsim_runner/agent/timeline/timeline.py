@@ -6,6 +6,9 @@ threads do. Entries that wait for a round or a state are due as soon as the agen
 
 An entry that fails is named in the journal, and the course goes on.
 
+A device that is offline before it has joined is so for all participants at once, so that the server does not ask it;
+its link is cut once it has joined. So it has its id, and a course begins with all its clients.
+
 A client that is killed with a duration, or started anew, is down until it has joined again: it counts as offline for
 the server, which goes on without it, and its end is no loss. One that is killed for good has crashed: what that means
 is up to ``course.on_client_failure``. A client that was lost does not come back, because its server has given it up.
@@ -39,6 +42,8 @@ from .triggers import Course, has_come, read_for
 _SHOWN = 5  # devices whose links an event of the journal describes
 _WORKERS = 4
 _SLOW = ("kill", "restart")  # what the Engine does
+# Once a client has its id, what still belongs to joining is a message each way; it takes this time besides the links'.
+JOINING_S = 1.0
 
 
 @dataclass(order=True)
@@ -88,6 +93,9 @@ class Timeline:
         self._server = ""
         self._memory = Memory()
         self._written_offline: frozenset[str] = frozenset()
+        self._joining: set[str] = set()  # devices of this lab host that have yet to join
+        self._joined_at: dict[str, float] = {}  # of those that have just done it, on the monotonic clock
+        self._joining_s = JOINING_S
         self._ending: set[str] = set()  # whose next end is expected
         self._back: set[str] = set()  # of those that are down: started again
         self._failed: dict[str, str] = {}  # devices that could not be started again, with the reason
@@ -106,13 +114,14 @@ class Timeline:
         wanted = self._memory.in_force.deviation(self._planned)
         self._links.change(lambda _: wanted)
 
-    def open(self, open_at: float, settings: RunSettings) -> None:
+    def open(self, open_at: float, settings: RunSettings, course: Course) -> None:
         """Begin: the gate opens or opened at this time (Unix seconds). Only the first call counts."""
         if self._thread is not None or self._stopped or not settings.timeline:
             return
         self._use(settings)
         self._unix_s = time.time() - time.monotonic()
         memory = self._memory
+        self._joining = {name for name in self._here if not course.has_joined(name)}
         for entry in self._entries:
             if entry.number not in memory.due:
                 if entry.at_s is not None:
@@ -148,6 +157,7 @@ class Timeline:
         self._here = frozenset(settings.roles)
         self._planned = {one.device: Links(one.up, one.down) for one in settings.links.all_devices}
         self._server = settings.links.server
+        self._joining_s = JOINING_S + 2 * settings.answer_s
 
     # -- what others ask ----------------------------------------------------------------------------------------------
 
@@ -164,7 +174,8 @@ class Timeline:
     @property
     def away(self) -> frozenset[str]:
         """The devices that nobody is to wait for: those that are offline or down."""
-        return self._links.deviation.offline | frozenset(self._memory.down)
+        by_entries = self._memory.in_force.devices_of("offline")  # the links of some may not be cut yet
+        return self._links.deviation.offline | by_entries | frozenset(self._memory.down)
 
     @property
     def changed(self) -> set[tuple[str, str]]:
@@ -184,6 +195,7 @@ class Timeline:
                 with self._changed:
                     if self._waiting.pop(number, None) is not None:
                         self._push(time.time(), entry, False)
+        self._cut_those_that_have_joined(course)
         joined = {name for name in self._memory.down & self._back if course.states.get(name) in ("joined", "training")}
         if joined:
             with self._changed:
@@ -192,6 +204,20 @@ class Timeline:
             self._tell()
         failed, self._failed = self._failed, {}
         return failed
+
+    def _cut_those_that_have_joined(self, course: Course) -> None:
+        now = time.monotonic()
+        for name in self._joining:
+            if name not in self._joined_at and course.has_joined(name):
+                self._joined_at[name] = now
+        over = {name for name in self._joining if now - self._joined_at.get(name, now) >= self._joining_s}
+        if not over:
+            return
+        with self._changed:
+            self._joining -= over
+            late = over & self._memory.in_force.devices_of("offline")
+        if late:
+            self._links.change(lambda deviation: replace(deviation, offline=deviation.offline | late))
 
     def takes_end(self, device: str) -> bool:
         """Whether this end of a device's container, each is asked for once, is one that an entry has made."""
@@ -284,7 +310,7 @@ class Timeline:
             return
 
         def update(deviation: Deviation) -> Deviation:
-            offline = (deviation.offline - was.offline) | wanted.offline
+            offline = (deviation.offline - was.offline) | (wanted.offline - self._joining)
             return replace(
                 deviation,
                 links=wanted.links,
@@ -300,6 +326,8 @@ class Timeline:
             return
         problems += [f"{name}: {results[name].failed}" for name in names if name in results and results[name].failed]
         shown = [f"{name}: {results[name].found}" for name in names if name in results]
+        put_off = [name for name in names if name in (wanted.offline - was.offline) & self._joining]
+        shown += [f"{name}: its link is cut once it has joined" for name in put_off]
         found += shown[:_SHOWN]
         if len(shown) > _SHOWN:
             found.append(f"and {len(shown) - _SHOWN} more devices")

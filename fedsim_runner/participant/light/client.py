@@ -168,4 +168,6 @@ class Client:
         if any(later.msg_type == "finish" for later in self._transport.waiting()):
             return  # nobody waits for the answer, and the server may have ended
         # The server refuses a time stamp older than its own, so its own is returned.
-        self._transport.send(Message(kind, self._id, [SERVER], self._state, content, message.timestamp))
+        self._transport.post(Message(kind, self._id, [SERVER], self._state, content, message.timestamp))
+        # A server that has said goodbye may have ended; that comes while this device is offline, or has just been.
+        self._transport.flush(enough=lambda: self._transport.has_arrived("finish"))

@@ -255,9 +255,21 @@ class Transport:
                 outbox.insert(0 if self._peers[peer].call is None else 1, outbox.pop())
             self._start_next(peer)
 
-    def flush(self, to_offline: bool = True) -> None:
-        """Wait until every peer has received its messages, or was dropped; ``to_offline``: also those offline now."""
-        while any(peer.queue and (to_offline or not peer.is_offline) for peer in self._peers.values()):
+    def has_arrived(self, kind: str) -> bool:
+        """Whether a message of this kind has arrived and was not requested yet."""
+        return any(arrived.content.msg_type == kind for arrived in self._kept)
+
+    def flush(self, to_offline: bool = True, enough: Callable[[], bool] = lambda: False) -> None:
+        """Wait until every peer has received its messages, or was dropped, or until ``enough`` holds.
+
+        Args:
+            to_offline: also those that are offline now.
+        """
+
+        def is_open(peer: _Peer) -> bool:
+            return bool(peer.queue) and (to_offline or not peer.is_offline)
+
+        while any(map(is_open, self._peers.values())) and not enough():
             if self._poll is not None:
                 self._poll()
             self._step(POLL_S if self._poll else PROBE_S)

@@ -103,6 +103,26 @@ def test_a_round_with_nobody_waits_until_one_is_back(make_course: MakeCourse) ->
     assert course.processes["client-1"].poll() is None, "it is offline, and does not know that the course is over"
 
 
+def test_a_client_that_is_back_with_a_late_answer_takes_the_goodbye(make_course: MakeCourse) -> None:
+    course = make_course(clients=2, config={"federate": {"total_round_num": 3}}, policy=CHURN)
+    course.start("server")
+    course.start("client-1", patch=slow(1))
+    # Its answer never gets away, as if its network were not whole again.
+    course.start(
+        "client-2",
+        patch="from fedsim_runner.participant.light import transport\n_start = transport.Transport._start\n"
+        "def start(self, number):\n"
+        "    if self._peers[number].queue[0].kind != 'model_para': _start(self, number)\n"
+        "transport.Transport._start = start",
+    )
+    course.open_gate()
+    wait_for(lambda: '"what": "trained"' in course.log("client-2", "activity.jsonl"))
+    course.set_offline("client-2")
+    wait_for(lambda: rounds(course) == 3)
+    course.set_offline()
+    end(course)
+
+
 def test_a_client_that_is_offline_at_the_beginning_joins_and_is_not_asked(make_course: MakeCourse) -> None:
     config = merged(BY_CLIENTS, {"federate": {"total_round_num": 20, "join_in_info": ["num_sample"]}})
     course = make_course(config=config, policy=CHURN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fedsim_runner.agent.course.supervision import Limits, Supervisor
 from fedsim_runner.contract import participant_events as reported
 
 from .supervised_course import Course, answer, ask
@@ -102,3 +103,30 @@ def test_who_has_joined() -> None:
     course.join()
     assert course.supervisor.has_joined("a")
     assert course.supervisor.has_joined("hub"), "its first round has begun"
+
+
+def test_a_client_that_is_back_when_its_server_has_ended_is_not_lost() -> None:
+    course = joined()
+    offline(course, "a")
+    course.report("hub", reported.Finished())
+    offline(course)
+    course.act("hub", "send", kind="finish", round=2, peer=2)
+    course.report("b", reported.Finished())
+    course.exit("hub", 0)
+    course.exit("a", 1)
+    course.wait(6)
+    assert course.named("course_finished")
+    assert not course.named("course_failed")
+
+
+def test_a_lab_host_without_the_server_is_not_done_because_all_of_its_clients_are_offline() -> None:
+    supervisor = Supervisor({"a": "client", "b": "client"}, 2, Limits(1000, 60), 0.0)
+    for number, name in enumerate("ab", 1):
+        supervisor.feed_event(name, reported.Joined(number), 1.0)
+    supervisor.feed_offline({"a", "b"}, 2.0)
+    assert supervisor.tick(30.0) == []
+    supervisor.feed_offline({"a"}, 31.0)
+    supervisor.feed_event("b", reported.Finished(), 32.0)
+    supervisor.tick(33.0)
+    (finished,) = supervisor.tick(50.0)
+    assert finished.name == "course_finished"

@@ -14,6 +14,7 @@ from fedsim_runner.agent.links.deviation import Deviation
 from fedsim_runner.agent.links.run_links import LinkError
 from fedsim_runner.agent.links.shaper import Result
 from fedsim_runner.agent.run_settings import RunSettings, read_run_settings
+from fedsim_runner.agent.timeline import timeline
 from fedsim_runner.agent.timeline.devices import DeviceError
 from fedsim_runner.agent.timeline.timeline import Timeline
 from fedsim_runner.contract.events import Event, EventBegun, EventEnded, EventFailed
@@ -75,7 +76,7 @@ class Course:
         return self.states[device]
 
     def has_joined(self, device: str) -> bool:
-        return True
+        return self.states.get(device) != "ready"
 
 
 class Bench:
@@ -87,6 +88,7 @@ class Bench:
         self.events: list[Any] = []
         self.told: list[set[str]] = []
         self.lost: set[str] = set()
+        self.course = Course()
         self.timelines: list[Timeline] = []
 
     def follow(self, *entries: TimelineEntry, ago_s: float = 0.0, resume: bool = False) -> Timeline:
@@ -96,7 +98,7 @@ class Bench:
         settings = replace(self.settings, timeline=entries)
         if resume:
             made.resume(settings)
-        made.open(time.time() - ago_s, settings)
+        made.open(time.time() - ago_s, settings, self.course)
         return made
 
     def record(self, event: Event) -> None:
@@ -153,6 +155,33 @@ def test_an_entry_waits_for_its_round_and_only_then_is_the_server_read_often(ben
     assert followed.awaited == set()
     followed.look(course)
     assert len(bench.links.history) == 1
+
+
+def test_a_link_is_cut_once_its_device_has_joined(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeline, "JOINING_S", 0.2)
+    bench.course.states[PI] = "ready"
+    followed = bench.follow(at(0.0, action="offline", devices=(PI,)), at(0.1, 2, action="offline"))
+    bench.said(2)
+    assert bench.told[-1] == {PI, PHONE}, "the server is not to ask it"
+    assert bench.links.deviation.offline == {PHONE}
+    assert bench.events[0].found == f"{PI}: its link is cut once it has joined"
+    followed.look(bench.course)
+    bench.course.states[PI] = "joined"
+    followed.look(bench.course)
+    assert bench.links.deviation.offline == {PHONE}, "what belongs to joining is still under way"
+    time.sleep(0.25)
+    followed.look(bench.course)
+    assert bench.links.deviation.offline == {PHONE, PI}
+
+
+def test_a_device_that_is_online_again_before_it_has_joined_is_never_cut(bench: Bench) -> None:
+    bench.course.states[PI] = "ready"
+    followed = bench.follow(at(0.0, action="offline", devices=(PI,), duration_s=0.1))
+    bench.said(2)
+    bench.course.states[PI] = "joined"
+    followed.look(bench.course)
+    assert bench.told == [{PI}, set()]
+    assert all(not one.offline for one in bench.links.history)
 
 
 def test_a_failure_is_named_and_the_others_follow(bench: Bench) -> None:
