@@ -16,6 +16,7 @@ def describe_refusals(experiment: Experiment, placed: Sequence[PlacedDevice]) ->
     Raises:
         PlacementError: none that may be used does.
     """
+    may_change = _may_change(experiment)
     for host in sorted({item.lab_host for item in placed}):
         networks = [item.device.network for item in placed if item.lab_host == host]
         links = [link for network in networks for link in (network.up, network.down)]
@@ -23,10 +24,10 @@ def describe_refusals(experiment: Experiment, placed: Sequence[PlacedDevice]) ->
         if experiment.allow_unshaped:
             continue
         try:
-            able = backends.able_backends(experiment.link_backend, links)
+            able = backends.able_backends(experiment.link_backend, links, may_change)
         except backends.UnshapableError as error:
             raise PlacementError(str(error), hint=error.hint) from None
-        said = backends.refusals(links)
+        said = backends.refusals(links, may_change)
         if experiment.link_backend == backends.AUTO and said:
             names = " or ".join(backend.name for backend in able)
             yield f"lab host {host}: links need back end {names}: {'; '.join(said)}"
@@ -42,6 +43,8 @@ def describe_approximations(experiment: Experiment, placed: Sequence[PlacedDevic
             networks = [item.device.network for item in placed if item.lab_host == host]
             links = [link for network in networks for link in (network.up, network.down)]
             links += [] if experiment.topology is None else experiment.topology.directions().values()
+            if any(backend.lacks(links, _may_change(experiment))):
+                continue
             for what in backend.approximates(links):
                 yield f"lab host {host}: back end {backend.name}{where} {what}"
 
@@ -56,3 +59,10 @@ def describe_edges(experiment: Experiment, placed: Sequence[PlacedDevice]) -> It
             f"each of the {len(hosts)} lab hosts holds the rate of an edge ({limited[0].first} to {limited[0].second}) "
             "for the packets that arrive there alone: together more may pass"
         )
+
+
+def _may_change(experiment: Experiment) -> bool:
+    """Whether any link changes during the course."""
+    return any(entry.up or entry.down for entry in experiment.timeline) or any(
+        device.network.varying for device in experiment.devices
+    )

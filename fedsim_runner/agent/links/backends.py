@@ -61,7 +61,7 @@ def choose(requested: str, profile: Profile, probed: Mapping[str, Any]) -> str:
     Raises:
         UnshapableError: names what the requested back end lacks for these links, and the fix.
     """
-    able = able_backends(requested, profile.links)
+    able = able_backends(requested, profile.links, profile.may_change)
     missing: dict[str, Need] = {}
     for backend in able:
         lacks = {need.piece: need for need in backend.needs(profile.links) if not probed.get(need.piece)}
@@ -72,34 +72,36 @@ def choose(requested: str, profile: Profile, probed: Mapping[str, Any]) -> str:
     raise UnshapableError(
         f"kernel {probed.get('kernel', '?')} cannot shape these links (link_backend {requested}): missing "
         + "; ".join(f"{piece} ({fixes.get(piece, 'no fix known')})" for piece in sorted(missing))
-        + "".join(f"; {one}" for one in refusals(profile.links))
+        + "".join(f"; {one}" for one in refusals(profile.links, profile.may_change))
     )
 
 
-def able_backends(requested: str, links: Iterable[Link]) -> list[type[LinkBackend]]:
+def able_backends(requested: str, links: Iterable[Link], may_change: bool = False) -> list[type[LinkBackend]]:
     """The back ends that may be used and that do all of these links, if the kernel has what they need.
 
     Args:
         requested: a name, or ``auto``.
+        links: all those of a lab host.
+        may_change: some of them change while packets pass.
 
     Raises:
         UnshapableError: none of them does.
     """
     links = list(links)
     allowed = [backend for backend in load_all() if requested in (AUTO, backend.name)]
-    able = [backend for backend in allowed if not any(backend.lacks(links))]
+    able = [backend for backend in allowed if not any(backend.lacks(links, may_change))]
     if not able:
-        said = "; ".join(one for backend in allowed for one in _refusals(backend, links))
+        said = "; ".join(one for backend in allowed for one in _refusals(backend, links, may_change))
         hint = "ask for less on these links" + ("" if requested == AUTO else f", or another back end than {requested}")
         raise UnshapableError(f"no link back end that may be used does all of these links: {said}", hint=hint)
     return able
 
 
-def refusals(links: Iterable[Link]) -> list[str]:
+def refusals(links: Iterable[Link], may_change: bool = False) -> list[str]:
     """What back ends do not do of these links, whatever the kernel has, as sentences."""
     links = list(links)
-    return [one for backend in load_all() for one in _refusals(backend, links)]
+    return [one for backend in load_all() for one in _refusals(backend, links, may_change)]
 
 
-def _refusals(backend: type[LinkBackend], links: list[Link]) -> Iterator[str]:
-    return (f"back end {backend.name} {one}" for one in backend.lacks(links))
+def _refusals(backend: type[LinkBackend], links: list[Link], may_change: bool) -> Iterator[str]:
+    return (f"back end {backend.name} {one}" for one in backend.lacks(links, may_change))

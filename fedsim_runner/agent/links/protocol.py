@@ -37,8 +37,13 @@ class LinkBackend(Protocol):
         """The pieces of the kernel that these links need."""
 
     @staticmethod
-    def lacks(links: Iterable[Link]) -> Iterator[str]:
-        """What it does not do of these links, whatever the kernel has: as a refusal goes on. Pure."""
+    def lacks(links: Iterable[Link], may_change: bool = False) -> Iterator[str]:
+        """What it does not do of these links, whatever the kernel has: as a refusal goes on. Pure.
+
+        Args:
+            links: all those of a lab host.
+            may_change: some of them change while packets pass.
+        """
         return iter(())
 
     @staticmethod

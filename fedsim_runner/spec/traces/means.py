@@ -82,6 +82,7 @@ def _mean(links: Sequence[Link], weights: Sequence[float]) -> Link:
         delay_us=delay_us,
         jitter_us=min(_rounded(mean([link.jitter_us for link in links]), 100), delay_us),
         loss=round(mean([link.loss for link in links]), 9),
+        bursts=links[0].bursts if len({link.bursts for link in links}) == 1 else None,
     )
 
 

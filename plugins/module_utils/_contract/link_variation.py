@@ -50,6 +50,7 @@ class Track:
             delay_us=delay_us,
             jitter_us=min(planned.jitter_us, delay_us),
             loss=planned.loss if self.loss is None else self.loss[step],
+            bursts=planned.bursts if self.loss is None else None,
         )
 
     def lasts_ms(self) -> list[int]:
@@ -210,6 +211,7 @@ def _extremes(track: Track, planned: Link) -> list[Link]:
                 delay_us=delay_us,
                 jitter_us=min(planned.jitter_us, delay_us),
                 loss=planned.loss if losses is None else low(losses),
+                bursts=planned.bursts if losses is None else None,
             )
         )
     return found

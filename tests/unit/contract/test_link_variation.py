@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.link import Link, Links
 from fedsim_runner.contract.link_variation import (
     NEVER,
@@ -117,3 +118,11 @@ def test_all_that_a_link_may_be() -> None:
     best, worst = links_of(PLANNED, Variation(planned=PLANNED, up="t"), {"t": track})
     assert (best.up, worst.up) == (Link(9_000, 2_000, 2_000, 0.0), Link(1_000, 50_000, 4_000, 0.2))
     assert best.down == worst.down == PLANNED.down
+
+
+def test_a_trace_with_losses_ends_the_bursts_of_a_link() -> None:
+    bursts = GilbertElliott(0.1, 0.5)
+    planned = Link(1_000_000, loss=bursts.mean_loss, bursts=bursts)
+    with_losses = Track(at_ms=(0, 100), length_ms=200, loss=(0.5, 0.25))
+    assert with_losses.link(1, planned) == Link(1_000_000, loss=0.25)
+    assert Track(at_ms=(0, 100), length_ms=200, rate_bps=(1_000, 2_000)).link(1, planned).bursts == bursts

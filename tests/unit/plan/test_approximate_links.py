@@ -7,11 +7,23 @@ from dataclasses import replace
 import pytest
 
 from fedsim_runner.catalog.types import NetworkProfile
+from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.link import Link
+from fedsim_runner.plan.model import Plan
 from fedsim_runner.plan.placement import make_plan
+from fedsim_runner.plan.placement_error import PlacementError
 from tests.builders import experiment, lab_host
 
+BURSTS = GilbertElliott(0.01, 0.25)
+BURSTY = Link(12_000_000, 20_000, 1_000, BURSTS.mean_loss, bursts=BURSTS)
 WIDE = Link(12_000_000, 20_000, 20_000)
+
+
+def plan_with(link: Link, backend: str, allow_unshaped: bool = False) -> Plan:
+    made = experiment(2)
+    devices = tuple(replace(one, network=NetworkProfile("own", link, link)) for one in made.devices)
+    made = replace(made, devices=devices, link_backend=backend, allow_unshaped=allow_unshaped)
+    return make_plan(made, [lab_host()], "study")
 
 
 @pytest.mark.parametrize(
@@ -24,10 +36,22 @@ WIDE = Link(12_000_000, 20_000, 20_000)
     ],
 )
 def test_it_is_named_for_each_lab_host(backend: str, link: Link, begins: str | None) -> None:
-    made = experiment(2)
-    devices = tuple(replace(one, network=NetworkProfile("own", link, link)) for one in made.devices)
-    plan = make_plan(replace(made, devices=devices, link_backend=backend), [lab_host()], "study")
+    plan = plan_with(link, backend)
     found = [note.partition(": ") for note in plan.notes if "back end" in note]
     assert [(where, what.startswith(begins or "")) for where, _, what in found] == (
         [] if begins is None else [(f"lab host {lab_host().name}", True)]
     )
+
+
+def test_what_only_some_back_ends_do_is_named_and_what_none_does_is_refused() -> None:
+    notes = [note for note in plan_with(BURSTY, "auto").notes if "back end" in note]
+    assert notes == [
+        f"lab host {lab_host().name}: links need back end userspace: back end netem loses no packets in bursts where "
+        "links have jitter, or change during the course"
+    ]
+    with pytest.raises(PlacementError, match="back end netem loses no packets in bursts") as refused:
+        plan_with(BURSTY, "netem")
+    assert refused.value.hint == "ask for less on these links, or another back end than netem"
+    with pytest.raises(PlacementError, match="back end userspace duplicates no packets"):
+        plan_with(replace(BURSTY, duplicate=0.1), "auto")
+    assert plan_with(replace(BURSTY, duplicate=0.1), "auto", allow_unshaped=True)

@@ -21,7 +21,7 @@ from ..run_namespace import RunNamespace
 from ..tally import Passed, Tally
 from ..veth import DOWN, SEGMENTS, UP
 from ..wiring import end_name
-from .bucket import DISCIPLINES, FIFO
+from .bucket import DISCIPLINES, has_bucket
 from .edges import KernelEdges
 from .kernel_counts import Direction, KernelCounts, directions_of
 from .moving_delays import Movement, MovingDelays, describe_movement, plan_movement
@@ -55,19 +55,22 @@ class Backend(LinkBackend):
         needed = [NETEM] if any(link.rate_bps or link.delays_or_drops for link in links) else []
         limited = [link for link in links if link.rate_bps]
         needed += [POLICER_PIECE] if limited else []
-        needed += [BUCKET] if any(link.duplicate or link.discipline != FIFO for link in limited) else []
+        needed += [BUCKET] if any(map(has_bucket, limited)) else []
         return [*needed, *(QUEUES[name] for name in DISCIPLINES if any(link.discipline == name for link in limited))]
 
     @staticmethod
-    def lacks(links: Iterable[Link]) -> Iterator[str]:
-        # With each change of its delay a netem begins in the good state again.
-        if any(link.bursts is not None and link.jitter_us for link in links):
-            yield "loses no packets in bursts on a link with jitter"
+    def lacks(links: Iterable[Link], may_change: bool = False) -> Iterator[str]:
+        links = list(links)
+        # With each change, of its delay too, a netem begins in the good state again.
+        if any(link.bursts is not None and (link.jitter_us or may_change) for link in links):
+            yield "loses no packets in bursts where links have jitter, or change during the course"
+        if may_change and any(has_bucket(link) for link in links):
+            yield "has no duplicates, codel or fq_codel where links change during the course"
 
     @staticmethod
     def approximates(links: Sequence[Link]) -> Iterator[str]:
         yield from describe_movement(links)
-        slow = [link.rate_bps for link in links if link.rate_bps and (link.duplicate or link.discipline != FIFO)]
+        slow = [link.rate_bps for link in links if link.rate_bps and has_bucket(link)]
         if slow:
             yield (
                 "has a token bucket for the rate of links with duplicates, codel or fq_codel: a frame alone does not "

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import bucket_bytes
 
 KIND = "tbf"
@@ -17,6 +18,11 @@ FIFO = "fifo"
 #: The disciplines that have a qdisc of their own; a tbf's own queue is a fifo.
 DISCIPLINES = ("codel", "fq_codel")
 _QUEUE_HANDLE = 8
+
+
+def has_bucket(link: Link) -> bool:
+    """Whether a link's rate is that of a token bucket."""
+    return link.rate_bps is not None and (link.discipline != FIFO or link.duplicate > 0)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from .. import kernel_qdiscs, qdisc_changes
 from ..kernel_qdiscs import ROOT
 from ..root_qdisc import Qdisc
 from . import kernel_form
-from .bucket import FIFO, Bucket
+from .bucket import Bucket, has_bucket
 from .kernel_form import NetemOptions
 
 ORDERING_RATE_BPS = 100_000_000_000  # netem keeps packets in order only if it has a rate
@@ -98,7 +98,7 @@ class Netem(Qdisc):
             return plain
         queue = buffer_bytes(rate_bps, link.queue if link.rate_bps else None)
         waiting = max(queue // FRAME_BYTES, min(queue // SMALL_BYTES, SMALL_PER_S))
-        if link.rate_bps is None or (link.discipline == FIFO and not link.duplicate):
+        if link.rate_bps is None or not has_bucket(link):
             return replace(plain, waiting=waiting, queue=queue)
         bucket = Bucket.of(link.discipline, link.rate_bps, queue, waiting)
         return replace(plain, queue=queue, bucket=bucket, changeable=False)

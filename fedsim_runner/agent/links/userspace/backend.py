@@ -59,7 +59,7 @@ class Backend(LinkBackend):
         return rates + ([NFQUEUE] if any(map(is_shaped, links)) else [])
 
     @staticmethod
-    def lacks(links: Iterable[Link]) -> Iterator[str]:
+    def lacks(links: Iterable[Link], may_change: bool = False) -> Iterator[str]:
         links = list(links)
         if any(link.duplicate for link in links):
             yield "duplicates no packets"

@@ -237,6 +237,12 @@ def test_what_it_does_not_do_it_refuses(kind: type[LinkBackend], link: Link, pro
         assert backends.choose(kind.name, first, probed) == kind.name
 
 
+def test_what_is_not_changed_in_place_is_refused_where_links_change() -> None:
+    for link in (BURSTY, CODEL, Link(1_000_000, duplicate=0.1)):
+        assert not any("change during" in one for one in backends.refusals([link]))
+        assert any("change during" in one for one in backends.refusals([link], may_change=True))
+
+
 def test_bursts_and_jitter_together_are_for_the_back_end_that_holds_both() -> None:
     probed = {need.piece: True for need in backends.all_needs()} | {"kernel": "6.1"}
     link = dataclasses.replace(BURSTY, jitter_us=1_000)
@@ -245,7 +251,7 @@ def test_bursts_and_jitter_together_are_for_the_back_end_that_holds_both() -> No
     duplicated = dataclasses.replace(link, duplicate=0.1)
     with pytest.raises(backends.UnshapableError) as refusal:
         backends.choose(backends.AUTO, Profile([DeviceLink("a", "198.18.0.2", duplicated, Link())]), probed)
-    assert "duplicates no packets" in str(refusal.value) and "in bursts on a link with jitter" in str(refusal.value)
+    assert "duplicates no packets" in str(refusal.value) and "in bursts where links have jitter" in str(refusal.value)
 
 
 @each_backend
