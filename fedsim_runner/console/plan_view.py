@@ -18,6 +18,7 @@ from .tables import Column, FoldedTable
 from .timeline_view import count_entries
 
 SHOWN_DEVICES = 40
+SHOWN_SITES = 6
 
 
 def render_plan(plan: Plan) -> RenderableType:
@@ -61,7 +62,10 @@ def render_plan(plan: Plan) -> RenderableType:
     hidden = len(plan.placed) - SHOWN_DEVICES
     if hidden > 0:
         parts.append(Text(f"... and {hidden} more (--json shows all)"))
-    parts.append(_render_paths(alike(server_paths(plan))))
+    paths = alike(server_paths(plan))
+    parts.append(_render_paths(paths))
+    if len(paths) > SHOWN_DEVICES:
+        parts.append(Text(f"... and {len(paths) - SHOWN_DEVICES} more paths (--json shows all)"))
     parts += [Text(describe_load(load)) for load in plan.loads]
     if plan.traffic is None:
         parts.append(Text("Messages: how large the model is, is not known before the course"))
@@ -85,13 +89,21 @@ def _render_paths(paths: Mapping[ServerPath, Sequence[str]]) -> RenderableType:
             Column("queue", [size(way.queue_bytes) for way in ways], right=True),
         ]
 
+    over = [_way(path.sites) for path in shown]
     return FoldedTable(
         Column("to the server and back", [join_names(paths[path], 2) for path in shown]),
-        [Column("over", [" > ".join(path.sites) for path in shown])] if any(path.sites for path in shown) else [],
+        [Column("over", over)] if any(over) else [],
         [Column("round trip", [f"{path.round_trip_s * 1000:g} ms" for path in shown], right=True)],
         columns("up", [path.up for path in shown]),
         columns("down", [path.down for path in shown]),
     )
+
+
+def _way(sites: Sequence[str]) -> str:
+    """The sites on the way, ``pi-3 > pi-2 > pi-1 > server``; of a long one the first and the last."""
+    if len(sites) <= SHOWN_SITES:
+        return " > ".join(sites)
+    return f"{sites[0]} > {sites[1]} > ... ({len(sites) - 3} more) > {sites[-1]}"
 
 
 def _rate(rate_bps: int | None) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from ..contract.link import Link
 from ..contract.routes import Route, routes_to_server
 from ..spec.experiment import Experiment
 from .model import PlacedDevice
@@ -16,6 +18,27 @@ def plan_routes(experiment: Experiment, placed: Sequence[PlacedDevice]) -> dict[
     return routes_to_server(experiment.server.name, links, experiment.topology)
 
 
-def clients_over_edges(routes: Mapping[str, Route]) -> Counter[tuple[str, str]]:
-    """How many clients' routes have each edge, by the sites that it leads from and to on the way to the server."""
-    return Counter(edge for route in routes.values() for edge in route.edges)
+@dataclass(frozen=True)
+class SharedLink:
+    """A link that several clients' messages cross: on their way to the server (``up``), and from there (``down``)."""
+
+    clients: int
+    up: Link
+    down: Link
+
+
+def shared_links(experiment: Experiment, placed: Sequence[PlacedDevice]) -> list[SharedLink]:
+    """The edges, and the own links of devices that pass on what others send; not the server's own."""
+    topology = experiment.topology
+    if topology is None:
+        return []
+    routes, edges = plan_routes(experiment, placed), topology.directions()
+    crossing = Counter(edge for route in routes.values() for edge in route.edges)
+    found = [SharedLink(number, edges[edge], edges[edge[::-1]]) for edge, number in crossing.items()]
+    if topology.parents:
+        links = {item.device.name: item.device.network.links for item in placed}
+        passed = Counter(name for route in routes.values() for name in route.sites[1:-1])
+        for name, number in passed.items():
+            own = links[name]
+            found += [SharedLink(number + 1, own.up, own.down), SharedLink(number, own.down, own.up)]
+    return found

@@ -17,7 +17,7 @@ from .host_load import describe_tightness, expected_load, model_memory, refuse_t
 from .model import MessageSizes, PlacedDevice, Plan, Traffic, Transfer
 from .names import join_names
 from .packet_load import describe_packet_load
-from .routes import clients_over_edges, plan_routes
+from .routes import plan_routes, shared_links
 
 # A frame of 1514 bytes, as tc counts it, carries 1448 of a TCP stream.
 FRAMES = 1514 / 1448
@@ -48,8 +48,7 @@ def expect_traffic(experiment: Experiment, placed: Sequence[PlacedDevice], sizes
     server = experiment.server.network
     clients = [item.device for item in placed if item.device.role == "client"]
     routes = plan_routes(experiment, placed)
-    edges = {} if experiment.topology is None else experiment.topology.directions()
-    crossing = clients_over_edges(routes)
+    between = shared_links(experiment, placed)
     asked = _asked(experiment.config, len(clients))
     quorum = _enough(experiment, asked)
     least = 1 if experiment.course.round_deadline_s is not None or _is_asynchronous(experiment) else quorum
@@ -60,11 +59,11 @@ def expect_traffic(experiment: Experiment, placed: Sequence[PlacedDevice], sizes
         return sending + sum(link.delay_us for link in links) / 1e6
 
     def shared(message: int, count: int, own: Link, *, up: bool) -> float:
-        """What the server's own link, or an edge, takes at least for the messages of so many clients."""
+        """What the server's own link, or one between, takes at least for the messages of so many clients."""
         others = len(clients) - count
-        links = [(edges[edge if up else edge[::-1]], number - others) for edge, number in crossing.items()]
-        between = [seconds(message * least, link) for link, least in links if link.rate_bps and least > 0]
-        return max(seconds(message * count, own), *between, 0.0)
+        links = [(one.up if up else one.down, one.clients - others) for one in between]
+        taken = [seconds(message * least, link) for link, least in links if link.rate_bps and least > 0]
+        return max(seconds(message * count, own), *taken, 0.0)
 
     def broadcast(message: int) -> float:
         """Until every client has the same message."""

@@ -16,6 +16,7 @@ import pytest
 
 from fedsim_runner.agent.host import programs
 from fedsim_runner.agent.links import netns
+from fedsim_runner.agent.links.held_namespaces import HeldNamespaces
 from fedsim_runner.agent.links.profile import DeviceLink
 from fedsim_runner.agent.links.wiring import mac_address
 from fedsim_runner.contract.link import Link
@@ -138,6 +139,20 @@ def test_ways_are_read_back_and_put_back_in_force(backend: str, probed: dict[str
         lab.add("b")
         assert {name for name, result in apply(shaper, lab).items() if result["changed"]} == {"b"}
         assert min(lab.one_way_s("d", "a", 10)) == pytest.approx(0.043, abs=SLACK_S)
+
+
+def test_a_device_passes_on_packets_after_its_process_has_ended(backend: str, probed: dict[str, Any]) -> None:
+    held = HeldNamespaces()
+    with rig(*"abcde") as lab, shaped(lab, lab.links(), backend, probed, CHAIN) as shaper:
+        apply(shaper, lab)
+        held.hold("b", lab.namespaces["b"])
+        lab.remove("b")
+        assert reached(lab, "da", "ad") == {"da", "ad"}
+        lab.add("b")
+        apply(shaper, lab)
+        held.hold("b", lab.namespaces["b"])
+        assert reached(lab, "da", "ad", "ab") == {"da", "ad", "ab"}
+        held.release_all()
 
 
 def test_a_partition_cuts_edges_to_all_others(backend: str, probed: dict[str, Any]) -> None:

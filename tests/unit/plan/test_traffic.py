@@ -83,6 +83,17 @@ def test_an_edge_carries_the_messages_of_all_clients_behind_it() -> None:
     assert far(0).round_s == 0
 
 
+def test_a_device_that_passes_on_has_its_own_link_for_all_of_it() -> None:
+    relay = NetworkProfile("relay", Link(50_000), Link(100_000))
+    study = linked(FAST, relay, FAST, FAST)
+    names = [one.name for one in study.devices]
+    edges = tuple(Edge(first, "phone-1", Link(), Link()) for first in names if first != "phone-1")
+    parents = {"phone-1": "server", "phone-2": "phone-1", "phone-3": "phone-1"}
+    found = traffic(replace(study, topology=Topology({name: name for name in names}, edges, parents)))
+    # It sends on to two what the server sends, 10,000 bytes, and to the server what the two and itself send, 8,000.
+    assert found.round_s == pytest.approx(max(2 * 10_000 * 8 * FRAMES / 50_000, 3 * 8_000 * 8 * FRAMES / 50_000))
+
+
 def test_without_limits_nothing_takes_time() -> None:
     assert traffic(linked(FAST, FAST)).course_s == 0
 

@@ -47,7 +47,8 @@ class Port:
 
     def matches(self, active: Port) -> bool:
         """Whether both are equal up to rounding in the kernel's units."""
-        same = self.qdisc.matches(active.qdisc) if isinstance(self.qdisc, Qdisc) else self.qdisc == active.qdisc
+        # What is asked for is also compared with what was asked for before.
+        same = self.qdisc == active.qdisc or (isinstance(self.qdisc, Qdisc) and self.qdisc.matches(active.qdisc))
         return same and (self.name, self.far, self.bridge, self.moved) == (
             active.name,
             active.far,

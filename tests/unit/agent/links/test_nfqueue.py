@@ -41,6 +41,17 @@ def test_without_a_stamp_the_arrival_is_not_known() -> None:
     assert parse(message(ID, (6, STAMP[1]), PAYLOAD)) == (77, SOURCE, 60, 0.0)
 
 
+def test_who_sent_it_on_is_known_by_the_last_bytes_of_the_mac_address() -> None:
+    parser = nfqueue.Parser()
+    mac = (9, struct.pack(">HH", 6, 0) + bytes([2, 0xFD, 198, 18, 0, 5]) + b"\0\0")
+    known = message(ID, INDEX, mac, STAMP, PAYLOAD)
+    assert parser.parse(known) == (77, SOURCE, 60, STAMPED)
+    assert parser.hop(known) == bytes([198, 18, 0, 5])
+    for without in (message(ID, INDEX, STAMP, PAYLOAD), message(ID, INDEX, (8, mac[1]), STAMP, PAYLOAD)):
+        parser.parse(without)
+        assert parser.hop(without) is None
+
+
 def test_what_is_no_packet_is_none() -> None:
     parse = nfqueue.Parser().parse
     assert parse(message(ID, PAYLOAD, kind=2)) is None
