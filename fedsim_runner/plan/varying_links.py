@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..agent.links import backends
 from ..contract.link import Link, Links
 from ..contract.link_variation import WAYS, Track, Variation, course_of, random_offset_ms
 from ..contract.queue_size import buffer_bytes
@@ -59,10 +60,10 @@ def describe_varying_links(experiment: Experiment, placed: Sequence[PlacedDevice
             long.append(item.device.name)
     for (how, rates), names in groups.items():
         yield f"{join_names(names)}: the link {how}{rates}; tables and times here count with its means"
-    if long:
+    if long and experiment.link_backend in (backends.AUTO, "netem"):
         yield (
             f"{join_names(long)}: at the lowest rate a full queue takes more than {LONG_QUEUE_S:g} s to empty, and "
-            "what is in it when the rate rises still leaves at the old one"
+            "where netem shapes links, what is in it when the rate rises still leaves at the old one"
         )
 
 
@@ -118,7 +119,7 @@ def _all_links(device: Device, tracks: Mapping[str, Track]) -> list[Link]:
 
 
 def _empties_s(link: Link) -> float:
-    return 0.0 if link.rate_bps is None else buffer_bytes(link.rate_bps) * 8 / link.rate_bps
+    return 0.0 if link.rate_bps is None else buffer_bytes(link.rate_bps, link.queue) * 8 / link.rate_bps
 
 
 def _short(bps: int) -> str:

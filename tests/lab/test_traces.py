@@ -14,7 +14,7 @@ from fedsim_runner.agent.traces.player import Player
 from fedsim_runner.contract import events
 from fedsim_runner.contract.link import Link, Links
 from fedsim_runner.contract.link_variation import Track, Variation, links_of
-from tests.lab.rig import MBIT, apply, rig, shaped
+from tests.lab.rig import MBIT, PORT, apply, rig, shaped
 
 SLOW, FAST = 2 * MBIT, 8 * MBIT
 FRAME_BITS = (1200 + 42) * 8
@@ -51,3 +51,27 @@ def test_what_passes_follows_a_trace_with_two_rates(backend: str, probed: dict[s
         assert measured == pytest.approx(asked, rel=0.15), (start, end)
     last = said[-1]
     assert isinstance(last, events.LinksVaried) and last.changes and not last.failed, last
+
+
+def test_what_waits_when_a_slow_stretch_ends(backend: str, probed: dict[str, Any]) -> None:
+    """In user space it leaves at the new rate; netem has given each packet its time as it came in."""
+    slow, fast = Link(40_000, 10_000), Link(FAST, 10_000)
+    with rig("a", "b") as lab, shaped(lab, lab.links(slow), backend, probed) as shaper:
+        profile, chosen = shaper.requested
+        profile = replace(profile, later=(slow, fast))
+        shaper.set_profile(profile, chosen)
+        apply(shaper, lab)
+        lab.burst("a", "b", 1, 100, MBIT)
+        moments = []
+        with lab.udp("a") as sender, lab.udp("b") as receiver:
+            for _ in range(8):
+                sender.sendto(bytes(1200), (lab.addresses["b"], PORT))
+            receiver.settimeout(4)
+            for number in range(8):
+                receiver.recv(2048)
+                moments.append(time.monotonic())
+                if number == 1:
+                    shaper.change(Deviation(varied={"a": Links(fast, Link())}).of(profile), lab.namespaces)
+    frame_s = FRAME_BITS / slow.rate_bps  # type: ignore[operator]
+    waited = moments[-1] - moments[1]
+    assert waited < 2 * frame_s if backend == "userspace" else waited == pytest.approx(6 * frame_s, rel=0.2)

@@ -24,6 +24,9 @@ class Direction:
         link: what was asked for.
         seed: fixes what is drawn.
         tally: what has passed so far.
+
+    Attributes:
+        left_s: when the packet that was asked about last leaves the bottleneck, and only its delay is to come.
     """
 
     def __init__(self, link: Link, seed: str, tally: Tally | None = None) -> None:
@@ -38,6 +41,7 @@ class Direction:
         self._draw = random.Random(seed).random
         self._delay = Delay(link.delay_us / 1e6, link.jitter_us / 1e6, seed, link.distribution)
         self._free_s = 0.0  # when the last byte that it has taken will have left the bottleneck
+        self.left_s = 0.0
 
     def departure_s(self, at_s: float, size: int) -> float | None:
         """When a packet that reaches this direction leaves it; None: it is dropped.
@@ -62,6 +66,7 @@ class Direction:
             at_s += takes
             self._free_s = at_s
         tally.bytes += size
+        self.left_s = at_s
         return self._delay.departure_s(at_s)
 
     def passed(self, now_s: float) -> Passed:
@@ -80,19 +85,39 @@ class Direction:
             self._is_bad = not self._is_bad
         return draw() < loses
 
-    def changed_to(self, link: Link, seed: str) -> Direction:
-        """The direction with other values, for what arrives from now on; what is under way is not overtaken."""
+    def changed_to(self, link: Link, seed: str, now_s: float | None = None) -> Direction:
+        """The direction with other values, for what arrives from now on; what is under way is not overtaken.
+
+        With the time, what waits for the rate leaves at the new one: :meth:`moved_s` says when.
+        """
         new = Direction(link, seed, self.tally)
         new._free_s, new._delay.last_s = self._free_s, self._delay.last_s
+        if now_s is not None:
+            new._free_s = self.moved_s(self._free_s, now_s, new)
         new._is_bad = self._is_bad
         if seed == self.seed:
             new._draw = self._draw  # or each change would begin with the same draws
         return new
 
+    def moved_s(self, left_s: float, now_s: float, new: Direction) -> float:
+        """When what was to leave the bottleneck at ``left_s`` leaves it, if it becomes that of ``new`` now.
 
-def direction_with(before: Direction | None, data: Mapping[str, Any], seed: str) -> Direction:
-    """The direction with the link that JSON data describe: the one before, or what that changes to."""
+        The bytes in front of it, and its own, are then sent at the new rate.
+        """
+        if left_s <= now_s or not self._s_per_byte:
+            return left_s
+        return now_s + (left_s - now_s) * new._s_per_byte / self._s_per_byte
+
+    def last_leaves_at(self, at_s: float) -> None:
+        """What comes after waits for the last packet under way until then."""
+        self._delay.last_s = at_s
+
+
+def direction_with(
+    before: Direction | None, data: Mapping[str, Any], seed: str, now_s: float | None = None
+) -> Direction:
+    """The direction with the link that JSON data describe: the one before, or what that changes to (at ``now_s``)."""
     link = Link.from_dict(data)
     if before is None:
         return Direction(link, seed)
-    return before if (before.link, before.seed) == (link, seed) else before.changed_to(link, seed)
+    return before if (before.link, before.seed) == (link, seed) else before.changed_to(link, seed, now_s)

@@ -34,6 +34,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,9 @@ class _Queue:
     refused: list[int] = field(default_factory=list)
 
 
+_Held = tuple[float, int, _Queue, int, int, Direction | None, Direction | None, float]
+
+
 class Packets:
     """The queues of all devices on a lab host.
 
@@ -104,8 +108,9 @@ class Packets:
         self._queues: dict[str, _Queue] = {}
         self._by_descriptor: dict[int, _Queue] = {}
         # When what is due, a number that keeps those due at once in order, where, which packet, its size if it is to
-        # enter a direction then (0: it leaves the downlink), and the edge that it is to enter (None: the downlink).
-        self._heap: list[tuple[float, int, _Queue, int, int, Direction | None]] = []
+        # enter a direction then (0: it leaves the downlink), the edge that it is to enter (None: the downlink), and the
+        # direction that holds it until then (None: a sender's outside the run), whose bottleneck it leaves when.
+        self._heap: list[_Held] = []
         self._count = 0
         self._seed: object = 0
         self._ups: dict[bytes, Direction] = {}
@@ -169,16 +174,16 @@ class Packets:
                 size += (math.ceil(length / _SEGMENT_BYTES) - 1) * _HEADER_BYTES
             up = ups.get(source)  # of a sender outside the run: none
             due = at if up is None else up.departure_s(at, size)
-            edge = None
+            edge, holder = None, up
             if sites and (there := sites.get(source, here)) != here:
                 edge = into.get(there)
                 if edge is None:
                     due = None  # there is no way
                 elif due is not None and due <= now + _AT_ONCE_S and not (heap and heap[0][0] <= due):
-                    due, edge = edge.departure_s(due, size), None
+                    due, edge, holder = edge.departure_s(due, size), None, edge
             # Nothing overtakes what is to leave before it, but waits for the timer.
             if due is not None and edge is None and due <= now + _AT_ONCE_S and not (heap and heap[0][0] <= due):
-                due = down.departure_s(due, size)
+                due, holder = down.departure_s(due, size), down
                 size = 0
             if due is None:
                 queue.refused.append(identity)
@@ -188,7 +193,8 @@ class Packets:
                     self._lateness.add_late(now - due)
             else:
                 self._count += 1
-                heapq.heappush(heap, (due, self._count, queue, identity, size, edge))
+                left_s = due if holder is None else holder.left_s
+                heapq.heappush(heap, (due, self._count, queue, identity, size, edge, holder, left_s))
         self._send(queue)
 
     def _look_at_the_clocks(self) -> float:
@@ -207,13 +213,14 @@ class Packets:
         heap = self._heap
         touched: dict[int, _Queue] = {}
         while heap and heap[0][0] <= now:
-            due, _, queue, identity, size, edge = heap[0]
+            due, _, queue, identity, size, edge, _, _ = heap[0]
             if size:
-                leaves = (edge or queue.down).departure_s(due, size)
+                holder = edge or queue.down
+                leaves = holder.departure_s(due, size)
                 if leaves is not None:
                     self._count += 1
                     left = 0 if edge is None else size
-                    heapq.heapreplace(heap, (leaves, self._count, queue, identity, left, None))
+                    heapq.heapreplace(heap, (leaves, self._count, queue, identity, left, None, holder, holder.left_s))
                     continue
                 queue.refused.append(identity)
             else:
@@ -290,9 +297,19 @@ class Packets:
     def _change(self, command: dict[str, Any]) -> dict[str, Any]:
         """Give directions other values, in place; answer with those that they then have."""
         failed: dict[str, str] = {}
+        moved: dict[int, tuple[Direction, Direction]] = {}  # what each direction has become
+        now = time.monotonic()
+
+        def changed(before: Direction | None, data: dict[str, Any], seed: str) -> Direction:
+            after = direction_with(before, data, seed, now)
+            if before is not None and after is not before:
+                before.tally.rate.look(now, before.tally.bytes, before.link.rate_bps)  # until now, it was this rate
+                moved[id(before)] = before, after
+            return after
+
         for address, listed in command["ups"].items():
             source = socket.inet_aton(address)
-            self._ups[source] = self._changed(self._ups.get(source), listed, f"{self._seed}/{address}/up")
+            self._ups[source] = changed(self._ups.get(source), listed, f"{self._seed}/{address}/up")
         for name, settings in command["devices"].items():
             queue = self._queues.get(name)
             if queue is None:
@@ -306,8 +323,8 @@ class Packets:
                     failed[name] = str(error)
                     continue
                 queue.maxlen, queue.gso = maxlen, gso
-            down = self._changed(queue.down, settings["down"], f"{self._seed}/{name}/down")
-            queue.down = self._downs[name] = down
+            queue.down = self._downs[name] = changed(queue.down, settings["down"], f"{self._seed}/{name}/down")
+        self._move(moved, now)
         found = {name: self._queues[name] for name in command["devices"] if name not in failed}
         return {
             "failed": failed,
@@ -315,10 +332,22 @@ class Packets:
             "devices": {name: _described(queue) for name, queue in found.items()},
         }
 
-    def _changed(self, before: Direction | None, data: dict[str, Any], seed: str) -> Direction:
-        if before is not None:  # up to now, the rate was another one
-            before.tally.rate.look(time.monotonic(), before.tally.bytes, before.link.rate_bps)
-        return direction_with(before, data, seed)
+    def _move(self, moved: Mapping[int, tuple[Direction, Direction]], now_s: float) -> None:
+        """Have what is under way in directions that have changed leave as their new rates say."""
+        last: dict[int, float] = {}
+        for place, entry in enumerate(self._heap):
+            due, count, queue, identity, size, edge, holder, left_s = entry
+            if holder is None or id(holder) not in moved:
+                continue
+            before, after = moved[id(holder)]
+            sooner_s = before.moved_s(left_s, now_s, after)
+            due += sooner_s - left_s
+            last[id(holder)] = max(due, last.get(id(holder), 0.0))
+            self._heap[place] = (due, count, queue, identity, size, edge, after, sooner_s)
+        for number, due in last.items():
+            moved[number][1].last_leaves_at(due)
+        if last:
+            heapq.heapify(self._heap)
 
     def _set_ups(self, command: dict[str, Any]) -> None:
         self._seed = command["seed"]

@@ -247,6 +247,32 @@ def test_values_change_while_packets_are_on_their_way(bench: Bench, monkeypatch:
     assert bench.packets.obey({"op": "counts"})["ups"][SENDER]["packets"] == 2
 
 
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_what_waits_for_a_rate_leaves_at_the_one_that_the_direction_gets(bench: Bench, way: str) -> None:
+    slow, fast = Link(121_120, 20_000), Link(1_211_200, 20_000)  # 100 and 10 ms for a frame
+
+    def change(link: Link) -> None:
+        down = {"down": (link if way == "down" else Link()).as_dict(), "maxlen": 10, "gso": False, "site": None}
+        ups = {SENDER: link.as_dict()} if way == "up" else {}
+        bench.packets.obey({"op": "change", "ups": ups, "devices": {"a": down}})
+
+    bench.set(slow if way == "up" else Link(), slow if way == "down" else Link())
+    for number in range(5):
+        bench.arrive(number)
+    assert bench.work(0.15) == [(0, nfqueue.ACCEPT)]
+    change(fast)  # half of the second frame is still to be sent, and three more
+    assert bench.work(0.02) == []
+    assert bench.work(0.006) == [(1, nfqueue.ACCEPT)]
+    bench.arrive(5)
+    assert bench.work(0.022) == [(2, nfqueue.ACCEPT), (3, nfqueue.ACCEPT)]
+    change(slow)
+    # The last two have but their delay to come.
+    assert bench.work(0.012) == [(4, nfqueue.ACCEPT)]
+    assert bench.packets.obey({"op": "changes"})["ups" if way == "up" else "downs"]
+    left = bench.work(0.2)
+    assert left == [(5, nfqueue.ACCEPT)]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_packets_of_a_link_stay_in_order_however_late_the_process_gets_to_them(bench: Bench, seed: int) -> None:
     bench.set(Link(20_000_000, 1_000, 900, 0.0), Link(50_000_000, 500, 400, 0.0), seed)
