@@ -31,14 +31,18 @@ def measure(bench: Bench, way: str) -> Iterator[Row]:
         arrived = bench.train(way, round(max(LEAST_S, bench.seconds) * per_s), FULL_BYTES, 1 / per_s)
         first, last = arrived[0].at_s, arrived[-1].at_s
         sent = [one.at_s - one.delay_s for one in arrived]
-        enough = max(after - before for before, after in itertools.pairwise(sent)) < PAUSE_S + 8 / per_s
+        paused = max(after - before for before, after in itertools.pairwise(sent)) >= PAUSE_S + 8 / per_s
+        slow = (arrived[-1].number - arrived[0].number) * FRAME_BYTES / (sent[-1] - sent[0]) < link.rate_bps / 8
+        enough = not paused and not slow
         if not link.loss:
             got = sum(FRAME_BYTES for one in arrived if one.at_s < first + 1.0) / 1e3
             # Jitter may end the second with another delay than it began with.
             most = (0.02 + 2 * link.jitter_us / 1e6) * asked + FRAME_BYTES / 1e3
             yield bench.row(way, "first second", "kB", asked, got, most if enough else None, one_sided=True)
         got = (len(arrived) - 1) * FRAME_BYTES / 1e3 / (last - first)
-        figure = f"rate over {last - first:.0f} s" + ("" if enough else ", the sender paused")
+        figure = f"rate over {last - first:.0f} s" + (
+            ", the sender was too slow" if slow else ", the sender paused" if paused else ""
+        )
         yield bench.row(way, figure, "kB/s", asked, got, 0.02 * asked if enough else None)
     with bench.flow(way) as sender:
         time.sleep(OPENING_S)
