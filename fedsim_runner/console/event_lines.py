@@ -10,6 +10,7 @@ from ..contract.events import (
     CourseFailed,
     DeviceExited,
     DeviceJoined,
+    DeviceMissedEnd,
     DeviceWarned,
     EngineMissing,
     Evaluated,
@@ -59,6 +60,8 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
             return ENGINE_STARTS if event.installed else ENGINE_COMES
         case AgentStarted():
             return f"link back end: {event.backend or 'none'} (kernel {event.kernel or 'unknown'})"
+        case DeviceMissedEnd():
+            return f"{event.device} was offline when the course ended"
         case LinkReapplied():
             return f"{event.device}: link shaped again after a restart"
         case LinkRestored():

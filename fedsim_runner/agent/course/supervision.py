@@ -305,7 +305,9 @@ class Supervisor:
             gone = all(one.exit_code is not None or one.state == "lost" for one in self._participants.values())
             if gone or now - self._succeeded_at >= self._limits.grace_s:
                 self._outcome = Outcome("finished")
-                return [journal.CourseFinished(self._rounds_done, self.results)]
+                missed = [name for name, one in self._participants.items() if one.missed_end and not one.done]
+                end = journal.CourseFinished(self._rounds_done, self.results)
+                return [*map(journal.DeviceMissedEnd, missed), end]
             return []
         if self._opened is not None and now - self._opened >= self._limits.timeout_s:
             blamed, why = self._find_waited_for()

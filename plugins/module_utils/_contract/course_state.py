@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 #: The lab host of events that do not name one, where a run has only one.
 ONLY_HOST = ""
 #: States of a device that stay when its process ends.
-LASTING = ("finished", "failed", "lost")
+LASTING = ("finished", "failed", "lost", "offline")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class DeviceState:
     """What the journals say about a device; None for what they do not say.
 
     Attributes:
-        state: started, loading, ready, joined, finished, exited, failed or lost.
+        state: started, loading, ready, joined, finished, exited, failed, lost, or offline at the end of the course.
         loading_at: when it was admitted to load its engine (Unix seconds); ``ready_at``: when it had done so.
         error: why the device, or the course because of it, was given up.
         lost: whether it was given up while the course continued.

@@ -25,6 +25,7 @@ from .devices import DeviceExited as DeviceExited
 from .devices import DeviceFinished as DeviceFinished
 from .devices import DeviceJoined as DeviceJoined
 from .devices import DeviceLoading as DeviceLoading
+from .devices import DeviceMissedEnd as DeviceMissedEnd
 from .devices import DeviceReady as DeviceReady
 from .devices import DeviceStarted as DeviceStarted
 from .devices import DeviceWarned as DeviceWarned

@@ -111,6 +111,17 @@ class ClientLost(Event):
 
 
 @dataclass(frozen=True)
+class DeviceMissedEnd(Event):
+    """A client was offline when the course ended, and has not heard of it."""
+
+    name = "device_missed_end"
+    device: str | None = read_as(lenient.name)
+
+    def apply_to(self, course: CourseState) -> None:
+        course.advance(self.device, "offline")
+
+
+@dataclass(frozen=True)
 class DeviceWarned(Event):
     """A participant's engine has logged a warning that no other participant had logged before."""
 
