@@ -34,6 +34,7 @@ def describe_findings(report: Mapping[str, Any]) -> list[str]:
     found += describe_contention(report.get("hosts") or [])
     found += describe_false_links(report.get("links") or [])
     found += describe_failed_events(report.get("events") or [])
+    found += _not_back(report, devices)
     found += describe_late_variations(report.get("varied_links") or [])
     return found
 
@@ -91,6 +92,17 @@ def _stragglers(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, An
     if share is not None:
         found.append(f"Clients spent {share * 100:.0f} % of the rounds' time waiting for others.")
     return found
+
+
+def _not_back(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Name devices that an event has started anew, and that were not back when a course ended that did finish."""
+    again = (("restart", "begun"), ("kill", "ended"))
+    rows = [row for row in report.get("events") or [] if (row.get("what"), row.get("state")) in again]
+    names = [name for row in rows for name in str(row.get("devices") or "").split()]
+    absent = [name for name in dict.fromkeys(names) if devices.get(name, {}).get("state") == "exited"]
+    if report.get("status") != "finished" or not absent:
+        return []
+    return [f"Started anew by an event, and not back before the end of the course: {_names(absent)}."]
 
 
 def _listed(values: Mapping[str, Any], form: str) -> str:

@@ -102,6 +102,16 @@ def test_summary_findings_and_page_say_what_became_of_events(tmp_path: Path) -> 
     assert "failed: no such bridge" in table and "tbf rate 500000 bit/s" in table and "not reached" in table
 
 
+def test_devices_that_were_not_back_in_time_are_named() -> None:
+    kill = replace(CUT, action="kill", duration_s=2.0)
+    ended = EventEnded(2, CUT.devices, "kill", BEGAN + 3.5, 0.01, "started anew", t=BEGAN + 3.6)
+    states = {"smartphone-low-2": {"state": "exited"}, "raspberry-pi-3": {"state": "finished"}}
+    report = {"status": "finished", "devices": states, "events": build_events([kill], [ended], BEGAN)}
+    (line,) = describe_findings(report)
+    assert line == "Started anew by an event, and not back before the end of the course: smartphone-low-2."
+    assert describe_findings({**report, "status": "failed"}) == []
+
+
 @pytest.mark.drawing
 def test_figures_over_time_have_marks_and_say_so(tmp_path: Path) -> None:
     _, report = run_with(tmp_path, BEGUN, ENDED)
