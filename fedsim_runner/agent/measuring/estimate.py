@@ -49,8 +49,9 @@ def estimate(flow: Flow, seen: Seen) -> Measured:
         ahead = _ahead_bytes(flow.train, flow.target.link, seen.train)
         single = flow.train.segments == 1
         room = buffer_bytes(asked, queue)
-        if single and ahead and max(ahead) <= min(bucket_bytes(asked) + 0.8 * room, 0.95 * room):
-            # No frame met a full queue: each that is missing is a loss.
+        fits = ahead and max(ahead) <= min(bucket_bytes(asked) + 0.8 * room, 0.95 * room)
+        if single and fits and min(ahead) > 0:
+            # No frame met a full queue, nor many sent together after a pause: each that is missing is a loss.
             sent += len(seen.train)
             lost += len(seen.train) - sum(count for _, count in seen.arrivals)
         if (

@@ -73,6 +73,28 @@ def test_the_values_are_those_of_the_link(name: str) -> None:
     assert found.loss == pytest.approx(link.loss, abs=0.02)
 
 
+def test_what_is_sent_together_after_a_pause_says_nothing_of_losses() -> None:
+    """The lab host held up whoever sends: more frames than the queue has room for."""
+    asked = MODELS["pareto"]
+    flow = flow_for(asked)
+    assert flow.train is not None
+    link, seen = SimulatedLink(asked, 1), Seen()
+    for number in range(flow.probes):
+        at = flow.first_s + number * flow.gap_s
+        seen.probes.append((at, link.arrival_s(at, 60)))
+    at = flow.train.start_s
+    for number in range(flow.train.at_once + flow.train.packets):
+        at += flow.train.interval_s if number >= flow.train.at_once else 0.0
+        sent = max(at, flow.train.start_s + 0.18)
+        seen.train.append(sent if number else flow.train.start_s)
+        arrived = link.arrival_s(seen.train[-1], flow.train.frame_bytes)
+        if arrived is not None:
+            seen.arrivals.append((arrived, 1))
+    assert len(seen.arrivals) < len(seen.train)
+    found = estimate(flow, seen)
+    assert (found.sent, found.lost, found.rate_bps) == (flow.probes, 0, None)
+
+
 def test_a_burst_that_no_bucket_explains_is_out() -> None:
     asked = Link(12_000_000, 5_000)
     assert verdict(asked, asked, bucket=400_000) == OUT
