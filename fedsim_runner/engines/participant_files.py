@@ -18,7 +18,7 @@ from ..contract.paths import INITIAL_MODEL, LAUNCHER, SHARD
 from ..contract.records import LaunchSettings
 from ..contract.routes import routes_to_server
 from ..contract.slow_links import answer_s, slowest
-from ..contract.timeline import TimelineEntry, all_links
+from ..contract.timeline import TimelineEntry, all_links, has_absences
 from ..contract.topology import Topology
 from ..contract.typed_json import load
 from ..datasets.label_table import VERSION, read_table_file, total_by_device, write_table_file
@@ -113,7 +113,7 @@ def answer_times(device_file: Mapping[str, Any]) -> dict[str, int]:
     tracks = {name: load(Track, track) for name, track in device_file.get("tracks", {}).items()}
     planned = {device["name"]: _links(device, tracks) for device in device_file["devices"]}
     planned |= {peer["device"]: _links(peer, tracks) for peer in device_file.get("peers", {}).values()}
-    timeline = [load(TimelineEntry, entry) for entry in device_file.get("timeline", ())]
+    timeline = _timeline(device_file)
     links = {
         name: slowest([link for one in some for link in all_links(name, one, timeline)])
         for name, some in planned.items()
@@ -142,9 +142,13 @@ def launch_settings(device_file: Mapping[str, Any], device: Mapping[str, Any], a
         load(Device, device),
         load(CourseSettings, device_file["course"]),
         load(FederatedScopeSettings, device_file["federatedscope"]),
-        any(entry.get("action") == "offline" for entry in device_file.get("timeline", ())),
+        has_absences(_timeline(device_file)),
         answer,
     )
+
+
+def _timeline(device_file: Mapping[str, Any]) -> list[TimelineEntry]:
+    return [load(TimelineEntry, entry) for entry in device_file.get("timeline", ())]
 
 
 def shard_sizes(device_file: Mapping[str, Any]) -> dict[str, dict[str, int]]:

@@ -123,6 +123,14 @@ def all_links(device: str, planned: Links, timeline: Iterable[TimelineEntry]) ->
     return {planned, *(links_with(planned, [one]) for one in changes)}
 
 
+def has_absences(timeline: Iterable[TimelineEntry]) -> bool:
+    """Whether devices are offline, or start anew, during a course: participants then have to expect that."""
+    return any(
+        one.action in ("offline", "restart") or (one.action == "kill" and one.duration_s is not None)
+        for one in timeline
+    )
+
+
 def describe_time(entry: TimelineEntry) -> str:
     """When it happens, for people: ``at 30 s``, ``round 3``, ``when pi-1 has joined``."""
     if entry.when is not None:

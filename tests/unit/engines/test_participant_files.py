@@ -8,6 +8,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,13 @@ def test_a_link_that_an_event_makes_slow_counts_as_slow(device_file: dict[str, A
     far = TimelineEntry(number=1, devices=(name,), at_s=5, up=LinkChange(delay_us=5_000_000), duration_s=1)
     cut = TimelineEntry(number=2, devices=(name,), at_s=5, action="offline")
     after = answer_times({**device_file, "timeline": dump((far, cut))})
-    for timeline, offline in (((), False), ((far,), False), ((far, cut), True)):
+    back = replace(cut, action="kill", duration_s=2)
+    for timeline, offline in (
+        ((), False),
+        ((far, replace(back, duration_s=None)), False),
+        ((cut,), True),
+        ((back,), True),
+    ):
         file = {**device_file, "timeline": dump(timeline)}
         assert launch_settings(file, device_file["devices"][0], 0).goes_offline is offline
     assert set(before.values()) == {0}
