@@ -282,6 +282,7 @@ class Agent:
             return
         self._sampler.watch(name, container.pid, container.id)
         if self._timeline.on_started(name) and self._watch.supervisor is not None:
+            self._watch.read([name])  # what its former life has reported
             self._watch.supervisor.feed_restart(name)
         self._watch.on_started(name)
         self._record(events.DeviceStarted(name))

@@ -10,8 +10,8 @@ A device that is offline before it has joined is so for all participants at once
 its link is cut once it has joined. So it has its id, and a course begins with all its clients.
 
 A client that is killed with a duration, or started anew, is down until it has joined again: it counts as offline for
-the server, which goes on without it, and its end is no loss. One that is killed for good has crashed: what that means
-is up to ``course.on_client_failure``. A client that was lost does not come back, because its server has given it up.
+the server, which goes on without it, and its end is no loss. One that is killed for good has crashed: what that
+means is up to ``course.on_client_failure``. A client that was lost does not come back: its server has given it up.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from .triggers import Course, has_come, read_for
 _SHOWN = 5  # devices whose links an event of the journal describes
 _WORKERS = 4
 _SLOW = ("kill", "restart")  # what the Engine does
+_NOT_JOINED = ("starting", "loading", "ready")
 # Once a client has its id, what still belongs to joining is a message each way; it takes this time besides the links'.
 JOINING_S = 1.0
 
@@ -196,11 +197,11 @@ class Timeline:
                     if self._waiting.pop(number, None) is not None:
                         self._push(time.time(), entry, False)
         self._cut_those_that_have_joined(course)
-        joined = {name for name in self._memory.down & self._back if course.states.get(name) in ("joined", "training")}
-        if joined:
+        back = {name for name in self._memory.down & self._back if course.states.get(name) not in _NOT_JOINED}
+        if back:
             with self._changed:
-                self._memory.down -= joined
-                self._back -= joined
+                self._memory.down -= back
+                self._back -= back
             self._tell()
         failed, self._failed = self._failed, {}
         return failed
@@ -361,6 +362,7 @@ class Timeline:
 
     def _act(self, action: str, names: Iterable[str], found: list[str], problems: list[str]) -> None:
         for name in names:
+            begun = time.monotonic()
             try:
                 said = self._devices.kill(name) if action == "kill" else self._devices.restart(name)
             except FedsimError as error:
@@ -369,7 +371,7 @@ class Timeline:
                     self._memory.down.discard(name)
                     self._failed[name] = str(error)
             else:
-                found.append(f"{name}: {said}")
+                found.append(f"{name}: {said}, which took {time.monotonic() - begun:.2g} s")
 
     def _tell(self) -> None:
         """Let participants know who is away, and a later agent what has been done."""
