@@ -88,6 +88,7 @@ def _device_as_dict(item: PlacedDevice, experiment: Experiment) -> dict[str, Any
         "name": device.name,
         "type": device.type.name,
         "role": device.role,
+        **({} if device.region is None else {"region": device.region}),
         "engine": device.engine,
         "lab_host": item.lab_host,
         "address": item.address,
