@@ -89,7 +89,7 @@ class LinkCounters:
     def _look(self, running: Mapping[str, int]) -> None:
         for key, found in self._links.look(running).items():
             before = self._known.get(key, _NOTHING)
-            # Where a rate has just changed, what waits is only nearly known, and so what has passed.
+            # In user space a packet may come to its queue a moment before it is due there.
             self._known[key] = found._replace(bytes=max(found.bytes, before.bytes))
 
     def _write(self, now: float) -> None:

@@ -22,7 +22,7 @@ GOLDEN = [
     (
         G5,
         [
-            "qdisc root handle 11: netem limit 20360 delay 15000us loss random 0.1% rate 100000000000bit",
+            "qdisc root handle 11: netem limit 20360 delay 15000us loss random 0.1% corrupt 0% rate 100000000000bit",
             f"qdisc parent 11:1 handle 4: prio bands 2 priomap{16 * ' 0'}",
             f"filter parent 4: {POLICER} rate 20000000bit burst 250000b mtu 65536 conform-exceed drop/ok",
             "qdisc parent 4:1 handle 3: netem limit 3906 rate 20000000bit",
@@ -31,14 +31,14 @@ GOLDEN = [
     (
         Link(50_000, 300_000),
         [
-            "qdisc root handle 1: netem limit 20030 delay 300000us",
+            "qdisc root handle 1: netem limit 20030 delay 300000us corrupt 0%",
             f"qdisc parent 1:1 handle 4: prio bands 2 priomap{16 * ' 0'}",
             f"filter parent 4: {POLICER} rate 50000bit burst 24224b mtu 65536 conform-exceed drop/ok",
             "qdisc parent 4:1 handle 3: netem limit 378 rate 50000bit",
         ],
     ),
-    (Link(None, 1_000, 500), ["qdisc root handle 12: netem limit 21239 delay 1000us rate 100000000000bit"]),
-    (Link(None, 0, 0, 0.25), ["qdisc root handle 2: netem limit 20000 loss random 25%"]),
+    (Link(None, 1_000, 500), ["qdisc root handle 12: netem limit 21239 delay 1000us corrupt 0% rate 100000000000bit"]),
+    (Link(None, 0, 0, 0.25), ["qdisc root handle 2: netem limit 20000 loss random 25% corrupt 0%"]),
 ]
 
 
