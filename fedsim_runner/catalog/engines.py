@@ -55,6 +55,7 @@ class EngineFacts:
         ends_at_target: whether its server ends a course at ``course.target`` (``target`` of ``launcher.json``).
         keeps_models: whether its server starts with the model in ``federate.restore_from`` and writes its last one to
             ``federate.save_to``.
+        takes_back: whether its server has a client take part again that is started anew during a course.
         talk_key: the key of its configuration that, where it is true, has clients send messages to each other as well
             as to the server; None: they never do.
         methods: of ``federate.method``, those whose clients then talk to nobody else; in one of a user's own they may.
@@ -77,6 +78,7 @@ class EngineFacts:
     natural_shape: bool = False
     ends_at_target: bool = False
     keeps_models: bool = False
+    takes_back: bool = False
     talk_key: tuple[str, str] | None = None
     methods: tuple[str, ...] = ()
     threads: int = 0

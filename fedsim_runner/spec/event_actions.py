@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from ..catalog.engines import engine_facts
 from ..contract.timeline import UNDONE_BY, Action, TimelineEntry
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import PathPart
@@ -21,11 +22,15 @@ _FATAL = ("kill", "restart")
 
 
 def check_action(
-    entry: EventEntry, chosen: Sequence[Device], devices: int, at: tuple[PathPart, ...], document: Document
+    entry: EventEntry,
+    chosen: Sequence[Device],
+    devices: Collection[Device],
+    at: tuple[PathPart, ...],
+    document: Document,
 ) -> None:
     """Report an action that makes no sense for these devices, whatever else happens.
 
-    ``devices``: how many there are in the experiment.
+    ``devices``: all that the experiment has.
     """
     action = entry.action
     if action is None:
@@ -39,7 +44,15 @@ def check_action(
             f"{action} of {server} ends the course: the server keeps the model and all clients in its memory",
             "freeze or offline make it unreachable for a while",
         )
-    if action == "partition" and chosen and len(chosen) == devices:
+    elif action == "restart" or (action == "kill" and entry.duration is not None):
+        engine = next((device.engine for device in devices if device.role == "server"), None)
+        if engine is not None and not engine_facts(engine).takes_back:
+            document.report(
+                (*at, "action"),
+                f"starts participants anew, and a server with engine: {engine} takes none of them back",
+                "freeze and offline interrupt one; kill without a duration ends it",
+            )
+    if action == "partition" and chosen and len(chosen) == len(devices):
         document.report((*at, "devices"), "are all devices: nobody is on the other side", "leave some out")
 
 

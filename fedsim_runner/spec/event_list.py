@@ -120,7 +120,7 @@ def _change(
     """What the event does, as an entry without number and time; None: it is wrong, or there is nothing."""
     blank = TimelineEntry(number=0, devices=())
     if entry.action is not None:
-        check_action(entry, chosen, len(by_name), at, document)
+        check_action(entry, chosen, by_name.values(), at, document)
         return replace(blank, action=entry.action)
     if entry.network is not None:
         change = network_change(entry.network, chosen, (*at, "network"), choices, document)

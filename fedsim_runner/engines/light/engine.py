@@ -51,6 +51,7 @@ class LightEngine(Engine):
         server_bytes_per_number=205,
         ends_at_target=True,
         keeps_models=True,
+        takes_back=True,
         # gRPC's and its own: 11 in a client, 13 in the server of 40.
         threads=13,
     )
