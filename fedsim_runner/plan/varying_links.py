@@ -60,10 +60,12 @@ def describe_varying_links(experiment: Experiment, placed: Sequence[PlacedDevice
             long.append(item.device.name)
     for (how, rates), names in groups.items():
         yield f"{join_names(names)}: the link {how}{rates}; tables and times here count with its means"
-    if long and experiment.link_backend in (backends.AUTO, "netem"):
+    allowed = [one for one in backends.load_all() if experiment.link_backend in (backends.AUTO, one.name)]
+    keeping = [backend.name for backend in allowed if not backend.reschedules]
+    if long and keeping:
         yield (
             f"{join_names(long)}: at the lowest rate a full queue takes more than {LONG_QUEUE_S:g} s to empty, and "
-            "where netem shapes links, what is in it when the rate rises still leaves at the old one"
+            f"with back end {join_names(keeping)}, what is in it when the rate rises still leaves at the old one"
         )
 
 

@@ -29,6 +29,7 @@ class LinkBackend(Protocol):
     qdiscs: ClassVar[tuple[type[Qdisc], ...]]  # kinds of root qdiscs that it sets
     separates_sites: ClassVar[bool] = False  # it needs a bridge for each site of a topology
     packets_per_s: ClassVar[int | None] = None  # more than these are late; None: the kernel's own limit
+    reschedules: ClassVar[bool] = False  # what waits when a rate changes leaves at the new one
 
     def __init__(self, probed: Mapping[str, Any]) -> None: ...
     @staticmethod

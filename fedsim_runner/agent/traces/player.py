@@ -16,7 +16,8 @@ from .playback import Playback
 
 #: Changes of many devices are made together, so often at most.
 BATCH_S: Final = 0.05
-#: The thread rests for so many times as long as a batch took: late steps are skipped, and packets go on passing.
+#: The thread rests for so many times as long as it has computed for a batch: late steps are skipped, and devices have
+#: the processors.
 REST: Final = 3.0
 
 #: Has links be these, by device; returns the devices for which that failed, with reasons.
@@ -65,18 +66,17 @@ class Player:
             wait_s = opened + playback.next_s - time.monotonic()
             if self._stopping.wait(max(wait_s, pause_s)):
                 break
-            due_s, begun = playback.next_s, time.monotonic()
-            now = playback.advance(begun - opened)
+            due_s, computed_s = playback.next_s, time.thread_time()
+            now = playback.advance(time.monotonic() - opened)
             try:
                 failed = {**self._change(now), **failed}
             except FedsimError as error:
                 failed = {**dict.fromkeys(now, str(error)), **failed}
                 break  # the run's network is gone, and the course with it
-            ended = time.monotonic()
-            pause_s = max(BATCH_S, REST * (ended - begun))
+            pause_s = max(BATCH_S, REST * (time.thread_time() - computed_s))
             if due_s > 0:  # the first are in force already
                 changes += len(now)
-                latest_s = max(latest_s, ended - opened - due_s)
+                latest_s = max(latest_s, time.monotonic() - opened - due_s)
         self._record(
             events.LinksVaried(
                 changes=changes,

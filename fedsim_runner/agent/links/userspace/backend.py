@@ -34,6 +34,8 @@ from .queue_rule import IPTABLES_NFT, has_queue_rule, list_rules_arguments, queu
 RULE, ARRIVALS = "queue rule", "arrivals"
 UPLINK = "uplink"  # what it was changed to, for people
 PRESENT, ABSENT = "present", "absent"
+#: The packet process changes so many directions before it looks after packets again, in less than a millisecond.
+CHANGES_AT_ONCE = 16
 
 
 class Backend(LinkBackend):
@@ -43,6 +45,7 @@ class Backend(LinkBackend):
     preference: ClassVar[int] = 20
     qdiscs: ClassVar[tuple[type[Qdisc], ...]] = (Tbf,)
     packets_per_s: ClassVar[int | None] = PACKETS_PER_S
+    reschedules: ClassVar[bool] = True
 
     def __init__(self, probed: Mapping[str, Any]) -> None:
         self._iptables: str | None = probed.get("iptables")
@@ -119,9 +122,11 @@ class Backend(LinkBackend):
             if replace(before, senders=after.senders) != after:
                 downs[name] = after
         self._answer = None
-        devices = {name: _settings(after) for name, after in downs.items()}
+        answer: dict[str, dict[str, Any]] = {"ups": {}, "devices": {}, "failed": {}}
         try:
-            answer = self._process.ask({"op": "change", "ups": ups, "devices": devices})
+            for part in _change_commands(ups, {name: _settings(after) for name, after in downs.items()}):
+                for key, values in self._process.ask(part).items():
+                    answer[key] |= values
         except OSError as error:
             return {}, dict.fromkeys(changes, str(error))
         found: dict[str, dict[str, object]] = {
@@ -239,6 +244,16 @@ class Backend(LinkBackend):
         except OSError as error:
             return dict.fromkeys(devices, str(error))
         return failed
+
+
+def _change_commands(ups: Mapping[str, Any], devices: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Commands to change these directions, each so short that the packets of others go on being in time."""
+    every = [("ups", *item) for item in ups.items()] + [("devices", *item) for item in devices.items()]
+    for start in range(0, len(every), CHANGES_AT_ONCE):
+        command: dict[str, Any] = {"op": "change", "ups": {}, "devices": {}}
+        for kind, name, values in every[start : start + CHANGES_AT_ONCE]:
+            command[kind][name] = values
+        yield command
 
 
 def _settings(arrivals: Arrivals) -> dict[str, Any]:
