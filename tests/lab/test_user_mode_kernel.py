@@ -10,14 +10,15 @@ import pytest
 
 from tests.lab import user_mode
 
-TESTS = ("tests/lab/test_links.py", "tests/lab/test_queues.py", "tests/lab/test_topology.py")
+TESTS = {"links": ("tests/lab/test_links.py", "tests/lab/test_queues.py"), "topology": ("tests/lab/test_topology.py",)}
 # What only the userspace back end has: an agent that packets pass through, rules, a process.
 OF_NETEM = "not without_its_agent and not rules and not packet_process"
 
 
-def test_links_by_netem(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", TESTS)
+def test_links_by_netem(what: str, tmp_path: Path) -> None:
     arguments = ["env", "FEDSIM_LAB_BACKEND=netem", sys.executable, "-m", "pytest", "-q", "--color=no"]
-    arguments += ["-p", "no:cacheprovider", "-o", "timeout=120", *TESTS, "-k", OF_NETEM]
+    arguments += ["-p", "no:cacheprovider", "-o", "timeout=120", *TESTS[what], "-k", OF_NETEM]
     console = tmp_path / "console"
     with console.open("w", encoding="utf-8") as output:
         code = user_mode.run(arguments, output=output)
