@@ -55,7 +55,8 @@ class EngineFacts:
         ends_at_target: whether its server ends a course at ``course.target`` (``target`` of ``launcher.json``).
         keeps_models: whether its server starts with the model in ``federate.restore_from`` and writes its last one to
             ``federate.save_to``.
-        takes_back: whether its server has a client take part again that is started anew during a course.
+        takes_back: whether a client that is started anew during a course takes part again, as far as its server and
+            the client itself are concerned.
         talk_key: the key of its configuration that, where it is true, has clients send messages to each other as well
             as to the server; None: they never do.
         methods: of ``federate.method``, those whose clients then talk to nobody else; in one of a user's own they may.

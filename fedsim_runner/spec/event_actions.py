@@ -45,11 +45,13 @@ def check_action(
             "freeze or offline make it unreachable for a while",
         )
     elif action == "restart" or (action == "kill" and entry.duration is not None):
-        engine = next((device.engine for device in devices if device.role == "server"), None)
-        if engine is not None and not engine_facts(engine).takes_back:
+        engines = [device.engine for device in devices if device.role == "server"]
+        engines += [device.engine for device in chosen]
+        engine = next((one for one in engines if not engine_facts(one).takes_back), None)
+        if engine is not None:
             document.report(
                 (*at, "action"),
-                f"starts participants anew, and a server with engine: {engine} takes none of them back",
+                f"starts participants anew, and with engine: {engine} none of them can take part again",
                 "freeze and offline interrupt one; kill without a duration ends it",
             )
     if action == "partition" and chosen and len(chosen) == len(devices):
