@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -13,8 +16,9 @@ import pytest
 from fedsim_runner.agent.links.deviation import Deviation
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.agent.timeline.priority import gain_priority
 from fedsim_runner.contract.link import Link, Links
-from tests.lab.rig import MBIT, PORT, Rig, apply, rig, shaped
+from tests.lab.rig import MBIT, PORT, Rig, apply, end, rig, shaped
 
 
 def change(shaper: Shaper, lab: Rig, deviation: Deviation, planned: Profile) -> dict[str, str]:
@@ -67,17 +71,17 @@ def test_a_rate_changes_in_place_without_a_packet_lost_and_without_a_moment_unsh
             for thread in threads:
                 thread.start()
             begun = time.monotonic()
-            arrived = lab.burst("a", "b", 4000, 1200, 10 * MBIT)
+            arrived = lab.burst("a", "b", 9000, 1200, 30 * MBIT)
             for thread in threads:
                 thread.join()
             assert set(found) <= {"a", "b", "c", "d"} and str(2 * MBIT) in found["a"]
             assert [number for _, number in elsewhere] == list(range(1200)), "packets of another device are all there"
             numbers = [number for _, number in arrived]
             assert numbers == sorted(numbers), "in order"
-            # Never more than the faster rate, with the queue that a policer may let through once more.
-            for start in range(0, len(arrived) - 200, 50):
-                seconds = arrived[start + 199][0] - arrived[start][0]
-                assert 199 * (1200 + 42) * 8 / seconds < 1.15 * 8 * MBIT
+            # Unshaped, 30 Mbit/s would pass; a busy machine reads some packets together.
+            for start in range(0, len(arrived) - 600, 100):
+                seconds = arrived[start + 599][0] - arrived[start][0]
+                assert 599 * (1200 + 42) * 8 / seconds < 1.5 * 8 * MBIT
             early = [moment - begun for moment, _ in arrived if moment - begun < 0.7]
             rate = (len(early) - 1) * (1200 + 42) * 8 / (early[-1] - early[0])
             assert rate == pytest.approx(2 * MBIT, rel=0.2)
@@ -183,3 +187,40 @@ def test_partitions_separate_devices_until_they_heal(backend: str, probed: dict[
             assert reached(lab, pairs) == pairs
             assert shaper.find_changes(lab.namespaces) == {}
         assert not any(result["changed"] for result in apply(shaper, lab).values())
+
+
+def test_a_timed_change_is_in_force_in_time_beside_devices_that_compute(
+    backend: str, probed: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A thread as that of the timeline, which has real-time priority where it may, and busy processes beside it."""
+    names = [f"d{number}" for number in range(10)]
+    one, other = Link(8 * MBIT, 20_000), Link(2 * MBIT, 50_000)
+    late_s: list[float] = []
+    with rig(*names) as lab, contextlib.ExitStack() as stack:
+        links = [DeviceLink(name, lab.addresses[name], one, one) for name in names]
+        shaper = stack.enter_context(shaped(lab, links, backend, probed))
+        planned = changeable(shaper, one, other)
+        apply(shaper, lab)
+        namespaces = lab.namespaces
+
+        def follow() -> None:
+            gain_priority()
+            for number in range(20):
+                due = time.monotonic() + 0.1
+                time.sleep(0.1)
+                now = Deviation({name: both(other) for name in names} if number % 2 == 0 else {})
+                results = shaper.change(now.of(planned), namespaces)
+                late_s.append(time.monotonic() - due)
+                assert not any(result.failed for result in results.values()), results
+
+        for _ in range(4 * (os.cpu_count() or 1)):
+            stack.callback(end, subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+        thread = threading.Thread(target=follow)
+        thread.start()
+        thread.join()
+    late_s.sort()
+    assert len(late_s) == 20
+    with capsys.disabled():
+        print(f"\n10 links changed: {late_s[10] * 1e3:.1f} ms after they were due, at most {late_s[-1] * 1e3:.1f} ms")
+    # What docs/events.md promises; most may be held up by the machine's other work, which is no lab host's.
+    assert late_s[5] < 0.050
