@@ -20,7 +20,7 @@ ACTIVITY = "activity.jsonl"
 Step = Literal["send", "sent", "send_failed", "received", "train", "trained", "evaluate", "evaluated", "aggregate",
                "aggregated", "lost", "late", "used", "unused"]  # fmt: skip
 # send/sent, train/trained, evaluate/evaluated, aggregate/aggregated: start and end. received: a message is complete.
-# lost: the server gave up the client `peer`. late: an update that came after its round's deadline was dropped.
+# lost: the server gave up the client `peer`. late: an update that came after the end of its round was dropped.
 # used: the update of `peer` for the model of `round` was aggregated. unused: it arrived, and no aggregation takes it.
 STEPS: tuple[str, ...] = get_args(Step)
 

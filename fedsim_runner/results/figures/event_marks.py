@@ -14,13 +14,16 @@ COLOUR = "#7A3E9D"
 MAX_NUMBERS = 25  # more numbers cannot be read
 MAX_MARKS = 250
 CAPTION = " Violet lines: an event began, with its number in the table of events; shaded until it was taken back."
+AVAILABILITY = "availability"  # what the rows of devices that come and go are of
 
 Row = Mapping[str, Any]
 
 
-def event_caption(report: Mapping[str, Any]) -> str:
-    """What a caption says of the marks; empty where there are none."""
-    return CAPTION if any(row.get("began_at") is not None for row in report.get("events") or []) else ""
+def event_caption(report: Mapping[str, Any], availability: bool = True) -> str:
+    """What a caption says of the marks; empty where there are none. ``availability``: whether those of it are shown."""
+    rows = report.get("events") or []
+    shown = [row for row in rows if availability or row.get("of") != AVAILABILITY]
+    return CAPTION if any(row.get("began_at") is not None for row in shown) else ""
 
 
 def describe_device_marks(report: Mapping[str, Any]) -> str:
@@ -33,11 +36,14 @@ def describe_device_marks(report: Mapping[str, Any]) -> str:
 def mark_events(axes: Axes, report: Mapping[str, Any], device: str | None = None) -> None:
     """Draw a line across the axes where each event began, and shade the time until it was taken back.
 
-    ``device``: only its events, without their numbers; None: all. The limits of the axes stay.
+    ``device``: only its events, without their numbers; None: all but those of availability. The limits of the axes
+    stay.
     """
     rows = _in_sight(axes, report)
     if device is not None:
         rows = [row for row in rows if device in _devices(row)]
+    else:  # of many devices that come and go, some would be offline at any time
+        rows = [row for row in rows if row.get("of") != AVAILABILITY]
     for row in rows:
         if row.get("ended_at") is not None:
             axes.axvspan(row["began_at"], row["ended_at"], color=COLOUR, alpha=0.1, lw=0, zorder=2)

@@ -40,7 +40,7 @@ def _draw(report: Mapping[str, Any], name: str, title: str, keys: Sequence[str])
     learning_axes(axes, key)
     mark_events(axes[1], report)
     caption = f"{NAMES[key]} after each evaluated round, over rounds and over the time since training began."
-    caption += event_caption(report)
+    caption += event_caption(report, availability=False)
     return Drawn(name, title, caption, figure)
 
 

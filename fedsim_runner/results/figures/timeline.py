@@ -39,7 +39,7 @@ def draw_timeline(report: Mapping[str, Any]) -> Drawn | None:
     if pixels:
         caption += " The bars are narrower than a pixel, which has the mean colour of what happened in its time."
     if any(row["update"] == "late" for row in report["device_rounds"]):
-        caption += " Triangles: an update that arrived after its round's deadline and was dropped."
+        caption += " Triangles: an update that arrived after the end of its round and was dropped."
     if report.get("lost_clients"):
         caption += " Crosses: the client was lost."
     caption += event_caption(report)

@@ -26,7 +26,7 @@ LEAST_STEPS = 20_000  # of each client
 LONGEST_LINE = 1000
 LARGEST_NUMBER = 10**15
 MODEL = "model_para"  # FederatedScope's type for messages that carry a model, in both directions
-# What became of an update. used: an aggregation took it. late: it came after its round's deadline and was dropped.
+# What became of an update. used: an aggregation took it. late: it came after the end of its round and was dropped.
 # unused: it arrived, and no aggregation took it. none: it did not arrive.
 Fate = Literal["used", "late", "unused", "none"]
 

@@ -12,6 +12,7 @@ from fedsim_runner.contract.typed_json import FormError, load
 EVENTS_FILE = "events.csv"
 COLUMNS = (
     "event",
+    "of",
     "when",
     "devices",
     "what",
@@ -103,6 +104,7 @@ def _listed(items: Sequence[str]) -> str:
 def _planned(entry: TimelineEntry) -> dict[str, Any]:
     return dict.fromkeys(COLUMNS) | {
         "event": entry.number,
+        "of": "availability" if entry.of_availability else "events",
         "when": describe_time(entry),
         "devices": " ".join(entry.devices),
         "what": describe_change(entry),

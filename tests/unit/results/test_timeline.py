@@ -15,6 +15,7 @@ from fedsim_runner.console.event_lines import describe_event
 from fedsim_runner.contract.events import EventBegun, EventEnded, EventFailed, TimelineEvent
 from fedsim_runner.contract.timeline import LinkChange, TimelineEntry, When
 from fedsim_runner.contract.typed_json import dump
+from fedsim_runner.results.figures.event_marks import event_caption
 from fedsim_runner.results.figures.learning import draw_accuracy
 from fedsim_runner.results.figures.timeline import draw_timeline
 from fedsim_runner.results.findings import describe_findings
@@ -133,3 +134,12 @@ def test_figures_over_time_have_marks_and_say_so(tmp_path: Path) -> None:
 )
 def test_the_terminal_names_events_as_they_happen(event: TimelineEvent, line: str) -> None:
     assert describe_event(event) == line
+
+
+def test_outages_of_availability_have_rows_unless_the_course_was_over_and_no_marks_across_a_figure() -> None:
+    entry = TimelineEntry(number=1, devices=("pi",), at_s=7, action="offline", duration_s=1, of_availability=True)
+    begun = EventBegun(1, ("pi",), "offline", BEGAN + 1.0, 0.004, t=BEGAN + 1.004)
+    rows = build_events([entry, replace(entry, number=2, at_s=90)], [begun], BEGAN)
+    assert [(row["event"], row["of"], row["state"]) for row in rows] == [(1, "availability", "begun")]
+    report = {"events": rows}
+    assert event_caption(report) and not event_caption(report, availability=False)
