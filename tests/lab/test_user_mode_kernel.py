@@ -10,11 +10,7 @@ import pytest
 
 from tests.lab import user_mode
 
-TESTS = {
-    "links": ("tests/lab/test_links.py", "tests/lab/test_queues.py"),
-    "changes": ("tests/lab/test_changes.py",),
-    "topology": ("tests/lab/test_topology.py",),
-}
+TESTS = {"links": ("tests/lab/test_links.py", "tests/lab/test_queues.py"), "topology": ("tests/lab/test_topology.py",)}
 # What only the userspace back end has: an agent that packets pass through, rules, a process.
 OF_NETEM = "not without_its_agent and not rules and not packet_process"
 
