@@ -24,10 +24,11 @@ from tests.lab.rig import MBIT, PORT, SLACK_S, apply, rig, shaped
 UP_AND_DOWN = pytest.mark.parametrize("way", ["up", "down"])
 
 
-@UP_AND_DOWN
-@pytest.mark.parametrize("queue", [Queue(buffer_us=300_000), Queue(buffer_bytes=15_000)], ids=["time", "bytes"])
+@pytest.mark.parametrize(
+    ("way", "queue"), [("up", Queue(buffer_us=300_000)), ("down", Queue(buffer_bytes=15_000))], ids=["up", "down"]
+)
 def test_a_flow_faster_than_the_rate_waits_as_long_as_the_queue_has_room(
-    queue: Queue, way: str, backend: str, probed: dict[str, Any]
+    way: str, queue: Queue, backend: str, probed: dict[str, Any]
 ) -> None:
     link = Link(4 * MBIT, 20_000, queue=queue)
     room_s = 0.3 if queue.buffer_us else 0.03
@@ -133,23 +134,23 @@ def test_a_queue_with_codel_stays_short(discipline: Discipline, backend: str, pr
         with listener, sender, listener.accept()[0] as receiver:
             sender.settimeout(60)
             threads = [
-                threading.Thread(target=lambda: (sender.sendall(bytes(3_000_000)), sender.shutdown(socket.SHUT_WR))),
+                threading.Thread(target=lambda: (sender.sendall(bytes(2_000_000)), sender.shutdown(socket.SHUT_WR))),
                 threading.Thread(target=lambda: b"".join(iter(lambda: receiver.recv(1 << 16), b""))),
             ]
             begun = time.monotonic()
             for thread in threads:
                 thread.start()
-            time.sleep(3)
+            time.sleep(2)
             delays = lab.one_way_s("a", "b", count=20, gap_s=0.01)
             for thread in threads:
                 thread.join()
             took = time.monotonic() - begun
         # Twenty times the target of 5 ms, and a tenth of the room.
         assert 0.009 < statistics.median(delays) < 0.110
-        assert took > 3_000_000 * 8 / (4 * MBIT) * 0.95, "the rate holds"
+        assert took > 2_000_000 * 8 / (4 * MBIT) * 0.95, "the rate holds"
         # What the discipline drops, the queue drops.
         seen = shaper.look(lab.namespaces)["a", "up"]
-        assert seen.overflowed > 0 and seen.lost == 0 and seen.bytes > 3_000_000
+        assert seen.overflowed > 0 and seen.lost == 0 and seen.bytes > 2_000_000
 
 
 def refused(backend: str, link: Link, probed: dict[str, Any]) -> bool:

@@ -10,7 +10,11 @@ import pytest
 
 from tests.lab import user_mode
 
-TESTS = {"links": ("tests/lab/test_links.py", "tests/lab/test_queues.py"), "topology": ("tests/lab/test_topology.py",)}
+TESTS = {
+    "links": ("tests/lab/test_links.py", "tests/lab/test_queues.py"),
+    "models": ("tests/lab/test_models.py",),
+    "topology": ("tests/lab/test_topology.py",),
+}
 # What only the userspace back end has: an agent that packets pass through, rules, a process.
 OF_NETEM = "not without_its_agent and not rules and not packet_process"
 
