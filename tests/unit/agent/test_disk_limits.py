@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent import commands
-from fedsim_runner.agent.host import disk_usage
+from fedsim_runner.agent.host import disk_limits, disk_usage
 from fedsim_runner.agent.host.disk_limits import DiskLimits
 from fedsim_runner.agent.host.fleet import Container
 from fedsim_runner.agent.host.left_out import LeftOut
@@ -29,7 +29,9 @@ REASON = "disk: its files take more than its limit of 1.0 MB (disk_mb)"
 
 
 @pytest.fixture
-def device_file(device_file: dict[str, Any]) -> dict[str, Any]:
+def device_file(device_file: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    # The devices are threads of the tests, in a cgroup with other programs, which may hold files without a name.
+    monkeypatch.setattr(disk_limits, "_processes", lambda container: [])
     for device in device_file["devices"]:
         device["disk_bytes"] = MB
     return device_file

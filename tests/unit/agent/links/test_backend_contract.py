@@ -244,8 +244,9 @@ def test_what_is_not_changed_in_place_is_refused_where_links_change() -> None:
 
 
 def test_bursts_and_jitter_together_are_for_the_back_end_that_holds_both() -> None:
-    probed = {need.piece: True for need in backends.all_needs()} | {"kernel": "6.1"}
     link = dataclasses.replace(BURSTY, jitter_us=1_000)
+    kinds = [kind for kind in backends.load_all() if kind.name in IN_PLACE]
+    probed = {need.piece: True for kind in kinds for need in kind.needs([link])} | {"kernel": "6.1"}
     both = Profile([DeviceLink("a", "198.18.0.2", link, Link())])
     assert backends.choose(backends.AUTO, both, probed) == userspace.Backend.name
     duplicated = dataclasses.replace(link, duplicate=0.1)
