@@ -204,8 +204,13 @@ def test_pairs_reach_a_device_as_federatedscope_makes_them(theirs: dict[str, Any
     assert (kind, splitter, shape) == ("Pairs@torchvision", "lda", [4, 1, 4, 4])
     assert "train" in splits
     assert count == kept == max(trained)
-    # A device that lacks the package says which.
-    environment["PYTHONPATH"] = SOURCE
+    # A device that lacks the package says which; this interpreter may have it.
+    without = tmp_path / "without"
+    without.mkdir()
+    (without / "torchvision.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'torchvision'\", name='torchvision')\n"
+    )
+    environment["PYTHONPATH"] = f"{without}:{SOURCE}"
     failed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert "made with the package torchvision" in failed.stderr.splitlines()[-1]
 
