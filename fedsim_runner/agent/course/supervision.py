@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
 from fedsim_runner.contract import events as journal
 from fedsim_runner.contract import participant_events as reported
@@ -25,32 +24,14 @@ from fedsim_runner.contract.events import Event
 from fedsim_runner.contract.log_text import clean, shown, without_numbers
 
 from .activities import Activities
+from .blame import Blame
 from .exit_reasons import exit_reason, last_line
+from .limits import Limits
 from .waiting import Participant, Progress, Role, Waiting
 
 SHOWN_CLIENTS = 3
-GRACE_S = 5.0  # for participants to end on their own once the course has succeeded
 _MOST_WARNINGS = 50  # different ones of a whole course: participants may log anything
 CRASH_GRACE_S = 15.0  # a participant can crash in one thread and keep running: give the process this long to end
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When a course is over.
-
-    Attributes:
-        timeout_s: seconds for the whole course.
-        silence_timeout_s: seconds without a report of any participant after which the one waited for is blamed.
-        grace_s: seconds that participants get to end on their own once the course has succeeded.
-        go_on: a lost client does not end the course (``on_client_failure: continue``).
-        min_clients: with fewer clients left, the course ends all the same.
-    """
-
-    timeout_s: float
-    silence_timeout_s: float
-    grace_s: float = GRACE_S
-    go_on: bool = False
-    min_clients: int = 1
 
 
 class Supervisor:
@@ -81,6 +62,7 @@ class Supervisor:
         self._progress = Progress(server_done=self._server is None)
         self._activities = Activities(participants, self._server)
         self._waiting = Waiting(self._participants, self._server, self._progress, self._activities)
+        self._blame = Blame(self._participants, self._server, self._waiting, limits.silence_timeout_s)
         # Evaluations announced but not yet merged: the next round starts before the clients' results are in.
         self._announced: deque[int] = deque()
         self._succeeded_at: float | None = None
@@ -89,7 +71,6 @@ class Supervisor:
         self._lost: dict[str, str] = {}
         self._warnings: set[str] = set()  # without their numbers
         self._offline: frozenset[str] = frozenset()  # devices of the whole run
-        self._refused: dict[str, str] = {}  # why the server did not take a client's last refused message
         self._outcome: Outcome | None = None
 
     def open(self, now: float) -> None:
@@ -310,8 +291,8 @@ class Supervisor:
                 return [*map(journal.DeviceMissedEnd, missed), end]
             return []
         if self._opened is not None and now - self._opened >= self._limits.timeout_s:
-            blamed, why = self._find_waited_for()
-            reason = f"the course took longer than {self._limits.timeout_s:g} s; {why}{self._explain(blamed)}"
+            blamed, why = self._blame.find_waited_for()
+            reason = f"the course took longer than {self._limits.timeout_s:g} s; {why}{self._blame.explain(blamed)}"
             return self._fail(blamed, reason)
         events: list[Event] = []
         for name, participant in self._participants.items():
@@ -319,7 +300,7 @@ class Supervisor:
                 continue
             if participant.crashed_at is not None and now - participant.crashed_at >= CRASH_GRACE_S:
                 events += self._mark_down(name, f"crashed and hangs: {last_line(participant.lines)}", now)
-            elif self._limits.go_on and self._is_frozen_too_long(participant, now):
+            elif self._limits.go_on and self._blame.is_frozen_too_long(participant, now):
                 # With a round deadline the others go on without it, so the course need not fall silent.
                 events += self._mark_down(name, f"frozen for {self._limits.silence_timeout_s:g} s", now)
         if self._waiting.nobody is not None:
@@ -363,7 +344,7 @@ class Supervisor:
                 return [journal.DeviceFinished(device)]
             case reported.MessageRefused(client_id=number, reason=reason) if of_server:
                 if number in self._by_client_id:
-                    self._refused[self._by_client_id[number]] = reason
+                    self._blame.note_refusal(self._by_client_id[number], reason)
             case reported.Warned(text=text):
                 return self._warn(device, text)
             case reported.Result():
@@ -467,49 +448,20 @@ class Supervisor:
     def _blame_silence(self, now: float) -> list[Event]:
         """Mark a participant down, unless those waited for are seen to work."""
         candidates, what = self._waiting.candidates()
-        due = [name for name in candidates if not self._is_excused(name, now)]
+        due = [name for name in candidates if not self._blame.is_excused(name, now)]
         if candidates and not due:
             return []
         silent = f"silent for {now - self._silent_since:.0f} s"
-        blamed, why = self._blame(due, what)
+        blamed, why = self._blame.among(due, what)
         if not self._limits.go_on or blamed is None:
-            return self._fail(blamed, f"{silent}; {why}{self._explain(blamed)}")
+            return self._fail(blamed, f"{silent}; {why}{self._blame.explain(blamed)}")
         frozen = [name for name in due if self._participants[name].frozen_since is not None]
         events: list[Event] = []
         for name in frozen or [blamed]:  # all frozen ones together, or each would cost another silence timeout
-            events += self._mark_down(name, f"{silent}; {self._blame([name], what)[1]}{self._explain(name)}", now)
+            events += self._mark_down(
+                name, f"{silent}; {self._blame.among([name], what)[1]}{self._blame.explain(name)}", now
+            )
         return events
-
-    def _is_excused(self, name: str, now: float) -> bool:
-        participant = self._participants[name]
-        if participant.frozen_since is not None:
-            return False
-        return now - participant.last_heartbeat < self._limits.silence_timeout_s
-
-    def _is_frozen_too_long(self, participant: Participant, now: float) -> bool:
-        frozen = participant.frozen_since
-        silence = self._limits.silence_timeout_s
-        return participant.role == "client" and frozen is not None and now - frozen >= silence
-
-    def _find_waited_for(self) -> tuple[str | None, str]:
-        """The participant that the others wait for, and a sentence that says so."""
-        return self._blame(*self._waiting.candidates())
-
-    def _blame(self, candidates: list[str], what: str) -> tuple[str | None, str]:
-        if not candidates:
-            return None, what
-        first = candidates[0]
-        if self._participants[first].frozen_since is not None:
-            return first, f"{first} is frozen, and {what}"
-        others = f" (and {len(candidates) - 1} more)" if len(candidates) > 1 else ""
-        return first, f"{what}: waiting for {first}{others}"
-
-    def _explain(self, blamed: str | None) -> str:
-        """What a participant that is blamed may have waited for in vain: a message that the server did not take."""
-        refused = self._refused
-        if blamed is None or blamed == self._server:
-            blamed = next(reversed(refused), None)
-        return f"; the server has refused a message of {blamed}: {refused[blamed]}" if blamed in refused else ""
 
     def _mark_down(self, device: str, reason: str, now: float) -> list[Event]:
         """Mark a participant down: depending on the policy the course fails, or goes on without this client."""

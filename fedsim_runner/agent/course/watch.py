@@ -19,8 +19,9 @@ from ..host.device_usage import Reading, Usage
 from ..host.fleet import Container
 from ..run_settings import RunSettings
 from . import snapshot
+from .limits import GRACE_S, Limits
 from .reports import Reports
-from .supervision import GRACE_S, Limits, Supervisor
+from .supervision import Supervisor
 from .tail import READ_BYTES
 
 _SAMPLES_PER_LOOK = 5

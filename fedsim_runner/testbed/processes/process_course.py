@@ -12,9 +12,10 @@ from typing import Any
 
 from fedsim_runner.agent.course import snapshot
 from fedsim_runner.agent.course.gate_files import Gate
+from fedsim_runner.agent.course.limits import Limits
 from fedsim_runner.agent.course.loading import Loading
 from fedsim_runner.agent.course.reports import Reports
-from fedsim_runner.agent.course.supervision import Limits, Supervisor
+from fedsim_runner.agent.course.supervision import Supervisor
 from fedsim_runner.agent.host.device_usage import Usage
 from fedsim_runner.agent.host.host_load import HostLoad
 from fedsim_runner.agent.host.samples import HEADER

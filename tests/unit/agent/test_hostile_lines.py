@@ -10,7 +10,8 @@ import pytest
 
 from fedsim_runner.agent.course import activities, tail
 from fedsim_runner.agent.course.activities import Activities
-from fedsim_runner.agent.course.supervision import Limits, Supervisor
+from fedsim_runner.agent.course.limits import Limits
+from fedsim_runner.agent.course.supervision import Supervisor
 from fedsim_runner.contract import participant_events
 from fedsim_runner.participant import activity
 from fedsim_runner.participant.federatedscope.loglines import parse

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fedsim_runner.agent.course.supervision import Limits, Supervisor
+from fedsim_runner.agent.course.limits import Limits
+from fedsim_runner.agent.course.supervision import Supervisor
 from fedsim_runner.contract.events import Evaluated
 from fedsim_runner.contract.participant_events import (
     EVENTS,

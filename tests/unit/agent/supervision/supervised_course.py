@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from fedsim_runner.agent.course.supervision import Limits, Supervisor
+from fedsim_runner.agent.course.limits import Limits
+from fedsim_runner.agent.course.supervision import Supervisor
 from fedsim_runner.contract import participant_events as reported
 from fedsim_runner.contract.events import Event
 from tests.reported import Lines

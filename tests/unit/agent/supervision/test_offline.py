@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fedsim_runner.agent.course.supervision import Limits, Supervisor
+from fedsim_runner.agent.course.limits import Limits
+from fedsim_runner.agent.course.supervision import Supervisor
 from fedsim_runner.contract import participant_events as reported
 
 from .supervised_course import Course, answer, ask

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim_runner.agent.course.supervision import Limits, Supervisor
+from fedsim_runner.agent.course.limits import Limits
+from fedsim_runner.agent.course.supervision import Supervisor
 from fedsim_runner.agent.timeline.triggers import has_come, read_for
 from fedsim_runner.contract import participant_events as reported
 from fedsim_runner.contract.timeline import State, TimelineEntry, When
