@@ -61,7 +61,7 @@ def test_the_example_with_events(engine: docker.DockerClient, repository: Path, 
     changed = links_with(load(Links, devices["phone-1"]["link"]), [timeline[1]])
     assert str(changed.up.rate_bps) in begun[1]["found"], begun[1]
 
-    # Nothing arrived from a device that was offline or cut off, and something did afterwards.
+    # Nothing arrived from a device that was offline or cut off, and something did later.
     rows = {int(row["event"]): row for row in table(folder / "events.csv")}
     assert {row["state"] for row in rows.values()} == {"begun", "ended"}
     (offline,) = (row for row in rows.values() if row["what"] == "offline")

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -76,6 +77,9 @@ class Asking:
         def fresh() -> list[int]:
             return [client for client in roster.idle if client not in asked]
 
+        def has_changed(waited: list[int]) -> bool:
+            return missing() != waited or (not waited and bool(fresh()))
+
         while not answers or missing():
             waited = missing()
             if not waited and (chosen := self._choose(fresh(), size)):
@@ -91,7 +95,7 @@ class Asking:
                 waited or roster.online,
                 lambda: self._describe_wait(kind, missing()),
                 # An answer of a client that is lost by now counts: it has arrived.
-                enough=lambda waited=waited: missing() != waited or (not waited and bool(fresh())),  # type: ignore[misc]
+                enough=partial(has_changed, waited),
                 until=ends_at,
             )
             if message is not None:

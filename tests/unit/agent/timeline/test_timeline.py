@@ -86,14 +86,16 @@ class Bench:
         self.settings: RunSettings = read_run_settings(state.device_file)
         self.links, self.devices = FakeLinks(), FakeDevices()
         self.events: list[Any] = []
-        self.told: list[set[str]] = []
+        self.announced: list[set[str]] = []
         self.lost: set[str] = set()
         self.course = Course()
         self.timelines: list[Timeline] = []
 
     def follow(self, *entries: TimelineEntry, ago_s: float = 0.0, resume: bool = False) -> Timeline:
         parts: Any = self.links, self.devices
-        made = Timeline(*parts, self.path, self.record, lambda names: self.told.append(set(names)), lambda: self.lost)
+        made = Timeline(
+            *parts, self.path, self.record, lambda names: self.announced.append(set(names)), lambda: self.lost
+        )
         self.timelines.append(made)
         settings = replace(self.settings, timeline=entries)
         if resume:
@@ -140,7 +142,7 @@ def test_entries_begin_at_their_time_and_end_after_their_duration(bench: Bench) 
     rates = [{name: links.up.rate_bps for name, links in one.links.items()} for one in bench.links.history]
     assert rates == [{PHONE: 100_000}, {PHONE: 100_000}, {}]
     assert [set(one.offline) for one in bench.links.history] == [set(), {PI}, {PI}]
-    assert bench.told == [{PI}]
+    assert bench.announced == [{PI}]
     assert bench.timelines[0].changed == {(PHONE, "up")}
 
 
@@ -162,7 +164,7 @@ def test_a_link_is_cut_once_its_device_has_joined(bench: Bench, monkeypatch: pyt
     bench.course.states[PI] = "ready"
     followed = bench.follow(at(0.0, action="offline", devices=(PI,)), at(0.1, 2, action="offline"))
     bench.said(2)
-    assert bench.told[-1] == {PI, PHONE}, "the server is not to ask it"
+    assert bench.announced[-1] == {PI, PHONE}, "the server is not to ask it"
     assert bench.links.deviation.offline == {PHONE}
     assert bench.events[0].found == f"{PI}: its link is cut once it has joined"
     followed.look(bench.course)
@@ -180,7 +182,7 @@ def test_a_device_that_is_online_again_before_it_has_joined_is_never_cut(bench: 
     bench.said(2)
     bench.course.states[PI] = "joined"
     followed.look(bench.course)
-    assert bench.told == [{PI}, set()]
+    assert bench.announced == [{PI}, set()]
     assert all(not one.offline for one in bench.links.history)
 
 
@@ -215,7 +217,7 @@ def test_a_client_that_is_killed_for_a_while_is_away_until_it_has_joined_again(b
     bench.said(1)
     assert bench.devices.done == [("freeze", PHONE), ("kill", PHONE)]
     assert followed.takes_end(PHONE) and not followed.takes_end(PHONE)
-    assert followed.away == {PHONE} and bench.told == [{PHONE}]
+    assert followed.away == {PHONE} and bench.announced == [{PHONE}]
     bench.devices.ended.add(PHONE)  # nothing is left to be frozen
     bench.devices.ended.clear()
     assert bench.said(2)[-1] == ("event_ended", 1)
@@ -228,7 +230,7 @@ def test_a_client_that_is_killed_for_a_while_is_away_until_it_has_joined_again(b
     assert followed.away == {PHONE}
     course.states[PHONE] = "joined"
     assert followed.look(course) == {}
-    assert followed.away == set() and bench.told == [{PHONE}, set()]
+    assert followed.away == set() and bench.announced == [{PHONE}, set()]
 
 
 def test_a_client_that_is_killed_for_good_has_crashed(bench: Bench) -> None:
