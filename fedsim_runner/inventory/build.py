@@ -14,6 +14,8 @@ from ..contract.device_file import (
     Device,
     DeviceFile,
     FederatedScopeSettings,
+    Lab,
+    LabMember,
     Network,
     Peer,
 )
@@ -141,11 +143,26 @@ def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
         dockerfile_roots=tuple(sorted({str(path.parent) for path in dockerfiles if path.is_absolute()})),
         clients=tuple(device.name for device in experiment.clients),
         devices=tuple(_build_device(plan, host, item) for item in here),
-        peers={item.address: Peer(item.device.name, *_link(plan, item)) for item in elsewhere},
+        peers={item.address: Peer(item.device.name, *_link(plan, item), lab_host=item.lab_host) for item in elsewhere},
         timeline=experiment.timeline,
         topology=experiment.topology,
         tracks=experiment.tracks,
+        lab=_build_lab(plan),
     )
+
+
+def _build_lab(plan: Plan) -> Lab | None:
+    """The lab hosts that carry devices, if they know each other's addresses; None if there is only one."""
+    in_use = {item.lab_host for item in plan.placed}
+    members = [
+        LabMember(host.name, host.lab_address)
+        for host in plan.lab_hosts
+        if host.name in in_use and host.lab_address
+    ]
+    if len(members) < 2:
+        return None
+    server = next(item.lab_host for item in plan.placed if item.device.role == "server")
+    return Lab(hosts=tuple(members), server=server)
 
 
 def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:

@@ -33,6 +33,7 @@ class LabHost:
         overhead: what each device takes there besides its participant; the testbed knows it.
         connection: Ansible's connection plugin.
         address: the lab host's address for Ansible; None: its name.
+        lab_address: the IPv4 address at which the other lab hosts reach it; None: unknown, or there are no others.
         engine_url: where its Docker Engine listens, as seen from here; None: where ``docker`` itself would look
             (``contract/engine_address.py``).
     """
@@ -47,4 +48,5 @@ class LabHost:
     overhead: DeviceOverhead = DeviceOverhead()
     connection: Literal["local", "ssh"] = "local"
     address: str | None = None
+    lab_address: str | None = None
     engine_url: str | None = None

@@ -153,11 +153,35 @@ class Device:
 
 @dataclass(frozen=True)
 class Peer:
-    """A device of the same run on another lab host."""
+    """A device of the same run on another lab host, which ``lab_host`` names; empty in files of earlier versions."""
 
     device: str
     link: Links
     variation: Variation | None = field(default=None, metadata=OMIT_DEFAULT)
+    lab_host: str = field(default="", metadata=OMIT_DEFAULT)
+
+
+@dataclass(frozen=True)
+class LabMember:
+    """A lab host that carries devices of the run, and the IPv4 address at which the other lab hosts reach it."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """The lab hosts of a run that has several.
+
+    Attributes:
+        hosts: all of them, in the order of their names; their agents talk to each other.
+        server: the name of the one that carries the server; its clock is the run's.
+        encrypt: whether what passes between lab hosts is encrypted.
+    """
+
+    hosts: tuple[LabMember, ...]
+    server: str
+    encrypt: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +189,7 @@ class DeviceFile:
     """One lab host's part of a run. ``peers`` is keyed by address; ``clients`` are those of the whole run, in order.
 
     ``timeline``: that of the whole run. ``topology``: None: all devices are at one place, each behind its own link.
-    ``tracks``: by name, those that variations of its devices and peers follow.
+    ``tracks``: by name, those that variations of its devices and peers follow. ``lab``: None: the run has one lab host.
     """
 
     version: int = VERSION
@@ -189,6 +213,7 @@ class DeviceFile:
     timeline: tuple[TimelineEntry, ...] = ()
     topology: Topology | None = field(default=None, metadata=OMIT_DEFAULT)
     tracks: Mapping[str, Track] = field(default_factory=dict, metadata=OMIT_DEFAULT)
+    lab: Lab | None = field(default=None, metadata=OMIT_DEFAULT)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], name: str = "device file") -> DeviceFile:
