@@ -155,9 +155,7 @@ def _build_lab(plan: Plan) -> Lab | None:
     """The lab hosts that carry devices, if they know each other's addresses; None if there is only one."""
     in_use = {item.lab_host for item in plan.placed}
     members = [
-        LabMember(host.name, host.lab_address)
-        for host in plan.lab_hosts
-        if host.name in in_use and host.lab_address
+        LabMember(host.name, host.lab_address) for host in plan.lab_hosts if host.name in in_use and host.lab_address
     ]
     if len(members) < 2:
         return None
