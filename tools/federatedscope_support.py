@@ -31,7 +31,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "federatedscope-support
 LEFT_OUT = "benchmark/FedHPOBench"
 CLIENTS_MAX = 10
 # Large enough for all: what a lab carries is not asked here.
-LAB = LabHost("lab", cpus=64, memory_bytes=256 << 30, arch="amd64", gpus=1)
+LAB = LabHost("lab", cpus=64, memory_bytes=256 << 30, arch="amd64", gpu_ids=("0",))
 
 PLANS, NOT_HERE, REFUSED = "plans", "lacks only data or packages", "refused"
 SEVERAL = "keys to correct"

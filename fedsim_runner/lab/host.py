@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -25,10 +26,33 @@ class DeviceOverhead:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """What another run holds of a lab host.
+
+    Attributes:
+        run: its id.
+        user: who started it; empty: unknown.
+        cpus: the sum of its devices' limits.
+        memory_bytes: what its devices are expected to take.
+        gpu_ids: GPUs that its devices were given.
+    """
+
+    run: str
+    user: str = ""
+    cpus: float = 0.0
+    memory_bytes: int = 0
+    gpu_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class LabHost:
     """What placement needs to know of a lab host, and how plays and Engine calls reach it.
 
     Attributes:
+        cpus: that runs may use; the inventory may set less than the machine has. The same for ``memory_bytes``.
+        gpu_ids: GPUs as the Engine calls them, by number or UUID.
+        labels: what tells it from others; experiment files ask for them.
+        taken: what other runs hold of it.
         tasks: processes and threads that its kernel allows; 0: unknown.
         overhead: what each device takes there besides its participant; the testbed knows it.
         connection: Ansible's connection plugin.
@@ -42,7 +66,9 @@ class LabHost:
     cpus: float = 0.0
     memory_bytes: int = 0
     arch: str = ""
-    gpus: int = 0
+    gpu_ids: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taken: tuple[Taken, ...] = ()
     memory_free_bytes: int = 0
     tasks: int = 0
     overhead: DeviceOverhead = DeviceOverhead()

@@ -18,7 +18,15 @@ def probe_lab_host(host: LabHost) -> LabHost:
         EngineAddressError: see :func:`local_lab_host`.
     """
     found = local_lab_host(host.name, host.engine_url)
-    return replace(found, connection=host.connection, address=host.address, engine_url=host.engine_url)
+    return replace(
+        host,
+        cpus=found.cpus,
+        memory_bytes=found.memory_bytes,
+        arch=found.arch,
+        gpu_ids=found.gpu_ids,
+        memory_free_bytes=found.memory_free_bytes,
+        tasks=found.tasks,
+    )
 
 
 def local_lab_host(name: str, engine_url: str | None = None) -> LabHost:
@@ -44,7 +52,7 @@ def local_lab_host(name: str, engine_url: str | None = None) -> LabHost:
         cpus=float(capacity.cpus),
         memory_bytes=capacity.memory_bytes,
         arch=capacity.arch,
-        gpus=capacity.gpus,
+        gpu_ids=capacity.gpu_ids,
         memory_free_bytes=capacity.memory_free_bytes,
         tasks=capacity.tasks,
     )

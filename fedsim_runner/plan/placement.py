@@ -45,7 +45,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     factor = _choose_cpu_factor(experiment, ordered_hosts, assigned)
     subnet = choose_subnet(len(experiment.devices))
     by_name = {host.name: host for host in ordered_hosts}
-    gpus_left = {host.name: host.gpus for host in ordered_hosts}
+    gpus_left = {host.name: len(host.gpu_ids) for host in ordered_hosts}
 
     placed = []
     ordered_devices = (experiment.server, *experiment.clients)

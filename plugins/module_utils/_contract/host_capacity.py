@@ -20,7 +20,7 @@ ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True)
 class HostCapacity:
-    """``gpus``: how many the Engine can give to containers.
+    """``gpu_ids``: numbers of those that the Engine can give to containers.
 
     ``memory_free_bytes``: what new processes can have now without swapping; ``tasks``: processes and threads that the
     kernel allows. 0: unknown.
@@ -29,7 +29,7 @@ class HostCapacity:
     cpus: int
     memory_bytes: int
     arch: str
-    gpus: int = 0
+    gpu_ids: tuple[str, ...] = ()
     memory_free_bytes: int = 0
     tasks: int = 0
 
@@ -44,7 +44,7 @@ class HostCapacity:
             cpus=int(info["NCPU"]),
             memory_bytes=int(info["MemTotal"]),
             arch=architecture(str(info["Architecture"])),
-            gpus=len(list(Path("/dev").glob("nvidia[0-9]*"))) if nvidia else 0,
+            gpu_ids=_gpu_ids() if nvidia else (),
         )
 
 
@@ -57,6 +57,12 @@ def measure_this_machine() -> HostCapacity:
         memory_free_bytes=_free_memory(),
         tasks=_most_tasks(),
     )
+
+
+def _gpu_ids() -> tuple[str, ...]:
+    """The numbers of this machine's GPUs, from the names of their device files."""
+    names = [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")]
+    return tuple(sorted(filter(str.isdecimal, names), key=int))
 
 
 def _free_memory() -> int:

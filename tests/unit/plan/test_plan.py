@@ -106,7 +106,7 @@ def test_what_the_lab_lacks_is_noted() -> None:
 
 def test_gpus_go_to_devices_while_there_are_any() -> None:
     client = device_type("box", gpus=1)
-    plan = make_plan(experiment(2, client=client), [lab_host(cpus=64, gpus=1)], "study")
+    plan = make_plan(experiment(2, client=client), [lab_host(cpus=64, gpu_ids=("0",))], "study")
     assert [item.gpus for item in plan.placed] == [0, 1, 0]
 
 

@@ -28,7 +28,7 @@ devices:
   - {{type: smartphone-low, name: steady}}
 """
 TRACE = "time_s,rate_up_kbps\n0,1000\n30,2000\n60,6000\n"
-HOST = LabHost("here", cpus=8, memory_bytes=2**36, arch="amd64", gpus=0)
+HOST = LabHost("here", cpus=8, memory_bytes=2**36, arch="amd64")
 
 
 def plan_of(folder: Path, seed: int = 7, trace: str = TRACE) -> Plan:
