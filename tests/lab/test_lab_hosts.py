@@ -1,0 +1,114 @@
+"""The rig of lab hosts in containers: others rely on what it says of itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.lab.lab_hosts import faults, wiring
+from tests.lab.lab_hosts import lab as labs
+from tests.lab.lab_hosts.hosts import LABEL
+from tests.lab.lab_hosts.lab import Lab
+from tests.lab.lab_hosts.program import LabError, call
+from tests.lab.lab_hosts.wiring import Wiring
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    lab = labs.up(tmp_path_factory.mktemp("lab") / "lab", 2)
+    yield lab
+    labs.down(lab)
+
+
+def ansible(lab: Lab, user: str, *words: str) -> subprocess.CompletedProcess[str]:
+    inventory = lab.inventory(user)
+    command = [sys.executable, "-m", "ansible", "adhoc", "-i", str(inventory), "lab_hosts", *words]
+    return subprocess.run(lab.on_control_node(command), capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_ansible_becomes_root_as_any_of_the_users(lab: Lab) -> None:
+    for user in ("root", "ops", "alice"):
+        given = lab.access.folder / "variables.json"
+        given.write_text(json.dumps({"ansible_become_password": lab.password} if user == "alice" else {}))
+        outcome = ansible(lab, user, "-a", "id -u", "-o", "-e", f"@{given}")
+        assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+        assert sorted(line.rsplit(" ", 1)[1] for line in outcome.stdout.splitlines()) == ["0", "0"]
+    outcome = ansible(lab, "alice", "-a", "id -u")
+    assert outcome.returncode != 0 and "Missing sudo password" in outcome.stdout + outcome.stderr
+
+
+def test_an_unknown_host_key_is_refused(lab: Lab) -> None:
+    known = lab.access.known_hosts
+    text = known.read_text()
+    first, second = text.splitlines()
+    try:
+        known.write_text(f"{first.split()[0]} {' '.join(second.split()[1:])}\n{second}\n")
+        with pytest.raises(LabError, match="Host key verification failed"):
+            call([*lab.ssh("lab1"), "true"])
+        assert call([*lab.ssh("lab2"), "hostname"]) == "lab2\n"
+    finally:
+        known.write_text(text)
+
+
+def test_a_lab_host_that_is_cut_off_answers_nobody_until_it_is_connected_again(lab: Lab) -> None:
+    lab.cut("lab1")
+    try:
+        with pytest.raises(LabError):
+            call([*lab.on_control_node(["ping", "-c", "1", "-W", "1"]), lab["lab1"].address])
+        with pytest.raises(LabError):
+            lab["lab2"].console("ping", "-c", "1", "-W", "1", lab["lab1"].address)
+        assert lab["lab1"].console("hostname") == "lab1\n"
+    finally:
+        lab.reconnect("lab1")
+    lab["lab2"].console("ping", "-c", "3", "-W", "1", lab["lab1"].address)
+
+
+def test_ssh_connections_end_and_new_ones_are_let_in(lab: Lab) -> None:
+    with subprocess.Popen([*lab.ssh("lab1"), "echo in; sleep 60"], stdout=subprocess.PIPE, text=True) as connection:
+        assert connection.stdout is not None and connection.stdout.readline() == "in\n"
+        faults.end_ssh(lab["lab1"])
+        assert connection.wait(20) == 255
+    assert call([*lab.ssh("lab1"), "echo again"]) == "again\n"
+
+
+def test_only_a_small_disk_is_filled(lab: Lab) -> None:
+    host = lab["lab1"]
+    with pytest.raises(LabError):
+        faults.fill(host)
+    faults.limit_state(host, 1 << 20)
+    try:
+        faults.fill(host)
+        with pytest.raises(LabError, match="No space left"):
+            host.console("cp", "/bin/sh", f"{faults.STATE_ROOT}/more")
+        faults.free(host)
+        host.console("cp", "/bin/sh", f"{faults.STATE_ROOT}/more")
+    finally:
+        faults.unlimit_state(host)
+
+
+def test_the_engine_is_a_lab_hosts_own(lab: Lab, engine: docker.DockerClient) -> None:
+    faults.restart_engine(lab["lab2"])
+    inside = docker.DockerClient(base_url=lab["lab2"].engine_url)
+    assert inside.info()["Name"] == "lab2" != engine.info()["Name"]
+    inside.close()
+
+
+def test_nothing_is_left_of_a_lab_that_cannot_start(
+    tmp_path: Path, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Wiring] = []
+    make = wiring.make
+    monkeypatch.setattr(wiring, "make", lambda: made.append(make()) or made[-1])
+    with pytest.raises(docker.errors.ImageNotFound):
+        labs.up(tmp_path / "lab", 1, images=["fedsim-test/nothing:here"])
+    [network] = made
+    assert not (wiring.NAMESPACES / network.namespace).exists()
+    chosen = {"label": f"{LABEL}={network.number}"}
+    assert not engine.containers.list(all=True, filters=chosen)
+    assert not engine.volumes.list(filters=chosen)
