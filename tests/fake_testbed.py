@@ -8,6 +8,7 @@ from typing import Any
 
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.events import LinkMeasured
+from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.spec.experiment import Experiment
@@ -42,6 +43,9 @@ class FakeTestbed:
         self._fails_in = fails_in
         self._interrupted_in = interrupted_in
         self._stays = list(stays)
+
+    def on_lab(self, access: LabAccess) -> FakeTestbed:
+        return self
 
     def accept(self, experiment: Experiment) -> Experiment:
         return experiment

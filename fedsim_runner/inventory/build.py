@@ -75,11 +75,11 @@ def _name_device_file(host: LabHost) -> dict[str, Any]:
 
 
 def connection_variables(host: LabHost) -> dict[str, Any]:
-    """The variables with which Ansible reaches a lab host."""
+    """The variables with which Ansible reaches a lab host; those of a host elsewhere are in the lab's inventory."""
     if host.connection == "local":
         # Interpreter discovery may pick a Python without the Docker SDK, or a broken one.
         return {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
-    return {"ansible_host": host.address}
+    return {}
 
 
 def _group_name(name: str) -> str:

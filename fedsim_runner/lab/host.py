@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .ssh import Ssh
+
 
 @dataclass(frozen=True)
 class DeviceOverhead:
@@ -60,6 +62,8 @@ class LabHost:
         lab_address: the IPv4 address at which the other lab hosts reach it; None: unknown, or there are no others.
         engine_url: where its Docker Engine listens, as seen from here; None: where ``docker`` itself would look
             (``contract/engine_address.py``).
+        ssh: how ssh reaches it; None: it is this machine.
+        missing: why it cannot be used now; empty: it can.
     """
 
     name: str
@@ -76,3 +80,5 @@ class LabHost:
     address: str | None = None
     lab_address: str | None = None
     engine_url: str | None = None
+    ssh: Ssh | None = None
+    missing: str = ""

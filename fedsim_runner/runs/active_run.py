@@ -43,6 +43,7 @@ class ActiveRun:
     listener: RunListener
     manifest: dict[str, Any]
     only_up: bool
+    lab: Path | None = None
 
     @property
     def run(self) -> str:
@@ -73,7 +74,7 @@ class ActiveRun:
         """Have other shells find the run folder by the run's name. Without a place for that the run goes on."""
         lab_hosts = [host.name for host in self.prepared.plan.lab_hosts]
         try:
-            Registry().record(self.run, self.folder, self.testbed.traits.name, lab_hosts, state)
+            Registry().record(self.run, self.folder, self.testbed.traits.name, lab_hosts, state, self.lab)
         except OSError as error:
             if state == "running":
                 reason = explain(error, Path(error.filename or state_home()))
@@ -131,7 +132,7 @@ def _begun_run(
         manifest = start_manifest(plan, began, traits.name, prepared.lacks, folder, options.repeats, options.sweep)
         write_manifest(manifest, folder)
         order = Order(plan, folder, options.keep, console.is_terminal, options.devices, options.image_base)
-        active = ActiveRun(testbed, prepared, order, listener, manifest, only_up)
+        active = ActiveRun(testbed, prepared, order, listener, manifest, only_up, options.lab)
         active.register("running")
         try:
             yield active

@@ -23,6 +23,7 @@ from ..testbed.stages import exit_of, stage_named
 from ..testbed.values import Stopped
 from .folder import SO_FAR, give_to_user
 from .hold import hold, hold_alone
+from .labs import NO_OPTIONS, LabOptions
 from .lookup import KnownRun, find_run, testbed_of
 from .options import DEFAULT_RUNS_DIR
 from .sweeps.folder import Sweep
@@ -31,7 +32,9 @@ from .sweeps.folder import Sweep
 GOING_ON = ("provisioned", "loading", "running")
 
 
-def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[dict[str, Any], Path]:
+def collect_run(
+    run: str, console: Console, into: Path | None = None, lab: LabOptions = NO_OPTIONS
+) -> tuple[dict[str, Any], Path]:
     """Fetch what a run has produced so far and write its report. Return the report and the folder it is in.
 
     While another process works on the run, its folder is that process's: what there is so far goes to a folder in it.
@@ -41,7 +44,7 @@ def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[d
         FedsimError: its testbed has nothing of the run, fetching failed, or this user may not do it.
     """
     known = find_run(run)
-    testbed = testbed_of(known)
+    testbed = testbed_of(known, lab)
     with _place_for(known, testbed, into) as target:
         status = testbed.status(run)
         if status is None:
@@ -54,17 +57,19 @@ def collect_run(run: str, console: Console, into: Path | None = None) -> tuple[d
         return _collect(known, testbed, target, going_on, console), target
 
 
-def collect_sweep(sweep: Sweep, console: Console, into: Path | None = None) -> dict[Path, dict[str, Any]]:
+def collect_sweep(
+    sweep: Sweep, console: Console, into: Path | None = None, lab: LabOptions = NO_OPTIONS
+) -> dict[Path, dict[str, Any]]:
     """Collect the runs of a sweep that are up, each to its own folder; return their reports by folder.
 
     Raises:
         RunBusyError: another process collects one, too.
         FedsimError: none is up, fetching failed, or this user may not do it.
     """
-    there = [one for one in sweep.runs if one.begun and testbed_of(find_run(one.run)).status(one.run) is not None]
+    there = [one for one in sweep.runs if one.begun and testbed_of(find_run(one.run), lab).status(one.run) is not None]
     if not there:
         raise FedsimError(f"no run of sweep {sweep.name} has anything on the lab host", Exit.SPEC)
-    found = (collect_run(one.run, console, None if into is None else into / one.run) for one in there)
+    found = (collect_run(one.run, console, None if into is None else into / one.run, lab) for one in there)
     return {folder: report for report, folder in found}
 
 

@@ -18,6 +18,7 @@ from ..testbed.device_names import select_devices
 from ..testbed.protocol import Testbed
 from ..testbed.values import Line, UnreachableError
 from .hold import is_held
+from .labs import NO_OPTIONS, LabOptions
 from .lookup import KnownRun, find_run, testbed_of
 
 LOG_NAMES = ("course/exp_print.log", "console.log")
@@ -27,7 +28,12 @@ TIME = re.compile(r"(\d{4}-\d\d-\d\d [\d:]{8},\d{3}) ")
 
 
 def log_lines(
-    run: str, devices: Sequence[str], follow: bool, tail: int, testbed: Testbed | None = None
+    run: str,
+    devices: Sequence[str],
+    follow: bool,
+    tail: int,
+    testbed: Testbed | None = None,
+    lab: LabOptions = NO_OPTIONS,
 ) -> tuple[Sequence[str], Iterator[Line]]:
     """Return the names of the devices (all if none is named) and their log lines.
 
@@ -35,13 +41,14 @@ def log_lines(
         follow: go on as new lines are written.
         tail: only the last lines of each device; 0: all.
         testbed: where the run is, if not on the testbed that it was started on.
+        lab: where it is, if not on the lab that it was started on.
 
     Raises:
         FedsimError: the run has no such device, or nothing of it is left.
     """
     known = find_run(run)
     try:
-        if found := (testbed or testbed_of(known)).logs(run, devices, follow, tail):
+        if found := (testbed or testbed_of(known, lab)).logs(run, devices, follow, tail):
             return found
     except UnreachableError:
         if not _files(known):

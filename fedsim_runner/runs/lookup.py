@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..contract.names import RunNameError, check_run
+from ..lab.ansible_inventory import LabInventoryError
 from ..results.run_files import read_manifest
 from ..testbed.installed import DEFAULT, all_testbeds, find_testbed
 from ..testbed.protocol import Testbed
+from ..testbed.values import UnreachableError
 from .folder import RUN_NAME
+from .labs import LOCAL, NO_OPTIONS, LabOptions, choose_lab, default_inventory, on_lab_of_run
 from .options import DEFAULT_RUNS_DIR
 from .registry import Registry, RunEntry
 from .sweeps.folder import find_sweep, folder_in_sweep
@@ -42,27 +45,76 @@ def find_run(run: str, runs_dir: Path | None = None) -> KnownRun:
     return KnownRun(run, folder if folder is None else folder.resolve(), entry)
 
 
-def testbed_of(known: KnownRun) -> Testbed:
+def testbed_of(known: KnownRun, lab: LabOptions = NO_OPTIONS) -> Testbed:
     """The testbed of a run; the default one if none is recorded, as the run may still have something there.
 
+    ``lab``: the lab to look on, if not where the run is recorded to be. A manifest is not asked: the folder may come
+    from somebody else, and Ansible carries out what is written in an inventory.
+
     Raises:
-        FedsimError: the testbed is not installed.
+        FedsimError: the testbed is not installed, or the lab's inventory is wrong.
     """
-    if known.entry is not None:
-        return find_testbed(known.entry.testbed)
+    entry = known.entry
+    if entry is not None:
+        recorded = None if entry.lab is None else Path(entry.lab)
+        return on_lab_of_run(find_testbed(entry.testbed), recorded, True, lab)
     manifest = {} if known.folder is None else read_manifest(known.folder)
-    return find_testbed(str(manifest.get("mode") or DEFAULT))
+    return on_lab_of_run(find_testbed(str(manifest.get("mode") or DEFAULT)), None, False, lab)
 
 
-def all_runs(testbeds: Iterable[Testbed] | None = None) -> list[str]:
-    """Runs that have something on a testbed (default: all installed ones) or an entry in the registry.
+@dataclass(frozen=True)
+class FoundRuns:
+    """All runs by name, each with the lab to look for it on, and why parts of labs could not be asked."""
+
+    labs: Mapping[str, LabOptions]
+    unreachable: Sequence[str] = ()
+
+
+def all_runs(lab: LabOptions = NO_OPTIONS, testbeds: Iterable[Testbed] | None = None) -> FoundRuns:
+    """Runs that have something on a testbed (default: all installed ones), or an entry in the registry.
+
+    Without a lab that is named, the user's default and all labs of the registry's runs are asked.
 
     Raises:
-        FedsimError: a testbed does not answer.
+        FedsimError: this machine's testbed does not answer, or the inventory of the lab is wrong.
     """
-    names = {run for testbed in (all_testbeds() if testbeds is None else testbeds) for run in testbed.list()}
-    names.update(entry.run for entry in Registry().all())
-    return sorted(name for name in names if _is_run_id(name))
+    entries = Registry().all()
+    found: dict[str, LabOptions] = {}
+    unreachable: list[str] = []
+    for testbed in all_testbeds() if testbeds is None else testbeds:
+        if lab.named is not None and testbed.traits.name != DEFAULT:
+            continue
+        places = [lab] if lab.named is not None else [lab, *_recorded(lab, entries, testbed)]
+        for place in places:
+            try:
+                names = choose_lab(testbed, place)[0].list()
+            except UnreachableError as error:
+                if place.named in (None, LOCAL) and default_inventory() is None:
+                    raise
+                names = error.found
+                unreachable.append(str(error))
+            except LabInventoryError as error:
+                # That of another run must not keep this one from being seen.
+                if place is lab:
+                    raise
+                names = {}
+                unreachable.append(str(error))
+            for run in names:
+                found.setdefault(run, place)
+    if lab.named is None:
+        for entry in entries:
+            found[entry.run] = replace(lab, named=None)
+    return FoundRuns({name: found[name] for name in sorted(found) if _is_run_id(name)}, tuple(unreachable))
+
+
+def _recorded(lab: LabOptions, entries: Iterable[RunEntry], testbed: Testbed) -> list[LabOptions]:
+    """The labs of this user's runs, besides the default one."""
+    if testbed.traits.name != DEFAULT:
+        return []
+    default = default_inventory()
+    inventories = {entry.lab for entry in entries if entry.testbed == DEFAULT}
+    inventories.discard(None if default is None else str(default))
+    return [replace(lab, named=LOCAL if one is None else one) for one in sorted(inventories, key=str)]
 
 
 def _is_run_id(name: str) -> bool:

@@ -18,7 +18,10 @@ class Repeated:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of a run. ``run`` None: a name is generated. ``sweep``: the sweep that the run is a part of."""
+    """Options of a run. ``run`` None: a name is generated. ``sweep``: the sweep that the run is a part of.
+
+    ``lab``: the inventory of the lab that it is on; None: this machine.
+    """
 
     run: str | None = None
     runs_dir: Path = DEFAULT_RUNS_DIR
@@ -28,10 +31,12 @@ class RunOptions:
     devices: str | None = None
     repeats: Repeated | None = None
     sweep: str | None = None
+    lab: Path | None = None
 
     @property
     def words(self) -> list[str]:
         """The words of a command line that give the same again, without the name of the run."""
         words = ["--keep"] * self.keep + ["--allow-unshaped"] * self.allow_unshaped
         words += [] if self.image_base is None else ["--image-base", self.image_base]
+        words += [] if self.lab is None else ["-i", str(self.lab)]
         return words if self.runs_dir == DEFAULT_RUNS_DIR else [*words, "--runs-dir", str(self.runs_dir)]

@@ -66,7 +66,9 @@ def make_plan_or_refuse(
     Raises:
         FedsimError: the experiment does not fit the lab, or asks for something that its engines do not support.
     """
-    plan = make_plan(_with_source(experiment), hosts, run)
+    plan = make_plan(_with_source(experiment), [host for host in hosts if not host.missing], run)
+    left_out = [f"lab host {host.name} is left out: {host.missing}" for host in hosts if host.missing]
+    plan = replace(plan, notes=(*left_out, *plan.notes))
     notes = refuse_unsupported(plan, builds_images)
     plan = replace(plan, course_notes=notes)
     sizes = expected_messages(plan, has_time)

@@ -22,6 +22,7 @@ class RunEntry:
     Attributes:
         testbed: the name of the testbed's kind.
         lab_hosts: the names of its lab hosts.
+        lab: the inventory of its lab; None: it is on the machine that this is written on.
         state: what the process that last worked on the run was about to do.
     """
 
@@ -30,6 +31,7 @@ class RunEntry:
     testbed: str
     lab_hosts: tuple[str, ...]
     state: str
+    lab: str | None = None
 
 
 class Registry:
@@ -38,13 +40,17 @@ class Registry:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or state_home() / "runs"
 
-    def record(self, run: str, folder: Path, testbed: str, lab_hosts: Sequence[str], state: str) -> None:
+    def record(
+        self, run: str, folder: Path, testbed: str, lab_hosts: Sequence[str], state: str, lab: Path | None = None
+    ) -> None:
         """Write or replace the entry of a run.
 
         Raises:
             OSError: the registry cannot be written.
         """
-        entry = RunEntry(run, str(folder.resolve()), testbed, tuple(lab_hosts), state)
+        entry = RunEntry(
+            run, str(folder.resolve()), testbed, tuple(lab_hosts), state, None if lab is None else str(lab)
+        )
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(run)
         atomic.write(path, json.dumps(asdict(entry), indent=1) + "\n")

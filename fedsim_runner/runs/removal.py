@@ -16,13 +16,14 @@ from ..testbed.run_listener import RunListener
 from ..testbed.stages import exit_of, stage_named
 from .folder import give_to_user
 from .hold import end_orphans, hold, hold_alone
+from .labs import NO_OPTIONS, LabOptions
 from .lookup import KnownRun, all_runs, find_run, testbed_of
 from .registry import Registry
 from .sweeps.folder import Sweep, sweeps
 from .teardown import tear_down
 
 
-def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit:
+def remove_run(run: str, console: Console, runs_dir: Path | None = None, lab: LabOptions = NO_OPTIONS) -> Exit:
     """Remove everything that a run has on its testbed; safe to call twice, and without its run folder.
 
     Raises:
@@ -30,7 +31,7 @@ def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit
         FedsimError: this user may not do it.
     """
     known = find_run(run, runs_dir)
-    testbed = testbed_of(known)
+    testbed = testbed_of(known, lab)
     with hold_alone(run, testbed):
         end_orphans(run, console)
         code = _destroy(known, testbed, console)
@@ -41,7 +42,7 @@ def remove_run(run: str, console: Console, runs_dir: Path | None = None) -> Exit
         return code
 
 
-def remove_sweep(sweep: Sweep, console: Console) -> Exit:
+def remove_sweep(sweep: Sweep, console: Console, lab: LabOptions = NO_OPTIONS) -> Exit:
     """Remove what the runs of a sweep have on their testbed; return the worst exit code.
 
     Raises:
@@ -51,7 +52,7 @@ def remove_sweep(sweep: Sweep, console: Console) -> Exit:
     with hold(sweep.name):
         # One whose folder was removed may still have something there.
         begun = [one.run for one in sweep.runs if one.begun or Registry().find(one.run) is not None]
-        code = max((remove_run(run, console, sweep.folder) for run in begun), default=Exit.DONE)
+        code = max((remove_run(run, console, sweep.folder, lab) for run in begun), default=Exit.DONE)
     if code is Exit.DONE:
         with suppress(OSError):
             sweeps().forget(sweep.name)
@@ -59,22 +60,25 @@ def remove_sweep(sweep: Sweep, console: Console) -> Exit:
     return code
 
 
-def remove_all(console: Console) -> Exit:
+def remove_all(console: Console, lab: LabOptions = NO_OPTIONS) -> Exit:
     """Remove all runs except those that a living process works on, or on another Engine; return the worst exit code.
 
     Raises:
         FedsimError: a testbed does not answer, or this user may not do it.
     """
     worst = Exit.DONE
-    for run in all_runs():
+    found = all_runs(lab)
+    for run, where in found.labs.items():
         try:
-            code = remove_run(run, console)
+            code = remove_run(run, console, lab=where)
         except (RunBusyError, EngineAddressError) as error:
             console.print(f"skipped: {error}", markup=False, highlight=False)
             continue
         if code is not Exit.DONE:
             worst = code
-    return worst
+    for reason in found.unreachable:
+        console.print(f"error: {reason}", style="red", markup=False, highlight=False)
+    return Exit.LAB if found.unreachable and worst is Exit.DONE else worst
 
 
 def _destroy(known: KnownRun, testbed: Testbed, console: Console) -> Exit:

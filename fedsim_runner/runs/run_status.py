@@ -11,6 +11,7 @@ from ..contract.plain_folder import NotPlainError, require_plain
 from ..results.run_files import read_course, read_json
 from ..testbed.values import UnreachableError
 from .hold import is_held
+from .labs import NO_OPTIONS, LabOptions
 from .left_over import left_over
 from .lookup import find_run, testbed_of
 
@@ -18,7 +19,7 @@ from .lookup import find_run, testbed_of
 ENDED = ("finished", "failed", "interrupted", "cut short")
 
 
-def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
+def status_of(run: str, runs_dir: Path | None = None, lab: LabOptions = NO_OPTIONS) -> dict[str, Any]:
     """The state of a run and of its devices: from its testbed, otherwise from the run folder.
 
     If there is neither an agent nor a report yet, the progress of the course is read from the journal.
@@ -39,7 +40,7 @@ def status_of(run: str, runs_dir: Path | None = None) -> dict[str, Any]:
         "folder": None if known.folder is None else str(known.folder),
         "control_node": False,
     }
-    testbed = testbed_of(known)
+    testbed = testbed_of(known, lab)
     # Also that of another user, who has a registry of his own.
     answer["control_node"] = alive = is_held(run) or testbed.worked_on_by(run) is not None
     try:

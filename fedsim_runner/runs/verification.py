@@ -12,17 +12,18 @@ from ..results.run_files import read_devices
 from ..results.run_report import write_csv
 from ..results.tables.links import COLUMNS, LINKS_FILE, build_links
 from .folder import give_to_user
+from .labs import NO_OPTIONS, LabOptions
 from .lookup import find_run, testbed_of
 
 
-def verify_run(run: str) -> tuple[Sequence[dict[str, Any]], Path | None]:
+def verify_run(run: str, lab: LabOptions = NO_OPTIONS) -> tuple[Sequence[dict[str, Any]], Path | None]:
     """Measure the links of a run and write links.csv into its folder, if it has one. Return the rows, and the file.
 
     Raises:
         FedsimError: the run has no links, nothing on the lab host, or a course that is on.
     """
     known = find_run(run)
-    measured = testbed_of(known).measure(run)
+    measured = testbed_of(known, lab).measure(run)
     folder = known.folder
     devices = {} if folder is None else read_devices(folder)[0]
     rows = build_links(measured, devices)

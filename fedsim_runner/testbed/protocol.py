@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..contract.events import LinkMeasured
+from ..lab.access import LabAccess
 from ..lab.host import LabHost
 from ..plan.model import Plan
 from ..spec.experiment import Experiment
@@ -17,6 +18,9 @@ class Testbed(Protocol):
     """Made without arguments, from what the control node knows. If work ends early, it raises ``Stopped``."""
 
     traits: Traits
+
+    def on_lab(self, access: LabAccess) -> Testbed:
+        """The same testbed on another lab than this machine; a FedsimError says that it cannot be on one."""
 
     def accept(self, experiment: Experiment) -> Experiment:
         """Return the experiment as it can be run here; a FedsimError says what this user or machine lacks."""

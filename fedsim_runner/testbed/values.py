@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,9 +103,16 @@ class Stopped(Exception):  # noqa: N818 - an interrupt is not an error
 
 
 class UnreachableError(FedsimError):
-    """A lab host does not answer; the text says why and what helps."""
+    """A lab host does not answer; the text says why and what helps.
+
+    ``found``: what is on the others, where all were asked for the names of what runs have.
+    """
 
     exit = Exit.LAB
+
+    def __init__(self, message: str, found: Mapping[str, Sequence[str]] | None = None) -> None:
+        super().__init__(message)
+        self.found: Mapping[str, Sequence[str]] = found or {}
 
 
 # Colours and other control sequences of a terminal.

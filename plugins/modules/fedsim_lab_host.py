@@ -61,6 +61,10 @@ options:
     description: Folder that will hold the state folders of runs; its disk is measured.
     type: path
     default: /var/lib/fedsim
+  trials:
+    description: Try what only a trial shows. Without, the module only reads what the lab host has.
+    type: bool
+    default: true
   fail_if_unfit:
     description: Fail, naming the fixes, if a run is impossible here.
     type: bool
@@ -84,7 +88,7 @@ engine_answers:
   returned: always
   type: bool
 lab_host:
-  description: Kernel, arch, cpus, memory, Engine, limits, disk, our images, kind of machine, GPUs.
+  description: Kernel, arch, cpus, memory, tasks, Engine, limits, disk, our images, kind of machine, GPUs.
   returned: always
   type: dict
   sample: {"kernel": "6.1.0", "arch": "amd64", "cpus": 8, "memory_bytes": 16000000000, "engine": "20.10.24"}
@@ -148,6 +152,7 @@ ARGUMENTS: dict[str, Any] = {
         },
     },
     "state_root": {"type": "path", "default": str(STATE_ROOT)},
+    "trials": {"type": "bool", "default": True},
     "fail_if_unfit": {"type": "bool", "default": False},
     "engine_required": {"type": "bool", "default": True},
     **DOCKER,
@@ -181,7 +186,17 @@ def read_disk_free_bytes(folder: str) -> int:
     return shutil.disk_usage(path).free
 
 
-def read_engine(client: Any, capacity: HostCapacity, facts: dict[str, Any], problems: Problems) -> None:
+def free_capacity(capacity: HostCapacity) -> dict[str, Any]:
+    return {
+        "gpu_ids": list(capacity.gpu_ids),
+        "memory_free_bytes": capacity.memory_free_bytes,
+        "tasks": capacity.tasks,
+    }
+
+
+def read_engine(
+    client: Any, capacity: HostCapacity, facts: dict[str, Any], problems: Problems, trials: bool = True
+) -> None:
     info = client.info()
     capacity = capacity.with_engine_figures(info)
     facts.update(
@@ -190,6 +205,7 @@ def read_engine(client: Any, capacity: HostCapacity, facts: dict[str, Any], prob
         cpus=capacity.cpus,
         memory_bytes=capacity.memory_bytes,
         arch=capacity.arch,
+        **free_capacity(capacity),
         kernel=info["KernelVersion"],
         cgroup_version=str(info.get("CgroupVersion", "1")),
         cgroup_driver=info["CgroupDriver"],
@@ -213,7 +229,7 @@ def read_engine(client: Any, capacity: HostCapacity, facts: dict[str, Any], prob
             "the kernel does not limit a container's CPU time",
             "use a kernel with CONFIG_CFS_BANDWIDTH and the cpu cgroup controller",
         )
-    refusal = try_update(client)
+    refusal = try_update(client) if trials else None
     if refusal is not None:
         problems.add(f"the Docker Engine does not change a container's CPU limit ({refusal})", LET_UPDATE_THROUGH)
     if not facts["swap_limit"] and Path("/proc/swaps").read_text().count("\n") > 1:
@@ -276,12 +292,14 @@ def compare(demands: dict[str, Any], facts: dict[str, Any], problems: Problems) 
 
 def work(call: Call) -> dict[str, Any]:
     problems = Problems()
+    trials = call.params["trials"]
     capacity = measure_this_machine()
     facts: dict[str, Any] = {
         "kernel": platform.release(),
         "arch": capacity.arch,
         "cpus": capacity.cpus,
         "memory_bytes": capacity.memory_bytes,
+        **free_capacity(capacity),
         "virtual_machine": detect_virtual_machine(),
         "disk_free_bytes": read_disk_free_bytes(call.params["state_root"]),
         "engine": None,
@@ -292,8 +310,8 @@ def work(call: Call) -> dict[str, Any]:
     try:
         client = connect(call.params["docker_host"])
         try:
-            read_engine(client, capacity, facts, problems)
-            if os.geteuid() == 0:
+            read_engine(client, capacity, facts, problems, trials)
+            if trials and os.geteuid() == 0:
                 check_folder(client, call.params["state_root"], problems)
         finally:
             client.close()
@@ -303,7 +321,7 @@ def work(call: Call) -> dict[str, Any]:
         if left_to_role:
             events.append(EngineMissing(facts["engine_installed"]).as_dict())
     # Docker Desktop's Engine has a kernel of its own, and only root may make a namespace.
-    if os.geteuid() == 0 and not facts["docker_desktop"]:
+    if trials and os.geteuid() == 0 and not facts["docker_desktop"]:
         for what, fix in find_missing():
             problems.add(what, fix)
     if facts["disk_free_bytes"] < ENOUGH_DISK_BYTES:

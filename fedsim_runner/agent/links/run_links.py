@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -15,18 +14,15 @@ from fedsim_runner.contract.agent_calls import LinksAnswer
 from fedsim_runner.contract.errors import Exit, FedsimError
 
 from ..host import programs
-from ..host.network_container import Namespace, NetworkContainer
+from ..host.network_container import Namespace, NetworkContainer, namespace_number
 from ..run_settings import RunSettings
 from . import backends, netns
 from .deviation import Deviation
-from .fan_out import hurry
+from .held_namespaces import HeldNamespaces
 from .profile import DeviceLink, Profile
 from .run_namespace import RunNamespace
-from .shaped_devices import ShapedDevices
 from .shaper import Result, Shaper
 from .tally import Passed, Tally
-
-_LOOKED_AT_ONCE = 16
 
 
 class NoNetworkError(FedsimError):
@@ -46,8 +42,6 @@ _T = TypeVar("_T")
 
 
 def _locked(method: Callable[Concatenate[RunLinks, _P], _T]) -> Callable[Concatenate[RunLinks, _P], _T]:
-    """Hold the lock of the links; a change never waits for one that reads them."""
-
     @functools.wraps(method)
     def call(self: RunLinks, /, *arguments: _P.args, **options: _P.kwargs) -> _T:
         with self._lock:
@@ -56,22 +50,8 @@ def _locked(method: Callable[Concatenate[RunLinks, _P], _T]) -> Callable[Concate
     return call
 
 
-def _alone(method: Callable[Concatenate[RunLinks, _P], _T]) -> Callable[Concatenate[RunLinks, _P], _T]:
-    """Hold both locks: nobody reads the links meanwhile, either."""
-
-    @functools.wraps(method)
-    def call(self: RunLinks, /, *arguments: _P.args, **options: _P.kwargs) -> _T:
-        with self._reading, self._lock:
-            return method(self, *arguments, **options)
-
-    return call
-
-
 class RunLinks:
-    """Connects and shapes devices by their processes. Thread-safe, with locks of its own.
-
-    A change that is due waits for no look at all links: that has no priority, and takes long beside devices that
-    compute. What was read while links were changed says nothing, and is read again.
+    """Connects and shapes devices by their processes. Thread-safe, with a lock of its own.
 
     Args:
         container: holds the run's network.
@@ -80,6 +60,7 @@ class RunLinks:
         record: writes an event to the journal.
 
     Attributes:
+        shaped: devices whose link is in force.
         unshaped: why no link is in force, if the experiment allows that.
         deviation: how the links that are in force, and those that come into force, differ from the device file.
     """
@@ -99,12 +80,13 @@ class RunLinks:
         self._record = record
         self._shaper: Shaper | None = None
         self._guest: Shaper | None = None
-        self._reading = threading.RLock()  # taken before the other one
         self._lock = threading.RLock()
-        self._changes: Counter[str] = Counter()  # of each device's link while packets pass
         self._profile: Profile | None = None  # of the device file
         self._looked_at = time.monotonic()  # when all links in force were last known to be
-        self._devices = ShapedDevices()
+        # In which links were brought into force: path and number.
+        self._namespaces: dict[str, tuple[str, tuple[int, int] | None]] = {}
+        self._held = HeldNamespaces()
+        self.shaped: set[str] = set()
         self.unshaped: str | None = None
         self.deviation = Deviation()
 
@@ -112,11 +94,6 @@ class RunLinks:
     def backend(self) -> str | None:
         """The back end that shapes here; None if none does."""
         return None if self.unshaped is not None else self._backend
-
-    @property
-    def shaped(self) -> set[str]:
-        """The devices whose links are in force."""
-        return self._devices.names
 
     @property
     def failure(self) -> str | None:
@@ -132,7 +109,7 @@ class RunLinks:
         """Whether all of these devices may send."""
         return not self.has_lost_its_network and self.shaped.issuperset(devices)
 
-    @_alone
+    @_locked
     def apply(
         self, settings: RunSettings, names: Collection[str], running: Mapping[str, int], check: bool
     ) -> LinksAnswer:
@@ -176,7 +153,7 @@ class RunLinks:
         }
         return answer if unshaped is None else {**answer, "unshaped": unshaped}
 
-    @_alone
+    @_locked
     def reapply(self, name: str, pid: int) -> str | None:
         """Connect and shape a restarted device whose link was in force. Return the reason if that failed.
 
@@ -196,11 +173,12 @@ class RunLinks:
             self.shaped.discard(name)
             self._record(events.LinkFailed(name, failed))
             return failed
-        self._devices.add(name, namespace, self._passes_on)
+        self._take_note_of(name, namespace)
         if self.unshaped is None:
             self._record(events.LinkReapplied(name))
         return None
 
+    @_locked
     def change(self, update: Callable[[Deviation], Deviation]) -> dict[str, Result]:
         """Have links deviate from the device file, or no longer: those in force in place, while packets pass.
 
@@ -216,24 +194,20 @@ class RunLinks:
         Raises:
             LinkError: the run's network is gone.
         """
-        with self._lock, hurry():
-            return self._change(update)
-
-    def _change(self, update: Callable[[Deviation], Deviation]) -> dict[str, Result]:
         self.deviation = update(self.deviation)
         if self._shaper is None or self._profile is None:
             return {}
-        here = self._devices.where_they_were()
+        here = {name: path for name, (path, _) in self._namespaces.items() if self._is_where_it_was(name, path)}
         try:
             results = self._shaper.change(self.deviation.of(self._profile), here)
             left = [name for name, result in results.items() if result.failed is not None]
-            left = [name for name in left if self._devices.is_where_it_was(name, here[name])]
+            left = [name for name in left if self._is_where_it_was(name, here[name])]
             again = self._shaper.apply({name: here[name] for name in left}) if left else {}
         except (OSError, programs.CommandError) as error:
             raise LinkError(str(error)) from error
-        self._changes.update(results.keys())
         return {**results, **again}
 
+    @_locked
     def restore(self, running: Mapping[str, int]) -> dict[str, str]:
         """Put links that are in force, but that somebody else has changed, back in force.
 
@@ -243,50 +217,30 @@ class RunLinks:
         Returns:
             By device, what was changed and why it could not be undone.
         """
+        if self._shaper is None or self.failure is not None:
+            return {}
+        now, before = time.monotonic(), self._looked_at
+        self._looked_at = now
+        devices = self._in_force(running)
+        if not devices:
+            return {}
+        try:
+            changed = self._shaper.find_changes(devices)
+            theirs = {name: devices[name] for name in changed if self._is_where_it_was(name, devices[name])}
+            results = self._shaper.apply(theirs) if theirs else {}
+        except (OSError, programs.CommandError):
+            return {}  # the run's network is ending, which `failure` will say
         failed: dict[str, str] = {}
-        with self._reading:
-            if self._shaper is None or self.failure is not None:
-                return {}
-            now, before = time.monotonic(), self._looked_at
-            devices = self._devices.running(running)
-            try:
-                # Few at a time, so that few are changed here while they are looked at.
-                for start in range(0, len(devices), _LOOKED_AT_ONCE):
-                    changed = self._look(dict(list(devices.items())[start : start + _LOOKED_AT_ONCE]))
-                    failed |= self._undo(changed, devices, now - before) if changed else {}
-            except (OSError, programs.CommandError):
-                return failed  # the run's network is ending, which `failure` will say
-            self._looked_at = now
-        return failed
-
-    def _look(self, devices: Mapping[str, str]) -> dict[str, str]:
-        """What somebody else has changed of these devices' links, in these namespaces."""
-        assert self._shaper is not None
-        with self._lock:
-            before = {name: self._changes[name] for name in devices}
-        seen = self._shaper.look_for_changes(devices)
-        with self._lock:
-            # What has been changed here meanwhile may be what was seen.
-            same = {name for name in devices if self._changes[name] == before[name]}
-            self._shaper.take_note_of({name: trace for name, trace in seen.traces.items() if name in same})
-            return {name: change for name, change in seen.changed.items() if name in same}
-
-    @_locked
-    def _undo(self, changed: Mapping[str, str], devices: Mapping[str, str], unknown_s: float) -> dict[str, str]:
-        """Put these links back in force; return the reasons where that failed."""
-        assert self._shaper is not None
-        theirs = {name: devices[name] for name in changed if self._devices.is_where_it_was(name, devices[name])}
-        failed: dict[str, str] = {}
-        for name, result in (self._shaper.apply(theirs) if theirs else {}).items():
+        for name, result in results.items():
             if result.failed is None:
-                self._record(events.LinkRestored(name, changed[name], round(unknown_s, 1)))
-            elif self._devices.is_where_it_was(name, devices[name]):
+                self._record(events.LinkRestored(name, changed[name], round(now - before, 1)))
+            elif self._is_where_it_was(name, devices[name]):
                 self.shaped.discard(name)
                 failed[name] = f"{changed[name]}; {result.failed}"
                 self._record(events.LinkFailed(name, failed[name]))
         return failed
 
-    @_alone
+    @_locked
     def connect_guest(self, guest: DeviceLink, namespace: str) -> None:
         """Connect one more device to the run's network, which is none of the run's devices.
 
@@ -303,20 +257,20 @@ class RunLinks:
         if failed is not None:
             raise LinkError(failed)
 
-    @_alone
+    @_locked
     def forget_guest(self, name: str) -> None:
         """Release it: its namespace is about to end."""
         if self._guest is not None:
             self._guest.forget(name)
             self._guest = None
 
-    @_alone
+    @_locked
     def forget(self, name: str) -> None:
         """Release a device whose process, and with it its interface, has ended.
 
         What others exchange over it goes on, as it has its namespace until it is restarted.
         """
-        self._devices.end(name)
+        self._namespaces.pop(name, None)
         if self._shaper is not None and not self._passes_on:
             self._shaper.forget(name)
 
@@ -331,7 +285,7 @@ class RunLinks:
         if self._shaper is None or self.failure is not None:
             return {}
         try:
-            return self._shaper.count(self._devices.running(running), afresh)
+            return self._shaper.count(self._in_force(running), afresh)
         except OSError:
             return {}  # which `failure` is about to say
 
@@ -346,7 +300,7 @@ class RunLinks:
         if self._shaper is None or self.failure is not None:
             return {}
         try:
-            return self._shaper.look(self._devices.running(running))
+            return self._shaper.look(self._in_force(running))
         except OSError:
             return {}  # which `failure` is about to say
 
@@ -355,18 +309,24 @@ class RunLinks:
         """Counters of the process that holds packets outside the kernel; empty if the kernel does all."""
         return self._shaper.counters() if self._shaper is not None else {}
 
-    @_alone
+    @_locked
     def stop(self) -> None:
         """Stop: packets that pass through this agent stop, too."""
         if self._shaper is not None:
             self._shaper.stop()
-        self._devices.release_all()
+        self._held.release_all()
 
     @property
     def _passes_on(self) -> bool:
         """Whether devices pass on what others send."""
         topology = None if self._profile is None else self._profile.topology
         return topology is not None and bool(topology.parents)
+
+    def _take_note_of(self, name: str, namespace: str) -> None:
+        """Remember in which namespace the device's link is in force."""
+        self._namespaces[name] = namespace, namespace_number(namespace)
+        if self._passes_on:
+            self._held.hold(name, namespace)
 
     def _choose(self, settings: RunSettings) -> tuple[str | None, str | None]:
         """The back end, or None and why nothing is shaped."""
@@ -391,9 +351,23 @@ class RunLinks:
             self.shaped.clear()
             self._connected_to = namespace
 
+    def _in_force(self, running: Mapping[str, int]) -> dict[str, str]:
+        """The namespaces of those running devices whose links are in force."""
+        return {name: netns.of_process(pid) for name, pid in running.items() if name in self.shaped}
+
+    def _is_where_it_was(self, name: str, namespace: str) -> bool:
+        """Whether the device's process is still the one whose link is in force.
+
+        Else its container has ended, which Docker will report. By then another process may have its id: the kernel uses
+        each of 32768 again, and hundreds of devices that end together need thousands.
+        """
+        number = namespace_number(namespace)
+        return number is not None and (namespace, number) == self._namespaces.get(name)
+
     def _remember(self, results: Mapping[str, Result], running: Mapping[str, int]) -> None:
         for name, result in results.items():
             if result.failed is None:
-                self._devices.add(name, netns.of_process(running[name]), self._passes_on)
+                self.shaped.add(name)
+                self._take_note_of(name, netns.of_process(running[name]))
                 if result.changed and self.unshaped is None:
                     self._record(events.LinkShaped(name))

@@ -9,17 +9,22 @@ from typing import Annotated, Any
 import typer
 
 from fedsim_runner.contract.errors import Exit
+from fedsim_runner.runs.labs import LabOptions
 
 from ..app import JsonOption, RunArgument, app, out, print_json
+from ..lab_options import on_a_lab
 
 
 @app.command()
+@on_a_lab
 def collect(
     run: RunArgument,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to write to instead of the run folder.")
     ] = None,
     as_json: JsonOption = False,
+    *,
+    lab: LabOptions,
 ) -> int:
     """Fetch logs, journal and samples of a run that is up, and write its report."""
     from fedsim_runner.results import render_summary
@@ -27,8 +32,8 @@ def collect(
     from fedsim_runner.runs.sweeps.folder import find_sweep
 
     if (sweep := find_sweep(run)) is not None:
-        return _sweep(collect_sweep(sweep, out(stderr=as_json), output), as_json)
-    report, folder = collect_run(run, out(stderr=as_json), output)
+        return _sweep(collect_sweep(sweep, out(stderr=as_json), output, lab), as_json)
+    report, folder = collect_run(run, out(stderr=as_json), output, lab)
     if as_json:
         print_json(report)
     else:

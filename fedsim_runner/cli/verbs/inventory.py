@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.runs.labs import LabOptions
 
 from ..app import (
     RunNameOption,
@@ -16,20 +17,26 @@ from ..app import (
     load,
     out,
 )
+from ..lab_options import on_a_lab
 
 
 @app.command()
+@on_a_lab
 def inventory(
     spec: SpecArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")],
     run_name: RunNameOption = None,
+    *,
+    lab: LabOptions,
 ) -> int:
     """Write the inventory and the device files for plain Ansible."""
     from fedsim_runner.inventory import build_inventory, write_inventory
+    from fedsim_runner.runs.labs import choose_lab
     from fedsim_runner.runs.planning import plan_only
     from fedsim_runner.testbed.installed import find_testbed
 
-    made = plan_only(load(spec), find_testbed(), run_name)
+    testbed, _ = choose_lab(find_testbed(), lab)
+    made = plan_only(load(spec), testbed, run_name)
     try:
         hosts_file = write_inventory(build_inventory(made), output)
     except OSError as error:

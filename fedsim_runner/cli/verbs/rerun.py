@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.runs.labs import LabOptions
 from fedsim_runner.runs.options import DEFAULT_RUNS_DIR, RunOptions
 
 from ..app import (
@@ -19,12 +20,14 @@ from ..app import (
     out,
     print_json,
 )
+from ..lab_options import on_a_lab
 
 if TYPE_CHECKING:
     from fedsim_runner.testbed.protocol import Testbed
 
 
 @app.command()
+@on_a_lab
 def rerun(
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="Folder of the run, or its name; also of a sweep.", show_default=False)
@@ -44,18 +47,24 @@ def rerun(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; progress to stderr.")] = False,
+    *,
+    lab: LabOptions,
 ) -> int:
     """Repeat a run from its folder alone, and report how the two differ."""
+    from fedsim_runner.runs.labs import choose_lab
     from fedsim_runner.runs.repetition.rerun import open_original
     from fedsim_runner.runs.repetition.rerun import rerun as repeat
     from fedsim_runner.runs.sweeps.folder import find_sweep
-    from fedsim_runner.testbed.installed import find_testbed
+    from fedsim_runner.testbed.installed import DEFAULT, find_testbed
 
-    options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
+    def on_chosen(name: str) -> tuple[Testbed, RunOptions]:
+        testbed, inventory = choose_lab(find_testbed(NO_DOCKER if no_docker else name), lab)
+        return testbed, RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base, lab=inventory)
+
     console = out(stderr=as_json)
     if (sweep := find_sweep(run, runs_dir)) is None:
         original = open_original(run, runs_dir)
-        testbed = find_testbed(NO_DOCKER if no_docker else original.testbed)
+        testbed, options = on_chosen(original.testbed)
         code, report = repeat(original, options, console, testbed, trust)
     else:
         from fedsim_runner.runs.sweeps.rerun import rerun_sweep
@@ -63,12 +72,9 @@ def rerun(
         if keep:
             raise FedsimError("--keep: the runs of a sweep follow each other, so no testbed stays up", Exit.SPEC)
         words = ["fedsim-provision", "rerun", run, *["--no-docker"] * no_docker, *["--trust"] * trust]
+        options = on_chosen(DEFAULT)[1]
         words += options.words
-
-        def testbed_of(name: str) -> Testbed:
-            return find_testbed(NO_DOCKER if no_docker else name)
-
-        code, report = rerun_sweep(sweep, options, console, testbed_of, words, trust)
+        code, report = rerun_sweep(sweep, options, console, lambda name: on_chosen(name)[0], words, trust)
     if as_json:
         print_json(report)
     return code

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.runs.labs import LabOptions
 from fedsim_runner.runs.options import DEFAULT_RUNS_DIR, RunOptions
 
 from ..app import (
@@ -23,9 +24,11 @@ from ..app import (
     out,
     print_json,
 )
+from ..lab_options import on_a_lab
 
 
 @app.command()
+@on_a_lab
 def run(
     spec: SpecArgument,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the testbed up afterwards.")] = False,
@@ -58,17 +61,20 @@ def run(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; progress to stderr.")] = False,
+    *,
+    lab: LabOptions,
 ) -> int:
     """Do everything: plan, provision, course, collect, tear down, report. With --seeds or --grid, for each of the runs.
 
     An interrupted sweep is resumed with the same options and --run NAME.
     """
+    from fedsim_runner.runs.labs import choose_lab
     from fedsim_runner.runs.lifecycle import run_experiment
     from fedsim_runner.testbed.installed import DEFAULT, find_testbed
 
-    options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base)
     console = out(stderr=as_json)
-    testbed = find_testbed(NO_DOCKER if no_docker else DEFAULT)
+    testbed, inventory = choose_lab(find_testbed(NO_DOCKER if no_docker else DEFAULT), lab)
+    options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base, lab=inventory)
     if seeds is None and not grid:
         from fedsim_runner.runs.sweeps.members import target_override
 

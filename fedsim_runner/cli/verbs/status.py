@@ -12,8 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.runs.labs import LabOptions
 
 from ..app import JsonOption, app, out, print_json
+from ..lab_options import on_a_lab
 
 if TYPE_CHECKING:
     from fedsim_runner.console.live import Window
@@ -24,6 +26,7 @@ ALL_ROWS = 1_000_000
 
 
 @app.command()
+@on_a_lab
 def status(
     run: Annotated[
         str | None,
@@ -31,6 +34,9 @@ def status(
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh every second until the run ends.")] = False,
     as_json: JsonOption = False,
+    every: Annotated[bool, typer.Option("--all", help="All runs, as without RUN.")] = False,
+    *,
+    lab: LabOptions,
 ) -> int:
     """Show how far a run has got and what each of its devices is doing."""
     from fedsim_runner.runs.lookup import all_runs
@@ -39,24 +45,33 @@ def status(
 
     if watch and (run is None or as_json):
         raise FedsimError("--watch needs one RUN and cannot be combined with --json", Exit.SPEC)
+    if every and run is not None:
+        raise FedsimError("name one RUN, or ask for --all", Exit.SPEC)
     console = out()
     if run is not None and (sweep := find_sweep(run)) is not None:
-        return _sweep(sweep, console, watch, as_json)
+        return _sweep(sweep, console, watch, as_json, lab)
     if watch and run is not None:
-        _watch(console, run)
+        _watch(console, run, lab)
         return Exit.DONE
-    runs = all_runs() if run is None else [run]
-    answers = [status_of(name) for name in runs]
+    if run is not None:
+        answer = status_of(run, lab=lab)
+        if as_json:
+            print_json(answer)
+        else:
+            console.print(_one(answer, ALL_ROWS))
+        return Exit.DONE
+    found = all_runs(lab)
+    answers = [status_of(name, lab=where) for name, where in found.labs.items()]
     if as_json:
-        print_json(answers if run is None else answers[0])
-    elif run is None:
-        console.print(_all_table(answers) if answers else "no runs")
+        print_json(answers)
     else:
-        console.print(_one(answers[0], ALL_ROWS))
-    return Exit.DONE
+        console.print(_all_table(answers) if answers else "no runs")
+    for reason in found.unreachable:
+        out(stderr=True).print(f"error: {reason}", style="red", markup=False, highlight=False)
+    return Exit.LAB if found.unreachable else Exit.DONE
 
 
-def _sweep(sweep: Sweep, console: Console, watch: bool, as_json: bool) -> int:
+def _sweep(sweep: Sweep, console: Console, watch: bool, as_json: bool, lab: LabOptions) -> int:
     """All runs of a sweep; the one in progress can be watched."""
     from fedsim_runner.runs.hold import is_held
     from fedsim_runner.runs.sweeps.status import status_of_sweep
@@ -65,7 +80,7 @@ def _sweep(sweep: Sweep, console: Console, watch: bool, as_json: bool) -> int:
         current = next((one.run for one in sweep.runs if is_held(one.run)), None)
         if current is None:
             raise FedsimError(f"--watch: no run of sweep {sweep.name} is in progress", Exit.SPEC)
-        _watch(console, current)
+        _watch(console, current, lab)
         return Exit.DONE
     answer = status_of_sweep(sweep)
     if as_json:
@@ -92,7 +107,7 @@ def _sweep_table(runs: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _watch(console: Console, run: str) -> None:
+def _watch(console: Console, run: str, lab: LabOptions) -> None:
     """Redraw until the run has ended; the last picture stays. Without a terminal the state is printed once."""
     from rich.live import Live
 
@@ -100,7 +115,7 @@ def _watch(console: Console, run: str) -> None:
     from fedsim_runner.console.live import Window
     from fedsim_runner.runs.run_status import ENDED, status_of
 
-    answer = status_of(run)
+    answer = status_of(run, lab=lab)
     if not console.is_terminal:
         console.print(_one(answer, ALL_ROWS))
         return
@@ -117,7 +132,7 @@ def _watch(console: Console, run: str) -> None:
             keys.start()
             while not str(answer["state"]).startswith(ENDED):
                 time.sleep(WATCH_EVERY_S)
-                answer = status_of(run)
+                answer = status_of(run, lab=lab)
                 live.update(_one(answer, window=window), refresh=True)
     except KeyboardInterrupt:
         return

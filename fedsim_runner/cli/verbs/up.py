@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fedsim_runner.runs.labs import LabOptions
 from fedsim_runner.runs.options import DEFAULT_RUNS_DIR, RunOptions
 
 from ..app import (
@@ -19,9 +20,11 @@ from ..app import (
     load,
     out,
 )
+from ..lab_options import on_a_lab
 
 
 @app.command()
+@on_a_lab
 def up(
     spec: SpecArgument,
     keep: Annotated[bool, typer.Option("--keep", help="Keep what exists if provisioning fails.")] = False,
@@ -30,10 +33,15 @@ def up(
     devices: DevicesOption = None,
     runs_dir: RunsDirOption = DEFAULT_RUNS_DIR,
     run_name: RunNameOption = None,
+    *,
+    lab: LabOptions,
 ) -> int:
     """Provision and stop at the gate; a second `up --run NAME` changes only what differs."""
+    from fedsim_runner.runs.labs import choose_lab
     from fedsim_runner.runs.lifecycle import provision
     from fedsim_runner.testbed.installed import find_testbed
 
-    options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base, devices)
-    return provision(load(spec), options, out(), find_testbed())
+    experiment = load(spec)
+    testbed, inventory = choose_lab(find_testbed(), lab)
+    options = RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base, devices, lab=inventory)
+    return provision(experiment, options, out(), testbed)

@@ -9,18 +9,21 @@ from rich.table import Table
 from rich.text import Text
 
 from fedsim_runner.contract.errors import Exit
+from fedsim_runner.runs.labs import LabOptions
 
 from ..app import JsonOption, RunArgument, app, out, print_json
+from ..lab_options import on_a_lab
 
 STYLES = {"within": "green", "out": "bold red", "undetermined": "yellow"}
 
 
 @app.command()
-def verify(run: RunArgument, as_json: JsonOption = False) -> int:
+@on_a_lab
+def verify(run: RunArgument, as_json: JsonOption = False, *, lab: LabOptions) -> int:
     """Measure every device's link of a run that is up and waits at the gate; exit code 6 if one is not as requested."""
     from fedsim_runner.runs.verification import verify_run
 
-    rows, path = verify_run(run)
+    rows, path = verify_run(run, lab)
     if as_json:
         print_json(rows)
     else:

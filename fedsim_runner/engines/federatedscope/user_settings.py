@@ -1,41 +1,15 @@
-"""The user's own configuration: ``$XDG_CONFIG_HOME/fedsim/config.yaml``, else ``~/.config/fedsim/config.yaml``.
-
-::
-
-    federatedscope:
-      source: ~/FederatedScope          # checkout, wheel, git URL or pip requirement
-      python: ~/fs-venv/bin/python      # interpreter with FederatedScope's packages, for runs without Docker
-
-Both keys may be left out, and so may the file. Relative paths start at the file's folder.
-"""
+"""What the user has configured for FederatedScope, in the section ``federatedscope`` of the user configuration."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, ValidationError
-
-from fedsim_runner.catalog.entries import Entry
-from fedsim_runner.spec.validation_messages import explain
-from fedsim_runner.user_folders import config_dir
-from fedsim_runner.yamlfile.document import parse, read_text
-from fedsim_runner.yamlfile.spec_errors import SpecErrors
+from fedsim_runner.spec.user_configuration import UserConfigurationError, config_path, read_user_configuration
 
 from .source import SettingsError, parse_source
 
-
-class FederatedScopeEntry(Entry):
-    """The section ``federatedscope``."""
-
-    source: str | None = Field(default=None, description="Where FederatedScope comes from.")
-    python: str | None = Field(default=None, description="Interpreter for runs without Docker.")
-
-
-class ConfigFile(Entry):
-    """The whole file."""
-
-    federatedscope: FederatedScopeEntry = Field(default_factory=FederatedScopeEntry)
+__all__ = ["UserSettings", "config_path", "user_settings"]
 
 
 @dataclass(frozen=True)
@@ -46,11 +20,6 @@ class UserSettings:
     python: str | None = None
 
 
-def config_path() -> Path:
-    """The path of the file; it need not exist."""
-    return config_dir() / "config.yaml"
-
-
 def user_settings(path: Path | None = None) -> UserSettings:
     """Read the file; without one everything is unset.
 
@@ -58,30 +27,10 @@ def user_settings(path: Path | None = None) -> UserSettings:
         SettingsError: it cannot be read or is wrong; the text lists every mistake with its line.
     """
     path = path or config_path()
-    if not path.exists():
-        return UserSettings()
-    if path.is_dir():
-        raise SettingsError(f"the user configuration {path} is a directory; it must be a YAML file")
     try:
-        text = read_text(path)
-        if all(line.lstrip().startswith("#") for line in text.splitlines() if line.strip()):
-            return UserSettings()
-        document = parse(text, str(path))
-        raw = document.value()
-        section = raw.get("federatedscope")
-        if section is None:
-            raw.pop("federatedscope", None)  # everything below the key is commented out
-        try:
-            entry = ConfigFile.model_validate(raw).federatedscope
-        except ValidationError as error:
-            explain(error, ConfigFile, document)
-            entry = FederatedScopeEntry()
-        if document.errors:
-            raise SpecErrors(document.errors)
-    except SpecErrors as errors:
-        raise SettingsError(f"the user configuration is wrong:\n{errors}") from errors
-    except OSError as error:
-        raise SettingsError(f"the user configuration {path}: {error.strerror}") from error
+        entry = read_user_configuration(path).federatedscope
+    except UserConfigurationError as error:
+        raise SettingsError(str(error)) from error
     source = None
     if entry.source is not None:
         source = parse_source(entry.source, path.parent, f"{path}: federatedscope.source").text

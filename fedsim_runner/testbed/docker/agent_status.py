@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 # Where agents differ, the state that comes first here counts for the run: a course is over as soon as one says so.
 STATES = ("failed", "interrupted", "finished", "running", "loading", "provisioned")
 COURSE = ("state", "round", "total_rounds", "reason", "device")
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """What a lab host says of a run. ``answer``: its agent's; None: there is none, or it ``is_silent``."""
+
+    devices: Mapping[str, Mapping[str, Any]]
+    answer: Mapping[str, Any] | None = None
+    is_silent: bool = False
 
 
 def device_states(containers: Mapping[str, Mapping[str, Any]], lab_host: str) -> dict[str, dict[str, Any]]:

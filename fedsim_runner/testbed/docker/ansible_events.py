@@ -37,12 +37,13 @@ class EventReader:
     """Processes ansible-runner's events one by one."""
 
     def __init__(self, listener: Listener, log: Log, keep: Collection[str] = ()) -> None:
-        """``keep``: task results that have one of these keys are kept in ``results``."""
+        """``keep``: results with one of these keys are kept in ``results``, and the last of a host in ``by_host``."""
         self._listener = listener
         self._log = log
         self._keep = frozenset(keep)
         self.results: list[Mapping[str, Any]] = []
-        self._failures: list[Failure] = []
+        self.by_host: dict[str, Mapping[str, Any]] = {}
+        self.failures: list[Failure] = []
         self._last_lines: list[str] = []
         self.stage: str | None = None
         self.processed: set[str] = set()
@@ -61,7 +62,7 @@ class EventReader:
             self.processed = set(data.get("processed") or {})
             self.changed = sum((data.get("changed") or {}).values())
         if kind in FAILURE_EVENTS and not data.get("ignore_errors"):
-            self._failures.append(self._failure(data))
+            self.failures.append(self._failure(data))
         if kind in RESULT_EVENTS:
             for item in _journal_events(data.get("res")):
                 self._listener.event(item)
@@ -70,12 +71,13 @@ class EventReader:
                 self._listener.snapshot(result["fedsim_snapshot"])
             if isinstance(result, Mapping) and self._keep & result.keys():
                 self.results.append(result)
+                self.by_host[str(data.get("host"))] = result
         return False
 
     def failure(self, rc: int | None) -> Failure:
         """Why the playbook ended: the last task that failed, otherwise what Ansible printed."""
-        if self._failures:
-            return self._failures[-1]
+        if self.failures:
+            return self.failures[-1]
         errors = [match[1] for line in self._last_lines if (match := ERROR_LINE.match(line))]
         if errors:
             return Failure(self.stage, None, None, without_template_text(errors[0], None))

@@ -50,10 +50,10 @@ def container_lines(
             lines.put(None)
 
     with ExitStack() as stack:
-        hosts = dict.fromkeys(host for host, _ in containers.values())
-        engines = {host: stack.enter_context(connect(host)) for host in hosts}
+        hosts = {host.name: host for host, _ in containers.values()}
+        engines = {name: stack.enter_context(connect(host)) for name, host in hosts.items()}
         for name, (host, identifier) in containers.items():
-            thread = threading.Thread(target=read, args=(engines[host], name, identifier), daemon=True)
+            thread = threading.Thread(target=read, args=(engines[host.name], name, identifier), daemon=True)
             thread.start()
             if not follow:
                 thread.join()

@@ -9,16 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from docker import DockerClient
 from docker.errors import APIError, DockerException
 
 from fedsim_runner.contract.agent_calls import Call, command_line, parse_answer
 from fedsim_runner.contract.agent_socket import ask_here
 from fedsim_runner.contract.exec_output import NoOutputError, read_output
 from fedsim_runner.contract.names import KIND_AGENT, LABEL_DEVICE, LABEL_RUN, LABEL_STATE, run_filter
+from fedsim_runner.lab.access import THIS_MACHINE, LabAccess
 from fedsim_runner.lab.engine_client import connect_to_engine, engine_url
 from fedsim_runner.lab.host import LabHost
 
 from ..values import UnreachableError
+from .remote.tunnel import EngineTunnel
 
 # The Engine's answers to a command in a container that is gone, or that does not run.
 ENDED = (404, 409)
@@ -33,10 +36,11 @@ class AgentSilentError(UnreachableError):
 
 
 class LabEngine:
-    """The Engine of one lab host."""
+    """The Engine of one lab host. ``is_here``: it is this machine, so that an agent's socket can be reached."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, is_here: bool = True) -> None:
         self.client = client
+        self._is_here = is_here
 
     def runs(self) -> dict[str, list[str]]:
         """Names of the containers and volumes that carry a run's label, by run; also of networks, which 0.1.0 made."""
@@ -65,7 +69,8 @@ class LabEngine:
             return None
         api = self.client.api
         try:
-            answer = ask_here(api.base_url, agent["Labels"].get(LABEL_STATE), call)
+            state_folder = agent["Labels"].get(LABEL_STATE) if self._is_here else None
+            answer = ask_here(api.base_url, state_folder, call)
             if answer is not None:
                 return answer
             created = api.exec_create(agent["Id"], command_line(call))
@@ -87,14 +92,32 @@ class LabEngine:
 
 
 @contextmanager
-def lab_engine(host: LabHost, timeout_s: int = 30) -> Iterator[LabEngine]:
-    """Connect to the Engine of a lab host.
+def lab_engine(host: LabHost, timeout_s: int = 30, access: LabAccess = THIS_MACHINE) -> Iterator[LabEngine]:
+    """Connect to the Engine of a lab host. ``access``: the lab that it is part of.
 
     Raises:
         NoEngineError: it does not answer, or this user may not use it.
         EngineAddressError: the user's settings of Docker name one that is not on this machine.
     """
-    url = engine_url(host.engine_url)
+    if host.ssh is None:
+        with _engine_at(engine_url(host.engine_url), timeout_s) as client:
+            yield LabEngine(client)
+        return
+    with EngineTunnel(host, access) as tunnel:
+        try:
+            client = connect_to_engine(f"unix://{tunnel.path}", timeout_s)
+            client.ping()
+        except (DockerException, OSError) as error:
+            reason = tunnel.failure or f"the Docker Engine cannot be used: {error}"
+            raise NoEngineError(f"lab host {host.name}: {reason}") from error
+        try:
+            yield LabEngine(client, is_here=False)
+        finally:
+            client.close()
+
+
+@contextmanager
+def _engine_at(url: str, timeout_s: int) -> Iterator[DockerClient]:
     try:
         client = connect_to_engine(url, timeout_s)
         client.ping()
@@ -103,7 +126,7 @@ def lab_engine(host: LabHost, timeout_s: int = 30) -> Iterator[LabEngine]:
     except ValueError as error:
         raise NoEngineError(f"Docker's settings of this user cannot be read: {error}") from error
     try:
-        yield LabEngine(client)
+        yield client
     finally:
         client.close()
 

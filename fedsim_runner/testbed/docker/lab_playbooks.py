@@ -14,6 +14,7 @@ from rich.console import Console
 from fedsim_runner.console.progress import Progress
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.inventory import write_inventory
+from fedsim_runner.lab.access import NO_KEYS, THIS_MACHINE
 from fedsim_runner.lab.engine_client import engine_url
 from fedsim_runner.lab.usable_hosts import list_lab_hosts
 from fedsim_runner.user_folders import STATE_HINT, state_home
@@ -24,7 +25,7 @@ from ..values import Listener, Stopped
 from .playbook import PlaybookResult
 from .playbook_session import LOG, PlaybookSession
 from .privileges import check_privileges, root_command
-from .run_inventory import bare_inventory
+from .run_inventory import bare_inventory, inventories
 from .stages import STAGES
 
 PROBE_TIMEOUT_S = 120
@@ -60,7 +61,7 @@ def build_images(console: Console, image_base: str | None, engines: Sequence[str
     extra_vars: dict[str, Any] = {"fedsim_engines": list(engines)}
     if image_base:
         extra_vars["fedsim_image_base"] = image_base
-    check_privileges()
+    check_privileges(list_lab_hosts(), NO_KEYS)
     result = _play("images", "images.yml", console, extra_vars, "disk")
     if not result.results:
         raise FedsimError("the images were built but not measured", Exit.PROVISIONING)
@@ -104,11 +105,11 @@ def _play(name: str, playbook: str, console: Console, extra_vars: Mapping[str, A
         raise FedsimError(f"{folder}: {error.strerror}", Exit.LAB, hint=STATE_HINT) from error
     log = folder / LOG
     log.unlink(missing_ok=True)
-    names = [host.name for host in hosts]
+    lab = inventories(hosts_file, THIS_MACHINE, hosts)
     with Progress(console, 0) as progress, RunListener(progress, "interrupted: stopping") as listener:
 
         def work(progress_listener: Listener) -> PlaybookResult:
-            with PlaybookSession(name, folder, hosts_file, names, progress_listener, extra_vars) as session:
+            with PlaybookSession(name, folder, lab, progress_listener, extra_vars) as session:
                 return session.run(playbook, keep=[keep])
 
         try:

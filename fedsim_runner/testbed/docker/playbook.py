@@ -19,7 +19,7 @@ import shlex
 import sys
 import tempfile
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -31,12 +31,14 @@ from fedsim_runner.contract.atomic import explain
 from fedsim_runner.contract.claim import CONTROL_VARIABLE, RUN_VARIABLE
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.process_identity import own_identity
+from fedsim_runner.lab.access import NO_KEYS, LabKeys
 from fedsim_runner.temporary_folders import temporary_folder
 
 from ..orphans import end_processes
 from ..values import Failure, Listener
 from .ansible_events import EventReader
 from .ansible_log import Log
+from .key_options import key_options
 
 # Marks every process of one call.
 CALL_VARIABLE = "FEDSIM_CALL"
@@ -48,14 +50,28 @@ Status = Literal["successful", "failed", "canceled"]
 
 @dataclass(frozen=True)
 class Playbook:
-    """What to run. ``path`` is relative to playbooks/; ``inventory`` a hosts file."""
+    """What to run.
+
+    Attributes:
+        path: relative to playbooks/.
+        inventories: hosts files; what a later one says of a host counts. Ansible's ``inventory_dir`` of a host is that
+            of the first one that names it.
+        run: the run's name.
+        expected_hosts: hosts that must have been processed.
+        extra_vars: variables, taken literally.
+        keep: task results that have one of these keys are returned.
+        limit: the only lab hosts to work on; empty: all.
+        keys: what opens the lab hosts.
+    """
 
     path: str
-    inventory: Path
+    inventories: Sequence[Path]
     run: str
     expected_hosts: Collection[str]
     extra_vars: Mapping[str, Any] = field(default_factory=dict)
-    keep: Collection[str] = ()  # task results that have one of these keys are returned
+    keep: Collection[str] = ()
+    limit: Collection[str] = ()
+    keys: LabKeys = NO_KEYS
 
 
 @dataclass(frozen=True)
@@ -67,6 +83,8 @@ class PlaybookResult:
     failure: Failure | None
     changed: int
     results: tuple[Mapping[str, Any], ...] = ()
+    by_host: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    failures: Sequence[Failure] = ()
 
 
 def ansible_environment() -> dict[str, str]:
@@ -122,15 +140,34 @@ def _run(
 
     variables = private / "extra_vars.json"
     variables.write_text(json.dumps(_literal(playbook.extra_vars)), encoding="utf-8")
+    words = ["-e", f"@{variables}"]
+    if playbook.limit:
+        # As a file: the names of a thousand hosts do not fit on a command line.
+        limit = private / "limit"
+        limit.write_text("\n".join(sorted(playbook.limit)) + "\n", encoding="utf-8")
+        words += ["--limit", f"@{limit}"]
+    with key_options(playbook.keys, private) as keys:
+        return _run_with([*words, *keys], playbook, folder, private, call, reader, cancel)
+
+
+def _run_with(
+    words: Sequence[str],
+    playbook: Playbook,
+    folder: Path,
+    private: Path,
+    call: str,
+    reader: EventReader,
+    cancel: Callable[[], bool],
+) -> tuple[str, int | None]:
     # This call, and no later one, copies the environment.
     with _Environment(playbook.run, call, private):
         runner = ansible_runner.interface.init_runner(
             private_data_dir=str(private),
             project_dir=str(folder),
             playbook=playbook.path,
-            inventory=str(playbook.inventory),
+            inventory=[str(path) for path in playbook.inventories],
             # Not `extravars`: those become command line text, which loses their types.
-            cmdline=f"-e @{shlex.quote(str(variables))}",
+            cmdline=shlex.join(words),
             settings={"pexpect_timeout": CANCEL_POLL_S, "suppress_ansible_output": True},
             quiet=True,
             event_handler=reader.feed,
@@ -156,7 +193,9 @@ def _forget_environment(status: Mapping[str, Any], runner_config: Any) -> None:
 
 def _result(status: str, rc: int | None, reader: EventReader, playbook: Playbook) -> PlaybookResult:
     def result(outcome: Status, failure: Failure | None = None) -> PlaybookResult:
-        return PlaybookResult(outcome, reader.stage, failure, reader.changed, tuple(reader.results))
+        return PlaybookResult(
+            outcome, reader.stage, failure, reader.changed, tuple(reader.results), reader.by_host, reader.failures
+        )
 
     if status == "canceled":
         return result("canceled")

@@ -10,6 +10,7 @@ from typing import Any
 from ..values import Listener, Stopped
 from .ansible_log import AnsibleLog
 from .playbook import Playbook, PlaybookResult, run_playbook
+from .run_inventory import LabInventories
 
 LOG = "ansible.log"
 
@@ -25,16 +26,14 @@ class PlaybookSession:
         self,
         run: str,
         folder: Path,
-        hosts_file: Path,
-        lab_hosts: Sequence[str],
+        lab: LabInventories,
         listener: Listener,
         extra_vars: Mapping[str, Any],
         playbooks: Path | None = None,
     ) -> None:
         self._run_id = run
         self._log_path = folder / LOG
-        self._hosts_file = hosts_file
-        self._lab_hosts = lab_hosts
+        self._lab = lab
         self._listener = listener
         self._extra_vars = {
             "fedsim_run_dir": str(folder),
@@ -62,7 +61,10 @@ class PlaybookSession:
             Stopped: it failed or was cancelled.
         """
         assert self._log is not None, "a session is entered before it runs playbooks"
-        call = Playbook(playbook, self._hosts_file, self._run_id, self._lab_hosts, self._extra_vars, keep)
+        lab = self._lab
+        # A lab's inventory may have more hosts than the run.
+        limit = lab.hosts if len(lab.files) > 1 else ()
+        call = Playbook(playbook, lab.files, self._run_id, lab.hosts, self._extra_vars, keep, limit, lab.keys)
         result = run_playbook(call, self._log, self, self._playbooks)
         if result.status != "successful":
             raise Stopped(result.stage, result.failure, self._log.path)

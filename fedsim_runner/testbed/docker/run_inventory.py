@@ -4,24 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from fedsim_runner.contract.paths import INVENTORY
 from fedsim_runner.inventory import Inventory, write_inventory
 from fedsim_runner.inventory.build import connection_variables
+from fedsim_runner.lab.access import NO_KEYS, LabAccess, LabKeys
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.temporary_folders import temporary_folder
 
 
+@dataclass(frozen=True)
+class LabInventories:
+    """What playbooks get: the run's inventory, then the lab's, which alone says how its hosts are reached.
+
+    Attributes:
+        files: the inventories.
+        hosts: names of the lab hosts to work on.
+        keys: what opens them.
+    """
+
+    files: tuple[Path, ...]
+    hosts: tuple[str, ...]
+    keys: LabKeys = NO_KEYS
+
+
+def inventories(own: Path, access: LabAccess, hosts: Sequence[LabHost]) -> LabInventories:
+    """The inventory ``own`` with that of the lab."""
+    lab = () if access.inventory is None else (access.inventory.resolve(),)
+    return LabInventories((own, *lab), tuple(host.name for host in hosts), access.keys)
+
+
 @contextmanager
-def inventory_for(run: str, hosts: Sequence[LabHost]) -> Iterator[tuple[Path, list[str]]]:
-    """Yield a hosts file with the lab hosts alone, for playbooks that find things by label, and their names.
+def inventory_for(run: str, hosts: Sequence[LabHost], access: LabAccess) -> Iterator[LabInventories]:
+    """Yield an inventory with the lab hosts alone, for playbooks that find things by label.
 
     A run folder's own inventory is not followed after the run: it may come from somebody else, and Ansible carries out
     what is written in an inventory.
     """
     with temporary_folder() as place:
-        yield write_inventory(bare_inventory(run, hosts), place), [host.name for host in hosts]
+        yield inventories(write_inventory(bare_inventory(run, hosts), place), access, hosts)
 
 
 def hosts_file_of(folder: Path) -> Path | None:

@@ -23,4 +23,5 @@ STAGES = (
     Stage("verdict", Exit.COURSE, leaves=False),
     # Not part of a run: the play of `doctor`.
     Stage("doctor", Exit.LAB, leaves=False),
+    Stage("probe", Exit.LAB, leaves=False),
 )

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fedsim_runner.contract import agent_calls
 from fedsim_runner.contract.claim import is_claimed_by_another, own_control, read_claim
@@ -17,9 +18,10 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.events import LinkMeasured, parse_line
 from fedsim_runner.contract.names import RUN_PATTERN
 from fedsim_runner.contract.paths import STATE_ROOT, StateFolder
+from fedsim_runner.lab.access import THIS_MACHINE, LabAccess
+from fedsim_runner.lab.ansible_inventory import load_lab
 from fedsim_runner.lab.engine_client import engine_url
 from fedsim_runner.lab.host import LabHost
-from fedsim_runner.lab.local_host import probe_lab_host
 from fedsim_runner.lab.usable_hosts import list_lab_hosts
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.spec.experiment import Experiment
@@ -27,14 +29,16 @@ from fedsim_runner.spec.experiment import Experiment
 from ..device_names import select_devices
 from ..values import Lack, Line, Listener, Order, Traits, UnreachableError
 from . import run_facts
-from .agent_status import device_states, merge
+from .agent_status import HostStatus, device_states, merge
 from .container_logs import container_lines
 from .container_overhead import CONTAINER_OVERHEAD
 from .docker_engine import AgentSilentError, LabEngine, lab_engine
 from .exec_session import Streams, run_inside
+from .many_hosts import over_hosts
 from .playbook_session import PlaybookSession
 from .privileges import check_privileges
-from .run_inventory import hosts_file_of, inventory_for
+from .remote.probe import probe_lab_hosts
+from .run_inventory import LabInventories, hosts_file_of, inventories, inventory_for
 from .stages import STAGES
 
 # Events of a course are fetched about every so many seconds; each fetch costs Ansible 0.03 s of CPU time (ssh: 0.3 s).
@@ -45,7 +49,9 @@ ENGINE_TIMEOUT_S = 30
 LOGS_TIMEOUT_S = 60
 MEASURE_TIMEOUT_S = 150
 
+T = TypeVar("T")
 Connect = Callable[..., AbstractContextManager[LabEngine]]
+Probe = Callable[[Sequence[LabHost], LabAccess], Sequence[LabHost]]
 
 
 class DockerTestbed:
@@ -62,26 +68,33 @@ class DockerTestbed:
     def __init__(
         self,
         hosts: Sequence[LabHost] | None = None,
-        connect: Connect = lab_engine,
-        probe: Callable[[LabHost], LabHost] = probe_lab_host,
+        connect: Connect | None = None,
+        probe: Probe = probe_lab_hosts,
         playbooks: Path | None = None,
         state_root: Path = STATE_ROOT,
+        access: LabAccess = THIS_MACHINE,
     ) -> None:
         """Tests replace the known lab hosts, their Engines, the probe of their capacity, and our playbooks."""
         self._hosts = tuple(list_lab_hosts() if hosts is None else hosts)
-        self._connect = connect
+        self._connect = partial(lab_engine, access=access) if connect is None else connect
         self._probe = probe
         self._playbooks = playbooks
         self._state_root = state_root
+        self._access = access
+
+    def on_lab(self, access: LabAccess) -> DockerTestbed:
+        """On the hosts of an inventory; without one, on this machine with other keys."""
+        hosts = None if access.inventory is None else load_lab(access)
+        return DockerTestbed(hosts, access=access)
 
     def accept(self, experiment: Experiment) -> Experiment:
         """Return it unchanged if this user may prepare lab hosts."""
-        check_privileges()
+        check_privileges(self._hosts, self._access.keys)
         return experiment
 
     def lab_hosts(self, experiment: Experiment, run: str | None) -> Sequence[LabHost]:
         """All lab hosts as they are now."""
-        hosts = [replace(self._probe(host), overhead=CONTAINER_OVERHEAD) for host in self._hosts]
+        hosts = [replace(host, overhead=CONTAINER_OVERHEAD) for host in self._probe(self._hosts, self._access)]
         # What the run itself has taken so far would count twice.
         return [replace(host, memory_free_bytes=0) if self._carries(host, run) else host for host in hosts]
 
@@ -96,7 +109,7 @@ class DockerTestbed:
 
     def open(self, run: str) -> None:
         """Ask the agent of every lab host to open the gate."""
-        answers = [engine.ask_agent(run, agent_calls.OpenGate()) for _, engine in self._engines()]
+        answers = self._over_all(lambda _, engine: engine.ask_agent(run, agent_calls.OpenGate())).values()
         if all(answer is None for answer in answers):
             raise FedsimError(f"run {run} has no agent that could open its gate", Exit.COURSE)
 
@@ -132,13 +145,13 @@ class DockerTestbed:
 
     def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> None:
         """Run collect.yml."""
-        with inventory_for(run, self._hosts) as (hosts_file, names):
-            self._play(run, into, hosts_file, names, listener, "collect.yml")
+        with inventory_for(run, self._hosts, self._access) as lab:
+            self._play(run, into, lab, listener, "collect.yml")
 
     def destroy(self, run: str, folder: Path | None, listener: Listener) -> Sequence[str]:
         """Run destroy.yml, which finds everything by label. Nothing is named for an Engine that does not answer."""
-        with inventory_for(run, self._hosts) as (hosts_file, names):
-            self._play(run, folder or hosts_file.parent, hosts_file, names, listener, "destroy.yml")
+        with inventory_for(run, self._hosts, self._access) as lab:
+            self._play(run, folder or lab.files[0].parent, lab, listener, "destroy.yml")
         try:
             return self.list().get(run, [])
         except UnreachableError:
@@ -147,41 +160,55 @@ class DockerTestbed:
     def worked_on_by(self, run: str) -> str | None:
         """Who has claimed it on the lab host that is this machine; on others only the modules look, before a change."""
         state = StateFolder(self._state_root / run)
-        claim = read_claim(state)
+        claim = read_claim(state) if self._is_here else None
         return str(claim.control) if claim and is_claimed_by_another(state, own_control("fedsim-provision")) else None
 
     def list(self) -> Mapping[str, Sequence[str]]:
         """Everything that carries a run's label, on all lab hosts. With several of them the names include the host."""
         found: dict[str, list[str]] = {}
-        for host, engine in self._engines():
-            where = "" if len(self._hosts) == 1 else f" on {host.name}"
-            for run, names in engine.runs().items():
+        on_hosts, silent = over_hosts(self._hosts, lambda host: self._runs_on(host))
+        for host, runs in on_hosts.items():
+            where = "" if len(self._hosts) == 1 else f" on {host}"
+            for run, names in runs.items():
                 found.setdefault(run, []).extend(f"{name}{where}" for name in names)
-        if self._state_root.is_dir():
+        if self._is_here and self._state_root.is_dir():
             # A run that was cut short before its first container has only its state folder.
             for path in sorted(self._state_root.iterdir()):
                 if path.is_dir() and RUN_PATTERN.fullmatch(path.name) and not self._is_elsewhere(path):
                     found.setdefault(path.name, []).append(str(path))
+        if silent:
+            raise UnreachableError("\n".join(map(str, silent.values())), found)
         return found
 
     def status(self, run: str) -> Mapping[str, Any] | None:
         """Ask the agents while they run, otherwise the Engines."""
         self._check_engine(run)
-        seen: dict[str, dict[str, Any]] = {}
-        answers: list[dict[str, Any]] = []
-        is_present = is_silent = False
-        for host, engine in self._engines():
+        parts, silent = over_hosts(self._hosts, lambda host: self._status_on(host, run))
+        if silent and not parts:
+            raise next(iter(silent.values()))
+        there = [part for part in parts.values() if part is not None]
+        if not there:
+            return None
+        seen = {name: entry for part in there for name, entry in part.devices.items()}
+        answers = [part.answer for part in there if part.answer is not None]
+        status = merge(seen, answers, any(part.is_silent for part in there))
+        if silent and not status.get("reason"):
+            status["reason"] = "; ".join(map(str, silent.values()))
+        return status
+
+    def _status_on(self, host: LabHost, run: str) -> HostStatus | None:
+        with self._connect(host, ENGINE_TIMEOUT_S) as engine:
             if run not in engine.runs():
-                continue
-            is_present = True
-            seen |= device_states(engine.containers(run, "device"), host.name)
+                return None
+            devices = device_states(engine.containers(run, "device"), host.name)
             try:
-                answer = engine.ask_agent(run, agent_calls.Status())
+                return HostStatus(devices, engine.ask_agent(run, agent_calls.Status()))
             except AgentSilentError:
-                is_silent = True
-            else:
-                answers += [] if answer is None else [answer]
-        return merge(seen, answers, is_silent) if is_present else None
+                return HostStatus(devices, is_silent=True)
+
+    def _runs_on(self, host: LabHost) -> Mapping[str, Sequence[str]]:
+        with self._connect(host, ENGINE_TIMEOUT_S) as engine:
+            return engine.runs()
 
     def record(self, manifest: dict[str, Any], order: Order, ended: bool) -> None:
         """Add Engines and images; once the run has ended also what was collected and the packages in the images."""
@@ -200,17 +227,19 @@ class DockerTestbed:
     def exec(self, run: str, device: str, command: Sequence[str]) -> int:
         """Run it on the lab host that carries the device."""
         self._check_engine(run)
-        names: list[str] = []
-        for _, engine in self._engines():
-            containers = engine.containers(run, "device")
-            names += containers
-            item = containers.get(device)
+        found, silent = over_hosts(self._hosts, lambda host: self._devices_on(host, run))
+        for host in self._hosts:
+            item = found.get(host.name, {}).get(device)
             if item is None:
                 continue
             if item["State"] != "running":
                 raise FedsimError(f"device {device} is not running (its container is {item['State']})", Exit.SPEC)
             sys.stdout.flush()
-            return run_inside(engine.client.api, item["Id"], command, Streams.own())
+            with self._connect(host, ENGINE_TIMEOUT_S) as engine:
+                return run_inside(engine.client.api, item["Id"], command, Streams.own())
+        if silent:
+            raise next(iter(silent.values()))
+        names = [name for devices in found.values() for name in devices]
         hint = f"it has {', '.join(sorted(names))}" if names else "it has no containers here"
         raise FedsimError(f"run {run} has no device {device}: {hint}", Exit.SPEC)
 
@@ -219,16 +248,40 @@ class DockerTestbed:
     ) -> tuple[Sequence[str], Iterator[Line]] | None:
         """Read them from the containers, including those that have ended."""
         self._check_engine(run)
+        by_host = self._over_all(lambda _, engine: engine.containers(run, "device"), LOGS_TIMEOUT_S)
         containers = {
-            name: (host, item["Id"])
-            for host, engine in self._engines(LOGS_TIMEOUT_S)
-            for name, item in engine.containers(run, "device").items()
+            name: (host, item["Id"]) for host in self._hosts for name, item in by_host.get(host.name, {}).items()
         }
         if not containers:
             return None
         names = select_devices(run, devices, containers)
         places = {name: containers[name] for name in names}
         return names, container_lines(places, lambda host: self._connect(host, LOGS_TIMEOUT_S), follow, tail)
+
+    @property
+    def _is_here(self) -> bool:
+        """Whether this machine is one of the lab hosts."""
+        return any(host.connection == "local" for host in self._hosts)
+
+    def _devices_on(self, host: LabHost, run: str) -> Mapping[str, Mapping[str, Any]]:
+        with self._connect(host, ENGINE_TIMEOUT_S) as engine:
+            return engine.containers(run, "device")
+
+    def _over_all(self, work: Callable[[LabHost, LabEngine], T], timeout_s: int = ENGINE_TIMEOUT_S) -> dict[str, T]:
+        """What ``work`` returns for each lab host, by its name.
+
+        Raises:
+            UnreachableError: one does not answer.
+        """
+
+        def on_one(host: LabHost) -> T:
+            with self._connect(host, timeout_s) as engine:
+                return work(host, engine)
+
+        found, silent = over_hosts(self._hosts, on_one)
+        if silent:
+            raise next(iter(silent.values()))
+        return found
 
     def _engines(self, timeout_s: int = ENGINE_TIMEOUT_S) -> Iterator[tuple[LabHost, LabEngine]]:
         for host in self._hosts:
@@ -272,13 +325,11 @@ class DockerTestbed:
             **({"fedsim_devices": order.devices} if order.devices else {}),
             **({"fedsim_image_base": order.image_base} if order.image_base else {}),
         }
-        names = [host.name for host in order.plan.lab_hosts]
-        return PlaybookSession(order.run, order.folder, hosts_file, names, listener, extra_vars, self._playbooks)
+        lab = inventories(hosts_file, self._access, order.plan.lab_hosts)
+        return PlaybookSession(order.run, order.folder, lab, listener, extra_vars, self._playbooks)
 
-    def _play(
-        self, run: str, folder: Path, hosts_file: Path, names: Sequence[str], listener: Listener, playbook: str
-    ) -> None:
-        check_privileges()
+    def _play(self, run: str, folder: Path, lab: LabInventories, listener: Listener, playbook: str) -> None:
+        check_privileges(self._hosts, self._access.keys)
         self._check_engine(run)
-        with PlaybookSession(run, folder, hosts_file, names, listener, {}, self._playbooks) as session:
+        with PlaybookSession(run, folder, lab, listener, {}, self._playbooks) as session:
             session.run(playbook)

@@ -17,6 +17,7 @@ from fedsim_runner.contract.events import LinkMeasured
 from fedsim_runner.contract.host_capacity import memory_of_this_machine
 from fedsim_runner.contract.paths import DEVICE_FILES, INVENTORY, PARTICIPANTS
 from fedsim_runner.inventory import build_inventory
+from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.lab.usable_hosts import list_lab_hosts
 from fedsim_runner.plan.model import Plan
@@ -44,6 +45,10 @@ class ProcessTestbed:
 
     def __init__(self) -> None:
         self._courses: dict[str, Course] = {}
+
+    def on_lab(self, access: LabAccess) -> ProcessTestbed:
+        """Not possible: the processes run here."""
+        raise FedsimError("without Docker a course runs on this machine alone, and on no lab", Exit.SPEC)
 
     def accept(self, experiment: Experiment) -> Experiment:
         """Return it unscaled: nothing is scaled where nothing is limited. Nothing can happen to what is not there."""

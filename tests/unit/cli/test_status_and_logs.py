@@ -35,7 +35,7 @@ def answer(state: str = "running", number: int = 3, **more: Any) -> dict[str, An
 
 
 def test_status_shows_every_device(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(run_status, "status_of", lambda run: answer())
+    monkeypatch.setattr(run_status, "status_of", lambda run, **_: answer())
     assert call(["status", "study"]) == Exit.DONE
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("study   round 3/10   accuracy 0.7500")
@@ -48,7 +48,7 @@ def test_status_shows_a_reason_and_json_stays_data(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failed = answer("failed", reason="pi-1: ended by [SIGKILL]")
-    monkeypatch.setattr(run_status, "status_of", lambda run: failed)
+    monkeypatch.setattr(run_status, "status_of", lambda run, **_: failed)
     assert call(["status", "study"]) == Exit.DONE
     out = capsys.readouterr().out
     assert "study   failed" in out
@@ -74,7 +74,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Console:
 def test_watch_refreshes_until_the_run_has_ended(last: str, monkeypatch: pytest.MonkeyPatch) -> None:
     console = terminal(monkeypatch)
     answers = iter([answer(number=3), answer(number=4), answer(last, number=5)])
-    monkeypatch.setattr(run_status, "status_of", lambda run: next(answers))
+    monkeypatch.setattr(run_status, "status_of", lambda run, **_: next(answers))
     assert call(["status", "study", "--watch"]) == Exit.DONE
     text = console.file.getvalue()
     assert text.index("round 3/10") < text.index("round 4/10") < text.index("round 5/10")
@@ -87,7 +87,7 @@ def test_ctrl_c_ends_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     console = terminal(monkeypatch)
     answers = iter([answer()])
 
-    def status_of(run: str) -> dict[str, Any]:
+    def status_of(run: str, **_: object) -> dict[str, Any]:
         found = next(answers, None)
         if found is None:
             raise KeyboardInterrupt
@@ -104,7 +104,9 @@ LINES = [Line("server", "[one]"), Line("pi-1", "two :smile:")]
 def fake_log_lines(monkeypatch: pytest.MonkeyPatch, names: list[str], interrupted: bool = False) -> list[Any]:
     asked: list[Any] = []
 
-    def log_lines(run: str, devices: list[str], follow: bool, tail: int) -> tuple[list[str], Iterator[Line]]:
+    def log_lines(
+        run: str, devices: list[str], follow: bool, tail: int, **_: object
+    ) -> tuple[list[str], Iterator[Line]]:
         asked.extend([run, devices, follow, tail])
 
         def lines() -> Iterator[Line]:

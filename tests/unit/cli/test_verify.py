@@ -25,7 +25,7 @@ def testbed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeTestbed:
     made.there["study"] = ["pi"]
     made.measured = [UP, replace(UP, direction="down")]
     monkeypatch.setattr(verification, "find_run", lambda run: KnownRun(run, tmp_path, None))
-    monkeypatch.setattr(verification, "testbed_of", lambda known: made)
+    monkeypatch.setattr(verification, "testbed_of", lambda known, lab: made)
     return made
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.lab.access import NO_KEYS, LabAccess, LabKeys
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.runs.options import RunOptions
 from fedsim_runner.runs.planning import plan_only
@@ -29,8 +31,8 @@ class Lab:
 
     @property
     def testbed(self) -> DockerTestbed:
-        def probe(host: LabHost) -> LabHost:
-            return lab_host(host.name, cpus=self.cpus)
+        def probe(hosts: Sequence[LabHost], access: LabAccess) -> list[LabHost]:
+            return [lab_host(host.name, cpus=self.cpus) for host in hosts]
 
         return DockerTestbed(connect=lambda host, timeout_s: nullcontext(self.engine), probe=probe)
 
@@ -81,8 +83,10 @@ def test_without_root_and_sudo_the_message_says_what_to_do(monkeypatch: pytest.M
     monkeypatch.setattr(privileges.os, "geteuid", lambda: 1000)
     monkeypatch.setattr(privileges.shutil, "which", lambda name: None)
     with pytest.raises(FedsimError, match="with sudo") as refused:
-        check_privileges()
+        check_privileges([LabHost("local")], NO_KEYS)
     assert refused.value.exit is Exit.LAB
+    check_privileges([LabHost("local")], LabKeys(become_password="secret"))
+    check_privileges([LabHost("elsewhere", connection="ssh")], NO_KEYS)
 
 
 def test_root_needs_no_sudo(monkeypatch: pytest.MonkeyPatch) -> None:

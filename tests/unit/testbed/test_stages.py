@@ -54,6 +54,7 @@ def test_every_play_is_a_stage(repository: Path) -> None:
         ("report", 5, NOTHING, NOTHING),
         ("verdict", 5, NOTHING, NOTHING),
         ("doctor", 3, NOTHING, NOTHING),
+        ("probe", 3, NOTHING, NOTHING),
     ],
 )
 def test_every_end_of_a_run(stage: str | None, exit: int, steps: list[str], steps_if_kept: list[str]) -> None:

@@ -47,7 +47,7 @@ class TinyLab:
         return DockerTestbed(
             self.hosts,
             connect=self.connect,
-            probe=lambda host: LabHost(host.name, 64, 2**40, "amd64"),
+            probe=lambda hosts, _: [LabHost(host.name, 64, 2**40, "amd64") for host in hosts],
             playbooks=self.root / "playbooks",
             state_root=self.root / "state",
         )

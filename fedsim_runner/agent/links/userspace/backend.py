@@ -50,8 +50,7 @@ class Backend(LinkBackend):
     def __init__(self, probed: Mapping[str, Any]) -> None:
         self._iptables: str | None = probed.get("iptables")
         self._process: PacketProcess | None = None
-        self._orders = 0  # commands that change the process's state, which nothing else does
-        self._answer: tuple[int, dict[str, Any]] | None = None  # the state, and after how many of them
+        self._answer: dict[str, Any] | None = None  # the process's state, which changes only by commands from here
         self._senders: dict[str, str] = {}  # names of all devices by address
         self._overruns = Overruns()
         self._shown: dict[str, tuple[rule_set.RuleSet, str]] = {}
@@ -122,10 +121,11 @@ class Backend(LinkBackend):
                 ups = after.senders.changed_from(before.senders)
             if replace(before, senders=after.senders) != after:
                 downs[name] = after
+        self._answer = None
         answer: dict[str, dict[str, Any]] = {"ups": {}, "devices": {}, "failed": {}}
         try:
             for part in _change_commands(ups, {name: _settings(after) for name, after in downs.items()}):
-                for key, values in self._order(part).items():
+                for key, values in self._process.ask(part).items():
                     answer[key] |= values
         except OSError as error:
             return {}, dict.fromkeys(changes, str(error))
@@ -145,8 +145,9 @@ class Backend(LinkBackend):
     def forget(self, device: str) -> None:
         self._shown.pop(device, None)
         if self._process is not None:
+            self._answer = None
             with contextlib.suppress(OSError):  # the packet process has ended and holds nothing
-                self._order({"op": "set", "devices": {device: None}})
+                self._process.ask({"op": "set", "devices": {device: None}})
 
     def failure(self) -> str | None:
         reason = None if self._process is None else self._process.failure()
@@ -170,14 +171,6 @@ class Backend(LinkBackend):
         answer = self._process.ask({"op": "changes"})
         found = {(name, UP): Passed(*answer["ups"][address]) for name, address in self._uplinks(answer["ups"])}
         return found | {(name, DOWN): Passed(*passed) for name, passed in answer["downs"].items()}
-
-    def _order(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Have the packet process change its state; whoever reads it meanwhile has read what no longer counts."""
-        assert self._process is not None
-        try:
-            return self._process.ask(command)
-        finally:
-            self._orders += 1
 
     def _uplinks(self, ups: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [(name, address) for address, name in self._senders.items() if address in ups]
@@ -211,13 +204,12 @@ class Backend(LinkBackend):
         """The packet process's settings for each device in whose present namespace it listens."""
         if self._process is None:
             return {}
-        known, orders = self._answer, self._orders
-        if known is None or known[0] != orders:  # an answer about hundreds of devices delays their packets
+        if self._answer is None:  # an answer about hundreds of devices delays their packets
             try:
-                known = self._answer = orders, self._process.ask({"op": "state"})
+                self._answer = self._process.ask({"op": "state"})
             except OSError:
                 return {}
-        answer = known[1]
+        answer = self._answer
         crossings = Crossings(answer["sites"], answer["edges"], answer["hops"])
         senders = Senders.parse(answer["ups"])
         listening: dict[str, Arrivals] = {}
@@ -246,8 +238,9 @@ class Backend(LinkBackend):
             return {}
         if self._process is None:
             self._process = PacketProcess()
+        self._answer = None
         try:
-            failed: Failures = self._order(command)["failed"]
+            failed: Failures = self._process.ask(command)["failed"]
         except OSError as error:
             return dict.fromkeys(devices, str(error))
         return failed

@@ -60,7 +60,7 @@ class Stage:
 
     def run(self, text: str, expected: tuple[str, ...] = ("here",), **extra_vars: Any) -> PlaybookResult:
         (self.folder / "play.yml").write_text(text, encoding="utf-8")
-        playbook = Playbook("play.yml", self.folder / "hosts.yml", "tiny", expected, extra_vars)
+        playbook = Playbook("play.yml", [self.folder / "hosts.yml"], "tiny", expected, extra_vars)
         return run_playbook(playbook, self.log, self.listener, self.folder)
 
 

@@ -14,12 +14,14 @@ from fedsim_runner.contract.claim import own_control, take_claim
 from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.contract.paths import StateFolder
 from fedsim_runner.contract.process_identity import start_time
+from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.runs.lookup import all_runs
 from fedsim_runner.testbed.docker import testbed as docker_testbed
 from fedsim_runner.testbed.docker.docker_engine import AgentSilentError, NoEngineError
 from fedsim_runner.testbed.docker.run_inventory import bare_inventory
 from fedsim_runner.testbed.docker.testbed import DockerTestbed
+from fedsim_runner.testbed.values import UnreachableError
 from tests.builders import experiment, lab_host
 from tests.fake_engine import FakeEngine
 
@@ -41,8 +43,8 @@ class Lab:
             raise NoEngineError(f"no Docker Engine answers on {host.name}")
         yield engine
 
-    def probe(self, host: LabHost) -> LabHost:
-        return lab_host(host.name)
+    def probe(self, hosts: Sequence[LabHost], access: LabAccess) -> list[LabHost]:
+        return [lab_host(host.name) for host in hosts]
 
 
 @pytest.fixture
@@ -72,13 +74,14 @@ def test_everything_on_all_lab_hosts_is_listed(lab: Lab, tmp_path: Path) -> None
         "other": ["fedsim-other-agent on two"],
         "older": [str(tmp_path / "state" / "older")],
     }
-    assert all_runs([lab.testbed]) == ["older", "other", "study"]
+    assert list(all_runs(testbeds=[lab.testbed]).labs) == ["older", "other", "study"]
 
 
 def test_a_lab_host_that_does_not_answer_does_not_count_as_empty(lab: Lab) -> None:
     lab.engines["two"] = None
-    with pytest.raises(NoEngineError, match="on two"):
+    with pytest.raises(UnreachableError, match="on two") as silent:
         lab.testbed.list()
+    assert silent.value.found == {"study": ["fedsim-study.server on one"]}
 
 
 def test_status_merges_the_answers_of_all_agents(lab: Lab) -> None:
@@ -180,7 +183,7 @@ def test_a_plan_may_use_both(lab: Lab) -> None:
 def test_without_a_run_folder_plays_reach_both() -> None:
     hosts = bare_inventory("study", [LOCAL, REMOTE]).hosts["all"]["children"]["lab_hosts"]["hosts"]
     assert hosts["one"]["ansible_connection"] == "local"
-    assert hosts["two"] == {"ansible_host": "192.0.2.7"}
+    assert hosts["two"] == {}, "how it is reached is in the inventory of the lab"
 
 
 def test_the_claim_of_a_living_process_is_seen_before_anything_is_planned(lab: Lab, tmp_path: Path) -> None:

@@ -1,0 +1,277 @@
+"""The lab hosts of an Ansible inventory: a file, a folder or a program, in every form that Ansible reads.
+
+Ansible's own classes read it, so that groups, group_vars, templates and vaults mean what they mean in a play. This is
+the only place of the command that imports Ansible, and it does so only for a lab.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from ..content import collections_path, content_root
+from ..contract.errors import Exit, FedsimError
+from .access import LabAccess, LabKeys, VaultSecret
+from .host import LabHost
+from .lab_variables import host_settings
+from .ssh import Ssh
+
+GROUP: Final = "lab_hosts"
+DOCUMENTED: Final = "docs/labs.md shows one, and inventories/lab/ is an example"
+# It becomes the name of a file, and a part of a group's name.
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class LabInventoryError(FedsimError):
+    """The inventory of a lab cannot be used; the text names the file and every mistake."""
+
+    exit = Exit.SPEC
+
+
+def load_lab(access: LabAccess) -> tuple[LabHost, ...]:
+    """The lab hosts of an inventory as it describes them; none is contacted. Numbers that it does not state are 0.
+
+    Raises:
+        LabInventoryError: it cannot be read, or has mistakes.
+    """
+    path = access.inventory
+    assert path is not None, "this machine alone has no inventory"
+    if not path.exists():
+        raise LabInventoryError(f"{path}: there is no such lab inventory", hint=DOCUMENTED)
+    variables = _read(path, access.keys)
+    if not variables:
+        raise LabInventoryError(f"{path}: there is no host in the group {GROUP}", hint=DOCUMENTED)
+    hosts, mistakes = [], []
+    for name, found in sorted(variables.items()):
+        host, wrong = _lab_host(name, found, access.keys)
+        hosts.append(host)
+        mistakes += [f"{path}: host {name}: {what}" for what in wrong]
+    mistakes += [f"{path}: {what}" for what in _twice(hosts)]
+    if mistakes:
+        count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''} in {path}"
+        raise LabInventoryError("\n".join([*mistakes, count]), hint=DOCUMENTED)
+    return tuple(hosts)
+
+
+def become_password_of(access: LabAccess, name: str) -> str | None:
+    """The password for sudo on a host: the one that was asked for, else the inventory's; None: there is none.
+
+    Raises:
+        LabInventoryError: it cannot be read.
+    """
+    try:
+        given = access.keys.become
+    except OSError as error:
+        raise LabInventoryError(f"{error.filename}: {error.strerror}") from error
+    if given is not None or access.inventory is None:
+        return given
+    found = _read(access.inventory, access.keys, ("ansible_become_password", "ansible_become_pass"), name)
+    passwords = [value for value in found.get(name, {}).values() if isinstance(value, str)]
+    return passwords[0] if passwords else None
+
+
+def _lab_host(name: str, variables: Mapping[str, Any], keys: LabKeys) -> tuple[LabHost, list[str]]:
+    settings, mistakes = host_settings(variables)
+    if _NAME.fullmatch(name) is None:
+        mistakes.append("its name must have letters, digits, dots, dashes and underscores only")
+    connection = variables.get("ansible_connection", "ssh")
+    if connection not in ("local", "ssh", "smart", "ansible.builtin.ssh", "ansible.builtin.local"):
+        mistakes.append(f"ansible_connection is {connection}, and must be ssh, or local for this machine")
+    is_local = str(connection).endswith("local")
+    try:
+        ssh = None if is_local else _ssh(name, variables, keys)
+    except ValueError as error:
+        ssh = None
+        mistakes.append(str(error))
+    host = LabHost(
+        name=name,
+        cpus=settings.cpus,
+        memory_bytes=settings.memory_bytes,
+        gpu_ids=settings.gpu_ids,
+        labels=settings.labels,
+        connection="local" if is_local else "ssh",
+        address=None if ssh is None else ssh.address,
+        lab_address=settings.lab_address,
+        ssh=ssh,
+    )
+    return host, mistakes
+
+
+def _ssh(name: str, variables: Mapping[str, Any], keys: LabKeys) -> Ssh:
+    """How ssh reaches a host, by the variables of Ansible's connection plugin ``ssh``.
+
+    Raises:
+        ValueError: one of them is wrong.
+    """
+
+    def first(*names: str) -> Any:
+        return next((variables[one] for one in names if variables.get(one) not in (None, "")), None)
+
+    port = first("ansible_port", "ansible_ssh_port")
+    if port is not None and not (str(port).isdecimal() and 0 < int(port) < 65536):
+        raise ValueError(f"ansible_port is {port!r}, and must be a number from 1 to 65535")
+    arguments: list[str] = []
+    for key in ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"):
+        try:
+            arguments += shlex.split(str(variables.get(key) or ""))
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from error
+    if keys.ssh_common_args and not variables.get("ansible_ssh_common_args"):
+        arguments += shlex.split(keys.ssh_common_args)
+    checked = first("ansible_host_key_checking", "ansible_ssh_host_key_checking")
+    if checked is not None and str(checked).lower() in ("false", "no", "0"):
+        arguments += ["-o", "StrictHostKeyChecking=no"]
+    key_file = first("ansible_ssh_private_key_file", "ansible_private_key_file") or keys.private_key
+    if key_file is not None:
+        arguments += ["-o", f"IdentityFile={Path(str(key_file)).expanduser()}"]
+    user = first("ansible_user", "ansible_ssh_user")
+    interpreter = str(first("ansible_python_interpreter") or "auto")
+    become = variables.get("ansible_become", variables.get("fedsim_become"))
+    return Ssh(
+        address=str(first("ansible_host", "ansible_ssh_host") or name),
+        user=None if user is None else str(user),
+        port=None if port is None else int(port),
+        arguments=tuple(arguments),
+        interpreter="python3" if interpreter.startswith("auto") else interpreter,
+        sudo=str(become).lower() not in ("false", "no", "0"),
+    )
+
+
+def _twice(hosts: Sequence[LabHost]) -> Iterator[str]:
+    """A sentence for each machine that has two names: it would carry twice what it can."""
+    seen: dict[tuple[Any, ...], str] = {}
+    for host in hosts:
+        where = (host.lab_address,) if host.lab_address else (host.address, host.ssh.port if host.ssh else None)
+        if where in seen:
+            yield f"hosts {seen[where]} and {host.name} are the same machine"
+        seen.setdefault(where, host.name)
+
+
+def _read(path: Path, keys: LabKeys, also: Sequence[str] = (), only: str | None = None) -> dict[str, dict[str, Any]]:
+    """Variables of the lab hosts that matter here, by host.
+
+    Args:
+        also: secrets to read, too; a variable that is not asked for is not decrypted.
+        only: the one host to read.
+
+    Raises:
+        LabInventoryError: Ansible cannot read the inventory.
+    """
+    with _ansible_settings():
+        from ansible.errors import AnsibleError
+        from ansible.inventory.manager import InventoryManager
+        from ansible.parsing.dataloader import DataLoader
+        from ansible.template import Templar
+        from ansible.vars.manager import VariableManager
+
+        try:
+            _start_ansible()
+            loader = DataLoader()
+            _use_vaults(loader, [(secret.label, _vault(secret, loader)) for secret in keys.vault])
+            inventory = InventoryManager(loader=loader, sources=[str(path)])
+            manager = VariableManager(loader=loader, inventory=inventory)
+            group = inventory.groups.get(GROUP)
+            found = {}
+            for host in () if group is None else group.get_hosts():
+                if only is not None and host.name != only:
+                    continue
+                variables = manager.get_vars(host=host, include_hostvars=False)
+                templar = Templar(loader=loader, variables=variables)
+                wanted = [name for name in variables if _matters(name, also)]
+                found[str(host.name)] = {str(name): _plain(templar.template(variables[name])) for name in wanted}
+        except AnsibleError as error:
+            text = " ".join(str(error).split())
+            hint = "--vault-password-file or --vault-id opens it" if "vault" in text.lower() else DOCUMENTED
+            raise LabInventoryError(f"{path}: {text}", hint=hint) from error
+        return found
+
+
+def _matters(name: str, also: Sequence[str]) -> bool:
+    if "pass" in name:
+        return name in also
+    return name in also or name.startswith(("fedsim_", "ansible_ssh_")) or name in _CONNECTION
+
+
+_CONNECTION: Final = frozenset(
+    {
+        "ansible_become",
+        "ansible_connection",
+        "ansible_host",
+        "ansible_host_key_checking",
+        "ansible_port",
+        "ansible_private_key_file",
+        "ansible_python_interpreter",
+        "ansible_user",
+    }
+)
+
+
+def _plain(value: Any) -> Any:
+    """Without what Ansible attaches to values."""
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    for kind in (bool, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return value if value is None else str(value)
+
+
+@cache
+def _start_ansible() -> None:
+    from ansible.plugins.loader import init_plugin_loader
+
+    init_plugin_loader()
+
+
+def _use_vaults(loader: Any, secrets: list[tuple[str, Any]]) -> None:
+    """For whole files that are encrypted, and for single values, of which Ansible keeps the secrets in one place."""
+    loader.set_vault_secrets(secrets)
+    try:
+        from ansible.parsing.vault import VaultSecretsContext
+    except ImportError:  # before ansible-core 2.19 the loader's count for both
+        return
+    current = VaultSecretsContext.current(optional=True)
+    if current is None:
+        VaultSecretsContext.initialize(VaultSecretsContext(secrets))
+    else:
+        current.secrets = secrets
+
+
+def _vault(secret: VaultSecret, loader: Any) -> Any:
+    from ansible.parsing.vault import VaultSecret as Secret
+    from ansible.parsing.vault import get_file_vault_secret
+
+    if secret.text is not None:
+        return Secret(secret.text.encode())
+    made = get_file_vault_secret(filename=str(secret.file), vault_id=secret.label, loader=loader)
+    made.load()
+    return made
+
+
+@contextmanager
+def _ansible_settings() -> Iterator[None]:
+    """Have Ansible, which looks at these while it is imported, take our configuration and not the user's."""
+    ours = {
+        "ANSIBLE_CONFIG": str(content_root() / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
+        "ANSIBLE_DEPRECATION_WARNINGS": "0",
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    before = {key: value for key, value in os.environ.items() if key.startswith("ANSIBLE_")}
+    for key in before:
+        del os.environ[key]
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for key in ours:
+            os.environ.pop(key, None)
+        os.environ.update(before)

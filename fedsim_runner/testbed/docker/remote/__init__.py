@@ -1,0 +1,1 @@
+"""Lab hosts elsewhere: their Engines over ssh, and their probe."""

@@ -1,0 +1,112 @@
+"""Lab hosts from an Ansible inventory, and the mistakes in one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.contract.errors import Exit
+from fedsim_runner.lab.access import LabAccess, LabKeys, VaultSecret
+from fedsim_runner.lab.ansible_inventory import LabInventoryError, become_password_of, load_lab
+from fedsim_runner.lab.host import LabHost
+
+pytestmark = pytest.mark.ansible
+
+HOSTS = """\
+lab_hosts:
+  vars: {ansible_user: "{{ team }}", team: lab}
+  hosts:
+    two:
+      ansible_host: 192.0.2.2
+      ansible_port: 2222
+      ansible_ssh_private_key_file: /keys/two
+      ansible_ssh_common_args: -o ProxyJump=gate
+    one: {ansible_host: 192.0.2.1, fedsim_labels: {site: north}, fedsim_cpus: 4, fedsim_memory: 8GB}
+    here: {ansible_connection: local, fedsim_lab_address: 192.0.2.3}
+"""
+
+
+def load(folder: Path, text: str, name: str = "hosts.yml") -> tuple[LabHost, ...]:
+    (folder / name).write_text(text, encoding="utf-8")
+    return load_lab(LabAccess(folder / name))
+
+
+def mistakes_of(folder: Path, text: str) -> str:
+    with pytest.raises(LabInventoryError) as refused:
+        load(folder, text)
+    assert refused.value.exit is Exit.SPEC
+    return str(refused.value)
+
+
+def test_hosts_as_the_inventory_describes_them(tmp_path: Path) -> None:
+    here, one, two = load(tmp_path, HOSTS)
+    assert (here.name, here.connection, here.ssh, here.lab_address) == ("here", "local", None, "192.0.2.3")
+    assert (one.labels, one.cpus, one.memory_bytes) == ({"site": "north"}, 4, 8 * 2**30)
+    assert two.ssh is not None
+    assert two.ssh.command(("-T",), "true") == [
+        *("ssh", "-o", "ProxyJump=gate", "-o", "IdentityFile=/keys/two", "-T", "-p", "2222", "-l", "lab"),
+        *("--", "192.0.2.2", "true"),
+    ]
+
+
+def test_an_ini_inventory_and_a_folder_with_group_variables(tmp_path: Path) -> None:
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "lab_hosts.yml").write_text("fedsim_labels: {site: south}\n", encoding="utf-8")
+    (tmp_path / "hosts.ini").write_text("[lab_hosts]\none ansible_host=192.0.2.1 fedsim_cpus=2\n", encoding="utf-8")
+    (one,) = load_lab(LabAccess(tmp_path))
+    assert (one.address, one.cpus, one.labels) == ("192.0.2.1", 2, {"site": "south"})
+
+
+def test_the_users_settings_of_ansible_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSIBLE_INVENTORY_ENABLED", "nonsense")
+    assert len(load(tmp_path, HOSTS)) == 3
+    assert os.environ["ANSIBLE_INVENTORY_ENABLED"] == "nonsense"
+
+
+def test_all_mistakes_are_named_together(tmp_path: Path) -> None:
+    text = mistakes_of(
+        tmp_path,
+        "lab_hosts:\n  hosts:\n    one: {ansible_host: 192.0.2.1, fedsim_cpus: 0}\n"
+        "    two: {ansible_host: 192.0.2.1, fedsim_lables: {}}\n    three: {ansible_connection: docker}\n",
+    )
+    path = tmp_path / "hosts.yml"
+    assert f"{path}: host one: fedsim_cpus is 0" in text
+    assert f'{path}: host two: unknown variable fedsim_lables (did you mean "fedsim_labels"?)' in text
+    assert f"{path}: host three: ansible_connection is docker" in text
+    assert f"{path}: hosts one and two are the same machine" in text
+    assert f"4 mistakes in {path}" in text
+
+
+def test_an_inventory_that_is_missing_empty_or_damaged(tmp_path: Path) -> None:
+    assert "no host in the group lab_hosts" in mistakes_of(tmp_path, "all: {hosts: {one: }}\n")
+    assert str(tmp_path / "hosts.yml") in mistakes_of(tmp_path, "lab_hosts: [\n")
+    with pytest.raises(LabInventoryError, match="no such lab inventory"):
+        load_lab(LabAccess(tmp_path / "missing"))
+
+
+def test_the_password_for_sudo_comes_from_the_user_or_the_inventory(tmp_path: Path) -> None:
+    load(tmp_path, "lab_hosts: {hosts: {one: {ansible_become_password: theirs}, two: {}}}\n")
+    access = LabAccess(tmp_path / "hosts.yml")
+    assert [become_password_of(access, name) for name in ("one", "two")] == ["theirs", None]
+    assert become_password_of(LabAccess(access.inventory, LabKeys(become_password="mine")), "one") == "mine"
+    (tmp_path / "password").write_text("filed\n", encoding="utf-8")
+    assert become_password_of(LabAccess(None, LabKeys(become_password_file=tmp_path / "password")), "one") == "filed"
+
+
+def test_a_vault_is_opened_only_where_its_content_is_asked_for(tmp_path: Path) -> None:
+    from ansible.parsing.vault import VaultLib
+    from ansible.parsing.vault import VaultSecret as Secret
+
+    locked = VaultLib([("default", Secret(b"opensesame"))]).encrypt("hidden").decode()
+    body = locked.replace("\n", "\n          ")
+    text = f"lab_hosts:\n  hosts:\n    one:\n      ansible_become_password: !vault |\n          {body}\n"
+    (one,) = load(tmp_path, text)
+    assert one.name == "one"
+    path = tmp_path / "hosts.yml"
+    with pytest.raises(LabInventoryError, match="--vault-password-file or --vault-id"):
+        become_password_of(LabAccess(path), "one")
+    opened = LabAccess(path, LabKeys(vault=(VaultSecret(text="opensesame"),)))
+    assert become_password_of(opened, "one") == "hidden"
+    assert "opensesame" not in repr(opened)
