@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
@@ -85,7 +85,9 @@ def sweep(client: Any) -> list[str]:
     return removed
 
 
-def build(client: Any, layer: dict[str, Any], archive: Path, parent: str, network: str, platform: str | None) -> str:
+def build(
+    client: Any, layer: dict[str, Any], context: IO[bytes], parent: str, network: str, platform: str | None
+) -> str:
     """Build ``layer`` from its context archive and tag it. Returns the image's id.
 
     Its parent is on this Engine already, so no registry is asked, and ``client`` needs no credentials for one.
@@ -95,18 +97,17 @@ def build(client: Any, layer: dict[str, Any], archive: Path, parent: str, networ
     """
     log = _Log()
     try:
-        with archive.open("rb") as context:
-            stream = client.build(
-                fileobj=context, custom_context=True, tag=layer["ref"], rm=True, forcerm=True, nocache=True,
-                network_mode=network, buildargs={layer["parent_argument"]: parent, **_read_proxies(network)},
-                labels={
-                    LABEL_KIND: KIND_IMAGE, LABEL_IMAGE: layer["key"], LABEL_IMAGE_NAME: layer["name"],
-                    LABEL_IMAGE_PARENT: layer["parent"] or "",
-                },
-                platform=platform, decode=True,
-            )  # fmt: skip
-            for message in stream:
-                log.feed(message)
+        stream = client.build(
+            fileobj=context, custom_context=True, tag=layer["ref"], rm=True, forcerm=True, nocache=True,
+            network_mode=network, buildargs={layer["parent_argument"]: parent, **_read_proxies(network)},
+            labels={
+                LABEL_KIND: KIND_IMAGE, LABEL_IMAGE: layer["key"], LABEL_IMAGE_NAME: layer["name"],
+                LABEL_IMAGE_PARENT: layer["parent"] or "",
+            },
+            platform=platform, decode=True,
+        )  # fmt: skip
+        for message in stream:
+            log.feed(message)
     except (APIError, OSError) as error:
         log.error = log.error or explain(error)
     finally:

@@ -9,7 +9,7 @@ short_description: Plan images and assemble their build contexts on the control 
 description:
   - Runs on the control node, with the Python that fedsim-runner is installed in.
   - V(planned) reads the device files and returns, for every lab host, the reference of each image it needs, which of
-    them it lacks, and which lab host builds what for which others.
+    them it lacks, which it builds and which it receives from another one.
   - V(assembled) makes the build contexts of missing layers. Wheels, archives and the Debian bootstrap are kept in the
     user's cache, so they are fetched once.
   - Where a device uses FederatedScope, its source is the one that the device files name, else
@@ -102,17 +102,28 @@ RETURN = r"""
 hosts:
   description:
     - For each lab host C(refs) (logical name to reference, the agent among them), C(missing) (references it lacks),
-      C(builder) (the lab host that builds for it), C(build) (references it has to build, parents first) and
-      C(ship) (references it has to send to the lab hosts that it builds for).
+      C(build) (references it has to build, for itself and others), C(receive) (those that another lab host sends it)
+      and C(derive) (those to build after that, from parents that it received). Parents come first.
   returned: when planned
   type: dict
   sample:
     lab1:
       refs: {"agent": "fedsim/agent:0123456789abcdef"}
       missing: []
-      builder: lab1
       build: []
-      ship: []
+      receive: []
+      derive: []
+shipments:
+  description:
+    - What is sent from one lab host to others; C(builder) sends C(refs), and C(to) names the receivers, each with the
+      references that it lacks.
+  returned: when planned
+  type: list
+  elements: dict
+  sample:
+    - builder: lab1
+      refs: ["fedsim/agent:0123456789abcdef"]
+      to: {"lab2": ["fedsim/agent:0123456789abcdef"]}
 layers:
   description: The layers with the paths of their build contexts, for M(fedsim.testbed.fedsim_images).
   returned: when assembled
@@ -175,7 +186,7 @@ def work(call: Call) -> dict[str, Any]:
         ]
         plan = host_images.plan_hosts(hosts, sources, base=params["base"])
         if params["state"] == "planned":
-            return {"changed": False, "hosts": {name: entry.as_dict() for name, entry in plan.hosts.items()}}
+            return {"changed": False, **plan.as_dict()}
         layers = [layer for layer in plan.layers if layer.ref in params["refs"]]
         if call.check:
             return {"changed": bool(layers), "layers": []}

@@ -30,7 +30,9 @@ options:
     elements: dict
     required: true
   folder:
-    description: Folder that the build contexts were copied to; if not set, they are where the layers say.
+    description:
+      - Folder that the build contexts were copied to; if not set, they are where the layers say. A layer that brings
+        its build context along (C(content)) needs none.
     type: path
   base_image:
     description: A Debian image that the Engine has, to build the base on. If not set, the base layer names a bootstrap.
@@ -56,10 +58,12 @@ images:
   sample: {"fedsim/base:0123456789abcdef": {"id": "sha256:...", "size": 160000000, "own": 160000000, "parent": null}}
 """
 
+import base64
+import io
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import forget_credentials
@@ -113,20 +117,25 @@ class Builder:
 
     def _build(self, layer: dict[str, Any]) -> None:
         platform = None if layer["arch"] == self.arch else f"linux/{layer['arch']}"
-        archive = self._find_archive(layer["context"])
-        if layer["parent"] is not None:
-            build(self.client, layer, archive, layer["parent"], "none", platform)
-        elif self.base_image is not None:
-            build(self.client, layer, archive, self.base_image, "default", platform)
-        elif layer.get("rootfs"):
-            try:
-                rootfs = import_rootfs(self.client, self._find_archive(layer["rootfs"]))
-                build(self.client, layer, archive, rootfs, "none", platform)
-            except BaseException:
-                sweep(self.client)  # the imported bootstrap has no name: nothing would find it again
-                raise
-        else:
-            raise BuildFailedError(f"image {layer['name']}: neither a base image nor a Debian bootstrap was given")
+        with self._open_context(layer) as context:
+            if layer["parent"] is not None:
+                build(self.client, layer, context, layer["parent"], "none", platform)
+            elif self.base_image is not None:
+                build(self.client, layer, context, self.base_image, "default", platform)
+            elif layer.get("rootfs"):
+                try:
+                    rootfs = import_rootfs(self.client, self._find_archive(layer["rootfs"]))
+                    build(self.client, layer, context, rootfs, "none", platform)
+                except BaseException:
+                    sweep(self.client)  # the imported bootstrap has no name: nothing would find it again
+                    raise
+            else:
+                raise BuildFailedError(f"image {layer['name']}: neither a base image nor a Debian bootstrap was given")
+
+    def _open_context(self, layer: dict[str, Any]) -> IO[bytes]:
+        if layer.get("content"):
+            return io.BytesIO(base64.b64decode(layer["content"]))
+        return self._find_archive(layer["context"]).open("rb")
 
     def _find_archive(self, path: str) -> Path:
         archive = self.folder / Path(path).name if self.folder else Path(path)

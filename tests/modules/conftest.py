@@ -32,6 +32,8 @@ from fedsim_runner.agent.links.shaper import Shaper
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.names import container_name, network_name
 
+from .image_layers import Layers
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 LIBRARY = REPOSITORY / "plugins" / "modules"
 COLLECTION = "ansible_collections.fedsim.testbed"
@@ -93,6 +95,14 @@ def image(engine: docker.DockerClient) -> Iterator[str]:
     engine.api.import_image_from_data(stream.getvalue(), repository=repository, tag=tag, changes=changes)
     yield TEST_IMAGE
     engine.images.remove(TEST_IMAGE, force=True)
+
+
+@pytest.fixture
+def layers(engine: docker.DockerClient, image: str, tmp_path: Path) -> Iterator[Layers]:
+    layers = Layers(engine, image, tmp_path)
+    yield layers
+    for ref in reversed(layers.named()):
+        engine.images.remove(ref)
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

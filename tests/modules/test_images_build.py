@@ -2,69 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import docker
 import pytest
 
 from .conftest import call_module
+from .image_layers import GOOD, Layers
 
 pytestmark = pytest.mark.docker
 
-GOOD = "ARG BASE\nFROM ${BASE}\nLABEL org.fedsim.kind=image\nRUN echo one > /tmp/one\nRUN echo two > /tmp/two\n"
 BROKEN = GOOD + "RUN echo about to fail; cat /no/such/file\n"
-
-
-class Layers:
-    """Layers on the busybox image, and what remains of them on the Engine."""
-
-    def __init__(self, engine: docker.DockerClient, base: str, folder: Path) -> None:
-        self.engine, self.base, self.folder = engine, base, folder
-        self.mark = uuid.uuid4().hex[:16]
-        self.before = set(self.unnamed())
-
-    def make(self, name: str, dockerfile: str, parent: str | None = None) -> dict[str, Any]:
-        context = self.folder / f"{name}.tar"
-        with tarfile.open(context, "w") as archive:
-            entry = tarfile.TarInfo("Dockerfile")
-            entry.size = len(dockerfile)
-            archive.addfile(entry, io.BytesIO(dockerfile.encode()))
-        return {
-            "ref": f"fedsim-test/{name}:{self.mark}",
-            "name": name,
-            "arch": self.engine.info()["Architecture"].replace("x86_64", "amd64").replace("aarch64", "arm64"),
-            "key": self.mark,
-            "parent": parent or self.base,
-            "parent_argument": "BASE",
-            "context": str(context),
-            "rootfs": None,
-        }
-
-    def unnamed(self) -> list[str]:
-        filters = {"label": "org.fedsim.kind=image", "dangling": True}
-        return [str(image.id) for image in self.engine.images.list(filters=filters)]
-
-    def containers(self) -> list[str]:
-        listed = self.engine.containers.list(all=True, filters={"label": "org.fedsim.kind=image"})
-        return [str(item.id) for item in listed]
-
-    def named(self) -> list[str]:
-        listed = self.engine.images.list(filters={"label": f"org.fedsim.image={self.mark}"})
-        return sorted(tag for image in listed for tag in image.tags)
-
-
-@pytest.fixture
-def layers(engine: docker.DockerClient, image: str, tmp_path: Path) -> Iterator[Layers]:
-    layers = Layers(engine, image, tmp_path)
-    yield layers
-    for ref in reversed(layers.named()):
-        engine.images.remove(ref)
 
 
 def test_apply_again_change(layers: Layers) -> None:
@@ -127,24 +75,6 @@ def test_a_missing_context_is_explained(layers: Layers, tmp_path: Path) -> None:
         "fedsim_images", {"layers": [layer], "folder": str(tmp_path / "elsewhere")}, expect_failure=True
     )
     assert "elsewhere/lost.tar is not on this lab host" in answer.msg
-
-
-def test_ship(layers: Layers, tmp_path: Path) -> None:
-    """Saved here, removed, loaded again, as on another lab host."""
-    layer = layers.make("shipped", GOOD)
-    call_module("fedsim_images", {"layers": [layer]})
-    archive = {"path": str(tmp_path / "images.tar"), "refs": [layer["ref"]]}
-    saved = call_module("fedsim_image_archive", {"state": "saved", **archive})
-    assert [path.name for path in tmp_path.glob("images.tar*")] == ["images.tar"]
-    assert not call_module("fedsim_image_archive", {"state": "loaded", **archive}).changed
-    layers.engine.images.remove(layer["ref"])
-    assert call_module("fedsim_image_archive", {"state": "loaded", **archive}, check=True).changed
-    assert layers.named() == []
-    loaded = call_module("fedsim_image_archive", {"state": "loaded", **archive})
-    assert loaded.changed and loaded["ids"] == saved["ids"]
-    layers.engine.images.remove(layer["ref"])
-    absent = call_module("fedsim_image_archive", {"state": "saved", **archive}, expect_failure=True)
-    assert f"not on this lab host: {layer['ref']}" in absent.msg
 
 
 def test_info_lists_ours_with_sizes(layers: Layers) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from fedsim_runner.testbed.docker.images import LayerSources, all_logical_names, plan_layers
 from tests.device_files import device, device_file
+from tests.e2e.own_engine import OwnEngine, own_engine
 
 from .conftest import REPOSITORY
 
@@ -99,27 +100,33 @@ def test_sizes_stay_small(refs: dict[str, str], engine: docker.DockerClient) -> 
     assert engine.images.get(refs["iot-minimal-light"]).attrs["Size"] < 260_000_000
 
 
-def test_other_lab_hosts_get_images_shipped(refs: dict[str, str], engine: docker.DockerClient, tmp_path: Path) -> None:
-    """Two lab hosts that count as remote, with a device type that the checkout does not have.
+def test_other_lab_hosts_get_what_they_lack(refs: dict[str, str], engine: docker.DockerClient, tmp_path: Path) -> None:
+    """Two lab hosts that count as remote, the second with an Engine of its own, and a device type of the user's."""
+    with own_engine() as other:
+        other.start()
+        _provide_toys(engine, other, tmp_path)
 
-    Both are this machine, so the second one already has the image; build contexts and archive are copied all the same.
-    """
+
+def _provide_toys(engine: docker.DockerClient, other: OwnEngine, tmp_path: Path) -> None:
     toys = tmp_path / "mine" / "toy"
     toys.mkdir(parents=True)
     (toys / "Dockerfile").write_text(TOY % tmp_path.name)
     path = tmp_path / "devices.json"
     arch = str(engine.version()["Arch"])
     path.write_text(device_file(device("toy-1", image="toy-light", arch=arch)).as_text())
-    there = {"fedsim_device_file": str(path), "images_local": False, "images_shipping_folder": str(tmp_path)}
-    inventory = write_inventory(tmp_path, {"far1": there, "far2": there})
+    there = {"fedsim_device_file": str(path), "images_local": False, "images_context_folder": str(tmp_path)}
+    inventory = write_inventory(tmp_path, {"far1": there, "far2": {**there, "fedsim_docker_host": other.url}})
     extra = {"fedsim_images_all": False, "fedsim_dockerfiles": [str(tmp_path / "mine")]}
     sources = LayerSources.installed([tmp_path / "mine"])
     ref = next(layer.ref for layer in plan_layers({"toy-light": arch}, sources) if layer.name == "toy-light")
     try:
         outcome = play(inventory, **extra)
         assert recap(outcome, "far1")["changed"] > 0, outcome.stdout
-        assert "Load the images" in outcome.stdout
-        assert engine.images.get(ref).attrs["Config"]["Env"][-1] == f"TOY={tmp_path.name}"
+        assert re.search(r"^images: .* from far1 to far2 in ", outcome.stdout, re.MULTILINE), outcome.stdout
+        for client in (engine, other.client()):
+            assert client.images.get(ref).attrs["Config"]["Env"][-1] == f"TOY={tmp_path.name}"
+        shipped = {image.id for image in other.client().images.list(name="fedsim/engine-light")}
+        assert shipped <= {image.id for image in engine.images.list(name="fedsim/engine-light")}
         assert [path.name for path in tmp_path.glob("fedsim-*")] == []
         again = play(inventory, **extra)
         assert recap(again, "far1")["changed"] == recap(again, "far2")["changed"] == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +38,12 @@ class Context:
             "parent_argument": layer.parent_argument,
             "context": str(self.archive),
             "rootfs": str(self.rootfs) if self.rootfs else None,
+            "content": self._content() if layer.thin else None,
         }
+
+    def _content(self) -> str:
+        """The archive itself, which is small, so that no file has to be copied: compressed, in base 64."""
+        return base64.b64encode(gzip.compress(self.archive.read_bytes(), mtime=0)).decode()
 
 
 def assemble(layers: Sequence[Layer], cache: Path, *, bootstrap: bool, suite: str = "bookworm") -> tuple[Context, ...]:

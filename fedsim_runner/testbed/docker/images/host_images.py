@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,25 +23,46 @@ class HostImages:
 
 @dataclass(frozen=True)
 class HostPlan:
-    """The plan of one lab host. ``build`` and ``ship`` are references, parents first."""
+    """The plan of one lab host. All but ``refs`` are references, parents first.
+
+    Attributes:
+        refs: of each image that it needs, by logical name.
+        missing: what it lacks now; this is the union of the next three, but for what it builds for others.
+        build: built here, for itself and others.
+        receive: shipped to it.
+        derive: built here from parents that were shipped.
+    """
 
     refs: Mapping[str, str]
     missing: tuple[str, ...]
-    builder: str
-    build: tuple[str, ...]
-    ship: tuple[str, ...]
+    build: tuple[str, ...] = ()
+    receive: tuple[str, ...] = ()
+    derive: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
-        """The plan in the form that Ansible passes on."""
-        return asdict(self)
+
+@dataclass(frozen=True)
+class Shipment:
+    """References that one lab host sends; ``to`` says to whom, and which of them that one lacks."""
+
+    builder: str
+    refs: tuple[str, ...]
+    to: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """The plans of all lab hosts, and the layers behind their references."""
+    """The plans of all lab hosts, what is shipped between them, and the layers behind their references."""
 
     hosts: Mapping[str, HostPlan]
+    shipments: tuple[Shipment, ...]
     layers: tuple[Layer, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan without its layers, in the form that Ansible passes on."""
+        return {
+            "hosts": {name: asdict(host) for name, host in self.hosts.items()},
+            "shipments": [asdict(shipment) for shipment in self.shipments],
+        }
 
 
 def images_of_devices(devices: Iterable[Mapping[str, Any]], arch: str) -> dict[str, str]:
@@ -66,34 +87,51 @@ def images_of_everything(arch: str, sources: LayerSources, engines: Sequence[str
 
 
 def plan_hosts(hosts: Sequence[HostImages], sources: LayerSources, *, base: str = AUTO_BASE) -> ImagePlan:
-    """Decide who builds what. One lab host of each architecture builds for the others: the control node if possible.
+    """Decide who builds what, and who sends it to whom.
+
+    Images of each architecture are built on one lab host and shipped to the others that lack them; layers that are
+    :attr:`~.layers.Layer.thin` are built on every lab host that lacks them, from the parent that was shipped.
 
     Raises ImageError: an image without a Dockerfile.
     """
-    layers: dict[str, Layer] = {}
-    own: dict[str, tuple[Layer, ...]] = {}
-    builders: dict[str, HostImages] = {}
-    for host in sorted(hosts, key=lambda host: not host.local):  # stable: otherwise in the inventory's order
-        builders.setdefault(host.arch, host)
-    for host in hosts:
-        own[host.name] = plan_layers(host.needed, sources, base=base)
-        layers.update((layer.ref, layer) for layer in own[host.name])
+    own = {host.name: plan_layers(host.needed, sources, base=base) for host in hosts}
+    layers = {layer.ref: layer for found in own.values() for layer in found}
     lacking = {host.name: {layer.ref for layer in own[host.name]} - host.present for host in hosts}
-    plans = {}
+    builders = {arch: _choose_builder(arch, hosts, layers) for arch in {layer.arch for layer in layers.values()}}
+    elsewhere = {
+        host.name: {ref for ref in lacking[host.name] if builders[layers[ref].arch] != host.name} for host in hosts
+    }
+    receive = {name: {ref for ref in refs if not layers[ref].thin} for name, refs in elsewhere.items()}
+    plans, shipments = {}, []
     for host in hosts:
-        builder = builders[host.arch]
-        served = [other for other in hosts if other.arch == host.arch and other is not host] if builder is host else []
-        ship = {ref for other in served for ref in lacking[other.name]}
-        # With their parents: the other lab host may have those already, but the builder may not.
-        build = (lacking[host.name] | _with_parents(ship, layers)) - host.present if builder is host else set()
+        sent = {
+            name: _ordered((ref for ref in refs if builders[layers[ref].arch] == host.name), layers)
+            for name, refs in receive.items()
+        }
+        to = {name: refs for name, refs in sent.items() if refs}
+        ship = {ref for refs in to.values() for ref in refs}
+        if ship:
+            shipments.append(Shipment(host.name, _ordered(ship, layers), to))
+        # With their parents: another lab host may have those already, but the builder may not.
+        build = _with_parents((lacking[host.name] - elsewhere[host.name]) | ship, layers) - host.present
         plans[host.name] = HostPlan(
             refs={layer.name: layer.ref for layer in own[host.name] if layer.name in host.needed},
             missing=_ordered(lacking[host.name], layers),
-            builder=builder.name,
             build=_ordered(build, layers),
-            ship=_ordered(ship, layers),
+            receive=_ordered(receive[host.name], layers),
+            derive=_ordered(elsewhere[host.name] - receive[host.name], layers),
         )
-    return ImagePlan(plans, tuple(layers.values()))
+    return ImagePlan(plans, tuple(shipments), tuple(layers.values()))
+
+
+def _choose_builder(arch: str, hosts: Sequence[HostImages], layers: Mapping[str, Layer]) -> str:
+    """The lab host of the architecture that has most of its images already; of equals the control node, then the first.
+
+    Without one of the architecture, one that emulates it, as it needs images of it.
+    """
+    refs = {ref for ref, layer in layers.items() if layer.arch == arch and not layer.thin}
+    able = [host for host in hosts if host.arch == arch] or [host for host in hosts if arch in host.needed.values()]
+    return min(able, key=lambda host: (len(refs - host.present), not host.local)).name
 
 
 def _with_parents(refs: Iterable[str], layers: Mapping[str, Layer]) -> set[str]:
@@ -106,6 +144,7 @@ def _with_parents(refs: Iterable[str], layers: Mapping[str, Layer]) -> set[str]:
     return found
 
 
-def _ordered(refs: Collection[str], layers: Mapping[str, Layer]) -> tuple[str, ...]:
+def _ordered(refs: Iterable[str], layers: Mapping[str, Layer]) -> tuple[str, ...]:
     """Parents first: ``layers`` was filled in that order."""
-    return tuple(ref for ref in layers if ref in refs)
+    wanted = set(refs)
+    return tuple(ref for ref in layers if ref in wanted)

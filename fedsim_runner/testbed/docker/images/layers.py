@@ -22,12 +22,15 @@ from .rootfs import recipe
 AUTO_BASE = "auto"  # a registry's Debian if one answers, otherwise the bootstrap
 BOOTSTRAP_BASE = "bootstrap"
 ENGINE_PREFIX = "engine-"
+ENGINE_ARGUMENT = "ENGINE"  # the build argument that takes the parent of a device type
 AGENT = "agent"
 PACKAGE = "fedsim_runner"
 BASE = "base"
 TORCH = "torch"
 CUDA = "-cuda"  # suffix of the name of a layer's other build, for devices with a GPU
 KEY_LENGTH = 16
+# A layer that is built from less than this, in bytes, is built where it is needed rather than shipped.
+THIN_BYTES = 256 * 1024
 _FORMAT = "fedsim-image-2"  # raise it when the build process makes other images from the same files
 
 
@@ -95,6 +98,14 @@ class Layer:
     def ref(self) -> str:
         """The tag under which the image exists on a lab host."""
         return f"fedsim/{self.name}:{self.key}"
+
+    @property
+    def thin(self) -> bool:
+        """Whether this is a device type that adds next to nothing to its engine's image: labels, environment."""
+        if self.parent_argument != ENGINE_ARGUMENT:
+            return False
+        files = context_files(self.directory)
+        return sum((self.directory / path).stat().st_size for path in files) <= THIN_BYTES
 
     @property
     def requirements(self) -> tuple[Path, ...]:
@@ -205,7 +216,7 @@ def _lineage(name: str, sources: LayerSources) -> tuple[str, str, str | None, st
     folder, dash, last = (name.removesuffix(f"-{engine}"), "-", engine) if engine else name.rpartition("-")
     if not dash:
         raise ImageError(f"image {name}: not the name of an image; expected <device type folder>-<engine>")
-    return folder, "", f"{ENGINE_PREFIX}{last}", "ENGINE"
+    return folder, "", f"{ENGINE_PREFIX}{last}", ENGINE_ARGUMENT
 
 
 def _parts(folder: str) -> tuple[str, ...]:

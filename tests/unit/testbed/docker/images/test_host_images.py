@@ -11,9 +11,11 @@ from fedsim_runner.testbed.docker.images.host_images import (
     HostImages,
     HostPlan,
     ImagePlan,
+    Shipment,
     images_of_devices,
     plan_hosts,
 )
+from fedsim_runner.testbed.docker.images.layers import THIN_BYTES
 
 
 @pytest.fixture
@@ -45,17 +47,20 @@ def test_one_host_builds_what_it_lacks(sources: LayerSources) -> None:
     alone = plan.hosts["a"]
     assert sorted(alone.refs) == ["agent", "pi-light"]
     assert names(plan, alone.build) == ["base", "agent", "engine-light", "pi-light"]
-    assert alone.ship == ()
+    assert (alone.receive, alone.derive, plan.shipments) == ((), (), ())
     again = plan_hosts([host("a", "pi-light", present=alone.build)], sources).hosts["a"]
-    assert again == HostPlan(refs=alone.refs, missing=(), builder="a", build=(), ship=())
+    assert again == HostPlan(refs=alone.refs, missing=())
 
 
-def test_the_control_node_builds_for_all(sources: LayerSources) -> None:
+def test_the_control_node_builds_for_all_but_their_device_types(sources: LayerSources) -> None:
     plan = plan_hosts([host("far", "phone-light"), host("near", "pi-light", local=True)], sources)
     far, near = plan.hosts["far"], plan.hosts["near"]
-    assert (far.builder, far.build) == ("near", ())
-    assert names(plan, near.build) == ["base", "agent", "engine-light", "phone-light", "pi-light"]
-    assert near.ship == far.missing
+    assert names(plan, near.build) == ["base", "agent", "engine-light", "pi-light"]
+    assert (near.receive, near.derive) == ((), ())
+    assert far.build == ()
+    assert names(plan, far.receive) == ["base", "agent", "engine-light"]
+    assert names(plan, far.derive) == ["phone-light"]
+    assert plan.shipments == (Shipment("near", far.receive, {"far": far.receive}),)
 
 
 def test_the_builder_makes_parents_that_only_others_have(sources: LayerSources) -> None:
@@ -64,18 +69,56 @@ def test_the_builder_makes_parents_that_only_others_have(sources: LayerSources) 
     plan = plan_hosts(
         [
             host("near", local=True, present=(ref["base"], ref["agent"])),
-            host("far", "phone-light", present=(ref["base"], ref["agent"], ref["engine-light"])),
+            host("far", "phone-light", present=(ref["base"], ref["agent"])),
         ],
         sources,
     )
-    assert names(plan, plan.hosts["near"].build) == ["engine-light", "phone-light"]
-    assert names(plan, plan.hosts["near"].ship) == ["phone-light"]
+    assert names(plan, plan.hosts["near"].build) == ["engine-light"]
+    assert [names(plan, shipment.refs) for shipment in plan.shipments] == [["engine-light"]]
+    assert names(plan, plan.hosts["far"].derive) == ["phone-light"]
+
+
+def test_who_has_most_images_sends_them(sources: LayerSources) -> None:
+    everything = plan_hosts([host("x", "phone-light")], sources).hosts["x"].missing
+    plan = plan_hosts([host("near", "phone-light", local=True), host("far", present=everything)], sources)
+    assert [shipment.builder for shipment in plan.shipments] == ["far"]
+    assert plan.hosts["near"].build == plan.hosts["far"].build == ()
+    assert names(plan, plan.hosts["near"].derive) == ["phone-light"]
+
+
+def test_each_lab_host_gets_what_it_lacks(sources: LayerSources) -> None:
+    ref = {layer.name: layer.ref for layer in plan_hosts([host("x", "pi-light")], sources).layers}
+    has = (ref["base"],)
+    plan = plan_hosts([host("a", present=has), host("b", "pi-light"), host("c", present=has)], sources)
+    to = plan.shipments[0].to
+    assert {name: names(plan, refs) for name, refs in to.items()} == {
+        "b": ["base", "agent", "engine-light"],
+        "c": ["agent"],
+    }
+
+
+def test_a_device_type_with_much_in_it_is_shipped(sources: LayerSources, tmp_path: Path) -> None:
+    (tmp_path / "pi" / "model.bin").write_bytes(bytes(THIN_BYTES))
+    plan = plan_hosts([host("a"), host("b", "pi-light")], sources)
+    assert names(plan, plan.hosts["b"].receive) == ["base", "agent", "engine-light", "pi-light"]
+    assert plan.hosts["b"].derive == ()
 
 
 def test_each_architecture_has_its_builder(sources: LayerSources) -> None:
     plan = plan_hosts([host("a"), host("b", arch="arm64"), host("c", arch="arm64")], sources)
-    assert [plan.hosts[name].builder for name in "abc"] == ["a", "b", "b"]
+    assert {shipment.builder: set(shipment.to) for shipment in plan.shipments} == {"b": {"c"}}
+    assert names(plan, plan.hosts["a"].build) == ["base", "agent"]
     assert plan.hosts["b"].refs != plan.hosts["a"].refs
+
+
+def test_images_of_an_emulated_architecture_come_from_a_host_that_has_it(sources: LayerSources) -> None:
+    emulating = HostImages("a", "amd64", {"agent": "amd64", "pi-light": "arm64"}, frozenset(), False)
+    plan = plan_hosts([emulating, host("b", arch="arm64")], sources)
+    assert names(plan, plan.hosts["a"].build) == ["base", "agent"]
+    assert names(plan, plan.hosts["a"].receive) == ["base", "engine-light"]
+    assert names(plan, plan.hosts["a"].derive) == ["pi-light"]
+    alone = plan_hosts([emulating], sources)
+    assert names(alone, alone.hosts["a"].build) == ["base", "agent", "base", "engine-light", "pi-light"]
 
 
 def test_images_of_devices() -> None:
