@@ -19,7 +19,9 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.engine_ad
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.exec_output import NoOutputError, read_output
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.log_text import shown
+from ansible_collections.fedsim.testbed.plugins.module_utils._shipped_sdk import find_sdk
 
+find_sdk()
 try:
     import docker
     from docker.errors import APIError, DockerException, NotFound

@@ -182,6 +182,8 @@ def run_module(module: Module) -> None:
         warn=program.warn,
         make_folder=lambda: program.tmpdir,
     )
+    if SDK_ERROR and module.arguments.keys() >= DOCKER.keys():
+        answer["fedsim_sdk_missing"] = True
     if answer.get("failed"):
         program.fail_json(**answer)
     program.exit_json(**answer)

@@ -25,6 +25,7 @@ from ansible.plugins.action.normal import ActionModule as ModuleAction
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.claim import control_of_worker
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.process_identity import is_alive
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import Module
+from ansible_collections.fedsim.testbed.plugins.plugin_utils._docker_sdk import pack_sdk
 
 
 class WorkerAction(ModuleAction):
@@ -48,7 +49,7 @@ class WorkerAction(ModuleAction):
     def _run_module(self, tmp: str | None, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         arguments = self._copy_arguments() if self._is_here(task_vars or {}) else None
         if arguments is None:
-            return super().run(tmp, task_vars)
+            return self._run_elsewhere(tmp, task_vars)
         options, error = validate(self.module, arguments, self._task.action)
         warnings: list[str] = []
         if error is not None:
@@ -66,6 +67,19 @@ class WorkerAction(ModuleAction):
         result = json.loads(json.dumps({**answer, "invocation": {"module_args": options}}))
         result.pop("exception", None)
         return {**result, "warnings": warnings} if warnings else result
+
+    def _run_elsewhere(self, tmp: str | None, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """Run the module as a program; once more, if it had no Docker SDK and now has that of this Python."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        if result.pop("fedsim_sdk_missing", False) and not self._task.check_mode:
+            shipped = self._execute_module(
+                "fedsim.testbed.fedsim_docker_sdk", {"archive": pack_sdk()}, task_vars=task_vars
+            )
+            if shipped.get("failed"):
+                return {**result, "failed": True, "msg": f"{result.get('msg', '')}; {shipped.get('msg')}"}
+            result = super().run(tmp, task_vars)
+            result.pop("fedsim_sdk_missing", None)
+        return result
 
     def _is_here(self, task_vars: Mapping[str, Any]) -> bool:
         """Whether the module would be run by this Python, as this user and in this environment."""
