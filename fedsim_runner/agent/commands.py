@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..contract.agent_calls import ApplyLinks, MeasureLinks, OpenGate, Packets, Probe, Status, Stop, parse_call
+from ..contract.agent_calls import (
+    ApplyLinks,
+    JoinLab,
+    MeasureLinks,
+    OfferLab,
+    OpenGate,
+    Packets,
+    Probe,
+    Status,
+    Stop,
+    parse_call,
+)
 from .run_agent import Agent
 
 
@@ -18,6 +29,10 @@ def answer(agent: Agent, name: str, arguments: dict[str, Any]) -> Mapping[str, A
     match parse_call(name, arguments):
         case Probe():
             return agent.probe_result()
+        case OfferLab(port):
+            return agent.offer_lab(port)
+        case JoinLab(settled, port, check):
+            return agent.join_lab(settled, port, check)
         case ApplyLinks(check, devices):
             return agent.apply(check, devices)
         case MeasureLinks(again, devices):

@@ -14,14 +14,16 @@ from functools import partial
 from typing import Any
 
 from ..contract import events
-from ..contract.agent_calls import GateAnswer, LinksAnswer, MeasuredAnswer
+from ..contract.agent_calls import GateAnswer, JoinedAnswer, LinksAnswer, MeasuredAnswer
 from ..contract.atomic import CannotWriteError, replace
 from ..contract.congestion_control import read_congestion_controls
 from ..contract.errors import FedsimError
 from ..contract.events import Event
+from ..contract.lab_network import Settled
 from ..contract.link import Links
 from ..contract.names import LABEL_DEVICE, LABEL_RUN
 from ..contract.paths import StateFolder
+from ..contract.typed_json import dump
 from . import PROTOCOL
 from .containers import ASK_AGAIN_S, Containers, Reactions
 from .course import snapshot
@@ -36,12 +38,13 @@ from .host.journal import Journal
 from .host.left_out import LeftOut
 from .host.network_container import NetworkContainer
 from .host.samples import Sampler
+from .lab_network.lab_network import LabNetwork
 from .links import counters, probe
 from .links.run_links import RunLinks
 from .measuring.course_check import CourseCheck
 from .measuring.link_check import LinkCheck, NotNowError
 from .measuring.link_counters import LinkCounters
-from .run_settings import read_run_settings
+from .run_settings import RunSettings, read_run_settings
 from .start_up import StartUp
 from .timeline.devices import Devices
 from .timeline.timeline import Timeline
@@ -94,6 +97,7 @@ class Agent:
         self._probed = probe.probe()
         self._network = NetworkContainer(docker, run)
         self._links = RunLinks(self._network, self._settings.link_backend, self._probed, self._record)
+        self._lab_network = LabNetwork(run, self._network, self._links, state.lab_network, self._record)
         self._link_check = LinkCheck(self._lock, self._links, self._sampler, self._record)
         self._course_check = CourseCheck(self._links)
         self._link_counters = LinkCounters(state.link_counters, self._links)
@@ -157,6 +161,7 @@ class Agent:
         with self._lock:
             if self.stopping.is_set():
                 return
+            self._lab_network.resume(self._settings)
             if shaped:
                 try:
                     self._gatekeeper.apply(self._settings, shaped, False)
@@ -180,6 +185,7 @@ class Agent:
             self._player.stop()
             self._record(events.AgentStopped())
             self._links.stop()
+            self._lab_network.close()
             self._sampler.close()
             self._host_load.close()
             self._link_counters.close()
@@ -391,22 +397,53 @@ class Agent:
         """What this kernel can shape links with."""
         return dict(self._probed)
 
+    def offer_lab(self, port: int) -> dict[str, Any]:
+        """What this lab host offers the others of its run.
+
+        Raises:
+            LabNetworkError: the run has no others, or one cannot be reached at all.
+            NoNetworkError: no container holds the run's network.
+            DockerError: the Engine does not say which containers run.
+        """
+        self._network.look_up()
+        offer: dict[str, Any] = dump(self._lab_network.offer(self._read_settings(), port))
+        return offer
+
+    def join_lab(self, settled: Settled, port: int, check: bool) -> JoinedAnswer:
+        """Join this lab host to the others of its run.
+
+        Raises:
+            LabNetworkError: the kernel refuses it.
+            NoNetworkError: no container holds the run's network.
+            DockerError: the Engine does not say which containers run.
+        """
+        self._network.look_up()
+        return {"differences": self._lab_network.join(self._read_settings(), settled, port, check)}
+
     def apply(self, check: bool, names: Collection[str] | None) -> LinksAnswer:
         """Connect the devices and shape their links as the device file says, which is read again first.
 
         Raises:
             UnshapableError: no back end here can shape them, and ``allow_unshaped`` is not set.
             NoNetworkError: no container holds the run's network.
+            LabNetworkError: another lab host of the run is not reached.
             DockerError: the Engine does not say which containers run.
         """
+        settings = self._read_settings()
+        self._containers.refresh()
+        self._network.look_up()
+        if not check:
+            self._lab_network.measure(settings)
+        with self._lock:
+            return self._gatekeeper.apply(self._settings, names, check)
+
+    def _read_settings(self) -> RunSettings:
+        """Read the device file again."""
         with self._lock:
             self._settings = read_run_settings(self._device_file)
             self._watch.use_settings(self._settings)
             self._containers.forget_others(self._settings.roles)
-        self._containers.refresh()
-        self._network.look_up()
-        with self._lock:
-            return self._gatekeeper.apply(self._settings, names, check)
+            return self._settings
 
     def measure(self, again: bool, names: Collection[str] | None) -> MeasuredAnswer:
         """Measure the links that are in force.
@@ -419,7 +456,7 @@ class Agent:
                 if not again:
                     return {"links": [], "reason": None}  # they were measured before it began
                 raise NotNowError("a course is on: its packets and those that measure links would disturb each other")
-            links = self._links.deviation.of(self._settings.links)
+            links = self._links.now(self._settings.links)
             settings, running = dataclasses.replace(self._settings, links=links), self._containers.running_pids()
         return self._link_check.measure(settings, running, again, names)
 

@@ -14,6 +14,7 @@ from ..contract.link_variation import WAYS, Track, Variation, links_of, varying_
 from ..contract.routes import routes_to_server
 from ..contract.slow_links import answer_s, slowest
 from ..contract.timeline import TimelineEntry, all_links
+from .lab_network.members import Members, members_of
 from .links import backends
 from .links.profile import DeviceLink, Profile
 
@@ -23,6 +24,7 @@ class RunSettings:
     """One lab host's part of a run. A device missing from ``cpus`` has no CPU limit, and the link of one missing from
     ``variations`` does not vary by itself.
 
+    ``members``: None: the run has one lab host.
     ``answer_s``: seconds after which the slowest client, or the server to it, answers at the latest, as links allow.
     """
 
@@ -46,6 +48,7 @@ class RunSettings:
     timeline: tuple[TimelineEntry, ...] = ()
     variations: Mapping[str, Variation] = field(default_factory=dict)
     tracks: Mapping[str, Track] = field(default_factory=dict)
+    members: Members | None = None
 
     def varying_values(self) -> dict[tuple[str, str], frozenset[str]]:
         """Which of ``rate`` and ``loss`` a direction does not keep, by device and ``up`` or ``down``."""
@@ -111,6 +114,7 @@ def read_run_settings(path: Path) -> RunSettings:
         found.timeline,
         variations,
         found.tracks,
+        members_of(found),
     )
 
 

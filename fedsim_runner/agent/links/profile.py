@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from fedsim_runner.contract.lab_network import MTU
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.topology import Topology
 
@@ -34,6 +35,7 @@ class Profile:
         partitions: sets of devices by a number of each: nothing passes between one and all others.
         topology: what lies between the devices; None: nothing.
         clients_talk: clients exchange messages with each other, too.
+        mtu: of the devices' interfaces.
     """
 
     devices: Sequence[DeviceLink]
@@ -46,6 +48,7 @@ class Profile:
     partitions: Mapping[int, frozenset[str]] = field(default_factory=dict)
     topology: Topology | None = None
     clients_talk: bool = False
+    mtu: int = MTU
 
     @property
     def all_devices(self) -> list[DeviceLink]:

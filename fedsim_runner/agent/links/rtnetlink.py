@@ -22,7 +22,7 @@ _NEIGHBOUR = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
 _NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINK, _IFLA_MASTER, _IFLA_AF_SPEC, _IFLA_EXT_MASK = 1, 3, 5, 10, 26, 29
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_AF_SPEC, _IFLA_EXT_MASK = 1, 3, 4, 5, 10, 26, 29
 _IFLA_GSO_MAX_SEGS = 40
 _SKIP_STATISTICS = 1 << 3
 _IFLA_INET6_ADDR_GEN_MODE, _GEN_MODE_NONE = 8, 1
@@ -47,6 +47,7 @@ class Interface:
     up: bool
     peer: int | None
     segments: int
+    mtu: int
 
 
 @functools.cache
@@ -85,6 +86,7 @@ def find_interface(name: str) -> Interface | None:
         bool(flags & _UP),
         None if peer is None else int(struct.unpack("=i", peer)[0]),
         int(struct.unpack("=I", found[_IFLA_GSO_MAX_SEGS])[0]),
+        int(struct.unpack("=I", found[_IFLA_MTU])[0]),
     )
 
 
@@ -109,6 +111,11 @@ def delete_interface(index: int) -> None:
 def set_mac(index: int, mac: str) -> None:
     """Set an interface's hardware address."""
     netlink.ask(_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + netlink.attribute(_IFLA_ADDRESS, _bytes(mac)))
+
+
+def set_mtu(index: int, mtu: int) -> None:
+    """Set the largest IP packet that an interface takes."""
+    netlink.ask(_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + netlink.attribute(_IFLA_MTU, struct.pack("=I", mtu)))
 
 
 def set_segments(index: int, most: int) -> None:

@@ -19,7 +19,9 @@ from ..run_settings import RunSettings
 from . import backends, netns
 from .deviation import Deviation
 from .held_namespaces import HeldNamespaces
+from .joined import Joined
 from .profile import DeviceLink, Profile
+from .protocol import Failures
 from .run_namespace import RunNamespace
 from .shaper import Result, Shaper
 from .tally import Passed, Tally
@@ -63,6 +65,7 @@ class RunLinks:
         shaped: devices whose link is in force.
         unshaped: why no link is in force, if the experiment allows that.
         deviation: how the links that are in force, and those that come into force, differ from the device file.
+        joined: the network between the lab hosts of a run that has several.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class RunLinks:
         self.shaped: set[str] = set()
         self.unshaped: str | None = None
         self.deviation = Deviation()
+        self.joined = Joined()
 
     @property
     def backend(self) -> str | None:
@@ -109,6 +113,28 @@ class RunLinks:
         """Whether all of these devices may send."""
         return not self.has_lost_its_network and self.shaped.issuperset(devices)
 
+    def choice(self, settings: RunSettings) -> str | None:
+        """The back end that is to shape the links; None: none can."""
+        try:
+            return self._choose(settings)[0]
+        except backends.UnshapableError:
+            return None
+
+    def now(self, profile: Profile) -> Profile:
+        """The links of the device file as they are to be now."""
+        return self.joined.of(self.deviation.of(profile))
+
+    @_locked
+    def join(self, joined: Joined, across: Callable[[Collection[str]], Failures] | None) -> None:
+        """Take over what is between lab hosts, for links that come into force from now on.
+
+        Args:
+            joined: what it does to links.
+            across: connects bridges to those of the same name on other lab hosts.
+        """
+        self.joined = joined
+        self._network.across = across
+
     @_locked
     def apply(
         self, settings: RunSettings, names: Collection[str], running: Mapping[str, int], check: bool
@@ -127,7 +153,7 @@ class RunLinks:
         """
         backend, unshaped = self._choose(settings)
         self._use_network(check)
-        profile = self.deviation.of(settings.links)
+        profile = self.now(settings.links)
         before = None if self._shaper is None else self._shaper.requested
         if self._shaper is None:
             kinds = [kind(self._probed) for kind in backends.load_all()]
@@ -199,7 +225,7 @@ class RunLinks:
             return {}
         here = {name: path for name, (path, _) in self._namespaces.items() if self._is_where_it_was(name, path)}
         try:
-            results = self._shaper.change(self.deviation.of(self._profile), here)
+            results = self._shaper.change(self.now(self._profile), here)
             left = [name for name, result in results.items() if result.failed is not None]
             left = [name for name in left if self._is_where_it_was(name, here[name])]
             again = self._shaper.apply({name: here[name] for name in left}) if left else {}

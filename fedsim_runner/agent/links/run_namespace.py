@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,11 +50,13 @@ class RunNamespace:
         has_edges: bridges have edges between them: what connects a bridge to the first one carries no packet from
             or to them.
         only_edges: nothing goes from one bridge to another over the first one.
+        across: connects bridges to those of the same name on other lab hosts; None: the run has no others.
     """
 
     def __init__(self, path: str | None = None) -> None:
         self.path = path
         self.has_edges = self.only_edges = False
+        self.across: Callable[[Collection[str]], Failures] | None = None
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
@@ -107,7 +109,10 @@ class RunNamespace:
             lines.append((name, [*_SET, far, "master", name, "up"]))
             for end, alone in ((near, self.only_edges), (far, self.has_edges)):
                 lines += [(name, [*_SET, end, "type", "bridge_slave", "isolated", "on"])] if alone else []
-        return self.batch(lines)
+        failed = self.batch(lines)
+        if self.across is not None:
+            failed |= self.across({first_bridge(name) for name in wanted if name not in failed})
+        return failed
 
     def batch(self, lines: Sequence[Line]) -> Failures:
         """Run ``ip`` with these commands; return the failures by what they are for."""

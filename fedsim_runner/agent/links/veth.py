@@ -75,7 +75,7 @@ class Veths:
                 found[name] = dict.fromkeys((PLUGGED, NEIGHBOURS, PORT, WAYS, UP, DOWN, SEGMENTS))
                 continue
             found[name] = {
-                PLUGGED: Interface(interface.mac, seen.addresses, interface.up),
+                PLUGGED: Interface(interface.mac, seen.addresses, interface.up, interface.mtu),
                 NEIGHBOURS: Neighbours(seen.neighbours or {}),
                 PORT: end.bridge if end.up else None,
                 WAYS: seen.ways,
@@ -123,6 +123,8 @@ class Veths:
                 raise LookupError(f"it has no {INTERFACE}")
             if interface.mac != wire.interface.mac:
                 rtnetlink.set_mac(interface.index, wire.interface.mac)
+            if interface.mtu != wire.interface.mtu:
+                rtnetlink.set_mtu(interface.index, wire.interface.mtu)
             if not interface.up:
                 rtnetlink.set_up(interface.index)
             active = rtnetlink.addresses(interface.index)

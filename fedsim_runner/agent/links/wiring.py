@@ -11,6 +11,8 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fedsim_runner.contract.lab_network import MTU
+
 from .profile import DeviceLink, Profile
 from .ways import Ways, neighbours_of, plan_ways
 
@@ -20,15 +22,17 @@ PORTS_PER_BRIDGE = 1000
 
 @dataclass(frozen=True)
 class Interface:
-    """A device's interface: MAC address, and IP addresses with their prefix lengths."""
+    """A device's interface: MAC address, IP addresses with their prefix lengths, and the largest packet."""
 
     mac: str
     addresses: tuple[str, ...]
     up: bool = True
+    mtu: int = MTU
 
     def __str__(self) -> str:
         shown = ", ".join(self.addresses) or "no address"
-        return f"{shown}, {self.mac}{'' if self.up else ', down'}"
+        size = "" if self.mtu == MTU else f", MTU {self.mtu}"
+        return f"{shown}, {self.mac}{size}{'' if self.up else ', down'}"
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def plan_wires(profile: Profile, by_site: bool = False) -> dict[str, Wire]:
     return {
         device.device: Wire(
             end_name(device.address),
-            Interface(mac_address(device.address), (f"{device.address}/{profile.prefix}",)),
+            Interface(mac_address(device.address), (f"{device.address}/{profile.prefix}",), mtu=profile.mtu),
             Neighbours(known(device)),
             None
             if device.device in profile.offline

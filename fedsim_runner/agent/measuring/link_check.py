@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from fedsim_runner.contract.agent_calls import MeasuredAnswer
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.events import Event, LinkMeasured, LinksMeasured
+from fedsim_runner.contract.lab_network import MTU
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN
+from fedsim_runner.contract.queue_size import FRAME_BYTES
 
 from ..host.network_container import namespace_number
 from ..host.samples import Sampler
@@ -132,7 +134,8 @@ class LinkCheck:
             address = free_address(settings.links.prefix, (one.address for one in settings.links.all_devices))
             if address is None:
                 raise NotNowError("the run's network has no address left for what measures its links")
-            schedule = make_schedule(directions((one.device, one.up, one.down) for one in wanted), settings.links.seed)
+            links = directions((one.device, one.up, one.down) for one in wanted)
+            schedule = make_schedule(links, settings.links.seed, FRAME_BYTES - MTU + settings.links.mtu)
             ends = {
                 one.device: End(netns.of_process(running[one.device]), one.address, mac_address(one.address))
                 for one in wanted

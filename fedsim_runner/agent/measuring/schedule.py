@@ -113,18 +113,19 @@ class Schedule:
     listen_s: float
 
 
-def make_schedule(targets: Sequence[Target], seed: int = 0) -> Schedule:
+def make_schedule(targets: Sequence[Target], seed: int = 0, frame_bytes: int = FRAME_BYTES) -> Schedule:
     """Plan a measurement.
 
     Args:
         targets: the directions to measure.
         seed: chooses which links get a train if not all do.
+        frame_bytes: of the largest frame that devices send.
     """
     gaps = [_gap_s(target.link, len(targets)) for target in targets]
     counts = [_probes(gap) for gap in gaps]
     first = [WARM_UP_S + gap * index / max(1, len(targets)) for index, gap in enumerate(gaps)]
     probed_s = max((at + gap * count for at, gap, count in zip(first, gaps, counts, strict=True)), default=0.0)
-    trains = _place_trains(targets, probed_s, seed)
+    trains = _place_trains(targets, probed_s, seed, frame_bytes)
     flows = tuple(
         Flow(target, at, gap, count, trains.get(index))
         for index, (target, at, gap, count) in enumerate(zip(targets, first, gaps, counts, strict=True))
@@ -152,12 +153,12 @@ def _probes(gap_s: float) -> int:
     return max(1, min(_LEAST_PROBES, int(_LONGEST_S / gap_s)), min(_PROBES, int(wanted / gap_s)))
 
 
-def _plan_train(link: Link) -> Train | None:
+def _plan_train(link: Link, most_bytes: int) -> Train | None:
     """The train for a link's rate, at time 0; None if it has none, or too high a one."""
     rate = link.rate_bps
     if rate is None or rate > FASTEST_BPS:
         return None
-    frame = min(FRAME_BYTES, max(_SMALLEST_FRAME_BYTES, int(rate / 8 * _LONGEST_TRAIN_S / 2 / _LEAST_FRAMES)))
+    frame = min(most_bytes, max(_SMALLEST_FRAME_BYTES, int(rate / 8 * _LONGEST_TRAIN_S / 2 / _LEAST_FRAMES)))
     segments = 1
     if rate >= _SUPER_FROM_BPS and not link.alters_packets:  # whoever drops one of these drops all of its frames
         segments = max(1, min(_MOST_SEGMENTS, round(rate / 8 * _SUPER_S / frame)))
@@ -175,9 +176,9 @@ def _plan_train(link: Link) -> Train | None:
     return Train(0.0, frame, at_once, math.ceil(length_s * faster / takes_s), takes_s / faster, segments)
 
 
-def _place_trains(targets: Sequence[Target], from_s: float, seed: int) -> dict[int, Train]:
+def _place_trains(targets: Sequence[Target], from_s: float, seed: int, most_bytes: int) -> dict[int, Train]:
     """Give each train its time: as many at once as can be sent, the longest first."""
-    planned = {index: train for index, target in enumerate(targets) if (train := _plan_train(target.link))}
+    planned = {index: train for index, target in enumerate(targets) if (train := _plan_train(target.link, most_bytes))}
     order = list(planned)
     random.Random(seed).shuffle(order)
     order.sort(key=lambda index: -round(planned[index].length_s, 1))

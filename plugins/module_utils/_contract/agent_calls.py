@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NotRequired, TypedDict
 
+from .lab_network import PORT, Settled
 from .typed_json import FormError, dump, load
 
 
@@ -37,6 +38,34 @@ class Probe(Call):
     """Find out what the kernel here can do for links."""
 
     name = "probe"
+
+
+@dataclass(frozen=True)
+class OfferLab(Call):
+    """Find out what this lab host can do for the network of a run on several. Answer: :class:`.lab_network.Offer`.
+
+    Attributes:
+        port: UDP port on which lab hosts are to receive.
+    """
+
+    name = "lab-offer"
+    port: int = PORT
+
+
+@dataclass(frozen=True)
+class JoinLab(Call):
+    """Join this lab host to the others of its run. Answer: :class:`JoinedAnswer`.
+
+    Attributes:
+        settled: what all of them use.
+        port: UDP port on which they receive.
+        check: report what differs and change nothing.
+    """
+
+    name = "lab-join"
+    settled: Settled
+    port: int = PORT
+    check: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,8 +132,14 @@ class Stop(Call):
 
 
 CALLS: dict[str, type[Call]] = {
-    kind.name: kind for kind in (Probe, ApplyLinks, MeasureLinks, OpenGate, Status, Packets, Stop)
+    kind.name: kind for kind in (Probe, OfferLab, JoinLab, ApplyLinks, MeasureLinks, OpenGate, Status, Packets, Stop)
 }
+
+
+class JoinedAnswer(TypedDict):
+    """What differed before the lab host joined."""
+
+    differences: list[str]
 
 
 class LinkAnswer(TypedDict):

@@ -146,6 +146,11 @@ class StateFolder:
         return self.agent / "state.json"
 
     @property
+    def lab_network(self) -> Path:
+        """What a restarted agent has to know of how the run's lab hosts are joined."""
+        return self.agent / "lab_network.json"
+
+    @property
     def timeline(self) -> Path:
         """What a restarted agent has to know of the timeline."""
         return self.agent / "timeline.json"

@@ -36,6 +36,10 @@ FILLED: dict[str, Any] = {
     "loss_verdict": "out",
     "what": "up 1 Mbit/s",
     "failed": ("pi-1: the kernel refused it",),
+    "others": ("south", "west"),
+    "unguarded": "Operation not supported",
+    "encrypted": True,
+    "peer": "north",
     "text": "no val_data in the trainer",
 }
 DEVICES = ("pi-1", "pi-2")  # of events that name them; others count them
@@ -48,7 +52,7 @@ GARBAGE = (None, True, 3, -1e400, float("nan"), 10**5000, "x" * 10, "\ud800", []
 def filled(kind: type[Event]) -> Event:
     names = [name for name in kind.__dataclass_fields__ if name not in Event.__dataclass_fields__]
     values = {name: FILLED.get(name, 3) for name in names}
-    if issubclass(kind, events.TimelineEvent | events.LinksVarying):
+    if issubclass(kind, events.TimelineEvent | events.LinksVarying | events.LinksTooLong):
         values["devices"] = DEVICES
     return kind(t=10.25, lab_host="lab1", **values)
 

@@ -71,7 +71,8 @@ def test_a_call_arrives_as_it_was_made(call: agent_calls.Call) -> None:
 
 def test_an_unknown_call_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
-        FormError, match="no command 'go': probe, links-apply, links-measure, gate-open, status, packets, stop"
+        FormError,
+        match=r"no command 'go': probe, lab-offer, lab-join, .*, packets, stop",
     ):
         parse_call("go", {})
     with pytest.raises(FormError, match=r"links-apply\.chek: unknown key"):

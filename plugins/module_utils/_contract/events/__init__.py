@@ -35,6 +35,9 @@ from .lab_host import AgentCannotWrite as AgentCannotWrite
 from .lab_host import AgentStarted as AgentStarted
 from .lab_host import AgentStopped as AgentStopped
 from .lab_host import EngineMissing as EngineMissing
+from .lab_network import LabHostReached as LabHostReached
+from .lab_network import LabNetworkJoined as LabNetworkJoined
+from .lab_network import LinksTooLong as LinksTooLong
 from .links import LinkCounted as LinkCounted
 from .links import LinkFailed as LinkFailed
 from .links import LinkMeasured as LinkMeasured

@@ -86,6 +86,7 @@ class Link:
     addresses: list[str] = field(default_factory=list)
     neighbours: dict[str, str] = field(default_factory=dict)
     segments: int = 65_535
+    mtu: int = 1500
     ways: Ways | None = None
 
 
@@ -137,6 +138,7 @@ class FakeKernel:
             self.permanent_neighbours,
             self.set_neighbours,
             self.set_segments,
+            self.set_mtu,
             self.set_bridge,
             self.ports,
         ):
@@ -194,7 +196,7 @@ class FakeKernel:
         if link is None:
             return None
         peer = self.links[link.peer].index if link.peer is not None else None
-        return rtnetlink.Interface(link.index, link.mac, link.up, peer, link.segments)
+        return rtnetlink.Interface(link.index, link.mac, link.up, peer, link.segments, link.mtu)
 
     def delete_interface(self, index: int) -> None:
         self._delete(next(where for where, link in self.links.items() if link.index == index))
@@ -225,6 +227,9 @@ class FakeKernel:
 
     def set_ways(self, index: int, interface: str, wanted: Ways | None) -> None:
         self._link(index).ways = wanted
+
+    def set_mtu(self, index: int, mtu: int) -> None:
+        self._link(index).mtu = mtu
 
     def set_segments(self, index: int, most: int) -> None:
         where, name = next(key for key, link in self.links.items() if link.index == index)

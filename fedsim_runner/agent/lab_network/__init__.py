@@ -1,0 +1,1 @@
+"""How the devices of a run on several lab hosts are one network: VXLAN between the lab hosts, made by their agents."""

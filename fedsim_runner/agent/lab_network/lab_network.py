@@ -1,0 +1,262 @@
+"""Joining the lab hosts of a run, on one of them: what it offers, what it makes, what it finds in between."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fedsim_runner.contract import events
+from fedsim_runner.contract.atomic import replace
+from fedsim_runner.contract.lab_network import (
+    PORT,
+    LabNetworkError,
+    Offer,
+    Settled,
+    candidates,
+)
+from fedsim_runner.contract.typed_json import FormError, dump, load
+
+from ..host import programs
+from ..host.network_container import NetworkContainer
+from ..links import netns
+from ..links.joined import Joined
+from ..links.run_links import NoNetworkError, RunLinks
+from ..links.run_namespace import RunNamespace
+from ..links.wiring import mac_address
+from ..run_settings import RunSettings
+from . import delays
+from .guard import Guard
+from .members import Members
+from .path_mtu import UnreachableError, path_mtus
+from .vxlan import BRIDGE, Tunnel, Vxlan, device_name, frees, read_device
+
+
+class LabNetwork:
+    """Joins this lab host to the others of its run. Thread-safe, with a lock of its own.
+
+    Args:
+        run: the run's id.
+        container: holds the run's network.
+        links: those of the run's devices here.
+        memory: file with what a restarted agent has to know.
+        record: writes an event to the journal.
+        underlay: path of the lab host's own network namespace; None: that of this process.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        container: NetworkContainer,
+        links: RunLinks,
+        memory: Path,
+        record: Callable[[events.Event], None],
+        underlay: str | None = None,
+    ) -> None:
+        self._run = run
+        self._container = container
+        self._links = links
+        self._memory = memory
+        self._record = record
+        self._underlay = underlay or netns.of_process(os.getpid())
+        self._lock = threading.Lock()
+        self._network = RunNamespace()
+        self._guard: Guard | None = None
+        self._guarded: tuple[object, ...] | None = None
+        self._settled: tuple[Settled, int] | None = None
+        self._one_way_us: Mapping[str, int] | None = None  # by lab host; None: to be measured
+
+    def offer(self, settings: RunSettings, port: int = PORT) -> Offer:
+        """What this lab host offers the others.
+
+        Raises:
+            LabNetworkError: the run has no other lab hosts, or one cannot be reached at all.
+            NoNetworkError: no container holds the run's network.
+        """
+        members = _members(settings)
+        with self._lock:
+            self._use_network()
+            try:
+                mtu = min(path_mtus([one.address for one in members.others]).values())
+                ids = self._free_ids(port, members)
+            except UnreachableError as error:
+                raise LabNetworkError(f"lab host {members.here.name}: {error.strerror}") from error
+            except programs.CommandError as error:
+                raise _refused(members, error) from error
+        backend = self._links.choice(settings)
+        return Offer(lab_host=members.here.name, ids=tuple(ids), mtu=mtu, backend=backend)
+
+    def join(self, settings: RunSettings, settled: Settled, port: int, check: bool) -> list[str]:
+        """Join the others; return what differed before.
+
+        Args:
+            settings: from the device file.
+            settled: what all lab hosts of the run use.
+            port: UDP port of all of them.
+            check: compare only.
+
+        Raises:
+            LabNetworkError: the kernel refuses it; the text has its reason.
+            NoNetworkError: no container holds the run's network.
+        """
+        members = _members(settings)
+        with self._lock:
+            self._use_network()
+            vxlan = self._vxlan(members, settled, port)
+            differing = vxlan.differences()
+            if check:
+                return differing
+            if differing:
+                try:
+                    vxlan.join()
+                except programs.CommandError as error:
+                    raise _refused(members, error) from error
+                self._one_way_us = None
+            unguarded = self._guard_port(members, settled, port)
+            if differing or self._settled != (settled, port):
+                self._record(
+                    events.LabNetworkJoined(
+                        vxlan_id=settled.vxlan_id,
+                        port=port,
+                        mtu=settled.mtu,
+                        others=tuple(one.name for one in members.others),
+                        unguarded=unguarded,
+                    )
+                )
+            self._settled = settled, port
+            self._take_over(members, vxlan)
+            self._remember()
+            return differing
+
+    def measure(self, settings: RunSettings) -> None:
+        """Measure what is between this lab host and those that its devices talk to, unless that is known.
+
+        Raises:
+            LabNetworkError: a lab host does not answer, or the lab hosts were not joined.
+        """
+        members = settings.members
+        if members is None:
+            return
+        with self._lock:
+            if self._settled is None:
+                raise LabNetworkError(
+                    f"lab host {members.here.name} has not joined the other lab hosts of run {self._run}",
+                    hint="repeat the links stage for all lab hosts of the run",
+                )
+            settled, port = self._settled
+            self._use_network()
+            if self._one_way_us is None:
+                with self._network.inside():
+                    reached = delays.measure(members.partners, members.own, settled.mtu, port, delays.REACHED_S)
+                self._one_way_us = {one.lab_host: one.one_way_us for one in reached}
+                joined = self._take_over(members, self._vxlan(members, settled, port))
+                longer = joined.longer(self._links.deviation.of(settings.links))
+                for one in reached:
+                    self._record(events.LabHostReached(peer=one.lab_host, one_way_us=one.one_way_us))
+                if longer:
+                    self._record(events.LinksTooLong(devices=tuple(longer), one_way_us=max(joined.real_us.values())))
+                self._remember()
+
+    def resume(self, settings: RunSettings) -> None:
+        """Take over what an earlier agent has made."""
+        members = settings.members
+        try:
+            found = json.loads(self._memory.read_text())
+            settled, port = load(Settled, found["settled"]), int(found["port"])
+            one_way_us = found["one_way_us"]
+        except (OSError, ValueError, KeyError, TypeError, FormError):
+            return
+        if members is None or self._container.namespace is None:
+            return
+        with self._lock, contextlib.suppress(NoNetworkError):
+            self._use_network()
+            self._settled, self._one_way_us = (settled, port), one_way_us
+            self._guard_port(members, settled, port)
+            self._take_over(members, self._vxlan(members, settled, port))
+
+    def close(self) -> None:
+        """Release what belongs to the agent; the network goes on."""
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
+
+    def _use_network(self) -> None:
+        namespace = self._container.namespace if self._container.failure() is None else None
+        if namespace is None:
+            raise NoNetworkError(
+                f"container {self._container.name}, which holds the run's network, does not run",
+                hint="the network stage starts it (`up` again)",
+            )
+        self._network.path = namespace.path
+
+    def _free_ids(self, port: int, members: Members) -> list[int]:
+        """The run's candidates that nobody else uses here; the one that it uses itself is the first."""
+        wanted = candidates(self._run)
+        found = read_device(device_name(BRIDGE), self._network)
+        own = [] if found is None or found["UDP port"] != port else [found["VXLAN id"]]
+        others = [one for one in wanted if one not in own]
+        return [one for one in own if one in wanted] + frees(others, port, members.here.address, self._network)
+
+    def _vxlan(self, members: Members, settled: Settled, port: int) -> Vxlan:
+        tunnel = Tunnel(
+            self._run,
+            settled.vxlan_id,
+            port,
+            settled.mtu,
+            members.here.address,
+            members.own[members.here.name],
+            members.behind,
+            {address: mac for mac, address in members.peers.items()},
+            {members.own[one.name]: mac_address(members.own[one.name]) for one in members.others},
+        )
+        return Vxlan(self._network, tunnel, self._underlay)
+
+    def _guard_port(self, members: Members, settled: Settled, port: int) -> str | None:
+        """Let only the run's lab hosts send to its ids; return the reason if this kernel cannot."""
+        wanted = (port, settled.vxlan_id, tuple(one.address for one in members.others))
+        if self._guard is not None and self._guarded == wanted:
+            return None
+        self.close()
+        try:
+            self._guard = Guard(f"fedsim-{self._run}", port, settled.vxlan_id, wanted[2])
+        except OSError as error:
+            return str(error.strerror or error)
+        self._guarded = wanted
+        return None
+
+    def _take_over(self, members: Members, vxlan: Vxlan) -> Joined:
+        joined = Joined(vxlan.tunnel.mtu, self._real_us(members))
+        self._links.join(joined, lambda bridges: vxlan.connect(one for one in bridges if one != BRIDGE))
+        return joined
+
+    def _real_us(self, members: Members) -> dict[str, int]:
+        """How long the packets of each device are under way between the server's lab host and its own."""
+        measured = self._one_way_us or {}
+        here = members.here.name
+        if here == members.server:
+            return {name: measured.get(carrier, 0) for name, carrier in members.carried_by.items()}
+        return dict.fromkeys(members.devices, measured.get(members.server, 0))
+
+    def _remember(self) -> None:
+        assert self._settled is not None
+        settled, port = self._settled
+        content: dict[str, Any] = {"settled": dump(settled), "port": port, "one_way_us": self._one_way_us}
+        replace(self._memory, json.dumps(content) + "\n")
+
+
+def _members(settings: RunSettings) -> Members:
+    if settings.members is None:
+        raise LabNetworkError(f"the run has no other lab hosts than {settings.lab_host}")
+    return settings.members
+
+
+def _refused(members: Members, error: programs.CommandError) -> LabNetworkError:
+    """The kernel refuses to make a VXLAN device: most often it has none, or the address is not that of the lab host."""
+    return LabNetworkError(
+        f"lab host {members.here.name} makes no VXLAN device: {error.said}",
+        hint=f"it needs kernel module vxlan (`modprobe vxlan`), and {members.here.address} has to be its own address",
+    )

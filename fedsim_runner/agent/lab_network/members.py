@@ -1,0 +1,76 @@
+"""The lab hosts of a run as one of them sees them: who they are, and who carries which device. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fedsim_runner.contract.device_file import DeviceFile, LabMember
+
+from ..links.wiring import mac_address
+
+#: The lab hosts' own addresses on the run's network, with which they measure what is between them: no device has a
+#: route there.
+_OWN = ipaddress.IPv4Network("169.254.0.0/16")
+
+
+@dataclass(frozen=True)
+class Members:
+    """The lab hosts of a run.
+
+    Attributes:
+        here: this one.
+        others: all others.
+        server: name of the one that carries the server.
+        encrypt: whether what passes between them is encrypted.
+        peers: by MAC address, the IP address of each device on another lab host.
+        carriers: by the same, the name of that lab host.
+        own: by name, each lab host's own address on the run's network.
+        devices: names of the devices here.
+        carried_by: by name, the lab host of each device elsewhere.
+    """
+
+    here: LabMember
+    others: tuple[LabMember, ...]
+    server: str
+    encrypt: bool
+    peers: Mapping[str, str]
+    carriers: Mapping[str, str]
+    own: Mapping[str, str]
+    devices: tuple[str, ...]
+    carried_by: Mapping[str, str]
+
+    @property
+    def partners(self) -> list[LabMember]:
+        """The lab hosts with which devices here exchange messages: the server's, or, there, all."""
+        return [one for one in self.others if self.server in (one.name, self.here.name)]
+
+    @property
+    def behind(self) -> dict[str, str]:
+        """By MAC address, the address of the lab host that carries a device elsewhere, or that has it itself."""
+        address = {one.name: one.address for one in self.others}
+        own = {mac_address(self.own[name]): address[name] for name in address}
+        return own | {mac: address[carrier] for mac, carrier in self.carriers.items() if carrier in address}
+
+
+def members_of(found: DeviceFile) -> Members | None:
+    """The lab hosts of a device file's run; None: it has only one."""
+    lab = found.lab
+    if lab is None:
+        return None
+    here = next((one for one in lab.hosts if one.name == found.lab_host), None)
+    if here is None:
+        return None  # it carries none of the run's devices
+    behind = {mac_address(address): (address, peer.lab_host) for address, peer in found.peers.items() if peer.lab_host}
+    return Members(
+        here,
+        tuple(one for one in lab.hosts if one != here),
+        lab.server,
+        lab.encrypt,
+        {mac: address for mac, (address, _) in behind.items()},
+        {mac: carrier for mac, (_, carrier) in behind.items()},
+        {one.name: str(_OWN[number + 1]) for number, one in enumerate(lab.hosts)},
+        tuple(device.name for device in found.devices),
+        {peer.device: peer.lab_host for peer in found.peers.values() if peer.lab_host},
+    )
