@@ -11,7 +11,7 @@ from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE
 from ..catalog.engines import engine_facts
 from ..content import content_root
 from ..contract.errors import FedsimError
-from ..inventory import build_inventory
+from ..inventory import build_common_part, device_config
 from ..plan.model import Plan
 from ..spec.device_settings import device_document, experiment_document
 from ..spec.draft import Draft
@@ -24,7 +24,7 @@ from ..yamlfile.spec_errors import SpecError, SpecErrors
 from .engine_values import Course, Participant, Refusal, SplitData
 from .federatedscope.own_data_sets import download_notes, known_facts, not_in_images, not_loadable, unknown_sets
 from .initial_model import initial_shapes
-from .participant_files import effective_config, override
+from .participant_files import override
 from .protocol import engines_of
 
 # An exact version in a requirements file of the images.
@@ -99,8 +99,7 @@ def refuse_unsupported(plan: Plan, builds_images: bool = True) -> tuple[str, ...
         FedsimError: an engine refuses its configuration, or its source is wrong.
     """
     document = tree_document(plan.experiment.source, plan.experiment.path, plan.experiment.overrides)
-    device_files = list(build_inventory(plan).device_files.values())
-    course = _course(plan, device_files)
+    course = _course(plan)
     loaded = _loaded_tree(plan)
     if loaded is not None:
         config = next(one.config for one in course.participants if one.role == "server")
@@ -173,21 +172,20 @@ def _report_ignored(experiment: Experiment, document: Document) -> None:
         document.report(("federate", "restore_from"), f"{who} starts with no saved model", "remove it")
 
 
-def _course(plan: Plan, device_files: list[Mapping[str, Any]]) -> Course:
+def _course(plan: Plan) -> Course:
     experiment = plan.experiment
-    own = {device.name: device.config for device in experiment.devices}
+    common = build_common_part(plan)
     found = {
-        device["name"]: Participant(
-            device["name"],
-            device["role"],
-            device["engine"],
-            effective_config(device_file, device),
-            own[device["name"]],
+        item.device.name: Participant(
+            item.device.name,
+            item.device.role,
+            item.device.engine,
+            override(common.course.config, device_config(plan, item)),
+            item.device.config,
         )
-        for device_file in device_files
-        for device in device_file["devices"]
+        for item in plan.placed
     }
-    data = cache(lambda: _data(device_files[0]))
+    data = cache(lambda: _data(common.as_dict()))
     bundled = experiment.data.dataset in BUNDLED
     return Course(
         tuple(found[device.name] for device in experiment.devices),

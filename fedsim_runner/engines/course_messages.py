@@ -6,7 +6,7 @@ import math
 
 from ..catalog.data_sets import BUNDLED
 from ..contract.units import size
-from ..inventory import build_inventory
+from ..inventory import build_common_part
 from ..plan.model import MessageSizes, Plan
 from ..spec.federatedscope_tree import tree_document
 from ..yamlfile.spec_errors import SpecErrors
@@ -48,7 +48,7 @@ def _sample_shape(plan: Plan) -> tuple[int, ...] | None:
     # Brings numpy, which bundled data sets do not need here.
     from ..datasets.data_split import make_shards
 
-    device_file = next(iter(build_inventory(plan).device_files.values()))
+    device_file = build_common_part(plan).as_dict()
     try:
         shards = make_shards(device_file).shards
     except (ValueError, OSError):

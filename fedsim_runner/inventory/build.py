@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from ..contract.device_file import (
     Lab,
     LabMember,
     Network,
-    Peer,
 )
 from ..contract.link import Links
 from ..contract.link_variation import Variation
 from ..contract.paths import DEVICE_INPUTS, INITIAL_MODEL
+from ..contract.peer_ranges import Peers
 from ..lab.host import LabHost
 from ..plan.model import PlacedDevice, Plan
 from ..plan.varying_links import first_links, variation_of
@@ -33,15 +34,45 @@ class Inventory:
     """``hosts`` in Ansible's YAML inventory form; ``device_files`` by lab host name, read by the batch modules."""
 
     hosts: Mapping[str, Any]
-    device_files: Mapping[str, Mapping[str, Any]]
+    device_files: Mapping[str, DeviceFile]
+
+
+class _DeviceFiles(Mapping[str, DeviceFile]):
+    """The device files of a plan, each made when it is asked for: those of a thousand lab hosts fill the memory."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._hosts = {host.name: host for host in plan.lab_hosts}
+        self._here = plan.placed_by_host()
+
+    @cached_property
+    def _common(self) -> DeviceFile:
+        return build_common_part(self._plan)
+
+    @cached_property
+    def _peers(self) -> Peers:
+        """All devices, as others see them."""
+        plan = self._plan
+        return Peers.of((item.lab_host, item.device.name, item.address, *_link(plan, item)) for item in plan.placed)
+
+    def __getitem__(self, name: str) -> DeviceFile:
+        host = self._hosts[name]
+        devices = tuple(_build_device(self._plan, host, item) for item in self._here[name])
+        return replace(self._common, lab_host=name, devices=devices, peers=self._peers.without(name))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._hosts
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._hosts)
+
+    def __len__(self) -> int:
+        return len(self._hosts)
 
 
 def build_inventory(plan: Plan) -> Inventory:
     """Make devices inventory hosts with the few variables people look up; everything else is in the device files."""
-    return Inventory(
-        hosts=_build_hosts(plan),
-        device_files={host.name: _build_device_file(plan, host).as_dict() for host in plan.lab_hosts},
-    )
+    return Inventory(hosts=_build_hosts(plan), device_files=_DeviceFiles(plan))
 
 
 def _build_hosts(plan: Plan) -> dict[str, Any]:
@@ -87,16 +118,16 @@ def _group_name(name: str) -> str:
     return name.replace("-", "_").replace(".", "_")
 
 
-def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
+def build_common_part(plan: Plan) -> DeviceFile:
+    """Make a device file of no lab host and without devices: what all lab hosts of a run have in common."""
     experiment = plan.experiment
-    here = [item for item in plan.placed if item.lab_host == host.name]
-    dockerfiles = [Path(device.type.dockerfile) for device in experiment.devices]
-    elsewhere = [item for item in plan.placed if item.lab_host != host.name]
+    dockerfiles = [Path(name) for name in {device.type.dockerfile for device in experiment.devices}]
+    clients = experiment.clients
     return DeviceFile(
         run=plan.run,
         experiment=experiment.name,
         seed=experiment.seed,
-        lab_host=host.name,
+        lab_host="",
         network=Network(plan.subnet),
         link_backend=experiment.link_backend,
         congestion_control=experiment.congestion_control,
@@ -114,12 +145,12 @@ def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
             target=experiment.course.target,
             total_rounds=experiment.total_rounds,
             server=experiment.server.name,
-            client_num=len(experiment.clients),
+            client_num=len(clients),
             clients_talk=any(
-                engine_facts(device.engine).clients_talk(experiment.config) for device in experiment.clients
+                engine_facts(engine).clients_talk(experiment.config) for engine in {one.engine for one in clients}
             ),
             initial_model=experiment.initial_model,
-            config=common_config(experiment.config, experiment.seed, len(experiment.clients)),
+            config=common_config(experiment.config, experiment.seed, len(clients)),
         ),
         data=DataSettings(
             dataset=experiment.data.dataset,
@@ -141,9 +172,8 @@ def _build_device_file(plan: Plan, host: LabHost) -> DeviceFile:
             experiment.federatedscope_source, experiment.patches_off, experiment.requirements
         ),
         dockerfile_roots=tuple(sorted({str(path.parent) for path in dockerfiles if path.is_absolute()})),
-        clients=tuple(device.name for device in experiment.clients),
-        devices=tuple(_build_device(plan, host, item) for item in here),
-        peers={item.address: Peer(item.device.name, *_link(plan, item), lab_host=item.lab_host) for item in elsewhere},
+        clients=tuple(device.name for device in clients),
+        devices=(),
         timeline=experiment.timeline,
         topology=experiment.topology,
         tracks=experiment.tracks,
@@ -159,8 +189,7 @@ def _build_lab(plan: Plan) -> Lab | None:
     ]
     if len(members) < 2:
         return None
-    server = next(item.lab_host for item in plan.placed if item.device.role == "server")
-    return Lab(hosts=tuple(members), server=server)
+    return Lab(hosts=tuple(members), server=plan.placed_server.lab_host)
 
 
 def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
@@ -183,20 +212,21 @@ def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
         memory_bytes=device.type.memory_bytes,
         disk_bytes=device.type.disk_bytes,
         pids=device.type.pids,
-        least_pids=facts.least_pids(len(plan.experiment.clients)),
+        least_pids=facts.least_pids(len(plan.placed) - 1),
         read_bps=device.type.read_bps,
         write_bps=device.type.write_bps,
         gpus=item.gpus,
         arch=host.arch,
         network=device.network.name,
         link=link,
-        config=_build_config(plan, item),
+        config=device_config(plan, item),
         variation=variation,
     )
 
 
-def _build_config(plan: Plan, item: PlacedDevice) -> dict[str, Any]:
-    server = next(placed for placed in plan.placed if placed.device.role == "server")
+def device_config(plan: Plan, item: PlacedDevice) -> dict[str, Any]:
+    """The part of the configuration that is this device's alone, with its place in the course."""
+    server = plan.placed_server
     # The server binds to all addresses, clients connect to it by name.
     host = "0.0.0.0" if item is server else plan.experiment.server.name
     place = participant_config(

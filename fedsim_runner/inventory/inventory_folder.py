@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from .build import Inventory
 
 # Ansible takes 26 s to list 2,000 hosts from YAML and a fifth of that from JSON; up to here, YAML is easier to read.
 YAML_UP_TO_DEVICES = 50
+HOSTS_YAML = "hosts.yml"
+HOSTS_JSON = "hosts.json"
 HEADER = "# Written by fedsim-provision inventory. Edit the experiment file, or this one by hand.\n"
 
 
@@ -23,27 +26,43 @@ def write_inventory(inventory: Inventory, folder: Path) -> Path:
         OSError: the folder cannot be written.
     """
     (folder / DEVICE_FILES).mkdir(parents=True, exist_ok=True)
-    files = _render(inventory)
-    for name in {"hosts.yml", "hosts.json"} - set(files):
-        (folder / name).unlink(missing_ok=True)
-    for name, text in files.items():
+    hosts_file = HOSTS_YAML
+    for name, text in _render(inventory):
+        hosts_file = name
         if not _has(folder / name, text):
             (folder / name).write_text(text, encoding="utf-8")
-    return folder / list(files)[-1]
+    for path in _left_over(inventory, hosts_file, folder):
+        path.unlink()
+    return folder / hosts_file
 
 
 def is_written(inventory: Inventory, folder: Path) -> bool:
     """Whether :func:`write_inventory` would change nothing in ``folder``."""
-    return all(_has(folder / name, text) for name, text in _render(inventory).items())
+    hosts_file = HOSTS_YAML
+    for name, text in _render(inventory):
+        hosts_file = name
+        if not _has(folder / name, text):
+            return False
+    return not _left_over(inventory, hosts_file, folder)
 
 
-def _render(inventory: Inventory) -> dict[str, str]:
-    """The files by relative path; the hosts file is the last one."""
-    contents = inventory.device_files
-    files = {f"{DEVICE_FILES}/{name}.json": json.dumps(content, indent=1) + "\n" for name, content in contents.items()}
-    if sum(len(content["devices"]) for content in contents.values()) > YAML_UP_TO_DEVICES:
-        return {**files, "hosts.json": json.dumps(inventory.hosts, indent=1) + "\n"}
-    return {**files, "hosts.yml": HEADER + dump(inventory.hosts)}
+def _render(inventory: Inventory) -> Iterator[tuple[str, str]]:
+    """Yield each file's relative path and its text, one after the other; the hosts file is the last one."""
+    devices = 0
+    for name, content in inventory.device_files.items():
+        devices += len(content.devices)
+        yield f"{DEVICE_FILES}/{name}.json", content.as_text()
+    if devices > YAML_UP_TO_DEVICES:
+        yield HOSTS_JSON, json.dumps(inventory.hosts, indent=1) + "\n"
+    else:
+        yield HOSTS_YAML, HEADER + dump(inventory.hosts)
+
+
+def _left_over(inventory: Inventory, hosts_file: str, folder: Path) -> list[Path]:
+    """The files of an earlier inventory in ``folder`` that this one does not have."""
+    found = [folder / name for name in {HOSTS_YAML, HOSTS_JSON} - {hosts_file}]
+    found += [path for path in (folder / DEVICE_FILES).glob("*.json") if path.stem not in inventory.device_files]
+    return [path for path in found if path.exists()]
 
 
 def _has(path: Path, text: str) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..agent.links import backends
+from ..contract.link import Link
 from ..spec.experiment import Experiment
-from .model import PlacedDevice
+from .model import PlacedDevice, group_by_host
 from .placement_error import PlacementError
 
 
@@ -17,10 +18,7 @@ def describe_refusals(experiment: Experiment, placed: Sequence[PlacedDevice]) ->
         PlacementError: none that may be used does.
     """
     may_change = _may_change(experiment)
-    for host in sorted({item.lab_host for item in placed}):
-        networks = [item.device.network for item in placed if item.lab_host == host]
-        links = [link for network in networks for link in (network.up, network.down)]
-        links += [] if experiment.topology is None else experiment.topology.directions().values()
+    for host, links in _links_by_host(experiment, placed).items():
         if experiment.allow_unshaped:
             continue
         try:
@@ -39,10 +37,7 @@ def describe_approximations(experiment: Experiment, placed: Sequence[PlacedDevic
         if experiment.link_backend not in (backends.AUTO, backend.name):
             continue
         where = "" if experiment.link_backend == backend.name else ", used where its kernel has it,"
-        for host in sorted({item.lab_host for item in placed}):
-            networks = [item.device.network for item in placed if item.lab_host == host]
-            links = [link for network in networks for link in (network.up, network.down)]
-            links += [] if experiment.topology is None else experiment.topology.directions().values()
+        for host, links in _links_by_host(experiment, placed).items():
             if any(backend.lacks(links, _may_change(experiment))):
                 continue
             for what in backend.approximates(links):
@@ -59,6 +54,15 @@ def describe_edges(experiment: Experiment, placed: Sequence[PlacedDevice]) -> It
             f"each of the {len(hosts)} lab hosts holds the rate of an edge ({limited[0].first} to {limited[0].second}) "
             "for the packets that arrive there alone: together more may pass"
         )
+
+
+def _links_by_host(experiment: Experiment, placed: Sequence[PlacedDevice]) -> dict[str, list[Link]]:
+    """The links of each lab host's devices, and those between devices."""
+    between = [] if experiment.topology is None else list(experiment.topology.directions().values())
+    return {
+        host: [*(link for item in here for link in (item.device.network.up, item.device.network.down)), *between]
+        for host, here in sorted(group_by_host(placed).items())
+    }
 
 
 def _may_change(experiment: Experiment) -> bool:

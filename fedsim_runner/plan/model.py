@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..lab.host import LabHost
@@ -102,11 +103,28 @@ class Plan:
 
     experiment: Experiment
     run: str
-    lab_hosts: tuple[LabHost, ...]
+    lab_hosts: tuple[LabHost, ...]  # those that carry devices, by name
     placed: tuple[PlacedDevice, ...]
     cpu_factor: float
     subnet: str
-    loads: tuple[HostLoad, ...] = ()  # in the order of lab_hosts, without those that carry no device
+    loads: tuple[HostLoad, ...] = ()  # in the order of lab_hosts
     traffic: Traffic | None = None  # None: the size of the model is not known
     notes: tuple[str, ...] = ()  # for the user: over-commitment, missing GPU, arch not emulated
     course_notes: tuple[str, ...] = ()  # for the user: of the course itself, wherever it runs
+
+    @property
+    def placed_server(self) -> PlacedDevice:
+        """The server, which is the first of all devices."""
+        return self.placed[0]
+
+    def placed_by_host(self) -> dict[str, list[PlacedDevice]]:
+        """The devices of each lab host."""
+        return group_by_host(self.placed)
+
+
+def group_by_host(placed: Iterable[PlacedDevice]) -> dict[str, list[PlacedDevice]]:
+    """Return the devices of each lab host, by its name and in their order."""
+    found: dict[str, list[PlacedDevice]] = {}
+    for item in placed:
+        found.setdefault(item.lab_host, []).append(item)
+    return found

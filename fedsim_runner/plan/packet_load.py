@@ -8,7 +8,7 @@ from ..agent.links import backends
 from ..contract.link import Link
 from ..contract.queue_size import FRAME_BYTES, passes_super_packets
 from ..spec.experiment import Experiment
-from .model import MessageSizes, PlacedDevice
+from .model import MessageSizes, PlacedDevice, group_by_host
 from .routes import plan_routes
 
 # A receiver answers every second frame.
@@ -31,16 +31,14 @@ def describe_packet_load(experiment: Experiment, placed: Sequence[PlacedDevice],
         limit = backend.packets_per_s or 0
         if experiment.link_backend not in (backends.AUTO, backend.name):
             continue
-        for host in sorted({item.lab_host for item in placed}):
-            clients = [item.device.network for item in placed if item.lab_host == host and item.device.role == "client"]
+        for host, here in sorted(group_by_host(placed).items()):
+            clients = [item.device.network for item in here if item.device.role == "client"]
             ways = (
                 (server.up, [client.down for client in clients], sizes.to_client),
                 (server.down, [client.up for client in clients], sizes.from_client),
             )
             # Each device that passes a packet on is one more that it arrives at.
-            passing = [
-                hops[item.device.name] for item in placed if item.lab_host == host and item.device.role == "client"
-            ]
+            passing = [hops[item.device.name] for item in here if item.device.role == "client"]
             long = [way for way in ways if len(clients) * way[2] / FRAME_BYTES > limit * SHORT_S]
             most = max((_packets_per_s(own, links) for own, links, _ in long), default=0.0)
             most *= sum(passing) / max(1, len(passing))

@@ -30,10 +30,11 @@ def with_traffic(plan: Plan, sizes: MessageSizes) -> Plan:
         PlacementError: a lab host's memory does not hold its devices with this model.
     """
     traffic = expect_traffic(plan.experiment, plan.placed, sizes)
+    by_host = plan.placed_by_host()
     loads = []
     for load in plan.loads:
-        here = [item for item in plan.placed if item.lab_host == load.lab_host.name]
-        loads.append(expected_load(load.lab_host, here, len(plan.experiment.clients), sizes))
+        here = by_host[load.lab_host.name]
+        loads.append(expected_load(load.lab_host, here, len(plan.placed) - 1, sizes))
         refuse_too_little_memory(loads[-1])
     said = {note for load in plan.loads for note in describe_tightness(load)}
     notes = [note for note in plan.notes if note not in said]

@@ -17,7 +17,8 @@ from ..participant.federatedscope.patch_names import PATCHES
 from .availability.entries import AvailabilityEntry, Windows, availability_form
 from .event_entries import EventEntry, Seconds
 
-DEVICES_MAX = 10_000
+# As many as fit into the addresses of a run, with some in reserve.
+DEVICES_MAX = 100_000
 # The data sets an experiment can use; fedsim_runner.datasets has the loaders, and a test keeps the two in step.
 Dataset = Literal[
     "digits", "iris", "wine", "breast_cancer", "mnist_5k", "image_segments", "phishing", "csv", "npz",

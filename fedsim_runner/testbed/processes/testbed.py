@@ -82,7 +82,7 @@ class ProcessTestbed:
         listener.stage("participants")
         folder = order.folder
         (host,) = order.plan.lab_hosts
-        content = local_device_file(build_inventory(order.plan).device_files[host.name], folder)
+        content = local_device_file(build_inventory(order.plan).device_files[host.name].as_dict(), folder)
         device_file = folder / INVENTORY / DEVICE_FILES / f"{host.name}.json"
         device_file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         inputs = folder / PARTICIPANTS

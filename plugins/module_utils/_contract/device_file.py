@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from .errors import Exit, FedsimError
+from .file_names import fold_clients, fold_sites, unfold_names
 from .link import Links
 from .link_variation import Track, Variation
+from .name_ranges import NameRangeError, fold
+from .peer_ranges import Peer, dump_peers, load_peers
 from .timeline import TimelineEntry
 from .topology import Topology
 from .typed_json import OMIT_DEFAULT, FormError, dump, load
@@ -152,16 +155,6 @@ class Device:
 
 
 @dataclass(frozen=True)
-class Peer:
-    """A device of the same run on another lab host, which ``lab_host`` names; empty in files of earlier versions."""
-
-    device: str
-    link: Links
-    variation: Variation | None = field(default=None, metadata=OMIT_DEFAULT)
-    lab_host: str = field(default="", metadata=OMIT_DEFAULT)
-
-
-@dataclass(frozen=True)
 class LabMember:
     """A lab host that carries devices of the run, and the IPv4 address at which the other lab hosts reach it."""
 
@@ -187,6 +180,9 @@ class Lab:
 @dataclass(frozen=True, kw_only=True)
 class DeviceFile:
     """One lab host's part of a run. ``peers`` is keyed by address; ``clients`` are those of the whole run, in order.
+
+    In the file, all three name devices by ranges (:mod:`.name_ranges`, :mod:`.peer_ranges`), as do the sites of
+    ``topology``.
 
     ``timeline``: that of the whole run. ``topology``: None: all devices are at one place, each behind its own link.
     ``tracks``: by name, those that variations of its devices and peers follow. ``lab``: None: the run has one lab host.
@@ -222,19 +218,28 @@ class DeviceFile:
         Raises:
             DeviceFileError: it has another version, or is not of the expected form.
         """
+        converted = convert_to_current_version(content, name)
         try:
-            return load(cls, convert_to_current_version(content, name))
+            peers = load_peers(converted.pop("peers", {}))
+            return replace(load(cls, converted), peers=peers)
         except FormError as error:
             raise DeviceFileError(f"{name} is damaged: {error}", hint=_HINT) from error
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return it as JSON data, with each device by its name."""
         content: dict[str, Any] = dump(self)
         return content
 
     def as_text(self) -> str:
-        """The file's text."""
-        return json.dumps(self.as_dict(), indent=1) + "\n"
+        """The file's text, with names in ranges."""
+        content: dict[str, Any] = dump(replace(self, clients=(), peers={}, timeline=(), topology=None))
+        content["clients"] = fold_clients(self.clients)
+        content["peers"] = dump_peers(self.peers)
+        content["timeline"] = [{**dump(one), "devices": fold(one.devices)} for one in self.timeline]
+        if self.topology is not None:
+            content["topology"] = {**dump(self.topology), "sites": fold_sites(self.topology.sites)}
+        order = [one.name for one in fields(self) if one.name in content]
+        return json.dumps({name: content[name] for name in order}, indent=1) + "\n"
 
     def of_run(self, run: str) -> DeviceFile:
         """Return the same file for another run id: an inventory may be run under other names."""
@@ -265,10 +270,11 @@ def read_device_file(path: str | Path, run: str | None = None) -> DeviceFile:
 
 
 def convert_to_current_version(content: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a device file's content with this version's keys, unchecked: for readers that accept damaged files.
+    """Return a device file's content with this version's keys and each name in full, but unchecked: for readers that
+    accept damaged files. Peers stay as they are.
 
     Raises:
-        DeviceFileError: it has another version.
+        DeviceFileError: it has another version, or a range of names that is none.
     """
     version = content.get("version")
     if version not in SUPPORTED or isinstance(version, bool):
@@ -283,4 +289,7 @@ def convert_to_current_version(content: Mapping[str, Any], name: str) -> dict[st
     network = content.get("network")
     if version in (1, 2) and isinstance(network, Mapping):
         content = {**content, "network": {key: network[key] for key in network if key not in ("name", "gateway")}}
-    return {**content, "version": VERSION}
+    try:
+        return {**unfold_names(content), "version": VERSION}
+    except NameRangeError as error:
+        raise DeviceFileError(f"{name} is damaged: {error}", hint=_HINT) from error

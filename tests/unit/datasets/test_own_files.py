@@ -39,7 +39,7 @@ def planned(tmp_path: Path) -> Planner:
         text = SPEC.format(data=data, clients=clients, model=model, criterion=criterion)
         spec = parse_experiment(text, tmp_path / "x.yaml")
         host = LabHost("lab", 64, 2**40, "amd64")
-        return dict(build_inventory(make_plan(spec, [host], "own")).device_files["lab"])
+        return build_inventory(make_plan(spec, [host], "own")).device_files["lab"].as_dict()
 
     return plan
 

@@ -60,7 +60,7 @@ def study(folder: Path, text: str = SPEC) -> Experiment:
 
 def device_file(made: Experiment) -> dict[str, Any]:
     (found,) = build_inventory(make_plan(made, [lab_host(cpus=64)], "study")).device_files.values()
-    return json.loads(json.dumps(found))
+    return json.loads(json.dumps(found.as_dict()))
 
 
 def test_the_server_gets_the_model_and_the_name_of_the_one_to_save(tmp_path: Path) -> None:

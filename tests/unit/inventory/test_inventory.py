@@ -105,7 +105,7 @@ def test_a_devices_own_settings_stand_beside_its_place() -> None:
     devices = tuple(replace(one, config=own) if one.name == "phone-2" else one for one in study.devices)
     plan = make_plan(replace(study, devices=devices), [lab_host("lab1")], "study")
     (content,) = build_inventory(plan).device_files.values()
-    configs = {device["name"]: device["config"] for device in content["devices"]}
+    configs = {device.name: device.config for device in content.devices}
     users = {name: without_place(config) for name, config in configs.items()}
     assert users == {"server": {}, "phone-1": {}, "phone-2": own}
     assert configs["phone-2"]["distribute"]["client_host"] == "phone-2"
@@ -129,4 +129,4 @@ def test_clients_of_trees_and_of_a_users_own_method_may_talk_to_each_other(
     config = {**study.config, "vertical": {"use": vertical}, "federate": federate}
     changed = replace(study, devices=devices, config=config)
     (content,) = build_inventory(make_plan(changed, [lab_host("lab1")], "study")).device_files.values()
-    assert content["course"]["clients_talk"] is talk
+    assert content.course.clients_talk is talk

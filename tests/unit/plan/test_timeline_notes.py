@@ -67,4 +67,4 @@ def test_plan_and_device_files_keep_the_timeline() -> None:
     plan = make_plan(with_events(KILL), [lab_host()], "study")
     (listed,) = plan_as_dict(plan)["timeline"]
     assert (listed["number"], listed["devices"], listed["at_s"], listed["action"]) == (1, ["phone-1"], 10, "kill")
-    assert build_inventory(plan).device_files["lab1"]["timeline"] == [listed]
+    assert build_inventory(plan).device_files["lab1"].as_dict()["timeline"] == [listed]

@@ -37,7 +37,7 @@ def plan_of(folder: Path, seed: int = 7, trace: str = TRACE) -> Plan:
 
 
 def device_file(plan: Plan) -> DeviceFile:
-    return DeviceFile.from_dict(build_inventory(plan).device_files["here"])
+    return build_inventory(plan).device_files["here"]
 
 
 def test_estimates_count_with_the_means(tmp_path: Path) -> None:

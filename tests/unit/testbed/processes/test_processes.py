@@ -179,7 +179,7 @@ def test_a_killed_participant_ends_the_course_with_its_name(started: Command) ->
 
 def test_the_device_file_is_for_loopback(tmp_path: Path) -> None:
     plan = make_plan(experiment(clients=3), [lab_host("processes")], "r")
-    content = build_inventory(plan).device_files["processes"]
+    content = build_inventory(plan).device_files["processes"].as_dict()
     local = local_device_file(content, tmp_path)
     ports = [device["port"] for device in local["devices"]]
     assert len(set(ports)) == 4

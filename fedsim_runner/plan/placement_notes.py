@@ -1,0 +1,82 @@
+"""What a user should know of where devices are placed, and of the limits that they get there. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..catalog.engines import engine_facts
+from ..contract.cpu_limit import limit_to
+from ..contract.units import size
+from ..lab.host import LabHost
+from .model import PlacedDevice
+from .names import join_names
+
+# A part of a core that no thread computes on; less goes into a participant's other threads, which send and receive.
+LEFT_OVER_CPUS = 0.1
+
+
+def describe_placement(
+    placed: Sequence[PlacedDevice],
+    hosts: Sequence[LabHost],
+    by_host: Mapping[str, Sequence[PlacedDevice]],
+    factor: float,
+) -> list[str]:
+    """Notes on devices that get less than they ask for, and on lab hosts that promise more than they have.
+
+    Args:
+        placed: all devices.
+        hosts: the lab hosts that carry them.
+        by_host: the devices of each lab host.
+        factor: the common cpu factor.
+    """
+    notes = []
+    if factor < 1:
+        notes.append(
+            f"compute is scaled by {factor:g} on every device, so ratios hold; links stay in real time "
+            f"(repeat with cpu_factor: {factor:g})"
+        )
+    coarse = [item for item in placed if limit_to(item.cpus).coarse]
+    if coarse:
+        least = min(coarse, key=lambda item: item.cpus)
+        limit = limit_to(least.cpus)
+        notes.append(
+            f"{join_names([item.device.name for item in coarse])}: below 0.01 cpus a device computes in bursts; "
+            f"at {least.cpus:g} cpus it gets {limit.quota_us / 1000:g} ms every {limit.period_us / 1000:g} ms, "
+            "and its times are accurate to a few of these periods"
+        )
+    partly = [item for item in placed if item.cpus - item.threads > LEFT_OVER_CPUS]
+    if partly:
+        notes.append(
+            f"{join_names([item.device.name for item in partly])}: of {partly[0].cpus:g} cpus training uses "
+            f"{partly[0].threads}, as each thread needs a whole core"
+        )
+    for engine in sorted({item.device.engine for item in placed}):
+        need = engine_facts(engine).memory_bytes
+        small = [item.device for item in placed if item.device.engine == engine]
+        small = [device for device in small if device.type.memory_bytes < need]
+        if small:
+            names = join_names([device.name for device in small])
+            notes.append(f"{names}: less memory than the {size(need)} that engine {engine} needs for a small model")
+    for host in hosts:
+        here = by_host[host.name]
+        cpus = sum(item.cpus for item in here)
+        if cpus > host.cpus:
+            notes.append(
+                f"lab host {host.name}: devices were promised {cpus:.2f} cpus, it has {host.cpus:g}: they will compete"
+            )
+        memory = sum(item.device.type.memory_bytes for item in here)
+        if memory > host.memory_bytes:
+            notes.append(
+                f"lab host {host.name}: devices may use {size(memory)} of memory together, it has "
+                f"{size(host.memory_bytes)}: each device's limit holds, but their sum is over-committed"
+            )
+        without_gpu = [item.device.name for item in here if item.gpus < item.device.type.gpus]
+        if without_gpu:
+            notes.append(f"lab host {host.name} has no GPU for {join_names(without_gpu)}: they compute on the CPU")
+        foreign = [item for item in here if item.device.type.arch != host.arch]
+        if foreign:
+            names = join_names([item.device.name for item in foreign])
+            notes.append(
+                f"{names}: {foreign[0].device.type.arch} is not emulated, runs as {host.arch} on lab host {host.name}"
+            )
+    return notes
