@@ -98,6 +98,10 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
+#: Of the edges that are not as requested, so many are named.
+NAMED = 5
+
+
 def build_link_results(names: Sequence[str], answer: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
     """Return one result per device.
 
@@ -123,15 +127,23 @@ def build_link_results(names: Sequence[str], answer: Mapping[str, Any] | None) -
     return {**results, **{name: dict(unknown) for name in names if name not in results}}
 
 
-def fail_links(results: Mapping[str, dict[str, Any]], measured: Sequence[Mapping[str, Any]]) -> int:
-    """Fail the devices with a link that is not as requested, each with its direction and reason; return how many."""
+def fail_links(results: Mapping[str, dict[str, Any]], measured: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Fail the devices with a link that is not as requested, each with its direction and reason.
+
+    Returns:
+        The edges that are not, which belong to no device, each with the same.
+    """
     found: dict[str, list[str]] = {}
     for entry in measured:
         if entry["verdict"] == OUT:
             found.setdefault(entry["device"], []).append(f"{entry['direction']}: {entry['reason']}")
+    edges = []
     for name, reasons in found.items():
-        results[name] |= {"failed": True, "msg": f"link {'; '.join(reasons)}"}
-    return len(found)
+        if name in results:
+            results[name] |= {"failed": True, "msg": f"link {'; '.join(reasons)}"}
+        else:
+            edges.append(f"edge {name} {'; '.join(reasons)}")
+    return edges
 
 
 def work(call: Call) -> dict[str, Any]:
@@ -156,8 +168,14 @@ def work(call: Call) -> dict[str, Any]:
             if verify == "strict":
                 raise FailedError(text, fedsim_exit_code=int(Exit.LINKS))
             call.warn(text)
-        elif verify == "strict" and fail_links(results, values["measured"]):
-            values["fedsim_exit_code"] = int(Exit.LINKS)
+        elif verify == "strict":
+            edges = fail_links(results, values["measured"])
+            if edges or any(result["failed"] for result in results.values()):
+                values["fedsim_exit_code"] = int(Exit.LINKS)
+            if edges and not any(result["failed"] for result in results.values()):
+                more = "" if len(edges) <= NAMED else f"; and {len(edges) - NAMED} more"
+                text = f"{'; '.join(edges[:NAMED])}{more}"
+                raise FailedError(text, devices=results, failed_devices=[], changed=answer["changed"], **values)
     return build_device_answer("links", results, changed=answer["changed"], **values)
 
 

@@ -27,6 +27,7 @@ from fedsim_runner.agent.run_settings import RunSettings
 from fedsim_runner.contract.events import Event
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import OUT
+from fedsim_runner.contract.topology import Edge, Topology
 from tests.lab.rig import Rig, rig
 
 FAST = Link(1_000_000_000, 500)
@@ -41,6 +42,7 @@ class Checked:
 
     def __init__(self, lab: Rig, folder: Path) -> None:
         self.lab = lab
+        self.topology: Topology | None = None
         self.events: list[Event] = []
         path = lab.network.path
         assert path is not None
@@ -54,7 +56,7 @@ class Checked:
 
     def settings(self, links: dict[str, tuple[Link, Link]]) -> RunSettings:
         devices = [DeviceLink(name, address, *links[name]) for name, address in self.lab.addresses.items()]
-        profile = Profile(devices, seed=1, server="server")
+        profile = Profile(devices, seed=1, server="server", topology=self.topology)
         return RunSettings(
             "local",
             "auto",
@@ -126,6 +128,45 @@ def test_links_as_requested_are_never_false_and_others_are_named(
                 break
         assert reasons["up"].startswith("delay ") and "not 80 ms (likely reason: kernel" in reasons["up"]
         assert "rate " in reasons["down"] and "not 10 Mbit/s (likely reason: kernel" in reasons["down"]
+
+
+def test_edges_are_measured_and_counted_without_the_links_of_devices(tmp_path: Path) -> None:
+    """Also where a device passes on what others send: nothing of it is measured with an edge."""
+    far_off = Link(delay_us=300_000)
+    slow = Link(5_000_000, 30_000, 0, 0.05)
+    chain = (Edge("server", "near", Link(20_000_000, 40_000, 4_000), slow), Edge("near", "far", Link(), Link()))
+    links = dict.fromkeys(("server", "near", "far"), (far_off, far_off))
+    with checked(tmp_path, *links) as run:
+        run.topology = Topology({name: name for name in links}, chain, {"near": "server", "far": "near"})
+        run.shape(links)
+        for _ in range(TRIES):
+            found = run.measure(links)
+            edges = {key: one for key, one in found.items() if key[0] not in links}
+            assert list(edges) == [(edge.name, way) for edge in chain for way in ("up", "down")]
+            false = [one for one in edges.values() if one["verdict"] == OUT and "load" not in one["reason"]]
+            if not false:
+                break
+        assert not false
+        for one in edges.values():
+            assert -1_000 < one["delay_us"] - one["delay_asked_us"] < far_off.delay_us, one
+        assert run.links.restore(run.running) == {}
+        answer = run.links.apply(run.settings(links), list(links), run.running, False)
+        assert not answer["changed"], "a measurement changes no link"
+
+        run.links.count(run.running, afresh=True)
+        run.lab.burst("far", "server", 500, 300, 2_000_000)
+        tally = run.links.count(run.running)["server - near", "down"]
+        assert tally.packets >= 500 and 0 < tally.lost < 60
+        looks = run.links.look(run.running)
+        assert ("near - far", "up") not in looks and looks["server - near", "down"].packets == tally.packets
+
+        # One direction is not what is asked for.
+        run.topology = Topology(run.topology.sites, (replace(chain[0], back=replace(slow, delay_us=900_000)), chain[1]))
+        for _ in range(TRIES):
+            found = run.measure(links)
+            if (one := found["server - near", "down"])["verdict"] == OUT:
+                break
+        assert "not 900 ms (likely reason: kernel" in one["reason"]
 
 
 def test_a_firewall_is_named(tmp_path: Path) -> None:

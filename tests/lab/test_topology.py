@@ -112,7 +112,7 @@ def test_packets_to_the_server_take_all_hops_and_others_reach_neighbours_alone(
         # What measures links is at no site, and reaches every device over its own link alone.
         lab.add("m")
         guest = DeviceLink("m", lab.addresses["m"], Link(), Link())
-        assert shaper.with_guest(guest).apply({"m": lab.namespaces["m"]})["m"].failed is None
+        assert shaper.with_guests([guest], {}).apply({"m": lab.namespaces["m"]})["m"].failed is None
         assert min(lab.one_way_s("d", "m", 10)) == pytest.approx(0.001, abs=SLACK_S)
         assert min(lab.one_way_s("m", "d", 10)) == pytest.approx(0, abs=SLACK_S)
 

@@ -26,7 +26,7 @@ def _check(result: int, what: str) -> None:
 
 @contextlib.contextmanager
 def _restored() -> Iterator[None]:
-    own = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    own = os.open(of_this_thread(), os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:
             yield
@@ -58,6 +58,11 @@ def scratch() -> Iterator[None]:
     with _restored():
         _check(_libc.unshare(CLONE_NEWNET), "unshare")
         yield
+
+
+def of_this_thread() -> str:
+    """The path of the calling thread's network namespace, while it is in it."""
+    return f"/proc/self/task/{threading.get_native_id()}/ns/net"
 
 
 def of_process(pid: int) -> str:

@@ -36,6 +36,7 @@ class Profile:
         topology: what lies between the devices; None: nothing.
         clients_talk: clients exchange messages with each other, too.
         mtu: of the devices' interfaces.
+        guest_sites: the sites of those in ``devices`` that are none of the run's devices, but measure its edges.
     """
 
     devices: Sequence[DeviceLink]
@@ -49,6 +50,7 @@ class Profile:
     topology: Topology | None = None
     clients_talk: bool = False
     mtu: int = MTU
+    guest_sites: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def all_devices(self) -> list[DeviceLink]:
@@ -73,7 +75,7 @@ class Profile:
 
     def site(self, device: str) -> str | None:
         """The site that a device is at; None: every site reaches it, as does what measures links."""
-        return None if self.topology is None else self.topology.sites.get(device)
+        return None if self.topology is None else self.topology.sites.get(device, self.guest_sites.get(device))
 
     def without_links(self) -> Profile:
         """The same devices without shaping."""

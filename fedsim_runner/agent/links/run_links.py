@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -82,7 +83,7 @@ class RunLinks:
         self._backend: str | None = probed["backend"] if requested == backends.AUTO else requested
         self._record = record
         self._shaper: Shaper | None = None
-        self._guest: Shaper | None = None
+        self._guests: Shaper | None = None
         self._lock = threading.RLock()
         self._profile: Profile | None = None  # of the device file
         self._looked_at = time.monotonic()  # when all links in force were last known to be
@@ -267,28 +268,36 @@ class RunLinks:
         return failed
 
     @_locked
-    def connect_guest(self, guest: DeviceLink, namespace: str) -> None:
-        """Connect one more device to the run's network, which is none of the run's devices.
+    def connect_guests(
+        self, guests: Sequence[DeviceLink], sites: Mapping[str, str], namespaces: Mapping[str, str]
+    ) -> None:
+        """Connect more devices to the run's network, which are none of the run's devices.
+
+        Args:
+            guests: their names and addresses.
+            sites: those of guests that are at one.
+            namespaces: the path of each one's network namespace.
 
         Raises:
-            LinkError: it could not be connected.
+            LinkError: one could not be connected.
         """
         if self._shaper is None:
             raise LinkError("no link is in force")
-        self._guest = self._shaper.with_guest(guest)
+        self._guests = self._shaper.with_guests(guests, sites)
         try:
-            failed = self._guest.apply({guest.device: namespace})[guest.device].failed
+            failed = [result.failed for result in self._guests.apply(namespaces).values()]
         except (OSError, programs.CommandError) as error:
-            failed = str(error)
-        if failed is not None:
-            raise LinkError(failed)
+            failed = [str(error)]
+        if reason := next((one for one in failed if one is not None), None):
+            raise LinkError(reason)
 
     @_locked
-    def forget_guest(self, name: str) -> None:
-        """Release it: its namespace is about to end."""
-        if self._guest is not None:
-            self._guest.forget(name)
-            self._guest = None
+    def forget_guests(self, names: Iterable[str]) -> None:
+        """Release them: their namespaces are about to end."""
+        if self._guests is not None:
+            for name in names:
+                self._guests.forget(name)
+            self._guests = None
 
     @_locked
     def forget(self, name: str) -> None:
@@ -352,7 +361,8 @@ class RunLinks:
         """Remember in which namespace the device's link is in force."""
         self._namespaces[name] = namespace, namespace_number(namespace)
         if self._passes_on:
-            self._held.hold(name, namespace)
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                self._held.hold(name, namespace)
 
     def _choose(self, settings: RunSettings) -> tuple[str | None, str | None]:
         """The back end, or None and why nothing is shaped."""

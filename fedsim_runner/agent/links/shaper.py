@@ -172,10 +172,14 @@ class Shaper:
                 self._applied.pop(name)
         return results
 
-    def with_guest(self, guest: DeviceLink) -> Shaper:
-        """Return what connects one more device to the same network, for a while, and changes nothing for the others."""
+    def with_guests(self, guests: Sequence[DeviceLink], sites: Mapping[str, str]) -> Shaper:
+        """Return what connects more devices to the same network, for a while, and changes nothing for the others.
+
+        ``sites``: those of guests that are at one.
+        """
         profile, chosen = self.requested
-        return Shaper(self._backends, self._network, replace(profile, devices=[*profile.devices, guest]), chosen)
+        more = replace(profile, devices=[*profile.devices, *guests], guest_sites=sites)
+        return Shaper(self._backends, self._network, more, chosen)
 
     def find_changes(self, namespaces: Mapping[str, str]) -> dict[str, str]:
         """What is no longer as ``apply`` has left it, by device; devices that cannot be read are left out.

@@ -62,8 +62,9 @@ def neighbours_of(profile: Profile) -> dict[str, set[str]]:
 
 
 def _addresses(profile: Profile) -> dict[str, str]:
-    """The addresses of all devices that have a site."""
-    return {one.device: one.address for one in profile.all_devices if profile.site(one.device) is not None}
+    """The addresses of all of the run's devices that have a site."""
+    sites = {} if profile.topology is None else profile.topology.sites
+    return {one.device: one.address for one in profile.all_devices if one.device in sites}
 
 
 def _pairs(profile: Profile) -> Iterator[tuple[str, str]]:

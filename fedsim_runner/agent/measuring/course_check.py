@@ -46,7 +46,7 @@ class CourseCheck:
         changed: Collection[tuple[str, str]] = (),
         varying: Mapping[tuple[str, str], Collection[str]] = MappingProxyType({}),
     ) -> list[LinkCounted]:
-        """What was counted until now, one event for each direction of this lab host's devices.
+        """What was counted until now, one event for each direction of this lab host's devices, and of edges.
 
         Where packets take their sender's uplink when they arrive, there are also those of other lab hosts' devices.
 
@@ -64,6 +64,12 @@ class CourseCheck:
             for one in profile.all_devices
             for way, link in (("up", one.up), ("down", one.down))
             if (tally := self._counts.get((one.device, way))) is not None and (one.device in here or tally.packets)
+        ]
+        names = {} if profile.topology is None else profile.topology.names()
+        counted += [
+            (*names[sites], link, tally)
+            for sites, link in profile.edges.items()
+            if (tally := self._counts.get(names[sites])) is not None
         ]
         found = [describe_count(*one, late_s, len(counted), changed=(one[0], one[1]) in changed) for one in counted]
         return [_without_verdict_on(varying.get((str(one.device), str(one.direction)), ()), one) for one in found]

@@ -25,12 +25,15 @@ from ..links.run_links import RunLinks
 from ..links.wiring import mac_address
 from ..run_settings import RunSettings
 from .findings import describe_links
-from .meter import METER, Findings, Meter, free_address
+from .guests import Guest, edge_targets, edges_into, plan_guests
+from .meter import Findings, Meter
 from .prober import End
 from .schedule import Schedule, directions, make_schedule
 
-#: With `network.verify: sample`, besides the server.
+#: With `network.verify: sample`, devices besides the server, and edges.
 SAMPLED = 10
+#: Of more edges, so many are measured: each of their sites needs an end of its own.
+MOST_EDGES = 100
 
 
 class NotNowError(FedsimError):
@@ -66,7 +69,7 @@ class LinkCheck:
         links: RunLinks,
         sampler: Sampler,
         record: Callable[[Event], None],
-        measure: Callable[[Mapping[str, End], DeviceLink, Schedule, RunLinks], Findings] | None = None,
+        measure: Callable[[Mapping[str, End], Sequence[Guest], Schedule, RunLinks], Findings] | None = None,
     ) -> None:
         self._lock = lock
         self._links = links
@@ -79,13 +82,13 @@ class LinkCheck:
     def measure(
         self, settings: RunSettings, running: Mapping[str, int], again: bool, names: Collection[str] | None
     ) -> MeasuredAnswer:
-        """Measure links in force, but not again those that have been and were not out, unless that is asked for.
+        """Measure links and edges in force, but not again those that have been and were not out, unless asked to.
 
         Args:
             settings: of the run.
             running: process ids of the running devices.
             again: also measure those that have been measured since they were last changed.
-            names: only these devices; None: all.
+            names: only these devices, and no edge; None: all.
 
         Raises:
             NotNowError: another measurement is under way.
@@ -100,51 +103,65 @@ class LinkCheck:
             if settings.verify == "sample" and not again:
                 chosen = _sample(chosen, settings)
             states = {one.device: self._state(one, running[one.device]) for one in chosen}
-            wanted = [one for one in chosen if again or not self._is_known(one.device, states[one.device])]
+            if names is None and chosen:
+                states |= self._choose_edges(settings, again)
+            wanted = {name: state for name, state in states.items() if again or not self._is_known(name, state)}
             self.is_under_way = bool(wanted)
         try:
-            reason = self._measure_these(wanted, settings, running, states) if wanted else None
+            reason = self._measure_these(wanted, settings, running) if wanted else None
         finally:
             with self._lock:
                 self.is_under_way = False
         with self._lock:
-            found = [event for one in chosen for event in self._known.get(one.device, (None, []))[1]]
+            found = [event for name in states for event in self._known.get(name, (None, []))[1]]
         return {"links": [event.as_dict() for event in found], "reason": reason}
 
-    def _is_known(self, device: str, state: _State) -> bool:
+    def _choose_edges(self, settings: RunSettings, again: bool) -> dict[str, _State]:
+        """The edges to measure, by name: all of them, or the same ones in every repetition."""
+        edges = edges_into(settings.links)
+        most = SAMPLED if settings.verify == "sample" and not again else MOST_EDGES
+        picked = random.Random(settings.links.seed).sample(list(edges), min(most, len(edges)))
+        return {
+            name: _State(None, links.up, links.down, self._links.backend)
+            for name, links in edges.items()
+            if name in picked
+        }
+
+    def _is_known(self, name: str, state: _State) -> bool:
         """Whether the link was measured and was not out, of which other work on the lab host may be the reason."""
-        measured, events = self._known.get(device, (None, []))
+        measured, events = self._known.get(name, (None, []))
         return measured == state and all(event.verdict != OUT for event in events)
 
     def _measure_these(
         self,
-        wanted: Sequence[DeviceLink],
+        wanted: Mapping[str, _State],
         settings: RunSettings,
         running: Mapping[str, int],
-        states: Mapping[str, _State],
     ) -> str | None:
-        """Measure these devices' links; return the reason if that was not possible."""
-        names = [one.device for one in wanted]
+        """Measure these devices' links, and these edges; return the reason if that was not possible."""
+        profile = settings.links
+        devices = [one for one in profile.devices if one.device in wanted]
+        names = [one.device for one in devices]
         begun = time.monotonic()
-        for name in names:
+        for name in wanted:
             self._known.pop(name, None)
         try:
             if self._links.unshaped is not None:
                 raise NotNowError(f"no link is in force: {self._links.unshaped}")
-            address = free_address(settings.links.prefix, (one.address for one in settings.links.all_devices))
-            if address is None:
+            targets = directions((one.device, one.up, one.down) for one in devices) + edge_targets(profile, wanted)
+            guests = plan_guests(profile, targets)
+            if guests is None:
                 raise NotNowError("the run's network has no address left for what measures its links")
-            links = directions((one.device, one.up, one.down) for one in wanted)
-            schedule = make_schedule(links, settings.links.seed, FRAME_BYTES - MTU + settings.links.mtu)
+            schedule = make_schedule(targets, profile.seed, FRAME_BYTES - MTU + profile.mtu)
             ends = {
                 one.device: End(netns.of_process(running[one.device]), one.address, mac_address(one.address))
-                for one in wanted
+                for one in devices
             }
             with ExitStack() as stack:
                 with self._lock:
                     self._sampler.leave_out(names)
                 stack.callback(self._count_again, names)
-                found = self._measure(ends, DeviceLink(METER, address, Link(), Link()), schedule, self._links)
+                found = self._measure(ends, guests, schedule, self._links)
         except (FedsimError, OSError) as error:
             with self._lock:
                 self._record(LinksMeasured(seconds=round(time.monotonic() - begun, 1), reason=str(error)))
@@ -154,7 +171,7 @@ class LinkCheck:
             for event in events:
                 self._record(event)
                 if event.device is not None:
-                    self._known.setdefault(event.device, (states[event.device], []))[1].append(event)
+                    self._known.setdefault(event.device, (wanted[event.device], []))[1].append(event)
             within, out, undetermined = (
                 sum(event.verdict == verdict for event in events) for verdict in (WITHIN, OUT, UNDETERMINED)
             )
@@ -162,16 +179,21 @@ class LinkCheck:
             self._record(LinksMeasured(within=within, out=out, undetermined=undetermined, seconds=seconds))
         return None
 
-    def _send(self, ends: Mapping[str, End], meter: DeviceLink, schedule: Schedule, links: RunLinks) -> Findings:
-        process = Meter()
+    def _send(self, ends: Mapping[str, End], guests: Sequence[Guest], schedule: Schedule, links: RunLinks) -> Findings:
+        process = Meter([one.name for one in guests])
         try:
+            devices = [DeviceLink(one.name, one.address, Link(), Link()) for one in guests]
+            sites = {one.name: one.site for one in guests if one.site is not None}
             with self._lock:
-                links.connect_guest(meter, process.netns)
-            end = End(process.netns, meter.address, mac_address(meter.address))
-            return process.measure(end, ends, schedule)
+                links.connect_guests(devices, sites, process.namespaces)
+            more = {
+                one.name: End(process.namespaces[one.name], one.address, mac_address(one.address), is_guest=True)
+                for one in guests
+            }
+            return process.measure({**ends, **more}, schedule)
         finally:
             with self._lock:
-                links.forget_guest(meter.device)
+                links.forget_guests(one.name for one in guests)
             process.end()
 
     def _count_again(self, names: Collection[str]) -> None:

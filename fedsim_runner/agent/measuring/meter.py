@@ -1,13 +1,12 @@
-"""The agent's side of a measurement: the meter's process and namespace, and what it answers."""
+"""The agent's side of a measurement: the measuring process, the namespaces of its ends, and what it answers."""
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,10 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.link_verdict import Estimate, Measured
 
 from ..links import netns
+from ..links.held_namespaces import HeldNamespaces
 from .prober import End, write_order
 from .schedule import Schedule
 
-#: No device has such a name.
-METER = "(meter)"
 _SLACK_S = 20.0
 
 
@@ -46,14 +44,22 @@ class Findings:
 
 
 class Meter:
-    """A process in a network namespace of its own, which waits for what to measure."""
+    """A process that waits for what to measure, and network namespaces.
 
-    def __init__(self) -> None:
+    Args:
+        guests: the names of ends that have a namespace of their own.
+
+    Attributes:
+        namespaces: their paths, by name.
+    """
+
+    def __init__(self, guests: Sequence[str]) -> None:
         """Start it.
 
         Raises:
             OSError: this kernel or user makes no namespace.
         """
+        self._held = HeldNamespaces()
         package = __package__ or "measuring"
         root = str(Path(__file__).resolve().parents[package.count(".") + 1])
         path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
@@ -66,15 +72,22 @@ class Meter:
                 text=True,
                 env={**os.environ, "PYTHONPATH": path},
             )
-        self.netns = netns.of_process(self._process.pid)
+        self.namespaces = dict.fromkeys(guests[:1], netns.of_process(self._process.pid))
+        try:
+            for name in guests[1:]:
+                with netns.scratch():
+                    self.namespaces[name] = self._held.hold(name, netns.of_this_thread())
+        except OSError:
+            self.end()
+            raise
 
-    def measure(self, meter: End, devices: Mapping[str, End], schedule: Schedule) -> Findings:
+    def measure(self, ends: Mapping[str, End], schedule: Schedule) -> Findings:
         """Measure; the process ends with it.
 
         Raises:
             MeasuringError: it did not end, or failed.
         """
-        order = write_order(meter, devices, list(schedule.flows), schedule.listen_s)
+        order = write_order(ends, list(schedule.flows), schedule.listen_s)
         try:
             out, said = self._process.communicate(order, schedule.listen_s + _SLACK_S)
         except subprocess.TimeoutExpired:
@@ -87,9 +100,10 @@ class Meter:
             raise MeasuringError("links could not be measured", said=last) from error
 
     def end(self) -> None:
-        """End the process, and with it its namespace."""
+        """End the process, and with it all namespaces."""
         self._process.kill()
         self._process.communicate()
+        self._held.release_all()
 
 
 def _read(answer: Mapping[str, Any]) -> Findings:
@@ -109,15 +123,3 @@ def _read(answer: Mapping[str, Any]) -> Findings:
 
 def _estimate(values: Mapping[str, float] | None) -> Estimate | None:
     return None if values is None else Estimate(values["value"], values["margin"])
-
-
-def free_address(prefix: int, used: Iterable[str]) -> str | None:
-    """Return the last address of the devices' network that no device has; None if there is none."""
-    taken = {ipaddress.IPv4Address(address) for address in used}
-    if not taken:
-        return None
-    network = ipaddress.IPv4Network((int(min(taken)), prefix), strict=False)
-    last = network.broadcast_address - 1
-    while last in taken:
-        last -= 1
-    return str(last) if last > network.network_address else None

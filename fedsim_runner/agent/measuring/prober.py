@@ -1,10 +1,11 @@
-"""The process that measures links: it sends and receives in the namespaces of the devices and of the meter.
+"""The process that measures links: it sends and receives in the namespaces of the devices, the meter and its like.
 
 One process, so that one clock tells when a packet was sent and when it arrived. It works for the agent: what to do
 comes on standard input, one JSON object, and what was found goes to standard output, one for each flow.
 
 The meter is a further end of the run's network, with a link that nothing limits. A device's uplink is measured by what
-it sends to the meter, its downlink by what it gets from there: no other device's link is on the way.
+it sends to the meter, its downlink by what it gets from there: no other device's link is on the way. An edge has such
+an end at each of its two sites, and is measured by what one sends to the other.
 """
 
 from __future__ import annotations
@@ -23,9 +24,8 @@ import statistics
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fedsim_runner.agent.links import netns
 from fedsim_runner.contract.link import INTERFACE, Link
@@ -52,27 +52,29 @@ _NICE = -15
 
 @dataclass(frozen=True)
 class End:
-    """A device, or the meter: the path of its namespace, its address there, and its interface's."""
+    """Where packets are sent and received: the path of a namespace, its address there, and its interface's.
+
+    ``is_guest``: it is none of the run's devices, and ends with the measurement.
+    """
 
     netns: str
     address: str
     mac: str
+    is_guest: bool = False
 
 
 class Prober:
     """Sends what is due and takes note of what arrives.
 
     Args:
-        meter: the end with a link that nothing limits.
-        devices: the others, by name.
+        ends: by the names that flows have for them.
         flows: what to send, and when.
         clock: seconds, for all times.
     """
 
     def __init__(
         self,
-        meter: End,
-        devices: Mapping[str, End],
+        ends: Mapping[str, End],
         flows: list[Flow],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -82,12 +84,14 @@ class Prober:
         self.late_s: list[float] = []
         self._silent: set[int] = set()  # flows of which nothing has arrived yet
         self._poll = select.epoll()
-        self._meter = _open(meter, devices.values(), permanent=True)
-        self._sockets = {name: _open(end, [meter], permanent=False) for name, end in devices.items()}
-        self._by_descriptor = {one.fileno(): one for one in (self._meter, *self._sockets.values())}
+        receivers: dict[str, dict[str, End]] = {name: {} for name in ends}
+        for flow in flows:
+            receivers[flow.target.sender][flow.target.receiver] = ends[flow.target.receiver]
+        self._sockets = {name: _open(end, receivers[name].values()) for name, end in ends.items()}
+        self._by_descriptor = {one.fileno(): one for one in self._sockets.values()}
         for descriptor in self._by_descriptor:
             self._poll.register(descriptor, select.EPOLLIN)
-        self._ways = [self._way(flow.target, meter, devices) for flow in flows]
+        self._ways = [(self._sockets[flow.target.sender], (ends[flow.target.receiver].address, PORT)) for flow in flows]
         self._due: list[tuple[float, int, int, int]] = []  # when, flow, kind, number
 
     def wait_for_links(self) -> None:
@@ -131,11 +135,6 @@ class Prober:
         self._poll.close()
         for one in self._by_descriptor.values():
             one.close()
-
-    def _way(self, target: Target, meter: End, devices: Mapping[str, End]) -> tuple[socket.socket, tuple[str, int]]:
-        if target.direction == "up":
-            return self._sockets[target.device], (meter.address, PORT)
-        return self._meter, (devices[target.device].address, PORT)
 
     def _send_due(self, now: float) -> None:
         due = self._due
@@ -212,7 +211,7 @@ def _frames(train: Train, index: int, number: int) -> tuple[bytes, list[tuple[in
     return frame * train.segments, [(_SOL_UDP, _UDP_SEGMENT, struct.pack("=H", each))]
 
 
-def _open(end: End, others: Iterator[End] | Any, permanent: bool) -> socket.socket:
+def _open(end: End, others: Iterable[End]) -> socket.socket:
     """A socket in an end's namespace, which knows the others' interfaces without asking.
 
     Raises:
@@ -227,7 +226,7 @@ def _open(end: End, others: Iterator[End] | Any, permanent: bool) -> socket.sock
             with contextlib.suppress(OSError):  # Linux 5.0; without it, frames sent together arrive one by one
                 channel.setsockopt(_SOL_UDP, _UDP_GRO, 1)
             for other in others:
-                _add_neighbour(channel, other, permanent)
+                _add_neighbour(channel, other, permanent=end.is_guest)
         except BaseException:
             channel.close()
             raise
@@ -242,12 +241,12 @@ def _add_neighbour(channel: socket.socket, other: End, permanent: bool) -> None:
     fcntl.ioctl(channel, _SIOCSARP, address + hardware + struct.pack("=i16s16s", flags, b"", INTERFACE.encode()))
 
 
-def read_order(text: str) -> tuple[End, dict[str, End], list[Flow], float]:
-    """Return what the agent asks for: the meter, the devices, the flows, and for how long to listen."""
+def read_order(text: str) -> tuple[dict[str, End], list[Flow], float]:
+    """Return what the agent asks for: the ends, the flows, and for how long to listen."""
     order = json.loads(text)
     flows = [
         Flow(
-            Target(one["target"]["device"], one["target"]["direction"], Link.from_dict(one["target"]["link"])),
+            Target(**{**one["target"], "link": Link.from_dict(one["target"]["link"])}),
             one["first_s"],
             one["gap_s"],
             one["probes"],
@@ -255,16 +254,14 @@ def read_order(text: str) -> tuple[End, dict[str, End], list[Flow], float]:
         )
         for one in order["flows"]
     ]
-    devices = {name: End(**end) for name, end in order["devices"].items()}
-    return End(**order["meter"]), devices, flows, order["listen_s"]
+    return {name: End(**end) for name, end in order["ends"].items()}, flows, order["listen_s"]
 
 
-def write_order(meter: End, devices: Mapping[str, End], flows: list[Flow], listen_s: float) -> str:
+def write_order(ends: Mapping[str, End], flows: list[Flow], listen_s: float) -> str:
     """Return the same as text."""
     return json.dumps(
         {
-            "meter": dataclasses.asdict(meter),
-            "devices": {name: dataclasses.asdict(end) for name, end in devices.items()},
+            "ends": {name: dataclasses.asdict(end) for name, end in ends.items()},
             "flows": [dataclasses.asdict(flow) for flow in flows],
             "listen_s": listen_s,
         }
@@ -273,12 +270,12 @@ def write_order(meter: End, devices: Mapping[str, End], flows: list[Flow], liste
 
 def main() -> int:
     """Read the order, measure, and print what was found."""
-    meter, devices, flows, listen_s = read_order(sys.stdin.read())
+    ends, flows, listen_s = read_order(sys.stdin.read())
     with contextlib.suppress(OSError):  # without CAP_SYS_NICE it is only late under load, which it says
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    prober = Prober(meter, devices, flows)
+    prober = Prober(ends, flows)
     gc.collect()
     gc.disable()  # nothing here creates cycles, and a collection would delay packets
     prober.wait_for_links()

@@ -54,13 +54,25 @@ FASTEST_BPS = 200_000_000
 _TRAINS_S = 4.0
 
 
+#: The end that measures the links of devices. No device has such a name.
+METER = "(meter)"
+
+
 @dataclass(frozen=True)
 class Target:
-    """One direction of a device's link: ``up`` is sent by the device, ``down`` to it."""
+    """One direction of a device's link or of an edge, which has the names that rows and events call it by.
+
+    Attributes:
+        link: what it is to be.
+        sender: the end that sends over it.
+        receiver: the end that receives.
+    """
 
     device: str
     direction: str
     link: Link
+    sender: str
+    receiver: str
 
 
 @dataclass(frozen=True)
@@ -215,7 +227,7 @@ def _ends_s(flow: Flow) -> float:
 def directions(links: Iterable[tuple[str, Link, Link]]) -> list[Target]:
     """Return both directions of each device's link, from its name, up and down."""
     return [
-        Target(device, direction, link)
+        target
         for device, up, down in links
-        for direction, link in (("up", up), ("down", down))
+        for target in (Target(device, "up", up, device, METER), Target(device, "down", down, METER, device))
     ]

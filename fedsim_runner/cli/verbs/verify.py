@@ -20,7 +20,7 @@ STYLES = {"within": "green", "out": "bold red", "undetermined": "yellow"}
 @app.command()
 @on_a_lab
 def verify(run: RunArgument, as_json: JsonOption = False, *, lab: LabOptions) -> int:
-    """Measure every device's link of a run that is up and waits at the gate; exit code 6 if one is not as requested."""
+    """Measure all links and edges of a run that is up and waits at the gate; exit code 6 if one is not as requested."""
     from fedsim_runner.runs.verification import verify_run
 
     rows, path = verify_run(run, lab)

@@ -1,4 +1,4 @@
-"""What passed the devices' links over time, and where their queues held packets or had no room for them."""
+"""What passed the devices' links and the edges over time, and where queues held packets or had no room for them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Throughput:
-    """One device: rates by direction in bit/s, one for each bin, and the bins in which bytes waited or were dropped."""
+    """One device or edge: rates by direction in bit/s for each bin, and the bins where bytes waited or were dropped."""
 
     rates: dict[str, Values]
     waited: dict[str, NDArray[np.bool_]]
@@ -40,7 +40,10 @@ class Throughput:
 
 @dataclass(frozen=True)
 class OverTime:
-    """All devices that have links, in the report's order; ``edges`` of the bins: seconds since training began."""
+    """All devices that have links, in the report's order, then the edges between sites.
+
+    ``edges`` of the bins: seconds since training began.
+    """
 
     edges: Values
     devices: dict[str, Throughput]
@@ -49,7 +52,9 @@ class OverTime:
 def read_throughput(run_dir: Path, report: Mapping[str, Any]) -> OverTime | None:
     """Return what passed the links of a run, in as many bins as a figure can show; None if nothing was counted."""
     counters = read_link_counters(run_dir)
-    names = [name for name in report.get("devices") or {} if any((name, way) in counters for way in WAYS)]
+    # Edges are no devices: their rows alone have them.
+    known_names = dict.fromkeys([*(report.get("devices") or {}), *(row["device"] for row in report.get("links") or [])])
+    names = [name for name in known_names if any((name, way) in counters for way in WAYS)]
     if not names:
         return None
     zero = report.get("began") or 0.0
@@ -83,7 +88,9 @@ def draw_throughput(report: Mapping[str, Any], found: OverTime | None) -> Drawn 
     """Draw the throughput of each device's link in both directions; None if nothing was counted."""
     if found is None:
         return None
-    caption = "What passed the link of each device since the gate opened, over the time since training began"
+    between = any(name not in report["devices"] for name in found.devices)
+    caption = f"What passed the link of each device{' and each edge' if between else ''} since the gate opened, "
+    caption += "over the time since training began"
     if len(found.devices) > MAX_PANELS:
         return _draw_rows(report, found, caption)
     factor, unit = _unit(rate.max() for one in found.devices.values() for rate in one.rates.values())
@@ -101,8 +108,14 @@ def draw_throughput(report: Mapping[str, Any], found: OverTime | None) -> Drawn 
 
 def _draw_rows(report: Mapping[str, Any], found: OverTime, caption: str) -> Drawn:
     middles = (found.edges[:-1] + found.edges[1:]) / 2
-    asked = {
-        device: {way: report["devices"][device].get(f"rate_{way}_bps") for way in one.rates}
+    edges = {(row["device"], row["direction"]): row["rate_asked_bps"] for row in report.get("links") or []}
+    asked: dict[str, dict[str, Any]] = {
+        device: {
+            way: report["devices"][device].get(f"rate_{way}_bps")
+            if device in report["devices"]
+            else edges.get((device, way))
+            for way in one.rates
+        }
         for device, one in found.devices.items()
     }
     share = all(rate for rates in asked.values() for rate in rates.values())

@@ -1,4 +1,7 @@
-"""What links were measured to be, and what passed them, one row for each device and direction: links.csv."""
+"""What links were measured to be, and what passed them: links.csv.
+
+It has a row for each direction of each device's link and of each edge, which has its name in the place of a device's.
+"""
 
 from __future__ import annotations
 

@@ -63,6 +63,11 @@ class Link:
         return self.delay_us > 0 or self.jitter_us > 0 or self.alters_packets
 
     @property
+    def is_shaped(self) -> bool:
+        """Whether anything happens to packets."""
+        return self.rate_bps is not None or self.delays_or_drops
+
+    @property
     def discipline(self) -> Discipline:
         """That of its queue."""
         return "fifo" if self.queue is None or self.rate_bps is None else self.queue.discipline

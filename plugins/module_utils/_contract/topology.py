@@ -7,6 +7,14 @@ from dataclasses import dataclass, field
 
 from .link import Link
 
+#: In no device's or region's name are blanks.
+_BETWEEN = " - "
+
+
+def is_edge(name: str) -> bool:
+    """Return whether a name of rows and events is that of an edge, not a device's."""
+    return _BETWEEN in name
+
 
 @dataclass(frozen=True)
 class Edge:
@@ -16,6 +24,11 @@ class Edge:
     second: str
     there: Link
     back: Link
+
+    @property
+    def name(self) -> str:
+        """What rows and events call it; no device has such a name."""
+        return f"{self.first}{_BETWEEN}{self.second}"
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,14 @@ class Topology:
         """Each direction of each edge, by the sites that it leads from and to."""
         found = {(edge.first, edge.second): edge.there for edge in self.edges}
         return found | {(edge.second, edge.first): edge.back for edge in self.edges}
+
+    def names(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """By the sites that they lead from and to, what rows and events call both directions of each edge.
+
+        The edge's name, and ``up`` from its first site to the second, ``down`` the other way.
+        """
+        there = {(edge.first, edge.second): (edge.name, "up") for edge in self.edges}
+        return there | {(edge.second, edge.first): (edge.name, "down") for edge in self.edges}
 
     def between(self, first: str, second: str) -> tuple[str, ...]:
         """The sites on the way from one device to another, the first's own first; empty: both are at the same.

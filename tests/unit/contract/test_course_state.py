@@ -145,6 +145,21 @@ def test_the_accuracy_is_that_of_test_data_first() -> None:
     assert accuracy_of(None) is None
 
 
+def test_of_what_several_lab_hosts_measured_of_one_direction_the_worst_counts() -> None:
+    course = CourseState()
+
+    def measured(lab_host: str, verdict: str) -> str | None:
+        course.apply(e.LinkMeasured(device="eu - us", direction="up", verdict=verdict, lab_host=lab_host))
+        return course.measured_links["eu - us", "up"].verdict
+
+    assert measured("near", "out") == "out"
+    assert measured("far", "within") == "out"
+    assert measured("near", "within") == "within"
+    assert measured("far", "undetermined") == "undetermined"
+    assert measured("far", "within") == "within"
+    assert not course.devices, "an edge is no device"
+
+
 def test_what_several_lab_hosts_counted_of_one_direction_is_added_up() -> None:
     course = CourseState()
     counts = {"device": "pi-1", "direction": "up", "packets": 100, "lost": 2, "overflowed": 1, "bytes": 5_000}

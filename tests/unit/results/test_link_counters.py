@@ -77,6 +77,22 @@ def test_a_figure_has_rates_queues_and_drops_in_their_time(tmp_path: Path) -> No
 
 @pytest.mark.drawing
 @pytest.mark.parametrize("clients", [3, MAX_PANELS])
+def test_the_figure_has_edges_after_the_devices(tmp_path: Path, clients: int) -> None:
+    run = write_run(tmp_path / "run", clients=clients)
+    counted = {"event": "link_counted", "t": BEGAN + 20, "device": "eu - us", "direction": "up", "packets": 60}
+    with (run / "journal.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({**counted, "rate_asked_bps": 1_000_000, "bytes": 50_000}) + "\n")
+    with (run / "link_counters.csv").open("a", encoding="utf-8") as stream:
+        stream.write(f"{BEGAN + 5:.3f},eu - us,up,1.000,10000,12,0,0,0\n")
+    report = write_report(run)
+    found = read_throughput(run, report)
+    assert found is not None and list(found.devices)[-1] == "eu - us" and "eu - us" not in report["devices"]
+    drawn = draw_throughput(report, found)
+    assert drawn is not None and "and each edge" in drawn.caption
+
+
+@pytest.mark.drawing
+@pytest.mark.parametrize("clients", [3, MAX_PANELS])
 def test_the_figure_says_where_packets_were_dropped(tmp_path: Path, clients: int) -> None:
     run = write_run(tmp_path / "run", clients=clients)
     report = write_report(run)

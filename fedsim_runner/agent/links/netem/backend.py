@@ -82,7 +82,7 @@ class Backend(LinkBackend):
             direction
             for one in profile.devices
             for direction in directions_of(one.device, one.up, one.down, end_name(one.address))
-        ]
+        ] + self._edges.directions(profile)
         # Qdiscs count, drop and time what enters them: packets of up to 64 kB, which the kernel cuts behind them even
         # without segmentation offload. These come from the sender, so one link anywhere concerns every device.
         single_frames = any(link.alters_packets or link.rate_bps for link in profile.links)

@@ -20,6 +20,7 @@ from ..protocol import Failures, Settings
 from ..root_qdisc import ForeignQdisc, Qdisc, parse_qdiscs, qdisc_commands, read_qdiscs, run_commands
 from ..run_namespace import Line, RunNamespace, without_ipv6
 from ..wiring import bridge_name, mac_address, partitions_of, site_numbers
+from .kernel_counts import Direction
 from .moving_delays import Movement, MovingDelays, plan_movement
 from .qdisc import Netem
 
@@ -100,6 +101,19 @@ class KernelEdges:
         self._delays = delays
         self._macs: dict[str, str] = {}  # of this lab host's devices
         self._bridges: dict[str, str | None] = {}  # of these, the one that their site has
+
+    def directions(self, profile: Profile) -> list[Direction]:
+        """What of the edges is to be counted: those of all partitions, where anything happens to packets. Pure."""
+        if profile.topology is None:
+            return []
+        numbers, names = site_numbers(profile), profile.topology.names()
+        groups = sorted({tuple(partitions_of(one.device, profile)) for one in profile.devices})
+        return [
+            Direction(*names[first, second], link, _end(numbers[first], numbers[second], group), is_edge=True)
+            for (first, second), link in profile.edges.items()
+            if link.is_shaped
+            for group in groups
+        ]
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
         """The settings of each device: empty without a topology. Pure, but for what :meth:`read` has to look for."""

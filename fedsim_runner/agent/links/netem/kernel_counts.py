@@ -18,25 +18,34 @@ from ..tally import Passed, Tally
 from ..veth import DOWN, UP
 from .qdisc import QUEUE_PARENT
 
+_NONE = (0, 0, 0, 0)
 Qdiscs = Mapping[int, QdiscCounters]  # of one interface, by what each is below
 
 
 @dataclass(frozen=True)
 class Direction:
-    """One direction of a device's link; ``end``: name of the lab host's end of its veth pair."""
+    """One direction of a link; of an edge there may be several, one for each partition.
+
+    Attributes:
+        device: or the edge's name.
+        way: ``up`` or ``down``.
+        end: name of the interface with its qdiscs in the run's namespace; None: they are on the device's own.
+        is_edge: it is one of an edge.
+    """
 
     device: str
     way: str
     link: Link
-    end: str
+    end: str | None
+    is_edge: bool = False
 
 
 @dataclass
 class _Count:
-    """What was read last, which a new interface counts anew, and what is known by then."""
+    """What was read last of each end, which a new interface counts anew, and what is known by then."""
 
     tally: Tally = field(default_factory=Tally)
-    last: tuple[int, int, int, int] = (0, 0, 0, 0)
+    last: dict[str | None, tuple[int, int, int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,21 +95,24 @@ class KernelCounts:
         Raises:
             OSError: the run's namespace is gone.
         """
-        found = {}
+        waiting: dict[tuple[str, str], int] = {}
         for one, _, qdiscs in self._find(directions, namespaces, network):
-            tally = self.add(one, qdiscs)
-            queue = qdiscs.get(QUEUE_PARENT)
-            waiting = 0 if queue is None else queue.backlog
-            found[one.device, one.way] = Passed(tally.bytes, tally.packets, tally.lost, tally.overflowed, waiting)
-        return found
+            self.add(one, qdiscs)
+            key, queue = (one.device, one.way), qdiscs.get(QUEUE_PARENT)
+            waiting[key] = waiting.get(key, 0) + (0 if queue is None else queue.backlog)
+        tallies = {key: self._counts[key].tally for key in waiting}
+        return {
+            key: Passed(tally.bytes, tally.packets, tally.lost, tally.overflowed, waiting[key])
+            for key, tally in tallies.items()
+        }
 
     def add(self, one: Direction, qdiscs: Qdiscs) -> Tally:
         """Take note of one direction's qdiscs; return what it has come to."""
         count = self._counts.setdefault((one.device, one.way), _Count())
-        read = _parse(qdiscs)
-        before = count.last if all(new >= old for new, old in zip(read, count.last, strict=True)) else (0, 0, 0, 0)
+        read, last = _parse(qdiscs), count.last.get(one.end, _NONE)
+        before = last if all(new >= old for new, old in zip(read, last, strict=True)) else _NONE
         packets, lost, overflowed, passed = (new - old for new, old in zip(read, before, strict=True))
-        count.last = read
+        count.last[one.end] = read
         tally = count.tally
         tally.packets += packets
         tally.lost += lost
@@ -124,13 +136,13 @@ class KernelCounts:
     ) -> Iterator[tuple[Direction, float, Qdiscs]]:
         """The directions that have qdiscs, when these were read, and these."""
         ups = self._read_ups(namespaces)
-        ends = {one.end for one in directions if one.way == DOWN and one.device in namespaces}
+        ends = {one.end for one in directions if one.end and (one.is_edge or one.device in namespaces)}
         with network.inside():
             now, downs = self._clock(), kernel_qdiscs.qdisc_counters()
             if any(self._ports.get(end) not in downs for end in ends):
                 self._ports = {name: port[0] for name, port in rtnetlink.ports().items()}
         for one in directions:
-            if one.way == UP:
+            if one.end is None:
                 at, qdiscs = ups.get(one.device, (now, {}))
             else:
                 at, qdiscs = now, downs.get(self._ports.get(one.end, 0), {})
@@ -177,4 +189,4 @@ def _parse(qdiscs: Qdiscs) -> tuple[int, int, int, int]:
 
 def directions_of(device: str, up: Link, down: Link, end: str) -> list[Direction]:
     """Both directions of a device's link."""
-    return [Direction(device, UP, up, end), Direction(device, DOWN, down, end)]
+    return [Direction(device, UP, up, None), Direction(device, DOWN, down, end)]

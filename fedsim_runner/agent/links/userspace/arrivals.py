@@ -42,13 +42,13 @@ class Senders:
     @classmethod
     def of(cls, profile: Profile) -> Senders:
         """The uplinks of all devices of the run that are shaped."""
-        ups = {one.address: one.up.as_dict() for one in profile.all_devices if is_shaped(one.up)}
+        ups = {one.address: one.up.as_dict() for one in profile.all_devices if one.up.is_shaped}
         return cls(ups, profile.seed)
 
     @classmethod
     def parse(cls, ups: Mapping[str, Mapping[str, Any]]) -> Senders:
         """Build it from the packet process's state, which may hold uplinks that are no longer shaped."""
-        return cls({address: link for address, link in ups.items() if is_shaped(Link.from_dict(link))})
+        return cls({address: link for address, link in ups.items() if Link.from_dict(link).is_shaped})
 
     def changed_from(self, before: Senders) -> dict[str, Mapping[str, Any]]:
         """The uplinks that are not what they were, by address."""
@@ -60,7 +60,7 @@ class Uplinks:
     """What matters to a receiver of the uplinks of all devices but its own."""
 
     def __init__(self, devices: Iterable[DeviceLink]) -> None:
-        self._shaped = {one.address: one.up for one in devices if is_shaped(one.up)}
+        self._shaped = {one.address: one.up for one in devices if one.up.is_shaped}
         self._longest = sorted(((_longest_s(up), address) for address, up in self._shaped.items()), reverse=True)[:2]
         self._single = {address for address, up in self._shaped.items() if _is_cut(up)}
 
@@ -79,7 +79,10 @@ class Uplinks:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """``down``: the device's downlink; ``single_packets``: super-packets are split up."""
+    """``down``: the device's downlink; ``single_packets``: super-packets are split up.
+
+    ``guest``: its address, if it is at a site without being one of the run's devices.
+    """
 
     down: Link
     queue_packets: int
@@ -87,6 +90,7 @@ class Arrivals:
     senders: Senders = field(repr=False)
     site: str | None = None
     crossings: Crossings = field(default=NOWHERE, repr=False)
+    guest: str | None = None
 
     def __str__(self) -> str:
         return (
@@ -125,12 +129,7 @@ class Arrivals:
     def parse(cls, state: Mapping[str, Any], senders: Senders, crossings: Crossings) -> Arrivals:
         """Build it from the packet process's state of one device."""
         down = Link.from_dict(state["down"])
-        return cls(down, state["maxlen"], not state["gso"], senders, state["site"], crossings)
-
-
-def is_shaped(link: Link) -> bool:
-    """Whether anything happens to a direction's packets."""
-    return link.rate_bps is not None or link.delays_or_drops
+        return cls(down, state["maxlen"], not state["gso"], senders, state["site"], crossings, state["guest"])
 
 
 def describe(link: Link) -> str:

@@ -23,7 +23,7 @@ from ..root_qdisc import Qdisc
 from ..tally import Passed, Tally
 from ..veth import DOWN, UP
 from . import rule_set
-from .arrivals import PACKETS_PER_S, Arrivals, Senders, Uplinks, describe, is_shaped
+from .arrivals import PACKETS_PER_S, Arrivals, Senders, Uplinks, describe
 from .crossings import Crossings
 from .needs import NFQUEUE, TBF
 from .overruns import Overruns
@@ -52,6 +52,7 @@ class Backend(LinkBackend):
         self._process: PacketProcess | None = None
         self._answer: dict[str, Any] | None = None  # the process's state, which changes only by commands from here
         self._senders: dict[str, str] = {}  # names of all devices by address
+        self._edges: dict[tuple[str, str], tuple[str, str]] = {}  # what each direction of an edge is called
         self._overruns = Overruns()
         self._shown: dict[str, tuple[rule_set.RuleSet, str]] = {}
 
@@ -59,7 +60,7 @@ class Backend(LinkBackend):
     def needs(links: Iterable[Link]) -> list[Need]:
         links = list(links)
         rates = [TBF] if any(link.rate_bps for link in links) else []
-        return rates + ([NFQUEUE] if any(map(is_shaped, links)) else [])
+        return rates + ([NFQUEUE] if any(link.is_shaped for link in links) else [])
 
     @staticmethod
     def lacks(links: Iterable[Link], may_change: bool = False) -> Iterator[str]:
@@ -73,6 +74,7 @@ class Backend(LinkBackend):
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
         self._senders |= {device.address: device.device for device in profile.all_devices}
+        self._edges |= {} if profile.topology is None else profile.topology.names()
         senders, uplinks, crossings = Senders.of(profile), Uplinks(profile.all_devices), Crossings.of(profile)
         into: dict[str | None, list[Link]] = {}
         for (_, site), link in profile.edges.items():
@@ -80,9 +82,11 @@ class Backend(LinkBackend):
         planned: dict[str, Settings] = {}
         for device in profile.devices:
             at = profile.site(device.device)
-            passes = profile.may_change or is_shaped(device.down) or uplinks.are_beside(device.address)
+            passes = profile.may_change or device.down.is_shaped or uplinks.are_beside(device.address)
             passes = passes or at is not None
             arrivals = Arrivals.of(device, uplinks, senders, at, into.get(at, ()), crossings) if passes else None
+            if arrivals is not None and device.device in profile.guest_sites:
+                arrivals = replace(arrivals, guest=device.address)
             planned[device.device] = {
                 UP: Tbf.for_link(device.up, profile.may_change),
                 DOWN: None,
@@ -159,6 +163,7 @@ class Backend(LinkBackend):
         answer = self._process.ask({"op": "count" if afresh else "counts"})
         found = {(name, UP): Tally.parse(answer["ups"][address]) for name, address in self._uplinks(answer["ups"])}
         found |= {(name, DOWN): Tally.parse(counters) for name, counters in answer["downs"].items()}
+        found |= {self._edges[first, second]: Tally.parse(counters) for first, second, counters in answer["edges"]}
         self._overruns.read(namespaces, afresh)
         for name, dropped in self._overruns.dropped.items():
             if (tally := found.get((name, DOWN))) is not None:
@@ -170,7 +175,8 @@ class Backend(LinkBackend):
             return {}
         answer = self._process.ask({"op": "changes"})
         found = {(name, UP): Passed(*answer["ups"][address]) for name, address in self._uplinks(answer["ups"])}
-        return found | {(name, DOWN): Passed(*passed) for name, passed in answer["downs"].items()}
+        found |= {(name, DOWN): Passed(*passed) for name, passed in answer["downs"].items()}
+        return found | {self._edges[first, second]: Passed(*passed) for first, second, passed in answer["edges"]}
 
     def _uplinks(self, ups: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [(name, address) for address, name in self._senders.items() if address in ups]
@@ -263,4 +269,5 @@ def _settings(arrivals: Arrivals) -> dict[str, Any]:
         "maxlen": arrivals.queue_packets,
         "gso": not arrivals.single_packets,
         "site": arrivals.site,
+        "guest": arrivals.guest,
     }

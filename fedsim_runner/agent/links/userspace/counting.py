@@ -2,56 +2,69 @@
 
 from __future__ import annotations
 
-import itertools
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from .direction import Direction
 
-Ups = Mapping[bytes, Direction]  # by address
-Downs = Mapping[str, Direction]  # by device
+
+@dataclass(frozen=True)
+class Held:
+    """Directions: uplinks by address, downlinks by device, edges by the sites that they lead from and to."""
+
+    ups: Mapping[bytes, Direction]
+    downs: Mapping[str, Direction]
+    edges: Mapping[tuple[str, str], Direction]
+
+    def __iter__(self) -> Iterator[Direction]:
+        yield from self.ups.values()
+        yield from self.downs.values()
+        yield from self.edges.values()
 
 
 class Counting:
     """Reads the counters of directions; knows which of them somebody has already seen."""
 
     def __init__(self) -> None:
-        self._seen: dict[bytes | str, tuple[int, ...]] = {}
+        self._seen: dict[bytes | str | tuple[str, str], tuple[int, ...]] = {}
 
-    def start_again(self, ups: Ups, downs: Downs, now: float) -> None:
+    def start_again(self, held: Held, now: float) -> None:
         """Count from now on (seconds)."""
-        for direction in itertools.chain(ups.values(), downs.values()):
+        for direction in held:
             direction.tally.start_again(now)
         self._seen.clear()
 
-    def look_at_rates(self, ups: Ups, downs: Downs, now: float) -> None:
+    def look_at_rates(self, held: Held, now: float) -> None:
         """Compare what has passed with the rates."""
-        for direction in itertools.chain(ups.values(), downs.values()):
+        for direction in held:
             direction.tally.rate.look(now, direction.tally.bytes, direction.link.rate_bps)
 
-    def totals(self, ups: Ups, downs: Downs) -> dict[str, Any]:
+    def totals(self, held: Held) -> dict[str, Any]:
         """All counters, as JSON data."""
         return {
-            "ups": {socket.inet_ntoa(source): up.tally.as_dict() for source, up in ups.items()},
-            "downs": {name: down.tally.as_dict() for name, down in downs.items()},
+            "ups": {socket.inet_ntoa(source): up.tally.as_dict() for source, up in held.ups.items()},
+            "downs": {name: down.tally.as_dict() for name, down in held.downs.items()},
+            "edges": [[*sites, edge.tally.as_dict()] for sites, edge in held.edges.items()],
         }
 
-    def changes(self, ups: Ups, downs: Downs, now: float) -> dict[str, Any]:
+    def changes(self, held: Held, now: float) -> dict[str, Any]:
         """The counters and queues that have changed since the last time, as JSON data.
 
         Most have not, as a rule: to say nothing of them keeps the answer, for which all packets wait, short.
         """
-        found: dict[str, Any] = {"ups": {}, "downs": {}}
-        for source, up in ups.items():
-            if self._has_changed(source, up, now):
-                found["ups"][socket.inet_ntoa(source)] = self._seen[source]
-        for name, down in downs.items():
-            if self._has_changed(name, down, now):
-                found["downs"][name] = self._seen[name]
-        return found
+        seen = self._seen
+        ups = [key for key, up in held.ups.items() if self._has_changed(key, up, now)]
+        downs = [key for key, down in held.downs.items() if self._has_changed(key, down, now)]
+        edges = [key for key, edge in held.edges.items() if self._has_changed(key, edge, now)]
+        return {
+            "ups": {socket.inet_ntoa(key): seen[key] for key in ups},
+            "downs": {key: seen[key] for key in downs},
+            "edges": [[*key, seen[key]] for key in edges],
+        }
 
-    def _has_changed(self, key: bytes | str, direction: Direction, now: float) -> bool:
+    def _has_changed(self, key: bytes | str | tuple[str, str], direction: Direction, now: float) -> bool:
         before = self._seen.get(key)
         if before is None:
             if not direction.tally.packets:

@@ -40,7 +40,8 @@ class Crossings:
     @classmethod
     def of(cls, profile: Profile) -> Crossings:
         """Those of a run."""
-        sites = {one.address: site for one in profile.all_devices if (site := profile.site(one.device)) is not None}
+        known = {} if profile.topology is None else profile.topology.sites
+        sites = {one.address: known[one.device] for one in profile.all_devices if one.device in known}
         hops = profile.topology is not None and bool(profile.topology.parents)
         return cls(sites, [[*edge, link.as_dict()] for edge, link in profile.edges.items()], hops)
 
@@ -55,26 +56,44 @@ class Edges:
     Attributes:
         sites: site of each sender, by its packed address; empty: there are no edges.
         into: each site's edges, by the site that they come from.
+        shaped: those of them that do something to packets, by the sites that they lead from and to.
         hops: as :class:`Crossings` has it.
     """
 
     def __init__(self) -> None:
         self.sites: dict[bytes, str] = {}
         self.into: dict[str, dict[str, Direction]] = {}
+        self.shaped: dict[tuple[str, str], Direction] = {}
         self.hops = False
+        self._listed: dict[bytes, str] = {}
+        self._guests: dict[bytes, str] = {}
 
     def set(self, sites: Mapping[str, str], edges: Iterable[Sequence[Any]], hops: bool, seed: object) -> None:
         """Set them; on an edge that stays, nothing overtakes what is under way."""
         before, self.into, self.hops = self.into, {}, hops
-        self.sites = {socket.inet_aton(address): site for address, site in sites.items()}
+        self._listed = {socket.inet_aton(address): site for address, site in sites.items()}
+        self.sites = {**self._listed, **self._guests}
+        self.shaped = {}
         for first, second, data in edges:
             old = before.get(second, {}).get(first)
-            self.into.setdefault(second, {})[first] = direction_with(old, data, f"{seed}/{first}/{second}")
+            edge = direction_with(old, data, f"{seed}/{first}/{second}")
+            self.into.setdefault(second, {})[first] = edge
+            if edge.link.is_shaped:
+                self.shaped[first, second] = edge
+
+    def add_guest(self, address: bytes, site: str) -> None:
+        """Have a sender that is none of the run's devices be at a site."""
+        self._guests[address] = self.sites[address] = site
+
+    def remove_guest(self, address: bytes) -> None:
+        """It is at none any longer."""
+        if self._guests.pop(address, None) is not None and address not in self._listed:
+            del self.sites[address]
 
     def as_lists(self) -> dict[str, Any]:
         """They as :meth:`set` takes them."""
         return {
-            "sites": {socket.inet_ntoa(address): site for address, site in self.sites.items()},
+            "sites": {socket.inet_ntoa(address): site for address, site in self._listed.items()},
             "edges": [
                 [first, second, edge.link.as_dict()] for second, row in self.into.items() for first, edge in row.items()
             ],

@@ -12,10 +12,10 @@ It takes JSON lines on its standard input, and answers each with one on standard
 contract/link.py.
 
 ``{"op": "set", "seed": n, "ups": {address: link}, "sites": {address: site}, "edges": [[site, site, link]],
-"hops": false, "devices": {name: {"netns", "down", "maxlen", "gso", "site"}}}``: a device of null is released, and
-without ``ups`` senders and edges stay as they are.
-``{"op": "change", "ups": {...}, "devices": {name: {"down", "maxlen", "gso", "site"}}}``: of what is in force, these
-alone.
+"hops": false, "devices": {name: {"netns", "down", "maxlen", "gso", "site", "guest"}}}``: a device of null is released,
+and without ``ups`` senders and edges stay as they are. The address ``guest`` is at the device's site, too.
+``{"op": "change", "ups": {...}, "devices": {name: {"down", "maxlen", "gso", "site", "guest"}}}``: of what is in force,
+these alone.
 ``{"op": "state"}``, ``{"op": "count"}`` (from now on), ``{"op": "counts"}`` and ``{"op": "changes"}`` (counting.py).
 """
 
@@ -43,7 +43,7 @@ from fedsim_runner.contract.queue_size import FRAME_BYTES
 
 from .. import netns
 from . import nfqueue, scheduling
-from .counting import Counting
+from .counting import Counting, Held
 from .crossings import Edges
 from .direction import Direction, direction_with
 from .lateness import SLIGHT_S, Lateness
@@ -78,13 +78,14 @@ class _Queue:
     maxlen: int
     gso: bool
     site: str | None
+    guest: str | None = None
     received: int = 0
     dropped: int = 0
     accepted: list[int] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
 
 
-_Held = tuple[float, int, _Queue, int, int, Direction | None, Direction | None, float]
+_Entry = tuple[float, int, _Queue, int, int, Direction | None, Direction | None, float]
 
 
 class Packets:
@@ -110,7 +111,7 @@ class Packets:
         # When what is due, a number that keeps those due at once in order, where, which packet, its size if it is to
         # enter a direction then (0: it leaves the downlink), the edge that it is to enter (None: the downlink), and the
         # direction that holds it until then (None: a sender's outside the run), whose bottleneck it leaves when.
-        self._heap: list[_Held] = []
+        self._heap: list[_Entry] = []
         self._count = 0
         self._seed: object = 0
         self._ups: dict[bytes, Direction] = {}
@@ -143,7 +144,7 @@ class Packets:
                     self._release()
             if before >= self._next_look_s:
                 self._next_look_s = before + _LOOK_S
-                self._counting.look_at_rates(self._ups, self._downs, time.monotonic())
+                self._counting.look_at_rates(self._held(), time.monotonic())
 
     def _receive(self, queue: _Queue) -> None:
         receive, parse, ups, down, heap = queue.channel.recv, self._parse, self._ups, queue.down, self._heap
@@ -261,11 +262,11 @@ class Packets:
         failed: dict[str, str] = {}
         if command["op"] == "count":
             self._lateness = Lateness()
-            self._counting.start_again(self._ups, self._downs, time.monotonic())
+            self._counting.start_again(self._held(), time.monotonic())
         if command["op"] in ("count", "counts"):
-            return self._counting.totals(self._ups, self._downs)
+            return self._counting.totals(self._held())
         if command["op"] == "changes":
-            return self._counting.changes(self._ups, self._downs, time.monotonic())
+            return self._counting.changes(self._held(), time.monotonic())
         if command["op"] == "change":
             return self._change(command)
         if command["op"] == "set":
@@ -293,6 +294,9 @@ class Packets:
                 for name, queue in self._queues.items()
             },
         }
+
+    def _held(self) -> Held:
+        return Held(self._ups, self._downs, self._edges.shaped)
 
     def _change(self, command: dict[str, Any]) -> dict[str, Any]:
         """Give directions other values, in place; answer with those that they then have."""
@@ -373,17 +377,25 @@ class Packets:
         if queue is not None:
             if kept:
                 queue.down = self._downs[name] = down
-                queue.site = settings["site"]
+                self._place(queue, settings)
                 return
             self._close(queue)
         with netns.inside(settings["netns"]):
             channel = nfqueue.open_queue(QUEUE_NUMBER, maxlen, gso)
         self._downs[name] = down
-        queue = _Queue(name, namespace, channel, down, maxlen, gso, settings["site"])
+        queue = _Queue(name, namespace, channel, down, maxlen, gso, None)
+        self._place(queue, settings)
         self._queues[name] = self._by_descriptor[channel.fileno()] = queue
         self._poll.register(channel, select.EPOLLIN)
 
+    def _place(self, queue: _Queue, settings: Mapping[str, Any]) -> None:
+        queue.site, queue.guest = settings["site"], settings["guest"]
+        if queue.guest is not None and queue.site is not None:
+            self._edges.add_guest(socket.inet_aton(queue.guest), queue.site)
+
     def _close(self, queue: _Queue) -> None:
+        if queue.guest is not None:
+            self._edges.remove_guest(socket.inet_aton(queue.guest))
         self._poll.unregister(queue.channel)
         del self._by_descriptor[queue.channel.fileno()]
         del self._queues[queue.device]
@@ -393,7 +405,8 @@ class Packets:
 
 
 def _described(queue: _Queue) -> dict[str, Any]:
-    return {"down": queue.down.link.as_dict(), "maxlen": queue.maxlen, "gso": queue.gso, "site": queue.site}
+    settings = {"maxlen": queue.maxlen, "gso": queue.gso, "site": queue.site, "guest": queue.guest}
+    return {"down": queue.down.link.as_dict(), **settings}
 
 
 def main() -> int:

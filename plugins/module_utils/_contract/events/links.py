@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .. import lenient
 from ..course_state import CourseState
 from ..event import Event, read_as
-from ..link_verdict import OUT, WITHIN
+from ..link_verdict import OUT, UNDETERMINED, WITHIN
+from ..topology import is_edge
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class PacketsTimed(Event):
 class LinkMeasured(Event):
     """What one direction of a device's link was measured to be, before the gate opens or when somebody asked for it.
 
+    For an edge ``device`` is its name (topology.py). Of what several lab hosts have measured of it, the worst counts.
     ``asked`` in a field's name: what the experiment says. ``verdict``: within, out or undetermined; ``reason``: why it
     is not within. None for what could not be measured.
     """
@@ -117,9 +120,16 @@ class LinkMeasured(Event):
     verdict: str | None = read_as(lenient.text)
     reason: str | None = read_as(lenient.text)
 
+    @property
+    def about(self) -> str | None:
+        return _device(self.device)
+
     def apply_to(self, course: CourseState) -> None:
         if self.device is not None and self.direction is not None:
-            course.measured_links[self.device, self.direction] = self
+            key = self.device, self.direction
+            known = course.measured_links.get(key, self)
+            is_worse = known.lab_host != self.lab_host and _RANKS.get(known.verdict, 0) > _RANKS.get(self.verdict, 0)
+            course.measured_links[key] = known if is_worse else self
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,8 @@ class LinksMeasured(Event):
 @dataclass(frozen=True)
 class LinkCounted(Event):
     """What passed one direction of a device's link during the course, and what that says about its rate and loss.
+
+    For an edge ``device`` is its name (topology.py).
 
     Attributes:
         packets: that were sent over it.
@@ -165,6 +177,10 @@ class LinkCounted(Event):
     loss_verdict: str | None = read_as(lenient.text)
     reason: str | None = read_as(lenient.text)
 
+    @property
+    def about(self) -> str | None:
+        return _device(self.device)
+
     def apply_to(self, course: CourseState) -> None:
         if self.device is not None and self.direction is not None:
             known = course.counted_links.get((self.device, self.direction), self)
@@ -184,6 +200,13 @@ class LinkCounted(Event):
             loss_verdict=_worse(self.loss_verdict, other.loss_verdict),
             reason="; ".join(reason for reason in (self.reason, other.reason) if reason) or None,
         )
+
+
+_RANKS: Mapping[str | None, int] = {OUT: 2, UNDETERMINED: 1}
+
+
+def _device(name: str | None) -> str | None:
+    return None if name is None or is_edge(name) else name
 
 
 def _worse(one: str | None, other: str | None) -> str | None:

@@ -52,6 +52,25 @@ def test_a_partition_has_bridges_and_edges_of_its_own() -> None:
     assert not names & {port.name for port in found["c"][0].ports}
 
 
+def test_each_direction_of_an_edge_is_counted_in_all_partitions() -> None:
+    edges = KernelEdges(MovingDelays())
+    found = [(one.device, one.way, one.end) for one in edges.directions(PROFILE)]
+    assert found == [("eu - us", "up", "e2-3"), ("eu - us", "down", "e3-2")]
+    parted = edges.directions(replace(PROFILE, partitions={1: frozenset("ab")}))
+    assert len({one.end for one in parted}) == 4 and {one.device for one in parted} == {"eu - us"}
+    bare = Topology(TOPOLOGY.sites, (Edge("eu", "us", THERE, Link()),))
+    assert [one.way for one in edges.directions(replace(PROFILE, topology=bare))] == ["up"]
+    assert edges.directions(replace(PROFILE, topology=None)) == []
+
+
+def test_what_measures_edges_is_at_its_site_and_known_behind_them() -> None:
+    guest = DeviceLink("(at:us)", "198.18.1.1", Link(), Link())
+    profile = replace(PROFILE, devices=[*PROFILE.devices, guest], guest_sites={"(at:us)": "us"})
+    ports, known = planned(profile)["(at:us)"]
+    assert (ports, known.ports) == (planned(PROFILE)["b"][0], {"e2-3"})
+    assert plan_wires(profile, by_site=True)["(at:us)"].bridge == "br3"
+
+
 def test_where_a_device_was_once_known_does_not_matter() -> None:
     wanted = Known(frozenset({"e2-3"}))
     assert wanted == Known(frozenset({"e2-3", "e3-3"}))

@@ -56,9 +56,9 @@ class Bench:
         self.namespace = folder / "netns"
         self.namespace.touch()
 
-    def set(self, up: Link, down: Link, seed: int = 1, edge: Link | None = None, site: str = "here") -> dict[str, Any]:
+    def set(self, up: Link, down: Link, seed: int = 1, edge: Link | None = None, **where: str) -> dict[str, Any]:
         """The links of the sender and of the receiver; ``edge``: to its site from there, where the sender is."""
-        device = {"netns": str(self.namespace), "down": down.as_dict(), "maxlen": 10, "gso": False}
+        device = {"netns": str(self.namespace), "down": down.as_dict(), "maxlen": 10, "gso": False, "guest": None}
         between: dict[str, Any] = {"sites": {}, "edges": [], "hops": False}
         if edge is not None:
             between |= {"sites": {SENDER: "there"}, "edges": [["there", "here", edge.as_dict()]]}
@@ -67,7 +67,7 @@ class Bench:
                 "op": "set",
                 "seed": seed,
                 "ups": {SENDER: up.as_dict()},
-                "devices": {"a": {**device, "site": None if edge is None else site}},
+                "devices": {"a": {**device, "site": None if edge is None else "here", **where}},
                 **between,
             }
         )
@@ -144,6 +144,30 @@ def test_at_the_senders_own_site_it_takes_no_edge_and_where_none_leads_it_is_dro
     assert bench.work() == [(8, nfqueue.DROP)]
 
 
+def test_what_passes_an_edge_is_counted_by_its_sites(bench: Bench) -> None:
+    bench.set(Link(), Link(), edge=Link(12_000_000, 5_000))
+    bench.packets.obey({"op": "count"})
+    for number in range(3):
+        bench.arrive(number)
+    assert len(bench.work(0.02)) == 3
+    ((first, second, counted),) = bench.packets.obey({"op": "counts"})["edges"]
+    assert (first, second, counted["packets"], counted["bytes"]) == ("there", "here", 3, 3 * 1514)
+    assert [one[:2] for one in bench.packets.obey({"op": "changes"})["edges"]] == [["there", "here"]]
+    assert bench.packets.obey({"op": "changes"})["edges"] == []
+    bench.set(Link(), Link(), edge=Link())
+    assert bench.packets.obey({"op": "counts"})["edges"] == [], "of what does nothing there is nothing to count"
+
+
+def test_what_measures_edges_is_at_a_site_as_long_as_it_has_a_queue(bench: Bench) -> None:
+    edge = Link(None, 40_000)
+    answer = bench.set(Link(), Link(), edge=edge, guest="10.0.1.1")
+    assert answer["sites"] == {SENDER: "there"} and answer["devices"]["a"]["guest"] == "10.0.1.1"
+    sites = bench.packets._edges.sites
+    assert sites[socket.inet_aton("10.0.1.1")] == "here" and len(sites) == 2
+    bench.packets.obey({"op": "set", "devices": {"a": None}})
+    assert list(sites) == [socket.inet_aton(SENDER)]
+
+
 def test_how_late_the_process_gets_to_a_packet_does_not_delay_it(bench: Bench) -> None:
     """Its time under way begins when it arrived in the kernel."""
     bench.set(Link(None, 30_000), Link(12_000_000))
@@ -166,15 +190,15 @@ def test_late_packets_are_counted(bench: Bench) -> None:
 
 def test_only_what_has_changed_is_said_of_each_direction(bench: Bench) -> None:
     bench.set(Link(1_000_000), Link())
-    assert bench.packets.obey({"op": "changes"}) == {"ups": {}, "downs": {}}
+    assert bench.packets.obey({"op": "changes"}) == {"ups": {}, "downs": {}, "edges": []}
     for number in range(2):
         bench.arrive(number)
     bench.work()
-    assert bench.packets.obey({"op": "changes"}) == {"ups": {SENDER: (0, 2, 0, 0, 3028)}, "downs": {}}
+    assert bench.packets.obey({"op": "changes"}) == {"ups": {SENDER: (0, 2, 0, 0, 3028)}, "downs": {}, "edges": []}
     bench.work(0.05)
-    both = {"ups": {SENDER: (3028, 2, 0, 0, 0)}, "downs": {"a": (3028, 2, 0, 0, 0)}}
+    both = {"ups": {SENDER: (3028, 2, 0, 0, 0)}, "downs": {"a": (3028, 2, 0, 0, 0)}, "edges": []}
     assert bench.packets.obey({"op": "changes"}) == both
-    assert bench.packets.obey({"op": "changes"}) == {"ups": {}, "downs": {}}
+    assert bench.packets.obey({"op": "changes"}) == {"ups": {}, "downs": {}, "edges": []}
     bench.packets.obey({"op": "count"})
     bench.arrive(3)
     bench.work(0.02)
@@ -233,7 +257,7 @@ def test_values_change_while_packets_are_on_their_way(bench: Bench, monkeypatch:
     bench.arrive(1)
     bench.work()
     (queue,) = bench.packets._queues.values()
-    down = {"down": Link(None, 9_000).as_dict(), "maxlen": 20, "gso": False, "site": None}
+    down = {"down": Link(None, 9_000).as_dict(), "maxlen": 20, "gso": False, "site": None, "guest": None}
     change = {"op": "change", "ups": {SENDER: Link(None, 1_000).as_dict()}, "devices": {"a": down, "b": down}}
     answer = bench.packets.obey(change)
     assert answer["ups"] == change["ups"] and answer["devices"] == {"a": down}
@@ -252,7 +276,8 @@ def test_what_waits_for_a_rate_leaves_at_the_one_that_the_direction_gets(bench: 
     slow, fast = Link(121_120, 20_000), Link(1_211_200, 20_000)  # 100 and 10 ms for a frame
 
     def change(link: Link) -> None:
-        down = {"down": (link if way == "down" else Link()).as_dict(), "maxlen": 10, "gso": False, "site": None}
+        rest = {"maxlen": 10, "gso": False, "site": None, "guest": None}
+        down = {"down": (link if way == "down" else Link()).as_dict(), **rest}
         ups = {SENDER: link.as_dict()} if way == "up" else {}
         bench.packets.obey({"op": "change", "ups": ups, "devices": {"a": down}})
 

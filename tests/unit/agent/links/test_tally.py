@@ -71,7 +71,7 @@ def test_a_tally_survives_as_data() -> None:
 
 @pytest.fixture
 def direction() -> Direction:
-    return Direction("a", "up", Link(RATE, 1_000, 0, 0.1), "end")
+    return Direction("a", "up", Link(RATE, 1_000, 0, 0.1), None)
 
 
 def test_the_kernels_counters_tell_loss_from_a_full_queue(direction: Direction) -> None:
@@ -87,9 +87,12 @@ def test_the_kernels_counters_tell_loss_from_a_full_queue(direction: Direction) 
         },
     )
     assert (tally.packets, tally.lost, tally.overflowed, tally.bytes) == (113, 10, 13, 90_000)
+    # Of an edge, each partition has one of its own.
+    other = counts.add(replace(direction, end="other"), {ROOT: QdiscCounters(1_000, 1, 0, 0)})
+    assert other is tally and (tally.packets, tally.bytes) == (114, 91_000)
     # A restarted container has a new interface, whose counters begin at 0.
     counts.add(direction, {ROOT: QdiscCounters(1_000, 1, 1, 0)})
-    assert (tally.packets, tally.lost, tally.overflowed, tally.bytes) == (115, 11, 13, 91_000)
+    assert (tally.packets, tally.lost, tally.overflowed, tally.bytes) == (116, 11, 13, 92_000)
 
 
 def test_the_kernels_counters_are_read_where_each_end_is(
@@ -100,7 +103,7 @@ def test_the_kernels_counters_are_read_where_each_end_is(
     for name in ("a", "run"):
         (tmp_path / name).touch()
     network, namespaces = RunNamespace(str(tmp_path / "run")), {"a": str(tmp_path / "a")}
-    down = replace(direction, way="down")
+    down = replace(direction, way="down", end="end")
     kernel.links |= {("a", "eth0"): fake_kernel.Link(2), ("run", "end"): fake_kernel.Link(7)}
     qdiscs = {
         "a": {2: {ROOT: QdiscCounters(100, 2, 1, 900), QUEUE_PARENT: QdiscCounters(100, 2, 1, 300)}},

@@ -13,6 +13,7 @@ from fedsim_runner.agent.links.tally import RateWatch, Tally
 from fedsim_runner.agent.measuring.course_check import LOOK_S, CourseCheck, describe_count
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN
+from fedsim_runner.contract.topology import Edge, Topology
 
 LINK = Link(8_000_000, 20_000, 0, 0.01)
 
@@ -87,6 +88,18 @@ def test_counts_begin_at_the_gate_and_last_when_nothing_passes_any_longer() -> N
     profile = Profile([DeviceLink("a", "198.18.0.1", LINK, LINK)])
     (event,) = check.events(profile, {}, 0.0)
     assert (event.device, event.direction, event.packets, event.bytes) == ("a", "up", 100, 1_000)
+
+
+def test_edges_are_counted_like_links() -> None:
+    links = Links()
+    links.tallies = {("a", "up"): Tally(), ("eu - us", "down"): Tally(1_000, 300, 0, 10**6)}
+    topology = Topology({"a": "eu"}, (Edge("eu", "us", Link(), LINK),))
+    profile = Profile([DeviceLink("a", "198.18.0.1", LINK, LINK)], topology=topology)
+    found = CourseCheck(cast(RunLinks, links)).events(profile, {}, 0.0)
+    assert [(event.device, event.direction, event.loss_verdict) for event in found] == [
+        ("a", "up", UNDETERMINED),
+        ("eu - us", "down", OUT),
+    ]
 
 
 def test_an_uplink_held_by_the_receivers_lab_host_is_told_by_that() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fedsim_runner.agent.measuring.estimate import Seen, estimate
 from fedsim_runner.agent.measuring.findings import describe_link
-from fedsim_runner.agent.measuring.schedule import Flow, Target, make_schedule
+from fedsim_runner.agent.measuring.schedule import METER, Flow, Target, make_schedule
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN, Measured, bucket_bytes
 from tests.unit.agent.measuring.profiles import MODELS, OTHERS, PROFILES
@@ -18,7 +18,7 @@ NOISE_S = 0.0003
 
 
 def flow_for(link: Link) -> Flow:
-    return make_schedule([Target("a", "up", link)]).flows[0]
+    return make_schedule([Target("a", "up", link, "a", METER)]).flows[0]
 
 
 def measure(asked: Link, real: Link, seed: int = 1, bucket: int = 0, late_s: float = 0.0) -> Measured:
@@ -27,7 +27,7 @@ def measure(asked: Link, real: Link, seed: int = 1, bucket: int = 0, late_s: flo
 
 
 def verdict(asked: Link, real: Link, seed: int = 1, bucket: int = 0) -> str | None:
-    return describe_link(Target("a", "up", asked), measure(asked, real, seed, bucket)).verdict
+    return describe_link(Target("a", "up", asked, "a", METER), measure(asked, real, seed, bucket)).verdict
 
 
 @pytest.mark.parametrize("bucket", [False, True], ids=["no bucket", "bucket"])
@@ -153,6 +153,6 @@ def test_nothing_arrives() -> None:
 )
 def test_the_reason_names_what_is_likely(real: Link, late_us: int, verdict: str, reason: str) -> None:
     asked = PROFILES["4g"]
-    found = describe_link(Target("a", "up", asked), measure(asked, real), late_us)
+    found = describe_link(Target("a", "up", asked, "a", METER), measure(asked, real), late_us)
     assert found.verdict == verdict
     assert found.reason is not None and reason in found.reason

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fedsim_runner.agent.measuring.schedule import (
     HEADER_BYTES,
+    METER,
     PROBE_BYTES,
     Flow,
     Target,
@@ -32,7 +33,11 @@ LINKS = st.builds(
 
 
 def plan(*links: Link) -> list[Flow]:
-    return list(make_schedule([Target(f"d{number}", "up", link) for number, link in enumerate(links)]).flows)
+    return list(
+        make_schedule(
+            [Target(f"d{number}", "up", link, f"d{number}", METER) for number, link in enumerate(links)]
+        ).flows
+    )
 
 
 def packets(flow: Flow) -> list[tuple[float, int]]:
@@ -45,7 +50,7 @@ def packets(flow: Flow) -> list[tuple[float, int]]:
 
 @pytest.mark.parametrize("link", PROFILES.values(), ids=PROFILES)
 def test_a_measurement_takes_seconds(link: Link) -> None:
-    schedule = make_schedule([Target("a", "up", link), Target("a", "down", link)])
+    schedule = make_schedule([Target("a", "up", link, "a", METER), Target("a", "down", link, METER, "a")])
     assert schedule.listen_s < 10
     if link.jitter_us <= 15_000:
         assert schedule.listen_s < 3
@@ -95,7 +100,7 @@ def test_a_thousand_devices_are_measured_in_seconds() -> None:
 
 def test_both_directions_are_measured() -> None:
     up, down = Link(1_000_000), Link(2_000_000)
-    assert directions([("a", up, down)]) == [Target("a", "up", up), Target("a", "down", down)]
+    assert directions([("a", up, down)]) == [Target("a", "up", up, "a", METER), Target("a", "down", down, METER, "a")]
 
 
 def test_fast_links_get_several_frames_at_once_unless_they_lose_some() -> None:
