@@ -115,6 +115,14 @@ class Progress:
         with self._lock:
             self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
+    def detail(self, text: str) -> None:
+        """Show what there is to say about the stage: on a terminal next to its name, elsewhere in a line."""
+        with self._lock:
+            if self._console.is_terminal:
+                self._line.detail(text)
+            else:
+                self.note(f"  {text}")
+
     def event(self, event: Mapping[str, Any]) -> None:
         """Process an event of the journal."""
         typed = parse(event)

@@ -104,6 +104,9 @@ class _UnseenListener:
     def stage(self, name: str) -> None:
         """It is not shown."""
 
+    def detail(self, text: str) -> None:
+        """It is not shown."""
+
     def event(self, event: Mapping[str, Any]) -> None:
         """It is not shown."""
 
@@ -119,6 +122,9 @@ class _WorkListener(_UnseenListener):
 
     def stage(self, name: str) -> None:
         self._owner.progress.stage(name)
+
+    def detail(self, text: str) -> None:
+        self._owner.progress.detail(text)
 
     def event(self, event: Mapping[str, Any]) -> None:
         self._owner.on_event(event)

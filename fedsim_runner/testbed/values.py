@@ -71,6 +71,9 @@ class Listener(Protocol):
     def stage(self, name: str) -> None:
         """A stage begins."""
 
+    def detail(self, text: str) -> None:
+        """What there is to say about a stage that takes a while, such as how far images are on their way."""
+
     def event(self, event: Mapping[str, Any]) -> None:
         """A journal event (see :mod:`fedsim_runner.contract.events`)."""
 

@@ -30,6 +30,9 @@ class RecordingListener:
     def stage(self, name: str) -> None:
         self.stages.append(name)
 
+    def detail(self, text: str) -> None:
+        pass
+
     def event(self, event: Mapping[str, Any]) -> None:
         pass
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fedsim_runner.contract.log_text import harmless
+from fedsim_runner.contract.shipment_lines import SHIPMENT
 
 from ..values import Failure, Listener
 from .ansible_log import Log
@@ -61,6 +62,10 @@ class EventReader:
         elif kind == "playbook_on_stats":
             self.processed = set(data.get("processed") or {})
             self.changed = sum((data.get("changed") or {}).values())
+        elif kind == "verbose":
+            for line in harmless(str(event.get("stdout") or "")).splitlines():
+                if line.startswith(SHIPMENT):
+                    self._listener.detail(line)
         if kind in FAILURE_EVENTS and not data.get("ignore_errors"):
             self.failures.append(self._failure(data))
         if kind in RESULT_EVENTS:

@@ -76,6 +76,10 @@ class PlaybookSession:
             return  # all its tasks are skipped
         self._listener.stage(name)
 
+    def detail(self, text: str) -> None:
+        """What a task says while it runs (from :func:`run_playbook`)."""
+        self._listener.detail(text)
+
     def event(self, event: Mapping[str, Any]) -> None:
         """A journal event (from :func:`run_playbook`)."""
         self._listener.event(event)

@@ -45,6 +45,14 @@ def test_plain_lines_without_a_terminal() -> None:
     assert lines[-1].startswith("course failed after ")
 
 
+def test_what_there_is_to_say_about_a_stage_has_its_own_line_without_a_terminal() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    with Progress(console, total_rounds=2) as progress:
+        progress.stage("images")
+        progress.detail("images: [lab2] loads 2.0 MB")
+    assert console.file.getvalue().splitlines()[:2] == ["images ...", "  images: [lab2] loads 2.0 MB"]
+
+
 def test_many_clients_join_in_quarters() -> None:
     console = Console(file=io.StringIO(), width=120)
     names = ["server", *(f"pi-{number}" for number in range(50))]

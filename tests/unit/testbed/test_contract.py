@@ -42,6 +42,9 @@ class RecordingListener:
     def stage(self, name: str) -> None:
         self.stages.append(name)
 
+    def detail(self, text: str) -> None:
+        pass
+
     def event(self, event: Mapping[str, Any]) -> None:
         self.events.append(event)
 

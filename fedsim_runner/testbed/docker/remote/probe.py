@@ -28,6 +28,9 @@ class _Silent:
     def stage(self, name: str) -> None:
         """A play begins."""
 
+    def detail(self, text: str) -> None:
+        """What a task says while it runs."""
+
     def event(self, event: Mapping[str, Any]) -> None:
         """An event of a run, of which there are none."""
 

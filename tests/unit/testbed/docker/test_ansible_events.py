@@ -21,6 +21,9 @@ class RecordingListener:
     def stage(self, name: str) -> None:
         self.received.append(name)
 
+    def detail(self, text: str) -> None:
+        self.received.append(text)
+
     def event(self, event: Mapping[str, Any]) -> None:
         self.received.append(event["event"])
 
@@ -76,6 +79,14 @@ def test_stages_and_events_in_order() -> None:
     assert listener.received == ["links", "gate_opened", {"round": 1}]
     assert (events.processed, events.changed) == ({"local", "localhost"}, 3)
     assert log.getvalue().splitlines()[-2] == "FAILED - RETRYING: [local]: Follow the course (100 retries left)."
+
+
+def test_what_a_shipment_of_images_says_is_passed_on() -> None:
+    events, listener, log = reader()
+    events.feed({"event": "verbose", "stdout": "[WARNING]: something else"})
+    events.feed({"event": "verbose", "stdout": "images: lab2 has 1.0 MB of 2.0 MB\r\n"})
+    assert listener.received == ["images: lab2 has 1.0 MB of 2.0 MB"]
+    assert log.getvalue().splitlines()[-1] == listener.received[0]
 
 
 def test_a_failure_has_stage_task_host_and_the_exit_code_the_module_asks_for() -> None:

@@ -32,6 +32,9 @@ class RecordingListener:
         self.stages.append(name)
         self.staged.set()
 
+    def detail(self, text: str) -> None:
+        pass
+
     def event(self, event: Mapping[str, Any]) -> None:
         self.events.append(event)
 

@@ -19,6 +19,9 @@ class Silent:
     def stage(self, name: str) -> None:
         pass
 
+    def detail(self, text: str) -> None:
+        pass
+
     def event(self, event: Mapping[str, Any]) -> None:
         pass
 
