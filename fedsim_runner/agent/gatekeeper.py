@@ -119,8 +119,8 @@ class Gatekeeper:
         self._requested = _Request(open_at)
         self._remember()
 
-    def open(self) -> float:
-        """Let the participants go as requested, if their links are in force; return the time.
+    def open(self, due: float) -> float:
+        """Let the participants go at ``due``, or later as requested, if their links are in force; return the time.
 
         Raises:
             RuntimeError: a running device's link has not been shaped, or no packet passes.
@@ -128,7 +128,7 @@ class Gatekeeper:
         """
         self._check_links()
         not_before = None if self._requested is None else self._requested.open_at
-        at = max(time.time(), not_before or 0.0)
+        at = max(time.time(), due, not_before or 0.0)
         self.gate.open(at)
         self.open_at = at
         self._remember()

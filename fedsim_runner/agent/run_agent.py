@@ -38,6 +38,8 @@ from .host.journal import Journal
 from .host.left_out import LeftOut
 from .host.network_container import NetworkContainer
 from .host.samples import Sampler
+from .lab.joining import join_lab
+from .lab.part import LabPart
 from .lab_network.lab_network import LabNetwork
 from .links import counters, probe
 from .links.run_links import RunLinks
@@ -70,9 +72,11 @@ class Agent:
 
         Raises:
             CannotWriteError: one of them cannot be created.
+            ChannelError: the agents of other lab hosts cannot reach this one.
         """
         self._run = run
         self._lock = threading.RLock()
+        self._state = state
         self._device_file = state.device_file
         self._snapshot = state.snapshot
         self._journal = Journal(state.journal)
@@ -80,7 +84,8 @@ class Agent:
         self._host_load = HostLoad(state.host_load)
         self._settings = read_run_settings(self._device_file)
         self._disk = DiskLimits(state)
-        self._watch = Watch(state, self._settings, self._act)
+        self._watch = Watch(state, self._settings, self._act, lambda *course: self._lab.supervise(*course))
+        self._lab = self._join_lab()
         self._docker = docker
         self._containers = Containers(
             docker,
@@ -106,7 +111,7 @@ class Agent:
             state, self._links, self._containers, partial(self._fail, None), self._lose, self._report_write_error
         )
         self._start_up = StartUp(
-            self._gatekeeper, self._containers, self._watch, self._record, partial(self._fail, None)
+            self._gatekeeper, self._containers, self._watch, self._record, partial(self._fail, None), lambda: self._lab
         )
         self._timeline = Timeline(
             self._links,
@@ -144,6 +149,7 @@ class Agent:
                 congestion_control=read_congestion_controls().in_force(self._settings.congestion_control),
             )
         )
+        self._lab.start()
         shaped = self._gatekeeper.load_memory()
         if self._gatekeeper.is_requested:
             self._timeline.resume(self._settings)
@@ -181,6 +187,7 @@ class Agent:
         with self._lock:
             if with_the_engine:
                 self._fail(None, ENGINE_ENDED)
+            self._lab.close()
             self._timeline.stop()
             self._player.stop()
             self._record(events.AgentStopped())
@@ -199,6 +206,7 @@ class Agent:
         with self._lock:
             now = time.time()
             self._containers.tick()
+            self._lab.tick()
             self._start_up.step()
             self._play()
             self._watch.tick()
@@ -234,6 +242,7 @@ class Agent:
     def load(self) -> None:
         """Have the next participants load as soon as others have; see whether what an event waits for has come."""
         with self._lock:
+            self._lab.tick()
             self._start_up.step()
             self._play()
             self._look_at_timeline()
@@ -331,7 +340,8 @@ class Agent:
         if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
             self._player.stop()
             self._record_counters()  # before the last event that anybody waits for
-        self._record(event)
+        if supervisor is None or supervisor.judges or not isinstance(event, events.ClientLost):
+            self._record(event)
         if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
             self._ended_at = time.monotonic()
             self._timeline.stop()
@@ -440,7 +450,12 @@ class Agent:
     def _read_settings(self) -> RunSettings:
         """Read the device file again."""
         with self._lock:
+            lab = self._settings.lab
             self._settings = read_run_settings(self._device_file)
+            if self._settings.lab != lab and self._watch.supervisor is None:
+                self._lab.close()
+                self._lab = self._join_lab()
+                self._lab.start()
             self._watch.use_settings(self._settings)
             self._containers.forget_others(self._settings.roles)
             return self._settings
@@ -511,6 +526,10 @@ class Agent:
             "counts": snapshot.counts(devices.values()),
             "devices": devices,
         }
+
+    def _join_lab(self) -> LabPart:
+        settings = self._settings
+        return join_lab(settings.lab, settings.lab_host, self._run, self._state, lambda: self._watch, self._record)
 
     # -- the journal --------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..contract import device_file
-from ..contract.device_file import DeviceFileError, Role, Verify
+from ..contract.device_file import DeviceFileError, Lab, Role, Verify
 from ..contract.link import Link, Links
 from ..contract.link_variation import WAYS, Track, Variation, links_of, varying_values
 from ..contract.routes import routes_to_server
@@ -25,6 +25,8 @@ class RunSettings:
     ``variations`` does not vary by itself.
 
     ``members``: None: the run has one lab host.
+    ``lab``: the lab hosts whose agents talk to each other; None: the run has one. ``elsewhere``: the devices on other
+    lab hosts, and which those are. ``everyone``: the roles of all participants of the run, the server first.
     ``answer_s``: seconds after which the slowest client, or the server to it, answers at the latest, as links allow.
     """
 
@@ -49,6 +51,9 @@ class RunSettings:
     variations: Mapping[str, Variation] = field(default_factory=dict)
     tracks: Mapping[str, Track] = field(default_factory=dict)
     members: Members | None = None
+    lab: Lab | None = None
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    everyone: Mapping[str, Role] = field(default_factory=dict)
 
     def varying_values(self) -> dict[tuple[str, str], frozenset[str]]:
         """Which of ``rate`` and ``loss`` a direction does not keep, by device and ``up`` or ``down``."""
@@ -115,6 +120,9 @@ def read_run_settings(path: Path) -> RunSettings:
         variations,
         found.tracks,
         members_of(found),
+        found.lab,
+        {peer.device: peer.lab_host for peer in found.peers.values()},
+        {server: "server", **dict.fromkeys(found.clients, "client")},
     )
 
 

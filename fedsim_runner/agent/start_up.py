@@ -12,6 +12,7 @@ from .course.loading import NOT_LOADED, Loading
 from .course.watch import Watch
 from .gatekeeper import Gatekeeper
 from .host.cpu_lift import CpuLift
+from .lab.part import LabPart
 from .run_settings import RunSettings
 
 
@@ -24,6 +25,7 @@ class StartUp:
         watch: reads what participants report.
         record: writes an event to the journal.
         fail: called with the reason why the course cannot begin.
+        lab: knows when the gate opens on all lab hosts.
     """
 
     def __init__(
@@ -33,12 +35,14 @@ class StartUp:
         watch: Watch,
         record: Callable[[Event], None],
         fail: Callable[[str], None],
+        lab: Callable[[], LabPart],
     ) -> None:
         self._gatekeeper = gatekeeper
         self._containers = containers
         self._watch = watch
         self._record = record
         self._fail = fail
+        self._lab = lab
         self._loading: Loading | None = None
         self._reported_limits = False
 
@@ -80,10 +84,15 @@ class StartUp:
             self._loading = None
 
     def _open(self) -> None:
-        at = self._gatekeeper.open()
+        """Open the gate, once it is known when: on all lab hosts at the same time."""
+        due = self._lab().gate_time()
+        if due is None:
+            return
+        at = self._gatekeeper.open(due)
         self._loading = None
         self._watch.open(at)
         self._record(GateOpened(at))
+        self._lab().opened(at)
 
     def _prepare(self, settings: RunSettings) -> Loading:
         assert self._watch.supervisor is not None

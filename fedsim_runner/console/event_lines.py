@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..contract.events import (
     AgentStarted,
+    AwaitingLabHosts,
     ClientLost,
     CourseFailed,
     DeviceExited,
@@ -19,6 +20,9 @@ from ..contract.events import (
     EventEnded,
     EventFailed,
     GateOpened,
+    LabHostCutOff,
+    LabHostLost,
+    LabHostUnreachable,
     LinkFailed,
     LinkReapplied,
     LinkRestored,
@@ -39,7 +43,16 @@ SHOWN_LAST_LINES = 8
 ENGINE_STARTS = "no Docker Engine answers: starting the one that is installed"
 ENGINE_COMES = "no Docker Engine is installed: installing docker.io, which stays, and starting it"
 DOUBTFUL = (DeviceWarned,)
-BAD = (CourseFailed, ClientLost, EventFailed, LinkFailed, LinkRestored)
+BAD = (
+    CourseFailed,
+    ClientLost,
+    EventFailed,
+    LabHostCutOff,
+    LabHostLost,
+    LabHostUnreachable,
+    LinkFailed,
+    LinkRestored,
+)
 # Names of results, the first of which that there is counts. Trees have a loss that is no mean over samples.
 SHOWN_RESULTS = (
     ("accuracy", ("test_acc",)),
@@ -95,6 +108,19 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
             return f"{event.device} exited with {event.exit_code}{memory}"
         case DeviceWarned():
             return f"{event.device} warns: {event.text}"
+        case AwaitingLabHosts():
+            return f"the gate waits for lab host{'s' if len(event.hosts) > 1 else ''} {', '.join(event.hosts)}"
+        case LabHostLost():
+            return f"lab host {event.host} is lost: {event.reason}"
+        case LabHostUnreachable(stage="collect"):
+            return f"lab host {event.host} cannot be reached: its artifacts are not collected"
+        case LabHostUnreachable():
+            return (
+                f"lab host {event.host} cannot be reached: what is left of the run there is removed by "
+                "`fedsim-provision down RUN`"
+            )
+        case LabHostCutOff():
+            return f"lab host {event.lab_host} has ended its part: {event.reason}"
         case ClientLost():
             lost = f"{event.device} is lost, the course goes on: {_reason(event)}"
             return "\n".join([lost, *_last_lines(event.last_lines)])

@@ -92,7 +92,11 @@ def _build_hosts(plan: Plan) -> dict[str, Any]:
     lab_hosts = {host.name: _name_device_file(host) | connection_variables(host) for host in plan.lab_hosts}
     return {
         "all": {
-            "vars": {"fedsim_experiment": plan.experiment.name, "fedsim_run": plan.run},
+            "vars": {
+                "fedsim_experiment": plan.experiment.name,
+                "fedsim_run": plan.run,
+                **_build_lab_variables(plan),
+            },
             "children": {
                 "lab_hosts": {"hosts": lab_hosts},
                 "devices": {"children": {name: {"hosts": members} for name, members in groups.items()}},
@@ -190,6 +194,14 @@ def _build_lab(plan: Plan) -> Lab | None:
     if len(members) < 2:
         return None
     return Lab(hosts=tuple(members), server=plan.placed_server.lab_host)
+
+
+def _build_lab_variables(plan: Plan) -> dict[str, Any]:
+    """What plays need to know of a run on several lab hosts: whose agent judges, and how long a silent one is asked."""
+    lab = _build_lab(plan)
+    if lab is None:
+        return {}
+    return {"fedsim_server_host": lab.server, "fedsim_silence_timeout_s": plan.experiment.course.silence_timeout_s}
 
 
 def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:

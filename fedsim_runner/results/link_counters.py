@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contract.paths import LINK_COUNTERS
-from .run_files import of_agents
-from .samples import parse_numbers
+from .clocks import HostClock
+from .run_files import of_agents, read_host_clocks
+from .samples import correct_times, parse_numbers
 
 Values = NDArray[np.float64]
 Key = tuple[str, str]  # device and direction
@@ -62,10 +63,11 @@ class Passed:
 def read_link_counters(run_dir: Path) -> dict[Key, Passed]:
     """Return what has passed each direction of which anything is known."""
     parts: dict[Key, list[Values]] = {}
-    for path in of_agents(run_dir, LINK_COUNTERS).values():
+    clocks = read_host_clocks(run_dir)
+    for host, path in of_agents(run_dir, LINK_COUNTERS).items():
         try:
             with path.open(encoding="utf-8", errors="replace", newline="") as stream:
-                _read(csv.reader(stream), parts)
+                _read(csv.reader(stream), parts, clocks[host])
         except (OSError, csv.Error):
             continue
     found = {}
@@ -80,7 +82,7 @@ def find_largest_backlogs(counters: Mapping[Key, Passed]) -> dict[Key, int]:
     return {key: int(passed.backlog.max()) for key, passed in counters.items()}
 
 
-def _read(lines: Iterator[list[str]], parts: dict[Key, list[Values]]) -> None:
+def _read(lines: Iterator[list[str]], parts: dict[Key, list[Values]], clock: HostClock) -> None:
     header = next((line for line in lines if line), [])
     if not {"device", "direction", *COLUMNS} <= set(header):
         return
@@ -91,6 +93,7 @@ def _read(lines: Iterator[list[str]], parts: dict[Key, list[Values]]) -> None:
         if not whole:
             continue
         table = np.array([parse_numbers([line[place] for line in whole]) for place in places]).T
+        table[:, 0] = correct_times(table[:, 0], clock)
         # A line that covers no time has no rate.
         known = np.isfinite(table).all(axis=1) & (table >= 0).all(axis=1) & (table[:, 1] > 0)
         numbers: dict[Key, int] = {}

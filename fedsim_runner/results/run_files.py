@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..contract.course_state import ONLY_HOST, CourseState
 from ..contract.device_file import convert_to_current_version
-from ..contract.events import Event, parse_line
+from ..contract.events import Event, GateOpened, parse_line
 from ..contract.paths import CONTAINERS, DEVICE_FILES, INVENTORY, JOURNAL, LEFT_OUT, MANIFEST
 from ..contract.plain_folder import read_plain
+from .clocks import HostClock, read_clocks
 
 # Holds the journals of a run's other lab hosts, in one folder each.
 AGENTS = "agents"
@@ -34,15 +36,36 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
 
 
 def read_journal(run_dir: Path) -> list[Event]:
-    """Return the events of all lab hosts' journals in order of time. A line cut short by a crash is left out."""
+    """Return the events of all lab hosts' journals in order of time, by the clock of the server's lab host.
+
+    A line cut short by a crash is left out.
+    """
     events: list[Event] = []
     for lab_host, path in of_agents(run_dir, JOURNAL).items():
         try:
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             continue
-        events += [event for line in lines if (event := parse_line(line, lab_host)) is not None]
+        own = [event for line in lines if (event := parse_line(line, lab_host)) is not None]
+        events += _correct(own, HostClock.of(own))
     return sorted(events, key=lambda event: event.t or 0.0)
+
+
+def _correct(events: list[Event], clock: HostClock) -> list[Event]:
+    if clock.is_right:
+        return events
+    found = []
+    for event in events:
+        moved = event if event.t is None else replace(event, t=clock.correct(event.t))
+        if isinstance(moved, GateOpened) and moved.open_at is not None:
+            moved = replace(moved, open_at=clock.correct(moved.open_at))
+        found.append(moved)
+    return found
+
+
+def read_host_clocks(run_dir: Path) -> dict[str, HostClock]:
+    """Return the clock of each lab host, under the names that :func:`of_agents` has for them."""
+    return read_clocks(of_agents(run_dir, JOURNAL))
 
 
 def read_course(run_dir: Path) -> CourseState:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ..contract.course_state import ONLY_HOST, CourseState
 from ..contract.lenient import whole
 from ..contract.paths import PLAN, REPORT
+from .clocks import clocks_of_devices, describe_clocks
 from .page.metrics import ACCURACIES, find_metric
-from .run_files import build_course, read_devices, read_journal, read_json, read_left_out
+from .run_files import build_course, read_devices, read_host_clocks, read_journal, read_json, read_left_out
 from .tables import client_results, cost
 from .tables.devices import FIELDS, build_devices
 from .tables.hosts import FIELDS as HOST_FIELDS
@@ -115,7 +116,14 @@ def write_report(
         "devices": devices,
         "lost_clients": list_lost_clients(course),
         "labels": labels,
-        "notes": _unique([*_plan_notes(plan), *collect_notes(course, read_left_out(run_dir)), *notes]),
+        "notes": _unique(
+            [
+                *_plan_notes(plan),
+                *collect_notes(course, read_left_out(run_dir)),
+                *_clock_notes(run_dir, devices),
+                *notes,
+            ]
+        ),
         "device_rounds": device_rounds,
         "client_results": clients,
         "fairness": fairness,
@@ -198,7 +206,8 @@ def _split(
     """Return the table of rounds by device, and ``rounds`` with the facts it adds; also add facts to ``devices``."""
     server = next((name for name, entry in devices.items() if entry["role"] == "server"), None)
     ids = {name: entry["client_id"] for name, entry in devices.items() if entry["client_id"] is not None}
-    activity = read_activity(run_dir, list(devices), server, _span(course))
+    clocks = clocks_of_devices(read_host_clocks(run_dir), devices)
+    activity = read_activity(run_dir, list(devices), server, _span(course), clocks)
     times = join_rounds(activity, server, ids, total_rounds)
     zero = course.began
     zero = times[0].began if zero is None and times else zero or 0.0
@@ -296,6 +305,12 @@ def _startup(course: CourseState) -> float | None:
 def _plan_notes(plan: dict[str, Any]) -> list[str]:
     notes = plan.get("notes")
     return [str(note) for note in notes] if isinstance(notes, list) else []
+
+
+def _clock_notes(run_dir: Path, devices: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    clocks = read_host_clocks(run_dir)
+    hosts = {str(entry["lab_host"]) for entry in devices.values() if entry.get("lab_host")}
+    return describe_clocks(clocks, next(iter(sorted(hosts - clocks.keys())), "local"))
 
 
 def _unique(notes: Iterable[str]) -> list[str]:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from ..contract.lenient import number
 from ..contract.paths import METRICS
-from .run_files import of_agents
+from .clocks import HostClock
+from .run_files import of_agents, read_host_clocks
 
 Values = NDArray[np.float64]
 # Columns of which all samples are kept.
@@ -55,21 +56,22 @@ class _Parts:
 def read_samples(run_dir: Path) -> dict[str, Samples]:
     """Return the samples of all lab hosts by device. They belong to everybody who asks: the tables and the figures."""
     found = []
-    for path in of_agents(run_dir, METRICS).values():
+    clocks = read_host_clocks(run_dir)
+    for host, path in of_agents(run_dir, METRICS).items():
         with contextlib.suppress(OSError):
             state = path.stat()
-            found.append((path, state.st_mtime_ns, state.st_size))
+            found.append((path, state.st_mtime_ns, state.st_size, clocks[host]))
     return _read_files(tuple(found))
 
 
 @functools.lru_cache(maxsize=1)
-def _read_files(files: tuple[tuple[Path, int, int], ...]) -> dict[str, Samples]:
+def _read_files(files: tuple[tuple[Path, int, int, HostClock], ...]) -> dict[str, Samples]:
     """Read files, given with the state that they are in: of the same state the second reading is the first."""
     found: dict[str, _Parts] = {}
-    for path, _, _ in files:
+    for path, _, _, clock in files:
         try:
             with path.open(encoding="utf-8", errors="replace", newline="") as stream:
-                _read(csv.reader(stream), found)
+                _read(csv.reader(stream), found, clock)
         except (OSError, csv.Error):
             continue
     samples = {}
@@ -79,7 +81,7 @@ def _read_files(files: tuple[tuple[Path, int, int], ...]) -> dict[str, Samples]:
     return samples
 
 
-def _read(lines: Iterator[list[str]], found: dict[str, _Parts]) -> None:
+def _read(lines: Iterator[list[str]], found: dict[str, _Parts], clock: HostClock) -> None:
     header = next((line for line in lines if line), [])
     if "device" not in header:
         return
@@ -88,10 +90,12 @@ def _read(lines: Iterator[list[str]], found: dict[str, _Parts]) -> None:
         full = [line if len(line) >= width else line + [""] * (width - len(line)) for line in some]
         named = [line for line in full if line[place]]
         if named:
-            _add(named, header, place, found)
+            _add(named, header, place, found, clock)
 
 
-def _add(lines: Sequence[list[str]], header: Sequence[str], place: int, found: dict[str, _Parts]) -> None:
+def _add(
+    lines: Sequence[list[str]], header: Sequence[str], place: int, found: dict[str, _Parts], clock: HostClock
+) -> None:
     numbers: dict[str, int] = {}
     codes = np.array([numbers.setdefault(line[place], len(numbers)) for line in lines])
     order = np.argsort(codes, kind="stable")
@@ -104,6 +108,7 @@ def _add(lines: Sequence[list[str]], header: Sequence[str], place: int, found: d
         return parse_numbers([line[index] for line in lines])[order]
 
     columns = {name: column(name) for name in KEPT}
+    columns["t"] = correct_times(columns["t"], clock)
     for device, *kept in zip(numbers, *(np.split(columns[name], begins[1:]) for name in KEPT), strict=True):
         found.setdefault(device, _Parts()).columns.append(tuple(kept))
     columns |= {name: column(name) for name in (*LARGEST, *DROPS) if name not in columns}
@@ -116,6 +121,15 @@ def _add(lines: Sequence[list[str]], header: Sequence[str], place: int, found: d
             known = found[device].largest
             if value == value:
                 known[name] = max(value, known.get(name, value))
+
+
+def correct_times(times: Values, clock: HostClock) -> Values:
+    """Return times by a lab host's clock as those of the server's."""
+    if clock.is_right:
+        return times
+    moments, offsets = zip(*clock.measured, strict=True)
+    corrected: Values = times + np.interp(times, moments, offsets)
+    return corrected
 
 
 def parse_numbers(texts: Sequence[str]) -> Values:

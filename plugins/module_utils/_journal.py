@@ -15,6 +15,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.course_st
     Outcome,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events import (
+    AwaitingLabHosts,
     Event,
     LoadingStarted,
     parse_line,
@@ -85,6 +86,8 @@ class Reader:
         for event in events:
             if isinstance(event, LoadingStarted) and event.t is not None:
                 self._loading_until = event.t + (event.limit_s or 0.0)
+            elif isinstance(event, AwaitingLabHosts):  # which may take longer, and is limited by their own loading
+                self._loading_until = None
         self._save()
         return [event.as_dict() for event in events]
 

@@ -33,7 +33,7 @@ options:
     choices: [start, poll, status]
     required: true
   open_at:
-    description: When the gate opens, in Unix seconds; immediately if not set. Several lab hosts agree on one time.
+    description: When the gate opens at the earliest, in Unix seconds. Several lab hosts agree on one time.
     type: float
   consumer:
     description: Name of the reader, which has its own cursor.
@@ -47,6 +47,12 @@ options:
     description: Seconds for which a poll gathers events before it returns them; the end of the course ends it.
     type: float
     default: 1
+  patience_s:
+    description:
+      - Seconds for which a poll is repeated while the lab host cannot be reached; then it returns RV(finished) and an
+        RV(outcome) that says so. The action plugin does that, on the control node.
+    type: float
+    default: 30
 """
 
 EXAMPLES = r"""
@@ -132,6 +138,7 @@ ARGUMENTS: dict[str, Any] = {
     "consumer": {"type": "str", "default": "play"},
     "wait_s": {"type": "float", "default": 5},
     "gather_s": {"type": "float", "default": 1},
+    "patience_s": {"type": "float", "default": 30},
     **RUN,
     **CONTROL,
     **STATE_DIR,

@@ -20,7 +20,7 @@ class Loading:
     Args:
         gate: where launchers find out that they may load.
         supervisor: knows who has loaded; the server is admitted first.
-        start_cpu_s: CPU seconds that each participant's engine says it needs.
+        start_cpu_s: CPU seconds that the engine of each participant of this lab host says it needs.
         cpus: each participant's CPU limit in cores, where it has one.
         lift: lifts a participant's limit; returns why it is still in force, None if it is not.
         restore: puts it back in force; returns why it is not, None if it is.
@@ -43,7 +43,7 @@ class Loading:
         self._cpus = cpus
         self._lift = lift
         self._restore = restore
-        limits = {name: limit_s(start_cpu_s[name]) for name in supervisor.states}
+        limits = {name: limit_s(seconds) for name, seconds in start_cpu_s.items()}
         self._admission = Admission(limits, PER_CORE * (cores or len(os.sched_getaffinity(0))))
 
     @property
@@ -53,7 +53,7 @@ class Loading:
 
     def began(self) -> LoadingStarted:
         """The event that says that loading begins."""
-        return LoadingStarted(len(self._supervisor.states), self._admission.longest_s)
+        return LoadingStarted(len(self._start_cpu_s), self._admission.longest_s)
 
     def step(self, now: float) -> Iterator[Event]:
         """Admit and restrict participants; call it several times a second. Yields the journal events that this causes.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from fedsim_runner.contract.events import Event
@@ -28,21 +27,15 @@ class Reports:
         self._activity.rescan()
 
     def feed(self, supervisor: Supervisor, now: float, most: int = READ_BYTES) -> Iterator[Event]:
-        """Feed the new lines, about ``most`` bytes of each file, and yield the journal events that they cause.
-
-        An event carries the participant's own time if it gives one: files are read only twice a second, and rounds
-        may be shorter.
-        """
+        """Feed the new lines, about ``most`` bytes of each file, and yield the journal events that they cause."""
         # The log first: its last lines are shown with an event. Events before activity: they give the supervisor the
         # client ids that activity lines use.
         for line in self._log.lines(most):
             supervisor.feed_log(self._device, line, now)
         for line in self._events.lines(most):
             reported = parse(line)
-            if reported is None:
-                continue
-            for event in supervisor.feed_event(self._device, reported.event, now):
-                yield event if reported.t is None else replace(event, t=reported.t)
+            if reported is not None:
+                yield from supervisor.feed_report(self._device, reported, now)
         for line in self._activity.lines(most):
             supervisor.feed_activity(self._device, line, now)
 

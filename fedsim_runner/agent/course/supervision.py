@@ -15,7 +15,8 @@ after that do not matter, because FederatedScope often hangs or crashes while it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from fedsim_runner.contract import events as journal
 from fedsim_runner.contract import participant_events as reported
@@ -27,6 +28,7 @@ from .activities import Activities
 from .blame import Blame
 from .exit_reasons import exit_reason, last_line
 from .limits import Limits
+from .live_state import live_state
 from .waiting import Participant, Progress, Role, Waiting
 
 SHOWN_CLIENTS = 3
@@ -38,7 +40,7 @@ class Supervisor:
     """Follows one course.
 
     Args:
-        participants: role of every participant whose events are fed; on several lab hosts, those of this host.
+        participants: role of every participant whose events are fed.
         total_rounds: ``federate.total_round_num``.
         limits: its time limits, and what a lost client means.
         now: when the gate opens, which starts both clocks; None: it is not known yet.
@@ -71,7 +73,11 @@ class Supervisor:
         self._lost: dict[str, str] = {}
         self._warnings: set[str] = set()  # without their numbers
         self._offline: frozenset[str] = frozenset()  # devices of the whole run
+        self._unheard: frozenset[str] = frozenset()  # whose lab hosts give no sign of life
         self._outcome: Outcome | None = None
+
+    #: Whether the journal of this agent is where its judgements are recorded.
+    judges = True
 
     def open(self, now: float) -> None:
         """Start both clocks: the gate opens now, or a little later."""
@@ -112,34 +118,19 @@ class Supervisor:
         return dict(self._lost)
 
     @property
+    def roles(self) -> dict[str, Role]:
+        """The role of every participant."""
+        return {name: participant.role for name, participant in self._participants.items()}
+
+    @property
     def states(self) -> dict[str, str]:
         """The state of every participant according to its events."""
         return {name: participant.state for name, participant in self._participants.items()}
 
     def live_state(self, device: str) -> str:
-        """What the participant does now, according to its activity, or to its events if it writes none.
-
-        One of waiting, loading, ready, joining, receiving, training, evaluating, aggregating, sending, offline,
-        finished, exited, lost, failed.
-        """
+        """What the participant does now; see :func:`~.live_state.live_state`."""
         participant = self._participants[device]
-        match participant.state:
-            case "loading" | "finished" | "lost" | "failed":
-                return participant.state
-            case "starting":
-                return "waiting"
-            case "ready" if not self.is_open:
-                return "ready"
-            case "exited":
-                return "finished" if participant.done else "exited"
-            case _ if participant.offline:
-                return "offline"
-        known = self._activities.state(device, participant.client_id)
-        if known is not None:
-            return known
-        if participant.state == "ready" and participant.role == "client":
-            return "joining"
-        return "waiting" if participant.state in ("ready", "joined") else participant.state
+        return live_state(participant, self._activities.state(device, participant.client_id), self.is_open)
 
     def device_round(self, device: str) -> int:
         """The last round (from 1) that a client is known to have worked on; for the server, the course's round."""
@@ -175,6 +166,12 @@ class Supervisor:
         participant.lines.append(shown(text))
         if participant.state != "lost":
             self._silent_since = now
+
+    def feed_report(self, device: str, report: reported.Reported, now: float) -> Iterator[Event]:
+        """Take an event with the participant's own time, which is that of the journal's events: files are read only
+        twice a second, and rounds may be shorter."""
+        for event in self.feed_event(device, report.event, now):
+            yield event if report.t is None else replace(event, t=report.t)
 
     def feed_event(self, device: str, event: reported.ParticipantEvent, now: float) -> list[Event]:
         """Take an event that the participant reports. Feed the log lines that came before it first."""
@@ -273,6 +270,20 @@ class Supervisor:
     def lose(self, device: str, reason: str, now: float) -> list[Event]:
         """Mark a participant down: as an earlier agent did, or because it never gets ready."""
         return self._mark_down(device, reason, now) if device in self._participants else []
+
+    def feed_unheard(self, devices: Collection[str]) -> None:
+        """Note whose lab hosts give no sign of life: nobody is blamed for silence before more is known of these."""
+        self._unheard = frozenset(devices)
+
+    def lose_together(self, devices: Collection[str], reason: str, now: float) -> list[Event]:
+        """Mark all of these down for one reason, which none of them is to blame for."""
+        if not self._limits.go_on or self._server in devices:
+            return self._fail(None, reason)
+        going = [name for name in devices if self._participants[name].state != "lost"]
+        left = self._clients_left() - len(going)
+        if going and left < self._limits.min_clients:
+            return self._fail(None, f"{reason}; {self._describe_left(left)}")
+        return [event for name in going for event in self._mark_down(name, reason, now)]
 
     def fail(self, device: str | None, reason: str) -> list[Event]:
         """End the course for a reason from outside (a broken link, a lost agent)."""
@@ -448,6 +459,8 @@ class Supervisor:
     def _blame_silence(self, now: float) -> list[Event]:
         """Mark a participant down, unless those waited for are seen to work."""
         candidates, what = self._waiting.candidates()
+        if not self._unheard.isdisjoint(candidates):
+            return []
         due = [name for name in candidates if not self._blame.is_excused(name, now)]
         if candidates and not due:
             return []
@@ -470,12 +483,9 @@ class Supervisor:
             return []
         if participant.role == "server" or not self._limits.go_on:
             return self._fail(device, reason)
-        left = sum(one.role == "client" and one.state != "lost" for one in self._participants.values()) - 1
+        left = self._clients_left() - 1
         if left < self._limits.min_clients:
-            clients = "client is" if left == 1 else "clients are"
-            return self._fail(
-                device, f"{reason}; {left} {clients} left, and course.min_clients is {self._limits.min_clients}"
-            )
+            return self._fail(device, f"{reason}; {self._describe_left(left)}")
         participant.state = "lost"
         participant.crashed_at = None
         self._lost[device] = reason
@@ -483,6 +493,13 @@ class Supervisor:
         self._silent_since = now  # the others get time to notice and go on
         self._check_success(now)
         return [journal.ClientLost(device, reason, participant.oom_killed, tuple(participant.lines))]
+
+    def _clients_left(self) -> int:
+        return sum(one.role == "client" and one.state != "lost" for one in self._participants.values())
+
+    def _describe_left(self, left: int) -> str:
+        clients = "client is" if left == 1 else "clients are"
+        return f"{left} {clients} left, and course.min_clients is {self._limits.min_clients}"
 
     def _fail(self, device: str | None, reason: str) -> list[Event]:
         if self._outcome is not None:

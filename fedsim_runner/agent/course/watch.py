@@ -35,12 +35,20 @@ class Watch:
         state: the run's state folder.
         settings: the settings from the device file.
         emit: called with every event as it happens; acts on lost clients and on the end of the course.
+        supervise: makes the supervisor of a course.
     """
 
-    def __init__(self, state: StateFolder, settings: RunSettings, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        state: StateFolder,
+        settings: RunSettings,
+        emit: Callable[[Event], None],
+        supervise: Callable[[RunSettings, Limits], Supervisor] | None = None,
+    ) -> None:
         self._state = state
         self._settings = settings
         self._emit = emit
+        self._supervise = supervise or supervise_alone
         self._reports: dict[str, Reports] = {}
         self._usage = Usage(settings.silence_timeout_s)
         self._samples = 0
@@ -59,9 +67,8 @@ class Watch:
     def begin(self) -> None:
         """Start supervision: participants load their engines."""
         settings = self._settings
-        self.supervisor = Supervisor(
-            settings.roles,
-            settings.total_rounds,
+        self.supervisor = self._supervise(
+            settings,
             Limits(
                 settings.timeout_s,
                 # Three round trips until the first message has arrived on a new connection, and one for the answer.
@@ -125,9 +132,10 @@ class Watch:
         self.emit_all(self.supervisor.tick(time.monotonic()))
 
     def read(self, names: Iterable[str]) -> None:
-        """Read what these participants have written since the last time."""
+        """Read what those of these participants that are here have written since the last time."""
         for name in names:
-            self._read(name)
+            if name in self._reports:
+                self._read(name)
 
     def sample(
         self,
@@ -185,6 +193,11 @@ class Watch:
     def _read(self, name: str, most: int = READ_BYTES) -> None:
         assert self.supervisor is not None
         self.emit_all(self._reports[name].feed(self.supervisor, time.monotonic(), most))
+
+
+def supervise_alone(settings: RunSettings, limits: Limits) -> Supervisor:
+    """The supervisor of a course whose participants are all on this lab host."""
+    return Supervisor(settings.roles, settings.total_rounds, limits)
 
 
 def _read_small(path: Path) -> str:

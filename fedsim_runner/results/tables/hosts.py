@@ -15,7 +15,8 @@ from fedsim_runner.contract.events import PacketsTimed
 from fedsim_runner.contract.lenient import number
 from fedsim_runner.contract.paths import HOST_LOAD
 
-from ..run_files import of_agents
+from ..clocks import HostClock
+from ..run_files import of_agents, read_host_clocks
 
 # Columns of hosts.csv and keys of an entry of hosts in report.json.
 FIELDS = (
@@ -37,6 +38,8 @@ FIELDS = (
     "packets_late_5ms",
     "latest_packet_us",
     "packet_scheduling",
+    "clock_offset_s",
+    "clock_bound_s",
 )
 # From these values on, the devices' times say something about their lab host.
 CONTENDED_BUSY, CONTENDED_STEAL = 0.95, 0.02
@@ -59,14 +62,15 @@ def build_hosts(run_dir: Path, course: CourseState, devices: Mapping[str, Mappin
     names = {str(entry["lab_host"]) for entry in devices.values() if entry.get("lab_host")}
     others = set(of_agents(run_dir, HOST_LOAD)) - {ONLY_HOST}
     first = next(iter(sorted(names - others)), "local")
+    clocks = read_host_clocks(run_dir)
     found = []
     for host, path in of_agents(run_dir, HOST_LOAD).items():
-        samples = _between(_read(path), begin, end)
+        samples = _between([(clocks[host].correct(t), *rest) for t, *rest in _read(path)], begin, end)
         if samples:
             name = host if host != ONLY_HOST else first
             own = [entry for entry in devices.values() if entry.get("lab_host") in (name, None)]
             timed = course.packets.get(name) or course.packets.get(host)
-            found.append({**_describe(name, samples, own), **_punctuality(timed)})
+            found.append({**_describe(name, samples, own), **_punctuality(timed), **_clock(clocks[host])})
     return found
 
 
@@ -105,6 +109,14 @@ def _punctuality(timed: PacketsTimed | None) -> dict[str, Any]:
         "packets_late_5ms": None if timed is None else timed.late_5ms,
         "latest_packet_us": None if timed is None else timed.latest_us,
         "packet_scheduling": None if timed is None else timed.scheduling,
+    }
+
+
+def _clock(clock: HostClock) -> dict[str, Any]:
+    """The columns about its clock; None where it is the one that counts."""
+    return {
+        "clock_offset_s": None if clock.is_right else round(clock.measured[-1][1], 6),
+        "clock_bound_s": None if clock.bound_s is None else round(clock.bound_s, 6),
     }
 
 

@@ -10,7 +10,7 @@ import json
 import math
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Any, Literal
 
 from fedsim_runner.contract.lenient import number, whole
 from fedsim_runner.contract.paths import COLLECTED
+
+from ..clocks import RIGHT, HostClock
 
 ACTIVITY = "activity.jsonl"
 # A participant may write anything: of all lines that a run's clients wrote, so many are read, and none that is longer.
@@ -91,7 +93,11 @@ class RoundTimes:
 
 
 def read_activity(
-    run_dir: Path, devices: Sequence[str], server: str | None, span: tuple[float, float]
+    run_dir: Path,
+    devices: Sequence[str],
+    server: str | None,
+    span: tuple[float, float],
+    clocks: Mapping[str, HostClock],
 ) -> dict[str, list[Step]]:
     """Return the steps of every device that recorded any, in order of time.
 
@@ -99,11 +105,15 @@ def read_activity(
         devices: their names.
         server: the name of the server, of which all lines are read.
         span: earliest and latest time that a step can have (Unix seconds); others are left out.
+        clocks: those by which devices recorded; of others they need no correction.
     """
     found = {}
     each = max(LEAST_STEPS, MOST_STEPS // max(1, len(devices)))
     for device in devices:
         read = _read(run_dir / COLLECTED / device / "course" / ACTIVITY, None if device == server else each)
+        clock = clocks.get(device, RIGHT)
+        if not clock.is_right:
+            read = (replace(step, t=clock.correct(step.t)) for step in read)
         steps = sorted((step for step in read if span[0] <= step.t <= span[1]), key=lambda step: step.t)
         if steps:
             found[device] = steps

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from fedsim_runner.contract.events import LabHostUnreachable
 from fedsim_runner.contract.log_text import harmless
 from fedsim_runner.contract.shipment_lines import SHIPMENT
 
@@ -25,6 +26,8 @@ RESULT_EVENTS = frozenset(
 )
 FAILURE_EVENTS = frozenset({"runner_on_failed", "runner_on_unreachable", "runner_item_on_failed"})
 ERROR_LINE = re.compile(r"^(?:ERROR! |\[ERROR\]: )(.*)$")
+# Stages that do what they can for the lab hosts that are left.
+GO_ON_WITHOUT = frozenset({"collect", "teardown"})
 KEPT_LINES = 20
 # What Ansible's template engine says, in its versions from 2.17 to 2.21.
 TEMPLATE_TEXT = re.compile(
@@ -68,6 +71,8 @@ class EventReader:
                     self._listener.detail(line)
         if kind in FAILURE_EVENTS and not data.get("ignore_errors"):
             self.failures.append(self._failure(data))
+        if kind == "runner_on_unreachable" and self.stage in GO_ON_WITHOUT:
+            self._listener.event(LabHostUnreachable(data.get("host"), self.stage).as_dict())
         if kind in RESULT_EVENTS:
             for item in _journal_events(data.get("res")):
                 self._listener.event(item)

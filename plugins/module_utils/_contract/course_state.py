@@ -4,8 +4,9 @@ To find out how a course is going, or how it went, pass its events to :meth:`Cou
 What an event changes is defined by its class (:meth:`fedsim_runner.contract.events.Event.apply_to`).
 
 Several lab hosts: each journal records the devices of its own lab host, the server's also rounds and results. Within
-one journal the order of events matters; how the journals are interleaved does not. The course has finished when every
-lab host's agent has said so, and has failed as soon as one of them says that.
+one journal the order of events matters; how the journals are interleaved does not. Where the agents talk to each other,
+the one on the server's lab host judges the course, and its word counts; the others record what they heard of it.
+Otherwise the course has finished when every lab host's agent has said so, and has failed as soon as one says that.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         AgentStarted,
         ClientLost,
         Event,
+        GateMeasured,
         LinkCounted,
         LinkMeasured,
         LinkRestored,
@@ -133,7 +135,10 @@ class CourseState:
         packets: how punctual each lab host's packets were, where a process holds them.
         varied_links: how punctual each lab host's links followed their traces or states.
         timeline: what has become of the entries of the run's timeline, in order.
-        ends: how the course ended, according to each lab host's agent.
+        gate_skew: how far apart lab hosts opened the gate, once all have.
+        lost_hosts: the lab hosts that were given up, with the reasons.
+        ends: how the course ended, according to each lab host's agent that judges it.
+        heard_ends: how it ended, according to each of those that were only told, or were cut off.
         events: how many there have been so far.
         last_t: time of the latest one.
     """
@@ -163,7 +168,10 @@ class CourseState:
     packets: dict[str, PacketsTimed] = field(default_factory=dict)
     varied_links: dict[str, LinksVaried] = field(default_factory=dict)
     timeline: list[TimelineEvent] = field(default_factory=list)
+    gate_skew: GateMeasured | None = None
+    lost_hosts: dict[str, str] = field(default_factory=dict)
     ends: dict[str, Outcome] = field(default_factory=dict)
+    heard_ends: dict[str, Outcome] = field(default_factory=dict)
     events: int = 0
     last_t: float | None = None
 
@@ -200,18 +208,19 @@ class CourseState:
     @property
     def outcome(self) -> Outcome | None:
         """How the course ended: with the first failure, or because every lab host has finished. None before that."""
-        failed = [end for end in self.ends.values() if end.status == "failed"]
+        ends = self.ends or self.heard_ends  # the journal of who judges it may be missing
+        failed = [end for end in ends.values() if end.status == "failed"]
         if failed:
             return min(failed, key=lambda end: (end.t is None, end.t or 0.0, end.device or "", end.reason or ""))
-        if not self.ends or self.unfinished:
+        if not ends or self.unfinished:
             return None
-        times = [end.t for end in self.ends.values() if end.t is not None]
+        times = [end.t for end in ends.values() if end.t is not None]
         return Outcome("finished", t=max(times, default=None))
 
     @property
     def unfinished(self) -> list[str]:
-        """The lab hosts whose agents have not reported the end of the course."""
-        return sorted(self.lab_hosts - self.ends.keys())
+        """The lab hosts whose agents have not reported the end of the course, nor were given up."""
+        return sorted(self.lab_hosts - self.ends.keys() - self.heard_ends.keys() - self.lost_hosts.keys())
 
     @property
     def loaded(self) -> tuple[int, int] | None:

@@ -141,6 +141,11 @@ class StateFolder:
         return self.agent / "control.sock"
 
     @property
+    def channel(self) -> Path:
+        """Where the agents of a run on several lab hosts find each other, and the secret that they share."""
+        return self.agent / "channel.json"
+
+    @property
     def memory(self) -> Path:
         """What a restarted agent has to know."""
         return self.agent / "state.json"

@@ -90,7 +90,7 @@ def test_of_endless_activity_a_part_is_read(run: Path, monkeypatch: pytest.Monke
     good = path.read_bytes()
     step = json.dumps({"t": BEGAN + 1, "what": "trained", "round": 0}).encode() + b"\n"
     path.write_bytes(good + b"x" * 5_000_000 + b"\n" + step * 50_000)
-    activity = tasks.read_activity(run, [BAD, "server", "b", "c"], "server", (BEGAN - 100, BEGAN + 1000))
+    activity = tasks.read_activity(run, [BAD, "server", "b", "c"], "server", (BEGAN - 100, BEGAN + 1000), {})
     assert len(activity[BAD]) <= 25
     assert len(activity["server"]) > 25
 

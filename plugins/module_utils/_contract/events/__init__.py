@@ -31,6 +31,13 @@ from .devices import DeviceStarted as DeviceStarted
 from .devices import DeviceWarned as DeviceWarned
 from .gate import GateOpened as GateOpened
 from .gate import LoadingStarted as LoadingStarted
+from .lab import AwaitingLabHosts as AwaitingLabHosts
+from .lab import ClockMeasured as ClockMeasured
+from .lab import GateMeasured as GateMeasured
+from .lab import LabHostCutOff as LabHostCutOff
+from .lab import LabHostLost as LabHostLost
+from .lab import LabHostUnreachable as LabHostUnreachable
+from .lab import OutcomeReceived as OutcomeReceived
 from .lab_host import AgentCannotWrite as AgentCannotWrite
 from .lab_host import AgentStarted as AgentStarted
 from .lab_host import AgentStopped as AgentStopped
