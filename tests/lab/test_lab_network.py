@@ -13,9 +13,9 @@ import pytest
 
 from fedsim_runner.agent.host import programs
 from fedsim_runner.agent.lab_network.delays import Reached
-from fedsim_runner.agent.lab_network.vxlan import BRIDGE, device_name
+from fedsim_runner.agent.lab_network.vxlan import BRIDGE
 from fedsim_runner.agent.links import netns, rtnetlink
-from fedsim_runner.agent.links.wiring import mac_address
+from fedsim_runner.agent.links.wiring import mac_address, vxlan_name
 from fedsim_runner.contract import events
 from fedsim_runner.contract.lab_network import IDS, PORT, LabNetworkError
 from fedsim_runner.contract.link import INTERFACE, Link, Links
@@ -132,7 +132,7 @@ def send(frame: bytes, vxlan_id: int, source: str, target: str) -> None:
 def received(host: Host) -> int:
     """How many frames have come to a lab host from the others."""
     with host.inside_run():
-        shown = json.loads(programs.run(["ip", "-json", "-stats", "link", "show", device_name(BRIDGE)]))
+        shown = json.loads(programs.run(["ip", "-json", "-stats", "link", "show", vxlan_name(BRIDGE)]))
     return int(shown[0]["stats64"]["rx"]["packets"])
 
 
@@ -224,3 +224,26 @@ def test_a_partition_reaches_over_lab_hosts(hosts: Hosts) -> None:
     for host in hosts.hosts.values():
         host.links.change(lambda now: replace(now, partitions={}))
     assert len(hosts.one_way_s("b", "server")) == 1
+
+
+def test_in_a_lab_of_several_back_ends_each_shapes_its_own_devices_links(tmp_path: Path, backend: str) -> None:
+    links = {
+        name: Links(Link(delay_us=up), Link(delay_us=down))
+        for name, up, down in (("server", 60_000, 30_000), ("a", 20_000, 10_000), ("b", 120_000, 90_000))
+    }
+    with joined(tmp_path, CARRIED, links=links) as hosts:
+        settled = replace(hosts.settle(), backends={"north": backend, "south": "another", "west": backend})
+        for host in hosts.hosts.values():
+            host.join(settled)
+        for host in hosts.hosts.values():
+            host.apply()
+        south = hosts["south"].links.now(hosts["south"].settings.links)
+        assert all(one.up == Link() for one in south.peers)
+        for source, target in (("b", "server"), ("server", "b"), ("a", "server"), ("c", "b"), ("b", "c")):
+            asked_s = (
+                links.get(source, Links(Link(), Link())).up.delay_us
+                + links.get(target, Links(Link(), Link())).down.delay_us
+            ) / 1e6
+            measured = sorted(seconds for seconds, _ in hosts.one_way_s(source, target, count=9))
+            assert measured[4] == pytest.approx(asked_s, abs=0.02), (source, target)
+        assert hosts["south"].apply()["changed"] is False

@@ -23,17 +23,17 @@ from fedsim_runner.contract.typed_json import FormError, dump, load
 
 from ..host import programs
 from ..host.network_container import NetworkContainer
-from ..links import netns
+from ..links import backends, netns
 from ..links.joined import Joined
 from ..links.run_links import NoNetworkError, RunLinks
 from ..links.run_namespace import RunNamespace
-from ..links.wiring import mac_address
+from ..links.wiring import mac_address, vxlan_name
 from ..run_settings import RunSettings
 from . import delays
 from .guard import Guard
 from .members import Members
 from .path_mtu import UnreachableError, path_mtus
-from .vxlan import BRIDGE, Tunnel, Vxlan, device_name, frees, read_device
+from .vxlan import BRIDGE, Tunnel, Vxlan, frees, read_device
 
 
 class LabNetwork:
@@ -104,6 +104,7 @@ class LabNetwork:
             NoNetworkError: no container holds the run's network.
         """
         members = _members(settings)
+        _check_sites(settings, settled)
         with self._lock:
             self._use_network()
             vxlan = self._vxlan(members, settled, port)
@@ -196,7 +197,7 @@ class LabNetwork:
     def _free_ids(self, port: int, members: Members) -> list[int]:
         """The run's candidates that nobody else uses here; the one that it uses itself is the first."""
         wanted = candidates(self._run)
-        found = read_device(device_name(BRIDGE), self._network)
+        found = read_device(vxlan_name(BRIDGE), self._network)
         own = [] if found is None or found["UDP port"] != port else [found["VXLAN id"]]
         others = [one for one in wanted if one not in own]
         return [one for one in own if one in wanted] + frees(others, port, members.here.address, self._network)
@@ -229,7 +230,7 @@ class LabNetwork:
         return None
 
     def _take_over(self, members: Members, vxlan: Vxlan) -> Joined:
-        joined = Joined(vxlan.tunnel.mtu, self._real_us(members))
+        joined = Joined(vxlan.tunnel.mtu, self._real_us(members), self._is_mixed())
         self._links.join(joined, lambda bridges: vxlan.connect(one for one in bridges if one != BRIDGE))
         return joined
 
@@ -240,6 +241,10 @@ class LabNetwork:
         if here == members.server:
             return {name: measured.get(carrier, 0) for name, carrier in members.carried_by.items()}
         return dict.fromkeys(members.devices, measured.get(members.server, 0))
+
+    def _is_mixed(self) -> bool:
+        assert self._settled is not None
+        return len(set(self._settled[0].backends.values())) > 1
 
     def _remember(self) -> None:
         assert self._settled is not None
@@ -252,6 +257,18 @@ def _members(settings: RunSettings) -> Members:
     if settings.members is None:
         raise LabNetworkError(f"the run has no other lab hosts than {settings.lab_host}")
     return settings.members
+
+
+def _check_sites(settings: RunSettings, settled: Settled) -> None:
+    """Refuse what does not reach over lab hosts: a back end that has bridges for sites, with edges between them."""
+    apart = {backend.name for backend in backends.load_all() if backend.separates_sites}
+    concerned = [name for name, backend in settled.backends.items() if backend in apart]
+    if settings.links.topology is not None and concerned:
+        raise LabNetworkError(
+            f"links on lab hosts {', '.join(concerned)} are held by {settled.backends[concerned[0]]}, which does not "
+            "reach over several lab hosts where the experiment has regions or a topology",
+            hint="name another back end as `network.backend`, or place all devices on one lab host",
+        )
 
 
 def _refused(members: Members, error: programs.CommandError) -> LabNetworkError:

@@ -18,7 +18,7 @@ from ..links import netns, rtnetlink
 from ..links.forwarding import read_forwarding, set_forwarding
 from ..links.protocol import Failures
 from ..links.run_namespace import RunNamespace, without_ipv6
-from ..links.wiring import bridge_name, mac_address
+from ..links.wiring import bridge_name, mac_address, vxlan_name
 
 #: The bridge of all devices that are in no partition.
 BRIDGE = bridge_name(0)
@@ -49,11 +49,6 @@ class Tunnel:
     behind: Mapping[str, str] = field(repr=False)
     peers: Mapping[str, str] = field(repr=False)
     lab_hosts: Mapping[str, str] = field(repr=False)
-
-
-def device_name(bridge: str) -> str:
-    """Name of the VXLAN device that is a port of a bridge."""
-    return f"x{bridge.partition('-')[0]}"
 
 
 def id_of(bridge: str, first: int) -> int:
@@ -102,7 +97,7 @@ class Vxlan:
 
     def differences(self) -> list[str]:
         """What of the run's own device is not as it has to be; for people."""
-        tunnel, name = self.tunnel, device_name(BRIDGE)
+        tunnel, name = self.tunnel, vxlan_name(BRIDGE)
         found = read_device(name, self._network)
         if found is None:
             return [f"{name} is missing"]
@@ -127,7 +122,7 @@ class Vxlan:
             CommandError: the kernel refuses it.
             OSError: the run's namespace is gone.
         """
-        name = device_name(BRIDGE)
+        name = vxlan_name(BRIDGE)
         self._network.batch([(None, ["link", "del", "dev", name])])
         failed = self._network.add_bridges([BRIDGE]) or self.connect([BRIDGE])
         if failed:
@@ -145,7 +140,7 @@ class Vxlan:
         """Give these bridges a VXLAN device where they have none; return failures by bridge."""
         failed: Failures = {}
         for bridge in sorted(bridges):
-            name = device_name(bridge)
+            name = vxlan_name(bridge)
             try:
                 with self._network.inside():
                     if rtnetlink.find_interface(name) is not None:

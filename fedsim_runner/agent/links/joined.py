@@ -18,11 +18,13 @@ class Joined:
 
     Attributes:
         mtu: of the devices' interfaces.
+        is_mixed: lab hosts have different link back ends, so each shapes its own devices' links alone.
         real_us: by device, how long its packets are under way between lab hosts; those of others stay on one.
     """
 
     mtu: int = MTU
     real_us: Mapping[str, int] = field(default_factory=dict)
+    is_mixed: bool = False
 
     def of(self, profile: Profile) -> Profile:
         """The links with what is real taken off the emulated delay."""
@@ -30,7 +32,11 @@ class Joined:
             profile,
             mtu=self.mtu,
             devices=[self._without_real(one) for one in profile.devices],
-            peers=[self._without_real(one) for one in profile.peers],
+            peers=[
+                replace(one, up=Link(), down=Link()) if self.is_mixed else self._without_real(one)
+                for one in profile.peers
+            ],
+            departs=self.is_mixed,
         )
 
     def longer(self, profile: Profile) -> list[str]:

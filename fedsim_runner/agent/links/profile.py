@@ -37,6 +37,7 @@ class Profile:
         clients_talk: clients exchange messages with each other, too.
         mtu: of the devices' interfaces.
         guest_sites: the sites of those in ``devices`` that are none of the run's devices, but measure its edges.
+        departs: packets to other lab hosts take the sender's uplink here, as those do not know it.
     """
 
     devices: Sequence[DeviceLink]
@@ -51,6 +52,7 @@ class Profile:
     clients_talk: bool = False
     mtu: int = MTU
     guest_sites: Mapping[str, str] = field(default_factory=dict)
+    departs: bool = False
 
     @property
     def all_devices(self) -> list[DeviceLink]:

@@ -50,12 +50,14 @@ class RunNamespace:
         has_edges: bridges have edges between them: what connects a bridge to the first one carries no packet from
             or to them.
         only_edges: nothing goes from one bridge to another over the first one.
+        filters: the packet filter sees what bridges pass on.
         across: connects bridges to those of the same name on other lab hosts; None: the run has no others.
     """
 
     def __init__(self, path: str | None = None) -> None:
         self.path = path
         self.has_edges = self.only_edges = False
+        self.filters = False
         self.across: Callable[[Collection[str]], Failures] | None = None
 
     @contextlib.contextmanager
@@ -109,6 +111,9 @@ class RunNamespace:
             lines.append((name, [*_SET, far, "master", name, "up"]))
             for end, alone in ((near, self.only_edges), (far, self.has_edges)):
                 lines += [(name, [*_SET, end, "type", "bridge_slave", "isolated", "on"])] if alone else []
+        if self.filters:
+            kind = ["type", "bridge", "nf_call_iptables", "1"]
+            lines += [(name, [*_SET, name, *kind]) for name in sorted({*map(first_bridge, wanted), *wanted})]
         failed = self.batch(lines)
         if self.across is not None:
             failed |= self.across({first_bridge(name) for name in wanted if name not in failed})

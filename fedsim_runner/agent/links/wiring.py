@@ -18,6 +18,8 @@ from .ways import Ways, neighbours_of, plan_ways
 
 #: A Linux bridge has 1023 ports. The first bridge keeps the rest for those that lead to the others.
 PORTS_PER_BRIDGE = 1000
+#: What the name of a VXLAN device begins with, and no other port's.
+VXLAN_PREFIX = "x"
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,11 @@ def bridge_name(number: int, partitions: Sequence[int] = ()) -> str:
         return f"br{number}"
     digest = hashlib.blake2b(",".join(map(str, partitions)).encode(), digest_size=3).hexdigest()
     return f"p{digest}-{number}"
+
+
+def vxlan_name(bridge: str) -> str:
+    """Name of the VXLAN device that is a port of a bridge; the kernel allows 15 characters."""
+    return f"{VXLAN_PREFIX}{bridge.partition('-')[0]}"
 
 
 def first_bridge(bridge: str) -> str:

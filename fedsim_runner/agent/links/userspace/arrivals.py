@@ -121,7 +121,7 @@ class Arrivals:
         """
         address, down = device.address, device.down
         held_s = uplinks.longest_s(address) + max(map(_longest_s, edges), default=0.0) + _longest_s(down)
-        packets = min(_KERNEL_QUEUE_PACKETS + math.ceil(held_s * PACKETS_PER_S), MAX_QUEUE_PACKETS)
+        packets = kernel_queue_packets(held_s)
         single = any(map(_is_cut, (down, *edges))) or uplinks.need_single_packets(address)
         return cls(down, packets, single, senders, site, crossings)
 
@@ -130,6 +130,11 @@ class Arrivals:
         """Build it from the packet process's state of one device."""
         down = Link.from_dict(state["down"])
         return cls(down, state["maxlen"], not state["gso"], senders, state["site"], crossings, state["guest"])
+
+
+def kernel_queue_packets(held_s: float) -> int:
+    """The length of a queue of which links hold a packet for so many seconds at most."""
+    return min(_KERNEL_QUEUE_PACKETS + math.ceil(held_s * PACKETS_PER_S), MAX_QUEUE_PACKETS)
 
 
 def describe(link: Link) -> str:

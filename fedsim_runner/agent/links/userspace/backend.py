@@ -20,11 +20,13 @@ from ..need import Need
 from ..profile import Profile
 from ..protocol import Changes, Failures, LinkBackend, Settings
 from ..root_qdisc import Qdisc
+from ..run_namespace import RunNamespace
 from ..tally import Passed, Tally
 from ..veth import DOWN, UP
 from . import rule_set
 from .arrivals import PACKETS_PER_S, Arrivals, Senders, Uplinks, describe
 from .crossings import Crossings
+from .departures import DEPARTURES, NAME, Departures
 from .needs import NFQUEUE, TBF
 from .overruns import Overruns
 from .packet_process import PacketProcess
@@ -55,6 +57,11 @@ class Backend(LinkBackend):
         self._edges: dict[tuple[str, str], tuple[str, str]] = {}  # what each direction of an edge is called
         self._overruns = Overruns()
         self._shown: dict[str, tuple[rule_set.RuleSet, str]] = {}
+        self._network = RunNamespace()
+        self._upward: dict[str, Any] = {}  # the uplinks of all devices, as the process takes them
+
+    def use_network(self, network: RunNamespace) -> None:
+        self._network = network
 
     @staticmethod
     def needs(links: Iterable[Link]) -> list[Need]:
@@ -76,6 +83,7 @@ class Backend(LinkBackend):
         self._senders |= {device.address: device.device for device in profile.all_devices}
         self._edges |= {} if profile.topology is None else profile.topology.names()
         senders, uplinks, crossings = Senders.of(profile), Uplinks(profile.all_devices), Crossings.of(profile)
+        departures = {DEPARTURES: Departures.of(uplinks)} if profile.departs else {}
         into: dict[str | None, list[Link]] = {}
         for (_, site), link in profile.edges.items():
             into.setdefault(site, []).append(link)
@@ -92,13 +100,18 @@ class Backend(LinkBackend):
                 DOWN: None,
                 RULE: PRESENT if passes else ABSENT,
                 ARRIVALS: arrivals,
+                **departures,
             }
+        self._upward = _senders(senders, crossings)
         return planned
 
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
         rules, failed = in_each(namespaces, self._read_rule)
         arrivals = self._read_arrivals(namespaces)
-        return {name: {RULE: rule, ARRIVALS: arrivals.get(name)} for name, rule in rules.items()}, failed
+        departures = self._read_departures()
+        return {
+            name: {RULE: rule, ARRIVALS: arrivals.get(name), DEPARTURES: departures} for name, rule in rules.items()
+        }, failed
 
     def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
         # The listener first: a rule without one drops packets, and only with it do delays apply.
@@ -109,12 +122,12 @@ class Backend(LinkBackend):
                 programs.run([self._iptables, *queue_rule_arguments(changes[name][RULE] == PRESENT)])
 
         _, also_failed = in_each({name: namespaces[name] for name in changes}, change)
-        return {**failed, **also_failed}
+        return {**failed, **also_failed, **self._set_departures(changes)}
 
     def change(
         self, changes: Mapping[str, Changes], namespaces: Mapping[str, str]
     ) -> tuple[dict[str, Settings], Failures]:
-        if self._process is None or any(RULE in change for change in changes.values()):
+        if self._process is None or any({RULE, DEPARTURES} & change.keys() for change in changes.values()):
             return super().change(changes, namespaces)
         ups: dict[str, Any] = {}
         downs: dict[str, Arrivals] = {}
@@ -162,7 +175,7 @@ class Backend(LinkBackend):
             return {}
         answer = self._process.ask({"op": "count" if afresh else "counts"})
         found = {(name, UP): Tally.parse(answer["ups"][address]) for name, address in self._uplinks(answer["ups"])}
-        found |= {(name, DOWN): Tally.parse(counters) for name, counters in answer["downs"].items()}
+        found |= {(name, DOWN): Tally.parse(counters) for name, counters in answer["downs"].items() if name != NAME}
         found |= {self._edges[first, second]: Tally.parse(counters) for first, second, counters in answer["edges"]}
         self._overruns.read(namespaces, afresh)
         for name, dropped in self._overruns.dropped.items():
@@ -175,7 +188,7 @@ class Backend(LinkBackend):
             return {}
         answer = self._process.ask({"op": "changes"})
         found = {(name, UP): Passed(*answer["ups"][address]) for name, address in self._uplinks(answer["ups"])}
-        found |= {(name, DOWN): Passed(*passed) for name, passed in answer["downs"].items()}
+        found |= {(name, DOWN): Passed(*passed) for name, passed in answer["downs"].items() if name != NAME}
         return found | {self._edges[first, second]: Passed(*passed) for first, second, passed in answer["edges"]}
 
     def _uplinks(self, ups: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -228,15 +241,33 @@ class Backend(LinkBackend):
                 listening[name] = Arrivals.parse(state, senders, crossings)
         return listening
 
+    def _read_departures(self) -> Departures | None:
+        if self._iptables is None or self._answer is None or not self._network.filters:
+            return None
+        return Departures.read(self._network, self._iptables, self._answer["devices"])
+
+    def _set_departures(self, changes: Mapping[str, Settings]) -> Failures:
+        wanted = next(
+            (one for change in changes.values() if isinstance(one := change.get(DEPARTURES), Departures)), None
+        )
+        if wanted is None or self._iptables is None:
+            return {}
+        if self._process is None:
+            self._process = PacketProcess()
+        self._answer = None
+        try:
+            failed = wanted.set(self._network, self._iptables, self._process, self._upward)
+        except (OSError, programs.CommandError) as error:
+            failed = {NAME: str(error)}
+        return dict.fromkeys(changes, f"what leaves for other lab hosts: {failed[NAME]}") if failed else {}
+
     def _set_arrivals(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
         devices: dict[str, dict[str, Any] | None] = {}
         command: dict[str, Any] = {"op": "set", "devices": devices}
         for name, change in changes.items():
             arrivals = change.get(ARRIVALS)
             if isinstance(arrivals, Arrivals):
-                command |= {"seed": arrivals.senders.seed, "ups": arrivals.senders.ups}
-                crossings = arrivals.crossings
-                command |= {"sites": crossings.sites, "edges": crossings.edges, "hops": crossings.hops}
+                command |= _senders(arrivals.senders, arrivals.crossings)
                 devices[name] = {"netns": namespaces[name], **_settings(arrivals)}
             elif ARRIVALS in change:
                 devices[name] = None
@@ -260,6 +291,12 @@ def _change_commands(ups: Mapping[str, Any], devices: Mapping[str, Any]) -> Iter
         for kind, name, values in every[start : start + CHANGES_AT_ONCE]:
             command[kind][name] = values
         yield command
+
+
+def _senders(senders: Senders, crossings: Crossings) -> dict[str, Any]:
+    """The part of a command that names uplinks and what lies between sites."""
+    between = {"sites": crossings.sites, "edges": crossings.edges, "hops": crossings.hops}
+    return {"seed": senders.seed, "ups": senders.ups, **between}
 
 
 def _settings(arrivals: Arrivals) -> dict[str, Any]:

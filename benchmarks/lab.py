@@ -1,0 +1,32 @@
+"""What a lab of several hosts costs.
+
+    python -m benchmarks.lab data-plane [--seconds S] [--pairs N]
+
+data-plane: three lab hosts in network namespaces, whose agents join them as those of a run do. Nothing shapes the links
+of their devices, so what differs from raw is VXLAN, bridge and veth pairs. As root, without Docker, on a machine on
+which nothing else computes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from .lab_figures import data_plane
+
+SECONDS, PAIRS = 2.0, 5
+
+
+def main() -> int:
+    """Measure, and print a table and whether figures are within their limits."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = parser.add_subparsers(dest="part", required=True)
+    part = parts.add_parser("data-plane", help="devices on different lab hosts against the lab hosts themselves")
+    part.add_argument("--seconds", type=float, default=SECONDS, help="of each measurement of throughput")
+    part.add_argument("--pairs", type=int, default=PAIRS, help="raw and joined measurements, one after the other")
+    options = parser.parse_args()
+    return data_plane.measure(options.seconds, options.pairs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
