@@ -28,6 +28,7 @@ PLAY_VARIABLES: Final = frozenset(
         "fedsim_docker_host",
         "fedsim_image_base",
         "fedsim_keep",
+        "fedsim_registry",
         "fedsim_run",
         "fedsim_run_dir",
         "fedsim_state_root",
