@@ -23,6 +23,7 @@ from .lab_variables import host_settings
 from .ssh import Ssh
 
 GROUP: Final = "lab_hosts"
+PASSWORDS: Final = ("ansible_become_password", "ansible_become_pass")
 DOCUMENTED: Final = "docs/labs.md shows one, and inventories/lab/ is an example"
 # It becomes the name of a file, and a part of a group's name.
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -71,9 +72,8 @@ def become_password_of(access: LabAccess, name: str) -> str | None:
         raise LabInventoryError(f"{error.filename}: {error.strerror}") from error
     if given is not None or access.inventory is None:
         return given
-    found = _read(access.inventory, access.keys, ("ansible_become_password", "ansible_become_pass"), name)
-    passwords = [value for value in found.get(name, {}).values() if isinstance(value, str)]
-    return passwords[0] if passwords else None
+    found = _read(access.inventory, access.keys, PASSWORDS, name).get(name, {})
+    return next((str(found[one]) for one in PASSWORDS if found.get(one) is not None), None)
 
 
 def _lab_host(name: str, variables: Mapping[str, Any], keys: LabKeys) -> tuple[LabHost, list[str]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ..contract.errors import Exit, FedsimError
 from ..lab.access import NO_KEYS, THIS_MACHINE, LabAccess, LabKeys
+from ..lab.ansible_inventory import load_lab
+from ..lab.host import LabHost
+from ..lab.usable_hosts import list_lab_hosts
 from ..spec.user_configuration import config_path, read_user_configuration
 from ..testbed.installed import DEFAULT
 from ..testbed.protocol import Testbed
@@ -73,6 +77,17 @@ def default_inventory() -> Path | None:
         return None if named is None else (path.parent / Path(named).expanduser()).resolve()
     except RuntimeError as error:
         raise FedsimError(f'{path}: lab.inventory: "{named}": there is no such user here', Exit.SPEC) from error
+
+
+def hosts_of(options: LabOptions) -> tuple[Sequence[LabHost], LabAccess]:
+    """The lab hosts that a command is about which is about no run, and how to reach them.
+
+    Raises:
+        FedsimError: the inventory or the user configuration is wrong.
+    """
+    inventory = default_inventory() if options.named is None else named_inventory(options)
+    access = LabAccess(inventory, options.keys, options.allow_missing)
+    return (list_lab_hosts() if inventory is None else load_lab(access)), access
 
 
 def _on(testbed: Testbed, inventory: Path | None, options: LabOptions) -> Testbed:

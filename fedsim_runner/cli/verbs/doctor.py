@@ -1,118 +1,76 @@
-"""The verb doctor: whether this machine can be a lab host."""
+"""The verb doctor: whether this machine, or the hosts of a lab, can be lab hosts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from fedsim_runner.contract.cpu_limit import LEAST_CPUS
 from fedsim_runner.contract.errors import Exit
-from fedsim_runner.contract.link import Link
-from fedsim_runner.contract.units import size
+from fedsim_runner.runs.labs import LabOptions
 
 from ..app import JsonOption, app, out, print_json
+from ..lab_options import on_a_lab
 
 if TYPE_CHECKING:
-    from fedsim_runner.testbed.docker.lab_playbooks import Findings
+    from fedsim_runner.testbed.docker.examination import Findings
 
 
 @app.command()
-def doctor(as_json: JsonOption = False) -> int:
-    """Test what this machine can do, and say what is missing and how to fix it."""
-    from fedsim_runner.testbed.docker.lab_playbooks import examine
+@on_a_lab
+def doctor(as_json: JsonOption = False, *, lab: LabOptions) -> int:
+    """Test what this machine can do, or all hosts of a lab, and say what is missing and how to fix it."""
+    from fedsim_runner.runs.labs import hosts_of
+    from fedsim_runner.testbed.docker import examination
 
-    found = examine(out(stderr=as_json))
-    rows = list(_rows(found))
-    fit = all(row["ok"] is not False for row in rows)
+    hosts, access = hosts_of(lab)
+    if access.inventory is not None:
+        return _lab(examination.examine_lab(out(stderr=as_json), hosts, access), as_json)
+    return _this_machine(examination.examine(out(stderr=as_json)), as_json)
+
+
+def _this_machine(found: Findings, as_json: bool) -> int:
+    from ..doctor_tables import print_rows, rows_of, source_row
+
+    rows = [*rows_of(found), source_row()]
+    fit = _is_fit(rows)
     if as_json:
         print_json({"fit": fit, "lab_host": found.lab_host, "links": found.links, "items": rows})
         return Exit.DONE if fit else Exit.LAB
     console = out()
-    _print(console, rows)
+    print_rows(console, rows)
     console.print("this machine can be a lab host" if fit else "this machine cannot be a lab host yet", style="bold")
     return Exit.DONE if fit else Exit.LAB
 
 
-def _print(console: Console, rows: list[dict[str, Any]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("", "item", "found", "needed"):
-        table.add_column(column)
-    signs = {True: "[green]ok[/]", False: "[red]missing[/]", None: "[yellow]note[/]"}
-    for row in rows:
-        table.add_row(signs[row["ok"]], *(escape(row[column]) for column in ("item", "found", "needed")))
-    console.print(table)
-    for row in rows:
-        if row["hint"]:
-            console.print(f"{row['item']}: {row['hint']}", markup=False, highlight=False)
+def _lab(examined: Mapping[str, Findings | str], as_json: bool) -> int:
+    from ..doctor_tables import print_lab
+
+    hosts = {name: _as_data(found) for name, found in examined.items()}
+    unfit = [name for name, host in hosts.items() if not host["fit"]]
+    if as_json:
+        print_json({"fit": not unfit, "lab_hosts": hosts})
+    else:
+        print_lab(out(), examined)
+        verdict = f"{len(hosts) - len(unfit)} of {len(hosts)} hosts can be lab hosts"
+        out().print(verdict + (f"; not yet: {', '.join(unfit)}" if unfit else ""), style="bold")
+    return Exit.LAB if unfit else Exit.DONE
 
 
-def _row(item: str, found: object, needed: str, ok: bool | None, hint: str = "") -> dict[str, Any]:
-    if isinstance(found, bool):
-        found = "yes" if found else "no"
-    shown = "-" if found is None else str(found)
-    return {"item": item, "found": shown, "needed": needed, "ok": ok, "hint": hint}
+def _as_data(found: Findings | str) -> dict[str, Any]:
+    from ..doctor_tables import rows_of
+
+    if isinstance(found, str):
+        return {"fit": False, "reason": found}
+    rows = rows_of(found)
+    clock = found.clock
+    return {
+        "fit": _is_fit(rows),
+        "lab_host": found.lab_host,
+        "links": found.links,
+        "clock": None if clock is None else {"offset_s": clock.offset_s, "bound_s": clock.bound_s},
+        "items": rows,
+    }
 
 
-def _rows(found: Findings) -> list[dict[str, Any]]:
-    host = found.lab_host
-    engine = host.get("engine")
-    rows = [
-        _row("Docker Engine", engine or "none usable", "20.10 or newer", True if engine else None),
-        _row("kernel", host.get("kernel"), f"any; {_what_delays()}", True),
-        _row("cpus", host.get("cpus"), f"{LEAST_CPUS} per device at least", True),
-        _row("memory", size(host.get("memory_bytes")), "what the devices use", True),
-        _row("free disk", size(host.get("disk_free_bytes")), "1 GB for images", True),
-    ]
-    for name, text in (("memory_limit", "memory limits"), ("cpu_limit", "cpu limits"), ("pids_limit", "pid limits")):
-        if name in host:
-            rows.append(_row(text, host[name], "yes", bool(host[name])))
-    rows += [
-        _row(str(problem["what"]), "-", "-", False if problem.get("fatal") else None, str(problem["fix"]))
-        for problem in found.problems
-    ]
-    return [*rows, _source_row(), *_link_rows(found)]
-
-
-def _source_row() -> dict[str, Any]:
-    from fedsim_runner.engines.federatedscope.source_state import source_state
-
-    state = source_state()
-    return _row("FederatedScope", state.found, f"for its engine; {state.state}", state.ok, state.hint)
-
-
-def _link_rows(found: Findings) -> list[dict[str, Any]]:
-    from fedsim_runner.agent.links import backends
-
-    probe = found.links
-    if probe is None:
-        return [_row("links", "not tried", "root", None, found.links_reason or "")]
-    known = backends.load_all()
-    names = [backend.name for backend in known]
-    chosen = probe.get("backend")
-    rows = []
-    not_needed = set()
-    for need, owner in backends.all_needs().items():
-        has = bool(probe.get(need.piece))
-        others = chosen is not None or owner is not known[-1]
-        rows.append(
-            _row(f"links: {need.label}", has, f"{need.holds}, by {owner.name}", has or (None if others else False))
-        )
-        if chosen in names and names.index(owner.name) > names.index(chosen):
-            not_needed.add(need.piece)
-    rows.append(_row("link back end", chosen or "none", " or ".join(names), bool(chosen)))
-    for missing in probe.get("missing") or []:
-        if missing["what"] not in not_needed:
-            ok = None if chosen else False
-            rows.append(_row(str(missing["what"]), "missing", "for some back end", ok, str(missing["fix"])))
-    return rows
-
-
-def _what_delays() -> str:
-    """Return the kernel features with which the back ends hold more than a rate."""
-    from fedsim_runner.agent.links import backends
-
-    needs = [need for backend in backends.load_all() for need in backend.needs([Link(delay_us=1)])]
-    return " or ".join(need.label for need in needs)
+def _is_fit(rows: Sequence[Mapping[str, Any]]) -> bool:
+    return all(row["ok"] is not False for row in rows)

@@ -41,7 +41,7 @@ class EventReader:
     """Processes ansible-runner's events one by one."""
 
     def __init__(self, listener: Listener, log: Log, keep: Collection[str] = ()) -> None:
-        """``keep``: results with one of these keys are kept in ``results``, and the last of a host in ``by_host``."""
+        """``keep``: results with one of these keys are kept in ``results``, and joined for each host in ``by_host``."""
         self._listener = listener
         self._log = log
         self._keep = frozenset(keep)
@@ -81,7 +81,8 @@ class EventReader:
                 self._listener.snapshot(result["fedsim_snapshot"])
             if isinstance(result, Mapping) and self._keep & result.keys():
                 self.results.append(result)
-                self.by_host[str(data.get("host"))] = result
+                host = str(data.get("host"))
+                self.by_host[host] = {**self.by_host.get(host, {}), **result}
         return False
 
     def failure(self, rc: int | None) -> Failure:

@@ -1,11 +1,8 @@
-"""Playbooks about the lab rather than about a run: building all images, probing the lab host."""
+"""Playbooks about the lab rather than about a run: building all images, probing the lab hosts."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,21 +11,20 @@ from rich.console import Console
 from fedsim_runner.console.progress import Progress
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.inventory import write_inventory
-from fedsim_runner.lab.access import NO_KEYS, THIS_MACHINE
+from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.lab.engine_client import engine_url
-from fedsim_runner.lab.usable_hosts import list_lab_hosts
+from fedsim_runner.lab.host import LabHost
 from fedsim_runner.user_folders import STATE_HINT, state_home
 
 from ..run_listener import RunListener
 from ..stages import exit_of, stage_named
 from ..values import Listener, Stopped
-from .playbook import PlaybookResult
-from .playbook_session import LOG, PlaybookSession
-from .privileges import check_privileges, root_command
+from .ansible_log import AnsibleLog
+from .playbook import Playbook, PlaybookResult, run_playbook
+from .playbook_session import LOG
+from .privileges import check_privileges
 from .run_inventory import bare_inventory, inventories
 from .stages import STAGES
-
-PROBE_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
@@ -39,86 +35,84 @@ class Images:
     disk: int
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What the lab host has, and what it lacks: each problem has ``what``, ``fix`` and ``fatal``.
-
-    ``links`` is the result of the agent's probe; None where it could not run (``links_reason`` says why).
-    """
-
-    lab_host: Mapping[str, Any]
-    problems: tuple[Mapping[str, Any], ...]
-    links: Mapping[str, Any] | None
-    links_reason: str | None
-
-
-def build_images(console: Console, image_base: str | None, engines: Sequence[str] = ("light",)) -> Images:
-    """Build all images of ``engines`` that are missing on this machine's Engine.
+def build_images(
+    console: Console,
+    image_base: str | None,
+    engines: Sequence[str],
+    hosts: Sequence[LabHost],
+    access: LabAccess,
+) -> Mapping[str, Images]:
+    """Build all images of ``engines`` that the lab hosts lack; return those of each host, by its name.
 
     Raises:
-        FedsimError: the build failed, the Engine is not on this machine, or this user may not do it.
+        FedsimError: the build failed, this machine's Engine is elsewhere, or this user may not do it.
     """
     extra_vars: dict[str, Any] = {"fedsim_engines": list(engines)}
     if image_base:
         extra_vars["fedsim_image_base"] = image_base
-    check_privileges(list_lab_hosts(), NO_KEYS)
-    result = _play("images", "images.yml", console, extra_vars, "disk")
-    if not result.results:
+    check_privileges(hosts, access.keys)
+    result = play("images", "images.yml", console, extra_vars, ["disk"], hosts, access)
+    if result.failure is not None:
+        raise failed("images", result)
+    if not result.by_host:
         raise FedsimError("the images were built but not measured", Exit.PROVISIONING)
-    found = result.results[-1]
-    return Images(found["images"], int(found["disk"]))
+    return {name: Images(found["images"], int(found["disk"])) for name, found in result.by_host.items()}
 
 
-def examine(console: Console) -> Findings:
-    """Probe by trial whether this machine can be a lab host, as root if possible; nothing is installed or left behind.
+def play(
+    name: str,
+    playbook: str,
+    console: Console,
+    extra_vars: Mapping[str, Any],
+    keep: Sequence[str],
+    hosts: Sequence[LabHost],
+    access: LabAccess,
+) -> PlaybookResult:
+    """Run a playbook on lab hosts, with its progress on the console; it may fail on some of them.
 
     Raises:
-        FedsimError: the Engine is not on this machine, or Ansible could not run the probe.
+        FedsimError: it was interrupted, there is no place for its files, or this machine's Engine is elsewhere.
     """
-    probe = root_command([sys.executable, "-m", "fedsim_runner.agent", "probe"])
-    extra_vars = {"fedsim_become": False} if probe is None else {}
-    result = _play("doctor", "doctor.yml", console, extra_vars, "problems")
-    if not result.results:
-        raise FedsimError("the probe of the lab host gave no result", Exit.LAB)
-    found = result.results[-1]
-    links, reason = (None, "only root can try links: run doctor with sudo") if probe is None else _probe_links(probe)
-    return Findings(found["lab_host"], tuple(found["problems"]), links, reason)
-
-
-def _probe_links(command: list[str]) -> tuple[Mapping[str, Any] | None, str | None]:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S)
-        answer = json.loads(done.stdout.strip().splitlines()[-1])
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        return None, f"the probe failed: {error}"
-    return answer, None
-
-
-def _play(name: str, playbook: str, console: Console, extra_vars: Mapping[str, Any], keep: str) -> PlaybookResult:
-    folder, hosts = state_home() / "lab", list_lab_hosts()
+    folder = state_home() / "lab"
     for host in hosts:
-        engine_url(host.engine_url)  # refused by name before anything is done
+        if host.ssh is None:
+            engine_url(host.engine_url)  # refused by name before anything is done
     try:
         folder.mkdir(parents=True, exist_ok=True)
         hosts_file = write_inventory(bare_inventory(name, hosts), folder / f"{name}-inventory")
     except OSError as error:
         raise FedsimError(f"{folder}: {error.strerror}", Exit.LAB, hint=STATE_HINT) from error
-    log = folder / LOG
-    log.unlink(missing_ok=True)
-    lab = inventories(hosts_file, THIS_MACHINE, hosts)
+    (folder / LOG).unlink(missing_ok=True)
+    lab = inventories(hosts_file, access, hosts)
+    limit = lab.hosts if len(lab.files) > 1 else ()
+    values = {"fedsim_run_dir": str(folder), "fedsim_run": name, **extra_vars}
+    call = Playbook(playbook, lab.files, name, lab.hosts, values, keep, limit, lab.keys)
     with Progress(console, 0) as progress, RunListener(progress, "interrupted: stopping") as listener:
-
-        def work(progress_listener: Listener) -> PlaybookResult:
-            with PlaybookSession(name, folder, lab, progress_listener, extra_vars) as session:
-                return session.run(playbook, keep=[keep])
-
         try:
-            return listener.run(work)
+            return listener.run(_work(call, AnsibleLog(folder / LOG)))
         except Stopped as stopped:
-            if stopped.failure is None:
-                raise FedsimError("interrupted", Exit.INTERRUPTED) from stopped
-            where = f"stage {stopped.failure.stage or name} failed"
-            raise FedsimError(
-                f"{where}: {stopped.failure.text} (Ansible's full output: {log})",
-                exit_of(stage_named(STAGES, stopped.failure.stage), stopped.failure.exit_code),
-            ) from stopped
+            raise FedsimError("interrupted", Exit.INTERRUPTED) from stopped
+
+
+def _work(call: Playbook, log: AnsibleLog) -> Callable[[Listener], PlaybookResult]:
+    def work(listener: Listener) -> PlaybookResult:
+        try:
+            result = run_playbook(call, log, listener)
+        finally:
+            log.close()
+        if result.status == "canceled":
+            raise Stopped(result.stage)
+        return result
+
+    return work
+
+
+def failed(name: str, result: PlaybookResult) -> FedsimError:
+    """The error of a playbook that was of no use."""
+    assert result.failure is not None
+    where = f"stage {result.failure.stage or name} failed"
+    host = f" on {result.failure.host}" if result.failure.host else ""
+    return FedsimError(
+        f"{where}{host}: {result.failure.text} (Ansible's full output: {state_home() / 'lab' / LOG})",
+        exit_of(stage_named(STAGES, result.failure.stage), result.failure.exit_code),
+    )

@@ -86,6 +86,14 @@ class PlaybookResult:
     by_host: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     failures: Sequence[Failure] = ()
 
+    def why(self, host: str) -> str:
+        """Why a host gave no result, in one line; what kept all of Ansible from working counts for each."""
+        own = [failure for failure in self.failures if failure.host == host]
+        reason = own[-1] if own else self.failure
+        text = "no reason was given" if reason is None else " ".join(reason.text.split())
+        hint = " (-K asks for it)" if "Missing sudo password" in text else ""
+        return text.removeprefix("Task failed: ") + hint
+
 
 def ansible_environment() -> dict[str, str]:
     """The ``ANSIBLE_*`` variables with which Ansible finds our collection from any folder."""

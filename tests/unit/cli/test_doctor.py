@@ -9,15 +9,15 @@ import pytest
 
 from fedsim_runner.cli.entry import call
 from fedsim_runner.contract.errors import Exit
-from fedsim_runner.testbed.docker import lab_playbooks
-from fedsim_runner.testbed.docker.lab_playbooks import Findings
+from fedsim_runner.testbed.docker import examination
+from fedsim_runner.testbed.docker.examination import Findings
 
 HOST = {"kernel": "6.12", "cpus": 1, "memory_bytes": 2**30, "disk_free_bytes": 2**33}
 LINKS = {"netem": True, "tbf": True, "nfqueue": False, "backend": "netem", "missing": [{"what": "nfqueue", "fix": "x"}]}
 
 
 def doctor(findings: Findings, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
-    monkeypatch.setattr(lab_playbooks, "examine", lambda console: findings)
+    monkeypatch.setattr(examination, "examine", lambda console: findings)
     return call(["doctor", *options])
 
 

@@ -87,7 +87,7 @@ def test_an_inventory_that_is_missing_empty_or_damaged(tmp_path: Path) -> None:
 
 
 def test_the_password_for_sudo_comes_from_the_user_or_the_inventory(tmp_path: Path) -> None:
-    load(tmp_path, "lab_hosts: {hosts: {one: {ansible_become_password: theirs}, two: {}}}\n")
+    load(tmp_path, "lab_hosts: {hosts: {one: {ansible_become_password: theirs}, two: {ansible_user: ann}}}\n")
     access = LabAccess(tmp_path / "hosts.yml")
     assert [become_password_of(access, name) for name in ("one", "two")] == ["theirs", None]
     assert become_password_of(LabAccess(access.inventory, LabKeys(become_password="mine")), "one") == "mine"

@@ -14,8 +14,7 @@ from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.lab.local_host import probe_lab_host
 
-from ...values import Failure
-from ..playbook import Playbook, PlaybookResult, run_playbook
+from ..playbook import Playbook, run_playbook
 from ..run_inventory import inventory_for
 
 NAME = "lab-probe"
@@ -126,14 +125,7 @@ def _ask(hosts: Sequence[LabHost], access: LabAccess) -> tuple[Mapping[str, Mapp
         )
         result = run_playbook(call, log, _Silent())
     found = {name: answer["lab_host"] for name, answer in result.by_host.items()}
-    return found, {host.name: _reason(host.name, result) for host in hosts if host.name not in found}
-
-
-def _reason(host: str, result: PlaybookResult) -> str:
-    """Why a host did not answer; what kept all of Ansible from working counts for each."""
-    own = [failure for failure in result.failures if failure.host == host]
-    reason: Failure | None = own[-1] if own else result.failure
-    return "no reason was given" if reason is None else " ".join(reason.text.split())
+    return found, {host.name: result.why(host.name) for host in hosts if host.name not in found}
 
 
 def _as_probed(host: LabHost, facts: Mapping[str, Any]) -> LabHost:

@@ -17,8 +17,8 @@ from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.run_settings import read_run_settings
 from fedsim_runner.cli.entry import call
 from fedsim_runner.contract.link import Link
-from fedsim_runner.testbed.docker import lab_playbooks
-from fedsim_runner.testbed.docker.lab_playbooks import Findings
+from fedsim_runner.testbed.docker import examination
+from fedsim_runner.testbed.docker.examination import Findings
 
 from .fake_kernel import FakeKernel
 
@@ -52,7 +52,7 @@ def test_experiment_and_device_file_may_name_it(
 def test_doctor_has_a_row_for_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     host = {"kernel": "6.12", "cpus": 1, "memory_bytes": 2**30, "disk_free_bytes": 2**33, "engine": "26.1"}
     tried = {"toy": True, "backend": "toy", "missing": [{"what": "netem", "fix": "x"}]}
-    monkeypatch.setattr(lab_playbooks, "examine", lambda console: Findings(host, (), tried, None))
+    monkeypatch.setattr(examination, "examine", lambda console: Findings(host, (), tried, None))
     call(["doctor", "--json"])
     rows = {row["item"]: row for row in json.loads(capsys.readouterr().out)["items"]}
     assert rows["links: toy"]["ok"] is True and rows["links: netem"]["ok"] is None
