@@ -228,6 +228,7 @@ def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
         read_bps=device.type.read_bps,
         write_bps=device.type.write_bps,
         gpus=item.gpus,
+        gpu_ids=item.gpu_ids,
         arch=host.arch,
         network=device.network.name,
         link=link,

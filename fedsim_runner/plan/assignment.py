@@ -3,36 +3,116 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from ..lab.host import LabHost
-from ..spec.experiment import Device
+from ..spec.experiment import Device, Experiment
+from .host_load import free_memory_bytes, resident_bytes
+from .other_runs import RESERVED_CPU_SHARE
+
+# How well a lab host with what is left of it suits a device, less is better: whether it is full, and how full.
+_Rank = tuple[bool, float, str]
 
 
-def assign(devices: Sequence[Device], hosts: Sequence[LabHost]) -> dict[str, str]:
+@dataclass
+class _Room:
+    """What is left of a lab host while devices are placed."""
+
+    host: LabHost
+    cpus: float
+    memory_bytes: int
+    gpus: int
+    factor: float  # of the devices' nominal cpus
+
+    @classmethod
+    def of(cls, host: LabHost, factor: float) -> _Room:
+        cpus = host.cpus - sum(taken.cpus for taken in host.taken)
+        return cls(host, cpus, free_memory_bytes(host), len(free_gpus(host)), factor)
+
+    def take(self, device: Device) -> None:
+        self.cpus -= device.type.cpus * self.factor
+        self.memory_bytes -= resident_bytes(device) + self.host.overhead.memory_bytes
+        self.gpus -= min(self.gpus, device.type.gpus)
+
+
+def free_gpus(host: LabHost) -> list[str]:
+    """The GPUs of a lab host that no other run has."""
+    held = {gpu for taken in host.taken for gpu in taken.gpu_ids}
+    return [gpu for gpu in host.gpu_ids if gpu not in held]
+
+
+def may_carry(host: LabHost, device: Device) -> bool:
+    """Whether a lab host is the one that a device asks for, or has the labels that it asks for."""
+    return device.lab_host in (None, host.name) and device.lab_labels.items() <= host.labels.items()
+
+
+def assign(experiment: Experiment, hosts: Sequence[LabHost]) -> dict[str, str]:
     """Choose a lab host for each device; the result is lab host names by device name.
 
-    Largest first, each goes to the lab host with the most nominal cpus left; the first by name among equals. Devices
-    of a kind are then dealt out in the order of the file, so that those on a lab host follow each other: files name
-    them by ranges.
+    Devices that may go to some lab hosts only are first, then those with the most cpus. Each goes to one that has
+    memory for it, its architecture and its GPUs, in this order, if there is one; among these to the one with the most
+    nominal cpus left (``spread``), or to the first that has enough (``pack``); by name among equals. Devices of a kind
+    are then dealt out in the order of the file, so that those on a lab host follow each other: files name them by
+    ranges.
     """
-    left = [(-host.cpus, host.name) for host in sorted(hosts, key=lambda host: host.name)]
-    heapq.heapify(left)
+    packs = experiment.placement == "pack"
+    factor = (experiment.cpu_factor or 1.0) if packs else 1.0
+    rooms = [_Room.of(host, factor) for host in sorted(hosts, key=lambda host: host.name)]
+    rank = _pack(rooms) if packs else _spread
     assigned: dict[str, str] = {}
-    for kind in _kinds(devices):
-        chosen: dict[str, int] = {}
-        for device in kind:
-            used, name = left[0]
-            heapq.heapreplace(left, (used + device.type.cpus, name))
-            chosen[name] = chosen.get(name, 0) + 1
-        names = [name for name in sorted(chosen) for _ in range(chosen[name])]
-        assigned.update((device.name, name) for device, name in zip(kind, names, strict=True))
+    for kind in _kinds(experiment.devices):
+        names = _place(kind, [room for room in rooms if may_carry(room.host, kind[0])], rank)
+        assigned.update((device.name, name) for device, name in zip(kind, sorted(names), strict=True))
     return assigned
 
 
+def _place(kind: Sequence[Device], rooms: Sequence[_Room], rank: Callable[[_Room, Device], _Rank]) -> list[str]:
+    """The lab host that each device of a kind goes to, in any order; the rooms have what is left then."""
+    found = []
+    order = [((*_lacks(room, kind[0]), *rank(room, kind[0])), number) for number, room in enumerate(rooms)]
+    heapq.heapify(order)
+    for device in kind:
+        # A room that gets a device suits the next one no better than before, so all others keep their places.
+        number = order[0][1]
+        room = rooms[number]
+        room.take(device)
+        found.append(room.host.name)
+        heapq.heapreplace(order, ((*_lacks(room, device), *rank(room, device)), number))
+    return found
+
+
+def _lacks(room: _Room, device: Device) -> tuple[bool, bool, bool]:
+    return (
+        room.memory_bytes < resident_bytes(device) + room.host.overhead.memory_bytes,
+        room.host.arch != device.type.arch,
+        room.gpus < device.type.gpus,
+    )
+
+
+def _spread(room: _Room, device: Device) -> _Rank:
+    return (False, -room.cpus, room.host.name)
+
+
+def _pack(rooms: Sequence[_Room]) -> Callable[[_Room, Device], _Rank]:
+    at_first = {room.host.name: room.cpus for room in rooms}
+
+    def rank(room: _Room, device: Device) -> _Rank:
+        full = room.cpus - room.host.cpus * RESERVED_CPU_SHARE < device.type.cpus * room.factor
+        return (full, -room.cpus if full else -at_first[room.host.name], room.host.name)
+
+    return rank
+
+
 def _kinds(devices: Sequence[Device]) -> list[list[Device]]:
-    """The devices in groups that need the same of a lab host, those with the most cpus first."""
+    """The devices in groups that need the same of a lab host, in the order in which they are placed."""
     kinds: dict[object, list[Device]] = {}
     for device in devices:
-        kinds.setdefault((device.role, device.engine, device.type), []).append(device)
-    return sorted(kinds.values(), key=lambda kind: -kind[0].type.cpus)
+        labels = tuple(sorted(device.lab_labels.items()))
+        kinds.setdefault((device.role, device.engine, device.type, device.lab_host, labels), []).append(device)
+
+    def order(kind: Sequence[Device]) -> tuple[bool, bool, float]:
+        first = kind[0]
+        return (first.lab_host is None, not first.lab_labels, -first.type.cpus)
+
+    return sorted(kinds.values(), key=order)

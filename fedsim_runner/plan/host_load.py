@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from ..catalog.engines import EngineFacts, engine_facts
 from ..contract.units import duration, size
 from ..lab.host import LabHost
-from ..spec.experiment import Role
+from ..spec.experiment import Device, Role
 from .model import HostLoad, MessageSizes, PlacedDevice
+from .other_runs import describe_taken
 from .placement_error import PlacementError
 
 # For the system, the Engine, the agent, Ansible and what a server keeps of each of many clients.
@@ -29,7 +30,7 @@ def expected_load(
     """
     engines = [engine_facts(item.device.engine) for item in placed]
     each, cpus, count = host.overhead, host.cpus or 1.0, len(placed)
-    residents = [_resident(item, engine, sizes) for item, engine in zip(placed, engines, strict=True)]
+    residents = [resident_bytes(item.device, sizes) for item in placed]
     # A server has threads for each client, a client for its server.
     threads = [
         engine.least_pids(clients if item.device.role == "server" else 1)
@@ -53,14 +54,17 @@ def refuse_too_little_memory(load: HostLoad) -> None:
         PlacementError: its devices need more memory than there is.
     """
     host = load.lab_host
-    free = host.memory_bytes - RESERVED_MEMORY_BYTES
+    free = free_memory_bytes(host)
     if load.memory_bytes > free:
         fit = max(0, int(load.devices * free / load.memory_bytes))
+        held = describe_taken(host, lambda taken: taken.memory_bytes, size)
+        others = f" and {held}" if held else ""
         raise PlacementError(
             f"{load.devices} devices on lab host {host.name} need about {size(load.memory_bytes)} of memory "
             f"({size(load.memory_bytes / load.devices)} each with what the testbed adds), and it has "
-            f"{size(host.memory_bytes)}, of which {size(RESERVED_MEMORY_BYTES)} are for the system: it carries about "
-            f"{fit}; ask for fewer devices or an engine that needs less, or add lab hosts"
+            f"{size(host.memory_bytes)}, of which {size(RESERVED_MEMORY_BYTES)} are for the system{others}: it carries "
+            f"about {fit}; {'wait for the other runs, ' if held else ''}ask for fewer devices or an engine that needs "
+            "less, or add lab hosts"
         )
 
 
@@ -105,8 +109,15 @@ def model_memory(role: Role, engine: EngineFacts, sizes: MessageSizes) -> int:
     return max(0, sizes.numbers - SMALL_MODEL) * each
 
 
-def _resident(item: PlacedDevice, engine: EngineFacts, sizes: MessageSizes | None) -> int:
+def resident_bytes(device: Device, sizes: MessageSizes | None = None) -> int:
+    """Memory that a device's participant is expected to take, once it has loaded its engine."""
+    engine = engine_facts(device.engine)
     needs = engine.resident_bytes or engine.memory_bytes
     if sizes is not None:
-        needs += model_memory(item.device.role, engine, sizes)
-    return min(needs, item.device.type.memory_bytes)
+        needs += model_memory(device.role, engine, sizes)
+    return min(needs, device.type.memory_bytes)
+
+
+def free_memory_bytes(host: LabHost) -> int:
+    """Memory of a lab host that a run's devices may take: without what other runs hold and what the system needs."""
+    return host.memory_bytes - RESERVED_MEMORY_BYTES - sum(taken.memory_bytes for taken in host.taken)

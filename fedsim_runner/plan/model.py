@@ -19,8 +19,13 @@ class PlacedDevice:
     port: int
     cpus: float  # after the common factor
     threads: int
-    gpus: int
+    gpu_ids: tuple[str, ...]  # as the Engine calls them
     index: int  # 0 for the server, 1..n for clients; also FederatedScope's data_idx
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs it gets."""
+        return len(self.gpu_ids)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from ..lab.host import LabHost
 from ..spec.experiment import Experiment
 from .addresses import choose_subnet
 from .approximate_links import describe_approximations, describe_edges, describe_refusals
-from .assignment import assign
+from .assignment import assign, free_gpus
 from .host_load import describe_tightness, expected_load, refuse_too_little_memory
 from .model import PlacedDevice, Plan, group_by_host
+from .other_runs import usable_cpus
+from .pins import check_pins
 from .placement_error import PlacementError
 from .placement_notes import describe_placement
 from .timeline_notes import describe_timeline, refuse_unseen
@@ -21,8 +23,6 @@ from .varying_links import describe_varying_links
 
 SERVER_PORT = 50051
 CLIENT_PORT = 50052
-# Reserved for the Engine, the agent and Ansible, so that a fully loaded lab still shapes and measures in time.
-RESERVED_CPU_SHARE = 0.1
 
 
 def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Plan:
@@ -31,26 +31,28 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     The same experiment on the same lab gives the same plan. Lab hosts that get no device are not part of it.
 
     Raises:
+        FedsimError: a device asks for a lab host that there is not.
         PlacementError: the lab has no hosts, a device's cpu limit would be below 0.001, a lab host's memory does not
             hold its devices, or there are more devices than addresses.
     """
     if not hosts:
         raise PlacementError("the lab has no lab hosts: name at least one")
-    assigned = assign(experiment.devices, hosts)
+    check_pins(experiment, hosts)
+    assigned = assign(experiment, hosts)
     in_use = set(assigned.values())
     ordered_hosts = tuple(sorted((host for host in hosts if host.name in in_use), key=lambda host: host.name))
     factor = _choose_cpu_factor(experiment, ordered_hosts, assigned)
     subnet = choose_subnet(len(experiment.devices))
     by_name = {host.name: host for host in ordered_hosts}
-    gpus_left = {host.name: len(host.gpu_ids) for host in ordered_hosts}
+    gpus_left = {host.name: free_gpus(host) for host in ordered_hosts}
 
     placed = []
     ordered_devices = (experiment.server, *experiment.clients)
     for index, device in enumerate(ordered_devices):
         host = by_name[assigned[device.name]]
         cpus = round(device.type.cpus * factor, 5)
-        gpus = min(device.type.gpus, gpus_left[host.name])
-        gpus_left[host.name] -= gpus
+        left = gpus_left[host.name]
+        gpu_ids, gpus_left[host.name] = left[: device.type.gpus], left[device.type.gpus :]
         placed.append(
             PlacedDevice(
                 device=device,
@@ -59,7 +61,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
                 port=SERVER_PORT if device.role == "server" else CLIENT_PORT,
                 cpus=cpus,
                 threads=threads_for(cpus),
-                gpus=gpus,
+                gpu_ids=tuple(gpu_ids),
                 index=index,
             )
         )
@@ -97,7 +99,7 @@ def _choose_cpu_factor(experiment: Experiment, hosts: Sequence[LabHost], assigne
     factor = experiment.cpu_factor
     if factor is None:
         fits = min(
-            (host.cpus * (1 - RESERVED_CPU_SHARE) / nominal[host.name] for host in hosts if nominal[host.name]),
+            (usable_cpus(host) / nominal[host.name] for host in hosts if nominal[host.name]),
             default=1.0,
         )
         factor = min(1.0, math.floor(fits * 10_000) / 10_000)

@@ -10,6 +10,7 @@ from ..contract.units import size
 from ..lab.host import LabHost
 from .model import PlacedDevice
 from .names import join_names
+from .other_runs import describe_held_cpus, describe_taken
 
 # A part of a core that no thread computes on; less goes into a participant's other threads, which send and receive.
 LEFT_OVER_CPUS = 0.1
@@ -59,6 +60,7 @@ def describe_placement(
             notes.append(f"{names}: less memory than the {size(need)} that engine {engine} needs for a small model")
     for host in hosts:
         here = by_host[host.name]
+        notes += describe_held_cpus(host)
         cpus = sum(item.cpus for item in here)
         if cpus > host.cpus:
             notes.append(
@@ -72,7 +74,11 @@ def describe_placement(
             )
         without_gpu = [item.device.name for item in here if item.gpus < item.device.type.gpus]
         if without_gpu:
-            notes.append(f"lab host {host.name} has no GPU for {join_names(without_gpu)}: they compute on the CPU")
+            held = describe_taken(host, lambda taken: len(taken.gpu_ids), lambda count: f"{count:g} of its GPUs")
+            also = f" ({held})" if held else ""
+            notes.append(
+                f"lab host {host.name} has no GPU for {join_names(without_gpu)}{also}: they compute on the CPU"
+            )
         foreign = [item for item in here if item.device.type.arch != host.arch]
         if foreign:
             names = join_names([item.device.name for item in foreign])

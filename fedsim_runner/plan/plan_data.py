@@ -97,6 +97,7 @@ def _device_as_dict(item: PlacedDevice, experiment: Experiment) -> dict[str, Any
         "memory_bytes": device.type.memory_bytes,
         "disk_bytes": device.type.disk_bytes,
         "gpus": item.gpus,
+        **({"gpu_ids": list(item.gpu_ids)} if item.gpu_ids else {}),
         "network": device.network.name,
         "link": {"up": device.network.up.as_dict(), "down": device.network.down.as_dict()},
         "federatedscope": dict(device.config),

@@ -53,8 +53,11 @@ def build_devices(
             device_type = with_limits(device_type, entry.overrides)
         network = variations.settle(network)
         own = without_data(entry.federatedscope or {})
+        pin = entry.lab_host if isinstance(entry.lab_host, str) else None
+        labels = entry.lab_host if isinstance(entry.lab_host, dict) else {}
         devices += [
-            Device(name, device_type, entry.role, entry.engine, network, own, number, entry.region) for name in names
+            Device(name, device_type, entry.role, entry.engine, network, own, number, entry.region, pin, labels)
+            for name in names
         ]
     return tuple(devices)
 

@@ -26,7 +26,8 @@ class Device:
     """One simulated machine of the experiment (counts are already expanded).
 
     ``config``: the part of FederatedScope's configuration that is this device's alone. ``entry``: its place in the
-    file's list of devices, from 0. ``region``: None: the experiment has no regions.
+    file's list of devices, from 0. ``region``: None: the experiment has no regions. ``lab_host``: the one that carries
+    it; None: any that has ``lab_labels``.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Device:
     config: Mapping[str, Any] = field(default_factory=dict)
     entry: int = 0
     region: str | None = None
+    lab_host: str | None = None
+    lab_labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ class Experiment:
     verify: Verify = "warn"
     timeline: tuple[TimelineEntry, ...] = ()
     cpu_factor: float | None = None
+    placement: Literal["spread", "pack"] = "spread"
     federatedscope_source: str | None = None
     initial_model: InitialModel | None = None
     topology: Topology | None = None

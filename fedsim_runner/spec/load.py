@@ -158,6 +158,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         allow_unshaped=file.network.allow_unshaped,
         verify=file.network.verify,
         timeline=_build_timeline(checked, devices, known, settled, choices, topology, document),
+        placement=file.placement,
         cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
         federatedscope_source=file.federatedscope.source,
         initial_model=initial_model,

@@ -67,6 +67,17 @@ NetworkChoice = Annotated[
 ]
 
 
+def _choose_host_form(value: Any) -> str:
+    return "labels" if isinstance(value, dict) else "name"
+
+
+LabLabel = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+LabHostChoice = Annotated[
+    Annotated[str, Tag("name")] | Annotated[dict[LabLabel, LabLabel], Field(min_length=1), Tag("labels")],
+    Discriminator(_choose_host_form),
+]
+
+
 class DeviceEntry(Entry):
     """One device, or `count` identical ones."""
 
@@ -87,6 +98,11 @@ class DeviceEntry(Entry):
     region: KindName | None = Field(
         default=None,
         description="The region that the device is in; with [`regions`](#regions), every device has one.",
+    )
+    lab_host: LabHostChoice | None = Field(
+        default=None,
+        description="The lab host that carries the device, by its name in the lab's inventory, or labels that it must "
+        "have: `{site: berlin}`. Not given: any; see [placement](placement.md).",
     )
     engine: EngineName = Field(
         default="light",
@@ -354,6 +370,11 @@ class ExperimentFile(Entry):
         default=None,
         description="Factor applied to the cpus of every device, so that a run can be repeated on another lab. "
         "Not given: the largest factor up to 1 that fits the lab.",
+    )
+    placement: Literal["spread", "pack"] = Field(
+        default="spread",
+        description="How devices are divided among the lab hosts: `spread` evenly over all, by their cpus, or `pack` "
+        "onto as few as have enough. See [placement](placement.md).",
     )
     data: DataSection = Field(default_factory=DataSection, description="Data set and split.")
     federatedscope: FederatedScopeSection = Field(

@@ -96,19 +96,7 @@ def build_device_container(settings: Settings, device: dict[str, Any], disk: str
         "Sysctls": settings.sysctls,
         "LogConfig": LOG_CONFIG,
         "RestartPolicy": {"Name": "no"},
-        "DeviceRequests": (
-            [
-                {
-                    "Driver": "",
-                    "Count": device["gpus"],
-                    "DeviceIDs": None,
-                    "Capabilities": [["gpu"]],
-                    "Options": {},
-                }
-            ]
-            if device["gpus"]
-            else None
-        ),
+        "DeviceRequests": build_gpu_request(device),
     }
     return {
         "Image": settings.images[device["image"]],
@@ -142,6 +130,15 @@ def list_known_hosts(settings: Settings, name: str) -> list[str]:
     server = course["server"]
     known = settings.addresses if name == server or course.get("clients_talk") else (name, server)
     return [f"{other}:{settings.addresses[other]}" for other in known if other in settings.addresses]
+
+
+def build_gpu_request(device: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """The device's GPUs as the Engine writes them: by number or UUID, in files of earlier versions how many."""
+    if not device["gpus"]:
+        return None
+    ids = list(device.get("gpu_ids") or ())
+    count = 0 if ids else device["gpus"]
+    return [{"Driver": "", "Count": count, "DeviceIDs": ids or None, "Capabilities": [["gpu"]], "Options": {}}]
 
 
 def compute_pids_limit(device: dict[str, Any]) -> int:

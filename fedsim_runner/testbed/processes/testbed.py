@@ -60,7 +60,9 @@ class ProcessTestbed:
                 f"run it with Docker, or remove {keys}",
             )
         interpreters({device.engine for device in experiment.devices}, experiment.federatedscope_source)
-        return replace(experiment, cpu_factor=1.0)
+        # There is one lab host, which has no name in a lab.
+        devices = tuple(replace(device, lab_host=None, lab_labels={}) for device in experiment.devices)
+        return replace(experiment, cpu_factor=1.0, devices=devices)
 
     def lab_hosts(self, experiment: Experiment, run: str | None) -> Sequence[LabHost]:
         """The control node, which carries all devices: processes share it as it is, and only its memory is a limit."""

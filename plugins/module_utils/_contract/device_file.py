@@ -126,6 +126,7 @@ class Device:
         link: as it is when the gate opens.
         config: the part of the configuration that is this participant's alone.
         variation: how the link varies during the course; None: it does not.
+        gpu_ids: its GPUs, as the Engine calls them; empty in earlier files, where ``gpus`` is their number.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Device:
     link: Links
     config: Mapping[str, Any]
     variation: Variation | None = field(default=None, metadata=OMIT_DEFAULT)
+    gpu_ids: tuple[str, ...] = field(default=(), metadata=OMIT_DEFAULT)
 
 
 @dataclass(frozen=True)
