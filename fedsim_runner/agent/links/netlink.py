@@ -12,8 +12,8 @@ _ATTRIBUTE = struct.Struct("=HH")  # length, kind
 
 _ERROR, _DONE = 2, 3
 _REQUEST, _ACK = 0x1, 0x4
-#: Flags of a request: the whole table; for what is to be made, replace what there is, or create it.
-DUMP, REPLACE, CREATE = 0x300, 0x100, 0x400
+#: Flags of a request: the whole table; for what is to be made, replace what there is, refuse that, or create.
+DUMP, REPLACE, EXCLUSIVE, CREATE = 0x300, 0x100, 0x200, 0x400
 
 
 def open_channel() -> socket.socket:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -15,17 +15,20 @@ from fedsim_runner.contract.agent_calls import LinksAnswer
 from fedsim_runner.contract.errors import Exit, FedsimError
 
 from ..host import programs
-from ..host.network_container import Namespace, NetworkContainer, namespace_number
+from ..host.network_container import Namespace, NetworkContainer
 from ..run_settings import RunSettings
 from . import backends, netns
 from .deviation import Deviation
-from .held_namespaces import HeldNamespaces
+from .fan_out import hurry
 from .joined import Joined
 from .profile import DeviceLink, Profile
 from .protocol import Failures
 from .run_namespace import RunNamespace
+from .shaped_devices import ShapedDevices
 from .shaper import Result, Shaper
 from .tally import Passed, Tally
+
+_LOOKED_AT_ONCE = 16
 
 
 class NoNetworkError(FedsimError):
@@ -45,6 +48,8 @@ _T = TypeVar("_T")
 
 
 def _locked(method: Callable[Concatenate[RunLinks, _P], _T]) -> Callable[Concatenate[RunLinks, _P], _T]:
+    """Hold the lock of the links; a change never waits for one that reads them."""
+
     @functools.wraps(method)
     def call(self: RunLinks, /, *arguments: _P.args, **options: _P.kwargs) -> _T:
         with self._lock:
@@ -53,8 +58,22 @@ def _locked(method: Callable[Concatenate[RunLinks, _P], _T]) -> Callable[Concate
     return call
 
 
+def _alone(method: Callable[Concatenate[RunLinks, _P], _T]) -> Callable[Concatenate[RunLinks, _P], _T]:
+    """Hold both locks: nobody reads the links meanwhile, either."""
+
+    @functools.wraps(method)
+    def call(self: RunLinks, /, *arguments: _P.args, **options: _P.kwargs) -> _T:
+        with self._reading, self._lock:
+            return method(self, *arguments, **options)
+
+    return call
+
+
 class RunLinks:
-    """Connects and shapes devices by their processes. Thread-safe, with a lock of its own.
+    """Connects and shapes devices by their processes. Thread-safe, with locks of its own.
+
+    A change that is due waits for no look at all links: that has no priority, and takes long beside devices that
+    compute. What was read while links were changed says nothing, and is read again.
 
     Args:
         container: holds the run's network.
@@ -63,7 +82,6 @@ class RunLinks:
         record: writes an event to the journal.
 
     Attributes:
-        shaped: devices whose link is in force.
         unshaped: why no link is in force, if the experiment allows that.
         deviation: how the links that are in force, and those that come into force, differ from the device file.
         joined: the network between the lab hosts of a run that has several.
@@ -84,13 +102,12 @@ class RunLinks:
         self._record = record
         self._shaper: Shaper | None = None
         self._guests: Shaper | None = None
+        self._reading = threading.RLock()  # taken before the other one
         self._lock = threading.RLock()
+        self._changes: Counter[str] = Counter()  # of each device's link while packets pass
         self._profile: Profile | None = None  # of the device file
         self._looked_at = time.monotonic()  # when all links in force were last known to be
-        # In which links were brought into force: path and number.
-        self._namespaces: dict[str, tuple[str, tuple[int, int] | None]] = {}
-        self._held = HeldNamespaces()
-        self.shaped: set[str] = set()
+        self._devices = ShapedDevices()
         self.unshaped: str | None = None
         self.deviation = Deviation()
         self.joined = Joined()
@@ -99,6 +116,11 @@ class RunLinks:
     def backend(self) -> str | None:
         """The back end that shapes here; None if none does."""
         return None if self.unshaped is not None else self._backend
+
+    @property
+    def shaped(self) -> set[str]:
+        """The devices whose links are in force."""
+        return self._devices.names
 
     @property
     def failure(self) -> str | None:
@@ -125,7 +147,7 @@ class RunLinks:
         """The links of the device file as they are to be now."""
         return self.joined.of(self.deviation.of(profile))
 
-    @_locked
+    @_alone
     def join(self, joined: Joined, across: Callable[[Collection[str]], Failures] | None) -> None:
         """Take over what is between lab hosts, for links that come into force from now on.
 
@@ -136,7 +158,7 @@ class RunLinks:
         self.joined = joined
         self._network.across = across
 
-    @_locked
+    @_alone
     def apply(
         self, settings: RunSettings, names: Collection[str], running: Mapping[str, int], check: bool
     ) -> LinksAnswer:
@@ -180,7 +202,7 @@ class RunLinks:
         }
         return answer if unshaped is None else {**answer, "unshaped": unshaped}
 
-    @_locked
+    @_alone
     def reapply(self, name: str, pid: int) -> str | None:
         """Connect and shape a restarted device whose link was in force. Return the reason if that failed.
 
@@ -200,12 +222,11 @@ class RunLinks:
             self.shaped.discard(name)
             self._record(events.LinkFailed(name, failed))
             return failed
-        self._take_note_of(name, namespace)
+        self._devices.add(name, namespace, self._passes_on)
         if self.unshaped is None:
             self._record(events.LinkReapplied(name))
         return None
 
-    @_locked
     def change(self, update: Callable[[Deviation], Deviation]) -> dict[str, Result]:
         """Have links deviate from the device file, or no longer: those in force in place, while packets pass.
 
@@ -221,20 +242,24 @@ class RunLinks:
         Raises:
             LinkError: the run's network is gone.
         """
+        with self._lock, hurry():
+            return self._change(update)
+
+    def _change(self, update: Callable[[Deviation], Deviation]) -> dict[str, Result]:
         self.deviation = update(self.deviation)
         if self._shaper is None or self._profile is None:
             return {}
-        here = {name: path for name, (path, _) in self._namespaces.items() if self._is_where_it_was(name, path)}
+        here = self._devices.where_they_were()
         try:
             results = self._shaper.change(self.now(self._profile), here)
             left = [name for name, result in results.items() if result.failed is not None]
-            left = [name for name in left if self._is_where_it_was(name, here[name])]
+            left = [name for name in left if self._devices.is_where_it_was(name, here[name])]
             again = self._shaper.apply({name: here[name] for name in left}) if left else {}
         except (OSError, programs.CommandError) as error:
             raise LinkError(str(error)) from error
+        self._changes.update(results.keys())
         return {**results, **again}
 
-    @_locked
     def restore(self, running: Mapping[str, int]) -> dict[str, str]:
         """Put links that are in force, but that somebody else has changed, back in force.
 
@@ -244,30 +269,50 @@ class RunLinks:
         Returns:
             By device, what was changed and why it could not be undone.
         """
-        if self._shaper is None or self.failure is not None:
-            return {}
-        now, before = time.monotonic(), self._looked_at
-        self._looked_at = now
-        devices = self._in_force(running)
-        if not devices:
-            return {}
-        try:
-            changed = self._shaper.find_changes(devices)
-            theirs = {name: devices[name] for name in changed if self._is_where_it_was(name, devices[name])}
-            results = self._shaper.apply(theirs) if theirs else {}
-        except (OSError, programs.CommandError):
-            return {}  # the run's network is ending, which `failure` will say
         failed: dict[str, str] = {}
-        for name, result in results.items():
+        with self._reading:
+            if self._shaper is None or self.failure is not None:
+                return {}
+            now, before = time.monotonic(), self._looked_at
+            devices = self._devices.running(running)
+            try:
+                # Few at a time, so that few are changed here while they are looked at.
+                for start in range(0, len(devices), _LOOKED_AT_ONCE):
+                    changed = self._look(dict(list(devices.items())[start : start + _LOOKED_AT_ONCE]))
+                    failed |= self._undo(changed, devices, now - before) if changed else {}
+            except (OSError, programs.CommandError):
+                return failed  # the run's network is ending, which `failure` will say
+            self._looked_at = now
+        return failed
+
+    def _look(self, devices: Mapping[str, str]) -> dict[str, str]:
+        """What somebody else has changed of these devices' links, in these namespaces."""
+        assert self._shaper is not None
+        with self._lock:
+            before = {name: self._changes[name] for name in devices}
+        seen = self._shaper.look_for_changes(devices)
+        with self._lock:
+            # What has been changed here meanwhile may be what was seen.
+            same = {name for name in devices if self._changes[name] == before[name]}
+            self._shaper.take_note_of({name: trace for name, trace in seen.traces.items() if name in same})
+            return {name: change for name, change in seen.changed.items() if name in same}
+
+    @_locked
+    def _undo(self, changed: Mapping[str, str], devices: Mapping[str, str], unknown_s: float) -> dict[str, str]:
+        """Put these links back in force; return the reasons where that failed."""
+        assert self._shaper is not None
+        theirs = {name: devices[name] for name in changed if self._devices.is_where_it_was(name, devices[name])}
+        failed: dict[str, str] = {}
+        for name, result in (self._shaper.apply(theirs) if theirs else {}).items():
             if result.failed is None:
-                self._record(events.LinkRestored(name, changed[name], round(now - before, 1)))
-            elif self._is_where_it_was(name, devices[name]):
+                self._record(events.LinkRestored(name, changed[name], round(unknown_s, 1)))
+            elif self._devices.is_where_it_was(name, devices[name]):
                 self.shaped.discard(name)
                 failed[name] = f"{changed[name]}; {result.failed}"
                 self._record(events.LinkFailed(name, failed[name]))
         return failed
 
-    @_locked
+    @_alone
     def connect_guests(
         self, guests: Sequence[DeviceLink], sites: Mapping[str, str], namespaces: Mapping[str, str]
     ) -> None:
@@ -291,7 +336,7 @@ class RunLinks:
         if reason := next((one for one in failed if one is not None), None):
             raise LinkError(reason)
 
-    @_locked
+    @_alone
     def forget_guests(self, names: Iterable[str]) -> None:
         """Release them: their namespaces are about to end."""
         if self._guests is not None:
@@ -299,13 +344,13 @@ class RunLinks:
                 self._guests.forget(name)
             self._guests = None
 
-    @_locked
+    @_alone
     def forget(self, name: str) -> None:
         """Release a device whose process, and with it its interface, has ended.
 
         What others exchange over it goes on, as it has its namespace until it is restarted.
         """
-        self._namespaces.pop(name, None)
+        self._devices.end(name)
         if self._shaper is not None and not self._passes_on:
             self._shaper.forget(name)
 
@@ -320,7 +365,7 @@ class RunLinks:
         if self._shaper is None or self.failure is not None:
             return {}
         try:
-            return self._shaper.count(self._in_force(running), afresh)
+            return self._shaper.count(self._devices.running(running), afresh)
         except OSError:
             return {}  # which `failure` is about to say
 
@@ -335,7 +380,7 @@ class RunLinks:
         if self._shaper is None or self.failure is not None:
             return {}
         try:
-            return self._shaper.look(self._in_force(running))
+            return self._shaper.look(self._devices.running(running))
         except OSError:
             return {}  # which `failure` is about to say
 
@@ -344,25 +389,18 @@ class RunLinks:
         """Counters of the process that holds packets outside the kernel; empty if the kernel does all."""
         return self._shaper.counters() if self._shaper is not None else {}
 
-    @_locked
+    @_alone
     def stop(self) -> None:
         """Stop: packets that pass through this agent stop, too."""
         if self._shaper is not None:
             self._shaper.stop()
-        self._held.release_all()
+        self._devices.release_all()
 
     @property
     def _passes_on(self) -> bool:
         """Whether devices pass on what others send."""
         topology = None if self._profile is None else self._profile.topology
         return topology is not None and bool(topology.parents)
-
-    def _take_note_of(self, name: str, namespace: str) -> None:
-        """Remember in which namespace the device's link is in force."""
-        self._namespaces[name] = namespace, namespace_number(namespace)
-        if self._passes_on:
-            with contextlib.suppress(OSError):  # it has ended meanwhile
-                self._held.hold(name, namespace)
 
     def _choose(self, settings: RunSettings) -> tuple[str | None, str | None]:
         """The back end, or None and why nothing is shaped."""
@@ -387,23 +425,9 @@ class RunLinks:
             self.shaped.clear()
             self._connected_to = namespace
 
-    def _in_force(self, running: Mapping[str, int]) -> dict[str, str]:
-        """The namespaces of those running devices whose links are in force."""
-        return {name: netns.of_process(pid) for name, pid in running.items() if name in self.shaped}
-
-    def _is_where_it_was(self, name: str, namespace: str) -> bool:
-        """Whether the device's process is still the one whose link is in force.
-
-        Else its container has ended, which Docker will report. By then another process may have its id: the kernel uses
-        each of 32768 again, and hundreds of devices that end together need thousands.
-        """
-        number = namespace_number(namespace)
-        return number is not None and (namespace, number) == self._namespaces.get(name)
-
     def _remember(self, results: Mapping[str, Result], running: Mapping[str, int]) -> None:
         for name, result in results.items():
             if result.failed is None:
-                self.shaped.add(name)
-                self._take_note_of(name, netns.of_process(running[name]))
+                self._devices.add(name, netns.of_process(running[name]), self._passes_on)
                 if result.changed and self.unshaped is None:
                     self._record(events.LinkShaped(name))

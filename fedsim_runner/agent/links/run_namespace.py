@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from ..host import programs
-from . import kernel_qdiscs, netns, rtnetlink
+from . import bridging, kernel_qdiscs, netns, rtnetlink
+from .bridging import End
 from .protocol import Failures
 from .wiring import first_bridge
 
-# Ports change only when a container does, and a forgotten address costs a packet to every device.
-_AGEING_S = 86_400
-_BRIDGE = ["type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"]
-_BRIDGE += ["ageing_time", str(_AGEING_S * 100)]
 _SET = ["link", "set", "dev"]
-
-
-@dataclass(frozen=True)
-class End:
-    """An interface of the namespace.
-
-    Attributes:
-        index: its number.
-        peer: number of its other end, if that is in another namespace.
-        bridge: the one that it is a port of.
-        far: name of its other end, if that is in this namespace.
-    """
-
-    index: int
-    peer: int | None
-    up: bool
-    bridge: str | None
-    far: str | None = None
 
 
 Line = tuple[str | None, list[str]]  # the device that a command is for (None: its failure does not matter), its words
@@ -77,8 +54,7 @@ class RunNamespace:
         if self.path is None:
             return {}
         with self.inside():
-            shown = json.loads(programs.run(["ip", "-json", "link", "show"]) or "[]")
-        found = {str(entry["ifname"]): _end(entry) for entry in shown if "ifname" in entry}
+            found = bridging.read_ends()
         usable = {name for name in found if _is_usable(name, found)}
         return {name: end if end.bridge in usable else replace(end, bridge=None) for name, end in found.items()}
 
@@ -94,30 +70,40 @@ class RunNamespace:
             return found | {"": rtnetlink.known_macs()} if self.has_edges else found
 
     def add_bridges(self, wanted: Iterable[str]) -> Failures:
-        """Make these bridges, and what connects them to the first one, where something is missing or down."""
-        ends = self.ends()
-        lines: list[Line] = []
-        wanted = set(wanted)
-        for name in sorted({*map(first_bridge, wanted), *wanted}):
-            if name not in ends:
-                lines += _new(name, name, _BRIDGE)
-            lines.append((name, [*_SET, name, "up"]))
-            if name == first_bridge(name):
-                continue
-            near, far = _trunk(name)
-            if near not in ends:
-                lines += [*_new(name, near, ["type", "veth", "peer", "name", far]), *without_ipv6(name, far)]
-            lines.append((name, [*_SET, near, "master", first_bridge(name), "up"]))
-            lines.append((name, [*_SET, far, "master", name, "up"]))
-            for end, alone in ((near, self.only_edges), (far, self.has_edges)):
-                lines += [(name, [*_SET, end, "type", "bridge_slave", "isolated", "on"])] if alone else []
-        if self.filters:
-            kind = ["type", "bridge", "nf_call_iptables", "1"]
-            lines += [(name, [*_SET, name, *kind]) for name in sorted({*map(first_bridge, wanted), *wanted})]
-        failed = self.batch(lines)
+        """Make these bridges, and what connects them to the first one, where something is missing or down.
+
+        In the calling thread, and without a program.
+
+        Returns:
+            Reasons by bridge, of those that could not be made.
+
+        Raises:
+            OSError: the namespace is gone.
+        """
+        failed: Failures = {}
+        ends, wanted = self.ends(), set(wanted)
+        with self.inside():
+            for name in sorted({*map(first_bridge, wanted), *wanted}):
+                try:
+                    self._add_bridge(name, ends)
+                except OSError as error:
+                    failed[name] = f"bridge {name} cannot be made: {error.strerror}"
         if self.across is not None:
             failed |= self.across({first_bridge(name) for name in wanted if name not in failed})
         return failed
+
+    def _add_bridge(self, name: str, ends: Mapping[str, End]) -> None:
+        index = ends[name].index if name in ends else bridging.add_bridge(name)
+        rtnetlink.set_up(index)
+        if self.filters:
+            bridging.filter_packets(index)
+        if name == first_bridge(name):
+            return
+        near, far = _trunk(name)
+        if near not in ends:
+            bridging.add_pair(near, far)
+        bridging.connect(near, first_bridge(name), self.only_edges)
+        bridging.connect(far, name, self.has_edges)
 
     def batch(self, lines: Sequence[Line]) -> Failures:
         """Run ``ip`` with these commands; return the failures by what they are for."""
@@ -138,18 +124,9 @@ def without_ipv6(device: str, name: str) -> list[Line]:
     return [(device, [*_SET, name, "addrgenmode", "none"])] if rtnetlink.has_ipv6() else []
 
 
-def _new(device: str, name: str, kind: Sequence[str]) -> list[Line]:
-    return [(device, ["link", "add", "name", name, *kind]), *without_ipv6(device, name)]
-
-
 def _trunk(bridge: str) -> tuple[str, str]:
     """The veth pair between a bridge and the first of its devices: its end at the first, and at the other."""
     return f"to-{bridge}", f"{bridge}-up"
-
-
-def _end(entry: Mapping[str, Any]) -> End:
-    up = "UP" in entry.get("flags", ())
-    return End(int(entry["ifindex"]), entry.get("link_index"), up, entry.get("master"), entry.get("link"))
 
 
 def _is_usable(name: str, ends: Mapping[str, End]) -> bool:

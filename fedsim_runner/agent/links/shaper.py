@@ -31,6 +31,14 @@ class Result:
         return {"changed": self.changed, "failed": self.failed, "diff": self.diff}
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A look at links: what is no longer as it was left, by device, and what a link that is so looks like."""
+
+    changed: Mapping[str, str]
+    traces: Mapping[str, object]
+
+
 class _Part(Protocol):
     """Reads some of the settings: a back end, or the veth pairs."""
 
@@ -181,24 +189,37 @@ class Shaper:
         more = replace(profile, devices=[*profile.devices, *guests], guest_sites=sites)
         return Shaper(self._backends, self._network, more, chosen)
 
-    def find_changes(self, namespaces: Mapping[str, str]) -> dict[str, str]:
-        """What is no longer as ``apply`` has left it, by device; devices that cannot be read are left out.
+    def look_for_changes(self, namespaces: Mapping[str, str]) -> Seen:
+        """See what is no longer as ``apply`` has left it; devices that cannot be read are left out.
+
+        It changes nothing, and what it has seen means something only if :meth:`change` was not called meanwhile.
 
         Raises:
             OSError, CommandError: the run's namespace is gone.
         """
+        planned, applied = self._planned, dict(self._applied)
         here = {
-            name: path
-            for name, path in namespaces.items()
-            if name in self._planned and self._planned[name] == self._applied.get(name)
+            name: path for name, path in namespaces.items() if name in planned and planned[name] == applied.get(name)
         }
         traces = self._veths.traces(here, lambda: [backend.trace() for backend in self._backends])
         suspect = {name: here[name] for name, trace in traces.items() if trace != self._traces.get(name)}
         if not suspect:
-            return {}
+            return Seen({}, {})
         changes = self._compare(suspect, {name: Result() for name in suspect}, {})
-        self._traces |= {name: traces[name] for name, change in changes.items() if not change}
-        return {name: _describe(change) for name, change in changes.items() if change}
+        return Seen(
+            {name: _describe(change) for name, change in changes.items() if change},
+            {name: traces[name] for name, change in changes.items() if not change},
+        )
+
+    def take_note_of(self, traces: Mapping[str, object]) -> None:
+        """Links that look so are as they were left, and need not be read again."""
+        self._traces |= traces
+
+    def find_changes(self, namespaces: Mapping[str, str]) -> Mapping[str, str]:
+        """What is no longer as ``apply`` has left it, by device. Arguments and errors as those of the look."""
+        seen = self.look_for_changes(namespaces)
+        self.take_note_of(seen.traces)
+        return seen.changed
 
     def forget(self, device: str) -> None:
         """Release the namespace of a device whose container has ended. Packets that still arrive there are dropped."""

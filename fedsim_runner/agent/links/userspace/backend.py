@@ -52,7 +52,8 @@ class Backend(LinkBackend):
     def __init__(self, probed: Mapping[str, Any]) -> None:
         self._iptables: str | None = probed.get("iptables")
         self._process: PacketProcess | None = None
-        self._answer: dict[str, Any] | None = None  # the process's state, which changes only by commands from here
+        self._orders = 0  # commands that change the process's state, which nothing else does
+        self._answer: tuple[int, dict[str, Any]] | None = None  # the state, and after how many of them
         self._senders: dict[str, str] = {}  # names of all devices by address
         self._edges: dict[tuple[str, str], tuple[str, str]] = {}  # what each direction of an edge is called
         self._overruns = Overruns()
@@ -138,11 +139,10 @@ class Backend(LinkBackend):
                 ups = after.senders.changed_from(before.senders)
             if replace(before, senders=after.senders) != after:
                 downs[name] = after
-        self._answer = None
         answer: dict[str, dict[str, Any]] = {"ups": {}, "devices": {}, "failed": {}}
         try:
             for part in _change_commands(ups, {name: _settings(after) for name, after in downs.items()}):
-                for key, values in self._process.ask(part).items():
+                for key, values in self._order(part).items():
                     answer[key] |= values
         except OSError as error:
             return {}, dict.fromkeys(changes, str(error))
@@ -162,9 +162,8 @@ class Backend(LinkBackend):
     def forget(self, device: str) -> None:
         self._shown.pop(device, None)
         if self._process is not None:
-            self._answer = None
             with contextlib.suppress(OSError):  # the packet process has ended and holds nothing
-                self._process.ask({"op": "set", "devices": {device: None}})
+                self._order({"op": "set", "devices": {device: None}})
 
     def failure(self) -> str | None:
         reason = None if self._process is None else self._process.failure()
@@ -190,6 +189,14 @@ class Backend(LinkBackend):
         found = {(name, UP): Passed(*answer["ups"][address]) for name, address in self._uplinks(answer["ups"])}
         found |= {(name, DOWN): Passed(*passed) for name, passed in answer["downs"].items() if name != NAME}
         return found | {self._edges[first, second]: Passed(*passed) for first, second, passed in answer["edges"]}
+
+    def _order(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the packet process change its state; whoever reads it meanwhile has read what no longer counts."""
+        assert self._process is not None
+        try:
+            return self._process.ask(command)
+        finally:
+            self._orders += 1
 
     def _uplinks(self, ups: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [(name, address) for address, name in self._senders.items() if address in ups]
@@ -223,12 +230,13 @@ class Backend(LinkBackend):
         """The packet process's settings for each device in whose present namespace it listens."""
         if self._process is None:
             return {}
-        if self._answer is None:  # an answer about hundreds of devices delays their packets
+        known, orders = self._answer, self._orders
+        if known is None or known[0] != orders:  # an answer about hundreds of devices delays their packets
             try:
-                self._answer = self._process.ask({"op": "state"})
+                known = self._answer = orders, self._process.ask({"op": "state"})
             except OSError:
                 return {}
-        answer = self._answer
+        answer = known[1]
         crossings = Crossings(answer["sites"], answer["edges"], answer["hops"])
         senders = Senders.parse(answer["ups"])
         listening: dict[str, Arrivals] = {}
@@ -275,9 +283,8 @@ class Backend(LinkBackend):
             return {}
         if self._process is None:
             self._process = PacketProcess()
-        self._answer = None
         try:
-            failed: Failures = self._process.ask(command)["failed"]
+            failed: Failures = self._order(command)["failed"]
         except OSError as error:
             return dict.fromkeys(devices, str(error))
         return failed

@@ -1,0 +1,254 @@
+"""How long links take to be shaped, and how late their changes are beside busy processes.
+
+    python -m benchmarks.event_times [--devices N] [--busy N] [--times N] [--seconds S] [--backend NAME]
+
+As root, without Docker: the agent's own parts on devices in namespaces, while a loop looks at all links as the agent's
+does. All links are shaped, and again when nothing differs, before the busy processes start. Then each kind of event
+takes place so many times, and at last all links follow a trace with five steps a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from fedsim_runner.agent.host.docker_api import Docker
+from fedsim_runner.agent.host.network_container import Namespace, NetworkContainer, namespace_number
+from fedsim_runner.agent.links import probe
+from fedsim_runner.agent.links.profile import DeviceLink, Profile
+from fedsim_runner.agent.links.run_links import RunLinks
+from fedsim_runner.agent.run_settings import RunSettings
+from fedsim_runner.agent.timeline.devices import Devices
+from fedsim_runner.agent.timeline.timeline import Timeline
+from fedsim_runner.agent.traces.player import Player
+from fedsim_runner.contract import events
+from fedsim_runner.contract.link import Link, Links
+from fedsim_runner.contract.link_variation import Track, Variation
+from fedsim_runner.contract.timeline import LinkChange, TimelineEntry
+from tests.lab.rig import rig
+
+from .link_figures.children import fork
+from .tables import Limit, print_limits, print_table
+
+MBIT = 1_000_000
+PLANNED = Links(Link(8 * MBIT, 20_000), Link(20 * MBIT, 20_000))
+OTHER = LinkChange(rate_bps=2 * MBIT, delay_us=50_000)
+EVERY_S, LASTS_S = 0.5, 0.25
+STEP_MS = 200
+LOOK_S, RESTORE_S = 1.0, 6.0
+
+#: Seconds that changes were late, by what changed.
+Late = dict[str, list[float]]
+
+
+def main() -> None:
+    """Print the tables, and the limits that the figures are held to."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.event_times", description="How late changes are.")
+    parser.add_argument("--devices", type=int, default=100, metavar="N", help="at most 250 (%(default)s)")
+    parser.add_argument("--busy", type=int, default=20, metavar="N", help="processes that compute (%(default)s)")
+    parser.add_argument("--times", type=int, default=20, metavar="N", help="events of each kind (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="for which links follow a trace (%(default)s)")
+    parser.add_argument("--backend", default="auto", help="a link back end (%(default)s)")
+    options = parser.parse_args()
+    names = ["server", *(f"client-{number}" for number in range(1, options.devices))]
+    with rig(*names) as lab, tempfile.TemporaryDirectory() as folder:
+        running = {name: holder.pid for name, holder in lab.holders.items()}
+        settings = _settings(lab.addresses, options.backend)
+        recorded: list[events.Event] = []
+        links = _links(str(lab.network.path), settings, recorded.append)
+        try:
+            shaped_s = [_seconds(lambda: links.apply(settings, names, running, False)) for _ in range(2)]
+            links.restore(running)
+            with _busy(options.busy), _looking_at(links, running):
+                late: Late = {}
+                for kind, devices, entry in _kinds(names):
+                    late[f"{kind} of {len(devices)}"] = _follow(
+                        links, replace(settings, timeline=_timeline(entry, devices, options.times)), Path(folder)
+                    )
+                varied = _vary(links, settings, options.seconds)
+        finally:
+            links.stop()
+    print_table("links of all devices", ("", "s"), [["shaped", shaped_s[0]], ["again", shaped_s[1]]])
+    rows = [[what, statistics.median(some) * 1e3, max(some) * 1e3] for what, some in late.items()]
+    print_table("events: late, in ms", ("event", "median", "most"), rows)
+    columns = ("changes", "latest, in ms", "CPU, in % of a core")
+    print_table("links that follow a trace", columns, [varied])
+    print_limits(
+        [
+            Limit("all links shaped", shaped_s[0], 3.0, " s"),
+            Limit("all links shaped again", shaped_s[1], 1.5, " s"),
+            *(Limit(what, max(some) * 1e3, 50, " ms") for what, some in late.items()),
+            Limit("traces", varied[1], 50, " ms"),
+        ]
+    )
+
+
+def _kinds(names: Sequence[str]) -> list[tuple[str, Sequence[str], TimelineEntry]]:
+    clients = names[1:]
+    half = names[len(names) // 2 :]
+    return [
+        ("change", clients, TimelineEntry(number=0, devices=(), up=OTHER, down=OTHER)),
+        ("offline", half, TimelineEntry(number=0, devices=(), action="offline")),
+        ("partition", half, TimelineEntry(number=0, devices=(), action="partition")),
+    ]
+
+
+def _timeline(entry: TimelineEntry, devices: Sequence[str], times: int) -> tuple[TimelineEntry, ...]:
+    return tuple(
+        replace(entry, number=number, devices=tuple(devices), at_s=1 + number * EVERY_S, duration_s=LASTS_S)
+        for number in range(times)
+    )
+
+
+def _settings(addresses: Mapping[str, str], backend: str) -> RunSettings:
+    devices = [DeviceLink(name, address, PLANNED.up, PLANNED.down) for name, address in addresses.items()]
+    later = tuple(replace(link, rate_bps=OTHER.rate_bps) for link in (PLANNED.up, PLANNED.down))
+    return RunSettings(
+        lab_host="localhost",
+        link_backend=backend,
+        congestion_control="auto",
+        allow_unshaped=False,
+        verify="off",
+        timeout_s=600,
+        silence_timeout_s=600,
+        go_on=True,
+        min_clients=1,
+        total_rounds=1,
+        roles={name: "server" if name == "server" else "client" for name in addresses},
+        cpus={},
+        memory_bytes={},
+        disk_bytes={},
+        start_cpu_s={},
+        links=Profile(devices, seed=1, server="server", later=later),
+    )
+
+
+def _links(network: str, settings: RunSettings, record: Callable[[events.Event], None]) -> RunLinks:
+    container = NetworkContainer(Docker(), "benchmark")
+    number = namespace_number(network)
+    assert number is not None
+    container.namespace = Namespace(network, number)
+    return RunLinks(container, settings.link_backend, probe.probe(), record)
+
+
+class _Course:
+    """One that all devices have joined."""
+
+    round = 1
+    states: ClassVar[dict[str, str]] = {}
+
+    def live_state(self, device: str) -> str:
+        return "joined"
+
+    def has_joined(self, device: str) -> bool:
+        return True
+
+
+def _follow(links: RunLinks, settings: RunSettings, folder: Path) -> list[float]:
+    """Have the timeline take place; return how late its events were, in seconds."""
+    expected = 2 * len(settings.timeline)
+    late: list[float] = []
+    over = threading.Event()
+
+    def record(event: events.Event) -> None:
+        assert isinstance(event, events.EventBegun | events.EventEnded), event
+        late.append(event.late_s or 0.0)
+        if len(late) == expected:
+            over.set()
+
+    timeline = Timeline(links, Devices(Docker(), {}), folder / "timeline.json", record, lambda _: None, frozenset)
+    timeline.open(time.time(), settings, _Course())
+    try:
+        assert over.wait(60 + expected * EVERY_S)
+    finally:
+        timeline.stop()
+        (folder / "timeline.json").unlink(missing_ok=True)
+    return late
+
+
+def _vary(links: RunLinks, settings: RunSettings, seconds: float) -> tuple[int, float, float]:
+    """Have all links follow a trace; return changes, the latest in ms, and the CPU time that this took, in %."""
+    steps = range(50)
+    track = Track(
+        at_ms=tuple(step * STEP_MS for step in steps),
+        length_ms=len(steps) * STEP_MS,
+        rate_bps=tuple((2 + step % 7) * MBIT for step in steps),
+    )
+    found: list[events.Event] = []
+
+    def change(now: Mapping[str, Links]) -> dict[str, str]:
+        results = links.change(lambda one: replace(one, varied={**one.varied, **now}))
+        return {name: result.failed for name, result in results.items() if result.failed is not None}
+
+    player = Player(change, found.append)
+    variations = {
+        device.device: Variation(planned=PLANNED, up="t", down="t", offset_ms=37 * number % STEP_MS)
+        for number, device in enumerate(settings.links.devices)
+    }
+    before = time.process_time()
+    player.begin(time.time(), variations, {"t": track}, 1)
+    time.sleep(seconds)
+    player.stop()
+    varied = found[-1]
+    assert isinstance(varied, events.LinksVaried) and not varied.failed, varied
+    return varied.changes or 0, (varied.latest_s or 0.0) * 1e3, 100 * (time.process_time() - before) / seconds
+
+
+@contextlib.contextmanager
+def _looking_at(links: RunLinks, running: Mapping[str, int]) -> Iterator[None]:
+    """Look at all links as the agent's loop does."""
+    stopping = threading.Event()
+
+    def look() -> None:
+        next_restore = 0.0
+        while not stopping.wait(LOOK_S):
+            links.look(running)
+            if time.monotonic() >= next_restore:
+                next_restore = time.monotonic() + RESTORE_S
+                links.restore(running)
+
+    thread = threading.Thread(target=look, name="looks")
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def _busy(count: int) -> Iterator[None]:
+    """So many processes compute without a pause."""
+    children = [fork(_compute) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def _compute() -> None:
+    os.setpriority(os.PRIO_PROCESS, 0, 0)
+    while True:
+        pass
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = time.monotonic()
+    work()
+    return time.monotonic() - begun
+
+
+if __name__ == "__main__":
+    main()
