@@ -29,6 +29,7 @@ from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.run_links import RunLinks
 from fedsim_runner.agent.run_settings import RunSettings
 from fedsim_runner.agent.timeline.devices import Devices
+from fedsim_runner.agent.timeline.priority import run_before_devices
 from fedsim_runner.agent.timeline.timeline import Timeline
 from fedsim_runner.agent.traces.player import Player
 from fedsim_runner.contract import events
@@ -60,6 +61,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="for which links follow a trace (%(default)s)")
     parser.add_argument("--backend", default="auto", help="a link back end (%(default)s)")
     options = parser.parse_args()
+    run_before_devices()
     names = ["server", *(f"client-{number}" for number in range(1, options.devices))]
     with rig(*names) as lab, tempfile.TemporaryDirectory() as folder:
         running = {name: holder.pid for name, holder in lab.holders.items()}
@@ -129,7 +131,7 @@ def _settings(addresses: Mapping[str, str], backend: str) -> RunSettings:
         memory_bytes={},
         disk_bytes={},
         start_cpu_s={},
-        links=Profile(devices, seed=1, server="server", later=later),
+        links=Profile(devices, seed=1, server="server", may_part=True, later=later),
     )
 
 

@@ -111,6 +111,7 @@ def read_run_settings(path: Path) -> RunSettings:
             found.seed,
             server,
             ipaddress.IPv4Network(found.network.subnet).prefixlen,
+            any(entry.action in ("offline", "partition") for entry in found.timeline),
             _later_links(planned, possible),
             topology=found.topology,
             clients_talk=found.course.clients_talk,

@@ -23,6 +23,7 @@ from .host.engine_events import Events
 from .host.open_files import allow_open_files
 from .run_agent import TICK_S, Agent
 from .run_settings import read_run_settings
+from .timeline.priority import run_before_devices
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--run", required=True, help="the run's id")
     parser.add_argument("--socket", default=control.SOCKET, help="where ctl finds this agent")
     options = parser.parse_args(arguments)
+    run_before_devices()
     docker, state = Docker(), StateFolder(options.state)
     try:
         allow_open_files(len(read_run_settings(state.device_file).roles))

@@ -36,6 +36,14 @@ def changeable(shaper: Shaper, *later: Link) -> Profile:
     return planned
 
 
+def may_part(shaper: Shaper, planned_for: bool) -> Profile:
+    """Whether devices of a shaper may be apart later; return what was requested of it."""
+    profile, chosen = shaper.requested
+    planned = replace(profile, may_part=planned_for)
+    shaper.set_profile(planned, chosen)
+    return planned
+
+
 def both(link: Link) -> Links:
     return Links(link, link)
 
@@ -153,13 +161,17 @@ def both_ways(*pairs: str) -> set[str]:
     return {*pairs, *(pair[::-1] for pair in pairs)}
 
 
-def test_nothing_passes_an_offline_device_until_it_is_back(backend: str, probed: dict[str, Any]) -> None:
+@pytest.mark.parametrize("planned_for", [False, True])
+def test_nothing_passes_an_offline_device_until_it_is_back(
+    backend: str, probed: dict[str, Any], planned_for: bool
+) -> None:
     link = Link(10 * MBIT, 5_000)
     with rig("a", "b", "c") as lab, shaped(lab, lab.links(link, link), backend, probed) as shaper:
+        planned, everything = may_part(shaper, planned_for), both_ways("ab", "ac", "bc")
         apply(shaper, lab)
-        planned, everything = shaper.requested[0], both_ways("ab", "ac", "bc")
         assert reached(lab, everything) == everything
-        assert change(shaper, lab, Deviation(offline=frozenset("a")), planned)["a"] == "port none"
+        found = change(shaper, lab, Deviation(offline=frozenset("a")), planned)["a"]
+        assert found == ("reached by nobody" if planned_for and backend == "userspace" else "port none")
         assert reached(lab, both_ways("bc")) == both_ways("bc")
         assert shaper.find_changes(lab.namespaces) == {}
         # A container that is restarted meanwhile stays offline, with its link in force.
@@ -172,10 +184,11 @@ def test_nothing_passes_an_offline_device_until_it_is_back(backend: str, probed:
         assert not any(result["changed"] for result in apply(shaper, lab).values())
 
 
-def test_partitions_separate_devices_until_they_heal(backend: str, probed: dict[str, Any]) -> None:
+@pytest.mark.parametrize("planned_for", [False, True])
+def test_partitions_separate_devices_until_they_heal(backend: str, probed: dict[str, Any], planned_for: bool) -> None:
     with rig("a", "b", "c", "d") as lab, shaped(lab, lab.links(Link(delay_us=1000)), backend, probed) as shaper:
+        planned = may_part(shaper, planned_for)
         apply(shaper, lab)
-        planned = shaper.requested[0]
         for partitions, pairs in (
             ({}, both_ways("ab", "ac", "ad", "bc", "bd", "cd")),
             ({3: frozenset("ab")}, both_ways("ab", "cd")),

@@ -30,6 +30,7 @@ class Profile:
         seed: fixes all random draws.
         server: name of the device that is the server.
         prefix: prefix length of the devices' addresses.
+        may_part: devices may be offline, or in partitions, during the course.
         later: further links that devices may have during the course; with any, all links can be changed in place.
         offline: devices that nothing reaches, and that reach nothing.
         partitions: sets of devices by a number of each: nothing passes between one and all others.
@@ -45,6 +46,7 @@ class Profile:
     seed: int = 0
     server: str = ""
     prefix: int = 24
+    may_part: bool = False
     later: tuple[Link, ...] = ()
     offline: frozenset[str] = frozenset()
     partitions: Mapping[int, frozenset[str]] = field(default_factory=dict)
@@ -69,6 +71,11 @@ class Profile:
     def may_change(self) -> bool:
         """Whether links may change while packets pass."""
         return bool(self.later)
+
+    @property
+    def drops_between(self) -> bool:
+        """Whether a back end that can is to drop what passes between partitions; other lab hosts then do the same."""
+        return self.may_part and not self.departs
 
     @property
     def edges(self) -> dict[tuple[str, str], Link]:

@@ -30,6 +30,7 @@ class LinkBackend(Protocol):
     separates_sites: ClassVar[bool] = False  # it needs a bridge for each site of a topology
     packets_per_s: ClassVar[int | None] = None  # more than these are late; None: the kernel's own limit
     reschedules: ClassVar[bool] = False  # what waits when a rate changes leaves at the new one
+    keeps_apart: ClassVar[bool] = False  # it drops what passes between partitions, and of devices that are offline
 
     def __init__(self, probed: Mapping[str, Any]) -> None: ...
     @staticmethod

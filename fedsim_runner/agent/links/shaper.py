@@ -86,12 +86,14 @@ class Shaper:
         """Set the links that the next ``apply`` brings into force."""
         self.requested = profile, chosen
         nothing = profile.without_links()
-        by_site = profile.topology is not None and any(
-            backend.separates_sites for backend in self._backends if backend.name == chosen
-        )
+        shaping = [backend for backend in self._backends if backend.name == chosen]
+        by_site = profile.topology is not None and any(backend.separates_sites for backend in shaping)
         self._network.has_edges = by_site
         self._network.only_edges = by_site and profile.topology is not None and bool(profile.topology.parents)
-        self._veths.wires = plan_wires(profile, by_site)
+        # To move ports from one bridge to another takes the kernel a pause for each, which may be long.
+        dropped = profile.drops_between and any(backend.keeps_apart for backend in shaping)
+        wired = replace(profile, offline=frozenset(), partitions={}) if dropped else profile
+        self._veths.wires = plan_wires(wired, by_site)
         self._planned: dict[str, dict[str, object]] = {
             name: dict(settings) for name, settings in self._veths.plan().items()
         }

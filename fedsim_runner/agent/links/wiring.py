@@ -2,6 +2,7 @@
 
 Everything follows from the devices' addresses and their order, so that any agent of the run finds the same. Devices of
 a partition are ports of bridges of their own, which nothing connects to the others; one that is offline is none of any.
+Where a link back end keeps devices apart itself, ports stay where they are.
 """
 
 from __future__ import annotations

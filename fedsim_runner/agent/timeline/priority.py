@@ -1,4 +1,4 @@
-"""A thread that begins in time on a lab host whose processors all compute: real-time priority, where allowed."""
+"""Being in time on a lab host whose processors all compute: the agent before devices, one thread in real time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,17 @@ from ..host.cgroup_folders import MOUNTS
 
 _NICE = -15
 _PRIORITY = 1  # the lowest of real-time priorities is above all other processes
+
+
+def run_before_devices() -> None:
+    """Have this process, and the programs that it starts, run before others of its cgroup, where that is allowed.
+
+    Its threads share Python's lock: one with real-time priority waits for an ordinary one that has the lock, and may
+    itself have to wait for processors on which devices compute. Beside the devices' cgroups the container's weight
+    counts (plugins/modules/fedsim_agent.py).
+    """
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
 
 
 def gain_priority(mounts: Iterable[Path] = MOUNTS) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,42 +13,67 @@ from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import buffer_bytes, passes_super_packets
 
 from ..profile import DeviceLink, Profile
+from ..wiring import partitions_of
 from .crossings import NOWHERE, Crossings
 
 #: Packets in a second that the packet process passes with a 99th percentile of 1 ms, measured on two shared cores that
 #: other programs kept busy (Linux 6.18, Python 3.11): docs/network.md has the figures.
 PACKETS_PER_S = 50_000
 MAX_QUEUE_PACKETS = 131_072
+#: The group of a device that is offline.
+OFFLINE = "offline"
 _KERNEL_QUEUE_PACKETS = 1024  # NFQUEUE's own default
 
 
 class Senders:
-    """The links, as JSON data, of every device's uplink, by address; compared without the seed."""
+    """Uplinks as JSON data, by address of the device, and what else concerns senders; compared without the seed.
 
-    def __init__(self, ups: Mapping[str, Mapping[str, Any]], seed: int = 0) -> None:
+    Attributes:
+        groups: by address, the group of each device that not everybody reaches (:class:`Group`).
+        of_all: those of all of the run's devices, of which these are some.
+    """
+
+    def __init__(
+        self,
+        ups: Mapping[str, Mapping[str, Any]],
+        seed: int = 0,
+        groups: Mapping[str, str] | None = None,
+        of_all: Senders | None = None,
+    ) -> None:
         self.ups = ups
         self.seed = seed
-        self._digest = hashlib.sha256(json.dumps(ups, sort_keys=True).encode()).hexdigest()[:8]
+        self.groups = groups or {}
+        self.of_all = of_all or self
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Senders) and self.ups == other.ups
+        return isinstance(other, Senders) and (self.ups, self.groups) == (other.ups, other.groups)
 
     def __hash__(self) -> int:
         return hash(frozenset(self.ups))
 
     def __str__(self) -> str:
-        return f"senders {self._digest}"
+        listed = json.dumps([self.ups, self.groups], sort_keys=True)
+        digest = hashlib.sha256(listed.encode()).hexdigest()[:8]
+        return f"senders {digest}" if self.ups or self.groups else "none"
 
     @classmethod
     def of(cls, profile: Profile) -> Senders:
         """The uplinks of all devices of the run that are shaped."""
         ups = {one.address: one.up.as_dict() for one in profile.all_devices if one.up.is_shaped}
-        return cls(ups, profile.seed)
+        groups = {one.address: group for one in profile.all_devices if (group := group_of(one.device, profile))}
+        return cls(ups, profile.seed, groups if profile.drops_between else {})
 
     @classmethod
-    def parse(cls, ups: Mapping[str, Mapping[str, Any]]) -> Senders:
+    def parse(cls, ups: Mapping[str, Mapping[str, Any]], groups: Mapping[str, str]) -> Senders:
         """Build it from the packet process's state, which may hold uplinks that are no longer shaped."""
-        return cls({address: link for address, link in ups.items() if Link.from_dict(link).is_shaped})
+        shaped = {address: link for address, link in ups.items() if Link.from_dict(link).is_shaped}
+        return cls(shaped, groups=groups)
+
+    def without(self, addresses: Collection[str]) -> Senders:
+        """Those of all other devices."""
+        ups = {address: link for address, link in self.ups.items() if address not in addresses}
+        groups = {address: group for address, group in self.groups.items() if address not in addresses}
+        return Senders(ups, self.seed, groups, self)
 
     def changed_from(self, before: Senders) -> dict[str, Mapping[str, Any]]:
         """The uplinks that are not what they were, by address."""
@@ -56,10 +81,54 @@ class Senders:
         return gone | {address: values for address, values in self.ups.items() if before.ups.get(address) != values}
 
 
-class Uplinks:
-    """What matters to a receiver of the uplinks of all devices but its own."""
+@dataclass(frozen=True)
+class Uplink:
+    """A device's uplink; ``senders``: all of the run."""
 
-    def __init__(self, devices: Iterable[DeviceLink]) -> None:
+    link: Link
+    senders: Senders = field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return describe(self.link)
+
+    @classmethod
+    def of(cls, link: Link, senders: Senders) -> Uplink:
+        """It without values that mean nothing."""
+        return cls(link if link.is_shaped else Link(), senders)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A device is reached by those of its group alone; ``senders``: all of the run.
+
+    Attributes:
+        name: the partitions that it is in, empty for none; :data:`OFFLINE`: nobody reaches it, and it reaches nobody.
+    """
+
+    name: str
+    senders: Senders = field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        if not self.name:
+            return "everybody"
+        return "nobody" if self.name == OFFLINE else f"partition {self.name}"
+
+
+def group_of(device: str, profile: Profile) -> str:
+    """The group of a device, as :class:`Group` names it."""
+    return OFFLINE if device in profile.offline else ", ".join(map(str, partitions_of(device, profile)))
+
+
+class Uplinks:
+    """What matters to a receiver of the uplinks of all devices but its own.
+
+    Args:
+        devices: those of the run.
+        later: links that they may have later. Room for what these hold is there from the start.
+    """
+
+    def __init__(self, devices: Iterable[DeviceLink], later: Iterable[Link] = ()) -> None:
+        self._later_s = max(map(_longest_s, later), default=0.0)
         self._shaped = {one.address: one.up for one in devices if one.up.is_shaped}
         self._longest = sorted(((_longest_s(up), address) for address, up in self._shaped.items()), reverse=True)[:2]
         self._single = {address for address, up in self._shaped.items() if _is_cut(up)}
@@ -70,7 +139,8 @@ class Uplinks:
 
     def longest_s(self, address: str) -> float:
         """Seconds for which one of them holds a packet at most."""
-        return next((seconds for seconds, other in self._longest if other != address), 0.0)
+        now_s = next((seconds for seconds, other in self._longest if other != address), 0.0)
+        return max(now_s, self._later_s)
 
     def need_single_packets(self, address: str) -> bool:
         """Whether a super-packet on one of them has to be split up."""
@@ -79,15 +149,16 @@ class Uplinks:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """``down``: the device's downlink; ``single_packets``: super-packets are split up.
+    """``down``: the device's downlink; ``single_packets``: super-packets are split up; ``address``: the device's.
 
-    ``guest``: its address, if it is at a site without being one of the run's devices.
+    ``guest``: the same, if it is at a site without being one of the run's devices.
     """
 
     down: Link
     queue_packets: int
     single_packets: bool
-    senders: Senders = field(repr=False)
+    address: str
+    senders: Senders = field(repr=False, compare=False)
     site: str | None = None
     crossings: Crossings = field(default=NOWHERE, repr=False)
     guest: str | None = None
@@ -95,7 +166,7 @@ class Arrivals:
     def __str__(self) -> str:
         return (
             f"{describe(self.down)} queue {self.queue_packets} packets"
-            f"{' per packet' if self.single_packets else ''}, {self.senders}"
+            f"{' per packet' if self.single_packets else ''}"
             f"{'' if self.site is None else f', {self.crossings}, at {self.site}'}"
         )
 
@@ -123,13 +194,14 @@ class Arrivals:
         held_s = uplinks.longest_s(address) + max(map(_longest_s, edges), default=0.0) + _longest_s(down)
         packets = kernel_queue_packets(held_s)
         single = any(map(_is_cut, (down, *edges))) or uplinks.need_single_packets(address)
-        return cls(down, packets, single, senders, site, crossings)
+        return cls(down, packets, single, address, senders, site, crossings)
 
     @classmethod
     def parse(cls, state: Mapping[str, Any], senders: Senders, crossings: Crossings) -> Arrivals:
         """Build it from the packet process's state of one device."""
         down = Link.from_dict(state["down"])
-        return cls(down, state["maxlen"], not state["gso"], senders, state["site"], crossings, state["guest"])
+        own, site = state["address"], state["site"]
+        return cls(down, state["maxlen"], not state["gso"], own, senders, site, crossings, state["guest"])
 
 
 def kernel_queue_packets(held_s: float) -> int:

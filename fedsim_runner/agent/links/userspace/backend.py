@@ -24,7 +24,7 @@ from ..run_namespace import RunNamespace
 from ..tally import Passed, Tally
 from ..veth import DOWN, UP
 from . import rule_set
-from .arrivals import PACKETS_PER_S, Arrivals, Senders, Uplinks, describe
+from .arrivals import PACKETS_PER_S, Arrivals, Group, Senders, Uplink, Uplinks
 from .crossings import Crossings
 from .departures import DEPARTURES, NAME, Departures
 from .needs import NFQUEUE, TBF
@@ -34,7 +34,8 @@ from .qdisc import Tbf
 from .queue_rule import IPTABLES_NFT, has_queue_rule, list_rules_arguments, queue_rule_arguments
 
 RULE, ARRIVALS = "queue rule", "arrivals"
-UPLINK = "uplink"  # what it was changed to, for people
+UPLINK, GROUP = "uplink", "reached by"
+PEERS = "senders elsewhere"  # the uplinks of devices on other lab hosts
 PRESENT, ABSENT = "present", "absent"
 #: The packet process changes so many directions before it looks after packets again, in less than a millisecond.
 CHANGES_AT_ONCE = 16
@@ -48,6 +49,7 @@ class Backend(LinkBackend):
     qdiscs: ClassVar[tuple[type[Qdisc], ...]] = (Tbf,)
     packets_per_s: ClassVar[int | None] = PACKETS_PER_S
     reschedules: ClassVar[bool] = True
+    keeps_apart: ClassVar[bool] = True
 
     def __init__(self, probed: Mapping[str, Any]) -> None:
         self._iptables: str | None = probed.get("iptables")
@@ -56,6 +58,7 @@ class Backend(LinkBackend):
         self._answer: tuple[int, dict[str, Any]] | None = None  # the state, and after how many of them
         self._senders: dict[str, str] = {}  # names of all devices by address
         self._edges: dict[tuple[str, str], tuple[str, str]] = {}  # what each direction of an edge is called
+        self._here: dict[str, str] = {}  # addresses of this lab host's by name
         self._overruns = Overruns()
         self._shown: dict[str, tuple[rule_set.RuleSet, str]] = {}
         self._network = RunNamespace()
@@ -83,36 +86,61 @@ class Backend(LinkBackend):
     def plan(self, profile: Profile) -> dict[str, Settings]:
         self._senders |= {device.address: device.device for device in profile.all_devices}
         self._edges |= {} if profile.topology is None else profile.topology.names()
-        senders, uplinks, crossings = Senders.of(profile), Uplinks(profile.all_devices), Crossings.of(profile)
+        self._here |= {device.device: device.address for device in profile.devices}
+        senders, uplinks, crossings = (
+            Senders.of(profile),
+            Uplinks(profile.all_devices, profile.later),
+            Crossings.of(profile),
+        )
         departures = {DEPARTURES: Departures.of(uplinks)} if profile.departs else {}
         into: dict[str | None, list[Link]] = {}
         for (_, site), link in profile.edges.items():
             into.setdefault(site, []).append(link)
+        always = profile.may_change or profile.drops_between
+        passing = {
+            one.device
+            for one in profile.devices
+            if always or one.down.is_shaped or uplinks.are_beside(one.address) or profile.site(one.device) is not None
+        }
+        listens = bool(passing) or profile.departs
+        peers = senders.without([one.address for one in profile.devices])
         planned: dict[str, Settings] = {}
         for device in profile.devices:
-            at = profile.site(device.device)
-            passes = profile.may_change or device.down.is_shaped or uplinks.are_beside(device.address)
-            passes = passes or at is not None
-            arrivals = Arrivals.of(device, uplinks, senders, at, into.get(at, ()), crossings) if passes else None
-            if arrivals is not None and device.device in profile.guest_sites:
+            name, at = device.device, profile.site(device.device)
+            arrivals = Arrivals.of(device, uplinks, senders, at, into.get(at, ()), crossings)
+            if name in profile.guest_sites:
                 arrivals = replace(arrivals, guest=device.address)
-            planned[device.device] = {
+            planned[name] = {
                 UP: Tbf.for_link(device.up, profile.may_change),
                 DOWN: None,
-                RULE: PRESENT if passes else ABSENT,
-                ARRIVALS: arrivals,
+                RULE: PRESENT if name in passing else ABSENT,
+                ARRIVALS: arrivals if name in passing else None,
+                UPLINK: Uplink.of(device.up, senders) if listens else None,
+                GROUP: Group(senders.groups.get(device.address, ""), senders) if listens else None,
+                PEERS: peers if listens else None,
                 **departures,
             }
-        self._upward = _senders(senders, crossings)
+        self._upward = {**_all_senders(senders), **_between(crossings)}
         return planned
 
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
         rules, failed = in_each(namespaces, self._read_rule)
-        arrivals = self._read_arrivals(namespaces)
-        departures = self._read_departures()
-        return {
-            name: {RULE: rule, ARRIVALS: arrivals.get(name), DEPARTURES: departures} for name, rule in rules.items()
-        }, failed
+        state = self._read_state()
+        departures = None if state is None else self._read_departures(state)
+        listening = {} if state is None else _arrivals(state, namespaces)
+        found: dict[str, Settings] = {
+            name: {RULE: rule, ARRIVALS: listening.get(name), DEPARTURES: departures} for name, rule in rules.items()
+        }
+        if state is None or not state["devices"]:
+            return {name: {**one, UPLINK: None, GROUP: None, PEERS: None} for name, one in found.items()}, failed
+        senders = Senders.parse(state["ups"], state["groups"])
+        peers = senders.without(self._here.values())
+        for name, one in found.items():
+            address = self._here.get(name, "")
+            group = Group(senders.groups.get(address, ""), senders)
+            up = Link.from_dict(senders.ups[address]) if address in senders.ups else Link()
+            found[name] = {**one, UPLINK: Uplink.of(up, senders), GROUP: group, PEERS: peers}
+        return found, failed
 
     def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
         # The listener first: a rule without one drops packets, and only with it do delays apply.
@@ -128,33 +156,51 @@ class Backend(LinkBackend):
     def change(
         self, changes: Mapping[str, Changes], namespaces: Mapping[str, str]
     ) -> tuple[dict[str, Settings], Failures]:
-        if self._process is None or any({RULE, DEPARTURES} & change.keys() for change in changes.values()):
+        pairs = [pair for change in changes.values() for pair in change.values()]
+        if (
+            self._process is None
+            or any({RULE, DEPARTURES} & change.keys() for change in changes.values())
+            or any(None in p for p in pairs)
+        ):
             return super().change(changes, namespaces)
         ups: dict[str, Any] = {}
-        downs: dict[str, Arrivals] = {}
+        downs: dict[str, Any] = {}
+        groups: Mapping[str, str] | None = None
         for name, change in changes.items():
-            before, after = change[ARRIVALS]
-            assert isinstance(before, Arrivals) and isinstance(after, Arrivals)
-            if not ups:  # the same for all
-                ups = after.senders.changed_from(before.senders)
-            if replace(before, senders=after.senders) != after:
-                downs[name] = after
-        answer: dict[str, dict[str, Any]] = {"ups": {}, "devices": {}, "failed": {}}
+            for before, after in change.values():
+                if isinstance(after, Uplink):
+                    ups[self._here[name]] = after.link.as_dict()
+                elif isinstance(after, Arrivals):
+                    downs[name] = _settings(after)
+                elif isinstance(after, Group):
+                    groups = after.senders.groups
+                elif isinstance(before, Senders) and isinstance(after, Senders):
+                    ups |= after.changed_from(before)
+                    groups = after.of_all.groups
+        answer: dict[str, dict[str, Any]] = {"ups": {}, "devices": {}, "groups": {}, "failed": {}}
         try:
-            for part in _change_commands(ups, {name: _settings(after) for name, after in downs.items()}):
+            for part in _change_commands(ups, downs, groups):
                 for key, values in self._order(part).items():
                     answer[key] |= values
         except OSError as error:
             return {}, dict.fromkeys(changes, str(error))
-        found: dict[str, dict[str, object]] = {
-            name: {ARRIVALS: change[ARRIVALS][1]} for name, change in changes.items()
-        }
-        for name, state in answer["devices"].items():
-            found[name][ARRIVALS] = Arrivals.parse(state, downs[name].senders, downs[name].crossings)
-        for address, values in answer["ups"].items():
-            if self._senders.get(address) in found:
-                found[self._senders[address]][UPLINK] = describe(Link.from_dict(values))
-        return dict(found), answer["failed"]
+        return {name: self._found(name, change, answer) for name, change in changes.items()}, answer["failed"]
+
+    def _found(self, name: str, change: Changes, answer: Mapping[str, Mapping[str, Any]]) -> Settings:
+        """What the packet process has said that it has now of what was to change of a device."""
+        found: dict[str, object] = {}
+        for item, (_, after) in change.items():
+            address = self._here[name]
+            if isinstance(after, Uplink):
+                found[item] = Uplink(Link.from_dict(answer["ups"][address]), after.senders)
+            elif isinstance(after, Group):
+                found[item] = Group(answer["groups"].get(address, ""), after.senders)
+            elif isinstance(after, Arrivals):
+                if name in answer["devices"]:
+                    found[item] = Arrivals.parse(answer["devices"][name], after.senders, after.crossings)
+            else:
+                found[item] = after
+        return found
 
     def trace(self) -> object:
         return None if self._iptables is None else rule_set.trace(self._iptables)
@@ -226,33 +272,22 @@ class Backend(LinkBackend):
         assert self._iptables is not None
         return PRESENT if has_queue_rule(programs.run([self._iptables, *list_rules_arguments()])) else ABSENT
 
-    def _read_arrivals(self, namespaces: Mapping[str, str]) -> dict[str, Arrivals]:
-        """The packet process's settings for each device in whose present namespace it listens."""
+    def _read_state(self) -> dict[str, Any] | None:
+        """The packet process's state; None if there is none."""
         if self._process is None:
-            return {}
+            return None
         known, orders = self._answer, self._orders
         if known is None or known[0] != orders:  # an answer about hundreds of devices delays their packets
             try:
                 known = self._answer = orders, self._process.ask({"op": "state"})
             except OSError:
-                return {}
-        answer = known[1]
-        crossings = Crossings(answer["sites"], answer["edges"], answer["hops"])
-        senders = Senders.parse(answer["ups"])
-        listening: dict[str, Arrivals] = {}
-        for name, state in answer["devices"].items():
-            try:
-                status = Path(namespaces[name]).stat()
-            except (KeyError, OSError):
-                continue  # not requested, or its container has ended
-            if state["namespace"] == [status.st_dev, status.st_ino]:
-                listening[name] = Arrivals.parse(state, senders, crossings)
-        return listening
+                return None
+        return known[1]
 
-    def _read_departures(self) -> Departures | None:
-        if self._iptables is None or self._answer is None or not self._network.filters:
+    def _read_departures(self, state: Mapping[str, Any]) -> Departures | None:
+        if self._iptables is None or not self._network.filters:
             return None
-        return Departures.read(self._network, self._iptables, self._answer["devices"])
+        return Departures.read(self._network, self._iptables, state["devices"])
 
     def _set_departures(self, changes: Mapping[str, Settings]) -> Failures:
         wanted = next(
@@ -262,36 +297,59 @@ class Backend(LinkBackend):
             return {}
         if self._process is None:
             self._process = PacketProcess()
-        self._answer = None
         try:
             failed = wanted.set(self._network, self._iptables, self._process, self._upward)
         except (OSError, programs.CommandError) as error:
             failed = {NAME: str(error)}
+        finally:
+            self._orders += 1
         return dict.fromkeys(changes, f"what leaves for other lab hosts: {failed[NAME]}") if failed else {}
 
     def _set_arrivals(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
         devices: dict[str, dict[str, Any] | None] = {}
         command: dict[str, Any] = {"op": "set", "devices": devices}
         for name, change in changes.items():
-            arrivals = change.get(ARRIVALS)
-            if isinstance(arrivals, Arrivals):
-                command |= _senders(arrivals.senders, arrivals.crossings)
-                devices[name] = {"netns": namespaces[name], **_settings(arrivals)}
-            elif ARRIVALS in change:
-                devices[name] = None
-        if not devices or (self._process is None and not any(devices.values())):
+            for item, value in change.items():
+                if item in (UPLINK, GROUP, PEERS):
+                    senders = value.senders if isinstance(value, Uplink | Group) else value
+                    command |= _all_senders(senders if isinstance(senders, Senders) else Senders({}))
+                elif isinstance(value, Arrivals):
+                    command |= {**_all_senders(value.senders), **_between(value.crossings)}
+                    devices[name] = {"netns": namespaces[name], **_settings(value)}
+                elif item == ARRIVALS:
+                    devices[name] = None
+        if len(command) + len(devices) == 2 or (self._process is None and not any(devices.values())):
             return {}
         if self._process is None:
             self._process = PacketProcess()
         try:
             failed: Failures = self._order(command)["failed"]
         except OSError as error:
-            return dict.fromkeys(devices, str(error))
+            return dict.fromkeys(changes, str(error))
         return failed
 
 
-def _change_commands(ups: Mapping[str, Any], devices: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Commands to change these directions, each so short that the packets of others go on being in time."""
+def _arrivals(state: Mapping[str, Any], namespaces: Mapping[str, str]) -> dict[str, Arrivals]:
+    """The packet process's settings for each device in whose present namespace it listens."""
+    crossings = Crossings(state["sites"], state["edges"], state["hops"])
+    senders = Senders.parse(state["ups"], state["groups"])
+    listening: dict[str, Arrivals] = {}
+    for name, one in state["devices"].items():
+        try:
+            status = Path(namespaces[name]).stat()
+        except (KeyError, OSError):
+            continue  # not requested, or its container has ended
+        if one["namespace"] == [status.st_dev, status.st_ino]:
+            listening[name] = Arrivals.parse(one, senders, crossings)
+    return listening
+
+
+def _change_commands(
+    ups: Mapping[str, Any], devices: Mapping[str, Any], groups: Mapping[str, str] | None
+) -> Iterator[dict[str, Any]]:
+    """Commands to change these, each so short that the packets of others go on being in time."""
+    if groups is not None:
+        yield {"op": "change", "ups": {}, "devices": {}, "groups": groups}
     every = [("ups", *item) for item in ups.items()] + [("devices", *item) for item in devices.items()]
     for start in range(0, len(every), CHANGES_AT_ONCE):
         command: dict[str, Any] = {"op": "change", "ups": {}, "devices": {}}
@@ -300,15 +358,21 @@ def _change_commands(ups: Mapping[str, Any], devices: Mapping[str, Any]) -> Iter
         yield command
 
 
-def _senders(senders: Senders, crossings: Crossings) -> dict[str, Any]:
-    """The part of a command that names uplinks and what lies between sites."""
-    between = {"sites": crossings.sites, "edges": crossings.edges, "hops": crossings.hops}
-    return {"seed": senders.seed, "ups": senders.ups, **between}
+def _all_senders(senders: Senders) -> dict[str, Any]:
+    """What concerns senders, of all of the run, as the packet process takes it."""
+    everyone = senders.of_all
+    return {"seed": everyone.seed, "ups": everyone.ups, "groups": everyone.groups}
+
+
+def _between(crossings: Crossings) -> dict[str, Any]:
+    """What lies between sites, as the packet process takes it."""
+    return {"sites": crossings.sites, "edges": crossings.edges, "hops": crossings.hops}
 
 
 def _settings(arrivals: Arrivals) -> dict[str, Any]:
     """The settings of one device as the packet process takes them."""
     return {
+        "address": arrivals.address,
         "down": arrivals.down.as_dict(),
         "maxlen": arrivals.queue_packets,
         "gso": not arrivals.single_packets,

@@ -73,6 +73,7 @@ class Departures:
         """
         assert network.path is not None
         settings = {
+            "address": "0.0.0.0",
             "netns": network.path,
             "down": Link().as_dict(),
             "maxlen": self.queue_packets,

@@ -12,10 +12,12 @@ It takes JSON lines on its standard input, and answers each with one on standard
 contract/link.py.
 
 ``{"op": "set", "seed": n, "ups": {address: link}, "sites": {address: site}, "edges": [[site, site, link]],
-"hops": false, "devices": {name: {"netns", "down", "maxlen", "gso", "site", "guest"}}}``: a device of null is released,
-and without ``ups`` senders and edges stay as they are. The address ``guest`` is at the device's site, too.
+"hops": false, "groups": {address: group}, "devices": {name: {"address", "netns", "down", "maxlen", "gso", "site",
+"guest"}}}``: a device of null is released, and without ``ups``, ``sites`` or ``groups`` these stay as they are. The
+address ``guest`` is at the device's site, too. A packet whose sender is of another group than its receiver is dropped,
+and any of or to the group ``offline``.
 ``{"op": "change", "ups": {...}, "devices": {name: {"down", "maxlen", "gso", "site", "guest"}}}``: of what is in force,
-these alone.
+these alone; ``groups``, where given, all of them.
 ``{"op": "state"}``, ``{"op": "count"}`` (from now on), ``{"op": "counts"}`` and ``{"op": "changes"}`` (counting.py).
 """
 
@@ -43,6 +45,7 @@ from fedsim_runner.contract.queue_size import FRAME_BYTES
 
 from .. import netns
 from . import nfqueue, scheduling
+from .arrivals import OFFLINE
 from .counting import Counting, Held
 from .crossings import Edges
 from .direction import Direction, direction_with
@@ -72,6 +75,7 @@ _SEGMENT_BYTES, _HEADER_BYTES = 1448, 66
 @dataclass
 class _Queue:
     device: str
+    address: bytes
     namespace: tuple[int, int]
     channel: socket.socket
     down: Direction
@@ -115,6 +119,7 @@ class Packets:
         self._count = 0
         self._seed: object = 0
         self._ups: dict[bytes, Direction] = {}
+        self._groups: dict[bytes, str] = {}
         self._edges = Edges()
         self._offset_s = time.monotonic() - time.time()
         self._lateness = Lateness()
@@ -150,6 +155,7 @@ class Packets:
         receive, parse, ups, down, heap = queue.channel.recv, self._parse, self._ups, queue.down, self._heap
         # What is at no site is reached from everywhere.
         sites = self._edges.sites if queue.site is not None else {}
+        groups, own = self._groups, self._groups.get(queue.address)
         here, into, hops = queue.site or "", self._edges.into.get(queue.site or "", {}), self._edges.hops
         now = self._look_at_the_clocks()
         for _ in range(_BATCH):
@@ -164,6 +170,9 @@ class Packets:
             identity, source, length, stamp = packet
             if hops:
                 source = self._hop(message) or source
+            if groups and (own == OFFLINE or groups.get(source) != own):
+                queue.refused.append(identity)
+                continue
             at = stamp + self._offset_s
             if at > now:  # it has arrived meanwhile
                 now = self._look_at_the_clocks()
@@ -272,7 +281,9 @@ class Packets:
         if command["op"] == "set":
             if "ups" in command:
                 self._set_ups(command)
+            if "sites" in command:
                 self._edges.set(command["sites"], command["edges"], command["hops"], self._seed)
+            self._set_groups(command)
             for name, settings in command["devices"].items():
                 try:
                     self._set_device(name, settings)
@@ -284,6 +295,7 @@ class Packets:
             "held": len(self._heap),
             "ups": {socket.inet_ntoa(source): up.link.as_dict() for source, up in self._ups.items()},
             **self._edges.as_lists(),
+            "groups": self._groups_by_address(),
             "devices": {
                 name: {
                     **_described(queue),
@@ -300,6 +312,7 @@ class Packets:
 
     def _change(self, command: dict[str, Any]) -> dict[str, Any]:
         """Give directions other values, in place; answer with those that they then have."""
+        self._set_groups(command)
         failed: dict[str, str] = {}
         moved: dict[int, tuple[Direction, Direction]] = {}  # what each direction has become
         now = time.monotonic()
@@ -334,7 +347,15 @@ class Packets:
             "failed": failed,
             "ups": {address: self._ups[socket.inet_aton(address)].link.as_dict() for address in command["ups"]},
             "devices": {name: _described(queue) for name, queue in found.items()},
+            "groups": self._groups_by_address() if "groups" in command else {},
         }
+
+    def _set_groups(self, command: Mapping[str, Any]) -> None:
+        if "groups" in command:
+            self._groups = {socket.inet_aton(address): group for address, group in command["groups"].items()}
+
+    def _groups_by_address(self) -> dict[str, str]:
+        return {socket.inet_ntoa(address): group for address, group in self._groups.items()}
 
     def _move(self, moved: Mapping[int, tuple[Direction, Direction]], now_s: float) -> None:
         """Have what is under way in directions that have changed leave as their new rates say."""
@@ -383,7 +404,8 @@ class Packets:
         with netns.inside(settings["netns"]):
             channel = nfqueue.open_queue(QUEUE_NUMBER, maxlen, gso)
         self._downs[name] = down
-        queue = _Queue(name, namespace, channel, down, maxlen, gso, None)
+        address = socket.inet_aton(settings["address"])
+        queue = _Queue(name, address, namespace, channel, down, maxlen, gso, None)
         self._place(queue, settings)
         self._queues[name] = self._by_descriptor[channel.fileno()] = queue
         self._poll.register(channel, select.EPOLLIN)
@@ -406,7 +428,8 @@ class Packets:
 
 def _described(queue: _Queue) -> dict[str, Any]:
     settings = {"maxlen": queue.maxlen, "gso": queue.gso, "site": queue.site, "guest": queue.guest}
-    return {"down": queue.down.link.as_dict(), **settings}
+    address = socket.inet_ntoa(queue.address)
+    return {"address": address, "down": queue.down.link.as_dict(), **settings}
 
 
 def main() -> int:
