@@ -20,6 +20,7 @@ from fedsim_runner.contract.units import rate
 from .meter import Findings
 from .schedule import FASTEST_BPS, Schedule, Target
 
+_TOO_FAST = "a lab host does not pass single frames so fast, and would measure itself"
 LOAD, FIREWALL, KERNEL = "load", "firewall", "kernel"
 
 
@@ -114,7 +115,7 @@ def _explain_doubt(asked: Link, found: Measured, judgement: Judgement, had_train
     if not found.sent:
         return "not measured"
     if unknown == ["rate"] and (asked.rate_bps or 0) > FASTEST_BPS:
-        return f"rates above {rate(FASTEST_BPS)} are not measured"
+        return f"rates above {rate(FASTEST_BPS)} are not measured: {_TOO_FAST}"
     if unknown == ["rate"] and not had_train:
         return "so many links leave no time for the rates of all"
     if unknown == ["rate"] and found.rate_bps is None:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fedsim_runner.contract.link import Link
-from fedsim_runner.contract.link_verdict import bucket_bytes
+from fedsim_runner.contract.link_verdict import LEAST_PACKETS, bucket_bytes
 from fedsim_runner.contract.queue_size import FRAME_BYTES, buffer_bytes
 
 #: Headers of Ethernet, IPv4 and UDP: what a packet has on the wire besides what it carries.
@@ -29,8 +29,10 @@ WARM_UP_S = 0.05
 
 _PROBES = 50
 _LEAST_PROBES = 12
+_FOR_LOSS = LEAST_PACKETS + 1  # one more, as a product may be a little less than a whole number
 _SHORTEST_GAP_S = 0.02
 _PROBES_PER_S = 4_000.0  # of all links together
+_MOST_PROBES_PER_S = 6_000.0  # where there are so many links that fewer would say nothing of their losses
 _PROBING_S = 0.8  # at least, as a pause of the lab host may be half of that
 _LONGEST_PROBING_S = 4.0
 _LONGEST_S = 6.0  # for the least number of them
@@ -157,11 +159,12 @@ def independent_s(link: Link) -> float:
 
 def _gap_s(link: Link, targets: int) -> float:
     own = wire_s(link, PROBE_BYTES + HEADER_BYTES)
-    return max(_SHORTEST_GAP_S, independent_s(link), 10 * own, targets / _PROBES_PER_S)
+    together = max(targets / _MOST_PROBES_PER_S, min(targets / _PROBES_PER_S, _LONGEST_PROBING_S / _FOR_LOSS))
+    return max(_SHORTEST_GAP_S, independent_s(link), 10 * own, together)
 
 
 def _probes(gap_s: float) -> int:
-    wanted = max(_PROBING_S, min(_LONGEST_PROBING_S, 33 * gap_s))
+    wanted = max(_PROBING_S, min(_LONGEST_PROBING_S, _FOR_LOSS * gap_s))
     return max(1, min(_LEAST_PROBES, int(_LONGEST_S / gap_s)), min(_PROBES, int(wanted / gap_s)))
 
 

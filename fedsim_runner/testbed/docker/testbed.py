@@ -128,7 +128,7 @@ class DockerTestbed:
                 raise FedsimError(
                     f"the links of run {run} on lab host {host.name} were not measured: {reason}", Exit.LINKS
                 )
-            events = (parse_line(json.dumps(entry), None) for entry in answer["links"])
+            events = (parse_line(json.dumps(entry), host.name) for entry in answer["links"])
             found += [event for event in events if isinstance(event, LinkMeasured)]
         if not is_there:
             raise FedsimError(
