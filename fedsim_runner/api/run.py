@@ -15,7 +15,7 @@ from ..contract.paths import COLLECTED, LINK_COUNTERS, METRICS
 from ..contract.plain_folder import require_plain
 from ..participant.model_file import SavedModel
 from ..results.comparison.run_folders import is_run_folder, refresh_report
-from ..results.run_files import of_agents, read_devices, read_journal, read_left_out, read_manifest
+from ..results.run_files import of_agents, read_devices, read_host_clocks, read_journal, read_left_out, read_manifest
 from ..results.run_report import FINISHED, RUNNING
 from ..results.tables.cost import TARGET_FIELDS
 from ..results.tables.devices import FIELDS
@@ -136,17 +136,25 @@ class Run:
     @cached_property
     def samples(self) -> Rows:
         """One row per device and second: its use of memory, processor and network (``metrics.csv``)."""
-        return Rows(row for path in of_agents(self.folder, METRICS).values() for row in _read_samples(path))
+        return Rows(self._of_all_lab_hosts(METRICS))
 
     @cached_property
     def link_counters(self) -> Rows:
         """One row per direction of a link and second in which something passed it or waited (``link_counters.csv``)."""
-        return Rows(row for path in of_agents(self.folder, LINK_COUNTERS).values() for row in _read_samples(path))
+        return Rows(self._of_all_lab_hosts(LINK_COUNTERS))
 
     @cached_property
     def events(self) -> Rows:
         """One row per event of the run, in order of time (``journal.jsonl``): each kind has columns of its own."""
         return Rows(event.as_dict() for event in read_journal(self.folder))
+
+    def _of_all_lab_hosts(self, name: str) -> Iterator[Row]:
+        """Rows of each agent's file, with times by the clock of the server's lab host."""
+        clocks = read_host_clocks(self.folder)
+        for host, path in of_agents(self.folder, name).items():
+            for row in _read_samples(path):
+                moment = row.get("t")
+                yield {**row, "t": clocks[host].correct(moment)} if isinstance(moment, float) else row
 
     # -- the rest --------------------------------------------------------------------------------------------------
 

@@ -108,7 +108,7 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
             return f"{event.device} exited with {event.exit_code}{memory}"
         case DeviceWarned():
             return f"{event.device} warns: {event.text}"
-        case AwaitingLabHosts():
+        case AwaitingLabHosts() if event.hosts:
             return f"the gate waits for lab host{'s' if len(event.hosts) > 1 else ''} {', '.join(event.hosts)}"
         case LabHostLost():
             return f"lab host {event.host} is lost: {event.reason}"

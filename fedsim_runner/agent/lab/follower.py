@@ -75,7 +75,7 @@ class Follower:
         now = time.monotonic()
         if self._loaded_at is None:
             self._loaded_at = now
-            self._record(AwaitingLabHosts((self._lab.server,)))
+            self._record(AwaitingLabHosts())
         if self._clock.latest is None:
             if now - self._loaded_at >= self._silence_timeout_s:
                 self._course.fail(
