@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import IO
 
 from fedsim_runner.contract.engine_address import DEFAULT_ENGINE, socket_path
+from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.lab.ansible_inventory import become_password_of
 from fedsim_runner.lab.host import LabHost
@@ -42,8 +43,10 @@ HANDSHAKE_S = 40
 CHUNK = 1 << 16
 
 
-class TunnelError(Exception):
+class TunnelError(FedsimError):
     """A session could not be opened; the text says why."""
+
+    exit = Exit.LAB
 
 
 class EngineTunnel:
