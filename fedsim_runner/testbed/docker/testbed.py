@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fedsim_runner.contract import agent_calls
 from fedsim_runner.contract.claim import is_claimed_by_another, own_control, read_claim
@@ -29,12 +28,12 @@ from fedsim_runner.spec.experiment import Experiment
 from ..device_names import select_devices
 from ..values import Lack, Line, Listener, Order, Traits, UnreachableError
 from . import run_facts
-from .agent_status import HostStatus, device_states, merge
+from .agent_status import merge
 from .container_logs import container_lines
 from .container_overhead import CONTAINER_OVERHEAD
-from .docker_engine import AgentSilentError, LabEngine, lab_engine
+from .docker_engine import lab_engine
 from .exec_session import Streams, run_inside
-from .many_hosts import over_hosts
+from .lab_engines import TIMEOUT_S, Connect, LabEngines
 from .playbook_session import PlaybookSession
 from .privileges import check_privileges
 from .remote.probe import probe_lab_hosts
@@ -45,12 +44,9 @@ from .stages import STAGES
 EVENTS_EVERY_S = 2
 # On a terminal the devices' state is fetched at this interval even if there are no events.
 LIVE_POLL_S = 2
-ENGINE_TIMEOUT_S = 30
 LOGS_TIMEOUT_S = 60
 MEASURE_TIMEOUT_S = 150
 
-T = TypeVar("T")
-Connect = Callable[..., AbstractContextManager[LabEngine]]
 Probe = Callable[[Sequence[LabHost], LabAccess], Sequence[LabHost]]
 
 
@@ -77,6 +73,7 @@ class DockerTestbed:
         """Tests replace the known lab hosts, their Engines, the probe of their capacity, and our playbooks."""
         self._hosts = tuple(list_lab_hosts() if hosts is None else hosts)
         self._connect = partial(lab_engine, access=access) if connect is None else connect
+        self._engines = LabEngines(self._hosts, self._connect)
         self._probe = probe
         self._playbooks = playbooks
         self._state_root = state_root
@@ -95,8 +92,12 @@ class DockerTestbed:
     def lab_hosts(self, experiment: Experiment, run: str | None) -> Sequence[LabHost]:
         """All lab hosts as they are now."""
         hosts = [replace(host, overhead=CONTAINER_OVERHEAD) for host in self._probe(self._hosts, self._access)]
+        if run is None:
+            return hosts
+        there = [host for host in hosts if not host.missing]
+        carry, _ = LabEngines(there, self._connect).ask(lambda _, engine: bool(engine.containers(run, "device")))
         # What the run itself has taken so far would count twice.
-        return [replace(host, memory_free_bytes=0) if self._carries(host, run) else host for host in hosts]
+        return [replace(host, memory_free_bytes=0) if carry.get(host.name) else host for host in hosts]
 
     def lacks(self, plan: Plan) -> Sequence[Lack]:
         """Nothing that is known so far: what a kernel cannot do ends the run later, unless the user allows it."""
@@ -109,7 +110,7 @@ class DockerTestbed:
 
     def open(self, run: str) -> None:
         """Ask the agent of every lab host to open the gate."""
-        answers = self._over_all(lambda _, engine: engine.ask_agent(run, agent_calls.OpenGate())).values()
+        answers = self._engines.ask_all(lambda _, engine: engine.ask_agent(run, agent_calls.OpenGate())).values()
         if all(answer is None for answer in answers):
             raise FedsimError(f"run {run} has no agent that could open its gate", Exit.COURSE)
 
@@ -118,7 +119,7 @@ class DockerTestbed:
         self._check_engine(run)
         found: list[LinkMeasured] = []
         is_there = False
-        for host, engine in self._engines(MEASURE_TIMEOUT_S):
+        for host, engine in self._engines.each(MEASURE_TIMEOUT_S):
             answer = engine.ask_agent(run, agent_calls.MeasureLinks(again=True))
             if answer is None:
                 continue
@@ -166,7 +167,7 @@ class DockerTestbed:
     def list(self) -> Mapping[str, Sequence[str]]:
         """Everything that carries a run's label, on all lab hosts. With several of them the names include the host."""
         found: dict[str, list[str]] = {}
-        on_hosts, silent = over_hosts(self._hosts, lambda host: self._runs_on(host))
+        on_hosts, silent = self._engines.ask(lambda _, engine: engine.runs())
         for host, runs in on_hosts.items():
             where = "" if len(self._hosts) == 1 else f" on {host}"
             for run, names in runs.items():
@@ -183,32 +184,15 @@ class DockerTestbed:
     def status(self, run: str) -> Mapping[str, Any] | None:
         """Ask the agents while they run, otherwise the Engines."""
         self._check_engine(run)
-        parts, silent = over_hosts(self._hosts, lambda host: self._status_on(host, run))
-        if silent and not parts:
-            raise next(iter(silent.values()))
-        there = [part for part in parts.values() if part is not None]
+        there, silent = self._engines.statuses(run)
         if not there:
             return None
         seen = {name: entry for part in there for name, entry in part.devices.items()}
         answers = [part.answer for part in there if part.answer is not None]
         status = merge(seen, answers, any(part.is_silent for part in there))
         if silent and not status.get("reason"):
-            status["reason"] = "; ".join(map(str, silent.values()))
+            status["reason"] = "; ".join(map(str, silent))
         return status
-
-    def _status_on(self, host: LabHost, run: str) -> HostStatus | None:
-        with self._connect(host, ENGINE_TIMEOUT_S) as engine:
-            if run not in engine.runs():
-                return None
-            devices = device_states(engine.containers(run, "device"), host.name)
-            try:
-                return HostStatus(devices, engine.ask_agent(run, agent_calls.Status()))
-            except AgentSilentError:
-                return HostStatus(devices, is_silent=True)
-
-    def _runs_on(self, host: LabHost) -> Mapping[str, Sequence[str]]:
-        with self._connect(host, ENGINE_TIMEOUT_S) as engine:
-            return engine.runs()
 
     def record(self, manifest: dict[str, Any], order: Order, ended: bool) -> None:
         """Add Engines and images; once the run has ended also what was collected and the packages in the images."""
@@ -216,7 +200,7 @@ class DockerTestbed:
             run_facts.record_journal(manifest, order.folder)
             run_facts.record_containers(manifest, order.folder)
         try:
-            for host, engine in self._engines():
+            for host, engine in self._engines.each():
                 if ended:
                     run_facts.record_packages(manifest, engine, order.run)
                 else:
@@ -227,20 +211,17 @@ class DockerTestbed:
     def exec(self, run: str, device: str, command: Sequence[str]) -> int:
         """Run it on the lab host that carries the device."""
         self._check_engine(run)
-        found, silent = over_hosts(self._hosts, lambda host: self._devices_on(host, run))
-        for host in self._hosts:
-            item = found.get(host.name, {}).get(device)
-            if item is None:
-                continue
+        devices, silent = self._engines.devices(run)
+        if device in devices:
+            host, item = devices[device]
             if item["State"] != "running":
                 raise FedsimError(f"device {device} is not running (its container is {item['State']})", Exit.SPEC)
             sys.stdout.flush()
-            with self._connect(host, ENGINE_TIMEOUT_S) as engine:
+            with self._connect(host, TIMEOUT_S) as engine:
                 return run_inside(engine.client.api, item["Id"], command, Streams.own())
         if silent:
-            raise next(iter(silent.values()))
-        names = [name for devices in found.values() for name in devices]
-        hint = f"it has {', '.join(sorted(names))}" if names else "it has no containers here"
+            raise silent[0]
+        hint = f"it has {', '.join(sorted(devices))}" if devices else "it has no containers here"
         raise FedsimError(f"run {run} has no device {device}: {hint}", Exit.SPEC)
 
     def logs(
@@ -248,45 +229,19 @@ class DockerTestbed:
     ) -> tuple[Sequence[str], Iterator[Line]] | None:
         """Read them from the containers, including those that have ended."""
         self._check_engine(run)
-        by_host = self._over_all(lambda _, engine: engine.containers(run, "device"), LOGS_TIMEOUT_S)
-        containers = {
-            name: (host, item["Id"]) for host in self._hosts for name, item in by_host.get(host.name, {}).items()
-        }
+        containers, silent = self._engines.devices(run, LOGS_TIMEOUT_S)
         if not containers:
+            if silent:
+                raise silent[0]
             return None
         names = select_devices(run, devices, containers)
-        places = {name: containers[name] for name in names}
+        places = {name: (containers[name][0], containers[name][1]["Id"]) for name in names}
         return names, container_lines(places, lambda host: self._connect(host, LOGS_TIMEOUT_S), follow, tail)
 
     @property
     def _is_here(self) -> bool:
         """Whether this machine is one of the lab hosts."""
         return any(host.connection == "local" for host in self._hosts)
-
-    def _devices_on(self, host: LabHost, run: str) -> Mapping[str, Mapping[str, Any]]:
-        with self._connect(host, ENGINE_TIMEOUT_S) as engine:
-            return engine.containers(run, "device")
-
-    def _over_all(self, work: Callable[[LabHost, LabEngine], T], timeout_s: int = ENGINE_TIMEOUT_S) -> dict[str, T]:
-        """What ``work`` returns for each lab host, by its name.
-
-        Raises:
-            UnreachableError: one does not answer.
-        """
-
-        def on_one(host: LabHost) -> T:
-            with self._connect(host, timeout_s) as engine:
-                return work(host, engine)
-
-        found, silent = over_hosts(self._hosts, on_one)
-        if silent:
-            raise next(iter(silent.values()))
-        return found
-
-    def _engines(self, timeout_s: int = ENGINE_TIMEOUT_S) -> Iterator[tuple[LabHost, LabEngine]]:
-        for host in self._hosts:
-            with self._connect(host, timeout_s) as engine:
-                yield host, engine
 
     def _check_engine(self, run: str) -> None:
         """Check that the control node's part of a run is on the Engine that is asked for it.
@@ -304,15 +259,6 @@ class DockerTestbed:
         except EngineAddressError:
             return True
         return False
-
-    def _carries(self, host: LabHost, run: str | None) -> bool:
-        if run is None:
-            return False
-        try:
-            with self._connect(host, ENGINE_TIMEOUT_S) as engine:
-                return bool(engine.containers(run, "device"))
-        except UnreachableError:
-            return False
 
     def _session_of(self, order: Order, listener: Listener) -> PlaybookSession:
         hosts_file = hosts_file_of(order.folder)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from fedsim_runner.lab.host import LabHost
 
-from ..many_hosts import AT_ONCE
+from ..lab_engines import AT_ONCE
 from .tunnel import ssh_options
 
 EXCHANGES = 16
