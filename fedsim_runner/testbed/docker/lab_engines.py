@@ -77,7 +77,9 @@ class LabEngines:
     ) -> tuple[dict[str, tuple[LabHost, Mapping[str, Any]]], Sequence[UnreachableError]]:
         """Each device's host and its container there, as the Engine sums it up; and why a host does not answer."""
         found, silent = self.ask(lambda _, engine: engine.containers(run, "device"), timeout_s)
-        devices = {name: (host, item) for host in self._hosts for name, item in found.get(host.name, {}).items()}
+        devices: dict[str, tuple[LabHost, Mapping[str, Any]]] = {
+            name: (host, item) for host in self._hosts for name, item in found.get(host.name, {}).items()
+        }
         return devices, list(silent.values())
 
     def statuses(self, run: str) -> tuple[Sequence[HostStatus], Sequence[UnreachableError]]:
