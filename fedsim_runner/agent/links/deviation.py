@@ -41,6 +41,6 @@ class Deviation:
         )
 
     def _now(self, one: DeviceLink) -> DeviceLink:
-        varied = self.varied.get(one.device)
-        now = self.links.get(one.device) if varied is None else links_with(varied, self.changes.get(one.device, ()))
+        varied, changes = self.varied.get(one.device), self.changes.get(one.device, ())
+        now = self.links.get(one.device) if varied is None else links_with(varied, changes) if changes else varied
         return one if now is None else replace(one, up=now.up, down=now.down)

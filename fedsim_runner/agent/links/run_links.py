@@ -251,7 +251,7 @@ class RunLinks:
             return {}
         here = self._devices.where_they_were()
         try:
-            results = self._shaper.change(self.now(self._profile), here)
+            results = self._shaper.change(self.now(self._profile), here, self._devices.is_where_it_was)
             left = [name for name, result in results.items() if result.failed is not None]
             left = [name for name in left if self._devices.is_where_it_was(name, here[name])]
             again = self._shaper.apply({name: here[name] for name in left}) if left else {}

@@ -51,8 +51,8 @@ class ShapedDevices:
         return {name: netns.of_process(pid) for name, pid in running.items() if name in self.names}
 
     def where_they_were(self) -> dict[str, str]:
-        """The namespaces of all devices whose processes have not ended since."""
-        return {name: path for name, (path, _) in self._namespaces.items() if self.is_where_it_was(name, path)}
+        """The namespaces in which links were brought into force, of devices whose ends have not been reported."""
+        return {name: path for name, (path, _) in self._namespaces.items()}
 
     def is_where_it_was(self, name: str, namespace: str) -> bool:
         """Whether the device's process is still the one whose link is in force.

@@ -84,8 +84,13 @@ class Shaper:
 
     def set_profile(self, profile: Profile, chosen: str | None) -> None:
         """Set the links that the next ``apply`` brings into force."""
-        self.requested = profile, chosen
         nothing = profile.without_links()
+        self._unshaped = [backend.plan(nothing) for backend in self._backends if backend.name != chosen]
+        self._plan(profile, chosen)
+
+    def _plan(self, profile: Profile, chosen: str | None) -> None:
+        """Plan the settings of all devices; back ends that shape nothing have theirs from the last time."""
+        self.requested = profile, chosen
         shaping = [backend for backend in self._backends if backend.name == chosen]
         by_site = profile.topology is not None and any(backend.separates_sites for backend in shaping)
         self._network.has_edges = by_site
@@ -97,8 +102,7 @@ class Shaper:
         self._planned: dict[str, dict[str, object]] = {
             name: dict(settings) for name, settings in self._veths.plan().items()
         }
-        for backend in sorted(self._backends, key=lambda backend: backend.name != chosen):
-            settings = backend.plan(profile if backend.name == chosen else nothing)
+        for settings in (*(backend.plan(profile) for backend in shaping), *self._unshaped):
             for name, wanted in self._planned.items():
                 for item, value in settings[name].items():
                     wanted.setdefault(item, value)
@@ -134,7 +138,9 @@ class Shaper:
         self._applied |= {name: self._planned[name] for name, result in results.items() if result.failed is None}
         return results
 
-    def change(self, profile: Profile, namespaces: Mapping[str, str]) -> dict[str, Result]:
+    def change(
+        self, profile: Profile, namespaces: Mapping[str, str], is_there: Callable[[str, str], bool] = lambda *_: True
+    ) -> dict[str, Result]:
         """Bring links that are in force to another profile while packets pass: in place, in the calling thread.
 
         Links that are not in force have to be brought to it by :meth:`apply`.
@@ -142,6 +148,7 @@ class Shaper:
         Args:
             profile: with the same devices.
             namespaces: path of each device's network namespace, of all that have a link in force.
+            is_there: whether a device is still in this namespace; asked of those whose links change.
 
         Returns:
             What was changed, by device.
@@ -150,7 +157,7 @@ class Shaper:
             OSError: the run's namespace is gone.
         """
         chosen = self.requested[1]
-        self.set_profile(profile, chosen)
+        self._plan(profile, chosen)
         changes = {
             name: {
                 item: (self._applied[name].get(item), value)
@@ -160,7 +167,7 @@ class Shaper:
             for name in namespaces
             if name in self._applied
         }
-        changes = {name: change for name, change in changes.items() if change}
+        changes = {name: change for name, change in changes.items() if change and is_there(name, namespaces[name])}
         results = {name: Result(changed=True) for name in changes}
         found: dict[str, dict[str, object]] = {name: {} for name in changes}
         for backend in self._backends:

@@ -7,6 +7,7 @@ Where a link back end keeps devices apart itself, ports stay where they are.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import ipaddress
 from collections.abc import Mapping, Sequence
@@ -114,11 +115,13 @@ def site_numbers(profile: Profile) -> dict[str, int]:
     return {site: number for number, site in enumerate(sorted(sites), 1)}
 
 
+@functools.cache
 def end_name(address: str) -> str:
     """Name of the lab host's end of a device's veth pair; the kernel allows 15 characters."""
     return f"v{int(ipaddress.IPv4Address(address)):08x}"
 
 
+@functools.cache
 def mac_address(address: str) -> str:
     """A device's MAC address: locally administered, and as unique as its IPv4 address."""
     return f"02:fd:{ipaddress.IPv4Address(address).packed.hex(':')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,10 +13,11 @@ from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.contract.link import Links
 from fedsim_runner.contract.link_variation import NEVER, Track, Variation, course_of
 
+from ..timeline.priority import gain_priority
 from .playback import Playback
 
 #: Changes of many devices are made together, so often at most.
-BATCH_S: Final = 0.05
+BATCH_S: Final = 0.02
 #: The thread rests for so many times as long as it has computed for a batch: late steps are skipped, and devices have
 #: the processors.
 REST: Final = 3.0
@@ -62,6 +64,8 @@ class Player:
         changes, latest_s = 0, 0.0
         failed: dict[str, str] = {}
         pause_s = 0.0
+        if (os.cpu_count() or 1) > 1:  # on a single processor, packets would wait for each batch
+            gain_priority()
         while playback.next_s < NEVER:
             wait_s = opened + playback.next_s - time.monotonic()
             if self._stopping.wait(max(wait_s, pause_s)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -59,7 +60,7 @@ class Senders:
     @classmethod
     def of(cls, profile: Profile) -> Senders:
         """The uplinks of all devices of the run that are shaped."""
-        ups = {one.address: one.up.as_dict() for one in profile.all_devices if one.up.is_shaped}
+        ups = {one.address: link_data(one.up) for one in profile.all_devices if one.up.is_shaped}
         groups = {one.address: group for one in profile.all_devices if (group := group_of(one.device, profile))}
         return cls(ups, profile.seed, groups if profile.drops_between else {})
 
@@ -202,6 +203,12 @@ class Arrivals:
         down = Link.from_dict(state["down"])
         own, site = state["address"], state["site"]
         return cls(down, state["maxlen"], not state["gso"], own, senders, site, crossings, state["guest"])
+
+
+@functools.lru_cache(4096)
+def link_data(link: Link) -> Mapping[str, Any]:
+    """A link as JSON data, which nobody changes: with each change, all links of a lab host are planned."""
+    return link.as_dict()
 
 
 def kernel_queue_packets(held_s: float) -> int:
