@@ -26,6 +26,10 @@ RESULT_EVENTS = frozenset(
 )
 FAILURE_EVENTS = frozenset({"runner_on_failed", "runner_on_unreachable", "runner_item_on_failed"})
 ERROR_LINE = re.compile(r"^(?:ERROR! |\[ERROR\]: )(.*)$")
+# Stages that need all lab hosts. Ansible announces the plays after one that failed, though no host is left for them.
+NEED_ALL = frozenset(
+    {"preflight", "lab host", "images", "participants", "network", "agent", "devices", "links"},
+)
 # Stages that do what they can for the lab hosts that are left.
 GO_ON_WITHOUT = frozenset({"collect", "teardown"})
 KEPT_LINES = 20
@@ -58,7 +62,7 @@ class EventReader:
         self._keep_text(str(event.get("stdout") or ""))
         kind = event.get("event")
         data = event.get("event_data") or {}
-        if kind == "playbook_on_play_start":
+        if kind == "playbook_on_play_start" and not self._has_ended:
             # Play names begin with a capital letter, stage names do not.
             self.stage = str(data.get("name") or data.get("play") or "").lower()
             self._listener.stage(self.stage)
@@ -84,6 +88,10 @@ class EventReader:
                 host = str(data.get("host"))
                 self.by_host[host] = {**self.by_host.get(host, {}), **result}
         return False
+
+    @property
+    def _has_ended(self) -> bool:
+        return bool(self.failures) and self.failures[-1].stage in NEED_ALL
 
     def failure(self, rc: int | None) -> Failure:
         """Why the playbook ended: the last task that failed, otherwise what Ansible printed."""

@@ -89,6 +89,29 @@ def test_what_a_shipment_of_images_says_is_passed_on() -> None:
     assert log.getvalue().splitlines()[-1] == listener.received[0]
 
 
+def begin(name: str) -> dict[str, Any]:
+    return {"event": "playbook_on_play_start", "event_data": {"name": name}}
+
+
+@pytest.mark.parametrize("kind", ["runner_on_failed", "runner_on_unreachable"])
+def test_plays_for_which_no_host_is_left_are_no_stages(kind: str) -> None:
+    events, listener, _ = reader()
+    events.feed(begin("Participants"))
+    events.feed({"event": kind, "event_data": {"host": "lab2", "task": "Make", "res": {"msg": "gone"}}})
+    events.feed(begin("Network"))
+    events.feed(begin("Verdict"))
+    assert events.stage == "participants"
+    assert listener.received == ["participants"]
+
+
+def test_a_lab_host_that_the_end_of_a_run_does_without_is_named() -> None:
+    events, listener, _ = reader()
+    events.feed(begin("Collect"))
+    events.feed({"event": "runner_on_unreachable", "event_data": {"host": "lab2", "task": "Pack", "res": {}}})
+    events.feed(begin("Report"))
+    assert listener.received == ["collect", "lab_host_unreachable", "report"]
+
+
 def test_a_failure_has_stage_task_host_and_the_exit_code_the_module_asks_for() -> None:
     events, _, _ = reader()
     events.feed(PLAY)
