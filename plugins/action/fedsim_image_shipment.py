@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,9 +11,9 @@ from typing import Any
 
 from ansible.utils.display import Display
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.engine_address import socket_path
-from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call
+from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError
 from ansible_collections.fedsim.testbed.plugins.modules.fedsim_image_shipment import MODULE
-from ansible_collections.fedsim.testbed.plugins.plugin_utils._image_shipment import End, ship
+from ansible_collections.fedsim.testbed.plugins.plugin_utils._image_shipment import End, Progress, ship
 from ansible_collections.fedsim.testbed.plugins.plugin_utils._remote_program import Host
 from ansible_collections.fedsim.testbed.plugins.plugin_utils._shipment_lines import ShipmentLines
 from ansible_collections.fedsim.testbed.plugins.plugin_utils._worker_action import WorkerAction
@@ -48,12 +49,18 @@ class ActionModule(WorkerAction):
         if builder not in hosts:
             return dict.fromkeys(to, f"lab host {builder}, which has the images, failed earlier")
         ends = {name: self._end_of(name, hosts[name], task_vars) for name in (builder, *to)}
-        lines = ShipmentLines(builder)
+        lines, parent = ShipmentLines(builder), os.getppid()
+
+        def watch(progress: list[Progress]) -> None:
+            if os.getppid() != parent:
+                raise FailedError("Ansible has ended before the images were sent")
+            self._say(lines.next(progress, time.monotonic()))
+
         errors = ship(
             ends[builder],
             {name: (ends[name], refs) for name, refs in to.items()},
             shipment["refs"],
-            lambda progress: self._say(lines.next(progress, time.monotonic())),
+            watch,
         )
         self._say(lines.last(time.monotonic()))
         return errors
