@@ -34,12 +34,12 @@ from ..links.deviation import Deviation
 from ..links.run_links import RunLinks
 from ..run_settings import RunSettings
 from .devices import Devices
+from .found import describe_together
 from .in_force import InForce, taken_back_by
 from .memory import Memory
 from .priority import gain_priority
 from .triggers import Course, has_come, read_for
 
-_SHOWN = 5  # devices whose links an event of the journal describes
 _WORKERS = 4
 _SLOW = ("kill", "restart")  # what the Engine does
 _NOT_JOINED = ("starting", "loading", "ready")
@@ -326,20 +326,19 @@ class Timeline:
             problems.append(str(error))
             return
         problems += [f"{name}: {results[name].failed}" for name in names if name in results and results[name].failed]
-        shown = [f"{name}: {results[name].found}" for name in names if name in results]
+        shown = {name: results[name].found for name in names if name in results}
         put_off = [name for name in names if name in (wanted.offline - was.offline) & self._joining]
-        shown += [f"{name}: its link is cut once it has joined" for name in put_off]
-        found += shown[:_SHOWN]
-        if len(shown) > _SHOWN:
-            found.append(f"and {len(shown) - _SHOWN} more devices")
+        found += describe_together({**shown, **dict.fromkeys(put_off, "its link is cut once it has joined")})
 
     def _freeze(self, before: InForce, after: InForce, found: list[str], problems: list[str]) -> None:
         was, wanted = before.devices_of("freeze"), after.devices_of("freeze")
+        said: dict[str, str] = {}
         for name in sorted((was ^ wanted) & self._here):
             try:
-                found.append(f"{name}: {self._devices.freeze(name, name in wanted)}")
+                said[name] = self._devices.freeze(name, name in wanted)
             except FedsimError as error:
                 problems.append(str(error))
+        found += describe_together(said)
 
     def _interrupt(self, action: str, entry: TimelineEntry, names: list[str], problems: list[str]) -> None:
         """Have participants do nothing more that are to be killed, and note whose end is no loss."""
