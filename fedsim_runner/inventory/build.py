@@ -193,7 +193,7 @@ def _build_lab(plan: Plan) -> Lab | None:
     ]
     if len(members) < 2:
         return None
-    return Lab(hosts=tuple(members), server=plan.placed_server.lab_host)
+    return Lab(hosts=tuple(members), server=plan.placed_server.lab_host, encrypt=plan.experiment.encrypt)
 
 
 def _build_lab_variables(plan: Plan) -> dict[str, Any]:

@@ -106,6 +106,7 @@ class Experiment:
     ``topology``: what lies between the devices besides their own links; None: nothing.
     ``tracks``: by name, what links of devices follow over time. ``requirements``: pip requirements of the user's own
     code in FederatedScope. ``notes``: what was decided for the user while the file was read.
+    ``encrypt``: what devices on different lab hosts send to each other is encrypted.
     ``overrides``: values that options gave in place of the file's; they are in force in all other fields.
     """
 
@@ -117,6 +118,7 @@ class Experiment:
     config: Mapping[str, Any]
     link_backend: str = "auto"
     congestion_control: str = "auto"
+    encrypt: bool = False
     allow_unshaped: bool = False
     verify: Verify = "warn"
     timeline: tuple[TimelineEntry, ...] = ()

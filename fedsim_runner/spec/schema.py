@@ -182,6 +182,11 @@ class NetworkSection(Entry):
         "decides how fast long or lossy links fill. `auto` is `cubic` if the lab host lets devices have it, or else "
         "the lab host's own; the report says which.",
     )
+    encrypt: bool = Field(
+        default=False,
+        description="Encrypt what devices on different lab hosts send to each other, with WireGuard of the lab hosts' "
+        "kernels. One that has none is named before links are made.",
+    )
     allow_unshaped: bool = Field(
         default=False, description="Continue, with a note, if the lab host cannot shape a link as requested."
     )

@@ -163,6 +163,7 @@ def joined(
     mtu: int = 1500,
     changed: Callable[[DeviceFile], DeviceFile] = lambda found: found,
     on: Hosts | None = None,
+    encrypt: bool = False,
 ) -> Iterator[Hosts]:
     """Lab hosts that carry these devices, of which the first is the server; nothing is joined yet.
 
@@ -174,6 +175,7 @@ def joined(
         mtu: of the network between the lab hosts.
         changed: makes of each device file what the agent reads.
         on: the same lab hosts as those of another run.
+        encrypt: what passes between lab hosts is encrypted.
     """
     names = [name for devices in carried.values() for name in devices]
     made = {
@@ -187,7 +189,9 @@ def joined(
         for number, name in enumerate(names)
     }
     members = tuple(LabMember(name, f"198.19.251.{number + 1}") for number, name in enumerate(carried))
-    lab = Lab(hosts=members, server=next(name for name, devices in carried.items() if names[0] in devices))
+    lab = Lab(
+        hosts=members, server=next(name for name, devices in carried.items() if names[0] in devices), encrypt=encrypt
+    )
     probed = probe.probe()
     with contextlib.ExitStack() as stack:
 

@@ -197,7 +197,7 @@ def test_a_lab_host_that_does_not_answer_is_named(hosts: Hosts, monkeypatch: pyt
     monkeypatch.setattr("fedsim_runner.agent.lab_network.delays.REACHED_S", 0.3)
     settled = hosts.settle()
     hosts["south"].join(settled)
-    with pytest.raises(LabNetworkError, match=f"north .198.19.251.1. over UDP port {PORT}"):
+    with pytest.raises(LabNetworkError, match=f"north .198.19.251.1, UDP port {PORT}."):
         hosts["south"].apply()
 
 

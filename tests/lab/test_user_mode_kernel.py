@@ -14,6 +14,11 @@ TESTS = {
     "links": ("tests/lab/test_links.py", "tests/lab/test_queues.py"),
     "models": ("tests/lab/test_models.py",),
     "topology": ("tests/lab/test_topology.py",),
+    "several lab hosts": (
+        "tests/lab/test_lab_encryption.py",
+        "tests/lab/test_lab_network.py::test_in_a_lab_of_several_back_ends_each_shapes_its_own_devices_links",
+        "tests/lab/test_lab_network.py::test_a_partition_reaches_over_lab_hosts",
+    ),
 }
 # What only the userspace back end has: an agent that packets pass through, rules, a process.
 OF_NETEM = "not without_its_agent and not rules and not packet_process"

@@ -27,7 +27,7 @@ class Reached:
 
 
 def measure(
-    members: Sequence[LabMember], own: Mapping[str, str], mtu: int, port: int, within_s: float
+    members: Sequence[LabMember], own: Mapping[str, str], mtu: int, ports: Mapping[str, int], within_s: float
 ) -> list[Reached]:
     """Measure the way to lab hosts, in the calling thread's namespace: the run's.
 
@@ -35,7 +35,7 @@ def measure(
         members: the lab hosts.
         own: the address of each on the run's network, by name.
         mtu: of the run's devices.
-        port: UDP port that lab hosts send to; for messages.
+        ports: UDP port at which each receives, by name; for messages.
         within_s: seconds in which each has to answer for the first time.
 
     Raises:
@@ -47,14 +47,14 @@ def measure(
         silent = _unanswered(echo, small, within_s)
         if silent:
             raise LabNetworkError(
-                f"what this lab host sends to {_name(silent, members, own)} over UDP port {port} does not come back",
-                hint=f"let the lab hosts' firewalls pass UDP port {port} between them",
+                f"what this lab host sends to {_name(silent, members, own, ports)} does not come back",
+                hint="let the lab hosts' firewalls pass that port between them",
             )
         full = [Request(own[one.name], mtu) for one in members]
         silent = _unanswered(echo, full, 4 * _ANSWER_S)
         if silent:
             raise LabNetworkError(
-                f"devices' packets of {mtu} bytes do not reach {_name(silent, members, own)}, though small ones do",
+                f"packets of {mtu} bytes do not reach {_name(silent, members, own, ports)}, though small ones do",
                 hint="lower the MTU of the lab hosts' interfaces to what lies between them",
             )
         shortest: dict[str, float] = {}
@@ -79,6 +79,10 @@ def _unanswered(echo: Echo, requests: Sequence[Request], within_s: float) -> lis
     return left
 
 
-def _name(silent: Sequence[Request], members: Sequence[LabMember], own: Mapping[str, str]) -> str:
+def _name(
+    silent: Sequence[Request], members: Sequence[LabMember], own: Mapping[str, str], ports: Mapping[str, int]
+) -> str:
     addresses = {request.address for request in silent}
-    return "lab host " + ", ".join(f"{one.name} ({one.address})" for one in members if own[one.name] in addresses)
+    return "lab host " + ", ".join(
+        f"{one.name} ({one.address}, UDP port {ports[one.name]})" for one in members if own[one.name] in addresses
+    )

@@ -7,13 +7,15 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract import events
-from fedsim_runner.contract.atomic import replace
+from fedsim_runner.contract.atomic import replace as replace_file
 from fedsim_runner.contract.lab_network import (
     PORT,
+    VXLAN_BYTES,
     LabNetworkError,
     Offer,
     Settled,
@@ -29,9 +31,9 @@ from ..links.run_links import NoNetworkError, RunLinks
 from ..links.run_namespace import RunNamespace
 from ..links.wiring import mac_address, vxlan_name
 from ..run_settings import RunSettings
-from . import delays
+from . import delays, wireguard
 from .guard import Guard
-from .members import Members
+from .members import PREFIX, Members
 from .path_mtu import UnreachableError, path_mtus
 from .vxlan import BRIDGE, Tunnel, Vxlan, frees, read_device
 
@@ -78,17 +80,23 @@ class LabNetwork:
             NoNetworkError: no container holds the run's network.
         """
         members = _members(settings)
+        here = members.here.name
         with self._lock:
             self._use_network()
             try:
                 mtu = min(path_mtus([one.address for one in members.others]).values())
-                ids = self._free_ids(port, members)
+                if members.encrypt:
+                    # VXLAN is then in the run's own namespace, where no id is anybody else's.
+                    ids, key = candidates(self._run), wireguard.prepare(here, self._network, port + 1, self._underlay)
+                else:
+                    ids, key = self._free_ids(port, members), None
             except UnreachableError as error:
-                raise LabNetworkError(f"lab host {members.here.name}: {error.strerror}") from error
+                raise LabNetworkError(f"lab host {here}: {error.strerror}") from error
             except programs.CommandError as error:
                 raise _refused(members, error) from error
         backend = self._links.choice(settings)
-        return Offer(lab_host=members.here.name, ids=tuple(ids), mtu=mtu, backend=backend)
+        offer = Offer(lab_host=here, ids=tuple(ids), mtu=mtu, backend=backend)
+        return offer if key is None else replace(offer, public_key=key.public_key, key_port=key.port)
 
     def join(self, settings: RunSettings, settled: Settled, port: int, check: bool) -> list[str]:
         """Join the others; return what differed before.
@@ -111,13 +119,15 @@ class LabNetwork:
             differing = vxlan.differences()
             if check:
                 return differing
+            if settled.keys:
+                self._encrypt(members, settled)
             if differing:
                 try:
                     vxlan.join()
                 except programs.CommandError as error:
                     raise _refused(members, error) from error
                 self._one_way_us = None
-            unguarded = self._guard_port(members, settled, port)
+            unguarded = None if settled.keys else self._guard_port(members, settled, port)
             if differing or self._settled != (settled, port):
                 self._record(
                     events.LabNetworkJoined(
@@ -126,6 +136,7 @@ class LabNetwork:
                         mtu=settled.mtu,
                         others=tuple(one.name for one in members.others),
                         unguarded=unguarded,
+                        encrypted=bool(settled.keys),
                     )
                 )
             self._settled = settled, port
@@ -151,8 +162,10 @@ class LabNetwork:
             settled, port = self._settled
             self._use_network()
             if self._one_way_us is None:
+                ports = {name: holder.port for name, holder in settled.keys.items()}
+                ports = ports or {one.name: port for one in members.others}
                 with self._network.inside():
-                    reached = delays.measure(members.partners, members.own, settled.mtu, port, delays.REACHED_S)
+                    reached = delays.measure(members.partners, members.own, settled.mtu, ports, delays.REACHED_S)
                 self._one_way_us = {one.lab_host: one.one_way_us for one in reached}
                 joined = self._take_over(members, self._vxlan(members, settled, port))
                 longer = joined.longer(self._links.deviation.of(settings.links))
@@ -176,7 +189,8 @@ class LabNetwork:
         with self._lock, contextlib.suppress(NoNetworkError):
             self._use_network()
             self._settled, self._one_way_us = (settled, port), one_way_us
-            self._guard_port(members, settled, port)
+            if not settled.keys:
+                self._guard_port(members, settled, port)
             self._take_over(members, self._vxlan(members, settled, port))
 
     def close(self) -> None:
@@ -208,13 +222,25 @@ class LabNetwork:
             settled.vxlan_id,
             port,
             settled.mtu,
-            members.here.address,
+            members.outer[members.here.name],
             members.own[members.here.name],
             members.behind,
             {address: mac for mac, address in members.peers.items()},
             {members.own[one.name]: mac_address(members.own[one.name]) for one in members.others},
         )
+        if settled.keys:
+            assert self._network.path is not None
+            return Vxlan(self._network, tunnel, self._network.path)
         return Vxlan(self._network, tunnel, self._underlay)
+
+    def _encrypt(self, members: Members, settled: Settled) -> None:
+        """Have the tunnel lead to all other lab hosts."""
+        peers = [wireguard.Peer(settled.keys[one.name], one.address, members.outer[one.name]) for one in members.others]
+        own = f"{members.outer[members.here.name]}/{PREFIX}"
+        try:
+            wireguard.connect(self._network, own, settled.mtu + VXLAN_BYTES, peers)
+        except OSError as error:
+            raise LabNetworkError(f"lab host {members.here.name} sets up no WireGuard: {error.strerror}") from error
 
     def _guard_port(self, members: Members, settled: Settled, port: int) -> str | None:
         """Let only the run's lab hosts send to its ids; return the reason if this kernel cannot."""
@@ -250,7 +276,7 @@ class LabNetwork:
         assert self._settled is not None
         settled, port = self._settled
         content: dict[str, Any] = {"settled": dump(settled), "port": port, "one_way_us": self._one_way_us}
-        replace(self._memory, json.dumps(content) + "\n")
+        replace_file(self._memory, json.dumps(content) + "\n")
 
 
 def _members(settings: RunSettings) -> Members:

@@ -12,7 +12,10 @@ from ..links.wiring import mac_address
 
 #: The lab hosts' own addresses on the run's network, with which they measure what is between them: no device has a
 #: route there.
-_OWN = ipaddress.IPv4Network("169.254.0.0/16")
+_OWN = ipaddress.IPv4Network("169.254.0.0/17")
+#: Their addresses in the tunnel, if what passes between them is encrypted.
+_TUNNEL = ipaddress.IPv4Network("169.254.128.0/17")
+PREFIX = 17
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Members:
         peers: by MAC address, the IP address of each device on another lab host.
         carriers: by the same, the name of that lab host.
         own: by name, each lab host's own address on the run's network.
+        outer: by name, the address that a lab host receives VXLAN at: its own, or that in the tunnel.
         devices: names of the devices here.
         carried_by: by name, the lab host of each device elsewhere.
     """
@@ -38,6 +42,7 @@ class Members:
     peers: Mapping[str, str]
     carriers: Mapping[str, str]
     own: Mapping[str, str]
+    outer: Mapping[str, str]
     devices: tuple[str, ...]
     carried_by: Mapping[str, str]
 
@@ -48,10 +53,10 @@ class Members:
 
     @property
     def behind(self) -> dict[str, str]:
-        """By MAC address, the address of the lab host that carries a device elsewhere, or that has it itself."""
-        address = {one.name: one.address for one in self.others}
-        own = {mac_address(self.own[name]): address[name] for name in address}
-        return own | {mac: address[carrier] for mac, carrier in self.carriers.items() if carrier in address}
+        """By MAC address, where a lab host receives that carries a device elsewhere, or that has it itself."""
+        outer = {one.name: self.outer[one.name] for one in self.others}
+        own = {mac_address(self.own[name]): address for name, address in outer.items()}
+        return own | {mac: outer[carrier] for mac, carrier in self.carriers.items() if carrier in outer}
 
 
 def members_of(found: DeviceFile) -> Members | None:
@@ -71,6 +76,7 @@ def members_of(found: DeviceFile) -> Members | None:
         {mac: address for mac, (address, _) in behind.items()},
         {mac: carrier for mac, (_, carrier) in behind.items()},
         {one.name: str(_OWN[number + 1]) for number, one in enumerate(lab.hosts)},
+        {one.name: str(_TUNNEL[number + 1]) if lab.encrypt else one.address for number, one in enumerate(lab.hosts)},
         tuple(device.name for device in found.devices),
         {peer.device: peer.lab_host for peer in found.peers.values() if peer.lab_host},
     )

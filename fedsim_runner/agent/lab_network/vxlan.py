@@ -19,6 +19,7 @@ from ..links.forwarding import read_forwarding, set_forwarding
 from ..links.protocol import Failures
 from ..links.run_namespace import RunNamespace, without_ipv6
 from ..links.wiring import bridge_name, mac_address, vxlan_name
+from .members import PREFIX
 
 #: The bridge of all devices that are in no partition.
 BRIDGE = bridge_name(0)
@@ -33,7 +34,7 @@ class Tunnel:
         vxlan_id: the first of its ids.
         port: UDP port of all lab hosts.
         mtu: of the run's devices.
-        address: of this lab host.
+        address: at which this lab host receives.
         own: this lab host's address on the run's network.
         behind: by MAC address, the address of the lab host that carries a device, or that has it itself.
         peers: by IP address, the MAC addresses of devices on other lab hosts.
@@ -133,7 +134,7 @@ class Vxlan:
             assert bridge is not None
             # Set by hand, it stays when ports come and go.
             rtnetlink.set_mac(bridge.index, mac_address(tunnel.own))
-            rtnetlink.add_address(bridge.index, f"{tunnel.own}/16")
+            rtnetlink.add_address(bridge.index, f"{tunnel.own}/{PREFIX}")
             rtnetlink.set_neighbours(bridge.index, tunnel.lab_hosts)
 
     def connect(self, bridges: Iterable[str]) -> Failures:
