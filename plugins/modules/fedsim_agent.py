@@ -152,6 +152,7 @@ ARGUMENTS: dict[str, Any] = {
     **DOCKER,
 }
 STOP_SECONDS = 10
+CPU_SHARES = 262144  # the Engine's most; 10000 as a weight of cgroup v2
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,8 @@ def build_agent_container(params: Mapping[str, Any]) -> dict[str, Any]:
             "CgroupnsMode": "host",
             "CapDrop": ["ALL"],
             "CapAdd": sorted(params["capabilities"]),
+            # It takes little, but in time, however many devices compute.
+            "CpuShares": CPU_SHARES,
             "Memory": memory,
             "MemorySwap": memory,  # no extra swap
             "PidsLimit": params["pids"],

@@ -12,6 +12,7 @@ from tests.lab import user_mode
 
 TESTS = {
     "links": ("tests/lab/test_links.py", "tests/lab/test_queues.py"),
+    "changes": ("tests/lab/test_changes.py",),
     "models": ("tests/lab/test_models.py",),
     "topology": ("tests/lab/test_topology.py",),
     "several lab hosts": (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from fedsim_runner.agent import commands, health
 from fedsim_runner.agent.host.network_container import namespace_number
 from fedsim_runner.agent.host.state_check import find_deleted
-from fedsim_runner.agent.links import netns, run_links
+from fedsim_runner.agent.links import netns, shaped_devices
+from fedsim_runner.agent.links.deviation import Deviation
+from fedsim_runner.agent.links.shaper import Seen, Shaper
 from fedsim_runner.agent.run_agent import Agent
 from fedsim_runner.contract.atomic import AppendFile, CannotWriteError
 from fedsim_runner.contract.paths import StateFolder
@@ -116,7 +119,9 @@ def test_a_process_that_has_the_id_of_a_device_that_ended_is_no_device(
     number: tuple[int, int] | None,
 ) -> None:
     ended = netns.of_process(engine.pids[CLIENT])
-    monkeypatch.setattr(run_links, "namespace_number", lambda path: number if path == ended else namespace_number(path))
+    monkeypatch.setattr(
+        shaped_devices, "namespace_number", lambda path: number if path == ended else namespace_number(path)
+    )
     kernel.qdiscs.pop((str(engine.pids[CLIENT]), "eth0"))
     before = dict(kernel.qdiscs)
     agent.tick()
@@ -252,3 +257,24 @@ def test_an_agent_without_space_for_its_snapshot_still_shows_that_it_works(
     monkeypatch.setattr("fedsim_runner.agent.run_agent.replace", no_space)
     agent.tick()
     assert state.snapshot.stat().st_mtime > 1.0
+
+
+def test_what_is_changed_while_links_are_looked_at_is_not_taken_for_somebody_elses(
+    agent: Agent, kernel: FakeKernel, state: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change waits for no look, and what the look has seen of that device no longer counts."""
+    look = Shaper.look_for_changes
+
+    def change_meanwhile(shaper: Shaper, namespaces: Mapping[str, str]) -> Seen:
+        offline = Deviation(offline=frozenset({CLIENT}))
+        thread = threading.Thread(target=lambda: agent._links.change(lambda _: offline))
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+        return Seen(dict.fromkeys(namespaces, "port is br0, not none"), look(shaper, namespaces).traces)
+
+    monkeypatch.setattr(Shaper, "look_for_changes", change_meanwhile)
+    agent.tick()
+    assert CLIENT not in {event["device"] for event in named(state, "link_restored")}
+    assert named(state, "link_restored"), "those of other devices count"
+    assert not named(state, "course_failed")

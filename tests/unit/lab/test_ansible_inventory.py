@@ -11,6 +11,7 @@ from fedsim_runner.contract.errors import Exit
 from fedsim_runner.lab.access import LabAccess, LabKeys, VaultSecret
 from fedsim_runner.lab.ansible_inventory import LabInventoryError, become_password_of, load_lab
 from fedsim_runner.lab.host import LabHost
+from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.ansible
 
@@ -110,3 +111,9 @@ def test_a_vault_is_opened_only_where_its_content_is_asked_for(tmp_path: Path) -
     opened = LabAccess(path, LabKeys(vault=(VaultSecret(text="opensesame"),)))
     assert become_password_of(opened, "one") == "hidden"
     assert "opensesame" not in repr(opened)
+
+
+def test_the_example_is_a_lab() -> None:
+    hosts = load_lab(LabAccess(REPOSITORY / "inventories" / "lab"))
+    assert [host.name for host in hosts] == ["north1", "north2", "south1"]
+    assert hosts[1].labels == {"site": "north", "gpu": "a100"}

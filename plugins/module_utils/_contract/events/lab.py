@@ -21,7 +21,10 @@ class ClockMeasured(Event):
 
 @dataclass(frozen=True)
 class AwaitingLabHosts(Event):
-    """The participants here have loaded, and the gate waits for those of these lab hosts."""
+    """The participants here have loaded, and the gate waits for those of these lab hosts.
+
+    Only the server's lab host knows which those are.
+    """
 
     name = "awaiting_lab_hosts"
     hosts: tuple[str, ...] = read_as(lenient.lines, ())

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import kernel_qdiscs, netlink, netns, qdisc_changes, routing, rtnetlink
+from fedsim_runner.agent.links import bridging, kernel_qdiscs, netlink, netns, qdisc_changes, routing, rtnetlink
 from fedsim_runner.agent.links.netem import kernel_form
 from fedsim_runner.agent.links.userspace import rule_set
 from fedsim_runner.agent.links.userspace.qdisc import Tbf
@@ -143,6 +143,8 @@ class FakeKernel:
             self.ports,
         ):
             monkeypatch.setattr(rtnetlink, call.__name__, call)
+        for make in (self.read_ends, self.add_bridge, self.add_pair, self.connect):
+            monkeypatch.setattr(bridging, make.__name__, make)
         for look in (self.raw_qdiscs, self.all_raw_qdiscs, self.policed_s, self.policed_by, self.qdisc_counters):
             monkeypatch.setattr(kernel_qdiscs, look.__name__, look)
         for change in (self.change_qdisc, self.options_of):
@@ -184,7 +186,7 @@ class FakeKernel:
             if words[0] == "ip":
                 for line in (stdin or "").splitlines():
                     self._ip(line.split())
-                return json.dumps(self._show_links()) if "show" in words else ""
+                return ""
             if words[0] == "modprobe":
                 return ""
         raise programs.CommandError(f"{words[0]}: not found")
@@ -368,35 +370,44 @@ class FakeKernel:
         if words[1] == "del":
             self._delete((self.here, words[3]))
         elif words[1] == "add":
-            name = words[3]
-            assert (self.here, name) not in self.links, f"{name} exists"
-            self.links[self.here, name] = Link(len(self.log) + 100 + 2 * len(self.links))
-            if "veth" in words:
-                rest = words[words.index("peer") + 1 :]
-                peer = dict(zip(rest[::2], rest[1::2], strict=True))
-                where = _namespace(peer["netns"]) if "netns" in peer else self.here, peer["name"]
-                assert where not in self.links, f"{where} exists"
-                self.links[self.here, name].peer = where
-                self.links[where] = Link(
-                    self.links[self.here, name].index + 1, (self.here, name), peer.get("address", "")
-                )
+            rest = words[words.index("peer") + 1 :]
+            peer = dict(zip(rest[::2], rest[1::2], strict=True))
+            self._add(words[3], (_namespace(peer["netns"]), peer["name"]), peer["address"])
         else:
             link = self.links[self.here, options["dev"]]
             link.up = link.up or words[-1] == "up"
             link.bridge = None if "nomaster" in words else options.get("master", link.bridge)
 
-    def _show_links(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "ifname": name,
-                "ifindex": link.index,
-                "flags": ["UP"] if link.up else [],
-                **({"link_index": self.links[link.peer].index} if link.peer is not None else {}),
-                **({"master": link.bridge} if link.bridge is not None else {}),
-            }
-            for (where, name), link in self.links.items()
-            if where == self.here
-        ]
+    def _add(self, name: str, peer: tuple[str, str] | None = None, mac: str = "") -> int:
+        """Make an interface, or a veth pair; return its number."""
+        assert (self.here, name) not in self.links, f"{name} exists"
+        index = len(self.log) + 100 + 2 * len(self.links)
+        self.links[self.here, name] = Link(index, peer)
+        if peer is not None:
+            assert peer not in self.links, f"{peer} exists"
+            self.links[peer] = Link(index + 1, (self.here, name), mac)
+        return index
+
+    def read_ends(self) -> dict[str, bridging.End]:
+        found = {}
+        for (where, name), link in self.links.items():
+            if where == self.here:
+                index = None if link.peer is None else self.links[link.peer].index
+                far = link.peer[1] if link.peer is not None and link.peer[0] == where else None
+                found[name] = bridging.End(link.index, None if far else index, link.up, link.bridge, far)
+        return found
+
+    def add_bridge(self, name: str) -> int:
+        if "bridge" in self.lacks:
+            raise OSError(errno.EOPNOTSUPP, "this kernel has no bridge")
+        return self._add(name)
+
+    def add_pair(self, near: str, far: str) -> None:
+        self._add(near, (self.here, far))
+
+    def connect(self, end: str, bridge: str, isolated: bool) -> None:
+        link = self.links[self.here, end]
+        link.bridge, link.up = bridge, True
 
     # -- qdiscs and rules ---------------------------------------------------------------------------------------------
 

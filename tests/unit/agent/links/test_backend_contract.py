@@ -371,11 +371,35 @@ def test_who_is_offline_or_apart_is_no_port_of_the_others_bridge(
     assert one.change(Deviation(offline=frozenset("a")).of(planned), namespaces)["a"].found == "port none"
     assert bridges() == {"a": None, "b": "br0"}
     apart = Deviation(partitions={7: frozenset("a")}, offline=frozenset("b"))
+    kernel.lacks = ("ip", "tc", "iptables")  # a program would begin late beside devices that compute
     assert not any(result.failed for result in one.change(apart.of(planned), namespaces).values())
     assert bridges()["b"] is None and bridges()["a"] not in (None, "br0")
+    kernel.lacks = ()
     assert one.find_changes(namespaces) == {}
     one.change(planned, namespaces)
     assert bridges() == {"a": "br0", "b": "br0"}
+
+
+@each_backend
+def test_what_drops_packets_between_partitions_moves_no_port(
+    kind: type[LinkBackend],
+    kernel: FakeKernel,
+    namespaces: dict[str, str],
+    shaper: Callable[[Profile, str], Shaper],
+) -> None:
+    planned = dataclasses.replace(CASES["nothing"], may_part=True)
+    one = shaper(planned, kind.name)
+    as_dicts(one.apply(namespaces))
+    apart = Deviation(partitions={7: frozenset("a")}, offline=frozenset("b")).of(planned)
+    found = {name: result.found for name, result in one.change(apart, namespaces).items()}
+    bridges = [kernel.links[NETWORK, end_name(device.address)].bridge for device in planned.devices]
+    if kind.keeps_apart:
+        assert found == {"a": "reached by partition 7", "b": "reached by nobody"} and bridges == ["br0", "br0"]
+    else:
+        assert "port none" in found["b"] and "br0" not in bridges
+    assert one.find_changes(namespaces) == {}
+    one.change(planned, namespaces)
+    assert one.find_changes(namespaces) == {}
 
 
 @each_backend

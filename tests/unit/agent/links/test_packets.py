@@ -20,7 +20,7 @@ from fedsim_runner.contract.link import Link
 
 from .test_nfqueue import message
 
-SENDER = "10.0.0.7"
+SENDER, RECEIVER = "10.0.0.7", "10.0.0.8"
 
 
 class Clock:
@@ -58,7 +58,8 @@ class Bench:
 
     def set(self, up: Link, down: Link, seed: int = 1, edge: Link | None = None, **where: str) -> dict[str, Any]:
         """The links of the sender and of the receiver; ``edge``: to its site from there, where the sender is."""
-        device = {"netns": str(self.namespace), "down": down.as_dict(), "maxlen": 10, "gso": False, "guest": None}
+        device = {"address": RECEIVER, "netns": str(self.namespace), "down": down.as_dict(), "maxlen": 10}
+        device |= {"gso": False, "guest": None}
         between: dict[str, Any] = {"sites": {}, "edges": [], "hops": False}
         if edge is not None:
             between |= {"sites": {SENDER: "there"}, "edges": [["there", "here", edge.as_dict()]]}
@@ -168,6 +169,28 @@ def test_what_measures_edges_is_at_a_site_as_long_as_it_has_a_queue(bench: Bench
     assert list(sites) == [socket.inet_aton(SENDER)]
 
 
+@pytest.mark.parametrize(
+    ("groups", "passes"),
+    [
+        ({}, True),
+        ({SENDER: "3"}, False),
+        ({RECEIVER: "3"}, False),
+        ({SENDER: "3", RECEIVER: "3"}, True),
+        ({SENDER: "3", RECEIVER: "3, 4"}, False),
+        ({SENDER: "offline"}, False),
+        ({RECEIVER: "offline"}, False),
+        ({SENDER: "offline", RECEIVER: "offline"}, False),
+        ({"10.0.0.9": "3"}, True),
+    ],
+)
+def test_nothing_passes_from_one_group_to_another(bench: Bench, groups: dict[str, str], passes: bool) -> None:
+    bench.set(Link(), Link())
+    for command in ({"op": "change", "ups": {}, "devices": {}, "groups": groups}, {"op": "state"}):
+        assert bench.packets.obey(command)["groups"] == groups
+    bench.arrive(1)
+    assert bench.work() == [(1, nfqueue.ACCEPT if passes else nfqueue.DROP)]
+
+
 def test_how_late_the_process_gets_to_a_packet_does_not_delay_it(bench: Bench) -> None:
     """Its time under way begins when it arrived in the kernel."""
     bench.set(Link(None, 30_000), Link(12_000_000))
@@ -257,7 +280,8 @@ def test_values_change_while_packets_are_on_their_way(bench: Bench, monkeypatch:
     bench.arrive(1)
     bench.work()
     (queue,) = bench.packets._queues.values()
-    down = {"down": Link(None, 9_000).as_dict(), "maxlen": 20, "gso": False, "site": None, "guest": None}
+    down = {"address": RECEIVER, "down": Link(None, 9_000).as_dict(), "maxlen": 20, "gso": False}
+    down |= {"site": None, "guest": None}
     change = {"op": "change", "ups": {SENDER: Link(None, 1_000).as_dict()}, "devices": {"a": down, "b": down}}
     answer = bench.packets.obey(change)
     assert answer["ups"] == change["ups"] and answer["devices"] == {"a": down}

@@ -19,7 +19,7 @@ from fedsim_runner.agent.measuring.schedule import (
     wire_s,
 )
 from fedsim_runner.contract.link import Link
-from fedsim_runner.contract.link_verdict import bucket_bytes
+from fedsim_runner.contract.link_verdict import LEAST_PACKETS, bucket_bytes
 from fedsim_runner.contract.queue_size import buffer_bytes
 from tests.unit.agent.measuring.profiles import PROFILES
 
@@ -96,6 +96,14 @@ def test_a_thousand_devices_are_measured_in_seconds() -> None:
     assert schedule.listen_s < 14
     assert all(flow.probes >= 12 for flow in schedule.flows)
     assert 50 < sum(flow.train is not None for flow in schedule.flows) < 2_000
+
+
+@pytest.mark.parametrize("devices", [5, 40, 120, 190, 300])
+def test_so_many_packets_that_they_say_something_of_losses(devices: int) -> None:
+    link = Link(12_000_000, 35_000, 4_000)
+    schedule = make_schedule(directions((f"d{number}", link, link) for number in range(devices)))
+    assert all(flow.probes >= LEAST_PACKETS for flow in schedule.flows)
+    assert schedule.listen_s < 10
 
 
 def test_both_directions_are_measured() -> None:
