@@ -43,9 +43,8 @@ from .lab.part import LabPart
 from .lab_network.lab_network import LabNetwork
 from .links import counters, probe
 from .links.run_links import RunLinks
-from .measuring.course_check import CourseCheck
+from .measuring.course_counters import CourseCounters
 from .measuring.link_check import LinkCheck, NotNowError
-from .measuring.link_counters import LinkCounters
 from .run_settings import RunSettings, read_run_settings
 from .start_up import StartUp
 from .timeline.devices import Devices
@@ -104,8 +103,9 @@ class Agent:
         self._links = RunLinks(self._network, self._settings.link_backend, self._probed, self._record)
         self._lab_network = LabNetwork(run, self._network, self._links, state.lab_network, self._record)
         self._link_check = LinkCheck(self._lock, self._links, self._sampler, self._record)
-        self._course_check = CourseCheck(self._links)
-        self._link_counters = LinkCounters(state.link_counters, self._links)
+        self._counters = CourseCounters(
+            state, self._links, self._containers.running_pids, self._record, self._report_write_error
+        )
         self._player = Player(self._vary, self._record)
         self._gatekeeper = Gatekeeper(
             state, self._links, self._containers, partial(self._fail, None), self._lose, self._report_write_error
@@ -174,7 +174,7 @@ class Agent:
                 except FedsimError as error:
                     self._fail(None, str(error))
             if self._gatekeeper.is_requested:
-                self._begin_to_count()  # what passed before is not known
+                self._counters.begin()  # what passed before is not known
             self._gatekeeper.reopen()
             if self._watch.supervisor is not None:
                 self._containers.report_ends()
@@ -195,7 +195,7 @@ class Agent:
             self._lab_network.close()
             self._sampler.close()
             self._host_load.close()
-            self._link_counters.close()
+            self._counters.close()
             self._disk.close()
             self._watch.close()
             self._containers.close()
@@ -213,7 +213,7 @@ class Agent:
             self._look_at_timeline()
             self._health.check()
             if self._is_course_on():
-                self._course_check.tick(time.monotonic(), self._containers.running_pids())
+                self._counters.tick()
             if now >= self._next_sample:
                 self._next_sample = max(self._next_sample + SAMPLE_S, now + SAMPLE_S / 2)
                 self._check_disk()
@@ -223,7 +223,7 @@ class Agent:
                     self._sampler.write(now)
                     self._host_load.write(now)
                     if self._is_course_on():
-                        self._link_counters.sample(now, self._containers.running_pids())
+                        self._counters.sample(now)
                     replace(self._snapshot, json.dumps(self._state_at(now)) + "\n")
                 except CannotWriteError as error:
                     self._report_write_error(error)
@@ -339,7 +339,9 @@ class Agent:
             self._containers.send([event.device], "KILL")
         if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
             self._player.stop()
-            self._record_counters()  # before the last event that anybody waits for
+            self._counters.finish(
+                self._settings, self._timeline.changed
+            )  # before the last event that anybody waits for
         if supervisor is None or supervisor.judges or not isinstance(event, events.ClientLost):
             self._record(event)
         if supervisor is not None and supervisor.outcome is not None and self._ended_at is None:
@@ -348,11 +350,6 @@ class Agent:
             self._gatekeeper.keep_shut()
             # The participants still running can write their last files, and then free the processors.
             self._containers.send(list(self._containers.running_pids()), "TERM")
-
-    def _begin_to_count(self) -> None:
-        """Have the counters of links begin now."""
-        self._course_check.begin(self._containers.running_pids())
-        self._link_counters.begin(time.time())
 
     def _play(self) -> None:
         """Have links vary as planned, from the opening of the gate to the end of the course."""
@@ -364,24 +361,6 @@ class Agent:
         """Have links be these, where no event says otherwise; return the reasons where that failed, by device."""
         results = self._links.change(lambda now: dataclasses.replace(now, varied={**now.varied, **links}))
         return {name: result.failed for name, result in results.items() if result.failed is not None}
-
-    def _record_counters(self) -> None:
-        """Record what passed the links, and how late packets were, where a process holds them."""
-        lateness: dict[str, Any] = {}
-        if self._links.failure is None:
-            with contextlib.suppress(OSError):  # it has just ended, which is about to be reported
-                lateness = self._links.counters().get("lateness") or {}
-                if lateness:
-                    self._record(events.PacketsTimed(**lateness))
-        late_s = lateness.get("latest_us", 0) / 1e6
-        settings, running = self._settings, self._containers.running_pids()
-        changed, varying = self._timeline.changed, settings.varying_values()
-        for event in self._course_check.events(settings.links, running, late_s, changed, varying):
-            self._record(event)
-        try:
-            self._link_counters.finish(time.time(), running)
-        except CannotWriteError as error:
-            self._report_write_error(error)
 
     def _fail(self, device: str | None, reason: str) -> None:
         """End the course, if one runs, for a reason from outside it."""
@@ -490,7 +469,7 @@ class Agent:
             if self._link_check.is_under_way:
                 raise NotNowError("the links are being measured, which takes some seconds")
             self._gatekeeper.request(open_at)
-            self._begin_to_count()  # before that, packets have measured the links
+            self._counters.begin()  # before that, packets have measured the links
             self._start_up.begin(self._settings)
             self._check_disk()  # one that was ended before has a reason
             self._containers.report_ends()
@@ -514,7 +493,7 @@ class Agent:
         supervisor = self._watch.supervisor
         final = self._ended_for(SETTLE_S) or (self._ended_at is not None and not self._containers.running_pids())
         devices = {
-            name: device | self._link_counters.now(name)
+            name: device | self._counters.now(name)
             for name, device in self._watch.devices(self._containers.by_device).items()
         }
         return {
