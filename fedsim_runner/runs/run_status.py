@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,28 @@ from .lookup import find_run, testbed_of
 ENDED = ("finished", "failed", "interrupted", "cut short")
 
 
+class UnknownRunError(FedsimError):
+    """Neither this control node nor the lab knows the run."""
+
+    exit = Exit.SPEC
+
+
+def status_of_all(runs: Mapping[str, LabOptions]) -> list[dict[str, Any]]:
+    """The states of runs by name, each with the lab that it is on; without those that have ended and gone meanwhile."""
+    answers = []
+    for name, lab in runs.items():
+        with suppress(UnknownRunError):
+            answers.append(status_of(name, lab=lab))
+    return answers
+
+
 def status_of(run: str, runs_dir: Path | None = None, lab: LabOptions = NO_OPTIONS) -> dict[str, Any]:
     """The state of a run and of its devices: from its testbed, otherwise from the run folder.
 
     If there is neither an agent nor a report yet, the progress of the course is read from the journal.
 
     Raises:
-        FedsimError: the run is not known anywhere.
+        UnknownRunError: the run is not known anywhere.
     """
     known = find_run(run, runs_dir)
     answer: dict[str, Any] = {
@@ -83,9 +100,7 @@ def status_of(run: str, runs_dir: Path | None = None, lab: LabOptions = NO_OPTIO
     if answer["state"] is None and folder is not known.folder:
         answer["state"] = "unknown"
     if now is None and known.entry is None and folder is known.folder and not (report or remains or alive):
-        raise FedsimError(
-            f"no run {run} is known here or on the lab host (fedsim-provision status lists all)", Exit.SPEC
-        )
+        raise UnknownRunError(f"no run {run} is known here or on the lab host (fedsim-provision status lists all)")
     return answer
 
 

@@ -40,7 +40,7 @@ def status(
 ) -> int:
     """Show how far a run has got and what each of its devices is doing."""
     from fedsim_runner.runs.lookup import all_runs
-    from fedsim_runner.runs.run_status import status_of
+    from fedsim_runner.runs.run_status import status_of, status_of_all
     from fedsim_runner.runs.sweeps.folder import find_sweep
 
     if watch and (run is None or as_json):
@@ -61,7 +61,7 @@ def status(
             console.print(_one(answer, ALL_ROWS))
         return Exit.DONE
     found = all_runs(lab)
-    answers = [status_of(name, lab=where) for name, where in found.labs.items()]
+    answers = status_of_all(found.labs)
     if as_json:
         print_json(answers)
     else:

@@ -1,0 +1,21 @@
+"""The states of all runs, while some of them end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fedsim_runner.runs import run_status
+from fedsim_runner.runs.labs import NO_OPTIONS
+
+
+def test_a_run_that_ends_while_all_are_listed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def status_of(run: str, lab: Any) -> dict[str, Any]:
+        if run == "gone":
+            raise run_status.UnknownRunError(f"no run {run}")
+        return {"run": run}
+
+    monkeypatch.setattr(run_status, "status_of", status_of)
+    found = run_status.status_of_all({"first": NO_OPTIONS, "gone": NO_OPTIONS, "last": NO_OPTIONS})
+    assert [answer["run"] for answer in found] == ["first", "last"]
