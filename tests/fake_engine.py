@@ -56,6 +56,9 @@ class FakeEngine:
     def runs(self) -> dict[str, list[str]]:
         return {run: list(names) for run, names in self.things.items() if names}
 
+    def agents(self) -> dict[str, int]:
+        return {run: made for made, run in enumerate(self.answers)}
+
     def containers(self, run: str, kind: str) -> dict[str, dict[str, Any]]:
         states = self.devices.get(run, {}) if kind == "device" else {}
         return {name: {"Id": name, "State": state} for name, state in states.items()}

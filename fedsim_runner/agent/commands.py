@@ -7,6 +7,7 @@ from typing import Any
 
 from ..contract.agent_calls import (
     ApplyLinks,
+    Holds,
     JoinLab,
     MeasureLinks,
     OfferLab,
@@ -41,6 +42,8 @@ def answer(agent: Agent, name: str, arguments: dict[str, Any]) -> Mapping[str, A
             return agent.open_gate(open_at)
         case Status():
             return agent.status()
+        case Holds():
+            return agent.holds()
         case Packets():
             return agent.packet_counters()
         case Stop():

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from ..contract import events
-from ..contract.agent_calls import GateAnswer, JoinedAnswer, LinksAnswer, MeasuredAnswer
+from ..contract.agent_calls import GateAnswer, HoldsAnswer, JoinedAnswer, LinksAnswer, MeasuredAnswer
 from ..contract.atomic import CannotWriteError, replace
 from ..contract.congestion_control import read_congestion_controls
 from ..contract.errors import FedsimError
@@ -30,6 +30,7 @@ from .course import snapshot
 from .course.watch import Watch
 from .gatekeeper import Gatekeeper
 from .health import SETTLE_S, Health
+from .holds import what_is_held
 from .host.disk_limits import DiskLimits
 from .host.docker_api import Docker, DockerError
 from .host.fleet import Container
@@ -483,6 +484,11 @@ class Agent:
                 container = self._containers.by_device.get(name)
                 device["exit_code"] = container.exit_code if container is not None else None
             return {**answer, **snapshot.ending(self._watch.supervisor)}
+
+    def holds(self) -> HoldsAnswer:
+        """What the run holds of this lab host."""
+        with self._lock:
+            return what_is_held(self._state, self._ended_at is not None)
 
     def packet_counters(self) -> dict[str, Any]:
         """Counters of the process that holds packets outside the kernel."""

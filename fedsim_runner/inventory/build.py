@@ -44,6 +44,7 @@ class _DeviceFiles(Mapping[str, DeviceFile]):
         self._plan = plan
         self._hosts = {host.name: host for host in plan.lab_hosts}
         self._here = plan.placed_by_host()
+        self._memory = {load.lab_host.name: load.memory_bytes for load in plan.loads}
 
     @cached_property
     def _common(self) -> DeviceFile:
@@ -58,7 +59,13 @@ class _DeviceFiles(Mapping[str, DeviceFile]):
     def __getitem__(self, name: str) -> DeviceFile:
         host = self._hosts[name]
         devices = tuple(_build_device(self._plan, host, item) for item in self._here[name])
-        return replace(self._common, lab_host=name, devices=devices, peers=self._peers.without(name))
+        return replace(
+            self._common,
+            lab_host=name,
+            devices=devices,
+            peers=self._peers.without(name),
+            expected_memory_bytes=self._memory.get(name, 0),
+        )
 
     def __contains__(self, name: object) -> bool:
         return name in self._hosts

@@ -91,7 +91,7 @@ def describe_tightness(load: HostLoad) -> Iterator[str]:
 def describe_load(load: HostLoad) -> str:
     """Describe a lab host's load in one line."""
     host = load.lab_host
-    left = host.cpus - load.cpus
+    left = host.cpus - load.cpus - sum(taken.cpus for taken in host.taken)
     spare = f"{left:.2f} are left for the testbed" if left > 0 else "none is left for the testbed"
     times = f"about {duration(load.start_s)} to start them" if load.start_s else ""
     if load.load_s:

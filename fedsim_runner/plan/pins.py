@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..catalog.resolve import unknown_name
 from ..lab.host import LabHost
@@ -11,6 +11,7 @@ from ..spec.experiment import Device, Experiment
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import PathPart, SpecErrors
 from .assignment import may_carry
+from .placement_error import PlacementError
 
 
 def check_pins(experiment: Experiment, hosts: Sequence[LabHost]) -> None:
@@ -18,15 +19,26 @@ def check_pins(experiment: Experiment, hosts: Sequence[LabHost]) -> None:
 
     Raises:
         FedsimError: there is no such lab host; the text has the lines of the experiment file.
+        PlacementError: there is one, and it cannot be used now.
     """
     pinned = {one.entry: one for one in experiment.devices if one.lab_host is not None or one.lab_labels}
     wrong = [one for one in pinned.values() if not any(may_carry(host, one) for host in hosts)]
     if not wrong:
+        _refuse_missing(pinned.values(), hosts)
         return
     document = experiment_document(experiment, [])
     for device in wrong:
         _report(device, hosts, document)
     raise SpecErrors(document.errors).counted(str(experiment.path or "the experiment file"))
+
+
+def _refuse_missing(devices: Iterable[Device], hosts: Sequence[LabHost]) -> None:
+    for device in devices:
+        able = [host for host in hosts if may_carry(host, device)]
+        if all(host.missing for host in able):
+            raise PlacementError(
+                f"device {device.name} asks for lab host {able[0].name}, which cannot be used: {able[0].missing}"
+            )
 
 
 def _report(device: Device, hosts: Sequence[LabHost], document: Document) -> None:

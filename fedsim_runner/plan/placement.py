@@ -38,6 +38,8 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     if not hosts:
         raise PlacementError("the lab has no lab hosts: name at least one")
     check_pins(experiment, hosts)
+    missing = [host for host in hosts if host.missing]
+    hosts = [host for host in hosts if not host.missing]
     assigned = assign(experiment, hosts)
     in_use = set(assigned.values())
     ordered_hosts = tuple(sorted((host for host in hosts if host.name in in_use), key=lambda host: host.name))
@@ -81,6 +83,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
         loads=tuple(loads),
         notes=(
             *experiment.notes,
+            *(f"lab host {host.name} is left out: {host.missing}" for host in missing),
             *describe_placement(placed, ordered_hosts, by_host, factor),
             *describe_refusals(experiment, placed),
             *describe_varying_links(experiment, placed),

@@ -36,7 +36,7 @@ def experiment_as_inventory(spec: Path, run: str | None, run_folder: Path | None
         FedsimError: the experiment does not fit the lab, or the run folder cannot be written.
     """
     testbed = find_testbed()
-    plan = plan_only(load_experiment(spec), testbed, run)
+    plan = plan_only(load_experiment(spec), testbed, run, beside_others=False)
     folder = (run_folder or DEFAULT_RUNS_DIR / plan.run).resolve()
     if folder.is_dir():
         require_plain(folder)

@@ -19,14 +19,22 @@ from ..testbed.values import Lack
 from .folder import RUN_NAME
 
 
-def plan_only(experiment: Experiment, testbed: Testbed, run: str | None = None) -> Plan:
+def plan_only(experiment: Experiment, testbed: Testbed, run: str | None = None, beside_others: bool = True) -> Plan:
     """The plan of an experiment; nothing is changed.
+
+    Args:
+        experiment: the experiment.
+        testbed: where it would run.
+        run: the run's name; None: the experiment's.
+        beside_others: whether what other runs hold of lab hosts counts; it changes from one call to the next.
 
     Raises:
         FedsimError: the experiment does not fit the lab, or ``run`` is not a valid name.
     """
-    hosts = testbed.lab_hosts(experiment, run)
     name = experiment.name if run is None else check_run(run, RUN_NAME)
+    hosts = testbed.lab_hosts(experiment, name)
+    if not beside_others:
+        hosts = [replace(host, taken=()) for host in hosts]
     builds_images = testbed.traits.builds_images
     return with_lacks(make_plan_or_refuse(experiment, hosts, name, True, builds_images), testbed)[0]
 
@@ -66,9 +74,7 @@ def make_plan_or_refuse(
     Raises:
         FedsimError: the experiment does not fit the lab, or asks for something that its engines do not support.
     """
-    plan = make_plan(_with_source(experiment), [host for host in hosts if not host.missing], run)
-    left_out = [f"lab host {host.name} is left out: {host.missing}" for host in hosts if host.missing]
-    plan = replace(plan, notes=(*left_out, *plan.notes))
+    plan = make_plan(_with_source(experiment), hosts, run)
     notes = refuse_unsupported(plan, builds_images)
     plan = replace(plan, course_notes=notes)
     sizes = expected_messages(plan, has_time)

@@ -15,7 +15,7 @@ from docker.errors import APIError, DockerException
 from fedsim_runner.contract.agent_calls import Call, command_line, parse_answer
 from fedsim_runner.contract.agent_socket import ask_here
 from fedsim_runner.contract.exec_output import NoOutputError, read_output
-from fedsim_runner.contract.names import KIND_AGENT, LABEL_DEVICE, LABEL_RUN, LABEL_STATE, run_filter
+from fedsim_runner.contract.names import KIND_AGENT, LABEL_DEVICE, LABEL_KIND, LABEL_RUN, LABEL_STATE, run_filter
 from fedsim_runner.lab.access import THIS_MACHINE, LabAccess
 from fedsim_runner.lab.engine_client import connect_to_engine, engine_url
 from fedsim_runner.lab.host import LabHost
@@ -57,6 +57,11 @@ class LabEngine:
         filters = run_filter(run, kind)
         found = self.client.api.containers(all=True, filters=filters)
         return {item["Labels"].get(LABEL_DEVICE, kind): item for item in found}
+
+    def agents(self) -> dict[str, int]:
+        """When the agent of each run that has a running one was made (Unix seconds), by run."""
+        found = self.client.api.containers(filters={"label": f"{LABEL_KIND}={KIND_AGENT}"})
+        return {item["Labels"][LABEL_RUN]: item["Created"] for item in found}
 
     def ask_agent(self, run: str, call: Call) -> dict[str, Any] | None:
         """The answer of the run's agent; None if it is not running.

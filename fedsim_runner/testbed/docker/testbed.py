@@ -34,6 +34,7 @@ from .container_overhead import CONTAINER_OVERHEAD
 from .docker_engine import lab_engine
 from .exec_session import Streams, run_inside
 from .lab_engines import TIMEOUT_S, Connect, LabEngines
+from .other_runs import beside_others
 from .playbook_session import PlaybookSession
 from .privileges import check_privileges
 from .remote.probe import probe_lab_hosts
@@ -92,12 +93,9 @@ class DockerTestbed:
     def lab_hosts(self, experiment: Experiment, run: str | None) -> Sequence[LabHost]:
         """All lab hosts as they are now."""
         hosts = [replace(host, overhead=CONTAINER_OVERHEAD) for host in self._probe(self._hosts, self._access)]
-        if run is None:
-            return hosts
         there = [host for host in hosts if not host.missing]
-        carry, _ = LabEngines(there, self._connect).ask(lambda _, engine: bool(engine.containers(run, "device")))
-        # What the run itself has taken so far would count twice.
-        return [replace(host, memory_free_bytes=0) if carry.get(host.name) else host for host in hosts]
+        found, _ = LabEngines(there, self._connect).ask(lambda host, engine: beside_others(host, engine, run))
+        return [found.get(host.name, host) for host in hosts]  # one without an Engine carries nothing
 
     def lacks(self, plan: Plan) -> Sequence[Lack]:
         """Nothing that is known so far: what a kernel cannot do ends the run later, unless the user allows it."""

@@ -118,6 +118,13 @@ class Status(Call):
 
 
 @dataclass(frozen=True)
+class Holds(Call):
+    """Find out what the run holds of this lab host. Answer: :class:`HoldsAnswer`."""
+
+    name = "holds"
+
+
+@dataclass(frozen=True)
 class Packets(Call):
     """Return the counters of the process that holds packets outside the kernel."""
 
@@ -132,7 +139,8 @@ class Stop(Call):
 
 
 CALLS: dict[str, type[Call]] = {
-    kind.name: kind for kind in (Probe, OfferLab, JoinLab, ApplyLinks, MeasureLinks, OpenGate, Status, Packets, Stop)
+    kind.name: kind
+    for kind in (Probe, OfferLab, JoinLab, ApplyLinks, MeasureLinks, OpenGate, Status, Holds, Packets, Stop)
 }
 
 
@@ -140,6 +148,15 @@ class JoinedAnswer(TypedDict):
     """What differed before the lab host joined."""
 
     differences: list[str]
+
+
+class HoldsAnswer(TypedDict):
+    """What a run's devices on a lab host were given; nothing after the course. ``user``: who started it, if known."""
+
+    user: str
+    cpus: float
+    memory_bytes: int
+    gpu_ids: list[str]
 
 
 class LinkAnswer(TypedDict):

@@ -188,6 +188,7 @@ class DeviceFile:
 
     ``timeline``: that of the whole run. ``topology``: None: all devices are at one place, each behind its own link.
     ``tracks``: by name, those that variations of its devices and peers follow. ``lab``: None: the run has one lab host.
+    ``expected_memory_bytes``: what its devices are expected to take of the lab host; 0: unknown.
     """
 
     version: int = VERSION
@@ -212,6 +213,7 @@ class DeviceFile:
     topology: Topology | None = field(default=None, metadata=OMIT_DEFAULT)
     tracks: Mapping[str, Track] = field(default_factory=dict, metadata=OMIT_DEFAULT)
     lab: Lab | None = field(default=None, metadata=OMIT_DEFAULT)
+    expected_memory_bytes: int = field(default=0, metadata=OMIT_DEFAULT)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], name: str = "device file") -> DeviceFile:

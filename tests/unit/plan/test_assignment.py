@@ -167,6 +167,17 @@ def test_other_runs_lead_devices_to_emptier_lab_hosts() -> None:
     assert where(make_plan(experiment(1), hosts, "r")) == {"server": "b", "phone-1": "b"}
 
 
+def test_a_lab_host_that_cannot_be_used_gets_no_device_and_is_named() -> None:
+    hosts = [lab_host("a"), lab_host("b", missing="ssh: no route")]
+    plan = make_plan(experiment(4), hosts, "r")
+    assert set(where(plan).values()) == {"a"}
+    assert "lab host b is left out: ssh: no route" in plan.notes
+    with pytest.raises(
+        PlacementError, match=r"device phone-1 asks for lab host b, which cannot be used: ssh: no route"
+    ):
+        make_plan(changed(experiment(4), "phone-1", lab_host="b"), hosts, "r")
+
+
 @st.composite
 def labs(draw: st.DrawFn) -> list[LabHost]:
     count = draw(st.integers(1, 6))

@@ -1,0 +1,41 @@
+"""What other runs hold of a lab host, as their agents say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fedsim_runner.lab.host import Taken
+from fedsim_runner.testbed.docker.docker_engine import AgentSilentError
+from fedsim_runner.testbed.docker.other_runs import taken_by_others
+from tests.fake_engine import FakeEngine
+
+FIRST = {"user": "ada", "cpus": 1.5, "memory_bytes": 7, "gpu_ids": ["0"]}
+SECOND = {"user": "bob", "cpus": 0.5, "memory_bytes": 3, "gpu_ids": ["1"]}
+
+
+def test_each_other_run_says_what_it_holds() -> None:
+    engine = FakeEngine(answers={"first": FIRST, "second": SECOND})
+    assert taken_by_others(engine, None) == (  # type: ignore[arg-type]
+        Taken("first", "ada", 1.5, 7, ("0",)),
+        Taken("second", "bob", 0.5, 3, ("1",)),
+    )
+
+
+def test_of_runs_that_came_later_only_gpus_count() -> None:
+    engine = FakeEngine(answers={"first": FIRST, "own": {}, "second": SECOND})
+    assert taken_by_others(engine, "own") == (  # type: ignore[arg-type]
+        Taken("first", "ada", 1.5, 7, ("0",)),
+        Taken("second", "bob", gpu_ids=("1",)),
+    )
+
+
+def test_runs_that_hold_nothing_and_agents_that_do_not_know_the_call_or_are_silent_are_left_out() -> None:
+    class Engine(FakeEngine):
+        def ask_agent(self, run: str, call: Any) -> dict[str, Any] | None:
+            if run == "silent":
+                raise AgentSilentError("no answer")
+            return super().ask_agent(run, call)
+
+    over = {"user": "ada", "cpus": 0.0, "memory_bytes": 0, "gpu_ids": []}
+    engine = Engine(answers={"over": over, "older": {"error": "no command"}, "silent": FIRST})
+    assert taken_by_others(engine, "own") == ()  # type: ignore[arg-type]
