@@ -5,20 +5,23 @@ The same tests run on this machine's kernel and in a user-mode Linux kernel, as 
 
 from __future__ import annotations
 
+import itertools
 import math
 import socket
 import statistics
 import threading
 import time
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
 import pytest
 
 from fedsim_runner.agent.links import backends, netns
+from fedsim_runner.agent.links.deviation import Deviation
 from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.jitter_distribution import DistributionName
-from fedsim_runner.contract.link import Discipline, Link, Queue
+from fedsim_runner.contract.link import Discipline, Link, Links, Queue
 from tests.lab.rig import MBIT, PORT, SLACK_S, apply, rig, shaped
 
 UP_AND_DOWN = pytest.mark.parametrize("way", ["up", "down"])
@@ -65,22 +68,46 @@ def test_a_delay_has_the_distribution_asked_for(
         assert min(delays) >= (link.delay_us + link.distribution.least * link.jitter_us) / 1e6 - 0.0005
 
 
-@UP_AND_DOWN
-def test_losses_come_in_bursts(way: str, backend: str, probed: dict[str, Any]) -> None:
-    model = GilbertElliott(0.02, 0.25)
-    link = Link(20 * MBIT, 5_000, loss=model.mean_loss, bursts=model)
+@pytest.mark.parametrize(
+    ("way", "jitter_us", "changes"),
+    [("up", 0, False), ("down", 0, False), ("down", 1_000, False), ("up", 0, True)],
+    ids=["up", "down", "jitter", "changes"],
+)
+def test_losses_come_in_bursts(way: str, jitter_us: int, changes: bool, backend: str, probed: dict[str, Any]) -> None:
+    """Also where the link's delay moves, or is changed again and again: its state stays."""
+    # Bursts of 20 packets, twice as many between two changes: which would end those under way.
+    model = GilbertElliott(0.05, 0.05)
+    link = Link(20 * MBIT, 5_000, jitter_us, loss=model.mean_loss, bursts=model)
+    other = replace(link, rate_bps=25 * MBIT, delay_us=6_000)
     count = 8_000
     with rig("a", "b") as lab:
         source, target = ("a", "b") if way == "up" else ("b", "a")
         links = lab.links(link, None) if way == "up" else lab.links(None, link)
         with shaped(lab, links, backend, probed) as shaper:
+            profile, chosen = shaper.requested
+            if changes:
+                profile = replace(profile, later=(link, other))
+                shaper.set_profile(profile, chosen)
             apply(shaper, lab)
+            over = threading.Event()
+
+            def change() -> None:
+                for now in itertools.cycle((other, link)):
+                    if over.wait(0.02):
+                        return
+                    results = shaper.change(Deviation({"a": Links(now, Link())}).of(profile), lab.namespaces)
+                    assert not any(result.failed for result in results.values()), results
+
+            thread = threading.Thread(target=change if changes else over.wait)
+            thread.start()
             arrived = {number for _, number in lab.burst(source, target, count, 200, 4 * MBIT, steady=True)}
+            over.set()
+            thread.join()
     lost = [number not in arrived for number in range(count)]
     deviation = math.sqrt(count * model.mean_loss * (1 - model.mean_loss) * model.variance_factor)
     assert abs(sum(lost) - count * model.mean_loss) < 5 * deviation
     lengths = [len(list(group)) for is_lost, group in groupby(lost) if is_lost]
-    # About 150 bursts, whose lengths are geometric: five deviations of their mean.
+    # About 200 bursts, whose lengths are geometric: five deviations of their mean.
     assert statistics.fmean(lengths) == pytest.approx(model.mean_burst, abs=5 * model.mean_burst / len(lengths) ** 0.5)
 
 

@@ -92,4 +92,4 @@ class Profile:
             [DeviceLink(device.device, device.address, Link(), Link()) for device in devices]
             for devices in (self.devices, self.peers)
         ]
-        return replace(self, devices=bare[0], peers=bare[1], later=(), topology=None, departs=False)
+        return replace(self, devices=bare[0], peers=bare[1], later=(), topology=None, may_part=False, departs=False)

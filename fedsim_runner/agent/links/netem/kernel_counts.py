@@ -16,7 +16,7 @@ from ..kernel_qdiscs import ROOT, QdiscCounters
 from ..run_namespace import RunNamespace
 from ..tally import Passed, Tally
 from ..veth import DOWN, UP
-from .qdisc import QUEUE_PARENT
+from .qdisc import LOSES, OF_QUEUE, QUEUE_PARENT
 
 _NONE = (0, 0, 0, 0)
 Qdiscs = Mapping[int, QdiscCounters]  # of one interface, by what each is below
@@ -183,7 +183,9 @@ def _parse(qdiscs: Qdiscs) -> tuple[int, int, int, int]:
     Each also counts what those below it drop.
     """
     root = qdiscs[ROOT]
-    overflowed = max((one.dropped for parent, one in qdiscs.items() if parent != ROOT), default=0)
+    below = QUEUE_PARENT in qdiscs and not any(parent >> 16 == LOSES for parent in qdiscs)
+    queues = [parent for parent in qdiscs if parent >> 16 in OF_QUEUE or (below and parent != ROOT)]
+    overflowed = max((qdiscs[parent].dropped for parent in queues), default=0)
     return root.packets + root.dropped, max(0, root.dropped - overflowed), overflowed, root.bytes
 
 

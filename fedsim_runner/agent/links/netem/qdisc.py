@@ -2,6 +2,10 @@
 
 With a queue that is no fifo, and for links that duplicate packets, a tbf has the rate (bucket.py).
 
+Whatever is changed of a netem, it begins in the good state of losses in bursts again. So where the delay moves, or any
+value may change during the course, these losses are those of a netem of their own below the first: both come before
+the rate, in either order.
+
 The limit of a netem is in packets, delayed ones included, so none of its own is that of a queue in bytes; a tbf counts
 bytes, but lets a lone packet pass without the time that its own bytes take. So a policer stands before the netem that
 holds the rate, with the same rate and the queue as its burst: its tokens are the room that is left, to the byte. It is
@@ -40,7 +44,12 @@ _LIMITED, _UNLIMITED = 1, 2
 _ABOVE_BUCKETS = {"fifo": 5, "codel": 6, "fq_codel": 7}
 _CHANGEABLE = 0x13
 _MOVING = kernel_qdiscs.MOVING_HANDLES.start
+_APART = 8  # more than it would be: above a netem for losses
 _RATE, _POLICED = 3, 4
+#: The netem for losses in bursts.
+LOSES = 9
+#: The qdiscs below the policer's, and that itself where losses have a netem of their own, are below these.
+OF_QUEUE = frozenset({_RATE, _POLICED, LOSES})
 #: What the qdisc is below in which packets wait for the rate.
 QUEUE_PARENT = _POLICED << 16 | 1
 
@@ -54,6 +63,7 @@ class Netem(Qdisc):
         waiting: packets that wait for the rate.
         queue: their bytes.
         changeable: it is of a form that can be changed to that of any other link in place.
+        apart: losses in bursts are those of a netem of their own.
         bursts: how packets are lost; None: independently.
         duplicate, corrupt: probabilities.
         bucket: holds the rate; None: a netem does.
@@ -71,6 +81,7 @@ class Netem(Qdisc):
     duplicate: float = 0.0
     corrupt: float = 0.0
     bucket: Bucket | None = None
+    apart: bool = False
 
     kind: ClassVar[str] = "netem"
 
@@ -93,6 +104,7 @@ class Netem(Qdisc):
             bursts=link.bursts,
             duplicate=link.duplicate,
             corrupt=link.corrupt,
+            apart=changeable or _moves_bursts(link),
         )
         if link.rate_bps is None and not changeable:
             return plain
@@ -101,16 +113,20 @@ class Netem(Qdisc):
         if link.rate_bps is None or not has_bucket(link):
             return replace(plain, waiting=waiting, queue=queue)
         bucket = Bucket.of(link.discipline, link.rate_bps, queue, waiting)
-        return replace(plain, queue=queue, bucket=bucket, changeable=False)
+        return replace(plain, queue=queue, bucket=bucket, changeable=False, apart=_moves_bursts(link))
 
     def change(self, index: int, before: object) -> Qdisc | None:
         if not (self.changeable and isinstance(before, Netem) and before.changeable):
             return None
         root, policed, rate = _CHANGEABLE << 16, _POLICED << 16, _RATE << 16
+        loss = self.loss if self.bursts is None else 0.0
         delays = NetemOptions(
-            self.limit, self.delay_us, self.loss, ORDERING_RATE_BPS, self.bursts, self.duplicate, self.corrupt
+            self.limit, self.delay_us, loss, ORDERING_RATE_BPS, duplicate=self.duplicate, corrupt=self.corrupt
         )
         qdisc_changes.change_qdisc(index, root, ROOT, self.kind, delays.encode())
+        if self.bursts != before.bursts:
+            loses = NetemOptions(SMALL_PER_S, bursts=self.bursts)
+            qdisc_changes.change_qdisc(index, LOSES << 16, root | 1, self.kind, loses.encode())
         if (self.rate_bps, self.queue) != (before.rate_bps, before.queue):
             waits = NetemOptions(self.waiting, rate_bps=self.rate_bps or 0)
             qdisc_changes.change_qdisc(index, rate, policed | 1, self.kind, waits.encode())
@@ -122,20 +138,22 @@ class Netem(Qdisc):
         """Read one that is changeable from the kernel."""
         root = NetemOptions.decode(qdisc_changes.options_of(index, ROOT, cls.kind))
         rate = NetemOptions.decode(qdisc_changes.options_of(index, _POLICED << 16 | 1, cls.kind))
+        bursts = NetemOptions.decode(qdisc_changes.options_of(index, _CHANGEABLE << 16 | 1, cls.kind)).bursts
         room_s = kernel_qdiscs.policed_by(index, _POLICED << 16) or 0.0
         queue = round(room_s * (rate.rate_bps or UNLIMITED_BPS) / 8)
         return cls(
             rate.rate_bps or None,
             root.delay_us,
             0,
-            root.loss if root.bursts is None else root.bursts.mean_loss,
+            root.loss if bursts is None else bursts.mean_loss,
             root.limit,
             rate.limit,
             queue,
             True,
-            root.bursts,
+            bursts,
             root.duplicate,
             root.corrupt,
+            apart=True,
         )
 
     def arguments(self) -> list[str]:
@@ -143,7 +161,7 @@ class Netem(Qdisc):
         if self.delay_us or self.jitter_us:
             arguments += ["delay", f"{self.delay_us}us"]
         if self.bursts is not None:
-            arguments += ["loss", "gemodel", *(f"{value * 100:.8g}%" for value in _parameters(self.bursts))]
+            arguments += [] if self.apart else self._bursts()
         elif self.loss:
             arguments += ["loss", "random", f"{self.loss * 100:.8g}%"]
         if self.duplicate:
@@ -154,15 +172,24 @@ class Netem(Qdisc):
             arguments += ["rate", f"{ORDERING_RATE_BPS}bit"]
         return arguments
 
+    def _bursts(self) -> list[str]:
+        if self.bursts is None:
+            return []
+        return ["loss", "gemodel", *(f"{value * 100:.8g}%" for value in _parameters(self.bursts))]
+
     def commands(self, interface: str) -> list[list[str]]:
         replace = ["qdisc", "replace", "dev", interface]
         handle = (_UNLIMITED if self.rate_bps is None else _LIMITED) + (_MOVING if self.jitter_us else 0)
         handle = _CHANGEABLE if self.changeable else handle
         if self.bucket is not None:
             handle = _ABOVE_BUCKETS[self.bucket.discipline] + (_MOVING - 1 if self.jitter_us else 0)
-        root = [*replace, "root", "handle", f"{handle:x}:", self.kind, *self.arguments()]
+        handle += _APART if self.apart and not self.changeable else 0
+        top = [[*replace, "root", "handle", f"{handle:x}:", self.kind, *self.arguments()]]
+        if self.apart:
+            loses = ["handle", f"{LOSES:x}:", self.kind, "limit", str(SMALL_PER_S), *self._bursts()]
+            top.append([*replace, "parent", f"{handle:x}:1", *loses])
         if self.rate_bps is None and not self.changeable:
-            return [root]
+            return top
         policed_bps = self.rate_bps or UNLIMITED_BPS
         room = ["rate", f"{policed_bps}bit", "burst", f"{self.queue}b", "mtu", str(SUPER_PACKET_BYTES)]
         below = f"{_POLICED:x}:1"
@@ -173,8 +200,8 @@ class Netem(Qdisc):
         if self.bucket is not None and self.rate_bps is not None:
             holds = self.bucket.commands(interface, below, _RATE, self.rate_bps, self.queue)
         return [
-            root,
-            [*replace, "parent", f"{handle:x}:1", "handle", f"{_POLICED:x}:", *BANDS],
+            *top,
+            [*replace, "parent", f"{LOSES if self.apart else handle:x}:1", "handle", f"{_POLICED:x}:", *BANDS],
             ["filter", "replace", "dev", interface, "parent", f"{_POLICED:x}:", *POLICER, *room, *VERDICTS],
             *holds,
         ]
@@ -182,10 +209,12 @@ class Netem(Qdisc):
     @classmethod
     def parse(cls, options: Mapping[str, Any], below: Sequence[Mapping[str, Any]]) -> Netem:
         delay = options.get("delay") or {}
-        rate = next((entry.get("options") or {} for entry in below if entry.get("kind") == cls.kind), {})
+        loses = next((entry.get("options") or {} for entry in below if entry.get("handle") == f"{LOSES:x}:"), None)
+        netems = [entry for entry in below if entry.get("kind") == cls.kind and entry.get("handle") != f"{LOSES:x}:"]
+        rate = next((entry.get("options") or {} for entry in netems), {})
         bucket, rate_bps = Bucket.parse(below) or (None, int((rate.get("rate") or {}).get("rate", 0)) * 8)
         room_s = next((entry.get("policed_s") or 0.0 for entry in below if entry.get("kind") == BANDS[0]), 0.0)
-        model = options.get("loss-gemodel")
+        model = (options if loses is None else loses).get("loss-gemodel")
         bursts = None if model is None else GilbertElliott(*(float(model[key]) for key in ("p", "r", "1-h", "1-k")))
         return cls(
             rate_bps or None,
@@ -200,6 +229,7 @@ class Netem(Qdisc):
             float((options.get("duplicate") or {}).get("duplicate", 0)),
             float((options.get("corrupt") or {}).get("corrupt", 0)),
             bucket,
+            loses is not None,
         )
 
     def matches(self, active: object) -> bool:
@@ -216,7 +246,7 @@ class Netem(Qdisc):
         )
 
     def _form(self) -> tuple[object, ...]:
-        return self.limit, self.waiting, self.changeable, self.bucket
+        return self.limit, self.waiting, self.changeable, self.bucket, self.apart
 
     def _chances(self) -> tuple[float, ...]:
         return self.loss, self.duplicate, self.corrupt, *(() if self.bursts is None else _parameters(self.bursts))
@@ -248,6 +278,11 @@ def furthest_us(link: Link) -> int:
     return math.ceil(max(-distribution.least, distribution.most) * link.jitter_us) if link.jitter_us else 0
 
 
+def _moves_bursts(link: Link) -> bool:
+    """Whether a link that loses packets in bursts has a delay that moves."""
+    return link.bursts is not None and link.jitter_us > 0
+
+
 def _parameters(bursts: GilbertElliott) -> tuple[float, float, float, float]:
     """In the order in which ``tc`` takes them."""
     return bursts.p, bursts.r, bursts.bad_loss, bursts.good_loss
@@ -263,6 +298,8 @@ def moved_options(link: Link, delay_us: int) -> bytes:
     wanted = Netem.for_link(link)
     assert wanted is not None
     # struct tc_netem_qopt: latency (that of the attribute counts), limit, loss, gap, duplicate, jitter.
-    chances = [round(chance * 0xFFFFFFFF) for chance in (link.loss, link.duplicate)]
+    # Losses in bursts are not its own.
+    loss = link.loss if link.bursts is None else 0.0
+    chances = [round(chance * 0xFFFFFFFF) for chance in (loss, link.duplicate)]
     head = struct.pack("=6I", 0, wanted.limit, chances[0], 0, chances[1], 0)
     return head + struct.pack("=HHq", 12, kernel_qdiscs.DELAY_ATTRIBUTE, delay_us * 1000)

@@ -69,6 +69,9 @@ def test_a_tally_survives_as_data() -> None:
     assert set(tally.as_dict().values()) == {0}
 
 
+NOTHING = QdiscCounters(0, 0, 0, 0)
+
+
 @pytest.fixture
 def direction() -> Direction:
     return Direction("a", "up", Link(RATE, 1_000, 0, 0.1), None)
@@ -76,7 +79,9 @@ def direction() -> Direction:
 
 def test_the_kernels_counters_tell_loss_from_a_full_queue(direction: Direction) -> None:
     counts = KernelCounts()
-    counts.add(direction, {ROOT: QdiscCounters(5_000, 5, 2, 0), BELOW: QdiscCounters(5_000, 5, 1, 0)}).start_again(1.0)
+    counts.add(
+        direction, {ROOT: QdiscCounters(5_000, 5, 2, 0), BELOW: QdiscCounters(5_000, 5, 1, 0), QUEUE_PARENT: NOTHING}
+    ).start_again(1.0)
     # Each also counts what those below it drop.
     tally = counts.add(
         direction,
