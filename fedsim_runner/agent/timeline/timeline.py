@@ -8,10 +8,6 @@ An entry that fails is named in the journal, and the course goes on.
 
 A device that is offline before it has joined is so for all participants at once, so that the server does not ask it;
 its link is cut once it has joined. So it has its id, and a course begins with all its clients.
-
-A client that is killed with a duration, or started anew, is down until it has joined again: it counts as offline for
-the server, which goes on without it, and its end is no loss. One that is killed for good has crashed: what that
-means is up to ``course.on_client_failure``. A client that was lost does not come back: its server has given it up.
 """
 
 from __future__ import annotations
@@ -36,13 +32,12 @@ from ..run_settings import RunSettings
 from .devices import Devices
 from .found import describe_together
 from .in_force import InForce, taken_back_by
+from .interruptions import SLOW, Interruptions
 from .memory import Memory
 from .priority import gain_priority
 from .triggers import Course, has_come, read_for
 
 _WORKERS = 4
-_SLOW = ("kill", "restart")  # what the Engine does
-_NOT_JOINED = ("starting", "loading", "ready")
 # Once a client has its id, what still belongs to joining is a message each way; it takes this time besides the links'.
 JOINING_S = 1.0
 
@@ -83,7 +78,7 @@ class Timeline:
         self._path = path
         self._record = record
         self._announce = announce
-        self._lost = lost
+        self._interruptions = Interruptions(devices, lost)
         self._changed = threading.Condition()
         self._due: list[_Step] = []
         self._order = 0
@@ -97,9 +92,6 @@ class Timeline:
         self._joining: set[str] = set()  # devices of this lab host that have yet to join
         self._joined_at: dict[str, float] = {}  # of those that have just done it, on the monotonic clock
         self._joining_s = JOINING_S
-        self._ending: set[str] = set()  # whose next end is expected
-        self._back: set[str] = set()  # of those that are down: started again
-        self._failed: dict[str, str] = {}  # devices that could not be started again, with the reason
         self._unix_s = 0.0  # the difference between the two clocks
         self._thread: threading.Thread | None = None
         self._background: Background | None = None
@@ -111,7 +103,7 @@ class Timeline:
         """Take over from an earlier agent, before links are brought into force again."""
         self._use(settings)
         self._memory = Memory.read(self._path, self._entries)
-        self._ending, self._back = set(self._memory.down), set(self._memory.down)
+        self._interruptions.resume(self._memory.down)
         wanted = self._memory.in_force.deviation(self._planned)
         self._links.change(lambda _: wanted)
 
@@ -176,7 +168,7 @@ class Timeline:
     def away(self) -> frozenset[str]:
         """The devices that nobody is to wait for: those that are offline or down."""
         by_entries = self._memory.in_force.devices_of("offline")  # the links of some may not be cut yet
-        return self._links.deviation.offline | by_entries | frozenset(self._memory.down)
+        return self._links.deviation.offline | by_entries | frozenset(self._interruptions.down)
 
     @property
     def changed(self) -> set[tuple[str, str]]:
@@ -197,14 +189,12 @@ class Timeline:
                     if self._waiting.pop(number, None) is not None:
                         self._push(time.time(), entry, False)
         self._cut_those_that_have_joined(course)
-        back = {name for name in self._memory.down & self._back if course.states.get(name) not in _NOT_JOINED}
+        back = self._interruptions.joined_again(course)
         if back:
             with self._changed:
-                self._memory.down -= back
-                self._back -= back
+                self._interruptions.take_back(back)
             self._tell()
-        failed, self._failed = self._failed, {}
-        return failed
+        return self._interruptions.failed()
 
     def _cut_those_that_have_joined(self, course: Course) -> None:
         now = time.monotonic()
@@ -222,15 +212,11 @@ class Timeline:
 
     def takes_end(self, device: str) -> bool:
         """Whether this end of a device's container, each is asked for once, is one that an entry has made."""
-        expected = device in self._ending
-        self._ending.discard(device)
-        return expected
+        return self._interruptions.takes_end(device)
 
     def on_started(self, device: str) -> bool:
         """Take note that a device's container has started; return whether an entry has had it started."""
-        if device in self._memory.down:
-            self._back.add(device)
-        return device in self._memory.down
+        return self._interruptions.on_started(device)
 
     # -- the thread ---------------------------------------------------------------------------------------------------
 
@@ -271,8 +257,9 @@ class Timeline:
         problems: list[str] = []
         self._move_links(before, after, entry, names, found, problems)
         self._freeze(before, after, found, problems)
-        if action in _SLOW:
-            self._interrupt(action, entry, names, problems)
+        slow = action if action in SLOW else None
+        if slow is not None:
+            self._interruptions.begin(slow, entry, names, problems)
         late_s = time.monotonic() - step.due_s
         if entry.duration_s is not None and not step.ends:
             self._push(due + entry.duration_s, entry, True)
@@ -281,15 +268,15 @@ class Timeline:
 
         def finish() -> None:
             what = describe_change(entry)
-            if action in _SLOW:
-                self._act(action, names, found, problems)
+            if slow is not None:
+                self._interruptions.carry_out(slow, names, found, problems)
             if problems:
                 self._record(EventFailed(entry.number, tuple(names), what, round(due, 3), "; ".join(problems)))
             elif names:
                 shown = "; ".join(found) or None
                 self._record(event(entry.number, tuple(names), what, round(due, 3), round(late_s, 4), shown))
 
-        if action in _SLOW and self._background is not None:
+        if slow is not None and self._background is not None:
             self._background.submit(finish)
         else:
             finish()
@@ -340,44 +327,13 @@ class Timeline:
                 problems.append(str(error))
         found += describe_together(said)
 
-    def _interrupt(self, action: str, entry: TimelineEntry, names: list[str], problems: list[str]) -> None:
-        """Have participants do nothing more that are to be killed, and note whose end is no loss."""
-        given_up = self._lost()
-        for name in list(names):
-            if action == "restart" and name in given_up:
-                problems.append(f"{name} has been lost, and its server takes no lost client back")
-                names.remove(name)
-                continue
-            comes_back = action == "restart" or entry.duration_s is not None
-            if comes_back:
-                self._memory.down.add(name)
-                self._back.discard(name)
-            try:
-                self._devices.freeze(name, True)
-            except FedsimError:
-                continue  # it does not run, or the Engine ends it as soon as it can
-            if comes_back:
-                self._ending.add(name)
-
-    def _act(self, action: str, names: Iterable[str], found: list[str], problems: list[str]) -> None:
-        for name in names:
-            begun = time.monotonic()
-            try:
-                said = self._devices.kill(name) if action == "kill" else self._devices.restart(name)
-            except FedsimError as error:
-                problems.append(str(error))
-                if name in self._memory.down:
-                    self._memory.down.discard(name)
-                    self._failed[name] = str(error)
-            else:
-                found.append(f"{name}: {said}, which took {time.monotonic() - begun:.2g} s")
-
     def _tell(self) -> None:
         """Let participants know who is away, and a later agent what has been done."""
         try:
             if self.away != self._written_offline:
                 self._written_offline = self.away
                 self._announce(self._written_offline)
+            self._memory.down = self._interruptions.down
             self._memory.write(self._path)
         except CannotWriteError:
             return  # the agent's other files are on the same disk, and say so
