@@ -408,7 +408,8 @@ class Agent:
             DockerError: the Engine does not say which containers run.
         """
         self._network.look_up()
-        return {"differences": self._lab_network.join(self._read_settings(), settled, port, check)}
+        differences = self._lab_network.join(self._read_settings(), settled, port, check)
+        return {"differences": differences, "note": self._lab_network.unguarded}
 
     def apply(self, check: bool, names: Collection[str] | None) -> LinksAnswer:
         """Connect the devices and shape their links as the device file says, which is read again first.
@@ -425,7 +426,9 @@ class Agent:
         if not check:
             self._lab_network.measure(settings)
         with self._lock:
-            return self._gatekeeper.apply(self._settings, names, check)
+            answer = self._gatekeeper.apply(self._settings, names, check)
+            note = self._lab_network.too_long
+            return answer if note is None else {**answer, "too_long": note}
 
     def _read_settings(self) -> RunSettings:
         """Read the device file again."""

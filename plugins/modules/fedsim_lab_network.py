@@ -110,7 +110,10 @@ def work(call: Call) -> dict[str, Any]:
         offer = call_agent(call.client, agent, OfferLab(port))
         return {**build_answer("lab network", call.run, differences), "offer": offer}
     settled = settle(call.run, load(Lab, lab, "lab"), [load(Offer, offer, "offers") for offer in offers])
-    for text in call_agent(call.client, agent, JoinLab(settled, port, call.check))["differences"]:
+    answer = call_agent(call.client, agent, JoinLab(settled, port, call.check))
+    if answer["note"] is not None:
+        call.warn(answer["note"])
+    for text in answer["differences"]:
         differences.add("lab network", text, "as settled")
     return {**build_answer("lab network", call.run, differences), "settled": dump(settled)}
 

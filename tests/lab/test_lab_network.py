@@ -186,7 +186,8 @@ def test_a_delay_that_is_shorter_than_the_real_one_is_named(tmp_path: Path, monk
         south.join(settled)
         with south.inside():
             south.lab_network.measure(south.settings)
-        assert recorded(far, "south", events.LinksTooLong) == [events.LinksTooLong(devices=("b",), one_way_us=20_000)]
+        assert recorded(far, "south", events.LinksTooLong) == [events.LinksTooLong(("b",), 20_000, lab_host="south")]
+        assert south.lab_network.too_long is not None
         now = {
             one.device: (one.up.delay_us, one.down.delay_us) for one in south.links.now(south.settings.links).devices
         }

@@ -48,6 +48,10 @@ class LabNetwork:
         memory: file with what a restarted agent has to know.
         record: writes an event to the journal.
         underlay: path of the lab host's own network namespace; None: that of this process.
+
+    Attributes:
+        unguarded: that others than lab hosts can send to the run's devices here, as a sentence; None: they cannot.
+        too_long: whose links have less delay than there really is between lab hosts, as a sentence; None: nobody's.
     """
 
     def __init__(
@@ -70,6 +74,8 @@ class LabNetwork:
         self._guard: Guard | None = None
         self._guarded: tuple[object, ...] | None = None
         self._settled: tuple[Settled, int] | None = None
+        self.unguarded: str | None = None
+        self.too_long: str | None = None
         self._one_way_us: Mapping[str, int] | None = None  # by lab host; None: to be measured
 
     def offer(self, settings: RunSettings, port: int = PORT) -> Offer:
@@ -128,17 +134,18 @@ class LabNetwork:
                     raise _refused(members, error) from error
                 self._one_way_us = None
             unguarded = None if settled.keys else self._guard_port(members, settled, port)
+            joined = events.LabNetworkJoined(
+                vxlan_id=settled.vxlan_id,
+                port=port,
+                mtu=settled.mtu,
+                others=tuple(one.name for one in members.others),
+                unguarded=unguarded,
+                encrypted=bool(settled.keys),
+                lab_host=members.here.name,
+            )
+            self.unguarded = joined.note
             if differing or self._settled != (settled, port):
-                self._record(
-                    events.LabNetworkJoined(
-                        vxlan_id=settled.vxlan_id,
-                        port=port,
-                        mtu=settled.mtu,
-                        others=tuple(one.name for one in members.others),
-                        unguarded=unguarded,
-                        encrypted=bool(settled.keys),
-                    )
-                )
+                self._record(joined)
             self._settled = settled, port
             self._take_over(members, vxlan)
             self._remember()
@@ -171,8 +178,12 @@ class LabNetwork:
                 longer = joined.longer(self._links.deviation.of(settings.links))
                 for one in reached:
                     self._record(events.LabHostReached(peer=one.lab_host, one_way_us=one.one_way_us))
+                self.too_long = None
                 if longer:
-                    self._record(events.LinksTooLong(devices=tuple(longer), one_way_us=max(joined.real_us.values())))
+                    one_way_us = max(joined.real_us.values())
+                    event = events.LinksTooLong(tuple(longer), one_way_us, lab_host=members.here.name)
+                    self.too_long = event.note
+                    self._record(event)
                 self._remember()
 
     def resume(self, settings: RunSettings) -> None:

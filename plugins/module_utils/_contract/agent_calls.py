@@ -145,9 +145,10 @@ CALLS: dict[str, type[Call]] = {
 
 
 class JoinedAnswer(TypedDict):
-    """What differed before the lab host joined."""
+    """What differed before the lab host joined, and what it cannot hold as a sentence, if there is anything."""
 
     differences: list[str]
+    note: str | None
 
 
 class HoldsAnswer(TypedDict):
@@ -168,12 +169,16 @@ class LinkAnswer(TypedDict):
 
 
 class LinksAnswer(TypedDict):
-    """The outcome for the links. ``backend`` None: they are not shaped, and ``unshaped`` says why."""
+    """The outcome for the links. ``backend`` None: they are not shaped, and ``unshaped`` says why.
+
+    ``too_long``: whose links have less delay than there really is between lab hosts.
+    """
 
     changed: bool
     backend: str | None
     devices: dict[str, LinkAnswer]
     unshaped: NotRequired[str]
+    too_long: NotRequired[str]
 
 
 class MeasuredAnswer(TypedDict):

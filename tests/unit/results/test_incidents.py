@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fedsim_runner.contract.course_state import CourseState
-from fedsim_runner.contract.events import LinkRestored, TargetReached
+from fedsim_runner.contract.events import LabNetworkJoined, LinkRestored, LinksTooLong, TargetReached
 from fedsim_runner.results.tables.incidents import NAMED, collect_notes
 
 
@@ -34,4 +34,16 @@ def test_an_early_end_is_noted_with_its_round_and_reason() -> None:
     course = CourseState().apply_all([TargetReached(4, 0.91234, 0.9)])
     assert collect_notes(course, []) == [
         "the course ended after round 4: its accuracy 0.9123 reached the target 0.9 (course.target)"
+    ]
+
+
+def test_what_the_network_between_lab_hosts_does_not_hold_is_noted_once() -> None:
+    joined = LabNetworkJoined(port=14789, unguarded="Operation not supported", lab_host="north")
+    longer = LinksTooLong(("pi-1", "pi-2"), 20_300, lab_host="south")
+    course = CourseState().apply_all([LabNetworkJoined(lab_host="south"), joined, joined, longer])
+    assert collect_notes(course, []) == [
+        "lab host north cannot keep others than the run's lab hosts from sending to its devices over UDP port 14789: "
+        "Operation not supported",
+        "pi-1, pi-2 on lab host south: packets take 20.3 ms to or from the server's lab host, which is longer than "
+        "their links' delay",
     ]

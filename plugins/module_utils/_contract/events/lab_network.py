@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import lenient
+from ..course_state import CourseState
 from ..event import Event, read_as
+
+NAMED = 6  # devices in one note
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,20 @@ class LabNetworkJoined(Event):
     unguarded: str | None = read_as(lenient.text)
     encrypted: bool | None = read_as(lenient.flag, False)
 
+    @property
+    def note(self) -> str | None:
+        """What is missing, as a sentence; None: nothing is."""
+        if self.unguarded is None:
+            return None
+        return (
+            f"lab host {self.lab_host} cannot keep others than the run's lab hosts from sending to its devices over "
+            f"UDP port {self.port}: {self.unguarded}"
+        )
+
+    def apply_to(self, course: CourseState) -> None:
+        if self.note is not None:
+            course.between_hosts[self.note] = None
+
 
 @dataclass(frozen=True)
 class LabHostReached(Event):
@@ -49,3 +66,16 @@ class LinksTooLong(Event):
     name = "links_too_long"
     devices: tuple[str, ...] = read_as(lenient.lines, ())
     one_way_us: int | None = read_as(lenient.whole)
+
+    @property
+    def note(self) -> str:
+        """The same as a sentence."""
+        named = ", ".join(self.devices[:NAMED])
+        more = f" and {len(self.devices) - NAMED} more" if len(self.devices) > NAMED else ""
+        return (
+            f"{named}{more} on lab host {self.lab_host}: packets take {(self.one_way_us or 0) / 1e3:.1f} ms to or from "
+            "the server's lab host, which is longer than their links' delay"
+        )
+
+    def apply_to(self, course: CourseState) -> None:
+        course.between_hosts[self.note] = None
