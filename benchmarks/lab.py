@@ -1,20 +1,26 @@
 """What a lab of several hosts costs.
 
     python -m benchmarks.lab data-plane [--seconds S] [--pairs N]
+    python -m benchmarks.lab images [--engine NAME] [--pairs N]
 
 data-plane: three lab hosts in network namespaces, whose agents join them as those of a run do. Nothing shapes the links
 of their devices, so what differs from raw is VXLAN, bridge and veth pairs. As root, without Docker, on a machine on
 which nothing else computes.
+
+images: a lab host in a container, which gets the images of the machine's Engine (`fedsim-provision images` builds them)
+over SSH, with Docker's own commands and as in a run, and builds device types.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from .lab_figures import data_plane
 
 SECONDS, PAIRS = 2.0, 5
+COLLECTIONS = Path(__file__).resolve().parent.parent / "collections"
 
 
 def main() -> int:
@@ -24,7 +30,15 @@ def main() -> int:
     part = parts.add_parser("data-plane", help="devices on different lab hosts against the lab hosts themselves")
     part.add_argument("--seconds", type=float, default=SECONDS, help="of each measurement of throughput")
     part.add_argument("--pairs", type=int, default=PAIRS, help="raw and joined measurements, one after the other")
+    part = parts.add_parser("images", help="how images reach a lab host")
+    part.add_argument("--engine", default="light", help="whose images")
+    part.add_argument("--pairs", type=int, default=PAIRS, help="Docker's way and ours, one after the other")
     options = parser.parse_args()
+    if options.part == "images":
+        sys.path.insert(0, str(COLLECTIONS))  # modules are imported as Ansible does it
+        from .lab_figures import images
+
+        return images.measure(options.engine, options.pairs)
     return data_plane.measure(options.seconds, options.pairs)
 
 
