@@ -64,3 +64,35 @@ def test_a_failure_on_any_lab_host_fails_the_run_whatever_the_first_one_says(tmp
     failed = {"t": 6.5, "event": "course_failed", "device": "pi-1", "reason": "killed", "last_lines": []}
     report = write_report(folder_of(tmp_path, [*SECOND[:4], failed]), status="finished")
     assert (report["status"], report["reason"], report["device"]) == ("failed", "pi-1: killed", "pi-1")
+
+
+LOST: dict[str, Any] = {"t": 6.0, "event": "lab_host_lost", "host": "lab2", "reason": "its agent has ended"}
+CUT_OFF = {"t": 6.6, "event": "lab_host_cut_off", "host": "lab1", "reason": "nothing was heard of lab host lab1"}
+
+
+def judged_folder(root: Path, first: list[dict[str, Any]], second: list[dict[str, Any]]) -> Path:
+    folder = folder_of(root, second, named=True)
+    lines = [{**event, "lab_host": "lab1"} for event in first]
+    (folder / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return folder
+
+
+def test_a_lab_host_that_was_lost_need_not_end_the_course(tmp_path: Path) -> None:
+    for number, rest in enumerate(([], [CUT_OFF])):
+        report = write_report(judged_folder(tmp_path / str(number), [*FIRST, LOST], [*SECOND[:3], *rest]))
+        assert (report["status"], report["reason"]) == ("finished", None)
+        assert any(note.startswith("lab host lab2 was given up: its agent has ended") for note in report["notes"])
+
+
+def test_one_cause_gives_the_verdict_of_the_lab_host_that_judges(tmp_path: Path) -> None:
+    failed = {"t": 7.0, "event": "course_failed", "device": "pi-1", "reason": "killed", "last_lines": ["bye"]}
+    heard = {"t": 6.9, "event": "outcome_received", "status": "failed", "reason": "killed", "device": "pi-1"}
+    report = write_report(judged_folder(tmp_path / "heard", [*FIRST[:5], failed], [*SECOND[:4], heard]))
+    assert (report["status"], report["reason"], report["device"]) == ("failed", "pi-1: killed", "pi-1")
+    report = write_report(judged_folder(tmp_path / "cut off", [*FIRST[:5], failed], [*SECOND[:4], CUT_OFF]))
+    assert (report["status"], report["reason"]) == ("failed", "pi-1: killed")
+
+
+def test_without_the_judges_word_the_others_say_what_they_know(tmp_path: Path) -> None:
+    report = write_report(judged_folder(tmp_path, FIRST[:5], [*SECOND[:4], CUT_OFF]))
+    assert (report["status"], report["reason"]) == ("failed", "nothing was heard of lab host lab1")
