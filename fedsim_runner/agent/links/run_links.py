@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -23,12 +21,11 @@ from .fan_out import hurry
 from .joined import Joined
 from .profile import DeviceLink, Profile
 from .protocol import Failures
+from .restoring import Restorer
 from .run_namespace import RunNamespace
 from .shaped_devices import ShapedDevices
 from .shaper import Result, Shaper
 from .tally import Passed, Tally
-
-_LOOKED_AT_ONCE = 16
 
 
 class NoNetworkError(FedsimError):
@@ -72,9 +69,6 @@ def _alone(method: Callable[Concatenate[RunLinks, _P], _T]) -> Callable[Concaten
 class RunLinks:
     """Connects and shapes devices by their processes. Thread-safe, with locks of its own.
 
-    A change that is due waits for no look at all links: that has no priority, and takes long beside devices that
-    compute. What was read while links were changed says nothing, and is read again.
-
     Args:
         container: holds the run's network.
         requested: name of a link back end, or ``auto``.
@@ -104,10 +98,9 @@ class RunLinks:
         self._guests: Shaper | None = None
         self._reading = threading.RLock()  # taken before the other one
         self._lock = threading.RLock()
-        self._changes: Counter[str] = Counter()  # of each device's link while packets pass
         self._profile: Profile | None = None  # of the device file
-        self._looked_at = time.monotonic()  # when all links in force were last known to be
         self._devices = ShapedDevices()
+        self._restorer = Restorer(self._devices, self._lock, record)
         self.unshaped: str | None = None
         self.deviation = Deviation()
         self.joined = Joined()
@@ -257,7 +250,7 @@ class RunLinks:
             again = self._shaper.apply({name: here[name] for name in left}) if left else {}
         except (OSError, programs.CommandError) as error:
             raise LinkError(str(error)) from error
-        self._changes.update(results.keys())
+        self._restorer.note_change(results)
         return {**results, **again}
 
     def restore(self, running: Mapping[str, int]) -> dict[str, str]:
@@ -269,48 +262,10 @@ class RunLinks:
         Returns:
             By device, what was changed and why it could not be undone.
         """
-        failed: dict[str, str] = {}
         with self._reading:
             if self._shaper is None or self.failure is not None:
                 return {}
-            now, before = time.monotonic(), self._looked_at
-            devices = self._devices.running(running)
-            try:
-                # Few at a time, so that few are changed here while they are looked at.
-                for start in range(0, len(devices), _LOOKED_AT_ONCE):
-                    changed = self._look(dict(list(devices.items())[start : start + _LOOKED_AT_ONCE]))
-                    failed |= self._undo(changed, devices, now - before) if changed else {}
-            except (OSError, programs.CommandError):
-                return failed  # the run's network is ending, which `failure` will say
-            self._looked_at = now
-        return failed
-
-    def _look(self, devices: Mapping[str, str]) -> dict[str, str]:
-        """What somebody else has changed of these devices' links, in these namespaces."""
-        assert self._shaper is not None
-        with self._lock:
-            before = {name: self._changes[name] for name in devices}
-        seen = self._shaper.look_for_changes(devices)
-        with self._lock:
-            # What has been changed here meanwhile may be what was seen.
-            same = {name for name in devices if self._changes[name] == before[name]}
-            self._shaper.take_note_of({name: trace for name, trace in seen.traces.items() if name in same})
-            return {name: change for name, change in seen.changed.items() if name in same}
-
-    @_locked
-    def _undo(self, changed: Mapping[str, str], devices: Mapping[str, str], unknown_s: float) -> dict[str, str]:
-        """Put these links back in force; return the reasons where that failed."""
-        assert self._shaper is not None
-        theirs = {name: devices[name] for name in changed if self._devices.is_where_it_was(name, devices[name])}
-        failed: dict[str, str] = {}
-        for name, result in (self._shaper.apply(theirs) if theirs else {}).items():
-            if result.failed is None:
-                self._record(events.LinkRestored(name, changed[name], round(unknown_s, 1)))
-            elif self._devices.is_where_it_was(name, devices[name]):
-                self.shaped.discard(name)
-                failed[name] = f"{changed[name]}; {result.failed}"
-                self._record(events.LinkFailed(name, failed[name]))
-        return failed
+            return self._restorer.restore(self._shaper, running)
 
     @_alone
     def connect_guests(
