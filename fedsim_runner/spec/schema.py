@@ -193,8 +193,8 @@ class NetworkSection(Entry):
     verify: Verify = Field(
         default="warn",
         description="What measuring the links before the course is for: `warn` notes links that are not as requested, "
-        "`strict` ends the run before the course (exit code 6), `sample` measures the server and ten others, and `off` "
-        "measures nothing.",
+        "`strict` ends the run before the course (exit code 6), `sample` measures the server, ten others and ten "
+        "edges, and `off` measures nothing.",
     )
 
 
