@@ -33,12 +33,13 @@ def describe_refusals(experiment: Experiment, placed: Sequence[PlacedDevice]) ->
 
 def describe_approximations(experiment: Experiment, placed: Sequence[PlacedDevice]) -> Iterator[str]:
     """Yield a note for each lab host and each thing there that a back end which may be used does not hold exactly."""
+    may_change, by_host = _may_change(experiment), _links_by_host(experiment, placed)
     for backend in backends.load_all():
         if experiment.link_backend not in (backends.AUTO, backend.name):
             continue
         where = "" if experiment.link_backend == backend.name else ", used where its kernel has it,"
-        for host, links in _links_by_host(experiment, placed).items():
-            if any(backend.lacks(links, _may_change(experiment))):
+        for host, links in by_host.items():
+            if any(backend.lacks(links, may_change)):
                 continue
             for what in backend.approximates(links):
                 yield f"lab host {host}: back end {backend.name}{where} {what}"

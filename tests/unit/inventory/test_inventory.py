@@ -92,6 +92,24 @@ def test_devices_on_other_lab_hosts_are_peers_with_their_links(tmp_path: Path) -
     assert len(here) + len(files["lab1"]["peers"]) == 4
 
 
+def test_a_device_file_grows_with_the_devices_of_its_own_lab_host_only() -> None:
+    client = device_type("mote", cpus=0.01)
+
+    def others_part(clients: int, hosts: int) -> int:
+        labs = [lab_host(f"lab{n}", cpus=64) for n in range(1, hosts + 1)]
+        found = build_inventory(make_plan(experiment(clients, client=client), labs, "study")).device_files["lab1"]
+        return len(replace(found, devices=()).as_text())
+
+    few, many = others_part(200, 10), others_part(2000, 10)
+    assert many - few < 10 * len("198.18.0.123 phone-[1000:2000] 0")
+
+
+def test_files_of_lab_hosts_that_have_no_devices_any_longer_are_removed(tmp_path: Path) -> None:
+    written(tmp_path, hosts=2)
+    written(tmp_path, hosts=1)
+    assert [path.name for path in (tmp_path / "device_files").iterdir()] == ["lab1.json"]
+
+
 def test_a_lab_host_on_this_machine_uses_ansibles_own_python(tmp_path: Path) -> None:
     hosts = yaml.safe_load(written(tmp_path).read_text(encoding="utf-8"))
     variables = hosts["all"]["children"]["lab_hosts"]["hosts"]["lab1"]
