@@ -125,7 +125,9 @@ def print_lab(console: Console, examined: Mapping[str, Findings | str]) -> None:
     """Print a table of all hosts of a lab, then what each lacks or is to know, and what helps."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("", "lab host", "Engine", "kernel", "cpus", "memory", "free disk", "links", "clock"):
-        table.add_column(column, no_wrap=True)
+        # On a narrow terminal these are wrapped: a version must stay complete.
+        long = column in ("Engine", "kernel", "clock")
+        table.add_column(column, no_wrap=not long, overflow="fold")
     said: dict[tuple[bool, str], list[str]] = {}
     for name, found in examined.items():
         if isinstance(found, str):
