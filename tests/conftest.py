@@ -18,6 +18,8 @@ import pytest
 if TYPE_CHECKING:
     from docker import DockerClient
 
+    from tests.lab.lab_hosts.lab import Lab
+
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
 
@@ -113,6 +115,15 @@ def engine() -> Iterator[DockerClient]:
     client.ping()
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def three_lab_hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab of three lab hosts with a Docker Engine each, for all tests that need one."""
+    from tests.lab.lab_hosts.lab import running
+
+    with running(tmp_path_factory.mktemp("lab") / "lab", 3) as lab:
+        yield lab
 
 
 @pytest.fixture

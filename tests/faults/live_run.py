@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -62,10 +62,27 @@ class LiveRun:
         # When the last step was done, in unix seconds like the journal's events; 0 before the first.
         self.stepped = 0.0
 
+    #: Options that name the lab for the command that starts the run.
+    lab_options: tuple[str, ...] = ()
+
+    def command(self, *arguments: str) -> list[str]:
+        """The words of a call of ``fedsim-provision``."""
+        return [sys.executable, "-m", "fedsim_runner", *arguments]
+
+    @property
+    def engines(self) -> Sequence[docker.DockerClient]:
+        """The Engines of the lab hosts."""
+        return (self.engine,)
+
+    @property
+    def state_folders(self) -> Sequence[Path]:
+        """The run's state folders on the lab hosts, as this machine's root sees them."""
+        return (self.state.path,)
+
     def start(self, start: Start) -> None:
         """Start the command."""
         spec = str(start.write(self.where))
-        arguments = [*start.verb, spec, "--run", self.run, *start.options]
+        arguments = [*start.verb, spec, "--run", self.run, *self.lab_options, *start.options]
         self.environment = {
             **os.environ,
             "XDG_STATE_HOME": str(self.where / "state"),
@@ -78,7 +95,7 @@ class LiveRun:
             if start.output:
                 output = stack.enter_context(Path(start.output).open("w", encoding="utf-8"))
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "fedsim_runner", *arguments],
+                self.command(*arguments),
                 cwd=self.where,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -145,7 +162,7 @@ class LiveRun:
         folder = self.where if home is None else home
         folder.mkdir(exist_ok=True)
         return subprocess.run(
-            [sys.executable, "-m", "fedsim_runner", *arguments],
+            self.command(*arguments),
             cwd=folder,
             env={**self.environment, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
             if home is not None
@@ -183,7 +200,8 @@ class LiveRun:
         return self._one(f"{LABEL_KIND}={KIND_NETWORK}")
 
     def _one(self, label: str) -> Any:
-        found = self.engine.containers.list(all=True, filters={"label": [f"{LABEL_RUN}={self.run}", label]})
+        filters = {"label": [f"{LABEL_RUN}={self.run}", label]}
+        found = [one for engine in self.engines for one in engine.containers.list(all=True, filters=filters)]
         if len(found) != 1:
             raise MissedError(f"{len(found)} containers have the label {label}:\n{self.output}")
         return found[0]
@@ -214,20 +232,19 @@ class LiveRun:
         return [event for event in map(json.loads, lines) if event.get("event") in names]
 
     def left_over(self) -> list[str]:
-        """Everything of the run that is still on this machine: containers, networks, volumes, processes, folders."""
+        """Everything of the run that is still there: containers, networks, volumes, processes, folders."""
         filters = {"label": f"{LABEL_RUN}={self.run}"}
-        api = self.engine.api
-        names = [container["Names"][0] for container in api.containers(all=True, filters=filters)]
-        names += [network["Name"] for network in api.networks(filters=filters)]
-        names += [volume["Name"] for volume in api.volumes(filters=filters)["Volumes"] or []]
+        names = []
+        for api in (engine.api for engine in self.engines):
+            names += [container["Names"][0] for container in api.containers(all=True, filters=filters)]
+            names += [network["Name"] for network in api.networks(filters=filters)]
+            names += [volume["Name"] for volume in api.volumes(filters=filters)["Volumes"] or []]
         names += [f"process {pid} ({line})" for pid, line in self._processes()]
-        if self.state.path.exists():
-            names.append(str(self.state.path))
-        return names
+        return names + [str(folder) for folder in self.state_folders if folder.exists()]
 
     def copies_of_the_environment(self) -> list[str]:
         """Files with the user's environment in them, in the temporary folder, the run folder and the state folder."""
-        folders = [self.temporary, self.where / "runs", self.state.path]
+        folders = [self.temporary, self.where / "runs", *self.state_folders]
         files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
         return [str(path) for path in files if self.secret.encode() in path.read_bytes()]
 
@@ -251,11 +268,13 @@ class LiveRun:
         for pid, _ in self._processes():
             os.kill(pid, signal.SIGKILL)
         filters = {"label": f"{LABEL_RUN}={self.run}"}
-        for container in self.engine.containers.list(all=True, filters=filters, ignore_removed=True):
-            container.remove(force=True)
-        for network in self.engine.networks.list(filters=filters):
-            network.remove()
-        shutil.rmtree(self.state.path, ignore_errors=True)
+        for engine in self.engines:
+            for container in engine.containers.list(all=True, filters=filters, ignore_removed=True):
+                container.remove(force=True)
+            for network in engine.networks.list(filters=filters):
+                network.remove()
+        for folder in self.state_folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def found(self, pattern: str) -> bool:
         """Whether the command printed this; line ends count as blanks."""

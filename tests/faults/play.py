@@ -7,20 +7,24 @@ from pathlib import Path
 
 import docker
 
+from tests.lab.lab_hosts.lab import Lab
+
 from . import verdict
+from .lab_run import LabRun
 from .live_run import LiveRun, MissedError
-from .scenario import Scenario
+from .scenario import ENDED, Scenario
 
 
-def play(scenario: Scenario, engine: docker.DockerClient, where: Path) -> list[str]:
+def play(scenario: Scenario, engine: docker.DockerClient, where: Path, lab: Lab | None = None) -> list[str]:
     """Play a scenario and return what is wrong, one sentence each; empty if it ended as it has to.
 
     Whatever happens, nothing of the run is left on this machine afterwards.
 
     Args:
         where: an empty folder; everything that the run wrote stays in it.
+        lab: its lab hosts; None: this machine is the only one.
     """
-    run = LiveRun(engine, where, scenario.name)
+    run = LiveRun(engine, where, scenario.name) if lab is None else LabRun(engine, where, scenario.name, lab)
     with scenario.start.around(run):
         run.start(scenario.start)
         try:
@@ -35,7 +39,8 @@ def _play(scenario: Scenario, run: LiveRun) -> list[str]:
     try:
         for step in scenario.steps:
             run.wait_for(step.moment)
-            run.stepped = time.time()
+            if step.moment is not ENDED:  # nobody notices what is done to what is left
+                run.stepped = time.time()
             step.act(run)
     except MissedError as error:
         # A drawn moment may lie after the end of the run, which is then one that nothing happened to.

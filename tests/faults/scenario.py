@@ -170,6 +170,7 @@ class Scenario:
         holds: what it shows, as a sentence for people.
         soak: whether only ``make soak`` plays it, since it takes long or is one of many of its kind.
         alone: whether it changes something that others at the same moment would notice.
+        lab: whether it runs on a lab of three lab hosts, each with its own Engine (``tests/lab/lab_hosts``).
     """
 
     name: str
@@ -179,3 +180,4 @@ class Scenario:
     outcome: Outcome
     soak: bool = False
     alone: bool = False
+    lab: bool = False

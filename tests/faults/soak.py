@@ -17,12 +17,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import docker
 
 from tests.federatedscope import SETTINGS, SOURCE
+from tests.lab.lab_hosts.lab import running
 
 from . import drawn
 from .catalogue import all_scenarios
@@ -123,11 +125,10 @@ def play_here(scenario: Scenario, folder: Path) -> list[str]:
     where = folder.resolve() / scenario.name
     shutil.rmtree(where, ignore_errors=True)
     where.mkdir(parents=True)
-    engine = docker.from_env(timeout=60)
-    try:
-        problems = play(scenario, engine, where)
-    finally:
-        engine.close()
+    with ExitStack() as stack:
+        engine = stack.enter_context(closing(docker.from_env(timeout=60)))
+        lab = stack.enter_context(running(where / "lab", 3)) if scenario.lab else None
+        problems = play(scenario, engine, where, lab)
     if not problems:
         shutil.rmtree(where)
     return problems

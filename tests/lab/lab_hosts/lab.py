@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -94,6 +94,16 @@ def up(folder: Path, count: int, *, sdk: bool = False, images: Sequence[str] = (
             raise
     lab.inventory()
     return lab
+
+
+@contextmanager
+def running(folder: Path, count: int, *, sdk: bool = False) -> Iterator[Lab]:
+    """A lab for as long as the context lasts; the arguments are those of :func:`up`."""
+    lab = up(folder, count, sdk=sdk)
+    try:
+        yield lab
+    finally:
+        down(lab)
 
 
 def load(folder: Path) -> Lab:
