@@ -37,7 +37,7 @@ class Restorer:
 
     def note_change(self, devices: Iterable[str]) -> None:
         """These devices' links have been changed here; called with the lock."""
-        self._changes.update(devices)
+        self._changes.update(list(devices))  # a mapping would be taken for counts
 
     def restore(self, shaper: Shaper, running: Mapping[str, int]) -> dict[str, str]:
         """Put links that are in force, but that somebody else has changed, back in force.

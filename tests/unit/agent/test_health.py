@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -267,10 +267,8 @@ def test_what_is_changed_while_links_are_looked_at_is_not_taken_for_somebody_els
 
     def change_meanwhile(shaper: Shaper, namespaces: Mapping[str, str]) -> Seen:
         offline = Deviation(offline=frozenset({CLIENT}))
-        thread = threading.Thread(target=lambda: agent._links.change(lambda _: offline))
-        thread.start()
-        thread.join(10)
-        assert not thread.is_alive()
+        with ThreadPoolExecutor(1) as pool:
+            assert CLIENT in pool.submit(agent._links.change, lambda _: offline).result(10)
         return Seen(dict.fromkeys(namespaces, "port is br0, not none"), look(shaper, namespaces).traces)
 
     monkeypatch.setattr(Shaper, "look_for_changes", change_meanwhile)
