@@ -1,0 +1,58 @@
+"""Which lab a command works on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.lab.access import LabAccess
+from fedsim_runner.runs.labs import LOCAL, LabOptions, choose_lab, on_lab_of_run
+from tests.fake_testbed import FakeTestbed
+
+
+class OnLab(FakeTestbed):
+    """Remembers its lab."""
+
+    traits = FakeTestbed.traits.__class__("docker", "thoughts", "interrupted", FakeTestbed.traits.stages)
+    access: LabAccess | None = None
+
+    def on_lab(self, access: LabAccess) -> OnLab:
+        self.access = access
+        return self
+
+
+@pytest.fixture
+def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user configuration with a lab."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "fedsim").mkdir()
+    (tmp_path / "fedsim" / "config.yaml").write_text("lab: {inventory: ours}\n", encoding="utf-8")
+    return tmp_path / "fedsim" / "ours"
+
+
+def test_the_named_lab_counts_before_the_users_default(default: Path, tmp_path: Path) -> None:
+    assert choose_lab(OnLab())[1] == default
+    assert choose_lab(OnLab(), LabOptions(str(tmp_path / "theirs")))[1] == tmp_path / "theirs"
+    here = OnLab()
+    assert choose_lab(here, LabOptions(LOCAL)) == (here, None)
+    assert here.access is None
+
+
+def test_a_run_is_looked_for_where_it_was_recorded_to_be(default: Path, tmp_path: Path) -> None:
+    recorded, here, unknown = OnLab(), OnLab(), OnLab()
+    on_lab_of_run(recorded, tmp_path / "theirs", True, LabOptions())
+    on_lab_of_run(here, None, True, LabOptions())
+    on_lab_of_run(unknown, None, False, LabOptions())
+    assert recorded.access == LabAccess(tmp_path / "theirs")
+    assert here.access is None
+    assert unknown.access == LabAccess(default)
+
+
+def test_a_wrong_user_configuration_is_named_with_its_line(default: Path) -> None:
+    path = default.parent / "config.yaml"
+    path.write_text("lab: {inventroy: ours}\n", encoding="utf-8")
+    with pytest.raises(FedsimError, match=f"{path}:1") as refused:
+        choose_lab(OnLab())
+    assert refused.value.exit is Exit.SPEC
